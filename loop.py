@@ -1,0 +1,697 @@
+"""The event loop: descriptors, deadlines and slow work. It knows no word of chat.
+
+One turn of the loop, in this order:
+
+1. wait until a descriptor is ready or the nearest deadline is due;
+2. let every ready descriptor act: a listener accepts, a connection reads at most READ_SIZE and hands the bytes on;
+3. run what was put off to this turn, what other threads handed in, and the deadlines that are due;
+4. settle: call the ``before_flush`` hook (the journal commits there), send what is pending with one ``send`` for each
+   connection, free what was closed, and again until nothing is left to do.
+
+Three rules hold everywhere in this file. A handler never writes to a socket: it appends to a buffer that step 4 sends.
+Interest in writing is asked for only while bytes remain after a short write. Closing marks a connection at once, but it
+is freed in step 4 only, since the batch of ready descriptors may still hold an event for it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import enum
+import errno
+import heapq
+import itertools
+import logging
+import os
+import resource
+import selectors
+import signal
+import socket
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future, ThreadPoolExecutor
+
+READ_SIZE = 65536
+"""Bytes that one connection may hand in each turn, so that no sender makes the others wait."""
+
+HIGH_WATER = 256 * 1024
+"""Pending bytes above which a connection is `congested`: its owner should produce no more answers for now."""
+
+LINGER_SECONDS = 2.0
+"""How long a connection that we closed waits for its peer to close too. Closing a socket while it holds unread input makes
+the kernel send a reset, which can destroy our last words on their way."""
+
+ACCEPT_RETRY_SECONDS = 0.5
+RESERVED_DESCRIPTORS = 32
+"""Kept free of clients for the database, libraries that are loaded late, and whatever the operating system needs."""
+
+POOL_NICENESS = 10
+
+T = TypeVar("T")
+log = logging.getLogger("crosstalk.loop")
+
+
+class CloseReason(enum.Enum):
+    """Why a connection ended; the loop counts each in `Loop.closed`."""
+
+    PEER = "closed by the peer"
+    LOST = "connection lost"
+    GOODBYE = "closed after a goodbye"
+    REFUSED = "refused"
+    SLOW_READER = "reads too slowly"
+    FAULT = "error in the server"
+    SHUTDOWN = "server stops"
+
+
+class PoolFull(Exception):
+    """More slow work is waiting than the pool's queue may hold."""
+
+
+class Receiver(Protocol):
+    """What a connection tells its owner. Every call comes from the loop's thread."""
+
+    def received(self, data: bytes) -> None: ...
+    def ended(self) -> None:
+        """The peer sends no more, and may still read."""
+
+    def drained(self) -> None:
+        """The connection was congested and has nothing left to send."""
+
+    def lost(self, reason: CloseReason) -> None:
+        """The connection is gone. Called exactly once, never from inside a call of its owner's."""
+
+
+class Deadline:
+    """A call that is due at a time on the monotonic clock; orders itself in the loop's heap."""
+
+    __slots__ = ("when", "order", "call")
+
+    def __init__(self, when: float, order: int, call: Callable[[], None]) -> None:
+        self.when = when
+        self.order = order
+        self.call: Callable[[], None] | None = call
+
+    def __lt__(self, other: Deadline) -> bool:
+        return (self.when, self.order) < (other.when, other.order)
+
+
+class Deadlines:
+    """The heap of deadlines. Cancelled ones are swept out as soon as they are the larger part of it."""
+
+    def __init__(self) -> None:
+        self._heap: list[Deadline] = []
+        self._order = itertools.count()
+        self._cancelled = 0
+
+    def __len__(self) -> int:
+        return len(self._heap)
+
+    def add(self, when: float, call: Callable[[], None]) -> Deadline:
+        deadline = Deadline(when, next(self._order), call)
+        heapq.heappush(self._heap, deadline)
+        return deadline
+
+    def cancel(self, deadline: Deadline) -> None:
+        """Forget a deadline; one that has passed or was cancelled before is left alone."""
+        if deadline.call is None:
+            return
+        deadline.call = None
+        self._cancelled += 1
+        if self._cancelled > len(self._heap) // 2:
+            self._heap = [kept for kept in self._heap if kept.call is not None]
+            heapq.heapify(self._heap)
+            self._cancelled = 0
+
+    def nearest(self) -> float | None:
+        """The time of the next deadline, or None."""
+        while self._heap and self._heap[0].call is None:
+            heapq.heappop(self._heap)
+            self._cancelled -= 1
+        return self._heap[0].when if self._heap else None
+
+    def due(self, now: float) -> Iterator[Callable[[], None]]:
+        """Take out the calls that are due, the earliest first."""
+        while (when := self.nearest()) is not None and when <= now:
+            deadline = heapq.heappop(self._heap)
+            call, deadline.call = deadline.call, None
+            if call is not None:
+                yield call
+
+
+class Loop:
+    """One selector, one thread. Not thread-safe but for `call_threadsafe`.
+
+    Args:
+        max_clients: connections that may be open at once; more are refused. None: as many as descriptors allow.
+        max_out_buffer: bytes that may wait for one connection before it is closed as a slow reader.
+        pool_threads: threads for slow work.
+        pool_queue: pieces of slow work that may wait or run at once.
+    """
+
+    def __init__(
+        self,
+        *,
+        max_clients: int | None = None,
+        max_out_buffer: int = 1024 * 1024,
+        pool_threads: int = 2,
+        pool_queue: int = 512,
+    ) -> None:
+        self.max_out_buffer = max_out_buffer
+        self.before_flush: Callable[[], None] = lambda: None
+        self.closed: Counter[CloseReason] = Counter()
+        self.longest_turn = 0.0
+        self.draining = False
+        self.connections: set[Connection] = set()
+        self._max_clients = max_clients
+        self._descriptor_ceiling = descriptor_ceiling()
+        self._selector = selectors.DefaultSelector()
+        self._deadlines = Deadlines()
+        self._soon: list[Callable[[], None]] = []
+        self._handed_in: deque[Callable[[], None]] = deque()
+        self._dirty: list[Connection] = []
+        self._dying: list[Connection] = []
+        self._listeners: list[Listener] = []
+        self._pool: ThreadPoolExecutor | None = None
+        self._pool_threads = pool_threads
+        self._pool_free = pool_queue
+        self._running = False
+        self._wake_reader, self._wake_writer = socket.socketpair()
+        self._wake_reader.setblocking(False)
+        self._wake_writer.setblocking(False)
+        self._selector.register(self._wake_reader, selectors.EVENT_READ, self._woken)
+
+    # ---- for those who use the loop ----
+
+    def listen(self, sock: socket.socket, accepted: Callable[[Connection], Receiver]) -> None:
+        """Accept connections on a listening socket.
+
+        Args:
+            sock: bound and listening; the loop owns it from here on.
+            accepted: called with each new connection, returns its owner.
+        """
+        self._listeners.append(Listener(self, sock, accepted))
+
+    def connect(self, sock: socket.socket, owner: Receiver) -> Connection:
+        """Take over a connected socket as a connection with this owner."""
+        connection = Connection(self, sock)
+        connection.owner = owner
+        return connection
+
+    def call_soon(self, call: Callable[[], None]) -> None:
+        """Run `call` in the next turn, which comes without waiting."""
+        self._soon.append(call)
+
+    def call_later(self, seconds: float, call: Callable[[], None]) -> Deadline:
+        """Run `call` once, so many seconds from now on the monotonic clock. `cancel` takes what this returns."""
+        return self._deadlines.add(time.monotonic() + seconds, call)
+
+    def cancel(self, deadline: Deadline) -> None:
+        """Cancel what `call_later` returned."""
+        self._deadlines.cancel(deadline)
+
+    def call_threadsafe(self, call: Callable[[], None]) -> None:
+        """Run `call` in the loop's thread; may be called from any thread."""
+        self._handed_in.append(call)
+        with contextlib.suppress(BlockingIOError):  # the pipe is full of wake-up bytes: the loop will wake anyway
+            self._wake_writer.send(b"\0")
+
+    def in_thread(self, work: Callable[[], T], then: Callable[[Future[T]], None]) -> None:
+        """Run `work` in a thread of the pool and `then` with its finished future in the loop's thread.
+
+        Raises:
+            PoolFull: too much is waiting already; neither is called.
+        """
+        if not self._pool_free:
+            raise PoolFull
+        self._pool_free -= 1
+
+        def finish(future: Future[T]) -> None:
+            self._pool_free += 1
+            then(future)
+
+        future = self._executor().submit(work)
+        future.add_done_callback(lambda done: self.call_threadsafe(lambda: finish(done)))
+
+    def on_signal(self, signum: int, call: Callable[[], None]) -> None:
+        """Run `call` in a turn of the loop when the process gets this signal. Main thread only."""
+        signal.set_wakeup_fd(self._wake_writer.fileno(), warn_on_full_buffer=False)
+        signal.signal(signum, lambda _signum, _frame: self.call_soon(call))
+
+    def run(self) -> None:
+        """Turn until `stop`."""
+        self._running = True
+        while self._running:
+            self.turn()
+
+    def stop(self) -> None:
+        """Make `run` return after this turn."""
+        self._running = False
+
+    def stop_listening(self) -> None:
+        """Close every listener."""
+        while self._listeners:
+            self._listeners.pop().close()
+
+    def drain(self, seconds: float) -> None:
+        """Accept no more, and stop when the last connection has gone or so many seconds have passed."""
+        self.draining = True
+        self.stop_listening()
+        self.call_later(seconds if self.connections else 0, self.stop)
+
+    def close(self) -> None:
+        """Free every descriptor. Pending output is dropped, work in threads is not waited for."""
+        self.stop_listening()
+        for connection in list(self.connections):
+            connection.close(CloseReason.SHUTDOWN)
+        self._free_closed()
+        if self._pool is not None:
+            self._pool.shutdown(wait=False, cancel_futures=True)
+        self._selector.close()
+        self._wake_reader.close()
+        self._wake_writer.close()
+
+    @property
+    def client_ceiling(self) -> int:
+        """Connections that may be open at once: the setting, or what the descriptor limit leaves."""
+        return min(self._descriptor_ceiling, self._max_clients or self._descriptor_ceiling)
+
+    # ---- a turn ----
+
+    def turn(self) -> None:
+        """Wait for events once and carry out what they bring."""
+        ready = self._selector.select(self._timeout())
+        started = time.monotonic()
+        for key, mask in ready:
+            try:
+                key.data(mask)
+            except Exception:
+                self._fault(key.data)
+        self._run_soon()
+        for call in self._deadlines.due(started):
+            self._guarded(call)
+        self._settle()
+        self.longest_turn = max(self.longest_turn, time.monotonic() - started)
+
+    def _timeout(self) -> float | None:
+        if self._soon or self._handed_in:
+            return 0.0
+        nearest = self._deadlines.nearest()
+        return None if nearest is None else max(0.0, nearest - time.monotonic())
+
+    def _run_soon(self) -> None:
+        calls, self._soon = self._soon, []
+        for call in calls:
+            self._guarded(call)
+        for _ in range(len(self._handed_in)):
+            self._guarded(self._handed_in.popleft())
+
+    def _settle(self) -> None:
+        """Commit, send, free; each may bring more of the others."""
+        while True:
+            self._guarded(self.before_flush)
+            if not self._dirty and not self._dying:
+                return
+            dirty, self._dirty = self._dirty, []
+            for connection in dirty:
+                try:
+                    connection.flush()
+                except Exception:
+                    self._fault(connection)
+            self._free_closed()
+
+    def _free_closed(self) -> None:
+        dying, self._dying = self._dying, []
+        for connection in dying:
+            try:
+                connection._free()
+            except Exception:
+                log.exception("error after a connection ended")
+        if dying:
+            for listener in self._listeners:
+                listener.resume()
+            if self.draining and not self.connections:
+                self.stop()
+
+    def _guarded(self, call: Callable[[], None]) -> None:
+        """A mistake in one call must not end the service for everybody."""
+        try:
+            call()
+        except Exception:
+            log.exception("error in a call from the loop")
+
+    def _fault(self, source: object) -> None:
+        log.exception("error while serving a connection")
+        if isinstance(source, Connection):
+            source.close(CloseReason.FAULT)
+
+    def _woken(self, _mask: int) -> None:
+        with contextlib.suppress(BlockingIOError):
+            while self._wake_reader.recv(4096):
+                pass
+
+    def _executor(self) -> ThreadPoolExecutor:
+        if self._pool is None:
+            from concurrent.futures import ThreadPoolExecutor
+
+            self._pool = ThreadPoolExecutor(self._pool_threads, "crosstalk-pool", _lower_priority)
+        return self._pool
+
+
+class Listener:
+    """Accepts connections until it would block; pauses while no descriptor is to be had."""
+
+    def __init__(self, loop: Loop, sock: socket.socket, accepted: Callable[[Connection], Receiver]) -> None:
+        self._loop = loop
+        self._sock = sock
+        self._accepted = accepted
+        self._paused = False
+        sock.setblocking(False)
+        loop._selector.register(sock, selectors.EVENT_READ, self)
+
+    def __call__(self, _mask: int) -> None:
+        while not self._paused:
+            if len(self._loop.connections) >= self._loop._descriptor_ceiling:
+                self._pause("every descriptor for clients is in use")
+                return
+            try:
+                sock, _address = self._sock.accept()
+            except (BlockingIOError, ConnectionAbortedError, InterruptedError):
+                return
+            except OSError as error:
+                if error.errno not in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
+                    raise
+                self._pause(error.strerror or str(error))
+                self._loop.call_later(ACCEPT_RETRY_SECONDS, self.resume)
+                return
+            self._welcome(sock)
+
+    def _welcome(self, sock: socket.socket) -> None:
+        if len(self._loop.connections) >= self._loop.client_ceiling:
+            self._loop.closed[CloseReason.REFUSED] += 1
+            log.warning("refused a connection: %d clients are connected (max-clients)", len(self._loop.connections))
+            sock.close()
+            return
+        connection = Connection(self._loop, sock)
+        connection.owner = self._accepted(connection)
+
+    def _pause(self, why: str) -> None:
+        log.warning("not accepting for now: %s (%d connections)", why, len(self._loop.connections))
+        self._paused = True
+        self._loop._selector.unregister(self._sock)
+
+    def resume(self) -> None:
+        """Accept again after a pause, if there was one: a descriptor has become free, or it is time to try."""
+        if self._paused and self._sock.fileno() >= 0:
+            self._paused = False
+            self._loop._selector.register(self._sock, selectors.EVENT_READ, self)
+
+    def close(self) -> None:
+        """Stop accepting, for good."""
+        if not self._paused:
+            self._loop._selector.unregister(self._sock)
+        self._sock.close()
+
+
+class _State(enum.Enum):
+    OPEN = "open"
+    FINISHING = "input is discarded; closes when the output has left"
+    LINGERING = "output has left and is ended; waits for the peer's end"
+    CLOSED = "nothing is sent or received; to be freed in this turn"
+
+
+class Connection:
+    """A socket with a bounded output buffer, and the owner whom it tells what happens.
+
+    Output is a list of byte strings, so the same object can wait for a thousand receivers without a copy. A `stream` is
+    output that is made only as fast as the peer reads it; what is sent after it waits behind it.
+    """
+
+    __slots__ = ("_loop", "_sock", "_state", "_events", "_out", "_pending", "_streams", "_blocked", "_congested", "_reason", "owner")
+
+    owner: Receiver
+
+    def __init__(self, loop: Loop, sock: socket.socket) -> None:
+        sock.setblocking(False)
+        # A message that waits for the acknowledgement of the one before shows as a tail of 40 ms.
+        with contextlib.suppress(OSError):  # not a TCP socket
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._loop = loop
+        self._sock = sock
+        self._state = _State.OPEN
+        self._events = 0
+        self._out: list[bytes] = []
+        self._pending = 0
+        self._streams: deque[tuple[Iterator[bytes], list[bytes]]] | None = None
+        self._blocked = False
+        self._congested = False
+        self._reason = CloseReason.LOST
+        loop.connections.add(self)
+        self._want(selectors.EVENT_READ)
+
+    # ---- for the owner ----
+
+    @property
+    def congested(self) -> bool:
+        """True while the peer has much to read: produce no more answers until `Receiver.drained` is called."""
+        return self._congested
+
+    def send(self, data: bytes) -> None:
+        """Queue bytes; they leave at the end of the turn. After a close they are dropped."""
+        if self._state is not _State.OPEN:
+            return
+        if not self._pending and not self._streams:
+            self._loop._dirty.append(self)
+        (self._streams[-1][1] if self._streams else self._out).append(data)
+        self._pending += len(data)
+        if self._pending > HIGH_WATER:
+            self._relieve()
+
+    def _relieve(self) -> None:
+        """Much is pending: send what the kernel takes now, unless it has said that it takes nothing."""
+        self._congested = True
+        if not self._blocked or self._pending > self._loop.max_out_buffer:
+            self.flush()
+
+    def stream(self, chunks: Iterator[bytes]) -> None:
+        """Queue output that is made piece by piece as the peer reads.
+
+        The next piece is asked for when the one before it has been handed to the operating system in full, so code
+        after a `yield` knows that this much has left. A generator is closed when the connection ends first.
+        """
+        if self._state is not _State.OPEN:
+            _close_iterator(chunks)
+            return
+        if self._streams is None:
+            self._streams = deque()
+        if not self._pending and not self._streams:
+            self._loop._dirty.append(self)
+        self._streams.append((chunks, []))
+        self._congested = True
+
+    def finish(self, reason: CloseReason = CloseReason.GOODBYE) -> None:
+        """Close when all that is queued has left; nothing is received or queued from now on."""
+        if self._state is _State.OPEN:
+            self._state = _State.FINISHING
+            if self._reason is not CloseReason.PEER:
+                self._reason = CloseReason.SHUTDOWN if self._loop.draining else reason
+            self._want(self._events | selectors.EVENT_READ)  # input is read and dropped, see LINGER_SECONDS
+            self._loop._dirty.append(self)
+
+    def close(self, reason: CloseReason) -> None:
+        """Close now; what has not left is dropped. Closing twice is closing once."""
+        if self._state is not _State.CLOSED:
+            if self._state is _State.OPEN:
+                self._reason = reason
+            self._state = _State.CLOSED
+            self._loop._dying.append(self)
+
+    def refuse(self) -> None:
+        """Close now a connection that has no business here."""
+        self.close(CloseReason.REFUSED)
+
+    def pause_reading(self) -> None:
+        """Receive nothing for now: the kernel's buffer fills and the peer has to wait."""
+        if self._state is _State.OPEN:
+            self._want(self._events & ~selectors.EVENT_READ)
+
+    def resume_reading(self) -> None:
+        """Receive again."""
+        if self._state is _State.OPEN:
+            self._want(self._events | selectors.EVENT_READ)
+
+    def call_soon(self, call: Callable[[], None]) -> None:
+        """Run `call` in the loop's next turn."""
+        self._loop.call_soon(call)
+
+    # ---- for the loop ----
+
+    def __call__(self, mask: int) -> None:
+        """The descriptor is ready."""
+        if mask & selectors.EVENT_WRITE and self._state is not _State.CLOSED:
+            self.flush()
+        if mask & selectors.EVENT_READ and self._state is not _State.CLOSED:
+            self._receive()
+
+    def _receive(self) -> None:
+        try:
+            data = self._sock.recv(READ_SIZE)
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError:
+            self.close(CloseReason.LOST)
+            return
+        if self._state is _State.OPEN:
+            if data:
+                self.owner.received(data)
+            else:
+                self._reason = CloseReason.PEER
+                self._want(self._events & ~selectors.EVENT_READ)
+                self.owner.ended()
+        elif not data:
+            self._peer_ended_while_finishing()
+
+    def _peer_ended_while_finishing(self) -> None:
+        if self._state is _State.LINGERING:
+            self.close(self._reason)
+        else:
+            self._want(self._events & ~selectors.EVENT_READ)
+
+    def flush(self) -> None:
+        """Send what is pending; what the kernel does not take waits until it does."""
+        budget = HIGH_WATER  # of streamed bytes, so that one long stream leaves the turn to others
+        while self._state is not _State.CLOSED:
+            if self._out and not self._send_out():
+                return
+            if not self._streams:
+                self._flushed()
+                return
+            if budget <= 0:
+                self._block()
+                return
+            budget -= self._pull()
+
+    def _send_out(self) -> bool:
+        """Hand all of `_out` to the kernel; False when it did not take everything."""
+        out = self._out
+        data = out[0] if len(out) == 1 else b"".join(out)
+        try:
+            sent = self._sock.send(data)
+        except (BlockingIOError, InterruptedError):
+            sent = 0
+        except OSError:
+            self.close(CloseReason.LOST)
+            return False
+        self._pending -= sent
+        if sent == len(data):
+            out.clear()
+            return True
+        self._out[:] = [data[sent:]]
+        if self._pending > self._loop.max_out_buffer:
+            log.warning("closing a slow reader: %d bytes wait for it (max-out-buffer)", self._pending)
+            self.close(CloseReason.SLOW_READER)
+        else:
+            self._block()
+        return False
+
+    def _pull(self) -> int:
+        """Take the next piece of the first stream, or end that stream; return the bytes taken."""
+        assert self._streams
+        chunks, behind = self._streams[0]
+        try:
+            chunk = next(chunks, None)
+        except Exception:
+            log.exception("error while making output")
+            self.close(CloseReason.FAULT)
+            return 0
+        if chunk is None:
+            self._streams.popleft()
+            self._out = behind
+            return 0
+        self._out.append(chunk)
+        self._pending += len(chunk)
+        return len(chunk)
+
+    def _block(self) -> None:
+        if not self._blocked:
+            self._blocked = True
+            self._want(self._events | selectors.EVENT_WRITE)
+
+    def _flushed(self) -> None:
+        if self._blocked:
+            self._blocked = False
+            self._want(self._events & ~selectors.EVENT_WRITE)
+        if self._state is _State.FINISHING:
+            self._linger()
+        elif self._congested:
+            self._congested = False
+            self.owner.drained()
+
+    def _linger(self) -> None:
+        """All has left: end our side, and give the peer a while to end its own."""
+        self._state = _State.LINGERING
+        try:
+            self._sock.shutdown(socket.SHUT_WR)
+            ended = not self._sock.recv(READ_SIZE)
+        except BlockingIOError:
+            ended = self._loop.draining  # nothing is unread, and there is no time to wait
+        except OSError:
+            ended = True  # the peer has gone first
+        if ended:
+            self.close(self._reason)
+        else:
+            self._loop.call_later(LINGER_SECONDS, lambda: self.close(self._reason))
+
+    def _want(self, events: int) -> None:
+        if events == self._events:
+            return
+        selector = self._loop._selector
+        if not self._events:
+            selector.register(self._sock, events, self)
+        elif not events:
+            selector.unregister(self._sock)
+        else:
+            selector.modify(self._sock, events, self)
+        self._events = events
+
+    def _free(self) -> None:
+        self._want(0)
+        self._sock.close()
+        self._out.clear()
+        self._loop.connections.discard(self)
+        self._loop.closed[self._reason] += 1
+        for chunks, _behind in self._streams or ():
+            _close_iterator(chunks)
+        self.owner.lost(self._reason)
+
+
+def _close_iterator(chunks: Iterator[bytes]) -> None:
+    close: Any = getattr(chunks, "close", None)
+    if close is not None:
+        close()
+
+
+def _lower_priority() -> None:
+    """Hashing must not take the processor from the loop when both share one core. Linux sets this for each thread."""
+    if hasattr(os, "setpriority"):
+        import threading
+
+        with contextlib.suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), POOL_NICENESS)
+
+
+def raise_descriptor_limit() -> None:
+    """Lift the soft limit of open descriptors to the hard one."""
+    _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(ValueError, OSError):  # some systems refuse their own "infinity"
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def descriptor_ceiling() -> int:
+    """Connections that the soft descriptor limit leaves room for, at least one."""
+    soft, _hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY:
+        return 1 << 20
+    return max(1, soft - RESERVED_DESCRIPTORS)
