@@ -1,0 +1,569 @@
+"""The domain: accounts, channels, who is in them and who is there. It speaks no wire and knows no SQL.
+
+Every durable change is a plain value (`AccountRegistered` … `MailDelivered`). A method that wants one hands it to the
+journal; the journal comes back to `Chat.apply` when it is the change's turn, and there it is decided: applied to the
+state, or refused with a `ChatError`. When it is on disk, `Chat.announce` tells everyone concerned. So nobody is told
+what could still be lost, and what two people ask for at once is decided in one order.
+
+Methods that end in a `done` argument never raise: `done` takes None or the error, at once or later.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, Protocol
+
+MAX_NAME = 64
+"""Characters of a name."""
+
+_NOT_IN_NAMES = frozenset(",:@|")
+_JOINERS = frozenset("\u200c\u200d")
+_INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Zs", "Zl", "Zp"})
+
+
+def is_name(word: str, longest: int = MAX_NAME) -> bool:
+    """Tell whether a word may name a user or a channel.
+
+    1 to `longest` characters, in NFC, of any language; no white space of any alphabet, comma, colon, at sign or vertical
+    bar; no control or invisible format character but for the two joiners that some scripts need; no slash in front.
+    """
+    if not 1 <= len(word) <= longest or word[0] == "/" or not _NOT_IN_NAMES.isdisjoint(word):
+        return False
+    if word.isascii():
+        return word.isprintable() and " " not in word
+    return unicodedata.is_normalized("NFC", word) and all(
+        character in _JOINERS or unicodedata.category(character) not in _INVISIBLE for character in word
+    )
+
+
+# ---- errors ----
+
+
+class ChatError(Exception):
+    """A request that the rules refuse. The class says why; each dialect has its own words for it."""
+
+
+class NotAName(ChatError):
+    """The word cannot be a name."""
+
+
+class NameTaken(ChatError):
+    """An account or a channel of this name exists."""
+
+
+class AlreadyLoggedIn(ChatError):
+    """This client, or this user elsewhere, is logged in."""
+
+
+class WrongPassword(ChatError):
+    """There is no such user, or the password is another."""
+
+
+class NoSuchChannel(ChatError):
+    """There is no channel of this name."""
+
+
+class NoSuchUser(ChatError):
+    """There is no account of this name."""
+
+
+class IsOnline(ChatError):
+    """The addressee needs no mailbox: a login came in between."""
+
+
+class AlreadyMember(ChatError):
+    """The user is in the channel."""
+
+
+class NotAMember(ChatError):
+    """The user is not in the channel."""
+
+
+class LimitReached(ChatError):
+    """A limit of the settings forbids one more."""
+
+
+class Overloaded(ChatError):
+    """Too much slow work is waiting."""
+
+
+class StoreUnavailable(ChatError):
+    """The disk does not take or give what it should."""
+
+
+# ---- durable changes ----
+
+
+class AccountRegistered(NamedTuple):
+    name: str
+    password_hash: bytes
+    at: float
+
+
+class PasswordChanged(NamedTuple):
+    name: str
+    password_hash: bytes
+
+
+class ChannelCreated(NamedTuple):
+    name: str
+    creator: str
+    at: float
+
+
+class Joined(NamedTuple):
+    account: str
+    channel: str
+    at: float
+
+
+class Left(NamedTuple):
+    account: str
+    channel: str
+
+
+class Said(NamedTuple):
+    """A message to a channel; `at` is in seconds since the epoch."""
+
+    sender: str
+    channel: str
+    text: str
+    at: float
+
+
+class Mailed(NamedTuple):
+    """A direct message to an account that is away."""
+
+    sender: str
+    recipient: str
+    text: str
+    at: float
+
+
+class MailDelivered(NamedTuple):
+    """The oldest `count` messages, up to the one numbered `last`, have left for the account's client."""
+
+    recipient: str
+    last: int
+    count: int
+
+
+Change = AccountRegistered | PasswordChanged | ChannelCreated | Joined | Left | Said | Mailed | MailDelivered
+Undo = Callable[[], object]
+Done = Callable[[Exception | None], None]
+
+
+class Outcome(NamedTuple):
+    """What became of a change: `error` is None when it is applied and durable."""
+
+    change: Change
+    error: Exception | None
+    done: Done
+
+
+# ---- events ----
+
+
+class ChannelMessages(NamedTuple):
+    """Messages to one channel, in order; each member who is there gets them, their senders too."""
+
+    messages: tuple[Said, ...]
+
+
+class DirectMessage(NamedTuple):
+    """A direct message, for the one to whom it is sent."""
+
+    sender: str
+    text: str
+    at: float
+
+
+class DirectEcho(NamedTuple):
+    """A direct message, for its sender: it has been taken."""
+
+    sender: str
+    recipient: str
+    text: str
+    at: float
+
+
+class MailWaiting(NamedTuple):
+    """Direct messages have come while the user was away: `Chat.mail` gives them."""
+
+
+# ---- what the domain is handed ----
+
+
+class Recipient(Protocol):
+    """A session, as the domain sees it."""
+
+    user: Any
+    over: bool
+
+    def deliver(self, event: Any) -> None: ...
+
+
+class Passwords(Protocol):
+    """Hashing, done elsewhere."""
+
+    def hash(self, password: str, then: Callable[[bytes | None], None]) -> None:
+        """Hash a password; None says that too much is waiting."""
+
+    def check(self, password: str, password_hash: bytes | None, then: Done) -> None:
+        """Check a password; the outcome is None, WrongPassword or Overloaded. Without a hash to check against it is wrong,
+        and found so as slowly as any other."""
+
+
+class Journal(Protocol):
+    """Where durable changes go, and where what was said is read again. Reading raises StoreUnavailable."""
+
+    def submit(self, change: Change, done: Done) -> None: ...
+    def history(self, channel: str, count: int) -> tuple[int, Iterator[list[Said]]]: ...
+    def mail(self, recipient: str) -> Iterator[tuple[int, list[Mailed]]]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much there may be: characters of a name; accounts, channels; channels that one account is in; direct messages
+    that wait for one account."""
+
+    name: int = MAX_NAME
+    accounts: int = 100_000
+    channels: int = 10_000
+    channels_per_user: int = 1000
+    mail: int = 1000
+
+
+_NO_LIMITS = Limits(*[1 << 62] * 5)
+
+
+# ---- state ----
+
+
+@dataclass(slots=True, eq=False)
+class Account:
+    """A registered name, its memberships, and the session where it is logged in, if it is."""
+
+    name: str
+    password_hash: bytes
+    channels: dict[str, Channel] = field(default_factory=dict)
+    session: Recipient | None = None
+    mail: int = 0
+
+
+@dataclass(slots=True, eq=False)
+class Channel:
+    """A named set of members. `present` are the sessions of those who are logged in."""
+
+    name: str
+    members: dict[str, Account] = field(default_factory=dict)
+    present: dict[Recipient, None] = field(default_factory=dict)
+
+
+class Chat:
+    """All state and all rules.
+
+    Args:
+        journal: takes changes; `journal.submit` leads to `apply` and then to `announce`.
+        passwords: hashes and checks.
+        now: the wall clock, in seconds since the epoch.
+        limits: how much there may be.
+    """
+
+    def __init__(self, journal: Journal, passwords: Passwords, now: Callable[[], float], limits: Limits) -> None:
+        self.accounts: dict[str, Account] = {}
+        self.channels: dict[str, Channel] = {}
+        self._journal = journal
+        self._passwords = passwords
+        self._now = now
+        self._limits = limits
+        self._rules: dict[type, Callable[[Any], Undo | None]] = {
+            AccountRegistered: self._apply_registered,
+            PasswordChanged: self._apply_password,
+            ChannelCreated: self._apply_created,
+            Joined: self._apply_joined,
+            Left: self._apply_left,
+            Said: self._apply_said,
+            Mailed: self._apply_mailed,
+            MailDelivered: self._apply_mail_delivered,
+        }
+
+    # ---- accounts ----
+
+    def register(self, name: str, password: str, done: Done) -> None:
+        """Make an account. Fails with NotAName, NameTaken, LimitReached, Overloaded, StoreUnavailable."""
+        if not is_name(name, self._limits.name):
+            done(NotAName())
+        elif name in self.accounts:
+            done(NameTaken())
+        else:
+            self._hash(password, lambda hashed: AccountRegistered(name, hashed, self._now()), done)
+
+    def login(self, recipient: Recipient, name: str, password: str, done: Done) -> None:
+        """Log a session in. Fails with AlreadyLoggedIn, WrongPassword, Overloaded.
+
+        A name that nobody has is checked as slowly as a wrong password, so that the time tells nothing.
+        """
+        if recipient.user is not None:
+            done(AlreadyLoggedIn())
+            return
+        account = self.accounts.get(name)
+
+        def checked(error: Exception | None) -> None:
+            if error is not None or account is None:
+                done(error or WrongPassword())
+            elif account.session is not None or recipient.over:
+                done(AlreadyLoggedIn())
+            else:
+                self._enter(recipient, account)
+                done(None)
+                if account.mail:
+                    recipient.deliver(MailWaiting())
+
+        self._passwords.check(password, account.password_hash if account else None, checked)
+
+    def logout(self, recipient: Recipient) -> None:
+        """Log a session out; its memberships stay. Nothing happens to one that is not logged in."""
+        account: Account | None = recipient.user
+        if account is not None:
+            recipient.user = account.session = None
+            for channel in account.channels.values():
+                channel.present.pop(recipient, None)
+
+    def change_password(self, account: Account, old: str, new: str, done: Done) -> None:
+        """Set a new password. Fails with WrongPassword, Overloaded, StoreUnavailable."""
+
+        def checked(error: Exception | None) -> None:
+            if error is None:
+                self._hash(new, lambda hashed: PasswordChanged(account.name, hashed), done)
+            else:
+                done(error)
+
+        self._passwords.check(old, account.password_hash, checked)
+
+    def _enter(self, recipient: Recipient, account: Account) -> None:
+        recipient.user, account.session = account, recipient
+        for channel in account.channels.values():
+            channel.present[recipient] = None
+
+    def _hash(self, password: str, change: Callable[[bytes], Change], done: Done) -> None:
+        def hashed(password_hash: bytes | None) -> None:
+            if password_hash is None:
+                done(Overloaded())
+            else:
+                self._journal.submit(change(password_hash), done)
+
+        self._passwords.hash(password, hashed)
+
+    # ---- channels ----
+
+    def channel_names(self, account: Account | None = None) -> list[str]:
+        """Give the names of all channels, or of those that an account is in, sorted."""
+        return sorted(self.channels if account is None else account.channels)
+
+    def create(self, account: Account, name: str, done: Done) -> None:
+        """Make a channel. Fails with NotAName, NameTaken, LimitReached, StoreUnavailable."""
+        if is_name(name, self._limits.name):
+            self._journal.submit(ChannelCreated(name, account.name, self._now()), done)
+        else:
+            done(NotAName())
+
+    def join(self, account: Account, channel: str, done: Done) -> None:
+        """Make an account a member. Fails with NoSuchChannel, AlreadyMember, LimitReached, StoreUnavailable."""
+        self._journal.submit(Joined(account.name, channel, self._now()), done)
+
+    def leave(self, account: Account, channel: str, done: Done) -> None:
+        """End a membership. Fails with NoSuchChannel, NotAMember, StoreUnavailable."""
+        self._journal.submit(Left(account.name, channel), done)
+
+    def say(self, account: Account, channel: str, text: str, done: Done) -> None:
+        """Say something in a channel. Fails with NoSuchChannel, NotAMember, StoreUnavailable."""
+        self._journal.submit(Said(account.name, channel, text, self._now()), done)
+
+    def members(self, account: Account, channel: str) -> list[str]:
+        """Give the names of a channel's members, sorted, those who are away too.
+
+        Raises:
+            NotAMember: the account is not in such a channel.
+        """
+        return sorted(self._joined(account, channel).members)
+
+    def history(self, account: Account, channel: str, count: int) -> tuple[int, Iterator[list[Said]]]:
+        """Give the last messages of a channel: how many there are, `count` at most, and pages of them, the oldest first.
+
+        Raises:
+            NotAMember: the account is not in such a channel.
+            StoreUnavailable: they cannot be read; the pages may raise it as well.
+        """
+        return self._journal.history(self._joined(account, channel).name, count)
+
+    def _joined(self, account: Account, channel: str) -> Channel:
+        try:
+            return account.channels[channel]
+        except KeyError:
+            raise NotAMember from None
+
+    # ---- direct messages ----
+
+    def tell(self, account: Account, name: str, text: str, done: Done) -> None:
+        """Send a direct message; it waits for an account that is away. Its sender gets a `DirectEcho`.
+
+        Fails with NoSuchUser, LimitReached, StoreUnavailable.
+        """
+        if name in self.accounts:
+            self._hand_over(Mailed(account.name, name, text, self._now()), done)
+        else:
+            done(NoSuchUser())
+
+    def _hand_over(self, message: Mailed, done: Done) -> None:
+        """Deliver a direct message if its addressee is there, else put it into the mailbox."""
+        session = self.accounts[message.recipient].session
+        if session is None:
+            self._journal.submit(message, lambda error: self._mailed(message, error, done))
+            return
+        if message.recipient != message.sender:
+            session.deliver(DirectMessage(message.sender, message.text, message.at))
+        self._echo(message)
+        done(None)
+
+    def _mailed(self, message: Mailed, error: Exception | None, done: Done) -> None:
+        if isinstance(error, IsOnline):
+            self._hand_over(message, done)
+            return
+        if error is None:
+            self._echo(message)
+        done(error)
+
+    def mail(self, account: Account) -> Iterator[list[Mailed]]:
+        """Give the messages that wait for an account, the oldest first, in pages.
+
+        Whoever asks for another page says that the one before has left for the account's client: it is then removed. So
+        a message may be delivered again after a crash, and none is lost.
+
+        Raises:
+            StoreUnavailable: they cannot be read.
+        """
+        if not account.mail:
+            return
+        for last, page in self._journal.mail(account.name):
+            yield page
+            self._journal.submit(MailDelivered(account.name, last, len(page)), lambda _error: None)
+
+    def _echo(self, message: Mailed) -> None:
+        session = self.accounts[message.sender].session
+        if session is not None:
+            session.deliver(DirectEcho(*message))
+
+    # ---- the journal's side ----
+
+    def apply(self, change: Change) -> Undo | None:
+        """Decide a change, in the journal's order, and carry it out in memory.
+
+        Returns:
+            What takes it back in case it cannot be written; None where memory does not change.
+
+        Raises:
+            ChatError: it is refused, nothing has changed.
+        """
+        return self._rules[type(change)](change)
+
+    def restore(self, changes: Iterable[Change]) -> None:
+        """Apply what was decided before this process began; the limits of today do not undo it."""
+        limits, self._limits = self._limits, _NO_LIMITS
+        for change in changes:
+            self.apply(change)
+        self._limits = limits
+
+    def announce(self, outcomes: Iterable[Outcome]) -> None:
+        """Tell what became of changes, in order. Messages to one channel in a row travel together."""
+        run: list[Said] = []
+        for change, error, done in outcomes:
+            said = change if error is None and isinstance(change, Said) else None
+            if run and (said is None or said.channel != run[0].channel):
+                self._publish(run)
+                run = []
+            if said is not None:
+                run.append(said)
+            done(error)
+        if run:
+            self._publish(run)
+
+    def _publish(self, run: list[Said]) -> None:
+        event = ChannelMessages(tuple(run))
+        for recipient in self.channels[run[0].channel].present:
+            recipient.deliver(event)
+
+    def _apply_registered(self, change: AccountRegistered) -> Undo:
+        if change.name in self.accounts:
+            raise NameTaken
+        if len(self.accounts) >= self._limits.accounts:
+            raise LimitReached
+        self.accounts[change.name] = Account(change.name, change.password_hash)
+        return lambda: self.accounts.pop(change.name)
+
+    def _apply_password(self, change: PasswordChanged) -> Undo:
+        account, old = self.accounts[change.name], self.accounts[change.name].password_hash
+        account.password_hash = change.password_hash
+        return lambda: setattr(account, "password_hash", old)
+
+    def _apply_created(self, change: ChannelCreated) -> Undo:
+        if change.name in self.channels:
+            raise NameTaken
+        if len(self.channels) >= self._limits.channels:
+            raise LimitReached
+        self.channels[change.name] = Channel(change.name)
+        return lambda: self.channels.pop(change.name)
+
+    def _apply_joined(self, change: Joined) -> Undo:
+        account, channel = self.accounts[change.account], self._channel(change.channel)
+        if account.name in channel.members:
+            raise AlreadyMember
+        if len(account.channels) >= self._limits.channels_per_user:
+            raise LimitReached
+        self._add_member(account, channel)
+        return lambda: self._remove_member(account, channel)
+
+    def _apply_left(self, change: Left) -> Undo:
+        account, channel = self.accounts[change.account], self._channel(change.channel)
+        if account.name not in channel.members:
+            raise NotAMember
+        self._remove_member(account, channel)
+        return lambda: self._add_member(account, channel)
+
+    def _apply_said(self, change: Said) -> None:
+        if change.sender not in self._channel(change.channel).members:
+            raise NotAMember
+
+    def _apply_mailed(self, change: Mailed) -> Undo:
+        account = self.accounts[change.recipient]
+        if account.session is not None:
+            raise IsOnline
+        if account.mail >= self._limits.mail:
+            raise LimitReached
+        account.mail += 1
+        return lambda: setattr(account, "mail", account.mail - 1)
+
+    def _apply_mail_delivered(self, change: MailDelivered) -> Undo:
+        account = self.accounts[change.recipient]
+        account.mail -= change.count
+        return lambda: setattr(account, "mail", account.mail + change.count)
+
+    def _channel(self, name: str) -> Channel:
+        try:
+            return self.channels[name]
+        except KeyError:
+            raise NoSuchChannel from None
+
+    def _add_member(self, account: Account, channel: Channel) -> None:
+        channel.members[account.name] = account
+        account.channels[channel.name] = channel
+        if account.session is not None:
+            channel.present[account.session] = None
+
+    def _remove_member(self, account: Account, channel: Channel) -> None:
+        del channel.members[account.name]
+        del account.channels[channel.name]
+        if account.session is not None:
+            channel.present.pop(account.session, None)

@@ -1,0 +1,92 @@
+"""Passwords: hashed and checked with bcrypt, in threads, never on the loop."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import logging
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from chat import ChatError, Overloaded, WrongPassword
+from loop import PoolFull
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+BCRYPT_BYTES = 72
+"""bcrypt reads no more of its input."""
+
+T = TypeVar("T")
+log = logging.getLogger("crosstalk.passwords")
+
+
+class BcryptPasswords:
+    """What the domain needs of passwords.
+
+    Args:
+        in_thread: runs work in a pool (loop.Loop.in_thread).
+        cost: bcrypt's, 4 to 31; each step doubles the time that a guess takes.
+    """
+
+    def __init__(self, in_thread: Callable[[Callable[[], Any], Callable[[Future[Any]], None]], None], cost: int) -> None:
+        self._in_thread = in_thread
+        self._cost = cost
+        # Well-formed, and nobody's.
+        self._decoy = b"$2b$%02d$" % cost + b"." * 53
+        self.refused = 0
+
+    def hash(self, password: str, then: Callable[[bytes | None], None]) -> None:
+        """Hash a password and call `then` with the hash, or with None when it cannot be done now."""
+        self._run(lambda: _hash(password, self._cost), then)
+
+    def check(self, password: str, password_hash: bytes | None, then: Callable[[ChatError | None], None]) -> None:
+        """Check a password and call `then` with None, WrongPassword or Overloaded.
+
+        None for a hash stands for a user who does not exist: checked as slowly as a wrong password, and never right.
+        """
+
+        def checked(matches: bool | None) -> None:
+            if matches is None:
+                then(Overloaded())
+            else:
+                then(None if matches and password_hash is not None else WrongPassword())
+
+        self._run(lambda: _matches(password, password_hash or self._decoy), checked)
+
+    def _run(self, work: Callable[[], T], then: Callable[[T | None], None]) -> None:
+        def finished(future: Future[T]) -> None:
+            try:
+                result = future.result()
+            except Exception:
+                log.exception("hashing failed")
+                then(None)
+            else:
+                then(result)
+
+        try:
+            self._in_thread(work, finished)
+        except PoolFull:
+            self.refused += 1
+            log.warning("refused a login or registration: too many are waiting (max-hash-queue)")
+            then(None)
+
+
+def _digestible(password: str) -> bytes:
+    """A password that bcrypt can read in full. One that is too long, or holds a NUL, goes through SHA-256 first."""
+    data = password.encode()
+    if len(data) <= BCRYPT_BYTES and b"\0" not in data:
+        return data
+    return base64.b64encode(hashlib.sha256(data).digest())
+
+
+def _hash(password: str, cost: int) -> bytes:
+    import bcrypt
+
+    return bcrypt.hashpw(_digestible(password), bcrypt.gensalt(cost))
+
+
+def _matches(password: str, password_hash: bytes) -> bool:
+    import bcrypt
+
+    return bcrypt.checkpw(_digestible(password), password_hash)

@@ -1,0 +1,412 @@
+"""What all wires share, free of sockets, clocks and SQL: lines, words, requests, the gate, the session.
+
+A byte's way through this file: `Session.received` feeds the `LineBuffer`; `Session.run` takes a line, has its dialect
+`parse` it to a `Request` or a `Refusal`, and carries that out through the one gate. A handler may assume what its row in
+the table of commands says: enough words, not too many, logged in where that is asked for.
+
+Order is the session's business. An answer that cannot be given at once (a password is being hashed, the journal has not
+committed) is *outstanding*: `Session.outcome` counts it, and until it is given the session runs no further line. Only
+requests that are `pipelined` may follow each other into the journal, which gives their outcomes in the same order.
+"""
+
+from __future__ import annotations
+
+import enum
+import re
+import unicodedata
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple, Protocol
+
+MAX_LINE = 8192
+"""Bytes of a line, its newline included."""
+
+LINES_PER_TURN = 64
+"""Lines that one session runs before the others have their turn."""
+
+READ_AHEAD = 64 * 1024
+"""Bytes of lines that may wait in a session before it stops reading from its socket."""
+
+HTTP_REQUEST_LINE = re.compile(rb"[A-Z]+ \S+ HTTP/\d")
+"""A web page must not be able to make its visitor's browser speak here: such a session is closed at once."""
+
+
+# ---- lines ----
+
+
+class Overlong(enum.Enum):
+    """Stands for a line that was too long to keep."""
+
+    LINE = "a line was too long"
+
+
+class LineBuffer:
+    """Bytes in, lines out, in bounded memory.
+
+    A line ends in a newline; a carriage return before it is taken off. An over-long line is reported once, as soon as it
+    is known to be over-long, and the rest of it is skipped.
+
+    Args:
+        limit: bytes of a line, its newline included.
+    """
+
+    __slots__ = ("_data", "_start", "_searched", "_skipping", "limit")
+
+    def __init__(self, limit: int = MAX_LINE) -> None:
+        self.limit = limit
+        self._data = b""
+        self._start = 0
+        self._searched = 0
+        self._skipping = False
+
+    def __len__(self) -> int:
+        """Bytes that wait here."""
+        return len(self._data) - self._start
+
+    def feed(self, data: bytes) -> None:
+        """Add what has been received."""
+        self._data = self._data[self._start :] + data if self._start < len(self._data) else data
+        self._searched -= self._start
+        self._start = 0
+
+    def clear(self) -> None:
+        """Forget what waits."""
+        self._data, self._start, self._searched = b"", 0, 0
+
+    def next(self) -> bytes | Overlong | None:
+        """Take the next line, without its end; None when there is no whole one."""
+        end = self._data.find(b"\n", self._searched)
+        if end < 0:
+            return self._incomplete()
+        start, self._start, self._searched = self._start, end + 1, end + 1
+        if self._skipping:
+            self._skipping = False
+            return self.next()
+        if end + 1 - start > self.limit:
+            return Overlong.LINE
+        if end > start and self._data[end - 1] == 0x0D:
+            end -= 1
+        return self._data[start:end]
+
+    def _incomplete(self) -> Overlong | None:
+        if self._skipping:
+            self.clear()
+            return None
+        self._searched = len(self._data)
+        if self._start == self._searched:
+            self.clear()
+        elif len(self) >= self.limit:
+            self.clear()
+            self._skipping = True
+            return Overlong.LINE
+        return None
+
+
+# ---- words and messages ----
+
+_CONTROLS = [chr(code) for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) != "\t"]
+_LINE_SEPARATORS = "\u2028\u2029"
+_TURN_DIRECTION = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+_UNSHOWN = str.maketrans(dict.fromkeys([*_CONTROLS, *_LINE_SEPARATORS, *_TURN_DIRECTION], ""))
+_BLANKS = re.compile("[ \t]+")
+
+
+def split_words(text: str, most: int = 0) -> list[str]:
+    """Split at runs of blanks (space, tab).
+
+    Args:
+        most: words at the most; the last one is then all the rest, its inner blanks kept. 0 for no limit.
+    """
+    if text.isprintable():  # then the only white space in it is the space
+        return text.split(None, most - 1)
+    text = text.strip(" \t")
+    if most == 1:
+        return [text] if text else []
+    return _BLANKS.split(text, max(0, most - 1)) if text else []
+
+
+def clean(text: str) -> str:
+    """Take out what must not reach anybody's screen: control characters but for the tab, line separators, and the
+    characters that turn the direction of writing."""
+    return text if text.isprintable() else text.translate(_UNSHOWN)
+
+
+def one_spaced(text: str) -> str:
+    """Make runs of blanks one space, and take them off both ends (seed 000, SEND)."""
+    return " ".join(split_words(text))
+
+
+def normal(word: str) -> str:
+    """Give a name in Unicode's NFC, the form in which names are compared and shown."""
+    return word if word.isascii() else unicodedata.normalize("NFC", word)
+
+
+# ---- requests ----
+
+
+class Refusal(enum.Enum):
+    """Why a line is no request, whatever the session's state."""
+
+    UNKNOWN = "no such command"
+    TOO_FEW = "not enough arguments"
+    TOO_MANY = "too many arguments"
+    TOO_LONG = "line too long"
+    NOT_UTF8 = "not utf-8"
+
+
+class Command(NamedTuple):
+    """A row in a dialect's table of commands.
+
+    Attributes:
+        handler: called with the dialect, the session and the request.
+        usage: the command as it is typed.
+        help: what it does, in one line.
+        least, most: words that may stand after the verb.
+        names: how many of these, counted from the first, are names.
+        text: the last word is a message: all the rest of the line, cleaned, its runs of blanks one space.
+        login: only a logged-in session may run it.
+        pipelined: it may enter the journal behind an outstanding request of the same session.
+        success, failure: the answers, where they depend on nothing but the words ({0} is the first).
+    """
+
+    handler: Callable[[Any, Session, Request], None]
+    usage: str
+    help: str
+    least: int = 0
+    most: int = 0
+    names: int = 0
+    text: bool = False
+    login: bool = False
+    pipelined: bool = False
+    success: str = ""
+    failure: str = ""
+
+
+class Request(NamedTuple):
+    """A well-formed line: the command's row and the words after the verb."""
+
+    command: Command
+    args: tuple[str, ...]
+
+
+def fit(command: Command, rest: str) -> Request | Refusal:
+    """Match what stands behind a verb with the row of its command."""
+    words = split_words(rest, command.most if command.text else 0)
+    if command.text and len(words) == command.most:
+        words[-1] = one_spaced(clean(words[-1]))
+        if not words[-1]:  # a message of which nothing is left is a missing message
+            words.pop()
+    if len(words) < command.least:
+        return Refusal.TOO_FEW
+    if len(words) > command.most:
+        return Refusal.TOO_MANY
+    for place in range(min(command.names, len(words))):
+        words[place] = normal(words[place])
+    return Request(command, tuple(words))
+
+
+# ---- sessions ----
+
+Done = Callable[[Exception | None], None]
+"""Takes the outcome of a request: None, or the reason why it failed. Called once, at once or later."""
+
+
+class Transport(Protocol):
+    """What a session needs of its connection. loop.Connection is one; what each call means stands there."""
+
+    @property
+    def congested(self) -> bool: ...
+    def send(self, data: bytes) -> None: ...
+    def stream(self, chunks: Iterator[bytes]) -> None: ...
+    def finish(self) -> None: ...
+    def refuse(self) -> None: ...
+    def pause_reading(self) -> None: ...
+    def resume_reading(self) -> None: ...
+    def call_soon(self, call: Callable[[], None]) -> None: ...
+
+
+class Dialect(Protocol):
+    """One wire: its parsing, its words, its commands. What it knows of a session is in the session."""
+
+    name: str
+
+    def parse(self, line: str) -> Request | Refusal:
+        """Read a line that has more than blanks in it."""
+
+    def refuse(self, session: Session, refusal: Refusal) -> None:
+        """Answer a line that is no request."""
+
+    def succeed(self, session: Session, request: Request) -> None:
+        """Answer a request that was carried out."""
+
+    def fail(self, session: Session, request: Request, error: Exception | None) -> None:
+        """Answer a request that was not carried out, because of this error or (None) for want of a login."""
+
+    def deliver(self, session: Session, event: Any) -> None:
+        """Tell the session's client what has happened."""
+
+    def leave(self, session: Session) -> None:
+        """The session is over: undo what its login did."""
+
+
+class Session:
+    """One connection, speaking one dialect; the transport's owner.
+
+    Args:
+        transport: the way to the client.
+        dialect: the wire it speaks.
+        max_line: bytes of a line, its newline included.
+    """
+
+    __slots__ = ("_ended", "_fresh", "_lines", "_outstanding", "_parked", "_paused", "_scheduled", "dialect", "over")
+    __slots__ += ("transport", "user")
+
+    def __init__(self, transport: Transport, dialect: Dialect, max_line: int = MAX_LINE) -> None:
+        self.transport = transport
+        self.dialect = dialect
+        self.user: Any = None
+        """Who is logged in here; the domain's business."""
+        self.over = False
+        self._lines = LineBuffer(max_line)
+        self._parked: Request | Refusal | None = None
+        self._outstanding = 0
+        self._fresh = True
+        self._ended = False
+        self._paused = False
+        self._scheduled = False
+
+    # ---- for the transport ----
+
+    def received(self, data: bytes) -> None:
+        """Run the lines that these bytes complete."""
+        self._lines.feed(data)
+        self.run()
+
+    def ended(self) -> None:
+        """The client sends no more: it gets its answers, then the session ends."""
+        self._ended = True
+        self.run()
+
+    def drained(self) -> None:
+        """The client has read what waited for it."""
+        self.run()
+
+    def lost(self, _reason: object) -> None:
+        """The connection is gone."""
+        self._leave()
+
+    # ---- for the dialect and the domain ----
+
+    def send(self, text: str) -> None:
+        """Send a line, given without its newline."""
+        self.transport.send(f"{text}\n".encode())
+
+    def deliver(self, event: Any) -> None:
+        """Tell the client what has happened, in its dialect's words."""
+        self.dialect.deliver(self, event)
+
+    def outcome(self, request: Request, then: Callable[[], None] | None = None) -> Done:
+        """Count the request as outstanding and give what takes its outcome and answers it.
+
+        Args:
+            then: called after the answer to a success.
+        """
+        self._outstanding += 1
+
+        def done(error: Exception | None) -> None:
+            if error is not None:
+                self.dialect.fail(self, request, error)
+            else:
+                self.dialect.succeed(self, request)
+                if then is not None:
+                    then()
+            self._outstanding -= 1
+            if not self._outstanding:
+                self._run_soon()
+
+        return done
+
+    def end(self) -> None:
+        """Say goodbye: run no more lines, close when the output has left."""
+        self._leave()
+        self.transport.finish()
+
+    def retire(self) -> None:
+        """The server stops: give the outstanding answers, run no more lines, end."""
+        self._lines.clear()
+        self._parked = None
+        self.ended()
+
+    # ---- running lines ----
+
+    def run(self) -> None:
+        """Run lines while nothing holds them back: an outstanding answer, much to read, the other sessions' turn."""
+        self._scheduled = False
+        steps = LINES_PER_TURN
+        while steps and not self.over and not self.transport.congested and self._step():
+            steps -= 1
+        if self.over:
+            return
+        if not steps:
+            self._run_soon()
+        elif self._ended and not (self._outstanding or self._parked or self.transport.congested):
+            self.end()
+            return
+        self._pace()
+
+    def _step(self) -> bool:
+        """Carry out the next request; False when there is none, or when it has to wait."""
+        if self._parked is None:
+            line = self._lines.next()
+            if line is None:
+                return False
+            self._parked = self._read(line)
+            if self._parked is None:
+                return True
+        request = self._parked
+        if self._outstanding and not (isinstance(request, Request) and request.command.pipelined):
+            return False
+        self._parked = None
+        self._carry_out(request)
+        return True
+
+    def _read(self, line: bytes | Overlong) -> Request | Refusal | None:
+        """Make a line a request; None when there is nothing in it to answer."""
+        if isinstance(line, Overlong):
+            self._fresh = False
+            return Refusal.TOO_LONG
+        if self._fresh and line:
+            self._fresh = False
+            if HTTP_REQUEST_LINE.match(line):
+                self._leave()
+                self.transport.refuse()
+                return None
+        try:
+            text = line.decode()
+        except UnicodeDecodeError:
+            return Refusal.NOT_UTF8
+        return self.dialect.parse(text) if text.strip(" \t") else None
+
+    def _carry_out(self, request: Request | Refusal) -> None:
+        """The gate: the row has been found and the words counted; what is left to ask for is the login."""
+        if isinstance(request, Refusal):
+            self.dialect.refuse(self, request)
+        elif request.command.login and self.user is None:
+            self.dialect.fail(self, request, None)
+        else:
+            request.command.handler(self.dialect, self, request)
+
+    def _run_soon(self) -> None:
+        if not self._scheduled and (self._parked or self._ended or len(self._lines)):
+            self._scheduled = True
+            self.transport.call_soon(self.run)
+
+    def _pace(self) -> None:
+        """Stop reading while many lines wait, so that a client that asks faster than it reads has to wait itself."""
+        if self._paused != (len(self._lines) > READ_AHEAD):
+            self._paused = not self._paused
+            (self.transport.pause_reading if self._paused else self.transport.resume_reading)()
+
+    def _leave(self) -> None:
+        if not self.over:
+            self.over = True
+            self.dialect.leave(self)

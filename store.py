@@ -1,0 +1,297 @@
+"""The durable state: the journal of changes, in SQLite. The only room with SQL.
+
+`Store.submit` takes a change. `Store.commit`, called once a turn before anything is sent, has every waiting change decided
+in order, writes those that stand in one transaction, and has the outcomes told. Told after the commit, never before: what
+a client hears survives `kill -9` and a power cut (WAL, synchronous=FULL). When the disk refuses, what was decided is taken
+back and each change of that commit fails; the next commit tries the disk afresh.
+
+The schema grows by appending to MIGRATIONS; `PRAGMA user_version` tells how many a file has seen.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import itertools
+import logging
+import os
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator
+from typing import IO
+
+from chat import (
+    AccountRegistered,
+    Change,
+    ChannelCreated,
+    ChatError,
+    Done,
+    Joined,
+    Left,
+    MailDelivered,
+    Mailed,
+    Outcome,
+    PasswordChanged,
+    Said,
+    StoreUnavailable,
+    Undo,
+)
+
+MEMORY = ":memory:"
+"""The path of a database that keeps nothing."""
+
+APPLICATION_ID = 0x43524F53
+"""Marks the file as ours ("CROS"), so that no other program's database is taken for one."""
+
+PAGE_ROWS = 32
+"""Messages that are read at once: at MAX_LINE each, 256 KiB."""
+
+CHECKPOINT_PAGES = 4000
+"""Pages in the write-ahead log before they are moved to the database; at 4 KiB each, 16 MiB."""
+
+MIGRATIONS: tuple[str, ...] = (
+    """
+    CREATE TABLE accounts (name TEXT PRIMARY KEY, password_hash BLOB NOT NULL, registered REAL NOT NULL) WITHOUT ROWID;
+    CREATE TABLE channels (name TEXT PRIMARY KEY, creator TEXT NOT NULL, created REAL NOT NULL) WITHOUT ROWID;
+    CREATE TABLE memberships (
+        account TEXT NOT NULL, channel TEXT NOT NULL, joined REAL NOT NULL, PRIMARY KEY (account, channel)
+    ) WITHOUT ROWID;
+    CREATE TABLE messages (
+        id INTEGER PRIMARY KEY, sender TEXT NOT NULL, channel TEXT NOT NULL, text TEXT NOT NULL, sent REAL NOT NULL
+    );
+    CREATE INDEX messages_by_channel ON messages (channel, id);
+    CREATE TABLE mail (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        sender TEXT NOT NULL, recipient TEXT NOT NULL, text TEXT NOT NULL, sent REAL NOT NULL
+    );
+    CREATE INDEX mail_by_recipient ON mail (recipient, id);
+    """,
+)
+
+RECORD: dict[type, str] = {
+    AccountRegistered: "INSERT INTO accounts VALUES (?1, ?2, ?3)",
+    PasswordChanged: "UPDATE accounts SET password_hash = ?2 WHERE name = ?1",
+    ChannelCreated: "INSERT INTO channels VALUES (?1, ?2, ?3)",
+    Joined: "INSERT INTO memberships VALUES (?1, ?2, ?3)",
+    Left: "DELETE FROM memberships WHERE account = ?1 AND channel = ?2",
+    Said: "INSERT INTO messages (sender, channel, text, sent) VALUES (?1, ?2, ?3, ?4)",
+    Mailed: "INSERT INTO mail (sender, recipient, text, sent) VALUES (?1, ?2, ?3, ?4)",
+    MailDelivered: "DELETE FROM mail WHERE id IN (SELECT id FROM mail WHERE recipient = ?1 AND id <= ?2 LIMIT ?3)",
+}
+"""How each change is written; its fields are the parameters."""
+
+log = logging.getLogger("crosstalk.store")
+
+
+class StoreError(Exception):
+    """The database cannot be opened; the message says why and what to do."""
+
+
+class Store:
+    """A database file, and the changes that wait to be written to it.
+
+    Args:
+        path: the file, made if it is not there; MEMORY for none.
+
+    Raises:
+        StoreError: it cannot be opened, is in use, is no Crosstalk database, or is a newer version's.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.failures = 0
+        self._decide: Callable[[Change], Undo | None] = _nothing_decided
+        self._announce: Callable[[Iterable[Outcome]], None] = _nothing_announced
+        self._waiting: list[tuple[Change, Done]] = []
+        self._failing = False
+        self._lock: IO[bytes] | None = None
+        try:
+            self._lock = None if path == MEMORY else _lock_file(path)
+            self._db = sqlite3.connect(path, isolation_level=None, timeout=0.01)
+            self._open()
+        except (OSError, sqlite3.Error) as error:
+            raise StoreError(f"cannot open the database {path}: {error}; choose another with --database PATH") from error
+
+    def attach(
+        self, decide: Callable[[Change], Undo | None], announce: Callable[[Iterable[Outcome]], None]
+    ) -> None:
+        """Say who decides changes and who tells their outcomes (chat.Chat.apply, chat.Chat.announce)."""
+        self._decide = decide
+        self._announce = announce
+
+    def close(self) -> None:
+        """Close the file. What was submitted and not committed is lost, so commit first."""
+        self._db.close()
+        if self._lock is not None:
+            self._lock.close()
+
+    # ---- writing ----
+
+    def submit(self, change: Change, done: Done) -> None:
+        """Queue a change. `done` is called after the commit that follows, with None or the error."""
+        self._waiting.append((change, done))
+
+    def commit(self) -> None:
+        """Decide, write and tell what waits, and what is submitted meanwhile."""
+        while self._waiting:
+            waiting, self._waiting = self._waiting, []
+            self._announce(self._settle(waiting))
+
+    def _settle(self, waiting: list[tuple[Change, Done]]) -> list[Outcome]:
+        outcomes: list[Outcome] = []
+        undo: list[Undo] = []
+        for change, done in waiting:
+            try:
+                undone_by = self._decide(change)
+            except ChatError as error:
+                outcomes.append(Outcome(change, error, done))
+                continue
+            outcomes.append(Outcome(change, None, done))
+            if undone_by is not None:
+                undo.append(undone_by)
+        if self._write([outcome.change for outcome in outcomes if outcome.error is None]):
+            return outcomes
+        for take_back in reversed(undo):
+            take_back()
+        return [Outcome(change, error or StoreUnavailable(), done) for change, error, done in outcomes]
+
+    def _write(self, changes: list[Change]) -> bool:
+        """Write changes in one transaction; False, and nothing written, when the disk refuses."""
+        if not changes:
+            return True
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+            for kind, group in itertools.groupby(changes, type):
+                self._db.executemany(RECORD[kind], group)
+            self._db.execute("COMMIT")
+        except sqlite3.Error as error:
+            self._failed(error)
+            return False
+        if self._failing:
+            self._failing = False
+            log.warning("the database is written again")
+        return True
+
+    def _failed(self, error: sqlite3.Error) -> None:
+        self.failures += 1
+        if not self._failing:
+            self._failing = True
+            log.error("cannot write to the database %s: %s; commands fail until it can be written", self.path, error)
+        with contextlib.suppress(sqlite3.Error):  # some errors have rolled back already
+            self._db.execute("ROLLBACK")
+
+    # ---- reading ----
+
+    def load(self) -> Iterator[Change]:
+        """Give the state as the changes that lead to it, for `chat.Chat.restore`. Channel messages stay on disk.
+
+        Raises:
+            StoreError: the file cannot be read.
+        """
+        try:
+            for kind, query in (
+                (AccountRegistered, "SELECT name, password_hash, registered FROM accounts"),
+                (ChannelCreated, "SELECT name, creator, created FROM channels"),
+                (Joined, "SELECT account, channel, joined FROM memberships"),
+                (Mailed, "SELECT sender, recipient, text, sent FROM mail ORDER BY id"),
+            ):
+                for row in self._db.execute(query):
+                    yield kind(*row)
+        except sqlite3.Error as error:
+            raise StoreError(f"cannot read the database {self.path}: {error}") from error
+
+    def history(self, channel: str, count: int) -> tuple[int, Iterator[list[Said]]]:
+        """Give the last messages of a channel, `count` at most: how many there are, and pages of them, oldest first.
+
+        Raises:
+            StoreUnavailable: they cannot be read; the pages raise it, too.
+        """
+        with _readable():
+            ids = self._db.execute(
+                "SELECT id FROM messages WHERE channel = ? ORDER BY id DESC LIMIT ?", (channel, count)
+            ).fetchall()
+        return len(ids), self._pages(channel, ids[-1][0], ids[0][0]) if ids else iter(())
+
+    def _pages(self, channel: str, first: int, last: int) -> Iterator[list[Said]]:
+        while first <= last:
+            with _readable():
+                rows = self._db.execute(
+                    "SELECT id, sender, channel, text, sent FROM messages"
+                    " WHERE channel = ? AND id BETWEEN ? AND ? ORDER BY id LIMIT ?",
+                    (channel, first, last, PAGE_ROWS),
+                ).fetchall()
+            if not rows:
+                return
+            first = rows[-1][0] + 1
+            yield [Said(*row[1:]) for row in rows]
+
+    def mail(self, recipient: str) -> Iterator[tuple[int, list[Mailed]]]:
+        """Give the mail of an account, the oldest first: pages, each with the number of its last message.
+
+        Raises:
+            StoreUnavailable: it cannot be read.
+        """
+        last = 0
+        while True:
+            with _readable():
+                rows = self._db.execute(
+                    "SELECT id, sender, recipient, text, sent FROM mail WHERE recipient = ? AND id > ? ORDER BY id LIMIT ?",
+                    (recipient, last, PAGE_ROWS),
+                ).fetchall()
+            if not rows:
+                return
+            last = rows[-1][0]
+            yield last, [Mailed(*row[1:]) for row in rows]
+
+    # ---- opening ----
+
+    def _open(self) -> None:
+        db = self._db
+        version = db.execute("PRAGMA user_version").fetchone()[0]
+        owner = db.execute("PRAGMA application_id").fetchone()[0]
+        empty = not db.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
+        if owner != APPLICATION_ID and not empty:
+            raise StoreError(f"{self.path} is another program's database; choose another file with --database PATH")
+        if version > len(MIGRATIONS):
+            raise StoreError(f"{self.path} was written by a newer Crosstalk (schema {version}); use that version")
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute("PRAGMA synchronous = FULL")
+        db.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
+        for number in range(version, len(MIGRATIONS)):
+            db.executescript(
+                f"BEGIN; {MIGRATIONS[number]}"
+                f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {number + 1}; COMMIT;"
+            )
+
+
+@contextlib.contextmanager
+def _readable() -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.Error as error:
+        log.error("cannot read from the database: %s", error)
+        raise StoreUnavailable from error
+
+
+def _lock_file(path: str) -> IO[bytes]:
+    """Claim the database for this process until the file is closed or the process ends, in whatever way.
+
+    SQLite itself uses another kind of lock, so that other programs may go on reading the file.
+    """
+    file = open(path, "ab")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.close()
+        raise StoreError(
+            f"the database {path} is in use by another server (see who has it: fuser {path});"
+            " choose another with --database PATH"
+        ) from None
+    return file
+
+
+def _nothing_decided(_change: Change) -> None:
+    raise AssertionError("attach the domain before the first commit")
+
+
+def _nothing_announced(_outcomes: Iterable[Outcome]) -> None:
+    raise AssertionError("attach the domain before the first commit")
