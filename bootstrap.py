@@ -1,0 +1,24 @@
+"""Run with the environment that ./setup made when the interpreter at hand lacks what is needed."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import sys
+
+ROOT = os.path.dirname(os.path.abspath(__file__))
+ENVIRONMENT = os.path.join(ROOT, ".venv")
+
+
+def use_environment(*needed: str) -> None:
+    """Go on if the modules can be imported here; else start this program again in the environment.
+
+    Exits with status 1 and one line that says what to do when there is no environment, or it lacks them too.
+    """
+    missing = [module for module in needed if importlib.util.find_spec(module) is None]
+    if not missing:
+        return
+    python = os.path.join(ENVIRONMENT, "bin", "python")
+    if os.path.samefile(sys.prefix, ENVIRONMENT) if os.path.exists(python) else True:
+        sys.exit(f"{os.path.basename(sys.argv[0])}: {', '.join(missing)} is not installed; run {ROOT}/setup first")
+    os.execv(python, [python, *sys.orig_argv[1:]])

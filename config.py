@@ -1,0 +1,151 @@
+"""The settings and the file that gives them: one directive and its words a line.
+
+DIRECTIVES is the whole list. A setting is a field of `Settings`; a directive is a row that reads its words into it.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+
+class ConfigError(Exception):
+    """The config cannot be used; the message gives the file, the line, and what would be right."""
+
+
+@dataclass(slots=True)
+class Settings:
+    """What can be set, with its defaults. The README explains each; DIRECTIVES says what values are accepted."""
+
+    address: str | None = None
+    database: str | None = None
+    channels_reply: str = "all"
+    history_on_join: int = 0
+    bcrypt_cost: int = 12
+    hash_threads: int = min(4, os.cpu_count() or 1)
+    max_hash_queue: int = 512
+    max_clients: int | None = None
+    max_line: int = 8192
+    max_out_buffer: int = 1024 * 1024
+    max_name: int = 64
+    max_accounts: int = 100_000
+    max_channels: int = 10_000
+    max_channels_per_user: int = 1000
+    max_mail: int = 1000
+    shutdown_seconds: int = 3
+
+
+class Directive(NamedTuple):
+    """A row of the table: what the words behind the directive must be, in words, and what reads them.
+
+    read raises ValueError when they are not.
+    """
+
+    expects: str
+    read: Callable[[list[str]], Any]
+    help: str
+
+
+def _number(least: int, most: int) -> tuple[str, Callable[[list[str]], Any]]:
+    def read(words: list[str]) -> int:
+        (word,) = words
+        if not (word.isascii() and word.isdigit() and least <= int(word[:18]) <= most):
+            raise ValueError
+        return int(word)
+
+    return f"a whole number from {least} to {most}", read
+
+
+def _one_of(*choices: str) -> tuple[str, Callable[[list[str]], Any]]:
+    def read(words: list[str]) -> str:
+        (word,) = words
+        if word not in choices:
+            raise ValueError
+        return word
+
+    return " or ".join(choices), read
+
+
+def _address(words: list[str]) -> str:
+    (word,) = words
+    return str(ipaddress.ip_address(word))
+
+
+def _path(words: list[str]) -> str:
+    if not words:
+        raise ValueError
+    return " ".join(words)
+
+
+_ANY = 1_000_000_000
+
+DIRECTIVES: Mapping[str, Directive] = {
+    "address": Directive("an IP address", _address, "listen on this address only"),
+    "database": Directive("a path, or :memory:", _path, "the database file; :memory: keeps nothing"),
+    "channels-reply": Directive(*_one_of("all", "joined"), "what CHANNELS lists"),
+    "history-on-join": Directive(*_number(0, 1000), "messages that follow the answer to JOIN"),
+    "bcrypt-cost": Directive(*_number(4, 31), "what a password hash costs; one more doubles the time"),
+    "hash-threads": Directive(*_number(1, 64), "threads that hash passwords"),
+    "max-hash-queue": Directive(*_number(1, 100_000), "logins and registrations that may wait for these threads"),
+    "max-clients": Directive(*_number(1, _ANY), "connections at once"),
+    "max-line": Directive(*_number(512, 1024 * 1024), "bytes of a line, its newline included"),
+    "max-out-buffer": Directive(*_number(65536, _ANY), "bytes that may wait for a client that reads slowly"),
+    "max-name": Directive(*_number(1, 64), "characters of a user's or channel's name"),
+    "max-accounts": Directive(*_number(1, _ANY), "registered users"),
+    "max-channels": Directive(*_number(1, _ANY), "channels"),
+    "max-channels-per-user": Directive(*_number(1, _ANY), "channels that one user may be in"),
+    "max-mail": Directive(*_number(0, _ANY), "direct messages that wait for a user who is away"),
+    "shutdown-seconds": Directive(*_number(0, 3600), "what clients are owed may take so long to leave at the end"),
+}
+
+
+def read_config(path: str) -> Settings:
+    """Read a config file.
+
+    Raises:
+        ConfigError: it cannot be read, or a line is wrong.
+    """
+    try:
+        with open(path, encoding="utf-8") as file:
+            text = file.read()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
+        raise ConfigError(f"{path}: cannot read the config: {reason}") from error
+    return parse_config(text, path)
+
+
+def parse_config(text: str, path: str) -> Settings:
+    """Read a config's text; `path` is for the messages.
+
+    Raises:
+        ConfigError: a line is wrong.
+    """
+    settings = Settings()
+    seen: dict[str, int] = {}
+    for number, line in enumerate(text.splitlines(), 1):
+        words = line.split()
+        if not words or words[0].startswith("#"):
+            continue
+        try:
+            _apply(settings, words, number, seen)
+        except ConfigError as error:
+            raise ConfigError(f"{path}:{number}: {error}") from None
+    return settings
+
+
+def _apply(settings: Settings, words: list[str], number: int, seen: dict[str, int]) -> None:
+    name, *rest = words
+    directive = DIRECTIVES.get(name)
+    if directive is None:
+        raise ConfigError(f"unknown directive {name!r}; known are {', '.join(DIRECTIVES)}")
+    if seen.setdefault(name, number) != number:
+        raise ConfigError(f"{name} was set in line {seen[name]} already; remove one of them")
+    try:
+        value = directive.read(rest)
+    except ValueError:
+        given = repr(" ".join(rest)) if rest else "nothing"
+        raise ConfigError(f"{name} needs {directive.expects}, not {given}") from None
+    setattr(settings, name.replace("-", "_"), value)

@@ -1,0 +1,292 @@
+"""The `result` wire (seeds 000 and 003): `RESULT <type> <outcome>`, `RECV <user> <channel> <message>`.
+
+The table of commands at the end is the place to look first. A handler calls the domain and leaves the answer to the
+outcome; most answers stand in the table's rows.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from chat import (
+    ChannelMessages,
+    Chat,
+    ChatError,
+    DirectEcho,
+    DirectMessage,
+    Mailed,
+    MailWaiting,
+    Said,
+)
+from protocol import Command, Refusal, Request, Session, clean, fit, split_words
+
+HISTORY_DEFAULT = 20
+HISTORY_MOST = 1000
+"""Messages that HISTORY gives without a count, and at the most."""
+
+LIST_PIECE = 500
+"""Names of a list that are rendered at once."""
+
+NO_VERB: Mapping[Refusal, str] = {
+    Refusal.UNKNOWN: "RESULT ERROR unknown type",
+    Refusal.TOO_FEW: "RESULT ERROR not enough arguments",
+    Refusal.TOO_MANY: "RESULT ERROR too many arguments",
+    Refusal.TOO_LONG: "RESULT ERROR line too long",
+    Refusal.NOT_UTF8: "RESULT ERROR not utf-8",
+}
+
+
+def render_messages(event: ChannelMessages) -> bytes:
+    """A member sees each message as RECV with the channel's name."""
+    return "".join([f"RECV {sender} {channel} {text}\n" for sender, channel, text, _at in event.messages]).encode()
+
+
+def render_direct(event: DirectMessage) -> bytes:
+    """A direct message comes from a channel that is named after its sender."""
+    return f"RECV {event.sender} @{event.sender} {event.text}\n".encode()
+
+
+def render_echo(event: DirectEcho) -> bytes:
+    """The sender sees a direct message in the channel that is named after its addressee."""
+    return f"RECV {event.sender} @{event.recipient} {event.text}\n".encode()
+
+
+WORDS: Mapping[type, Callable[[Any], bytes]] = {
+    ChannelMessages: render_messages,
+    DirectMessage: render_direct,
+    DirectEcho: render_echo,
+}
+
+
+class Result:
+    """The dialect `result`.
+
+    Args:
+        chat: the domain.
+        joined_only: CHANNELS gives the channels that its asker is in, not all.
+        history_on_join: messages that a successful JOIN is followed by.
+    """
+
+    name = "result"
+
+    def __init__(self, chat: Chat, *, joined_only: bool = False, history_on_join: int = 0) -> None:
+        self.chat = chat
+        self.joined_only = joined_only
+        self.history_on_join = history_on_join
+        self._rendered: tuple[object, bytes] = (None, b"")
+
+    # ---- the dialect ----
+
+    def parse(self, line: str) -> Request | Refusal:
+        """Find the row of the first word; SAY and SEND to an @name have rows of their own."""
+        verb, *rest = split_words(line, 2)
+        words = rest[0] if rest else ""
+        command = COMMANDS.get(f"{verb} @" if words.startswith("@") else verb) or COMMANDS.get(verb)
+        return Refusal.UNKNOWN if command is None else fit(command, words)
+
+    def refuse(self, session: Session, refusal: Refusal) -> None:
+        """Answer a line that is no request."""
+        session.send(NO_VERB[refusal])
+
+    def succeed(self, session: Session, request: Request) -> None:
+        """Give the row's answer; a row without one is answered by what the others see."""
+        if request.command.success:
+            session.send(request.command.success.format(*map(clean, request.args)))
+
+    def fail(self, session: Session, request: Request, error: Exception | None) -> None:
+        """Give the row's answer; the wire has no words for the reason."""
+        session.send(request.command.failure.format(*map(clean, request.args)))
+
+    def deliver(self, session: Session, event: Any) -> None:
+        """Tell what has happened; an event is rendered once for all its recipients."""
+        if isinstance(event, MailWaiting):
+            session.transport.stream(_render_mail(self.chat.mail(session.user)))
+            return
+        if self._rendered[0] is not event:
+            self._rendered = (event, WORDS[type(event)](event))
+        session.transport.send(self._rendered[1])
+
+    def leave(self, session: Session) -> None:
+        """A session that is over is logged out."""
+        self.chat.logout(session)
+
+    # ---- handlers: who is who ----
+
+    def register(self, session: Session, request: Request) -> None:
+        self.chat.register(*request.args, done=session.outcome(request))
+
+    def login(self, session: Session, request: Request) -> None:
+        self.chat.login(session, *request.args, done=session.outcome(request))
+
+    def logout(self, session: Session, request: Request) -> None:
+        self.chat.logout(session)
+        self.succeed(session, request)
+
+    def password(self, session: Session, request: Request) -> None:
+        self.chat.change_password(session.user, *request.args, done=session.outcome(request))
+
+    # ---- handlers: channels ----
+
+    def create(self, session: Session, request: Request) -> None:
+        self.chat.create(session.user, *request.args, done=session.outcome(request))
+
+    def join(self, session: Session, request: Request) -> None:
+        then = (lambda: self._context(session, request)) if self.history_on_join else None
+        self.chat.join(session.user, *request.args, done=session.outcome(request, then))
+
+    def leave_channel(self, session: Session, request: Request) -> None:
+        self.chat.leave(session.user, *request.args, done=session.outcome(request))
+
+    def channels(self, session: Session, request: Request) -> None:
+        if not self.joined_only:
+            names = self.chat.channel_names()
+        else:
+            names = self.chat.channel_names(session.user) if session.user else []
+        self._list(session, "RESULT CHANNELS", names)
+
+    def users(self, session: Session, request: Request) -> None:
+        try:
+            names = self.chat.members(session.user, *request.args)
+        except ChatError as error:
+            self.fail(session, request, error)
+        else:
+            self._list(session, f"RESULT USERS {request.args[0]}", names)
+
+    def say(self, session: Session, request: Request) -> None:
+        self.chat.say(session.user, *request.args, done=session.outcome(request))
+
+    def tell(self, session: Session, request: Request) -> None:
+        address, text = request.args
+        self.chat.tell(session.user, address[1:], text, done=session.outcome(request))
+
+    def history(self, session: Session, request: Request) -> None:
+        channel, count = request.args[0], _count(request.args[1:])
+        try:
+            if not count:
+                raise ChatError
+            found, pages = self.chat.history(session.user, channel, count)
+        except ChatError as error:
+            self.fail(session, request, error)
+        else:
+            session.send(f"RESULT HISTORY {channel} {found}")
+            session.transport.stream(_render_pages(pages))
+
+    # ---- handlers: the rest ----
+
+    def help(self, session: Session, request: Request) -> None:
+        if not request.args:
+            self._list(session, "RESULT HELP", [verb for verb in COMMANDS if " " not in verb])
+        elif request.args[0] in COMMANDS:
+            command = COMMANDS[request.args[0]]
+            session.send(f"RESULT HELP {command.usage}: {command.help}")
+        else:
+            self.fail(session, request, None)
+
+    def ping(self, session: Session, request: Request) -> None:
+        self.succeed(session, request)
+
+    def quit(self, session: Session, request: Request) -> None:
+        session.end()
+
+    # ---- pieces ----
+
+    def _context(self, session: Session, request: Request) -> None:
+        """What was said in a channel before the user joined it (setting history-on-join)."""
+        with contextlib.suppress(ChatError):  # the JOIN stands all the same
+            _found, pages = self.chat.history(session.user, request.args[0], self.history_on_join)
+            session.transport.stream(_render_pages(pages))
+
+    def _list(self, session: Session, head: str, names: list[str]) -> None:
+        """Send a list of any length in pieces, so that a long one is no burden for memory."""
+        if len(names) <= LIST_PIECE:
+            session.send(f"{head} {', '.join(names)}".rstrip())
+        else:
+            session.transport.stream(_pieces(head, names))
+
+
+def _render_pages(pages: Iterator[list[Said]]) -> Iterator[bytes]:
+    return (render_messages(ChannelMessages(tuple(page))) for page in pages)
+
+
+def _render_mail(pages: Iterator[list[Mailed]]) -> Iterator[bytes]:
+    for page in pages:
+        yield b"".join([render_direct(DirectMessage(mail.sender, mail.text, mail.at)) for mail in page])
+
+
+def _pieces(head: str, names: list[str]) -> Iterator[bytes]:
+    separator = " "
+    yield head.encode()
+    for start in range(0, len(names), LIST_PIECE):
+        yield (separator + ", ".join(names[start : start + LIST_PIECE])).encode()
+        separator = ", "
+    yield b"\n"
+
+
+def _count(words: tuple[str, ...]) -> int:
+    """The number of messages that HISTORY asks for, HISTORY_MOST at most; 0 for a word that is no positive whole number."""
+    if not words:
+        return HISTORY_DEFAULT
+    word = words[0]
+    return int(min(float(word), HISTORY_MOST)) if word.isascii() and word.isdigit() else 0
+
+
+COMMANDS: Mapping[str, Command] = {
+    "REGISTER": Command(
+        Result.register, "REGISTER <user> <password>", "make an account",
+        least=2, most=2, names=1, success="RESULT REGISTER 1", failure="RESULT REGISTER 0",
+    ),
+    "LOGIN": Command(
+        Result.login, "LOGIN <user> <password>", "log in to an account",
+        least=2, most=2, names=1, success="RESULT LOGIN 1", failure="RESULT LOGIN 0",
+    ),
+    "LOGOUT": Command(
+        Result.logout, "LOGOUT", "log out; you stay in your channels",
+        login=True, success="RESULT LOGOUT 1", failure="RESULT LOGOUT 0",
+    ),
+    "PASSWORD": Command(
+        Result.password, "PASSWORD <old> <new>", "set a new password",
+        least=2, most=2, login=True, success="RESULT PASSWORD 1", failure="RESULT PASSWORD 0",
+    ),
+    "CHANNELS": Command(Result.channels, "CHANNELS", "list the channels"),
+    "CREATE": Command(
+        Result.create, "CREATE <channel>", "make a channel; JOIN it to be in it",
+        least=1, most=1, names=1, login=True, success="RESULT CREATE {0} 1", failure="RESULT CREATE {0} 0",
+    ),
+    "JOIN": Command(
+        Result.join, "JOIN <channel>", "enter a channel; you stay in it until you LEAVE",
+        least=1, most=1, names=1, login=True, success="RESULT JOIN {0} 1", failure="RESULT JOIN {0} 0",
+    ),
+    "LEAVE": Command(
+        Result.leave_channel, "LEAVE <channel>", "leave a channel",
+        least=1, most=1, names=1, login=True, success="RESULT LEAVE {0} 1", failure="RESULT LEAVE {0} 0",
+    ),
+    "USERS": Command(
+        Result.users, "USERS <channel>", "list who is in a channel that you are in",
+        least=1, most=1, names=1, login=True, failure="RESULT USERS {0} 0",
+    ),
+    "SAY": Command(
+        Result.say, "SAY <channel> <message>", "say something to everyone in a channel that you are in",
+        least=2, most=2, names=1, text=True, login=True, pipelined=True, failure="RESULT SAY 0",
+    ),
+    "SAY @": Command(
+        Result.tell, "SAY @<user> <message>", "say something to one user; it waits for one who is away",
+        least=2, most=2, names=1, text=True, login=True, failure="RESULT SAY 0",
+    ),
+    "SEND": Command(
+        Result.say, "SEND <channel> <message>", "the same as SAY",
+        least=2, most=2, names=1, text=True, login=True, pipelined=True, failure="RESULT SEND ERROR",
+    ),
+    "SEND @": Command(
+        Result.tell, "SEND @<user> <message>", "the same as SAY",
+        least=2, most=2, names=1, text=True, login=True, failure="RESULT SEND ERROR",
+    ),
+    "HISTORY": Command(
+        Result.history, "HISTORY <channel> [count]", f"repeat the last {HISTORY_DEFAULT} (or count) messages of a channel",
+        least=1, most=2, names=1, login=True, failure="RESULT HISTORY {0} 0",
+    ),
+    "HELP": Command(Result.help, "HELP [command]", "name the commands, or explain one", most=1, failure="RESULT HELP 0"),
+    "PING": Command(Result.ping, "PING", "ask whether the server is there", success="RESULT PING 1"),
+    "QUIT": Command(Result.quit, "QUIT", "close the connection"),
+}  # fmt: skip
