@@ -19,6 +19,6 @@ def use_environment(*needed: str) -> None:
     if not missing:
         return
     python = os.path.join(ENVIRONMENT, "bin", "python")
-    if os.path.samefile(sys.prefix, ENVIRONMENT) if os.path.exists(python) else True:
+    if not os.path.exists(python) or os.path.samefile(sys.prefix, ENVIRONMENT):
         sys.exit(f"{os.path.basename(sys.argv[0])}: {', '.join(missing)} is not installed; run {ROOT}/setup first")
     os.execv(python, [python, *sys.orig_argv[1:]])

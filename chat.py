@@ -26,8 +26,9 @@ _INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Zs", "Zl", "Zp"})
 def is_name(word: str, longest: int = MAX_NAME) -> bool:
     """Tell whether a word may name a user or a channel.
 
-    1 to `longest` characters, in NFC, of any language; no white space of any alphabet, comma, colon, at sign or vertical
-    bar; no control or invisible format character but for the two joiners that some scripts need; no slash in front.
+    1 to `longest` characters, in NFC, of any language; no white space of any alphabet, comma, colon, at sign or
+    vertical bar; no control or invisible format character but for the two joiners that some scripts need; no slash in
+    front.
     """
     if not 1 <= len(word) <= longest or word[0] == "/" or not _NOT_IN_NAMES.isdisjoint(word):
         return False
@@ -143,11 +144,11 @@ class Mailed(NamedTuple):
 
 
 class MailDelivered(NamedTuple):
-    """The oldest `count` messages, up to the one numbered `last`, have left for the account's client."""
+    """So many messages, the oldest, up to the one numbered `last`, have left for the account's client."""
 
     recipient: str
     last: int
-    count: int
+    messages: int
 
 
 Change = AccountRegistered | PasswordChanged | ChannelCreated | Joined | Left | Said | Mailed | MailDelivered
@@ -155,12 +156,8 @@ Undo = Callable[[], object]
 Done = Callable[[Exception | None], None]
 
 
-class Outcome(NamedTuple):
-    """What became of a change: `error` is None when it is applied and durable."""
-
-    change: Change
-    error: Exception | None
-    done: Done
+Outcome = tuple[Change, Exception | None, Done]
+"""What became of a change: the error is None when it is applied and durable. `done` is to be told."""
 
 
 # ---- events ----
@@ -212,8 +209,8 @@ class Passwords(Protocol):
         """Hash a password; None says that too much is waiting."""
 
     def check(self, password: str, password_hash: bytes | None, then: Done) -> None:
-        """Check a password; the outcome is None, WrongPassword or Overloaded. Without a hash to check against it is wrong,
-        and found so as slowly as any other."""
+        """Check a password; the outcome is None, WrongPassword or Overloaded. Where there is no hash it is wrong, and
+        found so as slowly as any other."""
 
 
 class Journal(Protocol):
@@ -391,7 +388,7 @@ class Chat:
         return sorted(self._joined(account, channel).members)
 
     def history(self, account: Account, channel: str, count: int) -> tuple[int, Iterator[list[Said]]]:
-        """Give the last messages of a channel: how many there are, `count` at most, and pages of them, the oldest first.
+        """Give the last messages of a channel: how many, `count` at most, and pages of them, the oldest first.
 
         Raises:
             NotAMember: the account is not in such a channel.
@@ -547,8 +544,8 @@ class Chat:
 
     def _apply_mail_delivered(self, change: MailDelivered) -> Undo:
         account = self.accounts[change.recipient]
-        account.mail -= change.count
-        return lambda: setattr(account, "mail", account.mail + change.count)
+        account.mail -= change.messages
+        return lambda: setattr(account, "mail", account.mail + change.messages)
 
     def _channel(self, name: str) -> Channel:
         try:

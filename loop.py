@@ -41,8 +41,8 @@ HIGH_WATER = 256 * 1024
 """Pending bytes above which a connection is `congested`: its owner should produce no more answers for now."""
 
 LINGER_SECONDS = 2.0
-"""How long a connection that we closed waits for its peer to close too. Closing a socket while it holds unread input makes
-the kernel send a reset, which can destroy our last words on their way."""
+"""How long a connection that we closed waits for its peer to close too. Closing a socket while it holds unread input
+makes the kernel send a reset, which can destroy our last words on their way."""
 
 ACCEPT_RETRY_SECONDS = 0.5
 RESERVED_DESCRIPTORS = 32
@@ -87,7 +87,7 @@ class Receiver(Protocol):
 class Deadline:
     """A call that is due at a time on the monotonic clock; orders itself in the loop's heap."""
 
-    __slots__ = ("when", "order", "call")
+    __slots__ = ("call", "order", "when")
 
     def __init__(self, when: float, order: int, call: Callable[[], None]) -> None:
         self.when = when
@@ -176,7 +176,7 @@ class Loop:
         self._listeners: list[Listener] = []
         self._pool: ThreadPoolExecutor | None = None
         self._pool_threads = pool_threads
-        self._pool_free = pool_queue
+        self._pool_size = self._pool_free = pool_queue
         self._running = False
         self._wake_reader, self._wake_writer = socket.socketpair()
         self._wake_reader.setblocking(False)
@@ -272,6 +272,11 @@ class Loop:
         self._selector.close()
         self._wake_reader.close()
         self._wake_writer.close()
+
+    @property
+    def working(self) -> bool:
+        """True while work in threads has not come back."""
+        return self._pool_free < self._pool_size
 
     @property
     def client_ceiling(self) -> int:
@@ -409,7 +414,7 @@ class Listener:
             self._loop._selector.register(self._sock, selectors.EVENT_READ, self)
 
     def close(self) -> None:
-        """Stop accepting, for good."""
+        """Accept no more, for good."""
         if not self._paused:
             self._loop._selector.unregister(self._sock)
         self._sock.close()
@@ -422,6 +427,9 @@ class _State(enum.Enum):
     CLOSED = "nothing is sent or received; to be freed in this turn"
 
 
+_OPEN = _State.OPEN  # looked up for every message
+
+
 class Connection:
     """A socket with a bounded output buffer, and the owner whom it tells what happens.
 
@@ -429,7 +437,19 @@ class Connection:
     output that is made only as fast as the peer reads it; what is sent after it waits behind it.
     """
 
-    __slots__ = ("_loop", "_sock", "_state", "_events", "_out", "_pending", "_streams", "_blocked", "_congested", "_reason", "owner")
+    __slots__ = (
+        "_blocked",
+        "_congested",
+        "_events",
+        "_loop",
+        "_out",
+        "_pending",
+        "_reason",
+        "_sock",
+        "_state",
+        "_streams",
+        "owner",
+    )
 
     owner: Receiver
 
@@ -460,11 +480,14 @@ class Connection:
 
     def send(self, data: bytes) -> None:
         """Queue bytes; they leave at the end of the turn. After a close they are dropped."""
-        if self._state is not _State.OPEN:
+        if self._state is not _OPEN:
             return
-        if not self._pending and not self._streams:
-            self._loop._dirty.append(self)
-        (self._streams[-1][1] if self._streams else self._out).append(data)
+        if self._streams:
+            self._streams[-1][1].append(data)
+        else:
+            if not self._pending:
+                self._loop._dirty.append(self)
+            self._out.append(data)
         self._pending += len(data)
         if self._pending > HIGH_WATER:
             self._relieve()
@@ -561,17 +584,23 @@ class Connection:
 
     def flush(self) -> None:
         """Send what is pending; what the kernel does not take waits until it does."""
-        budget = HIGH_WATER  # of streamed bytes, so that one long stream leaves the turn to others
-        while self._state is not _State.CLOSED:
-            if self._out and not self._send_out():
-                return
-            if not self._streams:
-                self._flushed()
-                return
-            if budget <= 0:
-                self._block()
-                return
+        if self._state is _State.CLOSED or (self._out and not self._send_out()):
+            return
+        if self._streams:
+            self._flush_streams()
+        elif self._blocked or self._congested or self._state is not _OPEN:
+            self._flushed()
+
+    def _flush_streams(self) -> None:
+        budget = HIGH_WATER  # so that one long stream leaves the turn to others
+        while self._streams and budget > 0:
             budget -= self._pull()
+            if self._state is _State.CLOSED or (self._out and not self._send_out()):
+                return
+        if self._streams:
+            self._block()
+        else:
+            self._flushed()
 
     def _send_out(self) -> bool:
         """Hand all of `_out` to the kernel; False when it did not take everything."""

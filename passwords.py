@@ -18,6 +18,7 @@ BCRYPT_BYTES = 72
 """bcrypt reads no more of its input."""
 
 T = TypeVar("T")
+InThread = Callable[[Callable[[], Any], Callable[["Future[Any]"], None]], None]
 log = logging.getLogger("crosstalk.passwords")
 
 
@@ -29,7 +30,7 @@ class BcryptPasswords:
         cost: bcrypt's, 4 to 31; each step doubles the time that a guess takes.
     """
 
-    def __init__(self, in_thread: Callable[[Callable[[], Any], Callable[[Future[Any]], None]], None], cost: int) -> None:
+    def __init__(self, in_thread: InThread, cost: int) -> None:
         self._in_thread = in_thread
         self._cost = cost
         # Well-formed, and nobody's.

@@ -1,8 +1,8 @@
 """What all wires share, free of sockets, clocks and SQL: lines, words, requests, the gate, the session.
 
 A byte's way through this file: `Session.received` feeds the `LineBuffer`; `Session.run` takes a line, has its dialect
-`parse` it to a `Request` or a `Refusal`, and carries that out through the one gate. A handler may assume what its row in
-the table of commands says: enough words, not too many, logged in where that is asked for.
+`parse` it to a `Request` or a `Refusal`, and carries that out through the one gate. A handler may assume what its row
+in the table of commands says: enough words, not too many, logged in where that is asked for.
 
 Order is the session's business. An answer that cannot be given at once (a password is being hashed, the journal has not
 committed) is *outstanding*: `Session.outcome` counts it, and until it is given the session runs no further line. Only
@@ -15,6 +15,7 @@ import enum
 import re
 import unicodedata
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, NamedTuple, Protocol
 
 MAX_LINE = 8192
@@ -42,14 +43,14 @@ class Overlong(enum.Enum):
 class LineBuffer:
     """Bytes in, lines out, in bounded memory.
 
-    A line ends in a newline; a carriage return before it is taken off. An over-long line is reported once, as soon as it
-    is known to be over-long, and the rest of it is skipped.
+    A line ends in a newline; a carriage return before it is taken off. An over-long line is reported once, as soon as
+    it is known to be over-long, and the rest of it is skipped.
 
     Args:
         limit: bytes of a line, its newline included.
     """
 
-    __slots__ = ("_data", "_start", "_searched", "_skipping", "limit")
+    __slots__ = ("_data", "_searched", "_skipping", "_start", "limit")
 
     def __init__(self, limit: int = MAX_LINE) -> None:
         self.limit = limit
@@ -110,29 +111,17 @@ _UNSHOWN = str.maketrans(dict.fromkeys([*_CONTROLS, *_LINE_SEPARATORS, *_TURN_DI
 _BLANKS = re.compile("[ \t]+")
 
 
-def split_words(text: str, most: int = 0) -> list[str]:
-    """Split at runs of blanks (space, tab).
-
-    Args:
-        most: words at the most; the last one is then all the rest, its inner blanks kept. 0 for no limit.
-    """
+def split_words(text: str) -> list[str]:
+    """Split at runs of blanks (space, tab)."""
     if text.isprintable():  # then the only white space in it is the space
-        return text.split(None, most - 1)
-    text = text.strip(" \t")
-    if most == 1:
-        return [text] if text else []
-    return _BLANKS.split(text, max(0, most - 1)) if text else []
+        return text.split()
+    return [word for word in _BLANKS.split(text) if word]
 
 
 def clean(text: str) -> str:
     """Take out what must not reach anybody's screen: control characters but for the tab, line separators, and the
     characters that turn the direction of writing."""
     return text if text.isprintable() else text.translate(_UNSHOWN)
-
-
-def one_spaced(text: str) -> str:
-    """Make runs of blanks one space, and take them off both ends (seed 000, SEND)."""
-    return " ".join(split_words(text))
 
 
 def normal(word: str) -> str:
@@ -161,7 +150,7 @@ class Command(NamedTuple):
         usage: the command as it is typed.
         help: what it does, in one line.
         least, most: words that may stand after the verb.
-        names: how many of these, counted from the first, are names.
+        name: the first of these is a name.
         text: the last word is a message: all the rest of the line, cleaned, its runs of blanks one space.
         login: only a logged-in session may run it.
         pipelined: it may enter the journal behind an outstanding request of the same session.
@@ -173,7 +162,7 @@ class Command(NamedTuple):
     help: str
     least: int = 0
     most: int = 0
-    names: int = 0
+    name: bool = False
     text: bool = False
     login: bool = False
     pipelined: bool = False
@@ -188,19 +177,18 @@ class Request(NamedTuple):
     args: tuple[str, ...]
 
 
-def fit(command: Command, rest: str) -> Request | Refusal:
-    """Match what stands behind a verb with the row of its command."""
-    words = split_words(rest, command.most if command.text else 0)
-    if command.text and len(words) == command.most:
-        words[-1] = one_spaced(clean(words[-1]))
-        if not words[-1]:  # a message of which nothing is left is a missing message
-            words.pop()
-    if len(words) < command.least:
-        return Refusal.TOO_FEW
-    if len(words) > command.most:
-        return Refusal.TOO_MANY
-    for place in range(min(command.names, len(words))):
-        words[place] = normal(words[place])
+def fit(command: Command, words: list[str]) -> Request | Refusal:
+    """Match the words behind a verb with the row of its command."""
+    most = command.most
+    if command.text and len(words) >= most:
+        text = " ".join(words[most - 1 :])
+        if not text.isprintable():
+            text = " ".join(split_words(clean(text)))
+        words[most - 1 :] = [text] if text else []  # a message of which nothing is left is a missing one
+    if not command.least <= len(words) <= most:
+        return Refusal.TOO_FEW if len(words) < command.least else Refusal.TOO_MANY
+    if command.name and words:
+        words[0] = normal(words[0])
     return Request(command, tuple(words))
 
 
@@ -229,14 +217,14 @@ class Dialect(Protocol):
 
     name: str
 
-    def parse(self, line: str) -> Request | Refusal:
-        """Read a line that has more than blanks in it."""
+    def parse(self, line: str) -> Request | Refusal | None:
+        """Read a line; None when there is nothing but blanks in it."""
 
     def refuse(self, session: Session, refusal: Refusal) -> None:
         """Answer a line that is no request."""
 
     def succeed(self, session: Session, request: Request) -> None:
-        """Answer a request that was carried out."""
+        """Answer a request that was carried out and whose row has an answer to success."""
 
     def fail(self, session: Session, request: Request, error: Exception | None) -> None:
         """Answer a request that was not carried out, because of this error or (None) for want of a login."""
@@ -257,8 +245,19 @@ class Session:
         max_line: bytes of a line, its newline included.
     """
 
-    __slots__ = ("_ended", "_fresh", "_lines", "_outstanding", "_parked", "_paused", "_scheduled", "dialect", "over")
-    __slots__ += ("transport", "user")
+    __slots__ = (
+        "_ended",
+        "_fresh",
+        "_lines",
+        "_outstanding",
+        "_parked",
+        "_paused",
+        "_scheduled",
+        "dialect",
+        "over",
+        "transport",
+        "user",
+    )
 
     def __init__(self, transport: Transport, dialect: Dialect, max_line: int = MAX_LINE) -> None:
         self.transport = transport
@@ -311,19 +310,7 @@ class Session:
             then: called after the answer to a success.
         """
         self._outstanding += 1
-
-        def done(error: Exception | None) -> None:
-            if error is not None:
-                self.dialect.fail(self, request, error)
-            else:
-                self.dialect.succeed(self, request)
-                if then is not None:
-                    then()
-            self._outstanding -= 1
-            if not self._outstanding:
-                self._run_soon()
-
-        return done
+        return partial(self._told, request, then)
 
     def end(self) -> None:
         """Say goodbye: run no more lines, close when the output has left."""
@@ -337,6 +324,19 @@ class Session:
         self.ended()
 
     # ---- running lines ----
+
+    def _told(self, request: Request, then: Callable[[], None] | None, error: Exception | None) -> None:
+        """The outcome of an outstanding request has come."""
+        self._outstanding -= 1
+        if error is not None:
+            self.dialect.fail(self, request, error)
+        else:
+            if request.command.success:
+                self.dialect.succeed(self, request)
+            if then is not None:
+                then()
+        if not self._outstanding and (self._parked or self._ended or len(self._lines)):
+            self._run_soon()
 
     def run(self) -> None:
         """Run lines while nothing holds them back: an outstanding answer, much to read, the other sessions' turn."""
@@ -384,7 +384,7 @@ class Session:
             text = line.decode()
         except UnicodeDecodeError:
             return Refusal.NOT_UTF8
-        return self.dialect.parse(text) if text.strip(" \t") else None
+        return self.dialect.parse(text)
 
     def _carry_out(self, request: Request | Refusal) -> None:
         """The gate: the row has been found and the words counted; what is left to ask for is the login."""
@@ -396,7 +396,7 @@ class Session:
             request.command.handler(self.dialect, self, request)
 
     def _run_soon(self) -> None:
-        if not self._scheduled and (self._parked or self._ended or len(self._lines)):
+        if not self._scheduled:
             self._scheduled = True
             self.transport.call_soon(self.run)
 

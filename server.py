@@ -14,6 +14,7 @@ import argparse
 import contextlib
 import gc
 import logging
+import os
 import signal
 import socket
 import time
@@ -108,10 +109,9 @@ class Server:
         self.store.close()
 
     def stop(self) -> None:
-        """Accept no more, give what is owed and let it leave, then end. A second call ends at once."""
+        """Accept no more, give what is owed and let it leave, then end. A second call ends the process at once."""
         if self._stopping:
-            self.loop.stop()
-            return
+            os._exit(1)
         self._stopping = True
         log.info("stopping")
         self.loop.drain(self.settings.shutdown_seconds)
@@ -121,7 +121,7 @@ class Server:
 
     def log_statistics(self) -> None:
         """Write the counters to the log."""
-        closed = " ".join(f"closed-{reason.name.lower().replace('_', '-')}={n}" for reason, n in self.loop.closed.items())
+        closed = " ".join(f"closed-{reason.name.lower()}={count}" for reason, count in self.loop.closed.items())
         log.info(
             "statistics clients=%d accounts=%d channels=%d refused-hashes=%d failed-commits=%d longest-turn-ms=%.1f %s",
             len(self.loop.connections),
@@ -215,6 +215,8 @@ def main(words: Sequence[str]) -> int:
     log.info("ready address=%s port=%d database=%s", server.address, server.port, server.store.path)
     server.run()
     server.log_statistics()
+    if loop.working:
+        os._exit(0)  # a password that is being hashed is no reason to wait
     return 0
 
 

@@ -1,9 +1,12 @@
 """The durable state: the journal of changes, in SQLite. The only room with SQL.
 
-`Store.submit` takes a change. `Store.commit`, called once a turn before anything is sent, has every waiting change decided
-in order, writes those that stand in one transaction, and has the outcomes told. Told after the commit, never before: what
-a client hears survives `kill -9` and a power cut (WAL, synchronous=FULL). When the disk refuses, what was decided is taken
-back and each change of that commit fails; the next commit tries the disk afresh.
+`Store.submit` takes a change. `Store.commit`, called once a turn before anything is sent, has every waiting change
+decided in order, writes those that stand in one transaction, and has the outcomes told. Told after the commit, never
+before: what a client hears survives `kill -9` and a power cut (WAL, synchronous=FULL). When the disk refuses, what was
+decided is taken back and each change of that commit fails; the next commit tries the disk afresh.
+
+A channel's messages are a chain: each row holds the number of the one before, the channel's row that of the last. An
+index would be as good to read, but to write it each message of a turn dirties another page; a chain only appends.
 
 The schema grows by appending to MIGRATIONS; `PRAGMA user_version` tells how many a file has seen.
 """
@@ -14,10 +17,9 @@ import contextlib
 import fcntl
 import itertools
 import logging
-import os
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
-from typing import IO
+from typing import IO, cast
 
 from chat import (
     AccountRegistered,
@@ -51,14 +53,16 @@ CHECKPOINT_PAGES = 4000
 MIGRATIONS: tuple[str, ...] = (
     """
     CREATE TABLE accounts (name TEXT PRIMARY KEY, password_hash BLOB NOT NULL, registered REAL NOT NULL) WITHOUT ROWID;
-    CREATE TABLE channels (name TEXT PRIMARY KEY, creator TEXT NOT NULL, created REAL NOT NULL) WITHOUT ROWID;
+    CREATE TABLE channels (
+        name TEXT PRIMARY KEY, creator TEXT NOT NULL, created REAL NOT NULL, last_message INTEGER
+    ) WITHOUT ROWID;
     CREATE TABLE memberships (
         account TEXT NOT NULL, channel TEXT NOT NULL, joined REAL NOT NULL, PRIMARY KEY (account, channel)
     ) WITHOUT ROWID;
     CREATE TABLE messages (
-        id INTEGER PRIMARY KEY, sender TEXT NOT NULL, channel TEXT NOT NULL, text TEXT NOT NULL, sent REAL NOT NULL
+        id INTEGER PRIMARY KEY, previous INTEGER,
+        sender TEXT NOT NULL, channel TEXT NOT NULL, text TEXT NOT NULL, sent REAL NOT NULL
     );
-    CREATE INDEX messages_by_channel ON messages (channel, id);
     CREATE TABLE mail (
         id INTEGER PRIMARY KEY AUTOINCREMENT,
         sender TEXT NOT NULL, recipient TEXT NOT NULL, text TEXT NOT NULL, sent REAL NOT NULL
@@ -70,14 +74,27 @@ MIGRATIONS: tuple[str, ...] = (
 RECORD: dict[type, str] = {
     AccountRegistered: "INSERT INTO accounts VALUES (?1, ?2, ?3)",
     PasswordChanged: "UPDATE accounts SET password_hash = ?2 WHERE name = ?1",
-    ChannelCreated: "INSERT INTO channels VALUES (?1, ?2, ?3)",
+    ChannelCreated: "INSERT INTO channels VALUES (?1, ?2, ?3, NULL)",
     Joined: "INSERT INTO memberships VALUES (?1, ?2, ?3)",
     Left: "DELETE FROM memberships WHERE account = ?1 AND channel = ?2",
-    Said: "INSERT INTO messages (sender, channel, text, sent) VALUES (?1, ?2, ?3, ?4)",
     Mailed: "INSERT INTO mail (sender, recipient, text, sent) VALUES (?1, ?2, ?3, ?4)",
     MailDelivered: "DELETE FROM mail WHERE id IN (SELECT id FROM mail WHERE recipient = ?1 AND id <= ?2 LIMIT ?3)",
 }
-"""How each change is written; its fields are the parameters."""
+"""How each change but Said is written; its fields are the parameters."""
+
+RECORD_SAID = "INSERT INTO messages VALUES (?1, ?2, ?3, ?4, ?5, ?6)"
+RECORD_LAST = "UPDATE channels SET last_message = ?2 WHERE name = ?1"
+
+PAST_MESSAGES = """
+    WITH RECURSIVE past (id, previous, place) AS (
+        SELECT id, previous, 1 FROM messages WHERE id = ?1
+        UNION ALL
+        SELECT messages.id, messages.previous, place + 1 FROM past JOIN messages ON messages.id = past.previous
+        WHERE place < ?2
+    )
+    SELECT id FROM past
+"""
+"""The numbers of a channel's messages, from this one back, at most so many."""
 
 log = logging.getLogger("crosstalk.store")
 
@@ -102,6 +119,8 @@ class Store:
         self._decide: Callable[[Change], Undo | None] = _nothing_decided
         self._announce: Callable[[Iterable[Outcome]], None] = _nothing_announced
         self._waiting: list[tuple[Change, Done]] = []
+        self._last_message: dict[str, int] = {}
+        self._next_message = 1
         self._failing = False
         self._lock: IO[bytes] | None = None
         try:
@@ -109,11 +128,10 @@ class Store:
             self._db = sqlite3.connect(path, isolation_level=None, timeout=0.01)
             self._open()
         except (OSError, sqlite3.Error) as error:
-            raise StoreError(f"cannot open the database {path}: {error}; choose another with --database PATH") from error
+            hint = "choose another with --database PATH"
+            raise StoreError(f"cannot open the database {path}: {error}; {hint}") from error
 
-    def attach(
-        self, decide: Callable[[Change], Undo | None], announce: Callable[[Iterable[Outcome]], None]
-    ) -> None:
+    def attach(self, decide: Callable[[Change], Undo | None], announce: Callable[[Iterable[Outcome]], None]) -> None:
         """Say who decides changes and who tells their outcomes (chat.Chat.apply, chat.Chat.announce)."""
         self._decide = decide
         self._announce = announce
@@ -138,38 +156,59 @@ class Store:
 
     def _settle(self, waiting: list[tuple[Change, Done]]) -> list[Outcome]:
         outcomes: list[Outcome] = []
+        standing: list[Change] = []
         undo: list[Undo] = []
         for change, done in waiting:
             try:
                 undone_by = self._decide(change)
             except ChatError as error:
-                outcomes.append(Outcome(change, error, done))
+                outcomes.append((change, error, done))
                 continue
-            outcomes.append(Outcome(change, None, done))
+            outcomes.append((change, None, done))
+            standing.append(change)
             if undone_by is not None:
                 undo.append(undone_by)
-        if self._write([outcome.change for outcome in outcomes if outcome.error is None]):
+        if self._write(standing):
             return outcomes
         for take_back in reversed(undo):
             take_back()
-        return [Outcome(change, error or StoreUnavailable(), done) for change, error, done in outcomes]
+        return [(change, error or StoreUnavailable(), done) for change, error, done in outcomes]
 
     def _write(self, changes: list[Change]) -> bool:
         """Write changes in one transaction; False, and nothing written, when the disk refuses."""
         if not changes:
             return True
         try:
-            self._db.execute("BEGIN IMMEDIATE")
-            for kind, group in itertools.groupby(changes, type):
-                self._db.executemany(RECORD[kind], group)
-            self._db.execute("COMMIT")
+            last = self._transact(changes)
         except sqlite3.Error as error:
             self._failed(error)
             return False
+        self._last_message.update(last)
         if self._failing:
             self._failing = False
             log.warning("the database is written again")
         return True
+
+    def _transact(self, changes: list[Change]) -> dict[str, int]:
+        """Write changes, and give the number of each channel's last message if it has changed."""
+        db, last = self._db, dict[str, int]()
+        db.execute("BEGIN IMMEDIATE")
+        for kind, group in itertools.groupby(changes, type):
+            if kind is Said:
+                db.executemany(RECORD_SAID, self._number(cast(Iterable[Said], group), last))
+            else:
+                db.executemany(RECORD[kind], group)
+        db.executemany(RECORD_LAST, last.items())
+        db.execute("COMMIT")
+        return last
+
+    def _number(self, messages: Iterable[Said], last: dict[str, int]) -> Iterator[tuple[int | str | float | None, ...]]:
+        """Make messages rows: each with its own number and that of the one before it in its channel."""
+        for sender, channel, text, at in messages:
+            number = self._next_message
+            self._next_message += 1
+            yield number, last.get(channel) or self._last_message.get(channel), sender, channel, text, at
+            last[channel] = number
 
     def _failed(self, error: sqlite3.Error) -> None:
         self.failures += 1
@@ -206,23 +245,21 @@ class Store:
             StoreUnavailable: they cannot be read; the pages raise it, too.
         """
         with _readable():
-            ids = self._db.execute(
-                "SELECT id FROM messages WHERE channel = ? ORDER BY id DESC LIMIT ?", (channel, count)
-            ).fetchall()
-        return len(ids), self._pages(channel, ids[-1][0], ids[0][0]) if ids else iter(())
+            found = self._db.execute(PAST_MESSAGES, (self._last_message.get(channel), count)).fetchall()
+        return len(found), self._pages([number for (number,) in reversed(found)])
 
-    def _pages(self, channel: str, first: int, last: int) -> Iterator[list[Said]]:
-        while first <= last:
+    def _pages(self, numbers: list[int]) -> Iterator[list[Said]]:
+        for start in range(0, len(numbers), PAGE_ROWS):
+            page = numbers[start : start + PAGE_ROWS]
             with _readable():
-                rows = self._db.execute(
-                    "SELECT id, sender, channel, text, sent FROM messages"
-                    " WHERE channel = ? AND id BETWEEN ? AND ? ORDER BY id LIMIT ?",
-                    (channel, first, last, PAGE_ROWS),
-                ).fetchall()
-            if not rows:
-                return
-            first = rows[-1][0] + 1
-            yield [Said(*row[1:]) for row in rows]
+                yield [
+                    Said(*row)
+                    for row in self._db.execute(
+                        "SELECT sender, channel, text, sent FROM messages"
+                        f" WHERE id IN ({','.join('?' * len(page))}) ORDER BY id",
+                        page,
+                    )
+                ]
 
     def mail(self, recipient: str) -> Iterator[tuple[int, list[Mailed]]]:
         """Give the mail of an account, the oldest first: pages, each with the number of its last message.
@@ -234,7 +271,8 @@ class Store:
         while True:
             with _readable():
                 rows = self._db.execute(
-                    "SELECT id, sender, recipient, text, sent FROM mail WHERE recipient = ? AND id > ? ORDER BY id LIMIT ?",
+                    "SELECT id, sender, recipient, text, sent FROM mail"
+                    " WHERE recipient = ? AND id > ? ORDER BY id LIMIT ?",
                     (recipient, last, PAGE_ROWS),
                 ).fetchall()
             if not rows:
@@ -261,6 +299,8 @@ class Store:
                 f"BEGIN; {MIGRATIONS[number]}"
                 f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {number + 1}; COMMIT;"
             )
+        self._last_message = dict(db.execute("SELECT name, last_message FROM channels WHERE last_message IS NOT NULL"))
+        self._next_message = db.execute("SELECT coalesce(max(id), 0) + 1 FROM messages").fetchone()[0]
 
 
 @contextlib.contextmanager
@@ -277,7 +317,7 @@ def _lock_file(path: str) -> IO[bytes]:
 
     SQLite itself uses another kind of lock, so that other programs may go on reading the file.
     """
-    file = open(path, "ab")
+    file = open(path, "ab")  # noqa: SIM115 (it stays open)
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

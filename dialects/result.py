@@ -79,11 +79,15 @@ class Result:
 
     # ---- the dialect ----
 
-    def parse(self, line: str) -> Request | Refusal:
+    def parse(self, line: str) -> Request | Refusal | None:
         """Find the row of the first word; SAY and SEND to an @name have rows of their own."""
-        verb, *rest = split_words(line, 2)
-        words = rest[0] if rest else ""
-        command = COMMANDS.get(f"{verb} @" if words.startswith("@") else verb) or COMMANDS.get(verb)
+        words = split_words(line)
+        if not words:
+            return None
+        verb = words.pop(0)
+        command = COMMANDS.get(verb)
+        if words and words[0][0] == "@":
+            command = COMMANDS.get(f"{verb} @", command)
         return Refusal.UNKNOWN if command is None else fit(command, words)
 
     def refuse(self, session: Session, refusal: Refusal) -> None:
@@ -91,9 +95,8 @@ class Result:
         session.send(NO_VERB[refusal])
 
     def succeed(self, session: Session, request: Request) -> None:
-        """Give the row's answer; a row without one is answered by what the others see."""
-        if request.command.success:
-            session.send(request.command.success.format(*map(clean, request.args)))
+        """Give the row's answer. SAY has none: its sender sees what the others see."""
+        session.send(request.command.success.format(*map(clean, request.args)))
 
     def fail(self, session: Session, request: Request, error: Exception | None) -> None:
         """Give the row's answer; the wire has no words for the reason."""
@@ -101,12 +104,14 @@ class Result:
 
     def deliver(self, session: Session, event: Any) -> None:
         """Tell what has happened; an event is rendered once for all its recipients."""
-        if isinstance(event, MailWaiting):
-            session.transport.stream(_render_mail(self.chat.mail(session.user)))
-            return
-        if self._rendered[0] is not event:
-            self._rendered = (event, WORDS[type(event)](event))
-        session.transport.send(self._rendered[1])
+        rendered_event, rendered = self._rendered
+        if rendered_event is not event:
+            if isinstance(event, MailWaiting):
+                session.transport.stream(_render_mail(self.chat.mail(session.user)))
+                return
+            rendered = WORDS[type(event)](event)
+            self._rendered = (event, rendered)
+        session.transport.send(rendered)
 
     def leave(self, session: Session) -> None:
         """A session that is over is logged out."""
@@ -115,29 +120,32 @@ class Result:
     # ---- handlers: who is who ----
 
     def register(self, session: Session, request: Request) -> None:
-        self.chat.register(*request.args, done=session.outcome(request))
+        name, password = request.args
+        self.chat.register(name, password, session.outcome(request))
 
     def login(self, session: Session, request: Request) -> None:
-        self.chat.login(session, *request.args, done=session.outcome(request))
+        name, password = request.args
+        self.chat.login(session, name, password, session.outcome(request))
 
     def logout(self, session: Session, request: Request) -> None:
         self.chat.logout(session)
         self.succeed(session, request)
 
     def password(self, session: Session, request: Request) -> None:
-        self.chat.change_password(session.user, *request.args, done=session.outcome(request))
+        old, new = request.args
+        self.chat.change_password(session.user, old, new, session.outcome(request))
 
     # ---- handlers: channels ----
 
     def create(self, session: Session, request: Request) -> None:
-        self.chat.create(session.user, *request.args, done=session.outcome(request))
+        self.chat.create(session.user, request.args[0], session.outcome(request))
 
     def join(self, session: Session, request: Request) -> None:
         then = (lambda: self._context(session, request)) if self.history_on_join else None
-        self.chat.join(session.user, *request.args, done=session.outcome(request, then))
+        self.chat.join(session.user, request.args[0], session.outcome(request, then))
 
     def leave_channel(self, session: Session, request: Request) -> None:
-        self.chat.leave(session.user, *request.args, done=session.outcome(request))
+        self.chat.leave(session.user, request.args[0], session.outcome(request))
 
     def channels(self, session: Session, request: Request) -> None:
         if not self.joined_only:
@@ -148,18 +156,19 @@ class Result:
 
     def users(self, session: Session, request: Request) -> None:
         try:
-            names = self.chat.members(session.user, *request.args)
+            names = self.chat.members(session.user, request.args[0])
         except ChatError as error:
             self.fail(session, request, error)
         else:
             self._list(session, f"RESULT USERS {request.args[0]}", names)
 
     def say(self, session: Session, request: Request) -> None:
-        self.chat.say(session.user, *request.args, done=session.outcome(request))
+        channel, text = request.args
+        self.chat.say(session.user, channel, text, session.outcome(request))
 
     def tell(self, session: Session, request: Request) -> None:
         address, text = request.args
-        self.chat.tell(session.user, address[1:], text, done=session.outcome(request))
+        self.chat.tell(session.user, address[1:], text, session.outcome(request))
 
     def history(self, session: Session, request: Request) -> None:
         channel, count = request.args[0], _count(request.args[1:])
@@ -225,7 +234,7 @@ def _pieces(head: str, names: list[str]) -> Iterator[bytes]:
 
 
 def _count(words: tuple[str, ...]) -> int:
-    """The number of messages that HISTORY asks for, HISTORY_MOST at most; 0 for a word that is no positive whole number."""
+    """How many messages HISTORY asks for, HISTORY_MOST at most; 0 for a word that is no positive whole number."""
     if not words:
         return HISTORY_DEFAULT
     word = words[0]
@@ -235,11 +244,11 @@ def _count(words: tuple[str, ...]) -> int:
 COMMANDS: Mapping[str, Command] = {
     "REGISTER": Command(
         Result.register, "REGISTER <user> <password>", "make an account",
-        least=2, most=2, names=1, success="RESULT REGISTER 1", failure="RESULT REGISTER 0",
+        least=2, most=2, name=True, success="RESULT REGISTER 1", failure="RESULT REGISTER 0",
     ),
     "LOGIN": Command(
         Result.login, "LOGIN <user> <password>", "log in to an account",
-        least=2, most=2, names=1, success="RESULT LOGIN 1", failure="RESULT LOGIN 0",
+        least=2, most=2, name=True, success="RESULT LOGIN 1", failure="RESULT LOGIN 0",
     ),
     "LOGOUT": Command(
         Result.logout, "LOGOUT", "log out; you stay in your channels",
@@ -252,41 +261,44 @@ COMMANDS: Mapping[str, Command] = {
     "CHANNELS": Command(Result.channels, "CHANNELS", "list the channels"),
     "CREATE": Command(
         Result.create, "CREATE <channel>", "make a channel; JOIN it to be in it",
-        least=1, most=1, names=1, login=True, success="RESULT CREATE {0} 1", failure="RESULT CREATE {0} 0",
+        least=1, most=1, name=True, login=True, success="RESULT CREATE {0} 1", failure="RESULT CREATE {0} 0",
     ),
     "JOIN": Command(
         Result.join, "JOIN <channel>", "enter a channel; you stay in it until you LEAVE",
-        least=1, most=1, names=1, login=True, success="RESULT JOIN {0} 1", failure="RESULT JOIN {0} 0",
+        least=1, most=1, name=True, login=True, success="RESULT JOIN {0} 1", failure="RESULT JOIN {0} 0",
     ),
     "LEAVE": Command(
         Result.leave_channel, "LEAVE <channel>", "leave a channel",
-        least=1, most=1, names=1, login=True, success="RESULT LEAVE {0} 1", failure="RESULT LEAVE {0} 0",
+        least=1, most=1, name=True, login=True, success="RESULT LEAVE {0} 1", failure="RESULT LEAVE {0} 0",
     ),
     "USERS": Command(
         Result.users, "USERS <channel>", "list who is in a channel that you are in",
-        least=1, most=1, names=1, login=True, failure="RESULT USERS {0} 0",
+        least=1, most=1, name=True, login=True, failure="RESULT USERS {0} 0",
     ),
     "SAY": Command(
         Result.say, "SAY <channel> <message>", "say something to everyone in a channel that you are in",
-        least=2, most=2, names=1, text=True, login=True, pipelined=True, failure="RESULT SAY 0",
+        least=2, most=2, name=True, text=True, login=True, pipelined=True, failure="RESULT SAY 0",
     ),
     "SAY @": Command(
         Result.tell, "SAY @<user> <message>", "say something to one user; it waits for one who is away",
-        least=2, most=2, names=1, text=True, login=True, failure="RESULT SAY 0",
+        least=2, most=2, name=True, text=True, login=True, failure="RESULT SAY 0",
     ),
     "SEND": Command(
         Result.say, "SEND <channel> <message>", "the same as SAY",
-        least=2, most=2, names=1, text=True, login=True, pipelined=True, failure="RESULT SEND ERROR",
+        least=2, most=2, name=True, text=True, login=True, pipelined=True, failure="RESULT SEND ERROR",
     ),
     "SEND @": Command(
         Result.tell, "SEND @<user> <message>", "the same as SAY",
-        least=2, most=2, names=1, text=True, login=True, failure="RESULT SEND ERROR",
+        least=2, most=2, name=True, text=True, login=True, failure="RESULT SEND ERROR",
     ),
     "HISTORY": Command(
-        Result.history, "HISTORY <channel> [count]", f"repeat the last {HISTORY_DEFAULT} (or count) messages of a channel",
-        least=1, most=2, names=1, login=True, failure="RESULT HISTORY {0} 0",
+        Result.history, "HISTORY <channel> [count]", f"repeat the last {HISTORY_DEFAULT} (or count) messages",
+        least=1, most=2, name=True, login=True, failure="RESULT HISTORY {0} 0",
     ),
-    "HELP": Command(Result.help, "HELP [command]", "name the commands, or explain one", most=1, failure="RESULT HELP 0"),
+    "HELP": Command(
+        Result.help, "HELP [command]", "name the commands, or explain one",
+        most=1, failure="RESULT HELP 0",
+    ),
     "PING": Command(Result.ping, "PING", "ask whether the server is there", success="RESULT PING 1"),
     "QUIT": Command(Result.quit, "QUIT", "close the connection"),
 }  # fmt: skip
