@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import sys
+from importlib.machinery import PathFinder
 
 ROOT = os.path.dirname(os.path.abspath(__file__))
 ENVIRONMENT = os.path.join(ROOT, ".venv")
@@ -15,7 +15,7 @@ def use_environment(*needed: str) -> None:
 
     Exits with status 1 and one line that says what to do when there is no environment, or it lacks them too.
     """
-    missing = [module for module in needed if importlib.util.find_spec(module) is None]
+    missing = [module for module in needed if PathFinder.find_spec(module) is None]
     if not missing:
         return
     python = os.path.join(ENVIRONMENT, "bin", "python")

@@ -10,9 +10,7 @@ Methods that end in a `done` argument never raise: `done` takes None or the erro
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
 MAX_NAME = 64
@@ -34,6 +32,8 @@ def is_name(word: str, longest: int = MAX_NAME) -> bool:
         return False
     if word.isascii():
         return word.isprintable() and " " not in word
+    import unicodedata
+
     return unicodedata.is_normalized("NFC", word) and all(
         character in _JOINERS or unicodedata.category(character) not in _INVISIBLE for character in word
     )
@@ -221,8 +221,7 @@ class Journal(Protocol):
     def mail(self, recipient: str) -> Iterator[tuple[int, list[Mailed]]]: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(NamedTuple):
     """How much there may be: characters of a name; accounts, channels; channels that one account is in; direct messages
     that wait for one account."""
 
@@ -239,24 +238,28 @@ _NO_LIMITS = Limits(*[1 << 62] * 5)
 # ---- state ----
 
 
-@dataclass(slots=True, eq=False)
 class Account:
-    """A registered name, its memberships, and the session where it is logged in, if it is."""
+    """A registered name, its memberships, the session where it is logged in, and how much mail waits for it."""
 
-    name: str
-    password_hash: bytes
-    channels: dict[str, Channel] = field(default_factory=dict)
-    session: Recipient | None = None
-    mail: int = 0
+    __slots__ = ("channels", "mail", "name", "password_hash", "session")
+
+    def __init__(self, name: str, password_hash: bytes) -> None:
+        self.name = name
+        self.password_hash = password_hash
+        self.channels: dict[str, Channel] = {}
+        self.session: Recipient | None = None
+        self.mail = 0
 
 
-@dataclass(slots=True, eq=False)
 class Channel:
     """A named set of members. `present` are the sessions of those who are logged in."""
 
-    name: str
-    members: dict[str, Account] = field(default_factory=dict)
-    present: dict[Recipient, None] = field(default_factory=dict)
+    __slots__ = ("members", "name", "present")
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.members: dict[str, Account] = {}
+        self.present: dict[Recipient, None] = {}
 
 
 class Chat:

@@ -5,10 +5,8 @@ DIRECTIVES is the whole list. A setting is a field of `Settings`; a directive is
 
 from __future__ import annotations
 
-import ipaddress
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 
@@ -16,8 +14,12 @@ class ConfigError(Exception):
     """The config cannot be used; the message gives the file, the line, and what would be right."""
 
 
-@dataclass(slots=True)
-class Settings:
+def _processors() -> int:
+    """Processors that this process may use; hashing in more threads than these takes time from the loop."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+class Settings(NamedTuple):
     """What can be set, with its defaults. The README explains each; DIRECTIVES says what values are accepted."""
 
     address: str | None = None
@@ -25,7 +27,7 @@ class Settings:
     channels_reply: str = "all"
     history_on_join: int = 0
     bcrypt_cost: int = 12
-    hash_threads: int = min(4, os.cpu_count() or 1)
+    hash_threads: int = min(4, _processors())
     max_hash_queue: int = 512
     max_clients: int | None = None
     max_line: int = 8192
@@ -70,6 +72,8 @@ def _one_of(*choices: str) -> tuple[str, Callable[[list[str]], Any]]:
 
 
 def _address(words: list[str]) -> str:
+    import ipaddress
+
     (word,) = words
     return str(ipaddress.ip_address(word))
 
@@ -123,29 +127,28 @@ def parse_config(text: str, path: str) -> Settings:
     Raises:
         ConfigError: a line is wrong.
     """
-    settings = Settings()
-    seen: dict[str, int] = {}
+    values: dict[str, Any] = {}
+    lines: dict[str, int] = {}
     for number, line in enumerate(text.splitlines(), 1):
-        words = line.split()
-        if not words or words[0].startswith("#"):
+        name, *words = line.split() or ["#"]
+        if name.startswith("#"):
             continue
         try:
-            _apply(settings, words, number, seen)
+            if name in lines:
+                raise ConfigError(f"{name} was set in line {lines[name]} already; remove one of them")
+            lines[name] = number
+            values[name.replace("-", "_")] = _value(name, words)
         except ConfigError as error:
             raise ConfigError(f"{path}:{number}: {error}") from None
-    return settings
+    return Settings(**values)
 
 
-def _apply(settings: Settings, words: list[str], number: int, seen: dict[str, int]) -> None:
-    name, *rest = words
+def _value(name: str, words: list[str]) -> Any:
     directive = DIRECTIVES.get(name)
     if directive is None:
         raise ConfigError(f"unknown directive {name!r}; known are {', '.join(DIRECTIVES)}")
-    if seen.setdefault(name, number) != number:
-        raise ConfigError(f"{name} was set in line {seen[name]} already; remove one of them")
     try:
-        value = directive.read(rest)
+        return directive.read(words)
     except ValueError:
-        given = repr(" ".join(rest)) if rest else "nothing"
+        given = repr(" ".join(words)) if words else "nothing"
         raise ConfigError(f"{name} needs {directive.expects}, not {given}") from None
-    setattr(settings, name.replace("-", "_"), value)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -78,6 +76,9 @@ def _digestible(password: str) -> bytes:
     data = password.encode()
     if len(data) <= BCRYPT_BYTES and b"\0" not in data:
         return data
+    import base64
+    import hashlib
+
     return base64.b64encode(hashlib.sha256(data).digest())
 
 

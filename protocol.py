@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import enum
 import re
-import unicodedata
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, NamedTuple, Protocol
@@ -126,7 +125,11 @@ def clean(text: str) -> str:
 
 def normal(word: str) -> str:
     """Give a name in Unicode's NFC, the form in which names are compared and shown."""
-    return word if word.isascii() else unicodedata.normalize("NFC", word)
+    if word.isascii():
+        return word
+    import unicodedata
+
+    return unicodedata.normalize("NFC", word)
 
 
 # ---- requests ----

@@ -121,7 +121,9 @@ class Server:
 
     def log_statistics(self) -> None:
         """Write the counters to the log."""
-        closed = " ".join(f"closed-{reason.name.lower()}={count}" for reason, count in self.loop.closed.items())
+        closed = " ".join(
+            f"closed-{reason.name.lower().replace('_', '-')}={count}" for reason, count in self.loop.closed.items()
+        )
         log.info(
             "statistics clients=%d accounts=%d channels=%d refused-hashes=%d failed-commits=%d longest-turn-ms=%.1f %s",
             len(self.loop.connections),
@@ -193,7 +195,7 @@ def start(words: Sequence[str]) -> Server:
     arguments = parse_command_line(words)
     settings = read_config(arguments.config) if arguments.config else Settings()
     if arguments.database:
-        settings.database = arguments.database
+        settings = settings._replace(database=arguments.database)
     raise_descriptor_limit()
     return Server(settings, arguments.port)
 
