@@ -11,17 +11,22 @@ import time
 LONGEST = select.PIPE_BUF
 """Bytes that a pipe takes whole when it says that it can be written (POSIX)."""
 
+LINES_PER_SECOND = 50
+
 
 class UnblockingHandler(logging.Handler):
     """Writes a record where that does not block, and drops it, counted, where it would.
 
-    Whoever started the server may have stopped reading its standard error: a full pipe must not stop the chat.
+    Whoever started the server may have stopped reading its standard error: a full pipe must not stop the chat. Nor may
+    anyone who provokes warnings fill a disk with them: what goes beyond LINES_PER_SECOND is dropped and counted, too.
     """
 
     def __init__(self, descriptor: int) -> None:
         super().__init__()
         self._descriptor = descriptor
         self._dropped = 0
+        self._second = 0
+        self._lines = 0
         self._poll = select.poll()
         self._poll.register(descriptor, select.POLLOUT)
 
@@ -29,17 +34,26 @@ class UnblockingHandler(logging.Handler):
         """Write one record."""
         text = self.format(record)
         if self._dropped:
-            text = f"({self._dropped} log lines were dropped: nobody read them)\n{text}"
-        if any(events & select.POLLOUT for _descriptor, events in self._poll.poll(0)):
-            data = text.encode(errors="backslashreplace")[: LONGEST - 1] + b"\n"
-            try:
-                os.write(self._descriptor, data)
-            except OSError:
-                self._dropped += 1  # nobody is there to read
-            else:
-                self._dropped = 0
+            text = f"({self._dropped} log lines before this one were dropped)\n{text}"
+        if self._within_rate(int(record.created)) and self._write(text):
+            self._dropped = 0
         else:
             self._dropped += 1
+
+    def _within_rate(self, second: int) -> bool:
+        if second != self._second:
+            self._second, self._lines = second, 0
+        self._lines += 1
+        return self._lines <= LINES_PER_SECOND
+
+    def _write(self, text: str) -> bool:
+        if not any(events & select.POLLOUT for _descriptor, events in self._poll.poll(0)):
+            return False
+        try:
+            os.write(self._descriptor, text.encode(errors="backslashreplace")[: LONGEST - 1] + b"\n")
+        except OSError:  # nobody is there to read
+            return False
+        return True
 
 
 def start_logging() -> None:

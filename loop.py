@@ -474,6 +474,15 @@ class Connection:
     # ---- for the owner ----
 
     @property
+    def peer(self) -> str:
+        """The other side's address and port, for the log."""
+        try:
+            host, port = self._sock.getpeername()[:2]
+        except (OSError, ValueError):  # gone already, or not a TCP socket
+            return "a client"
+        return f"{host} port {port}"
+
+    @property
     def congested(self) -> bool:
         """True while the peer has much to read: produce no more answers until `Receiver.drained` is called."""
         return self._congested
@@ -619,7 +628,7 @@ class Connection:
             return True
         self._out[:] = [data[sent:]]
         if self._pending > self._loop.max_out_buffer:
-            log.warning("closing a slow reader: %d bytes wait for it (max-out-buffer)", self._pending)
+            log.warning("closing %s: reads too slowly, %d bytes wait (max-out-buffer)", self.peer, self._pending)
             self.close(CloseReason.SLOW_READER)
         else:
             self._block()

@@ -26,17 +26,22 @@ LINES_PER_TURN = 64
 READ_AHEAD = 64 * 1024
 """Bytes of lines that may wait in a session before it stops reading from its socket."""
 
-HTTP_REQUEST_LINE = re.compile(rb"[A-Z]+ \S+ HTTP/\d")
-"""A web page must not be able to make its visitor's browser speak here: such a session is closed at once."""
+HTTP_REQUEST = re.compile(rb"[A-Z]+ \S+ HTTP/\d")
+HTTP_REQUEST_HEAD = re.compile(rb"[A-Z]+ (/|\*|[a-z]+:)")
+"""A session that starts so is closed at once: a web page must not be able to make its visitor's browser speak here. Of an
+over-long first line there is only the head to see."""
 
 
 # ---- lines ----
 
 
-class Overlong(enum.Enum):
-    """Stands for a line that was too long to keep."""
+class Overlong(NamedTuple):
+    """A line that was too long to keep, but for its first bytes."""
 
-    LINE = "a line was too long"
+    head: bytes
+
+
+OVERLONG_HEAD = 64
 
 
 class LineBuffer:
@@ -82,7 +87,7 @@ class LineBuffer:
             self._skipping = False
             return self.next()
         if end + 1 - start > self.limit:
-            return Overlong.LINE
+            return Overlong(self._data[start : start + OVERLONG_HEAD])
         if end > start and self._data[end - 1] == 0x0D:
             end -= 1
         return self._data[start:end]
@@ -95,9 +100,10 @@ class LineBuffer:
         if self._start == self._searched:
             self.clear()
         elif len(self) >= self.limit:
+            head = self._data[self._start : self._start + OVERLONG_HEAD]
             self.clear()
             self._skipping = True
-            return Overlong.LINE
+            return Overlong(head)
         return None
 
 
@@ -374,15 +380,14 @@ class Session:
 
     def _read(self, line: bytes | Overlong) -> Request | Refusal | None:
         """Make a line a request; None when there is nothing in it to answer."""
-        if isinstance(line, Overlong):
-            self._fresh = False
-            return Refusal.TOO_LONG
         if self._fresh and line:
             self._fresh = False
-            if HTTP_REQUEST_LINE.match(line):
+            if _is_http(line):
                 self._leave()
                 self.transport.refuse()
                 return None
+        if isinstance(line, Overlong):
+            return Refusal.TOO_LONG
         try:
             text = line.decode()
         except UnicodeDecodeError:
@@ -413,3 +418,9 @@ class Session:
         if not self.over:
             self.over = True
             self.dialect.leave(self)
+
+
+def _is_http(first_line: bytes | Overlong) -> bool:
+    if isinstance(first_line, Overlong):
+        return HTTP_REQUEST_HEAD.match(first_line.head) is not None
+    return HTTP_REQUEST.match(first_line) is not None
