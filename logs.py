@@ -47,12 +47,14 @@ class UnblockingHandler(logging.Handler):
         return self._lines <= LINES_PER_SECOND
 
     def _write(self, text: str) -> bool:
-        if not any(events & select.POLLOUT for _descriptor, events in self._poll.poll(0)):
-            return False
-        try:
-            os.write(self._descriptor, text.encode(errors="backslashreplace")[: LONGEST - 1] + b"\n")
-        except OSError:  # nobody is there to read
-            return False
+        data = f"{text}\n".encode(errors="backslashreplace")
+        for start in range(0, len(data), LONGEST):
+            if not any(events & select.POLLOUT for _descriptor, events in self._poll.poll(0)):
+                return False
+            try:
+                os.write(self._descriptor, data[start : start + LONGEST])
+            except OSError:  # nobody is there to read
+                return False
         return True
 
 

@@ -28,8 +28,8 @@ READ_AHEAD = 64 * 1024
 
 HTTP_REQUEST = re.compile(rb"[A-Z]+ \S+ HTTP/\d")
 HTTP_REQUEST_HEAD = re.compile(rb"[A-Z]+ (/|\*|[a-z]+:)")
-"""A session that starts so is closed at once: a web page must not be able to make its visitor's browser speak here. Of an
-over-long first line there is only the head to see."""
+"""A session that starts so is closed at once: a web page must not be able to make its visitor's browser speak here.
+Of an over-long first line there is only the head to see."""
 
 
 # ---- lines ----

@@ -1,0 +1,171 @@
+#!/usr/bin/env python3
+"""How fast is the server? Run by `make bench`; it prints a table and judges nothing.
+
+Each workload starts a server of its own on one processor and plays its clients on another. What counts is deliveries
+for each second of the server's processor time: the wall clock also measures this program, which is the slower of the
+two. Compare two versions on one machine in alternating runs, and take medians; single figures mean little.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import selectors
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+ROOT = os.path.dirname(os.path.abspath(__file__))
+TEXT = "x" * 64
+PROCESSORS = sorted(os.sched_getaffinity(0))
+
+
+class Measured(NamedTuple):
+    """A row of the table: what was done, how often, and what it cost the server."""
+
+    deliveries: int
+    processor_seconds: float
+    wall_seconds: float
+
+
+class Server:
+    """A server process with a database in a temporary directory."""
+
+    def __init__(self) -> None:
+        self._directory = tempfile.TemporaryDirectory()
+        config = os.path.join(self._directory.name, "config")
+        with open(config, "w", encoding="utf-8") as file:
+            file.write("address 127.0.0.1\nbcrypt-cost 4\n")
+        command = [sys.executable, os.path.join(ROOT, "server.py"), "0", config]
+        self._process = subprocess.Popen(command, cwd=self._directory.name, stderr=subprocess.PIPE, text=True)
+        os.sched_setaffinity(self._process.pid, {PROCESSORS[0]})
+        assert self._process.stderr
+        ready = next(line for line in self._process.stderr if " ready " in line)
+        self.port = int(ready.split("port=")[1].split()[0])
+
+    def processor_seconds(self) -> float:
+        """Time that the server's first thread has had on a processor."""
+        with open(f"/proc/{self._process.pid}/schedstat", encoding="ascii") as file:
+            return int(file.read().split()[0]) / 1e9
+
+    def resident_kib(self) -> int:
+        """Resident memory."""
+        with open(f"/proc/{self._process.pid}/status", encoding="ascii") as file:
+            return next(int(line.split()[1]) for line in file if line.startswith("VmRSS"))
+
+    def stop(self) -> None:
+        """End the process and remove its files."""
+        self._process.terminate()
+        self._process.communicate()
+        self._directory.cleanup()
+
+
+class Client:
+    """A blocking client; `lines` counts what `drain` has read."""
+
+    def __init__(self, port: int, name: str) -> None:
+        self.sock = socket.create_connection(("127.0.0.1", port))
+        self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.lines = 0
+        for line in (f"REGISTER {name} secret", f"LOGIN {name} secret"):
+            self.ask(line)
+
+    def ask(self, line: str) -> str:
+        """Send a line and wait for the line that answers it."""
+        self.sock.send(f"{line}\n".encode())
+        answer = b""
+        while not answer.endswith(b"\n"):
+            answer += self.sock.recv(65536)
+        return answer.decode()
+
+    def drain(self) -> None:
+        """Read what is there."""
+        self.lines += self.sock.recv(1 << 20).count(b"\n")
+
+
+def fan_out(rooms: int, members: int, senders: int, window: int, rounds: int) -> Measured:
+    """Let `senders` of each room say `window` messages in each round, until everyone has everything."""
+    server = Server()
+    selector = selectors.DefaultSelector()
+    clients = []
+    for number in range(rooms * members):
+        client = Client(server.port, f"user{number}")
+        room = f"room{number // members}"
+        client.ask(f"CREATE {room}")
+        client.ask(f"JOIN {room}")
+        clients.append(client)
+        selector.register(client.sock, selectors.EVENT_READ, client)
+    speaking = [
+        (c, f"SAY room{i // members} {TEXT}\n".encode()) for i, c in enumerate(clients) if i % members < senders
+    ]
+    wanted = len(clients) * senders * window
+    processor, wall = server.processor_seconds(), time.perf_counter()
+    for number in range(1, rounds + 1):
+        for client, packet in speaking:
+            client.sock.send(packet * window)
+        while sum(client.lines for client in clients) < wanted * number:
+            for key, _events in selector.select(5):
+                key.data.drain()
+    measured = Measured(wanted * rounds, server.processor_seconds() - processor, time.perf_counter() - wall)
+    for client in clients:
+        client.sock.close()
+    server.stop()
+    return measured
+
+
+def ping_pong(idle: int, rounds: int) -> tuple[float, float]:
+    """Let two of many connected users talk in turns; give the median seconds of a message, and KiB for each user."""
+    server = Server()
+    empty = server.resident_kib()
+    clients = [Client(server.port, f"user{number}") for number in range(idle)]
+    each = (server.resident_kib() - empty) / idle
+    first, last = clients[0], clients[-1]
+    first.ask("CREATE room")
+    for client in (first, last):
+        client.ask("JOIN room")
+    times = []
+    for _ in range(rounds):
+        for speaker, listener in ((first, last), (last, first)):
+            started = time.perf_counter()
+            speaker.sock.send(f"SAY room {TEXT}\n".encode())
+            listener.drain()
+            times.append(time.perf_counter() - started)
+            speaker.drain()
+    for client in clients:
+        client.sock.close()
+    server.stop()
+    return statistics.median(times), each
+
+
+WORKLOADS: dict[str, Callable[[], Measured]] = {
+    "one channel of 100, 10 speak": lambda: fan_out(1, 100, 10, 5, 200),
+    "one channel of 1000, 10 speak": lambda: fan_out(1, 1000, 10, 5, 20),
+    "180 channels of 5, 1 speaks": lambda: fan_out(180, 5, 1, 5, 60),
+}
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
+    parser.add_argument(
+        "--runs", type=int, default=3, help="runs of each workload; the medians are printed (default 3)"
+    )
+    runs = parser.parse_args().runs
+    os.sched_setaffinity(0, {PROCESSORS[-1]})
+    print(f"{'workload':32} {'deliveries/CPU s':>18} {'deliveries/s':>14}")
+    for name, workload in WORKLOADS.items():
+        results = [workload() for _ in range(runs)]
+        each_cpu = statistics.median(result.deliveries / result.processor_seconds for result in results)
+        each_wall = statistics.median(result.deliveries / result.wall_seconds for result in results)
+        print(f"{name:32} {each_cpu:18,.0f} {each_wall:14,.0f}", flush=True)
+    seconds, kib = ping_pong(1000, 1000)
+    print(f"a message among 1000 idle users: {seconds * 1e6:.0f} µs (median); memory: {kib:.1f} KiB for each")
+
+
+if __name__ == "__main__":
+    main()
