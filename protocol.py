@@ -355,12 +355,13 @@ class Session:
             steps -= 1
         if self.over:
             return
+        held_back = not steps or self._parked is not None or self.transport.congested
         if not steps:
             self._run_soon()
-        elif self._ended and not (self._outstanding or self._parked or self.transport.congested):
+        elif self._ended and not (self._outstanding or held_back):
             self.end()
             return
-        self._pace()
+        self._pace(held_back)
 
     def _step(self) -> bool:
         """Carry out the next request; False when there is none, or when it has to wait."""
@@ -408,9 +409,9 @@ class Session:
             self._scheduled = True
             self.transport.call_soon(self.run)
 
-    def _pace(self) -> None:
+    def _pace(self, held_back: bool) -> None:
         """Stop reading while many lines wait, so that a client that asks faster than it reads has to wait itself."""
-        if self._paused != (len(self._lines) > READ_AHEAD):
+        if self._paused != (held_back and len(self._lines) > READ_AHEAD):
             self._paused = not self._paused
             (self.transport.pause_reading if self._paused else self.transport.resume_reading)()
 

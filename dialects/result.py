@@ -187,9 +187,10 @@ class Result:
     def help(self, session: Session, request: Request) -> None:
         if not request.args:
             self._list(session, "RESULT HELP", [verb for verb in COMMANDS if " " not in verb])
-        elif request.args[0] in COMMANDS:
-            command = COMMANDS[request.args[0]]
-            session.send(f"RESULT HELP {command.usage}: {command.help}")
+            return
+        rows = [command for key, command in COMMANDS.items() if key.split()[0] == request.args[0]]
+        if rows:
+            session.send("RESULT HELP " + "; ".join(f"{row.usage}: {row.help}" for row in rows))
         else:
             self.fail(session, request, None)
 
