@@ -42,8 +42,9 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple, NoReturn, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from commandline import OneLineParser, port_number
 from loop import CloseReason, Connection, Loop
 from protocol import LineBuffer, Overlong, clean, normal, split_words
 
@@ -1111,20 +1112,6 @@ exit status:
 """
 
 
-class OneLineParser(argparse.ArgumentParser):
-    """Says what is wrong in one line, and exits with status 1."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(1, f"{self.prog}: {message} (try {self.prog} --help)\n")
-
-
-def port_number(word: str) -> int:
-    """Read a port, 1 to 65535."""
-    if not (word.isascii() and word.isdigit() and 1 <= int(word[:9]) <= 65535):
-        raise argparse.ArgumentTypeError(f"{word!r} is not a number from 1 to 65535")
-    return int(word)
-
-
 def parse_command_line(words: Sequence[str]) -> Address:
     """Read the command line; exits when it cannot be understood."""
     parser = OneLineParser(
@@ -1134,7 +1121,7 @@ def parse_command_line(words: Sequence[str]) -> Address:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("port", type=port_number, help="the server's port")
+    parser.add_argument("port", type=port_number(1), help="the server's port")
     parser.add_argument("--host", metavar="H", default="localhost", help="the server's host (%(default)s)")
     arguments = parser.parse_args(words)
     return Address(arguments.host, arguments.port)

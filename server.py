@@ -19,9 +19,9 @@ import signal
 import socket
 import time
 from collections.abc import Sequence
-from typing import NoReturn
 
 from chat import Chat, Limits
+from commandline import OneLineParser, port_number
 from config import ConfigError, Settings, read_config
 from dialects import Result
 from logs import start_logging
@@ -154,20 +154,6 @@ def bound_socket(address: str | None, port: int) -> socket.socket:
         raise StartError(f"cannot listen on {place}: {error.strerror or error}; choose another port") from error
 
 
-class OneLineParser(argparse.ArgumentParser):
-    """Says what is wrong in one line, and exits with status 1 (seed 001)."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(1, f"{self.prog}: {message} (try {self.prog} --help)\n")
-
-
-def port_number(word: str) -> int:
-    """Read a port, 0 to 65535."""
-    if not (word.isascii() and word.isdigit() and int(word[:9]) <= 65535):
-        raise argparse.ArgumentTypeError(f"{word!r} is not a number from 0 to 65535")
-    return int(word)
-
-
 def parse_command_line(words: Sequence[str]) -> argparse.Namespace:
     """Read the command line; exits when it cannot be understood."""
     parser = OneLineParser(
@@ -176,7 +162,7 @@ def parse_command_line(words: Sequence[str]) -> argparse.Namespace:
         epilog="Signals: TERM and INT stop it (twice: at once), USR1 writes counters to the log.",
         allow_abbrev=False,
     )
-    parser.add_argument("port", type=port_number, help="the port to listen on; 0 takes a free one")
+    parser.add_argument("port", type=port_number(0), help="the port to listen on; 0 takes a free one")
     parser.add_argument("config", nargs="?", help="a file of settings; the README lists them")
     parser.add_argument(
         "--database",

@@ -1,0 +1,25 @@
+"""Command lines that say in one line what is wrong with them, shared by the server and the client."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from typing import NoReturn
+
+
+class OneLineParser(argparse.ArgumentParser):
+    """Says what is wrong in one line, and exits with status 1 (seed 001)."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(1, f"{self.prog}: {message} (try {self.prog} --help)\n")
+
+
+def port_number(least: int) -> Callable[[str], int]:
+    """Give a reader of ports from this one to 65535; it raises argparse.ArgumentTypeError for anything else."""
+
+    def read(word: str) -> int:
+        if not (word.isascii() and word.isdigit() and least <= int(word[:9]) <= 65535):
+            raise argparse.ArgumentTypeError(f"{word!r} is not a number from {least} to 65535")
+        return int(word)
+
+    return read
