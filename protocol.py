@@ -162,7 +162,7 @@ class Command(NamedTuple):
         name: the first of these is a name.
         text: the last word is a message: all the rest of the line, cleaned, its runs of blanks one space.
         login: only a logged-in session may run it.
-        pipelined: it may enter the journal behind an outstanding request of the same session.
+        pipelined: it may enter the journal behind outstanding requests that are pipelined, too.
         success, failure: the answers, where they depend on nothing but the words ({0} is the first).
     """
 
@@ -257,6 +257,7 @@ class Session:
     __slots__ = (
         "_ended",
         "_fresh",
+        "_journaling",
         "_lines",
         "_outstanding",
         "_parked",
@@ -277,6 +278,7 @@ class Session:
         self._lines = LineBuffer(max_line)
         self._parked: Request | Refusal | None = None
         self._outstanding = 0
+        self._journaling = True  # all that is outstanding is pipelined
         self._fresh = True
         self._ended = False
         self._paused = False
@@ -319,6 +321,7 @@ class Session:
             then: called after the answer to a success.
         """
         self._outstanding += 1
+        self._journaling = request.command.pipelined
         return partial(self._told, request, then)
 
     def end(self) -> None:
@@ -373,7 +376,7 @@ class Session:
             if self._parked is None:
                 return True
         request = self._parked
-        if self._outstanding and not (isinstance(request, Request) and request.command.pipelined):
+        if self._outstanding and not (self._journaling and isinstance(request, Request) and request.command.pipelined):
             return False
         self._parked = None
         self._carry_out(request)
