@@ -35,6 +35,10 @@ class BcryptPasswords:
         self._decoy = b"$2b$%02d$" % cost + b"." * 53
         self.refused = 0
 
+    def warm_up(self) -> None:
+        """Load the library now, in a thread, so that the first login need not wait for it."""
+        self._run(_load, lambda _none: None)
+
     def hash(self, password: str, then: Callable[[bytes | None], None]) -> None:
         """Hash a password and call `then` with the hash, or with None when it cannot be done now."""
         self._run(lambda: _hash(password, self._cost), then)
@@ -80,6 +84,10 @@ def _digestible(password: str) -> bytes:
     import hashlib
 
     return base64.b64encode(hashlib.sha256(data).digest())
+
+
+def _load() -> None:
+    import bcrypt  # noqa: F401
 
 
 def _hash(password: str, cost: int) -> bytes:

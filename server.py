@@ -201,6 +201,7 @@ def main(words: Sequence[str]) -> int:
     tame_garbage_collector()
     log.info("room for %d clients", loop.client_ceiling)
     log.info("ready address=%s port=%d database=%s", server.address, server.port, server.store.path)
+    server.passwords.warm_up()
     server.run()
     server.log_statistics()
     if loop.working:
