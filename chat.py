@@ -10,6 +10,7 @@ Methods that end in a `done` argument never raise: `done` takes None or the erro
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple, Protocol
 
@@ -217,7 +218,7 @@ class Journal(Protocol):
     """Where durable changes go, and where what was said is read again. Reading raises StoreUnavailable."""
 
     def submit(self, change: Change, done: Done) -> None: ...
-    def history(self, channel: str, count: int) -> tuple[int, Iterator[list[Said]]]: ...
+    def history(self, channel: str, count: int, but_last: int) -> tuple[int, Iterator[list[Said]]]: ...
     def mail(self, recipient: str) -> Iterator[tuple[int, list[Mailed]]]: ...
 
 
@@ -279,6 +280,7 @@ class Chat:
         self._passwords = passwords
         self._now = now
         self._limits = limits
+        self._unannounced: deque[Outcome] = deque()
         self._rules: dict[type, Callable[[Any], Undo | None]] = {
             AccountRegistered: self._apply_registered,
             PasswordChanged: self._apply_password,
@@ -393,11 +395,17 @@ class Chat:
     def history(self, account: Account, channel: str, count: int) -> tuple[int, Iterator[list[Said]]]:
         """Give the last messages of a channel: how many, `count` at most, and pages of them, the oldest first.
 
+        What has been written and will be announced after this call is not among them.
+
         Raises:
             NotAMember: the account is not in such a channel.
             StoreUnavailable: they cannot be read; the pages may raise it as well.
         """
-        return self._journal.history(self._joined(account, channel).name, count)
+        still_to_come = sum(
+            isinstance(change, Said) and error is None and change.channel == channel
+            for change, error, _done in self._unannounced
+        )
+        return self._journal.history(self._joined(account, channel).name, count, still_to_come)
 
     def _joined(self, account: Account, channel: str) -> Channel:
         try:
@@ -477,18 +485,35 @@ class Chat:
         self._limits = limits
 
     def announce(self, outcomes: Iterable[Outcome]) -> None:
-        """Tell what became of changes, in order. Messages to one channel in a row travel together."""
+        """Tell what became of changes, in order. Messages to one channel in a row travel together.
+
+        Who joins or leaves begins or ceases to hear in this order, too, so that nobody hears of a channel before the
+        answer to the JOIN.
+        """
+        self._unannounced = deque(outcomes)
         run: list[Said] = []
-        for change, error, done in outcomes:
+        while self._unannounced:
+            change, error, done = self._unannounced.popleft()
             said = change if error is None and isinstance(change, Said) else None
             if run and (said is None or said.channel != run[0].channel):
                 self._publish(run)
                 run = []
             if said is not None:
                 run.append(said)
+            elif error is None:
+                self._seat(change)
             done(error)
         if run:
             self._publish(run)
+
+    def _seat(self, change: Change) -> None:
+        """Let who has joined hear what comes next, and who has left not."""
+        if isinstance(change, Joined | Left):
+            session, channel = self.accounts[change.account].session, self.channels[change.channel]
+            if session is not None and isinstance(change, Joined):
+                channel.present[session] = None
+            elif session is not None:
+                channel.present.pop(session, None)
 
     def _publish(self, run: list[Said]) -> None:
         event = ChannelMessages(tuple(run))
@@ -559,11 +584,7 @@ class Chat:
     def _add_member(self, account: Account, channel: Channel) -> None:
         channel.members[account.name] = account
         account.channels[channel.name] = channel
-        if account.session is not None:
-            channel.present[account.session] = None
 
     def _remove_member(self, account: Account, channel: Channel) -> None:
         del channel.members[account.name]
         del account.channels[channel.name]
-        if account.session is not None:
-            channel.present.pop(account.session, None)

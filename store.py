@@ -289,15 +289,19 @@ class Store:
         except sqlite3.Error as error:
             raise StoreError(f"cannot read the database {self.path}: {error}") from error
 
-    def history(self, channel: str, count: int) -> tuple[int, Iterator[list[Said]]]:
-        """Give the last messages of a channel, `count` at most: how many there are, and pages of them, oldest first.
+    def history(self, channel: str, count: int, but_last: int = 0) -> tuple[int, Iterator[list[Said]]]:
+        """Give messages of a channel: how many there are, `count` at most, and pages of them, the oldest first.
+
+        Args:
+            but_last: this many of the last messages do not count.
 
         Raises:
             StoreUnavailable: they cannot be read; the pages raise it, too.
         """
         with _readable():
-            found = self._db.execute(PAST_MESSAGES, (self._chains.end(channel), count)).fetchall()
-        return len(found), self._pages([number for (number,) in reversed(found)])
+            found = self._db.execute(PAST_MESSAGES, (self._chains.end(channel), count + but_last)).fetchall()
+        numbers = [number for (number,) in reversed(found[but_last:])]
+        return len(numbers), self._pages(numbers)
 
     def _pages(self, numbers: list[int]) -> Iterator[list[Said]]:
         for start in range(0, len(numbers), PAGE_ROWS):
