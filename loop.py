@@ -215,7 +215,7 @@ class Loop:
     def call_threadsafe(self, call: Callable[[], None]) -> None:
         """Run `call` in the loop's thread; may be called from any thread."""
         self._handed_in.append(call)
-        with contextlib.suppress(BlockingIOError):  # the pipe is full of wake-up bytes: the loop will wake anyway
+        with contextlib.suppress(OSError):  # full of wake-up bytes, so the loop will wake anyway; or the loop is closed
             self._wake_writer.send(b"\0")
 
     def in_thread(self, work: Callable[[], T], then: Callable[[Future[T]], None]) -> None:
