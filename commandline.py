@@ -18,8 +18,9 @@ def port_number(least: int) -> Callable[[str], int]:
     """Give a reader of ports from this one to 65535; it raises argparse.ArgumentTypeError for anything else."""
 
     def read(word: str) -> int:
-        if not (word.isascii() and word.isdigit() and least <= int(word[:9]) <= 65535):
+        number = int(word) if word.isascii() and word.isdigit() and len(word) < 20 else -1
+        if not least <= number <= 65535:
             raise argparse.ArgumentTypeError(f"{word!r} is not a number from {least} to 65535")
-        return int(word)
+        return number
 
     return read

@@ -54,9 +54,10 @@ class Directive(NamedTuple):
 def _number(least: int, most: int) -> tuple[str, Callable[[list[str]], Any]]:
     def read(words: list[str]) -> int:
         (word,) = words
-        if not (word.isascii() and word.isdigit() and least <= int(word[:18]) <= most):
+        number = int(word) if word.isascii() and word.isdigit() and len(word) < 20 else -1
+        if not least <= number <= most:
             raise ValueError
-        return int(word)
+        return number
 
     return f"a whole number from {least} to {most}", read
 
