@@ -97,7 +97,7 @@ DIRECTIVES: Mapping[str, Directive] = {
     "max-hash-queue": Directive(*_number(1, 100_000), "logins and registrations that may wait for these threads"),
     "max-clients": Directive(*_number(1, _ANY), "connections at once"),
     "max-line": Directive(*_number(512, 65536), "bytes of a line, its newline included"),
-    "max-out-buffer": Directive(*_number(65536, _ANY), "bytes that may wait for a client that reads slowly"),
+    "max-out-buffer": Directive(*_number(262144, _ANY), "bytes that may wait for a client that reads slowly"),
     "max-name": Directive(*_number(1, 64), "characters of a user's or channel's name"),
     "max-accounts": Directive(*_number(1, _ANY), "registered users"),
     "max-channels": Directive(*_number(1, _ANY), "channels"),

@@ -38,7 +38,10 @@ READ_SIZE = 65536
 """Bytes that one connection may hand in each turn, so that no sender makes the others wait."""
 
 HIGH_WATER = 256 * 1024
-"""Pending bytes above which a connection is `congested`: its owner should produce no more answers for now."""
+"""Pending bytes above which a connection is `congested`: its owner should produce no more answers for now. Less where
+the limit of the output buffer is small."""
+
+DISCARDED_READS = 16
 
 LINGER_SECONDS = 2.0
 """How long a connection that we closed waits for its peer to close too. Closing a socket while it holds unread input
@@ -160,6 +163,7 @@ class Loop:
         pool_queue: int = 512,
     ) -> None:
         self.max_out_buffer = max_out_buffer
+        self.high_water = min(HIGH_WATER, max_out_buffer // 4)
         self.before_flush: Callable[[], None] = lambda: None
         self.closed: Counter[CloseReason] = Counter()
         self.longest_turn = 0.0
@@ -498,7 +502,7 @@ class Connection:
                 self._loop._dirty.append(self)
             self._out.append(data)
         self._pending += len(data)
-        if self._pending > HIGH_WATER:
+        if self._pending > self._loop.high_water:
             self._relieve()
 
     def _relieve(self) -> None:
@@ -672,7 +676,7 @@ class Connection:
         self._state = _State.LINGERING
         try:
             self._sock.shutdown(socket.SHUT_WR)
-            ended = not self._sock.recv(READ_SIZE)
+            ended = any(not self._sock.recv(READ_SIZE) for _ in range(DISCARDED_READS))
         except BlockingIOError:
             ended = self._loop.draining  # nothing is unread, and there is no time to wait
         except OSError:
