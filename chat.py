@@ -10,9 +10,12 @@ Methods that end in a `done` argument never raise: `done` takes None or the erro
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple, Protocol
+
+log = logging.getLogger("crosstalk.chat")
 
 MAX_NAME = 64
 """Characters of a name."""
@@ -502,7 +505,10 @@ class Chat:
                 run.append(said)
             elif error is None:
                 self._seat(change)
-            done(error)
+            try:
+                done(error)
+            except Exception:  # a mistake in one answer must not cost the others theirs
+                log.exception("error while telling the outcome of %s", type(change).__name__)
         if run:
             self._publish(run)
 

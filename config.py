@@ -80,9 +80,10 @@ def _address(words: list[str]) -> str:
 
 
 def _path(words: list[str]) -> str:
-    if not words:
+    path = " ".join(words)
+    if not path or "\0" in path:
         raise ValueError
-    return " ".join(words)
+    return path
 
 
 _ANY = 1_000_000_000
@@ -114,7 +115,7 @@ def read_config(path: str) -> Settings:
         ConfigError: it cannot be read, or a line is wrong.
     """
     try:
-        with open(path, encoding="utf-8") as file:
+        with open(path, encoding="utf-8-sig") as file:
             text = file.read()
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
@@ -130,7 +131,7 @@ def parse_config(text: str, path: str) -> Settings:
     """
     values: dict[str, Any] = {}
     lines: dict[str, int] = {}
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(text.split("\n"), 1):
         name, *words = line.split() or ["#"]
         if name.startswith("#"):
             continue

@@ -81,7 +81,7 @@ class Receiver(Protocol):
         """The peer sends no more, and may still read."""
 
     def drained(self) -> None:
-        """The connection was congested and has nothing left to send."""
+        """The connection was congested and has nothing left to send. May come from inside of `Connection.send`."""
 
     def lost(self, reason: CloseReason) -> None:
         """The connection is gone. Called exactly once, never from inside a call of its owner's."""
@@ -448,6 +448,7 @@ class Connection:
         "_loop",
         "_out",
         "_pending",
+        "_piece",
         "_reason",
         "_sock",
         "_state",
@@ -468,6 +469,7 @@ class Connection:
         self._events = 0
         self._out: list[bytes] = []
         self._pending = 0
+        self._piece = 0
         self._streams: deque[tuple[Iterator[bytes], list[bytes]]] | None = None
         self._blocked = False
         self._congested = False
@@ -629,9 +631,10 @@ class Connection:
         self._pending -= sent
         if sent == len(data):
             out.clear()
+            self._piece = 0
             return True
         self._out[:] = [data[sent:]]
-        if self._pending > self._loop.max_out_buffer:
+        if self._pending - self._piece > self._loop.max_out_buffer:
             log.warning("closing %s: reads too slowly, %d bytes wait (max-out-buffer)", self.peer, self._pending)
             self.close(CloseReason.SLOW_READER)
         else:
@@ -654,6 +657,7 @@ class Connection:
             return 0
         self._out.append(chunk)
         self._pending += len(chunk)
+        self._piece = len(chunk)
         return len(chunk)
 
     def _block(self) -> None:

@@ -298,7 +298,7 @@ class Session:
 
     def drained(self) -> None:
         """The client has read what waited for it."""
-        self.run()
+        self._run_soon()
 
     def lost(self, _reason: object) -> None:
         """The connection is gone."""

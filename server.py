@@ -64,6 +64,7 @@ class Server:
             sock = undo.enter_context(bound_socket(settings.address, port))
             self.address, self.port = sock.getsockname()[:2]
             self.store = self._open_store()
+            undo.callback(self.store.close)
             self.chat = self._build_chat()
             self.dialect = Result(
                 self.chat,

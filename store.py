@@ -183,13 +183,17 @@ class Store:
         self._waiting: list[tuple[Change, Done]] = []
         self._failing = False
         self._lock: IO[bytes] | None = None
-        try:
-            self._lock = None if path == MEMORY else _lock_file(path)
-            self._db = sqlite3.connect(path, isolation_level=None, timeout=0.01)
-            self._open()
-        except (OSError, sqlite3.Error) as error:
-            hint = "choose another with --database PATH"
-            raise StoreError(f"cannot open the database {path}: {error}; {hint}") from error
+        with contextlib.ExitStack() as undo:
+            try:
+                if path != MEMORY:
+                    self._lock = undo.enter_context(_lock_file(path))
+                self._db = sqlite3.connect(path, isolation_level=None, timeout=0.01)
+                undo.callback(self._db.close)
+                self._open()
+            except (OSError, sqlite3.Error) as error:
+                hint = "choose another with --database PATH"
+                raise StoreError(f"cannot open the database {path}: {error}; {hint}") from error
+            undo.pop_all()
 
     def attach(self, decide: Callable[[Change], Undo | None], announce: Callable[[Iterable[Outcome]], None]) -> None:
         """Say who decides changes and who tells their outcomes (chat.Chat.apply, chat.Chat.announce)."""
@@ -221,7 +225,9 @@ class Store:
         for change, done in waiting:
             try:
                 undone_by = self._decide(change)
-            except ChatError as error:
+            except Exception as error:
+                if not isinstance(error, ChatError):
+                    log.exception("error while deciding %s", type(change).__name__)
                 outcomes.append((change, error, done))
                 continue
             outcomes.append((change, None, done))

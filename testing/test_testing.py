@@ -154,9 +154,7 @@ def test_unescape(text: str, data: bytes) -> None:
     assert unescape(text) == data
 
 
-@pytest.mark.parametrize(
-    "text", [r"\q", "\\", r"\x1", r"\u12", r"\{a*}", r"\{*3}", r"\{a*99999999}", r"\ud800"]
-)
+@pytest.mark.parametrize("text", [r"\q", "\\", r"\x1", r"\u12", r"\{a*}", r"\{*3}", r"\{a*99999999}", r"\ud800"])
 def test_unknown_escape(text: str) -> None:
     with pytest.raises(ValueError, match=r"escape|repeat|codec"):
         unescape(text)
@@ -321,9 +319,7 @@ def test_invalid_scripts(text: str, line: int, message: str) -> None:
 def test_every_action_is_documented() -> None:
     document = (ROOT / "TESTING.md").read_text(encoding="utf-8")
     for action in ACTIONS:
-        assert re.search(
-            rf"^\| `{action.role.__name__.lower()} {re.escape(action.symbol)}[ `]", document, re.M
-        )
+        assert re.search(rf"^\| `{action.role.__name__.lower()} {re.escape(action.symbol)}[ `]", document, re.M)
 
 
 # --- Playing ---
@@ -389,9 +385,7 @@ def test_lines_of_a_client(lines: str, settings: Settings) -> None:
         ("c > !os._exit(0)\nserver <! 1", "ended otherwise", "exit status 1", "exit status 0"),
     ],
 )
-def test_what_fails(
-    lines: str, message: str, expected: str | None, received: str | None, settings: Settings
-) -> None:
+def test_what_fails(lines: str, message: str, expected: str | None, received: str | None, settings: Settings) -> None:
     case = connected(lines)
     # Whatever breaks the quiet comes at some time: a long one ends with it.
     trouble = check_fails(case, dataclasses.replace(settings, quiet=10))
@@ -564,9 +558,7 @@ def test_a_server_that_refuses_to_start(settings: Settings) -> None:
     check_passes(script(REFUSED + "server ? no such\nserver <! 1\nserver @\nserver <! 1"), settings)
 
 
-@pytest.mark.parametrize(
-    "use", ["c ~ server", *(f"server {action}" for action in ("> x", "< x", "</ x", "!", "!!"))]
-)
+@pytest.mark.parametrize("use", ["c ~ server", *(f"server {action}" for action in ("> x", "< x", "</ x", "!", "!!"))])
 def test_using_a_server_that_refused_to_start_fails(use: str, settings: Settings) -> None:
     trouble = check_fails(script(REFUSED + use), settings)
     assert trouble.message == "the server ended before it was ready"
@@ -583,9 +575,7 @@ def test_a_server_that_is_never_ready_fails(settings: Settings, foreign: Setting
 
 
 def test_a_command_that_cannot_be_started_fails(settings: Settings) -> None:
-    trouble = check_fails(
-        script("server @ 5050"), dataclasses.replace(settings, command=("/no/such/program",))
-    )
+    trouble = check_fails(script("server @ 5050"), dataclasses.replace(settings, command=("/no/such/program",)))
     assert "cannot start /no/such/program" in trouble.message
 
 
@@ -598,9 +588,7 @@ def test_a_command_that_cannot_be_started_fails(settings: Settings) -> None:
         ("c > !1/0\nserver ? ZeroDivisionError\nserver !!\nserver @", "wrote a traceback"),
     ],
 )
-def test_a_server_that_does_not_live_well_fails_its_case(
-    lines: str, message: str, settings: Settings
-) -> None:
+def test_a_server_that_does_not_live_well_fails_its_case(lines: str, message: str, settings: Settings) -> None:
     trouble = check_fails(connected(lines), settings)
     assert message in trouble.message
     assert trouble.line == 1
@@ -613,9 +601,7 @@ def test_a_server_that_does_not_live_well_fails_its_case(
         ("signal.SIG_DFL", "ended with signal 15"),
     ],
 )
-def test_a_server_that_does_not_stop_well_fails_its_case(
-    handler: str, message: str, settings: Settings
-) -> None:
+def test_a_server_that_does_not_stop_well_fails_its_case(handler: str, message: str, settings: Settings) -> None:
     head = f"server = !signal.signal(signal.SIGTERM, {handler})\nserver @ 5050\n"
     trouble = check_fails(parse(head), settings)
     assert trouble.message == f"the server {message}"
@@ -645,9 +631,7 @@ def test_a_server_that_ended_by_itself(settings: Settings) -> None:
         ("d ~ server", "cannot connect"),
     ],
 )
-def test_using_a_server_that_ended_by_itself_fails(
-    use: str, message: str, settings: Settings, tmp_path: Path
-) -> None:
+def test_using_a_server_that_ended_by_itself_fails(use: str, message: str, settings: Settings, tmp_path: Path) -> None:
     case = connected(f"c > !os._exit(0)\n{use}")
     with staged(case, settings, tmp_path) as stage:
         assert stage.servers["server"].lives[-1].wait(stage.until()) == 0
@@ -658,9 +642,7 @@ def test_using_a_server_that_ended_by_itself_fails(
 def test_somebody_elses_server(foreign: Settings) -> None:
     check_passes(parse("server = !os.dup2(os.open(os.devnull, os.O_WRONLY), 2)\n" + PASSING), foreign)
     check_passes(connected("c > !say(len(sys.argv))\nc < 2"), foreign)
-    check_passes(
-        parse("server = x\nserver @ 5050 y\nc ~ server\nc > !say(config, sys.argv[3])\nc < ['x'] y"), foreign
-    )
+    check_passes(parse("server = x\nserver @ 5050 y\nc ~ server\nc > !say(config, sys.argv[3])\nc < ['x'] y"), foreign)
     check_passes(parse("server = !signal.signal(signal.SIGTERM, signal.SIG_DFL)\nserver @ 5050"), foreign)
     check_passes(script(REFUSED + "server <! 1"), foreign)
 
@@ -799,9 +781,7 @@ def test_a_run_and_its_record(project: Path, fake: Path, capsys: pytest.CaptureF
         told,
         re.M,
     )
-    assert re.search(
-        r"^invalid wrong .*\n  testing/wrong.txt:2: server % 5050\n  unknown action '%'$", told, re.M
-    )
+    assert re.search(r"^invalid wrong .*\n  testing/wrong.txt:2: server % 5050\n  unknown action '%'$", told, re.M)
     assert re.search(r"^invalid bytes .*\n  testing/bytes.txt:2: server \\xff\n  not UTF-8$", told, re.M)
     assert re.search(r"^1 passed, 1 failed, 2 invalid in \d+\.\d s\n\Z", told, re.M)
 
@@ -841,9 +821,7 @@ def test_a_case_that_breaks_the_runner_fails_alone(
     assert "RuntimeError: a bug" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(
-    "option", ["--jobs=0", "--deadline=0", "--deadline=x", "--deadline=inf", "--server='"]
-)
+@pytest.mark.parametrize("option", ["--jobs=0", "--deadline=0", "--deadline=x", "--deadline=inf", "--server='"])
 def test_wrong_options(option: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         testing.main([option])

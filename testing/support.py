@@ -1,0 +1,341 @@
+"""What several test files share: a session without a socket, a server in memory, a server in a process."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from hypothesis import HealthCheck, settings
+
+from chat import Chat, Done, Limits, Overloaded, WrongPassword
+from dialects import Result
+from protocol import Session
+from store import MEMORY, Store
+
+ROOT = Path(__file__).resolve().parent.parent
+
+PATIENCE = 30.0
+"""Seconds after which something that must come soon is given up."""
+
+EXAMPLES = settings(
+    derandomize=True, deadline=None, max_examples=100, database=None, suppress_health_check=[HealthCheck.too_slow]
+)
+"""The same examples in each run, with no regard to the clock."""
+
+
+def pieces(data: bytes, cuts: Sequence[int]) -> list[bytes]:
+    """Cut bytes at these places; places outside of them count from the start again."""
+    places = sorted({cut % (len(data) + 1) for cut in cuts})
+    return [data[start:end] for start, end in zip([0, *places], [*places, len(data)], strict=True)]
+
+
+# ---- without sockets ----
+
+
+class FakeTransport:
+    """What a session needs of its connection. `pump` is the peer that reads all that waits."""
+
+    def __init__(self, soon: list[Callable[[], None]] | None = None) -> None:
+        self.congested = False
+        self.soon: list[Callable[[], None]] = [] if soon is None else soon
+        self.sent: list[bytes] = []
+        self.finished = 0
+        self.refused = 0
+        self.reading = True
+        self.owner: Session | None = None
+        self._behind: list[bytes | Iterator[bytes]] = []
+
+    def send(self, data: bytes) -> None:
+        (self._behind if self._behind else self.sent).append(data)
+
+    def stream(self, chunks: Iterator[bytes]) -> None:
+        self._behind.append(chunks)
+        self.congested = True
+
+    def finish(self) -> None:
+        self.finished += 1
+
+    def refuse(self) -> None:
+        self.refused += 1
+
+    def pause_reading(self) -> None:
+        assert self.reading
+        self.reading = False
+
+    def resume_reading(self) -> None:
+        assert not self.reading
+        self.reading = True
+
+    def call_soon(self, call: Callable[[], None]) -> None:
+        self.soon.append(call)
+
+    def pump(self) -> bool:
+        """Let the peer read; True when there was something that it had to wait for."""
+        if not self.congested:
+            return False
+        waiting, self._behind = self._behind, []
+        for item in waiting:
+            self.sent.extend([item] if isinstance(item, bytes) else item)
+        self.congested = False
+        if self.owner is not None:
+            self.owner.drained()
+        return True
+
+    def take(self) -> bytes:
+        """Give what has been sent since the last time."""
+        data, self.sent = b"".join(self.sent), []
+        return data
+
+
+class FakePasswords:
+    """Hashes that cost nothing. They come at once, or, while `later` is set, when `answer` is called."""
+
+    def __init__(self) -> None:
+        self.later = False
+        self.overloaded = False
+        self.checked: list[tuple[str, bytes | None]] = []
+        self._waiting: list[Callable[[], None]] = []
+
+    def hash(self, password: str, then: Callable[[bytes | None], None]) -> None:
+        self._give(lambda: then(None if self.overloaded else password.encode()))
+
+    def check(self, password: str, password_hash: bytes | None, then: Done) -> None:
+        self.checked.append((password, password_hash))
+        error = Overloaded() if self.overloaded else None if password.encode() == password_hash else WrongPassword()
+        self._give(lambda: then(error))
+
+    def answer(self) -> int:
+        """Give the answers that wait; return how many there were."""
+        waiting, self._waiting = self._waiting, []
+        for give in waiting:
+            give()
+        return len(waiting)
+
+    def _give(self, give: Callable[[], None]) -> None:
+        if self.later:
+            self._waiting.append(give)
+        else:
+            give()
+
+
+class World:
+    """A server without sockets, threads and clocks. Nothing happens on its own: see `settle`."""
+
+    def __init__(self, limits: Limits | None = None, *, joined_only: bool = False, history_on_join: int = 0) -> None:
+        self.store = Store(MEMORY)
+        self.passwords = FakePasswords()
+        self.chat = Chat(self.store, self.passwords, lambda: 1000.0, limits or Limits())
+        self.store.attach(self.chat.apply, self.chat.announce)
+        self.dialect = Result(self.chat, joined_only=joined_only, history_on_join=history_on_join)
+        self.soon: list[Callable[[], None]] = []
+        self.clients: list[Client] = []
+
+    def settle(self) -> None:
+        """Turn until nothing is left to do, but give no answer that `passwords` holds back."""
+        busy = True
+        while busy:
+            calls = self.soon[:]
+            self.soon.clear()
+            for call in calls:
+                call()
+            self.store.commit()
+            pumped = [client.transport.pump() for client in self.clients]
+            busy = any(pumped) or bool(self.soon)
+
+    def client(self) -> Client:
+        client = Client(self)
+        self.clients.append(client)
+        return client
+
+    def user(self, name: str, *channels: str) -> Client:
+        """Give a client that is logged in as a new user, in these channels, which are made where they are not."""
+        client = self.client()
+        client.ask(f"REGISTER {name} {name}", f"LOGIN {name} {name}")
+        for channel in channels:
+            client.ask(f"CREATE {channel}", f"JOIN {channel}")
+        assert client.session.user is self.chat.accounts[name]
+        return client
+
+    def close(self) -> None:
+        self.store.close()
+
+    def __enter__(self) -> World:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.close()
+
+
+class Client:
+    """A session in a `World` and the peer at its end."""
+
+    def __init__(self, world: World, max_line: int = 8192) -> None:
+        self.world = world
+        self.transport = FakeTransport(world.soon)
+        self.session = self.transport.owner = Session(self.transport, world.dialect, max_line)
+
+    def send(self, data: bytes | str) -> None:
+        """Hand in bytes, or a line, and do nothing else."""
+        self.session.received(data if isinstance(data, bytes) else f"{data}\n".encode())
+
+    def heard(self) -> list[str]:
+        """Let the world settle and give the lines that have come since the last time."""
+        self.world.settle()
+        data = self.transport.take()
+        assert not data or data.endswith(b"\n")
+        return data.decode().split("\n")[:-1]
+
+    def ask(self, *lines: str) -> list[str]:
+        """Send lines, each when the one before has been answered; give what has come meanwhile."""
+        heard = []
+        for line in lines:
+            self.send(line)
+            heard += self.heard()
+        return heard
+
+    def leave(self) -> None:
+        """The connection is gone."""
+        self.session.lost("gone")
+
+
+# ---- processes ----
+
+
+class Peer:
+    """A blocking TCP client that reads lines and never waits for ever."""
+
+    def __init__(self, port: int, host: str = "127.0.0.1") -> None:
+        self.socket = socket.create_connection((host, port), PATIENCE)
+        self._file = self.socket.makefile("rb")
+
+    def send(self, *lines: str) -> None:
+        self.send_bytes("".join(f"{line}\n" for line in lines).encode())
+
+    def send_bytes(self, data: bytes) -> None:
+        while data:
+            data = data[self.socket.send(data) :]
+
+    def line(self) -> str:
+        """The next line; "" at the end."""
+        return self._file.readline().decode().rstrip("\n")
+
+    def ask(self, *lines: str) -> list[str]:
+        """Send lines and read as many."""
+        self.send(*lines)
+        return [self.line() for _line in lines]
+
+    def rest(self) -> bytes:
+        """What comes until the server closes."""
+        return self._file.read()
+
+    def close(self) -> None:
+        self._file.close()
+        self.socket.close()
+
+    def __enter__(self) -> Peer:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.close()
+
+
+class ServerProcess:
+    """A server on a free port, in a directory; killed at the end of the `with` block if it has not ended.
+
+    Args:
+        directory: where it runs.
+        config: its directives, to which cheap hashing is added.
+        port: 0 takes a free one.
+        shell: shell commands to be run in front of it, in its process.
+    """
+
+    def __init__(
+        self, directory: Path, *config: str, port: int = 0, shell: str = "", words: Sequence[str] = ()
+    ) -> None:
+        path = directory / "config"
+        path.write_text("".join(f"{line}\n" for line in ("bcrypt-cost 4", *config)))
+        command = [sys.executable, str(ROOT / "server.py"), str(port), str(path), *words]
+        if shell:
+            command = ["sh", "-c", f'{shell}; exec "$@"', "sh", *command]
+        self.process = subprocess.Popen(
+            command, cwd=directory, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        )
+        self.log: list[str] = []
+        self._more = threading.Condition()
+        self._ended = False
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+        try:
+            ready = self.wait_for(r" ready address=(?P<address>\S+) port=(?P<port>\d+) database=(?P<database>.+)")
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
+        self.port = int(ready["port"])
+        self.database = directory / ready["database"]
+
+    def wait_for(self, pattern: str) -> re.Match[str]:
+        """Wait for a line of its log."""
+        expression, seen, deadline = re.compile(pattern), 0, time.monotonic() + PATIENCE
+        with self._more:
+            while True:
+                for line in self.log[seen:]:
+                    seen += 1
+                    if match := expression.search(line):
+                        return match
+                if self._ended or not self._more.wait(max(0.0, deadline - time.monotonic())):
+                    raise AssertionError(f"no line of the log matches {pattern}: {self.log}")
+
+    def peer(self, host: str = "127.0.0.1") -> Peer:
+        return Peer(self.port, host)
+
+    def user(self, name: str) -> Peer:
+        """Give a client that is logged in as a new user."""
+        peer = self.peer()
+        assert peer.ask(f"REGISTER {name} {name}", f"LOGIN {name} {name}") == ["RESULT REGISTER 1", "RESULT LOGIN 1"]
+        return peer
+
+    def signal(self, signum: signal.Signals) -> None:
+        self.process.send_signal(signum)
+
+    def wait(self) -> int:
+        """Wait for its end; return its status, when all of its log has been read."""
+        status = self.process.wait(PATIENCE)
+        self._reader.join(PATIENCE)
+        return status
+
+    def _read(self) -> None:
+        assert self.process.stderr is not None
+        for line in self.process.stderr:
+            with self._more:
+                self.log.append(line.rstrip("\n"))
+                self._more.notify_all()
+        with self._more:
+            self._ended = True
+            self._more.notify_all()
+
+    def __enter__(self) -> ServerProcess:
+        return self
+
+    def __exit__(
+        self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            self.process.kill()
+        self.wait()
+        assert self.process.stderr is not None
+        self.process.stderr.close()
+
+
+def raising(*_args: Any) -> Any:
+    """A call that fails for a reason that nobody has foreseen."""
+    raise RuntimeError("a mistake")

@@ -1,0 +1,750 @@
+"""chat.py: the rules."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chat import (
+    Account,
+    AccountRegistered,
+    AlreadyLoggedIn,
+    AlreadyMember,
+    Change,
+    ChannelCreated,
+    ChannelMessages,
+    Chat,
+    ChatError,
+    DirectEcho,
+    DirectMessage,
+    Done,
+    IsOnline,
+    Joined,
+    Left,
+    LimitReached,
+    Limits,
+    MailDelivered,
+    Mailed,
+    MailWaiting,
+    NameTaken,
+    NoSuchChannel,
+    NoSuchUser,
+    NotAMember,
+    NotAName,
+    Overloaded,
+    PasswordChanged,
+    Said,
+    StoreUnavailable,
+    WrongPassword,
+    is_name,
+)
+from support import EXAMPLES, FakePasswords
+
+NOW = 1000.0
+
+
+# ---- what the tests use ----
+
+
+class Journal:
+    """Decides and tells when `commit` is called, as the store does. `fails`: the disk does not take it."""
+
+    def __init__(self) -> None:
+        self.chat: Chat
+        self.fails = False
+        self.written: list[Change] = []
+        self.mailbox: list[tuple[int, Mailed]] = []
+        self._waiting: list[tuple[Change, Done]] = []
+        self._mails = 0
+
+    def submit(self, change: Change, done: Done) -> None:
+        self._waiting.append((change, done))
+
+    def commit(self) -> None:
+        while self._waiting:
+            waiting, self._waiting = self._waiting, []
+            outcomes: list[tuple[Change, Exception | None, Done]] = []
+            undo = []
+            for change, done in waiting:
+                try:
+                    undo.append(self.chat.apply(change))
+                except ChatError as error:
+                    outcomes.append((change, error, done))
+                else:
+                    outcomes.append((change, None, done))
+            if self.fails:
+                for take_back in reversed(undo):
+                    if take_back is not None:
+                        take_back()
+                outcomes = [(change, error or StoreUnavailable(), done) for change, error, done in outcomes]
+            else:
+                for change, failure, _done in outcomes:
+                    if failure is None:
+                        self._write(change)
+            self.chat.announce(outcomes)
+
+    def _write(self, change: Change) -> None:
+        self.written.append(change)
+        if isinstance(change, Mailed):
+            self._mails += 1
+            self.mailbox.append((self._mails, change))
+        elif isinstance(change, MailDelivered):
+            gone = [(n, mail) for n, mail in self.mailbox if mail.recipient == change.recipient and n <= change.last]
+            for entry in gone[: change.messages]:
+                self.mailbox.remove(entry)
+
+    def history(self, channel: str, count: int, but_last: int) -> tuple[int, Iterator[list[Said]]]:
+        said = [change for change in self.written if isinstance(change, Said) and change.channel == channel]
+        said = said[: len(said) - but_last][-count:]
+        return len(said), iter([said])
+
+    def mail(self, recipient: str) -> Iterator[tuple[int, list[Mailed]]]:
+        """Pages of two."""
+        last = 0
+        while page := [(n, mail) for n, mail in self.mailbox if mail.recipient == recipient and n > last][:2]:
+            last = page[-1][0]
+            yield last, [mail for _n, mail in page]
+
+
+class Screen:
+    """A session: it notes what it is told."""
+
+    def __init__(self) -> None:
+        self.user: Any = None
+        self.over = False
+        self.told: list[Any] = []
+
+    def deliver(self, event: Any) -> None:
+        self.told.append(event)
+
+    def done(self, mark: str = "") -> Done:
+        """What takes an outcome: noted among the events, since their order matters."""
+        return lambda error: self.told.append((mark, None if error is None else type(error)))
+
+    def take(self) -> list[Any]:
+        told, self.told = self.told, []
+        return told
+
+
+class House:
+    """A chat with its journal."""
+
+    def __init__(self, limits: Limits | None = None) -> None:
+        self.journal = Journal()
+        self.passwords = FakePasswords()
+        self.chat = self.journal.chat = Chat(self.journal, self.passwords, lambda: NOW, limits or Limits())
+
+    def account(self, name: str, *channels: str) -> Account:
+        """An account in these channels, which are made where they are not."""
+        self.chat.restore([AccountRegistered(name, name.encode(), NOW)])
+        for channel in channels:
+            if channel not in self.chat.channels:
+                self.chat.restore([ChannelCreated(channel, name, NOW)])
+            self.chat.restore([Joined(name, channel, NOW)])
+        return self.chat.accounts[name]
+
+    def user(self, name: str, *channels: str) -> Screen:
+        """An account that is logged in."""
+        if name not in self.chat.accounts:
+            self.account(name, *channels)
+        screen = Screen()
+        self.chat.login(screen, name, name, screen.done())
+        assert screen.take()[0] == ("", None)
+        return screen
+
+    def outcome(self, call: Callable[[Done], object]) -> type[Exception] | None:
+        """Make a call that takes a `done`, commit, and give its outcome."""
+        outcomes: list[Exception | None] = []
+        call(outcomes.append)
+        self.journal.commit()
+        (error,) = outcomes
+        return None if error is None else type(error)
+
+    def audiences_are_right(self) -> bool:
+        """Whether everyone who is in a channel, and there, hears what is said in it, and nobody else."""
+        return all(
+            set(channel.present) == {member.session for member in channel.members.values() if member.session}
+            and all(name in account.channels for account in channel.members.values())
+            for name, channel in self.chat.channels.items()
+        )
+
+    def snapshot(self) -> Any:
+        """All state, in a form that can be compared."""
+        return (
+            {
+                name: (account.name, account.password_hash, set(account.channels), account.session, account.mail)
+                for name, account in self.chat.accounts.items()
+            },
+            {
+                name: (channel.name, set(channel.members), set(channel.present))
+                for name, channel in self.chat.channels.items()
+            },
+        )
+
+
+@pytest.fixture
+def house() -> House:
+    return House()
+
+
+# ---- names ----
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "a", "alice", "Alice_1-2.3", "x" * 64, "-", "#room", "a/b", "a//", "!", "42", "~", "<b>", "{0}", "%s", "\\",
+        "\u4f60\u597d", "\u3042", "\ud55c", "\u00e9", "\u00fc" * 64, "\u0645\u0631\u062d\u0628\u0627",
+        "\u0915\u094d\u200d\u0937", "\u0646\u0645\u06cc\u200c", "\U0001f600", "\U0001f468\u200d\U0001f469",
+        "\u4e2d" * 64, "\uff0f", "\uff20a", "\uff1aa",
+    ],
+)  # fmt: skip
+def test_names(name: str) -> None:
+    assert is_name(name)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "", "x" * 65, "\u4e2d" * 65, "/", "/a", "a,b", "a:b", ":", "a@b", "@", "a|b", ",",
+        " ", "a b", "a\tb", "a\nb", "a\rb", "a\x0bb", "a\x0cb", "a\x1cb", "a\x1fb",
+        "\x00", "a\x00", "a\x1b[31m", "a\x07", "a\x7f", "a\x80", "a\x85b", "a\x9b",
+        "a\u00a0b", "a\u1680b", "a\u2003b", "a\u200ab", "a\u2028b", "a\u2029b", "a\u202fb", "a\u205fb", "\u3000",
+        "a\u200bb", "a\u2060b", "\ufeffa", "a\u00adb", "a\u180eb", "a\U000e0041", "\U0001d173",
+        "a\u202eb", "a\u061cb", "a\u200eb", "a\u200fb", "a\u2066b", "a\u2069b",
+        "e\u0301", "\u1112\u1161\u11ab", "\u212b", "a\ud800",
+    ],
+)  # fmt: skip
+def test_no_names(name: str) -> None:
+    assert not is_name(name)
+
+
+def test_a_shorter_name_may_be_asked_for() -> None:
+    assert is_name("abc", 3)
+    assert not is_name("abcd", 3)
+    assert not is_name("\u4f60\u597d\u5417\u5440", 3)
+
+
+@EXAMPLES
+@given(st.text(min_size=1, max_size=5))
+def test_no_name_has_white_space_or_control_characters(word: str) -> None:
+    if is_name(word):
+        assert not any(character.isspace() or character in ",:@|" for character in word)
+        assert word.split() == [word]
+        assert len(word.splitlines()) == 1
+
+
+# ---- changes ----
+
+
+def furnished() -> House:
+    """alice and bob in `room`, alice alone in `attic`, carol nowhere; alice is there, the others are away."""
+    house = House()
+    house.account("bob", "room")
+    house.account("carol")
+    house.user("alice", "room", "attic")
+    house.chat.restore([Mailed("alice", "bob", "hi", NOW)] * 3)
+    return house
+
+
+CHANGES: list[tuple[Change, type[ChatError] | None]] = [
+    (AccountRegistered("dave", b"hash", NOW), None),
+    (AccountRegistered("alice", b"hash", NOW), NameTaken),
+    (PasswordChanged("alice", b"other"), None),
+    (ChannelCreated("cellar", "alice", NOW), None),
+    (ChannelCreated("room", "alice", NOW), NameTaken),
+    (ChannelCreated("alice", "bob", NOW), None),
+    (Joined("carol", "room", NOW), None),
+    (Joined("bob", "attic", NOW), None),
+    (Joined("alice", "room", NOW), AlreadyMember),
+    (Joined("bob", "room", NOW), AlreadyMember),
+    (Joined("alice", "nowhere", NOW), NoSuchChannel),
+    (Left("alice", "room"), None),
+    (Left("bob", "room"), None),
+    (Left("carol", "room"), NotAMember),
+    (Left("alice", "nowhere"), NoSuchChannel),
+    (Said("alice", "room", "hello", NOW), None),
+    (Said("carol", "room", "hello", NOW), NotAMember),
+    (Said("alice", "nowhere", "hello", NOW), NoSuchChannel),
+    (Mailed("alice", "bob", "hello", NOW), None),
+    (Mailed("bob", "carol", "hello", NOW), None),
+    (Mailed("bob", "alice", "hello", NOW), IsOnline),
+    (MailDelivered("bob", 2, 2), None),
+]
+
+
+@pytest.mark.parametrize(("change", "refused"), CHANGES)
+def test_each_change_is_decided_and_can_be_taken_back(change: Change, refused: type[ChatError] | None) -> None:
+    house = furnished()
+    before = house.snapshot()
+    if refused is not None:
+        with pytest.raises(refused):
+            house.chat.apply(change)
+        assert house.snapshot() == before
+        return
+    undo = house.chat.apply(change)
+    if isinstance(change, Said):
+        assert undo is None
+        assert house.snapshot() == before
+    else:
+        assert undo is not None
+        assert house.snapshot() != before
+        undo()
+        assert house.snapshot() == before
+        assert house.chat.apply(change) is not None  # as if it had never been
+
+
+def test_every_kind_of_change_is_tried() -> None:
+    assert {type(change) for change, refused in CHANGES if refused is None} == set(Change.__args__)
+
+
+@EXAMPLES
+@given(
+    st.lists(
+        st.one_of(
+            st.builds(AccountRegistered, st.sampled_from("ab"), st.just(b"hash"), st.just(NOW)),
+            st.builds(ChannelCreated, st.sampled_from("xy"), st.sampled_from("ab"), st.just(NOW)),
+            st.builds(Joined, st.sampled_from("ab"), st.sampled_from("xyz"), st.just(NOW)),
+            st.builds(Left, st.sampled_from("ab"), st.sampled_from("xyz")),
+            st.builds(Mailed, st.sampled_from("ab"), st.sampled_from("ab"), st.just("hi"), st.just(NOW)),
+        ),
+        max_size=25,
+    ),
+    st.integers(0, 25),
+)
+def test_a_failed_commit_leaves_no_trace(changes: list[Change], failing: int) -> None:
+    house = House()
+    house.user("a", "x")
+    house.account("b")
+    house.chat.restore([ChannelCreated("y", "a", NOW)])
+    outcomes: list[Exception | None] = []
+    for change in changes[:failing]:
+        house.journal.submit(change, outcomes.append)
+    house.journal.commit()
+    assert house.audiences_are_right()
+    before = house.snapshot()
+    for change in changes[failing:]:
+        house.journal.submit(change, outcomes.append)
+    house.journal.fails = True
+    house.journal.commit()
+    assert house.snapshot() == before
+    assert len(outcomes) == len(changes)
+    assert None not in outcomes[failing:]
+
+
+def test_limits() -> None:
+    house = House(Limits(name=5, accounts=2, channels=2, channels_per_user=1, mail=1))
+    alice, bob = house.account("alice", "one"), house.account("bob", "one")
+    chat = house.chat
+    assert house.outcome(lambda done: chat.register("carol", "pw", done)) is LimitReached
+    assert house.outcome(lambda done: chat.register("toolong", "pw", done)) is NotAName
+    assert house.outcome(lambda done: chat.create(alice, "toolong", done)) is NotAName
+    assert house.outcome(lambda done: chat.create(alice, "two", done)) is None
+    assert house.outcome(lambda done: chat.create(alice, "three", done)) is LimitReached
+    assert house.outcome(lambda done: chat.join(alice, "two", done)) is LimitReached
+    assert house.outcome(lambda done: chat.leave(alice, "one", done)) is None
+    assert house.outcome(lambda done: chat.join(alice, "two", done)) is None
+    assert house.outcome(lambda done: chat.tell(alice, "bob", "hi", done)) is None
+    assert house.outcome(lambda done: chat.tell(alice, "bob", "hi", done)) is LimitReached
+    assert bob.mail == 1
+    assert set(chat.accounts) == {"alice", "bob"}
+    assert set(chat.channels) == {"one", "two"}
+
+
+def test_limits_do_not_undo_what_was_decided_before() -> None:
+    house = House(Limits(name=1, accounts=1, channels=1, channels_per_user=1, mail=0))
+    house.chat.restore(
+        [
+            AccountRegistered("alice", b"", NOW), AccountRegistered("bob", b"", NOW),
+            ChannelCreated("room", "alice", NOW), ChannelCreated("attic", "alice", NOW),
+            Joined("alice", "room", NOW), Joined("alice", "attic", NOW),
+            Mailed("alice", "bob", "hi", NOW),
+        ]
+    )  # fmt: skip
+    assert set(house.chat.accounts["alice"].channels) == {"room", "attic"}
+    assert house.chat.accounts["bob"].mail == 1
+    with pytest.raises(LimitReached):
+        house.chat.apply(AccountRegistered("carol", b"", NOW))
+
+
+# ---- accounts ----
+
+
+def test_register(house: House) -> None:
+    assert house.outcome(lambda done: house.chat.register("alice", "secret", done)) is None
+    assert house.journal.written == [AccountRegistered("alice", b"secret", NOW)]
+    assert house.outcome(lambda done: house.chat.register("alice", "other", done)) is NameTaken
+    assert house.outcome(lambda done: house.chat.register("a,b", "other", done)) is NotAName
+    assert house.chat.accounts["alice"].password_hash == b"secret"
+
+
+def test_two_who_register_one_name_at_once(house: House) -> None:
+    outcomes: list[Any] = []
+    house.passwords.later = True
+    house.chat.register("alice", "one", outcomes.append)
+    house.chat.register("alice", "two", outcomes.append)
+    house.passwords.answer()
+    house.journal.commit()
+    assert [type(outcome) for outcome in outcomes] == [type(None), NameTaken]
+    assert house.chat.accounts["alice"].password_hash == b"one"
+
+
+def test_login_and_logout(house: House) -> None:
+    alice = house.account("alice", "room")
+    screen = Screen()
+    house.chat.login(screen, "alice", "wrong", screen.done())
+    house.chat.login(screen, "nobody", "alice", screen.done())
+    assert screen.take() == [("", WrongPassword), ("", WrongPassword)]
+    assert screen.user is None
+    assert house.passwords.checked == [("wrong", b"alice"), ("alice", None)]
+    house.chat.login(screen, "alice", "alice", screen.done())
+    assert screen.take() == [("", None)]
+    assert screen.user is alice
+    assert list(house.chat.channels["room"].present) == [screen]
+    house.chat.logout(screen)
+    house.chat.logout(screen)
+    assert screen.user is None
+    assert alice.session is None
+    assert not house.chat.channels["room"].present
+    assert set(house.chat.channels["room"].members) == {"alice"}
+
+
+def test_one_session_for_one_account(house: House) -> None:
+    first, second = house.user("alice"), Screen()
+    house.account("bob")
+    house.chat.login(second, "alice", "alice", second.done())
+    assert second.take() == [("", AlreadyLoggedIn)]
+    house.chat.login(first, "bob", "bob", first.done())
+    assert first.take() == [("", AlreadyLoggedIn)]
+    house.chat.logout(second)
+    assert house.chat.accounts["alice"].session is first
+    house.chat.logout(first)
+    house.chat.login(second, "alice", "alice", second.done())
+    assert second.take() == [("", None)]
+
+
+def test_two_logins_at_once(house: House) -> None:
+    house.account("alice")
+    first, second = Screen(), Screen()
+    house.passwords.later = True
+    for screen in (first, second):
+        house.chat.login(screen, "alice", "alice", screen.done())
+    house.passwords.answer()
+    assert first.take() == [("", None)]
+    assert second.take() == [("", AlreadyLoggedIn)]
+    assert second.user is None
+    house.chat.logout(second)
+    assert house.chat.accounts["alice"].session is first
+
+
+def test_whoever_is_gone_is_not_logged_in(house: House) -> None:
+    alice, screen = house.account("alice", "room"), Screen()
+    house.passwords.later = True
+    house.chat.login(screen, "alice", "alice", screen.done())
+    screen.over = True
+    house.chat.logout(screen)
+    house.passwords.answer()
+    assert alice.session is None
+    assert not house.chat.channels["room"].present
+
+
+def test_an_account_that_is_registered_while_its_name_is_checked(house: House) -> None:
+    """The password was compared with nobody's hash, so it is wrong."""
+    screen = Screen()
+    house.passwords.later = True
+    house.chat.login(screen, "alice", "alice", screen.done())
+    house.account("alice")
+    house.passwords.answer()
+    assert screen.take() == [("", WrongPassword)]
+
+
+def test_change_password(house: House) -> None:
+    alice = house.account("alice")
+    assert house.outcome(lambda done: house.chat.change_password(alice, "wrong", "new", done)) is WrongPassword
+    assert house.outcome(lambda done: house.chat.change_password(alice, "alice", "new", done)) is None
+    assert house.journal.written == [PasswordChanged("alice", b"new")]
+    assert alice.password_hash == b"new"
+
+
+def test_too_much_hashing(house: House) -> None:
+    alice, screen = house.account("alice"), Screen()
+    house.passwords.overloaded = True
+    assert house.outcome(lambda done: house.chat.register("bob", "pw", done)) is Overloaded
+    assert house.outcome(lambda done: house.chat.login(screen, "alice", "alice", done)) is Overloaded
+    assert house.outcome(lambda done: house.chat.change_password(alice, "alice", "new", done)) is Overloaded
+    assert house.journal.written == []
+    assert alice.session is None
+
+
+def test_nothing_is_told_before_it_is_written(house: House) -> None:
+    alice = house.user("alice", "room")
+    outcomes: list[object] = []
+    house.chat.register("bob", "pw", outcomes.append)
+    house.chat.create(alice.user, "attic", outcomes.append)
+    house.chat.say(alice.user, "room", "hello", outcomes.append)
+    house.chat.leave(alice.user, "room", outcomes.append)
+    assert outcomes == []
+    assert alice.take() == []
+    assert "bob" not in house.chat.accounts
+    assert set(house.chat.channels) == {"room"}
+
+
+def test_a_disk_that_refuses_fails_each_change(house: House) -> None:
+    alice = house.user("alice", "room")
+    house.account("bob")
+    house.journal.fails = True
+    chat = house.chat
+    before = house.snapshot()
+    for call in (
+        lambda done: chat.register("carol", "pw", done),
+        lambda done: chat.change_password(alice.user, "alice", "new", done),
+        lambda done: chat.create(alice.user, "attic", done),
+        lambda done: chat.leave(alice.user, "room", done),
+        lambda done: chat.say(alice.user, "room", "hello", done),
+        lambda done: chat.tell(alice.user, "bob", "hello", done),
+    ):
+        assert house.outcome(call) is StoreUnavailable
+    assert house.outcome(lambda done: chat.join(alice.user, "room", done)) is AlreadyMember
+    assert house.snapshot() == before
+    assert alice.take() == []
+
+
+# ---- channels ----
+
+
+def test_lists(house: House) -> None:
+    bob = house.account("bob", "b", "a", "C")
+    alice = house.account("alice", "b", "d")
+    assert house.chat.channel_names() == ["C", "a", "b", "d"]
+    assert house.chat.channel_names(alice) == ["b", "d"]
+    assert house.chat.members(alice, "b") == ["alice", "bob"]
+    assert house.chat.members(bob, "a") == ["bob"]
+    for channel in ("a", "nowhere"):
+        with pytest.raises(NotAMember):
+            house.chat.members(alice, channel)
+        with pytest.raises(NotAMember):
+            house.chat.history(alice, channel, 5)
+
+
+def test_messages_in_a_row_travel_together(house: House) -> None:
+    alice, bob = house.user("alice", "room", "attic"), house.user("bob", "room")
+    say = house.chat.say
+    for channel, text in [("room", "1"), ("room", "2"), ("attic", "3"), ("room", "4"), ("nowhere", "5"), ("room", "6")]:
+        say(alice.user, channel, text, alice.done(text))
+    house.journal.commit()
+    texts = [
+        [message.text for message in event.messages] if isinstance(event, ChannelMessages) else event
+        for event in alice.take()
+    ]
+    assert [item for item in texts if isinstance(item, list)] == [["1", "2"], ["3"], ["4"], ["6"]]
+    assert texts.index(("5", NoSuchChannel)) == texts.index(["4"]) + 1
+    assert [[message.text for message in event.messages] for event in bob.take()] == [["1", "2"], ["4"], ["6"]]
+
+
+def test_everyone_gets_the_same_event(house: House) -> None:
+    alice, bob = house.user("alice", "room"), house.user("bob", "room")
+    house.chat.say(alice.user, "room", "hello", alice.done())
+    house.journal.commit()
+    (event,) = bob.take()
+    assert event == ChannelMessages((Said("alice", "room", "hello", NOW),))
+    assert any(told is event for told in alice.take())
+
+
+def test_whoever_is_away_or_elsewhere_hears_nothing(house: House) -> None:
+    alice, bob, carol = house.user("alice", "room"), house.user("bob", "room"), house.user("carol", "attic")
+    house.chat.logout(bob)
+    house.chat.say(alice.user, "room", "hello", alice.done())
+    house.journal.commit()
+    assert bob.take() == carol.take() == []
+
+
+def test_history_ends_where_the_reader_began_to_hear(house: House) -> None:
+    """So that whoever reads it after a JOIN gets each message once."""
+    alice, bob = house.user("alice", "room"), house.user("bob")
+    histories: list[list[str]] = []
+
+    def read(_error: Exception | None) -> None:
+        found, pages = house.chat.history(bob.user, "room", 2)
+        texts = [message.text for page in pages for message in page]
+        assert found == len(texts)
+        histories.append(texts)
+
+    house.chat.say(alice.user, "room", "one", alice.done())
+    house.chat.say(alice.user, "room", "two", alice.done())
+    house.chat.say(alice.user, "room", "three", alice.done())
+    house.chat.join(bob.user, "room", read)
+    house.chat.say(alice.user, "room", "four", alice.done())
+    house.chat.say(alice.user, "nowhere", "five", alice.done())
+    house.journal.commit()
+    assert histories == [["two", "three"]]
+    assert [[message.text for message in event.messages] for event in bob.take()] == [["four"]]
+    read(None)
+    assert histories[1] == ["three", "four"]
+
+
+def test_a_message_is_for_those_who_are_members_when_it_is_said(house: House) -> None:
+    """Changes are decided in one order, so a message before a JOIN is not for whoever joins, and one before a LEAVE is
+    still for whoever leaves, also when one commit covers both."""
+    alice, bob, carol = house.user("alice", "room"), house.user("bob", "room"), house.user("carol")
+    chat = house.chat
+    chat.say(alice.user, "room", "one", alice.done())
+    chat.join(carol.user, "room", carol.done("joined"))
+    chat.say(alice.user, "room", "two", alice.done())
+    chat.leave(bob.user, "room", bob.done("left"))
+    chat.say(alice.user, "room", "three", alice.done())
+    house.journal.commit()
+
+    def heard(screen: Screen) -> list[str]:
+        return [
+            item[0] if item[0] in ("joined", "left") else " ".join(message.text for message in item.messages)
+            for item in screen.take()
+        ]
+
+    assert heard(carol) == ["joined", "two", "three"]
+    assert heard(bob) == ["one", "two", "left"]
+
+
+def test_after_a_join_messages_come_and_after_a_leave_they_do_not(house: House) -> None:
+    alice, bob = house.user("alice", "room"), house.user("bob")
+    assert house.outcome(lambda done: house.chat.join(bob.user, "room", done)) is None
+    house.chat.say(alice.user, "room", "one", alice.done())
+    house.journal.commit()
+    assert len(bob.take()) == 1
+    assert house.outcome(lambda done: house.chat.leave(bob.user, "room", done)) is None
+    house.chat.say(alice.user, "room", "two", alice.done())
+    house.journal.commit()
+    assert bob.take() == []
+    assert house.outcome(lambda done: house.chat.say(bob.user, "room", "three", done)) is NotAMember
+
+
+def test_a_membership_lasts_over_a_logout(house: House) -> None:
+    alice, bob = house.user("alice", "room"), house.user("bob", "room")
+    house.chat.logout(bob)
+    again = house.user("bob")
+    house.chat.say(alice.user, "room", "hello", alice.done())
+    house.journal.commit()
+    assert len(again.take()) == 1
+    assert bob.take() == []
+    assert house.outcome(lambda done: house.chat.join(again.user, "room", done)) is AlreadyMember
+
+
+# ---- direct messages ----
+
+
+def test_a_message_to_one_who_is_there(house: House) -> None:
+    alice, bob = house.user("alice"), house.user("bob")
+    assert house.outcome(lambda done: house.chat.tell(alice.user, "bob", "hi", done)) is None
+    assert alice.take() == [DirectEcho("alice", "bob", "hi", NOW)]
+    assert bob.take() == [DirectMessage("alice", "hi", NOW)]
+    assert house.journal.written == []
+
+
+def test_a_message_to_oneself_comes_once(house: House) -> None:
+    alice = house.user("alice")
+    assert house.outcome(lambda done: house.chat.tell(alice.user, "alice", "hi", done)) is None
+    assert alice.take() == [DirectEcho("alice", "alice", "hi", NOW)]
+
+
+def test_a_message_to_nobody(house: House) -> None:
+    alice = house.user("alice", "room")
+    for name in ("nobody", "room", ""):
+        assert house.outcome(partial(house.chat.tell, alice.user, name, "hi")) is NoSuchUser
+    assert alice.take() == []
+
+
+def test_a_message_to_one_who_is_away_waits(house: House) -> None:
+    alice, bob = house.user("alice"), house.account("bob")
+    assert house.outcome(lambda done: house.chat.tell(alice.user, "bob", "hi", done)) is None
+    assert alice.take() == [DirectEcho("alice", "bob", "hi", NOW)]
+    assert bob.mail == 1
+    screen = Screen()
+    house.chat.login(screen, "bob", "bob", screen.done())
+    assert screen.take() == [("", None), MailWaiting()]
+
+
+def test_a_login_between_a_message_and_its_commit(house: House) -> None:
+    alice, bob = house.user("alice"), house.account("bob")
+    house.chat.tell(alice.user, "bob", "hi", alice.done("told"))
+    screen = house.user("bob")
+    house.journal.commit()
+    assert screen.take() == [DirectMessage("alice", "hi", NOW)]
+    assert alice.take() == [DirectEcho("alice", "bob", "hi", NOW), ("told", None)]
+    assert bob.mail == 0
+    assert house.journal.written == []
+
+
+def test_a_logout_between_a_message_and_its_commit(house: House) -> None:
+    alice = house.user("alice")
+    house.account("bob")
+    house.chat.tell(alice.user, "bob", "hi", alice.done("told"))
+    house.chat.logout(alice)
+    house.journal.commit()
+    assert alice.take() == [("told", None)]
+    assert house.chat.accounts["bob"].mail == 1
+
+
+def mailed(house: House, count: int) -> Account:
+    """Give bob so many messages."""
+    alice, bob = house.user("alice"), house.account("bob")
+    for number in range(count):
+        house.chat.tell(alice.user, "bob", str(number), alice.done())
+    house.journal.commit()
+    assert bob.mail == count
+    return bob
+
+
+def test_mail_is_removed_page_by_page_when_it_has_left(house: House) -> None:
+    bob = mailed(house, 5)
+    pages = house.chat.mail(bob)
+    assert [mail.text for mail in next(pages)] == ["0", "1"]
+    house.journal.commit()
+    assert bob.mail == 5
+    assert [mail.text for mail in next(pages)] == ["2", "3"]
+    house.journal.commit()
+    assert bob.mail == 3
+    assert [mail.text for mail in next(pages)] == ["4"]
+    with pytest.raises(StopIteration):
+        next(pages)
+    house.journal.commit()
+    assert bob.mail == 0
+    assert house.journal.mailbox == []
+    assert list(house.chat.mail(bob)) == []
+
+
+def test_mail_that_did_not_leave_is_given_again(house: House) -> None:
+    bob = mailed(house, 5)
+    pages = house.chat.mail(bob)
+    next(pages)
+    next(pages)
+    pages.close()  # type: ignore[attr-defined]
+    house.journal.commit()
+    assert bob.mail == 3
+    assert [mail.text for page in house.chat.mail(bob) for mail in page] == ["2", "3", "4"]
+
+
+def test_mail_that_cannot_be_removed_stays(house: House) -> None:
+    bob = mailed(house, 3)
+    house.journal.fails = True
+    assert len(list(house.chat.mail(bob))) == 2
+    house.journal.commit()
+    assert bob.mail == 3
+    house.journal.fails = False
+    assert [mail.text for page in house.chat.mail(bob) for mail in page] == ["0", "1", "2"]
+    house.journal.commit()
+    assert bob.mail == 0
+
+
+def test_mail_that_comes_while_mail_is_read(house: House) -> None:
+    bob = mailed(house, 2)
+    pages = house.chat.mail(bob)
+    next(pages)
+    house.chat.tell(house.chat.accounts["alice"], "bob", "late", lambda _error: None)
+    house.journal.commit()
+    assert [mail.text for page in pages for mail in page] == ["late"]
+    house.journal.commit()
+    assert bob.mail == 0

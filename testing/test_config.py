@@ -1,0 +1,158 @@
+"""config.py: the settings and their file."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from config import DIRECTIVES, ConfigError, Settings, parse_config, read_config
+from support import EXAMPLES
+
+
+def refusal(text: str) -> str:
+    """What a config is refused for."""
+    with pytest.raises(ConfigError) as caught:
+        parse_config(text, "my.conf")
+    message = str(caught.value)
+    assert "\n" not in message
+    return message
+
+
+RANGES = {
+    name: (int(match[1]), int(match[2]))
+    for name, directive in DIRECTIVES.items()
+    if (match := re.fullmatch(r"a whole number from (\d+) to (\d+)", directive.expects))
+}
+
+GOOD: list[tuple[str, Any]] = [
+    *[(f"{name} {number}", number) for name, (least, most) in RANGES.items() for number in (least, least + 1, most)],
+    ("address 127.0.0.1", "127.0.0.1"),
+    ("address ::1", "::1"),
+    ("address 0:0:0:0:0:0:0:1", "::1"),
+    ("database chat.db", "chat.db"),
+    ("database :memory:", ":memory:"),
+    ("database /var/lib/my chat.db", "/var/lib/my chat.db"),
+    ("channels-reply all", "all"),
+    ("channels-reply joined", "joined"),
+]
+
+NO_NUMBERS = ["x", "-1", "+1", "1.5", "0x10", "1_0", "1 2", "\u0663", "\u00b2", "10000000000", "9" * 5000]
+
+BAD = [
+    *[(name, "") for name in DIRECTIVES],
+    *[(name, word) for name in RANGES for word in NO_NUMBERS],
+    *[(name, str(least - 1)) for name, (least, _most) in RANGES.items()],
+    *[(name, str(most + 1)) for name, (_least, most) in RANGES.items()],
+    # Zeros in front make no number smaller than it is.
+    *[(name, "0" * zeros + str(most + 1)) for name, (_least, most) in RANGES.items() for zeros in (9, 15, 18, 30)],
+    ("address", "localhost"),
+    ("address", "127.0.0.1:5050"),
+    ("address", "300.0.0.1"),
+    ("address", "127.0.0.1 ::1"),
+    ("address", "1"),
+    ("channels-reply", "none"),
+    ("channels-reply", "ALL"),
+    ("channels-reply", "all joined"),
+    ("database", "a\0b"),
+]
+
+
+@pytest.mark.parametrize(("line", "value"), GOOD)
+def test_a_directive_sets_its_setting_and_no_other(line: str, value: Any) -> None:
+    field = line.split()[0].replace("-", "_")
+    settings = parse_config(f"# a config\n\n{line}\n", "my.conf")
+    assert getattr(settings, field) == value
+    assert settings == Settings()._replace(**{field: value})
+
+
+@pytest.mark.parametrize(("name", "words"), BAD, ids=lambda words: words[:20] or "nothing")
+def test_a_wrong_value_is_refused_with_the_place_and_what_would_be_right(name: str, words: str) -> None:
+    message = refusal(f"# a config\n\n{name} {words}\n")
+    assert message.startswith(f"my.conf:3: {name} needs {DIRECTIVES[name].expects}, not ")
+    assert message.endswith("nothing" if not words else repr(words))
+
+
+def test_every_directive_is_tried() -> None:
+    assert {line.split()[0] for line, _value in GOOD} == set(DIRECTIVES)
+    assert {name for name, words in BAD if words} == set(DIRECTIVES)
+
+
+def test_directives_and_settings_are_the_same() -> None:
+    assert [name.replace("-", "_") for name in DIRECTIVES] == list(Settings._fields)
+    for directive in DIRECTIVES.values():
+        assert directive.help
+        assert directive.expects
+
+
+def test_the_defaults_are_values_that_could_be_given() -> None:
+    for name, value in Settings()._asdict().items():
+        if value is not None:
+            assert getattr(parse_config(f"{name.replace('_', '-')} {value}", ""), name) == value
+
+
+def test_blanks_comments_and_empty_lines() -> None:
+    text = "\n  \t\n# comment\n   # max-clients 1\n#max-clients 2\n\t bcrypt-cost \t 5  \r\nmax-mail 7"
+    assert parse_config(text, "") == Settings(bcrypt_cost=5, max_mail=7)
+    assert parse_config("", "") == Settings()
+
+
+def test_an_unknown_directive_is_refused_and_the_known_ones_are_named() -> None:
+    message = refusal("bcrypt-cost 4\nmax-cleints 5\n")
+    assert message.startswith("my.conf:2: unknown directive 'max-cleints'")
+    for name in DIRECTIVES:
+        assert name in message
+    for name in ("bcrypt_cost", "Bcrypt-cost", "BCRYPT-COST"):
+        assert "unknown directive" in refusal(f"{name} 4")
+
+
+def test_a_directive_stands_once() -> None:
+    message = refusal("bcrypt-cost 4\n\nmax-mail 1\nbcrypt-cost 4\n")
+    assert message.startswith("my.conf:4: bcrypt-cost ")
+    assert "line 1" in message
+
+
+def test_the_first_mistake_is_told() -> None:
+    assert refusal("max-mail x\nwhat\n").startswith("my.conf:1: ")
+
+
+def test_a_line_ends_with_a_newline_and_nothing_else() -> None:
+    """An editor counts so, and what stands in a comment stays there."""
+    for character in "\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029":
+        assert parse_config(f"# a comment{character}what\nbcrypt-cost 4\n", "").bcrypt_cost == 4
+        assert refusal(f"# a comment{character}\nwhat\n").startswith("my.conf:2: ")
+
+
+def test_reading_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "my.conf"
+    path.write_bytes("# \u00fc\r\nbcrypt-cost 4\r\ndatabase \u4f60.db".encode())
+    assert read_config(str(path)) == Settings(bcrypt_cost=4, database="\u4f60.db")
+    path.write_text("\nbcrypt-cost x")
+    with pytest.raises(ConfigError, match=r"my\.conf:2: bcrypt-cost needs"):
+        read_config(str(path))
+
+
+def test_files_that_cannot_be_read(tmp_path: Path) -> None:
+    (tmp_path / "latin").write_bytes(b"# \xfc\n")
+    for name, reason in (("missing", "No such file"), (".", "directory"), ("latin", "UTF-8")):
+        with pytest.raises(ConfigError) as caught:
+            read_config(str(tmp_path / name))
+        assert str(tmp_path / name) in str(caught.value)
+        assert reason in str(caught.value)
+        assert "\n" not in str(caught.value)
+
+
+@EXAMPLES
+@given(st.lists(st.one_of(st.text(max_size=30), st.sampled_from([line for line, _value in GOOD])), max_size=4))
+def test_any_text_gives_settings_or_one_line_that_says_where(lines: list[str]) -> None:
+    try:
+        settings = parse_config("\n".join(lines), "my.conf")
+    except ConfigError as error:
+        assert str(error).startswith("my.conf:")
+        assert len(str(error).splitlines()) == 1
+    else:
+        assert isinstance(settings, Settings)

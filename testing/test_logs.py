@@ -1,0 +1,126 @@
+"""logs.py: the log must never hold up the chat."""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import select
+from collections.abc import Iterator
+
+import pytest
+
+from logs import LINES_PER_SECOND, LONGEST, UnblockingHandler
+
+PIPE_SIZE = 16384
+
+
+class Pipe:
+    """A handler that writes into a pipe, and the reader at its end."""
+
+    def __init__(self) -> None:
+        self.reader, self.writer = os.pipe()
+        self.handler = UnblockingHandler(self.writer)
+        self.second = 1000
+
+    def log(self, text: str) -> None:
+        """Log in a second of its own."""
+        self.second += 1
+        self.log_now(text)
+
+    def log_now(self, text: str) -> None:
+        """Log in the same second as before."""
+        record = logging.LogRecord("crosstalk", logging.INFO, "", 0, text, None, None)
+        record.created = float(self.second)
+        self.handler.handle(record)
+
+    def read(self) -> str:
+        """What waits in the pipe."""
+        data = b""
+        while select.select([self.reader], [], [], 0)[0]:
+            piece = os.read(self.reader, 65536)
+            if not piece:
+                break
+            data += piece
+        return data.decode()
+
+    def fill(self) -> int:
+        """Fill the pipe; return how many lines of ten bytes that took."""
+        for number in range(100_000):
+            if not select.select([], [self.writer], [], 0)[1]:
+                return number
+            self.log(f"{number:09}")
+        raise AssertionError("this pipe is never full")
+
+    def close(self) -> None:
+        for descriptor in (self.reader, self.writer):
+            if descriptor >= 0:
+                os.close(descriptor)
+
+
+@pytest.fixture
+def pipe() -> Iterator[Pipe]:
+    pipe = Pipe()
+    if hasattr(fcntl, "F_SETPIPE_SZ"):
+        fcntl.fcntl(pipe.writer, fcntl.F_SETPIPE_SZ, PIPE_SIZE)
+    yield pipe
+    pipe.close()
+
+
+def test_a_record_is_a_line(pipe: Pipe) -> None:
+    pipe.log("one")
+    pipe.log("\u4f60\u597d \udcff")
+    assert pipe.read() == "one\n\u4f60\u597d \\udcff\n"
+
+
+def test_a_full_pipe_does_not_block_and_dropped_lines_are_counted(pipe: Pipe) -> None:
+    assert os.get_blocking(pipe.writer)
+    lines = pipe.fill()
+    for _ in range(7):
+        pipe.log("nobody reads this")
+    assert pipe.read() == "".join(f"{number:09}\n" for number in range(lines))
+    pipe.log("somebody reads this")
+    pipe.log("and this")
+    first, second, third = pipe.read().splitlines()
+    assert "7 log lines" in first
+    assert "dropped" in first
+    assert (second, third) == ("somebody reads this", "and this")
+
+
+def test_a_reader_that_is_gone_does_no_harm(pipe: Pipe) -> None:
+    os.close(pipe.reader)
+    pipe.reader = -1
+    for _ in range(3):
+        pipe.log("into the void")
+
+
+def test_a_long_record_is_never_waited_for(pipe: Pipe) -> None:
+    pipe.log("x" * 10 * PIPE_SIZE)
+    pipe.log("y" * 10 * PIPE_SIZE)
+    assert len(pipe.read()) <= 65536
+    pipe.log("after")
+    assert pipe.read().endswith("dropped)\nafter\n")
+
+
+def test_a_long_record_is_whole_where_there_is_room() -> None:
+    pipe = Pipe()
+    try:
+        text = "\u00fc" * LONGEST
+        pipe.log(text)
+        assert pipe.read() == f"{text}\n"
+    finally:
+        pipe.close()
+
+
+def test_a_flood_is_dropped_and_counted() -> None:
+    pipe = Pipe()
+    try:
+        for number in range(LINES_PER_SECOND + 30):
+            pipe.log_now(str(number))
+        assert pipe.read().splitlines() == [str(number) for number in range(LINES_PER_SECOND)]
+        pipe.log("later")
+        first, second = pipe.read().splitlines()
+        assert "30 log lines" in first
+        assert second == "later"
+    finally:
+        pipe.close()

@@ -1,0 +1,1217 @@
+"""loop.py: descriptors, deadlines, slow work."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import random
+import selectors
+import socket
+import struct
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from typing import Any
+
+import pytest
+
+from loop import HIGH_WATER, READ_SIZE, CloseReason, Connection, Deadlines, Loop, PoolFull
+from protocol import Session
+from support import PATIENCE, World, raising
+
+MAX_OUT = 1024 * 1024
+
+
+# ---- what the tests use ----
+
+
+class CountingSelector(selectors.DefaultSelector):
+    """Notes what it is asked for: (call, events)."""
+
+    calls: list[tuple[str, int]]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls = []
+
+    def register(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
+        self.calls.append(("register", events))
+        return super().register(fileobj, events, data)
+
+    def modify(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
+        self.calls.append(("modify", events))
+        return super().modify(fileobj, events, data)
+
+    def unregister(self, fileobj: Any) -> selectors.SelectorKey:
+        self.calls.append(("unregister", 0))
+        return super().unregister(fileobj)
+
+
+class ScriptedSocket(socket.socket):
+    """A socket that notes what is sent, and takes only as much as `takes` says: a number for each send."""
+
+    def __init__(self, other: socket.socket) -> None:
+        super().__init__(fileno=other.detach())
+        self.takes: list[int] = []
+        self.sends: list[int] = []
+
+    def send(self, data: Any, flags: int = 0) -> int:
+        self.sends.append(len(data))
+        if not self.takes:
+            return super().send(data, flags)
+        takes = self.takes.pop(0)
+        if not takes:
+            raise BlockingIOError
+        return super().send(data[:takes], flags)
+
+
+class Owner:
+    """A receiver that notes what it is told."""
+
+    def __init__(self, connection: Connection | None = None) -> None:
+        self.connection = connection
+        self.data = b""
+        self.told: list[str] = []
+        self.lost_for: list[CloseReason] = []
+        self.on_data: Callable[[bytes], None] = lambda _data: None
+
+    def received(self, data: bytes) -> None:
+        self.data += data
+        self.on_data(data)
+
+    def ended(self) -> None:
+        self.told.append("ended")
+
+    def drained(self) -> None:
+        self.told.append("drained")
+
+    def lost(self, reason: CloseReason) -> None:
+        self.lost_for.append(reason)
+
+
+class Stage:
+    """A loop, the connections in it, and the peers outside."""
+
+    def __init__(self, **options: Any) -> None:
+        self.loop = Loop(**options)
+        self._sockets: list[socket.socket] = []
+
+    @property
+    def selector(self) -> CountingSelector:
+        selector = self.loop._selector
+        assert isinstance(selector, CountingSelector)
+        return selector
+
+    def keep(self, sock: socket.socket) -> socket.socket:
+        sock.settimeout(PATIENCE)
+        self._sockets.append(sock)
+        return sock
+
+    def pair(self) -> tuple[Connection, Owner, socket.socket, ScriptedSocket]:
+        """Give a connection, its owner, the peer, and the socket of the connection."""
+        ours, theirs = socket.socketpair()
+        scripted = ScriptedSocket(ours)
+        owner = Owner()
+        connection = owner.connection = self.loop.connect(scripted, owner)
+        return connection, owner, self.keep(theirs), scripted
+
+    def listen(self, accepted: Callable[[Connection], Any] = Owner) -> tuple[str, int]:
+        """Listen and give the address."""
+        sock = socket.create_server(("127.0.0.1", 0))
+        address: tuple[str, int] = sock.getsockname()
+        self.loop.listen(sock, accepted)
+        return address
+
+    def dial(self, address: tuple[str, int]) -> socket.socket:
+        return self.keep(socket.create_connection(address, PATIENCE))
+
+    def until(self, condition: Callable[[], object]) -> None:
+        """Turn until something is true."""
+        late = False
+
+        def give_up() -> None:
+            nonlocal late
+            late = True
+
+        deadline = self.loop.call_later(PATIENCE, give_up)
+        self.loop.call_soon(lambda: None)  # what was queued between two turns leaves in the first one
+        while not condition():
+            assert not late, "this did not come"
+            self.loop.turn()
+        self.loop.cancel(deadline)
+
+    def turn(self) -> None:
+        """One turn that waits for nothing."""
+        self.loop.call_soon(lambda: None)
+        self.loop.turn()
+
+    def close(self) -> None:
+        self.loop.close()
+        for sock in self._sockets:
+            sock.close()
+
+
+@pytest.fixture(autouse=True)
+def counting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(selectors, "DefaultSelector", CountingSelector)
+
+
+@pytest.fixture
+def stage() -> Iterator[Stage]:
+    stage = Stage(max_out_buffer=MAX_OUT)
+    yield stage
+    stage.close()
+
+
+def put(sock: socket.socket, data: bytes) -> None:
+    while data:
+        data = data[sock.send(data) :]
+
+
+def get(sock: socket.socket, size: int) -> bytes:
+    data = b""
+    while len(data) < size:
+        piece = sock.recv(size - len(data))
+        assert piece, f"the end after {len(data)} bytes"
+        data += piece
+    return data
+
+
+# ---- deadlines ----
+
+
+def test_deadlines_are_due_in_order_and_once() -> None:
+    deadlines, called = Deadlines(), list[float]()
+    times = [3.0, 1.0, 2.0, 1.0, 5.0]
+    for order, when in enumerate(times):
+        deadlines.add(when, lambda mark=when + order / 100: called.append(mark))  # type: ignore[misc]
+    assert deadlines.nearest() == 1.0
+    assert not list(deadlines.due(0.9))
+    for call in deadlines.due(3.0):
+        call()
+    assert called == [1.01, 1.03, 2.02, 3.0]
+    assert deadlines.nearest() == 5.0
+    assert len(deadlines) == 1
+
+
+def test_cancelled_deadlines_are_not_called_and_do_not_pile_up() -> None:
+    deadlines = Deadlines()
+    kept = deadlines.add(1e9, raising)
+    for number in range(2000):
+        deadlines.cancel(deadlines.add(float(number), raising))
+        assert len(deadlines) <= 3
+    assert deadlines.nearest() == 1e9
+    deadlines.cancel(kept)
+    deadlines.cancel(kept)
+    assert deadlines.nearest() is None
+    assert len(deadlines) == 0
+
+
+def test_any_mix_of_deadlines_and_cancellations() -> None:
+    chance = random.Random(1)
+    deadlines, expected = Deadlines(), dict[int, float]()
+    added = []
+    for number in range(500):
+        when = chance.random()
+        added.append(deadlines.add(when, lambda number=number: called.append(number)))  # type: ignore[misc]
+        expected[number] = when
+        if chance.random() < 0.6:
+            victim = chance.randrange(len(added))
+            deadlines.cancel(added[victim])
+            expected.pop(victim, None)
+    called: list[int] = []
+    for call in deadlines.due(1.0):
+        call()
+    assert called == sorted(expected, key=lambda number: (expected[number], number))
+    assert len(deadlines) == 0
+    assert deadlines.nearest() is None
+
+
+def test_a_deadline_may_cancel_another_that_is_due() -> None:
+    deadlines, called = Deadlines(), list[str]()
+
+    def first() -> None:
+        called.append("first")
+        deadlines.cancel(second)
+
+    deadlines.add(1.0, first)
+    second = deadlines.add(1.0, raising)
+    deadlines.add(1.0, lambda: called.append("third"))
+    for call in deadlines.due(2.0):
+        call()
+    assert called == ["first", "third"]
+    deadlines.cancel(second)
+    assert deadlines.nearest() is None
+
+
+def test_the_loop_calls_later(stage: Stage) -> None:
+    called: list[str] = []
+    started = time.monotonic()
+    stage.loop.call_later(0.02, lambda: called.append("second"))
+    stage.loop.call_later(0.01, lambda: called.append("first"))
+    stage.loop.cancel(stage.loop.call_later(0.015, raising))
+    stage.until(lambda: len(called) == 2)
+    assert called == ["first", "second"]
+    assert time.monotonic() - started >= 0.02
+
+
+def test_calls_that_are_put_off_run_in_the_next_turn_without_waiting(stage: Stage) -> None:
+    called: list[int] = []
+
+    def again() -> None:
+        called.append(len(called))
+        stage.loop.call_soon(again)
+
+    stage.loop.call_soon(again)
+    stage.loop.turn()
+    assert called == [0]
+    stage.loop.turn()
+    assert called == [0, 1]
+
+
+def test_a_mistake_in_a_call_is_logged_and_the_loop_goes_on(stage: Stage, caplog: pytest.LogCaptureFixture) -> None:
+    called: list[str] = []
+    stage.loop.call_soon(raising)
+    stage.loop.call_soon(lambda: called.append("soon"))
+    stage.loop.call_later(0, raising)
+    stage.loop.call_later(0, lambda: called.append("later"))
+    stage.loop.call_threadsafe(raising)
+    stage.loop.call_threadsafe(lambda: called.append("handed in"))
+    stage.until(lambda: len(called) == 3)
+    assert caplog.text.count("RuntimeError: a mistake") == 3
+
+
+def test_a_mistake_before_the_flush_does_not_keep_output_back(stage: Stage, caplog: pytest.LogCaptureFixture) -> None:
+    connection, _owner, peer, _sock = stage.pair()
+    stage.loop.before_flush = raising
+    connection.send(b"abc")
+    stage.turn()
+    assert get(peer, 3) == b"abc"
+    assert "a mistake" in caplog.text
+
+
+# ---- sending ----
+
+
+def test_output_leaves_at_the_end_of_the_turn_in_one_send(stage: Stage) -> None:
+    connection, owner, peer, sock = stage.pair()
+
+    def answer(_data: bytes) -> None:
+        for number in range(100):
+            connection.send(b"%d\n" % number)
+
+    owner.on_data = answer
+    put(peer, b"go")
+    stage.until(lambda: owner.data)
+    expected = b"".join(b"%d\n" % number for number in range(100))
+    assert sock.sends == [len(expected)]
+    assert get(peer, len(expected)) == expected
+
+
+def test_the_journal_comes_before_the_answers(stage: Stage) -> None:
+    connection, _owner, peer, sock = stage.pair()
+    sends_at_commit: list[int] = []
+
+    def commit() -> None:
+        sends_at_commit.append(len(sock.sends))
+        if len(sends_at_commit) == 1:
+            connection.send(b"committed\n")
+
+    stage.loop.before_flush = commit
+    connection.send(b"before\n")
+    stage.turn()
+    assert sends_at_commit == [0, 1]
+    assert sock.sends == [len(b"before\ncommitted\n")]
+    assert get(peer, 17) == b"before\ncommitted\n"
+
+
+def test_what_a_flush_brings_is_committed_and_sent_in_the_same_turn(stage: Stage) -> None:
+    """The end of a stream may submit a change, whose outcome is more to be sent."""
+    connection, _owner, peer, _sock = stage.pair()
+    submitted: list[bytes] = []
+
+    def commit() -> None:
+        while submitted:
+            connection.send(submitted.pop())
+
+    def chunks() -> Iterator[bytes]:
+        yield b"piece\n"
+        submitted.append(b"outcome\n")
+
+    stage.loop.before_flush = commit
+    connection.stream(chunks())
+    stage.turn()
+    peer.setblocking(False)
+    assert peer.recv(100) == b"piece\noutcome\n"
+
+
+def test_interest_in_writing_is_asked_for_only_after_a_short_write(stage: Stage) -> None:
+    connection, owner, peer, sock = stage.pair()
+    stage.selector.calls.clear()
+    for _ in range(5):
+        connection.send(b"abcdef")
+        stage.turn()
+    assert stage.selector.calls == []
+    sock.takes = [4, 0]
+    connection.send(b"123456")
+    stage.turn()
+    assert stage.selector.calls == [("modify", selectors.EVENT_READ | selectors.EVENT_WRITE)]
+    connection.send(b"789")
+    stage.until(lambda: len(sock.sends) >= 8)
+    stage.turn()
+    assert stage.selector.calls[1:] == [("modify", selectors.EVENT_READ)]
+    assert get(peer, 39) == b"abcdef" * 5 + b"123456789"
+    assert owner.told == []
+    assert not connection.congested
+
+
+def test_the_same_bytes_wait_for_many_without_a_copy(stage: Stage) -> None:
+    data = b"x" * 1000
+    pairs = [stage.pair() for _ in range(3)]
+    for connection, *_ in pairs:
+        connection.send(data)
+        assert connection._out[0] is data
+    stage.turn()
+    for _connection, _owner, peer, _sock in pairs:
+        assert get(peer, 1000) == data
+
+
+def test_a_connection_is_congested_until_its_output_has_left(stage: Stage) -> None:
+    connection, owner, peer, sock = stage.pair()
+    sock.takes = [0] * 3
+    connection.send(b"x" * HIGH_WATER)
+    assert not connection.congested
+    connection.send(b"y")
+    assert connection.congested
+    stage.turn()
+    assert connection.congested
+    assert owner.told == []
+    reader = threading.Thread(target=get, args=(peer, HIGH_WATER + 1))
+    reader.start()
+    stage.until(lambda: owner.told)
+    reader.join()
+    assert owner.told == ["drained"]
+    assert not connection.congested
+
+
+def test_much_output_does_not_wait_in_memory_for_the_end_of_the_turn(stage: Stage) -> None:
+    connection, _owner, peer, sock = stage.pair()
+    reader = threading.Thread(target=get, args=(peer, HIGH_WATER + 100))
+    reader.start()
+    connection.send(b"x" * (HIGH_WATER + 100))
+    assert sock.sends == [HIGH_WATER + 100]
+    stage.until(lambda: not connection.congested)
+    reader.join()
+
+
+def test_a_slow_reader_is_closed_with_its_reason(stage: Stage, caplog: pytest.LogCaptureFixture) -> None:
+    connection, owner, _peer, sock = stage.pair()
+    other, _other_owner, other_peer, _ = stage.pair()
+    sock.takes = [0] * 100
+    for _ in range(MAX_OUT // 65536):
+        connection.send(b"x" * 65536)
+    stage.turn()
+    assert owner.lost_for == []
+    connection.send(b"y")
+    assert owner.lost_for == []  # never from inside of a call
+    stage.turn()
+    assert owner.lost_for == [CloseReason.SLOW_READER]
+    assert stage.loop.closed == {CloseReason.SLOW_READER: 1}
+    assert connection not in stage.loop.connections
+    assert "max-out-buffer" in caplog.text
+    connection.send(b"z")
+    other.send(b"still here")
+    stage.turn()
+    assert get(other_peer, 10) == b"still here"
+
+
+def test_a_reader_that_takes_all_is_no_slow_one(stage: Stage) -> None:
+    connection, owner, peer, _sock = stage.pair()
+    total = 3 * MAX_OUT
+    received: list[bytes] = []
+    reader = threading.Thread(target=lambda: received.append(get(peer, total)))
+    reader.start()
+    for _ in range(total // 65536):
+        connection.send(b"x" * 65536)
+        stage.until(lambda: not connection.congested)
+    stage.until(lambda: not connection._pending)
+    reader.join()
+    assert received == [b"x" * total]
+    assert owner.lost_for == []
+
+
+def test_a_peer_that_is_gone_is_lost_once(stage: Stage) -> None:
+    connection, owner, peer, sock = stage.pair()
+    peer.close()
+    connection.send(b"abc")
+    connection.send(b"def")
+    stage.turn()
+    stage.turn()
+    assert len(owner.lost_for) == 1
+    assert stage.loop.closed.total() == 1
+    assert sock.fileno() == -1
+
+
+# ---- streams ----
+
+
+def numbered(log: list[str], size: int, count: int) -> Iterator[bytes]:
+    try:
+        for number in range(count):
+            log.append(f"made {number}")
+            yield b"%d" % (number % 10) * size
+            log.append(f"left {number}")
+        log.append("all")
+    finally:
+        log.append("closed")
+
+
+def test_a_stream_is_made_only_as_the_peer_reads(stage: Stage) -> None:
+    connection, owner, peer, sock = stage.pair()
+    log: list[str] = []
+    sock.takes = [10, 6, 0, 4, 10, 0, 10]
+    connection.send(b"head")
+    sock.takes.insert(0, 4)
+    connection.stream(numbered(log, 10, 3))
+    assert connection.congested
+    assert log == []
+    connection.send(b"tail")
+    stage.turn()
+    assert log == ["made 0", "left 0", "made 1"]
+    stage.turn()
+    assert log[3:] == []
+    stage.turn()
+    assert log[3:] == ["left 1", "made 2", "left 2", "all", "closed"]
+    assert owner.told == []
+    stage.turn()
+    assert owner.told == ["drained"]
+    assert get(peer, 38) == b"head" + b"0" * 10 + b"1" * 10 + b"2" * 10 + b"tail"
+
+
+def test_streams_follow_each_other_with_what_was_sent_between(stage: Stage) -> None:
+    connection, owner, peer, _sock = stage.pair()
+    connection.stream(iter([b"a", b"", b"b"]))
+    connection.send(b"1")
+    connection.stream(iter([]))
+    connection.send(b"2")
+    connection.stream(iter([b"c"]))
+    connection.send(b"3")
+    stage.turn()
+    assert get(peer, 6) == b"ab12c3"
+    assert owner.told == ["drained"]
+    assert not connection.congested
+
+
+def test_a_long_stream_leaves_the_turn_to_others(stage: Stage) -> None:
+    connection, owner, peer, _sock = stage.pair()
+    log: list[str] = []
+    total = 20 * 65536
+    received: list[bytes] = []
+    reader = threading.Thread(target=lambda: received.append(get(peer, total)))
+    reader.start()
+    connection.stream(numbered(log, 65536, 20))
+    stage.turn()
+    assert log.count("closed") == 0
+    assert 1 <= len([line for line in log if line.startswith("made")]) <= HIGH_WATER // 65536 + 1
+    stage.until(lambda: owner.told)
+    reader.join()
+    assert len(received[0]) == total
+    assert log[-2:] == ["all", "closed"]
+
+
+def test_a_stream_ends_with_its_connection(stage: Stage) -> None:
+    connection, owner, peer, sock = stage.pair()
+    log: list[str] = []
+    waiting: list[str] = []
+    sock.takes = [5, 0, 0, 0]
+    connection.stream(numbered(log, 10, 3))
+    connection.stream(numbered(waiting, 10, 3))
+    stage.turn()
+    peer.close()
+    stage.until(lambda: owner.lost_for)
+    assert log == ["made 0", "closed"]
+    assert waiting == []
+
+
+def test_a_stream_for_a_closed_connection_is_closed(stage: Stage) -> None:
+    connection, _owner, _peer, _sock = stage.pair()
+    connection.close(CloseReason.FAULT)
+    log: list[str] = []
+    generator = numbered(log, 10, 3)
+    next(generator)
+    connection.stream(generator)
+    assert log == ["made 0", "closed"]
+    connection.stream(iter([b"no generator"]))
+    stage.turn()
+
+
+def test_a_mistake_in_a_stream_closes_only_its_connection(stage: Stage, caplog: pytest.LogCaptureFixture) -> None:
+    connection, owner, _peer, _sock = stage.pair()
+    other, other_owner, other_peer, _ = stage.pair()
+
+    def chunks() -> Iterator[bytes]:
+        yield b"piece"
+        raising()
+
+    connection.stream(chunks())
+    other.send(b"abc")
+    stage.turn()
+    assert owner.lost_for == [CloseReason.FAULT]
+    assert other_owner.lost_for == []
+    assert get(other_peer, 3) == b"abc"
+    assert "a mistake" in caplog.text
+
+
+def test_a_piece_of_a_stream_may_be_larger_than_what_may_wait() -> None:
+    """A stream is made as fast as the peer reads, so its pieces make nobody a slow reader."""
+    stage = Stage(max_out_buffer=65536)
+    try:
+        connection, owner, peer, sock = stage.pair()
+        sock.takes = [10, 0, 100]
+        connection.stream(iter([b"x" * 150_000, b"y" * 150_000]))
+        stage.turn()
+        connection.send(b"z" * 60_000)
+        stage.turn()
+        assert owner.lost_for == []
+        received: list[bytes] = []
+        reader = threading.Thread(target=lambda: received.append(get(peer, 360_000)))
+        reader.start()
+        stage.until(lambda: owner.told)
+        reader.join()
+        assert received == [b"x" * 150_000 + b"y" * 150_000 + b"z" * 60_000]
+        sock.takes = [10, 0, 0, 0]
+        connection.stream(iter([b"x" * 150_000]))
+        connection.send(b"z" * 66_000)
+        stage.turn()
+        assert owner.lost_for == [CloseReason.SLOW_READER]
+    finally:
+        stage.close()
+
+
+def test_a_reader_that_leaves_a_stream_alone_while_much_is_sent_behind_it_is_slow(stage: Stage) -> None:
+    connection, owner, _peer, sock = stage.pair()
+    sock.takes = [0] * 1000
+    connection.stream(iter([b"x" * 1000]))
+    stage.turn()
+    for _ in range(MAX_OUT // 65536 + 1):
+        connection.send(b"y" * 65536)
+    stage.turn()
+    assert owner.lost_for == [CloseReason.SLOW_READER]
+
+
+def test_drained_inside_of_an_answer_does_not_mix_a_sessions_answers(stage: Stage) -> None:
+    """More than HIGH_WATER of answers in one turn, and a stream among them, for a peer that takes all at once."""
+    with World() as world:
+        alice = world.user("alice", "room")
+        alice.ask(*[f"SAY room {number}" for number in range(3)])
+        # With these, eight answers to CHANNELS have HIGH_WATER bytes: one byte more is much.
+        alice.ask(f"CREATE {'y' * 9}", *[f"CREATE {number:03}{'x' * 61}" for number in range(496)])
+        assert len(f"{alice.ask('CHANNELS')[0]}\n") * 8 == HIGH_WATER
+        alice.ask("LOGOUT")
+        ours, theirs = socket.socketpair()
+        stage.keep(theirs)
+
+        class Taking(ScriptedSocket):
+            """The kernel of a peer who reads as fast as we send."""
+
+            taken = b""
+
+            def send(self, data: Any, flags: int = 0) -> int:
+                self.taken += data
+                return len(data)
+
+        sock = Taking(ours)
+        connection = stage.loop.connect(sock, Owner())
+        connection.owner = Session(connection, world.dialect)
+        stage.loop.before_flush = world.store.commit
+        put(theirs, b"LOGIN alice alice\n")
+        stage.until(lambda: sock.taken)
+        put(theirs, (b"CHANNELS\n" * 8 + b"HISTORY room\nPING\n") * 2)
+        stage.until(lambda: sock.taken.count(b"RESULT PING 1\n") == 2)
+        heads = [b" ".join(line.split(b" ", 2)[:2]) for line in sock.taken.split(b"\n")[1:-1]]
+        expected = [b"RESULT CHANNELS"] * 8 + [b"RESULT HISTORY"] + [b"RECV alice"] * 3 + [b"RESULT PING"]
+        assert heads == expected * 2
+
+
+# ---- receiving and ending ----
+
+
+def test_one_connection_hands_in_a_bounded_amount_each_turn(stage: Stage) -> None:
+    _connection, owner, peer, _sock = stage.pair()
+    sizes: list[int] = []
+    owner.on_data = lambda data: sizes.append(len(data))
+    writer = threading.Thread(target=put, args=(peer, b"x" * 5 * READ_SIZE))
+    writer.start()
+    while sum(sizes) < 5 * READ_SIZE:
+        before = len(sizes)
+        stage.until(lambda before=before: len(sizes) > before)  # type: ignore[misc]
+    writer.join()
+    assert max(sizes) <= READ_SIZE
+    assert owner.data == b"x" * 5 * READ_SIZE
+
+
+def test_a_half_closed_peer_still_gets_its_answers(stage: Stage) -> None:
+    connection, owner, peer, _sock = stage.pair()
+    put(peer, b"last")
+    peer.shutdown(socket.SHUT_WR)
+    stage.until(lambda: owner.told)
+    assert owner.data == b"last"
+    assert owner.told == ["ended"]
+    assert owner.lost_for == []
+    connection.send(b"answer")
+    connection.finish()
+    stage.until(lambda: owner.lost_for)
+    assert get(peer, 6) == b"answer"
+    assert peer.recv(1) == b""
+    assert owner.lost_for == [CloseReason.PEER]
+    assert owner.told == ["ended"]
+
+
+def test_a_peer_that_ended_does_not_keep_the_loop_turning(stage: Stage) -> None:
+    _connection, owner, peer, _sock = stage.pair()
+    peer.shutdown(socket.SHUT_WR)
+    stage.until(lambda: owner.told)
+    stage.loop.call_later(0.05, stage.loop.stop)
+    turns = 0
+
+    def count() -> None:
+        nonlocal turns
+        turns += 1
+
+    stage.loop.before_flush = count
+    stage.loop.run()
+    assert turns <= 3
+
+
+def test_reading_can_be_paused(stage: Stage) -> None:
+    connection, owner, peer, _sock = stage.pair()
+    connection.pause_reading()
+    connection.pause_reading()
+    put(peer, b"abc")
+    stage.turn()
+    stage.turn()
+    assert owner.data == b""
+    connection.resume_reading()
+    stage.until(lambda: owner.data)
+    assert owner.data == b"abc"
+
+
+def test_finish_drops_input_and_later_output(stage: Stage) -> None:
+    connection, owner, peer, _sock = stage.pair()
+    connection.send(b"bye")
+    connection.finish()
+    connection.send(b"too late")
+    connection.finish()
+    put(peer, b"not heard")
+    stage.turn()
+    assert owner.data == b""
+    assert owner.lost_for == []
+    assert get(peer, 3) == b"bye"
+    assert peer.recv(1) == b""
+    peer.close()
+    stage.until(lambda: owner.lost_for)
+    assert owner.lost_for == [CloseReason.GOODBYE]
+    assert owner.data == b""
+
+
+def test_the_last_words_arrive_although_input_is_unread(stage: Stage) -> None:
+    """Closing a TCP socket with unread input sends a reset, which takes what is on its way along."""
+    owners: list[Owner] = []
+
+    def accepted(connection: Connection) -> Owner:
+        owner = Owner(connection)
+        owners.append(owner)
+
+        def goodbye(_data: bytes) -> None:
+            connection.send(b"bye" * 1000)
+            connection.finish()
+
+        owner.on_data = goodbye
+        return owner
+
+    peer = stage.dial(stage.listen(accepted))
+    peer.setblocking(False)
+    sent = 0
+    while sent < 8 * READ_SIZE:
+        try:
+            sent += peer.send(b"x" * READ_SIZE)
+        except BlockingIOError:
+            break
+    assert sent > READ_SIZE
+    peer.settimeout(PATIENCE)
+    stage.until(lambda: owners and owners[0].data)
+    stage.turn()
+    assert get(peer, 3000) == b"bye" * 1000
+    assert peer.recv(1) == b""
+    assert owners[0].lost_for == []
+    peer.close()
+    stage.until(lambda: owners[0].lost_for)
+    assert owners[0].lost_for == [CloseReason.GOODBYE]
+
+
+def test_a_peer_that_never_ends_is_not_waited_for_for_ever(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("loop.LINGER_SECONDS", 0.01)
+    connection, owner, _peer, _sock = stage.pair()
+    connection.finish()
+    stage.until(lambda: owner.lost_for)
+    assert owner.lost_for == [CloseReason.GOODBYE]
+    stage.until(lambda: not len(stage.loop._deadlines) > 1)
+
+
+def test_a_connection_that_was_not_read_is_read_to_its_end_when_it_finishes(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("loop.LINGER_SECONDS", 10 * PATIENCE)
+    connection, owner, peer, _sock = stage.pair()
+    connection.pause_reading()
+    put(peer, b"x" * 1000)
+    stage.turn()
+    connection.finish()
+    stage.turn()
+    assert peer.recv(1) == b""
+    assert owner.lost_for == []
+    put(peer, b"x" * 1000)
+    peer.shutdown(socket.SHUT_WR)
+    stage.until(lambda: owner.lost_for)
+    assert owner.data == b""
+
+
+def test_finish_waits_for_a_slow_reader_and_its_stream(stage: Stage) -> None:
+    connection, owner, peer, sock = stage.pair()
+    log: list[str] = []
+    sock.takes = [3, 0, 2]
+    connection.stream(numbered(log, 5, 2))
+    connection.send(b"bye")
+    connection.finish()
+    stage.until(lambda: len(sock.sends) >= 5)
+    assert get(peer, 13) == b"0" * 5 + b"1" * 5 + b"bye"
+    assert peer.recv(1) == b""
+    assert log[-1] == "closed"
+    peer.close()
+    stage.until(lambda: owner.lost_for)
+
+
+def test_close_drops_what_has_not_left_and_tells_later(stage: Stage) -> None:
+    connection, owner, peer, sock = stage.pair()
+    connection.send(b"abc")
+    connection.close(CloseReason.FAULT)
+    connection.close(CloseReason.LOST)
+    connection.finish()
+    connection.send(b"def")
+    assert owner.lost_for == []
+    stage.turn()
+    assert owner.lost_for == [CloseReason.FAULT]
+    assert sock.sends == []
+    assert sock.fileno() == -1
+    assert stage.loop.closed == {CloseReason.FAULT: 1}
+    assert peer.recv(1) == b""
+    connection.pause_reading()
+    connection.resume_reading()
+    stage.turn()
+    assert owner.lost_for == [CloseReason.FAULT]
+
+
+def test_a_refused_connection_is_counted_as_such(stage: Stage) -> None:
+    connection, owner, _peer, _sock = stage.pair()
+    connection.refuse()
+    stage.turn()
+    assert owner.lost_for == [CloseReason.REFUSED]
+
+
+def test_an_event_for_a_connection_that_was_closed_in_the_same_batch_is_stale(stage: Stage) -> None:
+    pairs = [stage.pair() for _ in range(2)]
+    for (_c, owner, peer, _s), (other, *_) in zip(pairs, reversed(pairs), strict=True):
+        owner.on_data = lambda _data, other=other: other.close(CloseReason.GOODBYE)  # type: ignore[misc]
+        put(peer, b"x")
+    stage.loop.turn()
+    heard = [owner.data for _c, owner, _p, _s in pairs]
+    lost = [owner.lost_for for _c, owner, _p, _s in pairs]
+    assert sorted(heard) == [b"", b"x"]
+    assert sorted(map(len, lost)) == [0, 1]
+    assert len(lost[heard.index(b"")]) == 1
+
+
+def test_a_mistake_of_a_receiver_closes_only_its_connection(stage: Stage, caplog: pytest.LogCaptureFixture) -> None:
+    pairs = [stage.pair() for _ in range(3)]
+    pairs[1][1].on_data = raising
+    for _connection, _owner, peer, _sock in pairs:
+        put(peer, b"x")
+    stage.until(lambda: all(owner.data for _c, owner, _p, _s in pairs))
+    stage.turn()
+    assert [owner.lost_for for _c, owner, _p, _s in pairs] == [[], [CloseReason.FAULT], []]
+    assert caplog.text.count("RuntimeError: a mistake") == 1
+    pairs[0][0].send(b"alive")
+    stage.turn()
+    assert get(pairs[0][2], 5) == b"alive"
+
+
+@pytest.mark.parametrize("where", ["ended", "drained", "lost"])
+def test_a_mistake_elsewhere_in_a_receiver_is_survived(
+    stage: Stage, caplog: pytest.LogCaptureFixture, where: str
+) -> None:
+    connection, owner, peer, _sock = stage.pair()
+    other, _other_owner, other_peer, _ = stage.pair()
+    setattr(owner, where, raising)
+    connection.stream(iter([b"x"]))
+    stage.turn()
+    peer.shutdown(socket.SHUT_WR)
+    stage.turn()
+    if where == "lost":
+        connection.finish()
+    stage.until(lambda: connection not in stage.loop.connections)
+    assert "a mistake" in caplog.text
+    assert owner.lost_for == ([] if where == "lost" else [CloseReason.FAULT])
+    other.send(b"alive")
+    stage.turn()
+    assert get(other_peer, 5) == b"alive"
+
+
+def test_a_reset_is_a_lost_connection(stage: Stage) -> None:
+    owners: list[Owner] = []
+
+    def accepted(connection: Connection) -> Owner:
+        owners.append(Owner(connection))
+        return owners[-1]
+
+    peer = stage.dial(stage.listen(accepted))
+    stage.until(lambda: owners)
+    peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    peer.close()
+    stage.until(lambda: owners[0].lost_for)
+    assert owners[0].lost_for == [CloseReason.LOST]
+    assert not stage.loop.connections
+
+
+# ---- accepting ----
+
+
+def test_a_message_does_not_wait_for_an_acknowledgement(stage: Stage) -> None:
+    connections: list[Connection] = []
+
+    def accepted(connection: Connection) -> Owner:
+        connections.append(connection)
+        return Owner()
+
+    stage.dial(stage.listen(accepted))
+    stage.until(lambda: connections)
+    assert connections[0]._sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+    assert not connections[0]._sock.getblocking()
+
+
+def test_all_that_wait_are_accepted_in_one_turn(stage: Stage) -> None:
+    address = stage.listen()
+    for _ in range(10):
+        stage.dial(address)
+    stage.until(lambda: stage.loop.connections)
+    assert len(stage.loop.connections) == 10
+
+
+def test_more_clients_than_the_setting_allows_are_refused(caplog: pytest.LogCaptureFixture) -> None:
+    stage = Stage(max_clients=2)
+    try:
+        address = stage.listen()
+        first, _second, third = (stage.dial(address) for _ in range(3))
+        stage.until(lambda: stage.loop.closed[CloseReason.REFUSED])
+        assert third.recv(1) == b""
+        assert len(stage.loop.connections) == 2 == stage.loop.client_ceiling
+        assert "max-clients" in caplog.text
+        first.close()
+        for connection in stage.loop.connections:
+            assert isinstance(connection.owner, Owner)
+            connection.owner.ended = connection.finish  # type: ignore[method-assign]
+        stage.until(lambda: len(stage.loop.connections) == 1)
+        stage.dial(address)
+        stage.until(lambda: len(stage.loop.connections) == 2)
+    finally:
+        stage.close()
+
+
+def test_a_listener_waits_at_the_descriptor_ceiling(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("loop.descriptor_ceiling", lambda: 2)
+    stage = Stage()
+    try:
+        owners: list[Owner] = []
+
+        def accepted(connection: Connection) -> Owner:
+            owners.append(Owner(connection))
+            return owners[-1]
+
+        address = stage.listen(accepted)
+        peers = [stage.dial(address) for _ in range(4)]
+        stage.until(lambda: "every descriptor" in caplog.text)
+        for _ in range(3):
+            stage.turn()
+        assert len(owners) == 2
+        assert caplog.text.count("every descriptor") == 1
+        put(peers[3], b"waited")
+        for number in (0, 1):
+            connection = owners[number].connection
+            assert connection is not None
+            connection.close(CloseReason.GOODBYE)
+        stage.until(lambda: len(owners) == 4 and owners[3].data)
+        assert owners[3].data == b"waited"
+        assert CloseReason.REFUSED not in stage.loop.closed
+    finally:
+        stage.close()
+
+
+class FullTable(socket.socket):
+    """A listening socket in a process that runs out of descriptors."""
+
+    failures = 0
+    error = errno.EMFILE
+
+    def accept(self) -> tuple[socket.socket, Any]:
+        if self.failures:
+            self.failures -= 1
+            raise OSError(self.error, os.strerror(self.error))
+        return super().accept()
+
+
+@pytest.mark.parametrize("error", [errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM])
+def test_a_listener_tries_again_when_descriptors_run_out(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, error: int
+) -> None:
+    monkeypatch.setattr("loop.ACCEPT_RETRY_SECONDS", 0.01)
+    listening = socket.create_server(("127.0.0.1", 0))
+    address = listening.getsockname()
+    sock = FullTable(fileno=listening.detach())
+    sock.failures, sock.error = 2, error
+    stage.loop.listen(sock, Owner)
+    stage.dial(address)
+    stage.until(lambda: stage.loop.connections)
+    assert caplog.text.count("not accepting for now") == 2
+
+
+@pytest.mark.parametrize("error", [errno.ECONNABORTED, errno.EINTR])
+def test_a_client_that_is_gone_before_it_is_accepted_is_no_matter(
+    stage: Stage, caplog: pytest.LogCaptureFixture, error: int
+) -> None:
+    listening = socket.create_server(("127.0.0.1", 0))
+    address = listening.getsockname()
+    sock = FullTable(fileno=listening.detach())
+    sock.failures, sock.error = 1, error
+    stage.loop.listen(sock, Owner)
+    stage.dial(address)
+    stage.until(lambda: stage.loop.connections)
+    assert caplog.text == ""
+
+
+def test_a_closed_listener_refuses_and_a_paused_one_can_be_closed(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("loop.ACCEPT_RETRY_SECONDS", 0.01)
+    address = stage.listen()
+    listening = socket.create_server(("127.0.0.1", 0))
+    paused_address = listening.getsockname()
+    sock = FullTable(fileno=listening.detach())
+    sock.failures = 1
+    stage.loop.listen(sock, Owner)
+    stage.dial(paused_address)
+    stage.until(lambda: not sock.failures)
+    stage.loop.stop_listening()
+    for closed in (address, paused_address):
+        with pytest.raises(ConnectionError):
+            socket.create_connection(closed, PATIENCE)
+    passed: list[bool] = []
+    stage.loop.call_later(0.02, lambda: passed.append(True))
+    stage.until(lambda: passed)
+    assert not stage.loop.connections
+
+
+def test_drain_stops_when_the_last_connection_has_gone(stage: Stage) -> None:
+    stage.listen()
+    connection, owner, peer, _sock = stage.pair()
+    guard = stage.loop.call_later(PATIENCE, lambda: pytest.fail("the loop goes on"))
+    stage.loop.drain(10 * PATIENCE)
+
+    def retire() -> None:
+        connection.send(b"bye")
+        connection.finish()
+
+    stage.loop.call_soon(retire)
+    stage.loop.run()
+    stage.loop.cancel(guard)
+    assert get(peer, 3) == b"bye"
+    assert owner.lost_for == [CloseReason.SHUTDOWN]
+
+
+def test_drain_stops_after_its_time(stage: Stage) -> None:
+    stage.pair()
+    stage.loop.drain(0.01)
+    stage.loop.run()
+    assert len(stage.loop.connections) == 1
+
+
+def test_drain_stops_at_once_when_nobody_is_there(stage: Stage) -> None:
+    stage.loop.drain(10 * PATIENCE)
+    stage.loop.run()
+
+
+def test_closing_the_loop_frees_every_descriptor_and_tells_the_owners() -> None:
+    before = len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else None
+    stage = Stage()
+    stage.listen()
+    _connection, owner, _peer, sock = stage.pair()
+    stage.close()
+    assert owner.lost_for == [CloseReason.SHUTDOWN]
+    assert sock.fileno() == -1
+    if before is not None:
+        assert len(os.listdir("/proc/self/fd")) == before
+
+
+# ---- threads ----
+
+
+def test_any_thread_may_hand_in_a_call(stage: Stage) -> None:
+    called: list[tuple[int, int]] = []
+    threads_of_calls: set[int] = set()
+
+    def call(thread: int, number: int) -> None:
+        called.append((thread, number))
+        threads_of_calls.add(threading.get_ident())
+
+    def hand_in(thread: int) -> None:
+        for number in range(200):
+            stage.loop.call_threadsafe(lambda number=number: call(thread, number))  # type: ignore[misc]
+
+    threads = [threading.Thread(target=hand_in, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    stage.until(lambda: len(called) == 800)
+    for thread in threads:
+        thread.join()
+    assert threads_of_calls == {threading.get_ident()}
+    for number in range(4):
+        assert [order for thread, order in called if thread == number] == list(range(200))
+
+
+def test_a_call_from_a_thread_wakes_a_loop_that_waits(stage: Stage) -> None:
+    in_select = threading.Event()
+    select = stage.selector.select
+
+    def waiting(timeout: float | None = None) -> Any:
+        in_select.set()
+        return select(timeout)
+
+    stage.selector.select = waiting  # type: ignore[method-assign]
+    guard = stage.loop.call_later(PATIENCE, lambda: pytest.fail("nobody woke the loop"))
+
+    def stop() -> None:
+        in_select.wait(PATIENCE)
+        stage.loop.call_threadsafe(stage.loop.stop)
+
+    thread = threading.Thread(target=stop)
+    thread.start()
+    stage.loop.run()
+    thread.join()
+    stage.loop.cancel(guard)
+
+
+def test_calls_that_nobody_takes_never_block_a_thread(stage: Stage) -> None:
+    called: list[int] = []
+    for number in range(20_000):
+        stage.loop.call_threadsafe(lambda number=number: called.append(number))  # type: ignore[misc]
+    stage.until(lambda: len(called) == 20_000)
+    stage.loop.call_threadsafe(lambda: called.append(-1))
+    stage.until(lambda: called[-1] == -1)
+
+
+def test_slow_work_is_bounded_and_comes_back_into_the_loops_thread() -> None:
+    stage = Stage(pool_threads=1, pool_queue=2)
+    try:
+        go = threading.Event()
+        results: list[tuple[int, int, bool]] = []
+
+        def work() -> int:
+            assert go.wait(PATIENCE)
+            return threading.get_ident()
+
+        def then(future: Future[int]) -> None:
+            results.append((future.result(), threading.get_ident(), stage.loop.working))
+
+        assert not stage.loop.working
+        stage.loop.in_thread(work, then)
+        stage.loop.in_thread(work, then)
+        with pytest.raises(PoolFull):
+            stage.loop.in_thread(work, then)
+        assert stage.loop.working
+        go.set()
+        stage.until(lambda: len(results) == 2)
+        assert {there != threading.get_ident() for there, _here, _working in results} == {True}
+        assert {here for _there, here, _working in results} == {threading.get_ident()}
+        assert [working for _there, _here, working in results] == [True, False]
+        stage.loop.in_thread(work, then)
+        stage.until(lambda: len(results) == 3)
+    finally:
+        stage.close()
+
+
+def test_a_failure_of_slow_work_comes_back(stage: Stage) -> None:
+    errors: list[BaseException | None] = []
+    stage.loop.in_thread(raising, lambda future: errors.append(future.exception()))
+    stage.until(lambda: errors)
+    assert isinstance(errors[0], RuntimeError)
+    assert not stage.loop.working
+
+
+def test_a_mistake_after_slow_work_does_not_cost_a_place() -> None:
+    stage = Stage(pool_queue=1)
+    try:
+        for _ in range(3):
+            stage.loop.in_thread(lambda: None, raising)
+            stage.until(lambda: not stage.loop.working)
+    finally:
+        stage.close()
+
+
+def test_slow_work_that_ends_after_the_loop_is_no_matter(caplog: pytest.LogCaptureFixture) -> None:
+    stage = Stage(pool_threads=1)
+    go, started = threading.Event(), threading.Event()
+    threads: list[threading.Thread] = []
+
+    def work() -> None:
+        threads.append(threading.current_thread())
+        started.set()
+        go.wait(PATIENCE)
+
+    called: list[object] = []
+    stage.loop.in_thread(work, called.append)
+    stage.loop.in_thread(work, called.append)
+    assert started.wait(PATIENCE)
+    with caplog.at_level(logging.DEBUG):
+        stage.close()
+        go.set()
+        threads[0].join(PATIENCE)
+    assert not threads[0].is_alive()
+    assert called == []
+    assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
+
+
+def test_slow_work_gives_way_to_the_loop(stage: Stage) -> None:
+    if not hasattr(os, "getpriority"):
+        pytest.skip("no priorities here")
+    priorities: list[int] = []
+    stage.loop.in_thread(
+        lambda: os.getpriority(os.PRIO_PROCESS, threading.get_native_id()),
+        lambda future: priorities.append(future.result()),
+    )
+    stage.until(lambda: priorities)
+    assert priorities[0] >= os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+
+
+def test_two_loops_live_in_one_process() -> None:
+    stages = [Stage(), Stage()]
+    try:
+        for stage in stages:
+            connection, _owner, peer, _sock = stage.pair()
+            connection.send(b"x")
+            stage.turn()
+            assert get(peer, 1) == b"x"
+    finally:
+        for stage in stages:
+            stage.close()

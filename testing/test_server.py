@@ -1,0 +1,462 @@
+"""server.py: the command line, signals, and what only a whole process shows."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import resource
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import bcrypt
+import pytest
+
+import server as server_module
+from chat import AccountRegistered, Change, ChannelCreated, Joined, Said
+from config import Settings
+from loop import RESERVED_DESCRIPTORS
+from server import Server, StartError, main, start
+from store import Store
+from support import PATIENCE, ROOT, Peer, ServerProcess
+
+SERVER = str(ROOT / "server.py")
+
+TEXT = "x" * 8000
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[ServerProcess]:
+    with ServerProcess(tmp_path) as server:
+        yield server
+
+
+def has_ipv6() -> bool:
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        return False
+    return True
+
+
+# ---- starting ----
+
+
+def test_a_server_says_when_it_is_ready_and_serves_both_families(server: ServerProcess) -> None:
+    with server.peer() as peer:
+        assert peer.ask("PING") == ["RESULT PING 1"]
+    if has_ipv6():
+        with server.peer("::1") as peer:
+            assert peer.ask("PING") == ["RESULT PING 1"]
+    assert server.database.name == f"crosstalk-{server.port}.db"
+    assert server.database.exists()
+    assert all(re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d (INFO|WARNING) ", line) for line in server.log)
+
+
+def test_a_server_can_be_bound_to_one_address(tmp_path: Path) -> None:
+    with ServerProcess(tmp_path, "address 127.0.0.1", "database my chat.db") as server:
+        with server.peer() as peer:
+            assert peer.ask("PING") == ["RESULT PING 1"]
+        with pytest.raises(OSError):
+            server.peer("127.0.0.2")
+        assert server.database == tmp_path / "my chat.db"
+
+
+def test_the_command_line_wins_over_the_config(tmp_path: Path) -> None:
+    with ServerProcess(tmp_path, "database one.db", words=["--database", "two.db"]) as server:
+        assert server.database == tmp_path / "two.db"
+    assert not (tmp_path / "one.db").exists()
+
+
+@pytest.fixture
+def quiet_logging(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server_module, "start_logging", lambda: None)
+
+
+@pytest.mark.usefixtures("quiet_logging")
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        ([], "port"),
+        (["x"], "'x' is not a number from 0 to 65535"),
+        (["65536"], "'65536' is not a number"),
+        (["-1"], "-1"),
+        (["5050.0"], "not a number"),
+        (["\u0663"], "not a number"),
+        (["99999999999999999999"], "not a number"),
+        (["0" * 20 + "65536"], "not a number"),
+        (["0" * 9 + "99999"], "not a number"),
+        (["0", "a.conf", "b.conf"], "b.conf"),
+        (["0", "--what"], "--what"),
+        (["0", "--data", "x.db"], "--data"),
+        (["0", "--database"], "--database"),
+        (["0", "missing.conf"], "missing.conf: cannot read the config"),
+        (["0", "."], "cannot read the config"),
+        (["0", "bad.conf"], "bad.conf:2: bcrypt-cost needs a whole number from 4 to 31, not '3'"),
+        (["0", "nul.conf"], "nul.conf:1: database needs"),
+        (["0", "--database", "nowhere/x.db"], "cannot open the database nowhere/x.db"),
+        (["0", "--database", "."], "cannot open the database"),
+        (["0", "--database", "text.db"], "cannot open the database text.db"),
+        (["0", "address.conf"], "cannot listen on 192.0.2.1:0"),
+    ],
+    ids=lambda value: repr(value)[:40],
+)
+def test_a_wrong_start_is_one_line_and_status_1(
+    words: list[str], reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "bad.conf").write_text("# a config\nbcrypt-cost 3\n")
+    (tmp_path / "nul.conf").write_text("database a\0b\n")
+    (tmp_path / "address.conf").write_text("address 192.0.2.1\n")
+    (tmp_path / "text.db").write_text("no database\n" * 100)
+    try:
+        status = main(words)
+    except SystemExit as end:
+        assert isinstance(end.code, int)
+        status = end.code
+    out, err = capsys.readouterr()
+    assert status == 1
+    assert out == ""
+    assert err.startswith("server.py: ")
+    assert reason in err
+    assert err.count("\n") == 1
+    assert err.endswith("\n")
+
+
+def run(*words: str, directory: Path, python: str = sys.executable) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [python, SERVER, *words],
+        cwd=directory,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        stdin=subprocess.DEVNULL,
+    )
+
+
+@pytest.mark.parametrize("words", [["x"], ["0", "missing.conf"], ["0", "--database", "nowhere/x.db"]])
+def test_a_wrong_start_of_a_process(words: list[str], tmp_path: Path) -> None:
+    done = run(*words, directory=tmp_path)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
+    assert done.stderr.startswith("server.py: ")
+
+
+def test_help_is_no_error_and_any_python_will_do(tmp_path: Path) -> None:
+    """A Python without bcrypt, as the one that made the environment may be, goes on in the environment."""
+    base = getattr(sys, "_base_executable", sys.executable)
+    done = run("--help", directory=tmp_path, python=base)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "--database" in done.stdout
+
+
+def test_a_port_or_a_database_in_use(server: ServerProcess, tmp_path: Path) -> None:
+    done = run(str(server.port), "--database", ":memory:", directory=tmp_path)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
+    assert f"cannot listen on *:{server.port}: " in done.stderr
+    done = run("0", "--database", str(server.database), directory=tmp_path)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
+    assert f"{server.database} is in use" in done.stderr
+    with server.peer() as peer:
+        assert peer.ask("PING") == ["RESULT PING 1"]
+
+
+def test_a_server_that_cannot_start_frees_what_it_had(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    database = sqlite3.connect("other.db")
+    database.execute("CREATE TABLE recipes (name)")
+    database.close()
+    for _ in range(2):
+        with pytest.raises(StartError, match="another program"):
+            Server(Settings(database="other.db", address="127.0.0.1"), 0)
+    first = Server(Settings(database=":memory:", address="127.0.0.1"), 0)
+    with pytest.raises(StartError, match="choose another port"):
+        Server(Settings(database="mine.db", address="127.0.0.1"), first.port)
+    first.loop.close()
+    first.store.close()
+    again = Server(Settings(database="mine.db", address="127.0.0.1"), first.port)
+    again.loop.close()
+    again.store.close()
+
+
+def test_two_servers_in_one_process_know_nothing_of_each_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "my.conf").write_text("bcrypt-cost 4\naddress 127.0.0.1\n")
+    servers = [start(["0", "my.conf", "--database", ":memory:"]) for _ in range(2)]
+    peers = [Peer(server.port) for server in servers]
+    try:
+        for server, peer in zip(servers, peers, strict=True):
+            guard = server.loop.call_later(PATIENCE, lambda: pytest.fail("no account was made"))
+            peer.send("REGISTER alice pw")
+            while "alice" not in server.chat.accounts:
+                server.loop.turn()
+            server.loop.cancel(guard)
+            assert peer.line() == "RESULT REGISTER 1"
+    finally:
+        for peer in peers:
+            peer.close()
+        for server in servers:
+            server.loop.close()
+            server.store.close()
+
+
+# ---- serving ----
+
+
+def test_what_was_told_survives_a_kill(tmp_path: Path) -> None:
+    with ServerProcess(tmp_path, "database my.db") as server, server.user("alice") as alice:
+        alice.ask("CREATE room", "JOIN room")
+        assert alice.ask("SAY room hello") == ["RECV alice room hello"]
+        server.signal(signal.SIGKILL)
+        assert server.wait() == -signal.SIGKILL
+    with ServerProcess(tmp_path, "database my.db") as server, server.peer() as alice:
+        assert alice.ask("LOGIN alice alice", "SAY room again", "HISTORY room") == [
+            "RESULT LOGIN 1", "RECV alice room again", "RESULT HISTORY room 2",
+        ]  # fmt: skip
+        assert [alice.line(), alice.line()] == ["RECV alice room hello", "RECV alice room again"]
+
+
+def test_a_client_that_ends_its_side_gets_its_answers(server: ServerProcess) -> None:
+    with server.peer() as peer:
+        peer.send("REGISTER alice pw", "LOGIN alice pw", "CREATE room", "JOIN room", "SAY room hello")
+        peer.socket.shutdown(socket.SHUT_WR)
+        assert peer.rest().decode().splitlines() == [
+            "RESULT REGISTER 1", "RESULT LOGIN 1", "RESULT CREATE room 1", "RESULT JOIN room 1",
+            "RECV alice room hello",
+        ]  # fmt: skip
+
+
+def test_a_web_browser_gets_nothing(server: ServerProcess) -> None:
+    with server.peer() as peer:
+        peer.send_bytes(b"POST / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        with contextlib.suppress(ConnectionResetError):
+            assert peer.rest() == b""
+
+
+def test_the_settings_reach_what_they_set(tmp_path: Path) -> None:
+    config = (
+        "max-line 512", "max-name 5", "max-accounts 1", "max-channels 1", "max-channels-per-user 1", "max-mail 0",
+        "channels-reply joined", "history-on-join 1", "max-clients 2",
+    )  # fmt: skip
+    with ServerProcess(tmp_path, *config) as server, server.user("alice") as alice:
+        asked = {
+            "x" * 511: "RESULT ERROR unknown type",
+            "x" * 512: "RESULT ERROR line too long",
+            "CREATE toolong": "RESULT CREATE toolong 0",
+            "REGISTER bob pw": "RESULT REGISTER 0",
+            "CREATE room": "RESULT CREATE room 1",
+            "CREATE more": "RESULT CREATE more 0",
+            "CHANNELS": "RESULT CHANNELS",
+            "JOIN room": "RESULT JOIN room 1",
+            "SAY room hello": "RECV alice room hello",
+            "LEAVE room": "RESULT LEAVE room 1",
+        }
+        assert dict(zip(asked, alice.ask(*asked), strict=True)) == asked
+        alice.send("JOIN room")
+        assert [alice.line(), alice.line()] == ["RESULT JOIN room 1", "RECV alice room hello"]
+        with server.peer() as second, server.peer() as third:
+            assert third.rest() == b""
+            assert second.ask("PING") == ["RESULT PING 1"]
+            server.wait_for(r"max-clients")
+
+
+def test_a_disk_that_is_full_and_has_room_again(server: ServerProcess) -> None:
+    if not hasattr(resource, "prlimit"):
+        pytest.skip("limits of another process cannot be set here")
+    with server.user("alice") as alice:
+        assert alice.ask("CREATE room", "JOIN room") == ["RESULT CREATE room 1", "RESULT JOIN room 1"]
+        pid = server.process.pid
+        limits = resource.prlimit(pid, resource.RLIMIT_FSIZE)
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (1, limits[1]))
+        assert alice.ask("SAY room lost", "CREATE more", "SEND room lost", "PING") == [
+            "RESULT SAY 0", "RESULT CREATE more 0", "RESULT SEND ERROR", "RESULT PING 1",
+        ]  # fmt: skip
+        assert len([line for line in server.log if "cannot write to the database" in line]) <= 1
+        server.wait_for("ERROR cannot write to the database")
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, limits)
+        assert alice.ask("SAY room kept", "CREATE more", "HISTORY room") == [
+            "RECV alice room kept", "RESULT CREATE more 1", "RESULT HISTORY room 1",
+        ]  # fmt: skip
+        server.wait_for("is written again")
+
+
+def test_more_clients_than_descriptors_wait_and_are_served_later(tmp_path: Path) -> None:
+    with ServerProcess(tmp_path, shell="ulimit -S -n 40; ulimit -H -n 48") as server, contextlib.ExitStack() as stack:
+        room = int(server.wait_for(r"room for (\d+) clients")[1])
+        assert room == 48 - RESERVED_DESCRIPTORS  # what it was given it has raised
+        peers = [stack.enter_context(server.peer()) for _ in range(room + 4)]
+        for peer in peers:
+            peer.send("PING")
+        assert [peer.line() for peer in peers[:room]] == ["RESULT PING 1"] * room
+        server.wait_for("not accepting for now")
+        for peer in peers[:4]:
+            peer.close()
+        assert [peer.line() for peer in peers[room:]] == ["RESULT PING 1"] * 4
+        assert peers[room].ask("REGISTER alice pw", "LOGIN alice pw") == ["RESULT REGISTER 1", "RESULT LOGIN 1"]
+        assert peers[4].ask("PING") == ["RESULT PING 1"]
+
+
+def test_a_slow_reader_is_closed_and_the_others_hear_all(tmp_path: Path) -> None:
+    with (
+        ServerProcess(tmp_path, "max-out-buffer 300000") as server,
+        server.user("alice") as alice,
+        server.user("bob") as bob,
+        server.user("slow") as slow,
+    ):
+        alice.ask("CREATE room", "JOIN room")
+        bob.ask("JOIN room")
+        slow.ask("JOIN room")
+        lines = [f"RECV alice room {TEXT}"] * 5
+        for _ in range(1000):
+            assert alice.ask(*[f"SAY room {TEXT}"] * 5) == lines
+            assert [bob.line() for _line in lines] == lines
+            if any("reads too slowly" in line for line in server.log):
+                break
+        server.wait_for("reads too slowly")
+        assert alice.ask("PING") == ["RESULT PING 1"]
+
+
+# ---- stopping ----
+
+
+def test_a_signal_stops_a_server_cleanly(server: ServerProcess) -> None:
+    with server.user("alice") as alice:
+        server.signal(signal.SIGTERM)
+        assert alice.rest() == b""
+        assert server.wait() == 0
+    assert "Traceback" not in "\n".join(server.log)
+    assert any("stopping" in line for line in server.log)
+    assert not Path(f"{server.database}-wal").exists()
+
+
+def test_ctrl_c_stops_a_server_too(server: ServerProcess) -> None:
+    server.signal(signal.SIGINT)
+    assert server.wait() == 0
+
+
+HISTORY = "RESULT HISTORY room 400\n" + f"RECV alice room {'y' * 60_000}\n" * 400
+"""More than a kernel takes for one connection."""
+
+
+@contextlib.contextmanager
+def owing(directory: Path, config: str) -> Iterator[tuple[ServerProcess, Peer]]:
+    """A server that owes HISTORY to a client who has not begun to read it."""
+    store = Store(str(directory / "big.db"))
+    store.attach(lambda _change: None, lambda _outcomes: None)
+    hashed = bcrypt.hashpw(b"alice", bcrypt.gensalt(4))
+    furniture: list[Change] = [
+        AccountRegistered("alice", hashed, 1.0),
+        ChannelCreated("room", "alice", 1.0),
+        Joined("alice", "room", 1.0),
+    ]
+    for change in (*furniture, *[Said("alice", "room", "y" * 60_000, 1.0)] * 400):
+        store.submit(change, lambda _error: None)
+    store.commit()
+    store.close()
+    with ServerProcess(directory, config, "database big.db") as server, server.peer() as alice:
+        assert alice.ask("LOGIN alice alice") == ["RESULT LOGIN 1"]
+        alice.send("HISTORY room 400", "PING")
+        with server.peer() as other:  # when this one is answered, the server has read what came before
+            assert other.ask("PING") == ["RESULT PING 1"]
+        yield server, alice
+
+
+def test_what_is_owed_leaves_before_the_end(tmp_path: Path) -> None:
+    with owing(tmp_path, "shutdown-seconds 600") as (server, alice):
+        server.signal(signal.SIGTERM)
+        server.wait_for("stopping")
+        assert alice.rest() == HISTORY.encode()  # and no answer to a line that was not run
+        assert server.wait() == 0
+
+
+def test_an_outstanding_answer_is_given_before_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    go, real = threading.Event(), bcrypt.hashpw
+
+    def hashpw(password: bytes, salt: bytes) -> bytes:
+        assert go.wait(PATIENCE)
+        return real(password, salt)
+
+    monkeypatch.setattr(bcrypt, "hashpw", hashpw)
+    server = Server(Settings(database="my.db", address="127.0.0.1", bcrypt_cost=4, shutdown_seconds=600), 0)
+    with Peer(server.port) as peer:
+        peer.send("REGISTER alice pw", "REGISTER bob pw")
+        guard = server.loop.call_later(PATIENCE, lambda: pytest.fail("this does not end"))
+        while not server.loop.working:
+            server.loop.turn()
+        server.loop.call_soon(server.stop)
+        server.loop.call_soon(go.set)
+        server.run()
+        server.loop.cancel(guard)
+        assert peer.rest() == b"RESULT REGISTER 1\n"
+    with pytest.raises(OSError):
+        Peer(server.port)
+    again = Server(Settings(database="my.db", address="127.0.0.1"), 0)
+    assert set(again.chat.accounts) == {"alice"}
+    again.loop.close()
+    again.store.close()
+
+
+def test_a_second_signal_stops_at_once(tmp_path: Path) -> None:
+    with owing(tmp_path, "shutdown-seconds 3600") as (server, _alice):
+        server.signal(signal.SIGTERM)
+        server.wait_for("stopping")
+        assert server.process.poll() is None
+        server.signal(signal.SIGTERM)
+        assert server.wait() == 1
+
+
+def test_a_client_that_does_not_read_cannot_keep_a_server_up(tmp_path: Path) -> None:
+    with owing(tmp_path, "shutdown-seconds 0") as (server, _alice):
+        server.signal(signal.SIGTERM)
+        assert server.wait() == 0
+
+
+def test_the_counters_are_written_to_the_log(server: ServerProcess) -> None:
+    with server.user("alice") as alice:
+        alice.ask("CREATE room")
+        server.signal(signal.SIGUSR1)
+        line = server.wait_for("statistics .*").group()
+        assert "clients=1 accounts=1 channels=1 refused-hashes=0 failed-commits=0 longest-turn-ms=" in line
+        alice.send("QUIT")
+        assert alice.rest() == b""
+    server.signal(signal.SIGTERM)
+    assert server.wait() == 0
+    assert "closed-goodbye=1" in server.log[-1]
+
+
+def test_a_log_that_nobody_reads_does_not_stop_the_chat(tmp_path: Path) -> None:
+    reader, writer = os.pipe()
+    try:
+        process = subprocess.Popen(
+            [sys.executable, SERVER, "0", "--database", ":memory:"],
+            cwd=tmp_path,
+            stdin=subprocess.DEVNULL,
+            stderr=writer,
+        )
+        try:
+            os.close(writer)
+            writer = -1
+            log = b""
+            while not (ready := re.search(rb" ready .*port=(\d+)", log)):
+                log += os.read(reader, 4096)
+            os.close(reader)
+            reader = -1
+            with Peer(int(ready[1])) as peer:
+                for _ in range(3):
+                    process.send_signal(signal.SIGUSR1)
+                    assert peer.ask("PING") == ["RESULT PING 1"]
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(PATIENCE) == 0
+        finally:
+            process.kill()
+            process.wait()
+    finally:
+        for descriptor in (reader, writer):
+            if descriptor >= 0:
+                os.close(descriptor)

@@ -1,0 +1,701 @@
+"""store.py: what is told has been written, and what has been written comes back."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chat import (
+    AccountRegistered,
+    Change,
+    ChannelCreated,
+    ChatError,
+    Joined,
+    Left,
+    MailDelivered,
+    Mailed,
+    NameTaken,
+    Outcome,
+    PasswordChanged,
+    Said,
+    StoreUnavailable,
+)
+from store import (
+    APPLICATION_ID,
+    CHECKPOINT_PAGES,
+    MEMORY,
+    MIGRATIONS,
+    PAGE_ROWS,
+    RECORD,
+    RECORD_ENDS_EVERY,
+    Store,
+    StoreError,
+)
+from support import PATIENCE, ROOT
+
+NOW = 1000.5
+
+
+class Keeper:
+    """A store with a domain that allows everything but what `refused` names, and notes all."""
+
+    def __init__(self, path: Path | str) -> None:
+        self.store = Store(str(path))
+        self.told: list[Outcome] = []
+        self.taken_back: list[Change] = []
+        self.refused: dict[Change, ChatError] = {}
+        self.on_announce: Callable[[], None] = lambda: None
+        self.store.attach(self._decide, self._announce)
+
+    def _decide(self, change: Change) -> Callable[[], object]:
+        if change in self.refused:
+            raise self.refused[change]
+        return lambda: self.taken_back.append(change)
+
+    def _announce(self, outcomes: Iterable[Outcome]) -> None:
+        self.on_announce()
+        self.told += outcomes
+        for _change, error, done in outcomes:
+            done(error)
+
+    def write(self, *changes: Change) -> list[Exception | None]:
+        """Commit changes and give their errors."""
+        outcomes: list[Exception | None] = []
+        for change in changes:
+            self.store.submit(change, outcomes.append)
+        assert outcomes == []
+        self.store.commit()
+        assert len(outcomes) == len(changes)
+        return outcomes
+
+    def history(self, channel: str, count: int = 100) -> list[str]:
+        found, pages = self.store.history(channel, count)
+        messages = [message for page in pages for message in page]
+        assert found == len(messages)
+        assert all(message.channel == channel for message in messages)
+        return [message.text for message in messages]
+
+    def fail(self, spare: int = 0) -> None:
+        """From now on the disk is full, but for so many pages."""
+        pages = self.store._db.execute("PRAGMA page_count").fetchone()[0]
+        self.store._db.execute(f"PRAGMA max_page_count = {pages + spare}")
+
+    def recover(self) -> None:
+        self.store._db.execute("PRAGMA max_page_count = 1000000")
+
+
+def said(text: str, channel: str = "room", sender: str = "alice") -> Said:
+    return Said(sender, channel, text, NOW)
+
+
+BIG = "x" * 8000
+FURNITURE = (
+    AccountRegistered("alice", b"\x00\xffhash", NOW),
+    AccountRegistered("bob", b"hash", NOW),
+    ChannelCreated("room", "alice", NOW),
+    ChannelCreated("attic", "alice", NOW),
+    Joined("alice", "room", NOW),
+)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "test.db"
+
+
+@pytest.fixture
+def keeper(path: Path) -> Iterator[Keeper]:
+    keeper = Keeper(path)
+    assert keeper.write(*FURNITURE) == [None] * len(FURNITURE)
+    yield keeper
+    keeper.store.close()
+
+
+@pytest.fixture
+def other(path: Path, keeper: Keeper) -> Iterator[sqlite3.Connection]:
+    """Another program that looks into the file."""
+    connection = sqlite3.connect(path, timeout=PATIENCE)
+    yield connection
+    connection.close()
+
+
+# ---- writing ----
+
+
+def test_what_is_told_has_been_written(keeper: Keeper, other: sqlite3.Connection) -> None:
+    seen: list[Any] = []
+    query = "SELECT sender, channel, text, sent FROM messages"
+    keeper.on_announce = lambda: seen.append(other.execute(query).fetchall())
+    keeper.store.submit(said("hello"), lambda _error: None)
+    assert other.execute(query).fetchall() == []
+    keeper.store.commit()
+    assert seen == [[("alice", "room", "hello", NOW)]]
+
+
+def test_durability_is_not_left_to_chance(keeper: Keeper) -> None:
+    def pragma(name: str) -> object:
+        return keeper.store._db.execute(f"PRAGMA {name}").fetchone()[0]
+
+    assert pragma("journal_mode") == "wal"
+    assert pragma("synchronous") == 2
+    assert pragma("wal_autocheckpoint") == CHECKPOINT_PAGES
+    assert pragma("application_id") == APPLICATION_ID
+    assert pragma("user_version") == len(MIGRATIONS)
+
+
+def test_one_transaction_covers_all_that_waits(keeper: Keeper) -> None:
+    statements: list[str] = []
+    keeper.store._db.set_trace_callback(statements.append)
+    keeper.write(said("1"), Joined("bob", "room", NOW), said("2"), said("3", "attic"), Left("bob", "room"))
+    assert [line for line in statements if line.startswith(("BEGIN", "COMMIT"))] == ["BEGIN IMMEDIATE", "COMMIT"]
+
+
+def test_nothing_is_written_when_nothing_waits_or_all_is_refused(keeper: Keeper) -> None:
+    statements: list[str] = []
+    keeper.store._db.set_trace_callback(statements.append)
+    keeper.store.commit()
+    refused = said("no")
+    keeper.refused[refused] = NameTaken()
+    assert keeper.write(refused) == [keeper.refused[refused]]
+    assert statements == []
+
+
+def test_a_refused_change_does_not_disturb_the_others(keeper: Keeper) -> None:
+    refused = said("two")
+    keeper.refused[refused] = NameTaken()
+    assert keeper.write(said("one"), refused, said("three")) == [None, keeper.refused[refused], None]
+    assert keeper.history("room") == ["one", "three"]
+    assert keeper.taken_back == []
+
+
+def test_what_is_submitted_while_outcomes_are_told_is_committed_too(keeper: Keeper) -> None:
+    outcomes: list[str] = []
+
+    def then(error: Exception | None) -> None:
+        outcomes.append(f"first {error}")
+        keeper.store.submit(said("second"), lambda error: outcomes.append(f"second {error}"))
+
+    keeper.store.submit(said("first"), then)
+    keeper.store.commit()
+    assert outcomes == ["first None", "second None"]
+    assert keeper.history("room") == ["first", "second"]
+
+
+def test_every_change_has_its_record() -> None:
+    assert set(RECORD) | {Said} == set(Change.__args__)
+
+
+# ---- reading ----
+
+
+def test_the_state_comes_back_as_changes(keeper: Keeper, path: Path) -> None:
+    keeper.write(
+        PasswordChanged("bob", b"new"),
+        Joined("bob", "room", NOW),
+        Joined("bob", "attic", NOW),
+        Left("bob", "room"),
+        *[Mailed("alice", "bob", str(number), NOW) for number in range(5)],
+        said("not among them"),
+    )
+    last, page = next(iter(keeper.store.mail("bob")))
+    assert len(page) == 5
+    keeper.write(MailDelivered("bob", last, 2))
+    keeper.store.close()
+    again = Store(str(path))
+    try:
+        assert list(again.load()) == [
+            AccountRegistered("alice", b"\x00\xffhash", NOW),
+            AccountRegistered("bob", b"new", NOW),
+            ChannelCreated("attic", "alice", NOW),
+            ChannelCreated("room", "alice", NOW),
+            Joined("alice", "room", NOW),
+            Joined("bob", "attic", NOW),
+            *[Mailed("alice", "bob", str(number), NOW) for number in (2, 3, 4)],
+        ]
+    finally:
+        again.close()
+
+
+def test_history_is_the_last_of_its_channel_oldest_first(keeper: Keeper) -> None:
+    assert keeper.history("room") == []
+    assert keeper.history("nowhere") == []
+    for number in range(6):
+        keeper.write(said(f"room {number}"), said(f"attic {number}", "attic", "bob"), said(f"room {number}b"))
+    expected = [f"room {number}{mark}" for number in range(6) for mark in ("", "b")]
+    assert keeper.history("room") == expected
+    assert keeper.history("room", 12) == expected
+    assert keeper.history("room", 5) == expected[-5:]
+    assert keeper.history("room", 1) == expected[-1:]
+    assert keeper.history("attic", 2) == ["attic 4", "attic 5"]
+    _found, pages = keeper.store.history("attic", 1)
+    assert next(pages) == [Said("bob", "attic", "attic 5", NOW)]
+
+
+@pytest.mark.parametrize("count", [PAGE_ROWS - 1, PAGE_ROWS, PAGE_ROWS + 1, 3 * PAGE_ROWS, 1000])
+def test_history_comes_in_pages(keeper: Keeper, count: int) -> None:
+    keeper.write(*[said(str(number)) for number in range(count + 1)])
+    found, pages = keeper.store.history("room", count)
+    sizes = [len(page) for page in pages]
+    assert found == sum(sizes) == count
+    assert max(sizes) <= PAGE_ROWS
+    assert keeper.history("room", count) == [str(number) for number in range(1, count + 1)]
+
+
+@pytest.mark.parametrize(("count", "but_last"), [(3, 0), (3, 2), (10, 4), (1, 9), (5, 10), (5, 11)])
+def test_history_may_leave_out_the_last(keeper: Keeper, count: int, but_last: int) -> None:
+    keeper.write(*[said(str(number)) for number in range(10)])
+    found, pages = keeper.store.history("room", count, but_last)
+    texts = [message.text for page in pages for message in page]
+    assert texts == [str(number) for number in range(10)][: 10 - but_last if but_last <= 10 else 0][-count:]
+    assert found == len(texts)
+
+
+def test_the_ends_of_the_chains_are_found_again_wherever_they_were_last_written(path: Path) -> None:
+    """They are written only now and then."""
+    expected: dict[str, list[str]] = {"room": [], "attic": [], "quiet": []}
+    for round_ in range(6):
+        keeper = Keeper(path)
+        try:
+            if not round_:
+                keeper.write(*FURNITURE, ChannelCreated("quiet", "bob", NOW), said("only this", "quiet"))
+                expected["quiet"].append("only this")
+            for size in (1, RECORD_ENDS_EVERY // 2 + round_, 3):
+                for channel in ("room", "attic"):
+                    texts = [f"{round_} {size} {number}" for number in range(size)]
+                    keeper.write(*[said(text, channel) for text in texts])
+                    expected[channel] += texts
+            assert {channel: keeper.history(channel, 1_000_000) for channel in expected} == expected
+        finally:
+            keeper.store.close()
+
+
+def test_history_is_read_while_more_is_said(keeper: Keeper) -> None:
+    keeper.write(*[said(str(number)) for number in range(2 * PAGE_ROWS)])
+    _found, pages = keeper.store.history("room", 1000)
+    first = next(pages)
+    assert keeper.write(said("later")) == [None]
+    assert [message.text for page in (first, *pages) for message in page] == [str(n) for n in range(2 * PAGE_ROWS)]
+
+
+def test_history_goes_on_over_a_restart(keeper: Keeper, path: Path) -> None:
+    keeper.write(said("one"), said("else", "attic"))
+    keeper.store.close()
+    again = Keeper(path)
+    try:
+        again.write(said("two"))
+        assert again.history("room") == ["one", "two"]
+        assert again.history("attic") == ["else"]
+    finally:
+        again.store.close()
+
+
+def test_mail_comes_in_pages_and_is_removed_up_to_a_number(keeper: Keeper) -> None:
+    count = 2 * PAGE_ROWS + 3
+    keeper.write(*[Mailed("alice", "bob", str(number), NOW) for number in range(count)], Mailed("a", "b", "x", NOW))
+    pages = list(keeper.store.mail("bob"))
+    assert [len(page) for _last, page in pages] == [PAGE_ROWS, PAGE_ROWS, 3]
+    assert [mail.text for _last, page in pages for mail in page] == [str(number) for number in range(count)]
+    assert pages[0][1][0] == Mailed("alice", "bob", "0", NOW)
+    keeper.write(MailDelivered("bob", pages[0][0], PAGE_ROWS))
+    keeper.write(Mailed("alice", "bob", "late", NOW))
+    left = [mail.text for _last, page in keeper.store.mail("bob") for mail in page]
+    assert left == [*[str(number) for number in range(PAGE_ROWS, count)], "late"]
+    assert [mail.text for _last, page in keeper.store.mail("b") for mail in page] == ["x"]
+    assert list(keeper.store.mail("nobody")) == []
+
+
+def test_text_comes_back_as_it_was(keeper: Keeper) -> None:
+    texts = ["\u4f60\u597d", "\U0001f600", "'); DROP TABLE messages; --", "%s ?1 {0}", "x" * 100_000, "\u00a0"]
+    keeper.write(*[said(text) for text in texts])
+    assert keeper.history("room") == texts
+
+
+def test_reading_a_broken_database_says_so(keeper: Keeper, caplog: pytest.LogCaptureFixture) -> None:
+    keeper.write(*[said(str(number)) for number in range(2 * PAGE_ROWS)])
+    _found, pages = keeper.store.history("room", 1000)
+    next(pages)
+    keeper.store._db.execute("ALTER TABLE messages RENAME TO gone")
+    keeper.store._db.execute("ALTER TABLE mail RENAME TO gone_too")
+    with pytest.raises(StoreUnavailable):
+        next(pages)
+    with pytest.raises(StoreUnavailable):
+        keeper.store.history("room", 5)
+    with pytest.raises(StoreUnavailable):
+        next(keeper.store.mail("bob"))
+    with pytest.raises(StoreError):
+        list(keeper.store.load())
+    assert "cannot read" in caplog.text
+
+
+# ---- a disk that refuses ----
+
+
+def test_a_full_disk_fails_each_change_and_takes_all_back(
+    keeper: Keeper, other: sqlite3.Connection, caplog: pytest.LogCaptureFixture
+) -> None:
+    keeper.write(said("before"))
+    keeper.fail()
+    refused = Joined("bob", "attic", NOW)
+    keeper.refused[refused] = NameTaken()
+    changes: list[Change] = [Joined("bob", "room", NOW), *[said(BIG) for _ in range(5)], refused]
+    errors = keeper.write(*changes)
+    assert [type(error) for error in errors] == [StoreUnavailable] * 6 + [NameTaken]
+    assert keeper.taken_back == changes[5::-1]
+    assert other.execute("SELECT text FROM messages").fetchall() == [("before",)]
+    assert other.execute("SELECT * FROM memberships").fetchall() == [("alice", "room", NOW)]
+    assert keeper.history("room") == ["before"]
+    for _ in range(3):
+        keeper.write(*[said(BIG)] * 2)
+    assert keeper.store.failures == 4
+    assert caplog.text.count("cannot write") == 1
+    assert str(keeper.store.path) in caplog.text
+    keeper.recover()
+    assert keeper.write(said("after"), said(BIG)) == [None, None]
+    assert keeper.history("room") == ["before", "after", BIG]
+    assert caplog.text.count("is written again") == 1
+    keeper.fail()
+    keeper.write(*[said(BIG)] * 5)
+    assert caplog.text.count("cannot write") == 2
+
+
+def test_the_chain_of_messages_is_whole_after_a_failure(keeper: Keeper, path: Path) -> None:
+    keeper.write(said("1"), said("a", "attic"))
+    keeper.fail(spare=10)
+    (error, *_errors) = keeper.write(*[said(BIG), said(BIG, "attic")] * 8)
+    assert isinstance(error, StoreUnavailable)
+    keeper.recover()
+    keeper.write(said("2"), said("b", "attic"), said("3"))
+    expected = (["1", "2", "3"], ["a", "b"])
+    assert (keeper.history("room"), keeper.history("attic")) == expected
+    keeper.store.close()
+    again = Keeper(path)
+    try:
+        assert (again.history("room"), again.history("attic")) == expected
+    finally:
+        again.store.close()
+
+
+def test_another_programs_lock_is_a_failure_and_passes(keeper: Keeper, other: sqlite3.Connection) -> None:
+    other.execute("BEGIN IMMEDIATE")
+    (error,) = keeper.write(said("one"))
+    assert isinstance(error, StoreUnavailable)
+    other.rollback()
+    assert keeper.write(said("two")) == [None]
+    assert keeper.history("room") == ["two"]
+
+
+def test_a_failure_in_the_commit_itself(keeper: Keeper, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Everything went well up to the last word."""
+
+    class Broken:
+        """The database, but for COMMIT."""
+
+        def __init__(self, db: sqlite3.Connection) -> None:
+            self.db = db
+
+        def execute(self, sql: str, *parameters: Any) -> sqlite3.Cursor:
+            if sql == "COMMIT":
+                raise sqlite3.OperationalError("disk I/O error")
+            return self.db.execute(sql, *parameters)
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self.db, name)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(keeper.store, "_db", Broken(keeper.store._db))
+        (error,) = keeper.write(said("one"))
+        assert isinstance(error, StoreUnavailable)
+        assert keeper.history("room") == []
+    assert keeper.write(said("two")) == [None]
+    assert keeper.history("room") == ["two"]
+
+
+WRITER = textwrap.dedent(
+    """
+    import os, resource, sys
+    sys.path.insert(0, sys.argv[1])
+    from chat import *
+    from store import Store
+    store = Store(sys.argv[2])
+    def announce(outcomes):
+        for change, error, _done in outcomes:
+            os.write(1, f"{change.text[:20].strip()} {type(error).__name__}\\n".encode())
+    store.attach(lambda change: None, announce)
+    """
+)
+
+
+def test_a_file_that_must_not_grow(path: Path) -> None:
+    """The operating system refuses in the middle of a write, as a full disk does."""
+    script = WRITER + textwrap.dedent(
+        """
+        def write(text):
+            failures = store.failures
+            store.submit(Said("alice", "room", text.ljust(8000), 1.0), None)
+            store.commit()
+            return store.failures == failures
+        write("before")
+        _soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, hard))
+        for number in range(100):
+            if not write(f"{number}"):
+                break
+        write("again")
+        resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+        write("after")
+        os._exit(0)
+        """
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(ROOT), str(path)], capture_output=True, text=True, timeout=PATIENCE
+    )
+    assert done.returncode == 0
+    told = [line.split() for line in done.stdout.splitlines()]
+    assert [text for text, error in told if error == "NoneType"][-1] == "after"
+    assert [error for _text, error in told].count("StoreUnavailable") == 2
+    database = sqlite3.connect(path)
+    kept = [text.strip() for (text,) in database.execute("SELECT text FROM messages ORDER BY id")]
+    database.close()
+    assert kept == [text for text, error in told if error == "NoneType"]
+
+
+def test_a_killed_writer_loses_nothing_that_it_has_told(path: Path) -> None:
+    script = WRITER + textwrap.dedent(
+        """
+        store.submit(ChannelCreated("room", "alice", 1.0), None)
+        store.attach(lambda change: None, lambda outcomes: None)
+        store.commit()
+        store.attach(lambda change: None, announce)
+        number = 0
+        while True:
+            for _ in range(3):
+                store.submit(Said("alice", "room", f"{number}", 1.0), None)
+                number += 1
+            store.commit()
+        """
+    )
+    process = subprocess.Popen([sys.executable, "-c", script, str(ROOT), str(path)], stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    try:
+        told = [process.stdout.readline() for _ in range(300)]
+    finally:
+        process.kill()
+    told += process.stdout.readlines()
+    assert process.wait(PATIENCE) == -signal.SIGKILL
+    process.stdout.close()
+    assert told[0] == b"0 NoneType\n"
+    keeper = Keeper(path)
+    try:
+        kept = keeper.history("room", 1_000_000)
+        numbers = [int(line.split()[0]) for line in told if line.endswith(b"\n")]
+        assert kept == [str(number) for number in range(len(kept))]
+        assert len(kept) > max(numbers)
+        keeper.write(said("next"))
+        assert keeper.history("room", 2) == [kept[-1], "next"]
+    finally:
+        keeper.store.close()
+
+
+# ---- opening ----
+
+
+def test_memory_keeps_nothing_and_is_not_shared() -> None:
+    one, two = Keeper(MEMORY), Keeper(MEMORY)
+    one.write(*FURNITURE, said("hello"))
+    assert one.history("room") == ["hello"]
+    assert two.history("room") == []
+    assert list(two.store.load()) == []
+    one.store.close()
+    two.store.close()
+    assert not os.path.exists(MEMORY)
+
+
+def refusal(path: Path | str) -> str:
+    """Why a database cannot be opened, in one line."""
+    with pytest.raises(StoreError) as caught:
+        Store(str(path))
+    message = str(caught.value)
+    assert str(path) in message
+    assert "\n" not in message
+    return message
+
+
+def test_a_database_has_one_server(keeper: Keeper, path: Path, tmp_path: Path) -> None:
+    message = refusal(path)
+    assert "in use" in message
+    assert "--database" in message
+    (tmp_path / "link.db").symlink_to(path)
+    assert "in use" in refusal(tmp_path / "link.db")
+    assert keeper.write(said("still here")) == [None]
+    keeper.store.close()
+    Store(str(path)).close()
+
+
+def test_a_database_has_one_server_of_all_processes(path: Path) -> None:
+    script = WRITER + "os.write(1, b'open\\n'); sys.stdin.read()"
+    with subprocess.Popen(
+        [sys.executable, "-c", script, str(ROOT), str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        try:
+            assert process.stdout.readline() == b"open\n"
+            assert "in use" in refusal(path)
+        finally:
+            process.kill()
+    Store(str(path)).close()
+
+
+def test_other_programs_may_read(keeper: Keeper, other: sqlite3.Connection) -> None:
+    rows = other.execute("SELECT name FROM accounts ORDER BY name").fetchall()
+    assert rows == [("alice",), ("bob",)]
+    assert keeper.write(said("hello")) == [None]
+
+
+def test_another_programs_database_is_refused_and_left_alone(path: Path) -> None:
+    with sqlite3.connect(path) as database:
+        database.execute("CREATE TABLE recipes (name)")
+    database.close()
+    before = path.read_bytes()
+    message = refusal(path)
+    assert "another program" in message
+    assert "--database" in message
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("content", [b"just a text\n" * 100, b"\0" * 4096])
+def test_a_file_that_is_no_database_is_refused_and_left_alone(path: Path, content: bytes) -> None:
+    path.write_bytes(content)
+    assert "--database" in refusal(path)
+    assert path.read_bytes() == content
+
+
+def test_a_place_where_no_file_can_be_is_refused(tmp_path: Path) -> None:
+    assert "No such file" in refusal(tmp_path / "nowhere" / "test.db")
+    assert "directory" in refusal(tmp_path)
+
+
+def test_a_newer_schema_is_refused_and_left_alone(keeper: Keeper, path: Path) -> None:
+    keeper.store._db.execute(f"PRAGMA user_version = {len(MIGRATIONS) + 1}")
+    keeper.store.close()
+    message = refusal(path)
+    assert "newer" in message
+    with sqlite3.connect(path) as database:
+        assert database.execute("PRAGMA user_version").fetchone() == (len(MIGRATIONS) + 1,)
+        assert database.execute("SELECT count(*) FROM accounts").fetchone() == (2,)
+    database.close()
+
+
+def test_a_refused_database_is_free_for_others(path: Path) -> None:
+    """Also while somebody still looks at the error."""
+    with sqlite3.connect(path) as database:
+        database.execute("CREATE TABLE recipes (name)")
+    database.close()
+    with pytest.raises(StoreError) as first:
+        Store(str(path))
+    with pytest.raises(StoreError, match="another program"):
+        Store(str(path))
+    assert "another program" in str(first.value)
+
+
+FIRST_SCHEMA = """
+    CREATE TABLE accounts (name TEXT PRIMARY KEY, password_hash BLOB NOT NULL, registered REAL NOT NULL) WITHOUT ROWID;
+    CREATE TABLE channels (
+        name TEXT PRIMARY KEY, creator TEXT NOT NULL, created REAL NOT NULL, last_message INTEGER
+    ) WITHOUT ROWID;
+    CREATE TABLE memberships (
+        account TEXT NOT NULL, channel TEXT NOT NULL, joined REAL NOT NULL, PRIMARY KEY (account, channel)
+    ) WITHOUT ROWID;
+    CREATE TABLE messages (
+        id INTEGER PRIMARY KEY, previous INTEGER,
+        sender TEXT NOT NULL, channel TEXT NOT NULL, text TEXT NOT NULL, sent REAL NOT NULL
+    );
+    CREATE TABLE mail (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        sender TEXT NOT NULL, recipient TEXT NOT NULL, text TEXT NOT NULL, sent REAL NOT NULL
+    );
+    CREATE INDEX mail_by_recipient ON mail (recipient, id);
+
+    INSERT INTO accounts VALUES ('alice', x'00ff', 1.5), ('bob', x'31', 2.5);
+    INSERT INTO channels VALUES ('room', 'alice', 3.5, 4), ('attic', 'bob', 4.5, 3), ('empty', 'bob', 4.5, NULL);
+    INSERT INTO memberships VALUES ('alice', 'room', 5.5), ('bob', 'room', 6.5), ('bob', 'attic', 6.5);
+    INSERT INTO messages VALUES
+        (1, NULL, 'alice', 'room', 'one', 7.5), (2, 1, 'bob', 'room', 'two', 8.5),
+        (3, NULL, 'bob', 'attic', 'else', 8.5), (4, 2, 'alice', 'room', 'three', 9.5);
+    INSERT INTO mail VALUES (7, 'alice', 'bob', 'hi', 10.5), (9, 'alice', 'bob', 'there', 11.5);
+    PRAGMA application_id = 1129467731;
+    PRAGMA user_version = 1;
+"""
+"""A database as the first version of the schema has it. Frozen: it is never edited, whatever the schema becomes."""
+
+
+def columns(database: sqlite3.Connection) -> Any:
+    tables = database.execute("SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name").fetchall()
+    return {
+        name: (
+            database.execute(
+                f"SELECT name, type, \"notnull\", dflt_value, pk FROM pragma_table_info('{name}')"
+            ).fetchall(),
+            database.execute(f"SELECT name, \"unique\" FROM pragma_index_list('{name}') ORDER BY name").fetchall(),
+        )
+        for (name,) in tables
+    }
+
+
+def test_the_first_schema_is_lifted_to_todays(path: Path, tmp_path: Path) -> None:
+    database = sqlite3.connect(path)
+    database.executescript(FIRST_SCHEMA)
+    database.close()
+    keeper = Keeper(path)
+    try:
+        assert list(keeper.store.load()) == [
+            AccountRegistered("alice", b"\x00\xff", 1.5),
+            AccountRegistered("bob", b"1", 2.5),
+            ChannelCreated("attic", "bob", 4.5),
+            ChannelCreated("empty", "bob", 4.5),
+            ChannelCreated("room", "alice", 3.5),
+            Joined("alice", "room", 5.5),
+            Joined("bob", "attic", 6.5),
+            Joined("bob", "room", 6.5),
+            Mailed("alice", "bob", "hi", 10.5),
+            Mailed("alice", "bob", "there", 11.5),
+        ]
+        assert keeper.history("room") == ["one", "two", "three"]
+        assert keeper.history("empty") == []
+        assert keeper.write(said("four"), said("more", "attic"), said("first", "empty")) == [None] * 3
+        assert keeper.history("room", 2) == ["three", "four"]
+        assert keeper.history("attic") == ["else", "more"]
+        assert keeper.history("empty") == ["first"]
+        ((last, mail),) = keeper.store.mail("bob")
+        assert (last, [message.text for message in mail]) == (9, ["hi", "there"])
+        new = Store(str(tmp_path / "new.db"))
+        assert columns(keeper.store._db) == columns(new._db)
+        assert keeper.store._db.execute("PRAGMA user_version").fetchone() == (len(MIGRATIONS),)
+        new.close()
+    finally:
+        keeper.store.close()
+
+
+def test_a_commit_without_a_domain_is_a_mistake(path: Path) -> None:
+    store = Store(str(path))
+    store.commit()
+    store.submit(said("hello"), lambda _error: None)
+    with pytest.raises(AssertionError):
+        store.commit()
+    store.close()
+
+
+def test_opening_says_nothing(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.DEBUG):
+        Store(str(path)).close()
+        Store(str(path)).close()
+    assert caplog.records == []

@@ -1,0 +1,181 @@
+"""The shape of the project: who may know whom, and what must be said where."""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from config import DIRECTIVES, Settings
+from dialects.result import COMMANDS
+from support import ROOT
+
+SERVER_ROOMS = {
+    "bootstrap", "chat", "commandline", "config", "dialects", "dialects.result", "logs", "loop", "passwords",
+    "protocol", "store",
+}  # fmt: skip
+
+MAY_IMPORT: dict[str, set[str]] = {
+    "server": SERVER_ROOMS,
+    "dialects": {"dialects.result"},
+    "dialects.result": {"chat", "protocol"},
+    "store": {"chat"},
+    "passwords": {"chat", "loop"},
+    "client": {"bootstrap", "commandline", "loop", "protocol"},
+    "chat": set(),
+    "protocol": set(),
+    "loop": set(),
+    "config": set(),
+    "logs": set(),
+    "bootstrap": set(),
+    "commandline": set(),
+    "testing": set(),
+    "bench": set(),
+}
+"""Whom each of our files knows. What a lower one needs of a higher one is handed to it."""
+
+
+def module_name(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+PRODUCT = {module_name(path): path for path in sorted([*ROOT.glob("*.py"), *(ROOT / "dialects").glob("*.py")])}
+TREES = {name: ast.parse(path.read_text(encoding="utf-8")) for name, path in PRODUCT.items()}
+FILES = [
+    ROOT / name
+    for name in subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    ).stdout.split("\0")
+    if name and (ROOT / name).is_file()
+]  # fmt: skip
+
+
+def imports(tree: ast.AST) -> set[str]:
+    """Every module that a file imports, also late, and also for types only."""
+    names = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, "imports are written in full"
+            assert node.module is not None
+            names.add(node.module)
+            names |= {f"{node.module}.{alias.name}" for alias in node.names if f"{node.module}.{alias.name}" in PRODUCT}
+    return names
+
+
+@pytest.mark.parametrize("name", PRODUCT)
+def test_imports_point_one_way(name: str) -> None:
+    assert name in MAY_IMPORT, "say here whom it may know"
+    assert imports(TREES[name]) & set(PRODUCT) <= MAY_IMPORT[name]
+
+
+def test_every_room_is_there() -> None:
+    assert set(PRODUCT) == set(MAY_IMPORT)
+
+
+def test_sql_is_in_one_room() -> None:
+    assert [name for name, path in PRODUCT.items() if "sqlite3" in path.read_text()] == ["store"]
+    sql = re.compile(r"\b(SELECT .+ FROM|INSERT INTO|DELETE FROM|UPDATE \w+ SET|CREATE TABLE)\b")
+    assert [name for name, path in PRODUCT.items() if sql.search(path.read_text())] == ["store"]
+
+
+def test_sockets_are_where_they_belong() -> None:
+    for name in ("chat", "protocol", "store", "passwords", "config", "logs", "dialects", "dialects.result"):
+        assert not imports(TREES[name]) & {"socket", "selectors", "ssl", "asyncio"}, name
+    for name in ("chat", "protocol", "dialects.result"):
+        assert not imports(TREES[name]) & {"time", "datetime", "threading", "os"}, (
+            f"{name} needs no clock and no system"
+        )
+
+
+@pytest.mark.parametrize("name", PRODUCT)
+def test_nothing_sends_until_all_has_left(name: str) -> None:
+    """Such a call blocks, or fails in the middle."""
+    used = {node.attr for node in ast.walk(TREES[name]) if isinstance(node, ast.Attribute)}
+    assert "send" + "all" not in used
+    assert "send" + "all" not in PRODUCT[name].read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", PRODUCT)
+def test_every_file_opens_with_what_it_is(name: str) -> None:
+    assert ast.get_docstring(TREES[name])
+
+
+@pytest.mark.parametrize("program", ["setup", "server.py", "testcov"])
+def test_programs_can_be_run(program: str) -> None:
+    assert os.access(ROOT / program, os.X_OK)
+    assert (ROOT / program).read_bytes().startswith(b"#!")
+
+
+def test_no_file_knows_the_machine_on_which_it_was_written() -> None:
+    if not FILES:
+        pytest.skip("not a checkout")
+    private = [b"/" + word + b"/" for word in (b"work", b"home", b"Users")]
+    found = [path.name for path in FILES for word in private if word in path.read_bytes()]
+    assert found == []
+
+
+def test_no_file_is_one_that_a_run_leaves_behind() -> None:
+    if not FILES:
+        pytest.skip("not a checkout")
+    assert [path.name for path in FILES if path.suffix in (".db", ".pyc", ".log", ".orig", ".rej")] == []
+    assert not (ROOT / "testing" / "__init__.py").exists(), "it would hide testing.py"
+
+
+# ---- documents ----
+
+
+def document(name: str) -> str:
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("verb", COMMANDS)
+def test_the_protocol_document_has_every_command(verb: str) -> None:
+    usage = COMMANDS[verb].usage
+    assert f"| `{usage}`" in document("PROTOCOL.md") or f", `{usage}` |" in document("PROTOCOL.md")
+
+
+def test_the_protocol_document_has_no_other_command() -> None:
+    rows = re.findall(r"^\| R\d+ \| (`.+?`) \|", document("PROTOCOL.md"), re.MULTILINE)
+    documented = {usage for row in rows for usage in re.findall(r"`([^`]+)`", row) if re.match(r"[A-Z]+\b", usage)}
+    commands = {usage for usage in documented if not usage.startswith(("RECV", "RESULT"))}
+    assert commands == {command.usage for command in COMMANDS.values()}
+
+
+@pytest.mark.parametrize("name", DIRECTIVES)
+def test_the_readme_has_every_directive(name: str) -> None:
+    assert re.search(rf"^\| `{name} ", document("README.md"), re.MULTILINE)
+
+
+def test_the_readme_has_no_other_directive() -> None:
+    (settings,) = re.findall(r"^## Settings\n(.*?)^## ", document("README.md"), re.MULTILINE | re.DOTALL)
+    documented = re.findall(r"^\| `([a-z-]+) ", settings, re.MULTILINE)
+    assert sorted(documented) == sorted(DIRECTIVES)
+
+
+@pytest.mark.parametrize("name", ["README.md", "PROTOCOL.md"])
+def test_ranges_in_documents_are_those_of_the_settings(name: str) -> None:
+    ranges = re.findall(r"`([a-z-]+) <(\d+) to (\d+)>`", document(name))
+    assert ranges
+    for directive, least, most in ranges:
+        assert DIRECTIVES[directive].expects == f"a whole number from {least} to {most}", directive
+
+
+def test_defaults_in_documents_are_those_of_the_settings() -> None:
+    defaults = Settings()._asdict()
+    for name in ("README.md", "PROTOCOL.md"):
+        for directive, default in re.findall(r"^\| `([a-z-]+) [^|]*` \| (\d+) \|", document(name), re.MULTILINE):
+            assert str(defaults[directive.replace("-", "_")]) == default, (name, directive)
+
+
+@pytest.mark.parametrize("name", ["README.md", "PROTOCOL.md", "TESTING.md", "CHANGELOG.md"])
+def test_links_in_documents_lead_somewhere(name: str) -> None:
+    for target in re.findall(r"\]\(([^)#]+)[^)]*\)", document(name)):
+        if "://" not in target:
+            assert (ROOT / target).exists(), target
