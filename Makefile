@@ -1,32 +1,35 @@
 # One word for each habit. `make run PORT=5050`
 PORT ?= 5050
 
-.PHONY: setup run test cases coverage lint types format bench
+.PHONY: help setup run test cases coverage lint types format bench
 
-setup:
+help: # what there is
+	@grep -E '^[a-z]+:.*#' Makefile | sed 's/:[^#]*#/ -/'
+
+setup: # install what is needed into .venv
 	./setup
 
-run: setup
+run: setup # start a server: make run PORT=5050
 	./server.py $(PORT)
 
-test: setup
+test: setup # all tests
 	.venv/bin/pytest
 
-cases:
+cases: # the scripted cases alone
 	python3 testing.py
 
-coverage: setup
+coverage: setup # all tests, and what they do not reach
 	./testcov
 
-lint: setup
+lint: setup # ruff
 	.venv/bin/ruff check
 	.venv/bin/ruff format --check
 
-types: setup
+types: setup # mypy
 	.venv/bin/mypy
 
-format: setup
+format: setup # let ruff format the source
 	.venv/bin/ruff format
 
-bench: setup
+bench: setup # how fast is it
 	.venv/bin/python bench.py

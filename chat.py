@@ -564,7 +564,10 @@ class Chat:
         return lambda: self._add_member(account, channel)
 
     def _apply_said(self, change: Said) -> None:
-        if change.sender not in self._channel(change.channel).members:
+        channel = self.channels.get(change.channel)  # no further call: this is done for every message
+        if channel is None:
+            raise NoSuchChannel
+        if change.sender not in channel.members:
             raise NotAMember
 
     def _apply_mailed(self, change: Mailed) -> Undo:

@@ -29,6 +29,7 @@ import socket
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
+from selectors import EVENT_READ, EVENT_WRITE
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 if TYPE_CHECKING:
@@ -185,7 +186,7 @@ class Loop:
         self._wake_reader, self._wake_writer = socket.socketpair()
         self._wake_reader.setblocking(False)
         self._wake_writer.setblocking(False)
-        self._selector.register(self._wake_reader, selectors.EVENT_READ, self._woken)
+        self._selector.register(self._wake_reader, EVENT_READ, self._woken)
 
     # ---- for those who use the loop ----
 
@@ -378,7 +379,7 @@ class Listener:
         self._accepted = accepted
         self._paused = False
         sock.setblocking(False)
-        loop._selector.register(sock, selectors.EVENT_READ, self)
+        loop._selector.register(sock, EVENT_READ, self)
 
     def __call__(self, _mask: int) -> None:
         while not self._paused:
@@ -415,7 +416,7 @@ class Listener:
         """Accept again after a pause, if there was one: a descriptor has become free, or it is time to try."""
         if self._paused and self._sock.fileno() >= 0:
             self._paused = False
-            self._loop._selector.register(self._sock, selectors.EVENT_READ, self)
+            self._loop._selector.register(self._sock, EVENT_READ, self)
 
     def close(self) -> None:
         """Accept no more, for good."""
@@ -475,7 +476,7 @@ class Connection:
         self._congested = False
         self._reason = CloseReason.LOST
         loop.connections.add(self)
-        self._want(selectors.EVENT_READ)
+        self._want(EVENT_READ)
 
     # ---- for the owner ----
 
@@ -535,7 +536,7 @@ class Connection:
             self._state = _State.FINISHING
             if self._reason is not CloseReason.PEER:
                 self._reason = CloseReason.SHUTDOWN if self._loop.draining else reason
-            self._want(self._events | selectors.EVENT_READ)  # input is read and dropped, see LINGER_SECONDS
+            self._want(self._events | EVENT_READ)  # input is read and dropped, see LINGER_SECONDS
             self._loop._dirty.append(self)
 
     def close(self, reason: CloseReason) -> None:
@@ -553,12 +554,12 @@ class Connection:
     def pause_reading(self) -> None:
         """Receive nothing for now: the kernel's buffer fills and the peer has to wait."""
         if self._state is _State.OPEN:
-            self._want(self._events & ~selectors.EVENT_READ)
+            self._want(self._events & ~EVENT_READ)
 
     def resume_reading(self) -> None:
         """Receive again."""
         if self._state is _State.OPEN:
-            self._want(self._events | selectors.EVENT_READ)
+            self._want(self._events | EVENT_READ)
 
     def call_soon(self, call: Callable[[], None]) -> None:
         """Run `call` in the loop's next turn."""
@@ -568,9 +569,9 @@ class Connection:
 
     def __call__(self, mask: int) -> None:
         """The descriptor is ready."""
-        if mask & selectors.EVENT_WRITE and self._state is not _State.CLOSED:
+        if mask & EVENT_WRITE and self._state is not _State.CLOSED:
             self.flush()
-        if mask & selectors.EVENT_READ and self._state is not _State.CLOSED:
+        if mask & EVENT_READ and self._state is not _State.CLOSED:
             self._receive()
 
     def _receive(self) -> None:
@@ -586,7 +587,7 @@ class Connection:
                 self.owner.received(data)
             else:
                 self._reason = CloseReason.PEER
-                self._want(self._events & ~selectors.EVENT_READ)
+                self._want(self._events & ~EVENT_READ)
                 self.owner.ended()
         elif not data:
             self._peer_ended_while_finishing()
@@ -595,7 +596,7 @@ class Connection:
         if self._state is _State.LINGERING:
             self.close(self._reason)
         else:
-            self._want(self._events & ~selectors.EVENT_READ)
+            self._want(self._events & ~EVENT_READ)
 
     def flush(self) -> None:
         """Send what is pending; what the kernel does not take waits until it does."""
@@ -663,12 +664,12 @@ class Connection:
     def _block(self) -> None:
         if not self._blocked:
             self._blocked = True
-            self._want(self._events | selectors.EVENT_WRITE)
+            self._want(self._events | EVENT_WRITE)
 
     def _flushed(self) -> None:
         if self._blocked:
             self._blocked = False
-            self._want(self._events & ~selectors.EVENT_WRITE)
+            self._want(self._events & ~EVENT_WRITE)
         if self._state is _State.FINISHING:
             self._linger()
         elif self._congested:
