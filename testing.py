@@ -39,7 +39,7 @@ import time
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import IO, Any, Generic, TypeVar
@@ -55,6 +55,9 @@ COMMAND_VARIABLE = "CROSSTALK_SERVER"
 
 # Every config that a command asks for begins so: the scripts test the chat, not how slow a hash can be made.
 CONFIG_HEAD = ("bcrypt-cost 4",)
+
+
+LONGEST_WAIT = 0.5  # seconds; a Ctrl-C in the moment before a wait begins is noticed only after that wait
 
 
 class Failed(Exception):
@@ -1176,8 +1179,11 @@ def run_cases(
 
     executor = ThreadPoolExecutor(jobs)
     try:
-        for future in as_completed([executor.submit(run, path) for path in paths]):
-            future.result()
+        pending = {executor.submit(run, path) for path in paths}
+        while pending:
+            done, pending = wait(pending, LONGEST_WAIT, FIRST_COMPLETED)
+            for future in done:
+                future.result()
     finally:
         settings.processes.close()
         executor.shutdown(cancel_futures=True)
