@@ -315,9 +315,10 @@ class Chat:
             done(AlreadyLoggedIn())
             return
         account = self.accounts.get(name)
+        password_hash = account.password_hash if account else None
 
         def checked(error: Exception | None) -> None:
-            if error is not None or account is None:
+            if error is not None or account is None or account.password_hash != password_hash:
                 done(error or WrongPassword())
             elif account.session is not None or recipient.over:
                 done(AlreadyLoggedIn())
@@ -327,7 +328,7 @@ class Chat:
                 if account.mail:
                     recipient.deliver(MailWaiting())
 
-        self._passwords.check(password, account.password_hash if account else None, checked)
+        self._passwords.check(password, password_hash, checked)
 
     def logout(self, recipient: Recipient) -> None:
         """Log a session out; its memberships stay. Nothing happens to one that is not logged in."""
@@ -524,7 +525,10 @@ class Chat:
     def _publish(self, run: list[Said]) -> None:
         event = ChannelMessages(tuple(run))
         for recipient in self.channels[run[0].channel].present:
-            recipient.deliver(event)
+            try:
+                recipient.deliver(event)
+            except Exception:  # nor may one member's cost the others the message
+                log.exception("error while delivering a message")
 
     def _apply_registered(self, change: AccountRegistered) -> Undo:
         if change.name in self.accounts:

@@ -5,6 +5,7 @@ DIRECTIVES is the whole list. A setting is a field of `Settings`; a directive is
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -132,9 +133,10 @@ def parse_config(text: str, path: str) -> Settings:
     values: dict[str, Any] = {}
     lines: dict[str, int] = {}
     for number, line in enumerate(text.split("\n"), 1):
-        name, *words = line.split() or ["#"]
-        if name.startswith("#"):
+        directive = list(itertools.takewhile(lambda word: not word.startswith("#"), line.split()))
+        if not directive:
             continue
+        name, *words = directive
         try:
             if name in lines:
                 raise ConfigError(f"{name} was set in line {lines[name]} already; remove one of them")

@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 import os
 import select
-import sys
 import time
 
 LONGEST = select.PIPE_BUF
 """Bytes that a pipe takes whole when it says that it can be written (POSIX)."""
 
 LINES_PER_SECOND = 50
+
+STDERR = 2
 
 
 class UnblockingHandler(logging.Handler):
@@ -59,10 +60,16 @@ class UnblockingHandler(logging.Handler):
 
 
 def start_logging() -> None:
-    """Send the log to standard error, a line each: time, level, message."""
+    """Send the log to standard error, a line each: time, level, message.
+
+    A standard descriptor that is closed is opened to nowhere first, so that no socket or database gets its number.
+    """
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= STDERR:
+        pass
+    os.close(descriptor)
     formatter = logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%dT%H:%M:%S")
     formatter.converter = time.localtime
-    handler = UnblockingHandler(sys.stderr.fileno())
+    handler = UnblockingHandler(STDERR)
     handler.setFormatter(formatter)
     root = logging.getLogger("crosstalk")
     root.setLevel(logging.INFO)

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import contextlib
 import enum
-import errno
 import heapq
 import itertools
 import logging
@@ -47,6 +46,9 @@ DISCARDED_READS = 16
 LINGER_SECONDS = 2.0
 """How long a connection that we closed waits for its peer to close too. Closing a socket while it holds unread input
 makes the kernel send a reset, which can destroy our last words on their way."""
+
+ACCEPTS_PER_TURN = 128
+"""Connections that a listener accepts before those who are connected have their turn."""
 
 ACCEPT_RETRY_SECONDS = 0.5
 RESERVED_DESCRIPTORS = 32
@@ -371,7 +373,7 @@ class Loop:
 
 
 class Listener:
-    """Accepts connections until it would block; pauses while no descriptor is to be had."""
+    """Accepts connections until it would block, some in each turn; pauses while no descriptor is to be had."""
 
     def __init__(self, loop: Loop, sock: socket.socket, accepted: Callable[[Connection], Receiver]) -> None:
         self._loop = loop
@@ -382,7 +384,7 @@ class Listener:
         loop._selector.register(sock, EVENT_READ, self)
 
     def __call__(self, _mask: int) -> None:
-        while not self._paused:
+        for _ in range(ACCEPTS_PER_TURN):
             if len(self._loop.connections) >= self._loop._descriptor_ceiling:
                 self._pause("every descriptor for clients is in use")
                 return
@@ -390,9 +392,7 @@ class Listener:
                 sock, _address = self._sock.accept()
             except (BlockingIOError, ConnectionAbortedError, InterruptedError):
                 return
-            except OSError as error:
-                if error.errno not in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
-                    raise
+            except OSError as error:  # most likely out of descriptors or memory
                 self._pause(error.strerror or str(error))
                 self._loop.call_later(ACCEPT_RETRY_SECONDS, self.resume)
                 return
@@ -487,7 +487,7 @@ class Connection:
             host, port = self._sock.getpeername()[:2]
         except (OSError, ValueError):  # gone already, or not a TCP socket
             return "a client"
-        return f"{host} port {port}"
+        return f"{host.removeprefix('::ffff:')} port {port}"
 
     @property
     def congested(self) -> bool:
@@ -712,6 +712,7 @@ class Connection:
         for chunks, _behind in self._streams or ():
             _close_iterator(chunks)
         self.owner.lost(self._reason)
+        del self.owner  # which has a reference to this connection: without the circle both are freed at once
 
 
 def _close_iterator(chunks: Iterator[bytes]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from chat import ChatError, Overloaded, WrongPassword
@@ -31,9 +31,12 @@ class BcryptPasswords:
     def __init__(self, in_thread: InThread, cost: int) -> None:
         self._in_thread = in_thread
         self._cost = cost
-        # Well-formed, and nobody's.
-        self._decoy = b"$2b$%02d$" % cost + b"." * 53
+        self._decoy = _decoy(cost)
         self.refused = 0
+
+    def resemble(self, hashes: Iterable[bytes]) -> None:
+        """Let the check for a user who does not exist take as long as that of the most costly of these hashes."""
+        self._decoy = _decoy(max((int(known[4:6]) for known in hashes), default=self._cost))
 
     def warm_up(self) -> None:
         """Load the library now, in a thread, so that the first login need not wait for it."""
@@ -73,6 +76,11 @@ class BcryptPasswords:
             self.refused += 1
             log.warning("refused a login or registration: too many are waiting (max-hash-queue)")
             then(None)
+
+
+def _decoy(cost: int) -> bytes:
+    """A hash that is well-formed, and nobody's."""
+    return b"$2b$%02d$" % cost + b"." * 53
 
 
 def _digestible(password: str) -> bytes:

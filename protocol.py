@@ -27,7 +27,7 @@ READ_AHEAD = 64 * 1024
 """Bytes of lines that may wait in a session before it stops reading from its socket."""
 
 HTTP_REQUEST = re.compile(rb"[A-Z]+ \S+ HTTP/\d")
-HTTP_REQUEST_HEAD = re.compile(rb"[A-Z]+ (/|\*|[a-z]+:)")
+HTTP_REQUEST_HEAD = re.compile(rb"(GET|HEAD|POST|PUT|DELETE|CONNECT|OPTIONS|TRACE|PATCH) ")
 """A session that starts so is closed at once: a web page must not be able to make its visitor's browser speak here.
 Of an over-long first line there is only the head to see."""
 
@@ -262,6 +262,7 @@ class Session:
         "_outstanding",
         "_parked",
         "_paused",
+        "_retired",
         "_scheduled",
         "dialect",
         "over",
@@ -282,14 +283,16 @@ class Session:
         self._fresh = True
         self._ended = False
         self._paused = False
+        self._retired = False
         self._scheduled = False
 
     # ---- for the transport ----
 
     def received(self, data: bytes) -> None:
         """Run the lines that these bytes complete."""
-        self._lines.feed(data)
-        self.run()
+        if not self._retired:
+            self._lines.feed(data)
+            self.run()
 
     def ended(self) -> None:
         """The client sends no more: it gets its answers, then the session ends."""
@@ -330,7 +333,11 @@ class Session:
         self.transport.finish()
 
     def retire(self) -> None:
-        """The server stops: give the outstanding answers, run no more lines, end."""
+        """The server stops: give the outstanding answers, run no more lines, end.
+
+        What still comes is read and dropped: unread, it would cost the client its last answers.
+        """
+        self._retired = True
         self._lines.clear()
         self._parked = None
         self.ended()

@@ -12,6 +12,7 @@ if __name__ == "__main__":
 
 import argparse
 import contextlib
+import errno
 import gc
 import logging
 import os
@@ -98,6 +99,7 @@ class Server:
             chat.restore(self.store.load())
         except StoreError as error:
             raise StartError(str(error)) from error
+        self.passwords.resemble(account.password_hash for account in chat.accounts.values())
         return chat
 
     def _accepted(self, connection: Connection) -> Session:
@@ -151,8 +153,9 @@ def bound_socket(address: str | None, port: int) -> socket.socket:
             return socket.create_server(("", port), family=socket.AF_INET6, dualstack_ipv6=True, backlog=BACKLOG)
         return socket.create_server(("", port), backlog=BACKLOG)
     except OSError as error:
-        place = f"{address or '*'}:{port}"
-        raise StartError(f"cannot listen on {place}: {error.strerror or error}; choose another port") from error
+        place, reason = f"{address or '*'}:{port}", os.strerror(error.errno or 0)
+        choice = "port" if error.errno in (errno.EADDRINUSE, errno.EACCES) else "address"
+        raise StartError(f"cannot listen on {place}: {reason}; choose another {choice}") from error
 
 
 def parse_command_line(words: Sequence[str]) -> argparse.Namespace:

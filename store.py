@@ -385,7 +385,8 @@ def _lock_file(path: str) -> IO[bytes]:
 
     SQLite itself uses another kind of lock, so that other programs may go on reading the file.
     """
-    file = open(path, "ab")  # noqa: SIM115 (it stays open)
+    # It holds password hashes and private messages, so it is made for its owner alone.
+    file = open(path, "ab", opener=lambda name, flags: os.open(name, flags, 0o600))  # noqa: SIM115 (it stays open)
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
