@@ -475,8 +475,8 @@ class Connection:
         self._blocked = False
         self._congested = False
         self._reason = CloseReason.LOST
-        loop.connections.add(self)
         self._want(EVENT_READ)
+        loop.connections.add(self)
 
     # ---- for the owner ----
 

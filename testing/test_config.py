@@ -99,6 +99,9 @@ def test_blanks_comments_and_empty_lines() -> None:
     text = "\n  \t\n# comment\n   # max-clients 1\n#max-clients 2\n\t bcrypt-cost \t 5  \r\nmax-mail 7"
     assert parse_config(text, "") == Settings(bcrypt_cost=5, max_mail=7)
     assert parse_config("", "") == Settings()
+    assert parse_config("max-mail 7 # not 8\nbcrypt-cost 5 #9\ndatabase a#b # c", "") == Settings(
+        bcrypt_cost=5, max_mail=7, database="a#b"
+    )
 
 
 def test_an_unknown_directive_is_refused_and_the_known_ones_are_named() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import logging
 import os
 import random
@@ -11,12 +12,14 @@ import socket
 import struct
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from typing import Any
 
 import pytest
 
+import loop as loop_module
 from loop import HIGH_WATER, READ_SIZE, CloseReason, Connection, Deadlines, Loop, PoolFull
 from protocol import Session
 from support import PATIENCE, World, raising
@@ -813,6 +816,19 @@ def test_close_drops_what_has_not_left_and_tells_later(stage: Stage) -> None:
     assert owner.lost_for == [CloseReason.FAULT]
 
 
+def test_an_ended_connection_is_freed_without_the_garbage_collector(stage: Stage) -> None:
+    connection, owner, _peer, sock = stage.pair()
+    freed = weakref.ref(owner)
+    connection.close(CloseReason.PEER)
+    gc.disable()
+    try:
+        stage.turn()
+        del connection, owner, sock
+        assert freed() is None
+    finally:
+        gc.enable()
+
+
 def test_a_refused_connection_is_counted_as_such(stage: Stage) -> None:
     connection, owner, _peer, _sock = stage.pair()
     connection.refuse()
@@ -906,6 +922,18 @@ def test_all_that_wait_are_accepted_in_one_turn(stage: Stage) -> None:
         stage.dial(address)
     stage.until(lambda: stage.loop.connections)
     assert len(stage.loop.connections) == 10
+
+
+def test_a_flood_of_connections_shares_its_turns(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loop_module, "ACCEPTS_PER_TURN", 3)
+    address = stage.listen()
+    for _ in range(10):
+        stage.dial(address)
+    counts = []
+    while len(stage.loop.connections) < 10:
+        stage.loop.turn()
+        counts.append(len(stage.loop.connections))
+    assert counts == [3, 6, 9, 10]
 
 
 def test_more_clients_than_the_setting_allows_are_refused(caplog: pytest.LogCaptureFixture) -> None:

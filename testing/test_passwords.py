@@ -209,3 +209,13 @@ def test_a_storm_of_logins_is_refused_beyond_the_queue(loop: Loop, monkeypatch: 
     passwords.check("secret", b"hash", outcomes.append)
     turn_until(loop, lambda: len(outcomes) == 11)
     assert outcomes[10] is None
+
+
+def test_nobody_is_checked_as_slowly_as_the_most_costly_account(monkeypatch: pytest.MonkeyPatch) -> None:
+    decoys: list[bytes] = []
+    monkeypatch.setattr(bcrypt, "checkpw", lambda _password, decoy: decoys.append(decoy))
+    passwords = BcryptPasswords(at_once, 4)
+    for hashes in ([], [b"$2b$05$" + b"x" * 53, b"$2b$12$" + b"x" * 53, b"$2b$04$" + b"x" * 53]):
+        passwords.resemble(hashes)
+        checked(passwords, "secret", None)
+    assert [decoy[:7] for decoy in decoys] == [b"$2b$04$", b"$2b$12$"]

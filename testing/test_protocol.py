@@ -629,6 +629,16 @@ def test_retire_gives_outstanding_answers_and_runs_nothing_more(talk: Talk) -> N
     assert talk.dialect.left == 1
 
 
+def test_what_comes_after_retire_is_dropped(talk: Talk) -> None:
+    talk.send("later 1")
+    talk.session.retire()
+    talk.send("now 2", "later 3")
+    talk.give()
+    talk.turn()
+    assert talk.heard() == ["done 1"]
+    assert talk.transport.finished == 1
+
+
 def test_retire_ends_an_idle_session_at_once(talk: Talk) -> None:
     talk.session.retire()
     assert talk.transport.finished == 1
@@ -676,6 +686,12 @@ def test_a_web_browser_is_known_by_the_start_of_a_line_that_is_too_long(talk: Ta
     assert talk.heard() == []
     assert talk.transport.refused == 1
     assert talk.session.over
+
+
+@pytest.mark.parametrize("start", ["SAY /", "SEND garden:"])
+def test_a_line_that_is_too_long_and_no_browsers_is_answered(talk: Talk, start: str) -> None:
+    assert talk.said(start + "x" * MAX_LINE) == [Refusal.TOO_LONG.value]
+    assert not talk.transport.refused
 
 
 def test_a_line_that_only_looks_like_a_browsers(talk: Talk) -> None:

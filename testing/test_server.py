@@ -12,6 +12,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -460,3 +461,42 @@ def test_a_log_that_nobody_reads_does_not_stop_the_chat(tmp_path: Path) -> None:
         for descriptor in (reader, writer):
             if descriptor >= 0:
                 os.close(descriptor)
+
+
+def test_a_server_without_standard_descriptors_serves(tmp_path: Path) -> None:
+    command = [sys.executable, str(ROOT / "server.py"), "0"]
+    with subprocess.Popen(["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", *command], cwd=tmp_path) as process:
+        deadline = time.monotonic() + PATIENCE
+        answer = None
+        while answer is None and time.monotonic() < deadline:
+            # Nobody says when it is ready; the name of its database tells the port.
+            for path in tmp_path.glob("crosstalk-*.db"):
+                with contextlib.suppress(OSError), Peer(int(path.stem.removeprefix("crosstalk-"))) as peer:
+                    answer = peer.ask("PING")
+        process.terminate()
+        assert process.wait(PATIENCE) == 0
+    assert answer == ["RESULT PING 1"]
+
+
+def test_the_database_is_its_owners_alone(tmp_path: Path) -> None:
+    with ServerProcess(tmp_path) as server:
+        for path in (server.database, Path(f"{server.database}-wal")):
+            assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_who_goes_on_speaking_after_the_signal_is_not_served(tmp_path: Path) -> None:
+    with ServerProcess(tmp_path, "shutdown-seconds 600") as server, server.user("alice") as alice:
+        alice.ask("CREATE tea", "JOIN tea")
+        speaking = threading.Thread(target=speak_until_closed, args=(alice,))
+        speaking.start()
+        alice.line()
+        server.signal(signal.SIGTERM)
+        assert server.wait() == 0
+        speaking.join(PATIENCE)
+        assert not speaking.is_alive()
+
+
+def speak_until_closed(peer: Peer) -> None:
+    with contextlib.suppress(OSError):
+        while True:
+            peer.send("SAY tea x")
