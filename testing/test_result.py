@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from chat import ChannelMessages, DirectEcho, DirectMessage, Limits, Said
 from dialects.result import COMMANDS, HISTORY_DEFAULT, HISTORY_MOST, LIST_PIECE, NO_VERB, WORDS
 from protocol import Refusal, clean
-from support import EXAMPLES, World, pieces
+from support import EXAMPLES, World, pieces, raising
 
 MISSING, TOO_MANY = "RESULT ERROR not enough arguments", "RESULT ERROR too many arguments"
 
@@ -623,3 +623,15 @@ def test_any_bytes_in_any_pieces_give_documented_answers(lines: list[bytes], cut
         assert DOCUMENTED.fullmatch(line), line
         assert clean(line) == line
     assert answers == heard(data, later=False)
+
+
+def test_a_fault_of_one_costs_nobody_else_anything(caplog: pytest.LogCaptureFixture) -> None:
+    with World() as world:
+        alice, bob = world.user("alice", "tea"), world.user("bob", "tea")
+        world.chat.create(alice.session.user, "cake", raising)
+        bob.send("CREATE milk")
+        assert bob.heard() == ["RESULT CREATE milk 1"]
+        alice.transport.send = raising  # type: ignore[method-assign]
+        assert bob.ask("SAY tea hello") == ["RECV bob tea hello"]
+    assert "error while telling" in caplog.text
+    assert "error while delivering" in caplog.text
