@@ -1,4 +1,4 @@
-"""Run with the environment that ./setup made when the interpreter at hand lacks what is needed."""
+"""What our programs need before they begin: the modules that ./setup installed, and the standard descriptors."""
 
 from __future__ import annotations
 
@@ -22,3 +22,10 @@ def use_environment(*needed: str) -> None:
     if not os.path.exists(python) or os.path.samefile(sys.prefix, ENVIRONMENT):
         sys.exit(f"{os.path.basename(sys.argv[0])}: {', '.join(missing)} is not installed; run {ROOT}/setup first")
     os.execv(python, [python, *sys.orig_argv[1:]])
+
+
+def occupy_standard_descriptors() -> None:
+    """Open to nowhere what the shell has closed (`2>&-`), so that no socket or database gets the number of one."""
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(descriptor)

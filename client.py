@@ -44,6 +44,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+import bootstrap
 from commandline import OneLineParser, port_number
 from loop import CloseReason, Connection, Loop
 from protocol import LineBuffer, Overlong, clean, normal, split_words
@@ -70,7 +71,7 @@ NAMES_KEPT = 10_000
 FAREWELL_SECONDS = 1.0
 """How long the end waits for the loop's thread to send what was typed last."""
 
-STDIN, STDOUT, STDERR = 0, 1, 2
+STDIN, STDOUT = 0, 1
 INTERRUPTED, TERMINATED = 128 + signal.SIGINT, 128 + signal.SIGTERM
 
 Fragments = list[tuple[str, str]]
@@ -1133,21 +1134,12 @@ def complain(text: str) -> int:
     return 1
 
 
-def occupy_standard_descriptors() -> None:
-    """Open what the shell has closed (`<&-`), so that no socket gets the number of the input or output."""
-    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= STDERR:
-        pass
-    os.close(descriptor)
-
-
 def main(words: Sequence[str]) -> int:
     """Run the client; return the exit status."""
     address = parse_command_line(words)
-    occupy_standard_descriptors()
+    bootstrap.occupy_standard_descriptors()
     on_terminal = os.isatty(STDIN) and os.isatty(STDOUT)
     if on_terminal:
-        import bootstrap
-
         bootstrap.use_environment("prompt_toolkit")  # may start this program again, so it comes first
     try:
         sock = dial(address)

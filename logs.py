@@ -60,13 +60,7 @@ class UnblockingHandler(logging.Handler):
 
 
 def start_logging() -> None:
-    """Send the log to standard error, a line each: time, level, message.
-
-    A standard descriptor that is closed is opened to nowhere first, so that no socket or database gets its number.
-    """
-    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= STDERR:
-        pass
-    os.close(descriptor)
+    """Send the log to standard error, a line each: time, level, message."""
     formatter = logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%dT%H:%M:%S")
     formatter.converter = time.localtime
     handler = UnblockingHandler(STDERR)

@@ -64,9 +64,12 @@ class Server:
             undo.callback(self.loop.close)
             sock = undo.enter_context(bound_socket(settings.address, port))
             self.address, self.port = sock.getsockname()[:2]
-            self.store = self._open_store()
-            undo.callback(self.store.close)
-            self.chat = self._build_chat()
+            try:
+                self.store = Store(settings.database or f"crosstalk-{self.port}.db")
+                undo.callback(self.store.close)
+                self.chat = self._build_chat()
+            except StoreError as error:
+                raise StartError(str(error)) from error
             self.dialect = Result(
                 self.chat,
                 joined_only=settings.channels_reply == "joined",
@@ -76,12 +79,6 @@ class Server:
             self.loop.listen(sock, self._accepted)
             undo.pop_all()
         self._stopping = False
-
-    def _open_store(self) -> Store:
-        try:
-            return Store(self.settings.database or f"crosstalk-{self.port}.db")
-        except StoreError as error:
-            raise StartError(str(error)) from error
 
     def _build_chat(self) -> Chat:
         settings = self.settings
@@ -95,10 +92,7 @@ class Server:
         )
         chat = Chat(self.store, self.passwords, time.time, limits)
         self.store.attach(chat.apply, chat.announce)
-        try:
-            chat.restore(self.store.load())
-        except StoreError as error:
-            raise StartError(str(error)) from error
+        chat.restore(self.store.load())
         self.passwords.resemble(account.password_hash for account in chat.accounts.values())
         return chat
 
@@ -192,6 +186,7 @@ def start(words: Sequence[str]) -> Server:
 
 def main(words: Sequence[str]) -> int:
     """Run the server until a signal stops it; return the exit status."""
+    bootstrap.occupy_standard_descriptors()
     start_logging()
     try:
         server = start(words)
