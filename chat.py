@@ -516,11 +516,13 @@ class Chat:
     def _seat(self, change: Change) -> None:
         """Let who has joined hear what comes next, and who has left not."""
         if isinstance(change, Joined | Left):
-            session, channel = self.accounts[change.account].session, self.channels[change.channel]
-            if session is not None and isinstance(change, Joined):
-                channel.present[session] = None
-            elif session is not None:
-                channel.present.pop(session, None)
+            session, present = self.accounts[change.account].session, self.channels[change.channel].present
+            if session is None:
+                return
+            if isinstance(change, Joined):
+                present[session] = None
+            else:
+                present.pop(session, None)
 
     def _publish(self, run: list[Said]) -> None:
         event = ChannelMessages(tuple(run))

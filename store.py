@@ -20,7 +20,7 @@ import logging
 import os
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
-from typing import IO, cast
+from typing import IO, NoReturn, cast
 
 from chat import (
     AccountRegistered,
@@ -94,7 +94,6 @@ NEWER_ENDS = "SELECT channel, max(id) FROM messages WHERE id > ? GROUP BY channe
 RECORD_ENDS_EVERY = 1000
 """Messages between two writings of where the channels' chains end; so many are read in a millisecond at the start."""
 
-MESSAGES = "SELECT sender, channel, text, sent FROM messages"
 PAST_MESSAGES = """
     WITH RECURSIVE past (id, previous, place) AS (
         SELECT id, previous, 1 FROM messages WHERE id = ?1
@@ -178,8 +177,8 @@ class Store:
     def __init__(self, path: str) -> None:
         self.path = path
         self.failures = 0
-        self._decide: Callable[[Change], Undo | None] = _nothing_decided
-        self._announce: Callable[[Iterable[Outcome]], None] = _nothing_announced
+        self._decide: Callable[[Change], Undo | None] = _unattached
+        self._announce: Callable[[Iterable[Outcome]], None] = _unattached
         self._waiting: list[tuple[Change, Done]] = []
         self._failing = False
         self._lock: IO[bytes] | None = None
@@ -312,7 +311,8 @@ class Store:
     def _pages(self, numbers: list[int]) -> Iterator[list[Said]]:
         for start in range(0, len(numbers), PAGE_ROWS):
             page = numbers[start : start + PAGE_ROWS]
-            query = f"{MESSAGES} WHERE id IN ({','.join('?' * len(page))}) ORDER BY id"
+            places = ",".join("?" * len(page))
+            query = f"SELECT sender, channel, text, sent FROM messages WHERE id IN ({places}) ORDER BY id"
             with _readable():
                 rows = self._db.execute(query, page).fetchall()
             yield [Said(*row) for row in rows]
@@ -398,9 +398,5 @@ def _lock_file(path: str) -> IO[bytes]:
     return file
 
 
-def _nothing_decided(_change: Change) -> None:
-    raise AssertionError("attach the domain before the first commit")
-
-
-def _nothing_announced(_outcomes: Iterable[Outcome]) -> None:
+def _unattached(_argument: object) -> NoReturn:
     raise AssertionError("attach the domain before the first commit")
