@@ -6,7 +6,7 @@ One turn of the loop, in this order:
 2. let every ready descriptor act: a listener accepts, a connection reads at most READ_SIZE and hands the bytes on;
 3. run what was put off to this turn, what other threads handed in, and the deadlines that are due;
 4. settle: call the ``before_flush`` hook (the journal commits there), send what is pending with one ``send`` for each
-   connection, free what was closed, and again until nothing is left to do.
+   connection, free what was closed, tell those who asked for a receipt what has left, and again until all is done.
 
 Three rules hold everywhere in this file. A handler never writes to a socket: it appends to a buffer that step 4 sends.
 Interest in writing is asked for only while bytes remain after a short write. Closing marks a connection at once, but it
@@ -28,6 +28,7 @@ import socket
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
+from functools import partial
 from selectors import EVENT_READ, EVENT_WRITE
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -42,6 +43,12 @@ HIGH_WATER = 256 * 1024
 the limit of the output buffer is small."""
 
 DISCARDED_READS = 16
+
+STALL_SECONDS = 30.0
+"""How long output may wait for a peer that takes none of it."""
+
+KEEPALIVE_PROBES = 3
+"""Probes without an answer after which the kernel gives a silent peer up."""
 
 LINGER_SECONDS = 2.0
 """How long a connection that we closed waits for its peer to close too. Closing a socket while it holds unread input
@@ -153,6 +160,8 @@ class Loop:
     Args:
         max_clients: connections that may be open at once; more are refused. None: as many as descriptors allow.
         max_out_buffer: bytes that may wait for one connection before it is closed as a slow reader.
+        stall_seconds: how long output may wait for a peer that takes none of it, before it is closed as one, too.
+        keepalive_seconds: after about so much silence of a client's machine the connection is lost; 0: never.
         pool_threads: threads for slow work.
         pool_queue: pieces of slow work that may wait or run at once.
     """
@@ -162,16 +171,20 @@ class Loop:
         *,
         max_clients: int | None = None,
         max_out_buffer: int = 1024 * 1024,
+        stall_seconds: float = STALL_SECONDS,
+        keepalive_seconds: int = 0,
         pool_threads: int = 2,
         pool_queue: int = 512,
     ) -> None:
         self.max_out_buffer = max_out_buffer
         self.high_water = min(HIGH_WATER, max_out_buffer // 4)
+        self.stall_seconds = stall_seconds
         self.before_flush: Callable[[], None] = lambda: None
         self.closed: Counter[CloseReason] = Counter()
         self.longest_turn = 0.0
         self.draining = False
         self.connections: set[Connection] = set()
+        self._keepalive_seconds = keepalive_seconds
         self._max_clients = max_clients
         self._descriptor_ceiling = descriptor_ceiling()
         self._selector = selectors.DefaultSelector()
@@ -179,6 +192,7 @@ class Loop:
         self._soon: list[Callable[[], None]] = []
         self._handed_in: deque[Callable[[], None]] = deque()
         self._dirty: list[Connection] = []
+        self._receipts: list[Callable[[], None]] = []
         self._dying: list[Connection] = []
         self._listeners: list[Listener] = []
         self._pool: ThreadPoolExecutor | None = None
@@ -199,6 +213,8 @@ class Loop:
             sock: bound and listening; the loop owns it from here on.
             accepted: called with each new connection, returns its owner.
         """
+        if self._keepalive_seconds:
+            keep_alive(sock, self._keepalive_seconds)  # an accepted socket inherits it
         self._listeners.append(Listener(self, sock, accepted))
 
     def connect(self, sock: socket.socket, owner: Receiver) -> Connection:
@@ -321,10 +337,10 @@ class Loop:
             self._guarded(self._handed_in.popleft())
 
     def _settle(self) -> None:
-        """Commit, send, free; each may bring more of the others."""
+        """Commit, send, free, tell what has left; each may bring more of the others."""
         while True:
             self._guarded(self.before_flush)
-            if not self._dirty and not self._dying:
+            if not self._dirty and not self._dying and not self._receipts:
                 return
             dirty, self._dirty = self._dirty, []
             for connection in dirty:
@@ -333,6 +349,9 @@ class Loop:
                 except Exception:
                     self._fault(connection)
             self._free_closed()
+            receipts, self._receipts = self._receipts, []
+            for tell in receipts:
+                self._guarded(tell)
 
     def _free_closed(self) -> None:
         dying, self._dying = self._dying, []
@@ -425,6 +444,42 @@ class Listener:
         self._sock.close()
 
 
+class Receipt:
+    """Output whose sender is told what became of it: a stream of one piece.
+
+    Args:
+        loop: tells it, in this turn, but not from inside of a connection's work.
+        data: the piece.
+        done: called once, with True when all of it has been handed to the operating system, with False when the
+            connection has ended before that.
+    """
+
+    __slots__ = ("_data", "_done", "_loop")
+
+    def __init__(self, loop: Loop, data: bytes, done: Callable[[bool], None]) -> None:
+        self._loop = loop
+        self._data = data
+        self._done: Callable[[bool], None] | None = done
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        if self._data:
+            data, self._data = self._data, b""
+            return data
+        self._tell(True)
+        raise StopIteration
+
+    def close(self) -> None:
+        self._tell(False)
+
+    def _tell(self, has_left: bool) -> None:
+        done, self._done = self._done, None
+        if done is not None:
+            self._loop._receipts.append(partial(done, has_left))
+
+
 class _State(enum.Enum):
     OPEN = "open"
     FINISHING = "input is discarded; closes when the output has left"
@@ -450,8 +505,10 @@ class Connection:
         "_out",
         "_pending",
         "_piece",
+        "_progress",
         "_reason",
         "_sock",
+        "_stall",
         "_state",
         "_streams",
         "owner",
@@ -473,6 +530,8 @@ class Connection:
         self._piece = 0
         self._streams: deque[tuple[Iterator[bytes], list[bytes]]] | None = None
         self._blocked = False
+        self._progress = 0.0
+        self._stall: Deadline | None = None
         self._congested = False
         self._reason = CloseReason.LOST
         self._want(EVENT_READ)
@@ -514,21 +573,32 @@ class Connection:
         if not self._blocked or self._pending > self._loop.max_out_buffer:
             self.flush()
 
+    def send_with_receipt(self, data: bytes, done: Callable[[bool], None]) -> None:
+        """Queue bytes as `send` does, and have `done` told once what becomes of them: see `Receipt`."""
+        if self._queue_stream(Receipt(self._loop, data, done)):
+            self._pending += len(data)
+            if self._pending > self._loop.high_water:
+                self._relieve()
+
     def stream(self, chunks: Iterator[bytes]) -> None:
         """Queue output that is made piece by piece as the peer reads.
 
         The next piece is asked for when the one before it has been handed to the operating system in full, so code
         after a `yield` knows that this much has left. A generator is closed when the connection ends first.
         """
-        if self._state is not _State.OPEN:
+        if self._queue_stream(chunks):
+            self._congested = True
+
+    def _queue_stream(self, chunks: Iterator[bytes]) -> bool:
+        if self._state is not _OPEN:
             _close_iterator(chunks)
-            return
+            return False
         if self._streams is None:
             self._streams = deque()
         if not self._pending and not self._streams:
             self._loop._dirty.append(self)
         self._streams.append((chunks, []))
-        self._congested = True
+        return True
 
     def finish(self, reason: CloseReason = CloseReason.GOODBYE) -> None:
         """Close when all that is queued has left; nothing is received or queued from now on."""
@@ -614,7 +684,7 @@ class Connection:
             if self._state is _State.CLOSED or (self._out and not self._send_out()):
                 return
         if self._streams:
-            self._block()
+            self._block(progress=True)
         else:
             self._flushed()
 
@@ -639,7 +709,7 @@ class Connection:
             log.warning("closing %s: reads too slowly, %d bytes wait (max-out-buffer)", self.peer, self._pending)
             self.close(CloseReason.SLOW_READER)
         else:
-            self._block()
+            self._block(progress=sent > 0)
         return False
 
     def _pull(self) -> int:
@@ -657,14 +727,33 @@ class Connection:
             self._out = behind
             return 0
         self._out.append(chunk)
-        self._pending += len(chunk)
-        self._piece = len(chunk)
+        if not isinstance(chunks, Receipt):  # whose piece was counted when it was queued
+            self._pending += len(chunk)
+            self._piece = len(chunk)
         return len(chunk)
 
-    def _block(self) -> None:
+    def _block(self, *, progress: bool) -> None:
+        """Go on when the peer has read more; give it up when it takes nothing for too long."""
+        if progress or not self._blocked:
+            self._progress = time.monotonic()
         if not self._blocked:
             self._blocked = True
             self._want(self._events | EVENT_WRITE)
+            if self._stall is None:
+                self._stall = self._loop.call_later(self._loop.stall_seconds, self._stalled)
+
+    def _stalled(self) -> None:
+        self._stall = None
+        if not self._blocked:
+            return
+        rest = self._progress + self._loop.stall_seconds - time.monotonic()
+        if rest > 0:
+            self._stall = self._loop.call_later(rest, self._stalled)
+        else:
+            log.warning(
+                "closing %s: has taken nothing for %g seconds (stall-seconds)", self.peer, self._loop.stall_seconds
+            )
+            self.close(CloseReason.SLOW_READER)
 
     def _flushed(self) -> None:
         if self._blocked:
@@ -709,6 +798,8 @@ class Connection:
         self._out.clear()
         self._loop.connections.discard(self)
         self._loop.closed[self._reason] += 1
+        if self._stall is not None:
+            self._loop.cancel(self._stall)
         for chunks, _behind in self._streams or ():
             _close_iterator(chunks)
         self.owner.lost(self._reason)
@@ -728,6 +819,25 @@ def _lower_priority() -> None:
 
         with contextlib.suppress(OSError):
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), POOL_NICENESS)
+
+
+def keep_alive(sock: socket.socket, seconds: int) -> None:
+    """Have the kernel find out that the other machine has vanished, when it has been silent for about so long.
+
+    Probes find a peer to which nothing is being sent; the user timeout (RFC 5482) one that acknowledges nothing of what
+    is, for which the kernel would else wait a quarter of an hour.
+    """
+    interval = max(1, seconds // (2 * KEEPALIVE_PROBES))
+    options = {
+        "TCP_KEEPIDLE": max(1, seconds - KEEPALIVE_PROBES * interval),
+        "TCP_KEEPINTVL": interval,
+        "TCP_KEEPCNT": KEEPALIVE_PROBES,
+        "TCP_USER_TIMEOUT": 1000 * seconds,
+    }
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, value in options.items():
+        if hasattr(socket, option):  # some systems lack some
+            sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
 
 
 def raise_descriptor_limit() -> None:
