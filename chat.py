@@ -1,4 +1,4 @@
-"""The domain: accounts, channels, who is in them and who is there. It speaks no wire and knows no SQL.
+"""The domain: accounts, guests, channels, who is in them and who is there. It speaks no wire and knows no SQL.
 
 Every durable change is a plain value (`AccountRegistered` … `MailDelivered`). A method that wants one hands it to the
 journal; the journal comes back to `Chat.apply` when it is the change's turn, and there it is decided: applied to the
@@ -55,7 +55,7 @@ class NotAName(ChatError):
 
 
 class NameTaken(ChatError):
-    """An account or a channel of this name exists."""
+    """An account or a channel of this name exists, or a guest holds it."""
 
 
 class AlreadyLoggedIn(ChatError):
@@ -71,7 +71,7 @@ class NoSuchChannel(ChatError):
 
 
 class NoSuchUser(ChatError):
-    """There is no account of this name."""
+    """Nobody has this name, or nobody who could get this message."""
 
 
 class IsOnline(ChatError):
@@ -204,6 +204,8 @@ class Recipient(Protocol):
     over: bool
 
     def deliver(self, event: Any) -> None: ...
+    def deliver_with_receipt(self, event: Any, done: Callable[[bool], None]) -> None:
+        """Deliver, and tell once whether the event has wholly left for the client."""
 
 
 class Passwords(Protocol):
@@ -226,17 +228,18 @@ class Journal(Protocol):
 
 
 class Limits(NamedTuple):
-    """How much there may be: characters of a name; accounts, channels; channels that one account is in; direct messages
-    that wait for one account."""
+    """How much there may be: characters of a name; guests at once, accounts, channels; channels that one account is in;
+    direct messages that wait for one account."""
 
     name: int = MAX_NAME
+    guests: int = 1 << 62
     accounts: int = 100_000
     channels: int = 10_000
     channels_per_user: int = 1000
     mail: int = 1000
 
 
-_NO_LIMITS = Limits(*[1 << 62] * 5)
+_NO_LIMITS = Limits(*[1 << 62] * len(Limits._fields))
 
 
 # ---- state ----
@@ -253,6 +256,20 @@ class Account:
         self.channels: dict[str, Channel] = {}
         self.session: Recipient | None = None
         self.mail = 0
+
+
+class Guest:
+    """Somebody who holds a name while connected, and has nothing that lasts."""
+
+    __slots__ = ("name", "session")
+
+    def __init__(self, name: str, session: Recipient) -> None:
+        self.name = name
+        self.session: Recipient | None = session
+
+
+User = Account | Guest
+"""Who can be logged in."""
 
 
 class Channel:
@@ -278,6 +295,8 @@ class Chat:
 
     def __init__(self, journal: Journal, passwords: Passwords, now: Callable[[], float], limits: Limits) -> None:
         self.accounts: dict[str, Account] = {}
+        self.guests: dict[str, Guest] = {}
+        self.online: dict[str, User] = {}
         self.channels: dict[str, Channel] = {}
         self._journal = journal
         self._passwords = passwords
@@ -295,13 +314,52 @@ class Chat:
             MailDelivered: self._apply_mail_delivered,
         }
 
+    # ---- users ----
+
+    def user_names(self) -> list[str]:
+        """Give the names of all who are logged in, accounts and guests, sorted."""
+        return sorted(self.online)
+
+    def enter_as_guest(self, recipient: Recipient, name: str) -> None:
+        """Log a session in under a name that it holds until it logs out.
+
+        Raises:
+            AlreadyLoggedIn, NotAName, NameTaken, LimitReached: it cannot be; the first that applies.
+        """
+        if recipient.user is not None:
+            raise AlreadyLoggedIn
+        if not is_name(name, self._limits.name):
+            raise NotAName
+        if self._is_taken(name):
+            raise NameTaken
+        if len(self.guests) >= self._limits.guests:
+            raise LimitReached
+        recipient.user = self.guests[name] = self.online[name] = Guest(name, recipient)
+
+    def logout(self, recipient: Recipient) -> None:
+        """Log a session out: a guest's name is free, an account's memberships stay. Nothing happens to one that is not
+        logged in."""
+        user: User | None = recipient.user
+        if user is None:
+            return
+        recipient.user = user.session = None
+        del self.online[user.name]
+        if isinstance(user, Guest):
+            del self.guests[user.name]
+        else:
+            for channel in user.channels.values():
+                channel.present.pop(recipient, None)
+
+    def _is_taken(self, name: str) -> bool:
+        return name in self.accounts or name in self.guests
+
     # ---- accounts ----
 
     def register(self, name: str, password: str, done: Done) -> None:
         """Make an account. Fails with NotAName, NameTaken, LimitReached, Overloaded, StoreUnavailable."""
         if not is_name(name, self._limits.name):
             done(NotAName())
-        elif name in self.accounts:
+        elif self._is_taken(name):
             done(NameTaken())
         else:
             self._hash(password, lambda hashed: AccountRegistered(name, hashed, self._now()), done)
@@ -330,14 +388,6 @@ class Chat:
 
         self._passwords.check(password, password_hash, checked)
 
-    def logout(self, recipient: Recipient) -> None:
-        """Log a session out; its memberships stay. Nothing happens to one that is not logged in."""
-        account: Account | None = recipient.user
-        if account is not None:
-            recipient.user = account.session = None
-            for channel in account.channels.values():
-                channel.present.pop(recipient, None)
-
     def change_password(self, account: Account, old: str, new: str, done: Done) -> None:
         """Set a new password. Fails with WrongPassword, Overloaded, StoreUnavailable."""
 
@@ -350,7 +400,8 @@ class Chat:
         self._passwords.check(old, account.password_hash, checked)
 
     def _enter(self, recipient: Recipient, account: Account) -> None:
-        recipient.user, account.session = account, recipient
+        recipient.user = self.online[account.name] = account
+        account.session = recipient
         for channel in account.channels.values():
             channel.present[recipient] = None
 
@@ -424,14 +475,14 @@ class Chat:
 
         Fails with NoSuchUser, LimitReached, StoreUnavailable.
         """
-        if name in self.accounts:
+        if self._is_taken(name):
             self._hand_over(Mailed(account.name, name, text, self._now()), done)
         else:
             done(NoSuchUser())
 
     def _hand_over(self, message: Mailed, done: Done) -> None:
         """Deliver a direct message if its addressee is there, else put it into the mailbox."""
-        session = self.accounts[message.recipient].session
+        session = self._session(message.recipient)
         if session is None:
             self._journal.submit(message, lambda error: self._mailed(message, error, done))
             return
@@ -447,6 +498,23 @@ class Chat:
         if error is None:
             self._echo(message)
         done(error)
+
+    def tell_now(self, sender: User, name: str, text: str, done: Done) -> None:
+        """Send a direct message to a user who is there; it succeeds when all of it has left for the user's client.
+
+        Fails with NotAName, NoSuchUser.
+        """
+        if not is_name(name, self._limits.name):
+            done(NotAName())
+            return
+        session = self._session(name)
+        if session is None:
+            done(NoSuchUser())
+            return
+        session.deliver_with_receipt(
+            DirectMessage(sender.name, text, self._now()),
+            lambda has_left: done(None if has_left else NoSuchUser()),
+        )
 
     def mail(self, account: Account) -> Iterator[list[Mailed]]:
         """Give the messages that wait for an account, the oldest first, in pages.
@@ -464,9 +532,13 @@ class Chat:
             self._journal.submit(MailDelivered(account.name, last, len(page)), lambda _error: None)
 
     def _echo(self, message: Mailed) -> None:
-        session = self.accounts[message.sender].session
+        session = self._session(message.sender)
         if session is not None:
             session.deliver(DirectEcho(*message))
+
+    def _session(self, name: str) -> Recipient | None:
+        user = self.online.get(name)
+        return None if user is None else user.session
 
     # ---- the journal's side ----
 
@@ -533,7 +605,7 @@ class Chat:
                 log.exception("error while delivering a message")
 
     def _apply_registered(self, change: AccountRegistered) -> Undo:
-        if change.name in self.accounts:
+        if self._is_taken(change.name):
             raise NameTaken
         if len(self.accounts) >= self._limits.accounts:
             raise LimitReached

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import enum
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any, NamedTuple, Protocol
 
@@ -25,6 +25,9 @@ LINES_PER_TURN = 64
 
 READ_AHEAD = 64 * 1024
 """Bytes of lines that may wait in a session before it stops reading from its socket."""
+
+LIST_PIECE = 500
+"""Names of a list that are rendered at once."""
 
 HTTP_REQUEST = re.compile(rb"[A-Z]+ \S+ HTTP/\d")
 HTTP_REQUEST_HEAD = re.compile(rb"(GET|HEAD|POST|PUT|DELETE|CONNECT|OPTIONS|TRACE|PATCH) ")
@@ -123,6 +126,24 @@ def split_words(text: str) -> list[str]:
     return [word for word in _BLANKS.split(text) if word]
 
 
+def split_off(text: str, most: int) -> list[str]:
+    """Split off the first words at runs of blanks; what is behind them stays one, with its inner spacing.
+
+    Args:
+        most: words that are given at most, the last one being the rest; 0 is as 1.
+    """
+    text = text.strip(" \t")
+    return _BLANKS.split(text, most - 1) if most > 1 else [text] if text else []
+
+
+def squeeze(words: list[str], start: int) -> None:
+    """Make one message of the words from this place on: cleaned, with one space between them. None, if none is left."""
+    text = " ".join(words[start:])
+    if not text.isprintable():
+        text = " ".join(split_words(clean(text)))
+    words[start:] = [text] if text else []
+
+
 def clean(text: str) -> str:
     """Take out what must not reach anybody's screen: control characters but for the tab, line separators, and the
     characters that turn the direction of writing."""
@@ -160,7 +181,7 @@ class Command(NamedTuple):
         help: what it does, in one line.
         least, most: words that may stand after the verb.
         name: the first of these is a name.
-        text: the last word is a message: all the rest of the line, cleaned, its runs of blanks one space.
+        text: the last word is a message: all the rest of the line, cleaned. When nothing is left of it, it is missing.
         login: only a logged-in session may run it.
         pipelined: it may enter the journal behind outstanding requests that are pipelined, too.
         success, failure: the answers, where they depend on nothing but the words ({0} is the first).
@@ -188,13 +209,7 @@ class Request(NamedTuple):
 
 def fit(command: Command, words: list[str]) -> Request | Refusal:
     """Match the words behind a verb with the row of its command."""
-    most = command.most
-    if command.text and len(words) >= most:
-        text = " ".join(words[most - 1 :])
-        if not text.isprintable():
-            text = " ".join(split_words(clean(text)))
-        words[most - 1 :] = [text] if text else []  # a message of which nothing is left is a missing one
-    if not command.least <= len(words) <= most:
+    if not command.least <= len(words) <= command.most:
         return Refusal.TOO_FEW if len(words) < command.least else Refusal.TOO_MANY
     if command.name and words:
         words[0] = normal(words[0])
@@ -213,6 +228,7 @@ class Transport(Protocol):
     @property
     def congested(self) -> bool: ...
     def send(self, data: bytes) -> None: ...
+    def send_with_receipt(self, data: bytes, done: Callable[[bool], None]) -> None: ...
     def stream(self, chunks: Iterator[bytes]) -> None: ...
     def finish(self) -> None: ...
     def refuse(self) -> None: ...
@@ -241,8 +257,14 @@ class Dialect(Protocol):
     def deliver(self, session: Session, event: Any) -> None:
         """Tell the session's client what has happened."""
 
+    def render(self, event: Any) -> bytes:
+        """Give the words for what has happened."""
+
     def leave(self, session: Session) -> None:
         """The session is over: undo what its login did."""
+
+
+NO_CHOICE: Mapping[str, Dialect] = {}
 
 
 class Session:
@@ -250,13 +272,14 @@ class Session:
 
     Args:
         transport: the way to the client.
-        dialect: the wire it speaks.
+        dialect: the wire it speaks, if its first word does not choose another.
         max_line: bytes of a line, its newline included.
+        by_first_word: the dialects that can be chosen so.
     """
 
     __slots__ = (
+        "_by_first_word",
         "_ended",
-        "_fresh",
         "_journaling",
         "_lines",
         "_outstanding",
@@ -270,7 +293,13 @@ class Session:
         "user",
     )
 
-    def __init__(self, transport: Transport, dialect: Dialect, max_line: int = MAX_LINE) -> None:
+    def __init__(
+        self,
+        transport: Transport,
+        dialect: Dialect,
+        max_line: int = MAX_LINE,
+        by_first_word: Mapping[str, Dialect] = NO_CHOICE,
+    ) -> None:
         self.transport = transport
         self.dialect = dialect
         self.user: Any = None
@@ -280,7 +309,7 @@ class Session:
         self._parked: Request | Refusal | None = None
         self._outstanding = 0
         self._journaling = True  # all that is outstanding is pipelined
-        self._fresh = True
+        self._by_first_word: Mapping[str, Dialect] | None = by_first_word  # None: the first line has been
         self._ended = False
         self._paused = False
         self._retired = False
@@ -316,6 +345,17 @@ class Session:
     def deliver(self, event: Any) -> None:
         """Tell the client what has happened, in its dialect's words."""
         self.dialect.deliver(self, event)
+
+    def deliver_with_receipt(self, event: Any, done: Callable[[bool], None]) -> None:
+        """Tell the client what has happened; `done` learns whether all of it was handed to the operating system."""
+        self.transport.send_with_receipt(self.dialect.render(event), done)
+
+    def send_list(self, head: str, names: list[str], separator: str) -> None:
+        """Send a list of any length, in pieces when it is long, so that it is no burden for memory."""
+        if len(names) <= LIST_PIECE:
+            self.send(f"{head} {separator.join(names)}".rstrip())
+        else:
+            self.transport.stream(_render_list(head, names, separator))
 
     def outcome(self, request: Request, then: Callable[[], None] | None = None) -> Done:
         """Count the request as outstanding and give what takes its outcome and answers it.
@@ -391,12 +431,13 @@ class Session:
 
     def _read(self, line: bytes | Overlong) -> Request | Refusal | None:
         """Make a line a request; None when there is nothing in it to answer."""
-        if self._fresh and line:
-            self._fresh = False
+        if self._by_first_word is not None and (isinstance(line, Overlong) or line.strip(b" \t")):
+            choice, self._by_first_word = self._by_first_word, None
             if _is_http(line):
                 self._leave()
                 self.transport.refuse()
                 return None
+            self.dialect = choice.get(_first_word(line), self.dialect)
         if isinstance(line, Overlong):
             return Refusal.TOO_LONG
         try:
@@ -429,6 +470,25 @@ class Session:
         if not self.over:
             self.over = True
             self.dialect.leave(self)
+
+
+def _first_word(line: bytes | Overlong) -> str:
+    """The first word of a line; none of one that is not whole, or not UTF-8."""
+    if isinstance(line, Overlong):
+        return ""
+    try:
+        return split_words(line.decode())[0]
+    except UnicodeDecodeError:
+        return ""
+
+
+def _render_list(head: str, names: list[str], separator: str) -> Iterator[bytes]:
+    before = " "
+    yield head.encode()
+    for start in range(0, len(names), LIST_PIECE):
+        yield (before + separator.join(names[start : start + LIST_PIECE])).encode()
+        before = separator
+    yield b"\n"
 
 
 def _is_http(first_line: bytes | Overlong) -> bool:

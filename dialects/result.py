@@ -20,14 +20,11 @@ from chat import (
     MailWaiting,
     Said,
 )
-from protocol import Command, Refusal, Request, Session, clean, fit, split_words
+from protocol import Command, Refusal, Request, Session, clean, fit, split_words, squeeze
 
 HISTORY_DEFAULT = 20
 HISTORY_MOST = 1000
 """Messages that HISTORY gives without a count, and at the most."""
-
-LIST_PIECE = 500
-"""Names of a list that are rendered at once."""
 
 NO_VERB: Mapping[Refusal, str] = {
     Refusal.UNKNOWN: "RESULT ERROR unknown type",
@@ -88,7 +85,11 @@ class Result:
         command = COMMANDS.get(verb)
         if words and words[0][0] == "@":
             command = COMMANDS.get(f"{verb} @", command)
-        return Refusal.UNKNOWN if command is None else fit(command, words)
+        if command is None:
+            return Refusal.UNKNOWN
+        if command.text:
+            squeeze(words, command.most - 1)
+        return fit(command, words)
 
     def refuse(self, session: Session, refusal: Refusal) -> None:
         """Answer a line that is no request."""
@@ -109,9 +110,13 @@ class Result:
             if isinstance(event, MailWaiting):
                 session.transport.stream(_render_mail(self.chat.mail(session.user)))
                 return
-            rendered = WORDS[type(event)](event)
+            rendered = self.render(event)
             self._rendered = (event, rendered)
         session.transport.send(rendered)
+
+    def render(self, event: Any) -> bytes:
+        """Give the words for what has happened."""
+        return WORDS[type(event)](event)
 
     def leave(self, session: Session) -> None:
         """A session that is over is logged out."""
@@ -152,7 +157,7 @@ class Result:
             names = self.chat.channel_names()
         else:
             names = self.chat.channel_names(session.user) if session.user else []
-        self._list(session, "RESULT CHANNELS", names)
+        session.send_list("RESULT CHANNELS", names, ", ")
 
     def users(self, session: Session, request: Request) -> None:
         try:
@@ -160,7 +165,7 @@ class Result:
         except ChatError as error:
             self.fail(session, request, error)
         else:
-            self._list(session, f"RESULT USERS {request.args[0]}", names)
+            session.send_list(f"RESULT USERS {request.args[0]}", names, ", ")
 
     def say(self, session: Session, request: Request) -> None:
         channel, text = request.args
@@ -186,7 +191,7 @@ class Result:
 
     def help(self, session: Session, request: Request) -> None:
         if not request.args:
-            self._list(session, "RESULT HELP", [verb for verb in COMMANDS if " " not in verb])
+            session.send_list("RESULT HELP", [verb for verb in COMMANDS if " " not in verb], ", ")
             return
         rows = [command for key, command in COMMANDS.items() if key.split()[0] == request.args[0]]
         if rows:
@@ -208,13 +213,6 @@ class Result:
             _found, pages = self.chat.history(session.user, request.args[0], self.history_on_join)
             session.transport.stream(_render_pages(pages))
 
-    def _list(self, session: Session, head: str, names: list[str]) -> None:
-        """Send a list of any length in pieces, so that a long one is no burden for memory."""
-        if len(names) <= LIST_PIECE:
-            session.send(f"{head} {', '.join(names)}".rstrip())
-        else:
-            session.transport.stream(_pieces(head, names))
-
 
 def _render_pages(pages: Iterator[list[Said]]) -> Iterator[bytes]:
     return (render_messages(ChannelMessages(tuple(page))) for page in pages)
@@ -223,15 +221,6 @@ def _render_pages(pages: Iterator[list[Said]]) -> Iterator[bytes]:
 def _render_mail(pages: Iterator[list[Mailed]]) -> Iterator[bytes]:
     for page in pages:
         yield b"".join([render_direct(DirectMessage(mail.sender, mail.text, mail.at)) for mail in page])
-
-
-def _pieces(head: str, names: list[str]) -> Iterator[bytes]:
-    separator = " "
-    yield head.encode()
-    for start in range(0, len(names), LIST_PIECE):
-        yield (separator + ", ".join(names[start : start + LIST_PIECE])).encode()
-        separator = ", "
-    yield b"\n"
 
 
 def _count(words: tuple[str, ...]) -> int:

@@ -10,7 +10,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -18,8 +19,8 @@ from typing import Any
 from hypothesis import HealthCheck, settings
 
 from chat import Chat, Done, Limits, Overloaded, WrongPassword
-from dialects import Result
-from protocol import Session
+from dialects import Hello, Result
+from protocol import Dialect, Session
 from store import MEMORY, Store
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -43,7 +44,10 @@ def pieces(data: bytes, cuts: Sequence[int]) -> list[bytes]:
 
 
 class FakeTransport:
-    """What a session needs of its connection. `pump` is the peer that reads all that waits."""
+    """What a session needs of its connection. `pump` is the peer that reads all that waits.
+
+    While `stuck`, the peer takes nothing for which a receipt was asked: that waits until `unstick`, or is `lost`.
+    """
 
     def __init__(self, soon: list[Callable[[], None]] | None = None) -> None:
         self.congested = False
@@ -52,11 +56,33 @@ class FakeTransport:
         self.finished = 0
         self.refused = 0
         self.reading = True
+        self.stuck = False
         self.owner: Session | None = None
         self._behind: list[bytes | Iterator[bytes]] = []
+        self._held: list[tuple[bytes, Callable[[bool], None]]] = []
 
     def send(self, data: bytes) -> None:
         (self._behind if self._behind else self.sent).append(data)
+
+    def send_with_receipt(self, data: bytes, done: Callable[[bool], None]) -> None:
+        if self.stuck:
+            self._held.append((data, done))
+        else:
+            self.stream(self._receipted(data, done))
+
+    def _receipted(self, data: bytes, done: Callable[[bool], None]) -> Iterator[bytes]:
+        yield data
+        self.soon.append(partial(done, True))
+
+    def unstick(self, *, lost: bool = False) -> None:
+        """What is held leaves, or is lost with the connection."""
+        self.stuck = False
+        held, self._held = self._held, []
+        for data, done in held:
+            if lost:
+                self.soon.append(partial(done, False))
+            else:
+                self.send_with_receipt(data, done)
 
     def stream(self, chunks: Iterator[bytes]) -> None:
         self._behind.append(chunks)
@@ -137,6 +163,7 @@ class World:
         self.chat = Chat(self.store, self.passwords, lambda: 1000.0, limits or Limits())
         self.store.attach(self.chat.apply, self.chat.announce)
         self.dialect = Result(self.chat, joined_only=joined_only, history_on_join=history_on_join)
+        self.hello = Hello(self.chat)
         self.soon: list[Callable[[], None]] = []
         self.clients: list[Client] = []
 
@@ -152,9 +179,16 @@ class World:
             pumped = [client.transport.pump() for client in self.clients]
             busy = any(pumped) or bool(self.soon)
 
-    def client(self) -> Client:
-        client = Client(self)
+    def client(self, dialect: Dialect | None = None) -> Client:
+        """Give a client that has not said a word; without a dialect it comes to the port where the first word decides."""
+        client = Client(self, dialect)
         self.clients.append(client)
+        return client
+
+    def guest(self, name: str) -> Client:
+        """Give a client that is logged in with HELLO-FROM."""
+        client = self.client(self.hello)
+        assert client.ask(f"HELLO-FROM {name}") == [f"HELLO {name}"]
         return client
 
     def user(self, name: str, *channels: str) -> Client:
@@ -179,10 +213,12 @@ class World:
 class Client:
     """A session in a `World` and the peer at its end."""
 
-    def __init__(self, world: World, max_line: int = 8192) -> None:
+    def __init__(self, world: World, dialect: Dialect | None = None) -> None:
         self.world = world
         self.transport = FakeTransport(world.soon)
-        self.session = self.transport.owner = Session(self.transport, world.dialect, max_line)
+        by_first_word: Mapping[str, Dialect] = {} if dialect else {"HELLO-FROM": world.hello}
+        self.session = Session(self.transport, dialect or world.dialect, by_first_word=by_first_word)
+        self.transport.owner = self.session
 
     def send(self, data: bytes | str) -> None:
         """Hand in bytes, or a line, and do nothing else."""
@@ -206,6 +242,7 @@ class Client:
     def leave(self) -> None:
         """The connection is gone."""
         self.session.lost("gone")
+        self.transport.unstick(lost=True)
 
 
 # ---- processes ----
@@ -256,15 +293,23 @@ class ServerProcess:
         directory: where it runs.
         config: its directives, to which cheap hashing is added.
         port: 0 takes a free one.
+        lab: start it in the lab's form, on 127.0.0.1.
         shell: shell commands to be run in front of it, in its process.
     """
 
     def __init__(
-        self, directory: Path, *config: str, port: int = 0, shell: str = "", words: Sequence[str] = ()
+        self,
+        directory: Path,
+        *config: str,
+        port: int = 0,
+        lab: bool = False,
+        shell: str = "",
+        words: Sequence[str] = (),
     ) -> None:
         path = directory / "config"
         path.write_text("".join(f"{line}\n" for line in ("bcrypt-cost 4", *config)))
-        command = [sys.executable, str(ROOT / "server.py"), str(port), str(path), *words]
+        place = ["--address", "127.0.0.1", "--port", str(port)] if lab else [str(port)]
+        command = [sys.executable, str(ROOT / "server.py"), *place, str(path), *words]
         if shell:
             command = ["sh", "-c", f'{shell}; exec "$@"', "sh", *command]
         self.process = subprocess.Popen(
@@ -281,6 +326,7 @@ class ServerProcess:
             self.__exit__(None, None, None)
             raise
         self.port = int(ready["port"])
+        self.ports = [int(line.split(" port=")[1].split()[0]) for line in self.log if " listening " in line]
         self.database = directory / ready["database"]
 
     def wait_for(self, pattern: str) -> re.Match[str]:

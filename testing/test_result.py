@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chat import ChannelMessages, DirectEcho, DirectMessage, Limits, Said
-from dialects.result import COMMANDS, HISTORY_DEFAULT, HISTORY_MOST, LIST_PIECE, NO_VERB, WORDS
-from protocol import Refusal, clean
+from dialects.result import COMMANDS, HISTORY_DEFAULT, HISTORY_MOST, NO_VERB, WORDS
+from protocol import LIST_PIECE, Refusal, clean
 from support import EXAMPLES, World, pieces, raising
 
 MISSING, TOO_MANY = "RESULT ERROR not enough arguments", "RESULT ERROR too many arguments"

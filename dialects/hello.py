@@ -1,0 +1,112 @@
+"""The `hello` wire (seed 002): `HELLO-FROM <name>`, `SEND <name> <message>`, `DELIVERY <name> <message>`.
+
+Its users are guests: a name is theirs while they are connected. One rule makes its answers: whoever is not logged in
+after a failure is closed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from chat import AlreadyLoggedIn, Chat, ChatError, DirectMessage, LimitReached, NameTaken, NoSuchUser, NotAName
+from protocol import Command, Refusal, Request, Session, clean, fit, normal, split_off
+
+BAD_HEADER = "BAD-RQST-HDR"
+BAD_BODY = "BAD-RQST-BODY"
+
+FAILURES: Mapping[type[Exception], str] = {
+    AlreadyLoggedIn: BAD_HEADER,  # PR6
+    NotAName: BAD_BODY,  # PR4, PR17
+    NameTaken: "IN-USE",  # PR5
+    LimitReached: "BUSY",  # PR15
+    NoSuchUser: "BAD-DEST-USER",  # PR13, PR14
+}
+
+
+class Hello:
+    """The dialect `hello`.
+
+    Args:
+        chat: the domain.
+    """
+
+    name = "hello"
+
+    def __init__(self, chat: Chat) -> None:
+        self.chat = chat
+
+    # ---- the dialect ----
+
+    def parse(self, line: str) -> Request | Refusal | None:
+        """Find the row of the first word; the last of its words is the rest of the line, with its inner spacing."""
+        verb, *rest = split_off(line, 2) or [""]
+        if not verb:
+            return None
+        command = COMMANDS.get(verb)
+        if command is None:
+            return Refusal.UNKNOWN
+        words = split_off(rest[0], command.most) if rest else []
+        if command.text and len(words) == command.most:
+            words = [*words[:-1], *split_off(clean(words[-1]), 1)]
+        return fit(command, words)
+
+    def refuse(self, session: Session, refusal: Refusal) -> None:
+        """Answer a line that is no request: PR7, PR16, PR17."""
+        unknown = refusal is Refusal.UNKNOWN or session.user is None
+        self._fail(session, BAD_HEADER if unknown else BAD_BODY)
+
+    def succeed(self, session: Session, request: Request) -> None:
+        """Give the row's answer."""
+        session.send(request.command.success.format(*request.args))
+
+    def fail(self, session: Session, request: Request, error: Exception | None) -> None:
+        """Give the words for the error; without a login no request but HELLO-FROM fits (PR7)."""
+        self._fail(session, FAILURES[type(error)] if error is not None else BAD_HEADER)
+
+    def deliver(self, session: Session, event: Any) -> None:
+        """Tell what has happened."""
+        session.transport.send(self.render(event))
+
+    def render(self, event: DirectMessage) -> bytes:
+        """A guest gets direct messages, and nothing else (PR10)."""
+        return f"DELIVERY {event.sender} {event.text}\n".encode()
+
+    def leave(self, session: Session) -> None:
+        """A session that is over is logged out (TR3)."""
+        self.chat.logout(session)
+
+    # ---- handlers ----
+
+    def hello_from(self, session: Session, request: Request) -> None:
+        name = normal("".join(request.args))  # without a name it is none, as any word that cannot be one
+        try:
+            self.chat.enter_as_guest(session, name)
+        except ChatError as error:
+            self.fail(session, request, error)
+        else:
+            session.send(f"HELLO {name}")
+
+    def list(self, session: Session, request: Request) -> None:
+        session.send_list("LIST-OK", self.chat.user_names(), ",")
+
+    def send(self, session: Session, request: Request) -> None:
+        name, text = request.args
+        self.chat.tell_now(session.user, name, text, session.outcome(request))
+
+    # ---- pieces ----
+
+    def _fail(self, session: Session, answer: str) -> None:
+        session.send(answer)
+        if session.user is None:
+            session.end()
+
+
+COMMANDS: Mapping[str, Command] = {
+    "HELLO-FROM": Command(Hello.hello_from, "HELLO-FROM <name>", "log in", most=1),
+    "LIST": Command(Hello.list, "LIST", "ask who is logged in", login=True),
+    "SEND": Command(
+        Hello.send, "SEND <name> <message>", "send a message to one user",
+        least=2, most=2, name=True, text=True, login=True, success="SEND-OK",
+    ),
+}  # fmt: skip
