@@ -1,6 +1,7 @@
 """The settings and the file that gives them: one directive and its words a line.
 
-DIRECTIVES is the whole list. A setting is a field of `Settings`; a directive is a row that reads its words into it.
+DIRECTIVES is the whole list. A setting is a field of `Settings`; a directive is a row that reads its words into it. One
+that may stand more than once collects what its lines give.
 """
 
 from __future__ import annotations
@@ -20,10 +21,23 @@ def _processors() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+class Listen(NamedTuple):
+    """An address (None: that of the setting), a port (0: a free one) and the dialect that is spoken there."""
+
+    address: str | None
+    port: int
+    dialect: str
+
+
+LISTEN_DIALECTS = ("auto", "result", "hello")
+"""What a `listen` line can name; `auto` is the kind of port where the first word decides."""
+
+
 class Settings(NamedTuple):
     """What can be set, with its defaults. The README explains each; DIRECTIVES says what values are accepted."""
 
     address: str | None = None
+    listen: tuple[Listen, ...] = ()
     database: str | None = None
     channels_reply: str = "all"
     history_on_join: int = 0
@@ -31,8 +45,11 @@ class Settings(NamedTuple):
     hash_threads: int = min(4, _processors())
     max_hash_queue: int = 512
     max_clients: int | None = None
+    max_users: int | None = None
     max_line: int = 8192
     max_out_buffer: int = 1024 * 1024
+    stall_seconds: int = 30
+    keepalive_seconds: int = 60
     max_name: int = 64
     max_accounts: int = 100_000
     max_channels: int = 10_000
@@ -44,12 +61,13 @@ class Settings(NamedTuple):
 class Directive(NamedTuple):
     """A row of the table: what the words behind the directive must be, in words, and what reads them.
 
-    read raises ValueError when they are not.
+    read raises ValueError when they are not. What `repeated` rows read is collected in a tuple.
     """
 
     expects: str
     read: Callable[[list[str]], Any]
     help: str
+    repeated: bool = False
 
 
 def _number(least: int, most: int) -> tuple[str, Callable[[list[str]], Any]]:
@@ -80,6 +98,18 @@ def _address(words: list[str]) -> str:
     return str(ipaddress.ip_address(word))
 
 
+def _listen(words: list[str]) -> Listen:
+    place, dialect = words
+    address, colon, port = place.rpartition(":")
+    if dialect not in LISTEN_DIALECTS or (colon and not address):
+        raise ValueError
+    _words, read_port = _number(0, 65535)
+    bare = address[1:-1] if address.startswith("[") and address.endswith("]") else address
+    if ":" in bare and bare == address:
+        raise ValueError  # without brackets nobody can tell where an IPv6 address ends
+    return Listen(_address([bare]) if bare else None, read_port([port]), dialect)
+
+
 def _path(words: list[str]) -> str:
     path = " ".join(words)
     if not path or "\0" in path:
@@ -91,6 +121,12 @@ _ANY = 1_000_000_000
 
 DIRECTIVES: Mapping[str, Directive] = {
     "address": Directive("an IP address", _address, "listen on this address only"),
+    "listen": Directive(
+        f"[<address>:]<port> and one of {', '.join(LISTEN_DIALECTS)}",
+        _listen,
+        "listen here too, for this dialect",
+        True,
+    ),
     "database": Directive("a path, or :memory:", _path, "the database file; :memory: keeps nothing"),
     "channels-reply": Directive(*_one_of("all", "joined"), "what CHANNELS lists"),
     "history-on-join": Directive(*_number(0, 1000), "messages that follow the answer to JOIN"),
@@ -98,8 +134,11 @@ DIRECTIVES: Mapping[str, Directive] = {
     "hash-threads": Directive(*_number(1, 64), "threads that hash passwords"),
     "max-hash-queue": Directive(*_number(1, 100_000), "logins and registrations that may wait for these threads"),
     "max-clients": Directive(*_number(1, _ANY), "connections at once"),
+    "max-users": Directive(*_number(1, _ANY), "users of the hello dialect at once"),
     "max-line": Directive(*_number(512, 65536), "bytes of a line, its newline included"),
     "max-out-buffer": Directive(*_number(262144, _ANY), "bytes that may wait for a client that reads slowly"),
+    "stall-seconds": Directive(*_number(1, 86400), "how long output may wait for a client that takes none of it"),
+    "keepalive-seconds": Directive(*_number(0, 32767), "silence after which a client's machine is given up; 0: never"),
     "max-name": Directive(*_number(1, 64), "characters of a user's or channel's name"),
     "max-accounts": Directive(*_number(1, _ANY), "registered users"),
     "max-channels": Directive(*_number(1, _ANY), "channels"),
@@ -137,22 +176,25 @@ def parse_config(text: str, path: str) -> Settings:
         if not directive:
             continue
         name, *words = directive
+        field = name.replace("-", "_")
         try:
-            if name in lines:
-                raise ConfigError(f"{name} was set in line {lines[name]} already; remove one of them")
-            lines[name] = number
-            values[name.replace("-", "_")] = _value(name, words)
+            value, repeated = _value(name, words)
+            key = " ".join([name, *words[:1]]) if repeated else name
+            if key in lines:
+                raise ConfigError(f"{key} was set in line {lines[key]} already; remove one of them")
+            lines[key] = number
+            values[field] = (*values.get(field, ()), value) if repeated else value
         except ConfigError as error:
             raise ConfigError(f"{path}:{number}: {error}") from None
     return Settings(**values)
 
 
-def _value(name: str, words: list[str]) -> Any:
+def _value(name: str, words: list[str]) -> tuple[Any, bool]:
     directive = DIRECTIVES.get(name)
     if directive is None:
         raise ConfigError(f"unknown directive {name!r}; known are {', '.join(DIRECTIVES)}")
     try:
-        return directive.read(words)
+        return directive.read(words), directive.repeated
     except ValueError:
         given = repr(" ".join(words)) if words else "nothing"
         raise ConfigError(f"{name} needs {directive.expects}, not {given}") from None

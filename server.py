@@ -19,16 +19,17 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from chat import Chat, Limits
 from commandline import OneLineParser, port_number
-from config import ConfigError, Settings, read_config
-from dialects import Result
+from config import DIRECTIVES, ConfigError, Listen, Settings, read_config
+from dialects import Hello, Result
 from logs import start_logging
 from loop import Connection, Loop, raise_descriptor_limit
 from passwords import BcryptPasswords
-from protocol import Session
+from protocol import Dialect, Session
 from store import Store, StoreError
 
 BACKLOG = 4096
@@ -41,42 +42,57 @@ class StartError(Exception):
     """The server cannot start; the message says why and what to do."""
 
 
+class Place(NamedTuple):
+    """Where one of the listeners is."""
+
+    address: str
+    port: int
+    dialect: str
+
+
 class Server:
     """One chat: a store, a domain, a loop, listeners. Two of them can live in one process.
 
     Args:
-        settings: see config.Settings.
-        port: to listen on; 0 takes a free one.
+        settings: see config.Settings; at least one `listen`. The database is named after the first one's port.
 
     Raises:
-        StartError: the port or the database cannot be had.
+        StartError: a port or the database cannot be had.
     """
 
-    def __init__(self, settings: Settings, port: int) -> None:
+    def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.loop = Loop(
             max_clients=settings.max_clients,
             max_out_buffer=settings.max_out_buffer,
+            stall_seconds=settings.stall_seconds,
+            keepalive_seconds=settings.keepalive_seconds,
             pool_threads=settings.hash_threads,
             pool_queue=settings.max_hash_queue,
         )
         with contextlib.ExitStack() as undo:
             undo.callback(self.loop.close)
-            sock = undo.enter_context(bound_socket(settings.address, port))
-            self.address, self.port = sock.getsockname()[:2]
+            sockets = [
+                undo.enter_context(bound_socket(listen.address or settings.address, listen.port))
+                for listen in settings.listen
+            ]
+            self.places = [
+                Place(address, port, listen.dialect)
+                for (address, port, *_), listen in zip(
+                    (sock.getsockname() for sock in sockets), settings.listen, strict=True
+                )
+            ]
+            self.port = self.places[0].port
             try:
                 self.store = Store(settings.database or f"crosstalk-{self.port}.db")
                 undo.callback(self.store.close)
                 self.chat = self._build_chat()
             except StoreError as error:
                 raise StartError(str(error)) from error
-            self.dialect = Result(
-                self.chat,
-                joined_only=settings.channels_reply == "joined",
-                history_on_join=settings.history_on_join,
-            )
+            welcomes = self._build_welcomes()
             self.loop.before_flush = self.store.commit
-            self.loop.listen(sock, self._accepted)
+            for sock, listen in zip(sockets, settings.listen, strict=True):
+                self.loop.listen(sock, welcomes[listen.dialect])
             undo.pop_all()
         self._stopping = False
 
@@ -85,6 +101,7 @@ class Server:
         self.passwords = BcryptPasswords(self.loop.in_thread, settings.bcrypt_cost)
         limits = Limits(
             name=settings.max_name,
+            guests=settings.max_users or Limits().guests,
             accounts=settings.max_accounts,
             channels=settings.max_channels,
             channels_per_user=settings.max_channels_per_user,
@@ -96,8 +113,21 @@ class Server:
         self.passwords.resemble(account.password_hash for account in chat.accounts.values())
         return chat
 
-    def _accepted(self, connection: Connection) -> Session:
-        return Session(connection, self.dialect, self.settings.max_line)
+    def _build_welcomes(self) -> Mapping[str, Callable[[Connection], Session]]:
+        """Say what becomes of a new connection, by what its listener speaks."""
+        settings = self.settings
+        hello = Hello(self.chat)
+        result = Result(
+            self.chat,
+            joined_only=settings.channels_reply == "joined",
+            history_on_join=settings.history_on_join,
+        )
+        by_first_word: Mapping[str, Dialect] = {"HELLO-FROM": hello}
+        return {
+            "auto": lambda connection: Session(connection, result, settings.max_line, by_first_word),
+            "result": lambda connection: Session(connection, result, settings.max_line),
+            "hello": lambda connection: Session(connection, hello, settings.max_line),
+        }
 
     def run(self) -> None:
         """Serve until `stop`."""
@@ -122,8 +152,10 @@ class Server:
             f"closed-{reason.name.lower().replace('_', '-')}={count}" for reason, count in self.loop.closed.items()
         )
         log.info(
-            "statistics clients=%d accounts=%d channels=%d refused-hashes=%d failed-commits=%d longest-turn-ms=%.1f %s",
+            "statistics clients=%d users=%d accounts=%d channels=%d refused-hashes=%d failed-commits=%d"
+            " longest-turn-ms=%.1f %s",
             len(self.loop.connections),
+            len(self.chat.online),
             len(self.chat.accounts),
             len(self.chat.channels),
             self.passwords.refused,
@@ -152,44 +184,128 @@ def bound_socket(address: str | None, port: int) -> socket.socket:
         raise StartError(f"cannot listen on {place}: {reason}; choose another {choice}") from error
 
 
+USAGE = """\
+server.py <port> [config]
+       server.py <config>
+       server.py --address A --port P [config]"""
+
+MANUAL = """\
+The first form serves all who come to one port; the first word that they send decides which protocol they speak. In the
+second one, the config's `listen` lines say where what is spoken. The third is the server of the `hello` lab: it speaks
+that protocol only, says `Server is on` on standard output when it accepts connections, and takes 16 users. In every
+form the config's `listen` lines open more ports.
+
+Signals: TERM and INT stop it (twice: at once), USR1 writes counters to the log.
+"""
+
+LAB_USERS = 16
+"""Users of the lab's server by default (TR1)."""
+
+
 def parse_command_line(words: Sequence[str]) -> argparse.Namespace:
-    """Read the command line; exits when it cannot be understood."""
+    """Read the command line; exits when it cannot be understood.
+
+    Returns:
+        `port` and `config`, either may be None; `lab`, whether the lab's form was used; the options.
+    """
     parser = OneLineParser(
         prog="server.py",
+        usage=USAGE,
         description="A chat server. Talk to it with netcat, client.py, or any client of the protocols that it speaks.",
-        epilog="Signals: TERM and INT stop it (twice: at once), USR1 writes counters to the log.",
+        epilog=MANUAL,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("port", type=port_number(0), help="the port to listen on; 0 takes a free one")
-    parser.add_argument("config", nargs="?", help="a file of settings; the README lists them")
-    parser.add_argument(
+    add = parser.add_argument
+    add(
+        "words", nargs="*", metavar="port, config", help="the port to listen on, 0 takes a free one; a file of settings"
+    )
+    add("--port", type=port_number(0), help="be the lab's server, on this port")
+    add("--address", metavar="A", type=setting("address"), help="listen on this IP address only")
+    add("--max-users", metavar="N", type=setting("max-users"), help="hello users at once (lab: 16; else no limit)")
+    add(
         "--database",
         metavar="PATH",
         help="the database file (default: crosstalk-<port>.db in the current directory); :memory: keeps nothing",
     )
-    return parser.parse_args(words)
+    arguments = parser.parse_intermixed_args(words)
+    arguments.lab = arguments.port is not None
+    rest: list[str] = arguments.words
+    if rest and not arguments.lab and rest[0].isdigit():
+        try:
+            arguments.port = port_number(0)(rest.pop(0))
+        except argparse.ArgumentTypeError as error:
+            parser.error(f"argument port: {error}")
+    arguments.config = rest.pop(0) if rest else None
+    if rest:
+        parser.error(f"too many arguments: {' '.join(rest)}")
+    if arguments.port is None and arguments.config is None:
+        parser.error("a port or a config is needed")
+    return arguments
 
 
-def start(words: Sequence[str]) -> Server:
+def setting(name: str) -> Callable[[str], Any]:
+    """Give a reader of an option that is a setting too; it raises argparse.ArgumentTypeError."""
+    directive = DIRECTIVES[name]
+
+    def read(word: str) -> Any:
+        try:
+            return directive.read([word])
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"{word!r} is not {directive.expects}") from None
+
+    return read
+
+
+def settings_for(arguments: argparse.Namespace) -> Settings:
+    """Give the settings of a command line and of the config that it names; the command line wins.
+
+    Raises:
+        ConfigError: the config cannot be used.
+        StartError: there is nowhere to listen.
+    """
+    settings = read_config(arguments.config) if arguments.config else Settings()
+    if arguments.port is not None:
+        own = Listen(arguments.address, arguments.port, "hello" if arguments.lab else "auto")
+        settings = settings._replace(listen=(own, *settings.listen))
+    if not settings.listen:
+        raise StartError(f"{arguments.config} has no listen line; add one, or start with a port")
+    return settings._replace(
+        address=arguments.address or settings.address,
+        database=arguments.database or settings.database,
+        max_users=arguments.max_users or settings.max_users or (LAB_USERS if arguments.lab else None),
+    )
+
+
+def start(arguments: argparse.Namespace) -> Server:
     """Build the server that a command line asks for.
 
     Raises:
         ConfigError, StartError: it cannot be built.
     """
-    arguments = parse_command_line(words)
-    settings = read_config(arguments.config) if arguments.config else Settings()
-    if arguments.database:
-        settings = settings._replace(database=arguments.database)
+    settings = settings_for(arguments)
     raise_descriptor_limit()
-    return Server(settings, arguments.port)
+    return Server(settings)
+
+
+def announce(server: Server, *, lab: bool) -> None:
+    """Say where the server is, and that it accepts connections."""
+    log.info("room for %d clients", server.loop.client_ceiling)
+    for place in server.places:
+        log.info("listening address=%s port=%d dialect=%s", *place)
+    log.info("ready address=%s port=%d database=%s", server.places[0].address, server.port, server.store.path)
+    if lab:
+        with contextlib.suppress(OSError):  # nobody may be there to read it
+            print("Server is on", flush=True)  # TR5
 
 
 def main(words: Sequence[str]) -> int:
     """Run the server until a signal stops it; return the exit status."""
     bootstrap.occupy_standard_descriptors()
     start_logging()
+    arguments = parse_command_line(words)
     try:
-        server = start(words)
+        server = start(arguments)
     except (ConfigError, StartError) as error:
         print(f"server.py: {error}", file=sys.stderr)
         return 1
@@ -198,8 +314,7 @@ def main(words: Sequence[str]) -> int:
     loop.on_signal(signal.SIGINT, server.stop)
     loop.on_signal(signal.SIGUSR1, server.log_statistics)
     tame_garbage_collector()
-    log.info("room for %d clients", loop.client_ceiling)
-    log.info("ready address=%s port=%d database=%s", server.address, server.port, server.store.path)
+    announce(server, lab=arguments.lab)
     server.passwords.warm_up()
     server.run()
     server.log_statistics()

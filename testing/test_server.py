@@ -15,15 +15,16 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import bcrypt
 import pytest
 
 import server as server_module
 from chat import AccountRegistered, Change, ChannelCreated, Joined, Said
-from config import Settings
+from config import Listen, Settings
 from loop import RESERVED_DESCRIPTORS
-from server import Server, StartError, main, start
+from server import Server, StartError, main, parse_command_line, start
 from store import Store
 from support import PATIENCE, ROOT, Peer, ServerProcess
 
@@ -36,6 +37,11 @@ TEXT = "x" * 8000
 def server(tmp_path: Path) -> Iterator[ServerProcess]:
     with ServerProcess(tmp_path) as server:
         yield server
+
+
+def on(port: int, **settings: Any) -> Settings:
+    """Settings with a listener on 127.0.0.1."""
+    return Settings(listen=(Listen("127.0.0.1", port, "auto"),), **settings)
 
 
 def has_ipv6() -> bool:
@@ -174,13 +180,13 @@ def test_a_server_that_cannot_start_frees_what_it_had(tmp_path: Path, monkeypatc
     database.close()
     for _ in range(2):
         with pytest.raises(StartError, match="another program"):
-            Server(Settings(database="other.db", address="127.0.0.1"), 0)
-    first = Server(Settings(database=":memory:", address="127.0.0.1"), 0)
+            Server(on(0, database="other.db"))
+    first = Server(on(0, database=":memory:"))
     with pytest.raises(StartError, match="choose another port"):
-        Server(Settings(database="mine.db", address="127.0.0.1"), first.port)
+        Server(on(first.port, database="mine.db"))
     first.loop.close()
     first.store.close()
-    again = Server(Settings(database="mine.db", address="127.0.0.1"), first.port)
+    again = Server(on(first.port, database="mine.db"))
     again.loop.close()
     again.store.close()
 
@@ -188,7 +194,7 @@ def test_a_server_that_cannot_start_frees_what_it_had(tmp_path: Path, monkeypatc
 def test_two_servers_in_one_process_know_nothing_of_each_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "my.conf").write_text("bcrypt-cost 4\naddress 127.0.0.1\n")
-    servers = [start(["0", "my.conf", "--database", ":memory:"]) for _ in range(2)]
+    servers = [start(parse_command_line(["0", "my.conf", "--database", ":memory:"])) for _ in range(2)]
     peers = [Peer(server.port) for server in servers]
     try:
         for server, peer in zip(servers, peers, strict=True):
@@ -384,7 +390,7 @@ def test_an_outstanding_answer_is_given_before_the_end(tmp_path: Path, monkeypat
         return real(password, salt)
 
     monkeypatch.setattr(bcrypt, "hashpw", hashpw)
-    server = Server(Settings(database="my.db", address="127.0.0.1", bcrypt_cost=4, shutdown_seconds=600), 0)
+    server = Server(on(0, database="my.db", bcrypt_cost=4, shutdown_seconds=600))
     with Peer(server.port) as peer:
         peer.send("REGISTER alice pw", "REGISTER bob pw")
         guard = server.loop.call_later(PATIENCE, lambda: pytest.fail("this does not end"))
@@ -397,7 +403,7 @@ def test_an_outstanding_answer_is_given_before_the_end(tmp_path: Path, monkeypat
         assert peer.rest() == b"RESULT REGISTER 1\n"
     with pytest.raises(OSError):
         Peer(server.port)
-    again = Server(Settings(database="my.db", address="127.0.0.1"), 0)
+    again = Server(on(0, database="my.db"))
     assert set(again.chat.accounts) == {"alice"}
     again.loop.close()
     again.store.close()
