@@ -40,7 +40,7 @@ import traceback
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any, Generic, TypeVar
 
@@ -102,10 +102,11 @@ NOT_PLAIN = re.compile(r"(.)\1{39,}|[^ -\[\]-~]", re.DOTALL)  # shorter runs are
 
 @dataclass(frozen=True)
 class Start:
-    """How a server is started: the script's port (None: as it was started before), further words."""
+    """How a server is started: the script's port (None: as it was started before), further words, or (`alone`) all."""
 
     port: int | None
     words: tuple[str, ...]
+    alone: bool = False
 
 
 @dataclass(frozen=True)
@@ -167,6 +168,12 @@ def read_port(word: str) -> int:
 def read_start(rest: str) -> Start:
     words = read_words(rest)
     return Start(read_port(words[0]), tuple(words[1:])) if words else Start(None, ())
+
+
+def read_start_alone(rest: str) -> Start:
+    if not rest:
+        raise ValueError("the first start needs a port")
+    return replace(read_start(rest), alone=True)
 
 
 def read_target(rest: str) -> Target:
@@ -487,16 +494,19 @@ def render_status(status: int) -> str:
     return f"exit status {status}" if status >= 0 else f"signal {-status}"
 
 
-def command_words(
-    template: Sequence[str], port: int, config: Path, has_directives: bool, more: Sequence[str]
-) -> list[str]:
+def command_words(template: Sequence[str], port: int, config: Path, has_directives: bool) -> list[str]:
     """The words that start a server at a port; what the template has no place for is appended."""
     words = list(template)
     if not any("{port}" in word for word in template):
         words.append("{port}")
     if has_directives and not wants_config(template):
         words.append("{config}")
-    return [word.replace("{port}", str(port)).replace("{config}", str(config)) for word in words] + list(more)
+    return [word.replace("{port}", str(port)).replace("{config}", str(config)) for word in words]
+
+
+def program_words(template: Sequence[str]) -> list[str]:
+    """The words that start a server, without its port and config."""
+    return [word for word in template if "{port}" not in word and "{config}" not in word]
 
 
 def wants_config(template: Sequence[str]) -> bool:
@@ -652,8 +662,10 @@ class Server:
         head = CONFIG_HEAD if wants_config(template) else ()
         lines = [*head, *map(self._stage.with_real_ports, self._directives)]
         self._config.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-        more = [self._stage.with_real_ports(word) for word in self._start.words]
-        return command_words(template, port, self._config, bool(self._directives), more)
+        more = [self._stage.with_real_ports(word).replace("$config", str(self._config)) for word in self._start.words]
+        if self._start.alone:
+            return [*program_words(template), *more]
+        return [*command_words(template, port, self._config, bool(self._directives)), *more]
 
     def serving_port(self, script_port: int | None) -> int:
         """The real port for one of its script ports (None: its own). Raises Failed if it was not ready."""
@@ -858,6 +870,7 @@ CLOSING = {OPEN: CLOSED, HALF: CLOSED, LEFT: CLOSED}
 
 ACTIONS: tuple[Action[Any, Any], ...] = (
     Action("@", Server, read_start, Server.start, STARTING, check_start),
+    Action("@@", Server, read_start_alone, Server.start, STARTING, check_start),
     Action("=", Server, read_directive, Server.configure, CONFIGURING, check_directive),
     Action(">", Server, read_line, Server.type_line, stay(RUNNING)),
     Action("<", Server, read_line, Server.expect_line, stay(RUNNING, STOPPED)),

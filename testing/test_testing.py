@@ -651,13 +651,19 @@ def test_command_words() -> None:
     config = Path("/x/s.conf")
 
     def words(template: str, has_directives: bool = False) -> str:
-        return " ".join(testing.command_words(template.split(), 20001, config, has_directives, ["--more"]))
+        return " ".join(testing.command_words(template.split(), 20001, config, has_directives))
 
-    assert words("s") == "s 20001 --more"
-    assert words("s", True) == "s 20001 /x/s.conf --more"
-    assert words("s --port={port}") == "s --port=20001 --more"
-    assert words("s {config} {port}") == "s /x/s.conf 20001 --more"
-    assert words("s {config}", True) == "s /x/s.conf 20001 --more"
+    assert words("s") == "s 20001"
+    assert words("s", True) == "s 20001 /x/s.conf"
+    assert words("s --port={port}") == "s --port=20001"
+    assert words("s {config} {port}") == "s /x/s.conf 20001"
+    assert words("s {config}", True) == "s /x/s.conf 20001"
+
+
+def test_command_words_alone(foreign: Settings) -> None:
+    assert testing.program_words("s -v {port} {config}".split()) == ["s", "-v"]
+    assert testing.program_words(testing.OUR_COMMAND) == list(testing.OUR_COMMAND[:2])
+    check_passes(parse("server @@ 5050 $5050 $config x\nc ~ server\nc > !say(len(sys.argv))\nc < 4"), foreign)
 
 
 def test_the_servers_command(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
