@@ -101,13 +101,11 @@ def _address(words: list[str]) -> str:
 def _listen(words: list[str]) -> Listen:
     place, dialect = words
     address, colon, port = place.rpartition(":")
-    if dialect not in LISTEN_DIALECTS or (colon and not address):
-        raise ValueError
-    _words, read_port = _number(0, 65535)
-    bare = address[1:-1] if address.startswith("[") and address.endswith("]") else address
-    if ":" in bare and bare == address:
+    bracketed = address.startswith("[") and address.endswith("]")
+    if dialect not in LISTEN_DIALECTS or (":" in address) != bracketed:
         raise ValueError  # without brackets nobody can tell where an IPv6 address ends
-    return Listen(_address([bare]) if bare else None, read_port([port]), dialect)
+    _words, read_port = _number(0, 65535)
+    return Listen(_address([address.strip("[]")]) if colon else None, read_port([port]), dialect)
 
 
 def _path(words: list[str]) -> str:
@@ -179,7 +177,7 @@ def parse_config(text: str, path: str) -> Settings:
         field = name.replace("-", "_")
         try:
             value, repeated = _value(name, words)
-            key = " ".join([name, *words[:1]]) if repeated else name
+            key = " ".join(directive) if repeated else name
             if key in lines:
                 raise ConfigError(f"{key} was set in line {lines[key]} already; remove one of them")
             lines[key] = number

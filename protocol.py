@@ -133,7 +133,9 @@ def split_off(text: str, most: int) -> list[str]:
         most: words that are given at most, the last one being the rest; 0 is as 1.
     """
     text = text.strip(" \t")
-    return _BLANKS.split(text, most - 1) if most > 1 else [text] if text else []
+    if not text:
+        return []
+    return _BLANKS.split(text, most - 1) if most > 1 else [text]  # a split of none is a split of all
 
 
 def squeeze(words: list[str], start: int) -> None:

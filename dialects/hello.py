@@ -46,7 +46,7 @@ class Hello:
         command = COMMANDS.get(verb)
         if command is None:
             return Refusal.UNKNOWN
-        words = split_off(rest[0], command.most) if rest else []
+        words = split_off("".join(rest), command.most)
         if command.text and len(words) == command.most:
             words = [*words[:-1], *split_off(clean(words[-1]), 1)]
         return fit(command, words)

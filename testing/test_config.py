@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from config import DIRECTIVES, ConfigError, Settings, parse_config, read_config
+from config import DIRECTIVES, ConfigError, Listen, Settings, parse_config, read_config
 from support import EXAMPLES
 
 
@@ -33,6 +33,10 @@ GOOD: list[tuple[str, Any]] = [
     *[(f"{name} {number}", number) for name, (least, most) in RANGES.items() for number in (least, least + 1, most)],
     ("address 127.0.0.1", "127.0.0.1"),
     ("address ::1", "::1"),
+    ("listen 5050 auto", (Listen(None, 5050, "auto"),)),
+    ("listen 0 hello", (Listen(None, 0, "hello"),)),
+    ("listen 127.0.0.1:65535 result", (Listen("127.0.0.1", 65535, "result"),)),
+    ("listen [0:0::1]:5050 hello", (Listen("::1", 5050, "hello"),)),
     ("address 0:0:0:0:0:0:0:1", "::1"),
     ("database chat.db", "chat.db"),
     ("database :memory:", ":memory:"),
@@ -55,6 +59,12 @@ BAD = [
     ("address", "300.0.0.1"),
     ("address", "127.0.0.1 ::1"),
     ("address", "1"),
+    *[
+        ("listen", f"{place} auto")
+        for place in ("x", "-1", "65536", "localhost:1", "1.2.3:1", "127.0.0.1:", ":1", "::1:1")
+    ],
+    *[("listen", f"{place} auto") for place in ("::1", "[::1]", "[]:1", "[::1:1", "127.0.0.1", "127.0.0.1:65536")],
+    *[("listen", words) for words in ("5050", "auto", "5050 rooms", "5050 AUTO", "5050 auto hello", "auto 5050")],
     ("channels-reply", "none"),
     ("channels-reply", "ALL"),
     ("channels-reply", "all joined"),
@@ -91,7 +101,7 @@ def test_directives_and_settings_are_the_same() -> None:
 
 def test_the_defaults_are_values_that_could_be_given() -> None:
     for name, value in Settings()._asdict().items():
-        if value is not None:
+        if value not in (None, ()):
             assert getattr(parse_config(f"{name.replace('_', '-')} {value}", ""), name) == value
 
 
@@ -117,6 +127,18 @@ def test_a_directive_stands_once() -> None:
     message = refusal("bcrypt-cost 4\n\nmax-mail 1\nbcrypt-cost 4\n")
     assert message.startswith("my.conf:4: bcrypt-cost ")
     assert "line 1" in message
+
+
+def test_a_directive_that_may_stand_more_than_once() -> None:
+    text = "listen 5050 auto\nlisten 127.0.0.1:5050 auto\nlisten 5051 hello"
+    assert parse_config(text, "").listen == (
+        Listen(None, 5050, "auto"),
+        Listen("127.0.0.1", 5050, "auto"),
+        Listen(None, 5051, "hello"),
+    )
+    assert refusal("listen 5050 auto\nlisten  5050 auto") == (
+        "my.conf:2: listen 5050 auto was set in line 1 already; remove one of them"
+    )
 
 
 def test_the_first_mistake_is_told() -> None:

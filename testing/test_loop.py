@@ -15,12 +15,13 @@ import time
 import weakref
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 import loop as loop_module
-from loop import HIGH_WATER, READ_SIZE, CloseReason, Connection, Deadlines, Loop, PoolFull
+from loop import HIGH_WATER, READ_SIZE, STALL_SECONDS, CloseReason, Connection, Deadlines, Loop, PoolFull
 from protocol import Session
 from support import PATIENCE, World, raising
 
@@ -445,6 +446,57 @@ def test_a_reader_that_takes_all_is_no_slow_one(stage: Stage) -> None:
     assert owner.lost_for == []
 
 
+def test_a_reader_that_takes_nothing_for_too_long_is_closed(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    now = 1000.0
+    monkeypatch.setattr(loop_module, "time", SimpleNamespace(monotonic=lambda: now))
+    connection, owner, _peer, sock = stage.pair()
+    sock.takes = [0] * 2 + [1] + [0] * 100
+    connection.send(b"x" * 100)
+    stage.turn()
+    now += STALL_SECONDS - 1
+    stage.turn()
+    stage.turn()  # here it takes one byte
+    now += STALL_SECONDS - 1
+    stage.turn()
+    assert owner.lost_for == []
+    now += 1
+    stage.turn()
+    assert owner.lost_for == [CloseReason.SLOW_READER]
+    assert "stall-seconds" in caplog.text
+    assert not len(stage.loop._deadlines)
+
+
+def test_a_reader_that_catches_up_in_time_is_watched_no_longer(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 1000.0
+    monkeypatch.setattr(loop_module, "time", SimpleNamespace(monotonic=lambda: now))
+    connection, owner, _peer, sock = stage.pair()
+    sock.takes = [0]
+    connection.send(b"x")
+    stage.turn()
+    stage.turn()
+    assert sock.sends == [1, 1]
+    now += STALL_SECONDS
+    stage.turn()
+    sock.takes = [0]
+    connection.send(b"y")
+    stage.turn()
+    now += STALL_SECONDS - 1
+    stage.turn()
+    assert owner.lost_for == []
+
+
+def test_a_finished_connection_does_not_wait_for_ever_for_its_reader() -> None:
+    stage = Stage(stall_seconds=0.01)
+    connection, owner, _peer, sock = stage.pair()
+    sock.takes = [0] * 100_000
+    connection.send(b"x")
+    connection.finish()
+    stage.until(lambda: owner.lost_for)
+    stage.close()
+
+
 def test_a_peer_that_is_gone_is_lost_once(stage: Stage) -> None:
     connection, owner, peer, sock = stage.pair()
     peer.close()
@@ -536,6 +588,84 @@ def test_a_stream_ends_with_its_connection(stage: Stage) -> None:
     stage.until(lambda: owner.lost_for)
     assert log == ["made 0", "closed"]
     assert waiting == []
+
+
+def test_a_receipt_is_given_when_all_has_left(stage: Stage) -> None:
+    connection, owner, peer, sock = stage.pair()
+    told: list[bool] = []
+    sock.takes = [0, 5, 5, 0]
+    connection.send(b"first")
+    connection.send_with_receipt(b"second", told.append)
+    connection.send(b"third")
+    assert not connection.congested
+    stage.turn()
+    stage.turn()  # all of "first" leaves, and a part of "second"
+    assert told == []
+    stage.until(lambda: told)
+    assert get(peer, 16) == b"firstsecondthird"
+    assert told == [True]
+    assert connection._pending == 0
+    assert owner.told == []
+
+
+def test_a_receipt_is_given_in_the_turn_in_which_the_output_leaves(stage: Stage) -> None:
+    connection, _owner, peer, _sock = stage.pair()
+    other, _other_owner, other_peer, _ = stage.pair()
+    connection.send_with_receipt(b"ping", lambda has_left: other.send(b"left" if has_left else b"lost"))
+    stage.turn()
+    assert get(peer, 4) == b"ping"
+    other_peer.setblocking(False)
+    assert other_peer.recv(10) == b"left"
+
+
+@pytest.mark.parametrize("already", [True, False])
+def test_a_receipt_of_a_connection_that_ends_says_so(stage: Stage, already: bool) -> None:
+    connection, _owner, _peer, sock = stage.pair()
+    told: list[bool] = []
+    sock.takes = [3, 0, 0]
+    if already:
+        connection.close(CloseReason.FAULT)
+    connection.send_with_receipt(b"12345", told.append)
+    connection.send_with_receipt(b"67890", told.append)
+    assert told == []  # never from inside of a call
+    stage.turn()
+    connection.close(CloseReason.FAULT)
+    stage.turn()
+    assert told == [False, False]
+
+
+def test_what_waits_with_a_receipt_counts_for_a_slow_reader(stage: Stage) -> None:
+    connection, owner, _peer, sock = stage.pair()
+    told: list[bool] = []
+    sock.takes = [0] * 100
+    for _ in range(MAX_OUT // 65536):
+        connection.send_with_receipt(b"x" * 65536, told.append)
+    stage.turn()
+    assert (owner.lost_for, told) == ([], [])
+    connection.send_with_receipt(b"y", told.append)
+    stage.turn()
+    assert owner.lost_for == [CloseReason.SLOW_READER]
+    assert told == [False] * (MAX_OUT // 65536 + 1)
+
+
+def test_a_receipt_waits_behind_a_stream_and_is_given_to_a_finished_connection(stage: Stage) -> None:
+    connection, _owner, peer, _sock = stage.pair()
+    log: list[str] = []
+    connection.stream(numbered(log, 10, 3))
+    connection.send_with_receipt(b"last", lambda has_left: log.append(f"left {has_left}"))
+    connection.finish()
+    stage.turn()
+    assert log[-2:] == ["closed", "left True"]
+    assert get(peer, 34).endswith(b"last")
+
+
+def test_a_mistake_of_who_gets_a_receipt_is_logged(stage: Stage, caplog: pytest.LogCaptureFixture) -> None:
+    connection, owner, peer, _sock = stage.pair()
+    connection.send_with_receipt(b"ping", raising)
+    stage.turn()
+    assert get(peer, 4) == b"ping"
+    assert "a mistake" in caplog.text
+    assert owner.lost_for == []
 
 
 def test_a_stream_for_a_closed_connection_is_closed(stage: Stage) -> None:
@@ -914,6 +1044,41 @@ def test_a_message_does_not_wait_for_an_acknowledgement(stage: Stage) -> None:
     stage.until(lambda: connections)
     assert connections[0]._sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
     assert not connections[0]._sock.getblocking()
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="a system that does not tell")
+@pytest.mark.parametrize(("seconds", "longest"), [(60, 60), (7, 7), (1, 4), (32767, 32767)])
+def test_the_kernel_looks_after_silent_peers(seconds: int, longest: int) -> None:
+    stage = Stage(keepalive_seconds=seconds)
+    connections: list[Connection] = []
+
+    def accepted(connection: Connection) -> Owner:
+        connections.append(connection)
+        return Owner()
+
+    stage.dial(stage.listen(accepted))
+    stage.until(lambda: connections)
+
+    def option(name: str) -> int:
+        return connections[0]._sock.getsockopt(socket.IPPROTO_TCP, getattr(socket, name))
+
+    assert connections[0]._sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+    silence = option("TCP_KEEPIDLE") + option("TCP_KEEPCNT") * option("TCP_KEEPINTVL")
+    assert seconds <= silence <= longest
+    assert option("TCP_USER_TIMEOUT") == 1000 * seconds
+    stage.close()
+
+
+def test_without_keepalive_the_kernel_is_left_alone(stage: Stage) -> None:
+    connections: list[Connection] = []
+
+    def accepted(connection: Connection) -> Owner:
+        connections.append(connection)
+        return Owner()
+
+    stage.dial(stage.listen(accepted))
+    stage.until(lambda: connections)
+    assert not connections[0]._sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
 
 
 def test_all_that_wait_are_accepted_in_one_turn(stage: Stage) -> None:

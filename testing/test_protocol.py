@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from protocol import (
     LINES_PER_TURN,
+    LIST_PIECE,
     MAX_LINE,
     OVERLONG_HEAD,
     READ_AHEAD,
@@ -25,7 +26,9 @@ from protocol import (
     clean,
     fit,
     normal,
+    split_off,
     split_words,
+    squeeze,
 )
 from support import EXAMPLES, FakeTransport, pieces
 
@@ -247,20 +250,47 @@ def row(least: int = 0, most: int = 0, **features: Any) -> Command:
         (row(1, 2), ["a", "b", "c"], Refusal.TOO_MANY),
         (row(1, 2, name=True), ["e\u0301", "e\u0301"], ("\u00e9", "e\u0301")),
         (row(0, 1, name=True), [], ()),
-        (row(2, 2, text=True), ["a"], Refusal.TOO_FEW),
-        (row(2, 2, text=True), ["a", "b"], ("a", "b")),
-        (row(2, 2, text=True), ["a", "b", "c", "d"], ("a", "b c d")),
-        (row(2, 2, text=True), ["a", "b\x07", "\x1b", "d"], ("a", "b d")),
-        (row(2, 2, text=True), ["a", "\x1b", "\u202e"], Refusal.TOO_FEW),
-        (row(2, 2, text=True), ["a\x07", "b"], ("a\x07", "b")),
-        (row(1, 1, text=True), ["e\u0301", "x"], ("e\u0301 x",)),
-        (row(0, 1, text=True), ["\x00"], ()),
-        (row(2, 2, text=True), ["a", "b\u00a0c", "d"], ("a", "b\u00a0c d")),
     ],
 )
 def test_words_fit_a_command_or_do_not(command: Command, words: list[str], expected: tuple[str, ...] | Refusal) -> None:
     fitted = fit(command, words)
     assert (fitted.args if isinstance(fitted, Request) else fitted) == expected
+
+
+@pytest.mark.parametrize(
+    ("words", "squeezed"),
+    [
+        (["a"], ["a"]),
+        (["a", "b"], ["a", "b"]),
+        (["a", "b", "c", "d"], ["a", "b c d"]),
+        (["a", "b\x07", "\x1b", "d"], ["a", "b d"]),
+        (["a", "\x1b", "\u202e"], ["a"]),
+        (["a\x07", "b"], ["a\x07", "b"]),
+        (["a", "e\u0301", "x"], ["a", "e\u0301 x"]),
+        (["a", "b\u00a0c", "d"], ["a", "b\u00a0c d"]),
+    ],
+)
+def test_words_are_squeezed_to_a_message(words: list[str], squeezed: list[str]) -> None:
+    squeeze(words, 1)
+    assert words == squeezed
+
+
+@pytest.mark.parametrize(
+    ("text", "most", "words"),
+    [
+        ("", 2, []),
+        (" \t ", 2, []),
+        ("a", 0, ["a"]),
+        ("a", 1, ["a"]),
+        (" a  b ", 0, ["a  b"]),
+        (" a  b ", 1, ["a  b"]),
+        ("\ta \t b  \t c \t", 2, ["a", "b  \t c"]),
+        ("a b c", 3, ["a", "b", "c"]),
+        ("a\u3000b c", 2, ["a\u3000b", "c"]),
+    ],
+)
+def test_words_are_split_off_and_the_rest_keeps_its_spacing(text: str, most: int, words: list[str]) -> None:
+    assert split_off(text, most) == words
 
 
 # ---- sessions ----
@@ -285,7 +315,7 @@ class Tiny:
         }
 
     def parse(self, line: str) -> Request | Refusal | None:
-        verb, *words = line.split(" ")
+        verb, *words = line.strip("\t ").split(" ")
         if not verb:
             return None
         command = self.rows.get(verb)
@@ -301,7 +331,10 @@ class Tiny:
         session.send(f"failed {' '.join(request.args)} {error}")
 
     def deliver(self, session: Session, event: Any) -> None:
-        session.send(f"event {event}")
+        session.transport.send(self.render(event))
+
+    def render(self, event: Any) -> bytes:
+        return f"event {event}\n".encode()
 
     def leave(self, session: Session) -> None:
         self.left += 1
@@ -330,7 +363,10 @@ class Talk:
         self.soon: list[Callable[[], None]] = []
         self.transport = FakeTransport(self.soon)
         self.dialect = Tiny()
-        self.session = self.transport.owner = Session(self.transport, self.dialect, max_line)
+        self.other = Tiny()
+        self.other.name = "other"
+        self.session = Session(self.transport, self.dialect, max_line, {"other": self.other})
+        self.transport.owner = self.session
 
     def send(self, *lines: str) -> None:
         self.session.received("".join(f"{line}\n" for line in lines).encode())
@@ -383,6 +419,48 @@ def test_what_is_no_request_is_refused_and_the_session_lives(talk: Talk) -> None
 
 def test_a_sessions_line_limit_is_its_own() -> None:
     assert Talk(max_line=8).said("now 123", "now 1234") == ["now 123", Refusal.TOO_LONG.value]
+
+
+@pytest.mark.parametrize("before", [b"", b"\n", b" \t\r\n"])
+def test_the_first_word_chooses_the_dialect(talk: Talk, before: bytes) -> None:
+    talk.session.received(before + b"\t other 1\nnow 2\n")
+    assert talk.session.dialect is talk.other
+    assert talk.heard() == [Refusal.UNKNOWN.value, "now 2"]
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        b"now 1\n",
+        b"others\n",
+        b"OTHER\n",
+        b"other\xff\n",
+        b"other \xff\n",
+        b"\xff\n",
+        b"other" + b" " * MAX_LINE + b"\n",
+    ],
+    ids=lambda line: repr(line[:12]),
+)
+def test_only_the_first_line_chooses_and_only_by_its_whole_word(talk: Talk, first: bytes) -> None:
+    talk.session.received(first + b"other 1\n")
+    assert talk.session.dialect is talk.dialect
+
+
+def test_an_event_can_be_delivered_with_a_receipt(talk: Talk) -> None:
+    left: list[bool] = []
+    talk.session.deliver_with_receipt(1, left.append)
+    assert talk.transport.pump()
+    talk.turn()
+    assert (talk.heard(), left) == (["event 1"], [True])
+
+
+@pytest.mark.parametrize("count", [0, 1, LIST_PIECE, LIST_PIECE + 1, 3 * LIST_PIECE])
+def test_a_list_of_any_length_is_one_line(talk: Talk, count: int) -> None:
+    names = [f"name{number}" for number in range(count)]
+    talk.session.send_list("LIST", names, ", ")
+    assert talk.transport.congested == (count > LIST_PIECE)
+    talk.transport.pump()
+    assert talk.heard() == [f"LIST {', '.join(names)}".rstrip()]
 
 
 def test_the_gate_asks_for_a_login(talk: Talk) -> None:

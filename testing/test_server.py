@@ -90,16 +90,28 @@ def quiet_logging(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("words", "reason"),
     [
-        ([], "port"),
-        (["x"], "'x' is not a number from 0 to 65535"),
+        ([], "a port or a config is needed"),
+        (["x"], "x: cannot read the config: No such file"),
         (["65536"], "'65536' is not a number"),
         (["-1"], "-1"),
-        (["5050.0"], "not a number"),
+        (["5050.0"], "5050.0: cannot read the config"),
         (["\u0663"], "not a number"),
         (["99999999999999999999"], "not a number"),
         (["0" * 20 + "65536"], "not a number"),
         (["0" * 9 + "99999"], "not a number"),
         (["0", "a.conf", "b.conf"], "b.conf"),
+        (["a.conf", "0"], "too many arguments: 0"),
+        (["--port", "0", "a.conf", "b.conf"], "too many arguments: b.conf"),
+        (["--port", "x"], "'x' is not a number from 0 to 65535"),
+        (["--port"], "--port"),
+        (["--address", "127.0.0.1"], "a port or a config is needed"),
+        (["--address", "localhost", "--port", "0"], "argument --address: 'localhost' is not an IP address"),
+        (["0", "--max-users", "0"], "argument --max-users: '0' is not a whole number from 1"),
+        (["nowhere.conf"], "nowhere.conf has no listen line; add one, or start with a port"),
+        (
+            ["listen.conf"],
+            "listen.conf:2: listen needs [<address>:]<port> and one of auto, result, hello, not '5050 rooms'",
+        ),
         (["0", "--what"], "--what"),
         (["0", "--data", "x.db"], "--data"),
         (["0", "--database"], "--database"),
@@ -121,6 +133,8 @@ def test_a_wrong_start_is_one_line_and_status_1(
     (tmp_path / "bad.conf").write_text("# a config\nbcrypt-cost 3\n")
     (tmp_path / "nul.conf").write_text("database a\0b\n")
     (tmp_path / "address.conf").write_text("address 192.0.2.1\n")
+    (tmp_path / "nowhere.conf").write_text("max-mail 1\n")
+    (tmp_path / "listen.conf").write_text("listen 0 auto\nlisten 5050 rooms\n")
     (tmp_path / "text.db").write_text("no database\n" * 100)
     try:
         status = main(words)
@@ -429,7 +443,7 @@ def test_the_counters_are_written_to_the_log(server: ServerProcess) -> None:
         alice.ask("CREATE room")
         server.signal(signal.SIGUSR1)
         line = server.wait_for("statistics .*").group()
-        assert "clients=1 accounts=1 channels=1 refused-hashes=0 failed-commits=0 longest-turn-ms=" in line
+        assert "clients=1 users=1 accounts=1 channels=1 refused-hashes=0 failed-commits=0 longest-turn-ms=" in line
         alice.send("QUIT")
         assert alice.rest() == b""
     server.signal(signal.SIGTERM)

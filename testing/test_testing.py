@@ -220,6 +220,7 @@ def test_every_action_is_parsed() -> None:
         server @
         server <! 3
         d !
+        other @@ 5060 $5060 $config
         """)
     played = [step.action for step in case.steps]
     assert all(action in played for action in ACTIONS)
