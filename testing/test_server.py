@@ -24,7 +24,7 @@ import server as server_module
 from chat import AccountRegistered, Change, ChannelCreated, Joined, Said
 from config import Listen, Settings
 from loop import RESERVED_DESCRIPTORS
-from server import Server, StartError, main, parse_command_line, start
+from server import Server, StartError, main, parse_command_line, settings_for, start
 from store import Store
 from support import PATIENCE, ROOT, Peer, ServerProcess
 
@@ -79,6 +79,86 @@ def test_the_command_line_wins_over_the_config(tmp_path: Path) -> None:
     with ServerProcess(tmp_path, "database one.db", words=["--database", "two.db"]) as server:
         assert server.database == tmp_path / "two.db"
     assert not (tmp_path / "one.db").exists()
+
+
+@pytest.mark.parametrize("stdout", [subprocess.PIPE, None])
+def test_the_labs_server_says_that_it_is_on(tmp_path: Path, stdout: int | None) -> None:
+    """Also where nobody can read it."""
+    command = [sys.executable, SERVER, "--address", "127.0.0.1", "--port", "0"]
+    process = subprocess.Popen(
+        ["sh", "-c", 'exec "$@" 2>log' + ("" if stdout else " >&-"), "sh", *command], cwd=tmp_path, stdout=stdout
+    )
+    try:
+        deadline = time.monotonic() + PATIENCE
+        while not (tmp_path / "log").exists() or " ready " not in (tmp_path / "log").read_text():
+            assert time.monotonic() < deadline
+        if process.stdout is not None:
+            assert process.stdout.readline() == b"Server is on\n"
+        ready = re.search(r"ready address=127.0.0.1 port=(\d+)", (tmp_path / "log").read_text())
+        assert ready
+        with Peer(int(ready[1])) as peer:
+            assert peer.ask("HELLO-FROM alice", "LIST") == ["HELLO alice", "LIST-OK alice"]
+        process.terminate()
+        assert process.wait(PATIENCE) == 0
+        if process.stdout is not None:
+            assert process.stdout.read() == b""
+    finally:
+        process.kill()
+        process.wait()
+        if process.stdout is not None:
+            process.stdout.close()
+
+
+def test_every_listener_speaks_its_dialect_and_all_meet(tmp_path: Path) -> None:
+    listeners = ["listen 127.0.0.1:0 hello", "listen 0 result", "listen 0 auto"]
+    with ServerProcess(tmp_path, *listeners) as server:
+        assert [line.split("dialect=")[1] for line in server.log if " listening " in line] == [
+            "auto", "hello", "result", "auto",
+        ]  # fmt: skip
+        main, hello, result, auto = server.ports
+        assert main == server.port
+        with Peer(main) as alice, Peer(hello) as bob, Peer(auto) as carol, Peer(result) as dave:
+            assert alice.ask("HELLO-FROM alice") == ["HELLO alice"]
+            assert bob.ask("HELLO-FROM bob") == ["HELLO bob"]
+            assert carol.ask("REGISTER carol c", "LOGIN carol c") == ["RESULT REGISTER 1", "RESULT LOGIN 1"]
+            assert dave.ask("HELLO-FROM dave") == ["RESULT ERROR unknown type"]
+            assert bob.ask("LIST") == ["LIST-OK alice,bob,carol"]
+        with Peer(hello) as strict:
+            assert strict.ask("REGISTER erin e") == ["BAD-RQST-HDR"]
+            assert strict.line() == ""
+
+
+def test_a_config_alone_can_say_where_to_listen(tmp_path: Path) -> None:
+    (tmp_path / "my.conf").write_text("address 127.0.0.1\nlisten 0 hello\nlisten 0 auto\nmax-users 3")
+    settings = settings_for(parse_command_line([str(tmp_path / "my.conf"), "--database", ":memory:"]))
+    assert settings.listen == (Listen(None, 0, "hello"), Listen(None, 0, "auto"))
+    server = Server(settings)
+    assert [(place.address, place.dialect) for place in server.places] == [
+        ("127.0.0.1", "hello"),
+        ("127.0.0.1", "auto"),
+    ]
+    server.loop.close()
+    server.store.close()
+
+
+@pytest.mark.parametrize(
+    ("words", "users"),
+    [
+        (["--port", "0"], 16),
+        (["--port", "0", "--max-users", "5"], 5),
+        (["--port", "0", "my.conf"], 3),
+        (["--port", "0", "my.conf", "--max-users", "5"], 5),
+        (["0"], None),
+        (["0", "my.conf"], 3),
+        (["0", "--max-users", "5", "my.conf"], 5),
+    ],
+)
+def test_how_many_users_hello_takes(
+    words: list[str], users: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "my.conf").write_text("max-users 3")
+    assert settings_for(parse_command_line(words)).max_users == users
 
 
 @pytest.fixture
@@ -340,6 +420,22 @@ def test_a_slow_reader_is_closed_and_the_others_hear_all(tmp_path: Path) -> None
                 break
         server.wait_for("reads too slowly")
         assert alice.ask("PING") == ["RESULT PING 1"]
+
+
+@pytest.mark.parametrize("dialect", ["hello", "result"])
+def test_who_sends_to_a_reader_that_stalls_is_told_when_it_is_closed(tmp_path: Path, dialect: str) -> None:
+    with ServerProcess(tmp_path, "stall-seconds 1") as server, server.peer() as alice, server.peer() as slow:
+        if dialect == "hello":
+            assert slow.ask("HELLO-FROM slow") == ["HELLO slow"]
+        else:
+            assert slow.ask("REGISTER slow x", "LOGIN slow x") == ["RESULT REGISTER 1", "RESULT LOGIN 1"]
+        assert alice.ask("HELLO-FROM alice") == ["HELLO alice"]
+        answer = "SEND-OK"
+        while answer == "SEND-OK":
+            alice.send(f"SEND slow {TEXT}", "LIST")
+            answer, users = alice.line(), alice.line()
+        assert (answer, users) == ("BAD-DEST-USER", "LIST-OK alice")
+        server.wait_for("has taken nothing for 1 seconds")
 
 
 # ---- stopping ----
