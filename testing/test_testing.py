@@ -662,7 +662,7 @@ def test_command_words() -> None:
 
 
 def test_command_words_alone(foreign: Settings) -> None:
-    assert testing.program_words("s -v {port} {config}".split()) == ["s", "-v"]
+    assert testing.program_words(["s", "-v", "{port}", "{config}"]) == ["s", "-v"]
     assert testing.program_words(testing.OUR_COMMAND) == list(testing.OUR_COMMAND[:2])
     check_passes(parse("server @@ 5050 $5050 $config x\nc ~ server\nc > !say(len(sys.argv))\nc < 4"), foreign)
 
