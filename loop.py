@@ -8,7 +8,8 @@ One turn of the loop, in this order:
 4. settle: call the ``before_flush`` hook (the journal commits there), send what is pending with one ``send`` for each
    connection, free what was closed, tell those who asked for a receipt what has left, and again until all is done.
 
-Three rules hold everywhere in this file. A handler never writes to a socket: it appends to a buffer that step 4 sends.
+Three rules hold everywhere in this file. A handler never writes to a socket: it appends to a buffer that step 4 sends
+(sooner where there is much of it, or where somebody waits for a receipt; what is in a buffer is durable already).
 Interest in writing is asked for only while bytes remain after a short write. Closing marks a connection at once, but it
 is freed in step 4 only, since the batch of ready descriptors may still hold an event for it.
 """
@@ -574,7 +575,18 @@ class Connection:
             self.flush()
 
     def send_with_receipt(self, data: bytes, done: Callable[[bool], None]) -> None:
-        """Queue bytes as `send` does, and have `done` told once what becomes of them: see `Receipt`."""
+        """Send bytes, and have `done` told once what becomes of them: see `Receipt`.
+
+        They leave now if nothing holds them up, with what waits for the end of the turn: then `done` is told inside of
+        this call, and who waits for it can go on at once.
+        """
+        if self._state is _OPEN and not (self._blocked or self._streams):
+            self._out.append(data)
+            self._pending += len(data)
+            if self._send_out():
+                done(True)
+                return
+            data = b""  # its rest is the last of what waits now
         if self._queue_stream(Receipt(self._loop, data, done)):
             self._pending += len(data)
             if self._pending > self._loop.high_water:

@@ -608,10 +608,25 @@ def test_a_receipt_is_given_when_all_has_left(stage: Stage) -> None:
     assert owner.told == []
 
 
+def test_a_receipt_is_given_at_once_where_nothing_holds_the_output_up(stage: Stage) -> None:
+    connection, _owner, peer, sock = stage.pair()
+    told: list[bool] = []
+    connection.send(b"first")
+    connection.send_with_receipt(b"second", told.append)
+    assert told == [True]
+    assert sock.sends == [11]
+    connection.send(b"third")
+    stage.turn()
+    assert sock.sends == [11, 5]
+    assert get(peer, 16) == b"firstsecondthird"
+
+
 def test_a_receipt_is_given_in_the_turn_in_which_the_output_leaves(stage: Stage) -> None:
-    connection, _owner, peer, _sock = stage.pair()
+    connection, _owner, peer, sock = stage.pair()
+    sock.takes = [2]
     other, _other_owner, other_peer, _ = stage.pair()
     connection.send_with_receipt(b"ping", lambda has_left: other.send(b"left" if has_left else b"lost"))
+    assert sock.sends == [4]
     stage.turn()
     assert get(peer, 4) == b"ping"
     other_peer.setblocking(False)
@@ -660,8 +675,10 @@ def test_a_receipt_waits_behind_a_stream_and_is_given_to_a_finished_connection(s
 
 
 def test_a_mistake_of_who_gets_a_receipt_is_logged(stage: Stage, caplog: pytest.LogCaptureFixture) -> None:
-    connection, owner, peer, _sock = stage.pair()
+    connection, owner, peer, sock = stage.pair()
+    sock.takes = [0]
     connection.send_with_receipt(b"ping", raising)
+    stage.turn()
     stage.turn()
     assert get(peer, 4) == b"ping"
     assert "a mistake" in caplog.text
