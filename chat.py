@@ -11,8 +11,8 @@ Methods that end in a `done` argument never raise: `done` takes None or the erro
 from __future__ import annotations
 
 import logging
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple, Protocol
 
 log = logging.getLogger("crosstalk.chat")
@@ -76,6 +76,18 @@ class NoSuchUser(ChatError):
 
 class IsOnline(ChatError):
     """The addressee needs no mailbox: a login came in between."""
+
+
+class ChannelFull(ChatError):
+    """As many are in the channel as its capacity allows."""
+
+
+class StillMuted(ChatError):
+    """The user may not speak in the channel for so many seconds more, a whole number."""
+
+    def __init__(self, seconds: int) -> None:
+        super().__init__(seconds)
+        self.seconds = seconds
 
 
 class AlreadyMember(ChatError):
@@ -194,6 +206,21 @@ class MailWaiting(NamedTuple):
     """Direct messages have come while the user was away: `Chat.mail` gives them."""
 
 
+class Removed(NamedTuple):
+    """The operator has taken the user out of the channel."""
+
+    channel: str
+
+
+class Silenced(NamedTuple):
+    """The user may say nothing in the channel for so many seconds."""
+
+    channel: str
+    user: str
+    seconds: int
+    at: float
+
+
 # ---- what the domain is handed ----
 
 
@@ -204,6 +231,8 @@ class Recipient(Protocol):
     over: bool
 
     def deliver(self, event: Any) -> None: ...
+    def end(self) -> None:
+        """Close it when what has been delivered has left."""
     def deliver_with_receipt(self, event: Any, done: Callable[[bool], None]) -> None:
         """Deliver, and tell once whether the event has wholly left for the client."""
 
@@ -268,19 +297,65 @@ class Guest:
         self.session: Recipient | None = session
 
 
+class Visitor(Protocol):
+    """A guest of one channel; rooms.RoomGuest is one."""
+
+    name: str
+
+
 User = Account | Guest
 """Who can be logged in."""
 
 
 class Channel:
-    """A named set of members. `present` are the sessions of those who are logged in."""
+    """A named set of members. `present` are the sessions of those who are logged in, and of the guests.
 
-    __slots__ = ("members", "name", "present")
+    Guests come in through a port of the channel's own, if it has one; rooms.Rooms looks after them. `mutes` has for a
+    name the time on the monotonic clock until which it may not speak; `joining` counts members who are not seated yet.
+    """
+
+    __slots__ = ("capacity", "guests", "joining", "members", "mutes", "name", "present")
 
     def __init__(self, name: str) -> None:
         self.name = name
+        self.capacity: int | None = None
         self.members: dict[str, Account] = {}
+        self.guests: dict[str, Any] = {}
         self.present: dict[Recipient, None] = {}
+        self.mutes: dict[str, float] = {}
+        self.joining = 0
+
+    @property
+    def has_room(self) -> bool:
+        """Whether one more may come in."""
+        return self.capacity is None or len(self.present) + self.joining < self.capacity
+
+
+class Watch:
+    """Is told what happens in channels, and has a say in some of it. This one does nothing; rooms.Rooms does more."""
+
+    def check_mute(self, channel: Channel, name: str) -> None:
+        """Raise StillMuted for who may not speak there."""
+
+    def said(self, messages: Sequence[Said]) -> None:
+        """These messages, all to one channel that has a capacity, have been delivered."""
+
+    def joined(self, channel: Channel, name: str) -> None:
+        """A member has come into a channel that has a capacity."""
+
+    def left(self, channel: Channel, name: str) -> None:
+        """One who was there has left a channel that has a capacity."""
+
+    def vacated(self, channel: Channel) -> None:
+        """There may be room in a channel that has a capacity."""
+
+    def whisper(self, account: Account, name: str, text: str) -> bool:
+        """Deliver a direct message to a guest of one of the account's channels; False when there is none.
+
+        Raises:
+            StillMuted: the account may not speak there.
+        """
+        return False
 
 
 class Chat:
@@ -298,6 +373,9 @@ class Chat:
         self.guests: dict[str, Guest] = {}
         self.online: dict[str, User] = {}
         self.channels: dict[str, Channel] = {}
+        self.visitors: Counter[str] = Counter()
+        """Names of the guests of channels, with how many bear each."""
+        self.watch = Watch()
         self._journal = journal
         self._passwords = passwords
         self._now = now
@@ -348,10 +426,19 @@ class Chat:
             del self.guests[user.name]
         else:
             for channel in user.channels.values():
-                channel.present.pop(recipient, None)
+                self._unseat(recipient, channel)
+
+    @property
+    def longest_name(self) -> int:
+        """Characters that a name may have."""
+        return self._limits.name
+
+    def is_users(self, name: str) -> bool:
+        """Tell whether a name is an account's, or is held by a guest who is logged in."""
+        return name in self.accounts or name in self.guests
 
     def _is_taken(self, name: str) -> bool:
-        return name in self.accounts or name in self.guests
+        return self.is_users(name) or name in self.visitors
 
     # ---- accounts ----
 
@@ -428,24 +515,38 @@ class Chat:
             done(NotAName())
 
     def join(self, account: Account, channel: str, done: Done) -> None:
-        """Make an account a member. Fails with NoSuchChannel, AlreadyMember, LimitReached, StoreUnavailable."""
+        """Make an account a member. Fails with NoSuchChannel, AlreadyMember, ChannelFull, LimitReached,
+        StoreUnavailable."""
         self._journal.submit(Joined(account.name, channel, self._now()), done)
 
     def leave(self, account: Account, channel: str, done: Done) -> None:
         """End a membership. Fails with NoSuchChannel, NotAMember, StoreUnavailable."""
         self._journal.submit(Left(account.name, channel), done)
 
-    def say(self, account: Account, channel: str, text: str, done: Done) -> None:
-        """Say something in a channel. Fails with NoSuchChannel, NotAMember, StoreUnavailable."""
-        self._journal.submit(Said(account.name, channel, text, self._now()), done)
+    def remove(self, channel: Channel, name: str, done: Done) -> None:
+        """Take a member out of a channel, by the operator's will: the member is told. Fails with NotAMember,
+        StoreUnavailable."""
+
+        def told(error: Exception | None) -> None:
+            session = self._session(name)
+            if error is None and session is not None:
+                session.deliver(Removed(channel.name))
+            done(error)
+
+        self._journal.submit(Left(name, channel.name), told)
+
+    def say(self, speaker: Account | Visitor, channel: str, text: str, done: Done) -> None:
+        """Say something in a channel. Fails with NoSuchChannel, NotAMember, StillMuted, StoreUnavailable."""
+        self._journal.submit(Said(speaker.name, channel, text, self._now()), done)
 
     def members(self, account: Account, channel: str) -> list[str]:
-        """Give the names of a channel's members, sorted, those who are away too.
+        """Give the names of a channel's members and guests, sorted, those who are away too.
 
         Raises:
             NotAMember: the account is not in such a channel.
         """
-        return sorted(self._joined(account, channel).members)
+        joined = self._joined(account, channel)
+        return sorted([*joined.members, *joined.guests])
 
     def history(self, account: Account, channel: str, count: int) -> tuple[int, Iterator[list[Said]]]:
         """Give the last messages of a channel: how many, `count` at most, and pages of them, the oldest first.
@@ -473,12 +574,19 @@ class Chat:
     def tell(self, account: Account, name: str, text: str, done: Done) -> None:
         """Send a direct message; it waits for an account that is away. Its sender gets a `DirectEcho`.
 
-        Fails with NoSuchUser, LimitReached, StoreUnavailable.
+        Fails with NoSuchUser, StillMuted, LimitReached, StoreUnavailable.
         """
-        if self._is_taken(name):
+        if self.is_users(name):
             self._hand_over(Mailed(account.name, name, text, self._now()), done)
+            return
+        try:
+            if not self.watch.whisper(account, name, text):
+                raise NoSuchUser
+        except ChatError as error:
+            done(error)
         else:
-            done(NoSuchUser())
+            self._echo(Mailed(account.name, name, text, self._now()))
+            done(None)
 
     def _hand_over(self, message: Mailed, done: Done) -> None:
         """Deliver a direct message if its addressee is there, else put it into the mailbox."""
@@ -559,6 +667,8 @@ class Chat:
         for change in changes:
             self.apply(change)
         self._limits = limits
+        for channel in self.channels.values():
+            channel.joining = 0  # nobody of them is there
 
     def announce(self, outcomes: Iterable[Outcome]) -> None:
         """Tell what became of changes, in order. Messages to one channel in a row travel together.
@@ -587,22 +697,36 @@ class Chat:
 
     def _seat(self, change: Change) -> None:
         """Let who has joined hear what comes next, and who has left not."""
-        if isinstance(change, Joined | Left):
-            session, present = self.accounts[change.account].session, self.channels[change.channel].present
-            if session is None:
-                return
-            if isinstance(change, Joined):
-                present[session] = None
-            else:
-                present.pop(session, None)
+        if not isinstance(change, Joined | Left):
+            return
+        session, channel = self.accounts[change.account].session, self.channels[change.channel]
+        if isinstance(change, Joined):
+            channel.joining -= 1
+            if session is not None:
+                channel.present[session] = None
+                if channel.capacity is not None:
+                    self.watch.joined(channel, change.account)
+        elif session is not None:
+            if session in channel.present and channel.capacity is not None:
+                self.watch.left(channel, change.account)
+            self._unseat(session, channel)
+
+    def _unseat(self, session: Recipient, channel: Channel) -> None:
+        if session in channel.present:
+            del channel.present[session]
+            if channel.capacity is not None:
+                self.watch.vacated(channel)
 
     def _publish(self, run: list[Said]) -> None:
         event = ChannelMessages(tuple(run))
-        for recipient in self.channels[run[0].channel].present:
+        channel = self.channels[run[0].channel]
+        for recipient in channel.present:
             try:
                 recipient.deliver(event)
             except Exception:  # nor may one member's cost the others the message
                 log.exception("error while delivering a message")
+        if channel.capacity is not None:
+            self.watch.said(run)
 
     def _apply_registered(self, change: AccountRegistered) -> Undo:
         if self._is_taken(change.name):
@@ -631,8 +755,15 @@ class Chat:
             raise AlreadyMember
         if len(account.channels) >= self._limits.channels_per_user:
             raise LimitReached
+        if not channel.has_room:
+            raise ChannelFull
         self._add_member(account, channel)
-        return lambda: self._remove_member(account, channel)
+        channel.joining += 1
+        return lambda: self._undo_joined(account, channel)
+
+    def _undo_joined(self, account: Account, channel: Channel) -> None:
+        channel.joining -= 1
+        self._remove_member(account, channel)
 
     def _apply_left(self, change: Left) -> Undo:
         account, channel = self.accounts[change.account], self._channel(change.channel)
@@ -645,8 +776,10 @@ class Chat:
         channel = self.channels.get(change.channel)  # no further call: this is done for every message
         if channel is None:
             raise NoSuchChannel
-        if change.sender not in channel.members:
+        if change.sender not in channel.members and change.sender not in channel.guests:
             raise NotAMember
+        if channel.mutes:
+            self.watch.check_mute(channel, change.sender)
 
     def _apply_mailed(self, change: Mailed) -> Undo:
         account = self.accounts[change.recipient]

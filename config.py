@@ -11,6 +11,9 @@ import os
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+from chat import is_name
+from protocol import normal
+
 
 class ConfigError(Exception):
     """The config cannot be used; the message gives the file, the line, and what would be right."""
@@ -29,6 +32,18 @@ class Listen(NamedTuple):
     dialect: str
 
 
+class HostedChannel(NamedTuple):
+    """A channel with a port of its own, and how many may be in it at once."""
+
+    name: str
+    port: int
+    capacity: int
+
+
+LEAST_CHANNELS = 3
+LEAST_CAPACITY = 5
+"""What seed 001 asks of a config that has channels."""
+
 LISTEN_DIALECTS = ("auto", "result", "hello")
 """What a `listen` line can name; `auto` is the kind of port where the first word decides."""
 
@@ -38,6 +53,7 @@ class Settings(NamedTuple):
 
     address: str | None = None
     listen: tuple[Listen, ...] = ()
+    channel: tuple[HostedChannel, ...] = ()
     database: str | None = None
     channels_reply: str = "all"
     history_on_join: int = 0
@@ -55,19 +71,22 @@ class Settings(NamedTuple):
     max_channels: int = 10_000
     max_channels_per_user: int = 1000
     max_mail: int = 1000
+    afk_seconds: int = 100
+    max_file_size: int = 64 * 1024 * 1024
     shutdown_seconds: int = 3
 
 
 class Directive(NamedTuple):
     """A row of the table: what the words behind the directive must be, in words, and what reads them.
 
-    read raises ValueError when they are not. What `repeated` rows read is collected in a tuple.
+    read raises ValueError when they are not. A row with `claims` may stand more than once; what it reads is collected in
+    a tuple, and `claims` gives what only one line can have.
     """
 
     expects: str
     read: Callable[[list[str]], Any]
     help: str
-    repeated: bool = False
+    claims: Callable[[Any], list[str]] | None = None
 
 
 def _number(least: int, most: int) -> tuple[str, Callable[[list[str]], Any]]:
@@ -108,6 +127,32 @@ def _listen(words: list[str]) -> Listen:
     return Listen(_address([address.strip("[]")]) if colon else None, read_port([port]), dialect)
 
 
+def _claim_place(listen: Listen) -> list[str]:
+    place = f"{listen.address}:{listen.port}" if listen.address else str(listen.port)
+    return [f"port {place}"] if listen.port else []
+
+
+def _channel(words: list[str]) -> HostedChannel:
+    name, port, capacity = words
+    name = normal(name)
+    if not is_name(name) or name[0].isdigit():
+        raise ConfigError(f"{name!r} cannot be a channel with a port: it begins with a digit, or is no name")
+    return HostedChannel(name, _part("port", port, 1, 65535), _part("capacity", capacity, LEAST_CAPACITY, _ANY))
+
+
+def _part(what: str, word: str, least: int, most: int) -> int:
+    expects, read = _number(least, most)
+    try:
+        number: int = read([word])
+    except ValueError:
+        raise ConfigError(f"the {what} of a channel is {expects}, not {word!r}") from None
+    return number
+
+
+def _claim_channel(channel: HostedChannel) -> list[str]:
+    return [f"channel {channel.name}", f"port {channel.port}"]
+
+
 def _path(words: list[str]) -> str:
     path = " ".join(words)
     if not path or "\0" in path:
@@ -120,10 +165,10 @@ _ANY = 1_000_000_000
 DIRECTIVES: Mapping[str, Directive] = {
     "address": Directive("an IP address", _address, "listen on this address only"),
     "listen": Directive(
-        f"[<address>:]<port> and one of {', '.join(LISTEN_DIALECTS)}",
-        _listen,
-        "listen here too, for this dialect",
-        True,
+        f"[<address>:]<port> and one of {', '.join(LISTEN_DIALECTS)}", _listen, "listen here too", _claim_place
+    ),
+    "channel": Directive(
+        "<name> <port> <capacity>", _channel, "a channel with a port of its own; three or more", _claim_channel
     ),
     "database": Directive("a path, or :memory:", _path, "the database file; :memory: keeps nothing"),
     "channels-reply": Directive(*_one_of("all", "joined"), "what CHANNELS lists"),
@@ -142,6 +187,8 @@ DIRECTIVES: Mapping[str, Directive] = {
     "max-channels": Directive(*_number(1, _ANY), "channels"),
     "max-channels-per-user": Directive(*_number(1, _ANY), "channels that one user may be in"),
     "max-mail": Directive(*_number(0, _ANY), "direct messages that wait for a user who is away"),
+    "afk-seconds": Directive(*_number(1, _ANY), "silence after which a guest of a channel is closed"),
+    "max-file-size": Directive(*_number(0, _ANY), "bytes of a file that guests of a channel send each other"),
     "shutdown-seconds": Directive(*_number(0, 3600), "what clients are owed may take so long to leave at the end"),
 }
 
@@ -170,29 +217,38 @@ def parse_config(text: str, path: str) -> Settings:
     values: dict[str, Any] = {}
     lines: dict[str, int] = {}
     for number, line in enumerate(text.split("\n"), 1):
-        directive = list(itertools.takewhile(lambda word: not word.startswith("#"), line.split()))
-        if not directive:
+        name, *words = list(itertools.takewhile(lambda word: not word.startswith("#"), line.split())) or [""]
+        if not name:
             continue
-        name, *words = directive
-        field = name.replace("-", "_")
         try:
-            value, repeated = _value(name, words)
-            key = " ".join(directive) if repeated else name
-            if key in lines:
-                raise ConfigError(f"{key} was set in line {lines[key]} already; remove one of them")
-            lines[key] = number
-            values[field] = (*values.get(field, ()), value) if repeated else value
+            directive = _find(name)
+            value = _value(name, directive, words)
+            for claim in directive.claims(value) if directive.claims else [name]:
+                if claim in lines:
+                    raise ConfigError(f"{claim} stands in line {lines[claim]} already; remove one of them")
+                lines[claim] = number
         except ConfigError as error:
             raise ConfigError(f"{path}:{number}: {error}") from None
-    return Settings(**values)
+        field = name.replace("-", "_")
+        values[field] = (*values.get(field, ()), value) if directive.claims else value
+    settings = Settings(**values)
+    if 0 < len(settings.channel) < LEAST_CHANNELS:
+        raise ConfigError(
+            f"{path}: channel stands {len(settings.channel)} times; it needs {LEAST_CHANNELS} or more, or none"
+        )
+    return settings
 
 
-def _value(name: str, words: list[str]) -> tuple[Any, bool]:
-    directive = DIRECTIVES.get(name)
-    if directive is None:
-        raise ConfigError(f"unknown directive {name!r}; known are {', '.join(DIRECTIVES)}")
+def _find(name: str) -> Directive:
     try:
-        return directive.read(words), directive.repeated
+        return DIRECTIVES[name]
+    except KeyError:
+        raise ConfigError(f"unknown directive {name!r}; known are {', '.join(DIRECTIVES)}") from None
+
+
+def _value(name: str, directive: Directive, words: list[str]) -> Any:
+    try:
+        return directive.read(words)
     except ValueError:
         given = repr(" ".join(words)) if words else "nothing"
         raise ConfigError(f"{name} needs {directive.expects}, not {given}") from None

@@ -232,6 +232,10 @@ class Loop:
         """Run `call` once, so many seconds from now on the monotonic clock. `cancel` takes what this returns."""
         return self._deadlines.add(time.monotonic() + seconds, call)
 
+    def monotonic(self) -> float:
+        """The time, in seconds, on the clock by which deadlines are due."""
+        return time.monotonic()
+
     def cancel(self, deadline: Deadline) -> None:
         """Cancel what `call_later` returned."""
         self._deadlines.cancel(deadline)

@@ -18,19 +18,27 @@ import logging
 import os
 import signal
 import socket
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
-from chat import Chat, Limits
+from chat import ChannelCreated, Chat, Limits
 from commandline import OneLineParser, port_number
 from config import DIRECTIVES, ConfigError, Listen, Settings, read_config
-from dialects import Hello, Result
+from console import Console, Printer, read_lines
+from dialects import Door, Hello, Lines, Result, RoomTalk
+from dialects.rooms import OPERATOR_WORDS
 from logs import start_logging
 from loop import Connection, Loop, raise_descriptor_limit
 from passwords import BcryptPasswords
 from protocol import Dialect, Session
+from rooms import Rooms
 from store import Store, StoreError
+from transfers import Transfers
+
+STDIN, STDOUT = 0, 1
 
 BACKLOG = 4096
 """Connections that the kernel keeps ready for us; it may allow less (net.core.somaxconn)."""
@@ -54,7 +62,8 @@ class Server:
     """One chat: a store, a domain, a loop, listeners. Two of them can live in one process.
 
     Args:
-        settings: see config.Settings; at least one `listen`. The database is named after the first one's port.
+        settings: see config.Settings; at least one `listen` or `channel`. The database is named after the first one's
+            port.
 
     Raises:
         StartError: a port or the database cannot be had.
@@ -72,26 +81,28 @@ class Server:
         )
         with contextlib.ExitStack() as undo:
             undo.callback(self.loop.close)
+            listens = [
+                *settings.listen,
+                *(Listen(None, channel.port, _door(channel.name)) for channel in settings.channel),
+            ]
             sockets = [
-                undo.enter_context(bound_socket(listen.address or settings.address, listen.port))
-                for listen in settings.listen
+                undo.enter_context(bound_socket(listen.address or settings.address, listen.port)) for listen in listens
             ]
             self.places = [
                 Place(address, port, listen.dialect)
-                for (address, port, *_), listen in zip(
-                    (sock.getsockname() for sock in sockets), settings.listen, strict=True
-                )
+                for (address, port, *_), listen in zip((sock.getsockname() for sock in sockets), listens, strict=True)
             ]
             self.port = self.places[0].port
             try:
                 self.store = Store(settings.database or f"crosstalk-{self.port}.db")
                 undo.callback(self.store.close)
                 self.chat = self._build_chat()
+                self._build_rooms()
             except StoreError as error:
                 raise StartError(str(error)) from error
             welcomes = self._build_welcomes()
-            self.loop.before_flush = self.store.commit
-            for sock, listen in zip(sockets, settings.listen, strict=True):
+            self.loop.before_flush = self._before_flush
+            for sock, listen in zip(sockets, listens, strict=True):
                 self.loop.listen(sock, welcomes[listen.dialect])
             undo.pop_all()
         self._stopping = False
@@ -113,6 +124,27 @@ class Server:
         self.passwords.resemble(account.password_hash for account in chat.accounts.values())
         return chat
 
+    def _build_rooms(self) -> None:
+        """Give the config's channels their ports, and the operator a console."""
+        settings = self.settings
+        self.printer = Printer(STDOUT, self.loop.call_later)
+        self.lines = Lines(time_of_day)
+        self.rooms = Rooms(self.chat, self.loop, time.time, self._show, settings.afk_seconds)
+        self.transfers = Transfers(settings.max_file_size, settings.max_line, time.time, self._show)
+        self.console = Console(self.rooms, self.lines, time.time, self.printer.print, self.stop)
+        for channel in settings.channel:
+            if channel.name not in self.chat.channels:
+                self.store.submit(ChannelCreated(channel.name, "", time.time()), _raise_if)
+                self.store.commit()
+            self.rooms.host(channel.name, channel.capacity)
+
+    def _show(self, event: Any) -> None:
+        self.printer.print(OPERATOR_WORDS[type(event)](self.lines, event))
+
+    def _before_flush(self) -> None:
+        self.store.commit()
+        self.printer.flush()
+
     def _build_welcomes(self) -> Mapping[str, Callable[[Connection], Session]]:
         """Say what becomes of a new connection, by what its listener speaks."""
         settings = self.settings
@@ -122,8 +154,16 @@ class Server:
             joined_only=settings.channels_reply == "joined",
             history_on_join=settings.history_on_join,
         )
+        talk, file_talk = (
+            RoomTalk(self.rooms, self.transfers, self.lines, time.time, files=files) for files in (False, True)
+        )
         by_first_word: Mapping[str, Dialect] = {"HELLO-FROM": hello}
+
+        def behind(door: Door) -> Callable[[Connection], Session]:
+            return lambda connection: Session(connection, door, settings.max_line)
+
         return {
+            **{_door(name): behind(Door(self.rooms, name, talk, file_talk)) for name in self.rooms.hosted},
             "auto": lambda connection: Session(connection, result, settings.max_line, by_first_word),
             "result": lambda connection: Session(connection, result, settings.max_line),
             "hello": lambda connection: Session(connection, hello, settings.max_line),
@@ -141,6 +181,7 @@ class Server:
             os._exit(1)
         self._stopping = True
         log.info("stopping")
+        self.rooms.close()
         self.loop.drain(self.settings.shutdown_seconds)
         for connection in list(self.loop.connections):
             assert isinstance(connection.owner, Session)
@@ -163,6 +204,21 @@ class Server:
             self.loop.longest_turn * 1000,
             closed,
         )
+
+
+def _door(channel: str) -> str:
+    """How the dialect of a channel's port is named here and in the log."""
+    return f"rooms channel={channel}"
+
+
+def _raise_if(error: Exception | None) -> None:
+    if error is not None:
+        raise StoreError("cannot make the config's channels: the database takes nothing, or max-channels is too small")
+
+
+def time_of_day(at: float) -> str:
+    """Give the local time, hh:mm:ss (seed 001), of a time in seconds since the epoch."""
+    return time.strftime("%H:%M:%S", time.localtime(at))
 
 
 def bound_socket(address: str | None, port: int) -> socket.socket:
@@ -268,8 +324,8 @@ def settings_for(arguments: argparse.Namespace) -> Settings:
     if arguments.port is not None:
         own = Listen(arguments.address, arguments.port, "hello" if arguments.lab else "auto")
         settings = settings._replace(listen=(own, *settings.listen))
-    if not settings.listen:
-        raise StartError(f"{arguments.config} has no listen line; add one, or start with a port")
+    if not (settings.listen or settings.channel):
+        raise StartError(f"{arguments.config} has no listen line and no channel; add one, or start with a port")
     return settings._replace(
         address=arguments.address or settings.address,
         database=arguments.database or settings.database,
@@ -299,6 +355,16 @@ def announce(server: Server, *, lab: bool) -> None:
             print("Server is on", flush=True)  # TR5
 
 
+def open_console(server: Server) -> None:
+    """Take commands from standard input until its end, in a thread that waits for them."""
+    signal.signal(signal.SIGTTIN, signal.SIG_IGN)  # in a terminal's background it must not be stopped for its reading
+
+    def take(line: str) -> None:
+        server.loop.call_threadsafe(partial(server.console.typed, line))
+
+    threading.Thread(target=read_lines, args=(STDIN, take), daemon=True).start()
+
+
 def main(words: Sequence[str]) -> int:
     """Run the server until a signal stops it; return the exit status."""
     bootstrap.occupy_standard_descriptors()
@@ -315,6 +381,7 @@ def main(words: Sequence[str]) -> int:
     loop.on_signal(signal.SIGUSR1, server.log_statistics)
     tame_garbage_collector()
     announce(server, lab=arguments.lab)
+    open_console(server)
     server.passwords.warm_up()
     server.run()
     server.log_statistics()

@@ -2,5 +2,6 @@
 
 from dialects.hello import Hello
 from dialects.result import Result
+from dialects.rooms import Door, Lines, RoomTalk
 
-__all__ = ["Hello", "Result"]
+__all__ = ["Door", "Hello", "Lines", "Result", "RoomTalk"]

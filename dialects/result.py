@@ -18,7 +18,9 @@ from chat import (
     DirectMessage,
     Mailed,
     MailWaiting,
+    Removed,
     Said,
+    Silenced,
 )
 from protocol import Command, Refusal, Request, Session, clean, fit, split_words, squeeze
 
@@ -50,10 +52,22 @@ def render_echo(event: DirectEcho) -> bytes:
     return f"RECV {event.sender} @{event.recipient} {event.text}\n".encode()
 
 
+def render_removed(event: Removed) -> bytes:
+    """The operator has taken the user out of a channel."""
+    return f"RESULT KICKED {event.channel}\n".encode()
+
+
+def render_silenced(event: Silenced) -> bytes:
+    """The operator lets the user say nothing in a channel."""
+    return f"RESULT MUTED {event.channel} {event.seconds}\n".encode()
+
+
 WORDS: Mapping[type, Callable[[Any], bytes]] = {
     ChannelMessages: render_messages,
     DirectMessage: render_direct,
     DirectEcho: render_echo,
+    Removed: render_removed,
+    Silenced: render_silenced,
 }
 
 

@@ -136,8 +136,8 @@ def test_a_directive_that_may_stand_more_than_once() -> None:
         Listen("127.0.0.1", 5050, "auto"),
         Listen(None, 5051, "hello"),
     )
-    assert refusal("listen 5050 auto\nlisten  5050 auto") == (
-        "my.conf:2: listen 5050 auto was set in line 1 already; remove one of them"
+    assert refusal("listen 5050 auto\nlisten  5050 hello") == (
+        "my.conf:2: port 5050 stands in line 1 already; remove one of them"
     )
 
 

@@ -1,0 +1,209 @@
+"""The operator's console (seed 001): commands on standard input, the chat's log on standard output.
+
+Nothing here makes the loop wait. Input is read by a thread of its own, which ends with the input and keeps nothing
+alive; output that nobody takes waits in a bounded buffer, and what is too much for it is dropped.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import select
+import time
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, NamedTuple
+
+from chat import NoSuchChannel, StoreUnavailable
+from dialects.rooms import Lines
+from protocol import LineBuffer, Overlong, clean, normal, split_words
+from rooms import FOR_EVER, NotHere, Rooms
+
+log = logging.getLogger("crosstalk.console")
+
+MAX_WAITING = 1024 * 1024
+"""Bytes that may wait for standard output to be read."""
+
+PIECE = select.PIPE_BUF
+"""Bytes that a pipe takes whole when it says that it can be written (POSIX)."""
+
+RETRY_SECONDS = 0.1
+FOREGROUND_SECONDS = 1.0
+"""Pause before a terminal is read again that refused because the server is in its background."""
+
+
+class Printer:
+    """Writes lines to a descriptor that may be slow, or have nobody at its other end.
+
+    Args:
+        descriptor: where to.
+        call_later: has a call made after so many seconds.
+    """
+
+    def __init__(self, descriptor: int, call_later: Callable[[float, Callable[[], None]], Any]) -> None:
+        self._descriptor = descriptor
+        self._call_later = call_later
+        self._waiting = bytearray()
+        self._dropped = 0
+        self._retrying = False
+        self._poll = select.poll()
+        self._poll.register(descriptor, select.POLLOUT)
+
+    def print(self, text: str) -> None:
+        """Queue whole lines for `flush`."""
+        if len(self._waiting) > MAX_WAITING:
+            self._dropped += 1
+            if self._dropped == 1:
+                log.warning("standard output is not read; lines of the chat's log are dropped")
+        else:
+            self._waiting += text.encode(errors="replace")
+
+    def flush(self) -> None:
+        """Write what waits, as far as it is taken; the rest is tried again by itself."""
+        while self._waiting and self._is_writable():
+            try:
+                written = os.write(self._descriptor, self._waiting[:PIECE])
+            except OSError:  # nobody will read it
+                self._waiting.clear()
+                return
+            del self._waiting[:written]
+        if self._waiting:
+            self._retry()
+        elif self._dropped:
+            log.warning("%d lines of the chat's log were dropped", self._dropped)
+            self._dropped = 0
+
+    def _retry(self) -> None:
+        if not self._retrying:
+            self._retrying = True
+            self._call_later(RETRY_SECONDS, self._try_again)
+
+    def _try_again(self) -> None:
+        self._retrying = False
+        self.flush()
+
+    def _is_writable(self) -> bool:
+        return any(events for _descriptor, events in self._poll.poll(0))
+
+
+def read_lines(descriptor: int, take: Callable[[str], None]) -> None:
+    """Read lines until the end of the input; blocks, so it wants a thread. Lines that are too long are left out."""
+    lines = LineBuffer()
+    while data := _read(descriptor):
+        lines.feed(data)
+        while (line := lines.next()) is not None:
+            if not isinstance(line, Overlong):
+                take(line.decode(errors="replace"))
+    if len(lines):
+        lines.feed(b"\n")
+        line = lines.next()
+        if isinstance(line, bytes):
+            take(line.decode(errors="replace"))
+
+
+def _read(descriptor: int) -> bytes:
+    """Read what is there; nothing at the end, or where nothing can be read."""
+    while True:
+        try:
+            return os.read(descriptor, 65536)
+        except BlockingIOError:  # shared with somebody who has made it non-blocking
+            select.select([descriptor], [], [])
+        except OSError:
+            if not os.isatty(descriptor):
+                return b""
+            time.sleep(FOREGROUND_SECONDS)  # in the background of a terminal, whose keys are for somebody else
+
+
+class Console:
+    """What the operator types, and what the operator sees.
+
+    Args:
+        rooms: the domain.
+        lines: the words.
+        now: the wall clock, in seconds since the epoch.
+        show: prints whole lines.
+        shut_down: ends the server.
+    """
+
+    def __init__(
+        self,
+        rooms: Rooms,
+        lines: Lines,
+        now: Callable[[], float],
+        show: Callable[[str], None],
+        shut_down: Callable[[], None],
+    ) -> None:
+        self._rooms = rooms
+        self._lines = lines
+        self._now = now
+        self._show = show
+        self.shut_down = shut_down
+
+    def typed(self, line: str) -> None:
+        """Carry out a command; anything else is ignored, and so is a command with too few or too many words."""
+        verb, *words = split_words(line) or [""]
+        command = COMMANDS.get(verb)
+        if command is not None and len(words) == command.words:
+            command.handler(self, *map(normal, words))
+
+    # ---- commands ----
+
+    def kick(self, place: str) -> None:
+        channel, _, user = place.partition(":")
+        self._rooms.kick(channel, user, partial(self._kicked, channel, user))
+
+    def mute(self, place: str, seconds: str) -> None:
+        channel, _, user = place.partition(":")
+        try:
+            self._rooms.who_is_there(channel, user)
+        except NotHere:
+            self._say(f"{user} is not here.")
+            return
+        number = int(min(float(seconds), FOR_EVER)) if seconds.isascii() and seconds.isdigit() else 0
+        if not number:
+            self._say("Invalid mute time.")
+            return
+        self._rooms.mute(channel, user, number)
+        self._say(f"Muted {user} for {number} seconds.")
+
+    def empty(self, channel: str) -> None:
+        try:
+            self._rooms.empty(channel)
+        except NoSuchChannel:
+            self._say(f"{channel} does not exist.")
+        else:
+            self._say(f"{channel} has been emptied.")
+
+    # ---- pieces ----
+
+    def _kicked(self, channel: str, user: str, error: Exception | None) -> None:
+        if error is None:
+            self._say(f"Kicked {user}.")
+        elif isinstance(error, NoSuchChannel):
+            self._say(f"{channel} does not exist.")
+        elif isinstance(error, StoreUnavailable):
+            self._say(f"{user} cannot be removed: the database takes nothing.")
+        else:
+            self._say(f"{user} is not in {channel}.")
+
+    def _say(self, text: str) -> None:
+        self._show(self._lines.server(clean(text), self._now()))
+
+
+class ConsoleCommand(NamedTuple):
+    """A row of the console's table: what carries it out, how it is typed, what it does, how many words it takes."""
+
+    handler: Callable[..., None]
+    usage: str
+    help: str
+    words: int
+
+
+COMMANDS: Mapping[str, ConsoleCommand] = {
+    "/kick": ConsoleCommand(Console.kick, "/kick <channel>:<user>", "take somebody out of a channel or its queue", 1),
+    "/mute": ConsoleCommand(
+        Console.mute, "/mute <channel>:<user> <seconds>", "let somebody say nothing in a channel for a while", 2
+    ),
+    "/empty": ConsoleCommand(Console.empty, "/empty <channel>", "take everybody out of a channel", 1),
+    "/shutdown": ConsoleCommand(lambda console: console.shut_down(), "/shutdown", "end the server", 0),
+}

@@ -1,0 +1,337 @@
+"""The `rooms` wire (seed 001): a port for each channel, a name, then messages and commands that begin with a slash.
+
+What the server says stands in brackets, so a line of its that begins with a slash is one of the lines by which files
+pass: only a client whose first line had a second word, `files`, gets those. A channel's port has a `Door`, which reads
+that first line; behind it every guest's session speaks `RoomTalk`, to whichever channel it switches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, NoReturn
+
+from chat import ChannelMessages, ChatError, NoSuchChannel, Said, Silenced, StillMuted, StoreUnavailable
+from protocol import Command, Refusal, Request, Session, clean, fit, normal, split_off, split_words
+from rooms import (
+    CannotEnter,
+    Departed,
+    Entered,
+    FileSent,
+    NotHere,
+    Queued,
+    Rooms,
+    Welcomed,
+    WentAway,
+    Whispered,
+)
+from transfers import (
+    CannotReceive,
+    FileCancelled,
+    FileEnded,
+    FileMissing,
+    FileOffered,
+    FilePiece,
+    FileTooLarge,
+    FileWanted,
+    SendFile,
+    TooManyFiles,
+    Transfers,
+)
+
+TimeOfDay = Callable[[float], str]
+"""Gives the local time, hh:mm:ss, of a time in seconds since the epoch."""
+
+
+class Lines:
+    """What the server says to guests, and, with the words for the operator, on its standard output.
+
+    Args:
+        time_of_day: how times are shown.
+    """
+
+    def __init__(self, time_of_day: TimeOfDay) -> None:
+        self._time_of_day = time_of_day
+
+    def server(self, text: str, at: float) -> str:
+        """A line in the server's own frame."""
+        return f"[Server message ({self._time_of_day(at)})] {text}\n"
+
+    def message(self, said: Said) -> str:
+        """What somebody has said."""
+        return f"[{said.sender} ({self._time_of_day(said.at)})] {said.text}\n"
+
+    def whisper(self, whispered: Whispered, whom: str) -> str:
+        """What somebody has whispered to whom."""
+        return f"[{whispered.sender} whispers to {whom}: ({self._time_of_day(whispered.at)})] {whispered.text}\n"
+
+
+GUEST_WORDS: Mapping[type, Callable[[Lines, Any], str]] = {
+    ChannelMessages: lambda lines, event: "".join(map(lines.message, event.messages)),
+    Welcomed: lambda lines, event: lines.server(f"Welcome to the {event.channel} channel, {event.user}.", event.at),
+    Queued: lambda lines, event: lines.server(
+        f"You are in the waiting queue and there are {event.ahead} user(s) ahead of you.", event.at
+    ),
+    Entered: lambda lines, event: lines.server(f"{event.user} has joined the channel.", event.at),
+    Departed: lambda lines, event: lines.server(f"{event.user} has left the channel.", event.at),
+    WentAway: lambda lines, event: lines.server(f"{event.user} went AFK.", event.at),
+    Whispered: lambda lines, event: lines.whisper(event, "you"),
+    Silenced: lambda lines, event: lines.server(f"{event.user} has been muted for {event.seconds} seconds.", event.at),
+    FileSent: lambda lines, event: lines.server(f"You sent {event.path} to {event.recipient}.", event.at),
+    FileOffered: lambda _lines, event: f"/file {event.number} {event.size} {event.sender} {event.name}\n",
+    SendFile: lambda _lines, event: f"/sending {event.number} {event.piece} {event.recipient} {event.path}\n",
+    FileWanted: lambda _lines, event: f"/more {event.number} {event.pieces}\n",
+    FilePiece: lambda _lines, event: f"/piece {event.number} {event.data}\n",
+    FileEnded: lambda _lines, event: f"/end {event.number}\n",
+    FileCancelled: lambda _lines, event: f"/cancel {event.number}\n",
+}
+
+OPERATOR_WORDS: Mapping[type, Callable[[Lines, Any], str]] = {
+    ChannelMessages: GUEST_WORDS[ChannelMessages],
+    Entered: lambda lines, event: lines.server(f"{event.user} has joined the {event.channel} channel.", event.at),
+    Departed: GUEST_WORDS[Departed],
+    WentAway: GUEST_WORDS[WentAway],
+    Whispered: lambda lines, event: lines.whisper(event, event.recipient),
+    FileSent: lambda lines, event: lines.server(f"{event.sender} sent {event.path} to {event.recipient}.", event.at),
+}
+
+FAILURES: Mapping[type[Exception], str] = {
+    NotHere: "{0} is not here.",
+    NoSuchChannel: "{0} does not exist.",
+    CannotEnter: "Cannot switch to the {0} channel.",
+    FileMissing: "{1} does not exist.",
+    CannotReceive: "{0} cannot receive files.",
+    FileTooLarge: "{1} is too large.",
+    TooManyFiles: "Wait until your other files have been sent.",
+    StoreUnavailable: "Your message could not be kept; try again later.",
+}
+"""What a guest is told of a failed request; its words can be filled in."""
+
+
+class Door:
+    """The wire of a channel's port before the guest is in: one line, the name.
+
+    Args:
+        rooms: the domain.
+        channel: whose port it is.
+        talk: what is spoken behind the door, without and with files.
+    """
+
+    name = "rooms"
+
+    def __init__(self, rooms: Rooms, channel: str, talk: RoomTalk, file_talk: RoomTalk) -> None:
+        self.rooms = rooms
+        self.channel = channel
+        self.talk = talk
+        self.file_talk = file_talk
+
+    def parse(self, line: str) -> Request | Refusal | None:
+        """Read the name; a line of several words is none, but for the word that says what the client can do."""
+        words = split_words(line)
+        if not words:
+            return None
+        takes_files = words[1:] == ["files"]
+        return Request(ENTER, (words[0] if takes_files else " ".join(words), "files" if takes_files else ""))
+
+    def refuse(self, session: Session, refusal: Refusal) -> None:
+        """A line that cannot be read is ignored."""
+
+    def succeed(self, session: Session, request: Request) -> None:
+        """Who is in has been told so."""
+
+    def fail(self, session: Session, request: Request, error: Exception | None) -> None:
+        """Say that the name cannot be had, and close."""
+        session.transport.send(self.talk.answer(f"Cannot connect to the {self.channel} channel."))
+        session.end()
+
+    def deliver(self, session: Session, event: Any) -> None:
+        """Nobody outside is told anything."""
+
+    def render(self, event: Any) -> NoReturn:
+        """See `deliver`."""
+        raise AssertionError("nobody outside is told anything")
+
+    def leave(self, session: Session) -> None:
+        """Nobody was there."""
+
+    def enter(self, session: Session, request: Request) -> None:
+        name, files = request.args
+        outside, session.dialect = session.dialect, self.file_talk if files else self.talk
+        try:
+            self.rooms.enter(session, self.channel, normal(name), takes_files=bool(files))
+        except ChatError as error:
+            session.dialect = outside
+            self.fail(session, request, error)
+
+
+class RoomTalk:
+    """The dialect `rooms`, as the guests of all channels speak it.
+
+    Args:
+        rooms: the domain.
+        transfers: the files that are on their way.
+        lines: the words.
+        now: the wall clock, in seconds since the epoch.
+        files: whether the client can send and take files.
+    """
+
+    name = "rooms"
+
+    def __init__(
+        self, rooms: Rooms, transfers: Transfers, lines: Lines, now: Callable[[], float], *, files: bool
+    ) -> None:
+        self.rooms = rooms
+        self.transfers = transfers
+        self.commands = FILE_COMMANDS if files else COMMANDS
+        self._lines = lines
+        self._now = now
+        self._rendered: tuple[object, bytes] = (None, b"")
+
+    # ---- the dialect ----
+
+    def parse(self, line: str) -> Request | Refusal | None:
+        """Find the row of a command; another line is a message."""
+        text = line.strip(" \t")
+        if text.startswith("/"):
+            verb, *rest = split_off(text, 2)
+            command = self.commands.get(verb)
+            if command is not None:
+                words = split_off("".join(rest), command.most) if command.text else split_words("".join(rest))
+                if command.text and len(words) == command.most:
+                    words = [*words[:-1], *split_off(clean(words[-1]), 1)]
+                return fit(command, words)
+        words = split_off(clean(text), 1)
+        return fit(MESSAGE, words) if words else None
+
+    def refuse(self, session: Session, refusal: Refusal) -> None:
+        """A line that is no request is ignored, but shows that somebody is there."""
+        self.rooms.stir(session.user)
+
+    def succeed(self, session: Session, request: Request) -> None:
+        """What has been done is told as an event."""
+
+    def fail(self, session: Session, request: Request, error: Exception | None) -> None:
+        """Say why not. Who waits in the queue is told nothing (seed 001)."""
+        if isinstance(error, StillMuted):
+            session.transport.send(self.answer(f"You are still muted for {error.seconds} seconds."))
+        elif error is not None and type(error) in FAILURES:
+            session.transport.send(self.answer(FAILURES[type(error)].format(*map(clean, request.args))))
+
+    def deliver(self, session: Session, event: Any) -> None:
+        """Tell what has happened; an event is rendered once for all its recipients."""
+        if isinstance(event, Silenced) and session.user.name == event.user:
+            session.transport.send(self.answer(f"You have been muted for {event.seconds} seconds.", event.at))
+            return
+        rendered_event, rendered = self._rendered
+        if rendered_event is not event:
+            rendered = self.render(event)
+            self._rendered = (event, rendered)
+        session.transport.send(rendered)
+
+    def render(self, event: Any) -> bytes:
+        """Give the words for what has happened."""
+        return GUEST_WORDS[type(event)](self._lines, event).encode()
+
+    def answer(self, text: str, at: float | None = None) -> bytes:
+        """A line in the server's frame."""
+        return self._lines.server(text, self._now() if at is None else at).encode()
+
+    def leave(self, session: Session) -> None:
+        """The guest is in no channel any more, and the files to and from there go nowhere."""
+        self.transfers.lost(session)
+        self.rooms.lost(session)
+
+    # ---- handlers ----
+
+    def say(self, session: Session, request: Request) -> None:
+        self.rooms.stir(session.user)
+        self.rooms.say(session.user, request.args[0], session.outcome(request))
+
+    def whisper(self, session: Session, request: Request) -> None:
+        name, text = request.args
+        self._try(session, request, lambda: self.rooms.whisper_to(session.user, name, text))
+
+    def switch(self, session: Session, request: Request) -> None:
+        self._try(session, request, lambda: self.rooms.switch(session.user, request.args[0]))
+
+    def list(self, session: Session, request: Request) -> None:
+        self.rooms.stir(session.user)
+        for name, present, capacity, queued in self.rooms.occupancy():
+            session.send(f"[Channel] {name} {present}/{capacity}/{queued}.")
+
+    def quit(self, session: Session, request: Request) -> None:
+        self.rooms.quit(session.user)
+
+    # ---- handlers: files ----
+
+    def send_file(self, session: Session, request: Request) -> None:
+        name, path, *size = request.args
+        self._try(session, request, lambda: self._offer(session, request, name, path, *size))
+
+    def ready(self, session: Session, request: Request) -> None:
+        self.transfers.ready(session, request.args[0])
+
+    def piece(self, session: Session, request: Request) -> None:
+        self.rooms.stir(session.user)
+        self.transfers.piece(session, *request.args)
+
+    def end(self, session: Session, request: Request) -> None:
+        self.transfers.end(session, request.args[0])
+
+    def landed(self, session: Session, request: Request) -> None:
+        self.transfers.landed(session, request.args[0])
+
+    def cancel(self, session: Session, request: Request) -> None:
+        self.transfers.cancel(session, request.args[0])
+
+    # ---- pieces ----
+
+    def _offer(self, session: Session, request: Request, name: str, path: str, size: str = "-") -> None:
+        try:
+            recipient = self.rooms.maybe_guest(session.user, name)
+        except NotHere as error:
+            self.fail(session, request, error)
+            if size == "-":
+                raise FileMissing from None
+        else:
+            self.transfers.offer(session, recipient, path, size)
+
+    def _try(self, session: Session, request: Request, call: Callable[[], None]) -> None:
+        self.rooms.stir(session.user)
+        try:
+            call()
+        except ChatError as error:
+            self.fail(session, request, error)
+
+
+ENTER = Command(Door.enter, "<name> [files]", "come in under this name", least=2, most=2)
+
+MESSAGE = Command(RoomTalk.say, "<message>", "say something to everyone in the channel", least=1, most=1, text=True)
+
+COMMANDS: Mapping[str, Command] = {
+    "/whisper": Command(
+        RoomTalk.whisper, "/whisper <user> <message>", "say something to one who is in the channel",
+        least=2, most=2, name=True, text=True,
+    ),
+    "/quit": Command(RoomTalk.quit, "/quit", "leave, and close the connection"),
+    "/list": Command(RoomTalk.list, "/list", "show how full each channel is"),
+    "/switch": Command(
+        RoomTalk.switch, "/switch <channel>", "leave for another channel", least=1, most=1, name=True
+    ),
+    "/send": Command(
+        RoomTalk.send_file, "/send <user> <path>", "send a file to one who is in the channel",
+        least=2, most=2, name=True,
+    ),
+}  # fmt: skip
+
+FILE_COMMANDS: Mapping[str, Command] = {
+    **COMMANDS,
+    "/send": Command(
+        RoomTalk.send_file, "/send <user> <path> <size>", "offer a file of so many bytes; - for one that is not there",
+        least=3, most=3, name=True,
+    ),
+    "/ready": Command(RoomTalk.ready, "/ready <number>", "take a file that was announced", least=1, most=1),
+    "/piece": Command(RoomTalk.piece, "/piece <number> <base64>", "send a piece of a file", least=2, most=2),
+    "/end": Command(RoomTalk.end, "/end <number>", "all pieces of a file have been sent", least=1, most=1),
+    "/landed": Command(RoomTalk.landed, "/landed <number>", "the file is there under its name", least=1, most=1),
+    "/cancel": Command(RoomTalk.cancel, "/cancel <number>", "send or take a file no further", least=1, most=1),
+}  # fmt: skip
