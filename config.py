@@ -79,8 +79,8 @@ class Settings(NamedTuple):
 class Directive(NamedTuple):
     """A row of the table: what the words behind the directive must be, in words, and what reads them.
 
-    read raises ValueError when they are not. A row with `claims` may stand more than once; what it reads is collected in
-    a tuple, and `claims` gives what only one line can have.
+    read raises ValueError when they are not. A row with `claims` may stand more than once: what it reads is collected
+    in a tuple, and `claims` gives what only one line can have.
     """
 
     expects: str

@@ -150,7 +150,7 @@ class Console:
 
     def kick(self, place: str) -> None:
         channel, _, user = place.partition(":")
-        self._rooms.kick(channel, user, partial(self._kicked, channel, user))
+        self._rooms.kick(channel, user, partial(self._explain_kick, channel, user))
 
     def mute(self, place: str, seconds: str) -> None:
         channel, _, user = place.partition(":")
@@ -171,19 +171,15 @@ class Console:
             self._rooms.empty(channel)
         except NoSuchChannel:
             self._say(f"{channel} does not exist.")
-        else:
-            self._say(f"{channel} has been emptied.")
 
     # ---- pieces ----
 
-    def _kicked(self, channel: str, user: str, error: Exception | None) -> None:
-        if error is None:
-            self._say(f"Kicked {user}.")
-        elif isinstance(error, NoSuchChannel):
+    def _explain_kick(self, channel: str, user: str, error: Exception | None) -> None:
+        if isinstance(error, NoSuchChannel):
             self._say(f"{channel} does not exist.")
         elif isinstance(error, StoreUnavailable):
             self._say(f"{user} cannot be removed: the database takes nothing.")
-        else:
+        elif error is not None:
             self._say(f"{user} is not in {channel}.")
 
     def _say(self, text: str) -> None:

@@ -101,6 +101,20 @@ class FileSent(NamedTuple):
     at: float
 
 
+class Kicked(NamedTuple):
+    """The operator has taken the user out of a channel."""
+
+    user: str
+    at: float
+
+
+class Emptied(NamedTuple):
+    """The operator has taken everybody out of a channel."""
+
+    channel: str
+    at: float
+
+
 # ---- what it is handed ----
 
 
@@ -162,7 +176,7 @@ class Rooms(Watch):
     ) -> None:
         self.hosted: dict[str, Channel] = {}
         self._queues: dict[str, dict[str, RoomGuest]] = {}
-        self._removing: dict[tuple[str, str], bool] = {}  # members being taken out; whether the guests are told
+        self._removing: dict[tuple[str, str], Kicked | None] = {}  # members being taken out; for what is shown
         self._chat = chat
         self._timers = timers
         self._now = now
@@ -269,7 +283,8 @@ class Rooms(Watch):
     # ---- what the operator does ----
 
     def kick(self, channel: str, name: str, done: Done) -> None:
-        """Take somebody out of a channel or its queue. Fails with NoSuchChannel, NotHere, StoreUnavailable."""
+        """Take somebody out of a channel or its queue; the operator is shown it. Fails with NoSuchChannel, NotHere,
+        StoreUnavailable."""
         try:
             found = self._find(channel)
             guest = found.guests.get(name) or self._queue(found).get(name)
@@ -278,10 +293,11 @@ class Rooms(Watch):
         except ChatError as error:
             done(error)
             return
+        kicked = Kicked(name, self._now())
         if guest is None:
-            self._remove_member(found, name, done, tell=True)
+            self._remove_member(found, name, kicked, done)
         else:
-            self._close(guest, Departed(name, self._now()))
+            self._close(guest, Departed(name, kicked.at), kicked)
             done(None)
 
     def mute(self, channel: str, name: str, seconds: int) -> None:
@@ -316,20 +332,21 @@ class Rooms(Watch):
         return found
 
     def empty(self, channel: str) -> None:
-        """Take everybody out of a channel, without a word to the guests; those in its queue move in.
+        """Take everybody out of a channel, without a word to the guests; the operator is shown it, the queue moves in.
 
         Raises:
             NoSuchChannel: there is none.
         """
         found = self._find(channel)
         for name in found.members:
-            self._remove_member(found, name, lambda _error: None, tell=False)
+            self._remove_member(found, name, None, lambda _error: None)
         guests = list(found.guests.values())
         for guest in guests:
             self._unseat(guest)
             self._forget(guest)
         for guest in guests:
             guest.session.end()
+        self._show(Emptied(channel, self._now()))
         if channel in self.hosted:
             self._fill(found)
 
@@ -350,12 +367,11 @@ class Rooms(Watch):
         self._show(event)
 
     def left(self, channel: Channel, name: str) -> None:
-        event = Departed(name, self._now())
-        removed = (channel.name, name) in self._removing
-        if self._removing.get((channel.name, name), True):
-            self._tell_guests(channel, event)
-        if not removed:
-            self._show(event)
+        departed = Departed(name, self._now())
+        shown = self._removing.pop((channel.name, name), departed)
+        if shown is not None:
+            self._show(shown)
+            self._tell_guests(channel, departed)
 
     def vacated(self, channel: Channel) -> None:
         self._fill(channel)
@@ -368,12 +384,16 @@ class Rooms(Watch):
         self._whisper(account.name, channel, name, text)
         return True
 
-    def _remove_member(self, channel: Channel, name: str, done: Done, *, tell: bool) -> None:
+    def _remove_member(self, channel: Channel, name: str, shown: Kicked | None, done: Done) -> None:
+        """Have a member taken out. One who is away is missed by nobody, so `left` is not told."""
+
         def removed(error: Exception | None) -> None:
-            del self._removing[channel.name, name]
+            waiting = self._removing.pop((channel.name, name), None)
+            if error is None and waiting is not None:
+                self._show(waiting)
             done(error)
 
-        self._removing[channel.name, name] = tell
+        self._removing[channel.name, name] = shown
         self._chat.remove(channel, name, removed)
 
     # ---- in and out ----

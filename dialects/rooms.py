@@ -15,8 +15,10 @@ from protocol import Command, Refusal, Request, Session, clean, fit, normal, spl
 from rooms import (
     CannotEnter,
     Departed,
+    Emptied,
     Entered,
     FileSent,
+    Kicked,
     NotHere,
     Queued,
     Rooms,
@@ -92,6 +94,8 @@ OPERATOR_WORDS: Mapping[type, Callable[[Lines, Any], str]] = {
     WentAway: GUEST_WORDS[WentAway],
     Whispered: lambda lines, event: lines.whisper(event, event.recipient),
     FileSent: lambda lines, event: lines.server(f"{event.sender} sent {event.path} to {event.recipient}.", event.at),
+    Kicked: lambda lines, event: lines.server(f"Kicked {event.user}.", event.at),
+    Emptied: lambda lines, event: lines.server(f"{event.channel} has been emptied.", event.at),
 }
 
 FAILURES: Mapping[type[Exception], str] = {

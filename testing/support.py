@@ -18,10 +18,15 @@ from typing import Any
 
 from hypothesis import HealthCheck, settings
 
-from chat import Chat, Done, Limits, Overloaded, WrongPassword
-from dialects import Hello, Result
+from chat import ChannelCreated, Chat, Done, Limits, Overloaded, WrongPassword
+from console import Console
+from dialects import Door, Hello, Lines, Result, RoomTalk
+from dialects.rooms import OPERATOR_WORDS
+from loop import Deadline, Deadlines
 from protocol import Dialect, Session
+from rooms import Rooms
 from store import MEMORY, Store
+from transfers import Transfers
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -154,16 +159,72 @@ class FakePasswords:
             give()
 
 
-class World:
-    """A server without sockets, threads and clocks. Nothing happens on its own: see `settle`."""
+class FakeTimers:
+    """A monotonic clock that stands still until `let_pass`."""
 
-    def __init__(self, limits: Limits | None = None, *, joined_only: bool = False, history_on_join: int = 0) -> None:
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.deadlines = Deadlines()
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def call_later(self, seconds: float, call: Callable[[], None]) -> Deadline:
+        return self.deadlines.add(self.now + seconds, call)
+
+    def cancel(self, deadline: Deadline) -> None:
+        self.deadlines.cancel(deadline)
+
+    def let_pass(self, seconds: float) -> None:
+        """Let time pass, and have everything called that falls due meanwhile, each at its time."""
+        end = self.now + seconds
+        while (when := self.deadlines.nearest()) is not None and when <= end:
+            self.now = max(self.now, when)
+            next(self.deadlines.due(self.now))()
+        self.now = end
+
+
+AFK_SECONDS = 100
+MAX_FILE_SIZE = 1000
+
+
+class World:
+    """A server without sockets, threads and clocks. Nothing happens on its own: see `settle`.
+
+    Args:
+        channels: those with a port, and their capacities.
+    """
+
+    def __init__(
+        self,
+        limits: Limits | None = None,
+        *,
+        joined_only: bool = False,
+        history_on_join: int = 0,
+        channels: Mapping[str, int] | None = None,
+    ) -> None:
         self.store = Store(MEMORY)
         self.passwords = FakePasswords()
         self.chat = Chat(self.store, self.passwords, lambda: 1000.0, limits or Limits())
         self.store.attach(self.chat.apply, self.chat.announce)
         self.dialect = Result(self.chat, joined_only=joined_only, history_on_join=history_on_join)
         self.hello = Hello(self.chat)
+        self.timers = FakeTimers()
+        self.shown: list[str] = []
+        self.lines = Lines(lambda _at: TIME)
+        self.rooms = Rooms(self.chat, self.timers, lambda: 1000.0, self._show, AFK_SECONDS)
+        self.transfers = Transfers(MAX_FILE_SIZE, 8192, lambda: 1000.0, self._show)
+        self.stopped = 0
+        self.console = Console(self.rooms, self.lines, lambda: 1000.0, self.shown.append, self._stop)
+        self.doors: dict[str, Door] = {}
+        talks = [
+            RoomTalk(self.rooms, self.transfers, self.lines, lambda: 1000.0, files=files) for files in (False, True)
+        ]
+        for name, capacity in (channels or {}).items():
+            self.store.submit(ChannelCreated(name, "", 1000.0), lambda error: None)
+            self.store.commit()
+            self.rooms.host(name, capacity)
+            self.doors[name] = Door(self.rooms, name, *talks)
         self.soon: list[Callable[[], None]] = []
         self.clients: list[Client] = []
 
@@ -179,8 +240,14 @@ class World:
             pumped = [client.transport.pump() for client in self.clients]
             busy = any(pumped) or bool(self.soon)
 
+    def _show(self, event: Any) -> None:
+        self.shown.append(OPERATOR_WORDS[type(event)](self.lines, event))
+
+    def _stop(self) -> None:
+        self.stopped += 1
+
     def client(self, dialect: Dialect | None = None) -> Client:
-        """Give a client that has not said a word; without a dialect it comes to the port where the first word decides."""
+        """Give a client that has not said a word yet; without a dialect its first word decides."""
         client = Client(self, dialect)
         self.clients.append(client)
         return client
@@ -190,6 +257,32 @@ class World:
         client = self.client(self.hello)
         assert client.ask(f"HELLO-FROM {name}") == [f"HELLO {name}"]
         return client
+
+    def visitor(self, channel: str, first_line: str) -> Client:
+        """Give a client that has come to a channel's port and said its name."""
+        client = self.client(self.doors[channel])
+        client.send(first_line)
+        return client
+
+    def room(self, channel: str, *names: str) -> list[Client]:
+        """Give guests who are in a channel and have heard all that was said at their coming."""
+        visitors = [self.visitor(channel, name) for name in names]
+        for visitor in visitors:
+            visitor.heard()
+        self.printed()
+        return visitors
+
+    def printed(self) -> list[str]:
+        """Let the world settle and give what the operator has seen since the last time, without the times."""
+        self.settle()
+        shown, self.shown[:] = "".join(self.shown), []
+        return [plain(line) for line in shown.split("\n")[:-1]]
+
+    def type(self, *lines: str) -> list[str]:
+        """Type lines at the console; give what the operator sees."""
+        for line in lines:
+            self.console.typed(line)
+        return self.printed()
 
     def user(self, name: str, *channels: str) -> Client:
         """Give a client that is logged in as a new user, in these channels, which are made where they are not."""
@@ -231,6 +324,14 @@ class Client:
         assert not data or data.endswith(b"\n")
         return data.decode().split("\n")[:-1]
 
+    def saw(self) -> list[str]:
+        """As `heard`, without the times in what it gives."""
+        return [plain(line) for line in self.heard()]
+
+    def does(self, *lines: str) -> list[str]:
+        """As `ask`, without the times in what it gives."""
+        return [plain(line) for line in self.ask(*lines)]
+
     def ask(self, *lines: str) -> list[str]:
         """Send lines, each when the one before has been answered; give what has come meanwhile."""
         heard = []
@@ -243,6 +344,14 @@ class Client:
         """The connection is gone."""
         self.session.lost("gone")
         self.transport.unstick(lost=True)
+
+
+TIME = "12:34:56"
+
+
+def plain(line: str) -> str:
+    """Shorten a line of the rooms: the server's frame to `* `, the time to nothing."""
+    return line.replace(f"[Server message ({TIME})] ", "* ").replace(f" ({TIME})", "")
 
 
 # ---- processes ----

@@ -1,0 +1,141 @@
+"""console.py: reading and writing where somebody may be slow, or nobody may be."""
+
+from __future__ import annotations
+
+import os
+import select
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from console import COMMANDS, MAX_WAITING, Printer, read_lines
+from support import PATIENCE
+
+
+class Later:
+    """Calls that wait."""
+
+    def __init__(self) -> None:
+        self.calls: list[Callable[[], None]] = []
+
+    def __call__(self, _seconds: float, call: Callable[[], None]) -> None:
+        self.calls.append(call)
+
+
+@pytest.fixture
+def pipe() -> Iterator[tuple[int, int]]:
+    reader, writer = os.pipe()
+    yield reader, writer
+    for descriptor in (reader, writer):
+        try:
+            os.close(descriptor)
+        except OSError:
+            continue
+
+
+def test_lines_are_written_when_they_are_flushed(pipe: tuple[int, int]) -> None:
+    reader, writer = pipe
+    printer = Printer(writer, Later())
+    printer.print("one\n")
+    printer.print("zwei \u00e9\ud800\n")
+    assert not select.select([reader], [], [], 0)[0]
+    printer.flush()
+    assert os.read(reader, 100) == "one\nzwei \u00e9?\n".encode()
+    printer.flush()
+    assert not select.select([reader], [], [], 0)[0]
+
+
+def test_a_pipe_that_is_full_is_tried_again_and_nothing_is_lost(pipe: tuple[int, int]) -> None:
+    reader, writer = pipe
+    later = Later()
+    printer = Printer(writer, later)
+    total = "".join(f"{number:09}\n" for number in range(30_000))
+    for start in range(0, len(total), 1000):
+        printer.print(total[start : start + 1000])
+        printer.flush()
+    assert len(later.calls) == 1
+    received = b""
+    while later.calls:
+        received += os.read(reader, 1 << 20)
+        later.calls.pop()()
+    while select.select([reader], [], [], 0)[0]:
+        received += os.read(reader, 1 << 20)
+    assert received == total.encode()
+
+
+def test_what_nobody_reads_is_bounded_and_told(pipe: tuple[int, int], caplog: pytest.LogCaptureFixture) -> None:
+    reader, writer = pipe
+    later = Later()
+    printer = Printer(writer, later)
+    line = "x" * 999 + "\n"
+    for _ in range(3 * MAX_WAITING // 1000):
+        printer.print(line)
+        printer.flush()
+    assert caplog.text.count("dropped") == 1
+    received = b""
+    while later.calls or select.select([reader], [], [], 0)[0]:
+        received += os.read(reader, 1 << 20)
+        if later.calls:
+            later.calls.pop()()
+    assert set(received.split(b"\n")) == {b"x" * 999, b""}
+    assert MAX_WAITING <= len(received) <= 2 * MAX_WAITING
+    assert "lines of the chat's log were dropped" in caplog.text
+
+
+def test_an_output_that_is_gone_is_no_matter(pipe: tuple[int, int]) -> None:
+    reader, writer = pipe
+    os.close(reader)
+    printer = Printer(writer, Later())
+    for _ in range(3):
+        printer.print("x\n")
+        printer.flush()
+
+
+def test_a_file_takes_everything(tmp_path: Path) -> None:
+    with open(tmp_path / "log", "wb", buffering=0) as file:
+        printer = Printer(file.fileno(), Later())
+        printer.print("x" * 100_000 + "\n")
+        printer.flush()
+    assert (tmp_path / "log").stat().st_size == 100_001
+
+
+def test_lines_are_read_until_the_end(pipe: tuple[int, int]) -> None:
+    reader, writer = pipe
+    lines: list[str] = []
+    thread = threading.Thread(target=read_lines, args=(reader, lines.append))
+    thread.start()
+    for data in (b"one\ntw", b"o\r\n\n", b"\xff\n", b"x" * 9000 + b"\nlast"):
+        os.write(writer, data)
+    os.close(writer)
+    thread.join(PATIENCE)
+    assert lines == ["one", "two", "", "\ufffd", "last"]
+
+
+@pytest.mark.parametrize("path", [os.devnull, "/"])
+def test_where_nothing_can_be_read_there_is_nothing(path: str) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    lines: list[str] = []
+    read_lines(descriptor, lines.append)
+    os.close(descriptor)
+    assert lines == []
+
+
+def test_an_input_that_somebody_made_non_blocking_is_waited_for(pipe: tuple[int, int]) -> None:
+    reader, writer = pipe
+    os.set_blocking(reader, False)
+    lines: list[str] = []
+    thread = threading.Thread(target=read_lines, args=(reader, lines.append))
+    thread.start()
+    os.write(writer, b"one\n")
+    os.close(writer)
+    thread.join(PATIENCE)
+    assert lines == ["one"]
+
+
+def test_every_command_says_how_it_is_typed() -> None:
+    for verb, command in COMMANDS.items():
+        assert command.usage.split()[0] == verb
+        assert len(command.usage.split()) == 1 + command.words
+        assert command.help
