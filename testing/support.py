@@ -180,7 +180,7 @@ class World:
             busy = any(pumped) or bool(self.soon)
 
     def client(self, dialect: Dialect | None = None) -> Client:
-        """Give a client that has not said a word; without a dialect it comes to the port where the first word decides."""
+        """Give a client that has not said a word yet; without a dialect its first word decides."""
         client = Client(self, dialect)
         self.clients.append(client)
         return client
