@@ -11,21 +11,29 @@ from pathlib import Path
 import pytest
 
 from config import DIRECTIVES, Settings
-from dialects.result import COMMANDS
+from dialects import hello, result
 from support import ROOT
 
 SERVER_ROOMS = {
-    "bootstrap", "chat", "commandline", "config", "dialects", "dialects.result", "logs", "loop", "passwords",
-    "protocol", "store",
+    "bootstrap", "chat", "commandline", "config", "dialects", "dialects.hello", "dialects.result", "logs", "loop",
+    "passwords", "protocol", "store",
 }  # fmt: skip
 
 MAY_IMPORT: dict[str, set[str]] = {
     "server": SERVER_ROOMS,
-    "dialects": {"dialects.result"},
+    "dialects": {"dialects.hello", "dialects.result"},
+    "dialects.hello": {"chat", "protocol"},
     "dialects.result": {"chat", "protocol"},
     "store": {"chat"},
     "passwords": {"chat", "loop"},
-    "client": {"bootstrap", "commandline", "loop", "protocol"},
+    "client": {"bootstrap", "commandline", "loop", "network", "protocol", "streams", "talks", "talks.talk", "terminal"},
+    "terminal": {"loop", "network", "streams", "talks.talk"},
+    "network": {"loop", "protocol"},
+    "streams": set(),
+    "talks": {"talks.hello", "talks.result", "talks.talk"},
+    "talks.hello": {"protocol", "talks.talk"},
+    "talks.result": {"protocol", "talks.talk"},
+    "talks.talk": set(),
     "chat": set(),
     "protocol": set(),
     "loop": set(),
@@ -43,8 +51,11 @@ def module_name(path: Path) -> str:
     return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
 
 
-PRODUCT = {module_name(path): path for path in sorted([*ROOT.glob("*.py"), *(ROOT / "dialects").glob("*.py")])}
+PRODUCT = {
+    module_name(path): path for place in ("", "dialects", "talks") for path in sorted((ROOT / place).glob("*.py"))
+}
 TREES = {name: ast.parse(path.read_text(encoding="utf-8")) for name, path in PRODUCT.items()}
+DIALECTS = [name for name in PRODUCT if name.startswith("dialects")]
 FILES = [
     ROOT / name
     for name in subprocess.run(
@@ -86,9 +97,9 @@ def test_sql_is_in_one_room() -> None:
 
 
 def test_sockets_are_where_they_belong() -> None:
-    for name in ("chat", "protocol", "store", "passwords", "config", "logs", "dialects", "dialects.result"):
+    for name in ("chat", "protocol", "store", "passwords", "config", "logs", *DIALECTS):
         assert not imports(TREES[name]) & {"socket", "selectors", "ssl", "asyncio"}, name
-    for name in ("chat", "protocol", "dialects.result"):
+    for name in ("chat", "protocol", *DIALECTS):
         assert not imports(TREES[name]) & {"time", "datetime", "threading", "os"}, (
             f"{name} needs no clock and no system"
         )
@@ -135,17 +146,16 @@ def document(name: str) -> str:
     return (ROOT / name).read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("verb", COMMANDS)
-def test_the_protocol_document_has_every_command(verb: str) -> None:
-    usage = COMMANDS[verb].usage
-    assert f"| `{usage}`" in document("PROTOCOL.md") or f", `{usage}` |" in document("PROTOCOL.md")
+COMMANDS = {"R": result.COMMANDS, "H": hello.COMMANDS}
+"""The tables of commands, by the letter of their rules in the protocol document."""
 
 
-def test_the_protocol_document_has_no_other_command() -> None:
-    rows = re.findall(r"^\| R\d+ \| (`.+?`) \|", document("PROTOCOL.md"), re.MULTILINE)
+@pytest.mark.parametrize("letter", COMMANDS)
+def test_the_protocol_document_has_the_commands_and_no_other(letter: str) -> None:
+    rows = re.findall(rf"^\| {letter}\d+ \| (`.+?`) \|", document("PROTOCOL.md"), re.MULTILINE)
     documented = {usage for row in rows for usage in re.findall(r"`([^`]+)`", row) if re.match(r"[A-Z]+\b", usage)}
-    commands = {usage for usage in documented if not usage.startswith(("RECV", "RESULT"))}
-    assert commands == {command.usage for command in COMMANDS.values()}
+    commands = {usage for usage in documented if not usage.startswith(("RECV", "RESULT", "DELIVERY"))}
+    assert commands == {command.usage for command in COMMANDS[letter].values()}
 
 
 @pytest.mark.parametrize("name", DIRECTIVES)

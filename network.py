@@ -1,0 +1,215 @@
+"""The client's side of the network: lines to and from a server, and a connection that comes back. No screens, no wires.
+
+What the network sends is cleaned in one place, `Link`, before anything else sees it.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import threading
+from collections.abc import Callable
+from typing import NamedTuple, Protocol
+
+from loop import CloseReason, Connection, Loop
+from protocol import LineBuffer, Overlong, clean
+
+MAX_RECEIVED_LINE = 1024 * 1024
+"""Bytes of a line from the server, its newline included: lists are long."""
+
+CONNECT_SECONDS = 10.0
+FIRST_PAUSE = 0.5
+LONGEST_PAUSE = 15.0
+"""Seconds before a lost connection is dialled again; each pause is twice the one before."""
+
+# ---- dialling ----
+
+
+class Address(NamedTuple):
+    """Where the server is."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def dial(address: Address) -> socket.socket:
+    """Connect to the first of the host's addresses, IPv6 or IPv4, that takes it. Blocks.
+
+    Raises:
+        OSError: none does.
+    """
+    try:
+        sock = socket.create_connection(address, CONNECT_SECONDS)
+    except UnicodeError as error:
+        raise OSError(errno.EINVAL, "not a host name") from error
+    if sock.getsockname() == sock.getpeername():
+        # Nobody listens there, and the kernel has given us that very port to call from: we talk to ourselves.
+        sock.close()
+        raise ConnectionRefusedError(errno.ECONNREFUSED, os.strerror(errno.ECONNREFUSED))
+    return sock
+
+
+# ---- lines ----
+
+
+class Link:
+    """A connection to the server, as lines. Every call comes from the loop's thread.
+
+    Args:
+        loop, sock: what it runs on; it takes the socket over.
+        heard: called with the lines that a turn brought, cleaned.
+        lost: called once, when it is over.
+        drained: called when `congested` is over.
+    """
+
+    TOO_LONG = f"(a line of more than {MAX_RECEIVED_LINE} bytes is left out)"
+
+    def __init__(
+        self,
+        loop: Loop,
+        sock: socket.socket,
+        heard: Callable[[list[str]], None],
+        lost: Callable[[], None],
+        drained: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._lines = LineBuffer(MAX_RECEIVED_LINE)
+        self._heard = heard
+        self._lost = lost
+        self._drained = drained
+        self._connection: Connection = loop.connect(sock, self)
+        self.send = self._connection.send
+        self.pause = self._connection.pause_reading
+        self.resume = self._connection.resume_reading
+
+    @property
+    def congested(self) -> bool:
+        """True while much waits to be sent: send no more until `drained` is called."""
+        return self._connection.congested
+
+    # ---- for the connection ----
+
+    def received(self, data: bytes) -> None:
+        self._lines.feed(data)
+        lines = []
+        while (line := self._lines.next()) is not None:
+            text = self.TOO_LONG if isinstance(line, Overlong) else line.decode(errors="replace")
+            lines.append(clean(text))
+        if lines:
+            self._heard(lines)
+
+    def ended(self) -> None:
+        """The server has closed. It may have said something last without ending the line."""
+        if len(self._lines):
+            self.received(b"\n")
+        self._connection.close(CloseReason.PEER)
+
+    def drained(self) -> None:
+        self._drained()
+
+    def lost(self, reason: CloseReason) -> None:
+        self._lost()
+
+
+# ---- keeping ----
+
+
+class Listener(Protocol):
+    """Who is told by a keeper. Each call comes through the keeper's `post`."""
+
+    def heard(self, lines: list[str]) -> None:
+        """Lines came. No more are read from the network until `Keeper.go_on`."""
+
+    def lost(self) -> None: ...
+    def returned(self) -> None: ...
+    def refused(self) -> None:
+        """A line could not be sent, for want of a connection."""
+
+
+class Keeper:
+    """Keeps a connection to the server, and dials again with growing pauses when it is lost.
+
+    Args:
+        loop: what it runs on.
+        address: where to dial.
+        sock: the first connection.
+        listener: who is told.
+        post: runs a call in the listener's thread.
+    """
+
+    def __init__(
+        self,
+        loop: Loop,
+        address: Address,
+        sock: socket.socket,
+        listener: Listener,
+        post: Callable[[Callable[[], None]], object],
+    ) -> None:
+        self._loop = loop
+        self._address = address
+        self._listener = listener
+        self._post = post
+        self._pause = FIRST_PAUSE
+        self._link: Link | None = self._adopt(sock)
+
+    # ---- from any thread ----
+
+    def send(self, line: str) -> None:
+        """Send a line, given without its newline. The listener is told when that cannot be."""
+        self._loop.call_threadsafe(lambda: self._send(f"{line}\n".encode(errors="replace")))
+
+    def go_on(self, admitted: bool) -> None:
+        """What was heard has been shown: read on.
+
+        Args:
+            admitted: the server serves us, so the pauses begin anew. Not earlier: one that is full accepts, and closes.
+        """
+        self._loop.call_threadsafe(lambda: self._go_on(admitted))
+
+    # ---- in the loop's thread ----
+
+    def _send(self, data: bytes) -> None:
+        if self._link is None:
+            self._post(self._listener.refused)
+        else:
+            self._link.send(data)
+
+    def _go_on(self, admitted: bool) -> None:
+        if admitted:
+            self._pause = FIRST_PAUSE
+        if self._link is not None:
+            self._link.resume()
+
+    def _adopt(self, sock: socket.socket) -> Link:
+        return Link(self._loop, sock, self._heard, self._lost)
+
+    def _heard(self, lines: list[str]) -> None:
+        assert self._link
+        self._link.pause()
+        self._post(lambda: self._listener.heard(lines))
+
+    def _lost(self) -> None:
+        self._link = None
+        self._post(self._listener.lost)
+        self._dial_later()
+
+    def _dial_later(self) -> None:
+        self._loop.call_later(self._pause, lambda: threading.Thread(target=self._dial, daemon=True).start())
+        self._pause = min(2 * self._pause, LONGEST_PAUSE)
+
+    def _returned(self, sock: socket.socket) -> None:
+        self._link = self._adopt(sock)
+        self._post(self._listener.returned)
+
+    # ---- in a thread of its own ----
+
+    def _dial(self) -> None:
+        try:
+            sock = dial(self._address)
+        except OSError:
+            self._loop.call_threadsafe(self._dial_later)
+        else:
+            self._loop.call_threadsafe(lambda: self._returned(sock))

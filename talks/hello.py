@@ -1,0 +1,296 @@
+"""The dialect `hello` as a person uses it.
+
+A connection begins with the login, and allows one: after a refusal the server closes. So it is here that it is known
+whether to try the same name again, or to ask for another.
+
+Reading order:
+
+1. Typing        `interpret(line, current) -> Meaning`, `complete`; pure
+2. Talk          `HelloTalk`: the login, and what is remembered of the lines that went both ways
+3. Answers       for each request the table of what a server says to it
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+from protocol import clean, normal, split_off, split_words
+from talks.talk import CONNECTION_LOST, Answer, Fragments, Meaning, Names, bad, draw_user, good, plain, read
+
+ENOUGH_UNANSWERED = 64
+"""Requests that may be unanswered while a pipe's next line is taken."""
+
+LOGINS_AFTER_LOSS = 5
+"""How often a name that was ours until the connection broke is tried before it counts as somebody else's: the server
+may not have noticed yet that we are gone."""
+
+
+# ---- 1. typing ----
+
+COMMANDS = ("!quit", "!who")
+WHAT_TO_TYPE = "@<user> <message> sends, !who lists who is here, !quit leaves."
+NOBODY_ADDRESSED = f"Not sent: nobody is addressed. {WHAT_TO_TYPE}"
+NOT_A_NAME = "a name is one word, without commas and control characters"
+
+
+def interpret(line: str, current: str) -> Meaning:
+    """Say what a line comes to that is typed by a user who is logged in.
+
+    Args:
+        line: the line, without blanks around it; not empty.
+        current: whom plain text goes to, if anybody.
+    """
+    word, *text = split_off(line, 2)
+    if word in ("SEND", "LIST"):
+        return Meaning(send=line)
+    if line == "!who":
+        return Meaning(send="LIST")
+    if word.startswith("!"):
+        return Meaning(hint=f"Not sent: there is no such command. {WHAT_TO_TYPE}")
+    if not word.startswith("@"):
+        return Meaning(send=f"SEND {current} {line}") if current else Meaning(hint=NOBODY_ADDRESSED)
+    user = normal(word[1:])
+    if not user:
+        return Meaning(hint=NOBODY_ADDRESSED)
+    if not text:
+        return Meaning(hint=f"Plain text goes to {user} now.", current=user)
+    return Meaning(send=f"SEND {user} {text[0]}")
+
+
+def complete(text: str, users: Iterable[str]) -> tuple[str, list[str]]:
+    """Say how the last word may go on, see `Talk.complete`."""
+    words = split_words(text)
+    word = words.pop() if words and text[-1] not in " \t" else ""
+    if word.startswith("@"):
+        return word, sorted(f"@{user}" for user in users if user.startswith(word[1:]))
+    if not words:
+        return word, [command for command in COMMANDS if command.startswith(word)]
+    return word, []
+
+
+# ---- 2. talk ----
+
+
+class Asked(NamedTuple):
+    """A request that is not answered yet.
+
+    Attributes:
+        verb: its first word.
+        name: whom it is for, or who wants to log in.
+    """
+
+    verb: str
+    name: str = ""
+
+
+class HelloTalk:
+    """The talk. It logs in by itself, as soon as there are a name and a connection.
+
+    Attributes:
+        name: of the user; empty until it is known, and again when the server has refused it.
+        current: whom plain text goes to; nobody when empty.
+    """
+
+    def __init__(self) -> None:
+        self.netcat = self.admitted = self.leaving = False
+        self.name = ""
+        self.current = ""
+        self.users = Names()
+        self._asked: deque[Asked] = deque()  # answers come in the order of the requests
+        self._fresh = False
+        """There is a connection, on which no login has been tried."""
+        self._retries = 0
+        """Further logins that the name is good for if the server says that it is in use."""
+        self._after_refusal = ""
+        """What the user is told when the server has closed after its refusal."""
+
+    # ---- for the program, see `Talk` ----
+
+    def take_name(self, name: str) -> str:
+        if split_words(clean(name)) != [name] or "," in name:
+            return NOT_A_NAME
+        self.name = name
+        return ""
+
+    def begun(self) -> Meaning:
+        self._fresh = True
+        if self.name:
+            return self._log_in(f"{WHAT_TO_TYPE} Ctrl-D ends.")
+        return Meaning(hint="Type the name under which the others are to see you; Ctrl-D ends.")
+
+    def lost(self) -> str:
+        told = self._after_refusal or CONNECTION_LOST
+        if self.admitted:
+            self._retries = LOGINS_AFTER_LOSS
+        self._asked.clear()
+        self._fresh = self.admitted = False
+        self._after_refusal = ""
+        return told
+
+    def returned(self) -> Meaning:
+        self._fresh = True
+        return self._log_in(f"Connected again; logging in as {self.name}.") if self.name else Meaning()
+
+    def sent(self, line: str) -> None:
+        verb, name, *_ = [*split_off(line, 3), "nobody"]
+        self._asked.append(Asked(verb, clean(normal(name))))
+
+    def received(self, line: str) -> Fragments:
+        asked = self._asked[0] if self._asked else Asked("")
+        answer, words = read(line, ANSWERS.get(asked.verb, ANY))
+        if self._asked and answer not in UNASKED:
+            self._asked.popleft()
+        answer.learn(self, asked.name, *words)
+        return answer.draw(asked.name, *words)
+
+    def ready(self) -> bool:
+        return self.admitted and not self.leaving and len(self._asked) < ENOUGH_UNANSWERED
+
+    def done(self) -> bool:
+        return self.leaving and not (self.admitted and self._asked)
+
+    def prompt(self) -> str:
+        if not self.name:
+            return "Your name> "
+        return f"@{self.current}> " if self.current else "> "
+
+    def complete(self, text: str) -> tuple[str, list[str]]:
+        return complete(text, self.users)
+
+    def typed(self, text: str) -> Meaning:
+        line = text.strip(" \t")
+        if not line or self.leaving:
+            return Meaning()
+        if line == "!quit":
+            self.leaving = True
+            return Meaning(hint="Leaving as soon as your requests are answered; Ctrl-D does not wait.")
+        if not self.name:
+            return self._typed_name(line)
+        if not self.admitted:
+            return Meaning(hint="Not sent: you are not logged in yet. The up arrow brings the line back.")
+        meaning = interpret(line, self.current)
+        if meaning.current is not None:
+            self.current = meaning.current
+        return meaning
+
+    def mask(self, line: str) -> str:
+        return line
+
+    def without_secrets(self, line: str) -> str:
+        return line
+
+    # ---- the login ----
+
+    def _typed_name(self, line: str) -> Meaning:
+        if line.startswith(("!", "@")):
+            return Meaning(hint="Not sent: you are not logged in yet, and a name is what is asked for.")
+        wrong = self.take_name(line.removeprefix("HELLO-FROM ").lstrip(" \t"))
+        if wrong:
+            return Meaning(hint=f"Not sent: {wrong}.")
+        self._retries = 0
+        if not self._fresh:
+            return Meaning(hint=f"You will be logged in as {self.name} as soon as there is a connection.")
+        return self._log_in()
+
+    def _log_in(self, hint: str = "") -> Meaning:
+        self._fresh = False
+        return Meaning(send=f"HELLO-FROM {self.name}", hint=hint)
+
+    # ---- for the table of answers ----
+
+    def logged_in(self, _name: str, name: str) -> None:
+        self.name = name
+        self.admitted = True
+        self.users.add(name)
+
+    def name_in_use(self, name: str) -> None:
+        if not self._retries:
+            self.name_refused(name)
+            return
+        self._retries -= 1
+        self._after_refusal = "The server may not have noticed yet that your old connection is lost. Trying again."
+
+    def name_refused(self, _name: str) -> None:
+        self.name = ""
+        self._after_refusal = "Type another name."
+
+    def no_room(self, _name: str) -> None:
+        self._after_refusal = "Trying again until there is room; Ctrl-D ends."
+
+    def listed(self, _name: str, names: str) -> None:
+        self.users.add(*names.split(","))
+
+    def delivered(self, name: str) -> None:
+        self.users.add(name)
+
+    def not_there(self, name: str) -> None:
+        self.users.discard(name)
+
+    def heard(self, _name: str, sender: str, _text: str) -> None:
+        self.users.add(sender)
+
+
+# ---- 3. answers ----
+
+
+def draw_list(_name: str, names: str) -> Fragments:
+    """Who is logged in."""
+    users = names.split(",")
+    count = "is 1 online user" if len(users) == 1 else f"are {len(users)} online users"
+    return [("", f"There {count}: {', '.join(users)}")]
+
+
+def draw_message(_name: str, sender: str, text: str) -> Fragments:
+    """A message: who said it (in a colour that stays the same), what."""
+    return [("", "From "), draw_user(sender), ("", f": {text}")]
+
+
+UNASKED: Sequence[Answer] = (
+    Answer(r"DELIVERY (\S+) (.*)", draw_message, HelloTalk.heard),
+    Answer(r"(.*)", plain("{1}")),
+)
+
+ANY: Sequence[Answer] = (
+    Answer(r"BAD-RQST-HDR", bad("Error: the server does not understand the header of the last request.")),
+    Answer(r"BAD-RQST-BODY", bad("Error: the server does not understand the body of the last request.")),
+    *UNASKED,
+)
+
+ANSWERS: Mapping[str, Sequence[Answer]] = {
+    "HELLO-FROM": (
+        Answer(r"HELLO (\S+)", good("Successfully logged in as {1}!"), HelloTalk.logged_in),
+        Answer(r"IN-USE", bad("Cannot log in as {0}. That username is already in use."), HelloTalk.name_in_use),
+        Answer(r"BUSY", bad("Cannot log in. The server is full!"), HelloTalk.no_room),
+        Answer(
+            r"BAD-RQST-BODY",
+            bad("Cannot log in as {0}. That username contains disallowed characters."),
+            HelloTalk.name_refused,
+        ),
+        Answer(
+            r"BAD-RQST-HDR",
+            bad("Cannot log in as {0}. The server does not understand the login."),
+            HelloTalk.name_refused,
+        ),
+        *UNASKED,
+    ),
+    "LIST": (
+        Answer(r"LIST-OK (.+)", draw_list, HelloTalk.listed),
+        Answer(r"BAD-RQST-BODY", bad("The list was refused: nothing may stand after LIST.")),
+        *ANY,
+    ),
+    "SEND": (
+        Answer(r"SEND-OK", good("The message to {0} was sent successfully."), HelloTalk.delivered),
+        Answer(
+            r"BAD-DEST-USER",
+            bad("The message to {0} was not sent. The destination user does not exist, or cannot be reached."),
+            HelloTalk.not_there,
+        ),
+        Answer(
+            r"BAD-RQST-BODY",
+            bad("The message to {0} was refused: it needs a user's name, in which there is no comma, and a text."),
+        ),
+        *ANY,
+    ),
+}

@@ -1,0 +1,344 @@
+"""The dialect `result` as a person uses it.
+
+Reading order:
+
+1. Verbs         the table of commands; where the secrets in a typed line are
+2. Typing        `interpret(text, current) -> Meaning`, `complete`; pure
+3. Talk          `ResultTalk`: what is remembered of the lines that went both ways
+4. Answers       the table of what a server says, with the words for each
+"""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+from protocol import normal, split_words
+from talks.talk import CONNECTION_LOST, Answer, Fragments, Meaning, Names, bad, draw_user, good, plain, read
+
+# ---- 1. verbs ----
+
+
+class Verb(NamedTuple):
+    """What the client knows of a command.
+
+    Attributes:
+        channel: the first word after the verb names a channel, and is completed.
+        here: without a word after it, the command is for the current channel.
+        secret: the words from this place on are passwords; the verb stands at 0, so 0 is none.
+    """
+
+    channel: bool = False
+    here: bool = False
+    secret: int = 0
+
+
+VERBS: Mapping[str, Verb] = {
+    "REGISTER": Verb(secret=2),
+    "LOGIN": Verb(secret=2),
+    "LOGOUT": Verb(),
+    "PASSWORD": Verb(secret=1),
+    "CHANNELS": Verb(),
+    "CREATE": Verb(),
+    "JOIN": Verb(channel=True),
+    "LEAVE": Verb(channel=True, here=True),
+    "USERS": Verb(channel=True, here=True),
+    "SAY": Verb(channel=True),
+    "SEND": Verb(channel=True),
+    "HISTORY": Verb(channel=True, here=True),
+    "HELP": Verb(),
+    "PING": Verb(),
+    "QUIT": Verb(),
+}
+
+MESSAGE_VERBS = ("SAY", "SEND")
+COMPLETE_SECRET = 3
+"""Words of a whole LOGIN, REGISTER or PASSWORD."""
+
+
+def secret_start(line: str) -> int:
+    """Where the passwords of a typed line begin; its length when it has none.
+
+    The verb counts in any case of letters: somebody who types `login` has a password in mind too.
+    """
+    words = list(re.finditer(r"[^ \t]+", line))
+    verb = VERBS.get(words[0].group().upper()) if words else None
+    if verb is None or not verb.secret or len(words) <= verb.secret:
+        return len(line)
+    return words[verb.secret].start()
+
+
+def mask(line: str) -> str:
+    """Give a typed line as the screen may show it: as long as it is, each password hidden."""
+    start = secret_start(line)
+    return line[:start] + re.sub(r"[^ \t]", "*", line[start:])
+
+
+def without_secrets(line: str) -> str:
+    """Give a typed line as the history may keep it: its passwords cut off."""
+    start = secret_start(line)
+    return line if start == len(line) else line[:start].rstrip()
+
+
+# ---- 2. typing ----
+
+NO_CHANNEL = (
+    "Not sent: no channel is current. JOIN <channel> enters one, CREATE <channel> makes one;"
+    " SAY <channel> or SAY @<user> chooses. HELP lists the commands."
+)
+
+
+def interpret(text: str, current: str) -> Meaning:
+    """Say what a typed line comes to.
+
+    Args:
+        text: the line.
+        current: where plain text goes: a channel, `@user`, or nothing.
+    """
+    line = text.strip(" \t")
+    words = split_words(line)
+    if not words:
+        return Meaning()
+    if words[0] in VERBS:
+        return _interpret_command(line, words, current)
+    if len(words) == COMPLETE_SECRET and secret_start(line) < len(line):
+        return Meaning(hint=f"Not sent: there may be a password in it. The command is {words[0].upper()}.")
+    if not current:
+        return Meaning(hint=NO_CHANNEL)
+    return Meaning(send=f"SAY {current} {line}", echoed=True)
+
+
+def _interpret_command(line: str, words: list[str], current: str) -> Meaning:
+    verb, *args = words
+    if verb in MESSAGE_VERBS and len(args) == 1:
+        return Meaning(hint=f"Plain text goes to {normal(args[0])} now.", current=normal(args[0]))
+    if verb == "LEAVE" and current.startswith("@") and args in ([], [current]):
+        return Meaning(hint=f"Plain text goes to {current} no longer.", current="")
+    if VERBS[verb].here and not args and current:
+        return Meaning(send=f"{verb} {current}")
+    return Meaning(send=line, echoed=verb in MESSAGE_VERBS)
+
+
+def complete(text: str, channels: Iterable[str], users: Iterable[str]) -> tuple[str, list[str]]:
+    """Say how the last word may go on.
+
+    Args:
+        text: what stands before the cursor.
+        channels, users: the names that are known.
+
+    Returns:
+        The last word as it is typed (it may be empty), and the words that can take its place.
+    """
+    words = split_words(text)
+    word = words.pop() if words and text[-1] not in " \t" else ""
+    if word.startswith("@"):
+        return word, sorted(f"@{user}" for user in users if user.startswith(word[1:]))
+    if not words:
+        return word, sorted(verb for verb in VERBS if verb.startswith(word.upper()))
+    if len(words) == 1 and words[0] in VERBS and VERBS[words[0]].channel:
+        return word, sorted(channel for channel in channels if channel.startswith(word))
+    return word, []
+
+
+# ---- 3. talk ----
+
+
+class ResultTalk:
+    """The talk. It asks the server nothing by itself but for the login after a lost connection."""
+
+    mask = staticmethod(mask)
+    without_secrets = staticmethod(without_secrets)
+
+    def __init__(self) -> None:
+        self.netcat = self.admitted = True
+        self.leaving = False
+        self.user = ""
+        self.current = ""
+        self.channels, self.users, self.joined = Names(), Names(), Names()
+        self._credentials: tuple[str, str] | None = None
+        # What was asked and is not answered yet; answers come in the order of the requests.
+        self._logins: deque[tuple[str, str]] = deque()
+        self._new_passwords: deque[str] = deque()
+
+    # ---- for the program, see `Talk` ----
+
+    def take_name(self, name: str) -> str:
+        return "a login has a password here, which is typed: LOGIN <user> <password>; --name is for --dialect hello"
+
+    def begun(self) -> Meaning:
+        return Meaning(hint="REGISTER or LOGIN <user> <password>; HELP lists the commands, Ctrl-D ends.")
+
+    def lost(self) -> str:
+        self._logins.clear()
+        self._new_passwords.clear()
+        return CONNECTION_LOST
+
+    def returned(self) -> Meaning:
+        """Log in again, if there was a login. Memberships last on the server."""
+        if self._credentials is None:
+            return Meaning(hint="Connected again.")
+        user, password = self._credentials
+        return Meaning(send=f"LOGIN {user} {password}", hint=f"Connected again; logging in as {user}.")
+
+    def sent(self, line: str) -> None:
+        match split_words(line):
+            case ["LOGIN", user, password]:
+                self._logins.append((normal(user), password))
+            case ["PASSWORD", _, new]:
+                self._new_passwords.append(new)
+            case ["QUIT"]:
+                self.leaving = True
+
+    def received(self, line: str) -> Fragments:
+        answer, words = read(line, ANSWERS)
+        answer.learn(self, *words)
+        return answer.draw(*words)
+
+    def ready(self) -> bool:
+        return True
+
+    def done(self) -> bool:
+        """Never: the server closes after QUIT."""
+        return False
+
+    def prompt(self) -> str:
+        return f"{self.current}> "
+
+    def complete(self, text: str) -> tuple[str, list[str]]:
+        return complete(text, self.channels, self.users)
+
+    def typed(self, text: str) -> Meaning:
+        meaning = interpret(text, self.current)
+        if meaning.current is not None:
+            self.current = meaning.current
+        return meaning
+
+    # ---- for the table of answers ----
+
+    def heard(self, sender: str, channel: str, _text: str) -> None:
+        self.users.add(sender)
+        if channel.startswith("@"):
+            self.users.add(channel[1:])
+        else:
+            self.entered(channel)
+
+    def entered(self, channel: str) -> None:
+        self.channels.add(channel)
+        self.joined.add(channel)
+
+    def joined_now(self, channel: str) -> None:
+        self.entered(channel)
+        self.current = channel
+
+    def not_joined(self, channel: str) -> None:
+        """Also what JOIN says of a channel that one is in: then plain text goes there, as was meant."""
+        if channel in self.joined:
+            self.current = channel
+
+    def created(self, channel: str) -> None:
+        self.channels.add(channel)
+
+    def left(self, channel: str) -> None:
+        self.joined.discard(channel)
+        if self.current == channel:
+            self.current = ""
+
+    def listed_channels(self, names: str) -> None:
+        self.channels.add(*names.split(", "))
+
+    def listed_users(self, channel: str, names: str) -> None:
+        self.entered(channel)
+        self.users.add(*names.split(", "))
+
+    def logged_in(self) -> None:
+        if not self._logins:
+            return
+        self._credentials = user, _ = self._logins.popleft()
+        if user != self.user:
+            self._be_nowhere()
+            self.user = user
+            self.users.add(user)
+
+    def not_logged_in(self) -> None:
+        if self._logins:
+            self._logins.popleft()
+
+    def logged_out(self) -> None:
+        self._credentials = None
+        self.user = ""
+        self._be_nowhere()
+
+    def new_password(self) -> None:
+        if self._new_passwords and self._credentials:
+            self._credentials = self._credentials[0], self._new_passwords.popleft()
+
+    def no_new_password(self) -> None:
+        if self._new_passwords:
+            self._new_passwords.popleft()
+
+    def _be_nowhere(self) -> None:
+        self.joined.clear()
+        self.current = ""
+
+
+# ---- 4. answers ----
+
+
+def draw_message(sender: str, channel: str, text: str) -> Fragments:
+    """A message: where it was said, who said it (each in a colour that stays the same), what."""
+    return [("class:channel", f"[{channel}]"), ("", " "), draw_user(sender), ("", f": {text}")]
+
+
+ANSWERS: Sequence[Answer] = (
+    Answer(r"RECV (\S+) (\S+) (.*)", draw_message, ResultTalk.heard),
+    Answer(r"RESULT ERROR (.*)", bad("Error: {0} (HELP <command> explains a command)")),
+    Answer(r"RESULT REGISTER 1", good("You are registered; LOGIN with the same words.")),
+    Answer(r"RESULT REGISTER 0", bad("Not registered: the name is taken, or it cannot be a name.")),
+    Answer(r"RESULT LOGIN 1", good("You are logged in."), ResultTalk.logged_in),
+    Answer(
+        r"RESULT LOGIN 0",
+        bad("Not logged in: wrong name or password, or there is a login already, here or elsewhere."),
+        ResultTalk.not_logged_in,
+    ),
+    Answer(r"RESULT LOGOUT 1", good("Logged out; you stay in your channels."), ResultTalk.logged_out),
+    Answer(r"RESULT LOGOUT 0", bad("You are not logged in.")),
+    Answer(r"RESULT PASSWORD 1", good("You have a new password."), ResultTalk.new_password),
+    Answer(
+        r"RESULT PASSWORD 0",
+        bad("No new password: the old one is wrong, the new one cannot be used, or you are not logged in."),
+        ResultTalk.no_new_password,
+    ),
+    Answer(r"RESULT CHANNELS", plain("Channels: none")),
+    Answer(r"RESULT CHANNELS (.+)", plain("Channels: {0}"), ResultTalk.listed_channels),
+    Answer(r"RESULT CREATE (\S+) 1", good("{0} is there now; JOIN {0} enters it."), ResultTalk.created),
+    Answer(
+        r"RESULT CREATE (\S+) 0",
+        bad("Cannot make {0}: it is there already, it cannot be a name, or you are not logged in."),
+    ),
+    Answer(r"RESULT JOIN (\S+) 1", good("You are in {0}."), ResultTalk.joined_now),
+    Answer(
+        r"RESULT JOIN (\S+) 0",
+        bad(
+            "Cannot join {0}: you are in it already (then SAY {0} goes there), there is no such channel,"
+            " it is full, or you are not logged in."
+        ),
+        ResultTalk.not_joined,
+    ),
+    Answer(r"RESULT LEAVE (\S+) 1", good("You have left {0}."), ResultTalk.left),
+    Answer(r"RESULT LEAVE (\S+) 0", bad("Cannot leave {0}: you are not in it.")),
+    Answer(r"RESULT USERS (\S+) 0", bad("Cannot list {0}: you are not in it, or it is on another server.")),
+    Answer(r"RESULT USERS (\S+) (.+)", plain("In {0}: {1}"), ResultTalk.listed_users),
+    Answer(r"RESULT SAY 0", bad("Not said: you are not in that channel, or there is no such name.")),
+    Answer(r"RESULT SAY (\S+) 0", bad("Not said in {0}: you are not in it, or there is no such channel.")),
+    Answer(r"RESULT SEND ERROR", bad("Not sent: you are not in that channel, or there is no such name.")),
+    Answer(r"RESULT HISTORY (\S+) 0", plain("There is nothing to repeat from {0}, or you are not in it.")),
+    Answer(r"RESULT HISTORY (\S+) (\d+)", plain("Messages repeated from {0}: {1}")),
+    Answer(r"RESULT HELP 0", bad("There is no such command; HELP lists them.")),
+    Answer(r"RESULT HELP (.+)", plain("Help: {0}")),
+    Answer(r"RESULT PING 1", good("The server is there.")),
+    Answer(r"RESULT KICKED (\S+)", bad("You have been removed from {0}."), ResultTalk.left),
+    Answer(r"RESULT MUTED (\S+) (\S+)", bad("You are muted in {0} for {1} seconds.")),
+    Answer(r"(.*)", plain("{0}")),
+)

@@ -1,0 +1,193 @@
+"""What all talks share: what the program asks of one, what a typed line comes to, how a received one is drawn."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import NamedTuple, Protocol
+
+NAMES_KEPT = 10_000
+"""Names of a kind that are remembered for completion; a server makes no more channels by default."""
+
+CONNECTION_LOST = "The connection is lost. Trying to get it back; until then nothing can be sent."
+
+Fragments = list[tuple[str, str]]
+"""A line for the screen: (style, text) after (style, text)."""
+
+
+class Meaning(NamedTuple):
+    """What a typed line comes to.
+
+    Attributes:
+        send: the line for the wire; none when empty.
+        hint: told to the user; nothing when empty.
+        current: where plain text goes from now on; None leaves it as it is.
+        echoed: the server shows the line to its sender too, so the screen need not.
+    """
+
+    send: str = ""
+    hint: str = ""
+    current: str | None = None
+    echoed: bool = False
+
+
+class Talk(Protocol):
+    """One wire as a person uses it, with what is remembered of the lines that went both ways.
+
+    Attributes:
+        netcat: between pipes the lines are those of the wire, and no talk is needed.
+        admitted: the server serves us. False until a login, on a wire that begins with one.
+        leaving: the user has said goodbye.
+    """
+
+    netcat: bool
+    admitted: bool
+    leaving: bool
+
+    def take_name(self, name: str) -> str:
+        """Take the name that the command line gives; return what is wrong with that, nothing when all is well."""
+
+    # ---- the connection ----
+
+    def begun(self) -> Meaning:
+        """There is the first connection: what is to be sent on it, and told."""
+
+    def lost(self) -> str:
+        """The connection is lost, and so is what was not answered. Return what to tell."""
+
+    def returned(self) -> Meaning:
+        """The connection is back: what is to be sent on it, and told."""
+
+    def sent(self, line: str) -> None:
+        """This line goes to the server."""
+
+    def received(self, line: str) -> Fragments:
+        """This line came from the server; return how it is shown."""
+
+    def ready(self) -> bool:
+        """Whether the next line of a pipe can be typed: the server serves us and does not owe too many answers."""
+
+    def done(self) -> bool:
+        """Whether the user is leaving and need not wait for the server to close."""
+
+    # ---- the user ----
+
+    def prompt(self) -> str:
+        """What stands before the line being typed."""
+
+    def complete(self, text: str) -> tuple[str, list[str]]:
+        """Say how the last word may go on.
+
+        Args:
+            text: what stands before the cursor.
+
+        Returns:
+            The last word as it is typed (it may be empty), and the words that can take its place.
+        """
+
+    def typed(self, text: str) -> Meaning:
+        """Take a typed line; what is to be sent is not sent yet, see `sent`."""
+
+    def mask(self, line: str) -> str:
+        """Give a typed line as the screen may show it: as long as it is."""
+
+    def without_secrets(self, line: str) -> str:
+        """Give a typed line as the history may keep it."""
+
+
+# ---- answers ----
+
+
+class Answer(NamedTuple):
+    """A row in the table of what a server says.
+
+    Attributes:
+        pattern: matches the whole line; its groups are handed to the two calls.
+        draw: makes the line for the screen. It may add to what the server says, and hides none of it.
+        learn: tells the talk; called with the talk first.
+    """
+
+    pattern: str
+    draw: Callable[..., Fragments]
+    learn: Callable[..., None] = lambda *_words: None
+
+
+def read(line: str, answers: Sequence[Answer]) -> tuple[Answer, tuple[str, ...]]:
+    """Find the row of a received line, and its words. The last row takes every line."""
+    for answer in answers:
+        found = re.fullmatch(answer.pattern, line)
+        if found:
+            return answer, found.groups()
+    raise AssertionError("the last row of a table matches every line")
+
+
+# ---- drawing ----
+
+
+def draw_note(text: str) -> Fragments:
+    """Something that the client says itself."""
+    return [("class:note", f"* {text}")]
+
+
+def draw_user(name: str) -> tuple[str, str]:
+    """A user's name, in a colour that stays the same."""
+    return f"class:user{sum(name.encode()) % USER_COLOURS}", name
+
+
+def _in_style(style: str) -> Callable[[str], Callable[..., Fragments]]:
+    """Give what makes the `draw` of an answer's row from a sentence with places for the words."""
+    return lambda sentence: lambda *words: [(style, sentence.format(*words))]
+
+
+plain, good, bad = _in_style(""), _in_style("class:good"), _in_style("class:bad")
+
+
+def without_style(line: Fragments) -> str:
+    """The bare text of a line."""
+    return "".join([text for _style, text in line])
+
+
+USER_COLOURS = 6
+STYLES: Mapping[str, str] = {
+    "prompt": "bold",
+    "channel": "ansicyan",
+    "good": "ansigreen",
+    "bad": "ansired",
+    "note": "ansiyellow",
+    "typed": "ansibrightblack",
+    "user0": "bold ansiblue",
+    "user1": "bold ansimagenta",
+    "user2": "bold ansigreen",
+    "user3": "bold ansiyellow",
+    "user4": "bold ansicyan",
+    "user5": "bold ansired",
+}
+
+
+# ---- names ----
+
+
+class Names:
+    """A set of names that keeps the newest NAMES_KEPT."""
+
+    def __init__(self) -> None:
+        self._names: dict[str, None] = {}
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._names
+
+    def add(self, *names: str) -> None:
+        for name in names:
+            self._names.pop(name, None)
+            self._names[name] = None
+            if len(self._names) > NAMES_KEPT:
+                del self._names[next(iter(self._names))]
+
+    def discard(self, name: str) -> None:
+        self._names.pop(name, None)
+
+    def clear(self) -> None:
+        self._names.clear()

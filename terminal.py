@@ -1,0 +1,332 @@
+"""The client on a terminal: a line being typed, and what appears above it.
+
+The main thread owns `Terminal`, the talk and the screen, the loop's thread owns the keeper. What crosses over is handed
+in with a call made for that. prompt_toolkit and asyncio are imported by the functions that need them, so that whoever
+imports this file need not have them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING
+
+from loop import Loop
+from network import Address, Keeper
+from streams import STDIN, STDOUT, write_all
+from talks.talk import STYLES, Fragments, Meaning, Talk, draw_note, without_style
+
+if TYPE_CHECKING:
+    from prompt_toolkit import PromptSession
+    from prompt_toolkit.buffer import Buffer
+    from prompt_toolkit.output import Output
+
+FAREWELL_SECONDS = 1.0
+"""How long the end waits for the loop's thread to send what was typed last."""
+
+INTERRUPTED, TERMINATED = 128 + signal.SIGINT, 128 + signal.SIGTERM
+
+# ---- screens ----
+
+
+def line_session(talk: Talk, prompt: Callable[[], str], output: Output) -> PromptSession[str]:
+    """Build a line editor: it hides passwords, keeps them out of its history, and completes words."""
+    from prompt_toolkit import PromptSession
+    from prompt_toolkit.completion import CompleteEvent, Completer, Completion
+    from prompt_toolkit.document import Document
+    from prompt_toolkit.history import InMemoryHistory
+    from prompt_toolkit.layout.processors import Processor, Transformation, TransformationInput
+    from prompt_toolkit.layout.utils import explode_text_fragments
+    from prompt_toolkit.styles import Style
+
+    class Mask(Processor):
+        def apply_transformation(self, ti: TransformationInput) -> Transformation:
+            shown = explode_text_fragments(ti.fragments)
+            hidden = talk.mask(ti.document.lines[ti.lineno])
+            return Transformation([(part[0], letter) for part, letter in zip(shown, hidden, strict=False)])
+
+    class Words(Completer):
+        def get_completions(self, document: Document, complete_event: CompleteEvent) -> Iterator[Completion]:
+            word, choices = talk.complete(document.current_line_before_cursor)
+            return (Completion(choice, -len(word)) for choice in choices)
+
+    class History(InMemoryHistory):
+        def append_string(self, string: str) -> None:
+            super().append_string("\n".join(map(talk.without_secrets, string.split("\n"))))
+
+    return PromptSession(
+        message=lambda: [("class:prompt", prompt())],
+        completer=Words(),
+        complete_while_typing=False,
+        enable_suspend=True,
+        history=History(),
+        input_processors=[Mask()],
+        style=Style.from_dict(dict(STYLES)),
+        output=output,
+    )
+
+
+class Screen:
+    """A line that is being typed, and what appears above it. All calls come from `ask`'s thread."""
+
+    def __init__(self, talk: Talk, prompt: Callable[[], str], output: Output) -> None:
+        self._session = line_session(talk, prompt, output)
+        self._app = self._session.app
+        self._talk = talk
+        self._prompt = prompt
+
+    async def ask(self) -> str:
+        """Let a line be typed.
+
+        Raises:
+            EOFError: the input is at its end, or `end` was called.
+            KeyboardInterrupt: Ctrl-C was typed.
+        """
+        return await self._session.prompt_async()
+
+    def repeat(self, prompt: str, line: str) -> None:
+        """Leave a line on the screen that was typed just now, behind this prompt."""
+        raise NotImplementedError
+
+    def show(self, lines: Iterable[Fragments]) -> None:
+        """Show lines above the one that is being typed."""
+        raise NotImplementedError
+
+    def end(self) -> None:
+        """Make a running `ask` raise EOFError."""
+        if self._app.future is not None and not self._app.future.done():
+            self._app.exit(exception=EOFError)
+
+
+class RichScreen(Screen):
+    """A terminal that can move its cursor: the line being typed stays below everything.
+
+    prompt_toolkit's own way to print above it, `run_in_terminal`, will not do: meanwhile the terminal shows
+    what is typed.
+    """
+
+    def __init__(self, talk: Talk, prompt: Callable[[], str]) -> None:
+        from prompt_toolkit.output import ColorDepth
+        from prompt_toolkit.output.vt100 import Vt100_Output
+
+        depth = ColorDepth.DEPTH_1_BIT if os.environ.get("NO_COLOR") else ColorDepth.from_env()
+        output = Vt100_Output.from_pty(sys.stdout, os.environ.get("TERM"), depth)
+        output.enable_cpr = False  # nothing here asks where the cursor is, and some terminals never answer
+        super().__init__(talk, prompt, output)
+        self._app.erase_when_done = True
+
+    def repeat(self, prompt: str, line: str) -> None:
+        self.show([[("class:typed", prompt + self._talk.mask(line))]])
+
+    def show(self, lines: Iterable[Fragments]) -> None:
+        from prompt_toolkit.formatted_text import FormattedText
+        from prompt_toolkit.renderer import print_formatted_text
+
+        if self._app.is_running:
+            self._app.renderer.erase()
+        text = FormattedText([part for line in lines for part in (*line, ("", "\n"))])
+        assert self._session.style
+        print_formatted_text(self._app.output, text, self._session.style)
+        self._app.invalidate()
+
+
+class DumbScreen(Screen):
+    """A terminal that can only print (TERM=dumb): no colour, and what is typed appears letter by letter."""
+
+    def __init__(self, talk: Talk, prompt: Callable[[], str]) -> None:
+        from prompt_toolkit.output import DummyOutput
+
+        super().__init__(talk, prompt, DummyOutput())
+        self._buffer = self._session.default_buffer
+        self._buffer.on_text_changed += self._typed
+        self._printed = ""
+        """The line being typed, as it stands on the screen."""
+
+    async def ask(self) -> str:
+        self._reprint()
+        try:
+            return await super().ask()
+        finally:
+            self._print("\n")
+
+    def repeat(self, prompt: str, line: str) -> None:
+        """It stands there already."""
+
+    def show(self, lines: Iterable[Fragments]) -> None:
+        text = "".join([without_style(line) + "\n" for line in lines])
+        if self._app.is_running:
+            self._print(f"\n{text}")
+            self._reprint()
+        else:
+            self._print(text)
+
+    def _typed(self, _buffer: Buffer) -> None:
+        line = self._line()
+        if not line.startswith(self._printed):
+            self._print("\n")
+            self._printed = ""
+        self._print(line[len(self._printed) :])
+        self._printed = line
+
+    def _reprint(self) -> None:
+        self._printed = self._line()
+        self._print(self._printed)
+
+    def _line(self) -> str:
+        return self._prompt() + "\n".join(map(self._talk.mask, self._buffer.text.split("\n")))
+
+    def _print(self, text: str) -> None:
+        write_all(STDOUT, text.encode(errors="replace"))
+
+
+# ---- terminal ----
+
+
+class Terminal:
+    """Ties a talk, a keeper and a screen together; the keeper's listener. Lives in the main thread.
+
+    Args:
+        address: of the server.
+        sock: connected to it.
+        talk: the wire.
+    """
+
+    def __init__(self, address: Address, sock: socket.socket, talk: Talk) -> None:
+        self._address = address
+        self._sock = sock
+        self._talk = talk
+        self._connected = True
+        self._over = False
+        self._status = 0
+
+    async def run(self) -> int:
+        """Serve the user until one of both sides has enough; return the exit status."""
+        import asyncio
+
+        screen = DumbScreen if os.environ.get("TERM", "") in ("", "dumb", "unknown") else RichScreen
+        self._screen: Screen = screen(self._talk, self._prompt)
+        own = asyncio.get_running_loop()
+        own.add_signal_handler(signal.SIGTERM, self._end, TERMINATED)
+        loop = Loop()
+        self._keeper = Keeper(loop, self._address, self._sock, self, own.call_soon_threadsafe)
+        network = threading.Thread(target=loop.run, daemon=True)
+        network.start()
+        self._start(f"Connected to {self._address}. ", self._talk.begun())
+        await self._take_lines()
+        loop.call_threadsafe(loop.stop)
+        network.join(FAREWELL_SECONDS)
+        return self._status
+
+    # ---- what the user does ----
+
+    async def _take_lines(self) -> None:
+        while not self._over:
+            try:
+                text = await self._screen.ask()
+            except EOFError:
+                return
+            except KeyboardInterrupt:
+                self._status = INTERRUPTED
+                return
+            for line in text.split("\n"):
+                self._take(line)
+
+    def _take(self, line: str) -> None:
+        prompt = self._prompt()
+        meaning = self._talk.typed(line)
+        if self._talk.done():
+            self._end(0)
+            return
+        if not (meaning.send or meaning.hint):
+            return
+        sending = bool(meaning.send) and self._connected
+        if not (sending and meaning.echoed):
+            self._screen.repeat(prompt, line)
+        self._note(meaning.hint)
+        if sending:
+            self._send(meaning.send)
+        elif meaning.send:
+            self.refused()
+
+    def _send(self, line: str) -> None:
+        self._talk.sent(line)
+        self._keeper.send(line)
+
+    # ---- what the keeper tells ----
+
+    def heard(self, lines: list[str]) -> None:
+        """Show what the server says."""
+        self._screen.show([self._talk.received(line) for line in lines])
+        self._keeper.go_on(self._talk.admitted)
+        if self._talk.done():
+            self._end(0)
+
+    def lost(self) -> None:
+        """Without a connection there is nothing to do after a goodbye, and else to wait for another."""
+        self._connected = False
+        hint = self._talk.lost()
+        if self._talk.leaving:
+            self._end(0)
+        else:
+            self._note(hint)
+
+    def returned(self) -> None:
+        """There is a connection again."""
+        self._connected = True
+        self._start("", self._talk.returned())
+
+    def refused(self) -> None:
+        """A line could not be sent."""
+        self._note("Not sent: there is no connection at the moment. The up arrow brings the line back.")
+
+    # ---- pieces ----
+
+    def _start(self, news: str, meaning: Meaning) -> None:
+        """There is a connection: tell so, and send what a talk begins with."""
+        self._note(news + meaning.hint)
+        if meaning.send:
+            self._send(meaning.send)
+
+    def _prompt(self) -> str:
+        return ("" if self._connected else "(no connection) ") + self._talk.prompt()
+
+    def _note(self, text: str) -> None:
+        if text:
+            self._screen.show([draw_note(text)])
+
+    def _end(self, status: int) -> None:
+        self._over, self._status = True, status
+        self._screen.end()
+
+
+def run_terminal(address: Address, sock: socket.socket, talk: Talk) -> int:
+    """Talk on a terminal; return the exit status."""
+    import asyncio
+
+    with raw_terminal():
+        return asyncio.run(Terminal(address, sock, talk).run())
+
+
+@contextlib.contextmanager
+def raw_terminal() -> Iterator[None]:
+    """Have the terminal hand over every key and echo none, from the start to the end.
+
+    The line editor does so too, but only while it runs: a password typed before or between would be shown, a
+    Ctrl-D would get lost.
+    """
+    import termios
+
+    before = termios.tcgetattr(STDIN)
+    raw = list(before)
+    raw[0] &= ~(termios.ICRNL | termios.INLCR | termios.IGNCR | termios.IXON)
+    raw[3] &= ~(termios.ECHO | termios.ICANON | termios.IEXTEN | termios.ISIG)
+    termios.tcsetattr(STDIN, termios.TCSANOW, raw)
+    try:
+        yield
+    finally:
+        termios.tcsetattr(STDIN, termios.TCSADRAIN, before)

@@ -1,0 +1,230 @@
+"""What the tests of the client share: the client between pipes and on a terminal, and servers for it.
+
+Whatever waits does so for an event and under a deadline; nothing sleeps.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import pty
+import random
+import re
+import select
+import socket
+import struct
+import subprocess
+import sys
+import termios
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+SECONDS = 20.0
+"""How long an event may take on a machine that has much else to do."""
+
+ESCAPES = re.compile(r"\x1b(\[[0-9;?]*[ -/]*[@-~]|[()=>].?)|\r")
+
+
+class Output:
+    """What comes out of a descriptor or a socket, read with deadlines."""
+
+    def __init__(self, descriptor: int) -> None:
+        self.descriptor = descriptor
+        self.raw = b""
+        self.ended = False
+
+    @property
+    def text(self) -> str:
+        return ESCAPES.sub("", self.raw.decode(errors="replace"))
+
+    def expect(self, wanted: str, after: int = 0) -> int:
+        """Wait until a text has come after a place in `text`; return the place behind it."""
+        until = time.monotonic() + SECONDS
+        while (place := self.text.find(wanted, after)) < 0:
+            assert not self.ended, f"{wanted!r} is not in {self.text!r}, which is all"
+            assert self.read(until - time.monotonic()), f"no {wanted!r} in time, only {self.text!r}"
+        return place + len(wanted)
+
+    def rest(self) -> str:
+        """Wait for the end; return all."""
+        until = time.monotonic() + SECONDS
+        while not self.ended:
+            assert self.read(until - time.monotonic()), f"no end in time, only {self.text!r}"
+        return self.text
+
+    def read(self, seconds: float) -> bool:
+        """Read a piece; False when none has come in that time."""
+        if not select.select([self.descriptor], [], [], max(0.0, seconds))[0]:
+            return False
+        try:
+            data = os.read(self.descriptor, 65536)
+        except OSError:  # a terminal whose other side has gone
+            data = b""
+        self.raw += data
+        self.ended = not data
+        return True
+
+
+class Wire:
+    """A plain connection, to a server or from a client."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        sock.settimeout(SECONDS)
+        self.sock = sock
+        self._output = Output(sock.fileno())
+        self._place = 0
+
+    def send(self, data: str | bytes) -> None:
+        self.sock.sendall(data.encode() if isinstance(data, str) else data)
+
+    def expect(self, wanted: str) -> None:
+        """Wait until a text has come behind the one that was expected last."""
+        self._place = self._output.expect(wanted, self._place)
+
+    def expect_end(self) -> None:
+        """Wait until the other side has closed."""
+        self._output.rest()
+
+    @property
+    def received(self) -> str:
+        """All that has come so far."""
+        while self._output.read(0.0) and not self._output.ended:
+            pass
+        return self._output.text
+
+    def close(self) -> None:
+        self.sock.close()
+
+
+class Piped:
+    """The client between pipes."""
+
+    def __init__(self, port: int, *words: str, stdin: int = subprocess.PIPE, stdout: int = subprocess.PIPE) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, ROOT / "client.py", str(port), "--host", "127.0.0.1", *words],
+            stdin=stdin,
+            stdout=stdout,
+            stderr=subprocess.PIPE,
+        )
+        if self.process.stdout:
+            self.output = Output(self.process.stdout.fileno())
+
+    def send(self, text: str) -> None:
+        assert self.process.stdin
+        self.process.stdin.write(text.encode())
+        self.process.stdin.flush()
+
+    def end_input(self) -> None:
+        assert self.process.stdin
+        self.process.stdin.close()
+
+    def status(self) -> int:
+        return self.process.wait(SECONDS)
+
+    def errors(self) -> str:
+        assert self.process.stderr
+        return self.process.stderr.read().decode()
+
+    def close(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        for stream in (self.process.stdin, self.process.stdout, self.process.stderr):
+            if stream:
+                with contextlib.suppress(OSError):
+                    stream.close()
+
+
+class OnTerminal:
+    """The client on a terminal of its own."""
+
+    def __init__(self, port: int, *words: str, environment: Mapping[str, str] | None = None) -> None:
+        master, slave = pty.openpty()
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 100, 0, 0))
+        inherited = {name: value for name, value in os.environ.items() if name != "NO_COLOR"}
+        self.process = subprocess.Popen(
+            [sys.executable, ROOT / "client.py", str(port), "--host", "127.0.0.1", *words],
+            stdin=slave,
+            stdout=slave,
+            stderr=slave,
+            start_new_session=True,
+            env={**inherited, "TERM": "xterm", **(environment or {})},
+        )
+        os.close(slave)
+        self.output = Output(master)
+        self._place = 0
+        self.expect("Ctrl-D ends.")
+        self.expect(">")
+
+    def type(self, text: str) -> None:
+        os.write(self.output.descriptor, text.encode())
+
+    def enter(self, line: str, answer: str) -> None:
+        """Type a line and wait for what it brings."""
+        self.type(f"{line}\r")
+        self.expect(answer)
+
+    def expect(self, wanted: str) -> None:
+        """Wait until a text has come behind the one that was expected last."""
+        self._place = self.output.expect(wanted, self._place)
+
+    def status(self) -> int:
+        self.output.rest()
+        return self.process.wait(SECONDS)
+
+    def close(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        os.close(self.output.descriptor)
+
+
+class Server:
+    """The real server."""
+
+    def __init__(self, directory: Path, port: int = 0, database: str = ":memory:") -> None:
+        config = directory / "config"
+        config.write_text("bcrypt-cost 4\n")
+        self.process = subprocess.Popen(
+            [sys.executable, ROOT / "server.py", str(port), config, "--database", database],
+            stdin=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            cwd=directory,
+        )
+        assert self.process.stderr
+        log = Output(self.process.stderr.fileno())
+        log.expect("\n", log.expect(" ready "))
+        self.port = int(log.text.split("port=")[1].split()[0])
+
+    def wire(self) -> Wire:
+        return Wire(socket.create_connection(("127.0.0.1", self.port)))
+
+    def close(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        assert self.process.stderr
+        self.process.stderr.close()
+
+
+class FakeServer:
+    """A listening socket; the test speaks for the server."""
+
+    def __init__(self) -> None:
+        self.sock = socket.create_server(("127.0.0.1", 0))
+        self.sock.settimeout(SECONDS)
+        self.port = self.sock.getsockname()[1]
+
+    def accept(self) -> Wire:
+        return Wire(self.sock.accept()[0])
+
+    def close(self) -> None:
+        self.sock.close()
+
+
+def free_port() -> int:
+    """A port that is free and stays so: it is none of those that the kernel gives to whoever asks for any."""
+    while True:
+        port = random.randrange(10_000, 30_000)
+        with contextlib.suppress(OSError), socket.create_server(("", port)):
+            return port

@@ -1,0 +1,97 @@
+"""The client's side of the network: dialling, and a connection that comes back."""
+
+from __future__ import annotations
+
+import contextlib
+import select
+import socket
+import threading
+import time
+from collections.abc import Callable
+
+import pytest
+
+import network
+from client_support import SECONDS
+from loop import Deadline, Loop
+
+
+def test_a_connection_to_oneself_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    sock = socket.socket()
+    sock.bind(("127.0.0.1", 0))
+    sock.connect(sock.getsockname())
+    monkeypatch.setattr(socket, "create_connection", lambda *_args: sock)
+    with pytest.raises(ConnectionRefusedError):
+        network.dial(network.Address("127.0.0.1", 1))
+
+
+class QuickLoop(Loop):
+    """Writes down for how long it should have waited, and does not wait."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pauses: list[float] = []
+
+    def call_later(self, seconds: float, call: Callable[[], None]) -> Deadline:
+        self.pauses.append(seconds)
+        return super().call_later(0, call)
+
+
+class Told:
+    """A listener that writes down what it is told."""
+
+    def __init__(self) -> None:
+        self.news: list[object] = []
+
+    def heard(self, lines: list[str]) -> None:
+        self.news.append(lines)
+
+    def lost(self) -> None:
+        self.news.append("lost")
+
+    def returned(self) -> None:
+        self.news.append("returned")
+
+    def refused(self) -> None:
+        self.news.append("refused")
+
+
+def test_a_keeper_dials_with_growing_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    ours, theirs = socket.socketpair()
+    again, server_side = socket.socketpair()
+    answers: list[socket.socket | OSError] = [*[OSError("refused")] * 6, again]
+
+    def dial(_address: network.Address) -> socket.socket:
+        answer = answers.pop(0)
+        if isinstance(answer, OSError):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(network, "dial", dial)
+    told = Told()
+    before = set(threading.enumerate())
+    with contextlib.closing(QuickLoop()) as loop, theirs, server_side:
+        keeper = network.Keeper(loop, network.Address("here", 1), ours, told, lambda call: call())
+        theirs.send(b"hello\n")
+        turn_until(loop, lambda: told.news == [["hello"]])
+        keeper.go_on(admitted=True)
+        theirs.close()
+        turn_until(loop, lambda: "lost" in told.news)
+        keeper.send("nobody hears this")
+        turn_until(loop, lambda: "returned" in told.news)
+        assert told.news == [["hello"], "lost", "refused", "returned"]
+        assert loop.pauses == [0.5, 1, 2, 4, 8, 15, 15]
+        keeper.send("h\u00e9llo \udcff")
+        turn_until(loop, lambda: bool(select.select([server_side], [], [], 0)[0]))
+        assert server_side.recv(100) == "h\u00e9llo ?\n".encode()
+        for thread in set(threading.enumerate()) - before:  # they still use the loop
+            thread.join(SECONDS)
+
+
+def turn_until(loop: Loop, done: Callable[[], bool]) -> None:
+    """Turn a loop until something is true."""
+    until = time.monotonic() + SECONDS
+    while not done():
+        assert time.monotonic() < until
+        loop.call_soon(lambda: None)  # a turn that does not wait
+        loop.turn()

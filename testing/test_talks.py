@@ -1,0 +1,38 @@
+"""What all talks share."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import talks.talk
+from client_support import ROOT
+from talks import TALKS
+from talks.talk import Names, Talk
+
+
+def test_the_newest_names_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(talks.talk, "NAMES_KEPT", 2)
+    names = Names()
+    names.add("amy", "bob", "amy", "cid")
+    assert list(names) == ["amy", "cid"]
+
+
+@pytest.mark.parametrize("dialect", TALKS)
+def test_a_talk_begins_with_a_hint_and_takes_no_bad_name(dialect: str) -> None:
+    talk: Talk = TALKS[dialect]()
+    assert talk.take_name("a b")
+    assert talk.begun().hint.endswith("Ctrl-D ends.")
+    assert not talk.begun().send
+    assert not talk.done()
+    assert talk.ready() == talk.netcat
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "talks").glob("*.py")), ids=lambda path: path.name)
+def test_talks_know_no_network_and_no_screen(path: Path) -> None:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    names = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+    names |= {str(node.module) for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    assert not names & {"asyncio", "os", "prompt_toolkit", "socket", "sys", "threading", "time"}

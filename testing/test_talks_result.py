@@ -1,0 +1,237 @@
+"""The dialect `result` as a person uses it, without a server."""
+
+from __future__ import annotations
+
+import pytest
+
+from dialects.result import COMMANDS
+from talks.result import ANSWERS, NO_CHANNEL, VERBS, ResultTalk, complete, interpret, mask, without_secrets
+from talks.talk import STYLES, Fragments, Meaning, read, without_style
+
+
+def draw(line: str) -> Fragments:
+    """A received line as the screen shows it."""
+    answer, words = read(line, ANSWERS)
+    return answer.draw(*words)
+
+
+def shown(line: str) -> str:
+    """The same without its colours."""
+    return without_style(draw(line))
+
+
+# ---- verbs and secrets ----
+
+
+def test_the_client_knows_the_verbs_of_the_server() -> None:
+    assert list(VERBS) == [verb for verb in COMMANDS if " " not in verb]
+
+
+@pytest.mark.parametrize(
+    ("typed", "masked", "kept"),
+    [
+        ("LOGIN amy hush", "LOGIN amy ****", "LOGIN amy"),
+        ("  LOGIN\tamy  hush  more ", "  LOGIN\tamy  ****  **** ", "  LOGIN\tamy"),
+        ("REGISTER amy h", "REGISTER amy *", "REGISTER amy"),
+        ("PASSWORD old new", "PASSWORD *** ***", "PASSWORD"),
+        ("login amy hush", "login amy ****", "login amy"),
+        ("LOGIN amy ", "LOGIN amy ", "LOGIN amy "),
+        ("LOGINS amy hush", "LOGINS amy hush", "LOGINS amy hush"),
+        ("SAY LOGIN amy hush", "SAY LOGIN amy hush", "SAY LOGIN amy hush"),
+        ("", "", ""),
+    ],
+)
+def test_passwords_are_masked_and_not_kept(typed: str, masked: str, kept: str) -> None:
+    assert mask(typed) == masked
+    assert without_secrets(typed) == kept
+
+
+# ---- typing ----
+
+
+@pytest.mark.parametrize(
+    ("typed", "current", "sent", "echoed"),
+    [
+        ("LOGIN amy hush", "", "LOGIN amy hush", False),
+        (" CREATE  den ", "", "CREATE  den", False),
+        ("hello  you", "den", "SAY den hello  you", True),
+        ("  hello\tyou ", "@bob", "SAY @bob hello\tyou", True),
+        ("help me", "den", "SAY den help me", True),
+        ("/quit", "den", "SAY den /quit", True),
+        ("SAY lab hello", "den", "SAY lab hello", True),
+        ("SEND lab hello", "", "SEND lab hello", True),
+        ("USERS", "den", "USERS den", False),
+        ("HISTORY", "den", "HISTORY den", False),
+        ("LEAVE", "den", "LEAVE den", False),
+        ("LEAVE lab", "den", "LEAVE lab", False),
+        ("LEAVE", "", "LEAVE", False),
+        ("SAY", "den", "SAY", True),
+        ("login and out", "", "", False),
+    ],
+)
+def test_what_a_typed_line_sends(typed: str, current: str, sent: str, echoed: bool) -> None:
+    meaning = interpret(typed, current)
+    assert (meaning.send, meaning.echoed) == (sent, echoed)
+    assert bool(meaning.hint) != bool(meaning.send)
+
+
+def test_plain_text_without_a_channel_is_not_sent_but_helped() -> None:
+    assert interpret("hello", "") == Meaning(hint=NO_CHANNEL)
+
+
+def test_a_command_with_a_password_in_lower_case_is_not_said_in_the_channel() -> None:
+    meaning = interpret("login amy hush", "den")
+    assert not meaning.send
+    assert "LOGIN" in meaning.hint
+    assert interpret("password forgotten, what now?", "den").send
+
+
+@pytest.mark.parametrize("typed", ["", " ", "\t "])
+def test_blanks_mean_nothing(typed: str) -> None:
+    assert interpret(typed, "den") == Meaning()
+
+
+def test_say_without_a_message_makes_a_channel_current() -> None:
+    talk = ResultTalk()
+    for typed, prompt in [("SAY den", "den> "), ("SAY @bob", "@bob> "), ("LEAVE", "> ")]:
+        assert not talk.typed(typed).send
+        assert talk.prompt() == prompt
+
+
+@pytest.mark.parametrize(
+    ("text", "word", "choices"),
+    [
+        ("", "", sorted(VERBS)),
+        ("LOG", "LOG", ["LOGIN", "LOGOUT"]),
+        ("jo", "jo", ["JOIN"]),
+        ("hello", "hello", []),
+        ("JOIN ", "", ["den", "lab"]),
+        ("JOIN d", "d", ["den"]),
+        ("SAY den d", "d", []),
+        ("CREATE d", "d", []),
+        ("d d", "d", []),
+        ("SAY @", "@", ["@amy", "@bob"]),
+        ("hello @b", "@b", ["@bob"]),
+        ("@a", "@a", ["@amy"]),
+    ],
+)
+def test_completion(text: str, word: str, choices: list[str]) -> None:
+    assert complete(text, ["lab", "den"], ["bob", "amy"]) == (word, choices)
+
+
+# ---- answers ----
+
+
+@pytest.mark.parametrize(
+    ("line", "text"),
+    [
+        ("RECV amy den hello  you ", "[den] amy: hello  you "),
+        ("RECV amy @amy psst", "[@amy] amy: psst"),
+        ("RECV amy den", "RECV amy den"),
+        ("RESULT JOIN den 1", "You are in den."),
+        ("RESULT JOIN {0} 1", "You are in {0}."),
+        ("RESULT CHANNELS", "Channels: none"),
+        ("RESULT CHANNELS den, lab", "Channels: den, lab"),
+        ("RESULT USERS den amy, bob", "In den: amy, bob"),
+        ("RESULT HISTORY den 3", "Messages repeated from den: 3"),
+        ("RESULT KICKED den", "You have been removed from den."),
+        ("RESULT MUTED den 30", "You are muted in den for 30 seconds."),
+        ("RESULT ERROR line too long", "Error: line too long (HELP <command> explains a command)"),
+        ("RESULT FUTURE den 1", "RESULT FUTURE den 1"),
+        ("RESULT JOIN den 2", "RESULT JOIN den 2"),
+        ("anything else", "anything else"),
+        ("", ""),
+    ],
+)
+def test_how_a_received_line_is_drawn(line: str, text: str) -> None:
+    assert shown(line) == text
+
+
+def test_every_answer_of_the_table_is_drawn_in_words() -> None:
+    for command in COMMANDS.values():
+        for answer in filter(None, (command.success, command.failure)):
+            line = answer.format("den")
+            assert shown(line) != line
+            assert "den" not in line or "den" in shown(line)
+
+
+def test_drawing_uses_styles_that_exist() -> None:
+    for line in ["RECV amy den hi", "RESULT LOGIN 0", "RESULT LOGIN 1", "RESULT CHANNELS"]:
+        for style, _text in draw(line):
+            assert not style or style.removeprefix("class:") in STYLES
+
+
+# ---- talk ----
+
+
+def talk_after(*lines: str) -> ResultTalk:
+    """A talk in which amy has logged in, and then received these lines."""
+    talk = ResultTalk()
+    talk.sent("LOGIN amy hush")
+    for line in ("RESULT LOGIN 1", *lines):
+        talk.received(line)
+    return talk
+
+
+@pytest.mark.parametrize(
+    ("lines", "current"),
+    [
+        (["RESULT JOIN den 1"], "den"),
+        (["RESULT JOIN den 1", "RESULT JOIN lab 1"], "lab"),
+        (["RESULT JOIN den 1", "RESULT JOIN lab 0"], "den"),
+        (["RESULT JOIN den 0"], ""),
+        (["RECV bob den hello", "RESULT JOIN den 0"], "den"),
+        (["RECV bob den hello"], ""),
+        (["RESULT JOIN den 1", "RESULT LEAVE den 1"], ""),
+        (["RESULT JOIN den 1", "RESULT LEAVE den 0"], "den"),
+        (["RESULT JOIN den 1", "RESULT JOIN lab 1", "RESULT LEAVE den 1"], "lab"),
+        (["RESULT JOIN den 1", "RESULT KICKED den"], ""),
+        (["RESULT JOIN den 1", "RESULT LOGOUT 1"], ""),
+    ],
+)
+def test_the_current_channel(lines: list[str], current: str) -> None:
+    assert talk_after(*lines).current == current
+
+
+def test_names_are_learnt_from_what_is_seen() -> None:
+    talk = talk_after(
+        "RESULT CHANNELS den, lab",
+        "RESULT CREATE attic 1",
+        "RECV bob hall hi",
+        "RECV amy @cid hi",
+        "RESULT USERS hall bob, dee",
+    )
+    assert talk.complete("JOIN ") == ("", ["attic", "den", "hall", "lab"])
+    assert talk.complete("@") == ("@", ["@amy", "@bob", "@cid", "@dee"])
+
+
+def test_a_login_is_repeated_with_what_succeeded_last() -> None:
+    talk = ResultTalk()
+    assert not talk.returned().send
+    for line in ["LOGIN amy wrong", "LOGIN amy hush", "PASSWORD hush x", "PASSWORD hush new", "PASSWORD x"]:
+        talk.sent(line)
+    for line in ["RESULT LOGIN 0", "RESULT LOGIN 1", "RESULT PASSWORD 0", "RESULT PASSWORD 1"]:
+        talk.received(line)
+    assert talk.returned().send == "LOGIN amy new"
+    talk.received("RESULT LOGOUT 1")
+    assert not talk.returned().send
+
+
+def test_an_answer_that_was_lost_with_the_connection_is_not_waited_for() -> None:
+    talk = talk_after()
+    talk.sent("LOGIN bob other")
+    talk.sent("PASSWORD hush newer")
+    talk.lost()
+    talk.received("RESULT LOGIN 1")
+    talk.received("RESULT PASSWORD 1")
+    assert talk.returned().send == "LOGIN amy hush"
+
+
+def test_another_user_starts_without_a_channel_and_the_same_one_keeps_it() -> None:
+    talk = talk_after("RESULT JOIN den 1")
+    talk.sent("LOGIN amy hush")
+    talk.received("RESULT LOGIN 1")
+    assert talk.current == "den"
+    talk.sent("LOGIN bob hush")
+    talk.received("RESULT LOGIN 1")
+    assert not talk.current

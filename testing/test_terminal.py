@@ -1,0 +1,209 @@
+"""The client on a terminal, as users meet it.
+
+Whatever waits does so for an event and under a deadline; nothing sleeps.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from client_support import SECONDS, FakeServer, OnTerminal, Server, free_port
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with contextlib.closing(Server(tmp_path_factory.mktemp("server"))) as server:
+        yield server
+
+
+@pytest.fixture
+def fake() -> Iterator[FakeServer]:
+    with contextlib.closing(FakeServer()) as fake:
+        yield fake
+
+
+@pytest.fixture
+def stack() -> Iterator[contextlib.ExitStack]:
+    """Closes what a test has started."""
+    with contextlib.ExitStack() as stack:
+        yield stack
+
+
+def test_a_chat_on_a_terminal(server: Server, stack: contextlib.ExitStack) -> None:
+    bob = stack.enter_context(contextlib.closing(server.wire()))
+    bob.send("REGISTER bob hush\nLOGIN bob hush\nCREATE den\nJOIN den\n")
+    bob.expect("RESULT JOIN den 1\n")
+    amy = stack.enter_context(contextlib.closing(OnTerminal(server.port)))
+    amy.enter("hello", "JOIN <channel>")
+    amy.enter("REGISTER amy S3cr3t", "You are registered")
+    amy.enter("LOGIN amy S3cr3t", "You are logged in.")
+    amy.enter("JOIN den", "You are in den.")
+    amy.expect("den>")
+    amy.enter("hello  all", "[den] amy: hello all")
+    bob.expect("RECV amy den hello all\n")
+    bob.send("SAY den hello yourself\nSAY @amy psst\n")
+    amy.expect("[den] bob: hello yourself")
+    amy.expect("[@bob] bob: psst")
+    amy.type("SAY @b\t")
+    amy.expect("SAY @bob")
+    amy.enter(" not so loud", "[@bob] amy: not so loud")
+    bob.expect("RECV amy @amy not so loud\n")
+    amy.enter("\x1b[A\x1b[A\x1b[A\x1b[A", "LOGIN amy")  # four lines up in the history
+    amy.enter("LEAVE den", "You have left den.")
+    amy.type("QUIT\r")
+    assert amy.status() == 0
+    assert "S3" not in amy.output.text
+    assert "REGISTER amy ******" in amy.output.text
+
+
+def test_a_lost_connection_comes_back_with_its_login(stack: contextlib.ExitStack, tmp_path: Path) -> None:
+    first = stack.enter_context(contextlib.closing(Server(tmp_path, free_port(), "chat.db")))
+    amy = stack.enter_context(contextlib.closing(OnTerminal(first.port)))
+    amy.enter("REGISTER amy hush", "You are registered")
+    amy.enter("LOGIN amy hush", "You are logged in.")
+    amy.enter("CREATE den", "den is there now")
+    amy.enter("JOIN den", "You are in den.")
+    first.close()
+    amy.expect("The connection is lost.")
+    amy.expect("(no connection) den>")
+    amy.enter("hello", "Not sent")
+    again = stack.enter_context(contextlib.closing(Server(tmp_path, first.port, "chat.db")))
+    amy.expect("logging in as amy")
+    amy.expect("You are logged in.")
+    amy.enter("\x1b[A", "[den] amy: hello")
+    assert again.port == first.port
+    amy.type("\x04")
+    assert amy.status() == 0
+
+
+def test_control_characters_do_not_reach_the_terminal(fake: FakeServer, stack: contextlib.ExitStack) -> None:
+    terminal = stack.enter_context(contextlib.closing(OnTerminal(fake.port)))
+    wire = stack.enter_context(contextlib.closing(fake.accept()))
+    wire.send(b"RECV eve den \x1b]0;owned\x07\x1b[31mred\x9b\r\nnot ended")
+    terminal.expect("[den] eve: ]0;owned[31mred")
+    wire.close()
+    terminal.expect("not ended")
+    terminal.expect("lost")
+    assert b"\x1b]0;owned" not in terminal.output.raw
+    assert b"\x07" not in terminal.output.raw
+    terminal.type("\x03")
+    assert terminal.status() == 130
+
+
+@pytest.mark.parametrize(
+    ("environment", "unwanted"),
+    [({"TERM": "dumb"}, rb"\x1b"), ({"NO_COLOR": "1"}, rb"\x1b\[[0-9;]*[34][0-8][;m]"), ({}, None)],
+    ids=["dumb", "no-color", "colour"],
+)
+def test_colour_where_it_is_wanted(
+    fake: FakeServer, stack: contextlib.ExitStack, environment: dict[str, str], unwanted: bytes | None
+) -> None:
+    terminal = stack.enter_context(contextlib.closing(OnTerminal(fake.port, environment=environment)))
+    wire = stack.enter_context(contextlib.closing(fake.accept()))
+    terminal.enter("LOGIN eve h1dd3n", "******")
+    wire.expect("LOGIN eve h1dd3n\n")
+    wire.send("RESULT LOGIN 1\nRECV eve den hello\n")
+    terminal.expect("You are logged in.")
+    terminal.expect("[den] eve: hello")
+    terminal.type("typed\x7f\x7f\r")
+    terminal.expect("typ")
+    terminal.expect("Not sent")
+    terminal.type("\x04")
+    assert terminal.status() == 0
+    assert "h1" not in terminal.output.text
+    if unwanted is None:
+        assert b"\x1b[0;36m[den]" in terminal.output.raw
+    else:
+        assert not re.search(unwanted, terminal.output.raw)
+
+
+def test_the_terminal_is_given_back_after_a_signal(fake: FakeServer, stack: contextlib.ExitStack) -> None:
+    terminal = stack.enter_context(contextlib.closing(OnTerminal(fake.port)))
+    stack.enter_context(contextlib.closing(fake.accept()))
+    terminal.process.send_signal(signal.SIGTERM)
+    assert terminal.process.wait(SECONDS) == 128 + signal.SIGTERM
+
+
+# ---- in the dialect hello ----
+
+
+def hello(port: int, *words: str) -> OnTerminal:
+    return OnTerminal(port, "--dialect", "hello", *words)
+
+
+def test_a_chat_by_name_on_a_terminal(stack: contextlib.ExitStack, tmp_path: Path) -> None:
+    server = stack.enter_context(contextlib.closing(Server(tmp_path)))
+    bob = stack.enter_context(contextlib.closing(server.wire()))
+    bob.send("HELLO-FROM bob\n")
+    bob.expect("HELLO bob\n")
+    amy = stack.enter_context(contextlib.closing(hello(server.port)))
+    assert "Your name>" in amy.output.text
+    amy.enter("bob", "Cannot log in as bob. That username is already in use.")
+    amy.expect("Type another name.")
+    amy.expect("Your name>")
+    amy.enter("a b", "Not sent: a name is one word")
+    amy.enter("amy", "Successfully logged in as amy!")
+    amy.enter("hello", "Not sent: nobody is addressed.")
+    amy.expect("!quit leaves.")
+    amy.type("!w\t")
+    amy.expect("!who")
+    amy.enter("", "There are 2 online users: amy, bob")
+    amy.type("@b\t")
+    amy.expect("@bob")
+    amy.enter(" hi   there", "The message to bob was sent successfully.")
+    bob.expect("DELIVERY amy hi   there\n")
+    bob.send("SEND amy hi yourself\n")
+    amy.expect("From bob: hi yourself")
+    amy.enter("@bob", "Plain text goes to bob now.")
+    amy.expect("@bob>")
+    amy.enter("hello", "The message to bob was sent successfully.")
+    bob.expect("DELIVERY amy hello\n")
+    amy.enter("@cid hi", "The message to cid was not sent.")
+    amy.type("!quit\r")
+    assert amy.status() == 0
+    bob.send("LIST\n")
+    bob.expect("LIST-OK ")
+
+
+def test_a_name_is_kept_when_the_connection_is_lost(fake: FakeServer, stack: contextlib.ExitStack) -> None:
+    amy = stack.enter_context(contextlib.closing(hello(fake.port, "--name", "amy")))
+    for answer, told in [("BUSY", "Trying again until there is room"), ("HELLO amy", "The connection is lost.")]:
+        wire = stack.enter_context(contextlib.closing(fake.accept()))
+        wire.expect("HELLO-FROM amy\n")
+        wire.send(f"{answer}\n")
+        amy.expect("The server is full!" if answer == "BUSY" else "Successfully logged in as amy!")
+        wire.close()
+        amy.expect(told)
+    wire = stack.enter_context(contextlib.closing(fake.accept()))
+    wire.expect("HELLO-FROM amy\n")
+    wire.send("IN-USE\n")
+    wire.close()
+    amy.expect("may not have noticed yet")
+    wire = stack.enter_context(contextlib.closing(fake.accept()))
+    wire.expect("HELLO-FROM amy\n")
+    wire.send("HELLO amy\nDELIVERY eve \x1b]0;owned\x07\x1b[31mred\n")
+    amy.expect("From eve: ]0;owned[31mred")
+    assert b"\x1b]0;owned" not in amy.output.raw
+    amy.type("\x04")
+    assert amy.status() == 0
+
+
+def test_a_goodbye_waits_for_the_last_answer(fake: FakeServer, stack: contextlib.ExitStack) -> None:
+    amy = stack.enter_context(contextlib.closing(hello(fake.port, "--name", "amy")))
+    wire = stack.enter_context(contextlib.closing(fake.accept()))
+    wire.expect("HELLO-FROM amy\n")
+    wire.send("HELLO amy\n")
+    amy.expect("Successfully logged in as amy!")
+    amy.type("@bob hi\r")
+    wire.expect("SEND bob hi\n")
+    amy.enter("!quit", "Leaving as soon as your requests are answered")
+    wire.send("SEND-OK\n")
+    amy.expect("The message to bob was sent successfully.")
+    assert amy.status() == 0
+    wire.expect_end()
