@@ -122,6 +122,10 @@ class Screen:
     def deliver(self, event: Any) -> None:
         self.told.append(event)
 
+    def deliver_with_receipt(self, event: Any, done: Callable[[bool], None]) -> None:
+        self.told.append(event)
+        done(not self.over)
+
     def done(self, mark: str = "") -> Done:
         """What takes an outcome: noted among the events, since their order matters."""
         return lambda error: self.told.append((mark, None if error is None else type(error)))
@@ -748,3 +752,61 @@ def test_mail_that_comes_while_mail_is_read(house: House) -> None:
     assert [mail.text for page in pages for mail in page] == ["late"]
     house.journal.commit()
     assert bob.mail == 0
+
+
+# ---- guests ----
+
+
+def test_a_guest_holds_a_name_while_logged_in(house: House) -> None:
+    chat, screen = house.chat, Screen()
+    chat.enter_as_guest(screen, "zoe")
+    assert screen.user is chat.guests["zoe"] is chat.online["zoe"]
+    for other, error in (("zoe", NameTaken), ("a,b", NotAName)):
+        with pytest.raises(error):
+            chat.enter_as_guest(Screen(), other)
+    with pytest.raises(AlreadyLoggedIn):
+        chat.enter_as_guest(screen, "somebody")
+    chat.logout(screen)
+    chat.logout(screen)
+    assert screen.user is None
+    assert not chat.guests
+    assert not chat.online
+    chat.enter_as_guest(Screen(), "zoe")
+
+
+def test_a_guest_who_comes_first_keeps_the_name_from_a_registration(house: House) -> None:
+    register = partial(house.chat.register, "zoe", "secret")
+    told: list[Exception | None] = []
+    register(told.append)
+    house.chat.enter_as_guest(Screen(), "zoe")
+    house.journal.commit()
+    assert [type(error) for error in told] == [NameTaken]
+    assert house.outcome(register) is NameTaken
+
+
+def test_whoever_is_there_is_online_once(house: House) -> None:
+    alice, _zoe = house.user("alice"), Screen()
+    house.account("away")
+    house.chat.enter_as_guest(_zoe, "zoe")
+    assert house.chat.user_names() == ["alice", "zoe"]
+    house.chat.logout(alice)
+    assert house.chat.user_names() == ["zoe"]
+
+
+def test_a_message_for_now_reaches_who_is_there_or_fails(house: House) -> None:
+    alice, zoe = house.user("alice"), Screen()
+    house.account("away")
+    house.chat.enter_as_guest(zoe, "zoe")
+
+    def tell(name: str) -> type[Exception] | None:
+        return house.outcome(partial(house.chat.tell_now, zoe.user, name, "hi"))
+
+    assert tell("alice") is None
+    assert alice.take() == [DirectMessage("zoe", "hi", NOW)]
+    assert tell("zoe") is None
+    assert zoe.take() == [DirectMessage("zoe", "hi", NOW)]
+    assert tell("away") is tell("nobody") is NoSuchUser
+    assert tell("a,b") is NotAName
+    alice.over = True  # it goes while the message is on its way
+    assert tell("alice") is NoSuchUser
+    assert house.chat.accounts["away"].mail == 0
