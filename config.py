@@ -124,7 +124,7 @@ def _listen(words: list[str]) -> Listen:
     if dialect not in LISTEN_DIALECTS or (":" in address) != bracketed:
         raise ValueError  # without brackets nobody can tell where an IPv6 address ends
     _words, read_port = _number(0, 65535)
-    return Listen(_address([address.strip("[]")]) if colon else None, read_port([port]), dialect)
+    return Listen(_address([address[1:-1] if bracketed else address]) if colon else None, read_port([port]), dialect)
 
 
 def _claim_place(listen: Listen) -> list[str]:

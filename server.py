@@ -320,7 +320,7 @@ def settings_for(arguments: argparse.Namespace) -> Settings:
         ConfigError: the config cannot be used.
         StartError: there is nowhere to listen.
     """
-    settings = read_config(arguments.config) if arguments.config else Settings()
+    settings = Settings() if arguments.config is None else read_config(arguments.config)
     if arguments.port is not None:
         own = Listen(arguments.address, arguments.port, "hello" if arguments.lab else "auto")
         settings = settings._replace(listen=(own, *settings.listen))

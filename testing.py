@@ -594,6 +594,8 @@ class Client:
             raise Failed(f"cannot end the sending side: {error}") from None
 
     def close(self, _: None = None) -> None:
+        with contextlib.suppress(OSError):  # a process that is being started may hold a copy of the socket for a moment
+            self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
 
     def _next_line(self, expected: str) -> bytes:

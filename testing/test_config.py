@@ -63,7 +63,10 @@ BAD = [
         ("listen", f"{place} auto")
         for place in ("x", "-1", "65536", "localhost:1", "1.2.3:1", "127.0.0.1:", ":1", "::1:1")
     ],
-    *[("listen", f"{place} auto") for place in ("::1", "[::1]", "[]:1", "[::1:1", "127.0.0.1", "127.0.0.1:65536")],
+    *[
+        ("listen", f"{place} auto")
+        for place in ("::1", "[::1]", "[]:1", "[[::1]]:1", "[::1:1", "127.0.0.1", "127.0.0.1:65536")
+    ],
     *[("listen", words) for words in ("5050", "auto", "5050 rooms", "5050 AUTO", "5050 auto hello", "auto 5050")],
     ("channels-reply", "none"),
     ("channels-reply", "ALL"),
