@@ -309,7 +309,9 @@ class RoomTalk:
 
 ENTER = Command(Door.enter, "<name> [files]", "come in under this name", least=2, most=2)
 
-MESSAGE = Command(RoomTalk.say, "<message>", "say something to everyone in the channel", least=1, most=1, text=True)
+MESSAGE = Command(
+    RoomTalk.say, "<message>", "say something to everyone in the channel", least=1, most=1, text=True, pipelined=True
+)
 
 COMMANDS: Mapping[str, Command] = {
     "/whisper": Command(

@@ -15,15 +15,19 @@ from dialects import hello, result
 from support import ROOT
 
 SERVER_ROOMS = {
-    "bootstrap", "chat", "commandline", "config", "dialects", "dialects.hello", "dialects.result", "logs", "loop",
-    "passwords", "protocol", "store",
+    "bootstrap", "chat", "commandline", "config", "console", "dialects", "dialects.hello", "dialects.result",
+    "dialects.rooms", "logs", "loop", "passwords", "protocol", "rooms", "store", "transfers",
 }  # fmt: skip
 
 MAY_IMPORT: dict[str, set[str]] = {
     "server": SERVER_ROOMS,
-    "dialects": {"dialects.hello", "dialects.result"},
+    "dialects": {"dialects.hello", "dialects.result", "dialects.rooms"},
     "dialects.hello": {"chat", "protocol"},
     "dialects.result": {"chat", "protocol"},
+    "dialects.rooms": {"chat", "protocol", "rooms", "transfers"},
+    "console": {"chat", "dialects.rooms", "protocol", "rooms"},
+    "rooms": {"chat"},
+    "transfers": {"chat", "rooms"},
     "store": {"chat"},
     "passwords": {"chat", "loop"},
     "client": {"bootstrap", "commandline", "loop", "network", "protocol", "streams", "talks", "talks.talk", "terminal"},
@@ -37,7 +41,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "chat": set(),
     "protocol": set(),
     "loop": set(),
-    "config": set(),
+    "config": {"chat", "protocol"},
     "logs": set(),
     "bootstrap": set(),
     "commandline": set(),
