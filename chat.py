@@ -74,6 +74,10 @@ class NoSuchUser(ChatError):
     """Nobody has this name, or nobody who could get this message."""
 
 
+class HasMail(ChatError):
+    """Direct messages wait for the account, so it cannot be deleted."""
+
+
 class IsOnline(ChatError):
     """The addressee needs no mailbox: a login came in between."""
 
@@ -117,6 +121,18 @@ class AccountRegistered(NamedTuple):
     name: str
     password_hash: bytes
     at: float
+
+
+class MailboxOpened(NamedTuple):
+    """An account without a password: whoever knows its ID is its owner (seed 004)."""
+
+    name: str
+    id: str
+    at: float
+
+
+class AccountDeleted(NamedTuple):
+    name: str
 
 
 class PasswordChanged(NamedTuple):
@@ -167,7 +183,18 @@ class MailDelivered(NamedTuple):
     messages: int
 
 
-Change = AccountRegistered | PasswordChanged | ChannelCreated | Joined | Left | Said | Mailed | MailDelivered
+Change = (
+    AccountRegistered
+    | MailboxOpened
+    | AccountDeleted
+    | PasswordChanged
+    | ChannelCreated
+    | Joined
+    | Left
+    | Said
+    | Mailed
+    | MailDelivered
+)
 Undo = Callable[[], object]
 Done = Callable[[Exception | None], None]
 
@@ -194,12 +221,25 @@ class DirectMessage(NamedTuple):
 
 
 class DirectEcho(NamedTuple):
-    """A direct message, for its sender: it has been taken."""
+    """A direct message, for its sender: it has been delivered, or waits for one who is away."""
 
     sender: str
     recipient: str
     text: str
     at: float
+    waits: bool = False
+
+
+class AccountGone(NamedTuple):
+    """The account has been deleted from another session, so this one ends."""
+
+    user: str
+
+
+class LoggedInElsewhere(NamedTuple):
+    """The account has been logged in at another session, so this one ends."""
+
+    user: str
 
 
 class MailWaiting(NamedTuple):
@@ -233,6 +273,7 @@ class Recipient(Protocol):
     def deliver(self, event: Any) -> None: ...
     def end(self) -> None:
         """Close it when what has been delivered has left."""
+
     def deliver_with_receipt(self, event: Any, done: Callable[[bool], None]) -> None:
         """Deliver, and tell once whether the event has wholly left for the client."""
 
@@ -271,20 +312,31 @@ class Limits(NamedTuple):
 _NO_LIMITS = Limits(*[1 << 62] * len(Limits._fields))
 
 
+def classic_id(name: str) -> str:
+    """Make an account's ID as seed 004 does: anybody can guess it."""
+    return f"{name}123"
+
+
 # ---- state ----
 
 
 class Account:
-    """A registered name, its memberships, the session where it is logged in, and how much mail waits for it."""
+    """A registered name, its memberships, the session where it is logged in, and how much mail waits for it.
 
-    __slots__ = ("channels", "mail", "name", "password_hash", "session")
+    It has a password or an ID. While its mail is being collected nobody else gets it: `collecting` counts those who do,
+    and what of it is on its way to be deleted.
+    """
 
-    def __init__(self, name: str, password_hash: bytes) -> None:
+    __slots__ = ("channels", "collecting", "id", "mail", "name", "password_hash", "session")
+
+    def __init__(self, name: str, password_hash: bytes | None, account_id: str = "") -> None:
         self.name = name
         self.password_hash = password_hash
+        self.id = account_id
         self.channels: dict[str, Channel] = {}
         self.session: Recipient | None = None
         self.mail = 0
+        self.collecting = 0
 
 
 class Guest:
@@ -366,10 +418,20 @@ class Chat:
         passwords: hashes and checks.
         now: the wall clock, in seconds since the epoch.
         limits: how much there may be.
+        make_id: makes the ID of an account without a password from its name.
     """
 
-    def __init__(self, journal: Journal, passwords: Passwords, now: Callable[[], float], limits: Limits) -> None:
+    def __init__(
+        self,
+        journal: Journal,
+        passwords: Passwords,
+        now: Callable[[], float],
+        limits: Limits,
+        make_id: Callable[[str], str] = classic_id,
+    ) -> None:
         self.accounts: dict[str, Account] = {}
+        self._by_id: dict[str, Account] = {}
+        self._make_id = make_id
         self.guests: dict[str, Guest] = {}
         self.online: dict[str, User] = {}
         self.channels: dict[str, Channel] = {}
@@ -383,6 +445,8 @@ class Chat:
         self._unannounced: deque[Outcome] = deque()
         self._rules: dict[type, Callable[[Any], Undo | None]] = {
             AccountRegistered: self._apply_registered,
+            MailboxOpened: self._apply_opened,
+            AccountDeleted: self._apply_deleted,
             PasswordChanged: self._apply_password,
             ChannelCreated: self._apply_created,
             Joined: self._apply_joined,
@@ -501,6 +565,81 @@ class Chat:
 
         self._passwords.hash(password, hashed)
 
+    # ---- accounts without a password ----
+
+    def open_mailbox(self, recipient: Recipient, name: str, done: Callable[[Exception | None, str], None]) -> None:
+        """Make an account with an ID and log the session in to it; `done` takes the ID, too. Fails with NotAName,
+        NameTaken, LimitReached, StoreUnavailable."""
+        if not is_name(name, self._limits.name):
+            done(NotAName(), "")
+            return
+        opened = MailboxOpened(name, self._make_id(name), self._now())
+
+        def decided(error: Exception | None) -> None:
+            if error is None and not recipient.over:
+                self._take_over(recipient, self.accounts[name])
+            done(error, opened.id)
+
+        self._journal.submit(opened, decided)
+
+    def login_by_id(self, recipient: Recipient, account_id: str) -> str:
+        """Log a session in, out of where it was; give the account's name. An older session of the account is told and
+        closed.
+
+        Raises:
+            NoSuchUser: no account has this ID.
+        """
+        account = self._owner(account_id)
+        self._take_over(recipient, account)
+        return account.name
+
+    def mail_of(self, account_id: str) -> Iterator[list[Mailed]]:
+        """Give the mail of the account with this ID as `mail` does.
+
+        Raises:
+            NoSuchUser: no account has this ID.
+        """
+        return self.mail(self._owner(account_id))
+
+    def delete(self, recipient: Recipient, account_id: str, done: Done) -> None:
+        """Delete the account with this ID. Its session is logged out, and closed if it is not the one that asks.
+
+        Fails with NoSuchUser, HasMail, StoreUnavailable.
+        """
+        try:
+            account = self._owner(account_id)
+        except NoSuchUser as error:
+            done(error)
+            return
+
+        def decided(error: Exception | None) -> None:
+            session = account.session
+            if error is None and session is not None:
+                self.logout(session)
+                if session is not recipient:
+                    session.deliver(AccountGone(account.name))
+                    session.end()
+            done(error)
+
+        self._journal.submit(AccountDeleted(account.name), decided)
+
+    def _owner(self, account_id: str) -> Account:
+        try:
+            return self._by_id[account_id]
+        except KeyError:
+            raise NoSuchUser from None
+
+    def _take_over(self, recipient: Recipient, account: Account) -> None:
+        older = account.session
+        if older is recipient:
+            return
+        self.logout(recipient)
+        if older is not None:
+            older.deliver(LoggedInElsewhere(account.name))
+            self.logout(older)
+            older.end()
+        self._enter(recipient, account)
+
     # ---- channels ----
 
     def channel_names(self, account: Account | None = None) -> list[str]:
@@ -594,8 +733,7 @@ class Chat:
         if session is None:
             self._journal.submit(message, lambda error: self._mailed(message, error, done))
             return
-        if message.recipient != message.sender:
-            session.deliver(DirectMessage(message.sender, message.text, message.at))
+        session.deliver(DirectMessage(message.sender, message.text, message.at))
         self._echo(message)
         done(None)
 
@@ -604,7 +742,7 @@ class Chat:
             self._hand_over(message, done)
             return
         if error is None:
-            self._echo(message)
+            self._echo(message, waits=True)
         done(error)
 
     def tell_now(self, sender: User, name: str, text: str, done: Done) -> None:
@@ -633,16 +771,29 @@ class Chat:
         Raises:
             StoreUnavailable: they cannot be read.
         """
-        if not account.mail:
+        if not account.mail or account.collecting:
             return
-        for last, page in self._journal.mail(account.name):
-            yield page
-            self._journal.submit(MailDelivered(account.name, last, len(page)), lambda _error: None)
 
-    def _echo(self, message: Mailed) -> None:
+        def deleted(_error: Exception | None) -> None:
+            account.collecting -= 1
+
+        account.collecting += 1
+        try:
+            for last, page in self._journal.mail(account.name):
+                yield page
+                account.collecting += 1
+                self._journal.submit(MailDelivered(account.name, last, len(page)), deleted)
+        except GeneratorExit:  # the client is gone; the account may be logged in elsewhere by now, and have got nothing
+            if account.session is not None:
+                account.session.deliver(MailWaiting())
+            raise
+        finally:
+            account.collecting -= 1
+
+    def _echo(self, message: Mailed, *, waits: bool = False) -> None:
         session = self._session(message.sender)
         if session is not None:
-            session.deliver(DirectEcho(*message))
+            session.deliver(DirectEcho(*message, waits))
 
     def _session(self, name: str) -> Recipient | None:
         user = self.online.get(name)
@@ -736,6 +887,27 @@ class Chat:
         self.accounts[change.name] = Account(change.name, change.password_hash)
         return lambda: self.accounts.pop(change.name)
 
+    def _apply_opened(self, change: MailboxOpened) -> Undo:
+        if self._is_taken(change.name) or change.id in self._by_id:
+            raise NameTaken
+        if len(self.accounts) >= self._limits.accounts:
+            raise LimitReached
+        self.accounts[change.name] = self._by_id[change.id] = Account(change.name, None, change.id)
+        return lambda: (self.accounts.pop(change.name), self._by_id.pop(change.id))
+
+    def _apply_deleted(self, change: AccountDeleted) -> Undo:
+        account = self.accounts.get(change.name)
+        if account is None:
+            raise NoSuchUser
+        if account.mail:
+            raise HasMail
+        del self.accounts[account.name], self._by_id[account.id]
+
+        def take_back() -> None:  # it is listed last until the next start
+            self.accounts[account.name] = self._by_id[account.id] = account
+
+        return take_back
+
     def _apply_password(self, change: PasswordChanged) -> Undo:
         account, old = self.accounts[change.name], self.accounts[change.name].password_hash
         account.password_hash = change.password_hash
@@ -782,7 +954,9 @@ class Chat:
             self.watch.check_mute(channel, change.sender)
 
     def _apply_mailed(self, change: Mailed) -> Undo:
-        account = self.accounts[change.recipient]
+        account = self.accounts.get(change.recipient)
+        if account is None:
+            raise NoSuchUser
         if account.session is not None:
             raise IsOnline
         if account.mail >= self._limits.mail:

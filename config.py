@@ -44,7 +44,7 @@ LEAST_CHANNELS = 3
 LEAST_CAPACITY = 5
 """What seed 001 asks of a config that has channels."""
 
-LISTEN_DIALECTS = ("auto", "result", "hello")
+LISTEN_DIALECTS = ("auto", "result", "hello", "mailbox")
 """What a `listen` line can name; `auto` is the kind of port where the first word decides."""
 
 
@@ -71,6 +71,7 @@ class Settings(NamedTuple):
     max_channels: int = 10_000
     max_channels_per_user: int = 1000
     max_mail: int = 1000
+    mailbox_ids: str = "classic"
     afk_seconds: int = 100
     max_file_size: int = 64 * 1024 * 1024
     shutdown_seconds: int = 3
@@ -187,6 +188,7 @@ DIRECTIVES: Mapping[str, Directive] = {
     "max-channels": Directive(*_number(1, _ANY), "channels"),
     "max-channels-per-user": Directive(*_number(1, _ANY), "channels that one user may be in"),
     "max-mail": Directive(*_number(0, _ANY), "direct messages that wait for a user who is away"),
+    "mailbox-ids": Directive(*_one_of("classic", "secret"), "IDs that are guessed, or that are not"),
     "afk-seconds": Directive(*_number(1, _ANY), "silence after which a guest of a channel is closed"),
     "max-file-size": Directive(*_number(0, _ANY), "bytes of a file that guests of a channel send each other"),
     "shutdown-seconds": Directive(*_number(0, 3600), "what clients are owed may take so long to leave at the end"),

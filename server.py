@@ -16,6 +16,7 @@ import errno
 import gc
 import logging
 import os
+import secrets
 import signal
 import socket
 import threading
@@ -24,11 +25,11 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
-from chat import ChannelCreated, Chat, Limits
+from chat import ChannelCreated, Chat, Limits, classic_id
 from commandline import OneLineParser, port_number
 from config import DIRECTIVES, ConfigError, Listen, Settings, read_config
 from console import Console, Printer, read_lines
-from dialects import Door, Hello, Lines, Result, RoomTalk
+from dialects import Door, Hello, Lines, Mailbox, Result, RoomTalk
 from dialects.rooms import OPERATOR_WORDS
 from logs import start_logging
 from loop import Connection, Loop, raise_descriptor_limit
@@ -39,6 +40,13 @@ from store import Store, StoreError
 from transfers import Transfers
 
 STDIN, STDOUT = 0, 1
+
+SECRET_BYTES = 16
+MAKE_ID: Mapping[str, Callable[[str], str]] = {
+    "classic": classic_id,
+    "secret": lambda _name: secrets.token_urlsafe(SECRET_BYTES),
+}
+"""How the setting mailbox-ids makes IDs."""
 
 BACKLOG = 4096
 """Connections that the kernel keeps ready for us; it may allow less (net.core.somaxconn)."""
@@ -118,10 +126,12 @@ class Server:
             channels_per_user=settings.max_channels_per_user,
             mail=settings.max_mail,
         )
-        chat = Chat(self.store, self.passwords, time.time, limits)
+        chat = Chat(self.store, self.passwords, time.time, limits, MAKE_ID[settings.mailbox_ids])
         self.store.attach(chat.apply, chat.announce)
         chat.restore(self.store.load())
-        self.passwords.resemble(account.password_hash for account in chat.accounts.values())
+        self.passwords.resemble(
+            account.password_hash for account in chat.accounts.values() if account.password_hash is not None
+        )
         return chat
 
     def _build_rooms(self) -> None:
@@ -149,6 +159,7 @@ class Server:
         """Say what becomes of a new connection, by what its listener speaks."""
         settings = self.settings
         hello = Hello(self.chat)
+        mailbox = Mailbox(self.chat)
         result = Result(
             self.chat,
             joined_only=settings.channels_reply == "joined",
@@ -167,6 +178,7 @@ class Server:
             "auto": lambda connection: Session(connection, result, settings.max_line, by_first_word),
             "result": lambda connection: Session(connection, result, settings.max_line),
             "hello": lambda connection: Session(connection, hello, settings.max_line),
+            "mailbox": lambda connection: mailbox.greet(Session(connection, mailbox, settings.max_line)),
         }
 
     def run(self) -> None:

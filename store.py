@@ -23,6 +23,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import IO, NoReturn, cast
 
 from chat import (
+    AccountDeleted,
     AccountRegistered,
     Change,
     ChannelCreated,
@@ -30,6 +31,7 @@ from chat import (
     Done,
     Joined,
     Left,
+    MailboxOpened,
     MailDelivered,
     Mailed,
     Outcome,
@@ -74,10 +76,22 @@ MIGRATIONS: tuple[str, ...] = (
     );
     CREATE INDEX mail_by_recipient ON mail (recipient, id);
     """,
+    """
+    CREATE TABLE new_accounts (
+        number INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, password_hash BLOB, id TEXT UNIQUE,
+        registered REAL NOT NULL
+    );
+    INSERT INTO new_accounts (name, password_hash, registered)
+        SELECT name, password_hash, registered FROM accounts ORDER BY registered, name;
+    DROP TABLE accounts;
+    ALTER TABLE new_accounts RENAME TO accounts;
+    """,
 )
 
 RECORD: dict[type, str] = {
-    AccountRegistered: "INSERT INTO accounts VALUES (?1, ?2, ?3)",
+    AccountRegistered: "INSERT INTO accounts (name, password_hash, registered) VALUES (?1, ?2, ?3)",
+    MailboxOpened: "INSERT INTO accounts (name, id, registered) VALUES (?1, ?2, ?3)",
+    AccountDeleted: "DELETE FROM accounts WHERE name = ?1",
     PasswordChanged: "UPDATE accounts SET password_hash = ?2 WHERE name = ?1",
     ChannelCreated: "INSERT INTO channels VALUES (?1, ?2, ?3, NULL)",
     Joined: "INSERT INTO memberships VALUES (?1, ?2, ?3)",
@@ -283,8 +297,14 @@ class Store:
             StoreError: the file cannot be read.
         """
         try:
+            for name, password_hash, account_id, at in self._db.execute(
+                "SELECT name, password_hash, id, registered FROM accounts ORDER BY number"
+            ):
+                if account_id is None:
+                    yield AccountRegistered(name, password_hash, at)
+                else:
+                    yield MailboxOpened(name, account_id, at)
             for kind, query in (
-                (AccountRegistered, "SELECT name, password_hash, registered FROM accounts"),
                 (ChannelCreated, "SELECT name, creator, created FROM channels"),
                 (Joined, "SELECT account, channel, joined FROM memberships"),
                 (Mailed, "SELECT sender, recipient, text, sent FROM mail ORDER BY id"),

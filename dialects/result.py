@@ -124,6 +124,8 @@ class Result:
             if isinstance(event, MailWaiting):
                 session.transport.stream(_render_mail(self.chat.mail(session.user)))
                 return
+            if isinstance(event, DirectMessage) and event.sender == session.user.name:
+                return  # the echo is enough
             rendered = self.render(event)
             self._rendered = (event, rendered)
         session.transport.send(rendered)

@@ -20,7 +20,7 @@ from hypothesis import HealthCheck, settings
 
 from chat import ChannelCreated, Chat, Done, Limits, Overloaded, WrongPassword
 from console import Console
-from dialects import Door, Hello, Lines, Result, RoomTalk
+from dialects import Door, Hello, Lines, Mailbox, Result, RoomTalk
 from dialects.rooms import OPERATOR_WORDS
 from loop import Deadline, Deadlines
 from protocol import Dialect, Session
@@ -209,6 +209,7 @@ class World:
         self.store.attach(self.chat.apply, self.chat.announce)
         self.dialect = Result(self.chat, joined_only=joined_only, history_on_join=history_on_join)
         self.hello = Hello(self.chat)
+        self.mailbox = Mailbox(self.chat)
         self.timers = FakeTimers()
         self.shown: list[str] = []
         self.lines = Lines(lambda _at: TIME)
@@ -262,6 +263,19 @@ class World:
         """Give a client that has come to a channel's port and said its name."""
         client = self.client(self.doors[channel])
         client.send(first_line)
+        return client
+
+    def mailbox_client(self) -> Client:
+        """Give a client that has come to the port of `mailbox` and has been greeted."""
+        client = self.client(self.mailbox)
+        self.mailbox.greet(client.session)
+        assert len(client.heard()) == 1
+        return client
+
+    def mailbox_user(self, name: str) -> Client:
+        """Give a client that has made an account without a password."""
+        client = self.mailbox_client()
+        assert client.ask(f"1|{name}") == [f"Success New Account Creation! Your new Account ID: {name}123"]
         return client
 
     def room(self, channel: str, *names: str) -> list[Client]:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from chat import (
     Account,
+    AccountDeleted,
     AccountRegistered,
     AlreadyLoggedIn,
     AlreadyMember,
@@ -23,11 +24,13 @@ from chat import (
     DirectEcho,
     DirectMessage,
     Done,
+    HasMail,
     IsOnline,
     Joined,
     Left,
     LimitReached,
     Limits,
+    MailboxOpened,
     MailDelivered,
     Mailed,
     MailWaiting,
@@ -247,18 +250,31 @@ def test_no_name_has_white_space_or_control_characters(word: str) -> None:
 
 
 def furnished() -> House:
-    """alice and bob in `room`, alice alone in `attic`, carol nowhere; alice is there, the others are away."""
+    """alice and bob in `room`, alice alone in `attic`, carol nowhere; alice is there, the others are away.
+
+    mason and wayne have no password; mail waits for wayne, and for bob.
+    """
     house = House()
     house.account("bob", "room")
     house.account("carol")
     house.user("alice", "room", "attic")
     house.chat.restore([Mailed("alice", "bob", "hi", NOW)] * 3)
+    house.chat.restore([MailboxOpened("wayne", "wayne123", NOW), MailboxOpened("mason", "mason123", NOW)])
+    house.chat.restore([Mailed("alice", "wayne", "hi", NOW)])
     return house
 
 
 CHANGES: list[tuple[Change, type[ChatError] | None]] = [
     (AccountRegistered("dave", b"hash", NOW), None),
     (AccountRegistered("alice", b"hash", NOW), NameTaken),
+    (MailboxOpened("dave", "dave123", NOW), None),
+    (MailboxOpened("alice", "alice123", NOW), NameTaken),
+    (MailboxOpened("mason", "mason456", NOW), NameTaken),
+    (MailboxOpened("dave", "mason123", NOW), NameTaken),
+    (AccountDeleted("mason"), None),
+    (AccountDeleted("wayne"), HasMail),
+    (AccountDeleted("nobody"), NoSuchUser),
+    (Mailed("alice", "nobody", "hello", NOW), NoSuchUser),
     (PasswordChanged("alice", b"other"), None),
     (ChannelCreated("cellar", "alice", NOW), None),
     (ChannelCreated("room", "alice", NOW), NameTaken),
@@ -648,10 +664,10 @@ def test_a_message_to_one_who_is_there(house: House) -> None:
     assert house.journal.written == []
 
 
-def test_a_message_to_oneself_comes_once(house: House) -> None:
+def test_a_message_to_oneself_is_delivered_and_echoed_as_any_other(house: House) -> None:
     alice = house.user("alice")
     assert house.outcome(lambda done: house.chat.tell(alice.user, "alice", "hi", done)) is None
-    assert alice.take() == [DirectEcho("alice", "alice", "hi", NOW)]
+    assert alice.take() == [DirectMessage("alice", "hi", NOW), DirectEcho("alice", "alice", "hi", NOW)]
 
 
 def test_a_message_to_nobody(house: House) -> None:
@@ -664,7 +680,7 @@ def test_a_message_to_nobody(house: House) -> None:
 def test_a_message_to_one_who_is_away_waits(house: House) -> None:
     alice, bob = house.user("alice"), house.account("bob")
     assert house.outcome(lambda done: house.chat.tell(alice.user, "bob", "hi", done)) is None
-    assert alice.take() == [DirectEcho("alice", "bob", "hi", NOW)]
+    assert alice.take() == [DirectEcho("alice", "bob", "hi", NOW, waits=True)]
     assert bob.mail == 1
     screen = Screen()
     house.chat.login(screen, "bob", "bob", screen.done())

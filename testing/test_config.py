@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from config import DIRECTIVES, ConfigError, Listen, Settings, parse_config, read_config
+from config import DIRECTIVES, ConfigError, HostedChannel, Listen, Settings, parse_config, read_config
 from support import EXAMPLES
 
 
@@ -42,6 +42,10 @@ GOOD: list[tuple[str, Any]] = [
     ("database :memory:", ":memory:"),
     ("database /var/lib/my chat.db", "/var/lib/my chat.db"),
     ("channels-reply all", "all"),
+    ("mailbox-ids secret", "secret"),
+    ("mailbox-ids classic", "classic"),
+    ("listen 6666 mailbox", (Listen(None, 6666, "mailbox"),)),
+    ("channel lobby 6001 5", None),
     ("channels-reply joined", "joined"),
 ]
 
@@ -69,6 +73,8 @@ BAD = [
     ],
     *[("listen", words) for words in ("5050", "auto", "5050 rooms", "5050 AUTO", "5050 auto hello", "auto 5050")],
     ("channels-reply", "none"),
+    ("mailbox-ids", "guess"),
+    ("channel", "lobby 6001"),
     ("channels-reply", "ALL"),
     ("channels-reply", "all joined"),
     ("database", "a\0b"),
@@ -78,6 +84,11 @@ BAD = [
 @pytest.mark.parametrize(("line", "value"), GOOD)
 def test_a_directive_sets_its_setting_and_no_other(line: str, value: Any) -> None:
     field = line.split()[0].replace("-", "_")
+    if line.startswith("channel "):
+        line = f"{line}\nchannel attic 6002 9\nchannel \u674e 6003 5"
+        value = (
+            HostedChannel("lobby", 6001, 5), HostedChannel("attic", 6002, 9), HostedChannel("\u674e", 6003, 5),
+        )  # fmt: skip
     settings = parse_config(f"# a config\n\n{line}\n", "my.conf")
     assert getattr(settings, field) == value
     assert settings == Settings()._replace(**{field: value})

@@ -1,0 +1,246 @@
+"""The `mailbox` wire (seed 004): an opcode, a bar, its fields; the server speaks first.
+
+Accounts have no password: whoever knows an account's ID is its owner. A message to one who is away waits until it is
+asked for. The answers are the seed's own, word for word.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from chat import (
+    AccountGone,
+    Chat,
+    ChatError,
+    DirectEcho,
+    DirectMessage,
+    HasMail,
+    LimitReached,
+    LoggedInElsewhere,
+    Mailed,
+    MailWaiting,
+    NameTaken,
+    NoSuchUser,
+    StoreUnavailable,
+)
+from protocol import Command, Refusal, Request, Session, clean, fit
+
+GREETING = (
+    "To get started on this chat room, please create or login your account first and type command as instructed in"
+    " the documentation"
+)
+HINT = "Please give a valid input as instructed in the documentation"
+DELETED = "Your account has been deleted"
+NOT_KEPT = "The server cannot keep this at the moment; please try again later"
+
+
+def render_echo(event: DirectEcho) -> str:
+    """What became of a message, for its sender."""
+    if event.waits:
+        return f"message from {event.sender} has been delivered to {event.recipient}'s mailbox"
+    return f"Sender {event.sender} sends a new message {event.text} to {event.recipient}"
+
+
+WORDS: Mapping[type, Callable[[Any], str]] = {
+    DirectMessage: lambda event: f"{event.sender}: {event.text}",
+    DirectEcho: render_echo,
+    AccountGone: lambda _event: DELETED,
+    LoggedInElsewhere: lambda event: f"user : {event.user} is now logged in elsewhere",
+}
+
+
+class Pattern:
+    """A search pattern: `.` stands for any one character, `*` and `.*` for any run; it matches a whole name.
+
+    The pieces between the runs are found one after the other, each as far to the left as it can be, so a match takes no
+    second try. A name has few characters; a pattern that needs more than those of a name is not even looked for.
+
+    Args:
+        text: as it was typed.
+        longest: characters of the longest name.
+    """
+
+    def __init__(self, text: str, longest: int) -> None:
+        pieces = re.split(r"(?:\.?\*)+", text)
+        self._length = sum(map(len, pieces))
+        self._possible = self._length <= longest
+        first, *middle, last = map(_expression, pieces if len(pieces) > 1 else [*pieces, ""])
+        self._whole = len(pieces) == 1
+        self._first, self._middle, self._last = first, middle if self._possible else [], last
+        self._last_length = len(pieces[-1])
+
+    def matches(self, name: str) -> bool:
+        """Tell whether the pattern stands for this name."""
+        if not self._possible or len(name) < self._length:
+            return False
+        if self._whole:
+            return self._first.fullmatch(name) is not None
+        found = self._first.match(name)
+        for piece in self._middle:
+            if found is None:
+                return False
+            found = piece.search(name, found.end())
+        end = len(name) - self._last_length
+        return found is not None and found.end() <= end and self._last.match(name, end) is not None
+
+
+def _expression(piece: str) -> re.Pattern[str]:
+    return re.compile("".join("." if character == "." else re.escape(character) for character in piece), re.DOTALL)
+
+
+class Mailbox:
+    """The dialect `mailbox`.
+
+    Args:
+        chat: the domain.
+    """
+
+    name = "mailbox"
+
+    def __init__(self, chat: Chat) -> None:
+        self.chat = chat
+
+    def greet(self, session: Session) -> Session:
+        """Say the first word to a new client; give its session."""
+        session.send(GREETING)
+        return session
+
+    # ---- the dialect ----
+
+    def parse(self, line: str) -> Request | Refusal | None:
+        """Find the row of the opcode and split its fields; the last one may have bars in it."""
+        text = line.strip(" \t")
+        if not text:
+            return None
+        opcode, _, rest = text.partition("|")
+        command = COMMANDS.get(opcode.rstrip(" \t"))
+        if command is None or (command is BYE and "|" in text):
+            return Refusal.UNKNOWN
+        fields = [field.strip(" \t") for field in rest.split("|", max(0, command.most - 1))]
+        if command.text and len(fields) == command.most:
+            fields[-1] = clean(fields[-1]).strip(" \t")
+        while fields and not fields[-1]:
+            fields.pop()
+        return Refusal.TOO_FEW if "" in fields else fit(command, fields)
+
+    def refuse(self, session: Session, refusal: Refusal) -> None:
+        """Answer a line that is no request."""
+        session.send(HINT)
+
+    def succeed(self, session: Session, request: Request) -> None:
+        """Give the row's answer."""
+        session.send(request.command.success.format(*map(clean, request.args)))
+
+    def fail(self, session: Session, request: Request, error: Exception | None) -> None:
+        """Give the row's answer, or one that fits the error whatever the request."""
+        if isinstance(error, StoreUnavailable):
+            session.send(NOT_KEPT)
+        else:
+            words = FAILURES.get((request.command, type(error)), HINT)
+            session.send(words.format(*map(clean, request.args)))
+
+    def deliver(self, session: Session, event: Any) -> None:
+        """Tell what has happened. Mail is not announced: it is asked for."""
+        if not isinstance(event, MailWaiting):
+            session.transport.send(self.render(event))
+
+    def render(self, event: Any) -> bytes:
+        """Give the words for what has happened."""
+        return f"{WORDS[type(event)](event)}\n".encode()
+
+    def leave(self, session: Session) -> None:
+        """A session that is over is logged out."""
+        self.chat.logout(session)
+
+    # ---- handlers ----
+
+    def login(self, session: Session, request: Request) -> None:
+        try:
+            name = self.chat.login_by_id(session, request.args[0])
+        except ChatError as error:
+            self.fail(session, request, error)
+        else:
+            session.send(f"user : {name} is now logged in")
+
+    def create(self, session: Session, request: Request) -> None:
+        ids: list[str] = []
+        done = session.outcome(
+            request, lambda: session.send(f"Success New Account Creation! Your new Account ID: {ids[0]}")
+        )
+
+        def created(error: Exception | None, account_id: str) -> None:
+            ids.append(account_id)
+            done(error)
+
+        self.chat.open_mailbox(session, request.args[0], created)
+
+    def list(self, session: Session, request: Request) -> None:
+        if not request.args:
+            session.send_list("Showing all accounts:", list(self.chat.accounts), ",")
+            return
+        pattern = Pattern(request.args[0], self.chat.longest_name)
+        names = [name for name in self.chat.accounts if pattern.matches(name)]
+        if names:
+            session.send_list("Account matched:", names, ",")
+        else:
+            session.send(f"Account matched to: {clean(request.args[0])} doesn't exist")
+
+    def send(self, session: Session, request: Request) -> None:
+        name, text = request.args
+        self.chat.tell(session.user, name, text, session.outcome(request))
+
+    def collect(self, session: Session, request: Request) -> None:
+        account_id = request.args[0]
+        try:
+            pages = self.chat.mail_of(account_id)
+        except ChatError as error:
+            self.fail(session, request, error)
+        else:
+            session.transport.stream(_render_mail(clean(account_id), pages))
+
+    def delete(self, session: Session, request: Request) -> None:
+        self.chat.delete(session, request.args[0], session.outcome(request))
+
+    def bye(self, session: Session, request: Request) -> None:
+        session.end()
+
+
+def _render_mail(account_id: str, pages: Iterator[list[Mailed]]) -> Iterator[bytes]:
+    head = f"undelivered message for user ID {account_id}:\n"
+    for page in pages:
+        yield (head + "".join([f"{mail.sender} sends: {mail.text}\n" for mail in page])).encode()
+        head = ""
+    if head:
+        yield b"No new messages\n"
+
+
+LOGIN = Command(Mailbox.login, "0|<id>", "log in to an account", least=1, most=1)
+CREATE = Command(Mailbox.create, "1|<name>", "make an account, and log in to it", least=1, most=1, name=True)
+LIST = Command(Mailbox.list, "2|<pattern>", "list the accounts, all or those that match", most=1)
+SEND = Command(
+    Mailbox.send, "3|<name>|<message>", "send a message to one user; it waits for one who is away",
+    least=2, most=2, name=True, text=True, login=True,
+)  # fmt: skip
+COLLECT = Command(Mailbox.collect, "4|<id>", "take the messages that wait for an account", least=1, most=1)
+DELETE = Command(Mailbox.delete, "5|<id>", "delete an account", least=1, most=1, success=DELETED)
+BYE = Command(Mailbox.bye, "bye", "log off, and close the connection")
+
+COMMANDS: Mapping[str, Command] = {
+    "0": LOGIN, "1": CREATE, "2": LIST, "3": SEND, "4": COLLECT, "5": DELETE, "bye": BYE,
+}  # fmt: skip
+
+FAILURES: Mapping[tuple[Command, type], str] = {
+    (LOGIN, NoSuchUser): (
+        "user with ID : {0} is not recognized in the system, please try a different name or create a new one"
+    ),
+    (CREATE, NameTaken): "Username {0} already exists. Please try a different username.",
+    (CREATE, LimitReached): "There is no room for more accounts",
+    (SEND, NoSuchUser): "Receiver: {0} doesn't exist",
+    (SEND, LimitReached): "The mailbox of {0} is full",
+    (COLLECT, NoSuchUser): "User not Found",
+    (DELETE, NoSuchUser): "User Not Found!",
+    (DELETE, HasMail): "Please check your mailbox before deleting your account!",
+}
+"""What a failed request is answered with; anything else gets the hint."""
