@@ -233,6 +233,7 @@ class Recipient(Protocol):
     def deliver(self, event: Any) -> None: ...
     def end(self) -> None:
         """Close it when what has been delivered has left."""
+
     def deliver_with_receipt(self, event: Any, done: Callable[[bool], None]) -> None:
         """Deliver, and tell once whether the event has wholly left for the client."""
 
@@ -311,10 +312,11 @@ class Channel:
     """A named set of members. `present` are the sessions of those who are logged in, and of the guests.
 
     Guests come in through a port of the channel's own, if it has one; rooms.Rooms looks after them. `mutes` has for a
-    name the time on the monotonic clock until which it may not speak; `joining` counts members who are not seated yet.
+    name the time on the monotonic clock until which it may not speak; `joining` counts members who are not seated yet,
+    `speaking` for each guest the messages that are not decided yet.
     """
 
-    __slots__ = ("capacity", "guests", "joining", "members", "mutes", "name", "present")
+    __slots__ = ("capacity", "guests", "joining", "members", "mutes", "name", "present", "speaking")
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -323,6 +325,7 @@ class Channel:
         self.guests: dict[str, Any] = {}
         self.present: dict[Recipient, None] = {}
         self.mutes: dict[str, float] = {}
+        self.speaking: dict[str, int] = {}
         self.joining = 0
 
     @property
@@ -343,8 +346,8 @@ class Watch:
     def joined(self, channel: Channel, name: str) -> None:
         """A member has come into a channel that has a capacity."""
 
-    def left(self, channel: Channel, name: str) -> None:
-        """One who was there has left a channel that has a capacity."""
+    def left(self, channel: Channel, change: Left) -> None:
+        """By this change one who was there has left a channel that has a capacity."""
 
     def vacated(self, channel: Channel) -> None:
         """There may be room in a channel that has a capacity."""
@@ -523,17 +526,17 @@ class Chat:
         """End a membership. Fails with NoSuchChannel, NotAMember, StoreUnavailable."""
         self._journal.submit(Left(account.name, channel), done)
 
-    def remove(self, channel: Channel, name: str, done: Done) -> None:
+    def remove(self, change: Left, done: Done) -> None:
         """Take a member out of a channel, by the operator's will: the member is told. Fails with NotAMember,
         StoreUnavailable."""
 
         def told(error: Exception | None) -> None:
-            session = self._session(name)
+            session = self._session(change.account)
             if error is None and session is not None:
-                session.deliver(Removed(channel.name))
+                session.deliver(Removed(change.channel))
             done(error)
 
-        self._journal.submit(Left(name, channel.name), told)
+        self._journal.submit(change, told)
 
     def say(self, speaker: Account | Visitor, channel: str, text: str, done: Done) -> None:
         """Say something in a channel. Fails with NoSuchChannel, NotAMember, StillMuted, StoreUnavailable."""
@@ -706,9 +709,11 @@ class Chat:
                 channel.present[session] = None
                 if channel.capacity is not None:
                     self.watch.joined(channel, change.account)
+            elif channel.capacity is not None:
+                self.watch.vacated(channel)  # by one who was on the way in
         elif session is not None:
             if session in channel.present and channel.capacity is not None:
-                self.watch.left(channel, change.account)
+                self.watch.left(channel, change)
             self._unseat(session, channel)
 
     def _unseat(self, session: Recipient, channel: Channel) -> None:
@@ -764,6 +769,8 @@ class Chat:
     def _undo_joined(self, account: Account, channel: Channel) -> None:
         channel.joining -= 1
         self._remove_member(account, channel)
+        if channel.capacity is not None:
+            self.watch.vacated(channel)
 
     def _apply_left(self, change: Left) -> Undo:
         account, channel = self.accounts[change.account], self._channel(change.channel)
@@ -776,7 +783,7 @@ class Chat:
         channel = self.channels.get(change.channel)  # no further call: this is done for every message
         if channel is None:
             raise NoSuchChannel
-        if change.sender not in channel.members and change.sender not in channel.guests:
+        if change.sender not in channel.members and change.sender not in channel.speaking:
             raise NotAMember
         if channel.mutes:
             self.watch.check_mute(channel, change.sender)
