@@ -78,6 +78,10 @@ class HasMail(ChatError):
     """Direct messages wait for the account, so it cannot be deleted."""
 
 
+class BeingCollected(ChatError):
+    """The account's mail is on its way to another client."""
+
+
 class IsOnline(ChatError):
     """The addressee needs no mailbox: a login came in between."""
 
@@ -355,6 +359,15 @@ class Visitor(Protocol):
     name: str
 
 
+class Letter(NamedTuple):
+    """A direct message on its way: who sends it, at which session, and who is to be told what became of it."""
+
+    sender: Account
+    session: Recipient | None
+    message: Mailed
+    done: Done
+
+
 User = Account | Guest
 """Who can be logged in."""
 
@@ -363,10 +376,11 @@ class Channel:
     """A named set of members. `present` are the sessions of those who are logged in, and of the guests.
 
     Guests come in through a port of the channel's own, if it has one; rooms.Rooms looks after them. `mutes` has for a
-    name the time on the monotonic clock until which it may not speak; `joining` counts members who are not seated yet.
+    name the time on the monotonic clock until which it may not speak; `joining` counts members who are not seated yet,
+    `speaking` for each guest the messages that are not decided yet.
     """
 
-    __slots__ = ("capacity", "guests", "joining", "members", "mutes", "name", "present")
+    __slots__ = ("capacity", "guests", "joining", "members", "mutes", "name", "present", "speaking")
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -375,6 +389,7 @@ class Channel:
         self.guests: dict[str, Any] = {}
         self.present: dict[Recipient, None] = {}
         self.mutes: dict[str, float] = {}
+        self.speaking: dict[str, int] = {}
         self.joining = 0
 
     @property
@@ -395,8 +410,8 @@ class Watch:
     def joined(self, channel: Channel, name: str) -> None:
         """A member has come into a channel that has a capacity."""
 
-    def left(self, channel: Channel, name: str) -> None:
-        """One who was there has left a channel that has a capacity."""
+    def left(self, channel: Channel, change: Left) -> None:
+        """By this change one who was there has left a channel that has a capacity."""
 
     def vacated(self, channel: Channel) -> None:
         """There may be room in a channel that has a capacity."""
@@ -576,7 +591,9 @@ class Chat:
         opened = MailboxOpened(name, self._make_id(name), self._now())
 
         def decided(error: Exception | None) -> None:
-            if error is None and not recipient.over:
+            if error is None and recipient.over:
+                self._journal.submit(AccountDeleted(name), lambda _error: None)  # nobody has learned its ID
+            elif error is None:
                 self._take_over(recipient, self.accounts[name])
             done(error, opened.id)
 
@@ -662,17 +679,17 @@ class Chat:
         """End a membership. Fails with NoSuchChannel, NotAMember, StoreUnavailable."""
         self._journal.submit(Left(account.name, channel), done)
 
-    def remove(self, channel: Channel, name: str, done: Done) -> None:
+    def remove(self, change: Left, done: Done) -> None:
         """Take a member out of a channel, by the operator's will: the member is told. Fails with NotAMember,
         StoreUnavailable."""
 
         def told(error: Exception | None) -> None:
-            session = self._session(name)
+            session = self._session(change.account)
             if error is None and session is not None:
-                session.deliver(Removed(channel.name))
+                session.deliver(Removed(change.channel))
             done(error)
 
-        self._journal.submit(Left(name, channel.name), told)
+        self._journal.submit(change, told)
 
     def say(self, speaker: Account | Visitor, channel: str, text: str, done: Done) -> None:
         """Say something in a channel. Fails with NoSuchChannel, NotAMember, StillMuted, StoreUnavailable."""
@@ -715,8 +732,9 @@ class Chat:
 
         Fails with NoSuchUser, StillMuted, LimitReached, StoreUnavailable.
         """
+        letter = Letter(account, account.session, Mailed(account.name, name, text, self._now()), done)
         if self.is_users(name):
-            self._hand_over(Mailed(account.name, name, text, self._now()), done)
+            self._hand_over(letter)
             return
         try:
             if not self.watch.whisper(account, name, text):
@@ -724,26 +742,27 @@ class Chat:
         except ChatError as error:
             done(error)
         else:
-            self._echo(Mailed(account.name, name, text, self._now()))
-            done(None)
+            self._echo(letter)
 
-    def _hand_over(self, message: Mailed, done: Done) -> None:
+    def _hand_over(self, letter: Letter) -> None:
         """Deliver a direct message if its addressee is there, else put it into the mailbox."""
+        message = letter.message
         session = self._session(message.recipient)
-        if session is None:
-            self._journal.submit(message, lambda error: self._mailed(message, error, done))
-            return
-        session.deliver(DirectMessage(message.sender, message.text, message.at))
-        self._echo(message)
-        done(None)
+        if self.accounts.get(message.sender) is not letter.sender:
+            letter.done(NoSuchUser())  # the sender's account was deleted meanwhile, and its name may be another's
+        elif session is None:
+            self._journal.submit(message, lambda error: self._mailed(letter, error))
+        else:
+            session.deliver(DirectMessage(message.sender, message.text, message.at))
+            self._echo(letter)
 
-    def _mailed(self, message: Mailed, error: Exception | None, done: Done) -> None:
+    def _mailed(self, letter: Letter, error: Exception | None) -> None:
         if isinstance(error, IsOnline):
-            self._hand_over(message, done)
-            return
-        if error is None:
-            self._echo(message, waits=True)
-        done(error)
+            self._hand_over(letter)
+        elif error is not None:
+            letter.done(error)
+        else:
+            self._echo(letter, waits=True)
 
     def tell_now(self, sender: User, name: str, text: str, done: Done) -> None:
         """Send a direct message to a user who is there; it succeeds when all of it has left for the user's client.
@@ -770,8 +789,11 @@ class Chat:
 
         Raises:
             StoreUnavailable: they cannot be read.
+            BeingCollected: they are on their way to another client.
         """
-        if not account.mail or account.collecting:
+        if account.collecting:
+            raise BeingCollected
+        if not account.mail:
             return
 
         def deleted(_error: Exception | None) -> None:
@@ -790,10 +812,10 @@ class Chat:
         finally:
             account.collecting -= 1
 
-    def _echo(self, message: Mailed, *, waits: bool = False) -> None:
-        session = self._session(message.sender)
-        if session is not None:
-            session.deliver(DirectEcho(*message, waits))
+    def _echo(self, letter: Letter, *, waits: bool = False) -> None:
+        if letter.session is not None and letter.session.user is letter.sender:
+            letter.session.deliver(DirectEcho(*letter.message, waits))
+        letter.done(None)
 
     def _session(self, name: str) -> Recipient | None:
         user = self.online.get(name)
@@ -857,9 +879,11 @@ class Chat:
                 channel.present[session] = None
                 if channel.capacity is not None:
                     self.watch.joined(channel, change.account)
+            elif channel.capacity is not None:
+                self.watch.vacated(channel)  # by one who was on the way in
         elif session is not None:
             if session in channel.present and channel.capacity is not None:
-                self.watch.left(channel, change.account)
+                self.watch.left(channel, change)
             self._unseat(session, channel)
 
     def _unseat(self, session: Recipient, channel: Channel) -> None:
@@ -936,6 +960,8 @@ class Chat:
     def _undo_joined(self, account: Account, channel: Channel) -> None:
         channel.joining -= 1
         self._remove_member(account, channel)
+        if channel.capacity is not None:
+            self.watch.vacated(channel)
 
     def _apply_left(self, change: Left) -> Undo:
         account, channel = self.accounts[change.account], self._channel(change.channel)
@@ -948,7 +974,7 @@ class Chat:
         channel = self.channels.get(change.channel)  # no further call: this is done for every message
         if channel is None:
             raise NoSuchChannel
-        if change.sender not in channel.members and change.sender not in channel.guests:
+        if change.sender not in channel.members and change.sender not in channel.speaking:
             raise NotAMember
         if channel.mutes:
             self.watch.check_mute(channel, change.sender)

@@ -43,6 +43,9 @@ HIGH_WATER = 256 * 1024
 """Pending bytes above which a connection is `congested`: its owner should produce no more answers for now. Less where
 the limit of the output buffer is small."""
 
+PIECE_COST = HIGH_WATER // 16
+"""Bytes for which a piece of a stream counts at least, since making it took time: so a turn brings sixteen of them."""
+
 DISCARDED_READS = 16
 
 STALL_SECONDS = 30.0
@@ -742,11 +745,13 @@ class Connection:
             self._streams.popleft()
             self._out = behind
             return 0
+        if not chunk:
+            return PIECE_COST
         self._out.append(chunk)
         if not isinstance(chunks, Receipt):  # whose piece was counted when it was queued
             self._pending += len(chunk)
             self._piece = len(chunk)
-        return len(chunk)
+        return max(len(chunk), PIECE_COST)
 
     def _block(self, *, progress: bool) -> None:
         """Go on when the peer has read more; give it up when it takes nothing for too long."""

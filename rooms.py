@@ -21,6 +21,7 @@ from chat import (
     ChatError,
     DirectMessage,
     Done,
+    Left,
     NoSuchChannel,
     Recipient,
     Said,
@@ -176,7 +177,9 @@ class Rooms(Watch):
     ) -> None:
         self.hosted: dict[str, Channel] = {}
         self._queues: dict[str, dict[str, RoomGuest]] = {}
-        self._removing: dict[tuple[str, str], Kicked | None] = {}  # members being taken out; for what is shown
+        self._removing: dict[
+            int, Kicked | None
+        ] = {}  # changes that take members out, by identity; what is shown for them
         self._chat = chat
         self._timers = timers
         self._now = now
@@ -221,8 +224,17 @@ class Rooms(Watch):
         """Say something in the channel. Fails with Waiting, StillMuted, StoreUnavailable."""
         if guest.waits:
             done(Waiting())
-        else:
-            self._chat.say(guest, guest.channel.name, text, done)
+            return
+        speaking = guest.channel.speaking
+
+        def said(error: Exception | None) -> None:
+            speaking[guest.name] -= 1
+            if not speaking[guest.name]:
+                del speaking[guest.name]
+            done(error)
+
+        speaking[guest.name] = speaking.get(guest.name, 0) + 1  # it is said even if the guest goes before it is written
+        self._chat.say(guest, guest.channel.name, text, said)
 
     def whisper_to(self, guest: RoomGuest, name: str, text: str) -> None:
         """Say something to one who is in the channel too.
@@ -366,9 +378,9 @@ class Rooms(Watch):
         self._tell_guests(channel, event)
         self._show(event)
 
-    def left(self, channel: Channel, name: str) -> None:
-        departed = Departed(name, self._now())
-        shown = self._removing.pop((channel.name, name), departed)
+    def left(self, channel: Channel, change: Left) -> None:
+        departed = Departed(change.account, self._now())
+        shown = self._removing.pop(id(change), departed)
         if shown is not None:
             self._show(shown)
             self._tell_guests(channel, departed)
@@ -388,13 +400,14 @@ class Rooms(Watch):
         """Have a member taken out. One who is away is missed by nobody, so `left` is not told."""
 
         def removed(error: Exception | None) -> None:
-            waiting = self._removing.pop((channel.name, name), None)
+            waiting = self._removing.pop(id(change), None)
             if error is None and waiting is not None:
                 self._show(waiting)
             done(error)
 
-        self._removing[channel.name, name] = shown
-        self._chat.remove(channel, name, removed)
+        change = Left(name, channel.name)
+        self._removing[id(change)] = shown
+        self._chat.remove(change, removed)
 
     # ---- in and out ----
 

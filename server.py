@@ -25,7 +25,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
-from chat import ChannelCreated, Chat, Limits, classic_id
+from chat import ChannelCreated, Chat, LimitReached, Limits, classic_id
 from commandline import OneLineParser, port_number
 from config import DIRECTIVES, ConfigError, Listen, Settings, read_config
 from console import Console, Printer, read_lines
@@ -140,13 +140,22 @@ class Server:
         self.printer = Printer(STDOUT, self.loop.call_later)
         self.lines = Lines(time_of_day)
         self.rooms = Rooms(self.chat, self.loop, time.time, self._show, settings.afk_seconds)
-        self.transfers = Transfers(settings.max_file_size, settings.max_line, time.time, self._show)
-        self.console = Console(self.rooms, self.lines, time.time, self.printer.print, self.stop)
+        self.transfers = Transfers(settings.max_file_size, settings.max_line, time.time, self._show, self.rooms.stir)
+        self.console = Console(self.rooms, self.lines, time.time, self.printer.print, self._shut_down)
         for channel in settings.channel:
             if channel.name not in self.chat.channels:
-                self.store.submit(ChannelCreated(channel.name, "", time.time()), _raise_if)
-                self.store.commit()
+                self._create(channel.name)
             self.rooms.host(channel.name, channel.capacity)
+
+    def _create(self, channel: str) -> None:
+        outcomes: list[Exception | None] = []
+        self.store.submit(ChannelCreated(channel, "", time.time()), outcomes.append)
+        self.store.commit()
+        if outcomes != [None]:
+            reason = (
+                "max-channels is too small" if isinstance(outcomes[0], LimitReached) else "the database takes nothing"
+            )
+            raise StartError(f"cannot make the channel {channel}: {reason}")
 
     def _show(self, event: Any) -> None:
         self.printer.print(OPERATOR_WORDS[type(event)](self.lines, event))
@@ -194,10 +203,16 @@ class Server:
         self._stopping = True
         log.info("stopping")
         self.rooms.close()
+        self.transfers.close()
         self.loop.drain(self.settings.shutdown_seconds)
         for connection in list(self.loop.connections):
             assert isinstance(connection.owner, Session)
             connection.owner.retire()
+
+    def _shut_down(self) -> None:
+        """What the operator's command does; typing it twice is typing it once."""
+        if not self._stopping:
+            self.stop()
 
     def log_statistics(self) -> None:
         """Write the counters to the log."""
@@ -221,11 +236,6 @@ class Server:
 def _door(channel: str) -> str:
     """How the dialect of a channel's port is named here and in the log."""
     return f"rooms channel={channel}"
-
-
-def _raise_if(error: Exception | None) -> None:
-    if error is not None:
-        raise StoreError("cannot make the config's channels: the database takes nothing, or max-channels is too small")
 
 
 def time_of_day(at: float) -> str:

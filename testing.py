@@ -1082,7 +1082,7 @@ def _perform_all(case: Case, stage: Stage, transcript: list[Entry], began: float
 def _close(case: Case, stage: Stage, trouble: Trouble | None) -> Trouble | None:
     """Stop everything. A server's bad end is trouble too, told at its start, if there was none before."""
     for name, complaint in stage.close():
-        start = next(step for step in case.steps if step.name == name and step.action.symbol == "@")
+        start = next(step for step in case.steps if step.name == name and step.action.symbol in ("@", "@@"))
         trouble = trouble or _trouble(start, Failed(f"the server {complaint}"))
     if trouble:
         trouble.stderr = stage.stderr()

@@ -23,6 +23,9 @@ MAX_AT_ONCE = 8
 
 BASE64 = re.compile(r"(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?")
 
+LONGEST_SIZE = 18
+"""Digits of a file's size."""
+
 PIECE_FRAME = 48
 """Bytes of a line that are not a piece's data: the verb, the number, the end."""
 
@@ -122,13 +125,22 @@ class Transfers:
         max_line: bytes of a line, its newline included; a piece has to fit into one.
         now: the wall clock, in seconds since the epoch.
         show: tells the operator an event.
+        stir: notes that a guest is not silent; one who takes a file is not.
     """
 
-    def __init__(self, max_size: int, max_line: int, now: Callable[[], float], show: Callable[[Any], None]) -> None:
+    def __init__(
+        self,
+        max_size: int,
+        max_line: int,
+        now: Callable[[], float],
+        show: Callable[[Any], None],
+        stir: Callable[[Any], None],
+    ) -> None:
         self._max_size = max_size
         self._piece = (max_line - PIECE_FRAME) // 4 * 3
         self._now = now
         self._show = show
+        self._stir = stir
         self._numbers = itertools.count(1)
         self._open: dict[int, Transfer] = {}
 
@@ -146,15 +158,16 @@ class Transfers:
             raise FileMissing
         if recipient is None or not recipient.takes_files:
             raise CannotReceive
-        if float(size) > self._max_size:
+        digits = size.lstrip("0") or "0"
+        if len(digits) > LONGEST_SIZE or int(digits) > self._max_size:
             raise FileTooLarge
         if sum(transfer.sender is sender for transfer in self._open.values()) >= MAX_AT_ONCE:
             raise TooManyFiles
         number = next(self._numbers)
         receiver: Any = recipient.session
-        self._open[number] = Transfer(sender, receiver, path, int(size))
+        self._open[number] = Transfer(sender, receiver, path, int(digits))
         sender.deliver(SendFile(number, self._piece, recipient.name, path))
-        receiver.deliver(FileOffered(number, int(size), sender.user.name, posixpath.basename(path) or "file"))
+        receiver.deliver(FileOffered(number, int(digits), sender.user.name, posixpath.basename(path) or "file"))
 
     def ready(self, client: Client, number: str) -> None:
         """The receiver takes the file."""
@@ -206,9 +219,14 @@ class Transfers:
             if client in (transfer.sender, transfer.receiver):
                 self._cancel(number, transfer)
 
+    def close(self) -> None:
+        """The server stops: no file goes further, and nobody is told."""
+        self._open.clear()
+
     def _passed(self, number: int, has_left: bool) -> None:
         transfer = self._open.get(number)
         if transfer is not None and has_left:
+            self._stir(transfer.receiver.user)
             self._want(number, transfer, 1)
 
     def _want(self, number: int, transfer: Transfer, pieces: int) -> None:
@@ -217,7 +235,7 @@ class Transfers:
 
     def _cancel(self, number: int, transfer: Transfer) -> None:
         del self._open[number]
-        for client in (transfer.sender, transfer.receiver):
+        for client in {transfer.sender, transfer.receiver}:
             client.deliver(FileCancelled(number))
 
     def _find(self, number: str) -> Transfer | None:

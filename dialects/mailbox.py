@@ -12,6 +12,7 @@ from typing import Any
 
 from chat import (
     AccountGone,
+    BeingCollected,
     Chat,
     ChatError,
     DirectEcho,
@@ -32,6 +33,9 @@ GREETING = (
     " the documentation"
 )
 HINT = "Please give a valid input as instructed in the documentation"
+NAMES_AT_ONCE = 100
+"""Names that a search looks at in one go."""
+
 DELETED = "Your account has been deleted"
 NOT_KEPT = "The server cannot keep this at the moment; please try again later"
 
@@ -66,10 +70,11 @@ class Pattern:
         pieces = re.split(r"(?:\.?\*)+", text)
         self._length = sum(map(len, pieces))
         self._possible = self._length <= longest
-        first, *middle, last = map(_expression, pieces if len(pieces) > 1 else [*pieces, ""])
-        self._whole = len(pieces) == 1
-        self._first, self._middle, self._last = first, middle if self._possible else [], last
-        self._last_length = len(pieces[-1])
+        if self._possible:
+            first, *middle, last = map(_expression, pieces if len(pieces) > 1 else [*pieces, ""])
+            self._whole = len(pieces) == 1
+            self._first, self._middle, self._last = first, middle, last
+            self._last_length = len(pieces[-1])
 
     def matches(self, name: str) -> bool:
         """Tell whether the pattern stands for this name."""
@@ -181,11 +186,8 @@ class Mailbox:
             session.send_list("Showing all accounts:", list(self.chat.accounts), ",")
             return
         pattern = Pattern(request.args[0], self.chat.longest_name)
-        names = [name for name in self.chat.accounts if pattern.matches(name)]
-        if names:
-            session.send_list("Account matched:", names, ",")
-        else:
-            session.send(f"Account matched to: {clean(request.args[0])} doesn't exist")
+        none = f"Account matched to: {clean(request.args[0])} doesn't exist\n"
+        session.transport.stream(_render_matches(pattern, list(self.chat.accounts), none))
 
     def send(self, session: Session, request: Request) -> None:
         name, text = request.args
@@ -207,24 +209,39 @@ class Mailbox:
         session.end()
 
 
+def _render_matches(pattern: Pattern, names: list[str], none: str) -> Iterator[bytes]:
+    """Look for names some at a time, so that the others have their turns."""
+    before = "Account matched: "
+    for start in range(0, len(names), NAMES_AT_ONCE):
+        found = ",".join(filter(pattern.matches, names[start : start + NAMES_AT_ONCE]))
+        yield (before + found).encode() if found else b""
+        before = "," if found else before
+    yield b"\n" if before == "," else none.encode()
+
+
 def _render_mail(account_id: str, pages: Iterator[list[Mailed]]) -> Iterator[bytes]:
     head = f"undelivered message for user ID {account_id}:\n"
-    for page in pages:
-        yield (head + "".join([f"{mail.sender} sends: {mail.text}\n" for mail in page])).encode()
-        head = ""
-    if head:
-        yield b"No new messages\n"
+    try:
+        for page in pages:
+            yield (head + "".join([f"{mail.sender} sends: {mail.text}\n" for mail in page])).encode()
+            head = ""
+    except StoreUnavailable:
+        yield f"{NOT_KEPT}\n".encode()
+    except BeingCollected:
+        yield b"Your messages are on their way to another connection; please try again later\n"
+    else:
+        yield b"No new messages\n" if head else b""
 
 
-LOGIN = Command(Mailbox.login, "0|<id>", "log in to an account", least=1, most=1)
+LOGIN = Command(Mailbox.login, "0|<id>", "log in to an account", least=1, most=1, name=True)
 CREATE = Command(Mailbox.create, "1|<name>", "make an account, and log in to it", least=1, most=1, name=True)
-LIST = Command(Mailbox.list, "2|<pattern>", "list the accounts, all or those that match", most=1)
+LIST = Command(Mailbox.list, "2|<pattern>", "list the accounts, all or those that match", most=1, name=True)
 SEND = Command(
     Mailbox.send, "3|<name>|<message>", "send a message to one user; it waits for one who is away",
     least=2, most=2, name=True, text=True, login=True,
 )  # fmt: skip
-COLLECT = Command(Mailbox.collect, "4|<id>", "take the messages that wait for an account", least=1, most=1)
-DELETE = Command(Mailbox.delete, "5|<id>", "delete an account", least=1, most=1, success=DELETED)
+COLLECT = Command(Mailbox.collect, "4|<id>", "take the messages that wait for an account", least=1, most=1, name=True)
+DELETE = Command(Mailbox.delete, "5|<id>", "delete an account", least=1, most=1, name=True, success=DELETED)
 BYE = Command(Mailbox.bye, "bye", "log off, and close the connection")
 
 COMMANDS: Mapping[str, Command] = {

@@ -199,10 +199,8 @@ class RoomTalk:
             verb, *rest = split_off(text, 2)
             command = self.commands.get(verb)
             if command is not None:
-                words = split_off("".join(rest), command.most) if command.text else split_words("".join(rest))
-                if command.text and len(words) == command.most:
-                    words = [*words[:-1], *split_off(clean(words[-1]), 1)]
-                return fit(command, words)
+                body = clean("".join(rest))
+                return fit(command, split_off(body, command.most) if command.text else split_words(body))
         words = split_off(clean(text), 1)
         return fit(MESSAGE, words) if words else None
 
@@ -221,7 +219,9 @@ class RoomTalk:
             session.transport.send(self.answer(FAILURES[type(error)].format(*map(clean, request.args))))
 
     def deliver(self, session: Session, event: Any) -> None:
-        """Tell what has happened; an event is rendered once for all its recipients."""
+        """Tell what has happened, but not to one who is closed; an event is rendered once for all its recipients."""
+        if session.user is None:
+            return
         if isinstance(event, Silenced) and session.user.name == event.user:
             session.transport.send(self.answer(f"You have been muted for {event.seconds} seconds.", event.at))
             return
@@ -272,6 +272,7 @@ class RoomTalk:
         self._try(session, request, lambda: self._offer(session, request, name, path, *size))
 
     def ready(self, session: Session, request: Request) -> None:
+        self.rooms.stir(session.user)
         self.transfers.ready(session, request.args[0])
 
     def piece(self, session: Session, request: Request) -> None:
@@ -279,12 +280,15 @@ class RoomTalk:
         self.transfers.piece(session, *request.args)
 
     def end(self, session: Session, request: Request) -> None:
+        self.rooms.stir(session.user)
         self.transfers.end(session, request.args[0])
 
     def landed(self, session: Session, request: Request) -> None:
+        self.rooms.stir(session.user)
         self.transfers.landed(session, request.args[0])
 
     def cancel(self, session: Session, request: Request) -> None:
+        self.rooms.stir(session.user)
         self.transfers.cancel(session, request.args[0])
 
     # ---- pieces ----

@@ -165,6 +165,7 @@ def test_a_hostile_pattern_is_answered_like_any_other(pattern: str) -> None:
     began = time.process_time()
     asked = Pattern(pattern, 64)
     for _ in range(100):
+        Pattern(pattern, 64)
         asked.matches("a" * 64)
     assert time.process_time() - began < 1, "seconds, where a second try for every star would take years"
 
@@ -202,7 +203,8 @@ def test_much_mail_comes_in_order_and_once(world: World) -> None:
     first, second = world.mailbox_client(), world.mailbox_client()
     first.send("4|wayne123")
     second.send("4|wayne123")
-    assert sorted([len(first.heard()), len(second.heard())]) == [1, 101]
+    assert len(first.heard()) == 101
+    assert second.heard() == ["Your messages are on their way to another connection; please try again later"]
     assert world.chat.accounts["wayne"].mail == 0
 
 
