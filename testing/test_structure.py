@@ -15,14 +15,15 @@ from dialects import hello, result
 from support import ROOT
 
 SERVER_ROOMS = {
-    "bootstrap", "chat", "commandline", "config", "console", "dialects", "dialects.hello", "dialects.result",
-    "dialects.rooms", "logs", "loop", "passwords", "protocol", "rooms", "store", "transfers",
+    "bootstrap", "chat", "commandline", "config", "console", "dialects", "dialects.hello", "dialects.mailbox",
+    "dialects.result", "dialects.rooms", "logs", "loop", "passwords", "protocol", "rooms", "store", "transfers",
 }  # fmt: skip
 
 MAY_IMPORT: dict[str, set[str]] = {
     "server": SERVER_ROOMS,
-    "dialects": {"dialects.hello", "dialects.result", "dialects.rooms"},
+    "dialects": {"dialects.hello", "dialects.mailbox", "dialects.result", "dialects.rooms"},
     "dialects.hello": {"chat", "protocol"},
+    "dialects.mailbox": {"chat", "protocol"},
     "dialects.result": {"chat", "protocol"},
     "dialects.rooms": {"chat", "protocol", "rooms", "transfers"},
     "console": {"chat", "dialects.rooms", "protocol", "rooms"},
