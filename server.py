@@ -16,7 +16,6 @@ import errno
 import gc
 import logging
 import os
-import secrets
 import signal
 import socket
 import threading
@@ -42,11 +41,7 @@ from transfers import Transfers
 STDIN, STDOUT = 0, 1
 
 SECRET_BYTES = 16
-MAKE_ID: Mapping[str, Callable[[str], str]] = {
-    "classic": classic_id,
-    "secret": lambda _name: secrets.token_urlsafe(SECRET_BYTES),
-}
-"""How the setting mailbox-ids makes IDs."""
+"""Random bytes of an ID that cannot be guessed."""
 
 BACKLOG = 4096
 """Connections that the kernel keeps ready for us; it may allow less (net.core.somaxconn)."""
@@ -231,6 +226,17 @@ class Server:
             self.loop.longest_turn * 1000,
             closed,
         )
+
+
+def secret_id(_name: str) -> str:
+    """Make an account's ID that cannot be guessed."""
+    import secrets
+
+    return secrets.token_urlsafe(SECRET_BYTES)
+
+
+MAKE_ID: Mapping[str, Callable[[str], str]] = {"classic": classic_id, "secret": secret_id}
+"""How the setting mailbox-ids makes IDs."""
 
 
 def _door(channel: str) -> str:
