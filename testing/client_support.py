@@ -80,7 +80,9 @@ class Wire:
         self._place = 0
 
     def send(self, data: str | bytes) -> None:
-        self.sock.sendall(data.encode() if isinstance(data, str) else data)
+        rest = data.encode() if isinstance(data, str) else data
+        while rest:
+            rest = rest[self.sock.send(rest) :]
 
     def expect(self, wanted: str) -> None:
         """Wait until a text has come behind the one that was expected last."""
