@@ -9,17 +9,18 @@
   fast as the screen shows it.
 - Between pipes the client starts quickly: the standard library alone, and little of it. What only a terminal
   needs (prompt_toolkit, asyncio) is imported by the functions that need it.
-- A thread owns what it works with. The loop's thread owns `Link` and `Keeper`; the main thread owns the talk: on a
-  terminal with the screen, between pipes it is the loop's thread. What crosses over is handed in with a call made
-  for that.
+- A thread owns what it works with. The loop's thread owns `Link` and `Keeper`; the main thread owns the talk and the
+  files: on a terminal with the screen, between pipes it is the loop's thread. What crosses over is handed in with a
+  call made for that.
 
 Reading order:
 
 1. `talks/`      one file for each wire, as a person uses it; what they share is in `talks/talk.py`. Pure
-2. `network.py`  `dial`; `Link`: lines to and from the server, on the loop; `Keeper` dials again
-3. Pipes         the netcat, and the talk without a screen
-4. `terminal.py` the screens, and what ties talk, keeper and screen together
-5. Command line
+2. `files.py`    what is sent and received beside the talk
+3. `network.py`  `dial`; `Link`: lines to and from the server, on the loop; `Keeper` dials again
+4. Pipes         the netcat, and the talk without a screen
+5. `terminal.py` the screens, and what ties talk, files, keeper and screen together
+6. Command line
 
 Another wire moves in as another talk: pipes, terminal and screens see only a `Talk`.
 """
@@ -29,20 +30,22 @@ from __future__ import annotations
 import argparse
 import os
 import select
+import signal
 import socket
 import sys
 import threading
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 import bootstrap
 from commandline import OneLineParser, port_number
+from files import Courier
 from loop import Loop
 from network import Address, Link, dial
 from protocol import LineBuffer, Overlong
 from streams import READ_SIZE, STDIN, STDOUT, complain, read_some, write_all
 from talks import TALKS
-from talks.talk import Talk, without_style
+from talks.talk import Meaning, Talk, without_style
 from terminal import INTERRUPTED, run_terminal
 
 ANSWER_SECONDS = 5.0
@@ -138,14 +141,31 @@ class ChatPipes(Pipes):
     def __init__(self, sock: socket.socket, talk: Talk) -> None:
         super().__init__(sock)
         self._talk = talk
+        self._courier = Courier(self._say)
         self._lines = LineBuffer(READ_SIZE)
-        self._loop.call_soon(lambda: self._send(talk.begun().send))
+        self._loop.call_soon(lambda: self._send(talk.begun()))
+
+    def run(self) -> int:
+        """Talk until one of both sides has enough, or a signal comes; leave no half file behind."""
+        end_tidily()
+        try:
+            return super().run()
+        finally:
+            for note in self._courier.close():
+                complain(note)
 
     def _heard(self, lines: list[str]) -> None:
-        self._print([without_style(self._talk.received(line)) for line in lines])
+        self._print([without_style(self._talk.received(line)) for line in lines if self._is_shown(line)])
         if self._talk.done():
             self._loop.stop()
         self._go_on()
+
+    def _is_shown(self, line: str) -> bool:
+        """Whether a line is the talk's, and not one that carries files."""
+        note = self._courier.hear(line) if self._talk.files else None
+        if note:
+            complain(note)
+        return note is None
 
     def _lost(self) -> None:
         if self._talk.admitted:
@@ -180,10 +200,13 @@ class ChatPipes(Pipes):
         elif meaning.hint:
             complain(meaning.hint)
         if meaning.send:
-            self._send(meaning.send)
+            self._send(meaning)
 
-    def _send(self, line: str) -> None:
-        self._talk.sent(line)
+    def _send(self, meaning: Meaning) -> None:
+        self._talk.sent(meaning.send)
+        self._say(self._courier.offer(meaning.send) if meaning.offer else meaning.send)
+
+    def _say(self, line: str) -> None:
         self._link.send(f"{line}\n".encode(errors="replace"))
 
     def _leave(self) -> None:
@@ -193,9 +216,22 @@ class ChatPipes(Pipes):
             self._loop.call_later(ANSWER_SECONDS, lambda: self._fail("the server has not answered every request"))
 
 
+def end_tidily() -> None:
+    """Have the signals that ask the program to end raise an exception, as Ctrl-C does, unless they are ignored."""
+    for signum in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(signum) is signal.SIG_DFL:
+            signal.signal(signum, _end)
+
+
+def _end(signum: int, _frame: object) -> NoReturn:
+    sys.exit(128 + signum)
+
+
 # ---- command line ----
 
-DESCRIPTION = "Talks to a chat server: with a Crosstalk server in its own words, or as the chat `hello`."
+DESCRIPTION = (
+    "Talks to a chat server: with a Crosstalk server in its own words, as the chat `hello`, or at a channel's port."
+)
 
 MANUAL = """\
 the dialect result, on a terminal:
@@ -232,11 +268,31 @@ the dialect hello:
   would be shown, one line each; what the client has to say about a line that it
   cannot send goes to standard error. !quit waits for the answers that are due.
 
+the dialect rooms, at the port of a channel: client.py <port> <username>
+  /whisper <user> <message>   says it to one    /send <user> <path>  sends a file
+  /list                       lists channels    /switch <channel>    goes to one
+  /quit                       leaves
+
+  Any other text is said to everyone in the channel. While it is full you wait;
+  what is said then reaches nobody. The client ends when the server closes.
+
+  /send sends a file to somebody who is in the channel with this client; the path
+  has no blanks in it. A file that comes is stored in the current directory under
+  its last name. There is no question before that, but no file is replaced, none
+  is hidden, and none in this program's own directory is called like a module of
+  Python's: such a file gets another name, which is told. Until all of it is there
+  it is called .<name>.part-<letters>; it is removed when the rest does not come.
+  On a terminal the progress stands at the right of the line being typed.
+
+  In pipes the input is what would be typed, and the output what the server says;
+  what the client has to say, about files too, goes to standard error.
+
 on a terminal:
-  Tab completes commands, channels and, after an @, users. The arrow keys bring
-  back what was typed, Ctrl-R searches in it. A lost connection is dialled again,
-  with pauses from 0.5 to 15 seconds. Ctrl-D and Ctrl-C end the client. NO_COLOR
-  and TERM=dumb turn colour off.
+  Tab completes commands, channels, users (after an @, where that is how they are
+  written) and paths. The arrow keys bring back what was typed, Ctrl-R searches in
+  it. A lost connection is dialled again, with pauses from 0.5 to 15 seconds; not
+  in the dialect rooms, where nobody can tell it from being shown the door. Ctrl-D
+  and Ctrl-C end the client. NO_COLOR and TERM=dumb turn colour off.
 
 in pipes:
   The client goes on after the end of its input. It ends when the server closes,
@@ -247,11 +303,11 @@ everywhere:
   not UTF-8 is replaced.
 
 exit status:
-  0    the server has closed (on a terminal: after QUIT), or !quit or Ctrl-D was
-       typed
+  0    the server has closed (on a terminal: after QUIT, or in the dialect rooms),
+       or !quit or Ctrl-D was typed
   1    wrong arguments, no connection at the start, or a failing output; in pipes
        also a refused login, and a server that leaves !quit without its answers
-  130  Ctrl-C
+  130  Ctrl-C; 129 and 143: SIGHUP, SIGTERM
 """
 
 
@@ -279,15 +335,21 @@ def parse_command_line(words: Sequence[str]) -> Options:
         allow_abbrev=False,
     )
     parser.add_argument("port", type=port_number(1), help="the server's port")
+    parser.add_argument("username", nargs="?", help="the name to come in with, at a channel's port")
     parser.add_argument("--host", metavar="H", default="localhost", help="the server's host (%(default)s)")
-    parser.add_argument("--dialect", choices=TALKS, default="result", help="how to talk (%(default)s)")
-    parser.add_argument("--name", metavar="N", help="with --dialect hello: the name to log in with")
-    arguments = parser.parse_args(words)
-    talk = TALKS[arguments.dialect]()
-    named = arguments.name is not None
-    if named and (wrong := talk.take_name(arguments.name)):
-        parser.error(f"argument --name: {wrong}")
-    return Options(Address(arguments.host, arguments.port), talk, named)
+    parser.add_argument("--dialect", choices=TALKS, help="how to talk (rooms with a username, else result)")
+    parser.add_argument("--name", metavar="N", help="with --dialect hello or rooms: the name to log in with")
+    arguments = parser.parse_intermixed_args(words)  # the username may stand behind an option
+    username, name, dialect = arguments.username, arguments.name, arguments.dialect
+    if username is not None and dialect not in (None, "rooms"):
+        parser.error("a username behind the port is for the dialect rooms; else there is --name")
+    if username is not None and name not in (None, username):
+        parser.error("the username behind the port and --name are not the same")
+    talk = TALKS[dialect or ("result" if username is None else "rooms")]()
+    name = username if name is None else name
+    if name is not None and (wrong := talk.take_name(name)):
+        parser.error(f"argument {'--name' if username is None else 'username'}: {wrong}")
+    return Options(Address(arguments.host, arguments.port), talk, name is not None)
 
 
 def main(words: Sequence[str]) -> int:

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import contextlib
 import enum
+import fcntl
 import heapq
 import itertools
 import logging
@@ -26,6 +27,9 @@ import resource
 import selectors
 import signal
 import socket
+import struct
+import sys
+import termios
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
@@ -53,6 +57,15 @@ STALL_SECONDS = 30.0
 
 KEEPALIVE_PROBES = 3
 """Probes without an answer after which the kernel gives a silent peer up."""
+
+CHECK_SECONDS = 1.0
+"""Pause between two looks at connections that no event would tell us about."""
+
+DRAIN_GRACE_SECONDS = 0.5
+"""What answers may take to leave that are given when those who do not read have been closed at the very end."""
+
+TCP_INFO_UNACKED, TCP_INFO_LAST_ACK = 24, 56
+"""Where Linux's struct tcp_info has the packets in flight, and the milliseconds since the last acknowledgement."""
 
 LINGER_SECONDS = 2.0
 """How long a connection that we closed waits for its peer to close too. Closing a socket while it holds unread input
@@ -189,6 +202,9 @@ class Loop:
         self.draining = False
         self.connections: set[Connection] = set()
         self._keepalive_seconds = keepalive_seconds
+        self._deaf: dict[Connection, None] = {}
+        self._to_check: Iterator[Connection] = iter(())
+        self._checking = False
         self._max_clients = max_clients
         self._descriptor_ceiling = descriptor_ceiling()
         self._selector = selectors.DefaultSelector()
@@ -290,7 +306,17 @@ class Loop:
         """Accept no more, and stop when the last connection has gone or so many seconds have passed."""
         self.draining = True
         self.stop_listening()
-        self.call_later(seconds if self.connections else 0, self.stop)
+        if self.connections:
+            self.call_later(seconds, self._close_those_who_do_not_read)
+            self.call_later(seconds + DRAIN_GRACE_SECONDS, self.stop)
+        else:
+            self.call_later(0, self.stop)
+
+    def _close_those_who_do_not_read(self) -> None:
+        """Somebody else may wait for what they take."""
+        for connection in list(self.connections):
+            if connection.has_output:
+                connection.close(CloseReason.SHUTDOWN)
 
     def close(self) -> None:
         """Free every descriptor. Pending output is dropped, work in threads is not waited for."""
@@ -313,6 +339,31 @@ class Loop:
     def client_ceiling(self) -> int:
         """Connections that may be open at once: the setting, or what the descriptor limit leaves."""
         return min(self._descriptor_ceiling, self._max_clients or self._descriptor_ceiling)
+
+    # ---- connections of which no event tells ----
+
+    def check_later(self) -> None:
+        """Look after a while at those who are not watched, or may have vanished."""
+        if not self._checking:
+            self._checking = True
+            self.call_later(CHECK_SECONDS, self._check)
+
+    def _check(self) -> None:
+        self._checking = False
+        for connection in list(self._deaf):
+            connection.check_for_reset()
+        if self._keepalive_seconds:
+            for connection in self._next_to_check(1 + len(self.connections) // self._keepalive_seconds):
+                connection.check_for_silence(self._keepalive_seconds)
+        if self._deaf or (self._keepalive_seconds and self.connections):
+            self.check_later()
+
+    def _next_to_check(self, count: int) -> list[Connection]:
+        """Give some of the connections; each has its turn about once in the keepalive's time."""
+        chosen = list(itertools.islice(self._to_check, count))
+        if len(chosen) < count:
+            self._to_check = iter(list(self.connections))
+        return chosen
 
     # ---- a turn ----
 
@@ -433,6 +484,8 @@ class Listener:
             return
         connection = Connection(self._loop, sock)
         connection.owner = self._accepted(connection)
+        if self._loop._keepalive_seconds:
+            self._loop.check_later()
 
     def _pause(self, why: str) -> None:
         log.warning("not accepting for now: %s (%d connections)", why, len(self._loop.connections))
@@ -509,6 +562,7 @@ class Connection:
         "_blocked",
         "_congested",
         "_events",
+        "_in_kernel",
         "_loop",
         "_out",
         "_pending",
@@ -539,6 +593,7 @@ class Connection:
         self._streams: deque[tuple[Iterator[bytes], list[bytes]]] | None = None
         self._blocked = False
         self._progress = 0.0
+        self._in_kernel = 0
         self._stall: Deadline | None = None
         self._congested = False
         self._reason = CloseReason.LOST
@@ -555,6 +610,11 @@ class Connection:
         except (OSError, ValueError):  # gone already, or not a TCP socket
             return "a client"
         return f"{host.removeprefix('::ffff:')} port {port}"
+
+    @property
+    def has_output(self) -> bool:
+        """Whether something waits to be sent."""
+        return self._pending > 0 or bool(self._streams)
 
     @property
     def congested(self) -> bool:
@@ -757,6 +817,7 @@ class Connection:
         """Go on when the peer has read more; give it up when it takes nothing for too long."""
         if progress or not self._blocked:
             self._progress = time.monotonic()
+            self._in_kernel = bytes_in_kernel(self._sock)
         if not self._blocked:
             self._blocked = True
             self._want(self._events | EVENT_WRITE)
@@ -767,6 +828,10 @@ class Connection:
         self._stall = None
         if not self._blocked:
             return
+        in_kernel = bytes_in_kernel(self._sock)
+        if in_kernel < self._in_kernel:  # the kernel says that it can be written only when much has left
+            self._in_kernel = in_kernel
+            self._progress = time.monotonic()
         rest = self._progress + self._loop.stall_seconds - time.monotonic()
         if rest > 0:
             self._stall = self._loop.call_later(rest, self._stalled)
@@ -801,20 +866,38 @@ class Connection:
         else:
             self._loop.call_later(LINGER_SECONDS, lambda: self.close(self._reason))
 
+    def check_for_reset(self) -> None:
+        """Find out that the peer is gone while neither reading nor writing would tell."""
+        if self._state is not _State.CLOSED and self._sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+            self.close(CloseReason.LOST)
+
+    def check_for_silence(self, seconds: float) -> None:
+        """Give up a peer that has acknowledged nothing for so long while something is on its way to it."""
+        if self._state is not _State.CLOSED and unacknowledged_for(self._sock) > seconds:
+            log.warning(
+                "closing %s: its machine has been silent for %g seconds (keepalive-seconds)", self.peer, seconds
+            )
+            self.close(CloseReason.LOST)
+
     def _want(self, events: int) -> None:
         if events == self._events:
             return
         selector = self._loop._selector
         if not self._events:
             selector.register(self._sock, events, self)
+            self._loop._deaf.pop(self, None)
         elif not events:
             selector.unregister(self._sock)
+            self._loop._deaf[self] = None
+            self._loop.check_later()
         else:
             selector.modify(self._sock, events, self)
         self._events = events
 
     def _free(self) -> None:
-        self._want(0)
+        if self._events:
+            self._loop._selector.unregister(self._sock)
+        self._loop._deaf.pop(self, None)
         self._sock.close()
         self._out.clear()
         self._loop.connections.discard(self)
@@ -845,20 +928,41 @@ def _lower_priority() -> None:
 def keep_alive(sock: socket.socket, seconds: int) -> None:
     """Have the kernel find out that the other machine has vanished, when it has been silent for about so long.
 
-    Probes find a peer to which nothing is being sent; the user timeout (RFC 5482) one that acknowledges nothing of what
-    is, for which the kernel would else wait a quarter of an hour.
+    The probes are for a peer to which nothing is being sent; see `Connection.check_for_silence` for the others. (The
+    user timeout of RFC 5482 will not do: Linux applies it to a peer, too, that is there and does not read.)
     """
     interval = max(1, seconds // (2 * KEEPALIVE_PROBES))
     options = {
         "TCP_KEEPIDLE": max(1, seconds - KEEPALIVE_PROBES * interval),
         "TCP_KEEPINTVL": interval,
         "TCP_KEEPCNT": KEEPALIVE_PROBES,
-        "TCP_USER_TIMEOUT": 1000 * seconds,
     }
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for option, value in options.items():
         if hasattr(socket, option):  # some systems lack some
             sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
+
+
+def bytes_in_kernel(sock: socket.socket) -> int:
+    """Bytes that the kernel has taken and the peer has not; 0 where the system does not tell."""
+    try:
+        return int.from_bytes(fcntl.ioctl(sock, termios.TIOCOUTQ, bytes(4)), sys.byteorder)
+    except (OSError, ValueError):  # closed already, or the system does not tell
+        return 0
+
+
+def unacknowledged_for(sock: socket.socket) -> float:
+    """Seconds since the peer's machine has acknowledged anything, if something is on its way to it; else, or where the
+    system does not tell, 0. A peer that does not read acknowledges the probes that ask whether it does."""
+    if not sys.platform.startswith("linux"):
+        return 0.0
+    try:
+        info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, TCP_INFO_LAST_ACK + 4)
+    except OSError:  # not a TCP socket
+        return 0.0
+    (in_flight,) = struct.unpack_from("=I", info, TCP_INFO_UNACKED)
+    (milliseconds,) = struct.unpack_from("=I", info, TCP_INFO_LAST_ACK)
+    return milliseconds / 1000 if in_flight else 0.0
 
 
 def raise_descriptor_limit() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import sys
@@ -38,6 +39,8 @@ def write_all(descriptor: int, data: bytes) -> None:
 
 
 def complain(text: str) -> int:
-    """Say what is wrong; return the exit status for it."""
-    print(f"client.py: {text}", file=sys.stderr)
+    """Say what is wrong, if anybody hears it; return the exit status for it."""
+    if sys.stderr:
+        with contextlib.suppress(OSError):
+            print(f"client.py: {text}", file=sys.stderr, flush=True)
     return 1

@@ -1,8 +1,8 @@
 """The client on a terminal: a line being typed, and what appears above it.
 
-The main thread owns `Terminal`, the talk and the screen, the loop's thread owns the keeper. What crosses over is handed
-in with a call made for that. prompt_toolkit and asyncio are imported by the functions that need them, so that whoever
-imports this file need not have them.
+The main thread owns `Terminal`, the talk, the files and the screen, the loop's thread owns the keeper. What crosses
+over is handed in with a call made for that. prompt_toolkit and asyncio are imported by the functions that need them, so
+that whoever imports this file need not have them.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ import socket
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
+from files import Courier
 from loop import Loop
 from network import Address, Keeper
 from streams import STDIN, STDOUT, write_all
@@ -29,12 +30,24 @@ if TYPE_CHECKING:
 FAREWELL_SECONDS = 1.0
 """How long the end waits for the loop's thread to send what was typed last."""
 
-INTERRUPTED, TERMINATED = 128 + signal.SIGINT, 128 + signal.SIGTERM
+INTERRUPTED = 128 + signal.SIGINT
 
 # ---- screens ----
 
 
-def line_session(talk: Talk, prompt: Callable[[], str], output: Output) -> PromptSession[str]:
+class Margins(NamedTuple):
+    """What stands around the line being typed.
+
+    Attributes:
+        prompt: before it.
+        progress: at its right end, where there is room.
+    """
+
+    prompt: Callable[[], str]
+    progress: Callable[[], str]
+
+
+def line_session(talk: Talk, margins: Margins, output: Output) -> PromptSession[str]:
     """Build a line editor: it hides passwords, keeps them out of its history, and completes words."""
     from prompt_toolkit import PromptSession
     from prompt_toolkit.completion import CompleteEvent, Completer, Completion
@@ -60,7 +73,8 @@ def line_session(talk: Talk, prompt: Callable[[], str], output: Output) -> Promp
             super().append_string("\n".join(map(talk.without_secrets, string.split("\n"))))
 
     return PromptSession(
-        message=lambda: [("class:prompt", prompt())],
+        message=lambda: [("class:prompt", margins.prompt())],
+        rprompt=lambda: [("class:progress", margins.progress())],
         completer=Words(),
         complete_while_typing=False,
         enable_suspend=True,
@@ -74,11 +88,11 @@ def line_session(talk: Talk, prompt: Callable[[], str], output: Output) -> Promp
 class Screen:
     """A line that is being typed, and what appears above it. All calls come from `ask`'s thread."""
 
-    def __init__(self, talk: Talk, prompt: Callable[[], str], output: Output) -> None:
-        self._session = line_session(talk, prompt, output)
+    def __init__(self, talk: Talk, margins: Margins, output: Output) -> None:
+        self._session = line_session(talk, margins, output)
         self._app = self._session.app
         self._talk = talk
-        self._prompt = prompt
+        self._margins = margins
 
     async def ask(self) -> str:
         """Let a line be typed.
@@ -97,6 +111,10 @@ class Screen:
         """Show lines above the one that is being typed."""
         raise NotImplementedError
 
+    def refresh(self) -> None:
+        """What stands around the line has changed."""
+        self._app.invalidate()
+
     def end(self) -> None:
         """Make a running `ask` raise EOFError."""
         if self._app.future is not None and not self._app.future.done():
@@ -110,14 +128,14 @@ class RichScreen(Screen):
     what is typed.
     """
 
-    def __init__(self, talk: Talk, prompt: Callable[[], str]) -> None:
+    def __init__(self, talk: Talk, margins: Margins) -> None:
         from prompt_toolkit.output import ColorDepth
         from prompt_toolkit.output.vt100 import Vt100_Output
 
         depth = ColorDepth.DEPTH_1_BIT if os.environ.get("NO_COLOR") else ColorDepth.from_env()
         output = Vt100_Output.from_pty(sys.stdout, os.environ.get("TERM"), depth)
         output.enable_cpr = False  # nothing here asks where the cursor is, and some terminals never answer
-        super().__init__(talk, prompt, output)
+        super().__init__(talk, margins, output)
         self._app.erase_when_done = True
 
     def repeat(self, prompt: str, line: str) -> None:
@@ -138,10 +156,10 @@ class RichScreen(Screen):
 class DumbScreen(Screen):
     """A terminal that can only print (TERM=dumb): no colour, and what is typed appears letter by letter."""
 
-    def __init__(self, talk: Talk, prompt: Callable[[], str]) -> None:
+    def __init__(self, talk: Talk, margins: Margins) -> None:
         from prompt_toolkit.output import DummyOutput
 
-        super().__init__(talk, prompt, DummyOutput())
+        super().__init__(talk, margins, DummyOutput())
         self._buffer = self._session.default_buffer
         self._buffer.on_text_changed += self._typed
         self._printed = ""
@@ -178,7 +196,7 @@ class DumbScreen(Screen):
         self._print(self._printed)
 
     def _line(self) -> str:
-        return self._prompt() + "\n".join(map(self._talk.mask, self._buffer.text.split("\n")))
+        return self._margins.prompt() + "\n".join(map(self._talk.mask, self._buffer.text.split("\n")))
 
     def _print(self, text: str) -> None:
         write_all(STDOUT, text.encode(errors="replace"))
@@ -188,7 +206,7 @@ class DumbScreen(Screen):
 
 
 class Terminal:
-    """Ties a talk, a keeper and a screen together; the keeper's listener. Lives in the main thread.
+    """Ties a talk, its files, a keeper and a screen together; the keeper's listener. Lives in the main thread.
 
     Args:
         address: of the server.
@@ -200,6 +218,8 @@ class Terminal:
         self._address = address
         self._sock = sock
         self._talk = talk
+        self._courier = Courier(lambda line: self._keeper.send(line))
+        self._progress = ""
         self._connected = True
         self._over = False
         self._status = 0
@@ -209,17 +229,24 @@ class Terminal:
         import asyncio
 
         screen = DumbScreen if os.environ.get("TERM", "") in ("", "dumb", "unknown") else RichScreen
-        self._screen: Screen = screen(self._talk, self._prompt)
+        self._screen: Screen = screen(self._talk, Margins(self._prompt, lambda: self._progress))
         own = asyncio.get_running_loop()
-        own.add_signal_handler(signal.SIGTERM, self._end, TERMINATED)
+        for signum in (signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(signum) is signal.SIG_DFL:
+                own.add_signal_handler(signum, self._end, 128 + signum)
         loop = Loop()
         self._keeper = Keeper(loop, self._address, self._sock, self, own.call_soon_threadsafe)
         network = threading.Thread(target=loop.run, daemon=True)
         network.start()
-        self._start(f"Connected to {self._address}. ", self._talk.begun())
-        await self._take_lines()
-        loop.call_threadsafe(loop.stop)
-        network.join(FAREWELL_SECONDS)
+        try:
+            self._start(f"Connected to {self._address}. ", self._talk.begun())
+            await self._take_lines()
+        finally:
+            notes = self._courier.close()
+            loop.call_threadsafe(loop.stop)
+            network.join(FAREWELL_SECONDS)
+        for note in notes:
+            self._note(note)
         return self._status
 
     # ---- what the user does ----
@@ -249,31 +276,43 @@ class Terminal:
             self._screen.repeat(prompt, line)
         self._note(meaning.hint)
         if sending:
-            self._send(meaning.send)
+            self._send(meaning)
         elif meaning.send:
             self.refused()
 
-    def _send(self, line: str) -> None:
-        self._talk.sent(line)
-        self._keeper.send(line)
+    def _send(self, meaning: Meaning) -> None:
+        self._talk.sent(meaning.send)
+        self._keeper.send(self._courier.offer(meaning.send) if meaning.offer else meaning.send)
 
     # ---- what the keeper tells ----
 
     def heard(self, lines: list[str]) -> None:
         """Show what the server says."""
-        self._screen.show([self._talk.received(line) for line in lines])
+        shown = [drawn for line in lines if (drawn := self._draw(line))]
+        if shown:
+            self._screen.show(shown)
+        if self._progress != (progress := self._courier.progress()):
+            self._progress = progress
+            self._screen.refresh()
         self._keeper.go_on(self._talk.admitted)
         if self._talk.done():
             self._end(0)
 
+    def _draw(self, line: str) -> Fragments:
+        """Give a line for the screen; none for most of those that carry files."""
+        note = self._courier.hear(line) if self._talk.files else None
+        if note is None:
+            return self._talk.received(line)
+        return draw_note(note) if note else []
+
     def lost(self) -> None:
-        """Without a connection there is nothing to do after a goodbye, and else to wait for another."""
+        """Without a connection there is nothing to do after a goodbye, and else, on most wires, to wait for another."""
         self._connected = False
         hint = self._talk.lost()
-        if self._talk.leaving:
-            self._end(0)
-        else:
+        if not self._talk.leaving:
             self._note(hint)
+        if self._talk.leaving or not self._talk.returns:
+            self._end(0)
 
     def returned(self) -> None:
         """There is a connection again."""
@@ -282,7 +321,8 @@ class Terminal:
 
     def refused(self) -> None:
         """A line could not be sent."""
-        self._note("Not sent: there is no connection at the moment. The up arrow brings the line back.")
+        if not self._over:
+            self._note("Not sent: there is no connection at the moment. The up arrow brings the line back.")
 
     # ---- pieces ----
 
@@ -290,7 +330,7 @@ class Terminal:
         """There is a connection: tell so, and send what a talk begins with."""
         self._note(news + meaning.hint)
         if meaning.send:
-            self._send(meaning.send)
+            self._send(meaning)
 
     def _prompt(self) -> str:
         return ("" if self._connected else "(no connection) ") + self._talk.prompt()

@@ -2,8 +2,14 @@
 
 from collections.abc import Callable, Mapping
 
+from files import paths
 from talks.hello import HelloTalk
 from talks.result import ResultTalk
+from talks.rooms import RoomTalk
 from talks.talk import Talk
 
-TALKS: Mapping[str, Callable[[], Talk]] = {"result": ResultTalk, "hello": HelloTalk}
+TALKS: Mapping[str, Callable[[], Talk]] = {
+    "result": ResultTalk,
+    "hello": HelloTalk,
+    "rooms": lambda: RoomTalk(paths),
+}

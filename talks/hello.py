@@ -93,6 +93,8 @@ class HelloTalk:
         current: whom plain text goes to; nobody when empty.
     """
 
+    returns, files = True, False
+
     def __init__(self) -> None:
         self.netcat = self.admitted = self.leaving = False
         self.name = ""

@@ -148,6 +148,7 @@ def complete(text: str, channels: Iterable[str], users: Iterable[str]) -> tuple[
 class ResultTalk:
     """The talk. It asks the server nothing by itself but for the login after a lost connection."""
 
+    returns, files = True, False
     mask = staticmethod(mask)
     without_secrets = staticmethod(without_secrets)
 

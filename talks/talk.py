@@ -23,12 +23,14 @@ class Meaning(NamedTuple):
         hint: told to the user; nothing when empty.
         current: where plain text goes from now on; None leaves it as it is.
         echoed: the server shows the line to its sender too, so the screen need not.
+        offer: `send` offers a file and lacks its size.
     """
 
     send: str = ""
     hint: str = ""
     current: str | None = None
     echoed: bool = False
+    offer: bool = False
 
 
 class Talk(Protocol):
@@ -38,8 +40,12 @@ class Talk(Protocol):
         netcat: between pipes the lines are those of the wire, and no talk is needed.
         admitted: the server serves us. False until a login, on a wire that begins with one.
         leaving: the user has said goodbye.
+        returns: a lost connection is dialled again.
+        files: some lines of the server carry files, and are not for the talk.
     """
 
+    returns: bool
+    files: bool
     netcat: bool
     admitted: bool
     leaving: bool
@@ -155,6 +161,10 @@ STYLES: Mapping[str, str] = {
     "bad": "ansired",
     "note": "ansiyellow",
     "typed": "ansibrightblack",
+    "time": "ansibrightblack",
+    "server": "ansicyan",
+    "whisper": "ansimagenta",
+    "progress": "ansiyellow",
     "user0": "bold ansiblue",
     "user1": "bold ansimagenta",
     "user2": "bold ansigreen",

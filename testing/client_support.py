@@ -18,12 +18,14 @@ import subprocess
 import sys
 import termios
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 SECONDS = 20.0
 """How long an event may take on a machine that has much else to do."""
+
+CHANNELS = ("lobby", "den", "attic")
 
 ESCAPES = re.compile(r"\x1b(\[[0-9;?]*[ -/]*[@-~]|[()=>].?)|\r")
 
@@ -78,7 +80,9 @@ class Wire:
         self._place = 0
 
     def send(self, data: str | bytes) -> None:
-        self.sock.sendall(data.encode() if isinstance(data, str) else data)
+        rest = data.encode() if isinstance(data, str) else data
+        while rest:
+            rest = rest[self.sock.send(rest) :]
 
     def expect(self, wanted: str) -> None:
         """Wait until a text has come behind the one that was expected last."""
@@ -102,15 +106,25 @@ class Wire:
 class Piped:
     """The client between pipes."""
 
-    def __init__(self, port: int, *words: str, stdin: int = subprocess.PIPE, stdout: int = subprocess.PIPE) -> None:
+    def __init__(
+        self,
+        port: int,
+        *words: str,
+        stdin: int = subprocess.PIPE,
+        stdout: int = subprocess.PIPE,
+        directory: Path | None = None,
+    ) -> None:
         self.process = subprocess.Popen(
             [sys.executable, ROOT / "client.py", str(port), "--host", "127.0.0.1", *words],
             stdin=stdin,
             stdout=stdout,
             stderr=subprocess.PIPE,
+            cwd=directory,
         )
         if self.process.stdout:
             self.output = Output(self.process.stdout.fileno())
+        assert self.process.stderr
+        self.complaints = Output(self.process.stderr.fileno())
 
     def send(self, text: str) -> None:
         assert self.process.stdin
@@ -125,8 +139,8 @@ class Piped:
         return self.process.wait(SECONDS)
 
     def errors(self) -> str:
-        assert self.process.stderr
-        return self.process.stderr.read().decode()
+        """All that it has complained of until its end."""
+        return self.complaints.rest()
 
     def close(self) -> None:
         self.process.kill()
@@ -140,7 +154,13 @@ class Piped:
 class OnTerminal:
     """The client on a terminal of its own."""
 
-    def __init__(self, port: int, *words: str, environment: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        port: int,
+        *words: str,
+        environment: Mapping[str, str] | None = None,
+        directory: Path | None = None,
+    ) -> None:
         master, slave = pty.openpty()
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 100, 0, 0))
         inherited = {name: value for name, value in os.environ.items() if name != "NO_COLOR"}
@@ -151,6 +171,7 @@ class OnTerminal:
             stderr=slave,
             start_new_session=True,
             env={**inherited, "TERM": "xterm", **(environment or {})},
+            cwd=directory,
         )
         os.close(slave)
         self.output = Output(master)
@@ -174,21 +195,38 @@ class OnTerminal:
         self.output.rest()
         return self.process.wait(SECONDS)
 
+    def hang_up(self) -> int:
+        """Close the terminal's window; return what becomes of the client."""
+        os.close(self.output.descriptor)
+        self.output.descriptor = -1
+        return self.process.wait(SECONDS)
+
     def close(self) -> None:
         self.process.kill()
         self.process.wait()
-        os.close(self.output.descriptor)
+        if self.output.descriptor >= 0:
+            os.close(self.output.descriptor)
 
 
 class Server:
-    """The real server."""
+    """The real server.
 
-    def __init__(self, directory: Path, port: int = 0, database: str = ":memory:") -> None:
+    Args:
+        directory: where it runs.
+        port: 0 takes a free one; None leaves it to the directives.
+        directives: of its config, beside cheap hashing.
+    """
+
+    def __init__(
+        self, directory: Path, port: int | None = 0, database: str = ":memory:", directives: Iterable[str] = ()
+    ) -> None:
         config = directory / "config"
-        config.write_text("bcrypt-cost 4\n")
+        config.write_text("".join(f"{line}\n" for line in ("bcrypt-cost 4", *directives)))
+        place = [] if port is None else [str(port)]
         self.process = subprocess.Popen(
-            [sys.executable, ROOT / "server.py", str(port), config, "--database", database],
+            [sys.executable, ROOT / "server.py", *place, config, "--database", database],
             stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             cwd=directory,
         )
@@ -205,6 +243,22 @@ class Server:
         self.process.wait()
         assert self.process.stderr
         self.process.stderr.close()
+
+
+class RoomServer(Server):
+    """The real server with three channels, of which `port` leads to `lobby`."""
+
+    def __init__(self, directory: Path, *directives: str) -> None:
+        ports = [free_port() for _channel in CHANNELS]
+        channels = [f"channel {name} {port} 5" for name, port in zip(CHANNELS, ports, strict=True)]
+        super().__init__(directory, None, directives=[*channels, *directives])
+
+    def guest(self, first_line: str) -> Wire:
+        """A plain connection that has come into the lobby."""
+        wire = self.wire()
+        wire.send(f"{first_line}\n")
+        wire.expect(f"{first_line.split()[0]} has joined the channel.\n")
+        return wire
 
 
 class FakeServer:

@@ -307,7 +307,14 @@ def test_a_chat_takes_input_as_fast_as_the_server_answers(
         ["0"],
         ["65536"],
         ["-1"],
-        ["5050", "name"],
+        ["5050", "name", "more"],
+        ["5050", ""],
+        ["5050", "a b"],
+        ["5050", "a\n/quit"],
+        ["5050", "amy", "--dialect", "hello"],
+        ["5050", "amy", "--dialect", "result"],
+        ["5050", "amy", "--name", "bob"],
+        ["port", "amy"],
         ["5050", "--host"],
         ["--what", "5050"],
         ["5050", "--dialect", "hullo"],
@@ -324,6 +331,23 @@ def test_wrong_arguments(words: list[str], capsys: pytest.CaptureFixture[str]) -
     assert re.fullmatch(r"client\.py: .+\n", capsys.readouterr().err)
 
 
+@pytest.mark.parametrize(
+    ("words", "first_line"),
+    [
+        ([], ""),
+        (["--dialect", "result"], ""),
+        (["--dialect", "hello", "--name", "amy"], "HELLO-FROM amy"),
+        (["amy"], "amy files"),
+        (["amy", "--dialect", "rooms"], "amy files"),
+        (["--host", "here", "amy"], "amy files"),
+        (["amy", "--name", "amy"], "amy files"),
+        (["--dialect", "rooms", "--name", "amy"], "amy files"),
+    ],
+)
+def test_what_the_command_line_says_first(words: list[str], first_line: str) -> None:
+    assert client.parse_command_line(["5050", *words]).talk.begun().send == first_line
+
+
 def test_no_connection(fake: FakeServer, capsys: pytest.CaptureFixture[str]) -> None:
     fake.close()
     assert client.main([str(fake.port), "--host", "127.0.0.1"]) == 1
@@ -333,8 +357,9 @@ def test_no_connection(fake: FakeServer, capsys: pytest.CaptureFixture[str]) -> 
     assert capsys.readouterr().err.endswith(": not a host name\n")
 
 
-def test_a_chat_between_pipes_needs_a_name() -> None:
-    words = [sys.executable, str(ROOT / "client.py"), "1", "--dialect", "hello"]
+@pytest.mark.parametrize("dialect", ["hello", "rooms"])
+def test_a_chat_between_pipes_needs_a_name(dialect: str) -> None:
+    words = [sys.executable, str(ROOT / "client.py"), "1", "--dialect", dialect]
     ended = subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=SECONDS)
     assert (ended.returncode, ended.stdout) == (1, "")
     assert re.fullmatch(r"client\.py: .*--name is needed\n", ended.stderr)
@@ -345,7 +370,14 @@ def test_help_tells_of_both_uses(capsys: pytest.CaptureFixture[str]) -> None:
         client.main(["--help"])
     assert not end.value.code
     text = capsys.readouterr().out
-    for chapter in ("result, on a terminal:", "result, in pipes", "the dialect hello:", "on a terminal:", "in pipes:"):
+    for chapter in (
+        "result, on a terminal:",
+        "result, in pipes",
+        "the dialect hello:",
+        "the dialect rooms,",
+        "on a terminal:",
+        "in pipes:",
+    ):
         assert chapter in text
 
 

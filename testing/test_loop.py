@@ -21,7 +21,18 @@ from typing import Any
 import pytest
 
 import loop as loop_module
-from loop import HIGH_WATER, READ_SIZE, STALL_SECONDS, CloseReason, Connection, Deadlines, Loop, PoolFull
+from loop import (
+    HIGH_WATER,
+    READ_SIZE,
+    STALL_SECONDS,
+    CloseReason,
+    Connection,
+    Deadlines,
+    Loop,
+    PoolFull,
+    bytes_in_kernel,
+    unacknowledged_for,
+)
 from protocol import Session
 from support import PATIENCE, World, raising
 
@@ -468,6 +479,23 @@ def test_a_reader_that_takes_nothing_for_too_long_is_closed(
     assert not len(stage.loop._deadlines)
 
 
+def test_a_reader_of_what_the_kernel_holds_is_not_given_up(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 1000.0
+    monkeypatch.setattr(loop_module, "time", SimpleNamespace(monotonic=lambda: now))
+    connection, owner, peer, sock = stage.pair()
+    connection.send(b"x" * 5000)
+    stage.turn()
+    sock.takes = [0] * 100
+    connection.send(b"y")
+    stage.turn()
+    get(peer, 5000)
+    for _ in range(2):
+        assert owner.lost_for == []
+        now += STALL_SECONDS
+        stage.turn()
+    assert owner.lost_for == [CloseReason.SLOW_READER]
+
+
 def test_a_reader_that_catches_up_in_time_is_watched_no_longer(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     now = 1000.0
     monkeypatch.setattr(loop_module, "time", SimpleNamespace(monotonic=lambda: now))
@@ -835,6 +863,81 @@ def test_a_peer_that_ended_does_not_keep_the_loop_turning(stage: Stage) -> None:
     assert turns <= 3
 
 
+@pytest.mark.parametrize("before", ["paused", "ended"])
+def test_a_reset_is_noticed_while_nothing_is_read_or_written(
+    stage: Stage, before: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop_module, "CHECK_SECONDS", 0.001)
+    connections: list[tuple[Connection, Owner]] = []
+
+    def accepted(connection: Connection) -> Owner:
+        connections.append((connection, Owner(connection)))
+        return connections[0][1]
+
+    peer = stage.dial(stage.listen(accepted))
+    stage.until(lambda: connections)
+    connection, owner = connections[0]
+    if before == "ended":
+        peer.shutdown(socket.SHUT_WR)
+        stage.until(lambda: owner.told)
+    else:
+        connection.pause_reading()
+    peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    peer.close()
+    stage.until(lambda: owner.lost_for)
+    assert owner.lost_for == [CloseReason.LOST]
+
+
+def test_a_peer_that_acknowledges_nothing_is_given_up(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    stage = Stage(keepalive_seconds=5)
+    silent: dict[socket.socket, float] = {}
+    monkeypatch.setattr(loop_module, "unacknowledged_for", lambda sock: silent.get(sock, 0.0))
+    monkeypatch.setattr(loop_module, "CHECK_SECONDS", 0.001)
+    connections: list[tuple[Connection, Owner]] = []
+
+    def accepted(connection: Connection) -> Owner:
+        connections.append((connection, Owner(connection)))
+        return connections[-1][1]
+
+    address = stage.listen(accepted)
+    for _ in range(8):
+        stage.dial(address)
+    stage.until(lambda: len(connections) == 8)
+    silent[connections[3][0]._sock] = 5.1
+    silent[connections[4][0]._sock] = 4.9
+    stage.until(lambda: connections[3][1].lost_for)
+    assert [owner.lost_for for _connection, owner in connections if owner.lost_for] == [[CloseReason.LOST]]
+    assert "keepalive-seconds" in caplog.text
+    stage.close()
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_INFO"), reason="a system that does not tell")
+def test_a_peer_that_does_not_read_is_not_silent(stage: Stage) -> None:
+    connections: list[Connection] = []
+
+    def accepted(connection: Connection) -> Owner:
+        connections.append(connection)
+        return Owner(connection)
+
+    peer = stage.dial(stage.listen(accepted))
+    stage.until(lambda: connections)
+    sock = connections[0]._sock
+    assert unacknowledged_for(sock) == 0
+    while not connections[0]._blocked:
+        connections[0].send(b"x" * 65536)
+        stage.turn()
+    assert bytes_in_kernel(sock) > 0
+    assert unacknowledged_for(sock) < PATIENCE
+    assert unacknowledged_for(peer) == 0
+    ours, theirs = socket.socketpair()
+    assert unacknowledged_for(ours) == bytes_in_kernel(ours) == 0
+    ours.close()
+    theirs.close()
+    assert bytes_in_kernel(ours) == 0
+
+
 def test_reading_can_be_paused(stage: Stage) -> None:
     connection, owner, peer, _sock = stage.pair()
     connection.pause_reading()
@@ -1063,7 +1166,7 @@ def test_a_message_does_not_wait_for_an_acknowledgement(stage: Stage) -> None:
     assert not connections[0]._sock.getblocking()
 
 
-@pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="a system that does not tell")
+@pytest.mark.skipif(not hasattr(socket, "TCP_KEEPIDLE"), reason="a system that does not tell")
 @pytest.mark.parametrize(("seconds", "longest"), [(60, 60), (7, 7), (1, 4), (32767, 32767)])
 def test_the_kernel_looks_after_silent_peers(seconds: int, longest: int) -> None:
     stage = Stage(keepalive_seconds=seconds)
@@ -1082,7 +1185,6 @@ def test_the_kernel_looks_after_silent_peers(seconds: int, longest: int) -> None
     assert connections[0]._sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
     silence = option("TCP_KEEPIDLE") + option("TCP_KEEPCNT") * option("TCP_KEEPINTVL")
     assert seconds <= silence <= longest
-    assert option("TCP_USER_TIMEOUT") == 1000 * seconds
     stage.close()
 
 
@@ -1248,6 +1350,22 @@ def test_drain_stops_when_the_last_connection_has_gone(stage: Stage) -> None:
     stage.loop.cancel(guard)
     assert get(peer, 3) == b"bye"
     assert owner.lost_for == [CloseReason.SHUTDOWN]
+
+
+def test_drain_gives_those_their_answers_who_wait_for_one_who_does_not_read(stage: Stage) -> None:
+    slow, _owner, _peer, sock = stage.pair()
+    waiting, _waiting_owner, waiting_peer, _ = stage.pair()
+    sock.takes = [0] * 100_000
+
+    def answer(has_left: bool) -> None:
+        waiting.send(b"left" if has_left else b"lost")
+        waiting.finish()
+
+    slow.send_with_receipt(b"x", answer)
+    stage.loop.drain(0.01)
+    stage.loop.run()
+    assert get(waiting_peer, 4) == b"lost"
+    assert waiting_peer.recv(1) == b""
 
 
 def test_drain_stops_after_its_time(stage: Stage) -> None:

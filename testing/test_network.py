@@ -36,6 +36,9 @@ class QuickLoop(Loop):
         self.pauses.append(seconds)
         return super().call_later(0, call)
 
+    def check_later(self) -> None:
+        """Not watched here."""
+
 
 class Told:
     """A listener that writes down what it is told."""

@@ -1,0 +1,234 @@
+"""The dialect `rooms` as a person uses it.
+
+What the server says stands in brackets and is shown as it is, with colours. The lines that carry files do not come
+here, see `files.Courier`; but typed lines that look like them are held back here, since the server would believe them.
+
+Reading order:
+
+1. Typing        the table of commands, `interpret(line) -> Meaning`; pure
+2. Talk          `RoomTalk`: what is remembered of the lines that came
+3. Lines         the table of what a server says
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+from protocol import MAX_LINE, clean, normal, split_words
+from talks.talk import Answer, Fragments, Meaning, Names, draw_user, plain, read
+
+# ---- 1. typing ----
+
+
+class Verb(NamedTuple):
+    """What the client knows of a command.
+
+    Attributes:
+        usage: how it is typed.
+        words: how many stand behind it; the last one may be a whole text.
+        text: it is.
+        kinds: what these words are, for the completion.
+    """
+
+    usage: str
+    words: int = 0
+    text: bool = False
+    kinds: Sequence[str] = ()
+
+
+VERBS: Mapping[str, Verb] = {
+    "/whisper": Verb("/whisper <user> <message>", 2, text=True, kinds=("user",)),
+    "/quit": Verb("/quit"),
+    "/list": Verb("/list"),
+    "/switch": Verb("/switch <channel>", 1, kinds=("channel",)),
+    "/send": Verb("/send <user> <path>", 2, kinds=("user", "path")),
+}
+
+FILE_VERBS = ("/ready", "/piece", "/end", "/landed", "/cancel")
+"""With these the client speaks to the server of files, see `files.py`."""
+
+NOT_A_NAME = "a name is one word, without control characters"
+WHAT_TO_TYPE = f"What you type is said to all; {', '.join(verb.usage for verb in VERBS.values())}; Ctrl-D ends."
+
+
+def interpret(line: str) -> Meaning:
+    """Say what a line comes to, which is not empty and has no blanks around it."""
+    if len(line.encode(errors="replace")) >= MAX_LINE:
+        return Meaning(hint=f"Not sent: a line of more than {MAX_LINE - 1} bytes, of which the server takes no notice.")
+    first, *words = split_words(line)
+    if first in FILE_VERBS:
+        return Meaning(hint=f"Not sent: the server takes {first} for a part of a file.")
+    verb = VERBS.get(first)
+    if verb is None:
+        return Meaning(send=line, echoed=True)
+    if not (len(words) == verb.words or (verb.text and len(words) > verb.words)):
+        # The server ignores such a line; but with a third word, which is the size, it would be an offer.
+        return Meaning(send=first if first == "/send" else line, hint=f"Usage: {verb.usage}")
+    return _offer(*words) if first == "/send" else Meaning(send=line)
+
+
+def _offer(user: str, path: str) -> Meaning:
+    if clean(path) != path:
+        return Meaning(hint="Not sent: there is a control character in the path.")
+    return Meaning(send=f"/send {normal(user)} {path}", offer=True)
+
+
+# ---- 2. talk ----
+
+
+class RoomTalk:
+    """The talk. It says the name as soon as there is one, and that it takes files.
+
+    Args:
+        paths: completes a path.
+
+    Attributes:
+        name: of the user; empty until it is known.
+        channel: in which the user is, or for which he waits; empty until it is known.
+        present: the user is in the channel.
+    """
+
+    returns, files = False, True
+
+    def __init__(self, paths: Callable[[str], list[str]]) -> None:
+        self.netcat = self.leaving = self.present = False
+        self.admitted = True
+        self.name = ""
+        self.channel = ""
+        self.users, self.channels = Names(), Names()
+        self._paths = paths
+        self._goodbye = False
+
+    # ---- for the program, see `Talk` ----
+
+    def take_name(self, name: str) -> str:
+        if split_words(clean(name)) != [name]:
+            return NOT_A_NAME
+        self.name = name
+        return ""
+
+    def begun(self) -> Meaning:
+        if self.name:
+            return Meaning(send=f"{self.name} files", hint=WHAT_TO_TYPE)
+        return Meaning(hint="Type the name under which the others are to see you; Ctrl-D ends.")
+
+    def lost(self) -> str:
+        return "" if self._goodbye else "The server has closed the connection."
+
+    def returned(self) -> Meaning:
+        return Meaning()
+
+    def sent(self, line: str) -> None:
+        self._goodbye = self._goodbye or line == "/quit"
+
+    def received(self, line: str) -> Fragments:
+        answer, words = read(line, LINES)
+        answer.learn(self, *words)
+        return answer.draw(*words)
+
+    def ready(self) -> bool:
+        return bool(self.name)
+
+    def done(self) -> bool:
+        """Never: the server closes."""
+        return False
+
+    def prompt(self) -> str:
+        if not self.name:
+            return "Your name> "
+        waiting = "" if self.present or not self.channel else "(waiting) "
+        return f"{waiting}{self.channel}> "
+
+    def complete(self, text: str) -> tuple[str, list[str]]:
+        words = split_words(text)
+        word = words.pop() if words and text[-1] not in " \t" else ""
+        if not words:
+            return word, sorted(verb for verb in VERBS if verb.startswith(word))
+        verb = VERBS.get(words[0])
+        kind = verb.kinds[len(words) - 1] if verb and len(words) <= len(verb.kinds) else ""
+        if kind == "path":
+            return word, self._paths(word)
+        names: Iterable[str] = {"user": self.users, "channel": self.channels}.get(kind, ())
+        return word, sorted(name for name in names if name.startswith(word))
+
+    def typed(self, text: str) -> Meaning:
+        line = text.strip()
+        if not line:
+            return Meaning()
+        if not self.name:
+            wrong = self.take_name(line)
+            return Meaning(hint=f"Not sent: {wrong}.") if wrong else self.begun()
+        meaning = interpret(line)
+        return meaning._replace(echoed=meaning.echoed and self.present)
+
+    def mask(self, line: str) -> str:
+        return line
+
+    def without_secrets(self, line: str) -> str:
+        return line
+
+    # ---- for the table of lines ----
+
+    def welcomed(self, _frame: str, channel: str, name: str) -> None:
+        """A newcomer begins in the queue, also after a switch."""
+        self.name, self.channel, self.present = name, channel, False
+        self.channels.add(channel)
+        self.users.clear()
+
+    def entered(self, _frame: str, name: str) -> None:
+        self.users.add(name)
+        self.present = self.present or name == self.name
+
+    def gone(self, _frame: str, name: str, *_how: str) -> None:
+        self.users.discard(name)
+
+    def heard(self, name: str, *_rest: str) -> None:
+        self.users.add(name)
+
+    def listed(self, name: str, *_numbers: str) -> None:
+        self.channels.add(name)
+
+
+# ---- 3. lines ----
+
+FRAME = r"(\[Server message \(\S+\)\])"
+
+
+def draw_server(sentence: str) -> Callable[..., Fragments]:
+    """Give what draws a line of the server's own, from a sentence with places for the words behind the frame."""
+    return lambda frame, *words: [("class:server", frame), ("", f" {sentence.format(*words)}")]
+
+
+def draw_message(name: str, time: str, text: str) -> Fragments:
+    """What somebody has said."""
+    return [("", "["), draw_user(name), ("class:time", f" {time}"), ("", f"] {text}")]
+
+
+def draw_whisper(name: str, whom: str, time: str, text: str) -> Fragments:
+    """What somebody has said to one alone."""
+    return [
+        ("", "["), draw_user(name), ("class:whisper", f" whispers to {whom}:"), ("class:time", f" {time}"),
+        ("", f"] {text}"),
+    ]  # fmt: skip
+
+
+def draw_channel(name: str, rest: str) -> Fragments:
+    """How full a channel is."""
+    return [("class:server", "[Channel]"), ("", " "), ("class:channel", name), ("", f" {rest}")]
+
+
+LINES: Sequence[Answer] = (
+    Answer(
+        rf"{FRAME} Welcome to the (\S+) channel, (\S+)\.",
+        draw_server("Welcome to the {0} channel, {1}."),
+        RoomTalk.welcomed,
+    ),
+    Answer(rf"{FRAME} (\S+) has joined the channel\.", draw_server("{0} has joined the channel."), RoomTalk.entered),
+    Answer(rf"{FRAME} (\S+) (has left the channel|went AFK|is not here)\.", draw_server("{0} {1}."), RoomTalk.gone),
+    Answer(rf"{FRAME} (.*)", draw_server("{0}")),
+    Answer(r"\[Channel\] (\S+) ([0-9]+/[0-9]+/[0-9]+\.)", draw_channel, RoomTalk.listed),
+    Answer(r"\[(\S+) whispers to (\S+): (\(\S+\))\] (.*)", draw_whisper, RoomTalk.heard),
+    Answer(r"\[(\S+) (\(\S+\))\] (.*)", draw_message, RoomTalk.heard),
+    Answer(r"(.*)", plain("{0}")),
+)

@@ -1,0 +1,485 @@
+"""files.py: what is sent and received beside the talk, without a server."""
+
+from __future__ import annotations
+
+import base64
+import errno
+import itertools
+import os
+import re
+import stat
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+import files
+from dialects.rooms import GUEST_WORDS, Lines
+from files import FILE_LINES, MAX_NAME, OFFERS_KEPT, Courier, harmless_name, other_names, paths, safe_name, size_of
+from protocol import clean
+from support import EXAMPLES
+from transfers import FileCancelled, FileEnded, FileOffered, FilePiece, FileWanted, SendFile
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The current directory, which is empty."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+class Side:
+    """A courier and the lines that it has sent."""
+
+    def __init__(self) -> None:
+        self.sent: list[str] = []
+        self.courier = Courier(self.sent.append)
+
+    def hear(self, *lines: str) -> list[str]:
+        """Have it take lines; return its notes."""
+        notes = []
+        for line in lines:
+            note = self.courier.hear(line)
+            assert note is not None, line
+            notes += [note] if note else []
+        return notes
+
+    def took(self) -> list[str]:
+        """What it has sent since the last time."""
+        sent, self.sent[:] = self.sent[:], []
+        return sent
+
+
+@pytest.fixture
+def side() -> Side:
+    return Side()
+
+
+def encoded(data: bytes) -> str:
+    return base64.b64encode(data).decode()
+
+
+def names(directory: Path) -> list[str]:
+    return sorted(os.listdir(directory))
+
+
+# ---- names ----
+
+
+@pytest.mark.parametrize(
+    ("name", "safe"),
+    [
+        ("a.txt", "a.txt"),
+        ("\u7b14\u8bb0.txt", "\u7b14\u8bb0.txt"),
+        ("/etc/passwd", "passwd"),
+        ("../../a", "a"),
+        ("", "file"),
+        (".", "file"),
+        ("..", "file"),
+        ("...", "file"),
+        ("a/", "file"),
+        ("a/..", "file"),
+        ("\x00", "file"),
+        ("a\x00b\x1b\n\u202etxt", "abtxt"),
+        ("\x00.bashrc", "bashrc"),
+        (".bashrc", "bashrc"),
+        ("-rf", "rf"),
+        ("~", "file"),
+        ("a\tb", "a_b"),
+        ("x" * 300, "x" * MAX_NAME),
+        ("x" * 300 + ".tar", "x" * (MAX_NAME - 4) + ".tar"),
+        ("\u00e9" * 200 + ".md", "\u00e9" * 98 + ".md"),
+        ("a." + "x" * 300, "a." + "x" * (MAX_NAME - 2)),
+    ],
+)
+def test_a_name_from_elsewhere_is_made_safe(name: str, safe: str) -> None:
+    assert safe_name(name) == safe
+
+
+@EXAMPLES
+@given(st.text(st.sampled_from(list("ab/.-~\\ \x00\n\t\u202e\u00e9\U0001f600")) | st.characters(), max_size=300))
+@example("." * 250 + "/" + "." * 250)
+def test_any_name_is_made_safe(name: str) -> None:
+    safe = safe_name(name)
+    assert os.path.basename(safe) == safe == clean(safe)
+    assert safe[0] not in ".-~"
+    assert 0 < len(safe.encode()) <= MAX_NAME
+    assert safe_name(safe) == safe
+
+
+@pytest.mark.parametrize("name", ["socket.py", "sitecustomize.pyc", "unicodedata.so"])
+def test_in_our_own_directory_no_file_is_called_like_a_module(name: str, tmp_path: Path) -> None:
+    assert harmless_name(name, files.OWN_DIRECTORY) == f"{name}.received"
+    assert harmless_name(name, str(tmp_path)) == name
+    assert harmless_name("a.txt", files.OWN_DIRECTORY) == "a.txt"
+
+
+def test_names_that_are_like_a_name() -> None:
+    several = other_names("a.tar.gz")
+    assert [next(several) for _ in range(3)] == ["a.tar.gz", "a.tar-1.gz", "a.tar-2.gz"]
+
+
+# ---- the door ----
+
+
+def test_paths_that_begin_with_a_word(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("notes.txt", "note", "other", ".hidden", "two words", "bell\x07"):
+        (here / name).touch()
+    (here / "nook").mkdir()
+    (here / "nook" / "in").touch()
+    assert paths("") == ["nook/", "note", "notes.txt", "other"]
+    assert paths("no") == ["nook/", "note", "notes.txt"]
+    assert paths(".h") == [".hidden"]
+    assert paths("nook/") == ["nook/in"]
+    assert paths(f"{here}/ot") == [f"{here}/other"]
+    assert paths("nowhere/") == paths("\x00/") == []
+    monkeypatch.setattr(files, "MAX_PATHS", 2)
+    assert len(paths("")) == 2
+
+
+def test_what_is_no_file_has_no_size(here: Path) -> None:
+    (here / "empty").touch()
+    (here / "five").write_bytes(b"12345")
+    (here / "link").symlink_to("five")
+    (here / "loose").symlink_to("nothing")
+    os.mkfifo(here / "pipe")
+    assert [size_of(path) for path in ("empty", "five", "link", "./five")] == [0, 5, 5, 5]
+    for path in ("nothing", "loose", "pipe", ".", "/dev/null", "\x00", "five/", "x" * 300):
+        assert size_of(path) is None, path
+
+
+# ---- files that go ----
+
+
+def offered(side: Side, here: Path, data: bytes = b"12345", piece: int = 2) -> Path:
+    """Have a file offered to bob and accepted; it has the number 1."""
+    path = here / "a.txt"
+    path.write_bytes(data)
+    assert side.courier.offer("/send bob a.txt") == f"/send bob a.txt {len(data)}"
+    assert side.hear(f"/sending 1 {piece} bob a.txt") == []
+    return path
+
+
+def test_a_file_goes_piece_by_piece_as_it_is_asked_for(side: Side, here: Path) -> None:
+    offered(side, here)
+    assert side.took() == []
+    assert side.courier.progress() == "a.txt 0 %"
+    side.hear("/more 1 2")
+    assert side.took() == [f"/piece 1 {encoded(b'12')}", f"/piece 1 {encoded(b'34')}"]
+    assert side.courier.progress() == "a.txt 80 %"
+    side.hear("/more 1 1")
+    assert side.took() == [f"/piece 1 {encoded(b'5')}", "/end 1"]
+    side.hear("/more 1 1")
+    assert side.took() == []
+    assert side.courier.progress() == "a.txt 100 %"
+    assert side.courier.hear("[Server message (12:34:56)] You sent a.txt to bob.") is None
+    assert side.courier.progress() == ""
+    assert side.hear("/cancel 1") == side.courier.close() == []
+
+
+def test_a_path_has_no_blanks_but_may_have_other_spaces(side: Side, here: Path) -> None:
+    (here / "a\u00a0b").write_bytes(b"12345")
+    side.courier.offer("/send bob a\u00a0b")
+    side.hear("/sending 1 9 bob a\u00a0b", "/more 1 1")
+    assert side.took() == [f"/piece 1 {encoded(b'12345')}", "/end 1"]
+    side.courier.hear("[Server message (12:34:56)] You sent a\u00a0b to bob.")
+    assert not side.courier.close()
+
+
+def test_an_empty_file_goes_when_it_is_asked_for(side: Side, here: Path) -> None:
+    offered(side, here, b"")
+    assert side.courier.progress() == "a.txt 100 %"
+    side.hear("/more 1 8")
+    assert side.took() == ["/end 1"]
+
+
+def test_a_file_that_is_not_there_is_offered_as_such(side: Side, here: Path) -> None:
+    assert side.courier.offer("/send bob nothing") == "/send bob nothing -"
+    assert side.hear("/sending 1 6000 bob nothing") == []
+    assert side.took() == ["/cancel 1"]
+
+
+@pytest.mark.parametrize(
+    "line", ["/sending 1 6000 bob secret", "/sending 1 6000 eve a.txt", "/sending 1 0 bob a.txt", "/sending 2 9 a b"]
+)
+def test_what_was_not_offered_does_not_go(side: Side, here: Path, line: str) -> None:
+    (here / "secret").write_text("hush")
+    (here / "a.txt").write_text("1")
+    side.courier.offer("/send bob a.txt")
+    assert side.hear(line) == []
+    assert side.took() == [f"/cancel {line.split()[1]}"]
+    side.hear(f"/more {line.split()[1]} 8")
+    assert side.took() == []
+
+
+def test_only_the_newest_offers_stand(side: Side, here: Path) -> None:
+    (here / "a").touch()
+    for number in range(OFFERS_KEPT + 1):
+        side.courier.offer(f"/send user{number} a")
+    side.courier.offer("/send user1 a")
+    side.hear("/sending 1 9 user0 a", "/sending 2 9 user1 a", "/more 2 1")
+    assert side.took() == ["/cancel 1", "/end 2"]
+
+
+def test_a_number_is_given_once(side: Side, here: Path) -> None:
+    offered(side, here)
+    assert side.hear("/sending 1 2 bob a.txt") == [
+        "Not sent: a.txt to bob: the server has asked for what was not offered."
+    ]
+    assert side.took() == ["/cancel 1"]
+
+
+def lengthen(path: Path) -> None:
+    path.write_bytes(path.read_bytes() + b"6")
+
+
+def touch(path: Path) -> None:
+    os.utime(path, (1, 1))
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        (lengthen, "it has changed meanwhile"),
+        (lambda path: path.write_bytes(b"1"), "it has changed meanwhile"),
+        (os.unlink, "No such file or directory"),
+        (lambda path: path.unlink() or path.mkdir(), "it is not a regular file"),
+    ],
+)
+def test_a_file_that_changes_before_it_goes(side: Side, here: Path, change: Callable[[Path], object], why: str) -> None:
+    (here / "a.txt").write_bytes(b"12345")
+    side.courier.offer("/send bob a.txt")
+    change(here / "a.txt")
+    assert side.hear("/sending 1 2 bob a.txt") == [f"Not sent: a.txt to bob: {why}."]
+    assert side.took() == ["/cancel 1"]
+    assert side.hear("/cancel 1") == []
+
+
+@pytest.mark.parametrize("change", [lengthen, lambda path: os.truncate(path, 1), touch])
+def test_a_file_that_changes_while_it_goes(side: Side, here: Path, change: Callable[[Path], object]) -> None:
+    path = offered(side, here)
+    side.hear("/more 1 1")
+    change(path)
+    assert side.hear("/more 1 8") == ["Not sent: a.txt to bob: it has changed meanwhile."]
+    sent = side.took()
+    assert sent[-1] == "/cancel 1"
+    assert "/end 1" not in sent
+
+
+def test_a_file_goes_no_further_when_it_is_cancelled(side: Side, here: Path) -> None:
+    offered(side, here)
+    assert side.hear("/cancel 1") == ["Not sent: a.txt to bob: it was cancelled."]
+    side.hear("/more 1 8")
+    assert side.took() == []
+
+
+def test_a_server_cannot_make_us_read_much_at_once(side: Side, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "MAX_PIECE", 3)
+    monkeypatch.setattr(files, "MAX_PIECES", 2)
+    offered(side, here, b"x" * 100, 10**9)
+    side.hear("/more 1 999999999")
+    assert side.took() == [f"/piece 1 {encoded(b'xxx')}"] * 2
+
+
+# ---- files that come ----
+
+
+def test_a_file_comes(side: Side, here: Path) -> None:
+    assert side.hear("/file 7 5 ann a.txt") == []
+    assert side.took() == ["/ready 7"]
+    (hidden,) = names(here)
+    assert hidden.startswith(".a.txt.part-")
+    assert stat.S_IMODE((here / hidden).stat().st_mode) == 0o600
+    assert side.hear(f"/piece 7 {encoded(b'123')}") == []
+    assert side.courier.progress() == "a.txt 60 %"
+    assert side.hear(f"/piece 7 {encoded(bytes([0, 255]))}") == []
+    assert names(here) == [hidden]
+    assert side.hear("/end 7") == ["Received: a.txt from ann, 5 bytes."]
+    assert side.took() == ["/landed 7"]
+    assert names(here) == ["a.txt"]
+    assert (here / "a.txt").read_bytes() == b"123\x00\xff"
+    umask = os.umask(0)
+    os.umask(umask)
+    assert stat.S_IMODE((here / "a.txt").stat().st_mode) == 0o666 & ~umask
+    assert side.courier.progress() == ""
+
+
+def receive(side: Side, name: str, number: int = 1) -> list[str]:
+    """Have an empty file come."""
+    return side.hear(f"/file {number} 0 ann {name}", f"/end {number}")
+
+
+@pytest.mark.parametrize("hard_links", [True, False])
+def test_no_file_is_replaced(side: Side, here: Path, monkeypatch: pytest.MonkeyPatch, hard_links: bool) -> None:
+    def refuse(_source: str, _target: str) -> None:
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    if not hard_links:
+        monkeypatch.setattr(os, "link", refuse)
+    (here / "a.txt").write_text("old")
+    (here / "a-1.txt").symlink_to("elsewhere")
+    (here / "a-2.txt").mkdir()
+    assert receive(side, "a.txt") == ["Received: a.txt from ann, 0 bytes. It is called a-3.txt here."]
+    assert receive(side, "b/../../a.txt") == ["Received: b/../../a.txt from ann, 0 bytes. It is called a-4.txt here."]
+    assert receive(side, "b.txt") == ["Received: b.txt from ann, 0 bytes."]
+    assert names(here) == ["a-1.txt", "a-2.txt", "a-3.txt", "a-4.txt", "a.txt", "b.txt"]
+    assert (here / "a.txt").read_text() == "old"
+    assert not (here / "elsewhere").exists()
+
+
+def test_a_name_that_was_there_when_the_file_began_is_no_hindrance_later(side: Side, here: Path) -> None:
+    side.hear("/file 1 0 ann a", "/file 2 0 bob a")
+    assert side.hear("/end 2") == ["Received: a from bob, 0 bytes."]
+    assert side.hear("/end 1") == ["Received: a from ann, 0 bytes. It is called a-1 here."]
+
+
+@pytest.mark.parametrize(
+    ("lines", "why"),
+    [
+        (["/cancel 1"], "it was cancelled"),
+        (["/end 1"], "a part of it is missing"),
+        ([f"/piece 1 {encoded(b'1234')}", "/end 1"], "a part of it is missing"),
+        ([f"/piece 1 {encoded(b'123456')}"], "more of it comes than was said"),
+        (["/piece 1 ????"], "a piece of it is damaged"),
+        (["/piece 1 AAA"], "a piece of it is damaged"),
+        (["/piece 1 \u00e9"], "a piece of it is damaged"),
+        (["/file 1 9 eve b"], "the server has sent two files as one"),
+    ],
+)
+def test_nothing_stays_of_a_file_that_fails(side: Side, here: Path, lines: list[str], why: str) -> None:
+    side.hear("/file 1 5 ann a.txt")
+    assert side.took() == ["/ready 1"]
+    assert side.hear(*lines) == [f"Not received: a.txt from ann: {why}."]
+    assert side.took() == ([] if "cancelled" in why else ["/cancel 1"])
+    assert names(here) == []
+    assert side.hear(f"/piece 1 {encoded(b'1')}", "/end 1", "/cancel 1") == side.took() == []
+
+
+def test_a_full_disk_ends_a_file(side: Side, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_descriptor: int, _data: bytes) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    side.hear("/file 1 5 ann a.txt")
+    monkeypatch.setattr(files, "write_all", fail)
+    assert side.hear(f"/piece 1 {encoded(b'1')}") == ["Not received: a.txt from ann: No space left on device."]
+    assert side.took() == ["/ready 1", "/cancel 1"]
+    assert names(here) == []
+
+
+def test_a_directory_in_which_nothing_can_be_written(side: Side, here: Path) -> None:
+    (here / "gone").mkdir()
+    os.chdir("gone")
+    os.rmdir(here / "gone")
+    assert side.hear("/file 1 5 ann a.txt") == ["Not received: a.txt from ann: No such file or directory."]
+    assert side.took() == ["/cancel 1"]
+
+
+def test_a_file_system_without_hard_links_fails(side: Side, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_source: str, _target: str) -> None:
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", fail)
+    monkeypatch.setattr(os, "replace", fail)
+    assert receive(side, "a") == ["Not received: a from ann: Operation not permitted."]
+    assert names(here) == []
+
+
+def test_a_link_that_fails_for_another_reason_ends_a_file(
+    side: Side, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_source: str, _target: str) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(os, "link", fail)
+    assert receive(side, "a") == ["Not received: a from ann: Input/output error."]
+    assert names(here) == []
+
+
+@pytest.mark.usefixtures("here")
+def test_a_name_that_the_system_cannot_write(side: Side, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "safe_name", lambda name: f"{name}\udc80\ud800")
+    assert receive(side, "a") == ["Not received: a from ann: that cannot be a file's name here."]
+
+
+def test_the_end_of_the_connection_ends_all(side: Side, here: Path) -> None:
+    offered(side, here)
+    side.hear("/file 2 5 ann b", f"/piece 2 {encoded(b'12')}")
+    assert side.courier.progress() == "2 files 20 %"
+    assert side.courier.close() == [
+        "Not sent: a.txt to bob: the connection is over.",
+        "Not received: b from ann: the connection is over.",
+    ]
+    assert names(here) == ["a.txt"]
+    assert side.courier.close() == []
+
+
+# ---- both ----
+
+
+def test_a_file_to_oneself(side: Side, here: Path) -> None:
+    offered(side, here)
+    side.hear("/file 1 5 bob a.txt", "/more 1 8")
+    assert side.hear(*side.took()[1:]) == ["Received: a.txt from bob, 5 bytes. It is called a-1.txt here."]
+    assert (here / "a-1.txt").read_bytes() == b"12345"
+    side.hear("/file 2 5 bob a.txt", "/sending 2 2 bob a.txt")
+    assert side.hear("/cancel 2") == [
+        "Not sent: a.txt to bob: it was cancelled. Not received: a.txt from bob: it was cancelled."
+    ]
+
+
+@EXAMPLES
+@given(data=st.binary(max_size=200), piece=st.integers(1, 50), turns=st.lists(st.integers(1, 9), min_size=1))
+def test_what_comes_is_what_went(
+    tmp_path_factory: pytest.TempPathFactory, data: bytes, piece: int, turns: list[int]
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        here = tmp_path_factory.mktemp("here")
+        patch.chdir(here)
+        ann, bob = Side(), Side()
+        offered(ann, here, data, piece)
+        bob.hear(f"/file 1 {len(data)} ann a.txt")
+        wanted = itertools.cycle(turns)
+        while "/landed 1" not in bob.sent:
+            ann.hear(f"/more 1 {next(wanted)}")
+            bob.hear(*ann.took())
+        assert (here / "a-1.txt").read_bytes() == data
+        assert names(here) == ["a-1.txt", "a.txt"]
+
+
+def test_the_courier_knows_the_lines_of_the_server() -> None:
+    events = [
+        FileOffered(1, 5, "ann", "a"),
+        SendFile(1, 6000, "bob", "a"),
+        FileWanted(1, 8),
+        FilePiece(1, "QQ=="),
+        FileEnded(1),
+        FileCancelled(1),
+    ]
+    lines = [GUEST_WORDS[type(event)](Lines(str), event).removesuffix("\n").split(" ", 1) for event in events]
+    assert [verb for verb, words in lines if re.fullmatch(FILE_LINES[verb].words, words)] == [verb for verb, _ in lines]
+    assert {verb for verb, _words in lines} == set(FILE_LINES)
+
+
+verbs = st.sampled_from([*FILE_LINES, "/", "/other", "[Server message (1)] You sent"])
+word = st.sampled_from(["1", "2", "a", "../a", "", "-1", "9" * 30, "QUJD", "bob", "to", "bob.", "\u0661"]) | st.text(
+    max_size=5
+)
+
+
+@EXAMPLES
+@given(st.lists(st.builds(lambda verb, rest: clean(" ".join([verb, *rest])), verbs, st.lists(word, max_size=5))))
+def test_no_line_does_harm(tmp_path_factory: pytest.TempPathFactory, lines: list[str]) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        outside = tmp_path_factory.mktemp("outside")
+        inside = outside / "inside"
+        inside.mkdir()
+        patch.chdir(inside)
+        side = Side()
+        for line in lines:
+            side.courier.hear(line)
+        side.courier.close()
+        assert names(outside) == ["inside"]
+        assert not any(name.startswith(".") for name in names(inside))
+        assert all(line.split()[0] in ("/ready", "/landed", "/cancel") for line in side.sent)

@@ -1,0 +1,232 @@
+"""The dialect `rooms` as a person uses it, without a server."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from dialects.rooms import COMMANDS, FILE_COMMANDS
+from protocol import MAX_LINE, clean
+from support import EXAMPLES
+from talks.rooms import FILE_VERBS, NOT_A_NAME, VERBS, WHAT_TO_TYPE, RoomTalk, interpret
+from talks.talk import STYLES, Meaning, without_style
+
+FRAME = "[Server message (12:34:56)]"
+
+
+def talk_after(*lines: str) -> RoomTalk:
+    """A talk in which ann has come into the lobby, and then these lines have come."""
+    talk = RoomTalk(lambda word: [f"{word}.txt"])
+    assert not talk.take_name("ann")
+    talk.sent(talk.begun().send)
+    for line in ("Welcome to the lobby channel, ann.", "ann has joined the channel."):
+        talk.received(f"{FRAME} {line}")
+    for line in lines:
+        talk.received(line)
+    return talk
+
+
+# ---- typing ----
+
+
+def test_the_client_knows_the_commands_of_the_server() -> None:
+    assert {verb: row.usage for verb, row in VERBS.items()} == {verb: row.usage for verb, row in COMMANDS.items()}
+    assert list(FILE_VERBS) == [verb for verb in FILE_COMMANDS if verb not in COMMANDS]
+
+
+@pytest.mark.parametrize(
+    ("typed", "meaning"),
+    [
+        ("hi", Meaning(send="hi", echoed=True)),
+        ("  hi   there\t", Meaning(send="hi   there", echoed=True)),
+        ("\u3000hi\r", Meaning(send="hi", echoed=True)),
+        ("/foo bar", Meaning(send="/foo bar", echoed=True)),
+        ("/", Meaning(send="/", echoed=True)),
+        ("/QUIT", Meaning(send="/QUIT", echoed=True)),
+        ("/sending 1", Meaning(send="/sending 1", echoed=True)),
+        ("/quit", Meaning(send="/quit")),
+        ("/list", Meaning(send="/list")),
+        ("/switch  den", Meaning(send="/switch  den")),
+        ("/whisper bob a   b", Meaning(send="/whisper bob a   b")),
+        ("/send bob a.txt", Meaning(send="/send bob a.txt", offer=True)),
+        ("/send\tbob   ../a", Meaning(send="/send bob ../a", offer=True)),
+        ("/send e\u0301lan e\u0301", Meaning(send="/send \u00e9lan e\u0301", offer=True)),
+        ("", Meaning()),
+        (" \t\r", Meaning()),
+    ],
+)
+def test_what_a_typed_line_sends(typed: str, meaning: Meaning) -> None:
+    assert talk_after().typed(typed) == meaning
+
+
+@pytest.mark.parametrize(
+    ("typed", "sent"),
+    [
+        ("/quit now", "/quit now"),
+        ("/whisper bob", "/whisper bob"),
+        ("/switch", "/switch"),
+        ("/list all", "/list all"),
+        ("/send", "/send"),
+        ("/send bob", "/send"),
+        ("/send bob a 5", "/send"),
+        ("/send bob a 5 6", "/send"),
+    ],
+)
+def test_a_command_with_other_words_is_left_to_the_server_but_is_no_offer(typed: str, sent: str) -> None:
+    assert interpret(typed) == Meaning(send=sent, hint=f"Usage: {VERBS[typed.split()[0]].usage}")
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        *FILE_VERBS,
+        "/ready 1",
+        "/piece 1 AAAA",
+        "/end\t1",
+        "/landed 1",
+        "/cancel 1 2",
+        "/send bob a\x1bb",
+        "x" * MAX_LINE,
+        "\u00e9" * (MAX_LINE // 2),
+    ],
+)
+def test_what_the_server_would_misunderstand_is_not_sent(typed: str) -> None:
+    meaning = interpret(typed)
+    assert not meaning.send
+    assert meaning.hint.startswith("Not sent: ")
+
+
+def test_a_line_may_be_as_long_as_the_server_takes_it() -> None:
+    assert interpret("x" * (MAX_LINE - 1)).send
+
+
+@pytest.mark.parametrize(
+    ("text", "word", "choices"),
+    [
+        ("", "", ["/list", "/quit", "/send", "/switch", "/whisper"]),
+        ("/", "/", ["/list", "/quit", "/send", "/switch", "/whisper"]),
+        ("/s", "/s", ["/send", "/switch"]),
+        ("/whisper ", "", ["ann", "bob", "bert"]),
+        ("/whisper b", "b", ["bert", "bob"]),
+        ("/whisper bob b", "b", []),
+        ("/send b", "b", ["bert", "bob"]),
+        ("/send bob notes/a", "notes/a", ["notes/a.txt"]),
+        ("/send bob ", "", [".txt"]),
+        ("/send bob a b", "b", []),
+        ("/switch ", "", ["attic", "lobby"]),
+        ("/switch a", "a", ["attic"]),
+        ("/list ", "", []),
+        ("hello", "hello", []),
+        ("hello b", "b", []),
+    ],
+)
+def test_completion(text: str, word: str, choices: list[str]) -> None:
+    talk = talk_after("[bob (12:34:56)] hi", "[bert whispers to you: (12:34:56)] hi", "[Channel] attic 0/5/0.")
+    assert talk.complete(text) == (word, sorted(choices))
+
+
+def test_nothing_that_is_typed_is_a_secret() -> None:
+    talk = talk_after()
+    assert talk.mask("LOGIN ann hush") == talk.without_secrets("LOGIN ann hush") == "LOGIN ann hush"
+
+
+# ---- names ----
+
+
+@pytest.mark.parametrize("name", ["", " ", "a b", " a", "a\t", "a\nb", "\x1b", "a\u2028b", "ann files"])
+def test_what_cannot_be_a_name_is_refused_at_once(name: str) -> None:
+    talk = RoomTalk(lambda _word: [])
+    assert talk.take_name(name) == NOT_A_NAME
+    assert not talk.name
+
+
+def test_a_name_is_asked_for_before_anything_else() -> None:
+    talk = RoomTalk(lambda _word: [])
+    assert talk.begun().hint.startswith("Type the name")
+    assert talk.prompt() == "Your name> "
+    assert not talk.ready()
+    assert talk.typed("a b") == Meaning(hint=f"Not sent: {NOT_A_NAME}.")
+    assert talk.typed(" ann ") == Meaning(send="ann files", hint=WHAT_TO_TYPE)
+    assert talk.ready()
+    assert talk.typed("bob").send == "bob"
+
+
+# ---- what comes ----
+
+
+def test_the_prompt_tells_where_one_is() -> None:
+    talk = RoomTalk(lambda _word: [])
+    talk.take_name("e\u0301lan")
+    assert talk.prompt() == "> "
+    talk.received(f"{FRAME} Welcome to the lobby channel, \u00e9lan.")
+    talk.received(f"{FRAME} You are in the waiting queue and there are 0 user(s) ahead of you.")
+    assert talk.prompt() == "(waiting) lobby> "
+    assert talk.typed("hi") == Meaning(send="hi")  # nobody will show it
+    talk.received(f"{FRAME} bob has joined the channel.")
+    assert talk.prompt() == "(waiting) lobby> "
+    talk.received(f"{FRAME} \u00e9lan has joined the channel.")
+    assert talk.prompt() == "lobby> "
+    assert talk.typed("hi") == Meaning(send="hi", echoed=True)
+    talk.received(f"{FRAME} Welcome to the den channel, \u00e9lan.")
+    assert talk.prompt() == "(waiting) den> "
+
+
+def test_names_are_learnt_from_what_is_seen_and_forgotten() -> None:
+    talk = talk_after(
+        *(f"{FRAME} {name} has joined the channel." for name in ("bob", "cid", "dee", "eve")),
+        f"{FRAME} bob has left the channel.",
+        f"{FRAME} cid went AFK.",
+        f"{FRAME} dee is not here.",
+        "[fox (12:34:56)] bob has joined the channel.",
+    )
+    assert talk.complete("/send ")[1] == ["ann", "eve", "fox"]
+    talk.received(f"{FRAME} Welcome to the den channel, ann.")
+    assert talk.complete("/send ")[1] == []
+    assert talk.complete("/switch ")[1] == ["den", "lobby"]
+
+
+@pytest.mark.parametrize(
+    ("line", "styles"),
+    [
+        (f"{FRAME} Welcome to the lobby channel, ann.", ["class:server", ""]),
+        (f"{FRAME} bob is not here.", ["class:server", ""]),
+        (f"{FRAME} You sent a to bob.", ["class:server", ""]),
+        ("[Channel] lobby 1/5/0.", ["class:server", "", "class:channel", ""]),
+        ("[a(b]c (12:34:56)] hi", ["", "class:user1", "class:time", ""]),
+        ("[bob (12:34:56)] ", ["", "class:user1", "class:time", ""]),
+        ("[bob whispers to you: (12:34:56)] a  b", ["", "class:user1", "class:whisper", "class:time", ""]),
+        ("[bob whispers to you]", [""]),
+        ("/sends nothing", [""]),
+        ("", [""]),
+    ],
+)
+def test_how_a_received_line_is_drawn(line: str, styles: list[str]) -> None:
+    drawn = talk_after().received(line)
+    assert [style for style, _text in drawn] == styles
+    assert without_style(drawn) == line
+    assert {style.removeprefix("class:") for style in styles} <= {"", *STYLES}
+
+
+words = st.text("ab{}[]():. ", max_size=20)
+
+
+@EXAMPLES
+@given(st.one_of(st.text(), st.builds("{}{}".format, st.sampled_from([f"{FRAME} ", "[Channel] ", "["]), words)))
+@example(f"{FRAME} Welcome to the {{0}} channel, {{x}}.")
+def test_a_drawn_line_is_the_line(text: str) -> None:
+    line = clean(text)
+    assert without_style(talk_after().received(line)) == line
+
+
+# ---- the end ----
+
+
+def test_a_server_that_closes_is_not_dialled_again() -> None:
+    talk = talk_after()
+    assert not talk.returns
+    assert talk.lost() == "The server has closed the connection."
+    assert talk.returned() == Meaning()
+    talk.sent("/quit")
+    assert talk.lost() == ""
+    assert not (talk.done() or talk.leaving)
