@@ -129,6 +129,9 @@ class Screen:
         self.told.append(event)
         done(not self.over)
 
+    def end(self) -> None:
+        self.over = True
+
     def done(self, mark: str = "") -> Done:
         """What takes an outcome: noted among the events, since their order matters."""
         return lambda error: self.told.append((mark, None if error is None else type(error)))
