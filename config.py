@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from chat import is_name
+from domain import is_name
 from protocol import normal
 
 

@@ -14,8 +14,8 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
-from chat import NoSuchChannel, StoreUnavailable
 from dialects.rooms import Lines
+from domain import NoSuchChannel, StoreUnavailable
 from protocol import LineBuffer, Overlong, clean, normal, split_words
 from rooms import FOR_EVER, NotHere, Rooms
 

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from chat import ChatError, Overloaded, WrongPassword
+from domain import ChatError, Overloaded, WrongPassword
 from loop import PoolFull
 
 if TYPE_CHECKING:

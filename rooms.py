@@ -13,11 +13,11 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple, Protocol
 
-from chat import (
+from chat import Chat
+from domain import (
     Account,
     Channel,
     ChannelMessages,
-    Chat,
     ChatError,
     DirectMessage,
     Done,

@@ -24,12 +24,13 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
-from chat import ChannelCreated, Chat, LimitReached, Limits, classic_id
+from chat import Chat
 from commandline import OneLineParser, port_number
 from config import DIRECTIVES, ConfigError, Listen, Settings, read_config
 from console import Console, Printer, read_lines
 from dialects import Door, Hello, Lines, Mailbox, Result, RoomTalk
 from dialects.rooms import OPERATOR_WORDS
+from domain import ChannelCreated, LimitReached, Limits, classic_id
 from logs import start_logging
 from loop import Connection, Loop, raise_descriptor_limit
 from passwords import BcryptPasswords

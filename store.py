@@ -22,7 +22,7 @@ import sqlite3
 from collections.abc import Callable, Iterable, Iterator
 from typing import IO, NoReturn, cast
 
-from chat import (
+from domain import (
     AccountDeleted,
     AccountRegistered,
     Change,

@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
-from chat import ChatError
+from domain import ChatError
 from rooms import FileSent, RoomGuest
 
 WINDOW = 8

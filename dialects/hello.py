@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from chat import AlreadyLoggedIn, Chat, ChatError, DirectMessage, LimitReached, NameTaken, NoSuchUser, NotAName
+from chat import Chat
+from domain import AlreadyLoggedIn, ChatError, DirectMessage, LimitReached, NameTaken, NoSuchUser, NotAName
 from protocol import Command, Refusal, Request, Session, clean, fit, normal, split_off
 
 BAD_HEADER = "BAD-RQST-HDR"

@@ -10,10 +10,10 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from chat import (
+from chat import Chat
+from domain import (
     AccountGone,
     BeingCollected,
-    Chat,
     ChatError,
     DirectEcho,
     DirectMessage,

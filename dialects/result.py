@@ -10,10 +10,10 @@ import contextlib
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from chat import (
+from chat import Chat
+from domain import (
     BeingCollected,
     ChannelMessages,
-    Chat,
     ChatError,
     DirectEcho,
     DirectMessage,

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
-from chat import ChannelMessages, ChatError, NoSuchChannel, Said, Silenced, StillMuted, StoreUnavailable
+from domain import ChannelMessages, ChatError, NoSuchChannel, Said, Silenced, StillMuted, StoreUnavailable
 from protocol import Command, Refusal, Request, Session, clean, fit, normal, split_off, split_words
 from rooms import (
     CannotEnter,

@@ -18,10 +18,11 @@ from typing import Any
 
 from hypothesis import HealthCheck, settings
 
-from chat import ChannelCreated, Chat, Done, Limits, Overloaded, WrongPassword
+from chat import Chat
 from console import Console
 from dialects import Door, Hello, Lines, Mailbox, Result, RoomTalk
 from dialects.rooms import OPERATOR_WORDS
+from domain import ChannelCreated, Done, Limits, Overloaded, WrongPassword
 from loop import Deadline, Deadlines
 from protocol import Dialect, Session
 from rooms import Rooms

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chat import (
+from chat import Chat
+from domain import (
     Account,
     AccountDeleted,
     AccountRegistered,
@@ -19,7 +20,6 @@ from chat import (
     Change,
     ChannelCreated,
     ChannelMessages,
-    Chat,
     ChatError,
     DirectEcho,
     DirectMessage,

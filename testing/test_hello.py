@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chat import Limits
 from dialects.hello import COMMANDS
+from domain import Limits
 from protocol import MAX_LINE
 from support import EXAMPLES, Client, World, pieces
 

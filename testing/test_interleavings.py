@@ -20,8 +20,9 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 import testing
-from chat import Chat, Limits, NoSuchUser
+from chat import Chat
 from dialects.hello import FAILURES
+from domain import Limits, NoSuchUser
 from model import CLOSED, End, Heard, Leave, Model, Moment, Send, Step, Stick, Turn, Unstick
 from protocol import Session
 from support import EXAMPLES, Client, World

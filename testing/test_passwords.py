@@ -10,7 +10,7 @@ from typing import Any
 import bcrypt
 import pytest
 
-from chat import Overloaded, WrongPassword
+from domain import Overloaded, WrongPassword
 from loop import Loop, PoolFull
 from passwords import BcryptPasswords
 from support import PATIENCE, raising

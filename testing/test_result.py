@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chat import ChannelMessages, DirectEcho, DirectMessage, Limits, Said
 from dialects.result import COMMANDS, HISTORY_DEFAULT, HISTORY_MOST, NO_VERB, WORDS
+from domain import ChannelMessages, DirectEcho, DirectMessage, Limits, Said
 from protocol import LIST_PIECE, Refusal, clean
 from support import EXAMPLES, World, pieces, raising
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chat import Limits
 from dialects.rooms import COMMANDS, FILE_COMMANDS
+from domain import Limits
 from protocol import MAX_LINE
 from support import AFK_SECONDS, EXAMPLES, Client, World, pieces
 

@@ -21,8 +21,8 @@ import bcrypt
 import pytest
 
 import server as server_module
-from chat import AccountRegistered, Change, ChannelCreated, Joined, Said
 from config import Listen, Settings
+from domain import AccountRegistered, Change, ChannelCreated, Joined, Said
 from loop import RESERVED_DESCRIPTORS
 from server import Server, StartError, main, parse_command_line, settings_for, start
 from store import Store

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from chat import (
+from domain import (
     AccountRegistered,
     Change,
     ChannelCreated,

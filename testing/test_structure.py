@@ -16,22 +16,22 @@ from dialects import hello, mailbox, result, rooms
 from support import ROOT
 
 SERVER_ROOMS = {
-    "bootstrap", "chat", "commandline", "config", "console", "dialects", "dialects.hello", "dialects.mailbox",
+    "bootstrap", "chat", "commandline", "config", "console", "dialects", "domain", "dialects.hello", "dialects.mailbox",
     "dialects.result", "dialects.rooms", "logs", "loop", "passwords", "protocol", "rooms", "store", "transfers",
 }  # fmt: skip
 
 MAY_IMPORT: dict[str, set[str]] = {
     "server": SERVER_ROOMS,
     "dialects": {"dialects.hello", "dialects.mailbox", "dialects.result", "dialects.rooms"},
-    "dialects.hello": {"chat", "protocol"},
-    "dialects.mailbox": {"chat", "protocol"},
-    "dialects.result": {"chat", "protocol"},
-    "dialects.rooms": {"chat", "protocol", "rooms", "transfers"},
-    "console": {"chat", "dialects.rooms", "protocol", "rooms"},
-    "rooms": {"chat"},
-    "transfers": {"chat", "rooms"},
-    "store": {"chat"},
-    "passwords": {"chat", "loop"},
+    "dialects.hello": {"chat", "domain", "protocol"},
+    "dialects.mailbox": {"chat", "domain", "protocol"},
+    "dialects.result": {"chat", "domain", "protocol"},
+    "dialects.rooms": {"domain", "protocol", "rooms", "transfers"},
+    "console": {"dialects.rooms", "domain", "protocol", "rooms"},
+    "rooms": {"chat", "domain"},
+    "transfers": {"domain", "rooms"},
+    "store": {"domain"},
+    "passwords": {"domain", "loop"},
     "client": {
         "bootstrap", "commandline", "files", "loop", "network", "protocol", "streams", "talks", "talks.talk",
         "terminal",
@@ -45,10 +45,11 @@ MAY_IMPORT: dict[str, set[str]] = {
     "talks.result": {"protocol", "talks.talk"},
     "talks.rooms": {"protocol", "talks.talk"},
     "talks.talk": set(),
-    "chat": set(),
+    "chat": {"domain"},
+    "domain": set(),
     "protocol": set(),
     "loop": set(),
-    "config": {"chat", "protocol"},
+    "config": {"domain", "protocol"},
     "logs": set(),
     "bootstrap": set(),
     "commandline": set(),
@@ -108,9 +109,9 @@ def test_sql_is_in_one_room() -> None:
 
 
 def test_sockets_are_where_they_belong() -> None:
-    for name in ("chat", "protocol", "store", "passwords", "config", "logs", *DIALECTS):
+    for name in ("chat", "domain", "protocol", "rooms", "transfers", "store", "passwords", "config", "logs", *DIALECTS):
         assert not imports(TREES[name]) & {"socket", "selectors", "ssl", "asyncio"}, name
-    for name in ("chat", "protocol", *DIALECTS):
+    for name in ("chat", "domain", "protocol", "rooms", "transfers", *DIALECTS):
         assert not imports(TREES[name]) & {"time", "datetime", "threading", "os"}, (
             f"{name} needs no clock and no system"
         )

@@ -1,0 +1,417 @@
+"""What the domain is made of: names, errors, durable changes, events, and the state. The rules are in chat.py.
+
+Everything here is plain: a change or an event is a tuple of values, an error says by its class why a request is
+refused, and the state's classes hold what is so, and decide nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple, Protocol
+
+MAX_NAME = 64
+"""Characters of a name."""
+
+_NOT_IN_NAMES = frozenset(",:@|")
+_JOINERS = frozenset("\u200c\u200d")
+_INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Zs", "Zl", "Zp"})
+
+
+def is_name(word: str, longest: int = MAX_NAME) -> bool:
+    """Tell whether a word may name a user or a channel.
+
+    1 to `longest` characters, in NFC, of any language; no white space of any alphabet, comma, colon, at sign or
+    vertical bar; no control or invisible format character but for the two joiners that some scripts need; no slash in
+    front.
+    """
+    if not 1 <= len(word) <= longest or word[0] == "/" or not _NOT_IN_NAMES.isdisjoint(word):
+        return False
+    if word.isascii():
+        return word.isprintable() and " " not in word
+    import unicodedata
+
+    return unicodedata.is_normalized("NFC", word) and all(
+        character in _JOINERS or unicodedata.category(character) not in _INVISIBLE for character in word
+    )
+
+
+# ---- errors ----
+
+
+class ChatError(Exception):
+    """A request that the rules refuse. The class says why; each dialect has its own words for it."""
+
+
+class NotAName(ChatError):
+    """The word cannot be a name."""
+
+
+class NameTaken(ChatError):
+    """An account or a channel of this name exists, or a guest holds it."""
+
+
+class AlreadyLoggedIn(ChatError):
+    """This client, or this user elsewhere, is logged in."""
+
+
+class WrongPassword(ChatError):
+    """There is no such user, or the password is another."""
+
+
+class NoSuchChannel(ChatError):
+    """There is no channel of this name."""
+
+
+class NoSuchUser(ChatError):
+    """Nobody has this name, or nobody who could get this message."""
+
+
+class HasMail(ChatError):
+    """Direct messages wait for the account, so it cannot be deleted."""
+
+
+class BeingCollected(ChatError):
+    """The account's mail is on its way to another client."""
+
+
+class IsOnline(ChatError):
+    """The addressee needs no mailbox: a login came in between."""
+
+
+class ChannelFull(ChatError):
+    """As many are in the channel as its capacity allows."""
+
+
+class StillMuted(ChatError):
+    """The user may not speak in the channel for so many seconds more, a whole number."""
+
+    def __init__(self, seconds: int) -> None:
+        super().__init__(seconds)
+        self.seconds = seconds
+
+
+class AlreadyMember(ChatError):
+    """The user is in the channel."""
+
+
+class NotAMember(ChatError):
+    """The user is not in the channel."""
+
+
+class LimitReached(ChatError):
+    """A limit of the settings forbids one more."""
+
+
+class Overloaded(ChatError):
+    """Too much slow work is waiting."""
+
+
+class StoreUnavailable(ChatError):
+    """The disk does not take or give what it should."""
+
+
+# ---- durable changes ----
+
+
+class AccountRegistered(NamedTuple):
+    name: str
+    password_hash: bytes
+    at: float
+
+
+class MailboxOpened(NamedTuple):
+    """An account without a password: whoever knows its ID is its owner (seed 004)."""
+
+    name: str
+    id: str
+    at: float
+
+
+class AccountDeleted(NamedTuple):
+    name: str
+
+
+class PasswordChanged(NamedTuple):
+    name: str
+    password_hash: bytes
+
+
+class ChannelCreated(NamedTuple):
+    name: str
+    creator: str
+    at: float
+
+
+class Joined(NamedTuple):
+    account: str
+    channel: str
+    at: float
+
+
+class Left(NamedTuple):
+    account: str
+    channel: str
+
+
+class Said(NamedTuple):
+    """A message to a channel; `at` is in seconds since the epoch."""
+
+    sender: str
+    channel: str
+    text: str
+    at: float
+
+
+class Mailed(NamedTuple):
+    """A direct message to an account that is away."""
+
+    sender: str
+    recipient: str
+    text: str
+    at: float
+
+
+class MailDelivered(NamedTuple):
+    """So many messages, the oldest, up to the one numbered `last`, have left for the account's client."""
+
+    recipient: str
+    last: int
+    messages: int
+
+
+Change = (
+    AccountRegistered
+    | MailboxOpened
+    | AccountDeleted
+    | PasswordChanged
+    | ChannelCreated
+    | Joined
+    | Left
+    | Said
+    | Mailed
+    | MailDelivered
+)
+Undo = Callable[[], object]
+Done = Callable[[Exception | None], None]
+
+
+Outcome = tuple[Change, Exception | None, Done]
+"""What became of a change: the error is None when it is applied and durable. `done` is to be told."""
+
+
+# ---- events ----
+
+
+class ChannelMessages(NamedTuple):
+    """Messages to one channel, in order; each member who is there gets them, their senders too."""
+
+    messages: tuple[Said, ...]
+
+
+class DirectMessage(NamedTuple):
+    """A direct message, for the one to whom it is sent."""
+
+    sender: str
+    text: str
+    at: float
+
+
+class DirectEcho(NamedTuple):
+    """A direct message, for its sender: it has been delivered, or waits for one who is away."""
+
+    sender: str
+    recipient: str
+    text: str
+    at: float
+    waits: bool = False
+
+
+class AccountGone(NamedTuple):
+    """The account has been deleted from another session, so this one ends."""
+
+    user: str
+
+
+class LoggedInElsewhere(NamedTuple):
+    """The account has been logged in at another session, so this one ends."""
+
+    user: str
+
+
+class MailWaiting(NamedTuple):
+    """Direct messages have come while the user was away: `Chat.mail` gives them."""
+
+
+class Removed(NamedTuple):
+    """The operator has taken the user out of the channel."""
+
+    channel: str
+
+
+class Silenced(NamedTuple):
+    """The user may say nothing in the channel for so many seconds."""
+
+    channel: str
+    user: str
+    seconds: int
+    at: float
+
+
+# ---- what the domain is handed ----
+
+
+class Recipient(Protocol):
+    """A session, as the domain sees it."""
+
+    user: Any
+    over: bool
+
+    def deliver(self, event: Any) -> None: ...
+    def end(self) -> None:
+        """Close it when what has been delivered has left."""
+
+    def deliver_with_receipt(self, event: Any, done: Callable[[bool], None]) -> None:
+        """Deliver, and tell once whether the event has wholly left for the client."""
+
+
+class Passwords(Protocol):
+    """Hashing, done elsewhere."""
+
+    def hash(self, password: str, then: Callable[[bytes | None], None]) -> None:
+        """Hash a password; None says that too much is waiting."""
+
+    def check(self, password: str, password_hash: bytes | None, then: Done) -> None:
+        """Check a password; the outcome is None, WrongPassword or Overloaded. Where there is no hash it is wrong, and
+        found so as slowly as any other."""
+
+
+class Journal(Protocol):
+    """Where durable changes go, and where what was said is read again. Reading raises StoreUnavailable."""
+
+    def submit(self, change: Change, done: Done) -> None: ...
+    def history(self, channel: str, count: int, but_last: int) -> tuple[int, Iterator[list[Said]]]: ...
+    def mail(self, recipient: str) -> Iterator[tuple[int, list[Mailed]]]: ...
+
+
+class Limits(NamedTuple):
+    """How much there may be: characters of a name; guests at once, accounts, channels; channels that one account is in;
+    direct messages that wait for one account."""
+
+    name: int = MAX_NAME
+    guests: int = 1 << 62
+    accounts: int = 100_000
+    channels: int = 10_000
+    channels_per_user: int = 1000
+    mail: int = 1000
+
+
+_NO_LIMITS = Limits(*[1 << 62] * len(Limits._fields))
+
+
+def classic_id(name: str) -> str:
+    """Make an account's ID as seed 004 does: anybody can guess it."""
+    return f"{name}123"
+
+
+# ---- state ----
+
+
+class Account:
+    """A registered name, its memberships, the session where it is logged in, and how much mail waits for it.
+
+    It has a password or an ID. While its mail is being collected nobody else gets it: `collecting` counts those who do,
+    and what of it is on its way to be deleted.
+    """
+
+    __slots__ = ("channels", "collecting", "id", "mail", "name", "password_hash", "session")
+
+    def __init__(self, name: str, password_hash: bytes | None, account_id: str = "") -> None:
+        self.name = name
+        self.password_hash = password_hash
+        self.id = account_id
+        self.channels: dict[str, Channel] = {}
+        self.session: Recipient | None = None
+        self.mail = 0
+        self.collecting = 0
+
+
+class Guest:
+    """Somebody who holds a name while connected, and has nothing that lasts."""
+
+    __slots__ = ("name", "session")
+
+    def __init__(self, name: str, session: Recipient) -> None:
+        self.name = name
+        self.session: Recipient | None = session
+
+
+class Visitor(Protocol):
+    """A guest of one channel; rooms.RoomGuest is one."""
+
+    name: str
+
+
+class Letter(NamedTuple):
+    """A direct message on its way: who sends it, at which session, and who is to be told what became of it."""
+
+    sender: Account
+    session: Recipient | None
+    message: Mailed
+    done: Done
+
+
+User = Account | Guest
+"""Who can be logged in."""
+
+
+class Channel:
+    """A named set of members. `present` are the sessions of those who are logged in, and of the guests.
+
+    Guests come in through a port of the channel's own, if it has one; rooms.Rooms looks after them. `mutes` has for a
+    name the time on the monotonic clock until which it may not speak; `joining` counts members who are not seated yet,
+    `speaking` for each guest the messages that are not decided yet.
+    """
+
+    __slots__ = ("capacity", "guests", "joining", "members", "mutes", "name", "present", "speaking")
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.capacity: int | None = None
+        self.members: dict[str, Account] = {}
+        self.guests: dict[str, Any] = {}
+        self.present: dict[Recipient, None] = {}
+        self.mutes: dict[str, float] = {}
+        self.speaking: dict[str, int] = {}
+        self.joining = 0
+
+    @property
+    def has_room(self) -> bool:
+        """Whether one more may come in."""
+        return self.capacity is None or len(self.present) + self.joining < self.capacity
+
+
+class Watch:
+    """Is told what happens in channels, and has a say in some of it. This one does nothing; rooms.Rooms does more."""
+
+    def check_mute(self, channel: Channel, name: str) -> None:
+        """Raise StillMuted for who may not speak there."""
+
+    def said(self, messages: Sequence[Said]) -> None:
+        """These messages, all to one channel that has a capacity, have been delivered."""
+
+    def joined(self, channel: Channel, name: str) -> None:
+        """A member has come into a channel that has a capacity."""
+
+    def left(self, channel: Channel, change: Left) -> None:
+        """By this change one who was there has left a channel that has a capacity."""
+
+    def vacated(self, channel: Channel) -> None:
+        """There may be room in a channel that has a capacity."""
+
+    def whisper(self, account: Account, name: str, text: str) -> bool:
+        """Deliver a direct message to a guest of one of the account's channels; False when there is none.
+
+        Raises:
+            StillMuted: the account may not speak there.
+        """
+        return False
