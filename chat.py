@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from domain import (
@@ -92,6 +92,8 @@ class Chat:
     ) -> None:
         self.accounts: dict[str, Account] = {}
         self._by_id: dict[str, Account] = {}
+        self._numbers = 0
+        self._names: list[str] | None = None
         self._make_id = make_id
         self.guests: dict[str, Guest] = {}
         self.online: dict[str, User] = {}
@@ -152,6 +154,13 @@ class Chat:
         else:
             for channel in user.channels.values():
                 self._unseat(recipient, channel)
+
+    def account_names(self) -> Sequence[str]:
+        """Give the names of all accounts in the order in which they were made; the same list until that changes, so
+        that many who read it slowly hold one."""
+        if self._names is None:
+            self._names = list(self.accounts)
+        return self._names
 
     @property
     def longest_name(self) -> int:
@@ -228,22 +237,26 @@ class Chat:
 
     # ---- accounts without a password ----
 
-    def open_mailbox(self, recipient: Recipient, name: str, done: Callable[[Exception | None, str], None]) -> None:
-        """Make an account with an ID and log the session in to it; `done` takes the ID, too. Fails with NotAName,
-        NameTaken, LimitReached, StoreUnavailable."""
+    def open_mailbox(self, recipient: Recipient, name: str, done: Done) -> str:
+        """Make an account with an ID and log the session in to it; give the ID that it has if this succeeds.
+
+        Fails with NotAName, NameTaken, LimitReached, StoreUnavailable.
+        """
         if not is_name(name, self._limits.name):
-            done(NotAName(), "")
-            return
+            done(NotAName())
+            return ""
         opened = MailboxOpened(name, self._make_id(name), self._now())
 
         def decided(error: Exception | None) -> None:
+            account = self._by_id.get(opened.id)
             if error is None and recipient.over:
-                self._journal.submit(AccountDeleted(name), lambda _error: None)  # nobody has learned its ID
-            elif error is None:
-                self._take_over(recipient, self.accounts[name])
-            done(error, opened.id)
+                self._journal.submit(AccountDeleted(name, opened.id), lambda _error: None)  # nobody has learned its ID
+            elif error is None and account is not None:  # it may have been deleted in the same commit
+                self._take_over(recipient, account)
+            done(error)
 
         self._journal.submit(opened, decided)
+        return opened.id
 
     def login_by_id(self, recipient: Recipient, account_id: str) -> str:
         """Log a session in, out of where it was; give the account's name. An older session of the account is told and
@@ -256,13 +269,13 @@ class Chat:
         self._take_over(recipient, account)
         return account.name
 
-    def mail_of(self, account_id: str) -> Iterator[list[Mailed]]:
+    def mail_of(self, recipient: Recipient, account_id: str) -> Iterator[list[Mailed]]:
         """Give the mail of the account with this ID as `mail` does.
 
         Raises:
             NoSuchUser: no account has this ID.
         """
-        return self.mail(self._owner(account_id))
+        return self.mail(recipient, self._owner(account_id))
 
     def delete(self, recipient: Recipient, account_id: str, done: Done) -> None:
         """Delete the account with this ID. Its session is logged out, and closed if it is not the one that asks.
@@ -284,7 +297,7 @@ class Chat:
                     session.end()
             done(error)
 
-        self._journal.submit(AccountDeleted(account.name), decided)
+        self._journal.submit(AccountDeleted(account.name, account.id), decided)
 
     def _owner(self, account_id: str) -> Account:
         try:
@@ -415,7 +428,7 @@ class Chat:
 
         Fails with NotAName, NoSuchUser.
         """
-        if not is_name(name, self._limits.name):
+        if not is_name(name):
             done(NotAName())
             return
         session = self._session(name)
@@ -427,8 +440,8 @@ class Chat:
             lambda has_left: done(None if has_left else NoSuchUser()),
         )
 
-    def mail(self, account: Account) -> Iterator[list[Mailed]]:
-        """Give the messages that wait for an account, the oldest first, in pages.
+    def mail(self, recipient: Recipient, account: Account) -> Iterator[list[Mailed]]:
+        """Give the messages that wait for an account, the oldest first, in pages, until the recipient is over.
 
         Whoever asks for another page says that the one before has left for the account's client: it is then removed. So
         a message may be delivered again after a crash, and none is lost.
@@ -446,17 +459,19 @@ class Chat:
             account.collecting -= 1
 
         account.collecting += 1
+        complete = False
         try:
             for last, page in self._journal.mail(account.name):
+                if recipient.over:
+                    return
                 yield page
                 account.collecting += 1
                 self._journal.submit(MailDelivered(account.name, last, len(page)), deleted)
-        except GeneratorExit:  # the client is gone; the account may be logged in elsewhere by now, and have got nothing
-            if account.session is not None:
-                account.session.deliver(MailWaiting())
-            raise
+            complete = True
         finally:
             account.collecting -= 1
+            if not complete and account.session not in (None, recipient):  # it has got nothing there yet
+                account.session.deliver(MailWaiting())
 
     def _echo(self, letter: Letter, *, waits: bool = False) -> None:
         if letter.session is not None and letter.session.user is letter.sender:
@@ -554,27 +569,44 @@ class Chat:
             raise NameTaken
         if len(self.accounts) >= self._limits.accounts:
             raise LimitReached
-        self.accounts[change.name] = Account(change.name, change.password_hash)
-        return lambda: self.accounts.pop(change.name)
+        account = self._add_account(change.name, change.password_hash)
+        return lambda: self._remove_account(account)
 
     def _apply_opened(self, change: MailboxOpened) -> Undo:
         if self._is_taken(change.name) or change.id in self._by_id:
             raise NameTaken
         if len(self.accounts) >= self._limits.accounts:
             raise LimitReached
-        self.accounts[change.name] = self._by_id[change.id] = Account(change.name, None, change.id)
-        return lambda: (self.accounts.pop(change.name), self._by_id.pop(change.id))
+        account = self._by_id[change.id] = self._add_account(change.name, None, change.id)
+
+        def take_back() -> None:
+            self._remove_account(account)
+            del self._by_id[account.id]
+
+        return take_back
+
+    def _add_account(self, name: str, password_hash: bytes | None, account_id: str = "") -> Account:
+        self._numbers += 1
+        self._names = None
+        account = self.accounts[name] = Account(self._numbers, name, password_hash, account_id)
+        return account
+
+    def _remove_account(self, account: Account) -> None:
+        del self.accounts[account.name]
+        self._names = None
 
     def _apply_deleted(self, change: AccountDeleted) -> Undo:
-        account = self.accounts.get(change.name)
-        if account is None:
-            raise NoSuchUser
+        account = self._owner(change.id)
         if account.mail:
             raise HasMail
         del self.accounts[account.name], self._by_id[account.id]
+        self._names = None
 
-        def take_back() -> None:  # it is listed last until the next start
-            self.accounts[account.name] = self._by_id[account.id] = account
+        def take_back() -> None:
+            accounts = sorted([*self.accounts.values(), account], key=lambda account: account.number)
+            self.accounts = {account.name: account for account in accounts}
+            self._by_id[account.id] = account
+            self._names = None
 
         return take_back
 

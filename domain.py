@@ -128,7 +128,10 @@ class MailboxOpened(NamedTuple):
 
 
 class AccountDeleted(NamedTuple):
+    """The account with this ID, which alone tells it from a later one of the same name."""
+
     name: str
+    id: str
 
 
 class PasswordChanged(NamedTuple):
@@ -319,13 +322,14 @@ def classic_id(name: str) -> str:
 class Account:
     """A registered name, its memberships, the session where it is logged in, and how much mail waits for it.
 
-    It has a password or an ID. While its mail is being collected nobody else gets it: `collecting` counts those who do,
-    and what of it is on its way to be deleted.
+    It has a password or an ID; `number` grows with each that is made. While its mail is being collected nobody else
+    gets it: `collecting` counts those who do, and what of it is on its way to be deleted.
     """
 
-    __slots__ = ("channels", "collecting", "id", "mail", "name", "password_hash", "session")
+    __slots__ = ("channels", "collecting", "id", "mail", "name", "number", "password_hash", "session")
 
-    def __init__(self, name: str, password_hash: bytes | None, account_id: str = "") -> None:
+    def __init__(self, number: int, name: str, password_hash: bytes | None, account_id: str = "") -> None:
+        self.number = number
         self.name = name
         self.password_hash = password_hash
         self.id = account_id

@@ -47,8 +47,8 @@ HIGH_WATER = 256 * 1024
 """Pending bytes above which a connection is `congested`: its owner should produce no more answers for now. Less where
 the limit of the output buffer is small."""
 
-PIECE_COST = HIGH_WATER // 16
-"""Bytes for which a piece of a stream counts at least, since making it took time: so a turn brings sixteen of them."""
+PIECE_COST = HIGH_WATER // 6
+"""Bytes for which a piece of a stream counts at least, since making it took time: so a turn brings six of them."""
 
 DISCARDED_READS = 16
 

@@ -36,7 +36,7 @@ class BcryptPasswords:
 
     def resemble(self, hashes: Iterable[bytes]) -> None:
         """Let the check for a user who does not exist take as long as that of the most costly of these hashes."""
-        self._decoy = _decoy(max((int(known[4:6]) for known in hashes), default=self._cost))
+        self._decoy = _decoy(max((int(known[4:6]) for known in hashes if known[4:6].isdigit()), default=self._cost))
 
     def warm_up(self) -> None:
         """Load the library now, in a thread, so that the first login need not wait for it."""

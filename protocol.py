@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import enum
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple, Protocol
 
@@ -352,7 +352,7 @@ class Session:
         """Tell the client what has happened; `done` learns whether all of it was handed to the operating system."""
         self.transport.send_with_receipt(self.dialect.render(event), done)
 
-    def send_list(self, head: str, names: list[str], separator: str) -> None:
+    def send_list(self, head: str, names: Sequence[str], separator: str) -> None:
         """Send a list of any length, in pieces when it is long, so that it is no burden for memory."""
         if len(names) <= LIST_PIECE:
             self.send(f"{head} {separator.join(names)}".rstrip())
@@ -484,7 +484,7 @@ def _first_word(line: bytes | Overlong) -> str:
         return ""
 
 
-def _render_list(head: str, names: list[str], separator: str) -> Iterator[bytes]:
+def _render_list(head: str, names: Sequence[str], separator: str) -> Iterator[bytes]:
     before = " "
     yield head.encode()
     for start in range(0, len(names), LIST_PIECE):

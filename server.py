@@ -20,14 +20,14 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
 from chat import Chat
 from commandline import OneLineParser, port_number
 from config import DIRECTIVES, ConfigError, Listen, Settings, read_config
-from console import Console, Printer, read_lines
+from console import COMMANDS, Console, Printer, read_lines
 from dialects import Door, Hello, Lines, Mailbox, Result, RoomTalk
 from dialects.rooms import OPERATOR_WORDS
 from domain import ChannelCreated, LimitReached, Limits, classic_id
@@ -270,9 +270,9 @@ def bound_socket(address: str | None, port: int) -> socket.socket:
 
 
 USAGE = """\
-server.py <port> [config]
-       server.py <config>
-       server.py --address A --port P [config]"""
+server.py <port> [config] [options]
+       server.py <config> [options]
+       server.py --address A --port P [config] [options]"""
 
 MANUAL = """\
 The first form serves all who come to one port; the first word that they send decides which protocol they speak. In the
@@ -281,6 +281,12 @@ that protocol only, says `Server is on` on standard output when it accepts conne
 form the config's `listen` lines open more ports.
 
 Signals: TERM and INT stop it (twice: at once), USR1 writes counters to the log.
+
+Commands on standard input, for the channels:
+{commands}
+
+Directives of the config, one to a line:
+{directives}
 """
 
 LAB_USERS = 16
@@ -297,7 +303,10 @@ def parse_command_line(words: Sequence[str]) -> argparse.Namespace:
         prog="server.py",
         usage=USAGE,
         description="A chat server. Talk to it with netcat, client.py, or any client of the protocols that it speaks.",
-        epilog=MANUAL,
+        epilog=MANUAL.format(
+            commands=_columns((command.usage, command.help) for command in COMMANDS.values()),
+            directives=_columns((name, directive.help) for name, directive in DIRECTIVES.items()),
+        ),
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
@@ -305,7 +314,7 @@ def parse_command_line(words: Sequence[str]) -> argparse.Namespace:
     add(
         "words", nargs="*", metavar="port, config", help="the port to listen on, 0 takes a free one; a file of settings"
     )
-    add("--port", type=port_number(0), help="be the lab's server, on this port")
+    add("--port", metavar="P", type=port_number(0), help="be the lab's server, on this port")
     add("--address", metavar="A", type=setting("address"), help="listen on this IP address only")
     add("--max-users", metavar="N", type=setting("max-users"), help="hello users at once (lab: 16; else no limit)")
     add(
@@ -327,6 +336,10 @@ def parse_command_line(words: Sequence[str]) -> argparse.Namespace:
     if arguments.port is None and arguments.config is None:
         parser.error("a port or a config is needed")
     return arguments
+
+
+def _columns(rows: Iterable[tuple[str, str]]) -> str:
+    return "\n".join(f"  {left:<32}{right}" for left, right in rows)
 
 
 def setting(name: str) -> Callable[[str], Any]:

@@ -91,7 +91,7 @@ MIGRATIONS: tuple[str, ...] = (
 RECORD: dict[type, str] = {
     AccountRegistered: "INSERT INTO accounts (name, password_hash, registered) VALUES (?1, ?2, ?3)",
     MailboxOpened: "INSERT INTO accounts (name, id, registered) VALUES (?1, ?2, ?3)",
-    AccountDeleted: "DELETE FROM accounts WHERE name = ?1",
+    AccountDeleted: "DELETE FROM accounts WHERE id = ?2",
     PasswordChanged: "UPDATE accounts SET password_hash = ?2 WHERE name = ?1",
     ChannelCreated: "INSERT INTO channels VALUES (?1, ?2, ?3, NULL)",
     Joined: "INSERT INTO memberships VALUES (?1, ?2, ?3)",

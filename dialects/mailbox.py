@@ -7,11 +7,12 @@ asked for. The answers are the seed's own, word for word.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from chat import Chat
 from domain import (
+    MAX_NAME,
     AccountGone,
     BeingCollected,
     ChatError,
@@ -33,7 +34,7 @@ GREETING = (
     " the documentation"
 )
 HINT = "Please give a valid input as instructed in the documentation"
-NAMES_AT_ONCE = 100
+NAMES_AT_ONCE = 50
 """Names that a search looks at in one go."""
 
 DELETED = "Your account has been deleted"
@@ -59,17 +60,16 @@ class Pattern:
     """A search pattern: `.` stands for any one character, `*` and `.*` for any run; it matches a whole name.
 
     The pieces between the runs are found one after the other, each as far to the left as it can be, so a match takes no
-    second try. A name has few characters; a pattern that needs more than those of a name is not even looked for.
+    second try. No name has the characters that a longer pattern than a name asks for: such a one matches nothing.
 
     Args:
         text: as it was typed.
-        longest: characters of the longest name.
     """
 
-    def __init__(self, text: str, longest: int) -> None:
+    def __init__(self, text: str) -> None:
         pieces = re.split(r"(?:\.?\*)+", text)
         self._length = sum(map(len, pieces))
-        self._possible = self._length <= longest
+        self._possible = self._length <= MAX_NAME
         if self._possible:
             first, *middle, last = map(_expression, pieces if len(pieces) > 1 else [*pieces, ""])
             self._whole = len(pieces) == 1
@@ -170,24 +170,18 @@ class Mailbox:
             session.send(f"user : {name} is now logged in")
 
     def create(self, session: Session, request: Request) -> None:
-        ids: list[str] = []
         done = session.outcome(
-            request, lambda: session.send(f"Success New Account Creation! Your new Account ID: {ids[0]}")
+            request, lambda: session.send(f"Success New Account Creation! Your new Account ID: {account_id}")
         )
-
-        def created(error: Exception | None, account_id: str) -> None:
-            ids.append(account_id)
-            done(error)
-
-        self.chat.open_mailbox(session, request.args[0], created)
+        account_id = self.chat.open_mailbox(session, request.args[0], done)
 
     def list(self, session: Session, request: Request) -> None:
         if not request.args:
-            session.send_list("Showing all accounts:", list(self.chat.accounts), ",")
+            session.send_list("Showing all accounts:", self.chat.account_names(), ",")
             return
-        pattern = Pattern(request.args[0], self.chat.longest_name)
+        pattern = Pattern(request.args[0])
         none = f"Account matched to: {clean(request.args[0])} doesn't exist\n"
-        session.transport.stream(_render_matches(pattern, list(self.chat.accounts), none))
+        session.transport.stream(_render_matches(pattern, self.chat.account_names(), none))
 
     def send(self, session: Session, request: Request) -> None:
         name, text = request.args
@@ -196,7 +190,7 @@ class Mailbox:
     def collect(self, session: Session, request: Request) -> None:
         account_id = request.args[0]
         try:
-            pages = self.chat.mail_of(account_id)
+            pages = self.chat.mail_of(session, account_id)
         except ChatError as error:
             self.fail(session, request, error)
         else:
@@ -209,7 +203,7 @@ class Mailbox:
         session.end()
 
 
-def _render_matches(pattern: Pattern, names: list[str], none: str) -> Iterator[bytes]:
+def _render_matches(pattern: Pattern, names: Sequence[str], none: str) -> Iterator[bytes]:
     """Look for names some at a time, so that the others have their turns."""
     before = "Account matched: "
     for start in range(0, len(names), NAMES_AT_ONCE):

@@ -123,7 +123,7 @@ class Result:
         rendered_event, rendered = self._rendered
         if rendered_event is not event:
             if isinstance(event, MailWaiting):
-                session.transport.stream(_render_mail(self.chat.mail(session.user)))
+                session.transport.stream(_render_mail(self.chat.mail(session, session.user)))
                 return
             if isinstance(event, DirectMessage) and event.sender == session.user.name:
                 return  # the echo is enough

@@ -17,6 +17,7 @@ from domain import (
     AccountRegistered,
     AlreadyLoggedIn,
     AlreadyMember,
+    BeingCollected,
     Change,
     ChannelCreated,
     ChannelMessages,
@@ -274,9 +275,9 @@ CHANGES: list[tuple[Change, type[ChatError] | None]] = [
     (MailboxOpened("alice", "alice123", NOW), NameTaken),
     (MailboxOpened("mason", "mason456", NOW), NameTaken),
     (MailboxOpened("dave", "mason123", NOW), NameTaken),
-    (AccountDeleted("mason"), None),
-    (AccountDeleted("wayne"), HasMail),
-    (AccountDeleted("nobody"), NoSuchUser),
+    (AccountDeleted("mason", "mason123"), None),
+    (AccountDeleted("wayne", "wayne123"), HasMail),
+    (AccountDeleted("mason", "mason456"), NoSuchUser),
     (Mailed("alice", "nobody", "hello", NOW), NoSuchUser),
     (PasswordChanged("alice", b"other"), None),
     (ChannelCreated("cellar", "alice", NOW), None),
@@ -723,7 +724,7 @@ def mailed(house: House, count: int) -> Account:
 
 def test_mail_is_removed_page_by_page_when_it_has_left(house: House) -> None:
     bob = mailed(house, 5)
-    pages = house.chat.mail(bob)
+    pages = house.chat.mail(Screen(), bob)
     assert [mail.text for mail in next(pages)] == ["0", "1"]
     house.journal.commit()
     assert bob.mail == 5
@@ -736,35 +737,35 @@ def test_mail_is_removed_page_by_page_when_it_has_left(house: House) -> None:
     house.journal.commit()
     assert bob.mail == 0
     assert house.journal.mailbox == []
-    assert list(house.chat.mail(bob)) == []
+    assert list(house.chat.mail(Screen(), bob)) == []
 
 
 def test_mail_that_did_not_leave_is_given_again(house: House) -> None:
     bob = mailed(house, 5)
-    pages = house.chat.mail(bob)
+    pages = house.chat.mail(Screen(), bob)
     next(pages)
     next(pages)
     pages.close()  # type: ignore[attr-defined]
     house.journal.commit()
     assert bob.mail == 3
-    assert [mail.text for page in house.chat.mail(bob) for mail in page] == ["2", "3", "4"]
+    assert [mail.text for page in house.chat.mail(Screen(), bob) for mail in page] == ["2", "3", "4"]
 
 
 def test_mail_that_cannot_be_removed_stays(house: House) -> None:
     bob = mailed(house, 3)
     house.journal.fails = True
-    assert len(list(house.chat.mail(bob))) == 2
+    assert len(list(house.chat.mail(Screen(), bob))) == 2
     house.journal.commit()
     assert bob.mail == 3
     house.journal.fails = False
-    assert [mail.text for page in house.chat.mail(bob) for mail in page] == ["0", "1", "2"]
+    assert [mail.text for page in house.chat.mail(Screen(), bob) for mail in page] == ["0", "1", "2"]
     house.journal.commit()
     assert bob.mail == 0
 
 
 def test_mail_that_comes_while_mail_is_read(house: House) -> None:
     bob = mailed(house, 2)
-    pages = house.chat.mail(bob)
+    pages = house.chat.mail(Screen(), bob)
     next(pages)
     house.chat.tell(house.chat.accounts["alice"], "bob", "late", lambda _error: None)
     house.journal.commit()
@@ -829,3 +830,88 @@ def test_a_message_for_now_reaches_who_is_there_or_fails(house: House) -> None:
     alice.over = True  # it goes while the message is on its way
     assert tell("alice") is NoSuchUser
     assert house.chat.accounts["away"].mail == 0
+
+
+# ---- accounts by ID ----
+
+
+def by_id(house: House, name: str) -> Screen:
+    """Give a session that has made an account with an ID."""
+    screen = Screen()
+    assert house.outcome(partial(house.chat.open_mailbox, screen, name)) is None
+    return screen
+
+
+def test_a_deletion_is_of_the_account_with_that_id_and_of_no_later_one(house: House) -> None:
+    ids = iter(["first", "second"])
+    house.chat._make_id = lambda _name: next(ids)
+    by_id(house, "mason")
+    told: list[Exception | None] = []
+    newer = Screen()
+    house.chat.delete(Screen(), "first", told.append)
+    house.chat.open_mailbox(newer, "mason", told.append)
+    house.chat.delete(Screen(), "first", told.append)
+    house.journal.commit()
+    assert [type(error) for error in told] == [type(None), type(None), NoSuchUser]
+    assert newer.user is house.chat.accounts["mason"]
+    assert newer.user.id == "second"
+
+
+def test_an_account_that_is_made_and_deleted_in_one_commit(house: House) -> None:
+    by_id(house, "mason")
+    told: list[Exception | None] = []
+    newer = Screen()
+    house.chat.delete(Screen(), "mason123", told.append)
+    house.chat.open_mailbox(newer, "mason", told.append)
+    house.chat.delete(Screen(), "mason123", told.append)
+    house.journal.commit()
+    assert told == [None, None, None]
+    assert newer.user is None
+    assert "mason" not in house.chat.accounts
+
+
+def test_a_deletion_that_cannot_be_written_leaves_the_order(house: House) -> None:
+    for name in ("a", "b", "c"):
+        by_id(house, name)
+    house.journal.fails = True
+    assert house.outcome(partial(house.chat.delete, Screen(), "a123")) is StoreUnavailable
+    assert house.chat.account_names() == ["a", "b", "c"]
+    house.journal.fails = False
+    assert house.outcome(partial(house.chat.delete, Screen(), "a123")) is None
+    assert house.chat.account_names() == ["b", "c"]
+
+
+def test_who_has_gone_before_the_id_was_told_has_made_no_account(house: House) -> None:
+    screen = Screen()
+    house.chat.open_mailbox(screen, "mason", screen.done())
+    screen.over = True
+    house.journal.commit()
+    assert "mason" not in house.chat.accounts
+
+
+def test_a_newer_login_ends_the_delivery_of_mail_to_the_older_one(house: House) -> None:
+    bob = mailed(house, 5)
+    older, newer = Screen(), Screen()
+    pages = house.chat.mail(older, bob)
+    next(pages)
+    with pytest.raises(BeingCollected):
+        next(house.chat.mail(newer, bob))
+    older.over = True
+    assert list(pages) == []
+    house.journal.commit()
+    assert [mail.text for page in house.chat.mail(newer, bob) for mail in page] == ["2", "3", "4"]
+
+
+def test_a_message_of_a_deleted_account_does_not_come_from_the_next_one(house: House) -> None:
+    mason, wayne = by_id(house, "mason"), by_id(house, "wayne")
+    house.chat.logout(wayne)
+    account = mason.user
+    told: list[Exception | None] = []
+    house.chat.delete(Screen(), "mason123", told.append)
+    newer = Screen()
+    house.chat.open_mailbox(newer, "mason", told.append)
+    house.chat.tell(account, "wayne", "secret", told.append)
+    house.chat.login_by_id(wayne, "wayne123")
+    house.journal.commit()
+    assert [type(error) for error in told] == [type(None), type(None), NoSuchUser]
+    assert newer.take() == wayne.take() == []
