@@ -484,6 +484,10 @@ class Chat:
 
     # ---- the journal's side ----
 
+    def settle(self) -> None:
+        """Have decided and told what waits for the end of the turn. Not from inside of what tells."""
+        self._journal.commit()
+
     def apply(self, change: Change) -> Undo | None:
         """Decide a change, in the journal's order, and carry it out in memory.
 

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 from dialects.rooms import Lines
 from domain import NoSuchChannel, StoreUnavailable
+from logs import LONGEST, unblocked
 from protocol import LineBuffer, Overlong, clean, normal, split_words
 from rooms import FOR_EVER, NotHere, Rooms
 
@@ -23,9 +24,6 @@ log = logging.getLogger("crosstalk.console")
 
 MAX_WAITING = 1024 * 1024
 """Bytes that may wait for standard output to be read."""
-
-PIECE = select.PIPE_BUF
-"""Bytes that a pipe takes whole when it says that it can be written (POSIX)."""
 
 RETRY_SECONDS = 0.1
 FOREGROUND_SECONDS = 1.0
@@ -41,7 +39,7 @@ class Printer:
     """
 
     def __init__(self, descriptor: int, call_later: Callable[[float, Callable[[], None]], Any]) -> None:
-        self._descriptor = descriptor
+        self._descriptor = descriptor = unblocked(descriptor)
         self._call_later = call_later
         self._waiting = bytearray()
         self._dropped = 0
@@ -62,7 +60,9 @@ class Printer:
         """Write what waits, as far as it is taken; the rest is tried again by itself."""
         while self._waiting and self._is_writable():
             try:
-                written = os.write(self._descriptor, self._waiting[:PIECE])
+                written = os.write(self._descriptor, self._waiting[:LONGEST])
+            except BlockingIOError:
+                break
             except OSError:  # nobody will read it
                 self._waiting.clear()
                 return
@@ -72,6 +72,14 @@ class Printer:
         elif self._dropped:
             log.warning("%d lines of the chat's log were dropped", self._dropped)
             self._dropped = 0
+
+    def drain(self, seconds: float) -> None:
+        """Wait until all is written, but for no longer than this."""
+        until = time.monotonic() + seconds
+        self.flush()
+        while self._waiting and time.monotonic() < until:
+            self._poll.poll(1000 * RETRY_SECONDS)
+            self.flush()
 
     def _retry(self) -> None:
         if not self._retrying:
@@ -137,12 +145,13 @@ class Console:
         self._lines = lines
         self._now = now
         self._show = show
-        self.shut_down = shut_down
+        self._shut_down = shut_down
+        self._over = False
 
     def typed(self, line: str) -> None:
         """Carry out a command; anything else is ignored, and so is a command with too few or too many words."""
         verb, *words = split_words(line) or [""]
-        command = COMMANDS.get(verb)
+        command = None if self._over else COMMANDS.get(verb)
         if command is not None and len(words) == command.words:
             command.handler(self, *map(normal, words))
 
@@ -150,10 +159,14 @@ class Console:
 
     def kick(self, place: str) -> None:
         channel, _, user = place.partition(":")
+        if not (channel and user):
+            return
         self._rooms.kick(channel, user, partial(self._explain_kick, channel, user))
 
     def mute(self, place: str, seconds: str) -> None:
         channel, _, user = place.partition(":")
+        if not (channel and user):
+            return
         try:
             self._rooms.who_is_there(channel, user)
         except NotHere:
@@ -171,6 +184,10 @@ class Console:
             self._rooms.empty(channel)
         except NoSuchChannel:
             self._say(f"{channel} does not exist.")
+
+    def shut_down(self) -> None:
+        self._over = True
+        self._shut_down()
 
     # ---- pieces ----
 
@@ -201,5 +218,5 @@ COMMANDS: Mapping[str, ConsoleCommand] = {
         Console.mute, "/mute <channel>:<user> <seconds>", "let somebody say nothing in a channel for a while", 2
     ),
     "/empty": ConsoleCommand(Console.empty, "/empty <channel>", "take everybody out of a channel", 1),
-    "/shutdown": ConsoleCommand(lambda console: console.shut_down(), "/shutdown", "end the server", 0),
+    "/shutdown": ConsoleCommand(Console.shut_down, "/shutdown", "end the server", 0),
 }

@@ -15,6 +15,18 @@ LINES_PER_SECOND = 50
 STDERR = 2
 
 
+def unblocked(descriptor: int) -> int:
+    """Give a descriptor for the same terminal that takes what fits and never waits; any other one is given as it is.
+
+    A pipe that can be written takes LONGEST bytes, but a terminal perhaps one. Making the descriptor itself
+    non-blocking would make it so for the shell, too, and whoever else has the terminal.
+    """
+    try:
+        return os.open(os.ttyname(descriptor), os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY)
+    except OSError:  # no terminal, or not ours to open
+        return descriptor
+
+
 class UnblockingHandler(logging.Handler):
     """Writes a record where that does not block, and drops it, counted, where it would.
 
@@ -24,7 +36,7 @@ class UnblockingHandler(logging.Handler):
 
     def __init__(self, descriptor: int) -> None:
         super().__init__()
-        self._descriptor = descriptor
+        self._descriptor = descriptor = unblocked(descriptor)
         self._dropped = 0
         self._second = 0
         self._lines = 0

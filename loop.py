@@ -80,6 +80,12 @@ RESERVED_DESCRIPTORS = 32
 
 POOL_NICENESS = 10
 
+HANDED_IN_PER_TURN = 64
+"""Calls from other threads that run before those who are connected have their turn."""
+
+LONGEST_WAIT = 24 * 3600.0
+"""Seconds for which a turn waits at the most; the system refuses some that are much longer."""
+
 T = TypeVar("T")
 log = logging.getLogger("crosstalk.loop")
 
@@ -386,13 +392,13 @@ class Loop:
         if self._soon or self._handed_in:
             return 0.0
         nearest = self._deadlines.nearest()
-        return None if nearest is None else max(0.0, nearest - time.monotonic())
+        return None if nearest is None else min(max(0.0, nearest - time.monotonic()), LONGEST_WAIT)
 
     def _run_soon(self) -> None:
         calls, self._soon = self._soon, []
         for call in calls:
             self._guarded(call)
-        for _ in range(len(self._handed_in)):
+        for _ in range(min(len(self._handed_in), HANDED_IN_PER_TURN)):
             self._guarded(self._handed_in.popleft())
 
     def _settle(self) -> None:

@@ -201,12 +201,17 @@ class Rooms(Watch):
 
     # ---- what guests do ----
 
+    def settle(self) -> None:
+        """Have decided and told what was asked for before, so that what is done at once does not overtake it."""
+        self._chat.settle()
+
     def enter(self, session: Recipient, channel: str, name: str, *, takes_files: bool) -> None:
         """Put a session into a channel's queue, and into the channel if there is room.
 
         Raises:
             CannotEnter: it is no name, or somebody has it: a user, or a guest of this channel.
         """
+        self.settle()
         hosted = self.hosted[channel]
         if not is_name(name, self._chat.longest_name) or self._chat.is_users(name) or self._has(hosted, name):
             raise CannotEnter
@@ -242,6 +247,7 @@ class Rooms(Watch):
         Raises:
             Waiting, StillMuted, NotHere: it reaches nobody.
         """
+        self.settle()
         if guest.waits:
             raise Waiting
         self.check_mute(guest.channel, guest.name)
@@ -263,6 +269,7 @@ class Rooms(Watch):
         Raises:
             NoSuchChannel, CannotEnter: the guest stays.
         """
+        self.settle()
         target = self.hosted.get(channel)
         if target is None:
             raise NoSuchChannel
@@ -275,6 +282,7 @@ class Rooms(Watch):
 
     def quit(self, guest: RoomGuest) -> None:
         """Leave with a goodbye."""
+        self.settle()
         departed = Departed(guest.name, self._now())
         self._close(guest, departed, departed)
 
@@ -282,11 +290,13 @@ class Rooms(Watch):
         """The session is over; nothing happens if its guest has left before."""
         guest: RoomGuest | None = session.user
         if guest is not None:
+            self.settle()
             self._forget(guest)
             self._depart(guest)
 
     def occupancy(self) -> list[Occupancy]:
         """Give how full each channel with a port is, in their order."""
+        self.settle()
         return [
             Occupancy(name, len(channel.present), channel.capacity or 0, len(self._queues[name]))
             for name, channel in self.hosted.items()
@@ -297,6 +307,7 @@ class Rooms(Watch):
     def kick(self, channel: str, name: str, done: Done) -> None:
         """Take somebody out of a channel or its queue; the operator is shown it. Fails with NoSuchChannel, NotHere,
         StoreUnavailable."""
+        self.settle()
         try:
             found = self._find(channel)
             guest = found.guests.get(name) or self._queue(found).get(name)
@@ -318,6 +329,7 @@ class Rooms(Watch):
         Raises:
             NotHere: nobody of this name is there.
         """
+        self.settle()
         found = self.who_is_there(channel, name)
         now = self._timers.monotonic()
         before = self._muted_for(found, name, now)
@@ -349,6 +361,7 @@ class Rooms(Watch):
         Raises:
             NoSuchChannel: there is none.
         """
+        self.settle()
         found = self._find(channel)
         for name in found.members:
             self._remove_member(found, name, None, lambda _error: None)
@@ -485,6 +498,7 @@ class Rooms(Watch):
         if guest.idle_since + self._afk_seconds > self._timers.monotonic():
             self._watch_silence(guest)
         else:
+            self.settle()
             went = WentAway(guest.name, self._now())
             self._close(guest, went, went)
 

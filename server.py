@@ -13,6 +13,7 @@ if __name__ == "__main__":
 import argparse
 import contextlib
 import errno
+import functools
 import gc
 import logging
 import os
@@ -21,7 +22,6 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import partial
 from typing import Any, NamedTuple
 
 from chat import Chat
@@ -189,6 +189,7 @@ class Server:
     def run(self) -> None:
         """Serve until `stop`."""
         self.loop.run()
+        self.printer.drain(self.settings.shutdown_seconds)
         self.loop.close()
         self.store.close()
 
@@ -247,7 +248,12 @@ def _door(channel: str) -> str:
 
 def time_of_day(at: float) -> str:
     """Give the local time, hh:mm:ss (seed 001), of a time in seconds since the epoch."""
-    return time.strftime("%H:%M:%S", time.localtime(at))
+    return _time_of_second(int(at))
+
+
+@functools.lru_cache(maxsize=16)
+def _time_of_second(second: int) -> str:
+    return time.strftime("%H:%M:%S", time.localtime(second))
 
 
 def bound_socket(address: str | None, port: int) -> socket.socket:
@@ -399,10 +405,11 @@ def announce(server: Server, *, lab: bool) -> None:
 
 def open_console(server: Server) -> None:
     """Take commands from standard input until its end, in a thread that waits for them."""
-    signal.signal(signal.SIGTTIN, signal.SIG_IGN)  # in a terminal's background it must not be stopped for its reading
+    for signum in (signal.SIGTTIN, signal.SIGTTOU):  # in a terminal's background that must not stop the server
+        signal.signal(signum, signal.SIG_IGN)
 
     def take(line: str) -> None:
-        server.loop.call_threadsafe(partial(server.console.typed, line))
+        server.loop.call_threadsafe(functools.partial(server.console.typed, line))
 
     threading.Thread(target=read_lines, args=(STDIN, take), daemon=True).start()
 

@@ -13,13 +13,15 @@ from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
 from domain import ChatError
+from protocol import MAX_LINE
 from rooms import FileSent, RoomGuest
 
-WINDOW = 8
+WINDOW = 3
 """Pieces that may be between the two clients; so many lines of a connection's output buffer."""
 
 MAX_AT_ONCE = 8
-"""Files that one client may be sending."""
+"""Files that one client may be sending, and as many receiving: their pieces fit into the least output buffer that can be
+set."""
 
 BASE64 = re.compile(r"(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?")
 
@@ -43,7 +45,7 @@ class FileTooLarge(ChatError):
 
 
 class TooManyFiles(ChatError):
-    """The sender is sending too many already."""
+    """The sender is sending too many already, or the receiver receiving."""
 
 
 # ---- events ----
@@ -105,7 +107,7 @@ class Client(Protocol):
 class Transfer:
     """A file on its way: between whom, how much of it is still to come, and how many pieces may."""
 
-    __slots__ = ("allowed", "path", "receiver", "recipient", "rest", "sender", "sender_name")
+    __slots__ = ("allowed", "ended", "path", "receiver", "recipient", "rest", "sender", "sender_name")
 
     def __init__(self, sender: Client, receiver: Client, path: str, size: int) -> None:
         self.sender = sender
@@ -115,6 +117,7 @@ class Transfer:
         self.path = path
         self.rest = size
         self.allowed = 0
+        self.ended = False
 
 
 class Transfers:
@@ -137,7 +140,7 @@ class Transfers:
         stir: Callable[[Any], None],
     ) -> None:
         self._max_size = max_size
-        self._piece = (max_line - PIECE_FRAME) // 4 * 3
+        self._piece = (min(max_line, MAX_LINE) - PIECE_FRAME) // 4 * 3
         self._now = now
         self._show = show
         self._stir = stir
@@ -161,10 +164,14 @@ class Transfers:
         digits = size.lstrip("0") or "0"
         if len(digits) > LONGEST_SIZE or int(digits) > self._max_size:
             raise FileTooLarge
-        if sum(transfer.sender is sender for transfer in self._open.values()) >= MAX_AT_ONCE:
+        receiver: Any = recipient.session
+        transfers = self._open.values()
+        if (
+            sum(transfer.sender is sender for transfer in transfers) >= MAX_AT_ONCE
+            or sum(transfer.receiver is receiver for transfer in transfers) >= MAX_AT_ONCE
+        ):
             raise TooManyFiles
         number = next(self._numbers)
-        receiver: Any = recipient.session
         self._open[number] = Transfer(sender, receiver, path, int(digits))
         sender.deliver(SendFile(number, self._piece, recipient.name, path))
         receiver.deliver(FileOffered(number, int(digits), sender.user.name, posixpath.basename(path) or "file"))
@@ -196,12 +203,13 @@ class Transfers:
         if transfer.rest:
             self._cancel(int(number), transfer)
         else:
+            transfer.ended = True
             transfer.receiver.deliver(FileEnded(int(number)))
 
     def landed(self, client: Client, number: str) -> None:
         """The receiver has the file under its final name."""
         transfer = self._find(number)
-        if transfer is not None and transfer.receiver is client and not transfer.rest:
+        if transfer is not None and transfer.receiver is client and transfer.ended:
             del self._open[int(number)]
             event = FileSent(transfer.sender_name, transfer.recipient, transfer.path, self._now())
             transfer.sender.deliver(event)

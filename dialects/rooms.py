@@ -105,7 +105,7 @@ FAILURES: Mapping[type[Exception], str] = {
     FileMissing: "{1} does not exist.",
     CannotReceive: "{0} cannot receive files.",
     FileTooLarge: "{1} is too large.",
-    TooManyFiles: "Wait until your other files have been sent.",
+    TooManyFiles: "Wait until other files of yours, or for {0}, have been sent.",
     StoreUnavailable: "Your message could not be kept; try again later.",
 }
 """What a guest is told of a failed request; its words can be filled in."""
@@ -195,14 +195,15 @@ class RoomTalk:
     def parse(self, line: str) -> Request | Refusal | None:
         """Find the row of a command; another line is a message."""
         text = line.strip(" \t")
+        if not text:
+            return None
         if text.startswith("/"):
             verb, *rest = split_off(text, 2)
             command = self.commands.get(verb)
             if command is not None:
                 body = clean("".join(rest))
                 return fit(command, split_off(body, command.most) if command.text else split_words(body))
-        words = split_off(clean(text), 1)
-        return fit(MESSAGE, words) if words else None
+        return fit(MESSAGE, split_off(clean(text), 1))
 
     def refuse(self, session: Session, refusal: Refusal) -> None:
         """A line that is no request is ignored, but shows that somebody is there."""

@@ -93,6 +93,38 @@ def test_an_output_that_is_gone_is_no_matter(pipe: tuple[int, int]) -> None:
         printer.flush()
 
 
+def test_a_terminal_that_nobody_reads_is_not_waited_for() -> None:
+    ours, theirs = os.openpty()
+    later = Later()
+    printer = Printer(theirs, later)
+    for _ in range(200):
+        printer.print("x" * 999 + "\n")
+        printer.flush()
+    assert later.calls
+    assert os.get_blocking(theirs), "it is the shell's, too"
+    os.close(ours)
+    os.close(theirs)
+
+
+def test_what_waits_at_the_end_is_written_while_somebody_reads(pipe: tuple[int, int]) -> None:
+    reader, writer = pipe
+    printer = Printer(writer, Later())
+    printer.print("x" * 300_000 + "\n")
+    received: list[int] = []
+
+    def read() -> None:
+        while sum(received) < 300_001:
+            received.append(len(os.read(reader, 65536)))
+
+    thread = threading.Thread(target=read)
+    thread.start()
+    printer.drain(PATIENCE)
+    thread.join(PATIENCE)
+    assert sum(received) == 300_001
+    printer.print("y" * 300_000 + "\n")
+    printer.drain(0.01)
+
+
 def test_a_file_takes_everything(tmp_path: Path) -> None:
     with open(tmp_path / "log", "wb", buffering=0) as file:
         printer = Printer(file.fileno(), Later())

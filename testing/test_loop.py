@@ -15,6 +15,7 @@ import time
 import weakref
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -22,7 +23,9 @@ import pytest
 
 import loop as loop_module
 from loop import (
+    HANDED_IN_PER_TURN,
     HIGH_WATER,
+    LONGEST_WAIT,
     READ_SIZE,
     STALL_SECONDS,
     CloseReason,
@@ -270,6 +273,30 @@ def test_the_loop_calls_later(stage: Stage) -> None:
     stage.until(lambda: len(called) == 2)
     assert called == ["first", "second"]
     assert time.monotonic() - started >= 0.02
+
+
+def test_a_deadline_far_away_is_waited_for_in_pieces(stage: Stage) -> None:
+    for seconds in (1e12, 1e300, float("inf")):
+        stage.loop.call_later(seconds, lambda: None)
+        assert stage.loop._timeout() == LONGEST_WAIT
+        stage.turn()
+    with selectors.DefaultSelector() as selector:
+        reader, writer = socket.socketpair()
+        selector.register(reader, selectors.EVENT_READ)
+        writer.send(b"x")
+        assert selector.select(LONGEST_WAIT)
+        reader.close()
+        writer.close()
+
+
+def test_a_flood_from_another_thread_shares_its_turns(stage: Stage) -> None:
+    called: list[int] = []
+    for number in range(3 * HANDED_IN_PER_TURN):
+        stage.loop.call_threadsafe(partial(called.append, number))
+    stage.turn()
+    assert len(called) == HANDED_IN_PER_TURN
+    stage.until(lambda: len(called) == 3 * HANDED_IN_PER_TURN)
+    assert called == sorted(called)
 
 
 def test_calls_that_are_put_off_run_in_the_next_turn_without_waiting(stage: Stage) -> None:

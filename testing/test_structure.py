@@ -27,9 +27,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "dialects.mailbox": {"chat", "domain", "protocol"},
     "dialects.result": {"chat", "domain", "protocol"},
     "dialects.rooms": {"domain", "protocol", "rooms", "transfers"},
-    "console": {"dialects.rooms", "domain", "protocol", "rooms"},
+    "console": {"dialects.rooms", "domain", "logs", "protocol", "rooms"},
     "rooms": {"chat", "domain"},
-    "transfers": {"domain", "rooms"},
+    "transfers": {"domain", "protocol", "rooms"},
     "store": {"domain"},
     "passwords": {"domain", "loop"},
     "client": {

@@ -196,15 +196,21 @@ def test_each_side_has_its_own_lines(pair: tuple[Client, Client]) -> None:
     begin(ann, bob)
     assert ann.does("/ready 1", "/landed 1") == bob.does("/piece 1 aaaa", "/end 1") == []
     assert bob.does("/landed 1") == ann.saw() == []  # there is more to come
+    assert ann.does(f"/piece 1 {encoded(b'0123456789')}") == ["/more 1 1"]
+    assert bob.does("/landed 1")[1:] == ann.saw() == []  # nor has the end been said
 
 
-def test_one_client_does_not_send_without_end(pair: tuple[Client, Client]) -> None:
+def test_one_client_does_not_send_or_receive_without_end(world: World, pair: tuple[Client, Client]) -> None:
     ann, bob = pair
     for _ in range(MAX_AT_ONCE):
         assert ann.does("/send bob a 5")[0].startswith("/sending")
-    assert ann.does("/send bob a 5") == ["* Wait until your other files have been sent."]
+    assert ann.does("/send bob a 5") == ["* Wait until other files of yours, or for bob, have been sent."]
     assert ann.does("/cancel 1", "/send bob a 5")[-1].startswith("/sending")
     assert bob.saw()
+    assert ann.does("/send ann a 5") == ["* Wait until other files of yours, or for ann, have been sent."]
+    (carol,) = world.room("room", "carol files")
+    assert carol.does("/send bob a 5") == ["* Wait until other files of yours, or for bob, have been sent."]
+    assert carol.does("/send ann a 5")[0].startswith("/sending")
 
 
 @pytest.mark.parametrize(
