@@ -20,8 +20,8 @@ WINDOW = 3
 """Pieces that may be between the two clients; so many lines of a connection's output buffer."""
 
 MAX_AT_ONCE = 8
-"""Files that one client may be sending, and as many receiving: their pieces fit into the least output buffer that can be
-set."""
+"""Files that one client may be sending, and as many receiving: their pieces fit into the least output buffer that there
+can be."""
 
 BASE64 = re.compile(r"(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?")
 

@@ -24,7 +24,8 @@ import server as server_module
 from config import Listen, Settings
 from domain import AccountRegistered, Change, ChannelCreated, Joined, Said
 from loop import RESERVED_DESCRIPTORS
-from server import Server, StartError, main, parse_command_line, settings_for, start
+from options import parse_command_line, read, settings_for
+from server import Server, StartError, main
 from store import Store
 from support import PATIENCE, ROOT, Peer, ServerProcess
 
@@ -288,7 +289,7 @@ def test_a_server_that_cannot_start_frees_what_it_had(tmp_path: Path, monkeypatc
 def test_two_servers_in_one_process_know_nothing_of_each_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "my.conf").write_text("bcrypt-cost 4\naddress 127.0.0.1\n")
-    servers = [start(parse_command_line(["0", "my.conf", "--database", ":memory:"])) for _ in range(2)]
+    servers = [Server(read(["0", "my.conf", "--database", ":memory:"]).settings) for _ in range(2)]
     peers = [Peer(server.port) for server in servers]
     try:
         for server, peer in zip(servers, peers, strict=True):

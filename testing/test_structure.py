@@ -17,7 +17,8 @@ from support import ROOT
 
 SERVER_ROOMS = {
     "bootstrap", "chat", "commandline", "config", "console", "dialects", "domain", "dialects.hello", "dialects.mailbox",
-    "dialects.result", "dialects.rooms", "logs", "loop", "passwords", "protocol", "rooms", "store", "transfers",
+    "dialects.result", "dialects.rooms", "logs", "loop", "options", "passwords", "protocol", "rooms", "store",
+    "transfers",
 }  # fmt: skip
 
 MAY_IMPORT: dict[str, set[str]] = {
@@ -50,6 +51,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "protocol": set(),
     "loop": set(),
     "config": {"domain", "protocol"},
+    "options": {"commandline", "config", "console"},
     "logs": set(),
     "bootstrap": set(),
     "commandline": set(),

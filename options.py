@@ -1,0 +1,149 @@
+"""How the server is started: its command line, and the settings that this and the config come to.
+
+Little is imported here, so that a wrong start is refused at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
+
+from commandline import OneLineParser, port_number
+from config import DIRECTIVES, ConfigError, Listen, Settings, read_config
+
+USAGE = """\
+server.py <port> [config] [options]
+       server.py <config> [options]
+       server.py --address A --port P [config] [options]"""
+
+MANUAL = """\
+The first form serves all who come to one port; the first word that they send decides which protocol they speak. In the
+second one, the config's `listen` lines say where what is spoken. The third is the server of the `hello` lab: it speaks
+that protocol only, says `Server is on` on standard output when it accepts connections, and takes 16 users. In every
+form the config's `listen` lines open more ports.
+
+Signals: TERM and INT stop it (twice: at once), USR1 writes counters to the log.
+
+Commands on standard input, for the channels:
+{commands}
+
+Directives of the config, one to a line:
+{directives}
+"""
+
+LAB_USERS = 16
+"""Users of the lab's server by default (TR1)."""
+
+
+def parse_command_line(words: Sequence[str]) -> argparse.Namespace:
+    """Read the command line; exits when it cannot be understood.
+
+    Returns:
+        `port` and `config`, either may be None; `lab`, whether the lab's form was used; the options.
+    """
+    parser = OneLineParser(
+        prog="server.py",
+        usage=USAGE,
+        description="A chat server. Talk to it with netcat, client.py, or any client of the protocols that it speaks.",
+        epilog=_manual() if {"-h", "--help"} & {*words} else None,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add(
+        "words", nargs="*", metavar="port, config", help="the port to listen on, 0 takes a free one; a file of settings"
+    )
+    add("--port", metavar="P", type=port_number(0), help="be the lab's server, on this port")
+    add("--address", metavar="A", type=setting("address"), help="listen on this IP address only")
+    add("--max-users", metavar="N", type=setting("max-users"), help="hello users at once (lab: 16; else no limit)")
+    add(
+        "--database",
+        metavar="PATH",
+        help="the database file (default: crosstalk-<port>.db in the current directory); :memory: keeps nothing",
+    )
+    arguments = parser.parse_intermixed_args(words)
+    arguments.lab = arguments.port is not None
+    rest: list[str] = arguments.words
+    if rest and not arguments.lab and rest[0].isdigit():
+        try:
+            arguments.port = port_number(0)(rest.pop(0))
+        except argparse.ArgumentTypeError as error:
+            parser.error(f"argument port: {error}")
+    arguments.config = rest.pop(0) if rest else None
+    if rest:
+        parser.error(f"too many arguments: {' '.join(rest)}")
+    if arguments.port is None and arguments.config is None:
+        parser.error("a port or a config is needed")
+    return arguments
+
+
+def _manual() -> str:
+    from console import COMMANDS  # which brings much with it
+
+    return MANUAL.format(
+        commands=_columns((command.usage, command.help) for command in COMMANDS.values()),
+        directives=_columns((name, directive.help) for name, directive in DIRECTIVES.items()),
+    )
+
+
+def _columns(rows: Iterable[tuple[str, str]]) -> str:
+    return "\n".join(f"  {left:<32}{right}" for left, right in rows)
+
+
+def setting(name: str) -> Callable[[str], Any]:
+    """Give a reader of an option that is a setting too; it raises argparse.ArgumentTypeError."""
+    directive = DIRECTIVES[name]
+
+    def read(word: str) -> Any:
+        try:
+            return directive.read([word])
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"{word!r} is not {directive.expects}") from None
+
+    return read
+
+
+def settings_for(arguments: argparse.Namespace) -> Settings:
+    """Give the settings of a command line and of the config that it names; the command line wins.
+
+    Raises:
+        ConfigError: the config cannot be used, or says nowhere to listen.
+    """
+    settings = Settings() if arguments.config is None else read_config(arguments.config)
+    if arguments.port is not None:
+        own = Listen(arguments.address, arguments.port, "hello" if arguments.lab else "auto")
+        settings = settings._replace(listen=(own, *settings.listen))
+    if not (settings.listen or settings.channel):
+        raise ConfigError(f"{arguments.config} has no listen line and no channel; add one, or start with a port")
+    return settings._replace(
+        address=arguments.address or settings.address,
+        database=arguments.database or settings.database,
+        max_users=arguments.max_users or settings.max_users or (LAB_USERS if arguments.lab else None),
+    )
+
+
+class Options(NamedTuple):
+    """The settings, and whether the server is started as the lab's."""
+
+    settings: Settings
+    lab: bool
+
+
+def read(words: Sequence[str]) -> Options:
+    """Read the command line and the config that it names; exits when the command line cannot be understood.
+
+    Raises:
+        ConfigError: the config cannot be used, or says nowhere to listen.
+    """
+    arguments = parse_command_line(words)
+    return Options(settings_for(arguments), arguments.lab)
+
+
+def read_or_exit(words: Sequence[str]) -> Options:
+    """Read them, or end the program with status 1 and a line that says what is wrong."""
+    try:
+        return read(words)
+    except ConfigError as error:
+        sys.exit(f"server.py: {error}")
