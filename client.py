@@ -34,7 +34,7 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple, NoReturn
 
 import bootstrap
@@ -44,12 +44,15 @@ from loop import Loop
 from network import Address, Link, dial
 from protocol import LineBuffer, Overlong
 from streams import READ_SIZE, STDIN, STDOUT, complain, read_some, write_all
-from talks import TALKS
-from talks.talk import Meaning, Talk, without_style
-from terminal import INTERRUPTED, run_terminal
+from talks import TALKS, recognised
+from talks.talk import TOO_LONG, Meaning, Talk, without_style
+from terminal import INTERRUPTED, nobody, run_terminal
 
 ANSWER_SECONDS = 5.0
 """How long a talk that is leaving waits between pipes for the last answers."""
+
+LOGIN_SECONDS = 10.0
+"""How long a talk waits between pipes for the server to admit it."""
 
 
 # ---- pipes ----
@@ -65,6 +68,7 @@ class Pipes:
         self._loop = Loop()
         self._link = Link(self._loop, sock, self._heard, self._lost, self._go_on)
         self._status = 0
+        self._failed = False
         self._taken = threading.Semaphore(0)
         self._input_waits = False
 
@@ -91,7 +95,10 @@ class Pipes:
             self._fail(f"cannot write: {error.strerror}")
 
     def _fail(self, why: str) -> None:
-        self._status = complain(why)
+        """End, for this reason; only the first one is told."""
+        if not self._failed:
+            self._failed = True
+            self._status = complain(why)
         self._loop.stop()
 
     def _take(self, chunk: bytes) -> None:
@@ -135,7 +142,7 @@ class ChatPipes(Pipes):
     """A talk between pipes: lines from the input count as typed, and the output gets what a screen would show.
 
     What the client itself has to say goes to standard error. The input has to wait while the server does not serve us,
-    and while it owes us many answers.
+    and while it owes us many answers. What could not be sent or delivered shows in the exit status.
     """
 
     def __init__(self, sock: socket.socket, talk: Talk) -> None:
@@ -144,6 +151,7 @@ class ChatPipes(Pipes):
         self._courier = Courier(self._say)
         self._lines = LineBuffer(READ_SIZE)
         self._loop.call_soon(lambda: self._send(talk.begun()))
+        self._loop.call_later(LOGIN_SECONDS, self._check_login)
 
     def run(self) -> int:
         """Talk until one of both sides has enough, or a signal comes; leave no half file behind."""
@@ -156,7 +164,11 @@ class ChatPipes(Pipes):
 
     def _heard(self, lines: list[str]) -> None:
         self._print([without_style(self._talk.received(line)) for line in lines if self._is_shown(line)])
-        if self._talk.done():
+        if self._talk.undelivered:
+            self._status = 1
+        if self._talk.wrong:
+            self._fail(self._talk.wrong)
+        elif self._talk.done():
             self._loop.stop()
         self._go_on()
 
@@ -168,10 +180,17 @@ class ChatPipes(Pipes):
         return note is None
 
     def _lost(self) -> None:
-        if self._talk.admitted:
-            self._loop.stop()
-        else:
+        expected, told = self._talk.admitted or self._talk.wrong, self._talk.undelivered
+        self._talk.lost()
+        if not expected:
             self._fail("the server has closed without a login")
+        elif self._talk.undelivered and not told:
+            self._fail("the server has closed without an answer to every message")
+        self._loop.stop()
+
+    def _check_login(self) -> None:
+        if not self._talk.admitted:
+            self._fail(f"no login within {LOGIN_SECONDS:.0f} seconds; is this a server of that dialect?")
 
     def _take(self, chunk: bytes) -> None:
         self._input_waits = True
@@ -188,17 +207,19 @@ class ChatPipes(Pipes):
 
     def _type(self, line: bytes | Overlong) -> None:
         if isinstance(line, Overlong):
-            complain(f"Not sent: a line of more than {READ_SIZE} bytes.")
+            self._status = complain(f"Not sent: {TOO_LONG}")
             return
         try:
             meaning = self._talk.typed(line.decode())
         except UnicodeDecodeError:
-            complain("Not sent: a line that is not UTF-8.")
+            self._status = complain("Not sent: a line that is not UTF-8.")
             return
         if self._talk.leaving:
             self._leave()
         elif meaning.hint:
             complain(meaning.hint)
+        if meaning.refused:
+            self._status = 1
         if meaning.send:
             self._send(meaning)
 
@@ -229,9 +250,9 @@ def _end(signum: int, _frame: object) -> NoReturn:
 
 # ---- command line ----
 
-DESCRIPTION = (
-    "Talks to a chat server: with a Crosstalk server in its own words, as the chat `hello`, or at a channel's port."
-)
+DESCRIPTION = """\
+Talks to a chat server: in the words of the dialect result, as the chat `hello`,
+at the port of a channel, or with a mailbox."""
 
 MANUAL = """\
 the dialect result, on a terminal:
@@ -266,7 +287,10 @@ the dialect hello:
 
   In pipes --name is needed. The input is what would be typed, and the output what
   would be shown, one line each; what the client has to say about a line that it
-  cannot send goes to standard error. !quit waits for the answers that are due.
+  cannot send goes to standard error. !quit waits for the answers that are due. If
+  there is no login within ten seconds, or the server answers it in other words
+  than those of this dialect, the client ends. The exit status tells whether all
+  was sent and delivered.
 
 the dialect rooms, at the port of a channel: client.py <port> <username>
   /whisper <user> <message>   says it to one    /send <user> <path>  sends a file
@@ -287,6 +311,28 @@ the dialect rooms, at the port of a channel: client.py <port> <username>
   In pipes the input is what would be typed, and the output what the server says;
   what the client has to say, about files too, goes to standard error.
 
+the dialect mailbox, on a terminal:
+  /new <name>        makes an account and enters it; the server tells its ID once
+  /login <id>        enters an account          /users [pattern]  lists accounts
+  @<user> <message>  sends it; it waits for one who is away
+  @<user>            sends plain text there from now on
+  /mail [id]         takes the messages that wait; without an ID, your own
+  /delete <id>       deletes an account; the ID is always needed, since this is
+                     for good
+  /bye               ends the client
+
+  The wire's own lines are always taken: 1|<name>, 0|<id>, 2, 2|<pattern>,
+  3|<user>|<message>, 4|<id>, 5|<id>, bye. So to say such a thing write it behind
+  @<user>. This dialect need not be named: on a terminal, where neither --dialect
+  nor a username is given, a server that begins with its greeting gets it.
+
+  IDs that are typed are hidden and not kept, as passwords are. After a lost
+  connection the client logs in again; not when the account was entered elsewhere,
+  since two clients would show each other out for ever.
+
+the dialect mailbox, in pipes:
+  As the dialect result: the lines are those of the wire. Send bye as the last.
+
 on a terminal:
   Tab completes commands, channels, users (after an @, where that is how they are
   written) and paths. The arrow keys bring back what was typed, Ctrl-R searches in
@@ -300,13 +346,17 @@ in pipes:
 
 everywhere:
   Control characters from the network are taken out (a tab stays), and what is
-  not UTF-8 is replaced.
+  not UTF-8 is replaced. What would be a line of more than 8192 bytes, its end
+  included, is not sent, but for the pipes of result and mailbox, which pass on
+  everything; a server can be set to take longer ones.
 
 exit status:
-  0    the server has closed (on a terminal: after QUIT, or in the dialect rooms),
-       or !quit or Ctrl-D was typed
-  1    wrong arguments, no connection at the start, or a failing output; in pipes
-       also a refused login, and a server that leaves !quit without its answers
+  0    the server has closed (on a terminal: after QUIT or /bye, or in the dialect
+       rooms), or !quit or Ctrl-D was typed
+  1    wrong arguments, no connection at the start, or a failing output; in the
+       pipes of hello and rooms also a line that the client could not send, and in
+       those of hello no login, a message that was not delivered or has no answer,
+       and any other request that the server refused
   130  Ctrl-C; 129 and 143: SIGHUP, SIGTERM
 """
 
@@ -318,11 +368,13 @@ class Options(NamedTuple):
         address: of the server.
         talk: of the dialect; it has taken the name, if there is one.
         named: there is one.
+        recognised: says which talk is the right one instead, by the first line that the server says of itself.
     """
 
     address: Address
     talk: Talk
     named: bool
+    recognised: Callable[[str], Talk | None]
 
 
 def parse_command_line(words: Sequence[str]) -> Options:
@@ -337,7 +389,7 @@ def parse_command_line(words: Sequence[str]) -> Options:
     parser.add_argument("port", type=port_number(1), help="the server's port")
     parser.add_argument("username", nargs="?", help="the name to come in with, at a channel's port")
     parser.add_argument("--host", metavar="H", default="localhost", help="the server's host (%(default)s)")
-    parser.add_argument("--dialect", choices=TALKS, help="how to talk (rooms with a username, else result)")
+    parser.add_argument("--dialect", choices=TALKS, help="how to talk (rooms with a username, else result or mailbox)")
     parser.add_argument("--name", metavar="N", help="with --dialect hello or rooms: the name to log in with")
     arguments = parser.parse_intermixed_args(words)  # the username may stand behind an option
     username, name, dialect = arguments.username, arguments.name, arguments.dialect
@@ -349,12 +401,15 @@ def parse_command_line(words: Sequence[str]) -> Options:
     name = username if name is None else name
     if name is not None and (wrong := talk.take_name(name)):
         parser.error(f"argument {'--name' if username is None else 'username'}: {wrong}")
-    return Options(Address(arguments.host, arguments.port), talk, name is not None)
+    open_question = dialect is None and username is None
+    return Options(
+        Address(arguments.host, arguments.port), talk, name is not None, recognised if open_question else nobody
+    )
 
 
 def main(words: Sequence[str]) -> int:
     """Run the client; return the exit status."""
-    address, talk, named = parse_command_line(words)
+    address, talk, named, recognise = parse_command_line(words)
     bootstrap.occupy_standard_descriptors()
     on_terminal = os.isatty(STDIN) and os.isatty(STDOUT)
     if on_terminal:
@@ -366,7 +421,7 @@ def main(words: Sequence[str]) -> int:
     except OSError as error:
         return complain(f"cannot connect to {address}: {error.strerror or error}")
     if on_terminal:
-        return run_terminal(address, sock, talk)
+        return run_terminal(address, sock, talk, recognise)
     return (Pipes(sock) if talk.netcat else ChatPipes(sock, talk)).run()
 
 

@@ -35,19 +35,23 @@ INTERRUPTED = 128 + signal.SIGINT
 # ---- screens ----
 
 
-class Margins(NamedTuple):
-    """What stands around the line being typed.
+class Typing(NamedTuple):
+    """What a screen has to know of the line being typed.
 
     Attributes:
-        prompt: before it.
-        progress: at its right end, where there is room.
+        prompt: stands before it.
+        progress: stands at its right end, where there is room.
+        complete, mask, without_secrets: see `Talk`.
     """
 
     prompt: Callable[[], str]
     progress: Callable[[], str]
+    complete: Callable[[str], tuple[str, list[str]]]
+    mask: Callable[[str], str]
+    without_secrets: Callable[[str], str]
 
 
-def line_session(talk: Talk, margins: Margins, output: Output) -> PromptSession[str]:
+def line_session(typing: Typing, output: Output) -> PromptSession[str]:
     """Build a line editor: it hides passwords, keeps them out of its history, and completes words."""
     from prompt_toolkit import PromptSession
     from prompt_toolkit.completion import CompleteEvent, Completer, Completion
@@ -60,21 +64,21 @@ def line_session(talk: Talk, margins: Margins, output: Output) -> PromptSession[
     class Mask(Processor):
         def apply_transformation(self, ti: TransformationInput) -> Transformation:
             shown = explode_text_fragments(ti.fragments)
-            hidden = talk.mask(ti.document.lines[ti.lineno])
+            hidden = typing.mask(ti.document.lines[ti.lineno])
             return Transformation([(part[0], letter) for part, letter in zip(shown, hidden, strict=False)])
 
     class Words(Completer):
         def get_completions(self, document: Document, complete_event: CompleteEvent) -> Iterator[Completion]:
-            word, choices = talk.complete(document.current_line_before_cursor)
+            word, choices = typing.complete(document.current_line_before_cursor)
             return (Completion(choice, -len(word)) for choice in choices)
 
     class History(InMemoryHistory):
         def append_string(self, string: str) -> None:
-            super().append_string("\n".join(map(talk.without_secrets, string.split("\n"))))
+            super().append_string("\n".join(map(typing.without_secrets, string.split("\n"))))
 
     return PromptSession(
-        message=lambda: [("class:prompt", margins.prompt())],
-        rprompt=lambda: [("class:progress", margins.progress())],
+        message=lambda: [("class:prompt", typing.prompt())],
+        rprompt=lambda: [("class:progress", typing.progress())],
         completer=Words(),
         complete_while_typing=False,
         enable_suspend=True,
@@ -88,11 +92,10 @@ def line_session(talk: Talk, margins: Margins, output: Output) -> PromptSession[
 class Screen:
     """A line that is being typed, and what appears above it. All calls come from `ask`'s thread."""
 
-    def __init__(self, talk: Talk, margins: Margins, output: Output) -> None:
-        self._session = line_session(talk, margins, output)
+    def __init__(self, typing: Typing, output: Output) -> None:
+        self._session = line_session(typing, output)
         self._app = self._session.app
-        self._talk = talk
-        self._margins = margins
+        self._typing = typing
 
     async def ask(self) -> str:
         """Let a line be typed.
@@ -128,18 +131,18 @@ class RichScreen(Screen):
     what is typed.
     """
 
-    def __init__(self, talk: Talk, margins: Margins) -> None:
+    def __init__(self, typing: Typing) -> None:
         from prompt_toolkit.output import ColorDepth
         from prompt_toolkit.output.vt100 import Vt100_Output
 
         depth = ColorDepth.DEPTH_1_BIT if os.environ.get("NO_COLOR") else ColorDepth.from_env()
         output = Vt100_Output.from_pty(sys.stdout, os.environ.get("TERM"), depth)
         output.enable_cpr = False  # nothing here asks where the cursor is, and some terminals never answer
-        super().__init__(talk, margins, output)
+        super().__init__(typing, output)
         self._app.erase_when_done = True
 
     def repeat(self, prompt: str, line: str) -> None:
-        self.show([[("class:typed", prompt + self._talk.mask(line))]])
+        self.show([[("class:typed", prompt + self._typing.mask(line))]])
 
     def show(self, lines: Iterable[Fragments]) -> None:
         from prompt_toolkit.formatted_text import FormattedText
@@ -156,10 +159,10 @@ class RichScreen(Screen):
 class DumbScreen(Screen):
     """A terminal that can only print (TERM=dumb): no colour, and what is typed appears letter by letter."""
 
-    def __init__(self, talk: Talk, margins: Margins) -> None:
+    def __init__(self, typing: Typing) -> None:
         from prompt_toolkit.output import DummyOutput
 
-        super().__init__(talk, margins, DummyOutput())
+        super().__init__(typing, DummyOutput())
         self._buffer = self._session.default_buffer
         self._buffer.on_text_changed += self._typed
         self._printed = ""
@@ -196,7 +199,7 @@ class DumbScreen(Screen):
         self._print(self._printed)
 
     def _line(self) -> str:
-        return self._margins.prompt() + "\n".join(map(self._talk.mask, self._buffer.text.split("\n")))
+        return self._typing.prompt() + "\n".join(map(self._typing.mask, self._buffer.text.split("\n")))
 
     def _print(self, text: str) -> None:
         write_all(STDOUT, text.encode(errors="replace"))
@@ -212,12 +215,16 @@ class Terminal:
         address: of the server.
         sock: connected to it.
         talk: the wire.
+        recognise: gives the talk that takes over, or none, by the server's first line. Asked when nothing was sent yet.
     """
 
-    def __init__(self, address: Address, sock: socket.socket, talk: Talk) -> None:
+    def __init__(
+        self, address: Address, sock: socket.socket, talk: Talk, recognise: Callable[[str], Talk | None]
+    ) -> None:
         self._address = address
         self._sock = sock
         self._talk = talk
+        self._recognise = recognise
         self._courier = Courier(lambda line: self._keeper.send(line))
         self._progress = ""
         self._connected = True
@@ -229,7 +236,15 @@ class Terminal:
         import asyncio
 
         screen = DumbScreen if os.environ.get("TERM", "") in ("", "dumb", "unknown") else RichScreen
-        self._screen: Screen = screen(self._talk, Margins(self._prompt, lambda: self._progress))
+        self._screen: Screen = screen(
+            Typing(
+                self._prompt,
+                lambda: self._progress,
+                lambda text: self._talk.complete(text),
+                lambda line: self._talk.mask(line),
+                lambda line: self._talk.without_secrets(line),
+            )
+        )
         own = asyncio.get_running_loop()
         for signum in (signal.SIGTERM, signal.SIGHUP):
             if signal.getsignal(signum) is signal.SIG_DFL:
@@ -281,6 +296,7 @@ class Terminal:
             self.refused()
 
     def _send(self, meaning: Meaning) -> None:
+        self._recognise = nobody
         self._talk.sent(meaning.send)
         self._keeper.send(self._courier.offer(meaning.send) if meaning.offer else meaning.send)
 
@@ -288,9 +304,14 @@ class Terminal:
 
     def heard(self, lines: list[str]) -> None:
         """Show what the server says."""
+        other = self._recognise(lines[0])
+        self._recognise = nobody
+        self._talk = other or self._talk
         shown = [drawn for line in lines if (drawn := self._draw(line))]
         if shown:
             self._screen.show(shown)
+        if other:
+            self._start("", other.begun())
         if self._progress != (progress := self._courier.progress()):
             self._progress = progress
             self._screen.refresh()
@@ -344,12 +365,18 @@ class Terminal:
         self._screen.end()
 
 
-def run_terminal(address: Address, sock: socket.socket, talk: Talk) -> int:
-    """Talk on a terminal; return the exit status."""
+def nobody(_line: str) -> None:
+    """No other talk takes over, whatever the server says first."""
+
+
+def run_terminal(
+    address: Address, sock: socket.socket, talk: Talk, recognise: Callable[[str], Talk | None] = nobody
+) -> int:
+    """Talk on a terminal, see `Terminal`; return the exit status."""
     import asyncio
 
     with raw_terminal():
-        return asyncio.run(Terminal(address, sock, talk).run())
+        return asyncio.run(Terminal(address, sock, talk, recognise).run())
 
 
 @contextlib.contextmanager

@@ -17,7 +17,21 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from protocol import clean, normal, split_off, split_words
-from talks.talk import CONNECTION_LOST, Answer, Fragments, Meaning, Names, bad, draw_user, good, plain, read
+from talks.talk import (
+    CONNECTION_LOST,
+    Answer,
+    Fragments,
+    Meaning,
+    Names,
+    addressees,
+    bad,
+    draw_user,
+    fit,
+    good,
+    plain,
+    read,
+    refuse,
+)
 
 ENOUGH_UNANSWERED = 64
 """Requests that may be unanswered while a pipe's next line is taken."""
@@ -31,8 +45,9 @@ may not have noticed yet that we are gone."""
 
 COMMANDS = ("!quit", "!who")
 WHAT_TO_TYPE = "@<user> <message> sends, !who lists who is here, !quit leaves."
-NOBODY_ADDRESSED = f"Not sent: nobody is addressed. {WHAT_TO_TYPE}"
+NOBODY_ADDRESSED = f"nobody is addressed. {WHAT_TO_TYPE}"
 NOT_A_NAME = "a name is one word, without commas and control characters"
+WRONG_SERVER = "this is not a server of the dialect hello"
 
 
 def interpret(line: str, current: str) -> Meaning:
@@ -48,12 +63,12 @@ def interpret(line: str, current: str) -> Meaning:
     if line == "!who":
         return Meaning(send="LIST")
     if word.startswith("!"):
-        return Meaning(hint=f"Not sent: there is no such command. {WHAT_TO_TYPE}")
+        return refuse(f"there is no such command. {WHAT_TO_TYPE}")
     if not word.startswith("@"):
-        return Meaning(send=f"SEND {current} {line}") if current else Meaning(hint=NOBODY_ADDRESSED)
+        return Meaning(send=f"SEND {current} {line}") if current else refuse(NOBODY_ADDRESSED)
     user = normal(word[1:])
     if not user:
-        return Meaning(hint=NOBODY_ADDRESSED)
+        return refuse(NOBODY_ADDRESSED)
     if not text:
         return Meaning(hint=f"Plain text goes to {user} now.", current=user)
     return Meaning(send=f"SEND {user} {text[0]}")
@@ -64,7 +79,7 @@ def complete(text: str, users: Iterable[str]) -> tuple[str, list[str]]:
     words = split_words(text)
     word = words.pop() if words and text[-1] not in " \t" else ""
     if word.startswith("@"):
-        return word, sorted(f"@{user}" for user in users if user.startswith(word[1:]))
+        return word, addressees(word, users, first=not words)
     if not words:
         return word, [command for command in COMMANDS if command.startswith(word)]
     return word, []
@@ -96,7 +111,8 @@ class HelloTalk:
     returns, files = True, False
 
     def __init__(self) -> None:
-        self.netcat = self.admitted = self.leaving = False
+        self.netcat = self.admitted = self.leaving = self.undelivered = False
+        self.wrong = ""
         self.name = ""
         self.current = ""
         self.users = Names()
@@ -126,9 +142,10 @@ class HelloTalk:
         told = self._after_refusal or CONNECTION_LOST
         if self.admitted:
             self._retries = LOGINS_AFTER_LOSS
+        self.undelivered = self.undelivered or any(asked.verb == "SEND" for asked in self._asked)
         self._asked.clear()
         self._fresh = self.admitted = False
-        self._after_refusal = ""
+        self._after_refusal = self.wrong = ""
         return told
 
     def returned(self) -> Meaning:
@@ -142,7 +159,7 @@ class HelloTalk:
     def received(self, line: str) -> Fragments:
         asked = self._asked[0] if self._asked else Asked("")
         answer, words = read(line, ANSWERS.get(asked.verb, ANY))
-        if self._asked and answer not in UNASKED:
+        if self._asked and answer not in (*UNASKED, NOT_OURS):
             self._asked.popleft()
         answer.learn(self, asked.name, *words)
         return answer.draw(asked.name, *words)
@@ -171,8 +188,8 @@ class HelloTalk:
         if not self.name:
             return self._typed_name(line)
         if not self.admitted:
-            return Meaning(hint="Not sent: you are not logged in yet. The up arrow brings the line back.")
-        meaning = interpret(line, self.current)
+            return refuse("you are not logged in yet. The up arrow brings the line back.")
+        meaning = fit(interpret(line, self.current))
         if meaning.current is not None:
             self.current = meaning.current
         return meaning
@@ -187,10 +204,10 @@ class HelloTalk:
 
     def _typed_name(self, line: str) -> Meaning:
         if line.startswith(("!", "@")):
-            return Meaning(hint="Not sent: you are not logged in yet, and a name is what is asked for.")
+            return refuse("you are not logged in yet, and a name is what is asked for.")
         wrong = self.take_name(line.removeprefix("HELLO-FROM ").lstrip(" \t"))
         if wrong:
-            return Meaning(hint=f"Not sent: {wrong}.")
+            return refuse(f"{wrong}.")
         self._retries = 0
         if not self._fresh:
             return Meaning(hint=f"You will be logged in as {self.name} as soon as there is a connection.")
@@ -229,6 +246,14 @@ class HelloTalk:
 
     def not_there(self, name: str) -> None:
         self.users.discard(name)
+        self.undelivered = True
+
+    def refused(self, _name: str) -> None:
+        self.undelivered = True
+
+    def misunderstood(self, _name: str, _line: str) -> None:
+        """What answers our login is no word of this wire."""
+        self.wrong = WRONG_SERVER
 
     def heard(self, _name: str, sender: str, _text: str) -> None:
         self.users.add(sender)
@@ -249,16 +274,25 @@ def draw_message(_name: str, sender: str, text: str) -> Fragments:
     return [("", "From "), draw_user(sender), ("", f": {text}")]
 
 
+DELIVERY = Answer(r"DELIVERY (\S+) (.*)", draw_message, HelloTalk.heard)
+
 UNASKED: Sequence[Answer] = (
-    Answer(r"DELIVERY (\S+) (.*)", draw_message, HelloTalk.heard),
+    DELIVERY,
     Answer(r"(.*)", plain("{1}")),
 )
 
 ANY: Sequence[Answer] = (
-    Answer(r"BAD-RQST-HDR", bad("Error: the server does not understand the header of the last request.")),
-    Answer(r"BAD-RQST-BODY", bad("Error: the server does not understand the body of the last request.")),
+    Answer(
+        r"BAD-RQST-HDR", bad("Error: the server does not understand the header of the last request."), HelloTalk.refused
+    ),
+    Answer(
+        r"BAD-RQST-BODY", bad("Error: the server does not understand the body of the last request."), HelloTalk.refused
+    ),
     *UNASKED,
 )
+
+NOT_OURS = Answer(r"(.*)", bad(f"Cannot log in as {{0}}: {WRONG_SERVER}. It says: {{1}}"), HelloTalk.misunderstood)
+"""What answers a login and is none of the above."""
 
 ANSWERS: Mapping[str, Sequence[Answer]] = {
     "HELLO-FROM": (
@@ -275,11 +309,12 @@ ANSWERS: Mapping[str, Sequence[Answer]] = {
             bad("Cannot log in as {0}. The server does not understand the login."),
             HelloTalk.name_refused,
         ),
-        *UNASKED,
+        DELIVERY,
+        NOT_OURS,
     ),
     "LIST": (
         Answer(r"LIST-OK (.+)", draw_list, HelloTalk.listed),
-        Answer(r"BAD-RQST-BODY", bad("The list was refused: nothing may stand after LIST.")),
+        Answer(r"BAD-RQST-BODY", bad("The list was refused: nothing may stand after LIST."), HelloTalk.refused),
         *ANY,
     ),
     "SEND": (
@@ -292,6 +327,7 @@ ANSWERS: Mapping[str, Sequence[Answer]] = {
         Answer(
             r"BAD-RQST-BODY",
             bad("The message to {0} was refused: it needs a user's name, in which there is no comma, and a text."),
+            HelloTalk.refused,
         ),
         *ANY,
     ),

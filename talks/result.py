@@ -16,7 +16,22 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from protocol import normal, split_words
-from talks.talk import CONNECTION_LOST, Answer, Fragments, Meaning, Names, bad, draw_user, good, plain, read
+from talks.talk import (
+    CONNECTION_LOST,
+    Answer,
+    Fragments,
+    Meaning,
+    Names,
+    bad,
+    cut,
+    draw_user,
+    fit,
+    good,
+    hide,
+    plain,
+    read,
+    refuse,
+)
 
 # ---- 1. verbs ----
 
@@ -72,20 +87,18 @@ def secret_start(line: str) -> int:
 
 def mask(line: str) -> str:
     """Give a typed line as the screen may show it: as long as it is, each password hidden."""
-    start = secret_start(line)
-    return line[:start] + re.sub(r"[^ \t]", "*", line[start:])
+    return hide(line, secret_start(line))
 
 
 def without_secrets(line: str) -> str:
     """Give a typed line as the history may keep it: its passwords cut off."""
-    start = secret_start(line)
-    return line if start == len(line) else line[:start].rstrip()
+    return cut(line, secret_start(line))
 
 
 # ---- 2. typing ----
 
 NO_CHANNEL = (
-    "Not sent: no channel is current. JOIN <channel> enters one, CREATE <channel> makes one;"
+    "no channel is current. JOIN <channel> enters one, CREATE <channel> makes one;"
     " SAY <channel> or SAY @<user> chooses. HELP lists the commands."
 )
 
@@ -104,9 +117,9 @@ def interpret(text: str, current: str) -> Meaning:
     if words[0] in VERBS:
         return _interpret_command(line, words, current)
     if len(words) == COMPLETE_SECRET and secret_start(line) < len(line):
-        return Meaning(hint=f"Not sent: there may be a password in it. The command is {words[0].upper()}.")
+        return refuse(f"there may be a password in it. The command is {words[0].upper()}.")
     if not current:
-        return Meaning(hint=NO_CHANNEL)
+        return refuse(NO_CHANNEL)
     return Meaning(send=f"SAY {current} {line}", echoed=True)
 
 
@@ -149,6 +162,7 @@ class ResultTalk:
     """The talk. It asks the server nothing by itself but for the login after a lost connection."""
 
     returns, files = True, False
+    undelivered, wrong = False, ""
     mask = staticmethod(mask)
     without_secrets = staticmethod(without_secrets)
 
@@ -211,7 +225,7 @@ class ResultTalk:
         return complete(text, self.channels, self.users)
 
     def typed(self, text: str) -> Meaning:
-        meaning = interpret(text, self.current)
+        meaning = fit(interpret(text, self.current))
         if meaning.current is not None:
             self.current = meaning.current
         return meaning

@@ -15,8 +15,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from protocol import MAX_LINE, clean, normal, split_words
-from talks.talk import Answer, Fragments, Meaning, Names, draw_user, plain, read
+from protocol import clean, normal, split_words
+from talks.talk import Answer, Fragments, Meaning, Names, draw_user, fit, plain, read, refuse
 
 # ---- 1. typing ----
 
@@ -54,11 +54,9 @@ WHAT_TO_TYPE = f"What you type is said to all; {', '.join(verb.usage for verb in
 
 def interpret(line: str) -> Meaning:
     """Say what a line comes to, which is not empty and has no blanks around it."""
-    if len(line.encode(errors="replace")) >= MAX_LINE:
-        return Meaning(hint=f"Not sent: a line of more than {MAX_LINE - 1} bytes, of which the server takes no notice.")
     first, *words = split_words(line)
     if first in FILE_VERBS:
-        return Meaning(hint=f"Not sent: the server takes {first} for a part of a file.")
+        return refuse(f"the server takes {first} for a part of a file.")
     verb = VERBS.get(first)
     if verb is None:
         return Meaning(send=line, echoed=True)
@@ -70,7 +68,7 @@ def interpret(line: str) -> Meaning:
 
 def _offer(user: str, path: str) -> Meaning:
     if clean(path) != path:
-        return Meaning(hint="Not sent: there is a control character in the path.")
+        return refuse("there is a control character in the path.")
     return Meaning(send=f"/send {normal(user)} {path}", offer=True)
 
 
@@ -90,6 +88,7 @@ class RoomTalk:
     """
 
     returns, files = False, True
+    undelivered, wrong = False, ""
 
     def __init__(self, paths: Callable[[str], list[str]]) -> None:
         self.netcat = self.leaving = self.present = False
@@ -158,8 +157,8 @@ class RoomTalk:
             return Meaning()
         if not self.name:
             wrong = self.take_name(line)
-            return Meaning(hint=f"Not sent: {wrong}.") if wrong else self.begun()
-        meaning = interpret(line)
+            return refuse(f"{wrong}.") if wrong else self.begun()
+        meaning = fit(interpret(line))
         return meaning._replace(echoed=meaning.echoed and self.present)
 
     def mask(self, line: str) -> str:

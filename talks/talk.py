@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple, Protocol
+
+from protocol import MAX_LINE
 
 NAMES_KEPT = 10_000
 """Names of a kind that are remembered for completion; a server makes no more channels by default."""
@@ -24,6 +26,7 @@ class Meaning(NamedTuple):
         current: where plain text goes from now on; None leaves it as it is.
         echoed: the server shows the line to its sender too, so the screen need not.
         offer: `send` offers a file and lacks its size.
+        refused: the line asks for something that is not done, as `hint` says.
     """
 
     send: str = ""
@@ -31,6 +34,23 @@ class Meaning(NamedTuple):
     current: str | None = None
     echoed: bool = False
     offer: bool = False
+    refused: bool = False
+
+
+TOO_LONG = (
+    f"a line for the server has at most {MAX_LINE} bytes, its end included. A server can be set to take longer ones,"
+    " but this client does not count on it."
+)
+
+
+def refuse(why: str) -> Meaning:
+    """A line that is not sent, and why."""
+    return Meaning(hint=f"Not sent: {why}", refused=True)
+
+
+def fit(meaning: Meaning) -> Meaning:
+    """Refuse what is too long for a line, which a server would not take."""
+    return refuse(TOO_LONG) if len(meaning.send.encode(errors="replace")) >= MAX_LINE else meaning
 
 
 class Talk(Protocol):
@@ -42,6 +62,8 @@ class Talk(Protocol):
         leaving: the user has said goodbye.
         returns: a lost connection is dialled again.
         files: some lines of the server carry files, and are not for the talk.
+        undelivered: the server has refused something since the login, or has not said what became of a message.
+        wrong: why this server cannot be talked with; nothing when it can, or when nobody knows yet.
     """
 
     returns: bool
@@ -49,6 +71,8 @@ class Talk(Protocol):
     netcat: bool
     admitted: bool
     leaving: bool
+    undelivered: bool
+    wrong: str
 
     def take_name(self, name: str) -> str:
         """Take the name that the command line gives; return what is wrong with that, nothing when all is well."""
@@ -109,7 +133,7 @@ class Answer(NamedTuple):
 
     Attributes:
         pattern: matches the whole line; its groups are handed to the two calls.
-        draw: makes the line for the screen. It may add to what the server says, and hides none of it.
+        draw: makes the line for the screen. It may say it in other words, and hides nothing of it but a secret.
         learn: tells the talk; called with the talk first.
     """
 
@@ -120,11 +144,18 @@ class Answer(NamedTuple):
 
 def read(line: str, answers: Sequence[Answer]) -> tuple[Answer, tuple[str, ...]]:
     """Find the row of a received line, and its words. The last row takes every line."""
+    found = find(line, answers)
+    assert found, "the last row of a table matches every line"
+    return found
+
+
+def find(line: str, answers: Sequence[Answer]) -> tuple[Answer, tuple[str, ...]] | None:
+    """Find the row of a received line, if there is one, and its words."""
     for answer in answers:
         found = re.fullmatch(answer.pattern, line)
         if found:
             return answer, found.groups()
-    raise AssertionError("the last row of a table matches every line")
+    return None
 
 
 # ---- drawing ----
@@ -165,6 +196,7 @@ STYLES: Mapping[str, str] = {
     "server": "ansicyan",
     "whisper": "ansimagenta",
     "progress": "ansiyellow",
+    "secret": "bold ansiyellow",
     "user0": "bold ansiblue",
     "user1": "bold ansimagenta",
     "user2": "bold ansigreen",
@@ -174,7 +206,25 @@ STYLES: Mapping[str, str] = {
 }
 
 
+# ---- secrets in typed lines ----
+
+
+def hide(line: str, start: int) -> str:
+    """Give a line as the screen may show it that is secret from this place on: as long as it is."""
+    return line[:start] + re.sub(r"[^ \t]", "*", line[start:])
+
+
+def cut(line: str, start: int) -> str:
+    """Give a line as the history may keep it that is secret from this place on."""
+    return line if start == len(line) else line[:start].rstrip()
+
+
 # ---- names ----
+
+
+def addressees(word: str, users: Iterable[str], *, first: bool) -> list[str]:
+    """Say how a word may go on that begins with an @. In the first place of a line the message can follow at once."""
+    return sorted(f"@{user}{' ' if first else ''}" for user in users if user.startswith(word[1:]))
 
 
 class Names:

@@ -19,9 +19,13 @@ import pytest
 
 import client
 from client_support import ROOT, SECONDS, FakeServer, Piped, Server, Wire
+from dialects.mailbox import GREETING
 from network import MAX_RECEIVED_LINE, Link
+from protocol import MAX_LINE
 from streams import READ_SIZE
-from talks.hello import ENOUGH_UNANSWERED, HelloTalk
+from support import ServerProcess
+from talks.hello import ENOUGH_UNANSWERED, WRONG_SERVER, HelloTalk
+from talks.talk import TOO_LONG
 
 
 @pytest.fixture(scope="module")
@@ -150,6 +154,22 @@ def test_closed_standard_streams_are_no_streams(fake: FakeServer) -> None:
         assert process.wait(SECONDS) == 0
 
 
+@pytest.mark.parametrize("words", [(), ("--dialect", "mailbox")], ids=["unsaid", "said"])
+def test_lines_of_a_mailbox_go_both_ways(tmp_path: Path, stack: contextlib.ExitStack, words: tuple[str, ...]) -> None:
+    server = stack.enter_context(ServerProcess(tmp_path, "listen 0 mailbox"))
+    piped = stack.enter_context(contextlib.closing(Piped(server.ports[1], *words)))
+    piped.send("1|pia\n3|pia|hi  you\n/new amy\nbye")
+    piped.end_input()
+    assert piped.output.rest().splitlines() == [
+        GREETING,
+        "Success New Account Creation! Your new Account ID: pia123",
+        "pia: hi  you",
+        "Sender pia sends a new message hi  you to pia",
+        "Please give a valid input as instructed in the documentation",
+    ]
+    assert (piped.status(), piped.errors()) == (0, "")
+
+
 # ---- pipes, in the dialect hello ----
 
 
@@ -189,7 +209,7 @@ def test_a_chat_between_pipes(stack: contextlib.ExitStack, tmp_path: Path) -> No
         "There are 2 online users: amy, bob\n"
         "From bob: hi yourself\n"
     )
-    assert (amy.status(), amy.errors()) == (0, "")
+    assert (amy.status(), amy.errors()) == (1, "")  # for the message to nobody
 
 
 @pytest.mark.parametrize(
@@ -212,16 +232,80 @@ def test_a_refused_login_ends_it(fake: FakeServer, stack: contextlib.ExitStack, 
     assert (piped.status(), piped.errors()) == (1, "client.py: the server has closed without a login\n")
 
 
+@pytest.mark.parametrize("answer", ["RESULT ERROR unknown type", GREETING])
+def test_a_server_of_another_kind_ends_it(fake: FakeServer, stack: contextlib.ExitStack, answer: str) -> None:
+    piped = stack.enter_context(contextlib.closing(hello(fake.port)))
+    piped.send("@bob hi\n!quit\n")
+    wire = stack.enter_context(contextlib.closing(fake.accept()))
+    wire.expect("HELLO-FROM amy\n")
+    wire.send(f"{answer}\n")
+    assert piped.output.rest().endswith(f" It says: {answer}\n")
+    assert (piped.status(), piped.errors()) == (1, f"client.py: {WRONG_SERVER}\n")
+    wire.expect_end()
+    assert wire.received == "HELLO-FROM amy\n"
+
+
+def test_the_result_port_of_a_server_is_one_of_another_kind(tmp_path: Path, stack: contextlib.ExitStack) -> None:
+    server = stack.enter_context(ServerProcess(tmp_path, "listen 0 result"))
+    piped = stack.enter_context(contextlib.closing(hello(server.ports[1])))
+    assert (piped.status(), piped.errors()) == (1, f"client.py: {WRONG_SERVER}\n")
+
+
+@pytest.mark.parametrize("answer", ["", "IN-USE\n", "half a line"])
+def test_a_server_that_does_not_admit_us_is_not_waited_for(
+    fake: FakeServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], answer: str
+) -> None:
+    monkeypatch.setattr(client, "LOGIN_SECONDS", 0.0 if not answer else 0.1)
+    talk = HelloTalk()
+    talk.take_name("amy")
+    pipes = client.ChatPipes(socket.create_connection(("127.0.0.1", fake.port)), talk)
+    pipes._take(b"@bob hi\n!quit\n")
+    with contextlib.closing(fake.accept()) as wire:
+        wire.send(answer)
+        pipes._loop.run()
+    pipes._loop.close()
+    assert pipes._status == 1
+    assert "is this a server of that dialect?" in capsys.readouterr().err
+
+
+def test_a_message_that_is_too_long_is_explained(fake: FakeServer, stack: contextlib.ExitStack) -> None:
+    piped, wire = admitted(fake, stack)
+    longest = "x" * (MAX_LINE - len("SEND bob \n"))
+    piped.send(f"@bob {longest}x\n@bob {longest}\n!quit\n")
+    wire.expect(f"SEND bob {longest}\n")
+    assert wire.received == f"HELLO-FROM amy\nSEND bob {longest}\n"
+    wire.send("SEND-OK\n")
+    assert (piped.status(), piped.errors()) == (1, f"client.py: Not sent: {TOO_LONG}\n")
+
+
+def test_a_message_without_an_answer_counts_as_not_delivered(fake: FakeServer, stack: contextlib.ExitStack) -> None:
+    piped, wire = admitted(fake, stack)
+    piped.send("@bob hi\n")
+    wire.expect("SEND bob hi\n")
+    wire.close()
+    assert piped.errors() == "client.py: the server has closed without an answer to every message\n"
+    assert piped.status() == 1
+
+
+@pytest.mark.parametrize(("answer", "status"), [("SEND-OK", 0), ("BAD-DEST-USER", 1), ("BAD-RQST-BODY", 1)])
+def test_the_status_tells_of_delivery(fake: FakeServer, stack: contextlib.ExitStack, answer: str, status: int) -> None:
+    piped, wire = admitted(fake, stack)
+    piped.send("@bob hi\n@cid hi\n!quit\n")
+    wire.expect("SEND bob hi\nSEND cid hi\n")
+    wire.send(f"{answer}\nSEND-OK\n")
+    assert (piped.status(), piped.errors()) == (status, "")
+
+
 def test_nothing_is_asked_before_the_login_has_its_answer(fake: FakeServer, stack: contextlib.ExitStack) -> None:
     piped = stack.enter_context(contextlib.closing(hello(fake.port)))
     piped.send("!who\n")
     wire = stack.enter_context(contextlib.closing(fake.accept()))
     wire.expect("HELLO-FROM amy\n")
-    wire.send("patience\n")
-    piped.output.expect("patience\n")
+    piped.send("!who\n")
     assert wire.received == "HELLO-FROM amy\n"
     wire.send("HELLO amy\n")
-    wire.expect("LIST\n")
+    wire.expect("LIST\nLIST\n")
+    assert wire.received == "HELLO-FROM amy\nLIST\nLIST\n"
 
 
 def test_hints_go_to_standard_error(fake: FakeServer, stack: contextlib.ExitStack) -> None:
@@ -232,10 +316,10 @@ def test_hints_go_to_standard_error(fake: FakeServer, stack: contextlib.ExitStac
     wire.expect("LIST\n")
     assert wire.received == "HELLO-FROM amy\nLIST\n"
     wire.close()
-    assert piped.status() == 0
+    assert piped.status() == 1
     hints = piped.errors().splitlines()
     assert [hint.split(":")[:2] for hint in hints] == [["client.py", " Not sent"]] * 3
-    assert ["nobody is addressed" in hints[0], "UTF-8" in hints[1], f"{READ_SIZE} bytes" in hints[2]] == [True] * 3
+    assert ["nobody is addressed" in hints[0], "UTF-8" in hints[1], f"{MAX_LINE} bytes" in hints[2]] == [True] * 3
 
 
 def test_a_chat_goes_on_after_the_end_of_its_input(fake: FakeServer, stack: contextlib.ExitStack) -> None:
@@ -257,7 +341,7 @@ def test_leaving_waits_for_the_answers(fake: FakeServer, stack: contextlib.ExitS
     assert piped.process.poll() is None
     wire.send("BAD-DEST-USER\n")
     piped.output.expect("The message to bob was not sent.")
-    assert (piped.status(), piped.errors()) == (0, "client.py: Plain text goes to bob now.\n")
+    assert (piped.status(), piped.errors()) == (1, "client.py: Plain text goes to bob now.\n")
     wire.expect_end()
     assert wire.received.endswith("more\n")
 
@@ -319,6 +403,8 @@ def test_a_chat_takes_input_as_fast_as_the_server_answers(
         ["--what", "5050"],
         ["5050", "--dialect", "hullo"],
         ["5050", "--name", "amy"],
+        ["5050", "--dialect", "mailbox", "--name", "amy"],
+        ["5050", "amy", "--dialect", "mailbox"],
         ["5050", "--dialect", "hello", "--name", ""],
         ["5050", "--dialect", "hello", "--name", "a b"],
         ["5050", "--dialect", "hello", "--name", "a,b"],
@@ -336,6 +422,7 @@ def test_wrong_arguments(words: list[str], capsys: pytest.CaptureFixture[str]) -
     [
         ([], ""),
         (["--dialect", "result"], ""),
+        (["--dialect", "mailbox"], ""),
         (["--dialect", "hello", "--name", "amy"], "HELLO-FROM amy"),
         (["amy"], "amy files"),
         (["amy", "--dialect", "rooms"], "amy files"),
@@ -346,6 +433,13 @@ def test_wrong_arguments(words: list[str], capsys: pytest.CaptureFixture[str]) -
 )
 def test_what_the_command_line_says_first(words: list[str], first_line: str) -> None:
     assert client.parse_command_line(["5050", *words]).talk.begun().send == first_line
+
+
+@pytest.mark.parametrize(
+    ("words", "asks"), [([], True), (["--dialect", "result"], False), (["amy"], False), (["--dialect", "rooms"], False)]
+)
+def test_the_server_is_asked_for_its_dialect_where_none_is_said(words: list[str], asks: bool) -> None:
+    assert bool(client.parse_command_line(["5050", *words]).recognised(GREETING)) == asks
 
 
 def test_no_connection(fake: FakeServer, capsys: pytest.CaptureFixture[str]) -> None:
@@ -375,6 +469,8 @@ def test_help_tells_of_both_uses(capsys: pytest.CaptureFixture[str]) -> None:
         "result, in pipes",
         "the dialect hello:",
         "the dialect rooms,",
+        "the dialect mailbox, on a terminal:",
+        "the dialect mailbox, in pipes:",
         "on a terminal:",
         "in pipes:",
     ):

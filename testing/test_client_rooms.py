@@ -176,7 +176,7 @@ def test_what_is_not_sent_is_explained_on_standard_error(
     assert piped.errors() == (
         "client.py: Not sent: the server takes /piece for a part of a file.\nclient.py: Usage: /send <user> <path>\n"
     )
-    assert piped.status() == 0
+    assert piped.status() == 1
 
 
 def test_without_standard_error_the_output_is_the_servers_alone(fake: FakeServer) -> None:
@@ -186,9 +186,9 @@ def test_without_standard_error_the_output_is_the_servers_alone(fake: FakeServer
     ) as process:
         wire = fake.accept()
         assert process.stdin
-        process.stdin.write(b"/end 1\nbye\n")
+        process.stdin.write(b"/send bob\nbye\n")
         process.stdin.flush()
-        wire.expect("ann files\nbye\n")
+        wire.expect("ann files\n/send\nbye\n")
         wire.send("[bob (12:34:56)] bye\n")
         wire.close()
         assert process.stdout

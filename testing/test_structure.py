@@ -41,13 +41,19 @@ MAY_IMPORT: dict[str, set[str]] = {
     "files": {"protocol", "streams"},
     "network": {"loop", "protocol"},
     "streams": set(),
-    "talks": {"files", "talks.hello", "talks.result", "talks.rooms", "talks.talk"},
+    "talks": {"files", "talks.hello", "talks.mailbox", "talks.result", "talks.rooms", "talks.talk"},
     "talks.hello": {"protocol", "talks.talk"},
+    "talks.mailbox": {"protocol", "talks.talk"},
     "talks.result": {"protocol", "talks.talk"},
     "talks.rooms": {"protocol", "talks.talk"},
+<<<<<<< HEAD
     "talks.talk": set(),
     "chat": {"domain"},
     "domain": set(),
+=======
+    "talks.talk": {"protocol"},
+    "chat": set(),
+>>>>>>> mailbox
     "protocol": set(),
     "loop": set(),
     "config": {"domain", "protocol"},

@@ -9,7 +9,9 @@ import pytest
 
 import talks.talk
 from client_support import ROOT
-from talks import TALKS
+from dialects.mailbox import GREETING
+from talks import TALKS, recognised
+from talks.mailbox import MailboxTalk
 from talks.talk import Names, Talk
 
 
@@ -28,6 +30,15 @@ def test_a_talk_begins_with_a_hint_and_takes_no_bad_name(dialect: str) -> None:
     assert not talk.begun().send
     assert not talk.done()
     assert talk.ready() == talk.netcat
+
+
+@pytest.mark.parametrize("line", ["", "RESULT ERROR unknown type", "HELLO amy", f"RECV {GREETING}", f" {GREETING}"])
+def test_a_server_that_says_something_else_first_is_not_recognised(line: str) -> None:
+    assert recognised(line) is None
+
+
+def test_a_mailbox_is_recognised_by_its_greeting() -> None:
+    assert isinstance(recognised(GREETING), MailboxTalk)
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "talks").glob("*.py")), ids=lambda path: path.name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from protocol import MAX_LINE
 from talks.hello import (
     ENOUGH_UNANSWERED,
     LOGINS_AFTER_LOSS,
@@ -13,7 +14,7 @@ from talks.hello import (
     complete,
     interpret,
 )
-from talks.talk import CONNECTION_LOST, STYLES, Meaning, without_style
+from talks.talk import CONNECTION_LOST, STYLES, TOO_LONG, Meaning, refuse, without_style
 
 
 def talk_of(name: str) -> HelloTalk:
@@ -46,7 +47,7 @@ def shown(talk: HelloTalk, line: str) -> str:
     return without_style(talk.received(line))
 
 
-def refuse(talk: HelloTalk, answer: str) -> str:
+def turned_away(talk: HelloTalk, answer: str) -> str:
     """Have a login refused and the connection closed; return what the user is told then."""
     talk.received(answer)
     return talk.lost()
@@ -92,7 +93,7 @@ def test_what_makes_no_sense_is_not_sent_but_helped(line: str, current: str) -> 
 def test_plain_text_goes_to_whom_was_addressed_alone() -> None:
     talk = talk_after()
     assert talk.prompt() == "> "
-    assert talk.typed("hello") == Meaning(hint=NOBODY_ADDRESSED)
+    assert talk.typed("hello") == refuse(NOBODY_ADDRESSED)
     assert not talk.typed("@bob").send
     assert talk.prompt() == "@bob> "
     assert talk.typed("@cid psst").send == "SEND cid psst"
@@ -111,8 +112,8 @@ def test_blanks_mean_nothing(talk: HelloTalk, line: str) -> None:
         ("", "", ["!quit", "!who"]),
         ("!", "!", ["!quit", "!who"]),
         ("!w", "!w", ["!who"]),
-        ("@", "@", ["@amy", "@bob"]),
-        ("@b", "@b", ["@bob"]),
+        ("@", "@", ["@amy ", "@bob "]),
+        ("@b", "@b", ["@bob "]),
         ("@amy ask @b", "@b", ["@bob"]),
         ("@amy !", "!", []),
         ("hello", "hello", []),
@@ -127,12 +128,21 @@ def test_names_are_learnt_from_what_is_seen() -> None:
     talk = talk_after("!who", "@dee hi", "@fox hi", "@gus hi")
     for line in ["LIST-OK amy,bob,gus", "DELIVERY cid hi", "SEND-OK", "BAD-DEST-USER", "BAD-DEST-USER"]:
         talk.received(line)
-    assert talk.complete("@") == ("@", ["@amy", "@bob", "@cid", "@dee"])
+    assert talk.complete("@") == ("@", ["@amy ", "@bob ", "@cid ", "@dee "])
 
 
 def test_nothing_that_is_typed_is_a_secret() -> None:
     talk = talk_after()
     assert talk.mask("LOGIN amy hush") == talk.without_secrets("LOGIN amy hush") == "LOGIN amy hush"
+
+
+def test_a_line_has_a_longest_length() -> None:
+    talk = talk_after()
+    room = MAX_LINE - len("SEND bob \n")
+    assert len(talk.typed(f"@bob {'x' * room}").send) == MAX_LINE - 1
+    assert talk.typed(f"@bob {'x' * (room + 1)}") == refuse(TOO_LONG)
+    assert talk.typed("@bob " + "\u00e9" * (room // 2 + 1)).refused
+    assert f"{MAX_LINE} bytes" in TOO_LONG
 
 
 # ---- names ----
@@ -219,7 +229,10 @@ def test_how_a_received_line_is_drawn(typed: str, line: str, text: str) -> None:
         ("BUSY", "Cannot log in. The server is full!"),
         ("BAD-RQST-BODY", "Cannot log in as amy. That username contains disallowed characters."),
         ("BAD-RQST-HDR", "Cannot log in as amy. The server does not understand the login."),
-        ("RESULT ERROR unknown type", "RESULT ERROR unknown type"),
+        (
+            "RESULT ERROR unknown type",
+            "Cannot log in as amy: this is not a server of the dialect hello. It says: RESULT ERROR unknown type",
+        ),
     ],
 )
 def test_how_the_answer_to_a_login_is_drawn(line: str, text: str) -> None:
@@ -260,7 +273,7 @@ def test_a_name_that_is_in_use_is_asked_for_again() -> None:
 @pytest.mark.parametrize("answer", ["IN-USE", "BAD-RQST-BODY", "BAD-RQST-HDR"])
 def test_without_another_name_nothing_is_sent(answer: str) -> None:
     talk = talk_of("amy")
-    assert refuse(talk, answer) == "Type another name."
+    assert turned_away(talk, answer) == "Type another name."
     assert talk.returned() == Meaning()
     assert enter(talk, "bob").send == "HELLO-FROM bob"
 
@@ -268,7 +281,7 @@ def test_without_another_name_nothing_is_sent(answer: str) -> None:
 def test_a_full_server_is_asked_again_with_the_same_name() -> None:
     talk = talk_of("amy")
     for _time in range(100):
-        assert refuse(talk, "BUSY").startswith("Trying again")
+        assert turned_away(talk, "BUSY").startswith("Trying again")
         meaning = talk.returned()
         assert meaning.send == "HELLO-FROM amy"
         talk.sent(meaning.send)
@@ -281,9 +294,9 @@ def test_after_a_lost_connection_the_name_may_still_be_ours() -> None:
     assert not talk.admitted
     for _time in range(LOGINS_AFTER_LOSS):
         talk.sent(talk.returned().send)
-        assert refuse(talk, "IN-USE").endswith("Trying again.")
+        assert turned_away(talk, "IN-USE").endswith("Trying again.")
     talk.sent(talk.returned().send)
-    assert refuse(talk, "IN-USE") == "Type another name."
+    assert turned_away(talk, "IN-USE") == "Type another name."
     assert talk.prompt() == "Your name> "
 
 
@@ -291,10 +304,10 @@ def test_another_name_is_not_tried_again_as_if_it_had_been_ours() -> None:
     talk = talk_after()
     talk.lost()
     talk.sent(talk.returned().send)
-    refuse(talk, "BAD-RQST-BODY")
+    turned_away(talk, "BAD-RQST-BODY")
     talk.returned()
     enter(talk, "bob")
-    assert refuse(talk, "IN-USE") == "Type another name."
+    assert turned_away(talk, "IN-USE") == "Type another name."
 
 
 def test_what_was_lost_with_the_connection_is_not_waited_for() -> None:
@@ -302,6 +315,39 @@ def test_what_was_lost_with_the_connection_is_not_waited_for() -> None:
     talk.lost()
     talk.sent(talk.returned().send)
     assert shown(talk, "HELLO amy") == "Successfully logged in as amy!"
+
+
+def test_what_is_no_server_of_this_dialect_is_told_by_its_answer_to_the_login() -> None:
+    talk = talk_of("amy")
+    assert shown(talk, "DELIVERY bob hi") == "From bob: hi"
+    assert not talk.wrong
+    talk.received("To get started on this chat room")
+    assert talk.wrong
+    talk.lost()
+    assert not talk.wrong
+    talk.sent(talk.returned().send)
+    talk.received("HELLO amy")
+    talk.received("anything")
+    assert not talk.wrong
+
+
+@pytest.mark.parametrize(
+    ("typed", "answer", "undelivered"),
+    [
+        ("@bob hi", "BAD-DEST-USER", True),
+        ("@bob hi", "BAD-RQST-BODY", True),
+        ("@bob hi", "BAD-RQST-HDR", True),
+        ("LIST x", "BAD-RQST-BODY", True),
+        ("!who", "BAD-RQST-HDR", True),
+        ("@bob hi", "SEND-OK", False),
+        ("@bob hi", "DELIVERY bob BAD-DEST-USER", False),
+        ("!who", "LIST-OK amy", False),
+    ],
+)
+def test_what_was_not_delivered_is_remembered(typed: str, answer: str, undelivered: bool) -> None:
+    talk = talk_after(typed)
+    talk.received(answer)
+    assert talk.undelivered == undelivered
 
 
 def test_the_server_says_what_the_name_is() -> None:

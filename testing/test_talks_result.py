@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from dialects.result import COMMANDS
+from protocol import MAX_LINE
 from talks.result import ANSWERS, NO_CHANNEL, VERBS, ResultTalk, complete, interpret, mask, without_secrets
-from talks.talk import STYLES, Fragments, Meaning, read, without_style
+from talks.talk import STYLES, TOO_LONG, Fragments, Meaning, read, refuse, without_style
 
 
 def draw(line: str) -> Fragments:
@@ -75,8 +76,14 @@ def test_what_a_typed_line_sends(typed: str, current: str, sent: str, echoed: bo
     assert bool(meaning.hint) != bool(meaning.send)
 
 
+def test_a_line_has_a_longest_length() -> None:
+    talk = ResultTalk()
+    assert talk.typed("SAY den " + "x" * (MAX_LINE - len("SAY den \n"))).send
+    assert talk.typed("SAY den " + "x" * (MAX_LINE - len("SAY den "))) == refuse(TOO_LONG)
+
+
 def test_plain_text_without_a_channel_is_not_sent_but_helped() -> None:
-    assert interpret("hello", "") == Meaning(hint=NO_CHANNEL)
+    assert interpret("hello", "") == refuse(NO_CHANNEL)
 
 
 def test_a_command_with_a_password_in_lower_case_is_not_said_in_the_channel() -> None:

@@ -10,7 +10,7 @@ from dialects.rooms import COMMANDS, FILE_COMMANDS
 from protocol import MAX_LINE, clean
 from support import EXAMPLES
 from talks.rooms import FILE_VERBS, NOT_A_NAME, VERBS, WHAT_TO_TYPE, RoomTalk, interpret
-from talks.talk import STYLES, Meaning, without_style
+from talks.talk import STYLES, TOO_LONG, Meaning, refuse, without_style
 
 FRAME = "[Server message (12:34:56)]"
 
@@ -92,13 +92,15 @@ def test_a_command_with_other_words_is_left_to_the_server_but_is_no_offer(typed:
     ],
 )
 def test_what_the_server_would_misunderstand_is_not_sent(typed: str) -> None:
-    meaning = interpret(typed)
+    meaning = talk_after().typed(typed)
+    assert meaning.refused
     assert not meaning.send
     assert meaning.hint.startswith("Not sent: ")
 
 
 def test_a_line_may_be_as_long_as_the_server_takes_it() -> None:
-    assert interpret("x" * (MAX_LINE - 1)).send
+    assert talk_after().typed("x" * (MAX_LINE - 1)).send
+    assert talk_after().typed("x" * MAX_LINE) == refuse(TOO_LONG)
 
 
 @pytest.mark.parametrize(
@@ -146,7 +148,7 @@ def test_a_name_is_asked_for_before_anything_else() -> None:
     assert talk.begun().hint.startswith("Type the name")
     assert talk.prompt() == "Your name> "
     assert not talk.ready()
-    assert talk.typed("a b") == Meaning(hint=f"Not sent: {NOT_A_NAME}.")
+    assert talk.typed("a b") == refuse(f"{NOT_A_NAME}.")
     assert talk.typed(" ann ") == Meaning(send="ann files", hint=WHAT_TO_TYPE)
     assert talk.ready()
     assert talk.typed("bob").send == "bob"

@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 
 from client_support import SECONDS, FakeServer, OnTerminal, Server, free_port
+from dialects.mailbox import GREETING
+from support import Peer, ServerProcess
 
 
 @pytest.fixture(scope="module")
@@ -207,3 +209,140 @@ def test_a_goodbye_waits_for_the_last_answer(fake: FakeServer, stack: contextlib
     amy.expect("The message to bob was sent successfully.")
     assert amy.status() == 0
     wire.expect_end()
+
+
+def test_a_server_of_another_kind_is_told(fake: FakeServer, stack: contextlib.ExitStack) -> None:
+    amy = stack.enter_context(contextlib.closing(hello(fake.port, "--name", "amy")))
+    wire = stack.enter_context(contextlib.closing(fake.accept()))
+    wire.expect("HELLO-FROM amy\n")
+    wire.send("RESULT ERROR unknown type\n")
+    amy.expect("not a server of the dialect hello. It says: RESULT ERROR")
+    amy.type("!quit\r")
+    assert amy.status() == 0
+
+
+def test_a_completed_name_can_be_spoken_to_at_once(fake: FakeServer, stack: contextlib.ExitStack) -> None:
+    amy = stack.enter_context(contextlib.closing(hello(fake.port, "--name", "amy")))
+    wire = stack.enter_context(contextlib.closing(fake.accept()))
+    wire.expect("HELLO-FROM amy\n")
+    wire.send("HELLO amy\nDELIVERY bob hi\n")
+    amy.expect("From bob: hi")
+    amy.type("@b\t")
+    amy.expect("@bob")
+    amy.type("hi\r")
+    wire.expect("SEND bob hi\n")
+    amy.type("\x04")
+    assert amy.status() == 0
+    assert wire.received == "HELLO-FROM amy\nSEND bob hi\n"
+
+
+# ---- in the dialect mailbox ----
+
+
+def mailbox_peer(port: int) -> Peer:
+    peer = Peer(port)
+    assert peer.line() == GREETING
+    return peer
+
+
+def mailbox(port: int, *words: str) -> OnTerminal:
+    """A terminal on which the client has noticed to what it talks."""
+    terminal = OnTerminal(port, *words)
+    terminal.output.expect(GREETING[:40])
+    terminal.output.expect("/login <id> enters one")
+    return terminal
+
+
+@pytest.mark.parametrize("words", [(), ("--dialect", "mailbox")], ids=["unsaid", "said"])
+def test_mail_on_a_terminal(tmp_path: Path, stack: contextlib.ExitStack, words: tuple[str, ...]) -> None:
+    server = stack.enter_context(ServerProcess(tmp_path, "listen 0 mailbox"))
+    bob = stack.enter_context(mailbox_peer(server.ports[1]))
+    assert bob.ask("1|bob")[0].endswith(" bob123")
+    amy = stack.enter_context(contextlib.closing(mailbox(server.ports[1], *words)))
+    amy.enter("hello", "Not sent: nobody is addressed.")
+    amy.enter("/mail", "Not sent: you are not logged in")
+    amy.enter("/new amy", "Your new Account ID: amy123")
+    amy.enter("/users", "All accounts: bob, amy")
+    amy.type("@b\t")
+    amy.expect("@bob")
+    amy.enter("hi   there", "Delivered to bob: hi   there")
+    assert bob.line() == "amy: hi   there"
+    bob.send("3|amy|hi yourself", "bye")
+    amy.expect("bob: hi yourself")
+    assert bob.line() == "Sender bob sends a new message hi yourself to amy"
+    assert bob.line() == ""
+    amy.enter("@bob", "Plain text goes to bob now.")
+    amy.expect("@bob>")
+    amy.enter("2|b*", "Accounts that match: bob")
+    amy.enter("see you", "bob is away; the message waits")
+    amy.enter("/mail bob123", "What has waited:")
+    amy.expect("[mail] amy: see you")
+    amy.enter("/mail", "No new messages")
+    amy.enter("/login amy123", "You are logged in as amy.")
+    amy.enter("0|n0b0dy", "Not logged in: no account has this ID.")
+    amy.enter("\x1b[A\x1b[A", "Not sent: it is typed /login <id>.")  # two lines up in the history
+    amy.enter("/delete", "the ID has to be typed")
+    amy.enter("/delete bob123", "Your account has been deleted.")
+    amy.type("/bye\r")
+    assert amy.status() == 0
+    assert "bob123" not in amy.output.text
+    assert "n0" not in amy.output.text
+    assert amy.output.text.count("amy123") == 1  # as the server told it
+
+
+def test_mail_after_a_lost_connection(tmp_path: Path, stack: contextlib.ExitStack) -> None:
+    config = (f"listen {free_port()} mailbox", "database chat.db")
+    with ServerProcess(tmp_path, *config) as first:
+        amy = stack.enter_context(contextlib.closing(mailbox(first.ports[1])))
+        amy.enter("/new amy", "Your new Account ID: amy123")
+        first.signal(signal.SIGKILL)
+        amy.expect("The connection is lost.")
+    server = stack.enter_context(ServerProcess(tmp_path, *config))
+    amy.expect("Connected again; logging in.")
+    amy.expect("You are logged in as amy.")
+    assert server.ports[1] == first.ports[1]
+    with mailbox_peer(server.ports[1]) as other:
+        assert other.ask("0|amy123") == ["user : amy is now logged in"]
+        amy.expect("amy is now logged in elsewhere, so the server closes.")
+        amy.expect("Connected again; you are not logged in.")
+        amy.enter("/login amy123", "You are logged in as amy.")
+        assert other.line() == "user : amy is now logged in elsewhere"
+    amy.type("\x04")
+    assert amy.status() == 0
+
+
+def test_a_dialect_that_is_said_is_kept(fake: FakeServer, stack: contextlib.ExitStack) -> None:
+    terminal = stack.enter_context(contextlib.closing(OnTerminal(fake.port, "--dialect", "result")))
+    wire = stack.enter_context(contextlib.closing(fake.accept()))
+    wire.send(f"{GREETING}\n")
+    terminal.expect(GREETING[:40])
+    terminal.enter("@bob", "Not sent: no channel is current.")
+    terminal.type("\x04")
+    assert terminal.status() == 0
+
+
+@pytest.mark.parametrize("said", ["by the server", "by the user"])
+def test_a_greeting_comes_before_anything_else(fake: FakeServer, stack: contextlib.ExitStack, said: str) -> None:
+    terminal = stack.enter_context(contextlib.closing(OnTerminal(fake.port)))
+    wire = stack.enter_context(contextlib.closing(fake.accept()))
+    if said == "by the user":
+        terminal.type("PING\r")
+        wire.expect("PING\n")
+    wire.send(f"RESULT PING 1\n{GREETING}\n" if said == "by the server" else f"{GREETING}\n")
+    terminal.expect(GREETING[:40])
+    terminal.enter("@bob", "Not sent: no channel is current.")
+    terminal.type("\x04")
+    assert terminal.status() == 0
+
+
+def test_a_greeting_of_a_connection_that_has_come_back(fake: FakeServer, stack: contextlib.ExitStack) -> None:
+    terminal = stack.enter_context(contextlib.closing(OnTerminal(fake.port)))
+    stack.enter_context(contextlib.closing(fake.accept())).close()
+    terminal.expect("The connection is lost.")
+    wire = stack.enter_context(contextlib.closing(fake.accept()))
+    wire.send(f"{GREETING}\n")
+    terminal.expect("/login <id> enters one")
+    terminal.enter("/users", "/users")
+    wire.expect("2\n")
+    terminal.type("\x04")
+    assert terminal.status() == 0

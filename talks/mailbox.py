@@ -1,0 +1,386 @@
+"""The dialect `mailbox` as a person uses it.
+
+The wire's own lines are always taken; the words here stand for them. An ID is what a password is elsewhere, so it is
+hidden where it is typed, and where an answer only repeats it. A new one is shown: the server tells it once.
+
+Reading order:
+
+1. Typing        the table of commands; where the IDs in a typed line are; `interpret`, `complete`; pure
+2. Talk          `MailboxTalk`: what is remembered of the lines that went both ways
+3. Answers       for each opcode the table of what a server says to it, and what it says unasked
+"""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+from protocol import clean, normal, split_off, split_words
+from talks.talk import (
+    CONNECTION_LOST,
+    Answer,
+    Fragments,
+    Meaning,
+    Names,
+    addressees,
+    bad,
+    cut,
+    draw_user,
+    find,
+    fit,
+    good,
+    hide,
+    plain,
+    read,
+    refuse,
+)
+
+GREETING = "To get started on this chat room"
+"""With this a server of the dialect begins, before anything was said to it."""
+
+# ---- 1. typing ----
+
+
+class Verb(NamedTuple):
+    """What the client knows of a command.
+
+    Attributes:
+        usage: how it is typed.
+        opcode: what it is on the wire.
+        least, most: words that stand behind it.
+        own: without a word behind it, the command is for our own ID.
+    """
+
+    usage: str
+    opcode: str
+    least: int = 0
+    most: int = 0
+    own: bool = False
+
+
+VERBS: Mapping[str, Verb] = {
+    "/new": Verb("/new <name>", "1", 1, 1),
+    "/login": Verb("/login <id>", "0", 1, 1),
+    "/users": Verb("/users [pattern]", "2", 0, 1),
+    "/mail": Verb("/mail [id]", "4", 0, 1, own=True),
+    "/delete": Verb("/delete <id>", "5", 1, 1),  # not own: what cannot be undone is not done by one word
+    "/bye": Verb("/bye", "bye"),
+}
+
+WIRE = re.compile(r"[0-9][ \t]*\|.*|2|bye", re.DOTALL)
+SLASHLESS_LOGIN = re.compile(r"login[ \t]+(?=[^ \t]+[ \t]*$)", re.IGNORECASE)
+"""Somebody who types `login` and one word has an ID in mind too."""
+BEFORE_ID = re.compile(
+    rf"[ \t]*(?:[045][ \t]*\|[ \t]*|/(?:login|mail|delete)[ \t]+|{SLASHLESS_LOGIN.pattern})", re.IGNORECASE
+)
+"""What stands before an ID in a typed line."""
+
+WHAT_TO_TYPE = "/new <name> makes an account, /login <id> enters one, @<user> <message> sends, /bye leaves."
+NOBODY_ADDRESSED = f"nobody is addressed. {WHAT_TO_TYPE}"
+
+
+def secret_start(line: str) -> int:
+    """Where the ID of a typed line begins; its length when it has none."""
+    found = BEFORE_ID.match(line)
+    return found.end() if found else len(line)
+
+
+def interpret(line: str, current: str, own: str) -> Meaning:
+    """Say what a line comes to, which is not empty and has no blanks around it.
+
+    Args:
+        line: the line.
+        current: whom plain text goes to, if anybody.
+        own: the ID of our account, if it is known.
+    """
+    if WIRE.fullmatch(line):
+        return Meaning(send=line)
+    if line.startswith("/"):
+        return _interpret_command(*split_words(line), own=own)
+    if SLASHLESS_LOGIN.match(line):
+        return refuse("there may be an ID in it. The command is /login.")
+    if not line.startswith("@"):
+        return Meaning(send=f"3|{current}|{line}") if current else refuse(NOBODY_ADDRESSED)
+    word, *text = split_off(line, 2)
+    user = normal(word[1:])
+    if not user:
+        return refuse(NOBODY_ADDRESSED)
+    if "|" in user:
+        return refuse("there is no | in a name.")
+    if not text:
+        return Meaning(hint=f"Plain text goes to {user} now.", current=user)
+    return Meaning(send=f"3|{user}|{text[0]}")
+
+
+def _interpret_command(word: str, *words: str, own: str) -> Meaning:
+    verb = VERBS.get(word)
+    if verb is None:
+        return refuse(f"there is no such command. {', '.join(row.usage for row in VERBS.values())}")
+    if not verb.least <= len(words) <= verb.most:
+        why = " It is for good, so the ID has to be typed." if word == "/delete" and not words else ""
+        return refuse(f"it is typed {verb.usage}.{why}")
+    if verb.own and not words:
+        if not own:
+            return refuse(f"you are not logged in, so it has to be {word} <id>.")
+        words = (own,)
+    return Meaning(send="|".join((verb.opcode, *words)))
+
+
+def complete(text: str, users: Iterable[str]) -> tuple[str, list[str]]:
+    """Say how the last word may go on, see `Talk.complete`."""
+    words = split_words(text)
+    word = words.pop() if words and text[-1] not in " \t" else ""
+    if word.startswith("@"):
+        return word, addressees(word, users, first=not words)
+    if not words:
+        return word, sorted(verb for verb in VERBS if verb.startswith(word))
+    return word, []
+
+
+# ---- 2. talk ----
+
+
+class Asked(NamedTuple):
+    """A request that is not answered yet.
+
+    Attributes:
+        opcode: its first field.
+        field: the one behind it: a name, a pattern or an ID.
+    """
+
+    opcode: str
+    field: str = ""
+
+
+class MailboxTalk:
+    """The talk. It asks the server nothing by itself but for the login after a lost connection.
+
+    Attributes:
+        current: whom plain text goes to; nobody when empty.
+        own: the ID of the account that was entered last; empty when there is none.
+    """
+
+    returns, files = True, False
+    undelivered, wrong = False, ""
+
+    def __init__(self) -> None:
+        self.netcat = self.admitted = True
+        self.leaving = False
+        self.current = ""
+        self.own = ""
+        self.users = Names()
+        self._asked: deque[Asked] = deque()  # answers come in the order of the requests
+        self._again = False
+        """A lost connection is one that was logged in, and is so again when it is back."""
+        self._elsewhere = False
+
+    # ---- for the program, see `Talk` ----
+
+    def take_name(self, name: str) -> str:
+        return "an account is entered with its ID here, which is typed: /login <id>; /new <name> makes one"
+
+    def begun(self) -> Meaning:
+        return Meaning(hint=f"{WHAT_TO_TYPE} Ctrl-D ends.")
+
+    def lost(self) -> str:
+        self._asked.clear()
+        return "" if self._elsewhere else CONNECTION_LOST
+
+    def returned(self) -> Meaning:
+        """Log in again, if there was a login. Not when the account was entered elsewhere: that client would do the same
+        to us."""
+        self._elsewhere = False
+        if self._again:
+            return Meaning(send=f"0|{self.own}", hint="Connected again; logging in.")
+        return Meaning(hint="Connected again; you are not logged in.")
+
+    def sent(self, line: str) -> None:
+        opcode, field, *_ = [part.strip(" \t") for part in (*line.split("|", 2), "")]
+        self._asked.append(Asked(opcode, clean(normal(field))))
+        self.leaving = self.leaving or line == "bye"
+
+    def received(self, line: str) -> Fragments:
+        """The line answers the first request that it fits. Those before it have had an answer that nobody knew."""
+        for place, asked in enumerate(self._asked):
+            found = find(line, (*ANSWERS.get(asked.opcode, ()), *ANY))
+            if found:
+                for _answered in range(place + 1):
+                    self._asked.popleft()
+                answer, words = found
+                answer.learn(self, asked.field, *words)
+                return answer.draw(asked.field, *words)
+        answer, words = read(line, UNASKED)
+        answer.learn(self, *words)
+        return answer.draw(*words)
+
+    def ready(self) -> bool:
+        return True
+
+    def done(self) -> bool:
+        """Never: the server closes after `bye`."""
+        return False
+
+    def prompt(self) -> str:
+        return f"@{self.current}> " if self.current else "> "
+
+    def complete(self, text: str) -> tuple[str, list[str]]:
+        return complete(text, self.users)
+
+    def typed(self, text: str) -> Meaning:
+        line = text.strip(" \t")
+        if not line:
+            return Meaning()
+        meaning = fit(interpret(line, self.current, self.own))
+        if meaning.current is not None:
+            self.current = meaning.current
+        return meaning
+
+    def mask(self, line: str) -> str:
+        return hide(line, secret_start(line))
+
+    def without_secrets(self, line: str) -> str:
+        return cut(line, secret_start(line))
+
+    # ---- for the tables of answers ----
+
+    def logged_in(self, account_id: str, name: str) -> None:
+        self.own, self._again = account_id, True
+        self.users.add(name)
+
+    def created(self, name: str, account_id: str) -> None:
+        self.logged_in(account_id, name)
+
+    def gone(self, account_id: str) -> None:
+        """There is no such account, or no more."""
+        if account_id == self.own:
+            self.own, self._again = "", False
+
+    def deleted(self) -> None:
+        """Ours, by somebody else."""
+        self.gone(self.own)
+
+    def entered_elsewhere(self, _name: str) -> None:
+        self._again, self._elsewhere = False, True
+
+    def listed(self, _pattern: str, names: str | None) -> None:
+        if names:
+            self.users.add(*names.split(","))
+
+    def delivered(self, name: str, *_words: str) -> None:
+        self.users.add(name)
+
+    def not_there(self, name: str, *_words: str) -> None:
+        self.users.discard(name)
+
+    def heard(self, sender: str, _text: str) -> None:
+        self.users.add(sender)
+
+
+# ---- 3. answers ----
+
+
+def draw_new_account(_name: str, account_id: str) -> Fragments:
+    """The one line that tells an ID."""
+    return [
+        ("class:good", "Success New Account Creation! Your new Account ID: "), ("class:secret", account_id),
+        ("", "  (keep it: it is the only way in, and whoever knows it is you)"),
+    ]  # fmt: skip
+
+
+def draw_names(what: str) -> Callable[..., Fragments]:
+    """Give what draws a list of names."""
+    return lambda _pattern, names: [("", f"{what}: {', '.join(names.split(',')) if names else 'none'}")]
+
+
+def draw_delivered(_name: str, _sender: str, text: str, to: str) -> Fragments:
+    """What has reached somebody."""
+    return [("class:good", "Delivered to "), draw_user(to), ("", f": {text}")]
+
+
+def draw_message(sender: str, text: str) -> Fragments:
+    """A message: who said it (in a colour that stays the same), what."""
+    return [draw_user(sender), ("", f": {text}")]
+
+
+def draw_mail(sender: str, text: str) -> Fragments:
+    """A message that has waited."""
+    return [("class:time", "[mail] "), *draw_message(sender, text)]
+
+
+NOT_UNDERSTOOD = re.escape("Please give a valid input as instructed in the documentation")
+DELETED = "Your account has been deleted"
+
+ANSWERS: Mapping[str, Sequence[Answer]] = {
+    "0": (
+        Answer(
+            r"user : (\S+) is now logged in",
+            good("You are logged in as {1}. /mail takes what came while you were away."),
+            MailboxTalk.logged_in,
+        ),
+        Answer(
+            r"user with ID : .* is not recognized in the system, .*",
+            bad("Not logged in: no account has this ID. /new <name> makes an account."),
+            MailboxTalk.gone,
+        ),
+    ),
+    "1": (
+        Answer(r"Success New Account Creation! Your new Account ID: (\S+)", draw_new_account, MailboxTalk.created),
+        Answer(
+            r"Username (.*) already exists\. Please try a different username\.",
+            bad("Not made: the name {1} is taken. Try another one."),
+        ),
+        Answer(NOT_UNDERSTOOD, bad("Not made: {0} cannot be a name.")),
+        Answer(r"(There is no room for more accounts)", bad("Not made. {1}.")),
+    ),
+    "2": (
+        Answer(r"Showing all accounts:(?: (.+))?", draw_names("All accounts"), MailboxTalk.listed),
+        Answer(r"Account matched: (.+)", draw_names("Accounts that match"), MailboxTalk.listed),
+        Answer(r"Account matched to: (.*) doesn't exist", plain("No account matches {1}")),
+    ),
+    "3": (
+        Answer(r"Sender (\S+) sends a new message (.*) to (\S+)", draw_delivered, MailboxTalk.delivered),
+        Answer(
+            r"message from (\S+) has been delivered to (\S+)'s mailbox",
+            good("{2} is away; the message waits in the mailbox."),
+            MailboxTalk.delivered,
+        ),
+        Answer(r"Receiver: (.*) doesn't exist", bad("Not delivered: {1} doesn't exist."), MailboxTalk.not_there),
+        Answer(r"The mailbox of (.*) is full", bad("Not delivered: {1} is away, and the mailbox is full.")),
+        Answer(NOT_UNDERSTOOD, bad("Not delivered: you are not logged in, or a name or a message is missing.")),
+    ),
+    "4": (
+        Answer(r"undelivered message for user ID .*:", good("What has waited:")),
+        Answer(r"(No new messages)", plain("{1}")),
+        Answer(r"User not Found", bad("No mail: no account has this ID."), MailboxTalk.gone),
+        Answer(r"(Your messages are on their way to another connection; please try again later)", bad("{1}")),
+    ),
+    "5": (
+        Answer(DELETED, good(f"{DELETED}."), MailboxTalk.gone),
+        Answer(r"User Not Found!", bad("Not deleted: no account has this ID."), MailboxTalk.gone),
+        Answer(
+            r"Please check your mailbox before deleting your account!",
+            bad("Not deleted: mail waits in it. /mail takes it."),
+        ),
+    ),
+}
+
+ANY: Sequence[Answer] = (
+    Answer(f"({NOT_UNDERSTOOD})", bad("The server does not understand that. {1}")),
+    Answer(r"(The server cannot keep this at the moment; please try again later)", bad("{1}")),
+)
+"""What may answer any request."""
+
+UNASKED: Sequence[Answer] = (
+    Answer(
+        r"user : (\S+) is now logged in elsewhere",
+        bad("{0} is now logged in elsewhere, so the server closes. /login <id> takes it back; nothing else will."),
+        MailboxTalk.entered_elsewhere,
+    ),
+    Answer(DELETED, bad("Your account has been deleted from another connection."), MailboxTalk.deleted),
+    Answer(r"([^\s:]+) sends: (.*)", draw_mail, MailboxTalk.heard),
+    Answer(r"([^\s:]+): (.*)", draw_message, MailboxTalk.heard),
+    Answer(rf"({re.escape(GREETING)}.*)", lambda line: [("class:server", line)]),
+    Answer(r"(.*)", plain("{0}")),
+)
