@@ -46,14 +46,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "talks.mailbox": {"protocol", "talks.talk"},
     "talks.result": {"protocol", "talks.talk"},
     "talks.rooms": {"protocol", "talks.talk"},
-<<<<<<< HEAD
-    "talks.talk": set(),
+    "talks.talk": {"protocol"},
     "chat": {"domain"},
     "domain": set(),
-=======
-    "talks.talk": {"protocol"},
-    "chat": set(),
->>>>>>> mailbox
     "protocol": set(),
     "loop": set(),
     "config": {"domain", "protocol"},
