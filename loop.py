@@ -312,6 +312,8 @@ class Loop:
         """Accept no more, and stop when the last connection has gone or so many seconds have passed."""
         self.draining = True
         self.stop_listening()
+        for connection in list(self.connections):
+            connection.linger_no_longer()
         if self.connections:
             self.call_later(seconds, self._close_those_who_do_not_read)
             self.call_later(seconds + DRAIN_GRACE_SECONDS, self.stop)
@@ -870,7 +872,7 @@ class Connection:
         if ended:
             self.close(self._reason)
         else:
-            self._loop.call_later(LINGER_SECONDS, lambda: self.close(self._reason))
+            self._loop.call_later(LINGER_SECONDS, self.linger_no_longer)
 
     def check_for_reset(self) -> None:
         """Find out that the peer is gone while neither reading nor writing would tell."""
@@ -884,6 +886,11 @@ class Connection:
                 "closing %s: its machine has been silent for %g seconds (keepalive-seconds)", self.peer, seconds
             )
             self.close(CloseReason.LOST)
+
+    def linger_no_longer(self) -> None:
+        """There is no time to wait for the peer's end."""
+        if self._state is _State.LINGERING:
+            self.close(self._reason)
 
     def _want(self, events: int) -> None:
         if events == self._events:

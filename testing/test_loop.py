@@ -1395,6 +1395,18 @@ def test_drain_gives_those_their_answers_who_wait_for_one_who_does_not_read(stag
     assert waiting_peer.recv(1) == b""
 
 
+def test_drain_does_not_wait_for_a_peer_to_whom_all_was_said(stage: Stage) -> None:
+    connection, owner, peer, _sock = stage.pair()
+    connection.send(b"bye")
+    connection.finish()
+    stage.turn()
+    assert get(peer, 3) == b"bye"
+    assert owner.lost_for == []
+    stage.loop.call_soon(lambda: stage.loop.drain(PATIENCE))
+    stage.loop.run()
+    assert owner.lost_for == [CloseReason.GOODBYE]
+
+
 def test_drain_stops_after_its_time(stage: Stage) -> None:
     stage.pair()
     stage.loop.drain(0.01)
