@@ -396,7 +396,7 @@ class Chat:
             self._hand_over(letter)
             return
         try:
-            if not self.watch.whisper(account, name, text):
+            if not self.watch.member_whispers(account, name, text):
                 raise NoSuchUser
         except ChatError as error:
             done(error)

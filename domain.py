@@ -413,7 +413,7 @@ class Watch:
     def vacated(self, channel: Channel) -> None:
         """There may be room in a channel that has a capacity."""
 
-    def whisper(self, account: Account, name: str, text: str) -> bool:
+    def member_whispers(self, account: Account, name: str, text: str) -> bool:
         """Deliver a direct message to a guest of one of the account's channels; False when there is none.
 
         Raises:

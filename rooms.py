@@ -201,17 +201,13 @@ class Rooms(Watch):
 
     # ---- what guests do ----
 
-    def settle(self) -> None:
-        """Have decided and told what was asked for before, so that what is done at once does not overtake it."""
-        self._chat.settle()
-
     def enter(self, session: Recipient, channel: str, name: str, *, takes_files: bool) -> None:
         """Put a session into a channel's queue, and into the channel if there is room.
 
         Raises:
             CannotEnter: it is no name, or somebody has it: a user, or a guest of this channel.
         """
-        self.settle()
+        self._settle()
         hosted = self.hosted[channel]
         if not is_name(name, self._chat.longest_name) or self._chat.is_users(name) or self._has(hosted, name):
             raise CannotEnter
@@ -247,7 +243,7 @@ class Rooms(Watch):
         Raises:
             Waiting, StillMuted, NotHere: it reaches nobody.
         """
-        self.settle()
+        self._settle()
         if guest.waits:
             raise Waiting
         self.check_mute(guest.channel, guest.name)
@@ -269,7 +265,7 @@ class Rooms(Watch):
         Raises:
             NoSuchChannel, CannotEnter: the guest stays.
         """
-        self.settle()
+        self._settle()
         target = self.hosted.get(channel)
         if target is None:
             raise NoSuchChannel
@@ -282,7 +278,7 @@ class Rooms(Watch):
 
     def quit(self, guest: RoomGuest) -> None:
         """Leave with a goodbye."""
-        self.settle()
+        self._settle()
         departed = Departed(guest.name, self._now())
         self._close(guest, departed, departed)
 
@@ -290,13 +286,13 @@ class Rooms(Watch):
         """The session is over; nothing happens if its guest has left before."""
         guest: RoomGuest | None = session.user
         if guest is not None:
-            self.settle()
+            self._settle()
             self._forget(guest)
             self._depart(guest)
 
     def occupancy(self) -> list[Occupancy]:
         """Give how full each channel with a port is, in their order."""
-        self.settle()
+        self._settle()
         return [
             Occupancy(name, len(channel.present), channel.capacity or 0, len(self._queues[name]))
             for name, channel in self.hosted.items()
@@ -307,7 +303,7 @@ class Rooms(Watch):
     def kick(self, channel: str, name: str, done: Done) -> None:
         """Take somebody out of a channel or its queue; the operator is shown it. Fails with NoSuchChannel, NotHere,
         StoreUnavailable."""
-        self.settle()
+        self._settle()
         try:
             found = self._find(channel)
             guest = found.guests.get(name) or self._queue(found).get(name)
@@ -329,7 +325,7 @@ class Rooms(Watch):
         Raises:
             NotHere: nobody of this name is there.
         """
-        self.settle()
+        self._settle()
         found = self.who_is_there(channel, name)
         now = self._timers.monotonic()
         before = self._muted_for(found, name, now)
@@ -361,7 +357,7 @@ class Rooms(Watch):
         Raises:
             NoSuchChannel: there is none.
         """
-        self.settle()
+        self._settle()
         found = self._find(channel)
         for name in found.members:
             self._remove_member(found, name, None, lambda _error: None)
@@ -401,7 +397,7 @@ class Rooms(Watch):
     def vacated(self, channel: Channel) -> None:
         self._fill(channel)
 
-    def whisper(self, account: Account, name: str, text: str) -> bool:
+    def member_whispers(self, account: Account, name: str, text: str) -> bool:
         channel = next((channel for channel in account.channels.values() if name in channel.guests), None)
         if channel is None:
             return False
@@ -498,7 +494,7 @@ class Rooms(Watch):
         if guest.idle_since + self._afk_seconds > self._timers.monotonic():
             self._watch_silence(guest)
         else:
-            self.settle()
+            self._settle()
             went = WentAway(guest.name, self._now())
             self._close(guest, went, went)
 
@@ -513,6 +509,10 @@ class Rooms(Watch):
         return until - now
 
     # ---- pieces ----
+
+    def _settle(self) -> None:
+        """Have decided and told what was asked for before, so that what is done at once does not overtake it."""
+        self._chat.settle()
 
     def _whisper(self, sender: str, channel: Channel, name: str, text: str) -> None:
         event = Whispered(sender, name, text, self._now())
