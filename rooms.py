@@ -177,9 +177,8 @@ class Rooms(Watch):
     ) -> None:
         self.hosted: dict[str, Channel] = {}
         self._queues: dict[str, dict[str, RoomGuest]] = {}
-        self._removing: dict[
-            int, Kicked | None
-        ] = {}  # changes that take members out, by identity; what is shown for them
+        self._removing: dict[int, Kicked | None] = {}
+        """What is shown for the changes that take members out, by their identity."""
         self._chat = chat
         self._timers = timers
         self._now = now
