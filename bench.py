@@ -68,11 +68,11 @@ class Server:
 class Client:
     """A blocking client; `lines` counts what `drain` has read."""
 
-    def __init__(self, port: int, name: str) -> None:
+    def __init__(self, port: int, *login: str) -> None:
         self.sock = socket.create_connection(("127.0.0.1", port))
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.lines = 0
-        for line in (f"REGISTER {name} secret", f"LOGIN {name} secret"):
+        for line in login:
             self.ask(line)
 
     def ask(self, line: str) -> str:
@@ -88,30 +88,52 @@ class Client:
         self.lines += self.sock.recv(1 << 20).count(b"\n")
 
 
+def account(name: str) -> tuple[str, str]:
+    """The lines that make an account and log in to it."""
+    return f"REGISTER {name} secret", f"LOGIN {name} secret"
+
+
 def fan_out(rooms: int, members: int, senders: int, window: int, rounds: int) -> Measured:
     """Let `senders` of each room say `window` messages in each round, until everyone has everything."""
     server = Server()
-    selector = selectors.DefaultSelector()
-    clients = []
-    for number in range(rooms * members):
-        client = Client(server.port, f"user{number}")
-        room = f"room{number // members}"
-        client.ask(f"CREATE {room}")
-        client.ask(f"JOIN {room}")
-        clients.append(client)
-        selector.register(client.sock, selectors.EVENT_READ, client)
-    speaking = [
-        (c, f"SAY room{i // members} {TEXT}\n".encode()) for i, c in enumerate(clients) if i % members < senders
+    clients = [Client(server.port, *account(f"user{number}")) for number in range(rooms * members)]
+    for number, client in enumerate(clients):
+        client.ask(f"CREATE room{number // members}")
+        client.ask(f"JOIN room{number // members}")
+    packets = [
+        (c, f"SAY room{i // members} {TEXT}\n".encode() * window)
+        for i, c in enumerate(clients)
+        if i % members < senders
     ]
-    wanted = len(clients) * senders * window
+    deliveries = len(clients) * senders * window
+    return exchange(server, clients, packets, deliveries, deliveries, rounds)
+
+
+def direct(users: int, window: int, rounds: int) -> Measured:
+    """Let each of many `hello` users send `window` messages to the next one in each round, and wait for SEND-OK."""
+    server = Server()
+    clients = [Client(server.port, f"HELLO-FROM user{number}") for number in range(users)]
+    packets = [
+        (client, f"SEND user{(number + 1) % users} {TEXT}\n".encode() * window) for number, client in enumerate(clients)
+    ]
+    return exchange(server, clients, packets, users * window, 2 * users * window, rounds)
+
+
+def exchange(
+    server: Server, clients: list[Client], packets: list[tuple[Client, bytes]], deliveries: int, lines: int, rounds: int
+) -> Measured:
+    """Send the packets in each round, and read until so many lines have come; stop the server."""
+    selector = selectors.DefaultSelector()
+    for client in clients:
+        selector.register(client.sock, selectors.EVENT_READ, client)
     processor, wall = server.processor_seconds(), time.perf_counter()
     for number in range(1, rounds + 1):
-        for client, packet in speaking:
-            client.sock.send(packet * window)
-        while sum(client.lines for client in clients) < wanted * number:
+        for client, packet in packets:
+            client.sock.send(packet)
+        while sum(client.lines for client in clients) < lines * number:
             for key, _events in selector.select(5):
                 key.data.drain()
-    measured = Measured(wanted * rounds, server.processor_seconds() - processor, time.perf_counter() - wall)
+    measured = Measured(deliveries * rounds, server.processor_seconds() - processor, time.perf_counter() - wall)
     for client in clients:
         client.sock.close()
     server.stop()
@@ -122,7 +144,7 @@ def ping_pong(idle: int, rounds: int) -> tuple[float, float]:
     """Let two of many connected users talk in turns; give the median seconds of a message, and KiB for each user."""
     server = Server()
     empty = server.resident_kib()
-    clients = [Client(server.port, f"user{number}") for number in range(idle)]
+    clients = [Client(server.port, *account(f"user{number}")) for number in range(idle)]
     each = (server.resident_kib() - empty) / idle
     first, last = clients[0], clients[-1]
     first.ask("CREATE room")
@@ -146,6 +168,7 @@ WORKLOADS: dict[str, Callable[[], Measured]] = {
     "one channel of 100, 10 speak": lambda: fan_out(1, 100, 10, 5, 200),
     "one channel of 1000, 10 speak": lambda: fan_out(1, 1000, 10, 5, 20),
     "180 channels of 5, 1 speaks": lambda: fan_out(180, 5, 1, 5, 60),
+    "100 hello users, each to another": lambda: direct(100, 5, 100),
 }
 
 
