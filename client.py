@@ -157,10 +157,11 @@ class ChatPipes(Pipes):
         """Talk until one of both sides has enough, or a signal comes; leave no half file behind."""
         end_tidily()
         try:
-            return super().run()
+            status = super().run()
         finally:
             for note in self._courier.close():
                 complain(note)
+        return 1 if self._courier.failed else status
 
     def _heard(self, lines: list[str]) -> None:
         self._print([without_style(self._talk.received(line)) for line in lines if self._is_shown(line)])
@@ -354,8 +355,8 @@ exit status:
   0    the server has closed (on a terminal: after QUIT or /bye, or in the dialect
        rooms), or !quit or Ctrl-D was typed
   1    wrong arguments, no connection at the start, or a failing output; in the
-       pipes of hello and rooms also a line that the client could not send, and in
-       those of hello no login, a message that was not delivered or has no answer,
+       pipes of hello and rooms also a line that the client could not send, in those
+       of rooms a file on its way that did not arrive, and in those of hello no login, a message that was not delivered or has no answer,
        and any other request that the server refused
   130  Ctrl-C; 129 and 143: SIGHUP, SIGTERM
 """

@@ -45,8 +45,7 @@ MAX_SUFFIX = 32
 def safe_name(name: str) -> str:
     """Give the name under which a file may be stored that is called so elsewhere.
 
-    It is a name in the current directory, is not hidden, means nothing special to a shell or a command, and is not
-    too long.
+    It is a name in the current directory, is not hidden, is no option of a command, and is not too long.
     """
     base = clean(os.path.basename(name)).replace("\t", "_").lstrip(".-~")
     if len(base.encode(errors="replace")) > MAX_NAME:
@@ -334,6 +333,8 @@ class Courier:
         """The sizes of what was offered, by user and path; the newest. The server does not say what becomes of each."""
         self._outgoing: dict[str, Outgoing] = {}
         self._incoming: dict[str, Incoming] = {}
+        self.failed = False
+        """Whether a file that was on its way from here has not arrived."""
         umask = os.umask(0)
         os.umask(umask)
         self._mode = 0o666 & ~umask
@@ -387,6 +388,7 @@ class Courier:
     def close(self) -> list[str]:
         """The connection is over, or the client: drop everything, and return what to tell of it."""
         files = self._under_way()
+        self.failed = self.failed or bool(self._outgoing)
         self._outgoing.clear()
         self._incoming.clear()
         return [f"{file.close()}the connection is over." for file in files]
@@ -449,6 +451,7 @@ class Courier:
 
     def _drop(self, number: str, why: str) -> str:
         """A file goes no further. One that somebody sends himself has the same number on both ways."""
+        self.failed = self.failed or number in self._outgoing
         files = (self._outgoing.pop(number, None), self._incoming.pop(number, None))
         return " ".join([f"{file.close()}{why}." for file in files if file])
 

@@ -20,9 +20,9 @@ server.py <port> [config] [options]
 
 MANUAL = """\
 The first form serves all who come to one port; the first word that they send decides which protocol they speak. In the
-second one, the config's `listen` lines say where what is spoken. The third is the server of the `hello` lab: it speaks
-that protocol only, says `Server is on` on standard output when it accepts connections, and takes 16 users. In every
-form the config's `listen` lines open more ports.
+second one, the config's `listen` and `channel` lines say where what is spoken. The third is the server of the `hello`
+lab: it speaks that protocol only, says `Server is on` on standard output when it accepts connections, and takes 16
+users. In every form the config's `listen` and `channel` lines open more ports.
 
 Signals: TERM and INT stop it (twice: at once), USR1 writes counters to the log.
 

@@ -188,7 +188,7 @@ class HelloTalk:
         if not self.name:
             return self._typed_name(line)
         if not self.admitted:
-            return refuse("you are not logged in yet. The up arrow brings the line back.")
+            return refuse("you are not logged in at the moment. The up arrow brings the line back.")
         meaning = fit(interpret(line, self.current))
         if meaning.current is not None:
             self.current = meaning.current

@@ -180,7 +180,7 @@ class ResultTalk:
     # ---- for the program, see `Talk` ----
 
     def take_name(self, name: str) -> str:
-        return "a login has a password here, which is typed: LOGIN <user> <password>; --name is for --dialect hello"
+        return "a login has a password here: type LOGIN <user> <password>; --name is for --dialect hello or rooms"
 
     def begun(self) -> Meaning:
         return Meaning(hint="REGISTER or LOGIN <user> <password>; HELP lists the commands, Ctrl-D ends.")
@@ -306,15 +306,26 @@ def draw_message(sender: str, channel: str, text: str) -> Fragments:
     return [("class:channel", f"[{channel}]"), ("", " "), draw_user(sender), ("", f": {text}")]
 
 
+NOT_TAKEN = (
+    "you are not in that channel or are muted there, or nobody has that name, or too much waits for whoever has it."
+)
+"""Why a message is refused; the wire does not say which."""
+
 ANSWERS: Sequence[Answer] = (
     Answer(r"RECV (\S+) (\S+) (.*)", draw_message, ResultTalk.heard),
     Answer(r"RESULT ERROR (.*)", bad("Error: {0} (HELP <command> explains a command)")),
     Answer(r"RESULT REGISTER 1", good("You are registered; LOGIN with the same words.")),
-    Answer(r"RESULT REGISTER 0", bad("Not registered: the name is taken, or it cannot be a name.")),
+    Answer(
+        r"RESULT REGISTER 0",
+        bad("Not registered: the name is taken, it cannot be a name, or the server is too busy or full."),
+    ),
     Answer(r"RESULT LOGIN 1", good("You are logged in."), ResultTalk.logged_in),
     Answer(
         r"RESULT LOGIN 0",
-        bad("Not logged in: wrong name or password, or there is a login already, here or elsewhere."),
+        bad(
+            "Not logged in: wrong name or password, there is a login already, here or elsewhere, or the server is"
+            " too busy."
+        ),
         ResultTalk.not_logged_in,
     ),
     Answer(r"RESULT LOGOUT 1", good("Logged out; you stay in your channels."), ResultTalk.logged_out),
@@ -330,7 +341,7 @@ ANSWERS: Sequence[Answer] = (
     Answer(r"RESULT CREATE (\S+) 1", good("{0} is there now; JOIN {0} enters it."), ResultTalk.created),
     Answer(
         r"RESULT CREATE (\S+) 0",
-        bad("Cannot make {0}: it is there already, it cannot be a name, or you are not logged in."),
+        bad("Cannot make {0}: it is there already, it cannot be a name, there are too many, or you are not logged in."),
     ),
     Answer(r"RESULT JOIN (\S+) 1", good("You are in {0}."), ResultTalk.joined_now),
     Answer(
@@ -345,9 +356,9 @@ ANSWERS: Sequence[Answer] = (
     Answer(r"RESULT LEAVE (\S+) 0", bad("Cannot leave {0}: you are not in it.")),
     Answer(r"RESULT USERS (\S+) 0", bad("Cannot list {0}: you are not in it, or it is on another server.")),
     Answer(r"RESULT USERS (\S+) (.+)", plain("In {0}: {1}"), ResultTalk.listed_users),
-    Answer(r"RESULT SAY 0", bad("Not said: you are not in that channel, or there is no such name.")),
+    Answer(r"RESULT SAY 0", bad(f"Not said: {NOT_TAKEN}")),
     Answer(r"RESULT SAY (\S+) 0", bad("Not said in {0}: you are not in it, or there is no such channel.")),
-    Answer(r"RESULT SEND ERROR", bad("Not sent: you are not in that channel, or there is no such name.")),
+    Answer(r"RESULT SEND ERROR", bad(f"Not sent: {NOT_TAKEN}")),
     Answer(r"RESULT HISTORY (\S+) 0", plain("There is nothing to repeat from {0}, or you are not in it.")),
     Answer(r"RESULT HISTORY (\S+) (\d+)", plain("Messages repeated from {0}: {1}")),
     Answer(r"RESULT HELP 0", bad("There is no such command; HELP lists them.")),

@@ -373,7 +373,7 @@ def test_the_server_is_killed(tmp_path: Path, stack: contextlib.ExitStack) -> No
     desk = Desk(server, tmp_path, stack)
     ann, bob = on_its_way(desk)
     server.process.kill()
-    assert (ann.status(), bob.status()) == (0, 0)
+    assert (ann.status(), bob.status()) == (1, 0)
     assert ann.errors() == "client.py: Not sent: huge to bob: the connection is over.\n"
     assert bob.errors() == "client.py: Not received: huge from ann: the connection is over.\n"
     assert contents(desk.directory("bob")) == {}

@@ -172,7 +172,7 @@ def test_a_typed_name_logs_in(line: str) -> None:
     assert enter(talk, line) == Meaning(send="HELLO-FROM amy")
     assert not talk.admitted
     assert talk.prompt() == "> "
-    assert talk.typed("@bob hi").hint.startswith("Not sent: you are not logged in yet")
+    assert talk.typed("@bob hi").hint.startswith("Not sent: you are not logged in at the moment")
     talk.received("HELLO amy")
     assert talk.admitted
     assert talk.typed("@bob hi").send
