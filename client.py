@@ -356,8 +356,9 @@ exit status:
        rooms), or !quit or Ctrl-D was typed
   1    wrong arguments, no connection at the start, or a failing output; in the
        pipes of hello and rooms also a line that the client could not send, in those
-       of rooms a file on its way that did not arrive, and in those of hello no login, a message that was not delivered or has no answer,
-       and any other request that the server refused
+       of rooms a file on its way that did not arrive, and in those of hello no
+       login, a message that was not delivered or has no answer, and any other
+       request that the server refused
   130  Ctrl-C; 129 and 143: SIGHUP, SIGTERM
 """
 
