@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from domain import (
-    _NO_LIMITS,
+    NO_LIMITS,
     Account,
     AccountDeleted,
     AccountGone,
@@ -501,7 +501,7 @@ class Chat:
 
     def restore(self, changes: Iterable[Change]) -> None:
         """Apply what was decided before this process began; the limits of today do not undo it."""
-        limits, self._limits = self._limits, _NO_LIMITS
+        limits, self._limits = self._limits, NO_LIMITS
         for change in changes:
             self.apply(change)
         self._limits = limits
@@ -544,7 +544,7 @@ class Chat:
                 channel.present[session] = None
                 if channel.capacity is not None:
                     self.watch.joined(channel, change.account)
-            elif channel.capacity is not None:
+            else:
                 self.watch.vacated(channel)  # by one who was on the way in
         elif session is not None:
             if session in channel.present and channel.capacity is not None:
@@ -554,8 +554,7 @@ class Chat:
     def _unseat(self, session: Recipient, channel: Channel) -> None:
         if session in channel.present:
             del channel.present[session]
-            if channel.capacity is not None:
-                self.watch.vacated(channel)
+            self.watch.vacated(channel)
 
     def _publish(self, run: list[Said]) -> None:
         event = ChannelMessages(tuple(run))
@@ -569,42 +568,35 @@ class Chat:
             self.watch.said(run)
 
     def _apply_registered(self, change: AccountRegistered) -> Undo:
-        if self._is_taken(change.name):
-            raise NameTaken
-        if len(self.accounts) >= self._limits.accounts:
-            raise LimitReached
         account = self._add_account(change.name, change.password_hash)
         return lambda: self._remove_account(account)
 
     def _apply_opened(self, change: MailboxOpened) -> Undo:
-        if self._is_taken(change.name) or change.id in self._by_id:
+        account = self._add_account(change.name, None, change.id)
+        return lambda: self._remove_account(account)
+
+    def _add_account(self, name: str, password_hash: bytes | None, account_id: str = "") -> Account:
+        if self._is_taken(name) or account_id in self._by_id:
             raise NameTaken
         if len(self.accounts) >= self._limits.accounts:
             raise LimitReached
-        account = self._by_id[change.id] = self._add_account(change.name, None, change.id)
-
-        def take_back() -> None:
-            self._remove_account(account)
-            del self._by_id[account.id]
-
-        return take_back
-
-    def _add_account(self, name: str, password_hash: bytes | None, account_id: str = "") -> Account:
         self._numbers += 1
         self._names = None
         account = self.accounts[name] = Account(self._numbers, name, password_hash, account_id)
+        if account_id:
+            self._by_id[account_id] = account
         return account
 
     def _remove_account(self, account: Account) -> None:
         del self.accounts[account.name]
+        self._by_id.pop(account.id, None)
         self._names = None
 
     def _apply_deleted(self, change: AccountDeleted) -> Undo:
         account = self._owner(change.id)
         if account.mail:
             raise HasMail
-        del self.accounts[account.name], self._by_id[account.id]
-        self._names = None
+        self._remove_account(account)
 
         def take_back() -> None:
             accounts = sorted([*self.accounts.values(), account], key=lambda account: account.number)
@@ -642,8 +634,7 @@ class Chat:
     def _undo_joined(self, account: Account, channel: Channel) -> None:
         channel.joining -= 1
         self._remove_member(account, channel)
-        if channel.capacity is not None:
-            self.watch.vacated(channel)
+        self.watch.vacated(channel)
 
     def _apply_left(self, change: Left) -> Undo:
         account, channel = self.accounts[change.account], self._channel(change.channel)

@@ -309,7 +309,7 @@ class Limits(NamedTuple):
     mail: int = 1000
 
 
-_NO_LIMITS = Limits(*[1 << 62] * len(Limits._fields))
+NO_LIMITS = Limits(*[1 << 62] * len(Limits._fields))
 
 
 def classic_id(name: str) -> str:
@@ -411,7 +411,7 @@ class Watch:
         """By this change one who was there has left a channel that has a capacity."""
 
     def vacated(self, channel: Channel) -> None:
-        """There may be room in a channel that has a capacity."""
+        """There may be room for one more in a channel."""
 
     def member_whispers(self, account: Account, name: str, text: str) -> bool:
         """Deliver a direct message to a guest of one of the account's channels; False when there is none.

@@ -367,8 +367,7 @@ class Rooms(Watch):
         for guest in guests:
             guest.session.end()
         self._show(Emptied(channel, self._now()))
-        if channel in self.hosted:
-            self._fill(found)
+        self._fill(found)
 
     # ---- what the chat tells ----
 

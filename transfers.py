@@ -107,9 +107,10 @@ class Client(Protocol):
 class Transfer:
     """A file on its way: between whom, how much of it is still to come, and how many pieces may."""
 
-    __slots__ = ("allowed", "ended", "path", "receiver", "recipient", "rest", "sender", "sender_name")
+    __slots__ = ("allowed", "ended", "number", "path", "receiver", "recipient", "rest", "sender", "sender_name")
 
-    def __init__(self, sender: Client, receiver: Client, path: str, size: int) -> None:
+    def __init__(self, number: int, sender: Client, receiver: Client, path: str, size: int) -> None:
+        self.number = number
         self.sender = sender
         self.receiver = receiver
         self.sender_name: str = sender.user.name
@@ -172,7 +173,7 @@ class Transfers:
         ):
             raise TooManyFiles
         number = next(self._numbers)
-        self._open[number] = Transfer(sender, receiver, path, int(digits))
+        self._open[number] = Transfer(number, sender, receiver, path, int(digits))
         sender.deliver(SendFile(number, self._piece, recipient.name, path))
         receiver.deliver(FileOffered(number, int(digits), sender.user.name, posixpath.basename(path) or "file"))
 
@@ -180,7 +181,7 @@ class Transfers:
         """The receiver takes the file."""
         transfer = self._find(number)
         if transfer is not None and transfer.receiver is client and not transfer.allowed:
-            self._want(int(number), transfer, WINDOW)
+            self._want(transfer, WINDOW)
 
     def piece(self, client: Client, number: str, data: str) -> None:
         """A piece has come from the sender. More than was asked for, or said, ends the transfer."""
@@ -190,10 +191,10 @@ class Transfers:
         transfer.rest -= len(data) // 4 * 3 - data[-2:].count("=")
         transfer.allowed -= 1
         if transfer.rest < 0 or transfer.allowed < 0 or not BASE64.fullmatch(data):
-            self._cancel(int(number), transfer)
+            self._cancel(transfer)
         else:
-            key = int(number)
-            transfer.receiver.deliver_with_receipt(FilePiece(key, data), lambda left: self._passed(key, left))
+            piece = FilePiece(transfer.number, data)
+            transfer.receiver.deliver_with_receipt(piece, lambda has_left: self._passed(transfer, has_left))
 
     def end(self, client: Client, number: str) -> None:
         """The sender has sent all; if it is less than was said, the transfer fails."""
@@ -201,16 +202,16 @@ class Transfers:
         if transfer is None or transfer.sender is not client:
             return
         if transfer.rest:
-            self._cancel(int(number), transfer)
+            self._cancel(transfer)
         else:
             transfer.ended = True
-            transfer.receiver.deliver(FileEnded(int(number)))
+            transfer.receiver.deliver(FileEnded(transfer.number))
 
     def landed(self, client: Client, number: str) -> None:
         """The receiver has the file under its final name."""
         transfer = self._find(number)
         if transfer is not None and transfer.receiver is client and transfer.ended:
-            del self._open[int(number)]
+            del self._open[transfer.number]
             event = FileSent(transfer.sender_name, transfer.recipient, transfer.path, self._now())
             transfer.sender.deliver(event)
             self._show(event)
@@ -219,32 +220,31 @@ class Transfers:
         """One of both sides goes no further."""
         transfer = self._find(number)
         if transfer is not None and client in (transfer.sender, transfer.receiver):
-            self._cancel(int(number), transfer)
+            self._cancel(transfer)
 
     def lost(self, client: Client) -> None:
         """A client is gone, and so are its files."""
-        for number, transfer in list(self._open.items()):
+        for transfer in list(self._open.values()):
             if client in (transfer.sender, transfer.receiver):
-                self._cancel(number, transfer)
+                self._cancel(transfer)
 
     def close(self) -> None:
         """The server stops: no file goes further, and nobody is told."""
         self._open.clear()
 
-    def _passed(self, number: int, has_left: bool) -> None:
-        transfer = self._open.get(number)
-        if transfer is not None and has_left:
+    def _passed(self, transfer: Transfer, has_left: bool) -> None:
+        if has_left and transfer.number in self._open:
             self._stir(transfer.receiver.user)
-            self._want(number, transfer, 1)
+            self._want(transfer, 1)
 
-    def _want(self, number: int, transfer: Transfer, pieces: int) -> None:
+    def _want(self, transfer: Transfer, pieces: int) -> None:
         transfer.allowed += pieces
-        transfer.sender.deliver(FileWanted(number, pieces))
+        transfer.sender.deliver(FileWanted(transfer.number, pieces))
 
-    def _cancel(self, number: int, transfer: Transfer) -> None:
-        del self._open[number]
+    def _cancel(self, transfer: Transfer) -> None:
+        del self._open[transfer.number]
         for client in {transfer.sender, transfer.receiver}:
-            client.deliver(FileCancelled(number))
+            client.deliver(FileCancelled(transfer.number))
 
     def _find(self, number: str) -> Transfer | None:
         return self._open.get(int(number)) if number.isascii() and number.isdigit() and len(number) < 20 else None

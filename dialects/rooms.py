@@ -272,26 +272,6 @@ class RoomTalk:
         name, path, *size = request.args
         self._try(session, request, lambda: self._offer(session, request, name, path, *size))
 
-    def ready(self, session: Session, request: Request) -> None:
-        self.rooms.stir(session.user)
-        self.transfers.ready(session, request.args[0])
-
-    def piece(self, session: Session, request: Request) -> None:
-        self.rooms.stir(session.user)
-        self.transfers.piece(session, *request.args)
-
-    def end(self, session: Session, request: Request) -> None:
-        self.rooms.stir(session.user)
-        self.transfers.end(session, request.args[0])
-
-    def landed(self, session: Session, request: Request) -> None:
-        self.rooms.stir(session.user)
-        self.transfers.landed(session, request.args[0])
-
-    def cancel(self, session: Session, request: Request) -> None:
-        self.rooms.stir(session.user)
-        self.transfers.cancel(session, request.args[0])
-
     # ---- pieces ----
 
     def _offer(self, session: Session, request: Request, name: str, path: str, size: str = "-") -> None:
@@ -310,6 +290,16 @@ class RoomTalk:
             call()
         except ChatError as error:
             self.fail(session, request, error)
+
+
+def _about_a_file(act: Callable[..., None]) -> Callable[[RoomTalk, Session, Request], None]:
+    """Make the handler of a line that is the transfers' business."""
+
+    def handle(talk: RoomTalk, session: Session, request: Request) -> None:
+        talk.rooms.stir(session.user)
+        act(talk.transfers, session, *request.args)
+
+    return handle
 
 
 ENTER = Command(Door.enter, "<name> [files]", "come in under this name", least=2, most=2)
@@ -340,9 +330,19 @@ FILE_COMMANDS: Mapping[str, Command] = {
         RoomTalk.send_file, "/send <user> <path> <size>", "offer a file of so many bytes; - for one that is not there",
         least=3, most=3, name=True,
     ),
-    "/ready": Command(RoomTalk.ready, "/ready <number>", "take a file that was announced", least=1, most=1),
-    "/piece": Command(RoomTalk.piece, "/piece <number> <base64>", "send a piece of a file", least=2, most=2),
-    "/end": Command(RoomTalk.end, "/end <number>", "all pieces of a file have been sent", least=1, most=1),
-    "/landed": Command(RoomTalk.landed, "/landed <number>", "the file is there under its name", least=1, most=1),
-    "/cancel": Command(RoomTalk.cancel, "/cancel <number>", "send or take a file no further", least=1, most=1),
+    "/ready": Command(
+        _about_a_file(Transfers.ready), "/ready <number>", "take a file that was announced", least=1, most=1,
+    ),
+    "/piece": Command(
+        _about_a_file(Transfers.piece), "/piece <number> <base64>", "send a piece of a file", least=2, most=2,
+    ),
+    "/end": Command(
+        _about_a_file(Transfers.end), "/end <number>", "all pieces of a file have been sent", least=1, most=1,
+    ),
+    "/landed": Command(
+        _about_a_file(Transfers.landed), "/landed <number>", "the file is there under its name", least=1, most=1,
+    ),
+    "/cancel": Command(
+        _about_a_file(Transfers.cancel), "/cancel <number>", "send or take a file no further", least=1, most=1,
+    ),
 }  # fmt: skip
