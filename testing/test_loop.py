@@ -109,6 +109,12 @@ class Owner:
         self.lost_for.append(reason)
 
 
+def connection_of(owner: Owner) -> Connection:
+    """The connection that this owner was made for."""
+    assert owner.connection is not None
+    return owner.connection
+
+
 class Stage:
     """A loop, the connections in it, and the peers outside."""
 
@@ -134,6 +140,19 @@ class Stage:
         owner = Owner()
         connection = owner.connection = self.loop.connect(scripted, owner)
         return connection, owner, self.keep(theirs), scripted
+
+    def accept(self, count: int = 1) -> tuple[list[Owner], list[socket.socket]]:
+        """Have peers connect over TCP; give the owners of the connections, and the peers, in the same order."""
+        owners: list[Owner] = []
+
+        def accepted(connection: Connection) -> Owner:
+            owners.append(Owner(connection))
+            return owners[-1]
+
+        address = self.listen(accepted)
+        peers = [self.dial(address) for _ in range(count)]
+        self.until(lambda: len(owners) == count)
+        return owners, peers
 
     def listen(self, accepted: Callable[[Connection], Any] = Owner) -> tuple[str, int]:
         """Listen and give the address."""
@@ -895,20 +914,12 @@ def test_a_reset_is_noticed_while_nothing_is_read_or_written(
     stage: Stage, before: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(loop_module, "CHECK_SECONDS", 0.001)
-    connections: list[tuple[Connection, Owner]] = []
-
-    def accepted(connection: Connection) -> Owner:
-        connections.append((connection, Owner(connection)))
-        return connections[0][1]
-
-    peer = stage.dial(stage.listen(accepted))
-    stage.until(lambda: connections)
-    connection, owner = connections[0]
+    (owner,), (peer,) = stage.accept()
     if before == "ended":
         peer.shutdown(socket.SHUT_WR)
         stage.until(lambda: owner.told)
     else:
-        connection.pause_reading()
+        connection_of(owner).pause_reading()
     peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     peer.close()
     stage.until(lambda: owner.lost_for)
@@ -922,38 +933,23 @@ def test_a_peer_that_acknowledges_nothing_is_given_up(
     silent: dict[socket.socket, float] = {}
     monkeypatch.setattr(loop_module, "unacknowledged_for", lambda sock: silent.get(sock, 0.0))
     monkeypatch.setattr(loop_module, "CHECK_SECONDS", 0.001)
-    connections: list[tuple[Connection, Owner]] = []
-
-    def accepted(connection: Connection) -> Owner:
-        connections.append((connection, Owner(connection)))
-        return connections[-1][1]
-
-    address = stage.listen(accepted)
-    for _ in range(8):
-        stage.dial(address)
-    stage.until(lambda: len(connections) == 8)
-    silent[connections[3][0]._sock] = 5.1
-    silent[connections[4][0]._sock] = 4.9
-    stage.until(lambda: connections[3][1].lost_for)
-    assert [owner.lost_for for _connection, owner in connections if owner.lost_for] == [[CloseReason.LOST]]
+    owners, _peers = stage.accept(8)
+    silent[connection_of(owners[3])._sock] = 5.1
+    silent[connection_of(owners[4])._sock] = 4.9
+    stage.until(lambda: owners[3].lost_for)
+    assert [owner.lost_for for owner in owners if owner.lost_for] == [[CloseReason.LOST]]
     assert "keepalive-seconds" in caplog.text
     stage.close()
 
 
 @pytest.mark.skipif(not hasattr(socket, "TCP_INFO"), reason="a system that does not tell")
 def test_a_peer_that_does_not_read_is_not_silent(stage: Stage) -> None:
-    connections: list[Connection] = []
-
-    def accepted(connection: Connection) -> Owner:
-        connections.append(connection)
-        return Owner(connection)
-
-    peer = stage.dial(stage.listen(accepted))
-    stage.until(lambda: connections)
-    sock = connections[0]._sock
+    (owner,), (peer,) = stage.accept()
+    connection = connection_of(owner)
+    sock = connection._sock
     assert unacknowledged_for(sock) == 0
-    while not connections[0]._blocked:
-        connections[0].send(b"x" * 65536)
+    while not connection._blocked:
+        connection.send(b"x" * 65536)
         stage.turn()
     assert bytes_in_kernel(sock) > 0
     assert unacknowledged_for(sock) < PATIENCE
@@ -1162,18 +1158,11 @@ def test_a_mistake_elsewhere_in_a_receiver_is_survived(
 
 
 def test_a_reset_is_a_lost_connection(stage: Stage) -> None:
-    owners: list[Owner] = []
-
-    def accepted(connection: Connection) -> Owner:
-        owners.append(Owner(connection))
-        return owners[-1]
-
-    peer = stage.dial(stage.listen(accepted))
-    stage.until(lambda: owners)
+    (owner,), (peer,) = stage.accept()
     peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     peer.close()
-    stage.until(lambda: owners[0].lost_for)
-    assert owners[0].lost_for == [CloseReason.LOST]
+    stage.until(lambda: owner.lost_for)
+    assert owner.lost_for == [CloseReason.LOST]
     assert not stage.loop.connections
 
 
@@ -1181,50 +1170,32 @@ def test_a_reset_is_a_lost_connection(stage: Stage) -> None:
 
 
 def test_a_message_does_not_wait_for_an_acknowledgement(stage: Stage) -> None:
-    connections: list[Connection] = []
-
-    def accepted(connection: Connection) -> Owner:
-        connections.append(connection)
-        return Owner()
-
-    stage.dial(stage.listen(accepted))
-    stage.until(lambda: connections)
-    assert connections[0]._sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
-    assert not connections[0]._sock.getblocking()
+    (owner,), _peers = stage.accept()
+    sock = connection_of(owner)._sock
+    assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+    assert not sock.getblocking()
 
 
 @pytest.mark.skipif(not hasattr(socket, "TCP_KEEPIDLE"), reason="a system that does not tell")
 @pytest.mark.parametrize(("seconds", "longest"), [(60, 60), (7, 7), (1, 4), (32767, 32767)])
 def test_the_kernel_looks_after_silent_peers(seconds: int, longest: int) -> None:
     stage = Stage(keepalive_seconds=seconds)
-    connections: list[Connection] = []
-
-    def accepted(connection: Connection) -> Owner:
-        connections.append(connection)
-        return Owner()
-
-    stage.dial(stage.listen(accepted))
-    stage.until(lambda: connections)
+    (owner,), _peers = stage.accept()
+    sock = connection_of(owner)._sock
 
     def option(name: str) -> int:
-        return connections[0]._sock.getsockopt(socket.IPPROTO_TCP, getattr(socket, name))
+        return sock.getsockopt(socket.IPPROTO_TCP, getattr(socket, name))
 
-    assert connections[0]._sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+    assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
     silence = option("TCP_KEEPIDLE") + option("TCP_KEEPCNT") * option("TCP_KEEPINTVL")
     assert seconds <= silence <= longest
     stage.close()
 
 
 def test_without_keepalive_the_kernel_is_left_alone(stage: Stage) -> None:
-    connections: list[Connection] = []
-
-    def accepted(connection: Connection) -> Owner:
-        connections.append(connection)
-        return Owner()
-
-    stage.dial(stage.listen(accepted))
-    stage.until(lambda: connections)
-    assert not connections[0]._sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+    (owner,), _peers = stage.accept()
+    sock = connection_of(owner)._sock
+    assert not sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
 
 
 def test_all_that_wait_are_accepted_in_one_turn(stage: Stage) -> None:
