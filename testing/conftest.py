@@ -1,14 +1,21 @@
-"""Lets pytest play the scripts in this directory, each one as an item `testing/result/login.txt::case`."""
+"""Lets pytest play the scripts in this directory, each one as an item `testing/result/login.txt::case`.
+
+Has the fixtures, too, that the tests of the client share.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
+
+if TYPE_CHECKING:
+    from client_support import FakeServer
 
 HERE = Path(__file__).resolve().parent
 
@@ -81,3 +88,19 @@ class CaseItem(pytest.Item):
 
     def reportinfo(self) -> tuple[Path, int, str]:
         return self.path, 0, testing.case_name(self.path)
+
+
+@pytest.fixture
+def stack() -> Iterator[contextlib.ExitStack]:
+    """Closes what a test has started."""
+    with contextlib.ExitStack() as stack:
+        yield stack
+
+
+@pytest.fixture
+def fake() -> Iterator[FakeServer]:
+    """A server that does what the test says."""
+    from client_support import FakeServer
+
+    with contextlib.closing(FakeServer()) as fake:
+        yield fake

@@ -34,19 +34,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield server
 
 
-@pytest.fixture
-def fake() -> Iterator[FakeServer]:
-    with contextlib.closing(FakeServer()) as fake:
-        yield fake
-
-
-@pytest.fixture
-def stack() -> Iterator[contextlib.ExitStack]:
-    """Closes what a test has started."""
-    with contextlib.ExitStack() as stack:
-        yield stack
-
-
 # ---- pipes ----
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from client_support import SECONDS, FakeServer, OnTerminal, Server, free_port
+from client_support import SECONDS, FakeServer, OnTerminal, Server, Wire, free_port
 from dialects.mailbox import GREETING
 from support import Peer, ServerProcess
 
@@ -22,19 +22,6 @@ from support import Peer, ServerProcess
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     with contextlib.closing(Server(tmp_path_factory.mktemp("server"))) as server:
         yield server
-
-
-@pytest.fixture
-def fake() -> Iterator[FakeServer]:
-    with contextlib.closing(FakeServer()) as fake:
-        yield fake
-
-
-@pytest.fixture
-def stack() -> Iterator[contextlib.ExitStack]:
-    """Closes what a test has started."""
-    with contextlib.ExitStack() as stack:
-        yield stack
 
 
 def test_a_chat_on_a_terminal(server: Server, stack: contextlib.ExitStack) -> None:
@@ -139,6 +126,14 @@ def hello(port: int, *words: str) -> OnTerminal:
     return OnTerminal(port, "--dialect", "hello", *words)
 
 
+def logging_in(fake: FakeServer, stack: contextlib.ExitStack) -> tuple[OnTerminal, Wire]:
+    """Give a client that has said its name, amy, and the server's end of its connection."""
+    amy = stack.enter_context(contextlib.closing(hello(fake.port, "--name", "amy")))
+    wire = stack.enter_context(contextlib.closing(fake.accept()))
+    wire.expect("HELLO-FROM amy\n")
+    return amy, wire
+
+
 def test_a_chat_by_name_on_a_terminal(stack: contextlib.ExitStack, tmp_path: Path) -> None:
     server = stack.enter_context(contextlib.closing(Server(tmp_path)))
     bob = stack.enter_context(contextlib.closing(server.wire()))
@@ -197,9 +192,7 @@ def test_a_name_is_kept_when_the_connection_is_lost(fake: FakeServer, stack: con
 
 
 def test_a_goodbye_waits_for_the_last_answer(fake: FakeServer, stack: contextlib.ExitStack) -> None:
-    amy = stack.enter_context(contextlib.closing(hello(fake.port, "--name", "amy")))
-    wire = stack.enter_context(contextlib.closing(fake.accept()))
-    wire.expect("HELLO-FROM amy\n")
+    amy, wire = logging_in(fake, stack)
     wire.send("HELLO amy\n")
     amy.expect("Successfully logged in as amy!")
     amy.type("@bob hi\r")
@@ -212,9 +205,7 @@ def test_a_goodbye_waits_for_the_last_answer(fake: FakeServer, stack: contextlib
 
 
 def test_a_server_of_another_kind_is_told(fake: FakeServer, stack: contextlib.ExitStack) -> None:
-    amy = stack.enter_context(contextlib.closing(hello(fake.port, "--name", "amy")))
-    wire = stack.enter_context(contextlib.closing(fake.accept()))
-    wire.expect("HELLO-FROM amy\n")
+    amy, wire = logging_in(fake, stack)
     wire.send("RESULT ERROR unknown type\n")
     amy.expect("not a server of the dialect hello. It says: RESULT ERROR")
     amy.type("!quit\r")
@@ -222,9 +213,7 @@ def test_a_server_of_another_kind_is_told(fake: FakeServer, stack: contextlib.Ex
 
 
 def test_a_completed_name_can_be_spoken_to_at_once(fake: FakeServer, stack: contextlib.ExitStack) -> None:
-    amy = stack.enter_context(contextlib.closing(hello(fake.port, "--name", "amy")))
-    wire = stack.enter_context(contextlib.closing(fake.accept()))
-    wire.expect("HELLO-FROM amy\n")
+    amy, wire = logging_in(fake, stack)
     wire.send("HELLO amy\nDELIVERY bob hi\n")
     amy.expect("From bob: hi")
     amy.type("@b\t")
