@@ -16,6 +16,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from domain import (
+    HOST_OF_CHANNEL,
+    HOST_OF_USER,
     NO_LIMITS,
     Account,
     AccountDeleted,
@@ -35,6 +37,7 @@ from domain import (
     Done,
     Guest,
     HasMail,
+    Hearer,
     IsOnline,
     Joined,
     Journal,
@@ -47,7 +50,9 @@ from domain import (
     MailDelivered,
     Mailed,
     MailWaiting,
+    Member,
     NameTaken,
+    Network,
     NoSuchChannel,
     NoSuchUser,
     NotAMember,
@@ -56,8 +61,11 @@ from domain import (
     Overloaded,
     PasswordChanged,
     Passwords,
+    PeerNamed,
     Recipient,
-    Removed,
+    RemoteJoined,
+    RemoteLeft,
+    RemoteUser,
     Said,
     Undo,
     User,
@@ -100,7 +108,14 @@ class Chat:
         self.channels: dict[str, Channel] = {}
         self.visitors: Counter[str] = Counter()
         """Names of the guests of channels, with how many bear each."""
+        self.remote_users: dict[str, RemoteUser] = {}
+        """Users of other servers who are in channels here, or on the way in: whoever deals with them enters them."""
+        self.remote_channels: dict[str, Channel] = {}
+        """Channels of other servers that accounts are members of."""
+        self.hosts: dict[str, str] = {}
+        """Names that servers of the config have borne, and their addresses."""
         self.watch = Watch()
+        self.network = Network()
         self._journal = journal
         self._passwords = passwords
         self._now = now
@@ -114,9 +129,12 @@ class Chat:
             ChannelCreated: self._apply_created,
             Joined: self._apply_joined,
             Left: self._apply_left,
+            RemoteJoined: self._apply_joined,
+            RemoteLeft: self._apply_left,
             Said: self._apply_said,
             Mailed: self._apply_mailed,
             MailDelivered: self._apply_mail_delivered,
+            PeerNamed: self._apply_named,
         }
 
     # ---- users ----
@@ -319,8 +337,8 @@ class Chat:
     # ---- channels ----
 
     def channel_names(self, account: Account | None = None) -> list[str]:
-        """Give the names of all channels, or of those that an account is in, sorted."""
-        return sorted(self.channels if account is None else account.channels)
+        """Give the names of all channels, other servers' too, or of those that an account is in, sorted."""
+        return sorted([*self.channels, *self.network.channel_names()] if account is None else account.channels)
 
     def create(self, account: Account, name: str, done: Done) -> None:
         """Make a channel. Fails with NotAName, NameTaken, LimitReached, StoreUnavailable."""
@@ -330,29 +348,76 @@ class Chat:
             done(NotAName())
 
     def join(self, account: Account, channel: str, done: Done) -> None:
-        """Make an account a member. Fails with NoSuchChannel, AlreadyMember, ChannelFull, LimitReached,
-        StoreUnavailable."""
+        """Make an account a member; a remote channel's server is asked first. Fails with NoSuchChannel, AlreadyMember,
+        ChannelFull, LimitReached, StoreUnavailable."""
+        if HOST_OF_CHANNEL not in channel:
+            self.join_at_once(account, channel, done)
+        elif channel in account.channels:
+            done(AlreadyMember())
+        else:
+            self.network.join(account, channel, done)
+
+    def join_at_once(self, account: Account, channel: str, done: Done) -> None:
+        """Make an account a member of a channel here, or of a remote one whose server has agreed. Fails as `join`."""
         self._journal.submit(Joined(account.name, channel, self._now()), done)
 
     def leave(self, account: Account, channel: str, done: Done) -> None:
         """End a membership. Fails with NoSuchChannel, NotAMember, StoreUnavailable."""
-        self._journal.submit(Left(account.name, channel), done)
 
-    def remove(self, change: Left, done: Done) -> None:
-        """Take a member out of a channel, by the operator's will: the member is told. Fails with NotAMember,
+        def left(error: Exception | None) -> None:
+            if error is None and HOST_OF_CHANNEL in channel:
+                self.network.left(account.name, channel)
+            done(error)
+
+        self._journal.submit(account.leaving(channel), left)
+
+    def admit(self, user: RemoteUser, channel: str, done: Done) -> None:
+        """Make a remote user a member of a channel here. Fails with NoSuchUser, and as `join`."""
+        self._journal.submit(RemoteJoined(user.name, channel, self._now()), done)
+
+    def dismiss(self, user: RemoteUser, channel: str, done: Done) -> None:
+        """End a remote user's membership. Fails with NoSuchUser, NoSuchChannel, NotAMember."""
+        self._journal.submit(user.leaving(channel), done)
+
+    def remove(self, change: Left, event: Any, done: Done) -> None:
+        """Take a member out of a channel, by another's will: the member is told the event. Fails with NotAMember,
         StoreUnavailable."""
 
+        member = self._member(change.account)
+
         def told(error: Exception | None) -> None:
-            session = self._session(change.account)
-            if error is None and session is not None:
-                session.deliver(Removed(change.channel))
+            if error is None and member.session is not None:
+                member.session.deliver(event)
             done(error)
 
         self._journal.submit(change, told)
 
-    def say(self, speaker: Account | Visitor, channel: str, text: str, done: Done) -> None:
-        """Say something in a channel. Fails with NoSuchChannel, NotAMember, StillMuted, StoreUnavailable."""
+    def say(self, speaker: Member | Visitor, channel: str, text: str, done: Done) -> None:
+        """Say something in a channel here. Fails with NoSuchChannel, NotAMember, StillMuted, StoreUnavailable."""
         self._journal.submit(Said(speaker.name, channel, text, self._now()), done)
+
+    def say_remotely(self, account: Account, channel: str, text: str, done: Done, not_said: Callable[[], None]) -> None:
+        """Say something in a remote channel. Fails with NotAMember, NoSuchChannel, TooLong.
+
+        Args:
+            done: told at once; None says that it is on its way.
+            not_said: told if it turns out later that the channel has not got it, and the account is still logged in
+                at the same session.
+        """
+        session = account.session
+
+        def told_later() -> None:
+            if account.session is session:
+                not_said()
+
+        try:
+            if channel not in account.channels:
+                raise NotAMember
+            self.network.say(account, channel, text, told_later)
+        except ChatError as error:
+            done(error)
+        else:
+            done(None)
 
     def members(self, account: Account, channel: str) -> list[str]:
         """Give the names of a channel's members and guests, sorted, those who are away too.
@@ -379,35 +444,49 @@ class Chat:
         return self._journal.history(self._joined(account, channel).name, count, still_to_come)
 
     def _joined(self, account: Account, channel: str) -> Channel:
-        try:
-            return account.channels[channel]
-        except KeyError:
-            raise NotAMember from None
+        """The account's channel of this name; of a remote one nothing is known here."""
+        if channel not in account.channels or channel in self.remote_channels:
+            raise NotAMember
+        return account.channels[channel]
 
     # ---- direct messages ----
 
-    def tell(self, account: Account, name: str, text: str, done: Done) -> None:
-        """Send a direct message; it waits for an account that is away. Its sender gets a `DirectEcho`.
+    def tell(self, sender: Member, name: str, text: str, done: Done) -> None:
+        """Send a direct message; it waits for an account that is away. An account that sends gets a `DirectEcho`.
 
-        Fails with NoSuchUser, StillMuted, LimitReached, StoreUnavailable.
+        Fails with NoSuchUser, StillMuted, LimitReached, TooLong, StoreUnavailable.
         """
-        letter = Letter(account, account.session, Mailed(account.name, name, text, self._now()), done)
+        session = sender.session if isinstance(sender, Account) else None
+        letter = Letter(sender, session, Mailed(sender.name, name, text, self._now()), done)
         if self.is_users(name):
             self._hand_over(letter)
-            return
+        elif HOST_OF_USER in name:
+            self.network.tell(sender.name, name, text, lambda error: self._answered(letter, error))
+        else:
+            self._whisper(letter)
+
+    def _whisper(self, letter: Letter) -> None:
+        """Deliver a direct message to a guest of a channel that both are in."""
+        message = letter.message
         try:
-            if not self.watch.member_whispers(account, name, text):
+            if not self.watch.member_whispers(letter.sender, message.recipient, message.text):
                 raise NoSuchUser
         except ChatError as error:
-            done(error)
+            letter.done(error)
         else:
             self._echo(letter)
+
+    def _answered(self, letter: Letter, error: Exception | None) -> None:
+        if error is None:
+            self._echo(letter)
+        else:
+            letter.done(error)
 
     def _hand_over(self, letter: Letter) -> None:
         """Deliver a direct message if its addressee is there, else put it into the mailbox."""
         message = letter.message
         session = self._session(message.recipient)
-        if self.accounts.get(message.sender) is not letter.sender:
+        if isinstance(letter.sender, Account) and self.accounts.get(message.sender) is not letter.sender:
             letter.done(NoSuchUser())  # the sender's account was deleted meanwhile, and its name may be another's
         elif session is None:
             self._journal.submit(message, lambda error: self._mailed(letter, error))
@@ -482,6 +561,12 @@ class Chat:
         user = self.online.get(name)
         return None if user is None else user.session
 
+    # ---- other servers ----
+
+    def note_host(self, name: str, address: str) -> None:
+        """Keep at which address a server of the config has borne a name."""
+        self._journal.submit(PeerNamed(name, address), lambda _error: None)
+
     # ---- the journal's side ----
 
     def settle(self) -> None:
@@ -505,7 +590,7 @@ class Chat:
         for change in changes:
             self.apply(change)
         self._limits = limits
-        for channel in self.channels.values():
+        for channel in (*self.channels.values(), *self.remote_channels.values()):
             channel.joining = 0  # nobody of them is there
 
     def announce(self, outcomes: Iterable[Outcome]) -> None:
@@ -525,7 +610,7 @@ class Chat:
             if said is not None:
                 run.append(said)
             elif error is None:
-                self._seat(change)
+                self._carry_out(change)
             try:
                 done(error)
             except Exception:  # a mistake in one answer must not cost the others theirs
@@ -533,11 +618,18 @@ class Chat:
         if run:
             self._publish(run)
 
-    def _seat(self, change: Change) -> None:
+    def _carry_out(self, change: Change) -> None:
+        """Do what a change that stands brings with it."""
+        if isinstance(change, Joined | Left):
+            channel = self.channels.get(change.channel) or self.remote_channels.get(change.channel)
+            if channel is not None:  # a remote one that its last member has left is known no more
+                self._seat(change, channel)
+        elif isinstance(change, ChannelCreated):
+            self.network.created(change.name)
+
+    def _seat(self, change: Joined | Left, channel: Channel) -> None:
         """Let who has joined hear what comes next, and who has left not."""
-        if not isinstance(change, Joined | Left):
-            return
-        session, channel = self.accounts[change.account].session, self.channels[change.channel]
+        session = self._member(change.account).session
         if isinstance(change, Joined):
             channel.joining -= 1
             if session is not None:
@@ -551,7 +643,7 @@ class Chat:
                 self.watch.left(channel, change)
             self._unseat(session, channel)
 
-    def _unseat(self, session: Recipient, channel: Channel) -> None:
+    def _unseat(self, session: Hearer, channel: Channel) -> None:
         if session in channel.present:
             del channel.present[session]
             self.watch.vacated(channel)
@@ -620,28 +712,28 @@ class Chat:
         return lambda: self.channels.pop(change.name)
 
     def _apply_joined(self, change: Joined) -> Undo:
-        account, channel = self.accounts[change.account], self._channel(change.channel)
-        if account.name in channel.members:
+        member, channel = self._member(change.account), self._channel_to_join(change.channel)
+        if member.name in channel.members:
             raise AlreadyMember
-        if len(account.channels) >= self._limits.channels_per_user:
+        if len(member.channels) >= self._limits.channels_per_user:
             raise LimitReached
         if not channel.has_room:
             raise ChannelFull
-        self._add_member(account, channel)
+        self._add_member(member, channel)
         channel.joining += 1
-        return lambda: self._undo_joined(account, channel)
+        return lambda: self._undo_joined(member, channel)
 
-    def _undo_joined(self, account: Account, channel: Channel) -> None:
+    def _undo_joined(self, member: Member, channel: Channel) -> None:
         channel.joining -= 1
-        self._remove_member(account, channel)
+        self._remove_member(member, channel)
         self.watch.vacated(channel)
 
     def _apply_left(self, change: Left) -> Undo:
-        account, channel = self.accounts[change.account], self._channel(change.channel)
-        if account.name not in channel.members:
+        member, channel = self._member(change.account), self._channel(change.channel)
+        if member.name not in channel.members:
             raise NotAMember
-        self._remove_member(account, channel)
-        return lambda: self._add_member(account, channel)
+        self._remove_member(member, channel)
+        return lambda: self._add_member(member, channel)
 
     def _apply_said(self, change: Said) -> None:
         channel = self.channels.get(change.channel)  # no further call: this is done for every message
@@ -668,16 +760,37 @@ class Chat:
         account.mail -= change.messages
         return lambda: setattr(account, "mail", account.mail + change.messages)
 
+    def _apply_named(self, change: PeerNamed) -> Undo:
+        before = self.hosts.get(change.name)
+        self.hosts[change.name] = change.address
+        return lambda: self.hosts.pop(change.name) if before is None else self.hosts.update({change.name: before})
+
     def _channel(self, name: str) -> Channel:
-        try:
-            return self.channels[name]
-        except KeyError:
-            raise NoSuchChannel from None
+        channel = self.channels.get(name) or self.remote_channels.get(name)
+        if channel is None:
+            raise NoSuchChannel
+        return channel
 
-    def _add_member(self, account: Account, channel: Channel) -> None:
-        channel.members[account.name] = account
-        account.channels[channel.name] = channel
+    def _channel_to_join(self, name: str) -> Channel:
+        """A channel here, or a remote one, whose server has said that there is one."""
+        if HOST_OF_CHANNEL in name:
+            return self.remote_channels.get(name) or Channel(name)
+        return self._channel(name)
 
-    def _remove_member(self, account: Account, channel: Channel) -> None:
-        del channel.members[account.name]
-        del account.channels[channel.name]
+    def _member(self, name: str) -> Member:
+        member = self.accounts.get(name) or self.remote_users.get(name)
+        if member is None:
+            raise NoSuchUser
+        return member
+
+    def _add_member(self, member: Member, channel: Channel) -> None:
+        channel.members[member.name] = member
+        member.channels[channel.name] = channel
+        if HOST_OF_CHANNEL in channel.name:
+            self.remote_channels[channel.name] = channel
+
+    def _remove_member(self, member: Member, channel: Channel) -> None:
+        del channel.members[member.name]
+        del member.channels[channel.name]
+        if not channel.members:
+            self.remote_channels.pop(channel.name, None)

@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from domain import is_name
+from domain import is_host, is_name
 from protocol import normal
 
 
@@ -40,11 +40,20 @@ class HostedChannel(NamedTuple):
     capacity: int
 
 
+class Listed(NamedTuple):
+    """A server to federate with: its IP address or a name that leads there, its port, the only name that it may bear
+    (None: any)."""
+
+    address: str
+    port: int
+    name: str | None
+
+
 LEAST_CHANNELS = 3
 LEAST_CAPACITY = 5
 """What seed 001 asks of a config that has channels."""
 
-LISTEN_DIALECTS = ("auto", "result", "hello", "mailbox")
+LISTEN_DIALECTS = ("auto", "result", "hello", "mailbox", "federation")
 """What a `listen` line can name; `auto` is the kind of port where the first word decides."""
 
 
@@ -55,6 +64,15 @@ class Settings(NamedTuple):
     listen: tuple[Listen, ...] = ()
     channel: tuple[HostedChannel, ...] = ()
     database: str | None = None
+    hostname: str | None = None
+    federation: str = "open"
+    peers: tuple[Listed, ...] = ()
+    federation_seconds: int = 10
+    max_peers: int = 64
+    max_remote_users: int = 10_000
+    max_remote_memberships: int = 20_000
+    max_remote_channels: int = 10_000
+    max_link_buffer: int = 16 * 1024 * 1024
     channels_reply: str = "all"
     history_on_join: int = 0
     bcrypt_cost: int = 12
@@ -118,14 +136,44 @@ def _address(words: list[str]) -> str:
     return str(ipaddress.ip_address(word))
 
 
+def _place(word: str, least_port: int) -> tuple[str, int]:
+    """Split `<address>:<port>`; the address is "" where only a port stands."""
+    address, _colon, port = word.rpartition(":")
+    bracketed = address.startswith("[") and address.endswith("]")
+    if (":" in address) != bracketed:
+        raise ValueError  # without brackets nobody can tell where an IPv6 address ends
+    _words, read_port = _number(least_port, 65535)
+    return address[1:-1] if bracketed else address, read_port([port])
+
+
 def _listen(words: list[str]) -> Listen:
     place, dialect = words
-    address, colon, port = place.rpartition(":")
-    bracketed = address.startswith("[") and address.endswith("]")
-    if dialect not in LISTEN_DIALECTS or (":" in address) != bracketed:
-        raise ValueError  # without brackets nobody can tell where an IPv6 address ends
-    _words, read_port = _number(0, 65535)
-    return Listen(_address([address[1:-1] if bracketed else address]) if colon else None, read_port([port]), dialect)
+    if dialect not in LISTEN_DIALECTS or place.startswith(":"):
+        raise ValueError
+    address, port = _place(place, 0)
+    return Listen(_address([address]) if address else None, port, dialect)
+
+
+def _host(words: list[str]) -> str:
+    (word,) = words
+    if not is_host(word):
+        raise ValueError
+    return word
+
+
+def _peer(words: list[str]) -> Listed:
+    place, *names = words
+    address, port = _place(place, 1)
+    try:
+        address = _address([address])
+    except ValueError:
+        if _host([address]).rpartition(".")[2].isdigit():
+            raise  # a wrong IP address, which no name looks like
+    return Listed(address, port, _host(names) if names else None)
+
+
+def _claim_peer(peer: Listed) -> list[str]:
+    return [f"server {peer.address}:{peer.port}", *([f"hostname {peer.name}"] if peer.name else [])]
 
 
 def _claim_place(listen: Listen) -> list[str]:
@@ -163,6 +211,9 @@ def _path(words: list[str]) -> str:
 
 _ANY = 1_000_000_000
 
+PEER = "<ip>:<port>"
+"""The directive of a line that has none but a place, as seed 003 writes it."""
+
 DIRECTIVES: Mapping[str, Directive] = {
     "address": Directive("an IP address", _address, "listen on this address only"),
     "listen": Directive(
@@ -172,6 +223,22 @@ DIRECTIVES: Mapping[str, Directive] = {
         "<name> <port> <capacity>", _channel, "a channel with a port of its own; three or more", _claim_channel
     ),
     "database": Directive("a path, or :memory:", _path, "the database file; :memory: keeps nothing"),
+    "hostname": Directive(
+        "1 to 64 letters, digits, hyphens and dots", _host, "the name of this server among federated ones"
+    ),
+    "federation": Directive(*_one_of("open", "listed", "off"), "which servers may link with this one"),
+    PEER: Directive(
+        "an address with a port from 1 to 65535, and perhaps the name that the server may bear",
+        _peer,
+        "federate with this server",
+        _claim_peer,
+    ),
+    "federation-seconds": Directive(*_number(1, 3600), "how long another server's answer is waited for"),
+    "max-peers": Directive(*_number(1, 10_000), "servers that are linked at once"),
+    "max-remote-users": Directive(*_number(0, _ANY), "users of one other server who are in channels here"),
+    "max-remote-memberships": Directive(*_number(0, _ANY), "memberships of one other server's users in channels here"),
+    "max-remote-channels": Directive(*_number(0, _ANY), "channels that one other server may announce"),
+    "max-link-buffer": Directive(*_number(262144, _ANY), "bytes that may wait for another server that reads slowly"),
     "channels-reply": Directive(*_one_of("all", "joined"), "what CHANNELS lists"),
     "history-on-join": Directive(*_number(0, 1000), "messages that follow the answer to JOIN"),
     "bcrypt-cost": Directive(*_number(4, 31), "what a password hash costs; one more doubles the time"),
@@ -222,6 +289,8 @@ def parse_config(text: str, path: str) -> Settings:
         name, *words = list(itertools.takewhile(lambda word: not word.startswith("#"), line.split())) or [""]
         if not name:
             continue
+        if name not in DIRECTIVES and ":" in name:
+            name, words = PEER, [name, *words]
         try:
             directive = _find(name)
             value = _value(name, directive, words)
@@ -231,14 +300,22 @@ def parse_config(text: str, path: str) -> Settings:
                 lines[claim] = number
         except ConfigError as error:
             raise ConfigError(f"{path}:{number}: {error}") from None
-        field = name.replace("-", "_")
+        field = "peers" if name == PEER else name.replace("-", "_")
         values[field] = (*values.get(field, ()), value) if directive.claims else value
     settings = Settings(**values)
+    _check_federation(settings, path)
     if 0 < len(settings.channel) < LEAST_CHANNELS:
         raise ConfigError(
             f"{path}: channel stands {len(settings.channel)} times; it needs {LEAST_CHANNELS} or more, or none"
         )
     return settings
+
+
+def _check_federation(settings: Settings, path: str) -> None:
+    if settings.hostname is not None and settings.hostname in {peer.name for peer in settings.peers}:
+        raise ConfigError(f"{path}: hostname {settings.hostname} is this server's own; no other can bear it")
+    if settings.federation == "off" and "federation" in {listen.dialect for listen in settings.listen}:
+        raise ConfigError(f"{path}: a port that listens for federation is of no use while federation is off")
 
 
 def _find(name: str) -> Directive:

@@ -6,7 +6,7 @@ refused, and the state's classes hold what is so, and decide nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple, Protocol
 
 MAX_NAME = 64
@@ -33,6 +33,22 @@ def is_name(word: str, longest: int = MAX_NAME) -> bool:
     return unicodedata.is_normalized("NFC", word) and all(
         character in _JOINERS or unicodedata.category(character) not in _INVISIBLE for character in word
     )
+
+
+MAX_HOST = 64
+"""Characters of a server's name."""
+
+HOST_OF_CHANNEL = ":"
+HOST_OF_USER = "@"
+"""What parts a remote name, that of a channel or user of another server, from its host (seed 003). No local name has
+either."""
+
+_IN_HOSTS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-.")
+
+
+def is_host(word: str) -> bool:
+    """Tell whether a word may name a server: 1 to 64 letters, digits, hyphens and dots, so an IPv4 address may."""
+    return 1 <= len(word) <= MAX_HOST and _IN_HOSTS.issuperset(word)
 
 
 # ---- errors ----
@@ -106,6 +122,10 @@ class Overloaded(ChatError):
     """Too much slow work is waiting."""
 
 
+class TooLong(ChatError):
+    """The message is longer than another server need take."""
+
+
 class StoreUnavailable(ChatError):
     """The disk does not take or give what it should."""
 
@@ -156,6 +176,18 @@ class Left(NamedTuple):
     channel: str
 
 
+class RemoteJoined(Joined):
+    """A user of another server, `user@host`, has come into a channel of this one. It lasts as long as the link."""
+
+    __slots__ = ()
+
+
+class RemoteLeft(Left):
+    """A user of another server has left a channel of this one."""
+
+    __slots__ = ()
+
+
 class Said(NamedTuple):
     """A message to a channel; `at` is in seconds since the epoch."""
 
@@ -182,6 +214,13 @@ class MailDelivered(NamedTuple):
     messages: int
 
 
+class PeerNamed(NamedTuple):
+    """A server that the config lists has borne this name at this IP address."""
+
+    name: str
+    address: str
+
+
 Change = (
     AccountRegistered
     | MailboxOpened
@@ -190,9 +229,12 @@ Change = (
     | ChannelCreated
     | Joined
     | Left
+    | RemoteJoined
+    | RemoteLeft
     | Said
     | Mailed
     | MailDelivered
+    | PeerNamed
 )
 Undo = Callable[[], object]
 Done = Callable[[Exception | None], None]
@@ -251,6 +293,12 @@ class Removed(NamedTuple):
     channel: str
 
 
+class NotRestored(NamedTuple):
+    """The user was in a channel of another server, which is back and does not let the user in again."""
+
+    channel: str
+
+
 class Silenced(NamedTuple):
     """The user may say nothing in the channel for so many seconds."""
 
@@ -263,13 +311,18 @@ class Silenced(NamedTuple):
 # ---- what the domain is handed ----
 
 
-class Recipient(Protocol):
+class Hearer(Protocol):
+    """Who is told events: a session, or the way to a user of another server."""
+
+    def deliver(self, event: Any) -> None: ...
+
+
+class Recipient(Hearer, Protocol):
     """A session, as the domain sees it."""
 
     user: Any
     over: bool
 
-    def deliver(self, event: Any) -> None: ...
     def end(self) -> None:
         """Close it when what has been delivered has left."""
 
@@ -286,6 +339,14 @@ class Passwords(Protocol):
     def check(self, password: str, password_hash: bytes | None, then: Done) -> None:
         """Check a password; the outcome is None, WrongPassword or Overloaded. Where there is no hash it is wrong, and
         found so as slowly as any other."""
+
+
+class Timers(Protocol):
+    """The monotonic clock, in seconds, and calls that it brings. loop.Loop has them."""
+
+    def monotonic(self) -> float: ...
+    def call_later(self, seconds: float, call: Callable[[], None]) -> Any: ...
+    def cancel(self, deadline: Any) -> None: ...
 
 
 class Journal(Protocol):
@@ -339,6 +400,30 @@ class Account:
         self.mail = 0
         self.collecting = 0
 
+    def leaving(self, channel: str) -> Left:
+        """Give the change that ends a membership."""
+        return Left(self.name, channel)
+
+
+class RemoteUser:
+    """A user of another server who is in channels of this one, or on the way in.
+
+    Args:
+        name: `user@host`.
+        session: the way there.
+    """
+
+    __slots__ = ("channels", "name", "session")
+
+    def __init__(self, name: str, session: Hearer) -> None:
+        self.name = name
+        self.session: Hearer | None = session
+        self.channels: dict[str, Channel] = {}
+
+    def leaving(self, channel: str) -> RemoteLeft:
+        """Give the change that ends a membership."""
+        return RemoteLeft(self.name, channel)
+
 
 class Guest:
     """Somebody who holds a name while connected, and has nothing that lasts."""
@@ -357,9 +442,10 @@ class Visitor(Protocol):
 
 
 class Letter(NamedTuple):
-    """A direct message on its way: who sends it, at which session, and who is to be told what became of it."""
+    """A direct message on its way: who sends it, at which session, and who is to be told what became of it. A user of
+    another server has no session here."""
 
-    sender: Account
+    sender: Account | RemoteUser
     session: Recipient | None
     message: Mailed
     done: Done
@@ -367,6 +453,9 @@ class Letter(NamedTuple):
 
 User = Account | Guest
 """Who can be logged in."""
+
+Member = Account | RemoteUser
+"""Who can be in a channel and is known outside of it."""
 
 
 class Channel:
@@ -382,9 +471,9 @@ class Channel:
     def __init__(self, name: str) -> None:
         self.name = name
         self.capacity: int | None = None
-        self.members: dict[str, Account] = {}
+        self.members: dict[str, Member] = {}
         self.guests: dict[str, Any] = {}
-        self.present: dict[Recipient, None] = {}
+        self.present: dict[Hearer, None] = {}
         self.mutes: dict[str, float] = {}
         self.speaking: dict[str, int] = {}
         self.joining = 0
@@ -413,10 +502,41 @@ class Watch:
     def vacated(self, channel: Channel) -> None:
         """There may be room for one more in a channel."""
 
-    def member_whispers(self, account: Account, name: str, text: str) -> bool:
-        """Deliver a direct message to a guest of one of the account's channels; False when there is none.
+    def member_whispers(self, member: Member, name: str, text: str) -> bool:
+        """Deliver a direct message to a guest of one of the member's channels; False when there is none.
 
         Raises:
-            StillMuted: the account may not speak there.
+            StillMuted: the member may not speak there.
         """
         return False
+
+
+class Network:
+    """The other servers, as the domain sees them. This one has none; federation.Federation does more."""
+
+    def channel_names(self) -> Iterable[str]:
+        """Give the channels of the servers that can be reached, as remote names."""
+        return ()
+
+    def created(self, channel: str) -> None:
+        """A channel has been made here."""
+
+    def join(self, account: Account, channel: str, done: Done) -> None:
+        """Have an account become a member of a remote channel. Fails with NoSuchChannel, and as `Chat.join` does."""
+        done(NoSuchChannel())
+
+    def left(self, account: str, channel: str) -> None:
+        """An account is no longer a member of a remote channel."""
+
+    def say(self, account: Account, channel: str, text: str, not_said: Callable[[], None]) -> None:
+        """Say something in a remote channel that the account is a member of; `not_said` is told if it fails later.
+
+        Raises:
+            NoSuchChannel: its server cannot be reached.
+            TooLong: it would not take so long a message.
+        """
+        raise NoSuchChannel
+
+    def tell(self, sender: str, name: str, text: str, done: Done) -> None:
+        """Send a direct message to a remote user. Fails with NoSuchUser, TooLong."""
+        done(NoSuchUser())

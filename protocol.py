@@ -237,6 +237,11 @@ class Transport(Protocol):
     def pause_reading(self) -> None: ...
     def resume_reading(self) -> None: ...
     def call_soon(self, call: Callable[[], None]) -> None: ...
+    def allow_output(self, most: int) -> None: ...
+    @property
+    def remote_place(self) -> tuple[str, int]: ...
+    @property
+    def local_place(self) -> tuple[str, int]: ...
 
 
 class Dialect(Protocol):
@@ -282,6 +287,7 @@ class Session:
     __slots__ = (
         "_by_first_word",
         "_ended",
+        "_heedless",
         "_journaling",
         "_lines",
         "_outstanding",
@@ -291,6 +297,7 @@ class Session:
         "_scheduled",
         "dialect",
         "over",
+        "reason",
         "transport",
         "user",
     )
@@ -307,6 +314,9 @@ class Session:
         self.user: Any = None
         """Who is logged in here; the domain's business."""
         self.over = False
+        self.reason: object = None
+        """Why the connection is gone, when it is."""
+        self._heedless = False
         self._lines = LineBuffer(max_line)
         self._parked: Request | Refusal | None = None
         self._outstanding = 0
@@ -334,8 +344,9 @@ class Session:
         """The client has read what waited for it."""
         self._run_soon()
 
-    def lost(self, _reason: object) -> None:
+    def lost(self, reason: object) -> None:
         """The connection is gone."""
+        self.reason = reason
         self._leave()
 
     # ---- for the dialect and the domain ----
@@ -369,10 +380,27 @@ class Session:
         self._journaling = request.command.pipelined
         return partial(self._told, request, then)
 
+    def widen(self, max_line: int, max_output: int) -> None:
+        """Carry the lines of many: longer ones, and also while the peer has much to read. For two servers that wait
+        for each other would wait for ever.
+
+        Args:
+            max_line: bytes of a line, its newline included.
+            max_output: bytes that may wait for the peer before it is closed as a slow reader.
+        """
+        self._lines.limit = max_line
+        self._heedless = True
+        self.transport.allow_output(max_output)
+
     def end(self) -> None:
         """Say goodbye: run no more lines, close when the output has left."""
         self._leave()
         self.transport.finish()
+
+    def refuse(self) -> None:
+        """Close at once, without a word: nothing more is run or sent."""
+        self._leave()
+        self.transport.refuse()
 
     def retire(self) -> None:
         """The server stops: give the outstanding answers, run no more lines, end.
@@ -403,11 +431,11 @@ class Session:
         """Run lines while nothing holds them back: an outstanding answer, much to read, the other sessions' turn."""
         self._scheduled = False
         steps = LINES_PER_TURN
-        while steps and not self.over and not self.transport.congested and self._step():
+        while steps and not self.over and (self._heedless or not self.transport.congested) and self._step():
             steps -= 1
         if self.over:
             return
-        held_back = not steps or self._parked is not None or self.transport.congested
+        held_back = not steps or self._parked is not None or (not self._heedless and self.transport.congested)
         if not steps:
             self._run_soon()
         elif self._ended and not (self._outstanding or held_back):
@@ -436,8 +464,7 @@ class Session:
         if self._by_first_word is not None and (isinstance(line, Overlong) or line.strip(b" \t")):
             choice, self._by_first_word = self._by_first_word, None
             if _is_http(line):
-                self._leave()
-                self.transport.refuse()
+                self.refuse()
                 return None
             self.dialect = choice.get(_first_word(line), self.dialect)
         if isinstance(line, Overlong):

@@ -11,22 +11,25 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 from chat import Chat
 from domain import (
-    Account,
     Channel,
     ChannelMessages,
     ChatError,
     DirectMessage,
     Done,
+    Hearer,
     Left,
+    Member,
     NoSuchChannel,
     Recipient,
+    Removed,
     Said,
     Silenced,
     StillMuted,
+    Timers,
     Watch,
     is_name,
 )
@@ -114,17 +117,6 @@ class Emptied(NamedTuple):
 
     channel: str
     at: float
-
-
-# ---- what it is handed ----
-
-
-class Timers(Protocol):
-    """The monotonic clock, in seconds, and calls that it brings. loop.Loop has them."""
-
-    def monotonic(self) -> float: ...
-    def call_later(self, seconds: float, call: Callable[[], None]) -> Any: ...
-    def cancel(self, deadline: Any) -> None: ...
 
 
 class Occupancy(NamedTuple):
@@ -395,12 +387,12 @@ class Rooms(Watch):
     def vacated(self, channel: Channel) -> None:
         self._fill(channel)
 
-    def member_whispers(self, account: Account, name: str, text: str) -> bool:
-        channel = next((channel for channel in account.channels.values() if name in channel.guests), None)
+    def member_whispers(self, member: Member, name: str, text: str) -> bool:
+        channel = next((channel for channel in member.channels.values() if name in channel.guests), None)
         if channel is None:
             return False
-        self.check_mute(channel, account.name)
-        self._whisper(account.name, channel, name, text)
+        self.check_mute(channel, member.name)
+        self._whisper(member.name, channel, name, text)
         return True
 
     def _remove_member(self, channel: Channel, name: str, shown: Kicked | None, done: Done) -> None:
@@ -412,9 +404,9 @@ class Rooms(Watch):
                 self._show(waiting)
             done(error)
 
-        change = Left(name, channel.name)
+        change = channel.members[name].leaving(channel.name)
         self._removing[id(change)] = shown
-        self._chat.remove(change, removed)
+        self._chat.remove(change, Removed(channel.name), removed)
 
     # ---- in and out ----
 
@@ -525,9 +517,9 @@ class Rooms(Watch):
             raise NotHere
         session.deliver(DirectMessage(sender, text, event.at))
 
-    def _member_session(self, channel: Channel, name: str) -> Recipient | None:
-        account = channel.members.get(name)
-        return None if account is None else account.session
+    def _member_session(self, channel: Channel, name: str) -> Hearer | None:
+        member = channel.members.get(name)
+        return None if member is None else member.session
 
     def _has(self, channel: Channel, name: str) -> bool:
         return name in channel.guests or name in self._queue(channel)

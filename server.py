@@ -31,6 +31,7 @@ from console import Console, Printer, read_lines
 from dialects import Door, Hello, Lines, Mailbox, Result, RoomTalk
 from dialects.rooms import OPERATOR_WORDS
 from domain import ChannelCreated, LimitReached, Limits, classic_id
+from federation import Federation, Policy
 from logs import start_logging
 from loop import Connection, Loop, raise_descriptor_limit
 from passwords import BcryptPasswords
@@ -89,6 +90,7 @@ class Server:
                 *settings.listen,
                 *(Listen(None, channel.port, _door(channel.name)) for channel in settings.channel),
             ]
+            own_addresses = {listen.address or settings.address for listen in listens}
             sockets = [
                 undo.enter_context(bound_socket(listen.address or settings.address, listen.port)) for listen in listens
             ]
@@ -102,6 +104,7 @@ class Server:
                 undo.callback(self.store.close)
                 self.chat = self._build_chat()
                 self._build_rooms()
+                self.federation = self._build_federation(own_addresses)
             except StoreError as error:
                 raise StartError(str(error)) from error
             welcomes = self._build_welcomes()
@@ -109,6 +112,8 @@ class Server:
             for sock, listen in zip(sockets, listens, strict=True):
                 self.loop.listen(sock, welcomes[listen.dialect])
             undo.pop_all()
+        if self.federation is not None:
+            self.loop.call_soon(self.federation.start)
         self._stopping = False
 
     def _build_chat(self) -> Chat:
@@ -143,6 +148,25 @@ class Server:
                 self._create(channel.name)
             self.rooms.host(channel.name, channel.capacity)
 
+    def _build_federation(self, own_addresses: set[str | None]) -> Federation | None:
+        """Speak with other servers, from the one address that this one is bound to, if there is one."""
+        settings = self.settings
+        if settings.federation == "off":
+            return None
+        policy = Policy(
+            hostname=settings.hostname,
+            listed_only=settings.federation == "listed",
+            seconds=settings.federation_seconds,
+            peers=settings.max_peers,
+            users=settings.max_remote_users,
+            memberships=settings.max_remote_memberships,
+            channels=settings.max_remote_channels,
+            output=settings.max_link_buffer,
+        )
+        source = next(iter(own_addresses)) if len(own_addresses) == 1 else None
+        dial = functools.partial(self.loop.dial, source=source, seconds=settings.federation_seconds)
+        return Federation(self.chat, self.loop, time.time, dial, chance, policy, settings.peers)
+
     def _create(self, channel: str) -> None:
         outcomes: list[Exception | None] = []
         self.store.submit(ChannelCreated(channel, "", time.time()), outcomes.append)
@@ -173,7 +197,10 @@ class Server:
         talk, file_talk = (
             RoomTalk(self.rooms, self.transfers, self.lines, time.time, files=files) for files in (False, True)
         )
-        by_first_word: Mapping[str, Dialect] = {"HELLO-FROM": hello}
+        by_first_word: dict[str, Dialect] = {"HELLO-FROM": hello}
+        federation = self.federation
+        if federation is not None:
+            by_first_word["FEDERATE-OUT"] = federation
 
         def behind(door: Door) -> Callable[[Connection], Session]:
             return lambda connection: Session(connection, door, settings.max_line)
@@ -184,6 +211,7 @@ class Server:
             "result": lambda connection: Session(connection, result, settings.max_line),
             "hello": lambda connection: Session(connection, hello, settings.max_line),
             "mailbox": lambda connection: mailbox.greet(Session(connection, mailbox, settings.max_line)),
+            **({} if federation is None else {"federation": federation.accept}),
         }
 
     def run(self) -> None:
@@ -201,6 +229,8 @@ class Server:
         log.info("stopping")
         self.rooms.close()
         self.transfers.close()
+        if self.federation is not None:
+            self.federation.close()
         self.loop.drain(self.settings.shutdown_seconds)
         for connection in list(self.loop.connections):
             assert isinstance(connection.owner, Session)
@@ -228,6 +258,13 @@ class Server:
             self.loop.longest_turn * 1000,
             closed,
         )
+        for line in self.federation.statistics() if self.federation is not None else ():
+            log.info("%s", line)
+
+
+def chance() -> float:
+    """Give a number from 0 to 1, by chance."""
+    return os.urandom(1)[0] / 255
 
 
 def secret_id(_name: str) -> str:

@@ -36,6 +36,9 @@ from domain import (
     Mailed,
     Outcome,
     PasswordChanged,
+    PeerNamed,
+    RemoteJoined,
+    RemoteLeft,
     Said,
     StoreUnavailable,
     Undo,
@@ -86,6 +89,9 @@ MIGRATIONS: tuple[str, ...] = (
     DROP TABLE accounts;
     ALTER TABLE new_accounts RENAME TO accounts;
     """,
+    """
+    CREATE TABLE hosts (name TEXT PRIMARY KEY, address TEXT NOT NULL) WITHOUT ROWID;
+    """,
 )
 
 RECORD: dict[type, str] = {
@@ -98,8 +104,12 @@ RECORD: dict[type, str] = {
     Left: "DELETE FROM memberships WHERE account = ?1 AND channel = ?2",
     Mailed: "INSERT INTO mail (sender, recipient, text, sent) VALUES (?1, ?2, ?3, ?4)",
     MailDelivered: "DELETE FROM mail WHERE id IN (SELECT id FROM mail WHERE recipient = ?1 AND id <= ?2 LIMIT ?3)",
+    PeerNamed: "INSERT OR REPLACE INTO hosts VALUES (?1, ?2)",
 }
 """How each change but Said is written; its fields are the parameters."""
+
+PASSING = frozenset({RemoteJoined, RemoteLeft})
+"""Changes that have their place in the journal's order, and end with the process."""
 
 RECORD_SAID = "INSERT INTO messages VALUES (?1, ?2, ?3, ?4, ?5, ?6)"
 RECORD_END = "UPDATE channels SET last_message = ?2 WHERE name = ?1"
@@ -273,7 +283,7 @@ class Store:
         for kind, group in itertools.groupby(changes, type):
             if kind is Said:
                 db.executemany(RECORD_SAID, self._chains.extend(cast(Iterable[Said], group)))
-            else:
+            elif kind not in PASSING:
                 db.executemany(RECORD[kind], group)
         self._chains.maybe_record(db)
         db.execute("COMMIT")
@@ -308,6 +318,7 @@ class Store:
                 (ChannelCreated, "SELECT name, creator, created FROM channels"),
                 (Joined, "SELECT account, channel, joined FROM memberships"),
                 (Mailed, "SELECT sender, recipient, text, sent FROM mail ORDER BY id"),
+                (PeerNamed, "SELECT name, address FROM hosts"),
             ):
                 for row in self._db.execute(query):
                     yield kind(*row)

@@ -19,6 +19,7 @@ from domain import (
     DirectMessage,
     Mailed,
     MailWaiting,
+    NotRestored,
     Removed,
     Said,
     Silenced,
@@ -58,6 +59,11 @@ def render_removed(event: Removed) -> bytes:
     return f"RESULT KICKED {event.channel}\n".encode()
 
 
+def render_not_restored(event: NotRestored) -> bytes:
+    """The user's membership in another server's channel has ended with a link."""
+    return f"RESULT JOIN {event.channel} 0\n".encode()
+
+
 def render_silenced(event: Silenced) -> bytes:
     """The operator lets the user say nothing in a channel."""
     return f"RESULT MUTED {event.channel} {event.seconds}\n".encode()
@@ -68,6 +74,7 @@ WORDS: Mapping[type, Callable[[Any], bytes]] = {
     DirectMessage: render_direct,
     DirectEcho: render_echo,
     Removed: render_removed,
+    NotRestored: render_not_restored,
     Silenced: render_silenced,
 }
 
@@ -92,14 +99,17 @@ class Result:
     # ---- the dialect ----
 
     def parse(self, line: str) -> Request | Refusal | None:
-        """Find the row of the first word; SAY and SEND to an @name have rows of their own."""
+        """Find the row of the first word; SAY and SEND to an @name or a channel:host have rows of their own."""
         words = split_words(line)
         if not words:
             return None
         verb = words.pop(0)
         command = COMMANDS.get(verb)
-        if words and words[0][0] == "@":
-            command = COMMANDS.get(f"{verb} @", command)
+        if words:
+            if words[0][0] == "@":
+                command = COMMANDS.get(f"{verb} @", command)
+            elif ":" in words[0]:
+                command = COMMANDS.get(f"{verb} :", command)
         if command is None:
             return Refusal.UNKNOWN
         if command.text:
@@ -187,6 +197,17 @@ class Result:
     def say(self, session: Session, request: Request) -> None:
         channel, text = request.args
         self.chat.say(session.user, channel, text, session.outcome(request))
+
+    def say_remotely(self, session: Session, request: Request) -> None:
+        self._say_remotely(session, request, f"RESULT SAY {request.args[0]} 0")
+
+    def send_remotely(self, session: Session, request: Request) -> None:
+        self._say_remotely(session, request, request.command.failure)
+
+    def _say_remotely(self, session: Session, request: Request, failed_later: str) -> None:
+        channel, text = request.args
+        outcome = session.outcome(request)
+        self.chat.say_remotely(session.user, channel, text, outcome, lambda: session.send(failed_later))
 
     def tell(self, session: Session, request: Request) -> None:
         address, text = request.args
@@ -294,6 +315,10 @@ COMMANDS: Mapping[str, Command] = {
         Result.tell, "SAY @<user> <message>", "say something to one user; it waits for one who is away",
         least=2, most=2, name=True, text=True, login=True, failure="RESULT SAY 0",
     ),
+    "SAY :": Command(
+        Result.say_remotely, "SAY <channel>:<host> <message>", "say something in a channel of another server",
+        least=2, most=2, name=True, text=True, login=True, pipelined=True, failure="RESULT SAY 0",
+    ),
     "SEND": Command(
         Result.say, "SEND <channel> <message>", "the same as SAY",
         least=2, most=2, name=True, text=True, login=True, pipelined=True, failure="RESULT SEND ERROR",
@@ -301,6 +326,10 @@ COMMANDS: Mapping[str, Command] = {
     "SEND @": Command(
         Result.tell, "SEND @<user> <message>", "the same as SAY",
         least=2, most=2, name=True, text=True, login=True, failure="RESULT SEND ERROR",
+    ),
+    "SEND :": Command(
+        Result.send_remotely, "SEND <channel>:<host> <message>", "the same as SAY",
+        least=2, most=2, name=True, text=True, login=True, pipelined=True, failure="RESULT SEND ERROR",
     ),
     "HISTORY": Command(
         Result.history, "HISTORY <channel> [count]", f"repeat the last {HISTORY_DEFAULT} (or count) messages",

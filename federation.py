@@ -1,0 +1,884 @@
+"""The link between servers (seed 003's extension): the dialect `federation`, and what it makes of other servers.
+
+A channel is its own server's business alone: who is in it, what is said there and in which order. So no line travels
+further than over one link, nothing goes round in a ring, and each member gets each message once.
+
+- A user of a peer who is in a channel here is a `RemoteUser`, whose way out is the peer. It lasts as long as the peer
+  is there.
+- An account's membership in a peer's channel lasts (chat.Chat keeps it); it is asked for again when the peer is back.
+- Two servers that list each other have two links. So that everything is said once and in order, what is for the peer
+  goes over its first link, but for its list of channels, which follows what the newest link began with; an answer goes
+  back where the question came from.
+- A peer speaks for its own users and channels. One that speaks for others is closed; what merely does not fit is
+  ignored, and counted.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any, NamedTuple, Protocol
+
+from chat import Chat
+from config import Listed
+from domain import (
+    HOST_OF_CHANNEL,
+    HOST_OF_USER,
+    Account,
+    AlreadyMember,
+    ChannelMessages,
+    ChatError,
+    DirectMessage,
+    Done,
+    LimitReached,
+    Network,
+    NoSuchChannel,
+    NoSuchUser,
+    NotAMember,
+    NotRestored,
+    RemoteUser,
+    Removed,
+    Said,
+    Timers,
+    TooLong,
+    is_host,
+    is_name,
+)
+from peers import MAX_LINK_LINE, MOST_UNANSWERED, Asked, Dialler, Key, Link, Peer, Unanswered
+from protocol import MAX_LINE, Command, Refusal, Request, Session, Transport, fit, normal, split_words, squeeze
+
+MOST_LINKS = 8
+"""Links with one peer. Two are needed, and those that have vanished may not have been noticed yet."""
+
+MOST_HOSTS = 1000
+"""Names that are kept with their addresses."""
+
+log = logging.getLogger("crosstalk.federation")
+
+
+class Policy(NamedTuple):
+    """What is asked of other servers, and how much each of them may make this one hold.
+
+    Attributes:
+        hostname: this server's name; None: it is known by its address.
+        listed_only: servers that the config does not list are refused.
+        seconds: how long an answer is waited for.
+        peers: how many may be linked at once.
+        users, memberships: of one peer's users in channels here.
+        channels: that one peer may announce.
+        output: bytes that may wait for one link.
+    """
+
+    hostname: str | None = None
+    listed_only: bool = False
+    seconds: float = 10.0
+    peers: int = 64
+    users: int = 10_000
+    memberships: int = 20_000
+    channels: int = 10_000
+    output: int = 16 * 1024 * 1024
+
+
+class Dial(Protocol):
+    """Connects in the background, then calls one of the two; see loop.Loop.dial."""
+
+    def __call__(
+        self, host: str, port: int, *, connected: Callable[[Any], Session], failed: Callable[[str], None]
+    ) -> None: ...
+
+
+class Way:
+    """The way out to a user of a peer: what a session is to a user here."""
+
+    def __init__(self, federation: Federation, peer: Peer, user: str) -> None:
+        self._federation = federation
+        self._peer = peer
+        self._user = user
+
+    def deliver(self, event: Any) -> None:
+        """Pass an event on, if the wire has a word for it."""
+        if isinstance(event, ChannelMessages):
+            self._peer.deliver(self._user, event)
+        elif isinstance(event, Removed):
+            self._federation.removed(self._peer, self._user, event.channel)
+        elif isinstance(event, DirectMessage):  # the whisper of a guest, who is not told what becomes of it
+            name = f"{self._user}{HOST_OF_USER}{self._peer.name}"
+            self._federation.tell(event.sender, name, event.text, lambda _error: None)
+
+
+class Federation(Network):
+    """The dialect `federation`, and the other servers as the domain sees them: this becomes the chat's network.
+
+    Args:
+        chat: the domain.
+        timers: the monotonic clock.
+        now: the wall clock, in seconds since the epoch.
+        dial: opens connections.
+        chance: gives a number from 0 to 1.
+        policy: see Policy.
+        listed: the servers of the config.
+    """
+
+    name = "federation"
+
+    def __init__(
+        self,
+        chat: Chat,
+        timers: Timers,
+        now: Callable[[], float],
+        dial: Dial,
+        chance: Callable[[], float],
+        policy: Policy,
+        listed: Iterable[Listed] = (),
+    ) -> None:
+        self.peers: dict[str, Peer] = {}
+        self._chat = chat
+        self._timers = timers
+        self._now = now
+        self._dial = dial
+        self._chance = chance
+        self._policy = policy
+        self._diallers = [Dialler(server) for server in listed]
+        self._links: dict[Session, Link] = {}
+        self._channel_names: Sequence[str] | None = None
+        self._closed = False
+        chat.network = self
+
+    # ---- the dialect ----
+
+    def parse(self, line: str) -> Request | Refusal | None:
+        """Find the row of the first word."""
+        words = split_words(line)
+        if not words:
+            return None
+        command = COMMANDS.get(words.pop(0))
+        if command is None:
+            return Refusal.UNKNOWN
+        if command.text:
+            squeeze(words, command.most - 1)
+        return fit(command, words)
+
+    def refuse(self, session: Session, refusal: Refusal) -> None:
+        """A line that is no request is ignored."""
+        self._ignore(session, refusal.value)
+
+    def succeed(self, session: Session, request: Request) -> None:
+        """Give the row's answer."""
+        self._answer(session, request, request.command.success)
+
+    def fail(self, session: Session, request: Request, error: Exception | None) -> None:
+        """Give the row's answer. Who is in the channel already has what was asked for: a restored link repeats its
+        joins."""
+        if error is None:
+            self._ignore(session, "the link is not up")
+        elif isinstance(error, AlreadyMember):
+            self.succeed(session, request)
+        else:
+            self._answer(session, request, request.command.failure)
+
+    def deliver(self, session: Session, event: Any) -> None:
+        """A link is told nothing: each remote user has a way of its own."""
+
+    def render(self, event: Any) -> bytes:
+        """There are no words for a link itself."""
+        return b""
+
+    def leave(self, session: Session) -> None:
+        """The link is over: what hung on it ends, and its server is dialled again."""
+        link = self._links.pop(session, None)
+        if link is None:
+            return
+        self._cancel(link.deadline)
+        reason = link.failure or getattr(session.reason, "value", None) or "closed by the peer"
+        if link.peer is not None:
+            self._link_down(link, link.peer, reason)
+        elif link.dialler is not None:
+            link.dialler.tell(reason)
+        if link.dialler is not None:
+            self._dial_later(link.dialler, self._timers.monotonic() - link.since if link.peer else 0.0)
+
+    def _answer(self, session: Session, request: Request, words: str) -> None:
+        user, name = map(_bare, request.args[:2])
+        session.send(words.format(user, name, session.user.me))
+
+    def _ignore(self, session: Session, reason: str) -> None:
+        link = self._links.get(session)
+        if link is not None:
+            link.ignore(reason)
+
+    # ---- links ----
+
+    def start(self) -> None:
+        """Dial the servers of the config."""
+        for dialler in self._diallers:
+            self._dial_now(dialler)
+
+    def close(self) -> None:
+        """The server stops: nobody is dialled any more, and nobody is told of those who go."""
+        self._closed = True
+        for dialler in self._diallers:
+            self._cancel(dialler.timer)
+
+    def accept(self, transport: Transport) -> Session:
+        """Give a session to a connection from which a link is expected."""
+        return self._begin(transport, None).session
+
+    def statistics(self) -> Iterator[str]:
+        """Give a line on each link."""
+        for peer in self.peers.values():
+            for link in peer.links:
+                ignored = " ".join(f"ignored={count} ({reason})" for reason, count in link.ignored.items())
+                yield (
+                    f"link with {link} users={len(peer.users)} memberships={peer.memberships}"
+                    f" channels={len(peer.channels)} {ignored}"
+                ).rstrip()
+
+    def _dial_now(self, dialler: Dialler) -> None:
+        dialler.timer = None
+        if not self._closed:
+            address, port, _name = dialler.listed
+            self._dial(
+                address, port, connected=partial(self._connected, dialler), failed=partial(self._failed, dialler)
+            )
+
+    def _dial_later(self, dialler: Dialler, lasted: float = 0.0) -> None:
+        if not self._closed:
+            pause = dialler.next_pause(lasted, self._chance())
+            dialler.timer = self._timers.call_later(pause, partial(self._dial_now, dialler))
+
+    def _failed(self, dialler: Dialler, reason: str) -> None:
+        dialler.tell(reason)
+        self._dial_later(dialler)
+
+    def _connected(self, dialler: Dialler, transport: Transport) -> Session:
+        link = self._begin(transport, dialler)
+        dialler.address = link.address
+        link.session.send(self._introduction("FEDERATE-OUT"))
+        return link.session
+
+    def _begin(self, transport: Transport, dialler: Dialler | None) -> Link:
+        link = self._add_link(Session(transport, self, MAX_LINK_LINE), dialler)
+        link.deadline = self._timers.call_later(self._policy.seconds, partial(self._handshake_failed, link))
+        return link
+
+    def _add_link(self, session: Session, dialler: Dialler | None) -> Link:
+        link = Link(session, dialler, self._policy.hostname, self._timers.monotonic())
+        self._links[session] = link
+        return link
+
+    def _handshake_failed(self, link: Link) -> None:
+        link.deadline = None
+        word = "FEDERATE-CONFIRM" if link.dialler else "FEDERATE-OUT"
+        self._close(link, f"it has not said {word} within {self._policy.seconds:g} seconds")
+
+    def _close(self, link: Link, reason: str) -> None:
+        """End a link for a fault of the other side."""
+        if link.dialler is None or link.peer is not None:  # else the dialler has a word on it
+            log.warning("closing the link with %s: %s", link, reason)
+        link.failure = reason
+        link.session.refuse()
+
+    def _introduction(self, verb: str) -> str:
+        return f"{verb} {self._policy.hostname or ''}".rstrip()
+
+    def _cancel(self, timer: Any) -> None:
+        if timer is not None:
+            self._timers.cancel(timer)
+
+    # ---- a link comes up ----
+
+    def federate(self, session: Session, request: Request) -> None:
+        """FEDERATE-OUT: another server has dialled this one."""
+        link = self._links.get(session) or self._add_link(session, None)
+        if link.peer is not None or link.dialler is not None:
+            link.ignore("the link is up already")
+        elif session.transport.remote_place in self._own_calls():
+            self._close(link, "it is this server itself")
+        elif self._policy.listed_only and not self._listed_as(link):
+            self._close(link, "the config does not list its address, and has federation listed")
+        else:
+            self._introduce(link, "".join(request.args))
+
+    def confirm(self, session: Session, request: Request) -> None:
+        """FEDERATE-CONFIRM: the server that was dialled agrees."""
+        link = self._links.get(session)
+        if link is None or link.peer is not None or link.dialler is None:
+            self._ignore(session, "nothing is to be confirmed")
+        else:
+            self._introduce(link, "".join(request.args))
+
+    def _introduce(self, link: Link, sent: str) -> None:
+        """Find out by what name the other server is known, and if it may be, have the link up."""
+        listed = self._listed_as(link)
+        pin = listed[0].listed.name if len(listed) == 1 else None
+        name = sent or pin or link.address
+        link.nameless = not sent
+        link.hosts = frozenset({name} if sent else {name, link.address})
+        objection = self._objection(link, name, sent, listed)
+        if objection is not None:
+            self._close(link, objection)
+            return
+        if listed and name != link.address:
+            self._note_host(name, link.address)
+        self._link_up(link, name)
+
+    def _note_host(self, name: str, address: str) -> None:
+        """Keep who has borne a name, so that it stays with a server of the config that is away."""
+        hosts = self._chat.hosts
+        if hosts.get(name) != address and (name in hosts or len(hosts) < MOST_HOSTS):
+            self._chat.note_host(name, address)
+
+    def _own_calls(self) -> set[tuple[str, int]]:
+        """The places from which this server has dialled others."""
+        return {link.session.transport.local_place for link in self._links.values() if link.dialler is not None}
+
+    def _listed_as(self, link: Link) -> list[Dialler]:
+        """The lines of the config that the other server can be meant by."""
+        if link.dialler is not None:
+            return [link.dialler]
+        return [dialler for dialler in self._diallers if dialler.address == link.address]
+
+    def _objection(self, link: Link, name: str, sent: str, listed: Sequence[Dialler]) -> str | None:
+        """Why the other server cannot be known by this name; None if it can."""
+        peer = self.peers.get(name)
+        pinned = [dialler for dialler in self._diallers if dialler.listed.name == name]
+        borne_at = self._chat.hosts.get(name, link.address)
+        if not is_host(name):
+            return "it sends no name, or one that is none: a server needs a hostname where its IP address is none"
+        if not is_host(link.me):
+            return "this server needs a hostname, since its IP address is none: set it in the config"
+        if name == self._policy.hostname or sent == link.me:
+            return f"{name} is this server's own name"
+        if link.dialler is not None and link.dialler.listed.name not in (None, name):
+            return f"it calls itself {name}, and the config pins it to {link.dialler.listed.name}"
+        if pinned and not any(dialler in pinned for dialler in listed):
+            return f"the config pins the name {name} to another server"
+        if peer is not None and any(other.address != link.address for other in peer.links):
+            return f"the name {name} is in use by a server at {peer.links[0].address}"
+        if borne_at != link.address and not pinned:
+            return (
+                f"the name {name} was borne by the server at {borne_at};"
+                f" if it has moved, list it as {link.address}:<port> {name}"
+            )
+        if len(self.peers) >= self._policy.peers and peer is None:
+            return f"{len(self.peers)} servers are linked, and max-peers allows no more"
+        if peer is not None and len(peer.links) >= MOST_LINKS:
+            return f"{MOST_LINKS} links with it are up already"
+        return None
+
+    def _link_up(self, link: Link, name: str) -> None:
+        peer = self.peers.setdefault(name, Peer(name))
+        peer.links.append(link)
+        self._cancel(link.deadline)
+        link.peer, link.deadline, link.since = peer, None, self._timers.monotonic()
+        link.session.user = link
+        link.session.widen(MAX_LINK_LINE, self._policy.output)
+        log.info("the link with %s is up, %s", link, "dialled" if link.dialler else "accepted")
+        if link.dialler is not None:
+            link.dialler.succeeded()
+        else:
+            link.session.send(self._introduction("FEDERATE-CONFIRM"))
+            self._hurry(link)
+        self._announce_channels(link)
+        if len(peer.links) == 1:
+            self._repeat_joins(peer)
+
+    def _hurry(self, link: Link) -> None:
+        """A server that has dialled is there, so it need not be waited for."""
+        for dialler in self._listed_as(link):
+            if dialler.timer is not None:
+                self._timers.cancel(dialler.timer)
+                self._dial_now(dialler)
+
+    def _announce_channels(self, link: Link) -> None:
+        """Say which channels there are here: as many as a line takes, each of the others in a line of its own."""
+        names = sorted(self._chat.channels)
+        size, fitting = len("FEDCHANNELS"), 0
+        for name in names:
+            size += len(f", {name}".encode())
+            if size > MAX_LINE:
+                break
+            fitting += 1
+        link.session.send(f"FEDCHANNELS {', '.join(names[:fitting])}".rstrip())
+        for name in names[fitting:]:
+            link.session.send(f"FEDNEW {name}")
+
+    def _repeat_joins(self, peer: Peer) -> None:
+        """Ask for what the accounts here have, or wait for, in the peer's channels."""
+        for full_name, channel in self._chat.remote_channels.items():
+            name, _, host = full_name.partition(HOST_OF_CHANNEL)
+            if host == peer.name:
+                peer.repeated.update((member, name) for member in channel.members)
+        waiting = [key for key, asked in peer.joins.items() if not asked.answered]
+        for member, name in {**dict.fromkeys(peer.repeated), **dict.fromkeys(waiting)}:
+            peer.send(f"FEDJOIN {member}{HOST_OF_USER}{peer.me} {name}")
+
+    # ---- a link goes down ----
+
+    def _link_down(self, link: Link, peer: Peer, reason: str) -> None:
+        peer.links.remove(link)
+        counts = "".join(f"; ignored {count} lines: {why}" for why, count in link.ignored.items())
+        log.info("the link with %s is lost: %s%s", link, reason, counts)
+        self._give_up_messages(peer, link)
+        if peer.links:  # what was on its way over the lost one has to be said again
+            self._announce_channels(peer.links[-1])
+            self._repeat_joins(peer)
+        else:
+            self._peer_lost(peer)
+
+    def _give_up_messages(self, peer: Peer, link: Link) -> None:
+        """Nobody knows whether the channels got what went over a link and has not come back."""
+        for key, waiting in list(peer.unanswered.items()):
+            for message in [message for message in waiting if message.link is link]:
+                waiting.remove(message)
+                message.not_said()
+            if not waiting:
+                del peer.unanswered[key]
+
+    def _peer_lost(self, peer: Peer) -> None:
+        del self.peers[peer.name]
+        self._channel_names = None
+        for asked in [asked for asked in peer.joins.values() if not asked.answered]:
+            self._cancel(asked.deadline)
+            asked.end(NoSuchChannel())
+        for letter in [letter for waiting in peer.letters.values() for letter in waiting]:
+            self._cancel(letter.deadline)
+            letter.end(NoSuchUser())
+        if self._closed:
+            return
+        for user, remote in list(peer.users.items()):
+            for channel in list(remote.channels):
+                self._dismiss(peer, user, channel)
+        self._chat.settle()  # before the peer can be back, and they with it
+
+    # ---- what the peer says: its channels ----
+
+    def their_channels(self, session: Session, request: Request) -> None:
+        """FEDCHANNELS: these are all the peer's channels."""
+        peer = session.user.peer
+        peer.channels.clear()
+        self._channel_names = None
+        for word in "".join(request.args).replace(",", " ").split():
+            self._add_channel(session.user, word)
+
+    def their_new_channel(self, session: Session, request: Request) -> None:
+        """FEDNEW: the peer has one more channel."""
+        self._add_channel(session.user, request.args[0])
+
+    def _add_channel(self, link: Link, word: str) -> None:
+        peer = _peer(link)
+        name = self._maybe_their_channel(link, word)
+        if name is None:
+            link.ignore("it announces what is no channel of its own")
+        elif len(peer.channels) >= self._policy.channels and name not in peer.channels:
+            link.ignore("it announces more channels than max-remote-channels allows")
+        else:
+            peer.channels.add(name)
+            self._channel_names = None
+
+    # ---- what the peer says: its users in channels here ----
+
+    def join_here(self, session: Session, request: Request) -> None:
+        """FEDJOIN: a user of the peer asks to come into a channel here."""
+        link = session.user
+        user = self._maybe_their_user(link, request.args[0])
+        channel = self._maybe_own_channel(link, request.args[1])
+        if user is None:
+            return
+        if channel is None:
+            self.fail(session, request, NoSuchChannel())
+        elif not self._has_room_for(link, user):
+            self.fail(session, request, LimitReached())
+        else:
+            self._admit(_peer(link), user, channel, session.outcome(request))
+
+    def leave_here(self, session: Session, request: Request) -> None:
+        """FEDLEAVE: a user of the peer leaves a channel here. There is no answer."""
+        link = session.user
+        user = self._maybe_their_user(link, request.args[0])
+        channel = self._maybe_own_channel(link, request.args[1])
+        if user is not None and channel is not None and user in _peer(link).users:
+            self._dismiss(_peer(link), user, channel)
+
+    def say_here(self, session: Session, request: Request) -> None:
+        """FEDSAY: a user of the peer says something in a channel here."""
+        link, text = session.user, request.args[2]
+        user = self._maybe_their_user(link, request.args[0])
+        channel = self._maybe_own_channel(link, request.args[1])
+        if user is None:
+            return
+        remote = _peer(link).users.get(user)
+        if remote is None or channel is None:
+            self.fail(session, request, NotAMember())
+        else:
+            self._chat.say(remote, channel, text, session.outcome(request))
+
+    def tell_here(self, session: Session, request: Request) -> None:
+        """FEDMSG: a user of the peer sends a direct message to one here."""
+        link, text = session.user, request.args[2]
+        peer = _peer(link)
+        user = self._maybe_their_user(link, request.args[0])
+        name = _maybe_local(request.args[1], HOST_OF_USER, link.me)
+        if user is None:
+            return
+        if name is None:
+            self.fail(session, request, NoSuchUser())
+        else:
+            sender = peer.users.get(user) or self._remote_user(peer, user)
+            self._chat.tell(sender, name, text, session.outcome(request))
+
+    def removed(self, peer: Peer, user: str, channel: str) -> None:
+        """The operator has taken a peer's user out of a channel here."""
+        peer.send(f"FEDRESULT {user} KICKED {channel}{HOST_OF_CHANNEL}{peer.me}")
+        self._membership_ended(peer, user)
+
+    def _has_room_for(self, link: Link, user: str) -> bool:
+        peer = _peer(link)
+        if user not in peer.users and len(peer.users) >= self._policy.users:
+            link.ignore("it has as many users in channels here as max-remote-users allows")
+        elif peer.memberships >= self._policy.memberships:
+            link.ignore("its users have as many memberships here as max-remote-memberships allows")
+        else:
+            return True
+        return False
+
+    def _remote_user(self, peer: Peer, user: str) -> RemoteUser:
+        return RemoteUser(f"{user}{HOST_OF_USER}{peer.name}", Way(self, peer, user))
+
+    def _admit(self, peer: Peer, user: str, channel: str, done: Done) -> None:
+        remote = peer.users.get(user)
+        if remote is None:
+            remote = peer.users[user] = self._remote_user(peer, user)
+            self._chat.remote_users[remote.name] = remote
+        peer.memberships += 1
+        peer.undecided[user] += 1
+
+        def decided(error: Exception | None) -> None:
+            peer.undecided[user] -= 1
+            if error is not None:
+                self._membership_ended(peer, user)
+            elif not peer.links:
+                self._dismiss(peer, user, channel)
+            done(error)
+
+        self._chat.admit(remote, channel, decided)
+
+    def _dismiss(self, peer: Peer, user: str, channel: str) -> None:
+        peer.undecided[user] += 1
+
+        def decided(error: Exception | None) -> None:
+            peer.undecided[user] -= 1
+            if error is None:
+                self._membership_ended(peer, user)
+            else:
+                self._forget(peer, user)
+
+        self._chat.dismiss(peer.users[user], channel, decided)
+
+    def _membership_ended(self, peer: Peer, user: str) -> None:
+        peer.memberships -= 1
+        self._forget(peer, user)
+
+    def _forget(self, peer: Peer, user: str) -> None:
+        """A remote user who is in no channel, nor on the way, is not kept."""
+        remote = peer.users.get(user)
+        if remote is not None and not remote.channels and not peer.undecided[user]:
+            del peer.users[user], peer.undecided[user], self._chat.remote_users[remote.name]
+
+    # ---- what the peer says: to users here ----
+
+    def heard(self, session: Session, request: Request) -> None:
+        """FEDRECV: a message to a channel of the peer, for one of its members here."""
+        link, (to_word, from_word, channel_word, text) = session.user, request.args
+        peer = _peer(link)
+        channel = self._maybe_their_channel(link, channel_word)
+        user = _maybe_local(to_word, HOST_OF_USER, link.me)
+        full_name = f"{channel}{HOST_OF_CHANNEL}{peer.name}"
+        sender = self._maybe_sender(link, from_word, full_name)
+        if channel is None and not self._is_theirs(link, channel_word.partition(HOST_OF_CHANNEL)[2]):
+            self._close(link, f"it speaks for {channel_word!r}, which is no channel of its own")
+        elif channel is None or user is None or sender is None:
+            link.ignore("it names somebody or something by what is no name")
+        else:
+            if sender == user:
+                peer.came_back((user, channel))
+            self._pass_on(link, (user, channel), Said(sender, full_name, text, self._now()))
+
+    def _pass_on(self, link: Link, key: Key, message: Said) -> None:
+        peer = _peer(link)
+        asked = peer.joins.get(key)
+        account = self._chat.accounts.get(key[0])
+        if asked is not None:
+            asked.early.append(message)
+        elif account is None or message.channel not in account.channels:
+            link.ignore("its message is for somebody who is not in the channel")
+        elif account.session is not None:
+            account.session.deliver(ChannelMessages((message,)))
+
+    def _maybe_sender(self, link: Link, word: str, channel: str) -> str | None:
+        """How a speaker is called here: bare, if it is a user of this server."""
+        user, at, host = normal(word).partition(HOST_OF_USER)
+        if not is_name(user) or not (is_host(host) or not at):
+            return None
+        if at and host == link.me and (_peer(link).name != host or self._is_in(user, channel)):
+            return user
+        own = not at or host in link.hosts
+        return f"{user}{HOST_OF_USER}{_peer(link).name if own else host}"
+
+    def _is_in(self, user: str, channel: str) -> bool:
+        """Two servers without a hostname can have the same address: then this tells whose user it is."""
+        account = self._chat.accounts.get(user)
+        return account is not None and channel in account.channels
+
+    def result(self, session: Session, request: Request) -> None:
+        """FEDRESULT: an answer to a user here, or news of a channel of the peer."""
+        link, (user_word, kind, rest) = session.user, request.args
+        user = _maybe_local(user_word, HOST_OF_USER, link.me)
+        about, _, outcome = rest.partition(" ")
+        take = RESULTS.get(kind)
+        if user is None or take is None or not take(self, link, user, about, outcome):
+            link.ignore("it answers what was not asked")
+
+    def joined_there(self, link: Link, user: str, about: str, outcome: str) -> bool:
+        """The peer has answered a JOIN; give whether that was asked."""
+        peer, channel = _peer(link), self._maybe_their_channel(link, about)
+        if channel is None or outcome not in ("0", "1"):
+            return False
+        key = (user, channel)
+        asked = peer.joins.get(key)
+        if asked is not None and not asked.answered:
+            self._join_answered(peer, key, asked, agreed=outcome == "1")
+        elif key in peer.repeated:
+            peer.repeated.remove(key)
+            if outcome == "0":
+                self._lose_membership(user, f"{channel}{HOST_OF_CHANNEL}{peer.name}", NotRestored)
+        else:
+            return False
+        return True
+
+    def said_there(self, link: Link, user: str, about: str, outcome: str) -> bool:
+        """The peer has refused a message, or not; give whether there was one."""
+        channel = self._maybe_their_channel(link, about)
+        if channel is None or outcome not in ("0", "1"):
+            return False
+        message = _peer(link).came_back((user, channel)) if outcome == "0" else None
+        if message is not None:
+            message.not_said()
+        return message is not None or outcome == "1"  # which its echo says as well
+
+    def told_there(self, link: Link, user: str, about: str, outcome: str) -> bool:
+        """The peer has answered a direct message; give whether there was one."""
+        name = self._maybe_theirs(link, about, HOST_OF_USER)
+        letter = _peer(link).take_letter((user, name)) if name is not None and outcome in ("0", "1") else None
+        if letter is None:
+            return False
+        self._cancel(letter.deadline)
+        letter.end(None if outcome == "1" else NoSuchUser())
+        return True
+
+    def kicked_there(self, link: Link, user: str, about: str, _outcome: str) -> bool:
+        """The peer's operator has taken a user out of a channel; give whether it was in there."""
+        channel = self._maybe_their_channel(link, about)
+        return channel is not None and self._lose_membership(
+            user, f"{channel}{HOST_OF_CHANNEL}{_peer(link).name}", Removed
+        )
+
+    def _lose_membership(self, user: str, channel: str, event: Callable[[str], Any]) -> bool:
+        account = self._chat.accounts.get(user)
+        if account is None or channel not in account.channels:
+            return False
+        self._chat.remove(account.leaving(channel), event(channel), lambda _error: None)
+        return True
+
+    # ---- what the domain asks of other servers ----
+
+    def channel_names(self) -> Sequence[str]:
+        if self._channel_names is None:
+            self._channel_names = sorted(
+                f"{channel}{HOST_OF_CHANNEL}{peer.name}" for peer in self.peers.values() for channel in peer.channels
+            )
+        return self._channel_names
+
+    def created(self, channel: str) -> None:
+        for peer in self.peers.values():
+            peer.links[-1].session.send(f"FEDNEW {channel}")
+
+    def join(self, account: Account, channel: str, done: Done) -> None:
+        name, peer = self._find(channel, HOST_OF_CHANNEL)
+        if peer is None:
+            done(NoSuchChannel())
+            return
+        key = (account.name, name)
+        asked = peer.joins.get(key)
+        if asked is None:
+            asked = peer.joins[key] = Asked(self._deadline(self._join_unanswered, peer, key))
+            peer.send(f"FEDJOIN {account.name}{HOST_OF_USER}{peer.me} {name}")
+        asked.add(done)
+
+    def left(self, account: str, channel: str) -> None:
+        name, peer = self._find(channel, HOST_OF_CHANNEL)
+        if peer is not None:
+            peer.repeated.discard((account, name))
+            peer.send(f"FEDLEAVE {account}{HOST_OF_USER}{peer.me} {name}")
+
+    def say(self, account: Account, channel: str, text: str, not_said: Callable[[], None]) -> None:
+        name, peer = self._find(channel, HOST_OF_CHANNEL)
+        if peer is None:
+            raise NoSuchChannel
+        self._send_message(peer, f"FEDSAY {account.name}{HOST_OF_USER}{peer.me} {name} {text}")
+        waiting = peer.unanswered.setdefault((account.name, name), deque(maxlen=MOST_UNANSWERED))
+        waiting.append(Unanswered(peer.links[0], not_said))
+
+    def tell(self, sender: str, name: str, text: str, done: Done) -> None:
+        user, peer = self._find(name, HOST_OF_USER)
+        try:
+            if peer is None:
+                raise NoSuchUser
+            self._send_message(peer, f"FEDMSG {sender}{HOST_OF_USER}{peer.me} {user} {text}")
+        except ChatError as error:
+            done(error)
+            return
+        key = (sender, user)
+        letter = Asked(None)
+        letter.deadline = self._deadline(self._letter_unanswered, peer, key, letter)
+        letter.add(done)
+        peer.letters.setdefault(key, deque()).append(letter)
+
+    def _find(self, remote_name: str, sign: str) -> tuple[str, Peer | None]:
+        """Split a remote name; there is no peer where it is none, or its server is not linked."""
+        name, _, host = remote_name.partition(sign)
+        return name, self.peers.get(host) if is_name(name) else None
+
+    def _deadline(self, call: Callable[..., None], *args: Any) -> Any:
+        return self._timers.call_later(self._policy.seconds, partial(call, *args))
+
+    def _send_message(self, peer: Peer, line: str) -> None:
+        if len(line.encode()) >= MAX_LINK_LINE:
+            raise TooLong
+        peer.send(line)
+
+    def _join_answered(self, peer: Peer, key: Key, asked: Asked, *, agreed: bool) -> None:
+        self._cancel(asked.deadline)
+        user, channel = key
+        if not agreed:
+            del peer.joins[key]
+            asked.end(NoSuchChannel())
+            return
+        asked.answered = True
+
+        def decided(error: Exception | None) -> None:
+            del peer.joins[key]
+            if error is not None:
+                peer.send(f"FEDLEAVE {user}{HOST_OF_USER}{peer.me} {channel}")
+            asked.end(error)
+            for message in asked.early:
+                if account.session is not None:
+                    account.session.deliver(ChannelMessages((message,)))
+
+        account = self._chat.accounts[user]
+        self._chat.join_at_once(account, f"{channel}{HOST_OF_CHANNEL}{peer.name}", decided)
+
+    def _join_unanswered(self, peer: Peer, key: Key) -> None:
+        """Too late: the user is told that it has failed, so it had better not succeed."""
+        user, channel = key
+        asked = peer.joins.pop(key)
+        peer.send(f"FEDLEAVE {user}{HOST_OF_USER}{peer.me} {channel}")
+        asked.end(NoSuchChannel())
+
+    def _letter_unanswered(self, peer: Peer, key: Key, letter: Asked) -> None:
+        peer.drop_letter(key, letter).end(NoSuchUser())
+
+    # ---- names on a link ----
+
+    def _maybe_their_user(self, link: Link, word: str) -> str | None:
+        """The bare name of a user of the peer. None if it is no name; a user of another host closes the link."""
+        user, at, host = word.partition(HOST_OF_USER)
+        if at and host not in link.hosts:
+            self._close(link, f"it speaks for {word!r}, who is no user of its own")
+        elif not is_name(user):
+            link.ignore("it speaks for somebody who has no name")
+        else:
+            return user
+        return None
+
+    def _maybe_their_channel(self, link: Link, word: str) -> str | None:
+        return self._maybe_theirs(link, word, HOST_OF_CHANNEL)
+
+    def _maybe_theirs(self, link: Link, word: str, sign: str) -> str | None:
+        """The bare name of a channel or user of the peer's own; None if it is no name, or another host's."""
+        name, found, host = normal(word).partition(sign)
+        return name if is_name(name) and (not found or self._is_theirs(link, host)) else None
+
+    def _is_theirs(self, link: Link, host: str) -> bool:
+        """Whether the peer may mean itself. One that has sent no name cannot know what it is called here."""
+        return host in link.hosts or (link.nameless and host != link.me and host not in self.peers)
+
+    def _maybe_own_channel(self, link: Link, word: str) -> str | None:
+        return _maybe_local(word, HOST_OF_CHANNEL, link.me)
+
+
+def _maybe_local(word: str, sign: str, me: str) -> str | None:
+    """The bare name of a channel or user of this server; None if it is no name, or another host's."""
+    name, found, host = normal(word).partition(sign)
+    return name if (not found or host == me) and is_name(name) else None
+
+
+def _bare(word: str) -> str:
+    """A name without its host, if it has one."""
+    return word.partition(HOST_OF_CHANNEL)[0].partition(HOST_OF_USER)[0]
+
+
+def _peer(link: Link) -> Peer:
+    """The peer of a link that is up."""
+    assert link.peer is not None, "the gate lets no line pass before"
+    return link.peer
+
+
+RESULTS: Mapping[str, Callable[[Federation, Link, str, str, str], bool]] = {
+    "JOIN": Federation.joined_there,
+    "SAY": Federation.said_there,
+    "MSG": Federation.told_there,
+    "KICKED": Federation.kicked_there,
+}
+"""What becomes of a FEDRESULT, by its type."""
+
+COMMANDS: Mapping[str, Command] = {
+    "FEDERATE-OUT": Command(Federation.federate, "FEDERATE-OUT [hostname]", "ask for a link", most=1),
+    "FEDERATE-CONFIRM": Command(Federation.confirm, "FEDERATE-CONFIRM [hostname]", "agree to a link", most=1),
+    "FEDCHANNELS": Command(
+        Federation.their_channels, "FEDCHANNELS [channel, ...]", "say which channels there are",
+        most=1, text=True, login=True, pipelined=True,
+    ),
+    "FEDNEW": Command(
+        Federation.their_new_channel, "FEDNEW <channel>", "say that there is one channel more",
+        least=1, most=1, login=True, pipelined=True,
+    ),
+    "FEDJOIN": Command(
+        Federation.join_here, "FEDJOIN <user>@<host> <channel>", "have a user come into a channel",
+        least=2, most=2, name=True, login=True, pipelined=True,
+        success="FEDRESULT {0} JOIN {1}:{2} 1", failure="FEDRESULT {0} JOIN {1}:{2} 0",
+    ),
+    "FEDLEAVE": Command(
+        Federation.leave_here, "FEDLEAVE <user>@<host> <channel>", "have a user leave a channel",
+        least=2, most=2, name=True, login=True, pipelined=True,
+    ),
+    "FEDSAY": Command(
+        Federation.say_here, "FEDSAY <user>@<host> <channel> <message>", "have a user say something in a channel",
+        least=3, most=3, name=True, text=True, login=True, pipelined=True, failure="FEDRESULT {0} SAY {1}:{2} 0",
+    ),
+    "FEDMSG": Command(
+        Federation.tell_here, "FEDMSG <user>@<host> <touser> <message>", "have a user say something to another",
+        least=3, most=3, name=True, text=True, login=True,
+        success="FEDRESULT {0} MSG {1}@{2} 1", failure="FEDRESULT {0} MSG {1}@{2} 0",
+    ),
+    "FEDRECV": Command(
+        Federation.heard, "FEDRECV <touser> <fromuser>@<host> <channel> <message>", "bring a message to a member",
+        least=4, most=4, name=True, text=True, login=True, pipelined=True,
+    ),
+    "FEDRESULT": Command(
+        Federation.result, "FEDRESULT <user> <type> <message...>", "answer a user",
+        least=3, most=3, name=True, text=True, login=True, pipelined=True,
+    ),
+}  # fmt: skip

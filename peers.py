@@ -1,0 +1,213 @@
+"""What a server knows of others while it is linked with them: the state that federation.py works on, and no rules.
+
+A `Link` is a connection to another server, a `Peer` that server, known by its name: it is there as long as it has a
+link. Names here are bare, without a host, where nothing else is said.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter, deque
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from config import Listed
+from domain import HOST_OF_USER, ChannelMessages, Done, RemoteUser, Said
+from protocol import MAX_LINE, Session
+
+MAX_LINK_LINE = MAX_LINE + 1024
+"""Bytes of a line on a link, its newline included: a client's full line grows by names when it is passed on."""
+
+FIRST_PAUSE = 0.5
+LONGEST_PAUSE = 30.0
+PAUSE_GROWTH = 1.6
+"""Seconds before a server is dialled again, how they grow, and up to where."""
+
+MOST_UNANSWERED = 100
+"""Messages of one user to one remote channel for which a failure can still be told."""
+
+MOST_EARLY = 1000
+"""Messages that are kept for one who is on the way into a remote channel."""
+
+log = logging.getLogger("crosstalk.federation")
+
+
+class Dialler:
+    """A server of the config, and when it is dialled again. `address` is where it is, as far as that is known."""
+
+    def __init__(self, listed: Listed) -> None:
+        self.listed = listed
+        self.address = listed.address
+        self.timer: Any = None
+        self._pause = FIRST_PAUSE
+        self._told = ""
+
+    def next_pause(self, lasted: float, chance: float) -> float:
+        """Give the seconds until the next attempt, with a jitter of a quarter either way.
+
+        Args:
+            lasted: seconds for which the link was up. One that was up for longer than the last pause begins anew.
+            chance: a number from 0 to 1.
+        """
+        if lasted > self._pause:
+            self._pause = FIRST_PAUSE
+        pause = self._pause * (0.75 + chance / 2)
+        self._pause = min(self._pause * PAUSE_GROWTH, LONGEST_PAUSE)
+        return pause
+
+    def tell(self, failure: str) -> None:
+        """Write a failure to the log; one that repeats itself is told once."""
+        if failure != self._told:
+            name = f" ({self.listed.name})" if self.listed.name else ""
+            log.warning("no link with %s port %d%s: %s; it is tried again", *self.listed[:2], name, failure)
+        self._told = failure
+
+    def succeeded(self) -> None:
+        """The link is up: the next failure is news."""
+        self._told = ""
+
+
+class Link:
+    """A connection to another server.
+
+    Args:
+        session: what speaks there.
+        dialler: for whom it was dialled; None for one that was accepted.
+        hostname: this server's name; None: its address on this connection.
+        now: the time on the monotonic clock.
+    """
+
+    def __init__(self, session: Session, dialler: Dialler | None, hostname: str | None, now: float) -> None:
+        self.session = session
+        self.dialler = dialler
+        self.me = hostname or session.transport.local_place[0]
+        self.address, self.port = session.transport.remote_place
+        self.since = now
+        self.peer: Peer | None = None
+        self.hosts: frozenset[str] = frozenset()
+        """By what names the peer calls itself."""
+        self.nameless = False
+        """The peer has sent no name, so it cannot know by which one it is known here."""
+        self.ignored: Counter[str] = Counter()
+        self.failure = ""
+        self.deadline: Any = None
+
+    def __str__(self) -> str:
+        name = self.peer.name if self.peer else "a server"
+        return f"{name} ({self.address} port {self.port})"
+
+    def ignore(self, reason: str) -> None:
+        """Count a line that is not obeyed."""
+        if not self.ignored[reason]:
+            log.warning("ignored a line of %s: %s; more like it are only counted", self, reason)
+        self.ignored[reason] += 1
+
+
+class Asked:
+    """A JOIN or a direct message of a user here, which a peer has not answered yet.
+
+    A JOIN that is `answered` is being written; `early` has what was said in the channel meanwhile.
+    """
+
+    __slots__ = ("_done", "answered", "deadline", "early")
+
+    def __init__(self, deadline: Any) -> None:
+        self.deadline = deadline
+        self.answered = False
+        self.early: deque[Said] = deque(maxlen=MOST_EARLY)
+        self._done: list[Done] = []
+
+    def add(self, done: Done) -> None:
+        """One more waits for the answer."""
+        self._done.append(done)
+
+    def end(self, error: Exception | None) -> None:
+        """Tell those who wait."""
+        for done in self._done:
+            done(error)
+
+
+class Unanswered(NamedTuple):
+    """A message to a remote channel that has not come back yet: its link, and whom to tell if it never does."""
+
+    link: Link
+    not_said: Callable[[], None]
+
+
+Key = tuple[str, str]
+"""A user here, and a channel or user of the peer."""
+
+
+class Peer:
+    """Another server, while it has a link.
+
+    What is for it goes over the first of its `links`. `channels` are those that it has announced. `users` are those of
+    its users who are in channels here, or on the way in or out: `undecided` counts such changes for each; `memberships`
+    counts what they are in.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.links: list[Link] = []
+        self.channels: set[str] = set()
+        self.users: dict[str, RemoteUser] = {}
+        self.undecided: Counter[str] = Counter()
+        self.memberships = 0
+        self.joins: dict[Key, Asked] = {}
+        self.repeated: set[Key] = set()
+        """Memberships that were asked for again, and are not confirmed yet."""
+        self.letters: dict[Key, deque[Asked]] = {}
+        self.unanswered: dict[Key, deque[Unanswered]] = {}
+        self._rendered: tuple[object, list[bytes]] = (None, [])
+
+    @property
+    def me(self) -> str:
+        """What this server is called there; nothing matters when the last link has gone."""
+        return self.links[0].me if self.links else ""
+
+    def send(self, line: str) -> None:
+        """Say something, given without its newline; nothing happens when the last link has gone."""
+        if self.links:
+            self.links[0].session.send(line)
+
+    def deliver(self, user: str, event: ChannelMessages) -> None:
+        """Say messages of a channel here to one of its users; they are rendered once for all of them."""
+        if not self.links:
+            return
+        rendered_event, tails = self._rendered
+        if rendered_event is not event:
+            tails = [self._render(message) for message in event.messages]
+            self._rendered = (event, tails)
+        head = f"FEDRECV {user} ".encode()
+        lines = [head + tail for tail in tails if len(head) + len(tail) <= MAX_LINK_LINE]
+        if len(lines) < len(tails):
+            log.warning("a message was not sent: it is too long for the link with %s", self.links[0])
+        self.links[0].session.transport.send(b"".join(lines))
+
+    def _render(self, message: Said) -> bytes:
+        sender, channel, text, _at = message
+        speaker = sender if HOST_OF_USER in sender else f"{sender}{HOST_OF_USER}{self.me}"
+        return f"{speaker} {channel} {text}\n".encode()
+
+    def came_back(self, key: Key) -> Unanswered | None:
+        """The oldest message of a user to a channel has been answered: give it, if there is one."""
+        waiting = self.unanswered.get(key)
+        if not waiting:
+            return None
+        oldest = waiting.popleft()
+        if not waiting:
+            del self.unanswered[key]
+        return oldest
+
+    def take_letter(self, key: Key) -> Asked | None:
+        """The oldest direct message of a user to another has been answered: give it, if there is one."""
+        waiting = self.letters.get(key)
+        return self.drop_letter(key, waiting[0]) if waiting else None
+
+    def drop_letter(self, key: Key, letter: Asked) -> Asked:
+        """Wait no more for a direct message's answer."""
+        waiting = self.letters[key]
+        waiting.remove(letter)
+        if not waiting:
+            del self.letters[key]
+        return letter
