@@ -14,15 +14,17 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, NamedTuple
 
 from hypothesis import HealthCheck, settings
 
 from chat import Chat
+from config import Listed
 from console import Console
 from dialects import Door, Hello, Lines, Mailbox, Result, RoomTalk
 from dialects.rooms import OPERATOR_WORDS
 from domain import ChannelCreated, Done, Limits, Overloaded, WrongPassword
+from federation import Federation, Policy
 from loop import Deadline, Deadlines
 from protocol import Dialect, Session
 from rooms import Rooms
@@ -49,13 +51,25 @@ def pieces(data: bytes, cuts: Sequence[int]) -> list[bytes]:
 # ---- without sockets ----
 
 
+HERE = ("127.0.0.1", 5050)
+"""Where a server without sockets is."""
+
+
 class FakeTransport:
     """What a session needs of its connection. `pump` is the peer that reads all that waits.
 
     While `stuck`, the peer takes nothing for which a receipt was asked: that waits until `unstick`, or is `lost`.
     """
 
-    def __init__(self, soon: list[Callable[[], None]] | None = None) -> None:
+    def __init__(
+        self,
+        soon: list[Callable[[], None]] | None = None,
+        remote_place: tuple[str, int] = ("127.0.0.1", 40000),
+        local_place: tuple[str, int] = HERE,
+    ) -> None:
+        self.remote_place = remote_place
+        self.local_place = local_place
+        self.most_output = 0
         self.congested = False
         self.soon: list[Callable[[], None]] = [] if soon is None else soon
         self.sent: list[bytes] = []
@@ -99,6 +113,9 @@ class FakeTransport:
 
     def refuse(self) -> None:
         self.refused += 1
+
+    def allow_output(self, size: int) -> None:
+        self.most_output = size
 
     def pause_reading(self) -> None:
         assert self.reading
@@ -185,6 +202,15 @@ class FakeTimers:
         self.now = end
 
 
+class FakeDial(NamedTuple):
+    """A server that is being dialled; one of the two is to be called."""
+
+    host: str
+    port: int
+    connected: Callable[[Any], Session]
+    failed: Callable[[str], None]
+
+
 AFK_SECONDS = 100
 MAX_FILE_SIZE = 1000
 
@@ -194,6 +220,8 @@ class World:
 
     Args:
         channels: those with a port, and their capacities.
+        policy, listed: what it asks of other servers, and those that it dials.
+        store: its database, an empty one if none is given.
     """
 
     def __init__(
@@ -203,11 +231,15 @@ class World:
         joined_only: bool = False,
         history_on_join: int = 0,
         channels: Mapping[str, int] | None = None,
+        policy: Policy | None = None,
+        listed: Sequence[Listed] = (),
+        store: Store | None = None,
     ) -> None:
-        self.store = Store(MEMORY)
+        self.store = store or Store(MEMORY)
         self.passwords = FakePasswords()
         self.chat = Chat(self.store, self.passwords, lambda: 1000.0, limits or Limits())
         self.store.attach(self.chat.apply, self.chat.announce)
+        self.chat.restore(self.store.load())
         self.dialect = Result(self.chat, joined_only=joined_only, history_on_join=history_on_join)
         self.hello = Hello(self.chat)
         self.mailbox = Mailbox(self.chat)
@@ -229,6 +261,16 @@ class World:
             self.doors[name] = Door(self.rooms, name, *talks)
         self.soon: list[Callable[[], None]] = []
         self.clients: list[Client] = []
+        self.dials: list[FakeDial] = []
+        self.federation = Federation(
+            self.chat, self.timers, lambda: 1000.0, self._dial, lambda: 0.5, policy or Policy(), listed
+        )
+        self.federation.start()
+
+    def _dial(
+        self, host: str, port: int, *, connected: Callable[[Any], Session], failed: Callable[[str], None]
+    ) -> None:
+        self.dials.append(FakeDial(host, port, connected, failed))
 
     def settle(self) -> None:
         """Turn until nothing is left to do, but give no answer that `passwords` holds back."""
@@ -248,10 +290,33 @@ class World:
     def _stop(self) -> None:
         self.stopped += 1
 
-    def client(self, dialect: Dialect | None = None) -> Client:
+    def client(self, dialect: Dialect | None = None, remote_place: tuple[str, int] = ("127.0.0.1", 40000)) -> Client:
         """Give a client that has not said a word yet; without a dialect its first word decides."""
-        client = Client(self, dialect)
+        transport = FakeTransport(self.soon, remote_place)
+        by_first_word: Mapping[str, Dialect] = {"HELLO-FROM": self.hello, "FEDERATE-OUT": self.federation}
+        session = Session(transport, dialect or self.dialect, by_first_word={} if dialect else by_first_word)
+        return self._welcome(Client(self, transport, session))
+
+    def _welcome(self, client: Client) -> Client:
+        client.transport.owner = client.session
         self.clients.append(client)
+        return client
+
+    def peer(self, hostname: str = "", address: str = "127.0.0.1", port: int = 40000) -> Client:
+        """Give another server that has dialled this one, and has heard its channels."""
+        peer = self.client(remote_place=(address, port))
+        confirmed, channels, *_joins = peer.ask(f"FEDERATE-OUT {hostname}")
+        assert confirmed.startswith("FEDERATE-CONFIRM")
+        assert channels.startswith("FEDCHANNELS")
+        return peer
+
+    def dialled(self, address: str = "", local_port: int = 50000) -> Client:
+        """Give the server that has been dialled longest, which has heard the first word."""
+        dial = self.dials.pop(0)
+        transport = FakeTransport(self.soon, (address or dial.host, dial.port), (HERE[0], local_port))
+        client = self._welcome(Client(self, transport, dial.connected(transport)))
+        (word,) = client.heard()
+        assert word.startswith("FEDERATE-OUT")
         return client
 
     def guest(self, name: str) -> Client:
@@ -321,12 +386,10 @@ class World:
 class Client:
     """A session in a `World` and the peer at its end."""
 
-    def __init__(self, world: World, dialect: Dialect | None = None) -> None:
+    def __init__(self, world: World, transport: FakeTransport, session: Session) -> None:
         self.world = world
-        self.transport = FakeTransport(world.soon)
-        by_first_word: Mapping[str, Dialect] = {} if dialect else {"HELLO-FROM": world.hello}
-        self.session = Session(self.transport, dialect or world.dialect, by_first_word=by_first_word)
-        self.transport.owner = self.session
+        self.transport = transport
+        self.session = session
 
     def send(self, data: bytes | str) -> None:
         """Hand in bytes, or a line, and do nothing else."""
