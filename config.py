@@ -300,7 +300,7 @@ def parse_config(text: str, path: str) -> Settings:
                 lines[claim] = number
         except ConfigError as error:
             raise ConfigError(f"{path}:{number}: {error}") from None
-        field = "peers" if name == PEER else name.replace("-", "_")
+        field = field_of(name)
         values[field] = (*values.get(field, ()), value) if directive.claims else value
     settings = Settings(**values)
     _check_federation(settings, path)
@@ -309,6 +309,11 @@ def parse_config(text: str, path: str) -> Settings:
             f"{path}: channel stands {len(settings.channel)} times; it needs {LEAST_CHANNELS} or more, or none"
         )
     return settings
+
+
+def field_of(directive: str) -> str:
+    """Give the setting that a directive sets."""
+    return "peers" if directive == PEER else directive.replace("-", "_")
 
 
 def _check_federation(settings: Settings, path: str) -> None:

@@ -42,6 +42,10 @@ from domain import (
     NotAName,
     Overloaded,
     PasswordChanged,
+    PeerNamed,
+    RemoteJoined,
+    RemoteLeft,
+    RemoteUser,
     Said,
     StoreUnavailable,
     WrongPassword,
@@ -193,8 +197,10 @@ class House:
             },
             {
                 name: (channel.name, set(channel.members), set(channel.present))
-                for name, channel in self.chat.channels.items()
+                for name, channel in (self.chat.channels | self.chat.remote_channels).items()
             },
+            {name: set(user.channels) for name, user in self.chat.remote_users.items()},
+            dict(self.chat.hosts),
         )
 
 
@@ -253,8 +259,16 @@ def test_no_name_has_white_space_or_control_characters(word: str) -> None:
 # ---- changes ----
 
 
+class Ear:
+    """Hears all and says nothing."""
+
+    def deliver(self, event: Any) -> None: ...
+
+
 def furnished() -> House:
     """alice and bob in `room`, alice alone in `attic`, carol nowhere; alice is there, the others are away.
+
+    alice is also in `room:elsewhere`. eve@elsewhere is in `room`, and eric@elsewhere in no channel.
 
     mason and wayne have no password; mail waits for wayne, and for bob.
     """
@@ -265,6 +279,10 @@ def furnished() -> House:
     house.chat.restore([Mailed("alice", "bob", "hi", NOW)] * 3)
     house.chat.restore([MailboxOpened("wayne", "wayne123", NOW), MailboxOpened("mason", "mason123", NOW)])
     house.chat.restore([Mailed("alice", "wayne", "hi", NOW)])
+    house.chat.restore([Joined("alice", "room:elsewhere", NOW), PeerNamed("elsewhere", "127.0.0.1")])
+    for name in ("eve@elsewhere", "eric@elsewhere"):
+        house.chat.remote_users[name] = RemoteUser(name, Ear())
+    house.chat.restore([RemoteJoined("eve@elsewhere", "room", NOW)])
     return house
 
 
@@ -292,6 +310,24 @@ CHANGES: list[tuple[Change, type[ChatError] | None]] = [
     (Left("bob", "room"), None),
     (Left("carol", "room"), NotAMember),
     (Left("alice", "nowhere"), NoSuchChannel),
+    (Joined("carol", "room:elsewhere", NOW), None),
+    (Joined("carol", "attic:elsewhere", NOW), None),
+    (Joined("alice", "room:elsewhere", NOW), AlreadyMember),
+    (Left("alice", "room:elsewhere"), None),
+    (Left("carol", "room:elsewhere"), NotAMember),
+    (Left("carol", "attic:elsewhere"), NoSuchChannel),
+    (RemoteJoined("eric@elsewhere", "room", NOW), None),
+    (RemoteJoined("eve@elsewhere", "room", NOW), AlreadyMember),
+    (RemoteJoined("eve@elsewhere", "nowhere", NOW), NoSuchChannel),
+    (RemoteJoined("nobody@elsewhere", "room", NOW), NoSuchUser),
+    (RemoteLeft("eve@elsewhere", "room"), None),
+    (RemoteLeft("eric@elsewhere", "room"), NotAMember),
+    (RemoteLeft("nobody@elsewhere", "room"), NoSuchUser),
+    (PeerNamed("nowhere", "127.0.0.1"), None),
+    (PeerNamed("elsewhere", "127.0.0.2"), None),
+    (Said("eve@elsewhere", "room", "hello", NOW), None),
+    (Said("eric@elsewhere", "room", "hello", NOW), NotAMember),
+    (Said("alice", "room:elsewhere", "hello", NOW), NoSuchChannel),
     (Said("alice", "room", "hello", NOW), None),
     (Said("carol", "room", "hello", NOW), NotAMember),
     (Said("alice", "nowhere", "hello", NOW), NoSuchChannel),

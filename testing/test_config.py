@@ -10,7 +10,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from config import DIRECTIVES, ConfigError, HostedChannel, Listen, Settings, parse_config, read_config
+from config import (
+    DIRECTIVES,
+    PEER,
+    ConfigError,
+    HostedChannel,
+    Listed,
+    Listen,
+    Settings,
+    field_of,
+    parse_config,
+    read_config,
+)
 from support import EXAMPLES
 
 
@@ -21,6 +32,12 @@ def refusal(text: str) -> str:
     message = str(caught.value)
     assert "\n" not in message
     return message
+
+
+def directive_of(line: str) -> str:
+    """The directive of a line: one that begins with a place has none but that."""
+    word = line.split()[0]
+    return PEER if ":" in word else word
 
 
 RANGES = {
@@ -47,12 +64,20 @@ GOOD: list[tuple[str, Any]] = [
     ("listen 6666 mailbox", (Listen(None, 6666, "mailbox"),)),
     ("channel lobby 6001 5", None),
     ("channels-reply joined", "joined"),
+    ("hostname server1.com", "server1.com"),
+    ("hostname A-1." + "x" * 60, "A-1." + "x" * 60),
+    *[(f"federation {policy}", policy) for policy in ("open", "listed", "off")],
+    ("listen 6667 federation", (Listen(None, 6667, "federation"),)),
+    ("192.168.1.1:4400", (Listed("192.168.1.1", 4400, None),)),
+    ("127.0.0.1:65535 server2.com", (Listed("127.0.0.1", 65535, "server2.com"),)),
+    ("[0:0::1]:1 server2.com # far away", (Listed("::1", 1, "server2.com"),)),
+    ("chat.example.org:5050", (Listed("chat.example.org", 5050, None),)),
 ]
 
 NO_NUMBERS = ["x", "-1", "+1", "1.5", "0x10", "1_0", "1 2", "\u0663", "\u00b2", "10000000000", "9" * 5000]
 
 BAD = [
-    *[(name, "") for name in DIRECTIVES],
+    *[(name, "") for name in DIRECTIVES if name != PEER],
     *[(name, word) for name in RANGES for word in NO_NUMBERS],
     *[(name, str(least - 1)) for name, (least, _most) in RANGES.items()],
     *[(name, str(most + 1)) for name, (_least, most) in RANGES.items()],
@@ -78,12 +103,20 @@ BAD = [
     ("channels-reply", "ALL"),
     ("channels-reply", "all joined"),
     ("database", "a\0b"),
+    *[("hostname", word) for word in ("a_b", "a b", "a:b", "a@b", "\u4e2d", "x" * 65)],
+    *[("federation", word) for word in ("yes", "OPEN", "open listed")],
+]
+
+BAD_PEERS = [
+    *["127.0.0.1:", "127.0.0.1:x", "127.0.0.1:0", "127.0.0.1:65536", ":5050", "::1:5050", "[::1]", "[x]:5050"],
+    *["256.0.0.1:5050", "1.2.3:5050", "1:5050", "a_b:5050", "a,b:5050", "127.0.0.1:5050 a_b", "127.0.0.1:5050 a b"],
+    *["192.168.1.1:4400192.168.1.2:4400", "hostname: server1.com"],
 ]
 
 
 @pytest.mark.parametrize(("line", "value"), GOOD)
 def test_a_directive_sets_its_setting_and_no_other(line: str, value: Any) -> None:
-    field = line.split()[0].replace("-", "_")
+    field = field_of(directive_of(line))
     if line.startswith("channel "):
         line = f"{line}\nchannel attic 6002 9\nchannel \u674e 6003 5"
         value = (
@@ -101,13 +134,35 @@ def test_a_wrong_value_is_refused_with_the_place_and_what_would_be_right(name: s
     assert message.endswith("nothing" if not words else repr(words))
 
 
+@pytest.mark.parametrize("line", BAD_PEERS)
+def test_a_place_that_is_none_is_refused(line: str) -> None:
+    assert refusal(f"\n{line}\n") == f"my.conf:2: {PEER} needs {DIRECTIVES[PEER].expects}, not {line!r}"
+
+
+def test_servers_to_federate_with() -> None:
+    text = "192.168.1.1:4400\n168.172.3.23:2344 server2.com\n192.168.1.1:4401"
+    assert parse_config(text, "").peers == (
+        Listed("192.168.1.1", 4400, None),
+        Listed("168.172.3.23", 2344, "server2.com"),
+        Listed("192.168.1.1", 4401, None),
+    )
+    assert refusal("127.0.0.1:1\n127.0.0.1:2\n127.0.0.1:1 a") == (
+        "my.conf:3: server 127.0.0.1:1 stands in line 1 already; remove one of them"
+    )
+    assert refusal("127.0.0.1:1 a\n127.0.0.1:2 a") == (
+        "my.conf:2: hostname a stands in line 1 already; remove one of them"
+    )
+    assert "hostname a is this server's own" in refusal("127.0.0.1:1 a\nhostname a")
+    assert "federation is off" in refusal("listen 5050 federation\nfederation off")
+
+
 def test_every_directive_is_tried() -> None:
-    assert {line.split()[0] for line, _value in GOOD} == set(DIRECTIVES)
-    assert {name for name, words in BAD if words} == set(DIRECTIVES)
+    assert {directive_of(line) for line, _value in GOOD} == set(DIRECTIVES)
+    assert {name for name, words in BAD if words} == set(DIRECTIVES) - {PEER}
 
 
 def test_directives_and_settings_are_the_same() -> None:
-    assert [name.replace("-", "_") for name in DIRECTIVES] == list(Settings._fields)
+    assert [field_of(name) for name in DIRECTIVES] == list(Settings._fields)
     for directive in DIRECTIVES.values():
         assert directive.help
         assert directive.expects
