@@ -22,6 +22,7 @@ import contextlib
 import enum
 import errno
 import io
+import ipaddress
 import itertools
 import json
 import os
@@ -88,6 +89,8 @@ class InvalidCase(Exception):
 BLANKS = " \t"
 NAME = re.compile(r"[\w.-]+")
 PORT_REFERENCE = re.compile(r"\$([0-9]+)")
+TARGET = re.compile(r"(?P<server>[^ ]+)(?: (?P<place>[^ ]+))?(?: from (?P<source>[^ ]+))?")
+LOOPBACK = "127.0.0.1"  # where a script says no address
 
 PLAIN_ESCAPES = {b"n": b"\n", b"t": b"\t", b"r": b"\r", b"s": b" ", b"\\": b"\\", b"#": b"#"}
 ESCAPE = re.compile(
@@ -110,11 +113,20 @@ class Start:
 
 
 @dataclass(frozen=True)
+class Place:
+    """Where somebody listens: a script port (None: the first one of a server), at a loopback address."""
+
+    port: int | None = None
+    address: str = LOOPBACK
+
+
+@dataclass(frozen=True)
 class Target:
-    """Where a client connects to: a server of the script, one of its script ports (None: its first)."""
+    """Where a client connects to, a place of a server of the script, and the address that it does so from."""
 
     server: str
-    port: int | None
+    place: Place = Place()
+    source: str | None = None
 
 
 def read_words(rest: str) -> list[str]:
@@ -176,11 +188,32 @@ def read_start_alone(rest: str) -> Start:
     return replace(read_start(rest), alone=True)
 
 
+def read_address(word: str) -> str:
+    try:
+        address = ipaddress.ip_address(re.sub(r"^\[(.*:.*)\]$", r"\1", word))
+    except ValueError:
+        raise ValueError(f"{word!r} is not an IP address") from None
+    if not address.is_loopback:
+        raise ValueError(f"{word} is not a loopback address")
+    return str(address)
+
+
+def read_place(rest: str) -> Place:
+    address, colon, port = rest.rpartition(":")
+    return Place(read_port(port), read_address(address) if colon else LOOPBACK)
+
+
 def read_target(rest: str) -> Target:
-    words = read_words(rest)
-    if len(words) not in (1, 2):
-        raise ValueError("a server's name is needed, and perhaps one of its ports")
-    return Target(words[0], read_port(words[1]) if len(words) == 2 else None)
+    match = TARGET.fullmatch(" ".join(read_words(rest)))
+    if not match:
+        raise ValueError("a server's name is needed, perhaps one of its ports, and perhaps `from` and an address")
+    server, place, source = match.groups()
+    return Target(server, read_place(place) if place else Place(), read_address(source) if source else None)
+
+
+def read_listener(rest: str) -> str | None:
+    """The client whose listener is meant; None: the one that the line begins with."""
+    return rest or None
 
 
 def read_directive(rest: str) -> str:
@@ -274,7 +307,7 @@ class Ports:
             for port in self._candidates:
                 claim = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
                 with contextlib.suppress(OSError):
-                    claim.bind(("127.0.0.1", port))
+                    claim.bind((LOOPBACK, port))
                     if is_free(port):
                         return claim
                 claim.close()
@@ -282,11 +315,11 @@ class Ports:
 
 
 def is_free(port: int) -> bool:
-    """Whether nobody has bound the port on IPv4 or IPv6; a machine without IPv6 has it free there."""
-    for family, address in ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")):
+    """Whether nobody has bound the port at any address; a machine without IPv6 has it free there."""
+    for family in (socket.AF_INET, socket.AF_INET6):
         try:
             with socket.socket(family) as probe:
-                probe.bind((address, port))
+                probe.bind(("", port))
         except OSError as error:
             if error.errno == errno.EADDRINUSE:
                 return False
@@ -296,10 +329,17 @@ def is_free(port: int) -> bool:
 def accepts(port: int, until: float) -> bool:
     """Whether somebody accepts a connection at the port."""
     try:
-        socket.create_connection(("127.0.0.1", port), timeout=remaining(until)).close()
+        socket.create_connection((LOOPBACK, port), timeout=remaining(until)).close()
     except OSError:
         return False
     return True
+
+
+def hang_up(sock: socket.socket) -> None:
+    """Close a socket at once, although a process that is being started may hold a copy of it for a moment."""
+    with contextlib.suppress(OSError):
+        sock.shutdown(socket.SHUT_RDWR)
+    sock.close()
 
 
 def remaining(until: float) -> float:
@@ -534,23 +574,62 @@ def check_pattern(line: bytes, pattern: re.Pattern[str]) -> str:
 
 
 class Client:
-    """A client of the script: a socket, and what has arrived of the next lines."""
+    """A client of the script: a socket, and what has arrived of the next lines. It may listen for its connections."""
 
-    def __init__(self, stage: Stage) -> None:
+    def __init__(self, name: str, stage: Stage) -> None:
+        self._name = name
         self._stage = stage
         self._received = bytearray()
-        self._socket = socket.socket()  # unconnected: the parser lets nobody use it before `connect`
+        self._socket = socket.socket()  # unconnected: the parser lets nobody use it before `connect` or `accept`
 
     def connect(self, target: Target) -> str:
         self.close()
-        self._received.clear()
-        port = self._stage.servers[target.server].serving_port(target.port)
+        address = target.place.address
+        port = self._stage.servers[target.server].serving_port(target.place.port)
+        source = (target.source, 0) if target.source else None
         try:
-            self._socket = socket.create_connection(("127.0.0.1", port), self._stage.settings.deadline)
-            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self._hold(socket.create_connection((address, port), self._stage.settings.deadline, source))
         except OSError as error:
-            raise Failed(f"cannot connect to port {port}: {error}") from None
-        return f"port {port}"
+            raise Failed(f"cannot connect to {address} port {port}: {error}") from None
+        return f"{address} port {port}"
+
+    def listen(self, place: Place) -> str:
+        assert place.port is not None, "there is no listening without a port"
+        address, port = place.address, self._stage.real_port(place.port)
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        try:
+            self._stage.listeners[self._name] = socket.create_server((address, port), family=family)
+        except OSError as error:
+            raise Failed(f"cannot listen at {address} port {port}: {error}") from None
+        return f"{address} port {port}"
+
+    def accept(self, listener: str | None) -> str:
+        self.close()
+        try:
+            connection, (address, port, *_) = self._next_connection(self._stage.listeners[listener or self._name])
+            self._hold(connection)
+        except OSError as error:
+            raise Failed(f"no connection came: {error}") from None
+        return f"from {address} port {port}"
+
+    def stop_listening(self, _: None) -> None:
+        hang_up(self._stage.listeners.pop(self._name))
+
+    def _next_connection(self, listener: socket.socket) -> tuple[socket.socket, tuple[Any, ...]]:
+        """What `accept` returns. Raises OSError; soon also when the run is over, since then nobody will connect."""
+        until = self._stage.until()
+        while True:
+            listener.settimeout(min(remaining(until), LONGEST_WAIT))
+            try:
+                return listener.accept()
+            except TimeoutError:
+                if self._stage.settings.processes.closed or time.monotonic() > until:
+                    raise
+
+    def _hold(self, connection: socket.socket) -> None:
+        """This is the client's connection from now on."""
+        self._socket = connection
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def send_line(self, line: bytes) -> None:
         self.send(line + b"\n")
@@ -594,9 +673,8 @@ class Client:
             raise Failed(f"cannot end the sending side: {error}") from None
 
     def close(self, _: None = None) -> None:
-        with contextlib.suppress(OSError):  # a process that is being started may hold a copy of the socket for a moment
-            self._socket.shutdown(socket.SHUT_RDWR)
-        self._socket.close()
+        hang_up(self._socket)
+        self._received.clear()
 
     def _next_line(self, expected: str) -> bytes:
         until = self._stage.until()
@@ -738,7 +816,7 @@ class Server:
 
 
 class Stage:
-    """What one playing of a case owns: a directory, the actors by name, the real ports."""
+    """What one playing of a case owns: a directory, the actors by name, the clients' listeners, the real ports."""
 
     def __init__(self, case: Case, settings: Settings, directory: Path) -> None:
         self.settings = settings
@@ -746,7 +824,8 @@ class Stage:
         self._claims: dict[int, socket.socket] = {}
         roles = {step.name: step.action.role for step in case.steps}
         self.servers = {name: Server(name, self) for name, role in roles.items() if role is Server}
-        self.clients = {name: Client(self) for name, role in roles.items() if role is Client}
+        self.clients = {name: Client(name, self) for name, role in roles.items() if role is Client}
+        self.listeners: dict[str, socket.socket] = {}
 
     def perform(self, step: Step) -> str | None:
         """Play a step; what was received. Raises Failed."""
@@ -774,6 +853,8 @@ class Stage:
         """Stop everything; each server that did not live or end well: its name and what was wrong."""
         for client in self.clients.values():
             client.close()
+        for listener in self.listeners.values():
+            hang_up(listener)
         lives = [(name, life) for name, server in self.servers.items() for life in server.lives]
         for _, life in lives:
             life.stop()
@@ -802,6 +883,7 @@ class State(enum.Enum):
     CONFIGURED = "configured, but was never started"
     RUNNING = "running"
     STOPPED = "stopped"
+    APART = "not connected"
     OPEN = "connected"
     HALF = "connected, but has ended its sending side"
     LEFT = "closed by the server"
@@ -809,7 +891,7 @@ class State(enum.Enum):
 
 
 NEW, CONFIGURED, RUNNING, STOPPED = State.NEW, State.CONFIGURED, State.RUNNING, State.STOPPED
-OPEN, HALF, LEFT, CLOSED = State.OPEN, State.HALF, State.LEFT, State.CLOSED
+APART, OPEN, HALF, LEFT, CLOSED = State.APART, State.OPEN, State.HALF, State.LEFT, State.CLOSED
 
 
 @dataclass
@@ -819,6 +901,7 @@ class Scene:
     roles: dict[str, type] = field(default_factory=dict)
     states: dict[str, State] = field(default_factory=dict)
     ports: dict[str, set[int]] = field(default_factory=dict)  # server -> the script ports it may listen at
+    listeners: dict[str, Place] = field(default_factory=dict)  # client -> where it listens now
 
 
 Actor = TypeVar("Actor")
@@ -861,13 +944,33 @@ def check_directive(scene: Scene, name: str, directive: str) -> None:
 def check_target(scene: Scene, _name: str, target: Target) -> None:
     if scene.states.get(target.server) is not RUNNING:
         raise ValueError(f"no server {target.server} runs here")
-    if target.port is not None and target.port not in scene.ports[target.server]:
-        raise ValueError(f"{target.server} has no port {target.port}: no ${target.port} stands above")
+    port = target.place.port
+    if port is not None and port not in scene.ports[target.server]:
+        raise ValueError(f"{target.server} has no port {port}: no ${port} stands above")
+
+
+def check_listen(scene: Scene, name: str, place: Place) -> None:
+    if name in scene.listeners:
+        raise ValueError(f"{name} listens already")
+    if place in scene.listeners.values():
+        raise ValueError(f"another client listens at {place.address} port {place.port}")
+    scene.listeners[name] = place
+
+
+def check_accept(scene: Scene, name: str, listener: str | None) -> None:
+    if (listener or name) not in scene.listeners:
+        raise ValueError(f"{listener or name} does not listen")
+
+
+def check_stop_listening(scene: Scene, name: str, _: None) -> None:
+    check_accept(scene, name, None)
+    del scene.listeners[name]
 
 
 STARTING = {NEW: RUNNING, CONFIGURED: RUNNING, STOPPED: RUNNING}
 CONFIGURING = {NEW: CONFIGURED, **stay(CONFIGURED, RUNNING, STOPPED)}
-CONNECTING = {NEW: OPEN, LEFT: OPEN, CLOSED: OPEN}
+CONNECTING = {NEW: OPEN, APART: OPEN, LEFT: OPEN, CLOSED: OPEN}
+LISTENING = {NEW: APART, **stay(APART, OPEN, HALF, LEFT, CLOSED)}
 CLOSING = {OPEN: CLOSED, HALF: CLOSED, LEFT: CLOSED}
 
 ACTIONS: tuple[Action[Any, Any], ...] = (
@@ -882,6 +985,9 @@ ACTIONS: tuple[Action[Any, Any], ...] = (
     Action("!", Server, read_nothing, Server.stop, {RUNNING: STOPPED}),
     Action("!!", Server, read_nothing, Server.kill, {RUNNING: STOPPED}),
     Action("~", Client, read_target, Client.connect, CONNECTING, check_target),
+    Action("~@", Client, read_place, Client.listen, LISTENING, check_listen),
+    Action("~<", Client, read_listener, Client.accept, CONNECTING, check_accept),
+    Action("~!", Client, read_nothing, Client.stop_listening, LISTENING, check_stop_listening),
     Action(">", Client, read_line, Client.send_line, stay(OPEN)),
     Action(">>", Client, read_raw, Client.send, stay(OPEN)),
     Action("<", Client, read_line, Client.expect_line, stay(OPEN, HALF)),

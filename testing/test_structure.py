@@ -11,13 +11,14 @@ from pathlib import Path
 import pytest
 
 import console
-from config import DIRECTIVES, Settings
+import federation
+from config import DIRECTIVES, PEER, Settings
 from dialects import hello, mailbox, result, rooms
 from support import ROOT
 
 SERVER_ROOMS = {
     "bootstrap", "chat", "commandline", "config", "console", "dialects", "domain", "dialects.hello", "dialects.mailbox",
-    "dialects.result", "dialects.rooms", "logs", "loop", "options", "passwords", "protocol", "rooms", "store",
+    "dialects.result", "dialects.rooms", "federation", "logs", "loop", "options", "passwords", "protocol", "rooms", "store",
     "transfers",
 }  # fmt: skip
 
@@ -29,6 +30,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "dialects.result": {"chat", "domain", "protocol"},
     "dialects.rooms": {"domain", "protocol", "rooms", "transfers"},
     "console": {"dialects.rooms", "domain", "logs", "protocol", "rooms"},
+    "federation": {"chat", "config", "domain", "peers", "protocol"},
+    "peers": {"config", "domain", "protocol"},
     "rooms": {"chat", "domain"},
     "transfers": {"domain", "protocol", "rooms"},
     "store": {"domain"},
@@ -112,9 +115,10 @@ def test_sql_is_in_one_room() -> None:
 
 
 def test_sockets_are_where_they_belong() -> None:
-    for name in ("chat", "domain", "protocol", "rooms", "transfers", "store", "passwords", "config", "logs", *DIALECTS):
+    pure = ("chat", "domain", "protocol", "rooms", "federation", "peers", "transfers", *DIALECTS)
+    for name in (*pure, "store", "passwords", "config", "logs"):
         assert not imports(TREES[name]) & {"socket", "selectors", "ssl", "asyncio"}, name
-    for name in ("chat", "domain", "protocol", "rooms", "transfers", *DIALECTS):
+    for name in pure:
         assert not imports(TREES[name]) & {"time", "datetime", "threading", "os"}, (
             f"{name} needs no clock and no system"
         )
@@ -168,6 +172,7 @@ USAGES: dict[str, set[str]] = {
     "F": {command.usage for verb, command in rooms.FILE_COMMANDS.items() if rooms.COMMANDS.get(verb) is not command},
     "P": {command.usage for command in console.COMMANDS.values()},
     "B": {command.usage for command in mailbox.COMMANDS.values()},
+    "L": {command.usage for command in federation.COMMANDS.values()},
 }
 """How commands are typed, by the letter of their rules in the protocol document."""
 
@@ -186,7 +191,7 @@ def test_the_readme_has_every_directive(name: str) -> None:
 
 def test_the_readme_has_no_other_directive() -> None:
     (settings,) = re.findall(r"^## Settings\n(.*?)^## ", document("README.md"), re.MULTILINE | re.DOTALL)
-    documented = re.findall(r"^\| `([a-z-]+) ", settings, re.MULTILINE)
+    documented = re.findall(rf"^\| `([a-z-]+|{PEER}) ", settings, re.MULTILINE)
     assert sorted(documented) == sorted(DIRECTIVES)
 
 

@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import textwrap
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -27,6 +28,7 @@ from testing import (
     Failed,
     InvalidCase,
     Outcome,
+    Place,
     Ports,
     Record,
     Settings,
@@ -61,7 +63,7 @@ def serve(client):
     def reset():
         client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         os.close(client.detach())
-    names = {**globals(), "send": send, "say": say, "bye": bye, "reset": reset}
+    names = {**globals(), "client": client, "send": send, "say": say, "bye": bye, "reset": reset}
     try:
         for line in client.makefile("rb"):
             exec(line[1:], names) if line.startswith(b"!") else send(line)
@@ -70,11 +72,20 @@ def serve(client):
     except OSError:
         pass
 
+def dial(port, address="127.0.0.1"):
+    peer = socket.create_connection((address, port))
+    threading.Thread(target=serve, args=(peer,), daemon=True).start()
+
+def is_found(port):
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
 def read_console():
     for line in sys.stdin:
         print("typed", line, end="", flush=True)
 
 port = int(sys.argv[1])
+address = "127.0.0.1"
 config = open(sys.argv[2]).read().splitlines() if sys.argv[2:] else []
 signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
 threading.Thread(target=read_console, daemon=True).start()
@@ -85,7 +96,7 @@ for line in config:
 woken, waker = socket.socketpair()
 waker.setblocking(False)
 signal.set_wakeup_fd(waker.fileno())
-listener = socket.create_server(("127.0.0.1", port))
+listener = socket.create_server((address, port))
 log("INFO ready port=%d" % port)
 while listener in select.select([listener, woken], [], [])[0]:
     threading.Thread(target=serve, args=(listener.accept()[0],), daemon=True).start()
@@ -203,7 +214,11 @@ def test_every_action_is_parsed() -> None:
         server < one  two
         server </ a  b
         c ~ server
-        d ~ server 5051
+        d ~ server 127.0.0.2:5051 from [0::1]
+        e ~@ [::1]:5052
+        e ~<
+        f ~< e
+        e ~!
         c > LOGIN  alice\tsecret
         c >> a\\s\\x00
         c < RESULT  1
@@ -230,18 +245,19 @@ def test_every_action_is_parsed() -> None:
         Start(5050, ("--database", "$5051")),
         b"/kick a:b",
         b"one two",
-        Target("server", None),
-        Target("server", 5051),
+        Target("server"),
+        Target("server", Place(5051, "127.0.0.2"), "::1"),
     ]
-    assert [words[line] for line in (10, 11, 12, 13, 15)] == [
+    assert [words[line] for line in (10, 11, 12, 13)] == [Place(5052, "::1"), None, "e", None]
+    assert [words[line] for line in (14, 15, 16, 17, 19)] == [
         b"LOGIN alice secret",
         b"a \0",
         b"RESULT 1",
         b"a  b",
         None,
     ]
-    assert [words[line].pattern for line in (4, 7, 14)] == ["ready .* port", "a  b", r"\d  x"]
-    assert (words[21], words[24]) == (Start(None, ()), 3)
+    assert [words[line].pattern for line in (4, 7, 18)] == ["ready .* port", "a  b", r"\d  x"]
+    assert (words[25], words[28]) == (Start(None, ()), 3)
 
 
 def test_lines_without_a_step_are_counted_and_ignored() -> None:
@@ -297,6 +313,11 @@ def test_only_ascii_blanks_part_words() -> None:
         ("server @ 5050\nc ~", 2, "name is needed"),
         ("server @ 5050\nc ~ server 5051", 2, "has no port 5051"),
         ("server @ 5050\nc ~ server 5050 x", 2, "name is needed"),
+        ("server @ 5050\nc ~ server from", 2, "'from' is not a port"),
+        ("server @ 5050\nc ~ server from 127.0.0", 2, "'127.0.0' is not an IP address"),
+        ("server @ 5050\nc ~ server from 192.0.2.1", 2, "not a loopback address"),
+        ("server @ 5050\nc ~ server 127.0.0.2:5051", 2, "has no port 5051"),
+        ("server @ 5050\nc ~ server :5050", 2, "'' is not an IP address"),
         ("server @ 5050\nc ~ server\nd ~ c", 3, "no server c runs"),
         ("server @ 5050\nc ~ server\nc ~ server", 3, "c is connected"),
         ("server @ 5050\nc ~ server\nc @ 5051", 3, "a client has no '@'"),
@@ -308,6 +329,25 @@ def test_only_ascii_blanks_part_words() -> None:
         ("server @ 5050\nc ~ server\nc >> \\q", 3, "unknown escape"),
         ("server @ 5050\nc ~ server\nc << a\\nb", 3, "no newline"),
         ("server @ 5050\nc ~ server\nc </", 3, "missing"),
+        ("c ~@", 1, "not a port"),
+        ("c ~@ 127.0.0.1", 1, "not a port"),
+        ("c ~@ 0.0.0.0:5052", 1, "not a loopback address"),
+        ("c ~@ [127.0.0.1]:5052", 1, "not an IP address"),
+        ("server @ 5050\nserver ~@ 5052", 2, "a server has no '~@'"),
+        ("c ~@ 5052\nc ~@ 5053", 2, "c listens already"),
+        ("c ~@ 5052\nd ~@ 127.0.0.1:5052", 2, "another client listens at 127.0.0.1 port 5052"),
+        ("c ~@ 5052\nc > hi", 2, "c is not connected"),
+        ("c ~@ 5052\nc !", 2, "c is not connected"),
+        ("c ~@ 5052\nc ~<\nc ~<", 3, "c is connected"),
+        ("c ~@ 5052\nd ~< c\nd ~< c", 3, "d is connected"),
+        ("c ~<", 1, "c does not listen"),
+        ("c ~@ 5052\nd ~<", 2, "d does not listen"),
+        ("d ~< c", 1, "c does not listen"),
+        ("c ~@ 5052\nc ~!\nc ~<", 3, "c does not listen"),
+        ("c ~@ 5052\nc ~!\nd ~< c", 3, "c does not listen"),
+        ("c ~!", 1, "c does not listen"),
+        ("c ~@ 5052\nc ~!\nc ~!", 3, "c does not listen"),
+        ("c ~@ 5052\nc ~! 5052", 2, "unexpected"),
     ],
 )
 def test_invalid_scripts(text: str, line: int, message: str) -> None:
@@ -433,6 +473,152 @@ def test_sending_fails_when_the_connection_is_broken(settings: Settings, tmp_pat
     # The first bytes may leave before the reset is here; it is here at the latest when all buffers are full.
     with staged(case, settings, tmp_path) as stage, pytest.raises(Failed, match="cannot send"):
         stage.clients["c"].send(bytes(16_000_000))
+
+
+# --- Addresses and listeners ---
+
+
+def test_addresses(settings: Settings) -> None:
+    check_passes(
+        script("""
+            server = !address = "127.0.0.2"
+            server @ 5050
+            c ~ server 127.0.0.2:5050
+            d ~ server 127.0.0.2:5050 from 127.0.0.3
+            c > !say(client.getpeername()[0])
+            c < 127.0.0.1
+            d > !say(client.getpeername()[0])
+            d < 127.0.0.3
+            """),
+        settings,
+    )
+
+
+@pytest.mark.parametrize(
+    ("way", "where"),
+    [
+        ("server 127.0.0.2:5050", "cannot connect to 127.0.0.2 port"),
+        ("server 5051", "cannot connect to 127.0.0.1 port"),
+    ],
+)
+def test_connecting_where_nobody_listens_fails(way: str, where: str, settings: Settings) -> None:
+    trouble = check_fails(script(f"server = $5051\nserver @ 5050\nc ~ {way}"), settings)
+    assert (trouble.line, trouble.message.startswith(where)) == (3, True)
+
+
+# The server connects to `p` at its start, and again, to this address, when a client says `!dial(there)`.
+DIALLED = """\
+server = !there = $5052
+server = !dial(there)
+p ~@ 5052
+server @ 5050
+c ~ server
+"""
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        # It is a client as any other.
+        "p ~<\np > hi\np < hi\np >> a  b\\n\np << a  b\np <-\np > x\np </ .\np >!\np < end\np <!",
+        # The server connects again, after the end of a connection and before it.
+        "p ~<\np !\nc > !dial(there)\np ~<\np > hi\np < hi",
+        "p ~<\np > !bye()\np <!\nc > !dial(there)\np ~<\np > hi\np < hi",
+        "c > !dial(there) or say('both')\nc < both\np ~<\np > !reset()\np <!\np ~<\np > hi\np < hi",
+        # What the last connection brought is not there any more.
+        "p ~<\np > !send('one\\ntwo\\n')\np < one\np !\nc > !dial(there)\np ~<\np > three\np < three",
+        # Several connections from one listener; in the order in which they came.
+        "p ~<\nc > !dial(there)\nq ~< p\np > p\nq > q\nq < q\np < p\nq !\nc > !dial(there)\nq ~< p",
+        "q ~< p\nc > !dial(there)\np ~<\nq > hi\nq < hi\np > hi\np < hi",
+        # The end of the listening, with a connection that goes on, and another one that is not taken.
+        "p ~<\np ~!\np > hi\np < hi\nc > !say(is_found(there))\nc < False",
+        "p ~!\nc > !say(is_found(there))\nc < False",
+        "p ~<\np ~!\np ~@ 5052\nc > !dial(there)\np > hi\np < hi\np !\np ~<\np > hi\np < hi",
+        "p ~!\nq ~@ 5052\nc > !dial(there)\nq ~<\nq > hi\nq < hi",
+        # It may connect, too, and a client of a server may listen.
+        "p ~ server\np > hi\np < hi\np !\np ~<\np > hi\np < hi",
+        "c ~@ 5053\nc > hi\nc < hi\nc ~!\nc > hi\nc < hi",
+        # Its place may be a server's in turn.
+        "p ~<\np ~!\nother @ 5052\nd ~ other\nd > hi\nd < hi\nother !\np ~@ 5052\nc > !dial(there)\nq ~< p",
+    ],
+)
+def test_a_client_that_listens(lines: str, settings: Settings) -> None:
+    check_passes(script(DIALLED + lines), settings)
+
+
+def has_ipv6() -> bool:
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize(
+    ("place", "address"),
+    [
+        ("127.0.0.2", "127.0.0.2"),
+        pytest.param("[::1]", "::1", marks=pytest.mark.skipif(not has_ipv6(), reason="there is no IPv6 here")),
+    ],
+)
+def test_listening_at_an_address(place: str, address: str, settings: Settings) -> None:
+    check_passes(
+        script(f"p ~@ {place}:5052\nserver = !dial($5052, '{address}')\nserver @ 5050\np ~<\np > hi\np < hi"), settings
+    )
+
+
+def test_the_place_of_nobody(settings: Settings) -> None:
+    check_passes(
+        script("server = !there = $5052\nserver @ 5050\nc ~ server\nc > !say(is_found(there))\nc < False"), settings
+    )
+    check_passes(script("p ~@ 5052"), settings)
+
+
+def test_one_port_at_two_addresses(settings: Settings) -> None:
+    check_passes(
+        connected("""
+            p ~@ 127.0.0.2:5050
+            q ~@ 127.0.0.3:5050
+            c > !dial(port, "127.0.0.3")
+            q ~<
+            c > !dial(port, "127.0.0.2")
+            p ~<
+            """),
+        settings,
+    )
+
+
+def test_listening_where_a_server_does_fails(settings: Settings) -> None:
+    trouble = check_fails(connected("p ~@ 5050"), settings)
+    assert (trouble.line, trouble.message.startswith("cannot listen at 127.0.0.1 port")) == (3, True)
+
+
+def test_nobody_connects(settings: Settings, tmp_path: Path) -> None:
+    case = script("p ~@ 5052\np ~<")
+    with staged(case, settings, tmp_path) as stage:
+        stage.settings = dataclasses.replace(settings, deadline=0.05)
+        with pytest.raises(Failed, match="no connection came: timed out"):
+            stage.perform(case.steps[-1])
+
+
+def test_an_interrupted_run_waits_for_no_connection(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(testing, "LONGEST_WAIT", 0.01)
+    case = script("p ~@ 5052\np ~<")
+    with staged(case, settings, tmp_path) as stage:
+        settings.processes.close()
+        began = time.monotonic()
+        with pytest.raises(Failed, match="no connection came"):
+            stage.perform(case.steps[-1])
+        assert time.monotonic() - began < settings.deadline
+
+
+def test_listening_at_an_exact_port(settings: Settings) -> None:
+    with Ports().take() as claim, Ports().take() as other:
+        port, place = claim.getsockname()[1], other.getsockname()[1]
+        case = parse(f"p ~@ {place}\nserver = !dial({place})\nserver @ {port}\np ~<\np > hi\np < hi")
+        check_passes(case, dataclasses.replace(settings, exact_ports=True))
 
 
 # --- Servers ---
@@ -719,8 +905,9 @@ def test_only_free_ports_are_handed_out(monkeypatch: pytest.MonkeyPatch) -> None
     with Ports().take() as claim:
         port = claim.getsockname()[1]
         assert testing.is_free(port)
-        with socket.create_server(("127.0.0.1", port)):
-            assert not testing.is_free(port)
+        for address in ("127.0.0.1", "127.0.0.2"):
+            with socket.create_server((address, port)):
+                assert not testing.is_free(port)
     monkeypatch.setattr(testing, "is_free", lambda port: port % 100 == 7)
     with Ports().take() as claim:
         assert claim.getsockname()[1] % 100 == 7
