@@ -5,7 +5,7 @@ Reading order:
 1. Verbs         the table of commands; where the secrets in a typed line are
 2. Typing        `interpret(text, current) -> Meaning`, `complete`; pure
 3. Talk          `ResultTalk`: what is remembered of the lines that went both ways
-4. Answers       the table of what a server says, with the words for each
+4. Answers       the table of what a server says, with the words for each, and that of what it says unasked alone
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from protocol import normal, split_words
+from protocol import clean, normal, split_words
 from talks.talk import (
     CONNECTION_LOST,
     Answer,
@@ -25,6 +25,7 @@ from talks.talk import (
     bad,
     cut,
     draw_user,
+    find,
     fit,
     good,
     hide,
@@ -176,6 +177,7 @@ class ResultTalk:
         # What was asked and is not answered yet; answers come in the order of the requests.
         self._logins: deque[tuple[str, str]] = deque()
         self._new_passwords: deque[str] = deque()
+        self._joins: list[str] = []
 
     # ---- for the program, see `Talk` ----
 
@@ -188,6 +190,7 @@ class ResultTalk:
     def lost(self) -> str:
         self._logins.clear()
         self._new_passwords.clear()
+        self._joins.clear()
         return CONNECTION_LOST
 
     def returned(self) -> Meaning:
@@ -203,11 +206,14 @@ class ResultTalk:
                 self._logins.append((normal(user), password))
             case ["PASSWORD", _, new]:
                 self._new_passwords.append(new)
+            case ["JOIN", channel]:
+                self._joins.append(clean(normal(channel)))
             case ["QUIT"]:
                 self.leaving = True
 
     def received(self, line: str) -> Fragments:
-        answer, words = read(line, ANSWERS)
+        unasked = find(line, UNASKED)
+        answer, words = unasked if unasked and unasked[1][0] not in self._joins else read(line, ANSWERS)
         answer.learn(self, *words)
         return answer.draw(*words)
 
@@ -244,11 +250,13 @@ class ResultTalk:
         self.joined.add(channel)
 
     def joined_now(self, channel: str) -> None:
+        self._join_answered(channel)
         self.entered(channel)
         self.current = channel
 
     def not_joined(self, channel: str) -> None:
         """Also what JOIN says of a channel that one is in: then plain text goes there, as was meant."""
+        self._join_answered(channel)
         if channel in self.joined:
             self.current = channel
 
@@ -293,6 +301,10 @@ class ResultTalk:
         if self._new_passwords:
             self._new_passwords.popleft()
 
+    def _join_answered(self, channel: str) -> None:
+        if channel in self._joins:
+            self._joins.remove(channel)
+
     def _be_nowhere(self) -> None:
         self.joined.clear()
         self.current = ""
@@ -307,7 +319,8 @@ def draw_message(sender: str, channel: str, text: str) -> Fragments:
 
 
 NOT_TAKEN = (
-    "you are not in that channel or are muted there, or nobody has that name, or too much waits for whoever has it."
+    "you are not in that channel or are muted there, or nobody has that name, or too much waits for whoever has it,"
+    " or its server cannot be reached."
 )
 """Why a message is refused; the wire does not say which."""
 
@@ -348,7 +361,7 @@ ANSWERS: Sequence[Answer] = (
         r"RESULT JOIN (\S+) 0",
         bad(
             "Cannot join {0}: you are in it already (then SAY {0} goes there), there is no such channel,"
-            " it is full, or you are not logged in."
+            " it is full, its server does not answer, or you are not logged in."
         ),
         ResultTalk.not_joined,
     ),
@@ -357,9 +370,15 @@ ANSWERS: Sequence[Answer] = (
     Answer(r"RESULT USERS (\S+) 0", bad("Cannot list {0}: you are not in it, or it is on another server.")),
     Answer(r"RESULT USERS (\S+) (.+)", plain("In {0}: {1}"), ResultTalk.listed_users),
     Answer(r"RESULT SAY 0", bad(f"Not said: {NOT_TAKEN}")),
-    Answer(r"RESULT SAY (\S+) 0", bad("Not said in {0}: you are not in it, or there is no such channel.")),
+    Answer(
+        r"RESULT SAY (\S+) 0",
+        bad("Not said in {0}, or lost on the way: you are not in it or are muted there, or its server has gone."),
+    ),
     Answer(r"RESULT SEND ERROR", bad(f"Not sent: {NOT_TAKEN}")),
-    Answer(r"RESULT HISTORY (\S+) 0", plain("There is nothing to repeat from {0}, or you are not in it.")),
+    Answer(
+        r"RESULT HISTORY (\S+) 0",
+        plain("There is nothing to repeat from {0}, or you are not in it, or it is on another server."),
+    ),
     Answer(r"RESULT HISTORY (\S+) (\d+)", plain("Messages repeated from {0}: {1}")),
     Answer(r"RESULT HELP 0", bad("There is no such command; HELP lists them.")),
     Answer(r"RESULT HELP (.+)", plain("Help: {0}")),
@@ -368,3 +387,12 @@ ANSWERS: Sequence[Answer] = (
     Answer(r"RESULT MUTED (\S+) (\S+)", bad("You are muted in {0} for {1} seconds.")),
     Answer(r"(.*)", plain("{0}")),
 )
+
+UNASKED: Sequence[Answer] = (
+    Answer(
+        r"RESULT JOIN (\S+) 0",
+        bad("You are no longer in {0}: its server is back, and does not let you in again."),
+        ResultTalk.left,
+    ),
+)
+"""What these lines say of a channel that the user has not asked to join."""

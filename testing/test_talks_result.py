@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from dialects.result import COMMANDS
+from dialects.result import COMMANDS, render_not_restored
+from domain import NotRestored
 from protocol import MAX_LINE
 from talks.result import ANSWERS, NO_CHANNEL, VERBS, ResultTalk, complete, interpret, mask, without_secrets
 from talks.talk import STYLES, TOO_LONG, Fragments, Meaning, read, refuse, without_style
@@ -67,6 +68,10 @@ def test_passwords_are_masked_and_not_kept(typed: str, masked: str, kept: str) -
         ("LEAVE lab", "den", "LEAVE lab", False),
         ("LEAVE", "", "LEAVE", False),
         ("SAY", "den", "SAY", True),
+        ("hello you", "den:two.org", "SAY den:two.org hello you", True),
+        ("hello you", "@bob@two.org", "SAY @bob@two.org hello you", True),
+        ("SEND den:two.org hello", "den", "SEND den:two.org hello", True),
+        ("LEAVE", "den:two.org", "LEAVE den:two.org", False),
         ("login and out", "", "", False),
     ],
 )
@@ -100,7 +105,14 @@ def test_blanks_mean_nothing(typed: str) -> None:
 
 def test_say_without_a_message_makes_a_channel_current() -> None:
     talk = ResultTalk()
-    for typed, prompt in [("SAY den", "den> "), ("SAY @bob", "@bob> "), ("LEAVE", "> ")]:
+    for typed, prompt in [
+        ("SAY den", "den> "),
+        ("SAY @bob", "@bob> "),
+        ("LEAVE", "> "),
+        ("SAY den:two.org", "den:two.org> "),
+        ("SAY @bob@two.org", "@bob@two.org> "),
+        ("LEAVE", "> "),
+    ]:
         assert not talk.typed(typed).send
         assert talk.prompt() == prompt
 
@@ -126,6 +138,19 @@ def test_completion(text: str, word: str, choices: list[str]) -> None:
     assert complete(text, ["lab", "den"], ["bob", "amy"]) == (word, choices)
 
 
+@pytest.mark.parametrize(
+    ("text", "word", "choices"),
+    [
+        ("JOIN d", "d", ["den", "den:one.org", "den:two.org"]),
+        ("JOIN den:", "den:", ["den:one.org", "den:two.org"]),
+        ("SAY @b", "@b", ["@bob", "@bob@two.org"]),
+        ("SAY @bob@", "@bob@", ["@bob@two.org"]),
+    ],
+)
+def test_completion_of_what_is_on_other_servers(text: str, word: str, choices: list[str]) -> None:
+    assert complete(text, ["den:two.org", "den", "den:one.org"], ["bob@two.org", "bob"]) == (word, choices)
+
+
 # ---- answers ----
 
 
@@ -135,6 +160,9 @@ def test_completion(text: str, word: str, choices: list[str]) -> None:
         ("RECV amy den hello  you ", "[den] amy: hello  you "),
         ("RECV amy @amy psst", "[@amy] amy: psst"),
         ("RECV amy den", "RECV amy den"),
+        ("RECV amy@two.org den:two.org hi", "[den:two.org] amy@two.org: hi"),
+        ("RECV amy@two.org @amy@two.org psst", "[@amy@two.org] amy@two.org: psst"),
+        ("RESULT KICKED den:two.org", "You have been removed from den:two.org."),
         ("RESULT JOIN den 1", "You are in den."),
         ("RESULT JOIN {0} 1", "You are in {0}."),
         ("RESULT CHANNELS", "Channels: none"),
@@ -172,11 +200,16 @@ def test_drawing_uses_styles_that_exist() -> None:
 
 
 def talk_after(*lines: str) -> ResultTalk:
-    """A talk in which amy has logged in, and then received these lines."""
+    """A talk in which amy has logged in, and then sent and received these lines; `lost` is the connection."""
     talk = ResultTalk()
     talk.sent("LOGIN amy hush")
     for line in ("RESULT LOGIN 1", *lines):
-        talk.received(line)
+        if line == "lost":
+            talk.lost()
+        elif line.split()[0] in VERBS:
+            talk.sent(line)
+        else:
+            talk.received(line)
     return talk
 
 
@@ -185,15 +218,18 @@ def talk_after(*lines: str) -> ResultTalk:
     [
         (["RESULT JOIN den 1"], "den"),
         (["RESULT JOIN den 1", "RESULT JOIN lab 1"], "lab"),
-        (["RESULT JOIN den 1", "RESULT JOIN lab 0"], "den"),
-        (["RESULT JOIN den 0"], ""),
-        (["RECV bob den hello", "RESULT JOIN den 0"], "den"),
+        (["RESULT JOIN den 1", "JOIN lab", "RESULT JOIN lab 0"], "den"),
+        (["JOIN den", "RESULT JOIN den 0"], ""),
+        (["RECV bob den hello", "JOIN den", "RESULT JOIN den 0"], "den"),
         (["RECV bob den hello"], ""),
         (["RESULT JOIN den 1", "RESULT LEAVE den 1"], ""),
         (["RESULT JOIN den 1", "RESULT LEAVE den 0"], "den"),
         (["RESULT JOIN den 1", "RESULT JOIN lab 1", "RESULT LEAVE den 1"], "lab"),
         (["RESULT JOIN den 1", "RESULT KICKED den"], ""),
         (["RESULT JOIN den 1", "RESULT LOGOUT 1"], ""),
+        (["JOIN den:two.org", "RESULT JOIN den:two.org 1"], "den:two.org"),
+        (["RESULT JOIN den:two.org 1", "RECV bob@two.org den hi", "RESULT SAY den:two.org 0"], "den:two.org"),
+        (["RESULT JOIN den:two.org 1", "RESULT KICKED den:two.org"], ""),
     ],
 )
 def test_the_current_channel(lines: list[str], current: str) -> None:
@@ -242,3 +278,56 @@ def test_another_user_starts_without_a_channel_and_the_same_one_keeps_it() -> No
     talk.sent("LOGIN bob hush")
     talk.received("RESULT LOGIN 1")
     assert not talk.current
+
+
+# ---- a channel whose server was away, and does not let the user in again ----
+
+IN = ("JOIN den:two.org", "RESULT JOIN den:two.org 1")
+NOT_RESTORED = render_not_restored(NotRestored("den:two.org")).decode().rstrip()
+
+
+@pytest.mark.parametrize(
+    ("lines", "current"),
+    [
+        ([*IN, NOT_RESTORED], ""),
+        ([*IN, "JOIN den:two.org", "RESULT JOIN den:two.org 0", NOT_RESTORED], ""),
+        ([*IN, "JOIN den:two.org", "RESULT JOIN den:two.org 0"], "den:two.org"),
+        ([*IN, "JOIN den:one.org", NOT_RESTORED], ""),
+        ([*IN, "JOIN den:one.org", NOT_RESTORED, "RESULT JOIN den:one.org 1"], "den:one.org"),
+        ([*IN, "JOIN den:one.org", NOT_RESTORED, "RECV bob den hi", "RESULT JOIN den:one.org 0"], ""),
+        ([*IN, "JOIN lab", "RESULT JOIN lab 1", NOT_RESTORED], "lab"),
+        ([*IN, NOT_RESTORED, "JOIN den:two.org", "RESULT JOIN den:two.org 0"], ""),
+        ([*IN, "JOIN den:two.org", "lost", NOT_RESTORED], ""),
+    ],
+)
+def test_a_membership_that_is_not_restored_has_ended(lines: list[str], current: str) -> None:
+    assert talk_after(*lines).current == current
+
+
+def test_a_membership_that_has_ended_is_told_in_other_words_than_a_join_that_is_refused() -> None:
+    talk = talk_after(*IN, "JOIN lab")
+    assert without_style(talk.received(NOT_RESTORED)).startswith("You are no longer in den:two.org:")
+    assert without_style(talk.received("RESULT JOIN lab 0")).startswith("Cannot join lab:")
+
+
+def test_a_join_is_answered_whatever_the_form_of_its_name() -> None:
+    talk = talk_after("JOIN cafe\u0301:two.org")
+    assert without_style(talk.received("RESULT JOIN caf\u00e9:two.org 0")).startswith("Cannot join")
+
+
+def test_a_message_that_did_not_arrive_is_told_with_its_channel() -> None:
+    assert shown("RESULT SAY den:two.org 0").startswith("Not said in den:two.org, or lost on the way:")
+    assert "server cannot be reached" in shown("RESULT SAY 0")
+    assert "server cannot be reached" in shown("RESULT SEND ERROR")
+
+
+def test_names_on_other_servers_are_learnt_from_what_is_seen() -> None:
+    talk = talk_after(
+        "RESULT CHANNELS den, lab:two.org",
+        "RECV bob@two.org den hi",
+        "RECV cid@two.org @cid@two.org psst",
+        "RECV amy @dee@one.org hi",
+        "RESULT USERS den amy, eve@one.org",
+    )
+    assert talk.complete("JOIN l") == ("l", ["lab:two.org"])
+    assert talk.complete("@") == ("@", ["@amy", "@bob@two.org", "@cid@two.org", "@dee@one.org", "@eve@one.org"])
