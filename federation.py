@@ -52,6 +52,9 @@ from protocol import MAX_LINE, Command, Refusal, Request, Session, Transport, fi
 MOST_LINKS = 8
 """Links with one peer. Two are needed, and those that have vanished may not have been noticed yet."""
 
+SHOWN = 100
+"""Characters of a wrong word that are shown in the log."""
+
 MOST_HOSTS = 1000
 """Names that are kept with their addresses."""
 
@@ -597,8 +600,9 @@ class Federation(Network):
         user = _maybe_local(to_word, HOST_OF_USER, link.me)
         full_name = f"{channel}{HOST_OF_CHANNEL}{peer.name}"
         sender = self._maybe_sender(link, from_word, full_name)
-        if channel is None and not self._is_theirs(link, channel_word.partition(HOST_OF_CHANNEL)[2]):
-            self._close(link, f"it speaks for {channel_word!r}, which is no channel of its own")
+        host = channel_word.partition(HOST_OF_CHANNEL)[2]
+        if host and not self._is_theirs(link, host):
+            self._close(link, f"it speaks for {channel_word[:SHOWN]!r}, which is no channel of its own")
         elif channel is None or user is None or sender is None:
             link.ignore("it names somebody or something by what is no name")
         else:
@@ -733,14 +737,16 @@ class Federation(Network):
 
     def tell(self, sender: str, name: str, text: str, done: Done) -> None:
         user, peer = self._find(name, HOST_OF_USER)
+        key = (sender, user)
         try:
             if peer is None:
                 raise NoSuchUser
+            if len(peer.letters.get(key, ())) >= MOST_UNANSWERED:
+                raise LimitReached
             self._send_message(peer, f"FEDMSG {sender}{HOST_OF_USER}{peer.me} {user} {text}")
         except ChatError as error:
             done(error)
             return
-        key = (sender, user)
         letter = Asked(None)
         letter.deadline = self._deadline(self._letter_unanswered, peer, key, letter)
         letter.add(done)
@@ -796,7 +802,7 @@ class Federation(Network):
         """The bare name of a user of the peer. None if it is no name; a user of another host closes the link."""
         user, at, host = word.partition(HOST_OF_USER)
         if at and host not in link.hosts:
-            self._close(link, f"it speaks for {word!r}, who is no user of its own")
+            self._close(link, f"it speaks for {word[:SHOWN]!r}, who is no user of its own")
         elif not is_name(user):
             link.ignore("it speaks for somebody who has no name")
         else:

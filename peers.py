@@ -24,9 +24,10 @@ PAUSE_GROWTH = 1.6
 """Seconds before a server is dialled again, how they grow, and up to where."""
 
 MOST_UNANSWERED = 100
-"""Messages of one user to one remote channel for which a failure can still be told."""
+"""Messages of one user to one remote channel for which a failure can still be told; and to one remote user, whose
+answers are waited for."""
 
-MOST_EARLY = 1000
+MOST_EARLY = 200
 """Messages that are kept for one who is on the way into a remote channel."""
 
 log = logging.getLogger("crosstalk.federation")

@@ -310,6 +310,11 @@ class World:
         assert channels.startswith("FEDCHANNELS")
         return peer
 
+    def caller(self) -> Client:
+        """Give a client that has come to a port for links and has not said a word yet."""
+        transport = FakeTransport(self.soon)
+        return self._welcome(Client(self, transport, self.federation.accept(transport)))
+
     def dialled(self, address: str = "", local_port: int = 50000) -> Client:
         """Give the server that has been dialled longest, which has heard the first word."""
         dial = self.dials.pop(0)

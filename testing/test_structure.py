@@ -18,8 +18,8 @@ from support import ROOT
 
 SERVER_ROOMS = {
     "bootstrap", "chat", "commandline", "config", "console", "dialects", "domain", "dialects.hello", "dialects.mailbox",
-    "dialects.result", "dialects.rooms", "federation", "logs", "loop", "options", "passwords", "protocol", "rooms", "store",
-    "transfers",
+    "dialects.result", "dialects.rooms", "federation", "logs", "loop", "options", "passwords", "protocol", "rooms",
+    "store", "transfers",
 }  # fmt: skip
 
 MAY_IMPORT: dict[str, set[str]] = {

@@ -1,0 +1,779 @@
+"""federation.py and peers.py: what a server makes of others, with peers played by hand and clocks that stand still."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from config import Listed
+from domain import Limits
+from federation import COMMANDS, MOST_LINKS, RESULTS, Policy
+from peers import LONGEST_PAUSE, MAX_LINK_LINE, MOST_UNANSWERED, PAUSE_GROWTH, Dialler
+from protocol import MAX_LINE
+from support import EXAMPLES, Client, World, pieces
+
+ONE = Policy(hostname="one")
+
+
+@pytest.fixture
+def world() -> Iterator[World]:
+    with World(policy=ONE) as world:
+        yield world
+
+
+def is_closed(peer: Client) -> bool:
+    """Whether the server has ended the link, without another word."""
+    return peer.transport.refused == 1 and peer.heard() == []
+
+
+def cut(*peers: Client) -> None:
+    """The connections are gone."""
+    for peer in peers:
+        peer.leave()
+        peer.world.settle()
+
+
+def joined(world: World, name: str, channel: str, peer: Client) -> Client:
+    """Give a new user who is in a channel of the peer `two`."""
+    user = world.user(name)
+    user.send(f"JOIN {channel}:two")
+    assert peer.heard() == [f"FEDJOIN {name}@one {channel}"]
+    peer.send(f"FEDRESULT {name} JOIN {channel}:two 1")
+    assert user.heard() == [f"RESULT JOIN {channel}:two 1"]
+    return user
+
+
+# ---- the whole conversation, however it is cut ----
+
+CONVERSATION = b"""FEDERATE-OUT server1.com
+FEDCHANNELS tea, \xe8\x8c\xb6
+FEDJOIN bob@server1.com helloworld\r
+FEDJOIN bob@server1.com nowhere
+
+FEDJOIN bob@server1.com helloworld
+FEDSAY bob@server1.com helloworld  hello  \x1b[1mthere
+FEDSAY ann@server1.com helloworld hello
+FEDRECV alice bob@server1.com tea too early
+FEDMSG bob@server1.com alice psst
+FEDLEAVE bob@server1.com helloworld
+FEDSAY bob@server1.com helloworld again
+\xff
+NONSENSE
+FEDNEW coffee
+"""
+ANSWERS = [
+    "FEDERATE-CONFIRM one",
+    "FEDCHANNELS helloworld",
+    "FEDRESULT bob JOIN helloworld:one 1",
+    "FEDRESULT bob JOIN nowhere:one 0",
+    "FEDRESULT bob JOIN helloworld:one 1",
+    "FEDRECV bob bob@server1.com helloworld hello [1mthere",
+    "FEDRESULT ann SAY helloworld:one 0",
+    "FEDRESULT bob MSG alice@one 1",
+    "FEDRESULT bob SAY helloworld:one 0",
+]
+
+
+def talk(parts: list[bytes]) -> tuple[list[str], list[str], list[str]]:
+    """Hear what the peer, a member here, and CHANNELS say when the conversation comes in these parts."""
+    with World(policy=ONE) as world:
+        alice = world.user("alice", "helloworld")
+        peer = world.client()
+        for part in parts:
+            peer.send(part)
+        return peer.heard(), alice.heard(), alice.ask("CHANNELS")
+
+
+WHOLE = talk([CONVERSATION])
+
+
+def test_a_conversation() -> None:
+    heard, alice, channels = WHOLE
+    assert sorted(heard) == sorted(ANSWERS)  # SAY of one who is not here is answered before what the journal decides
+    assert [line for line in heard if " bob" in line] == [line for line in ANSWERS if " bob" in line]
+    assert alice == ["RECV bob@server1.com helloworld hello [1mthere", "RECV bob@server1.com @bob@server1.com psst"]
+    assert channels == ["RESULT CHANNELS coffee:server1.com, helloworld, tea:server1.com, \u8336:server1.com"]
+
+
+def test_a_conversation_byte_by_byte() -> None:
+    assert talk([CONVERSATION[at : at + 1] for at in range(len(CONVERSATION))]) == WHOLE
+
+
+@EXAMPLES
+@given(st.lists(st.integers(0, len(CONVERSATION)), max_size=8))
+def test_a_conversation_in_any_pieces(cuts: list[int]) -> None:
+    assert talk(pieces(CONVERSATION, cuts)) == WHOLE
+
+
+@EXAMPLES
+@given(
+    st.lists(st.one_of(st.binary(max_size=40), st.sampled_from(CONVERSATION.splitlines(keepends=True))), max_size=20)
+)
+def test_any_bytes_on_a_link_are_obeyed_or_ignored(parts: list[bytes]) -> None:
+    with World(policy=ONE) as world:
+        alice = world.user("alice", "helloworld")
+        peer = world.peer("server1.com")
+        for part in parts:
+            peer.send(part)
+        assert all(line.split()[0] in COMMANDS for line in peer.heard())
+        alice.heard()
+        assert alice.ask("PING") == ["RESULT PING 1"]
+
+
+# ---- links ----
+
+
+def test_dialling() -> None:
+    with World(policy=ONE, listed=[Listed("127.0.0.2", 5051, None)]) as world:
+        assert world.dials[0][:2] == ("127.0.0.2", 5051)
+        peer = world.dialled()
+        assert peer.ask("FEDCHANNELS too, early") == []
+        assert peer.ask("FEDERATE-CONFIRM two", "FEDCHANNELS tea") == ["FEDCHANNELS"]
+        assert world.client().ask("CHANNELS") == ["RESULT CHANNELS tea:two"]
+        assert peer.transport.most_output == ONE.output
+
+
+def test_the_pauses_grow_and_begin_anew_when_a_link_has_lasted() -> None:
+    dialler = Dialler(Listed("127.0.0.2", 5051, None))
+    pauses = [dialler.next_pause(0.0, 0.5) for _ in range(12)]
+    for earlier, later in itertools.pairwise(pauses):
+        assert later == pytest.approx(min(earlier * PAUSE_GROWTH, LONGEST_PAUSE))
+    assert pauses[-1] == LONGEST_PAUSE
+    assert dialler.next_pause(0.0, 0.0) == 0.75 * LONGEST_PAUSE
+    assert dialler.next_pause(LONGEST_PAUSE + 1, 1.0) == 1.25 * pauses[0]
+
+
+def test_it_dials_again_for_ever_and_tells_each_reason_once(caplog: pytest.LogCaptureFixture) -> None:
+    with World(policy=ONE, listed=[Listed("127.0.0.2", 5051, None)]) as world:
+        for reason in ("Connection refused",) * 20 + ("timed out",) * 2:
+            world.dials.pop(0).failed(reason)
+            assert not world.dials
+            world.timers.let_pass(LONGEST_PAUSE)
+        warnings = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+        assert [warning.split(": ")[1].split(";")[0] for warning in warnings] == ["Connection refused", "timed out"]
+        peer = world.dialled()
+        cut(peer)
+        world.timers.let_pass(LONGEST_PAUSE * 1.25)
+        peer = world.dialled()
+        assert peer.ask("FEDERATE-CONFIRM two") == ["FEDCHANNELS"]
+        cut(peer)
+        world.timers.let_pass(LONGEST_PAUSE * 1.25)
+        world.dials.pop(0).failed("Connection refused")  # news, after a link
+        assert sum("Connection refused" in record.getMessage() for record in caplog.records) == 2
+
+
+def test_a_server_that_dials_is_dialled_at_once() -> None:
+    with World(policy=ONE, listed=[Listed("127.0.0.2", 5051, None), Listed("127.0.0.3", 5051, None)]) as world:
+        for dial in (world.dials.pop(), world.dials.pop()):
+            dial.failed("Connection refused")
+        world.peer("two", "127.0.0.2")
+        assert [dial.host for dial in world.dials] == ["127.0.0.2"]
+        world.timers.let_pass(LONGEST_PAUSE)
+        assert [dial.host for dial in world.dials] == ["127.0.0.2", "127.0.0.3"]
+
+
+def test_who_does_not_confirm_is_closed_and_dialled_again(caplog: pytest.LogCaptureFixture) -> None:
+    with World(policy=ONE, listed=[Listed("127.0.0.2", 5051, None)]) as world:
+        peer = world.dialled()
+        assert peer.ask("RESULT ERROR unknown type") == []
+        world.timers.let_pass(ONE.seconds)
+        assert is_closed(peer)
+        assert "has not said FEDERATE-CONFIRM within 10 seconds" in caplog.text
+        world.timers.let_pass(1)
+        assert len(world.dials) == 1
+
+
+def test_a_port_for_links_waits_for_one_and_no_longer(world: World) -> None:
+    quick, slow = (world.caller() for _ in range(2))
+    quick.send("FEDERATE-OUT two")
+    world.timers.let_pass(ONE.seconds)
+    assert quick.heard() == ["FEDERATE-CONFIRM one", "FEDCHANNELS"]
+    assert is_closed(slow)
+
+
+def test_nobody_is_dialled_when_the_server_stops() -> None:
+    with World(policy=ONE, listed=[Listed("127.0.0.2", 5051, None), Listed("127.0.0.3", 5051, None)]) as world:
+        peer = world.dialled()
+        world.dials.pop().failed("Connection refused")
+        world.federation.close()
+        cut(peer)
+        world.timers.let_pass(LONGEST_PAUSE)
+        assert not world.dials
+
+
+def test_a_link_that_is_up_stays_so(world: World) -> None:
+    peer = world.peer("two")
+    assert peer.ask("FEDERATE-OUT two", "FEDERATE-CONFIRM two", "FEDERATE-OUT three", "FEDNEW tea") == []
+    assert world.client().ask("CHANNELS") == ["RESULT CHANNELS tea:two"]
+
+
+def test_words_of_federation_are_for_links(world: World) -> None:
+    client = world.client()
+    for line in ("FEDCHANNELS a", "FEDERATE-OUT two", "FEDJOIN bob@two tea", "FEDERATE-CONFIRM"):
+        assert client.ask(line) == ["RESULT ERROR unknown type"]
+
+
+def test_longer_lines_are_read_on_a_link(world: World) -> None:
+    alice = world.user("alice", "tea")
+    peer = world.peer("two")
+    peer.ask("FEDJOIN bob@two tea")
+    head = "FEDSAY bob@two tea "
+    text = "x" * (MAX_LINK_LINE - len(head) - 1)
+    assert peer.ask(f"{head}{text}y") == []
+    peer.send(f"{head}{text}")
+    assert alice.heard() == [f"RECV bob@two tea {text}"]
+
+
+def test_a_message_that_is_too_long_for_a_link_is_not_sent(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    peer = world.peer("two")
+    bob = joined(world, "bob", "tea", peer)
+    longest = "x" * (MAX_LINK_LINE - len("FEDSAY bob@one tea ") - 1)
+    bob.session.widen(2 * MAX_LINE, 0)
+    assert bob.ask(f"SAY tea:two {longest}y") == ["RESULT SAY 0"]
+    assert bob.ask(f"SEND tea:two {longest}y") == ["RESULT SEND ERROR"]
+    assert bob.ask(f"SAY @ann@two {longest}y") == ["RESULT SAY 0"]
+    assert peer.heard() == []
+    assert bob.ask(f"SAY tea:two {longest}") == []
+    assert peer.heard() == [f"FEDSAY bob@one tea {longest}"]
+    alice = world.user("alice", "garden")
+    alice.session.widen(2 * MAX_LINE, 0)
+    assert peer.ask("FEDJOIN eve@two garden") == ["FEDNEW garden", "FEDRESULT eve JOIN garden:one 1"]
+    longest = "x" * (MAX_LINK_LINE - len("FEDRECV eve alice@one garden ") - 1)
+    assert len(alice.ask(f"SAY garden {longest}y", f"SAY garden {longest}")) == 2
+    assert peer.heard() == [f"FEDRECV eve alice@one garden {longest}"]
+    assert "too long for the link with two" in caplog.text
+
+
+def test_a_link_is_read_while_its_peer_does_not_read(world: World) -> None:
+    """Two servers that wait for each other would wait for ever."""
+    alice = world.user("alice", "tea")
+    peer = world.peer("two")
+    peer.ask("FEDJOIN bob@two tea")
+    peer.transport.congested = True
+    peer.send("FEDSAY bob@two tea hello")
+    world.store.commit()
+    assert alice.transport.take() == b"RECV bob@two tea hello\n"
+    peer.transport.congested = False
+
+
+# ---- names ----
+
+TWO = Listed("127.0.0.2", 5051, None)
+PINNED = Listed("127.0.0.2", 5051, "two")
+
+
+@pytest.mark.parametrize(
+    ("listed", "sent", "name"),
+    [
+        ([], "", "127.0.0.2"),
+        ([], "two", "two"),
+        ([TWO], "", "127.0.0.2"),
+        ([PINNED], "", "two"),
+        ([PINNED], "two", "two"),
+        ([PINNED], "three", "three"),
+        ([PINNED, Listed("127.0.0.2", 5052, "three")], "", "127.0.0.2"),
+        ([Listed("127.0.0.3", 5052, "three")], "", "127.0.0.2"),
+    ],
+)
+def test_by_what_name_a_server_is_known_that_has_dialled(listed: list[Listed], sent: str, name: str) -> None:
+    with World(policy=ONE, listed=listed) as world:
+        world.peer(sent, "127.0.0.2")
+        assert [*world.federation.peers] == [name]
+
+
+@pytest.mark.parametrize(
+    ("listed", "sent", "name"),
+    [(TWO, "", "127.0.0.2"), (TWO, "two", "two"), (PINNED, "", "two"), (PINNED, "two", "two"), (PINNED, "three", None)],
+)
+def test_by_what_name_a_server_is_known_that_was_dialled(listed: Listed, sent: str, name: str | None) -> None:
+    with World(policy=ONE, listed=[listed, Listed("127.0.0.2", 5052, "other")]) as world:
+        peer = world.dialled()
+        peer.send(f"FEDERATE-CONFIRM {sent}")
+        assert [*world.federation.peers] == ([name] if name else [])
+        assert bool(peer.transport.refused) == (name is None)
+
+
+@pytest.mark.parametrize("name", ["a_b", "a:b", "a@b", "\u4e2d", "x" * 65, "one", "pinned"])
+def test_names_that_no_server_may_bear(name: str, caplog: pytest.LogCaptureFixture) -> None:
+    with World(policy=ONE, listed=[Listed("127.0.0.2", 5051, "pinned")]) as world:
+        peer = world.client(remote_place=("127.0.0.3", 40000))
+        peer.send(f"FEDERATE-OUT {name}")
+        assert is_closed(peer)
+        assert "closing the link with a server (127.0.0.3 port 40000): " in caplog.text
+
+
+def test_servers_over_ipv6_need_names() -> None:
+    with World(policy=ONE) as world:
+        nameless, named = (world.client(remote_place=("::1", 40000)) for _ in range(2))
+        nameless.send("FEDERATE-OUT")
+        assert is_closed(nameless)
+        assert named.ask("FEDERATE-OUT two") == ["FEDERATE-CONFIRM one", "FEDCHANNELS"]
+    with World() as world:
+        peer = world.client(remote_place=("::1", 40000))
+        peer.transport.local_place = ("::1", 5050)
+        peer.send("FEDERATE-OUT two")
+        assert is_closed(peer)
+
+
+def test_a_name_in_use_is_its_address_s_alone(world: World) -> None:
+    first = world.peer("two", "127.0.0.2")
+    other = world.client(remote_place=("127.0.0.3", 40000))
+    other.send("FEDERATE-OUT two")
+    assert is_closed(other)
+    world.peer("two", "127.0.0.2")
+    assert len(world.federation.peers["two"].links) == 2
+    cut(first)
+    assert len(world.federation.peers["two"].links) == 1
+
+
+def test_the_name_of_a_listed_server_is_kept_for_its_address() -> None:
+    with World(policy=ONE, listed=[TWO]) as world:
+        cut(world.peer("two", "127.0.0.2"), world.peer("stranger", "127.0.0.4"))
+        for restarted in (world, World(policy=ONE, listed=[TWO], store=world.store)):
+            thief = restarted.client(remote_place=("127.0.0.3", 40000))
+            thief.send("FEDERATE-OUT two")
+            assert is_closed(thief)
+            cut(restarted.peer("stranger", "127.0.0.3"))
+        moved = World(policy=ONE, listed=[Listed("127.0.0.3", 5051, "two")], store=world.store)
+        cut(moved.peer("two", "127.0.0.3"))
+        moved_for_good = World(policy=ONE, store=world.store)
+        late = moved_for_good.client(remote_place=("127.0.0.2", 40000))
+        late.send("FEDERATE-OUT two")
+        assert is_closed(late)
+
+
+def test_only_listed_servers_if_so_wished() -> None:
+    with World(policy=ONE._replace(listed_only=True), listed=[TWO]) as world:
+        stranger = world.client(remote_place=("127.0.0.3", 40000))
+        stranger.send("FEDERATE-OUT three")
+        assert is_closed(stranger)
+        assert world.peer("two", "127.0.0.2").ask("FEDNEW tea") == []
+
+
+def test_a_server_that_dials_itself() -> None:
+    with World(listed=[Listed("127.0.0.1", 5050, None)]) as world:
+        world.dialled(local_port=50001)
+        inbound = world.client(remote_place=("127.0.0.1", 50001))
+        inbound.send("FEDERATE-OUT")
+        assert is_closed(inbound)
+        assert not world.federation.peers
+
+
+def test_two_servers_without_names_at_one_address() -> None:
+    with World() as world:
+        bob, ann = world.user("bob"), world.user("ann")
+        peer = world.peer()
+        for user, name in ((bob, "bob"), (ann, "ann")):
+            user.send("JOIN tea:127.0.0.1")
+            assert peer.ask(f"FEDRESULT {name} JOIN tea:server2 1") == [f"FEDJOIN {name}@127.0.0.1 tea"]
+            assert user.heard() == ["RESULT JOIN tea:127.0.0.1 1"]
+        bob.send("SAY tea:127.0.0.1 hello")
+        peer.ask(*(f"FEDRECV {name} bob@127.0.0.1 tea:server2 hello" for name in ("bob", "ann")))
+        assert bob.heard() == ann.heard() == ["RECV bob tea:127.0.0.1 hello"]
+        peer.ask("FEDRECV bob eve@127.0.0.1 tea hello")
+        assert bob.heard() == ["RECV eve@127.0.0.1 tea:127.0.0.1 hello"]
+
+
+# ---- lies ----
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "FEDJOIN eve@three tea", "FEDLEAVE eve@three tea", "FEDSAY eve@three tea hi", "FEDMSG eve@three alice hi",
+        "FEDJOIN alice@one tea", "FEDRECV bob eve@three tea:three hi", "FEDRECV bob eve@three tea:one hi",
+    ],
+)  # fmt: skip
+def test_who_speaks_for_another_host_is_closed(world: World, line: str, caplog: pytest.LogCaptureFixture) -> None:
+    peer, third = world.peer("two"), world.peer("three")
+    bob = joined(world, "bob", "tea", peer)
+    alice = world.user("alice", "tea")
+    peer.send(f"{line}\nFEDJOIN eve@two tea\n".encode())
+    assert peer.transport.refused == 1
+    assert not [heard for heard in peer.heard() if "eve" in heard]
+    assert alice.heard() == bob.heard() == []
+    assert alice.ask("USERS tea") == ["RESULT USERS tea alice"]
+    assert "closing the link with two (127.0.0.1 port 40000): it speaks for " in caplog.text
+    assert third.transport.refused == 0
+
+
+UNFIT = [
+    "FEDRECV ann eve@two tea hi", "FEDRECV nobody eve@two tea hi", "FEDRECV bob eve@two coffee hi",
+    "FEDRECV bob eve@a:b tea hi", "FEDRECV bob e,ve@two tea hi", "FEDRECV bob@two eve@two tea hi",
+    "FEDRECV bob eve@two /tea hi", "FEDRECV bob eve@two tea", "FEDRECV bob eve@two tea \x1b",
+    "FEDRESULT bob JOIN tea:two 1", "FEDRESULT bob JOIN tea:two 0", "FEDRESULT bob JOIN coffee:two 1",
+    "FEDRESULT bob SAY tea:two 0", "FEDRESULT bob SAY tea:three 0", "FEDRESULT bob MSG ann@two 1",
+    "FEDRESULT bob KICKED coffee:two", "FEDRESULT bob KICKED tea:three", "FEDRESULT ann KICKED tea:two",
+    "FEDRESULT bob LOGIN 1", "FEDRESULT bob SAY", "FEDRESULT bob CHANNELS a, b", "FEDRESULT bob@two KICKED tea:two",
+    "FEDJOIN eve@two", "FEDJOIN e,ve@two garden", "FEDJOIN @two garden", "FEDJOIN eve@two garden now",
+    "FEDSAY eve@two garden", "FEDMSG eve@two", "FEDNEW", "FEDNEW a b", "FEDNEW a,b", "FEDNEW tea:three",
+    "FEDCHANNELS b:three", "PING", "SAY tea hi", "x" * MAX_LINK_LINE,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("line", UNFIT, ids=lambda line: line[:30])
+def test_what_does_not_fit_is_ignored_counted_and_logged_once(
+    world: World, line: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    peer, _third = world.peer("two"), world.peer("three")
+    bob, ann = joined(world, "bob", "tea", peer), world.user("ann", "garden")
+    peer.heard()
+    assert peer.ask(line, line) == []
+    assert bob.heard() == ann.heard() == []
+    assert peer.transport.refused == 0
+    warnings = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+    assert len(warnings) == 1
+    assert warnings[0].startswith("ignored a line of two (127.0.0.1 port 40000): ")
+    (counts,) = [line for line in world.federation.statistics() if "ignored" in line]
+    assert "ignored=2 (" in counts
+    assert bob.ask("CHANNELS") == ["RESULT CHANNELS garden"]
+    peer.send("FEDRECV bob eve@two tea still there")
+    assert bob.heard() == ["RECV eve@two tea:two still there"]
+
+
+# ---- limits ----
+
+
+def test_how_much_a_peer_may_make_us_hold(caplog: pytest.LogCaptureFixture) -> None:
+    policy = Policy(hostname="one", users=2, memberships=3, channels=2, peers=2)
+    with World(Limits(channels_per_user=2), policy=policy) as world:
+        world.user("alice", "a", "b").ask("CREATE c")
+        peer = world.peer("two")
+        heard = peer.ask(*(f"FEDJOIN {user}@two {channel}" for user in "xyz" for channel in "ab"))
+        assert [line[-1] for line in heard] == ["1", "1", "1", "0", "0", "0"]
+        assert peer.ask("FEDJOIN x@two c") == ["FEDRESULT x JOIN c:one 0"]
+        peer.ask("FEDLEAVE x@two a", "FEDLEAVE x@two b")
+        assert peer.ask("FEDJOIN z@two a") == ["FEDRESULT z JOIN a:one 1"]
+        peer.ask("FEDCHANNELS p, q, r", "FEDNEW s", "FEDNEW p")
+        assert world.client().ask("CHANNELS") == ["RESULT CHANNELS a, b, c, p:two, q:two"]
+        for setting in ("max-remote-users", "max-remote-memberships", "max-remote-channels"):
+            assert setting in caplog.text
+        world.peer("three")
+        fourth = world.client()
+        fourth.send("FEDERATE-OUT four")
+        assert is_closed(fourth)
+        assert "max-peers" in caplog.text
+
+
+def test_nothing_is_kept_of_users_who_are_nowhere(world: World) -> None:
+    world.user("alice", "tea")
+    peer = world.peer("two")
+    for lines in (
+        ["FEDJOIN a@two nowhere"], ["FEDJOIN a@two tea", "FEDLEAVE a@two tea"], ["FEDLEAVE a@two tea"],
+        ["FEDJOIN a@two tea\nFEDLEAVE a@two tea\nFEDJOIN a@two tea\nFEDLEAVE a@two tea\nFEDLEAVE a@two tea"],
+        ["FEDJOIN a@two tea", "FEDJOIN a@two tea", "FEDLEAVE a@two tea"], ["FEDSAY a@two tea hi"],
+        ["FEDMSG a@two alice hi"],
+    ):  # fmt: skip
+        peer.ask(*lines)
+        two = world.federation.peers["two"]
+        assert (two.users, two.undecided, two.memberships, world.chat.remote_users) == ({}, {}, 0, {}), lines
+    peer.ask("FEDJOIN a@two tea")
+    assert world.type("/kick tea:a@two") == ["* Kicked a@two."]
+    assert peer.heard() == ["FEDRESULT a KICKED tea:one"]
+    assert (two.users, two.memberships, world.chat.remote_users) == ({}, 0, {})
+    peer.ask("FEDJOIN a@two tea", "FEDJOIN b@two tea")
+    cut(peer)
+    assert (two.users, two.memberships, world.chat.remote_users) == ({}, 0, {})
+    assert not world.federation.peers
+
+
+def test_links_with_one_peer_are_limited(world: World) -> None:
+    for _ in range(MOST_LINKS):
+        world.peer("two")
+    one_more = world.client()
+    one_more.send("FEDERATE-OUT two")
+    assert is_closed(one_more)
+
+
+# ---- channels ----
+
+
+def test_a_long_list_goes_on_in_lines_of_its_own(world: World) -> None:
+    names = [f"{number:03}{'x' * 61}" for number in range(200)]
+    world.user("alice", *names)
+    peer = world.client()
+    _confirmed, first, *rest = peer.ask("FEDERATE-OUT two")
+    listed = first.removeprefix("FEDCHANNELS ").split(", ")
+    assert MAX_LINE - 70 < len(first) + 1 <= MAX_LINE
+    assert [*listed, *(line.removeprefix("FEDNEW ") for line in rest)] == names
+
+
+def test_new_channels_are_announced_once_to_each_peer(world: World) -> None:
+    two, again, three = world.peer("two"), world.peer("two"), world.peer("three")
+    world.user("alice").ask("CREATE tea", "CREATE tea")
+    assert [two.heard(), again.heard(), three.heard()] == [[], ["FEDNEW tea"], ["FEDNEW tea"]]
+
+
+def test_channels_leave_the_list_with_the_last_link(world: World) -> None:
+    two, again = world.peer("two"), world.peer("two")
+    two.ask("FEDCHANNELS a, b,c")
+    again.ask("FEDCHANNELS c d")
+    client = world.client()
+    assert client.ask("CHANNELS") == ["RESULT CHANNELS c:two, d:two"]
+    cut(two)
+    assert again.heard() == ["FEDCHANNELS"]
+    assert client.ask("CHANNELS") == ["RESULT CHANNELS c:two, d:two"]
+    cut(again)
+    assert client.ask("CHANNELS") == ["RESULT CHANNELS"]
+
+
+# ---- users here in channels there ----
+
+
+def test_what_is_said_while_a_join_is_on_its_way_comes_after_its_answer(world: World) -> None:
+    peer = world.peer("two")
+    bob = world.user("bob")
+    bob.send("JOIN tea:two")
+    peer.heard()
+    peer.send("FEDRECV bob eve@two tea first")
+    assert bob.heard() == []
+    peer.send(b"FEDRECV bob eve@two tea second\nFEDRESULT bob JOIN tea:two 1\nFEDRECV bob eve@two tea third\n")
+    assert bob.heard() == [
+        "RESULT JOIN tea:two 1",
+        *(f"RECV eve@two tea:two {text}" for text in ("first", "second", "third")),
+    ]
+
+
+def test_what_is_said_while_a_join_fails_is_not_heard(world: World) -> None:
+    peer = world.peer("two")
+    bob = world.user("bob")
+    bob.send("JOIN tea:two")
+    peer.send(b"FEDRECV bob eve@two tea secret\nFEDRESULT bob JOIN tea:two 0\n")
+    assert bob.heard() == ["RESULT JOIN tea:two 0"]
+
+
+def test_a_join_that_is_not_answered_fails_and_is_taken_back(world: World) -> None:
+    peer = world.peer("two")
+    bob = world.user("bob")
+    bob.send("JOIN tea:two")
+    world.timers.let_pass(ONE.seconds - 0.1)
+    assert bob.heard() == []
+    world.timers.let_pass(0.1)
+    assert bob.heard() == ["RESULT JOIN tea:two 0"]
+    assert peer.heard() == ["FEDJOIN bob@one tea", "FEDLEAVE bob@one tea"]
+    assert peer.ask("FEDRESULT bob JOIN tea:two 1") == []
+    assert bob.heard() == []
+    assert bob.ask("SAY tea:two hello") == ["RESULT SAY 0"]
+
+
+def test_a_join_that_cannot_be_kept_is_taken_back() -> None:
+    with World(Limits(channels_per_user=0), policy=ONE) as world:
+        peer = world.peer("two")
+        bob = world.user("bob")
+        bob.send("JOIN tea:two")
+        peer.send("FEDRESULT bob JOIN tea:two 1")
+        assert bob.heard() == ["RESULT JOIN tea:two 0"]
+        assert peer.heard() == ["FEDJOIN bob@one tea", "FEDLEAVE bob@one tea"]
+
+
+def test_two_sessions_that_ask_for_the_same(world: World) -> None:
+    """The first one has gone meanwhile, and its user has come back."""
+    peer = world.peer("two")
+    bob = world.user("bob")
+    bob.send("JOIN tea:two")
+    bob.leave()
+    again = world.client()
+    again.ask("LOGIN bob bob")
+    again.send("JOIN tea:two")
+    assert peer.heard() == ["FEDJOIN bob@one tea"]
+    peer.send("FEDRESULT bob JOIN tea:two 1")
+    assert again.heard() == ["RESULT JOIN tea:two 1"]
+
+
+def test_direct_messages_have_a_deadline_each(world: World) -> None:
+    peer = world.peer("two")
+    bob, ann = world.user("bob"), world.user("ann")
+    bob.send("SAY @eve@two first")
+    world.timers.let_pass(6)
+    ann.send("SEND @eve@two second")
+    world.timers.let_pass(4)
+    assert bob.heard() == ["RESULT SAY 0"]
+    assert peer.heard() == ["FEDMSG bob@one eve first", "FEDMSG ann@one eve second"]
+    peer.send("FEDRESULT ann MSG eve@two 1")
+    assert ann.heard() == ["RECV ann @eve@two second"]
+    world.timers.let_pass(60)
+    assert not world.federation.peers["two"].letters
+    assert bob.heard() == ann.heard() == []
+
+
+def test_a_mailbox_account_and_a_remote_user(world: World) -> None:
+    peer = world.peer("two")
+    nora = world.mailbox_user("nora")
+    nora.send("3|eve@two|hello")
+    assert peer.ask("FEDRESULT nora MSG eve@two 1") == ["FEDMSG nora@one eve hello"]
+    assert nora.heard() == ["Sender nora sends a new message hello to eve@two"]
+    nora.send("3|eve@two|hello")
+    peer.ask("FEDRESULT nora MSG eve@two 0")
+    assert nora.heard() == ["Receiver: eve@two doesn't exist"]
+    assert peer.ask("FEDMSG eve@two nora hello") == ["FEDRESULT eve MSG nora@one 1"]
+    assert nora.heard() == ["eve@two: hello"]
+
+
+def test_guests_and_a_remote_user() -> None:
+    with World(policy=ONE, channels={"lobby": 3}) as world:
+        peer = world.peer("two")
+        zoe = world.guest("zoe")
+        assert peer.ask("FEDMSG eve@two zoe hello") == ["FEDRESULT eve MSG zoe@one 1"]
+        assert zoe.heard() == ["DELIVERY eve@two hello"]
+        (ann,) = world.room("lobby", "ann")
+        assert peer.ask("FEDMSG eve@two ann hello") == ["FEDRESULT eve MSG ann@one 0"]
+        assert peer.ask("FEDJOIN eve@two lobby", "FEDMSG eve@two ann hello") == [
+            "FEDRESULT eve JOIN lobby:one 1",
+            "FEDRESULT eve MSG ann@one 1",
+        ]
+        assert ann.saw() == ["* eve@two has joined the channel.", "[eve@two whispers to you:] hello"]
+        assert ann.does("/whisper eve@two hello", "/list") == ["[Channel] lobby 2/3/0."]
+        assert peer.heard() == ["FEDMSG ann@one eve hello"]
+        assert peer.ask("FEDRESULT eve MSG eve@two 1", "FEDRESULT ann MSG eve@two 1") == []
+        assert world.type("/mute lobby:eve@two 10")[-1] == "* Muted eve@two for 10 seconds."
+        assert peer.ask("FEDSAY eve@two lobby hello") == ["FEDRESULT eve SAY lobby:one 0"]
+        ann.saw()
+        cut(peer)
+        assert ann.saw() == ["* eve@two has left the channel."]
+
+
+# ---- lost links ----
+
+
+def test_what_a_lost_peer_leaves_behind(world: World) -> None:
+    peer = world.peer("two")
+    bob = joined(world, "bob", "tea", peer)
+    ann, dan = world.user("ann"), world.user("dan")
+    alice = world.user("alice", "garden")
+    peer.ask("FEDJOIN eve@two garden", "FEDCHANNELS tea")
+    bob.send(b"SAY tea:two one\nSEND tea:two two\nSAY tea:two three\n")
+    ann.send("JOIN tea:two")
+    dan.send("SAY @eve@two hello")
+    peer.heard()
+    peer.ask("FEDRECV bob bob@one tea one")
+    assert bob.heard() == ["RECV bob tea:two one"]
+    cut(peer)
+    assert bob.heard() == ["RESULT SEND ERROR", "RESULT SAY tea:two 0"]
+    assert ann.heard() == ["RESULT JOIN tea:two 0"]
+    assert dan.heard() == ["RESULT SAY 0"]
+    assert alice.ask("USERS garden", "SAY garden alone") == ["RESULT USERS garden alice", "RECV alice garden alone"]
+    assert bob.ask("SAY tea:two four", "SEND tea:two five", "CHANNELS") == [
+        "RESULT SAY 0", "RESULT SEND ERROR", "RESULT CHANNELS garden",
+    ]  # fmt: skip
+    world.timers.let_pass(60)
+    assert bob.heard() == ann.heard() == dan.heard() == []
+
+
+def test_memberships_are_asked_for_again(world: World) -> None:
+    peer = world.peer("two")
+    users = [joined(world, name, "tea", peer) for name in ("ann", "bob", "cat")]
+    joined(world, "dan", "tea", peer).leave()
+    cut(peer)
+    assert users[2].ask("LEAVE tea:two") == ["RESULT LEAVE tea:two 1"]
+    for restarted in (world, World(policy=ONE, store=world.store)):
+        peer = restarted.client()
+        heard = peer.ask("FEDERATE-OUT two")
+        assert sorted(heard[2:]) == [f"FEDJOIN {name}@one tea" for name in ("ann", "bob", "dan")]
+        cut(peer)
+
+
+def test_a_membership_that_is_confirmed_again_is_not_mentioned_and_one_that_is_not_ends(world: World) -> None:
+    peer = world.peer("two")
+    ann, bob = (joined(world, name, "tea", peer) for name in ("ann", "bob"))
+    cut(peer)
+    peer = world.client()
+    peer.ask("FEDERATE-OUT two", "FEDRESULT ann JOIN tea:two 1", "FEDRESULT bob JOIN tea:two 0")
+    assert ann.heard() == []
+    assert bob.heard() == ["RESULT JOIN tea:two 0"]
+    assert bob.ask("SAY tea:two hello") == ["RESULT SAY 0"]
+    peer.ask("FEDRESULT ann JOIN tea:two 0")  # it was asked once
+    assert ann.ask("SAY tea:two hello") == []
+    assert peer.heard() == ["FEDSAY ann@one tea hello"]
+
+
+def test_a_kick_from_a_remote_channel(world: World) -> None:
+    peer = world.peer("two")
+    bob = joined(world, "bob", "tea", peer)
+    peer.ask("FEDRESULT bob KICKED tea:two")
+    assert bob.heard() == ["RESULT KICKED tea:two"]
+    assert bob.ask("LEAVE tea:two") == ["RESULT LEAVE tea:two 0"]
+    assert peer.heard() == []
+
+
+def test_failures_are_told_for_the_last_messages_only(world: World) -> None:
+    peer = world.peer("two")
+    bob = joined(world, "bob", "tea", peer)
+    for number in range(MOST_UNANSWERED + 5):
+        bob.ask(f"SAY tea:two {number}")
+    cut(peer)
+    assert bob.heard() == ["RESULT SAY tea:two 0"] * MOST_UNANSWERED
+
+
+def test_a_late_failure_is_for_the_session_that_spoke(world: World) -> None:
+    peer = world.peer("two")
+    bob = joined(world, "bob", "tea", peer)
+    bob.ask("SAY tea:two hello", "LOGOUT", "LOGIN bob bob")
+    again = world.user("ann")
+    peer.heard()
+    assert peer.ask("FEDRESULT bob SAY tea:two 0") == []
+    assert bob.heard() in ([], ["RESULT SAY tea:two 0"])
+    bob.ask("SAY tea:two hello")
+    bob.leave()
+    again.ask("LOGOUT", "LOGIN bob bob")
+    peer.ask("FEDRESULT bob SAY tea:two 0")
+    assert again.heard() == []
+
+
+def test_one_of_two_links_is_lost(world: World) -> None:
+    first, second = world.peer("two"), world.peer("two")
+    bob, ann = joined(world, "bob", "tea", first), world.user("ann", "garden")
+    ann.heard()
+    assert second.ask("FEDJOIN eve@two garden") == ["FEDNEW garden", "FEDRESULT eve JOIN garden:one 1"]
+    bob.send("SAY tea:two hello")
+    ann.send("JOIN tea:two")
+    assert first.heard() == ["FEDSAY bob@one tea hello", "FEDJOIN ann@one tea"]
+    assert second.heard() == []
+    cut(first)
+    assert bob.heard() == ["RESULT SAY tea:two 0"]
+    assert ann.heard() == []
+    assert second.heard() == ["FEDCHANNELS garden", "FEDJOIN bob@one tea", "FEDJOIN ann@one tea"]
+    second.ask("FEDRESULT ann JOIN tea:two 1", "FEDRESULT bob JOIN tea:two 1")
+    assert ann.heard() == ["RESULT JOIN tea:two 1"]
+    assert ann.ask("USERS garden") == ["RESULT USERS garden ann, eve@two"]
+    ann.ask("SAY garden hello")
+    assert second.heard() == ["FEDRECV eve ann@one garden hello"]
+
+
+def test_a_peer_that_is_back_before_its_end_was_noticed(world: World) -> None:
+    """It has forgotten all; and the end of its old link is read after the new link's first words."""
+    old = world.peer("two")
+    bob = joined(world, "bob", "tea", old)
+    new = world.peer("two")
+    assert new.heard() == []
+    cut(old)
+    assert new.heard() == ["FEDCHANNELS", "FEDJOIN bob@one tea"]
+    new.ask("FEDRESULT bob JOIN tea:two 0")
+    assert bob.heard() == ["RESULT JOIN tea:two 0"]
+
+
+def test_a_user_who_is_lost_and_comes_again_in_the_same_turn(world: World) -> None:
+    alice = world.user("alice", "tea")
+    old = world.peer("two")
+    old.ask("FEDJOIN eve@two tea", "FEDJOIN ann@two tea")
+    old.send("FEDJOIN zoe@two tea")
+    old.leave()
+    new = world.client()
+    new.send(b"FEDERATE-OUT two\nFEDJOIN eve@two tea\nFEDSAY eve@two tea back\n")
+    assert new.heard()[2:] == ["FEDRESULT eve JOIN tea:one 1", "FEDRECV eve eve@two tea back"]
+    assert alice.heard() == ["RECV eve@two tea back"]
+    assert alice.ask("USERS tea") == ["RESULT USERS tea alice, eve@two"]
+
+
+def test_the_statistics_name_each_link(world: World) -> None:
+    world.user("alice", "tea")
+    world.peer("two").ask("FEDJOIN eve@two tea", "FEDCHANNELS a, b")
+    assert [*world.federation.statistics()] == ["link with two (127.0.0.1 port 40000) users=1 memberships=1 channels=2"]
+
+
+def test_every_result_is_documented_by_its_type() -> None:
+    assert set(RESULTS) == {"JOIN", "SAY", "MSG", "KICKED"}
