@@ -15,11 +15,10 @@ further than over one link, nothing goes round in a ring, and each member gets e
 
 from __future__ import annotations
 
-import logging
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from typing import Any, NamedTuple, Protocol
+from typing import Any
 
 from chat import Chat
 from config import Listed
@@ -46,50 +45,12 @@ from domain import (
     is_host,
     is_name,
 )
-from peers import MAX_LINK_LINE, MOST_UNANSWERED, Asked, Dialler, Key, Link, Peer, Unanswered
-from protocol import MAX_LINE, Command, Refusal, Request, Session, Transport, fit, normal, split_words, squeeze
-
-MOST_LINKS = 8
-"""Links with one peer. Two are needed, and those that have vanished may not have been noticed yet."""
+from links import Dial, Links, Policy
+from peers import MAX_LINK_LINE, MOST_UNANSWERED, Asked, Key, Link, Peer, Unanswered
+from protocol import MAX_LINE, Command, Refusal, Request, Session, fit, normal, split_words, squeeze
 
 SHOWN = 100
 """Characters of a wrong word that are shown in the log."""
-
-MOST_HOSTS = 1000
-"""Names that are kept with their addresses."""
-
-log = logging.getLogger("crosstalk.federation")
-
-
-class Policy(NamedTuple):
-    """What is asked of other servers, and how much each of them may make this one hold.
-
-    Attributes:
-        hostname: this server's name; None: it is known by its address.
-        listed_only: servers that the config does not list are refused.
-        seconds: how long an answer is waited for.
-        peers: how many may be linked at once.
-        users, memberships: of one peer's users in channels here.
-        channels: that one peer may announce.
-        output: bytes that may wait for one link.
-    """
-
-    hostname: str | None = None
-    listed_only: bool = False
-    seconds: float = 10.0
-    peers: int = 64
-    users: int = 10_000
-    memberships: int = 20_000
-    channels: int = 10_000
-    output: int = 16 * 1024 * 1024
-
-
-class Dial(Protocol):
-    """Connects in the background, then calls one of the two; see loop.Loop.dial."""
-
-    def __call__(
-        self, host: str, port: int, *, connected: Callable[[Any], Session], failed: Callable[[str], None]
-    ) -> None: ...
 
 
 class Way:
@@ -120,7 +81,7 @@ class Federation(Network):
         now: the wall clock, in seconds since the epoch.
         dial: opens connections.
         chance: gives a number from 0 to 1.
-        policy: see Policy.
+        policy: see links.Policy.
         listed: the servers of the config.
     """
 
@@ -136,17 +97,13 @@ class Federation(Network):
         policy: Policy,
         listed: Iterable[Listed] = (),
     ) -> None:
-        self.peers: dict[str, Peer] = {}
         self._chat = chat
         self._timers = timers
         self._now = now
-        self._dial = dial
-        self._chance = chance
         self._policy = policy
-        self._diallers = [Dialler(server) for server in listed]
-        self._links: dict[Session, Link] = {}
+        self.links = Links(self, timers, dial, chance, policy, listed, chat.hosts, chat.note_host)
+        self.peers = self.links.peers
         self._channel_names: Sequence[str] | None = None
-        self._closed = False
         chat.network = self
 
     # ---- the dialect ----
@@ -165,7 +122,7 @@ class Federation(Network):
 
     def refuse(self, session: Session, refusal: Refusal) -> None:
         """A line that is no request is ignored."""
-        self._ignore(session, refusal.value)
+        self.links.ignore(session, refusal.value)
 
     def succeed(self, session: Session, request: Request) -> None:
         """Give the row's answer."""
@@ -175,7 +132,7 @@ class Federation(Network):
         """Give the row's answer. Who is in the channel already has what was asked for: a restored link repeats its
         joins."""
         if error is None:
-            self._ignore(session, "the link is not up")
+            self.links.ignore(session, "the link is not up")
         elif isinstance(error, AlreadyMember):
             self.succeed(session, request)
         else:
@@ -189,211 +146,42 @@ class Federation(Network):
         return b""
 
     def leave(self, session: Session) -> None:
-        """The link is over: what hung on it ends, and its server is dialled again."""
-        link = self._links.pop(session, None)
-        if link is None:
-            return
-        self._cancel(link.deadline)
-        reason = link.failure or getattr(session.reason, "value", None) or "closed by the peer"
-        if link.peer is not None:
-            self._link_down(link, link.peer, reason)
-        elif link.dialler is not None:
-            link.dialler.tell(reason)
-        if link.dialler is not None:
-            self._dial_later(link.dialler, self._timers.monotonic() - link.since if link.peer else 0.0)
+        """The connection is over."""
+        self.links.lost(session)
 
     def _answer(self, session: Session, request: Request, words: str) -> None:
         user, name = map(_bare, request.args[:2])
         session.send(words.format(user, name, session.user.me))
 
-    def _ignore(self, session: Session, reason: str) -> None:
-        link = self._links.get(session)
-        if link is not None:
-            link.ignore(reason)
-
-    # ---- links ----
-
-    def start(self) -> None:
-        """Dial the servers of the config."""
-        for dialler in self._diallers:
-            self._dial_now(dialler)
-
-    def close(self) -> None:
-        """The server stops: nobody is dialled any more, and nobody is told of those who go."""
-        self._closed = True
-        for dialler in self._diallers:
-            self._cancel(dialler.timer)
-
-    def accept(self, transport: Transport) -> Session:
-        """Give a session to a connection from which a link is expected."""
-        return self._begin(transport, None).session
-
-    def statistics(self) -> Iterator[str]:
-        """Give a line on each link."""
-        for peer in self.peers.values():
-            for link in peer.links:
-                ignored = " ".join(f"ignored={count} ({reason})" for reason, count in link.ignored.items())
-                yield (
-                    f"link with {link} users={len(peer.users)} memberships={peer.memberships}"
-                    f" channels={len(peer.channels)} {ignored}"
-                ).rstrip()
-
-    def _dial_now(self, dialler: Dialler) -> None:
-        dialler.timer = None
-        if not self._closed:
-            address, port, _name = dialler.listed
-            self._dial(
-                address, port, connected=partial(self._connected, dialler), failed=partial(self._failed, dialler)
-            )
-
-    def _dial_later(self, dialler: Dialler, lasted: float = 0.0) -> None:
-        if not self._closed:
-            pause = dialler.next_pause(lasted, self._chance())
-            dialler.timer = self._timers.call_later(pause, partial(self._dial_now, dialler))
-
-    def _failed(self, dialler: Dialler, reason: str) -> None:
-        dialler.tell(reason)
-        self._dial_later(dialler)
-
-    def _connected(self, dialler: Dialler, transport: Transport) -> Session:
-        link = self._begin(transport, dialler)
-        dialler.address = link.address
-        link.session.send(self._introduction("FEDERATE-OUT"))
-        return link.session
-
-    def _begin(self, transport: Transport, dialler: Dialler | None) -> Link:
-        link = self._add_link(Session(transport, self, MAX_LINK_LINE), dialler)
-        link.deadline = self._timers.call_later(self._policy.seconds, partial(self._handshake_failed, link))
-        return link
-
-    def _add_link(self, session: Session, dialler: Dialler | None) -> Link:
-        link = Link(session, dialler, self._policy.hostname, self._timers.monotonic())
-        self._links[session] = link
-        return link
-
-    def _handshake_failed(self, link: Link) -> None:
-        link.deadline = None
-        word = "FEDERATE-CONFIRM" if link.dialler else "FEDERATE-OUT"
-        self._close(link, f"it has not said {word} within {self._policy.seconds:g} seconds")
-
-    def _close(self, link: Link, reason: str) -> None:
-        """End a link for a fault of the other side."""
-        if link.dialler is None or link.peer is not None:  # else the dialler has a word on it
-            log.warning("closing the link with %s: %s", link, reason)
-        link.failure = reason
-        link.session.refuse()
-
-    def _introduction(self, verb: str) -> str:
-        return f"{verb} {self._policy.hostname or ''}".rstrip()
-
     def _cancel(self, timer: Any) -> None:
         if timer is not None:
             self._timers.cancel(timer)
 
-    # ---- a link comes up ----
+    # ---- links ----
 
     def federate(self, session: Session, request: Request) -> None:
         """FEDERATE-OUT: another server has dialled this one."""
-        link = self._links.get(session) or self._add_link(session, None)
-        if link.peer is not None or link.dialler is not None:
-            link.ignore("the link is up already")
-        elif session.transport.remote_place in self._own_calls():
-            self._close(link, "it is this server itself")
-        elif self._policy.listed_only and not self._listed_as(link):
-            self._close(link, "the config does not list its address, and has federation listed")
-        else:
-            self._introduce(link, "".join(request.args))
+        self.links.asked(session, "".join(request.args))
 
     def confirm(self, session: Session, request: Request) -> None:
         """FEDERATE-CONFIRM: the server that was dialled agrees."""
-        link = self._links.get(session)
-        if link is None or link.peer is not None or link.dialler is None:
-            self._ignore(session, "nothing is to be confirmed")
-        else:
-            self._introduce(link, "".join(request.args))
+        self.links.confirmed(session, "".join(request.args))
 
-    def _introduce(self, link: Link, sent: str) -> None:
-        """Find out by what name the other server is known, and if it may be, have the link up."""
-        listed = self._listed_as(link)
-        pin = listed[0].listed.name if len(listed) == 1 else None
-        name = sent or pin or link.address
-        link.nameless = not sent
-        link.hosts = frozenset({name} if sent else {name, link.address})
-        objection = self._objection(link, name, sent, listed)
-        if objection is not None:
-            self._close(link, objection)
-            return
-        if listed and name != link.address:
-            self._note_host(name, link.address)
-        self._link_up(link, name)
-
-    def _note_host(self, name: str, address: str) -> None:
-        """Keep who has borne a name, so that it stays with a server of the config that is away."""
-        hosts = self._chat.hosts
-        if hosts.get(name) != address and (name in hosts or len(hosts) < MOST_HOSTS):
-            self._chat.note_host(name, address)
-
-    def _own_calls(self) -> set[tuple[str, int]]:
-        """The places from which this server has dialled others."""
-        return {link.session.transport.local_place for link in self._links.values() if link.dialler is not None}
-
-    def _listed_as(self, link: Link) -> list[Dialler]:
-        """The lines of the config that the other server can be meant by."""
-        if link.dialler is not None:
-            return [link.dialler]
-        return [dialler for dialler in self._diallers if dialler.address == link.address]
-
-    def _objection(self, link: Link, name: str, sent: str, listed: Sequence[Dialler]) -> str | None:
-        """Why the other server cannot be known by this name; None if it can."""
-        peer = self.peers.get(name)
-        pinned = [dialler for dialler in self._diallers if dialler.listed.name == name]
-        borne_at = self._chat.hosts.get(name, link.address)
-        if not is_host(name):
-            return "it sends no name, or one that is none: a server needs a hostname where its IP address is none"
-        if not is_host(link.me):
-            return "this server needs a hostname, since its IP address is none: set it in the config"
-        if name == self._policy.hostname or sent == link.me:
-            return f"{name} is this server's own name"
-        if link.dialler is not None and link.dialler.listed.name not in (None, name):
-            return f"it calls itself {name}, and the config pins it to {link.dialler.listed.name}"
-        if pinned and not any(dialler in pinned for dialler in listed):
-            return f"the config pins the name {name} to another server"
-        if peer is not None and any(other.address != link.address for other in peer.links):
-            return f"the name {name} is in use by a server at {peer.links[0].address}"
-        if borne_at != link.address and not pinned:
-            return (
-                f"the name {name} was borne by the server at {borne_at};"
-                f" if it has moved, list it as {link.address}:<port> {name}"
-            )
-        if len(self.peers) >= self._policy.peers and peer is None:
-            return f"{len(self.peers)} servers are linked, and max-peers allows no more"
-        if peer is not None and len(peer.links) >= MOST_LINKS:
-            return f"{MOST_LINKS} links with it are up already"
-        return None
-
-    def _link_up(self, link: Link, name: str) -> None:
-        peer = self.peers.setdefault(name, Peer(name))
-        peer.links.append(link)
-        self._cancel(link.deadline)
-        link.peer, link.deadline, link.since = peer, None, self._timers.monotonic()
-        link.session.user = link
-        link.session.widen(MAX_LINK_LINE, self._policy.output)
-        log.info("the link with %s is up, %s", link, "dialled" if link.dialler else "accepted")
-        if link.dialler is not None:
-            link.dialler.succeeded()
-        else:
-            link.session.send(self._introduction("FEDERATE-CONFIRM"))
-            self._hurry(link)
+    def link_up(self, link: Link) -> None:
+        """Begin a link with what the peer should know."""
         self._announce_channels(link)
+        peer = _peer(link)
         if len(peer.links) == 1:
             self._repeat_joins(peer)
 
-    def _hurry(self, link: Link) -> None:
-        """A server that has dialled is there, so it need not be waited for."""
-        for dialler in self._listed_as(link):
-            if dialler.timer is not None:
-                self._timers.cancel(dialler.timer)
-                self._dial_now(dialler)
+    def link_down(self, link: Link, peer: Peer) -> None:
+        """Give up what went over a link. What has to be said is said again over another, if there is one."""
+        self._give_up_messages(peer, link)
+        if peer.links:
+            self._announce_channels(peer.links[-1])
+            self._repeat_joins(peer)
+        else:
+            self._peer_lost(peer)
 
     def _announce_channels(self, link: Link) -> None:
         """Say which channels there are here: as many as a line takes, each of the others in a line of its own."""
@@ -418,19 +206,6 @@ class Federation(Network):
         for member, name in {**dict.fromkeys(peer.repeated), **dict.fromkeys(waiting)}:
             peer.send(f"FEDJOIN {member}{HOST_OF_USER}{peer.me} {name}")
 
-    # ---- a link goes down ----
-
-    def _link_down(self, link: Link, peer: Peer, reason: str) -> None:
-        peer.links.remove(link)
-        counts = "".join(f"; ignored {count} lines: {why}" for why, count in link.ignored.items())
-        log.info("the link with %s is lost: %s%s", link, reason, counts)
-        self._give_up_messages(peer, link)
-        if peer.links:  # what was on its way over the lost one has to be said again
-            self._announce_channels(peer.links[-1])
-            self._repeat_joins(peer)
-        else:
-            self._peer_lost(peer)
-
     def _give_up_messages(self, peer: Peer, link: Link) -> None:
         """Nobody knows whether the channels got what went over a link and has not come back."""
         for key, waiting in list(peer.unanswered.items()):
@@ -441,7 +216,6 @@ class Federation(Network):
                 del peer.unanswered[key]
 
     def _peer_lost(self, peer: Peer) -> None:
-        del self.peers[peer.name]
         self._channel_names = None
         for asked in [asked for asked in peer.joins.values() if not asked.answered]:
             self._cancel(asked.deadline)
@@ -449,7 +223,7 @@ class Federation(Network):
         for letter in [letter for waiting in peer.letters.values() for letter in waiting]:
             self._cancel(letter.deadline)
             letter.end(NoSuchUser())
-        if self._closed:
+        if self.links.closed:
             return
         for user, remote in list(peer.users.items()):
             for channel in list(remote.channels):
@@ -602,7 +376,7 @@ class Federation(Network):
         sender = self._maybe_sender(link, from_word, full_name)
         host = channel_word.partition(HOST_OF_CHANNEL)[2]
         if host and not self._is_theirs(link, host):
-            self._close(link, f"it speaks for {channel_word[:SHOWN]!r}, which is no channel of its own")
+            self.links.refuse(link, f"it speaks for {channel_word[:SHOWN]!r}, which is no channel of its own")
         elif channel is None or user is None or sender is None:
             link.ignore("it names somebody or something by what is no name")
         else:
@@ -802,7 +576,7 @@ class Federation(Network):
         """The bare name of a user of the peer. None if it is no name; a user of another host closes the link."""
         user, at, host = word.partition(HOST_OF_USER)
         if at and host not in link.hosts:
-            self._close(link, f"it speaks for {word[:SHOWN]!r}, who is no user of its own")
+            self.links.refuse(link, f"it speaks for {word[:SHOWN]!r}, who is no user of its own")
         elif not is_name(user):
             link.ignore("it speaks for somebody who has no name")
         else:

@@ -31,7 +31,8 @@ from console import Console, Printer, read_lines
 from dialects import Door, Hello, Lines, Mailbox, Result, RoomTalk
 from dialects.rooms import OPERATOR_WORDS
 from domain import ChannelCreated, LimitReached, Limits, classic_id
-from federation import Federation, Policy
+from federation import Federation
+from links import Policy
 from logs import start_logging
 from loop import Connection, Loop, raise_descriptor_limit
 from passwords import BcryptPasswords
@@ -113,7 +114,7 @@ class Server:
                 self.loop.listen(sock, welcomes[listen.dialect])
             undo.pop_all()
         if self.federation is not None:
-            self.loop.call_soon(self.federation.start)
+            self.loop.call_soon(self.federation.links.start)
         self._stopping = False
 
     def _build_chat(self) -> Chat:
@@ -211,7 +212,7 @@ class Server:
             "result": lambda connection: Session(connection, result, settings.max_line),
             "hello": lambda connection: Session(connection, hello, settings.max_line),
             "mailbox": lambda connection: mailbox.greet(Session(connection, mailbox, settings.max_line)),
-            **({} if federation is None else {"federation": federation.accept}),
+            **({} if federation is None else {"federation": federation.links.accept}),
         }
 
     def run(self) -> None:
@@ -230,7 +231,7 @@ class Server:
         self.rooms.close()
         self.transfers.close()
         if self.federation is not None:
-            self.federation.close()
+            self.federation.links.close()
         self.loop.drain(self.settings.shutdown_seconds)
         for connection in list(self.loop.connections):
             assert isinstance(connection.owner, Session)
@@ -258,7 +259,7 @@ class Server:
             self.loop.longest_turn * 1000,
             closed,
         )
-        for line in self.federation.statistics() if self.federation is not None else ():
+        for line in self.federation.links.statistics() if self.federation is not None else ():
             log.info("%s", line)
 
 

@@ -24,7 +24,8 @@ from console import Console
 from dialects import Door, Hello, Lines, Mailbox, Result, RoomTalk
 from dialects.rooms import OPERATOR_WORDS
 from domain import ChannelCreated, Done, Limits, Overloaded, WrongPassword
-from federation import Federation, Policy
+from federation import Federation
+from links import Policy
 from loop import Deadline, Deadlines
 from protocol import Dialect, Session
 from rooms import Rooms
@@ -265,7 +266,7 @@ class World:
         self.federation = Federation(
             self.chat, self.timers, lambda: 1000.0, self._dial, lambda: 0.5, policy or Policy(), listed
         )
-        self.federation.start()
+        self.federation.links.start()
 
     def _dial(
         self, host: str, port: int, *, connected: Callable[[Any], Session], failed: Callable[[str], None]
@@ -313,7 +314,7 @@ class World:
     def caller(self) -> Client:
         """Give a client that has come to a port for links and has not said a word yet."""
         transport = FakeTransport(self.soon)
-        return self._welcome(Client(self, transport, self.federation.accept(transport)))
+        return self._welcome(Client(self, transport, self.federation.links.accept(transport)))
 
     def dialled(self, address: str = "", local_port: int = 50000) -> Client:
         """Give the server that has been dialled longest, which has heard the first word."""

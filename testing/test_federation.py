@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from config import Listed
 from domain import Limits
-from federation import COMMANDS, MOST_LINKS, RESULTS, Policy
+from federation import COMMANDS, RESULTS
+from links import MOST_LINKS, Policy
 from peers import LONGEST_PAUSE, MAX_LINK_LINE, MOST_UNANSWERED, PAUSE_GROWTH, Dialler
 from protocol import MAX_LINE
 from support import EXAMPLES, Client, World, pieces
@@ -200,7 +201,7 @@ def test_nobody_is_dialled_when_the_server_stops() -> None:
     with World(policy=ONE, listed=[Listed("127.0.0.2", 5051, None), Listed("127.0.0.3", 5051, None)]) as world:
         peer = world.dialled()
         world.dials.pop().failed("Connection refused")
-        world.federation.close()
+        world.federation.links.close()
         cut(peer)
         world.timers.let_pass(LONGEST_PAUSE)
         assert not world.dials
@@ -429,7 +430,7 @@ def test_what_does_not_fit_is_ignored_counted_and_logged_once(
     warnings = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
     assert len(warnings) == 1
     assert warnings[0].startswith("ignored a line of two (127.0.0.1 port 40000): ")
-    (counts,) = [line for line in world.federation.statistics() if "ignored" in line]
+    (counts,) = [line for line in world.federation.links.statistics() if "ignored" in line]
     assert "ignored=2 (" in counts
     assert bob.ask("CHANNELS") == ["RESULT CHANNELS garden"]
     peer.send("FEDRECV bob eve@two tea still there")
@@ -772,7 +773,7 @@ def test_a_user_who_is_lost_and_comes_again_in_the_same_turn(world: World) -> No
 def test_the_statistics_name_each_link(world: World) -> None:
     world.user("alice", "tea")
     world.peer("two").ask("FEDJOIN eve@two tea", "FEDCHANNELS a, b")
-    assert [*world.federation.statistics()] == ["link with two (127.0.0.1 port 40000) users=1 memberships=1 channels=2"]
+    assert [*world.federation.links.statistics()] == ["link with two (127.0.0.1 port 40000) users=1 memberships=1 channels=2"]
 
 
 def test_every_result_is_documented_by_its_type() -> None:

@@ -18,8 +18,8 @@ from support import ROOT
 
 SERVER_ROOMS = {
     "bootstrap", "chat", "commandline", "config", "console", "dialects", "domain", "dialects.hello", "dialects.mailbox",
-    "dialects.result", "dialects.rooms", "federation", "logs", "loop", "options", "passwords", "protocol", "rooms",
-    "store", "transfers",
+    "dialects.result", "dialects.rooms", "federation", "links", "logs", "loop", "options", "passwords", "protocol",
+    "rooms", "store", "transfers",
 }  # fmt: skip
 
 MAY_IMPORT: dict[str, set[str]] = {
@@ -30,7 +30,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "dialects.result": {"chat", "domain", "protocol"},
     "dialects.rooms": {"domain", "protocol", "rooms", "transfers"},
     "console": {"dialects.rooms", "domain", "logs", "protocol", "rooms"},
-    "federation": {"chat", "config", "domain", "peers", "protocol"},
+    "federation": {"chat", "config", "domain", "links", "peers", "protocol"},
+    "links": {"config", "domain", "peers", "protocol"},
     "peers": {"config", "domain", "protocol"},
     "rooms": {"chat", "domain"},
     "transfers": {"domain", "protocol", "rooms"},
@@ -115,7 +116,7 @@ def test_sql_is_in_one_room() -> None:
 
 
 def test_sockets_are_where_they_belong() -> None:
-    pure = ("chat", "domain", "protocol", "rooms", "federation", "peers", "transfers", *DIALECTS)
+    pure = ("chat", "domain", "protocol", "rooms", "federation", "links", "peers", "transfers", *DIALECTS)
     for name in (*pure, "store", "passwords", "config", "logs"):
         assert not imports(TREES[name]) & {"socket", "selectors", "ssl", "asyncio"}, name
     for name in pure:

@@ -1,0 +1,314 @@
+"""Which servers are linked with this one, and by what names they are known: dialling, the handshake, the end of a link.
+
+What is said on a link that is up is federation.py's business; it is told of each that comes up and goes down.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any, NamedTuple, Protocol
+
+from config import Listed
+from domain import Timers, is_host
+from peers import MAX_LINK_LINE, Dialler, Link, Peer
+from protocol import Dialect, Session, Transport
+
+MOST_LINKS = 8
+"""Links with one peer. Two are needed, and those that have vanished may not have been noticed yet."""
+
+MOST_HOSTS = 1000
+"""Names that are kept with their addresses."""
+
+log = logging.getLogger("crosstalk.federation")
+
+
+class Policy(NamedTuple):
+    """What is asked of other servers, and how much each of them may make this one hold.
+
+    Attributes:
+        hostname: this server's name; None: it is known by its address.
+        listed_only: servers that the config does not list are refused.
+        seconds: how long an answer is waited for.
+        peers: how many may be linked at once.
+        users, memberships: of one peer's users in channels here.
+        channels: that one peer may announce.
+        output: bytes that may wait for one link.
+    """
+
+    hostname: str | None = None
+    listed_only: bool = False
+    seconds: float = 10.0
+    peers: int = 64
+    users: int = 10_000
+    memberships: int = 20_000
+    channels: int = 10_000
+    output: int = 16 * 1024 * 1024
+
+
+class Dial(Protocol):
+    """Connects in the background, then calls one of the two; see loop.Loop.dial."""
+
+    def __call__(
+        self, host: str, port: int, *, connected: Callable[[Any], Session], failed: Callable[[str], None]
+    ) -> None: ...
+
+
+class Speaker(Dialect, Protocol):
+    """What is said on links."""
+
+    def link_up(self, link: Link) -> None:
+        """A link has come up, and its peer is there."""
+
+    def link_down(self, link: Link, peer: Peer) -> None:
+        """One of a peer's links has gone; the last one, if the peer has none any more."""
+
+
+class Links:
+    """All connections to other servers, and the peers at their ends.
+
+    Args:
+        speaker: the dialect, which is told what comes up and goes down.
+        timers: the monotonic clock.
+        dial: opens connections.
+        chance: gives a number from 0 to 1.
+        policy: see Policy.
+        listed: the servers of the config.
+        hosts: names that servers of the config have borne, and their addresses.
+        note_host: keeps one more.
+    """
+
+    def __init__(
+        self,
+        speaker: Speaker,
+        timers: Timers,
+        dial: Dial,
+        chance: Callable[[], float],
+        policy: Policy,
+        listed: Iterable[Listed],
+        hosts: Mapping[str, str],
+        note_host: Callable[[str, str], None],
+    ) -> None:
+        self.peers: dict[str, Peer] = {}
+        self.closed = False
+        self._speaker = speaker
+        self._timers = timers
+        self._dial = dial
+        self._chance = chance
+        self._policy = policy
+        self._diallers = [Dialler(server) for server in listed]
+        self._hosts = hosts
+        self._note = note_host
+        self._links: dict[Session, Link] = {}
+
+    # ---- dialling and accepting ----
+
+    def start(self) -> None:
+        """Dial the servers of the config."""
+        for dialler in self._diallers:
+            self._dial_now(dialler)
+
+    def close(self) -> None:
+        """The server stops: nobody is dialled any more, and nobody is told of those who go."""
+        self.closed = True
+        for dialler in self._diallers:
+            self._cancel(dialler.timer)
+
+    def accept(self, transport: Transport) -> Session:
+        """Give a session to a connection from which a link is expected."""
+        return self._begin(transport, None).session
+
+    def statistics(self) -> Iterator[str]:
+        """Give a line on each link."""
+        for peer in self.peers.values():
+            for link in peer.links:
+                ignored = " ".join(f"ignored={count} ({reason})" for reason, count in link.ignored.items())
+                yield (
+                    f"link with {link} users={len(peer.users)} memberships={peer.memberships}"
+                    f" channels={len(peer.channels)} {ignored}"
+                ).rstrip()
+
+    def _dial_now(self, dialler: Dialler) -> None:
+        dialler.timer = None
+        if not self.closed:
+            address, port, _name = dialler.listed
+            self._dial(
+                address, port, connected=partial(self._connected, dialler), failed=partial(self._failed, dialler)
+            )
+
+    def _dial_later(self, dialler: Dialler, lasted: float = 0.0) -> None:
+        if not self.closed:
+            pause = dialler.next_pause(lasted, self._chance())
+            dialler.timer = self._timers.call_later(pause, partial(self._dial_now, dialler))
+
+    def _failed(self, dialler: Dialler, reason: str) -> None:
+        dialler.tell(reason)
+        self._dial_later(dialler)
+
+    def _connected(self, dialler: Dialler, transport: Transport) -> Session:
+        link = self._begin(transport, dialler)
+        dialler.address = link.address
+        link.session.send(self._introduction("FEDERATE-OUT"))
+        return link.session
+
+    def _begin(self, transport: Transport, dialler: Dialler | None) -> Link:
+        link = self._add_link(Session(transport, self._speaker, MAX_LINK_LINE), dialler)
+        link.deadline = self._timers.call_later(self._policy.seconds, partial(self._handshake_failed, link))
+        return link
+
+    def _add_link(self, session: Session, dialler: Dialler | None) -> Link:
+        link = Link(session, dialler, self._policy.hostname, self._timers.monotonic())
+        self._links[session] = link
+        return link
+
+    def _handshake_failed(self, link: Link) -> None:
+        link.deadline = None
+        word = "FEDERATE-CONFIRM" if link.dialler else "FEDERATE-OUT"
+        self.refuse(link, f"it has not said {word} within {self._policy.seconds:g} seconds")
+
+    def refuse(self, link: Link, reason: str) -> None:
+        """End a link for a fault of the other side."""
+        if link.dialler is None or link.peer is not None:  # else the dialler has a word on it
+            log.warning("closing the link with %s: %s", link, reason)
+        link.failure = reason
+        link.session.refuse()
+
+    def _introduction(self, verb: str) -> str:
+        return f"{verb} {self._policy.hostname or ''}".rstrip()
+
+    def _cancel(self, timer: Any) -> None:
+        if timer is not None:
+            self._timers.cancel(timer)
+
+    # ---- a link comes up ----
+
+    def asked(self, session: Session, sent: str) -> None:
+        """Another server has dialled this one and sends this name, or none."""
+        link = self._links.get(session) or self._add_link(session, None)
+        if link.peer is not None or link.dialler is not None:
+            link.ignore("the link is up already")
+        elif session.transport.remote_place in self._own_calls():
+            self.refuse(link, "it is this server itself")
+        elif self._policy.listed_only and not self._listed_as(link):
+            self.refuse(link, "the config does not list its address, and has federation listed")
+        else:
+            self._introduce(link, sent)
+
+    def confirmed(self, session: Session, sent: str) -> None:
+        """The server that was dialled agrees, and sends this name, or none."""
+        link = self._links.get(session)
+        if link is None or link.peer is not None or link.dialler is None:
+            self.ignore(session, "nothing is to be confirmed")
+        else:
+            self._introduce(link, sent)
+
+    def _introduce(self, link: Link, sent: str) -> None:
+        """Find out by what name the other server is known, and if it may be, have the link up."""
+        listed = self._listed_as(link)
+        pin = listed[0].listed.name if len(listed) == 1 else None
+        name = sent or pin or link.address
+        link.nameless = not sent
+        link.hosts = frozenset({name} if sent else {name, link.address})
+        objection = self._objection(link, name, sent, listed)
+        if objection is not None:
+            self.refuse(link, objection)
+            return
+        if listed and name != link.address:
+            self._note_host(name, link.address)
+        self._link_up(link, name)
+
+    def _note_host(self, name: str, address: str) -> None:
+        """Keep who has borne a name, so that it stays with a server of the config that is away."""
+        if self._hosts.get(name) != address and (name in self._hosts or len(self._hosts) < MOST_HOSTS):
+            self._note(name, address)
+
+    def _own_calls(self) -> set[tuple[str, int]]:
+        """The places from which this server has dialled others."""
+        return {link.session.transport.local_place for link in self._links.values() if link.dialler is not None}
+
+    def _listed_as(self, link: Link) -> list[Dialler]:
+        """The lines of the config that the other server can be meant by."""
+        if link.dialler is not None:
+            return [link.dialler]
+        return [dialler for dialler in self._diallers if dialler.address == link.address]
+
+    def _objection(self, link: Link, name: str, sent: str, listed: Sequence[Dialler]) -> str | None:
+        """Why the other server cannot be known by this name; None if it can."""
+        peer = self.peers.get(name)
+        pinned = [dialler for dialler in self._diallers if dialler.listed.name == name]
+        borne_at = self._hosts.get(name, link.address)
+        if not is_host(name):
+            return "it sends no name, or one that is none: a server needs a hostname where its IP address is none"
+        if not is_host(link.me):
+            return "this server needs a hostname, since its IP address is none: set it in the config"
+        if name == self._policy.hostname or sent == link.me:
+            return f"{name} is this server's own name"
+        if link.dialler is not None and link.dialler.listed.name not in (None, name):
+            return f"it calls itself {name}, and the config pins it to {link.dialler.listed.name}"
+        if pinned and not any(dialler in pinned for dialler in listed):
+            return f"the config pins the name {name} to another server"
+        if peer is not None and any(other.address != link.address for other in peer.links):
+            return f"the name {name} is in use by a server at {peer.links[0].address}"
+        if borne_at != link.address and not pinned:
+            return (
+                f"the name {name} was borne by the server at {borne_at};"
+                f" if it has moved, list it as {link.address}:<port> {name}"
+            )
+        if len(self.peers) >= self._policy.peers and peer is None:
+            return f"{len(self.peers)} servers are linked, and max-peers allows no more"
+        if peer is not None and len(peer.links) >= MOST_LINKS:
+            return f"{MOST_LINKS} links with it are up already"
+        return None
+
+    def _link_up(self, link: Link, name: str) -> None:
+        peer = self.peers.setdefault(name, Peer(name))
+        peer.links.append(link)
+        self._cancel(link.deadline)
+        link.peer, link.deadline, link.since = peer, None, self._timers.monotonic()
+        link.session.user = link
+        link.session.widen(MAX_LINK_LINE, self._policy.output)
+        log.info("the link with %s is up, %s", link, "dialled" if link.dialler else "accepted")
+        if link.dialler is not None:
+            link.dialler.succeeded()
+        else:
+            link.session.send(self._introduction("FEDERATE-CONFIRM"))
+            self._hurry(link)
+        self._speaker.link_up(link)
+
+    def _hurry(self, link: Link) -> None:
+        """A server that has dialled is there, so it need not be waited for."""
+        for dialler in self._listed_as(link):
+            if dialler.timer is not None:
+                self._timers.cancel(dialler.timer)
+                self._dial_now(dialler)
+
+    # ---- a link goes down ----
+
+    def lost(self, session: Session) -> None:
+        """A connection is gone; its server is dialled again. One that is no link is left alone."""
+        link = self._links.pop(session, None)
+        if link is None:
+            return
+        self._cancel(link.deadline)
+        reason = link.failure or getattr(session.reason, "value", None) or "closed by the peer"
+        if link.peer is not None:
+            self._link_down(link, link.peer, reason)
+        elif link.dialler is not None:
+            link.dialler.tell(reason)
+        if link.dialler is not None:
+            self._dial_later(link.dialler, self._timers.monotonic() - link.since if link.peer else 0.0)
+
+    def _link_down(self, link: Link, peer: Peer, reason: str) -> None:
+        counts = "".join(f"; ignored {count} lines: {why}" for why, count in link.ignored.items())
+        log.info("the link with %s is lost: %s%s", link, reason, counts)
+        peer.links.remove(link)
+        if not peer.links:
+            del self.peers[peer.name]
+        self._speaker.link_down(link, peer)
+
+    def ignore(self, session: Session, reason: str) -> None:
+        """Count a line that is not obeyed."""
+        link = self._links.get(session)
+        if link is not None:
+            link.ignore(reason)
