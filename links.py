@@ -267,7 +267,7 @@ class Links:
         self._cancel(link.deadline)
         link.peer, link.deadline, link.since = peer, None, self._timers.monotonic()
         link.session.user = link
-        link.session.widen(MAX_LINK_LINE, self._policy.output)
+        link.session.widen(MAX_LINK_LINE, self._policy.output, "max-link-buffer")
         log.info("the link with %s is up, %s", link, "dialled" if link.dialler else "accepted")
         if link.dialler is not None:
             link.dialler.succeeded()

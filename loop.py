@@ -3,7 +3,8 @@
 One turn of the loop, in this order:
 
 1. wait until a descriptor is ready or the nearest deadline is due;
-2. let every ready descriptor act: a listener accepts, a connection reads at most READ_SIZE and hands the bytes on;
+2. let every ready descriptor act: a listener accepts, a dial learns what became of an address, a connection reads at
+   most READ_SIZE and hands the bytes on;
 3. run what was put off to this turn, what other threads handed in, and the deadlines that are due;
 4. settle: call the ``before_flush`` hook (the journal commits there), send what is pending with one ``send`` for each
    connection, free what was closed, tell those who asked for a receipt what has left, and again until all is done.
@@ -12,12 +13,16 @@ Three rules hold everywhere in this file. A handler never writes to a socket: it
 (sooner where there is much of it, or where somebody waits for a receipt; what is in a buffer is durable already).
 Interest in writing is asked for only while bytes remain after a short write. Closing marks a connection at once, but it
 is freed in step 4 only, since the batch of ready descriptors may still hold an event for it.
+
+Nothing here waits for another machine: a dial connects as the selector says, and looks names up in a thread. Those
+threads are not the ones for other slow work, since a dead name server holds a thread for as long as it likes.
 """
 
 from __future__ import annotations
 
 import contextlib
 import enum
+import errno
 import fcntl
 import heapq
 import itertools
@@ -35,7 +40,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from functools import partial
 from selectors import EVENT_READ, EVENT_WRITE
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from concurrent.futures import Future, ThreadPoolExecutor
@@ -76,7 +81,17 @@ ACCEPTS_PER_TURN = 128
 
 ACCEPT_RETRY_SECONDS = 0.5
 RESERVED_DESCRIPTORS = 32
-"""Kept free of clients for the database, libraries that are loaded late, and whatever the operating system needs."""
+"""Kept free of clients for the database, libraries that are loaded late, connections that we dial while there are as
+many clients as may be, and whatever the operating system needs."""
+
+CONNECTING = (0, errno.EINPROGRESS, errno.EINTR)
+"""What the system says of an attempt to connect whose end the selector will tell."""
+
+LOOK_UP_THREADS = 2
+"""Few: those who ask a name server that does not answer wait for the same one."""
+
+LOOK_UP_QUEUE = 64
+"""Names that may be looked up, or wait for it, at once. One that is asked for no longer keeps its place until then."""
 
 POOL_NICENESS = 10
 
@@ -104,6 +119,13 @@ class CloseReason(enum.Enum):
 
 class PoolFull(Exception):
     """More slow work is waiting than the pool's queue may hold."""
+
+
+class OutputBound(NamedTuple):
+    """How many bytes may wait for a connection, and the setting that says so."""
+
+    size: int
+    setting: str
 
 
 class Receiver(Protocol):
@@ -185,7 +207,7 @@ class Loop:
         max_out_buffer: bytes that may wait for one connection before it is closed as a slow reader.
         stall_seconds: how long output may wait for a peer that takes none of it, before it is closed as one, too.
         keepalive_seconds: after about so much silence of a client's machine the connection is lost; 0: never.
-        pool_threads: threads for slow work.
+        pool_threads: threads for slow work. Names are looked up in others.
         pool_queue: pieces of slow work that may wait or run at once.
     """
 
@@ -199,7 +221,7 @@ class Loop:
         pool_threads: int = 2,
         pool_queue: int = 512,
     ) -> None:
-        self.max_out_buffer = max_out_buffer
+        self.output_bound = OutputBound(max_out_buffer, "max-out-buffer")
         self.high_water = min(HIGH_WATER, max_out_buffer // 4)
         self.stall_seconds = stall_seconds
         self.before_flush: Callable[[], None] = lambda: None
@@ -207,6 +229,7 @@ class Loop:
         self.longest_turn = 0.0
         self.draining = False
         self.connections: set[Connection] = set()
+        self._dialled: set[Connection] = set()
         self._keepalive_seconds = keepalive_seconds
         self._deaf: dict[Connection, None] = {}
         self._to_check: Iterator[Connection] = iter(())
@@ -221,9 +244,9 @@ class Loop:
         self._receipts: list[Callable[[], None]] = []
         self._dying: list[Connection] = []
         self._listeners: list[Listener] = []
-        self._pool: ThreadPoolExecutor | None = None
-        self._pool_threads = pool_threads
-        self._pool_size = self._pool_free = pool_queue
+        self._dials: set[Dial] = set()
+        self._pool = Pool("crosstalk-pool", pool_threads, pool_queue, self.call_threadsafe)
+        self._look_ups = Pool("crosstalk-names", LOOK_UP_THREADS, LOOK_UP_QUEUE, self.call_threadsafe)
         self._running = False
         self._wake_reader, self._wake_writer = socket.socketpair()
         self._wake_reader.setblocking(False)
@@ -242,6 +265,34 @@ class Loop:
         if self._keepalive_seconds:
             keep_alive(sock, self._keepalive_seconds)  # an accepted socket inherits it
         self._listeners.append(Listener(self, sock, accepted))
+
+    def dial(
+        self,
+        host: str,
+        port: int,
+        *,
+        source: str | None,
+        seconds: float,
+        connected: Callable[[Connection], Receiver],
+        failed: Callable[[str], None],
+    ) -> None:
+        """Connect to the first of a host's addresses that takes it, without waiting for it here.
+
+        Exactly one of the two is called, once, and not from inside of this call; neither while the loop drains or when
+        it is closed, which give up what is being dialled.
+
+        Args:
+            host: a name or an IP address.
+            port: 1 to 65535.
+            source: the IP address to call from, and only to addresses of its family; None: as the system chooses.
+            seconds: how long all of it may take, the look-up included.
+            connected: called with the connection, returns its owner.
+            failed: called with the reason in a few words, for a log.
+        """
+        if not self.draining:
+            dial = Dial(self, host, port, source=source, seconds=seconds, connected=connected, failed=failed)
+            self._dials.add(dial)
+            self.call_soon(dial.begin)
 
     def connect(self, sock: socket.socket, owner: Receiver) -> Connection:
         """Take over a connected socket as a connection with this owner."""
@@ -277,16 +328,7 @@ class Loop:
         Raises:
             PoolFull: too much is waiting already; neither is called.
         """
-        if not self._pool_free:
-            raise PoolFull
-        self._pool_free -= 1
-
-        def finish(future: Future[T]) -> None:
-            self._pool_free += 1
-            then(future)
-
-        future = self._executor().submit(work)
-        future.add_done_callback(lambda done: self.call_threadsafe(lambda: finish(done)))
+        self._pool.submit(work, then)
 
     def on_signal(self, signum: int, call: Callable[[], None]) -> None:
         """Run `call` in a turn of the loop when the process gets this signal. Main thread only."""
@@ -312,6 +354,7 @@ class Loop:
         """Accept no more, and stop when the last connection has gone or so many seconds have passed."""
         self.draining = True
         self.stop_listening()
+        self._give_dials_up()
         for connection in list(self.connections):
             connection.linger_no_longer()
         if self.connections:
@@ -326,22 +369,27 @@ class Loop:
             if connection.has_output:
                 connection.close(CloseReason.SHUTDOWN)
 
+    def _give_dials_up(self) -> None:
+        while self._dials:
+            self._dials.pop().give_up()
+
     def close(self) -> None:
         """Free every descriptor. Pending output is dropped, work in threads is not waited for."""
         self.stop_listening()
         for connection in list(self.connections):
             connection.close(CloseReason.SHUTDOWN)
         self._free_closed()
-        if self._pool is not None:
-            self._pool.shutdown(wait=False, cancel_futures=True)
+        self._give_dials_up()  # after those whose connections were lost have dialled again
+        self._pool.close()
+        self._look_ups.close()
         self._selector.close()
         self._wake_reader.close()
         self._wake_writer.close()
 
     @property
     def working(self) -> bool:
-        """True while work in threads has not come back."""
-        return self._pool_free < self._pool_size
+        """True while work in threads has not come back, look-ups included."""
+        return self._pool.working or self._look_ups.working
 
     @property
     def client_ceiling(self) -> int:
@@ -450,12 +498,67 @@ class Loop:
             while self._wake_reader.recv(4096):
                 pass
 
-    def _executor(self) -> ThreadPoolExecutor:
-        if self._pool is None:
+    def _introduce(self, connection: Connection, accepted: Callable[[Connection], Receiver]) -> None:
+        """Have a new connection get its owner."""
+        try:
+            connection.owner = accepted(connection)
+        except Exception:
+            connection.close(CloseReason.FAULT)
+            raise
+        if self._keepalive_seconds:
+            self.check_later()
+
+
+class Pool:
+    """Threads for slow work, made when there is some.
+
+    Args:
+        name: what its threads are called.
+        threads: how many there may be.
+        queue: pieces of work that may wait or run at once.
+        hand_in: runs a call in the loop's thread.
+    """
+
+    def __init__(self, name: str, threads: int, queue: int, hand_in: Callable[[Callable[[], None]], None]) -> None:
+        self._name = name
+        self._threads = threads
+        self._size = self._free = queue
+        self._hand_in = hand_in
+        self._executor: ThreadPoolExecutor | None = None
+
+    @property
+    def working(self) -> bool:
+        """True while work has not come back."""
+        return self._free < self._size
+
+    def submit(self, work: Callable[[], T], then: Callable[[Future[T]], None]) -> None:
+        """Run `work` in a thread and `then` with its finished future in the loop's thread.
+
+        Raises:
+            PoolFull: too much is waiting already; neither is called.
+        """
+        if not self._free:
+            raise PoolFull
+
+        def finish(future: Future[T]) -> None:
+            self._free += 1
+            then(future)
+
+        future = self._started().submit(work)
+        self._free -= 1
+        future.add_done_callback(lambda done: self._hand_in(lambda: finish(done)))
+
+    def close(self) -> None:
+        """Begin with nothing that waits; what runs is not waited for."""
+        if self._executor is not None:
+            self._executor.shutdown(wait=False, cancel_futures=True)
+
+    def _started(self) -> ThreadPoolExecutor:
+        if self._executor is None:
             from concurrent.futures import ThreadPoolExecutor
 
-            self._pool = ThreadPoolExecutor(self._pool_threads, "crosstalk-pool", _lower_priority)
-        return self._pool
+            self._executor = ThreadPoolExecutor(self._threads, self._name, _lower_priority)
+        return self._executor
 
 
 class Listener:
@@ -485,15 +588,13 @@ class Listener:
             self._welcome(sock)
 
     def _welcome(self, sock: socket.socket) -> None:
-        if len(self._loop.connections) >= self._loop.client_ceiling:
+        clients = len(self._loop.connections) - len(self._loop._dialled)
+        if clients >= self._loop.client_ceiling:
             self._loop.closed[CloseReason.REFUSED] += 1
-            log.warning("refused a connection: %d clients are connected (max-clients)", len(self._loop.connections))
+            log.warning("refused a connection: %d clients are connected (max-clients)", clients)
             sock.close()
             return
-        connection = Connection(self._loop, sock)
-        connection.owner = self._accepted(connection)
-        if self._loop._keepalive_seconds:
-            self._loop.check_later()
+        self._loop._introduce(Connection(self._loop, sock), self._accepted)
 
     def _pause(self, why: str) -> None:
         log.warning("not accepting for now: %s (%d connections)", why, len(self._loop.connections))
@@ -511,6 +612,174 @@ class Listener:
         if not self._paused:
             self._loop._selector.unregister(self._sock)
         self._sock.close()
+
+
+class Dial:
+    """An attempt to connect to a host: its addresses are tried one after the other. See `Loop.dial`.
+
+    What comes of it is no client: it is never refused and counts for no client's place under max_clients. It does need
+    a descriptor, so listeners do count it for the descriptor ceiling. Where clients have reached that already it takes
+    one of RESERVED_DESCRIPTORS, of which a server that dials a few others has enough.
+    """
+
+    def __init__(
+        self,
+        loop: Loop,
+        host: str,
+        port: int,
+        *,
+        source: str | None,
+        seconds: float,
+        connected: Callable[[Connection], Receiver],
+        failed: Callable[[str], None],
+    ) -> None:
+        self._loop = loop
+        self._host = host
+        self._port = port
+        self._source = source
+        self._source_place: Any = None
+        self._connected = connected
+        self._failed = failed
+        self._over = False
+        self._places: deque[tuple[int, Any]] = deque()
+        self._sock: socket.socket | None = None
+        self._reason = "no address of the family of the source"
+        self._ends = loop.monotonic() + seconds
+        self._deadline = loop.call_later(seconds, self._late)
+
+    def begin(self) -> None:
+        """Find the addresses."""
+        if self._over:
+            return
+        try:
+            places = find_places(self._host, self._port, numeric=True)
+        except (OSError, ValueError):
+            self._look_up()
+        else:
+            self._found(places)
+
+    def give_up(self) -> None:
+        """Be over; nobody is told."""
+        self._over = True
+        self._loop._dials.discard(self)
+        self._loop.cancel(self._deadline)
+        self._drop()
+
+    def _look_up(self) -> None:
+        def work() -> list[tuple[int, Any]]:
+            return [] if self._over else find_places(self._host, self._port)
+
+        try:
+            self._loop._look_ups.submit(work, self._looked_up)
+        except PoolFull:
+            self._fail("too many names are being looked up")
+        except RuntimeError as error:  # no thread is to be had
+            self._fail(str(error))
+
+    def _looked_up(self, future: Future[list[tuple[int, Any]]]) -> None:
+        if self._over:
+            return
+        try:
+            places = future.result()
+        except UnicodeError:
+            self._fail("not a host name")
+        except Exception as error:
+            self._fail(_reason(error))
+        else:
+            self._found(places)
+
+    def _found(self, places: list[tuple[int, Any]]) -> None:
+        if self._source is not None:
+            try:
+                family, self._source_place = find_places(self._source, 0, numeric=True)[0]
+            except (OSError, ValueError):
+                self._fail("the source is not an IP address")
+                return
+            places = [place for place in places if place[0] == family]
+        self._places.extend(places)
+        self._next()
+
+    def _next(self) -> None:
+        """Try the addresses that are left until the system has begun to connect to one."""
+        while self._places:
+            family, place = self._places.popleft()
+            try:
+                self._try(family, place)
+                return
+            except OSError as error:
+                self._reason = _reason(error)
+                self._drop()
+        self._fail(self._reason)
+
+    def _try(self, family: int, place: Any) -> None:
+        """Begin to connect.
+
+        Raises:
+            OSError: the system refuses.
+        """
+        self._sock = sock = socket.socket(family, socket.SOCK_STREAM)
+        sock.setblocking(False)
+        if self._loop._keepalive_seconds:
+            keep_alive(sock, self._loop._keepalive_seconds)
+        if self._source_place is not None:
+            sock.bind(self._source_place)
+        error = sock.connect_ex(place)
+        if error not in CONNECTING:
+            raise _system_error(error)
+        self._loop._selector.register(sock, EVENT_WRITE, self)
+        # An address that does not answer has only its share of the time, or the others would never have a try.
+        share = (self._ends - self._loop.monotonic()) / (len(self._places) + 1)
+        self._loop.cancel(self._deadline)
+        self._deadline = self._loop.call_later(share, self._late)
+
+    def __call__(self, _mask: int) -> None:
+        """The system has come to an end with an address."""
+        if self._sock is None:  # given up by somebody in the same batch of events
+            return
+        try:
+            connection = self._establish(self._sock)
+        except OSError as error:
+            self._go_on(_reason(error))
+            return
+        self._sock = None
+        self.give_up()
+        self._loop._dialled.add(connection)
+        self._loop._introduce(connection, self._connected)
+
+    def _establish(self, sock: socket.socket) -> Connection:
+        """Make the connection.
+
+        Raises:
+            OSError: the address has not taken it.
+        """
+        error = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if error:
+            raise _system_error(error)
+        if sock.getsockname() == sock.getpeername():
+            # Nobody listens there, and the kernel has given us that very port to call from: we talk to ourselves.
+            raise _system_error(errno.ECONNREFUSED)
+        self._loop._selector.unregister(sock)
+        return Connection(self._loop, sock)
+
+    def _late(self) -> None:
+        self._go_on("timed out")
+
+    def _go_on(self, reason: str) -> None:
+        """This address has failed, or the look-up, after which there are no others."""
+        self._reason = reason
+        self._drop()
+        self._next()
+
+    def _fail(self, reason: str) -> None:
+        self.give_up()
+        self._failed(reason)
+
+    def _drop(self) -> None:
+        sock, self._sock = self._sock, None
+        if sock is not None:
+            with contextlib.suppress(KeyError):  # it has not come that far
+                self._loop._selector.unregister(sock)
+            sock.close()
 
 
 class Receipt:
@@ -568,6 +837,7 @@ class Connection:
 
     __slots__ = (
         "_blocked",
+        "_bound",
         "_congested",
         "_events",
         "_in_kernel",
@@ -605,6 +875,7 @@ class Connection:
         self._stall: Deadline | None = None
         self._congested = False
         self._reason = CloseReason.LOST
+        self._bound = loop.output_bound
         self._want(EVENT_READ)
         loop.connections.add(self)
 
@@ -613,11 +884,29 @@ class Connection:
     @property
     def peer(self) -> str:
         """The other side's address and port, for the log."""
-        try:
-            host, port = self._sock.getpeername()[:2]
-        except (OSError, ValueError):  # gone already, or not a TCP socket
-            return "a client"
-        return f"{host.removeprefix('::ffff:')} port {port}"
+        host, port = self.remote_place
+        return f"{host} port {port}" if host else "a client"
+
+    @property
+    def remote_place(self) -> tuple[str, int]:
+        """The other side's IP address and port; "" and 0 when it is gone already, or this is no TCP connection."""
+        return _place(self._sock.getpeername)
+
+    @property
+    def local_place(self) -> tuple[str, int]:
+        """Our own side's IP address and port, which the other side sees; "" and 0 as for `remote_place`."""
+        return _place(self._sock.getsockname)
+
+    def allow_output(self, size: int, setting: str) -> None:
+        """Let so many bytes wait before the peer is a slow reader, instead of what the loop allows everybody.
+
+        When the connection is `congested` does not depend on it.
+
+        Args:
+            size: in bytes.
+            setting: what it is called, for the log.
+        """
+        self._bound = OutputBound(size, setting)
 
     @property
     def has_output(self) -> bool:
@@ -646,7 +935,7 @@ class Connection:
     def _relieve(self) -> None:
         """Much is pending: send what the kernel takes now, unless it has said that it takes nothing."""
         self._congested = True
-        if not self._blocked or self._pending > self._loop.max_out_buffer:
+        if not self._blocked or self._pending > self._bound.size:
             self.flush()
 
     def send_with_receipt(self, data: bytes, done: Callable[[bool], None]) -> None:
@@ -792,8 +1081,10 @@ class Connection:
             self._piece = 0
             return True
         self._out[:] = [data[sent:]]
-        if self._pending - self._piece > self._loop.max_out_buffer:
-            log.warning("closing %s: reads too slowly, %d bytes wait (max-out-buffer)", self.peer, self._pending)
+        if self._pending - self._piece > self._bound.size:
+            log.warning(
+                "closing %s: reads too slowly, %d bytes wait (%s)", self.peer, self._pending, self._bound.setting
+            )
             self.close(CloseReason.SLOW_READER)
         else:
             self._block(progress=sent > 0)
@@ -914,19 +1205,58 @@ class Connection:
         self._sock.close()
         self._out.clear()
         self._loop.connections.discard(self)
+        self._loop._dialled.discard(self)
         self._loop.closed[self._reason] += 1
         if self._stall is not None:
             self._loop.cancel(self._stall)
         for chunks, _behind in self._streams or ():
             _close_iterator(chunks)
-        self.owner.lost(self._reason)
-        del self.owner  # which has a reference to this connection: without the circle both are freed at once
+        if hasattr(self, "owner"):  # not where a mistake kept it from getting one
+            self.owner.lost(self._reason)
+            del self.owner  # which has a reference to this connection: without the circle both are freed at once
 
 
 def _close_iterator(chunks: Iterator[bytes]) -> None:
     close: Any = getattr(chunks, "close", None)
     if close is not None:
         close()
+
+
+def find_places(host: str, port: int, *, numeric: bool = False) -> list[tuple[int, Any]]:
+    """Find where a host is: the family and the socket address of each of its addresses. Blocks, unless `numeric`.
+
+    Args:
+        host: a name or an IP address; with `numeric`, an IP address only.
+        port: for the socket addresses.
+
+    Raises:
+        OSError: it is not found.
+        ValueError: it cannot be a host.
+    """
+    found = socket.getaddrinfo(
+        host.encode("ascii") if numeric else host,  # what is bytes needs no tables of the world's letters
+        port,
+        type=socket.SOCK_STREAM,
+        flags=socket.AI_NUMERICHOST if numeric else 0,
+    )
+    return [(family, place) for family, _type, _protocol, _name, place in found]
+
+
+def _place(name: Callable[[], Any]) -> tuple[str, int]:
+    try:
+        host, port = name()[:2]
+    except (OSError, ValueError):  # gone already, or not a TCP socket
+        return "", 0
+    return host.removeprefix("::ffff:"), port
+
+
+def _system_error(number: int) -> OSError:
+    return OSError(number, os.strerror(number))
+
+
+def _reason(error: Exception) -> str:
+    """What an error says, without its number."""
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__
 
 
 def _lower_priority() -> None:

@@ -237,7 +237,7 @@ class Transport(Protocol):
     def pause_reading(self) -> None: ...
     def resume_reading(self) -> None: ...
     def call_soon(self, call: Callable[[], None]) -> None: ...
-    def allow_output(self, most: int) -> None: ...
+    def allow_output(self, size: int, setting: str) -> None: ...
     @property
     def remote_place(self) -> tuple[str, int]: ...
     @property
@@ -380,17 +380,18 @@ class Session:
         self._journaling = request.command.pipelined
         return partial(self._told, request, then)
 
-    def widen(self, max_line: int, max_output: int) -> None:
+    def widen(self, max_line: int, max_output: int, setting: str) -> None:
         """Carry the lines of many: longer ones, and also while the peer has much to read. For two servers that wait
         for each other would wait for ever.
 
         Args:
             max_line: bytes of a line, its newline included.
             max_output: bytes that may wait for the peer before it is closed as a slow reader.
+            setting: what these are called.
         """
         self._lines.limit = max_line
         self._heedless = True
-        self.transport.allow_output(max_output)
+        self.transport.allow_output(max_output, setting)
 
     def end(self) -> None:
         """Say goodbye: run no more lines, close when the output has left."""

@@ -115,7 +115,7 @@ class FakeTransport:
     def refuse(self) -> None:
         self.refused += 1
 
-    def allow_output(self, size: int) -> None:
+    def allow_output(self, size: int, setting: str) -> None:
         self.most_output = size
 
     def pause_reading(self) -> None:

@@ -329,7 +329,7 @@ def test_a_row_of_the_table_is_complete(verb: str) -> None:
     assert words[0] == verb.split()[0]
     assert len(words) - 1 == command.most, "the usage shows as many words as the command takes"
     assert len([word for word in words[1:] if not word.startswith("[")]) == command.least
-    assert all(re.fullmatch(r"@?<[a-z]+>|\[[a-z]+\]", word) for word in words[1:])
+    assert all(re.fullmatch(r"@?<[a-z]+>|<[a-z]+>:<host>|\[[a-z]+\]", word) for word in words[1:])
     assert command.failure or not (command.login or command.least)
     assert not command.text or command.most
 

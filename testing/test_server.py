@@ -191,7 +191,8 @@ def quiet_logging(monkeypatch: pytest.MonkeyPatch) -> None:
         (["nowhere.conf"], "nowhere.conf has no listen line and no channel; add one, or start with a port"),
         (
             ["listen.conf"],
-            "listen.conf:2: listen needs [<address>:]<port> and one of auto, result, hello, mailbox, not '5050 rooms'",
+            "listen.conf:2: listen needs [<address>:]<port>"
+            " and one of auto, result, hello, mailbox, federation, not '5050 rooms'",
         ),
         (["0", "--what"], "--what"),
         (["0", "--data", "x.db"], "--data"),
