@@ -174,14 +174,17 @@ class Federation(Network):
         if len(peer.links) == 1:
             self._repeat_joins(peer)
 
-    def link_down(self, link: Link, peer: Peer) -> None:
+    def link_down(self, link: Link, peer: Peer, place: int) -> None:
         """Give up what went over a link. What has to be said is said again over another, if there is one."""
         self._give_up_messages(peer, link)
-        if peer.links:
-            self._announce_channels(peer.links[-1])
-            self._repeat_joins(peer)
-        else:
+        if not peer.links:
             self._peer_lost(peer)
+            return
+        if place == 0:
+            self._repeat_leaves(peer, link)
+            self._repeat_joins(peer)
+        if place == len(peer.links):
+            self._announce_channels(peer.links[-1])
 
     def _announce_channels(self, link: Link) -> None:
         """Say which channels there are here: as many as a line takes, each of the others in a line of its own."""
@@ -202,9 +205,25 @@ class Federation(Network):
             name, _, host = full_name.partition(HOST_OF_CHANNEL)
             if host == peer.name:
                 peer.repeated.update((member, name) for member in channel.members)
-        waiting = [key for key, asked in peer.joins.items() if not asked.answered]
-        for member, name in {**dict.fromkeys(peer.repeated), **dict.fromkeys(waiting)}:
+        for member, name in peer.repeated:
             peer.send(f"FEDJOIN {member}{HOST_OF_USER}{peer.me} {name}")
+        for (member, name), asked in peer.joins.items():
+            if not asked.answered:
+                asked.link = peer.links[0]
+                peer.send(f"FEDJOIN {member}{HOST_OF_USER}{peer.me} {name}")
+
+    def _repeat_leaves(self, peer: Peer, link: Link) -> None:
+        """Say again which memberships have ended, since nobody knows whether that was heard."""
+        for user, channel in link.leaves:
+            account = self._chat.accounts.get(user)
+            if account is None or f"{channel}{HOST_OF_CHANNEL}{peer.name}" not in account.channels:
+                self._say_left(peer, (user, channel))
+
+    def _say_left(self, peer: Peer, key: Key) -> None:
+        user, channel = key
+        if peer.links:
+            peer.links[0].leaves.append(key)
+            peer.send(f"FEDLEAVE {user}{HOST_OF_USER}{peer.me} {channel}")
 
     def _give_up_messages(self, peer: Peer, link: Link) -> None:
         """Nobody knows whether the channels got what went over a link and has not come back."""
@@ -381,7 +400,7 @@ class Federation(Network):
             link.ignore("it names somebody or something by what is no name")
         else:
             if sender == user:
-                peer.came_back((user, channel))
+                peer.came_back((user, channel), text)
             self._pass_on(link, (user, channel), Said(sender, full_name, text, self._now()))
 
     def _pass_on(self, link: Link, key: Key, message: Said) -> None:
@@ -426,6 +445,8 @@ class Federation(Network):
             return False
         key = (user, channel)
         asked = peer.joins.get(key)
+        if link.owes("JOIN", key):
+            return False
         if asked is not None and not asked.answered:
             self._join_answered(peer, key, asked, agreed=outcome == "1")
         elif key in peer.repeated:
@@ -441,7 +462,7 @@ class Federation(Network):
         channel = self._maybe_their_channel(link, about)
         if channel is None or outcome not in ("0", "1"):
             return False
-        message = _peer(link).came_back((user, channel)) if outcome == "0" else None
+        message = _peer(link).take_unanswered((user, channel)) if outcome == "0" else None
         if message is not None:
             message.not_said()
         return message is not None or outcome == "1"  # which its echo says as well
@@ -449,7 +470,9 @@ class Federation(Network):
     def told_there(self, link: Link, user: str, about: str, outcome: str) -> bool:
         """The peer has answered a direct message; give whether there was one."""
         name = self._maybe_theirs(link, about, HOST_OF_USER)
-        letter = _peer(link).take_letter((user, name)) if name is not None and outcome in ("0", "1") else None
+        if name is None or outcome not in ("0", "1") or link.owes("MSG", (user, name)):
+            return False
+        letter = _peer(link).take_letter((user, name))
         if letter is None:
             return False
         self._cancel(letter.deadline)
@@ -491,15 +514,19 @@ class Federation(Network):
         key = (account.name, name)
         asked = peer.joins.get(key)
         if asked is None:
-            asked = peer.joins[key] = Asked(self._deadline(self._join_unanswered, peer, key))
+            asked = peer.joins[key] = Asked(peer.links[0], self._deadline(self._join_unanswered, peer, key))
             peer.send(f"FEDJOIN {account.name}{HOST_OF_USER}{peer.me} {name}")
         asked.add(done)
 
     def left(self, account: str, channel: str) -> None:
         name, peer = self._find(channel, HOST_OF_CHANNEL)
-        if peer is not None:
-            peer.repeated.discard((account, name))
-            peer.send(f"FEDLEAVE {account}{HOST_OF_USER}{peer.me} {name}")
+        if peer is None:
+            return
+        key = (account, name)
+        if key in peer.repeated:
+            peer.repeated.remove(key)
+            peer.links[0].owe("JOIN", key)
+        self._say_left(peer, key)
 
     def say(self, account: Account, channel: str, text: str, not_said: Callable[[], None]) -> None:
         name, peer = self._find(channel, HOST_OF_CHANNEL)
@@ -507,7 +534,7 @@ class Federation(Network):
             raise NoSuchChannel
         self._send_message(peer, f"FEDSAY {account.name}{HOST_OF_USER}{peer.me} {name} {text}")
         waiting = peer.unanswered.setdefault((account.name, name), deque(maxlen=MOST_UNANSWERED))
-        waiting.append(Unanswered(peer.links[0], not_said))
+        waiting.append(Unanswered(peer.links[0], hash(text), not_said))
 
     def tell(self, sender: str, name: str, text: str, done: Done) -> None:
         user, peer = self._find(name, HOST_OF_USER)
@@ -521,7 +548,7 @@ class Federation(Network):
         except ChatError as error:
             done(error)
             return
-        letter = Asked(None)
+        letter = Asked(peer.links[0], None)
         letter.deadline = self._deadline(self._letter_unanswered, peer, key, letter)
         letter.add(done)
         peer.letters.setdefault(key, deque()).append(letter)
@@ -550,9 +577,10 @@ class Federation(Network):
 
         def decided(error: Exception | None) -> None:
             del peer.joins[key]
-            if error is not None:
-                peer.send(f"FEDLEAVE {user}{HOST_OF_USER}{peer.me} {channel}")
             asked.end(error)
+            if error is not None:
+                self._say_left(peer, key)
+                return
             for message in asked.early:
                 if account.session is not None:
                     account.session.deliver(ChannelMessages((message,)))
@@ -562,12 +590,13 @@ class Federation(Network):
 
     def _join_unanswered(self, peer: Peer, key: Key) -> None:
         """Too late: the user is told that it has failed, so it had better not succeed."""
-        user, channel = key
         asked = peer.joins.pop(key)
-        peer.send(f"FEDLEAVE {user}{HOST_OF_USER}{peer.me} {channel}")
+        asked.link.owe("JOIN", key)
+        self._say_left(peer, key)
         asked.end(NoSuchChannel())
 
     def _letter_unanswered(self, peer: Peer, key: Key, letter: Asked) -> None:
+        letter.link.owe("MSG", key)
         peer.drop_letter(key, letter).end(NoSuchUser())
 
     # ---- names on a link ----

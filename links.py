@@ -61,8 +61,8 @@ class Speaker(Dialect, Protocol):
     def link_up(self, link: Link) -> None:
         """A link has come up, and its peer is there."""
 
-    def link_down(self, link: Link, peer: Peer) -> None:
-        """One of a peer's links has gone; the last one, if the peer has none any more."""
+    def link_down(self, link: Link, peer: Peer, place: int) -> None:
+        """The link at this place among its peer's has gone; the last one, if the peer has none any more."""
 
 
 class Links:
@@ -302,10 +302,11 @@ class Links:
     def _link_down(self, link: Link, peer: Peer, reason: str) -> None:
         counts = "".join(f"; ignored {count} lines: {why}" for why, count in link.ignored.items())
         log.info("the link with %s is lost: %s%s", link, reason, counts)
-        peer.links.remove(link)
+        place = peer.links.index(link)
+        del peer.links[place]
         if not peer.links:
             del self.peers[peer.name]
-        self._speaker.link_down(link, peer)
+        self._speaker.link_down(link, peer, place)
 
     def ignore(self, session: Session, reason: str) -> None:
         """Count a line that is not obeyed."""

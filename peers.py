@@ -30,6 +30,12 @@ answers are waited for."""
 MOST_EARLY = 200
 """Messages that are kept for one who is on the way into a remote channel."""
 
+MOST_KEPT = 1000
+"""What is remembered of a link, of each kind, against its loss and for late answers."""
+
+Key = tuple[str, str]
+"""A user here, and a channel or user of the peer."""
+
 log = logging.getLogger("crosstalk.federation")
 
 
@@ -90,6 +96,10 @@ class Link:
         self.nameless = False
         """The peer has sent no name, so it cannot know by which one it is known here."""
         self.ignored: Counter[str] = Counter()
+        self.owed: dict[tuple[str, Key], int] = {}
+        """Answers that nobody waits for any more, by their types and what they are about."""
+        self.leaves: deque[Key] = deque(maxlen=MOST_KEPT)
+        """The last memberships whose end was said here: there is no answer that would tell whether it was heard."""
         self.failure = ""
         self.deadline: Any = None
 
@@ -103,16 +113,29 @@ class Link:
             log.warning("ignored a line of %s: %s; more like it are only counted", self, reason)
         self.ignored[reason] += 1
 
+    def owe(self, kind: str, key: Key) -> None:
+        """An answer will come too late, and is not to be taken for that to a later question."""
+        if len(self.owed) < MOST_KEPT:
+            self.owed[kind, key] = self.owed.get((kind, key), 0) + 1
+
+    def owes(self, kind: str, key: Key) -> bool:
+        """Tell whether the answer that comes now is such a one."""
+        owed = self.owed.pop((kind, key), 0)
+        if owed > 1:
+            self.owed[kind, key] = owed - 1
+        return owed > 0
+
 
 class Asked:
-    """A JOIN or a direct message of a user here, which a peer has not answered yet.
+    """A JOIN or a direct message of a user here, which a peer has not answered yet, and the link where it was asked.
 
     A JOIN that is `answered` is being written; `early` has what was said in the channel meanwhile.
     """
 
-    __slots__ = ("_done", "answered", "deadline", "early")
+    __slots__ = ("_done", "answered", "deadline", "early", "link")
 
-    def __init__(self, deadline: Any) -> None:
+    def __init__(self, link: Link, deadline: Any) -> None:
+        self.link = link
         self.deadline = deadline
         self.answered = False
         self.early: deque[Said] = deque(maxlen=MOST_EARLY)
@@ -129,14 +152,12 @@ class Asked:
 
 
 class Unanswered(NamedTuple):
-    """A message to a remote channel that has not come back yet: its link, and whom to tell if it never does."""
+    """A message to a remote channel that has not come back yet: its link, the hash of its text, and whom to tell if it
+    never does."""
 
     link: Link
+    text: int
     not_said: Callable[[], None]
-
-
-Key = tuple[str, str]
-"""A user here, and a channel or user of the peer."""
 
 
 class Peer:
@@ -190,8 +211,15 @@ class Peer:
         speaker = sender if HOST_OF_USER in sender else f"{sender}{HOST_OF_USER}{self.me}"
         return f"{speaker} {channel} {text}\n".encode()
 
-    def came_back(self, key: Key) -> Unanswered | None:
-        """The oldest message of a user to a channel has been answered: give it, if there is one."""
+    def came_back(self, key: Key, text: str) -> None:
+        """A message of a user to a channel has come back, and what that user said before it is decided."""
+        waiting = self.unanswered.get(key, ())
+        place = next((place for place, message in enumerate(waiting) if message.text == hash(text)), -1)
+        for _ in range(place + 1):
+            self.take_unanswered(key)
+
+    def take_unanswered(self, key: Key) -> Unanswered | None:
+        """Take out the oldest message of a user to a channel that has no answer; None if there is none."""
         waiting = self.unanswered.get(key)
         if not waiting:
             return None
