@@ -175,11 +175,11 @@ class Federation(Network):
             self._repeat_joins(peer)
 
     def link_down(self, link: Link, peer: Peer, place: int) -> None:
-        """Give up what went over a link. What has to be said is said again over another, if there is one."""
-        self._give_up_messages(peer, link)
+        """Say what went over a link again over another, if there is one, and doubt what may have been lost with it."""
         if not peer.links:
             self._peer_lost(peer)
             return
+        self._doubt(peer)
         if place == 0:
             self._repeat_leaves(peer, link)
             self._repeat_joins(peer)
@@ -225,14 +225,25 @@ class Federation(Network):
             peer.links[0].leaves.append(key)
             peer.send(f"FEDLEAVE {user}{HOST_OF_USER}{peer.me} {channel}")
 
-    def _give_up_messages(self, peer: Peer, link: Link) -> None:
-        """Nobody knows whether the channels got what went over a link and has not come back."""
-        for key, waiting in list(peer.unanswered.items()):
-            for message in [message for message in waiting if message.link is link]:
-                waiting.remove(message)
+    def _doubt(self, peer: Peer) -> None:
+        """Have an end with what is not confirmed in time, now that one of several links is lost.
+
+        A message that has not come back may have been lost on its way there or back. A user who came before any of the
+        links that are left may have been forgotten by a peer that has begun anew since.
+        """
+        messages = [(key, message) for key, waiting in peer.unanswered.items() for message in waiting]
+        oldest = min(link.since for link in peer.links)
+        memberships = {key: asked for key, asked in peer.memberships.items() if asked < oldest}
+        if messages or memberships:
+            self._deadline(self._not_confirmed, peer, messages, memberships)
+
+    def _not_confirmed(self, peer: Peer, messages: list[tuple[Key, Unanswered]], memberships: dict[Key, float]) -> None:
+        for key, message in messages:
+            if peer.give_up(key, message):
                 message.not_said()
-            if not waiting:
-                del peer.unanswered[key]
+        for (user, channel), asked in memberships.items():
+            if peer.memberships.get((user, channel)) == asked:
+                self._dismiss(peer, user, channel)
 
     def _peer_lost(self, peer: Peer) -> None:
         self._channel_names = None
@@ -242,6 +253,9 @@ class Federation(Network):
         for letter in [letter for waiting in peer.letters.values() for letter in waiting]:
             self._cancel(letter.deadline)
             letter.end(NoSuchUser())
+        for message in [message for waiting in peer.unanswered.values() for message in waiting]:
+            message.not_said()
+        peer.unanswered.clear()
         if self.links.closed:
             return
         for user, remote in list(peer.users.items()):
@@ -285,7 +299,7 @@ class Federation(Network):
             return
         if channel is None:
             self.fail(session, request, NoSuchChannel())
-        elif not self._has_room_for(link, user):
+        elif not self._has_room_for(link, user, channel):
             self.fail(session, request, LimitReached())
         else:
             self._admit(_peer(link), user, channel, session.outcome(request))
@@ -328,13 +342,13 @@ class Federation(Network):
     def removed(self, peer: Peer, user: str, channel: str) -> None:
         """The operator has taken a peer's user out of a channel here."""
         peer.send(f"FEDRESULT {user} KICKED {channel}{HOST_OF_CHANNEL}{peer.me}")
-        self._membership_ended(peer, user)
+        self._membership_ended(peer, user, channel)
 
-    def _has_room_for(self, link: Link, user: str) -> bool:
+    def _has_room_for(self, link: Link, user: str, channel: str) -> bool:
         peer = _peer(link)
         if user not in peer.users and len(peer.users) >= self._policy.users:
             link.ignore("it has as many users in channels here as max-remote-users allows")
-        elif peer.memberships >= self._policy.memberships:
+        elif (user, channel) not in peer.memberships and len(peer.memberships) >= self._policy.memberships:
             link.ignore("its users have as many memberships here as max-remote-memberships allows")
         else:
             return True
@@ -348,14 +362,12 @@ class Federation(Network):
         if remote is None:
             remote = peer.users[user] = self._remote_user(peer, user)
             self._chat.remote_users[remote.name] = remote
-        peer.memberships += 1
+        peer.memberships[user, channel] = self._timers.monotonic()
         peer.undecided[user] += 1
 
         def decided(error: Exception | None) -> None:
-            peer.undecided[user] -= 1
-            if error is not None:
-                self._membership_ended(peer, user)
-            elif not peer.links:
+            self._decided(peer, user, channel)
+            if not peer.links and channel in remote.channels:
                 self._dismiss(peer, user, channel)
             done(error)
 
@@ -363,18 +375,16 @@ class Federation(Network):
 
     def _dismiss(self, peer: Peer, user: str, channel: str) -> None:
         peer.undecided[user] += 1
+        self._chat.dismiss(peer.users[user], channel, lambda _error: self._decided(peer, user, channel))
 
-        def decided(error: Exception | None) -> None:
-            peer.undecided[user] -= 1
-            if error is None:
-                self._membership_ended(peer, user)
-            else:
-                self._forget(peer, user)
+    def _decided(self, peer: Peer, user: str, channel: str) -> None:
+        """A change of a remote user's has been decided."""
+        peer.undecided[user] -= 1
+        if channel not in peer.users[user].channels:
+            self._membership_ended(peer, user, channel)
 
-        self._chat.dismiss(peer.users[user], channel, decided)
-
-    def _membership_ended(self, peer: Peer, user: str) -> None:
-        peer.memberships -= 1
+    def _membership_ended(self, peer: Peer, user: str, channel: str) -> None:
+        peer.memberships.pop((user, channel), None)
         self._forget(peer, user)
 
     def _forget(self, peer: Peer, user: str) -> None:
@@ -534,7 +544,7 @@ class Federation(Network):
             raise NoSuchChannel
         self._send_message(peer, f"FEDSAY {account.name}{HOST_OF_USER}{peer.me} {name} {text}")
         waiting = peer.unanswered.setdefault((account.name, name), deque(maxlen=MOST_UNANSWERED))
-        waiting.append(Unanswered(peer.links[0], hash(text), not_said))
+        waiting.append(Unanswered(hash(text), not_said))
 
     def tell(self, sender: str, name: str, text: str, done: Done) -> None:
         user, peer = self._find(name, HOST_OF_USER)

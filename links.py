@@ -125,7 +125,7 @@ class Links:
             for link in peer.links:
                 ignored = " ".join(f"ignored={count} ({reason})" for reason, count in link.ignored.items())
                 yield (
-                    f"link with {link} users={len(peer.users)} memberships={peer.memberships}"
+                    f"link with {link} users={len(peer.users)} memberships={len(peer.memberships)}"
                     f" channels={len(peer.channels)} {ignored}"
                 ).rstrip()
 

@@ -34,7 +34,7 @@ MOST_KEPT = 1000
 """What is remembered of a link, of each kind, against its loss and for late answers."""
 
 Key = tuple[str, str]
-"""A user here, and a channel or user of the peer."""
+"""A user and what it is about: one here and a channel or user of the peer, or the other way round."""
 
 log = logging.getLogger("crosstalk.federation")
 
@@ -152,10 +152,9 @@ class Asked:
 
 
 class Unanswered(NamedTuple):
-    """A message to a remote channel that has not come back yet: its link, the hash of its text, and whom to tell if it
-    never does."""
+    """A message to a remote channel that has not come back yet: the hash of its text, and whom to tell if it never
+    does."""
 
-    link: Link
     text: int
     not_said: Callable[[], None]
 
@@ -164,8 +163,8 @@ class Peer:
     """Another server, while it has a link.
 
     What is for it goes over the first of its `links`. `channels` are those that it has announced. `users` are those of
-    its users who are in channels here, or on the way in or out: `undecided` counts such changes for each; `memberships`
-    counts what they are in.
+    its users who are in channels here, or on the way in or out: `undecided` counts such changes for each. `memberships`
+    has what they are in, with the time on the monotonic clock when that was last asked for.
     """
 
     def __init__(self, name: str) -> None:
@@ -174,7 +173,7 @@ class Peer:
         self.channels: set[str] = set()
         self.users: dict[str, RemoteUser] = {}
         self.undecided: Counter[str] = Counter()
-        self.memberships = 0
+        self.memberships: dict[Key, float] = {}
         self.joins: dict[Key, Asked] = {}
         self.repeated: set[Key] = set()
         """Memberships that were asked for again, and are not confirmed yet."""
@@ -212,11 +211,11 @@ class Peer:
         return f"{speaker} {channel} {text}\n".encode()
 
     def came_back(self, key: Key, text: str) -> None:
-        """A message of a user to a channel has come back, and what that user said before it is decided."""
-        waiting = self.unanswered.get(key, ())
-        place = next((place for place, message in enumerate(waiting) if message.text == hash(text)), -1)
-        for _ in range(place + 1):
-            self.take_unanswered(key)
+        """A message of a user to a channel has come back."""
+        for message in self.unanswered.get(key, ()):
+            if message.text == hash(text):
+                self.give_up(key, message)
+                return
 
     def take_unanswered(self, key: Key) -> Unanswered | None:
         """Take out the oldest message of a user to a channel that has no answer; None if there is none."""
@@ -227,6 +226,16 @@ class Peer:
         if not waiting:
             del self.unanswered[key]
         return oldest
+
+    def give_up(self, key: Key, message: Unanswered) -> bool:
+        """Wait no more for a message; give whether it was still waited for."""
+        waiting = self.unanswered.get(key)
+        if waiting is None or message not in waiting:
+            return False
+        waiting.remove(message)
+        if not waiting:
+            del self.unanswered[key]
+        return True
 
     def take_letter(self, key: Key) -> Asked | None:
         """The oldest direct message of a user to another has been answered: give it, if there is one."""

@@ -472,14 +472,14 @@ def test_nothing_is_kept_of_users_who_are_nowhere(world: World) -> None:
     ):  # fmt: skip
         peer.ask(*lines)
         two = world.federation.peers["two"]
-        assert (two.users, two.undecided, two.memberships, world.chat.remote_users) == ({}, {}, 0, {}), lines
+        assert (two.users, two.undecided, two.memberships, world.chat.remote_users) == ({}, {}, {}, {}), lines
     peer.ask("FEDJOIN a@two tea")
     assert world.type("/kick tea:a@two") == ["* Kicked a@two."]
     assert peer.heard() == ["FEDRESULT a KICKED tea:one"]
-    assert (two.users, two.memberships, world.chat.remote_users) == ({}, 0, {})
+    assert (two.users, two.memberships, world.chat.remote_users) == ({}, {}, {})
     peer.ask("FEDJOIN a@two tea", "FEDJOIN b@two tea")
     cut(peer)
-    assert (two.users, two.memberships, world.chat.remote_users) == ({}, 0, {})
+    assert (two.users, two.memberships, world.chat.remote_users) == ({}, {}, {})
     assert not world.federation.peers
 
 
@@ -735,14 +735,38 @@ def test_one_of_two_links_is_lost(world: World) -> None:
     assert first.heard() == ["FEDSAY bob@one tea hello", "FEDJOIN ann@one tea"]
     assert second.heard() == []
     cut(first)
-    assert bob.heard() == ["RESULT SAY tea:two 0"]
-    assert ann.heard() == []
+    assert bob.heard() == ann.heard() == []
     assert second.heard() == ["FEDJOIN bob@one tea", "FEDJOIN ann@one tea"]
     second.ask("FEDRESULT ann JOIN tea:two 1", "FEDRESULT bob JOIN tea:two 1")
     assert ann.heard() == ["RESULT JOIN tea:two 1"]
     assert ann.ask("USERS garden") == ["RESULT USERS garden ann, eve@two"]
     ann.ask("SAY garden hello")
     assert second.heard() == ["FEDRECV eve ann@one garden hello"]
+    world.timers.let_pass(ONE.seconds)
+    assert bob.heard() == ["RESULT SAY tea:two 0"]
+    world.timers.let_pass(60)
+    assert bob.heard() == []
+    assert ann.ask("USERS garden") == ["RESULT USERS garden ann, eve@two"]
+
+
+def test_who_came_over_a_link_that_is_gone_has_to_be_confirmed(world: World) -> None:
+    """The peer has begun anew, and was back before that was noticed; of three members it has one still."""
+    old = world.peer("two")
+    alice = world.user("alice", "tea")
+    old.ask(*(f"FEDJOIN {name}@two tea" for name in ("ann", "bob", "cat")))
+    world.timers.let_pass(1)
+    new = world.peer("two")
+    assert new.ask("FEDJOIN bob@two tea") == ["FEDRESULT bob JOIN tea:one 1"]
+    cut(old)
+    world.timers.let_pass(ONE.seconds - 1)
+    assert new.ask("FEDLEAVE cat@two tea", "FEDJOIN cat@two tea") == ["FEDRESULT cat JOIN tea:one 1"]
+    assert alice.ask("USERS tea") == ["RESULT USERS tea alice, ann@two, bob@two, cat@two"]
+    world.timers.let_pass(1)
+    world.settle()
+    assert alice.ask("USERS tea") == ["RESULT USERS tea alice, bob@two, cat@two"]
+    world.timers.let_pass(60)
+    world.settle()
+    assert alice.ask("USERS tea") == ["RESULT USERS tea alice, bob@two, cat@two"]
 
 
 def test_a_leave_is_said_again_over_the_other_link(world: World) -> None:
