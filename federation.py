@@ -47,7 +47,7 @@ from domain import (
 )
 from links import Dial, Links, Policy
 from peers import MAX_LINK_LINE, MOST_UNANSWERED, Asked, Key, Link, Peer, Unanswered
-from protocol import MAX_LINE, Command, Refusal, Request, Session, fit, normal, split_words, squeeze
+from protocol import MAX_LINE, Command, Refusal, Request, Session, clean, fit, normal, split_words, squeeze
 
 SHOWN = 100
 """Characters of a wrong word that are shown in the log."""
@@ -150,8 +150,13 @@ class Federation(Network):
         self.links.lost(session)
 
     def _answer(self, session: Session, request: Request, words: str) -> None:
-        user, name = map(_bare, request.args[:2])
-        session.send(words.format(user, name, session.user.me))
+        link: Link = session.user
+        (user, _host), (name, host) = map(_split, request.args[:2])
+        answer = words.format(user, clean(name), clean(host) or link.me)
+        if len(answer.encode()) < MAX_LINK_LINE:
+            session.send(answer)
+        else:
+            link.ignore("its answer would be too long")
 
     def _cancel(self, timer: Any) -> None:
         if timer is not None:
@@ -173,6 +178,10 @@ class Federation(Network):
         peer = _peer(link)
         if len(peer.links) == 1:
             self._repeat_joins(peer)
+
+    def renamed(self) -> None:
+        """A peer has got another name."""
+        self._channel_names = None
 
     def link_down(self, link: Link, peer: Peer, place: int) -> None:
         """Say what went over a link again over another, if there is one, and doubt what may have been lost with it."""
@@ -209,7 +218,6 @@ class Federation(Network):
             peer.send(f"FEDJOIN {member}{HOST_OF_USER}{peer.me} {name}")
         for (member, name), asked in peer.joins.items():
             if not asked.answered:
-                asked.link = peer.links[0]
                 peer.send(f"FEDJOIN {member}{HOST_OF_USER}{peer.me} {name}")
 
     def _repeat_leaves(self, peer: Peer, link: Link) -> None:
@@ -299,7 +307,7 @@ class Federation(Network):
             return
         if channel is None:
             self.fail(session, request, NoSuchChannel())
-        elif not self._has_room_for(link, user, channel):
+        elif not self._makes_room_for(link, user, channel):
             self.fail(session, request, LimitReached())
         else:
             self._admit(_peer(link), user, channel, session.outcome(request))
@@ -344,15 +352,21 @@ class Federation(Network):
         peer.send(f"FEDRESULT {user} KICKED {channel}{HOST_OF_CHANNEL}{peer.me}")
         self._membership_ended(peer, user, channel)
 
-    def _has_room_for(self, link: Link, user: str, channel: str) -> bool:
-        peer = _peer(link)
+    def _makes_room_for(self, link: Link, user: str, channel: str) -> bool:
+        """Tell whether the limits let a peer's user in, when all that was said before has been decided."""
+        if self._limit(_peer(link), user, channel):
+            self._chat.settle()
+        limit = self._limit(_peer(link), user, channel)
+        if limit:
+            link.ignore(f"it has as many users or memberships here as {limit} allows")
+        return not limit
+
+    def _limit(self, peer: Peer, user: str, channel: str) -> str:
         if user not in peer.users and len(peer.users) >= self._policy.users:
-            link.ignore("it has as many users in channels here as max-remote-users allows")
-        elif (user, channel) not in peer.memberships and len(peer.memberships) >= self._policy.memberships:
-            link.ignore("its users have as many memberships here as max-remote-memberships allows")
-        else:
-            return True
-        return False
+            return "max-remote-users"
+        if (user, channel) not in peer.memberships and len(peer.memberships) >= self._policy.memberships:
+            return "max-remote-memberships"
+        return ""
 
     def _remote_user(self, peer: Peer, user: str) -> RemoteUser:
         return RemoteUser(f"{user}{HOST_OF_USER}{peer.name}", Way(self, peer, user))
@@ -455,8 +469,6 @@ class Federation(Network):
             return False
         key = (user, channel)
         asked = peer.joins.get(key)
-        if link.owes("JOIN", key):
-            return False
         if asked is not None and not asked.answered:
             self._join_answered(peer, key, asked, agreed=outcome == "1")
         elif key in peer.repeated:
@@ -480,9 +492,7 @@ class Federation(Network):
     def told_there(self, link: Link, user: str, about: str, outcome: str) -> bool:
         """The peer has answered a direct message; give whether there was one."""
         name = self._maybe_theirs(link, about, HOST_OF_USER)
-        if name is None or outcome not in ("0", "1") or link.owes("MSG", (user, name)):
-            return False
-        letter = _peer(link).take_letter((user, name))
+        letter = _peer(link).take_letter((user, name)) if name is not None and outcome in ("0", "1") else None
         if letter is None:
             return False
         self._cancel(letter.deadline)
@@ -524,7 +534,7 @@ class Federation(Network):
         key = (account.name, name)
         asked = peer.joins.get(key)
         if asked is None:
-            asked = peer.joins[key] = Asked(peer.links[0], self._deadline(self._join_unanswered, peer, key))
+            asked = peer.joins[key] = Asked(self._deadline(self._join_unanswered, peer, key))
             peer.send(f"FEDJOIN {account.name}{HOST_OF_USER}{peer.me} {name}")
         asked.add(done)
 
@@ -533,16 +543,15 @@ class Federation(Network):
         if peer is None:
             return
         key = (account, name)
-        if key in peer.repeated:
-            peer.repeated.remove(key)
-            peer.links[0].owe("JOIN", key)
+        peer.repeated.discard(key)
         self._say_left(peer, key)
 
     def say(self, account: Account, channel: str, text: str, not_said: Callable[[], None]) -> None:
         name, peer = self._find(channel, HOST_OF_CHANNEL)
         if peer is None:
             raise NoSuchChannel
-        self._send_message(peer, f"FEDSAY {account.name}{HOST_OF_USER}{peer.me} {name} {text}")
+        _check_length(f"SAY {channel} {text}")
+        peer.send(f"FEDSAY {account.name}{HOST_OF_USER}{peer.me} {name} {text}")
         waiting = peer.unanswered.setdefault((account.name, name), deque(maxlen=MOST_UNANSWERED))
         waiting.append(Unanswered(hash(text), not_said))
 
@@ -554,11 +563,12 @@ class Federation(Network):
                 raise NoSuchUser
             if len(peer.letters.get(key, ())) >= MOST_UNANSWERED:
                 raise LimitReached
-            self._send_message(peer, f"FEDMSG {sender}{HOST_OF_USER}{peer.me} {user} {text}")
+            _check_length(f"SAY {HOST_OF_USER}{name} {text}")
         except ChatError as error:
             done(error)
             return
-        letter = Asked(peer.links[0], None)
+        peer.send(f"FEDMSG {sender}{HOST_OF_USER}{peer.me} {user} {text}")
+        letter = Asked(None)
         letter.deadline = self._deadline(self._letter_unanswered, peer, key, letter)
         letter.add(done)
         peer.letters.setdefault(key, deque()).append(letter)
@@ -570,11 +580,6 @@ class Federation(Network):
 
     def _deadline(self, call: Callable[..., None], *args: Any) -> Any:
         return self._timers.call_later(self._policy.seconds, partial(call, *args))
-
-    def _send_message(self, peer: Peer, line: str) -> None:
-        if len(line.encode()) >= MAX_LINK_LINE:
-            raise TooLong
-        peer.send(line)
 
     def _join_answered(self, peer: Peer, key: Key, asked: Asked, *, agreed: bool) -> None:
         self._cancel(asked.deadline)
@@ -601,12 +606,10 @@ class Federation(Network):
     def _join_unanswered(self, peer: Peer, key: Key) -> None:
         """Too late: the user is told that it has failed, so it had better not succeed."""
         asked = peer.joins.pop(key)
-        asked.link.owe("JOIN", key)
         self._say_left(peer, key)
         asked.end(NoSuchChannel())
 
     def _letter_unanswered(self, peer: Peer, key: Key, letter: Asked) -> None:
-        letter.link.owe("MSG", key)
         peer.drop_letter(key, letter).end(NoSuchUser())
 
     # ---- names on a link ----
@@ -614,11 +617,12 @@ class Federation(Network):
     def _maybe_their_user(self, link: Link, word: str) -> str | None:
         """The bare name of a user of the peer. None if it is no name; a user of another host closes the link."""
         user, at, host = word.partition(HOST_OF_USER)
-        if at and host not in link.hosts:
+        if at and host not in link.hosts and not self.links.adopts(link, host):
             self.links.refuse(link, f"it speaks for {word[:SHOWN]!r}, who is no user of its own")
         elif not is_name(user):
             link.ignore("it speaks for somebody who has no name")
         else:
+            link.heard = True
             return user
         return None
 
@@ -638,15 +642,27 @@ class Federation(Network):
         return _maybe_local(word, HOST_OF_CHANNEL, link.me)
 
 
+def _check_length(line: str) -> None:
+    """See to it that a message fits into a link's line, there and back, whoever gets it: a client's line does.
+
+    Raises:
+        TooLong: it may not.
+    """
+    if len(line.encode()) >= MAX_LINE:
+        raise TooLong
+
+
 def _maybe_local(word: str, sign: str, me: str) -> str | None:
     """The bare name of a channel or user of this server; None if it is no name, or another host's."""
     name, found, host = normal(word).partition(sign)
     return name if (not found or host == me) and is_name(name) else None
 
 
-def _bare(word: str) -> str:
-    """A name without its host, if it has one."""
-    return word.partition(HOST_OF_CHANNEL)[0].partition(HOST_OF_USER)[0]
+def _split(word: str) -> tuple[str, str]:
+    """The name and the host, if there is one, of a channel or a user."""
+    sign = HOST_OF_CHANNEL if HOST_OF_CHANNEL in word else HOST_OF_USER
+    name, _, host = normal(word).partition(sign)
+    return name, host
 
 
 def _peer(link: Link) -> Peer:

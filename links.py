@@ -61,6 +61,9 @@ class Speaker(Dialect, Protocol):
     def link_up(self, link: Link) -> None:
         """A link has come up, and its peer is there."""
 
+    def renamed(self) -> None:
+        """A peer, of which nobody has had anything yet, has got another name."""
+
     def link_down(self, link: Link, peer: Peer, place: int) -> None:
         """The link at this place among its peer's has gone; the last one, if the peer has none any more."""
 
@@ -99,7 +102,7 @@ class Links:
         self._policy = policy
         self._diallers = [Dialler(server) for server in listed]
         self._hosts = hosts
-        self._note = note_host
+        self._note_host = note_host
         self._links: dict[Session, Link] = {}
 
     # ---- dialling and accepting ----
@@ -209,19 +212,39 @@ class Links:
         pin = listed[0].listed.name if len(listed) == 1 else None
         name = sent or pin or link.address
         link.nameless = not sent
-        link.hosts = frozenset({name} if sent else {name, link.address})
         objection = self._objection(link, name, sent, listed)
         if objection is not None:
             self.refuse(link, objection)
             return
-        if listed and name != link.address:
-            self._note_host(name, link.address)
+        self._bear(link, name, listed)
         self._link_up(link, name)
 
-    def _note_host(self, name: str, address: str) -> None:
-        """Keep who has borne a name, so that it stays with a server of the config that is away."""
-        if self._hosts.get(name) != address and (name in self._hosts or len(self._hosts) < MOST_HOSTS):
-            self._note(name, address)
+    def adopts(self, link: Link, name: str) -> bool:
+        """Tell whether a peer that has sent no name may go by the one that it gives its users, and have it do so.
+
+        The courses' FEDERATE-OUT has no name, and their FEDJOIN has one. It counts as one that was sent, but not when
+        the peer has been known by its address to anybody.
+        """
+        peer = link.peer
+        if peer is None or not link.nameless or link.heard or peer.name != link.address or peer.is_known:
+            return False
+        listed = self._listed_as(link)
+        del self.peers[peer.name]
+        agreed = name not in self.peers and self._objection(link, name, name, listed) is None
+        if agreed:
+            log.info("%s calls itself %s, and is known so from now on", link, name)
+            self._bear(link, name, listed)
+            peer.name = name
+            self._speaker.renamed()
+        self.peers[peer.name] = peer
+        return agreed
+
+    def _bear(self, link: Link, name: str, listed: Sequence[Dialler]) -> None:
+        """Let the peer go by a name. That of a server of the config stays with it also while it is away."""
+        link.hosts = frozenset({name, link.address} if link.nameless else {name})
+        known = self._hosts.get(name)
+        if listed and name != link.address != known and (known is not None or len(self._hosts) < MOST_HOSTS):
+            self._note_host(name, link.address)
 
     def _own_calls(self) -> set[tuple[str, int]]:
         """The places from which this server has dialled others."""
@@ -244,6 +267,8 @@ class Links:
             return "this server needs a hostname, since its IP address is none: set it in the config"
         if name == self._policy.hostname or sent == link.me:
             return f"{name} is this server's own name"
+        if sent != link.address and sent in {dialler.address for dialler in self._diallers}:
+            return f"{name} is the address of another server of the config"
         if link.dialler is not None and link.dialler.listed.name not in (None, name):
             return f"it calls itself {name}, and the config pins it to {link.dialler.listed.name}"
         if pinned and not any(dialler in pinned for dialler in listed):

@@ -30,8 +30,8 @@ answers are waited for."""
 MOST_EARLY = 200
 """Messages that are kept for one who is on the way into a remote channel."""
 
-MOST_KEPT = 1000
-"""What is remembered of a link, of each kind, against its loss and for late answers."""
+MOST_LEAVES = 1000
+"""Memberships whose end is remembered in case that the link is lost over which it was said."""
 
 Key = tuple[str, str]
 """A user and what it is about: one here and a channel or user of the peer, or the other way round."""
@@ -95,10 +95,10 @@ class Link:
         """By what names the peer calls itself."""
         self.nameless = False
         """The peer has sent no name, so it cannot know by which one it is known here."""
+        self.heard = False
+        """The peer has spoken for one of its users."""
         self.ignored: Counter[str] = Counter()
-        self.owed: dict[tuple[str, Key], int] = {}
-        """Answers that nobody waits for any more, by their types and what they are about."""
-        self.leaves: deque[Key] = deque(maxlen=MOST_KEPT)
+        self.leaves: deque[Key] = deque(maxlen=MOST_LEAVES)
         """The last memberships whose end was said here: there is no answer that would tell whether it was heard."""
         self.failure = ""
         self.deadline: Any = None
@@ -113,29 +113,16 @@ class Link:
             log.warning("ignored a line of %s: %s; more like it are only counted", self, reason)
         self.ignored[reason] += 1
 
-    def owe(self, kind: str, key: Key) -> None:
-        """An answer will come too late, and is not to be taken for that to a later question."""
-        if len(self.owed) < MOST_KEPT:
-            self.owed[kind, key] = self.owed.get((kind, key), 0) + 1
-
-    def owes(self, kind: str, key: Key) -> bool:
-        """Tell whether the answer that comes now is such a one."""
-        owed = self.owed.pop((kind, key), 0)
-        if owed > 1:
-            self.owed[kind, key] = owed - 1
-        return owed > 0
-
 
 class Asked:
-    """A JOIN or a direct message of a user here, which a peer has not answered yet, and the link where it was asked.
+    """A JOIN or a direct message of a user here, which a peer has not answered yet.
 
     A JOIN that is `answered` is being written; `early` has what was said in the channel meanwhile.
     """
 
-    __slots__ = ("_done", "answered", "deadline", "early", "link")
+    __slots__ = ("_done", "answered", "deadline", "early")
 
-    def __init__(self, link: Link, deadline: Any) -> None:
-        self.link = link
+    def __init__(self, deadline: Any) -> None:
         self.deadline = deadline
         self.answered = False
         self.early: deque[Said] = deque(maxlen=MOST_EARLY)
@@ -185,6 +172,11 @@ class Peer:
     def me(self) -> str:
         """What this server is called there; nothing matters when the last link has gone."""
         return self.links[0].me if self.links else ""
+
+    @property
+    def is_known(self) -> bool:
+        """Whether anything here hangs on its name, or more than one link has it."""
+        return len(self.links) > 1 or bool(self.users or self.joins or self.repeated or self.letters)
 
     def send(self, line: str) -> None:
         """Say something, given without its newline; nothing happens when the last link has gone."""

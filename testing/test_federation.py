@@ -14,7 +14,7 @@ from config import Listed
 from domain import Limits
 from federation import COMMANDS, RESULTS
 from links import MOST_LINKS, Policy
-from peers import LONGEST_PAUSE, MAX_LINK_LINE, MOST_KEPT, MOST_UNANSWERED, PAUSE_GROWTH, Dialler
+from peers import LONGEST_PAUSE, MAX_LINK_LINE, MOST_UNANSWERED, PAUSE_GROWTH, Dialler
 from protocol import MAX_LINE
 from support import EXAMPLES, Client, World, pieces
 
@@ -233,12 +233,14 @@ def test_longer_lines_are_read_on_a_link(world: World) -> None:
 def test_a_message_that_is_too_long_for_a_link_is_not_sent(world: World, caplog: pytest.LogCaptureFixture) -> None:
     peer = world.peer("two")
     bob = joined(world, "bob", "tea", peer)
-    longest = "x" * (MAX_LINK_LINE - len("FEDSAY bob@one tea ") - 1)
     bob.session.widen(2 * MAX_LINE, 0, "")
-    assert bob.ask(f"SAY tea:two {longest}y") == ["RESULT SAY 0"]
-    assert bob.ask(f"SEND tea:two {longest}y") == ["RESULT SEND ERROR"]
-    assert bob.ask(f"SAY @ann@two {longest}y") == ["RESULT SAY 0"]
+    for head, failure in (
+        ("SAY tea:two ", "RESULT SAY 0"), ("SEND tea:two ", "RESULT SEND ERROR"), ("SAY @ann@two ", "RESULT SAY 0")
+    ):  # fmt: skip
+        text = "x" * (MAX_LINE - len(head.replace("SEND", "SAY")))
+        assert bob.ask(f"{head}{text}") == [failure]
     assert peer.heard() == []
+    longest = "x" * (MAX_LINE - len("SAY tea:two ") - 1)
     assert bob.ask(f"SAY tea:two {longest}") == []
     assert peer.heard() == [f"FEDSAY bob@one tea {longest}"]
     alice = world.user("alice", "garden")
@@ -299,7 +301,7 @@ def test_by_what_name_a_server_is_known_that_was_dialled(listed: Listed, sent: s
         assert bool(peer.transport.refused) == (name is None)
 
 
-@pytest.mark.parametrize("name", ["a_b", "a:b", "a@b", "\u4e2d", "x" * 65, "one", "pinned"])
+@pytest.mark.parametrize("name", ["a_b", "a:b", "a@b", "\u4e2d", "x" * 65, "one", "pinned", "127.0.0.2"])
 def test_names_that_no_server_may_bear(name: str, caplog: pytest.LogCaptureFixture) -> None:
     with World(policy=ONE, listed=[Listed("127.0.0.2", 5051, "pinned")]) as world:
         peer = world.client(remote_place=("127.0.0.3", 40000))
@@ -378,6 +380,46 @@ def test_two_servers_without_names_at_one_address() -> None:
         assert bob.heard() == ann.heard() == ["RECV bob tea:127.0.0.1 hello"]
         peer.ask("FEDRECV bob eve@127.0.0.1 tea hello")
         assert bob.heard() == ["RECV eve@127.0.0.1 tea:127.0.0.1 hello"]
+
+
+@pytest.mark.parametrize("policy", [ONE, ONE._replace(peers=1)])
+def test_a_server_that_gives_its_users_a_name_and_sends_none_is_known_by_it(policy: Policy) -> None:
+    """As the courses' example has it."""
+    with World(policy=policy) as world:
+        alice = world.user("alice", "helloworld")
+        peer = world.peer()
+        peer.ask("FEDCHANNELS tea")
+        assert peer.ask("FEDJOIN bob@server1.com helloworld") == ["FEDRESULT bob JOIN helloworld:one 1"]
+        peer.ask("FEDSAY bob@server1.com helloworld hello", "FEDSAY bob@127.0.0.1 helloworld again")
+        assert alice.heard() == [f"RECV bob@server1.com helloworld {text}" for text in ("hello", "again")]
+        assert alice.ask("CHANNELS") == ["RESULT CHANNELS helloworld, tea:server1.com"]
+        alice.send("SAY @bob@server1.com hello")
+        assert peer.heard() == ["FEDMSG alice@one bob hello"]
+        peer.send("FEDJOIN bob@server2.com helloworld")
+        assert is_closed(peer)
+
+
+def test_a_server_that_has_been_known_by_its_address_stays_so(world: World) -> None:
+    world.user("alice", "tea")
+    heard, waited_for, one_of_two = (world.peer(address=f"127.0.0.{number}") for number in (2, 3, 4))
+    world.peer(address="127.0.0.4")
+    heard.ask("FEDJOIN bob@127.0.0.2 tea", "FEDLEAVE bob@127.0.0.2 tea")
+    world.user("ann").send("JOIN tea:127.0.0.3")
+    for peer in (heard, waited_for, one_of_two):
+        peer.heard()
+        peer.send("FEDJOIN bob@server1.com tea")
+        assert is_closed(peer)
+
+
+@pytest.mark.parametrize("name", ["one", "pinned", "two", "127.0.0.3", "a_b", "borne"])
+def test_names_that_are_another_s_are_not_given_to_users(name: str) -> None:
+    with World(policy=ONE, listed=[Listed("127.0.0.2", 5051, "pinned"), Listed("127.0.0.3", 1, None)]) as world:
+        cut(world.peer("borne", "127.0.0.3"))
+        world.peer("two", "127.0.0.4")
+        nameless = world.peer(address="127.0.0.5")
+        nameless.send(f"FEDJOIN bob@{name} tea")
+        assert is_closed(nameless)
+        assert [*world.federation.peers] == ["two"]
 
 
 # ---- lies ----
@@ -459,6 +501,31 @@ def test_how_much_a_peer_may_make_us_hold(caplog: pytest.LogCaptureFixture) -> N
         fourth.send("FEDERATE-OUT four")
         assert is_closed(fourth)
         assert "max-peers" in caplog.text
+
+
+def test_a_limit_counts_what_was_said_before_in_the_same_packet() -> None:
+    with World(policy=Policy(hostname="one", users=1, memberships=1)) as world:
+        world.user("alice", "tea")
+        peer = world.peer("two")
+        peer.send(b"FEDJOIN bob@two tea\nFEDLEAVE bob@two tea\nFEDJOIN carol@two tea\nFEDJOIN dan@two tea\n")
+        assert sorted(peer.heard()) == [f"FEDRESULT {name}" for name in (
+            "bob JOIN tea:one 1", "carol JOIN tea:one 1", "dan JOIN tea:one 0",
+        )]  # fmt: skip
+
+
+def test_answers_name_what_was_asked(world: World) -> None:
+    world.user("alice", "caf\u00e9")
+    peer = world.peer("two")
+    assert peer.ask("FEDJOIN jose\u0301@two cafe\u0301", "FEDJOIN b@two te\x1b[31ma", "FEDJOIN b@two tea:three") == [
+        "FEDRESULT jos\u00e9 JOIN caf\u00e9:one 1",
+        "FEDRESULT b JOIN te[31ma:one 0",
+        "FEDRESULT b JOIN tea:three 0",
+    ]
+    assert peer.ask("FEDMSG b@two eve@three hi", "FEDSAY b@two tea:one hi") == [
+        "FEDRESULT b MSG eve@three 0",
+        "FEDRESULT b SAY tea:one 0",
+    ]
+    assert peer.ask(f"FEDJOIN b@two {'a' * (MAX_LINK_LINE - 15)}") == []
 
 
 def test_nothing_is_kept_of_users_who_are_nowhere(world: World) -> None:
@@ -779,16 +846,6 @@ def test_a_leave_is_said_again_over_the_other_link(world: World) -> None:
     assert first.ask("FEDRESULT bob JOIN tea:two 1") == ["FEDJOIN bob@one tea"]
     cut(first)
     assert second.heard() == ["FEDLEAVE ann@one tea", "FEDJOIN bob@one tea"]
-
-
-def test_answers_that_nobody_waits_for_are_not_kept_without_end(world: World) -> None:
-    peer = world.peer("two")
-    link = world.federation.peers["two"].links[0]
-    for number in range(2 * MOST_KEPT):
-        link.owe("MSG", ("bob", str(number)))
-        link.leaves.append(("bob", str(number)))
-    assert len(link.owed) == len(link.leaves) == MOST_KEPT
-    assert peer.heard() == []
 
 
 def test_a_peer_that_is_back_before_its_end_was_noticed(world: World) -> None:

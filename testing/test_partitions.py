@@ -931,35 +931,6 @@ def test_a_message_on_one_of_two_links_that_is_lost(lost: int, arrived: int) -> 
         play.part(BC)
 
 
-def test_an_answer_that_is_late_is_no_later_messages() -> None:
-    with playing(ONE) as play:
-        play.tell(AMY, BOB)
-        arrive(play, "c")
-        play.let_pass(SECONDS)
-        play.tell(AMY, BOB)
-        arrive(play, "b")
-        play.part(BC)
-
-
-def test_an_answer_that_is_late_is_no_later_joins() -> None:
-    with playing(ONE) as play:
-        play.join(AMY, DEN)
-        arrive(play, "c")
-        play.let_pass(SECONDS)
-        play.create(DEN)
-        play.join(AMY, DEN)
-
-
-def test_the_answer_to_a_repeated_join_is_no_later_joins() -> None:
-    with playing(ONE) as play:
-        play.restart("c", True, False)
-        play.let_pass(1.0)
-        arrive(play, "c", "b", "c")
-        play.create(TEA["c"])
-        play.leave(AMY, TEA["c"])
-        play.join(AMY, TEA["c"])
-
-
 def test_who_is_not_let_in_by_the_own_server_hears_nothing() -> None:
     """The other server has granted the JOIN, and what is said there is on its way."""
     with World(Limits(channels_per_user=0)) as world:
