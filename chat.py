@@ -609,9 +609,9 @@ class Chat:
                 run = []
             if said is not None:
                 run.append(said)
-            elif error is None:
-                self._carry_out(change)
             try:
+                if error is None and said is None:
+                    self._carry_out(change)
                 done(error)
             except Exception:  # a mistake in one answer must not cost the others theirs
                 log.exception("error while telling the outcome of %s", type(change).__name__)

@@ -15,8 +15,9 @@ further than over one link, nothing goes round in a ring, and each member gets e
 
 from __future__ import annotations
 
+import itertools
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any
 
@@ -103,7 +104,6 @@ class Federation(Network):
         self._policy = policy
         self.links = Links(self, timers, dial, chance, policy, listed, chat.hosts, chat.note_host)
         self.peers = self.links.peers
-        self._channel_names: Sequence[str] | None = None
         chat.network = self
 
     # ---- the dialect ----
@@ -166,7 +166,7 @@ class Federation(Network):
 
     def federate(self, session: Session, request: Request) -> None:
         """FEDERATE-OUT: another server has dialled this one."""
-        self.links.asked(session, "".join(request.args))
+        self.links.called(session, "".join(request.args))
 
     def confirm(self, session: Session, request: Request) -> None:
         """FEDERATE-CONFIRM: the server that was dialled agrees."""
@@ -178,10 +178,6 @@ class Federation(Network):
         peer = _peer(link)
         if len(peer.links) == 1:
             self._repeat_joins(peer)
-
-    def renamed(self) -> None:
-        """A peer has got another name."""
-        self._channel_names = None
 
     def link_down(self, link: Link, peer: Peer, place: int) -> None:
         """Say what went over a link again over another, if there is one, and doubt what may have been lost with it."""
@@ -239,22 +235,19 @@ class Federation(Network):
         A message that has not come back may have been lost on its way there or back. A user who came before any of the
         links that are left may have been forgotten by a peer that has begun anew since.
         """
-        messages = [(key, message) for key, waiting in peer.unanswered.items() for message in waiting]
         oldest = min(link.since for link in peer.links)
-        memberships = {key: asked for key, asked in peer.memberships.items() if asked < oldest}
-        if messages or memberships:
-            self._deadline(self._not_confirmed, peer, messages, memberships)
+        self._deadline(self._not_confirmed, peer, self._timers.monotonic(), oldest)
 
-    def _not_confirmed(self, peer: Peer, messages: list[tuple[Key, Unanswered]], memberships: dict[Key, float]) -> None:
-        for key, message in messages:
-            if peer.give_up(key, message):
+    def _not_confirmed(self, peer: Peer, said_before: float, asked_before: float) -> None:
+        for key, waiting in list(peer.unanswered.items()):
+            for message in [message for message in waiting if message.said <= said_before]:
+                peer.give_up(key, message)
                 message.not_said()
-        for (user, channel), asked in memberships.items():
-            if peer.memberships.get((user, channel)) == asked:
+        for (user, channel), asked in list(peer.memberships.items()):
+            if asked < asked_before and peer.links:
                 self._dismiss(peer, user, channel)
 
     def _peer_lost(self, peer: Peer) -> None:
-        self._channel_names = None
         for asked in [asked for asked in peer.joins.values() if not asked.answered]:
             self._cancel(asked.deadline)
             asked.end(NoSuchChannel())
@@ -276,8 +269,7 @@ class Federation(Network):
     def their_channels(self, session: Session, request: Request) -> None:
         """FEDCHANNELS: these are all the peer's channels."""
         peer = session.user.peer
-        peer.channels.clear()
-        self._channel_names = None
+        peer.forget_channels()
         for word in "".join(request.args).replace(",", " ").split():
             self._add_channel(session.user, word)
 
@@ -293,8 +285,7 @@ class Federation(Network):
         elif len(peer.channels) >= self._policy.channels and name not in peer.channels:
             link.ignore("it announces more channels than max-remote-channels allows")
         else:
-            peer.channels.add(name)
-            self._channel_names = None
+            peer.add_channel(name)
 
     # ---- what the peer says: its users in channels here ----
 
@@ -350,7 +341,7 @@ class Federation(Network):
     def removed(self, peer: Peer, user: str, channel: str) -> None:
         """The operator has taken a peer's user out of a channel here."""
         peer.send(f"FEDRESULT {user} KICKED {channel}{HOST_OF_CHANNEL}{peer.me}")
-        self._membership_ended(peer, user, channel)
+        self._check_membership(peer, user, channel)
 
     def _makes_room_for(self, link: Link, user: str, channel: str) -> bool:
         """Tell whether the limits let a peer's user in, when all that was said before has been decided."""
@@ -394,17 +385,15 @@ class Federation(Network):
     def _decided(self, peer: Peer, user: str, channel: str) -> None:
         """A change of a remote user's has been decided."""
         peer.undecided[user] -= 1
-        if channel not in peer.users[user].channels:
-            self._membership_ended(peer, user, channel)
+        self._check_membership(peer, user, channel)
 
-    def _membership_ended(self, peer: Peer, user: str, channel: str) -> None:
-        peer.memberships.pop((user, channel), None)
-        self._forget(peer, user)
-
-    def _forget(self, peer: Peer, user: str) -> None:
-        """A remote user who is in no channel, nor on the way, is not kept."""
+    def _check_membership(self, peer: Peer, user: str, channel: str) -> None:
+        """Forget a membership that has ended, and with the last one its user, who is not on the way either."""
         remote = peer.users.get(user)
-        if remote is not None and not remote.channels and not peer.undecided[user]:
+        if remote is None or channel in remote.channels:
+            return
+        peer.memberships.pop((user, channel), None)
+        if not remote.channels and not peer.undecided[user]:
             del peer.users[user], peer.undecided[user], self._chat.remote_users[remote.name]
 
     # ---- what the peer says: to users here ----
@@ -502,6 +491,8 @@ class Federation(Network):
     def kicked_there(self, link: Link, user: str, about: str, _outcome: str) -> bool:
         """The peer's operator has taken a user out of a channel; give whether it was in there."""
         channel = self._maybe_their_channel(link, about)
+        if channel is not None and (user, channel) in _peer(link).joins:
+            self._chat.settle()  # it comes right behind the answer to the JOIN
         return channel is not None and self._lose_membership(
             user, f"{channel}{HOST_OF_CHANNEL}{_peer(link).name}", Removed
         )
@@ -515,12 +506,8 @@ class Federation(Network):
 
     # ---- what the domain asks of other servers ----
 
-    def channel_names(self) -> Sequence[str]:
-        if self._channel_names is None:
-            self._channel_names = sorted(
-                f"{channel}{HOST_OF_CHANNEL}{peer.name}" for peer in self.peers.values() for channel in peer.channels
-            )
-        return self._channel_names
+    def channel_names(self) -> Iterable[str]:
+        return itertools.chain.from_iterable(peer.channel_names for peer in self.peers.values())
 
     def created(self, channel: str) -> None:
         for peer in self.peers.values():
@@ -553,7 +540,7 @@ class Federation(Network):
         _check_length(f"SAY {channel} {text}")
         peer.send(f"FEDSAY {account.name}{HOST_OF_USER}{peer.me} {name} {text}")
         waiting = peer.unanswered.setdefault((account.name, name), deque(maxlen=MOST_UNANSWERED))
-        waiting.append(Unanswered(hash(text), not_said))
+        waiting.append(Unanswered(hash(text), self._timers.monotonic(), not_said))
 
     def tell(self, sender: str, name: str, text: str, done: Done) -> None:
         user, peer = self._find(name, HOST_OF_USER)
@@ -617,14 +604,24 @@ class Federation(Network):
     def _maybe_their_user(self, link: Link, word: str) -> str | None:
         """The bare name of a user of the peer. None if it is no name; a user of another host closes the link."""
         user, at, host = word.partition(HOST_OF_USER)
-        if at and host not in link.hosts and not self.links.adopts(link, host):
+        if at and host not in link.hosts and not self._adopts(link, host):
             self.links.refuse(link, f"it speaks for {word[:SHOWN]!r}, who is no user of its own")
         elif not is_name(user):
             link.ignore("it speaks for somebody who has no name")
         else:
-            link.heard = True
+            link.has_spoken = True
             return user
         return None
+
+    def _adopts(self, link: Link, host: str) -> bool:
+        """Tell whether a peer without a name is known by this one from now on; members of its channels would not find
+        them again."""
+        peer = _peer(link)
+        at_peer = f"{HOST_OF_CHANNEL}{peer.name}"
+        if any(name.endswith(at_peer) for name in self._chat.remote_channels) or not self.links.adopts(link, host):
+            return False
+        self._repeat_joins(peer)
+        return True
 
     def _maybe_their_channel(self, link: Link, word: str) -> str | None:
         return self._maybe_theirs(link, word, HOST_OF_CHANNEL)

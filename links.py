@@ -61,9 +61,6 @@ class Speaker(Dialect, Protocol):
     def link_up(self, link: Link) -> None:
         """A link has come up, and its peer is there."""
 
-    def renamed(self) -> None:
-        """A peer, of which nobody has had anything yet, has got another name."""
-
     def link_down(self, link: Link, peer: Peer, place: int) -> None:
         """The link at this place among its peer's has gone; the last one, if the peer has none any more."""
 
@@ -186,7 +183,7 @@ class Links:
 
     # ---- a link comes up ----
 
-    def asked(self, session: Session, sent: str) -> None:
+    def called(self, session: Session, sent: str) -> None:
         """Another server has dialled this one and sends this name, or none."""
         link = self._links.get(session) or self._add_link(session, None)
         if link.peer is not None or link.dialler is not None:
@@ -210,7 +207,7 @@ class Links:
         """Find out by what name the other server is known, and if it may be, have the link up."""
         listed = self._listed_as(link)
         pin = listed[0].listed.name if len(listed) == 1 else None
-        name = sent or pin or link.address
+        name = sent or pin or self._adopted_at(link.address) or link.address
         link.nameless = not sent
         objection = self._objection(link, name, sent, listed)
         if objection is not None:
@@ -223,21 +220,27 @@ class Links:
         """Tell whether a peer that has sent no name may go by the one that it gives its users, and have it do so.
 
         The courses' FEDERATE-OUT has no name, and their FEDJOIN has one. It counts as one that was sent, but not when
-        the peer has been known by its address to anybody.
+        anybody here has had to do with the peer by its address.
         """
         peer = link.peer
-        if peer is None or not link.nameless or link.heard or peer.name != link.address or peer.is_known:
+        if peer is None or peer.name != link.address or peer.is_waited_for:
             return False
-        listed = self._listed_as(link)
+        if not all(other.nameless and not other.has_spoken for other in peer.links):
+            return False
         del self.peers[peer.name]
-        agreed = name not in self.peers and self._objection(link, name, name, listed) is None
+        agreed = name not in self.peers and self._objection(link, name, name, self._listed_as(link)) is None
         if agreed:
             log.info("%s calls itself %s, and is known so from now on", link, name)
-            self._bear(link, name, listed)
-            peer.name = name
-            self._speaker.renamed()
+            peer.adopt(name)
+            for other in peer.links:
+                self._bear(other, name, self._listed_as(other))
         self.peers[peer.name] = peer
         return agreed
+
+    def _adopted_at(self, address: str) -> str | None:
+        """The name of a peer at this address that has sent none: another link without a name is one more of its own."""
+        names = (peer.name for peer in self.peers.values() if peer.adopted and peer.links[0].address == address)
+        return next(names, None)
 
     def _bear(self, link: Link, name: str, listed: Sequence[Dialler]) -> None:
         """Let the peer go by a name. That of a server of the config stays with it also while it is away."""

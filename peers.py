@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from config import Listed
-from domain import HOST_OF_USER, ChannelMessages, Done, RemoteUser, Said
+from domain import HOST_OF_CHANNEL, HOST_OF_USER, ChannelMessages, Done, RemoteUser, Said
 from protocol import MAX_LINE, Session
 
 MAX_LINK_LINE = MAX_LINE + 1024
@@ -95,7 +95,7 @@ class Link:
         """By what names the peer calls itself."""
         self.nameless = False
         """The peer has sent no name, so it cannot know by which one it is known here."""
-        self.heard = False
+        self.has_spoken = False
         """The peer has spoken for one of its users."""
         self.ignored: Counter[str] = Counter()
         self.leaves: deque[Key] = deque(maxlen=MOST_LEAVES)
@@ -139,17 +139,18 @@ class Asked:
 
 
 class Unanswered(NamedTuple):
-    """A message to a remote channel that has not come back yet: the hash of its text, and whom to tell if it never
-    does."""
+    """A message to a remote channel that has not come back yet: the hash of its text, when it was said on the monotonic
+    clock, and whom to tell if it never comes back."""
 
     text: int
+    said: float
     not_said: Callable[[], None]
 
 
 class Peer:
     """Another server, while it has a link.
 
-    What is for it goes over the first of its `links`. `channels` are those that it has announced. `users` are those of
+    What is for it goes over the first of its `links`. `users` are those of
     its users who are in channels here, or on the way in or out: `undecided` counts such changes for each. `memberships`
     has what they are in, with the time on the monotonic clock when that was last asked for.
     """
@@ -158,6 +159,9 @@ class Peer:
         self.name = name
         self.links: list[Link] = []
         self.channels: set[str] = set()
+        """Those that it has announced."""
+        self.adopted = False
+        """It has sent no name, and goes by the one that it gives its users."""
         self.users: dict[str, RemoteUser] = {}
         self.undecided: Counter[str] = Counter()
         self.memberships: dict[Key, float] = {}
@@ -167,6 +171,31 @@ class Peer:
         self.letters: dict[Key, deque[Asked]] = {}
         self.unanswered: dict[Key, deque[Unanswered]] = {}
         self._rendered: tuple[object, list[bytes]] = (None, [])
+        self._channel_names: list[str] | None = None
+
+    @property
+    def channel_names(self) -> list[str]:
+        """Its channels, as remote names, sorted."""
+        if self._channel_names is None:
+            self._channel_names = sorted(f"{channel}{HOST_OF_CHANNEL}{self.name}" for channel in self.channels)
+        return self._channel_names
+
+    def add_channel(self, name: str) -> None:
+        """It has announced one more channel."""
+        if name not in self.channels:
+            self.channels.add(name)
+            self._channel_names = None
+
+    def forget_channels(self) -> None:
+        """It announces all its channels anew."""
+        self.channels.clear()
+        self._channel_names = None
+
+    def adopt(self, name: str) -> None:
+        """Go by another name."""
+        self.name = name
+        self.adopted = True
+        self._channel_names = None
 
     @property
     def me(self) -> str:
@@ -174,9 +203,9 @@ class Peer:
         return self.links[0].me if self.links else ""
 
     @property
-    def is_known(self) -> bool:
-        """Whether anything here hangs on its name, or more than one link has it."""
-        return len(self.links) > 1 or bool(self.users or self.joins or self.repeated or self.letters)
+    def is_waited_for(self) -> bool:
+        """Whether anybody here has asked it for something."""
+        return bool(self.joins or self.repeated or self.letters)
 
     def send(self, line: str) -> None:
         """Say something, given without its newline; nothing happens when the last link has gone."""
@@ -219,15 +248,12 @@ class Peer:
             del self.unanswered[key]
         return oldest
 
-    def give_up(self, key: Key, message: Unanswered) -> bool:
-        """Wait no more for a message; give whether it was still waited for."""
-        waiting = self.unanswered.get(key)
-        if waiting is None or message not in waiting:
-            return False
+    def give_up(self, key: Key, message: Unanswered) -> None:
+        """Wait no more for a message."""
+        waiting = self.unanswered[key]
         waiting.remove(message)
         if not waiting:
             del self.unanswered[key]
-        return True
 
     def take_letter(self, key: Key) -> Asked | None:
         """The oldest direct message of a user to another has been answered: give it, if there is one."""

@@ -108,8 +108,8 @@ RECORD: dict[type, str] = {
 }
 """How each change but Said is written; its fields are the parameters."""
 
-PASSING = frozenset({RemoteJoined, RemoteLeft})
-"""Changes that have their place in the journal's order, and end with the process."""
+PASSING: frozenset[type] = frozenset({RemoteJoined, RemoteLeft})
+"""Changes that have their place in the journal's order, but not on disk: they end with the process."""
 
 RECORD_SAID = "INSERT INTO messages VALUES (?1, ?2, ?3, ?4, ?5, ?6)"
 RECORD_END = "UPDATE channels SET last_message = ?2 WHERE name = ?1"
@@ -242,8 +242,18 @@ class Store:
             self._announce(self._settle(waiting))
 
     def _settle(self, waiting: list[tuple[Change, Done]]) -> list[Outcome]:
+        outcomes, undo = self._decide_all(waiting)
+        if self._write([change for change, error, _done in outcomes if error is None and type(change) not in PASSING]):
+            return outcomes
+        for take_back in reversed(undo):
+            take_back()
+        refused = [(change, error or StoreUnavailable(), done) for change, error, done in outcomes]
+        passing, _undo = self._decide_all((change, done) for change, done in waiting if type(change) in PASSING)
+        again = iter(passing)  # what needs no disk does not fail for want of one
+        return [next(again) if type(outcome[0]) in PASSING else outcome for outcome in refused]
+
+    def _decide_all(self, waiting: Iterable[tuple[Change, Done]]) -> tuple[list[Outcome], list[Undo]]:
         outcomes: list[Outcome] = []
-        standing: list[Change] = []
         undo: list[Undo] = []
         for change, done in waiting:
             try:
@@ -254,14 +264,9 @@ class Store:
                 outcomes.append((change, error, done))
                 continue
             outcomes.append((change, None, done))
-            standing.append(change)
             if undone_by is not None:
                 undo.append(undone_by)
-        if self._write(standing):
-            return outcomes
-        for take_back in reversed(undo):
-            take_back()
-        return [(change, error or StoreUnavailable(), done) for change, error, done in outcomes]
+        return outcomes, undo
 
     def _write(self, changes: list[Change]) -> bool:
         """Write changes in one transaction; False, and nothing written, when the disk refuses."""
@@ -283,7 +288,7 @@ class Store:
         for kind, group in itertools.groupby(changes, type):
             if kind is Said:
                 db.executemany(RECORD_SAID, self._chains.extend(cast(Iterable[Said], group)))
-            elif kind not in PASSING:
+            else:
                 db.executemany(RECORD[kind], group)
         self._chains.maybe_record(db)
         db.execute("COMMIT")

@@ -21,6 +21,13 @@ from support import EXAMPLES, Client, World, pieces
 ONE = Policy(hostname="one")
 
 
+@pytest.fixture(autouse=True)
+def no_mistake_is_only_logged(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    """What fails in the middle of a turn is logged, and the turn goes on: here it is a failure all the same."""
+    yield
+    assert [record.getMessage() for record in caplog.get_records("call") if record.exc_info] == []
+
+
 @pytest.fixture
 def world() -> Iterator[World]:
     with World(policy=ONE) as world:
@@ -195,6 +202,32 @@ def test_a_port_for_links_waits_for_one_and_no_longer(world: World) -> None:
     world.timers.let_pass(ONE.seconds)
     assert quick.heard() == ["FEDERATE-CONFIRM one", "FEDCHANNELS"]
     assert is_closed(slow)
+
+
+def test_a_link_that_has_lasted_is_dialled_again_soon() -> None:
+    with World(policy=ONE, listed=[Listed("127.0.0.2", 5051, None)]) as world:
+        for lasted, soon in ((0.0, False), (LONGEST_PAUSE + 1, True)):
+            for _ in range(20):
+                world.dials.pop(0).failed("Connection refused")
+                world.timers.let_pass(LONGEST_PAUSE)
+            peer = world.dialled()
+            peer.ask("FEDERATE-CONFIRM two")
+            world.timers.let_pass(lasted)
+            cut(peer)
+            world.timers.let_pass(1.0)
+            assert bool(world.dials) == soon
+            world.timers.let_pass(LONGEST_PAUSE)
+
+
+def test_a_server_that_is_listed_by_a_name_is_at_the_address_where_it_was_found() -> None:
+    policy = ONE._replace(listed_only=True)
+    with World(policy=policy, listed=[Listed("two.example", 5051, None)]) as world:
+        early = world.client(remote_place=("127.0.0.2", 40000))
+        early.send("FEDERATE-OUT two")
+        assert is_closed(early)
+        world.dialled("127.0.0.2").ask("FEDERATE-CONFIRM two")
+        world.peer("two", "127.0.0.2")
+        assert len(world.federation.peers["two"].links) == 2
 
 
 def test_nobody_is_dialled_when_the_server_stops() -> None:
@@ -399,13 +432,37 @@ def test_a_server_that_gives_its_users_a_name_and_sends_none_is_known_by_it(poli
         assert is_closed(peer)
 
 
+def test_all_links_of_a_server_that_sends_no_name(world: World) -> None:
+    alice = world.user("alice", "helloworld")
+    first, second = world.peer(), world.peer()
+    first.ask("FEDJOIN bob@server1.com helloworld")
+    third = world.peer()
+    for peer in (second, third):
+        peer.heard()
+        answer = peer.ask("FEDJOIN ann@server1.com helloworld")
+        assert answer == ["FEDRESULT ann JOIN helloworld:one 1"]
+    assert len(world.federation.peers["server1.com"].links) == 3
+    bob = world.user("bob")
+    bob.send("JOIN tea:server1.com")
+    first.ask("FEDRESULT bob JOIN tea:server1.com 1")
+    assert bob.heard() == ["RESULT JOIN tea:server1.com 1"]
+    cut(first, second, third)
+    alice.heard()
+    again = world.peer()
+    assert again.ask("FEDJOIN bob@server1.com helloworld") == [
+        "FEDJOIN bob@one tea",
+        "FEDRESULT bob JOIN helloworld:one 1",
+    ]
+
+
 def test_a_server_that_has_been_known_by_its_address_stays_so(world: World) -> None:
     world.user("alice", "tea")
-    heard, waited_for, one_of_two = (world.peer(address=f"127.0.0.{number}") for number in (2, 3, 4))
-    world.peer(address="127.0.0.4")
+    heard, waited_for, joined_by = (world.peer(address=f"127.0.0.{number}") for number in (2, 3, 4))
     heard.ask("FEDJOIN bob@127.0.0.2 tea", "FEDLEAVE bob@127.0.0.2 tea")
     world.user("ann").send("JOIN tea:127.0.0.3")
-    for peer in (heard, waited_for, one_of_two):
+    world.user("bob").send("JOIN tea:127.0.0.4")
+    joined_by.ask("FEDRESULT bob JOIN tea:127.0.0.4 1")
+    for peer in (heard, waited_for, joined_by):
         peer.heard()
         peer.send("FEDJOIN bob@server1.com tea")
         assert is_closed(peer)
@@ -766,6 +823,85 @@ def test_a_kick_from_a_remote_channel(world: World) -> None:
     assert bob.heard() == ["RESULT KICKED tea:two"]
     assert bob.ask("LEAVE tea:two") == ["RESULT LEAVE tea:two 0"]
     assert peer.heard() == []
+
+
+def test_a_kick_right_behind_the_answer_to_a_join(world: World) -> None:
+    peer = world.peer("two")
+    bob = world.user("bob")
+    bob.send("JOIN tea:two")
+    peer.send(b"FEDRESULT bob JOIN tea:two 1\nFEDRECV bob eve@two tea hi\nFEDRESULT bob KICKED tea:two\n")
+    assert bob.heard() == ["RESULT JOIN tea:two 1", "RECV eve@two tea:two hi", "RESULT KICKED tea:two"]
+    assert bob.ask("LEAVE tea:two") == ["RESULT LEAVE tea:two 0"]
+
+
+def test_a_leave_ends_what_was_asked_for_again(world: World) -> None:
+    peer = world.peer("two")
+    bob = joined(world, "bob", "tea", peer)
+    cut(peer)
+    peer = world.client()
+    assert peer.ask("FEDERATE-OUT two")[-1] == "FEDJOIN bob@one tea"
+    assert bob.ask("LEAVE tea:two") == ["RESULT LEAVE tea:two 1"]
+    bob.send("JOIN tea:two")
+    peer.ask("FEDRESULT bob JOIN tea:two 1", "FEDRESULT bob JOIN tea:two 0")
+    assert bob.heard() == ["RESULT JOIN tea:two 1"]
+    assert bob.ask("SAY tea:two hi") == []
+
+
+def test_the_other_name_of_a_peer_is_unified() -> None:
+    with World(policy=ONE, listed=[PINNED]) as world:
+        peer = world.dialled()
+        peer.ask("FEDERATE-CONFIRM")
+        bob = world.user("bob")
+        bob.send("JOIN tea:two")
+        peer.ask("FEDRESULT bob JOIN tea:two 1", "FEDRECV bob eve@127.0.0.2 tea hi")
+        assert bob.heard() == ["RESULT JOIN tea:two 1", "RECV eve@two tea:two hi"]
+
+
+def test_a_kick_and_a_join_in_the_same_turn(world: World) -> None:
+    world.user("alice", "tea")
+    peer = world.peer("two")
+    peer.ask("FEDJOIN eve@two tea")
+    world.console.typed("/kick tea:eve@two")
+    peer.send("FEDJOIN eve@two tea")
+    assert peer.heard() == ["FEDRESULT eve KICKED tea:one", "FEDRESULT eve JOIN tea:one 1"]
+    assert [*world.federation.peers["two"].memberships] == [("eve", "tea")]
+    cut(peer)
+    assert world.chat.remote_users == {}
+
+
+# ---- a disk that takes nothing ----
+
+
+def test_remote_users_come_and_go_while_the_disk_takes_nothing(world: World) -> None:
+    alice = world.user("alice", "tea")
+    peer = world.peer("two")
+    peer.ask("FEDJOIN eve@two tea", "FEDJOIN ann@two tea")
+    world.store._db.execute("PRAGMA query_only = 1")
+    peer.send("FEDSAY eve@two tea lost")
+    peer.send(b"FEDLEAVE ann@two tea\nFEDJOIN joe@two tea\nFEDJOIN joe@two nowhere\n")
+    assert peer.heard() == [
+        "FEDRESULT eve SAY tea:one 0",
+        "FEDRESULT joe JOIN tea:one 1",
+        "FEDRESULT joe JOIN nowhere:one 0",
+    ]
+    assert alice.ask("USERS tea") == ["RESULT USERS tea alice, eve@two, joe@two"]
+    alice.send("SAY tea lost")
+    cut(peer)
+    assert alice.heard() == ["RESULT SAY 0"]
+    assert alice.ask("USERS tea") == ["RESULT USERS tea alice"]
+    assert world.chat.remote_users == {}
+    assert world.type("/empty tea") != []
+    world.store._db.execute("PRAGMA query_only = 0")
+    assert world.peer("two").ask("FEDJOIN eve@two tea") == ["FEDRESULT eve JOIN tea:one 1"]
+
+
+def test_a_join_elsewhere_that_cannot_be_kept_is_taken_back_there(world: World) -> None:
+    peer = world.peer("two")
+    bob = world.user("bob")
+    bob.send("JOIN tea:two")
+    world.store._db.execute("PRAGMA query_only = 1")
+    assert peer.ask("FEDRESULT bob JOIN tea:two 1") == ["FEDJOIN bob@one tea", "FEDLEAVE bob@one tea"]
+    assert bob.heard() == ["RESULT JOIN tea:two 0"]
 
 
 def test_failures_are_told_for_the_last_messages_only(world: World) -> None:
