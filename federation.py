@@ -166,11 +166,11 @@ class Federation(Network):
 
     def federate(self, session: Session, request: Request) -> None:
         """FEDERATE-OUT: another server has dialled this one."""
-        self.links.called(session, "".join(request.args))
+        self.links.called(session, " ".join(request.args))
 
     def confirm(self, session: Session, request: Request) -> None:
         """FEDERATE-CONFIRM: the server that was dialled agrees."""
-        self.links.confirmed(session, "".join(request.args))
+        self.links.confirmed(session, " ".join(request.args))
 
     def link_up(self, link: Link) -> None:
         """Begin a link with what the peer should know."""
@@ -270,7 +270,7 @@ class Federation(Network):
         """FEDCHANNELS: these are all the peer's channels."""
         peer = session.user.peer
         peer.forget_channels()
-        for word in "".join(request.args).replace(",", " ").split():
+        for word in filter(None, ",".join(request.args).split(",")):
             self._add_channel(session.user, word)
 
     def their_new_channel(self, session: Session, request: Request) -> None:
@@ -604,7 +604,7 @@ class Federation(Network):
     def _maybe_their_user(self, link: Link, word: str) -> str | None:
         """The bare name of a user of the peer. None if it is no name; a user of another host closes the link."""
         user, at, host = word.partition(HOST_OF_USER)
-        if at and host not in link.hosts and not self._adopts(link, host):
+        if at and host not in link.hosts and not self._is_called(link, host):
             self.links.refuse(link, f"it speaks for {word[:SHOWN]!r}, who is no user of its own")
         elif not is_name(user):
             link.ignore("it speaks for somebody who has no name")
@@ -613,14 +613,19 @@ class Federation(Network):
             return user
         return None
 
-    def _adopts(self, link: Link, host: str) -> bool:
-        """Tell whether a peer without a name is known by this one from now on; members of its channels would not find
-        them again."""
+    def _is_called(self, link: Link, host: str) -> bool:
+        """Tell whether a peer may go by the host that it gives its users.
+
+        The courses' FEDERATE-OUT has no name, and their FEDJOIN has one: it counts as one that was sent, if it is
+        nobody else's. But a peer in whose channels somebody is goes on being known by its address, or they were lost.
+        """
+        if link.has_spoken or not self.links.may_be_called(link, host):
+            return False
         peer = _peer(link)
         at_peer = f"{HOST_OF_CHANNEL}{peer.name}"
-        if any(name.endswith(at_peer) for name in self._chat.remote_channels) or not self.links.adopts(link, host):
-            return False
-        self._repeat_joins(peer)
+        if not (peer.is_waited_for or any(name.endswith(at_peer) for name in self._chat.remote_channels)):
+            self.links.rename(link, host)
+            self._repeat_joins(peer)
         return True
 
     def _maybe_their_channel(self, link: Link, word: str) -> str | None:
@@ -677,11 +682,13 @@ RESULTS: Mapping[str, Callable[[Federation, Link, str, str, str], bool]] = {
 """What becomes of a FEDRESULT, by its type."""
 
 COMMANDS: Mapping[str, Command] = {
-    "FEDERATE-OUT": Command(Federation.federate, "FEDERATE-OUT [hostname]", "ask for a link", most=1),
-    "FEDERATE-CONFIRM": Command(Federation.confirm, "FEDERATE-CONFIRM [hostname]", "agree to a link", most=1),
+    "FEDERATE-OUT": Command(Federation.federate, "FEDERATE-OUT [hostname]", "ask for a link", most=MAX_LINK_LINE),
+    "FEDERATE-CONFIRM": Command(
+        Federation.confirm, "FEDERATE-CONFIRM [hostname]", "agree to a link", most=MAX_LINK_LINE
+    ),
     "FEDCHANNELS": Command(
         Federation.their_channels, "FEDCHANNELS [channel, ...]", "say which channels there are",
-        most=1, text=True, login=True, pipelined=True,
+        most=MAX_LINK_LINE, login=True, pipelined=True,
     ),
     "FEDNEW": Command(
         Federation.their_new_channel, "FEDNEW <channel>", "say that there is one channel more",

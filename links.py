@@ -138,7 +138,7 @@ class Links:
             )
 
     def _dial_later(self, dialler: Dialler, lasted: float = 0.0) -> None:
-        if not self.closed:
+        if not self.closed and dialler in self._diallers:
             pause = dialler.next_pause(lasted, self._chance())
             dialler.timer = self._timers.call_later(pause, partial(self._dial_now, dialler))
 
@@ -189,7 +189,7 @@ class Links:
         if link.peer is not None or link.dialler is not None:
             link.ignore("the link is up already")
         elif session.transport.remote_place in self._own_calls():
-            self.refuse(link, "it is this server itself")
+            self._stop_dialling_itself(link)
         elif self._policy.listed_only and not self._listed_as(link):
             self.refuse(link, "the config does not list its address, and has federation listed")
         else:
@@ -207,51 +207,55 @@ class Links:
         """Find out by what name the other server is known, and if it may be, have the link up."""
         listed = self._listed_as(link)
         pin = listed[0].listed.name if len(listed) == 1 else None
-        name = sent or pin or self._adopted_at(link.address) or link.address
+        name = sent or pin or link.address
         link.nameless = not sent
         objection = self._objection(link, name, sent, listed)
         if objection is not None:
             self.refuse(link, objection)
             return
-        self._bear(link, name, listed)
+        link.hosts = frozenset({name, link.address} if link.nameless else {name})
+        self._keep_name(link, name, listed)
         self._link_up(link, name)
 
-    def adopts(self, link: Link, name: str) -> bool:
-        """Tell whether a peer that has sent no name may go by the one that it gives its users, and have it do so.
+    def may_be_called(self, link: Link, name: str) -> bool:
+        """Tell whether a link whose peer has sent no name may have this one, as one more, and have it so."""
+        known = self.peers.get(name)
+        is_free = known is None or all(other.nameless and other.address == link.address for other in known.links)
+        if not (link.nameless and is_free and self._objection(link, name, name, self._listed_as(link)) is None):
+            return False
+        link.hosts |= {name}
+        return True
 
-        The courses' FEDERATE-OUT has no name, and their FEDJOIN has one. It counts as one that was sent, but not when
-        anybody here has had to do with the peer by its address.
-        """
+    def rename(self, link: Link, name: str) -> None:
+        """Know the peer of a link by another name than its address, if that is free, and this is its only link."""
         peer = link.peer
-        if peer is None or peer.name != link.address or peer.is_waited_for:
-            return False
-        if not all(other.nameless and not other.has_spoken for other in peer.links):
-            return False
+        if peer is None or peer.name != link.address or len(peer.links) > 1 or name in self.peers:
+            return
+        log.info("%s calls itself %s, and is known so from now on", link, name)
         del self.peers[peer.name]
-        agreed = name not in self.peers and self._objection(link, name, name, self._listed_as(link)) is None
-        if agreed:
-            log.info("%s calls itself %s, and is known so from now on", link, name)
-            peer.adopt(name)
-            for other in peer.links:
-                self._bear(other, name, self._listed_as(other))
-        self.peers[peer.name] = peer
-        return agreed
+        self.peers[name] = peer
+        peer.rename(name)
+        self._keep_name(link, name, self._listed_as(link))
 
-    def _adopted_at(self, address: str) -> str | None:
-        """The name of a peer at this address that has sent none: another link without a name is one more of its own."""
-        names = (peer.name for peer in self.peers.values() if peer.adopted and peer.links[0].address == address)
-        return next(names, None)
-
-    def _bear(self, link: Link, name: str, listed: Sequence[Dialler]) -> None:
-        """Let the peer go by a name. That of a server of the config stays with it also while it is away."""
-        link.hosts = frozenset({name, link.address} if link.nameless else {name})
+    def _keep_name(self, link: Link, name: str, listed: Sequence[Dialler]) -> None:
+        """Let the name of a server of the config be its own while it is away, too."""
         known = self._hosts.get(name)
         if listed and name != link.address != known and (known is not None or len(self._hosts) < MOST_HOSTS):
             self._note_host(name, link.address)
 
-    def _own_calls(self) -> set[tuple[str, int]]:
-        """The places from which this server has dialled others."""
-        return {link.session.transport.local_place for link in self._links.values() if link.dialler is not None}
+    def _own_calls(self) -> dict[tuple[str, int], Dialler]:
+        """The places from which this server has dialled others, with whom it meant."""
+        return {
+            link.session.transport.local_place: link.dialler
+            for link in self._links.values()
+            if link.dialler is not None
+        }
+
+    def _stop_dialling_itself(self, link: Link) -> None:
+        dialler = self._own_calls()[link.session.transport.remote_place]
+        self._diallers.remove(dialler)
+        log.warning("%s port %d is this server itself, and is not dialled again", *dialler.listed[:2])
+        link.session.refuse()
 
     def _listed_as(self, link: Link) -> list[Dialler]:
         """The lines of the config that the other server can be meant by."""
@@ -283,7 +287,7 @@ class Links:
                 f"the name {name} was borne by the server at {borne_at};"
                 f" if it has moved, list it as {link.address}:<port> {name}"
             )
-        if len(self.peers) >= self._policy.peers and peer is None:
+        if len(self.peers) >= self._policy.peers and not (peer or link.peer or listed):
             return f"{len(self.peers)} servers are linked, and max-peers allows no more"
         if peer is not None and len(peer.links) >= MOST_LINKS:
             return f"{MOST_LINKS} links with it are up already"
@@ -319,10 +323,11 @@ class Links:
         if link is None:
             return
         self._cancel(link.deadline)
-        reason = link.failure or getattr(session.reason, "value", None) or "closed by the peer"
+        reason = "this server stops" if self.closed else getattr(session.reason, "value", "closed by the peer")
+        reason = link.failure or reason
         if link.peer is not None:
             self._link_down(link, link.peer, reason)
-        elif link.dialler is not None:
+        elif link.dialler in self._diallers:
             link.dialler.tell(reason)
         if link.dialler is not None:
             self._dial_later(link.dialler, self._timers.monotonic() - link.since if link.peer else 0.0)

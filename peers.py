@@ -109,7 +109,7 @@ class Link:
 
     def ignore(self, reason: str) -> None:
         """Count a line that is not obeyed."""
-        if not self.ignored[reason]:
+        if not self.ignored[reason] and (self.peer or not self.dialler):  # else the dialler tells what matters
             log.warning("ignored a line of %s: %s; more like it are only counted", self, reason)
         self.ignored[reason] += 1
 
@@ -160,8 +160,6 @@ class Peer:
         self.links: list[Link] = []
         self.channels: set[str] = set()
         """Those that it has announced."""
-        self.adopted = False
-        """It has sent no name, and goes by the one that it gives its users."""
         self.users: dict[str, RemoteUser] = {}
         self.undecided: Counter[str] = Counter()
         self.memberships: dict[Key, float] = {}
@@ -191,10 +189,9 @@ class Peer:
         self.channels.clear()
         self._channel_names = None
 
-    def adopt(self, name: str) -> None:
+    def rename(self, name: str) -> None:
         """Go by another name."""
         self.name = name
-        self.adopted = True
         self._channel_names = None
 
     @property

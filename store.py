@@ -261,6 +261,7 @@ class Store:
             except Exception as error:
                 if not isinstance(error, ChatError):
                     log.exception("error while deciding %s", type(change).__name__)
+                error.__traceback__ = None  # which leads back to the list of outcomes: only the collector would free it
                 outcomes.append((change, error, done))
                 continue
             outcomes.append((change, None, done))

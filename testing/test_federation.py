@@ -334,7 +334,7 @@ def test_by_what_name_a_server_is_known_that_was_dialled(listed: Listed, sent: s
         assert bool(peer.transport.refused) == (name is None)
 
 
-@pytest.mark.parametrize("name", ["a_b", "a:b", "a@b", "\u4e2d", "x" * 65, "one", "pinned", "127.0.0.2"])
+@pytest.mark.parametrize("name", ["a b", "a_b", "a:b", "a@b", "\u4e2d", "x" * 65, "one", "pinned", "127.0.0.2"])
 def test_names_that_no_server_may_bear(name: str, caplog: pytest.LogCaptureFixture) -> None:
     with World(policy=ONE, listed=[Listed("127.0.0.2", 5051, "pinned")]) as world:
         peer = world.client(remote_place=("127.0.0.3", 40000))
@@ -393,11 +393,14 @@ def test_only_listed_servers_if_so_wished() -> None:
 
 def test_a_server_that_dials_itself() -> None:
     with World(listed=[Listed("127.0.0.1", 5050, None)]) as world:
-        world.dialled(local_port=50001)
+        dialled = world.dialled(local_port=50001)
         inbound = world.client(remote_place=("127.0.0.1", 50001))
         inbound.send("FEDERATE-OUT")
         assert is_closed(inbound)
         assert not world.federation.peers
+        dialled.leave()
+        world.timers.let_pass(60)
+        assert not world.dials
 
 
 def test_two_servers_without_names_at_one_address() -> None:
@@ -432,40 +435,56 @@ def test_a_server_that_gives_its_users_a_name_and_sends_none_is_known_by_it(poli
         assert is_closed(peer)
 
 
-def test_all_links_of_a_server_that_sends_no_name(world: World) -> None:
-    alice = world.user("alice", "helloworld")
-    first, second = world.peer(), world.peer()
-    first.ask("FEDJOIN bob@server1.com helloworld")
-    third = world.peer()
-    for peer in (second, third):
-        peer.heard()
-        answer = peer.ask("FEDJOIN ann@server1.com helloworld")
-        assert answer == ["FEDRESULT ann JOIN helloworld:one 1"]
-    assert len(world.federation.peers["server1.com"].links) == 3
-    bob = world.user("bob")
+def test_what_a_server_without_a_name_has_here_is_found_again(world: World) -> None:
+    peer, bob = world.peer(), world.user("bob")
+    world.user("alice", "helloworld")
+    peer.ask("FEDJOIN eve@server1.com helloworld")
     bob.send("JOIN tea:server1.com")
-    first.ask("FEDRESULT bob JOIN tea:server1.com 1")
+    peer.ask("FEDRESULT bob JOIN tea:server1.com 1")
     assert bob.heard() == ["RESULT JOIN tea:server1.com 1"]
-    cut(first, second, third)
-    alice.heard()
+    cut(peer)
     again = world.peer()
-    assert again.ask("FEDJOIN bob@server1.com helloworld") == [
+    assert again.ask("FEDJOIN eve@server1.com helloworld") == [
         "FEDJOIN bob@one tea",
-        "FEDRESULT bob JOIN helloworld:one 1",
+        "FEDRESULT eve JOIN helloworld:one 1",
     ]
 
 
 def test_a_server_that_has_been_known_by_its_address_stays_so(world: World) -> None:
-    world.user("alice", "tea")
-    heard, waited_for, joined_by = (world.peer(address=f"127.0.0.{number}") for number in (2, 3, 4))
-    heard.ask("FEDJOIN bob@127.0.0.2 tea", "FEDLEAVE bob@127.0.0.2 tea")
+    alice = world.user("alice", "tea")
+    waited_for, joined_by, one_of_two, other_of_two = (
+        world.peer(address=f"127.0.0.{number}") for number in (3, 4, 5, 5)
+    )
     world.user("ann").send("JOIN tea:127.0.0.3")
     world.user("bob").send("JOIN tea:127.0.0.4")
     joined_by.ask("FEDRESULT bob JOIN tea:127.0.0.4 1")
-    for peer in (heard, waited_for, joined_by):
+    for number, peer in ((3, waited_for), (4, joined_by), (5, one_of_two), (5, other_of_two)):
         peer.heard()
-        peer.send("FEDJOIN bob@server1.com tea")
+        host = f"server{number}.com"
+        assert peer.ask(f"FEDJOIN bob@{host} tea") == ["FEDRESULT bob JOIN tea:one 1"]
+        assert alice.ask("USERS tea")[0].endswith(f"bob@127.0.0.{number}")
+        peer.send(f"FEDJOIN bob@other{host} tea")
         assert is_closed(peer)
+
+
+def test_a_server_that_has_spoken_as_its_address_is_nobody_else(world: World) -> None:
+    world.user("alice", "tea")
+    peer = world.peer()
+    peer.ask("FEDJOIN bob@127.0.0.1 tea", "FEDLEAVE bob@127.0.0.1 tea")
+    peer.send("FEDJOIN bob@server1.com tea")
+    assert is_closed(peer)
+
+
+def test_two_servers_without_names_are_told_apart_by_their_users(world: World) -> None:
+    alice = world.user("alice", "tea")
+    for host in ("server1.com", "server2.com"):
+        peer = world.peer()
+        peer.ask(f"FEDCHANNELS at-{host}")
+        assert peer.ask(f"FEDJOIN bob@{host} tea") == ["FEDRESULT bob JOIN tea:one 1"]
+    assert alice.ask("USERS tea", "CHANNELS") == [
+        "RESULT USERS tea alice, bob@server1.com, bob@server2.com",
+        "RESULT CHANNELS at-server1.com:server1.com, at-server2.com:server2.com, tea",
+    ]
 
 
 @pytest.mark.parametrize("name", ["one", "pinned", "two", "127.0.0.3", "a_b", "borne"])
@@ -512,7 +531,7 @@ UNFIT = [
     "FEDRESULT bob LOGIN 1", "FEDRESULT bob SAY", "FEDRESULT bob CHANNELS a, b", "FEDRESULT bob@two KICKED tea:two",
     "FEDJOIN eve@two", "FEDJOIN e,ve@two garden", "FEDJOIN @two garden", "FEDJOIN eve@two garden now",
     "FEDSAY eve@two garden", "FEDMSG eve@two", "FEDNEW", "FEDNEW a b", "FEDNEW a,b", "FEDNEW tea:three",
-    "FEDCHANNELS b:three", "PING", "SAY tea hi", "x" * MAX_LINK_LINE,
+    "FEDCHANNELS b:three", "FEDCHANNELS \u202ebad", "PING", "SAY tea hi", "x" * MAX_LINK_LINE,
 ]  # fmt: skip
 
 
@@ -558,6 +577,14 @@ def test_how_much_a_peer_may_make_us_hold(caplog: pytest.LogCaptureFixture) -> N
         fourth.send("FEDERATE-OUT four")
         assert is_closed(fourth)
         assert "max-peers" in caplog.text
+
+
+def test_listed_servers_are_let_in_however_many_others_there_are() -> None:
+    with World(policy=ONE._replace(peers=1), listed=[TWO]) as world:
+        world.peer("stranger", "127.0.0.9")
+        world.peer("two", "127.0.0.2")
+        assert world.dialled().ask("FEDERATE-CONFIRM two") == ["FEDCHANNELS"]
+        assert [*world.federation.peers] == ["stranger", "two"]
 
 
 def test_a_limit_counts_what_was_said_before_in_the_same_packet() -> None:
