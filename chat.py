@@ -419,6 +419,11 @@ class Chat:
         else:
             done(None)
 
+    def speaker_session(self, message: Said) -> Hearer | None:
+        """Give the session of who has said something, if it is one of this server's and still there."""
+        speaker = self.accounts.get(message.sender) or self.channels[message.channel].guests.get(message.sender)
+        return None if speaker is None else speaker.session
+
     def members(self, account: Account, channel: str) -> list[str]:
         """Give the names of a channel's members and guests, sorted, those who are away too.
 

@@ -50,6 +50,10 @@ from links import Dial, Links, Policy
 from peers import MAX_LINK_LINE, MOST_UNANSWERED, Asked, Key, Link, Peer, Unanswered
 from protocol import MAX_LINE, Command, Refusal, Request, Session, clean, fit, normal, split_words, squeeze
 
+HOLD_SECONDS = 0.02
+MOST_HELD_SECONDS = 1.0
+"""How long somebody waits who says more than a link takes: between two looks at it, and at the most."""
+
 SHOWN = 100
 """Characters of a wrong word that are shown in the log."""
 
@@ -66,6 +70,7 @@ class Way:
         """Pass an event on, if the wire has a word for it."""
         if isinstance(event, ChannelMessages):
             self._peer.deliver(self._user, event)
+            self._federation.slow_down(self._peer, event)
         elif isinstance(event, Removed):
             self._federation.removed(self._peer, self._user, event.channel)
         elif isinstance(event, DirectMessage):  # the whisper of a guest, who is not told what becomes of it
@@ -104,6 +109,7 @@ class Federation(Network):
         self._policy = policy
         self.links = Links(self, timers, dial, chance, policy, listed, chat.hosts, chat.note_host)
         self.peers = self.links.peers
+        self._held: set[Session] = set()
         chat.network = self
 
     # ---- the dialect ----
@@ -342,6 +348,29 @@ class Federation(Network):
         """The operator has taken a peer's user out of a channel here."""
         peer.send(f"FEDRESULT {user} KICKED {channel}{HOST_OF_CHANNEL}{peer.me}")
         self._check_membership(peer, user, channel)
+
+    def slow_down(self, peer: Peer, event: ChannelMessages) -> None:
+        """Have those wait who say more to a peer's users than it can take, or each of them could cut the link.
+
+        They wait until the peer has caught up, but no longer than MOST_HELD_SECONDS, and not for one that does not
+        read.
+        """
+        if not peer.is_behind:
+            return
+        until = self._timers.monotonic() + MOST_HELD_SECONDS
+        for message in event.messages:
+            session = self._chat.speaker_session(message)
+            if isinstance(session, Session) and session not in self._held:
+                self._held.add(session)
+                session.hold()
+                self._timers.call_later(HOLD_SECONDS, partial(self._let_go_on, peer, session, until))
+
+    def _let_go_on(self, peer: Peer, session: Session, until: float) -> None:
+        if peer.is_behind and self._timers.monotonic() < until:
+            self._timers.call_later(HOLD_SECONDS, partial(self._let_go_on, peer, session, until))
+        else:
+            self._held.discard(session)
+            session.go_on()
 
     def _makes_room_for(self, link: Link, user: str, channel: str) -> bool:
         """Tell whether the limits let a peer's user in, when all that was said before has been decided."""

@@ -55,6 +55,9 @@ the limit of the output buffer is small."""
 PIECE_COST = HIGH_WATER // 6
 """Bytes for which a piece of a stream counts at least, since making it took time: so a turn brings six of them."""
 
+FRESH_SECONDS = 0.25
+"""After so long without taking anything a peer is not one that merely falls behind."""
+
 DISCARDED_READS = 16
 
 STALL_SECONDS = 30.0
@@ -907,6 +910,11 @@ class Connection:
             setting: what it is called, for the log.
         """
         self._bound = OutputBound(size, setting)
+
+    @property
+    def is_behind(self) -> bool:
+        """True while the peer has much to read, and reads: who makes more of it might wait until it has caught up."""
+        return self._congested and self._blocked and time.monotonic() - self._progress < FRESH_SECONDS
 
     @property
     def has_output(self) -> bool:

@@ -204,6 +204,11 @@ class Peer:
         """Whether anybody here has asked it for something."""
         return bool(self.joins or self.repeated or self.letters)
 
+    @property
+    def is_behind(self) -> bool:
+        """Whether it reads more slowly than is said to it."""
+        return bool(self.links) and self.links[0].session.transport.is_behind
+
     def send(self, line: str) -> None:
         """Say something, given without its newline; nothing happens when the last link has gone."""
         if self.links:

@@ -237,6 +237,8 @@ class Transport(Protocol):
     def pause_reading(self) -> None: ...
     def resume_reading(self) -> None: ...
     def call_soon(self, call: Callable[[], None]) -> None: ...
+    @property
+    def is_behind(self) -> bool: ...
     def allow_output(self, size: int, setting: str) -> None: ...
     @property
     def remote_place(self) -> tuple[str, int]: ...
@@ -288,6 +290,7 @@ class Session:
         "_by_first_word",
         "_ended",
         "_heedless",
+        "_held",
         "_journaling",
         "_lines",
         "_outstanding",
@@ -317,6 +320,7 @@ class Session:
         self.reason: object = None
         """Why the connection is gone, when it is."""
         self._heedless = False
+        self._held = False
         self._lines = LineBuffer(max_line)
         self._parked: Request | Refusal | None = None
         self._outstanding = 0
@@ -393,6 +397,15 @@ class Session:
         self._heedless = True
         self.transport.allow_output(max_output, setting)
 
+    def hold(self) -> None:
+        """Run no lines for now: they make more than others can take. Nothing happens to one that is held."""
+        self._held = True
+
+    def go_on(self) -> None:
+        """Run lines again."""
+        self._held = False
+        self._run_soon()
+
     def end(self) -> None:
         """Say goodbye: run no more lines, close when the output has left."""
         self._leave()
@@ -432,11 +445,17 @@ class Session:
         """Run lines while nothing holds them back: an outstanding answer, much to read, the other sessions' turn."""
         self._scheduled = False
         steps = LINES_PER_TURN
-        while steps and not self.over and (self._heedless or not self.transport.congested) and self._step():
+        while (
+            steps
+            and not (self.over or self._held)
+            and (self._heedless or not self.transport.congested)
+            and self._step()
+        ):
             steps -= 1
         if self.over:
             return
-        held_back = not steps or self._parked is not None or (not self._heedless and self.transport.congested)
+        waits = self._held or (not self._heedless and self.transport.congested)
+        held_back = not steps or self._parked is not None or waits
         if not steps:
             self._run_soon()
         elif self._ended and not (self._outstanding or held_back):

@@ -72,6 +72,7 @@ class FakeTransport:
         self.local_place = local_place
         self.most_output = 0
         self.congested = False
+        self.is_behind = False
         self.soon: list[Callable[[], None]] = [] if soon is None else soon
         self.sent: list[bytes] = []
         self.finished = 0

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from config import Listed
 from domain import Limits
-from federation import COMMANDS, RESULTS
+from federation import COMMANDS, HOLD_SECONDS, MOST_HELD_SECONDS, RESULTS
 from links import MOST_LINKS, Policy
 from peers import LONGEST_PAUSE, MAX_LINK_LINE, MOST_UNANSWERED, PAUSE_GROWTH, Dialler
 from protocol import MAX_LINE
@@ -295,6 +295,60 @@ def test_a_link_is_read_while_its_peer_does_not_read(world: World) -> None:
     world.store.commit()
     assert alice.transport.take() == b"RECV bob@two tea hello\n"
     peer.transport.congested = False
+
+
+def test_who_says_more_than_a_link_takes_waits_for_it(world: World) -> None:
+    alice = world.user("alice", "tea")
+    bob = world.user("bob", "tea")
+    peer = world.peer("two")
+    peer.ask("FEDJOIN eve@two tea")
+    bob.heard()
+    peer.transport.is_behind = True
+    alice.send("SAY tea one")
+    assert peer.heard() == ["FEDRECV eve alice@one tea one"]
+    alice.send(b"SAY tea two\nSAY tea three\n")
+    assert alice.heard() == ["RECV alice tea one"]
+    assert bob.ask("PING") == ["RECV alice tea one", "RESULT PING 1"]
+    world.timers.let_pass(HOLD_SECONDS)
+    assert alice.heard() == []
+    peer.transport.is_behind = False
+    world.timers.let_pass(HOLD_SECONDS)
+    assert alice.heard() == ["RECV alice tea two", "RECV alice tea three"]
+
+
+def test_nobody_waits_for_a_link_for_long(world: World) -> None:
+    alice = world.user("alice", "tea")
+    peer = world.peer("two")
+    peer.ask("FEDJOIN eve@two tea")
+    peer.transport.is_behind = True
+    alice.ask("SAY tea one")
+    alice.send("SAY tea two")
+    world.timers.let_pass(MOST_HELD_SECONDS - HOLD_SECONDS)
+    assert alice.heard() == []
+    world.timers.let_pass(2 * HOLD_SECONDS)
+    assert alice.heard() == ["RECV alice tea two"]
+    alice.send("SAY tea three")
+    cut(peer)
+    world.timers.let_pass(HOLD_SECONDS)
+    assert alice.heard() == ["RECV alice tea three"]
+
+
+def test_who_waits_for_a_link_and_goes(world: World) -> None:
+    alice, bob = world.user("alice", "tea"), world.user("bob")
+    peer = world.peer("two")
+    peer.ask("FEDJOIN eve@two tea")
+    peer.transport.is_behind = True
+    for user in (alice, bob):
+        user.ask("JOIN tea", "SAY tea one")
+        user.send("SAY tea two")
+    alice.leave()
+    bob.session.ended()
+    world.timers.let_pass(MOST_HELD_SECONDS)
+    peer.transport.is_behind = False
+    world.timers.let_pass(MOST_HELD_SECONDS)
+    assert bob.heard()[-1] == "RECV bob tea two"
+    assert bob.transport.finished == 1
+    assert [line.split()[-1] for line in peer.heard() if "alice@one" in line] == ["one"]
 
 
 # ---- names ----

@@ -1997,6 +1997,25 @@ def test_more_may_wait_for_one_connection_than_for_others(stage: Stage, caplog: 
     assert "(max-link-buffer)" in caplog.text
 
 
+def test_a_peer_that_takes_some_of_much_is_behind(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loop_module, "FRESH_SECONDS", PATIENCE)
+    connection, owner, peer, sock = stage.pair()
+    sock.takes = [10] + [0] * 3
+    connection.send(b"x" * (HIGH_WATER // 2))
+    stage.turn()
+    assert not connection.is_behind  # there is not much
+    connection.send(b"x" * HIGH_WATER)
+    assert connection.is_behind
+    monkeypatch.setattr(loop_module, "FRESH_SECONDS", 0.0)
+    assert not connection.is_behind  # it takes nothing any more
+    monkeypatch.setattr(loop_module, "FRESH_SECONDS", PATIENCE)
+    reader = threading.Thread(target=get, args=(peer, HIGH_WATER // 2 + HIGH_WATER))
+    reader.start()
+    stage.until(lambda: owner.told)
+    reader.join()
+    assert not connection.is_behind
+
+
 # ---- threads ----
 
 
