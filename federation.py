@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import itertools
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
@@ -38,7 +38,6 @@ from domain import (
     NoSuchUser,
     NotAMember,
     NotRestored,
-    RemoteUser,
     Removed,
     Said,
     Timers,
@@ -47,6 +46,7 @@ from domain import (
     is_name,
 )
 from links import Dial, Links, Policy
+from members import Members
 from peers import MAX_LINK_LINE, MOST_UNANSWERED, Asked, Key, Link, Peer, Unanswered
 from protocol import MAX_LINE, Command, Refusal, Request, Session, clean, fit, normal, split_words, squeeze
 
@@ -109,6 +109,7 @@ class Federation(Network):
         self._policy = policy
         self.links = Links(self, timers, dial, chance, policy, listed, chat.hosts, chat.note_host)
         self.peers = self.links.peers
+        self._members: dict[Peer, Members] = {}
         self._held: set[Session] = set()
         chat.network = self
 
@@ -178,11 +179,24 @@ class Federation(Network):
         """FEDERATE-CONFIRM: the server that was dialled agrees."""
         self.links.confirmed(session, " ".join(request.args))
 
+    def statistics(self) -> Iterator[str]:
+        """Give a line on each link."""
+        for peer, members in self._members.items():
+            for link in peer.links:
+                ignored = " ".join(f"ignored={count} ({reason})" for reason, count in link.ignored.items())
+                yield (
+                    f"link with {link} users={len(members.users)} memberships={len(members.memberships)}"
+                    f" channels={len(peer.channels)} {ignored}"
+                ).rstrip()
+
     def link_up(self, link: Link) -> None:
         """Begin a link with what the peer should know."""
-        self._announce_channels(link)
         peer = _peer(link)
+        self._announce_channels(link)
         if len(peer.links) == 1:
+            self._members[peer] = Members(
+                self._chat, peer, self._policy.users, self._policy.memberships, self._timers, partial(Way, self, peer)
+            )
             self._repeat_joins(peer)
 
     def link_down(self, link: Link, peer: Peer, place: int) -> None:
@@ -249,11 +263,11 @@ class Federation(Network):
             for message in [message for message in waiting if message.said <= said_before]:
                 peer.give_up(key, message)
                 message.not_said()
-        for (user, channel), asked in list(peer.memberships.items()):
-            if asked < asked_before and peer.links:
-                self._dismiss(peer, user, channel)
+        if peer.links:
+            self._members[peer].dismiss(asked_before)
 
     def _peer_lost(self, peer: Peer) -> None:
+        members = self._members.pop(peer)
         for asked in [asked for asked in peer.joins.values() if not asked.answered]:
             self._cancel(asked.deadline)
             asked.end(NoSuchChannel())
@@ -265,9 +279,7 @@ class Federation(Network):
         peer.unanswered.clear()
         if self.links.closed:
             return
-        for user, remote in list(peer.users.items()):
-            for channel in list(remote.channels):
-                self._dismiss(peer, user, channel)
+        members.dismiss()
         self._chat.settle()  # before the peer can be back, and they with it
 
     # ---- what the peer says: its channels ----
@@ -307,15 +319,15 @@ class Federation(Network):
         elif not self._makes_room_for(link, user, channel):
             self.fail(session, request, LimitReached())
         else:
-            self._admit(_peer(link), user, channel, session.outcome(request))
+            self._members[_peer(link)].admit(user, channel, session.outcome(request))
 
     def leave_here(self, session: Session, request: Request) -> None:
         """FEDLEAVE: a user of the peer leaves a channel here. There is no answer."""
         link = session.user
         user = self._maybe_their_user(link, request.args[0])
         channel = self._maybe_own_channel(link, request.args[1])
-        if user is not None and channel is not None and user in _peer(link).users:
-            self._dismiss(_peer(link), user, channel)
+        if user is not None and channel is not None:
+            self._members[_peer(link)].leave(user, channel)
 
     def say_here(self, session: Session, request: Request) -> None:
         """FEDSAY: a user of the peer says something in a channel here."""
@@ -324,7 +336,7 @@ class Federation(Network):
         channel = self._maybe_own_channel(link, request.args[1])
         if user is None:
             return
-        remote = _peer(link).users.get(user)
+        remote = self._members[_peer(link)].get(user)
         if remote is None or channel is None:
             self.fail(session, request, NotAMember())
         else:
@@ -341,13 +353,12 @@ class Federation(Network):
         if name is None:
             self.fail(session, request, NoSuchUser())
         else:
-            sender = peer.users.get(user) or self._remote_user(peer, user)
-            self._chat.tell(sender, name, text, session.outcome(request))
+            self._chat.tell(self._members[peer].find(user), name, text, session.outcome(request))
 
     def removed(self, peer: Peer, user: str, channel: str) -> None:
         """The operator has taken a peer's user out of a channel here."""
         peer.send(f"FEDRESULT {user} KICKED {channel}{HOST_OF_CHANNEL}{peer.me}")
-        self._check_membership(peer, user, channel)
+        self._members[peer].forget(user, channel)
 
     def slow_down(self, peer: Peer, event: ChannelMessages) -> None:
         """Have those wait who say more to a peer's users than it can take, or each of them could cut the link.
@@ -374,56 +385,13 @@ class Federation(Network):
 
     def _makes_room_for(self, link: Link, user: str, channel: str) -> bool:
         """Tell whether the limits let a peer's user in, when all that was said before has been decided."""
-        if self._limit(_peer(link), user, channel):
+        members = self._members[_peer(link)]
+        if members.limit(user, channel):
             self._chat.settle()
-        limit = self._limit(_peer(link), user, channel)
+        limit = members.limit(user, channel)
         if limit:
             link.ignore(f"it has as many users or memberships here as {limit} allows")
         return not limit
-
-    def _limit(self, peer: Peer, user: str, channel: str) -> str:
-        if user not in peer.users and len(peer.users) >= self._policy.users:
-            return "max-remote-users"
-        if (user, channel) not in peer.memberships and len(peer.memberships) >= self._policy.memberships:
-            return "max-remote-memberships"
-        return ""
-
-    def _remote_user(self, peer: Peer, user: str) -> RemoteUser:
-        return RemoteUser(f"{user}{HOST_OF_USER}{peer.name}", Way(self, peer, user))
-
-    def _admit(self, peer: Peer, user: str, channel: str, done: Done) -> None:
-        remote = peer.users.get(user)
-        if remote is None:
-            remote = peer.users[user] = self._remote_user(peer, user)
-            self._chat.remote_users[remote.name] = remote
-        peer.memberships[user, channel] = self._timers.monotonic()
-        peer.undecided[user] += 1
-
-        def decided(error: Exception | None) -> None:
-            self._decided(peer, user, channel)
-            if not peer.links and channel in remote.channels:
-                self._dismiss(peer, user, channel)
-            done(error)
-
-        self._chat.admit(remote, channel, decided)
-
-    def _dismiss(self, peer: Peer, user: str, channel: str) -> None:
-        peer.undecided[user] += 1
-        self._chat.dismiss(peer.users[user], channel, lambda _error: self._decided(peer, user, channel))
-
-    def _decided(self, peer: Peer, user: str, channel: str) -> None:
-        """A change of a remote user's has been decided."""
-        peer.undecided[user] -= 1
-        self._check_membership(peer, user, channel)
-
-    def _check_membership(self, peer: Peer, user: str, channel: str) -> None:
-        """Forget a membership that has ended, and with the last one its user, who is not on the way either."""
-        remote = peer.users.get(user)
-        if remote is None or channel in remote.channels:
-            return
-        peer.memberships.pop((user, channel), None)
-        if not remote.channels and not peer.undecided[user]:
-            del peer.users[user], peer.undecided[user], self._chat.remote_users[remote.name]
 
     # ---- what the peer says: to users here ----
 

@@ -6,7 +6,7 @@ What is said on a link that is up is federation.py's business; it is told of eac
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple, Protocol
 
@@ -118,16 +118,6 @@ class Links:
     def accept(self, transport: Transport) -> Session:
         """Give a session to a connection from which a link is expected."""
         return self._begin(transport, None).session
-
-    def statistics(self) -> Iterator[str]:
-        """Give a line on each link."""
-        for peer in self.peers.values():
-            for link in peer.links:
-                ignored = " ".join(f"ignored={count} ({reason})" for reason, count in link.ignored.items())
-                yield (
-                    f"link with {link} users={len(peer.users)} memberships={len(peer.memberships)}"
-                    f" channels={len(peer.channels)} {ignored}"
-                ).rstrip()
 
     def _dial_now(self, dialler: Dialler) -> None:
         dialler.timer = None

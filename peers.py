@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from config import Listed
-from domain import HOST_OF_CHANNEL, HOST_OF_USER, ChannelMessages, Done, RemoteUser, Said
+from domain import HOST_OF_CHANNEL, HOST_OF_USER, ChannelMessages, Done, Said
 from protocol import MAX_LINE, Session
 
 MAX_LINK_LINE = MAX_LINE + 1024
@@ -34,7 +34,7 @@ MOST_LEAVES = 1000
 """Memberships whose end is remembered in case that the link is lost over which it was said."""
 
 Key = tuple[str, str]
-"""A user and what it is about: one here and a channel or user of the peer, or the other way round."""
+"""A user and what it is about: one here and a channel or user of the peer, or one there and a channel here."""
 
 log = logging.getLogger("crosstalk.federation")
 
@@ -150,9 +150,7 @@ class Unanswered(NamedTuple):
 class Peer:
     """Another server, while it has a link.
 
-    What is for it goes over the first of its `links`. `users` are those of
-    its users who are in channels here, or on the way in or out: `undecided` counts such changes for each. `memberships`
-    has what they are in, with the time on the monotonic clock when that was last asked for.
+    What is for it goes over the first of its `links`.
     """
 
     def __init__(self, name: str) -> None:
@@ -160,9 +158,6 @@ class Peer:
         self.links: list[Link] = []
         self.channels: set[str] = set()
         """Those that it has announced."""
-        self.users: dict[str, RemoteUser] = {}
-        self.undecided: Counter[str] = Counter()
-        self.memberships: dict[Key, float] = {}
         self.joins: dict[Key, Asked] = {}
         self.repeated: set[Key] = set()
         """Memberships that were asked for again, and are not confirmed yet."""

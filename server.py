@@ -259,7 +259,7 @@ class Server:
             self.loop.longest_turn * 1000,
             closed,
         )
-        for line in self.federation.links.statistics() if self.federation is not None else ():
+        for line in self.federation.statistics() if self.federation is not None else ():
             log.info("%s", line)
 
 

@@ -602,7 +602,7 @@ def test_what_does_not_fit_is_ignored_counted_and_logged_once(
     warnings = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
     assert len(warnings) == 1
     assert warnings[0].startswith("ignored a line of two (127.0.0.1 port 40000): ")
-    (counts,) = [line for line in world.federation.links.statistics() if "ignored" in line]
+    (counts,) = [line for line in world.federation.statistics() if "ignored" in line]
     assert "ignored=2 (" in counts
     assert bob.ask("CHANNELS") == ["RESULT CHANNELS garden"]
     peer.send("FEDRECV bob eve@two tea still there")
@@ -676,15 +676,17 @@ def test_nothing_is_kept_of_users_who_are_nowhere(world: World) -> None:
         ["FEDMSG a@two alice hi"],
     ):  # fmt: skip
         peer.ask(*lines)
-        two = world.federation.peers["two"]
-        assert (two.users, two.undecided, two.memberships, world.chat.remote_users) == ({}, {}, {}, {}), lines
+        members = world.federation._members[world.federation.peers["two"]]
+        assert (members.users, members._undecided, members.memberships, world.chat.remote_users) == ({}, {}, {}, {}), (
+            lines
+        )
     peer.ask("FEDJOIN a@two tea")
     assert world.type("/kick tea:a@two") == ["* Kicked a@two."]
     assert peer.heard() == ["FEDRESULT a KICKED tea:one"]
-    assert (two.users, two.memberships, world.chat.remote_users) == ({}, {}, {})
+    assert (members.users, members.memberships, world.chat.remote_users) == ({}, {}, {})
     peer.ask("FEDJOIN a@two tea", "FEDJOIN b@two tea")
     cut(peer)
-    assert (two.users, two.memberships, world.chat.remote_users) == ({}, {}, {})
+    assert (members.users, members.memberships, world.chat.remote_users) == ({}, {}, {})
     assert not world.federation.peers
 
 
@@ -945,7 +947,7 @@ def test_a_kick_and_a_join_in_the_same_turn(world: World) -> None:
     world.console.typed("/kick tea:eve@two")
     peer.send("FEDJOIN eve@two tea")
     assert peer.heard() == ["FEDRESULT eve KICKED tea:one", "FEDRESULT eve JOIN tea:one 1"]
-    assert [*world.federation.peers["two"].memberships] == [("eve", "tea")]
+    assert [*world.federation._members[world.federation.peers["two"]].memberships] == [("eve", "tea")]
     cut(peer)
     assert world.chat.remote_users == {}
 
@@ -1093,7 +1095,7 @@ def test_a_user_who_is_lost_and_comes_again_in_the_same_turn(world: World) -> No
 def test_the_statistics_name_each_link(world: World) -> None:
     world.user("alice", "tea")
     world.peer("two").ask("FEDJOIN eve@two tea", "FEDCHANNELS a, b")
-    (line,) = world.federation.links.statistics()
+    (line,) = world.federation.statistics()
     assert line == "link with two (127.0.0.1 port 40000) users=1 memberships=1 channels=2"
 
 

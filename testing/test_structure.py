@@ -30,7 +30,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "dialects.result": {"chat", "domain", "protocol"},
     "dialects.rooms": {"domain", "protocol", "rooms", "transfers"},
     "console": {"dialects.rooms", "domain", "logs", "protocol", "rooms"},
-    "federation": {"chat", "config", "domain", "links", "peers", "protocol"},
+    "federation": {"chat", "config", "domain", "links", "members", "peers", "protocol"},
+    "members": {"chat", "domain", "peers"},
     "links": {"config", "domain", "peers", "protocol"},
     "peers": {"config", "domain", "protocol"},
     "rooms": {"chat", "domain"},
@@ -116,7 +117,7 @@ def test_sql_is_in_one_room() -> None:
 
 
 def test_sockets_are_where_they_belong() -> None:
-    pure = ("chat", "domain", "protocol", "rooms", "federation", "links", "peers", "transfers", *DIALECTS)
+    pure = ("chat", "domain", "protocol", "rooms", "federation", "links", "members", "peers", "transfers", *DIALECTS)
     for name in (*pure, "store", "passwords", "config", "logs"):
         assert not imports(TREES[name]) & {"socket", "selectors", "ssl", "asyncio"}, name
     for name in pure:
