@@ -358,7 +358,8 @@ class Federation(Network):
     def removed(self, peer: Peer, user: str, channel: str) -> None:
         """The operator has taken a peer's user out of a channel here."""
         peer.send(f"FEDRESULT {user} KICKED {channel}{HOST_OF_CHANNEL}{peer.me}")
-        self._members[peer].forget(user, channel)
+        if peer in self._members:  # else it is lost, and all its users with it
+            self._members[peer].forget(user, channel)
 
     def slow_down(self, peer: Peer, event: ChannelMessages) -> None:
         """Have those wait who say more to a peer's users than it can take, or each of them could cut the link.

@@ -952,6 +952,18 @@ def test_a_kick_and_a_join_in_the_same_turn(world: World) -> None:
     assert world.chat.remote_users == {}
 
 
+def test_a_kick_of_one_whose_server_is_lost_in_the_same_turn(world: World) -> None:
+    alice = world.user("alice", "tea")
+    peer = world.peer("two")
+    peer.ask("FEDJOIN eve@two tea")
+    world.printed()
+    world.console.typed("/kick tea:eve@two")
+    peer.leave()
+    assert world.printed() == ["* Kicked eve@two."]
+    assert world.chat.remote_users == {}
+    assert alice.ask("USERS tea") == ["RESULT USERS tea alice"]
+
+
 # ---- a disk that takes nothing ----
 
 
