@@ -167,17 +167,15 @@ class Console:
         channel, _, user = place.partition(":")
         if not (channel and user):
             return
+        number = int(min(float(seconds), FOR_EVER)) if seconds.isascii() and seconds.isdigit() else 0
         try:
             self._rooms.who_is_there(channel, user)
+            if number:
+                self._rooms.mute(channel, user, number)
         except NotHere:
             self._say(f"{user} is not here.")
-            return
-        number = int(min(float(seconds), FOR_EVER)) if seconds.isascii() and seconds.isdigit() else 0
-        if not number:
-            self._say("Invalid mute time.")
-            return
-        self._rooms.mute(channel, user, number)
-        self._say(f"Muted {user} for {number} seconds.")
+        else:
+            self._say(f"Muted {user} for {number} seconds." if number else "Invalid mute time.")
 
     def empty(self, channel: str) -> None:
         try:

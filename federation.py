@@ -621,7 +621,8 @@ class Federation(Network):
             return False
         peer = _peer(link)
         at_peer = f"{HOST_OF_CHANNEL}{peer.name}"
-        if not (peer.is_waited_for or any(name.endswith(at_peer) for name in self._chat.remote_channels)):
+        is_known = peer.is_waited_for or self._members[peer].users
+        if not (is_known or any(name.endswith(at_peer) for name in self._chat.remote_channels)):
             self.links.rename(link, host)
             self._repeat_joins(peer)
         return True

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from console import COMMANDS, MAX_WAITING, Printer, read_lines
-from support import PATIENCE
+from support import PATIENCE, World
 
 
 class Later:
@@ -171,3 +171,10 @@ def test_every_command_says_how_it_is_typed() -> None:
         assert command.usage.split()[0] == verb
         assert len(command.usage.split()) == 1 + command.words
         assert command.help
+
+
+def test_a_mute_of_one_who_leaves_in_the_same_turn() -> None:
+    with World() as world:
+        bob = world.user("bob", "tea")
+        bob.send("LEAVE tea")
+        assert world.type("/mute tea:bob 5") == ["* bob is not here."]

@@ -521,6 +521,18 @@ def test_a_server_that_has_been_known_by_its_address_stays_so(world: World) -> N
         assert is_closed(peer)
 
 
+def test_a_server_whose_users_are_known_by_its_address_stays_so(world: World) -> None:
+    alice = world.user("alice", "tea")
+    first, second = world.peer(), world.peer()
+    first.ask("FEDJOIN bob@server1.com tea")
+    cut(first)
+    second.ask("FEDJOIN ann@server1.com tea")
+    assert alice.ask("USERS tea") == ["RESULT USERS tea alice, ann@127.0.0.1, bob@127.0.0.1"]
+    cut(second)
+    assert alice.ask("USERS tea") == ["RESULT USERS tea alice"]
+    assert world.chat.remote_users == {}
+
+
 def test_a_server_that_has_spoken_as_its_address_is_nobody_else(world: World) -> None:
     world.user("alice", "tea")
     peer = world.peer()
