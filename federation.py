@@ -22,7 +22,7 @@ from functools import partial
 from typing import Any
 
 from chat import Chat
-from config import Listed
+from config import Settings
 from domain import (
     HOST_OF_CHANNEL,
     HOST_OF_USER,
@@ -45,7 +45,7 @@ from domain import (
     is_host,
     is_name,
 )
-from links import Dial, Links, Policy
+from links import Dial, Links
 from members import Members
 from peers import MAX_LINK_LINE, MOST_UNANSWERED, Asked, Key, Link, Peer, Unanswered
 from protocol import MAX_LINE, Command, Refusal, Request, Session, clean, fit, normal, split_words, squeeze
@@ -87,8 +87,7 @@ class Federation(Network):
         now: the wall clock, in seconds since the epoch.
         dial: opens connections.
         chance: gives a number from 0 to 1.
-        policy: see links.Policy.
-        listed: the servers of the config.
+        settings: which servers are dialled and let in, as whom, and how much each may make this one hold.
     """
 
     name = "federation"
@@ -100,14 +99,13 @@ class Federation(Network):
         now: Callable[[], float],
         dial: Dial,
         chance: Callable[[], float],
-        policy: Policy,
-        listed: Iterable[Listed] = (),
+        settings: Settings,
     ) -> None:
         self._chat = chat
         self._timers = timers
         self._now = now
-        self._policy = policy
-        self.links = Links(self, timers, dial, chance, policy, listed, chat.hosts, chat.note_host)
+        self._settings = settings
+        self.links = Links(self, timers, dial, chance, settings, chat.hosts, chat.note_host)
         self.peers = self.links.peers
         self._members: dict[Peer, Members] = {}
         self._held: set[Session] = set()
@@ -194,9 +192,7 @@ class Federation(Network):
         peer = _peer(link)
         self._announce_channels(link)
         if len(peer.links) == 1:
-            self._members[peer] = Members(
-                self._chat, peer, self._policy.users, self._policy.memberships, self._timers, partial(Way, self, peer)
-            )
+            self._members[peer] = Members(self._chat, peer, self._settings, self._timers, partial(Way, self, peer))
             self._repeat_joins(peer)
 
     def link_down(self, link: Link, peer: Peer, place: int) -> None:
@@ -300,7 +296,7 @@ class Federation(Network):
         name = self._maybe_their_channel(link, word)
         if name is None:
             link.ignore("it announces what is no channel of its own")
-        elif len(peer.channels) >= self._policy.channels and name not in peer.channels:
+        elif len(peer.channels) >= self._settings.max_remote_channels and name not in peer.channels:
             link.ignore("it announces more channels than max-remote-channels allows")
         else:
             peer.add_channel(name)
@@ -336,7 +332,7 @@ class Federation(Network):
         channel = self._maybe_own_channel(link, request.args[1])
         if user is None:
             return
-        remote = self._members[_peer(link)].get(user)
+        remote = self._members[_peer(link)].users.get(user)
         if remote is None or channel is None:
             self.fail(session, request, NotAMember())
         else:
@@ -564,7 +560,7 @@ class Federation(Network):
         return name, self.peers.get(host) if is_name(name) else None
 
     def _deadline(self, call: Callable[..., None], *args: Any) -> Any:
-        return self._timers.call_later(self._policy.seconds, partial(call, *args))
+        return self._timers.call_later(self._settings.federation_seconds, partial(call, *args))
 
     def _join_answered(self, peer: Peer, key: Key, asked: Asked, *, agreed: bool) -> None:
         self._cancel(asked.deadline)

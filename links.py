@@ -6,11 +6,11 @@ What is said on a link that is up is federation.py's business; it is told of eac
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
-from config import Listed
+from config import Settings
 from domain import Timers, is_host
 from peers import MAX_LINK_LINE, Dialler, Link, Peer
 from protocol import Dialect, Session, Transport
@@ -22,29 +22,6 @@ MOST_HOSTS = 1000
 """Names that are kept with their addresses."""
 
 log = logging.getLogger("crosstalk.federation")
-
-
-class Policy(NamedTuple):
-    """What is asked of other servers, and how much each of them may make this one hold.
-
-    Attributes:
-        hostname: this server's name; None: it is known by its address.
-        listed_only: servers that the config does not list are refused.
-        seconds: how long an answer is waited for.
-        peers: how many may be linked at once.
-        users, memberships: of one peer's users in channels here.
-        channels: that one peer may announce.
-        output: bytes that may wait for one link.
-    """
-
-    hostname: str | None = None
-    listed_only: bool = False
-    seconds: float = 10.0
-    peers: int = 64
-    users: int = 10_000
-    memberships: int = 20_000
-    channels: int = 10_000
-    output: int = 16 * 1024 * 1024
 
 
 class Dial(Protocol):
@@ -73,8 +50,7 @@ class Links:
         timers: the monotonic clock.
         dial: opens connections.
         chance: gives a number from 0 to 1.
-        policy: see Policy.
-        listed: the servers of the config.
+        settings: which servers are dialled and let in, and as whom.
         hosts: names that servers of the config have borne, and their addresses.
         note_host: keeps one more.
     """
@@ -85,8 +61,7 @@ class Links:
         timers: Timers,
         dial: Dial,
         chance: Callable[[], float],
-        policy: Policy,
-        listed: Iterable[Listed],
+        settings: Settings,
         hosts: Mapping[str, str],
         note_host: Callable[[str, str], None],
     ) -> None:
@@ -96,8 +71,8 @@ class Links:
         self._timers = timers
         self._dial = dial
         self._chance = chance
-        self._policy = policy
-        self._diallers = [Dialler(server) for server in listed]
+        self._settings = settings
+        self._diallers = [Dialler(server) for server in settings.peers]
         self._hosts = hosts
         self._note_host = note_host
         self._links: dict[Session, Link] = {}
@@ -144,18 +119,20 @@ class Links:
 
     def _begin(self, transport: Transport, dialler: Dialler | None) -> Link:
         link = self._add_link(Session(transport, self._speaker, MAX_LINK_LINE), dialler)
-        link.deadline = self._timers.call_later(self._policy.seconds, partial(self._handshake_failed, link))
+        link.deadline = self._timers.call_later(
+            self._settings.federation_seconds, partial(self._handshake_failed, link)
+        )
         return link
 
     def _add_link(self, session: Session, dialler: Dialler | None) -> Link:
-        link = Link(session, dialler, self._policy.hostname, self._timers.monotonic())
+        link = Link(session, dialler, self._settings.hostname, self._timers.monotonic())
         self._links[session] = link
         return link
 
     def _handshake_failed(self, link: Link) -> None:
         link.deadline = None
         word = "FEDERATE-CONFIRM" if link.dialler else "FEDERATE-OUT"
-        self.refuse(link, f"it has not said {word} within {self._policy.seconds:g} seconds")
+        self.refuse(link, f"it has not said {word} within {self._settings.federation_seconds:g} seconds")
 
     def refuse(self, link: Link, reason: str) -> None:
         """End a link for a fault of the other side."""
@@ -165,7 +142,7 @@ class Links:
         link.session.refuse()
 
     def _introduction(self, verb: str) -> str:
-        return f"{verb} {self._policy.hostname or ''}".rstrip()
+        return f"{verb} {self._settings.hostname or ''}".rstrip()
 
     def _cancel(self, timer: Any) -> None:
         if timer is not None:
@@ -180,7 +157,7 @@ class Links:
             link.ignore("the link is up already")
         elif session.transport.remote_place in self._own_calls():
             self._stop_dialling_itself(link)
-        elif self._policy.listed_only and not self._listed_as(link):
+        elif self._settings.federation == "listed" and not self._listed_as(link):
             self.refuse(link, "the config does not list its address, and has federation listed")
         else:
             self._introduce(link, sent)
@@ -262,7 +239,7 @@ class Links:
             return "it sends no name, or one that is none: a server needs a hostname where its IP address is none"
         if not is_host(link.me):
             return "this server needs a hostname, since its IP address is none: set it in the config"
-        if name == self._policy.hostname or sent == link.me:
+        if name == self._settings.hostname or sent == link.me:
             return f"{name} is this server's own name"
         if sent != link.address and sent in {dialler.address for dialler in self._diallers}:
             return f"{name} is the address of another server of the config"
@@ -277,7 +254,7 @@ class Links:
                 f"the name {name} was borne by the server at {borne_at};"
                 f" if it has moved, list it as {link.address}:<port> {name}"
             )
-        if len(self.peers) >= self._policy.peers and not (peer or link.peer or listed):
+        if len(self.peers) >= self._settings.max_peers and not (peer or link.peer or listed):
             return f"{len(self.peers)} servers are linked, and max-peers allows no more"
         if peer is not None and len(peer.links) >= MOST_LINKS:
             return f"{MOST_LINKS} links with it are up already"
@@ -289,7 +266,7 @@ class Links:
         self._cancel(link.deadline)
         link.peer, link.deadline, link.since = peer, None, self._timers.monotonic()
         link.session.user = link
-        link.session.widen(MAX_LINK_LINE, self._policy.output, "max-link-buffer")
+        link.session.widen(MAX_LINK_LINE, self._settings.max_link_buffer, "max-link-buffer")
         log.info("the link with %s is up, %s", link, "dialled" if link.dialler else "accepted")
         if link.dialler is not None:
             link.dialler.succeeded()

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable
 
 from chat import Chat
+from config import Settings
 from domain import HOST_OF_USER, Done, Hearer, RemoteUser, Timers
 from peers import Key, Peer
 
@@ -19,7 +20,7 @@ class Members:
     Args:
         chat: whose channels they are in.
         peer: their server.
-        most_users, most_memberships: how many there may be.
+        settings: how many there may be.
         timers: the monotonic clock.
         way: gives the way out to a user.
     """
@@ -28,8 +29,7 @@ class Members:
         self,
         chat: Chat,
         peer: Peer,
-        most_users: int,
-        most_memberships: int,
+        settings: Settings,
         timers: Timers,
         way: Callable[[str], Hearer],
     ) -> None:
@@ -40,14 +40,9 @@ class Members:
         """How many changes of a user's wait in the journal."""
         self._chat = chat
         self._peer = peer
-        self._most_users = most_users
-        self._most_memberships = most_memberships
+        self._settings = settings
         self._timers = timers
         self._way = way
-
-    def get(self, user: str) -> RemoteUser | None:
-        """Give a user who is in some channel, or on the way."""
-        return self.users.get(user)
 
     def find(self, user: str) -> RemoteUser:
         """Give a user who may be in no channel at all."""
@@ -55,9 +50,9 @@ class Members:
 
     def limit(self, user: str, channel: str) -> str:
         """Name the setting that keeps a user out of a channel; "" if none does."""
-        if user not in self.users and len(self.users) >= self._most_users:
+        if user not in self.users and len(self.users) >= self._settings.max_remote_users:
             return "max-remote-users"
-        if (user, channel) not in self.memberships and len(self.memberships) >= self._most_memberships:
+        if (user, channel) not in self.memberships and len(self.memberships) >= self._settings.max_remote_memberships:
             return "max-remote-memberships"
         return ""
 

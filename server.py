@@ -32,7 +32,6 @@ from dialects import Door, Hello, Lines, Mailbox, Result, RoomTalk
 from dialects.rooms import OPERATOR_WORDS
 from domain import ChannelCreated, LimitReached, Limits, classic_id
 from federation import Federation
-from links import Policy
 from logs import start_logging
 from loop import Connection, Loop, raise_descriptor_limit
 from passwords import BcryptPasswords
@@ -154,19 +153,9 @@ class Server:
         settings = self.settings
         if settings.federation == "off":
             return None
-        policy = Policy(
-            hostname=settings.hostname,
-            listed_only=settings.federation == "listed",
-            seconds=settings.federation_seconds,
-            peers=settings.max_peers,
-            users=settings.max_remote_users,
-            memberships=settings.max_remote_memberships,
-            channels=settings.max_remote_channels,
-            output=settings.max_link_buffer,
-        )
         source = next(iter(own_addresses)) if len(own_addresses) == 1 else None
         dial = functools.partial(self.loop.dial, source=source, seconds=settings.federation_seconds)
-        return Federation(self.chat, self.loop, time.time, dial, chance, policy, settings.peers)
+        return Federation(self.chat, self.loop, time.time, dial, chance, settings)
 
     def _create(self, channel: str) -> None:
         outcomes: list[Exception | None] = []

@@ -19,13 +19,12 @@ from typing import Any, NamedTuple
 from hypothesis import HealthCheck, settings
 
 from chat import Chat
-from config import Listed
+from config import Listed, Settings
 from console import Console
 from dialects import Door, Hello, Lines, Mailbox, Result, RoomTalk
 from dialects.rooms import OPERATOR_WORDS
 from domain import ChannelCreated, Done, Limits, Overloaded, WrongPassword
 from federation import Federation
-from links import Policy
 from loop import Deadline, Deadlines
 from protocol import Dialect, Session
 from rooms import Rooms
@@ -222,7 +221,7 @@ class World:
 
     Args:
         channels: those with a port, and their capacities.
-        policy, listed: what it asks of other servers, and those that it dials.
+        settings, listed: what it asks of other servers, and those that it dials.
         store: its database, an empty one if none is given.
     """
 
@@ -233,7 +232,7 @@ class World:
         joined_only: bool = False,
         history_on_join: int = 0,
         channels: Mapping[str, int] | None = None,
-        policy: Policy | None = None,
+        settings: Settings | None = None,
         listed: Sequence[Listed] = (),
         store: Store | None = None,
     ) -> None:
@@ -265,7 +264,12 @@ class World:
         self.clients: list[Client] = []
         self.dials: list[FakeDial] = []
         self.federation = Federation(
-            self.chat, self.timers, lambda: 1000.0, self._dial, lambda: 0.5, policy or Policy(), listed
+            self.chat,
+            self.timers,
+            lambda: 1000.0,
+            self._dial,
+            lambda: 0.5,
+            (settings or Settings())._replace(peers=tuple(listed)),
         )
         self.federation.links.start()
 

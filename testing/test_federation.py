@@ -10,15 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from config import Listed
+from config import Listed, Settings
 from domain import Limits
 from federation import COMMANDS, HOLD_SECONDS, MOST_HELD_SECONDS, RESULTS
-from links import MOST_LINKS, Policy
+from links import MOST_LINKS
 from peers import LONGEST_PAUSE, MAX_LINK_LINE, MOST_UNANSWERED, PAUSE_GROWTH, Dialler
 from protocol import MAX_LINE
 from support import EXAMPLES, Client, World, pieces
 
-ONE = Policy(hostname="one")
+ONE = Settings(hostname="one")
 
 
 @pytest.fixture(autouse=True)
@@ -30,7 +30,7 @@ def no_mistake_is_only_logged(caplog: pytest.LogCaptureFixture) -> Iterator[None
 
 @pytest.fixture
 def world() -> Iterator[World]:
-    with World(policy=ONE) as world:
+    with World(settings=ONE) as world:
         yield world
 
 
@@ -89,7 +89,7 @@ ANSWERS = [
 
 def talk(parts: list[bytes]) -> tuple[list[str], list[str], list[str]]:
     """Hear what the peer, a member here, and CHANNELS say when the conversation comes in these parts."""
-    with World(policy=ONE) as world:
+    with World(settings=ONE) as world:
         alice = world.user("alice", "helloworld")
         peer = world.client()
         for part in parts:
@@ -123,7 +123,7 @@ def test_a_conversation_in_any_pieces(cuts: list[int]) -> None:
     st.lists(st.one_of(st.binary(max_size=40), st.sampled_from(CONVERSATION.splitlines(keepends=True))), max_size=20)
 )
 def test_any_bytes_on_a_link_are_obeyed_or_ignored(parts: list[bytes]) -> None:
-    with World(policy=ONE) as world:
+    with World(settings=ONE) as world:
         alice = world.user("alice", "helloworld")
         peer = world.peer("server1.com")
         for part in parts:
@@ -137,13 +137,13 @@ def test_any_bytes_on_a_link_are_obeyed_or_ignored(parts: list[bytes]) -> None:
 
 
 def test_dialling() -> None:
-    with World(policy=ONE, listed=[Listed("127.0.0.2", 5051, None)]) as world:
+    with World(settings=ONE, listed=[Listed("127.0.0.2", 5051, None)]) as world:
         assert world.dials[0][:2] == ("127.0.0.2", 5051)
         peer = world.dialled()
         assert peer.ask("FEDCHANNELS too, early") == []
         assert peer.ask("FEDERATE-CONFIRM two", "FEDCHANNELS tea") == ["FEDCHANNELS"]
         assert world.client().ask("CHANNELS") == ["RESULT CHANNELS tea:two"]
-        assert peer.transport.most_output == ONE.output
+        assert peer.transport.most_output == ONE.max_link_buffer
 
 
 def test_the_pauses_grow_and_begin_anew_when_a_link_has_lasted() -> None:
@@ -157,7 +157,7 @@ def test_the_pauses_grow_and_begin_anew_when_a_link_has_lasted() -> None:
 
 
 def test_it_dials_again_for_ever_and_tells_each_reason_once(caplog: pytest.LogCaptureFixture) -> None:
-    with World(policy=ONE, listed=[Listed("127.0.0.2", 5051, None)]) as world:
+    with World(settings=ONE, listed=[Listed("127.0.0.2", 5051, None)]) as world:
         for reason in ("Connection refused",) * 20 + ("timed out",) * 2:
             world.dials.pop(0).failed(reason)
             assert not world.dials
@@ -176,7 +176,7 @@ def test_it_dials_again_for_ever_and_tells_each_reason_once(caplog: pytest.LogCa
 
 
 def test_a_server_that_dials_is_dialled_at_once() -> None:
-    with World(policy=ONE, listed=[Listed("127.0.0.2", 5051, None), Listed("127.0.0.3", 5051, None)]) as world:
+    with World(settings=ONE, listed=[Listed("127.0.0.2", 5051, None), Listed("127.0.0.3", 5051, None)]) as world:
         for dial in (world.dials.pop(), world.dials.pop()):
             dial.failed("Connection refused")
         world.peer("two", "127.0.0.2")
@@ -186,10 +186,10 @@ def test_a_server_that_dials_is_dialled_at_once() -> None:
 
 
 def test_who_does_not_confirm_is_closed_and_dialled_again(caplog: pytest.LogCaptureFixture) -> None:
-    with World(policy=ONE, listed=[Listed("127.0.0.2", 5051, None)]) as world:
+    with World(settings=ONE, listed=[Listed("127.0.0.2", 5051, None)]) as world:
         peer = world.dialled()
         assert peer.ask("RESULT ERROR unknown type") == []
-        world.timers.let_pass(ONE.seconds)
+        world.timers.let_pass(ONE.federation_seconds)
         assert is_closed(peer)
         assert "has not said FEDERATE-CONFIRM within 10 seconds" in caplog.text
         world.timers.let_pass(1)
@@ -199,13 +199,13 @@ def test_who_does_not_confirm_is_closed_and_dialled_again(caplog: pytest.LogCapt
 def test_a_port_for_links_waits_for_one_and_no_longer(world: World) -> None:
     quick, slow = (world.caller() for _ in range(2))
     quick.send("FEDERATE-OUT two")
-    world.timers.let_pass(ONE.seconds)
+    world.timers.let_pass(ONE.federation_seconds)
     assert quick.heard() == ["FEDERATE-CONFIRM one", "FEDCHANNELS"]
     assert is_closed(slow)
 
 
 def test_a_link_that_has_lasted_is_dialled_again_soon() -> None:
-    with World(policy=ONE, listed=[Listed("127.0.0.2", 5051, None)]) as world:
+    with World(settings=ONE, listed=[Listed("127.0.0.2", 5051, None)]) as world:
         for lasted, soon in ((0.0, False), (LONGEST_PAUSE + 1, True)):
             for _ in range(20):
                 world.dials.pop(0).failed("Connection refused")
@@ -220,8 +220,8 @@ def test_a_link_that_has_lasted_is_dialled_again_soon() -> None:
 
 
 def test_a_server_that_is_listed_by_a_name_is_at_the_address_where_it_was_found() -> None:
-    policy = ONE._replace(listed_only=True)
-    with World(policy=policy, listed=[Listed("two.example", 5051, None)]) as world:
+    settings = ONE._replace(federation="listed")
+    with World(settings=settings, listed=[Listed("two.example", 5051, None)]) as world:
         early = world.client(remote_place=("127.0.0.2", 40000))
         early.send("FEDERATE-OUT two")
         assert is_closed(early)
@@ -231,7 +231,7 @@ def test_a_server_that_is_listed_by_a_name_is_at_the_address_where_it_was_found(
 
 
 def test_nobody_is_dialled_when_the_server_stops() -> None:
-    with World(policy=ONE, listed=[Listed("127.0.0.2", 5051, None), Listed("127.0.0.3", 5051, None)]) as world:
+    with World(settings=ONE, listed=[Listed("127.0.0.2", 5051, None), Listed("127.0.0.3", 5051, None)]) as world:
         peer = world.dialled()
         world.dials.pop().failed("Connection refused")
         world.federation.links.close()
@@ -371,7 +371,7 @@ PINNED = Listed("127.0.0.2", 5051, "two")
     ],
 )
 def test_by_what_name_a_server_is_known_that_has_dialled(listed: list[Listed], sent: str, name: str) -> None:
-    with World(policy=ONE, listed=listed) as world:
+    with World(settings=ONE, listed=listed) as world:
         world.peer(sent, "127.0.0.2")
         assert [*world.federation.peers] == [name]
 
@@ -381,7 +381,7 @@ def test_by_what_name_a_server_is_known_that_has_dialled(listed: list[Listed], s
     [(TWO, "", "127.0.0.2"), (TWO, "two", "two"), (PINNED, "", "two"), (PINNED, "two", "two"), (PINNED, "three", None)],
 )
 def test_by_what_name_a_server_is_known_that_was_dialled(listed: Listed, sent: str, name: str | None) -> None:
-    with World(policy=ONE, listed=[listed, Listed("127.0.0.2", 5052, "other")]) as world:
+    with World(settings=ONE, listed=[listed, Listed("127.0.0.2", 5052, "other")]) as world:
         peer = world.dialled()
         peer.send(f"FEDERATE-CONFIRM {sent}")
         assert [*world.federation.peers] == ([name] if name else [])
@@ -390,7 +390,7 @@ def test_by_what_name_a_server_is_known_that_was_dialled(listed: Listed, sent: s
 
 @pytest.mark.parametrize("name", ["a b", "a_b", "a:b", "a@b", "\u4e2d", "x" * 65, "one", "pinned", "127.0.0.2"])
 def test_names_that_no_server_may_bear(name: str, caplog: pytest.LogCaptureFixture) -> None:
-    with World(policy=ONE, listed=[Listed("127.0.0.2", 5051, "pinned")]) as world:
+    with World(settings=ONE, listed=[Listed("127.0.0.2", 5051, "pinned")]) as world:
         peer = world.client(remote_place=("127.0.0.3", 40000))
         peer.send(f"FEDERATE-OUT {name}")
         assert is_closed(peer)
@@ -398,7 +398,7 @@ def test_names_that_no_server_may_bear(name: str, caplog: pytest.LogCaptureFixtu
 
 
 def test_servers_over_ipv6_need_names() -> None:
-    with World(policy=ONE) as world:
+    with World(settings=ONE) as world:
         nameless, named = (world.client(remote_place=("::1", 40000)) for _ in range(2))
         nameless.send("FEDERATE-OUT")
         assert is_closed(nameless)
@@ -422,23 +422,23 @@ def test_a_name_in_use_is_its_address_s_alone(world: World) -> None:
 
 
 def test_the_name_of_a_listed_server_is_kept_for_its_address() -> None:
-    with World(policy=ONE, listed=[TWO]) as world:
+    with World(settings=ONE, listed=[TWO]) as world:
         cut(world.peer("two", "127.0.0.2"), world.peer("stranger", "127.0.0.4"))
-        for restarted in (world, World(policy=ONE, listed=[TWO], store=world.store)):
+        for restarted in (world, World(settings=ONE, listed=[TWO], store=world.store)):
             thief = restarted.client(remote_place=("127.0.0.3", 40000))
             thief.send("FEDERATE-OUT two")
             assert is_closed(thief)
             cut(restarted.peer("stranger", "127.0.0.3"))
-        moved = World(policy=ONE, listed=[Listed("127.0.0.3", 5051, "two")], store=world.store)
+        moved = World(settings=ONE, listed=[Listed("127.0.0.3", 5051, "two")], store=world.store)
         cut(moved.peer("two", "127.0.0.3"))
-        moved_for_good = World(policy=ONE, store=world.store)
+        moved_for_good = World(settings=ONE, store=world.store)
         late = moved_for_good.client(remote_place=("127.0.0.2", 40000))
         late.send("FEDERATE-OUT two")
         assert is_closed(late)
 
 
 def test_only_listed_servers_if_so_wished() -> None:
-    with World(policy=ONE._replace(listed_only=True), listed=[TWO]) as world:
+    with World(settings=ONE._replace(federation="listed"), listed=[TWO]) as world:
         stranger = world.client(remote_place=("127.0.0.3", 40000))
         stranger.send("FEDERATE-OUT three")
         assert is_closed(stranger)
@@ -472,10 +472,10 @@ def test_two_servers_without_names_at_one_address() -> None:
         assert bob.heard() == ["RECV eve@127.0.0.1 tea:127.0.0.1 hello"]
 
 
-@pytest.mark.parametrize("policy", [ONE, ONE._replace(peers=1)])
-def test_a_server_that_gives_its_users_a_name_and_sends_none_is_known_by_it(policy: Policy) -> None:
+@pytest.mark.parametrize("settings", [ONE, ONE._replace(max_peers=1)])
+def test_a_server_that_gives_its_users_a_name_and_sends_none_is_known_by_it(settings: Settings) -> None:
     """As the courses' example has it."""
-    with World(policy=policy) as world:
+    with World(settings=settings) as world:
         alice = world.user("alice", "helloworld")
         peer = world.peer()
         peer.ask("FEDCHANNELS tea")
@@ -555,7 +555,7 @@ def test_two_servers_without_names_are_told_apart_by_their_users(world: World) -
 
 @pytest.mark.parametrize("name", ["one", "pinned", "two", "127.0.0.3", "a_b", "borne"])
 def test_names_that_are_another_s_are_not_given_to_users(name: str) -> None:
-    with World(policy=ONE, listed=[Listed("127.0.0.2", 5051, "pinned"), Listed("127.0.0.3", 1, None)]) as world:
+    with World(settings=ONE, listed=[Listed("127.0.0.2", 5051, "pinned"), Listed("127.0.0.3", 1, None)]) as world:
         cut(world.peer("borne", "127.0.0.3"))
         world.peer("two", "127.0.0.4")
         nameless = world.peer(address="127.0.0.5")
@@ -625,8 +625,10 @@ def test_what_does_not_fit_is_ignored_counted_and_logged_once(
 
 
 def test_how_much_a_peer_may_make_us_hold(caplog: pytest.LogCaptureFixture) -> None:
-    policy = Policy(hostname="one", users=2, memberships=3, channels=2, peers=2)
-    with World(Limits(channels_per_user=2), policy=policy) as world:
+    settings = Settings(
+        hostname="one", max_remote_users=2, max_remote_memberships=3, max_remote_channels=2, max_peers=2
+    )
+    with World(Limits(channels_per_user=2), settings=settings) as world:
         world.user("alice", "a", "b").ask("CREATE c")
         peer = world.peer("two")
         heard = peer.ask(*(f"FEDJOIN {user}@two {channel}" for user in "xyz" for channel in "ab"))
@@ -646,7 +648,7 @@ def test_how_much_a_peer_may_make_us_hold(caplog: pytest.LogCaptureFixture) -> N
 
 
 def test_listed_servers_are_let_in_however_many_others_there_are() -> None:
-    with World(policy=ONE._replace(peers=1), listed=[TWO]) as world:
+    with World(settings=ONE._replace(max_peers=1), listed=[TWO]) as world:
         world.peer("stranger", "127.0.0.9")
         world.peer("two", "127.0.0.2")
         assert world.dialled().ask("FEDERATE-CONFIRM two") == ["FEDCHANNELS"]
@@ -654,7 +656,7 @@ def test_listed_servers_are_let_in_however_many_others_there_are() -> None:
 
 
 def test_a_limit_counts_what_was_said_before_in_the_same_packet() -> None:
-    with World(policy=Policy(hostname="one", users=1, memberships=1)) as world:
+    with World(settings=Settings(hostname="one", max_remote_users=1, max_remote_memberships=1)) as world:
         world.user("alice", "tea")
         peer = world.peer("two")
         peer.send(b"FEDJOIN bob@two tea\nFEDLEAVE bob@two tea\nFEDJOIN carol@two tea\nFEDJOIN dan@two tea\n")
@@ -771,7 +773,7 @@ def test_a_join_that_is_not_answered_fails_and_is_taken_back(world: World) -> No
     peer = world.peer("two")
     bob = world.user("bob")
     bob.send("JOIN tea:two")
-    world.timers.let_pass(ONE.seconds - 0.1)
+    world.timers.let_pass(ONE.federation_seconds - 0.1)
     assert bob.heard() == []
     world.timers.let_pass(0.1)
     assert bob.heard() == ["RESULT JOIN tea:two 0"]
@@ -782,7 +784,7 @@ def test_a_join_that_is_not_answered_fails_and_is_taken_back(world: World) -> No
 
 
 def test_a_join_that_cannot_be_kept_is_taken_back() -> None:
-    with World(Limits(channels_per_user=0), policy=ONE) as world:
+    with World(Limits(channels_per_user=0), settings=ONE) as world:
         peer = world.peer("two")
         bob = world.user("bob")
         bob.send("JOIN tea:two")
@@ -835,7 +837,7 @@ def test_a_mailbox_account_and_a_remote_user(world: World) -> None:
 
 
 def test_guests_and_a_remote_user() -> None:
-    with World(policy=ONE, channels={"lobby": 3}) as world:
+    with World(settings=ONE, channels={"lobby": 3}) as world:
         peer = world.peer("two")
         zoe = world.guest("zoe")
         assert peer.ask("FEDMSG eve@two zoe hello") == ["FEDRESULT eve MSG zoe@one 1"]
@@ -890,7 +892,7 @@ def test_memberships_are_asked_for_again(world: World) -> None:
     joined(world, "dan", "tea", peer).leave()
     cut(peer)
     assert users[2].ask("LEAVE tea:two") == ["RESULT LEAVE tea:two 1"]
-    for restarted in (world, World(policy=ONE, store=world.store)):
+    for restarted in (world, World(settings=ONE, store=world.store)):
         peer = restarted.client()
         heard = peer.ask("FEDERATE-OUT two")
         assert sorted(heard[2:]) == [f"FEDJOIN {name}@one tea" for name in ("ann", "bob", "dan")]
@@ -943,7 +945,7 @@ def test_a_leave_ends_what_was_asked_for_again(world: World) -> None:
 
 
 def test_the_other_name_of_a_peer_is_unified() -> None:
-    with World(policy=ONE, listed=[PINNED]) as world:
+    with World(settings=ONE, listed=[PINNED]) as world:
         peer = world.dialled()
         peer.ask("FEDERATE-CONFIRM")
         bob = world.user("bob")
@@ -1052,7 +1054,7 @@ def test_one_of_two_links_is_lost(world: World) -> None:
     assert ann.ask("USERS garden") == ["RESULT USERS garden ann, eve@two"]
     ann.ask("SAY garden hello")
     assert second.heard() == ["FEDRECV eve ann@one garden hello"]
-    world.timers.let_pass(ONE.seconds)
+    world.timers.let_pass(ONE.federation_seconds)
     assert bob.heard() == ["RESULT SAY tea:two 0"]
     world.timers.let_pass(60)
     assert bob.heard() == []
@@ -1068,7 +1070,7 @@ def test_who_came_over_a_link_that_is_gone_has_to_be_confirmed(world: World) -> 
     new = world.peer("two")
     assert new.ask("FEDJOIN bob@two tea") == ["FEDRESULT bob JOIN tea:one 1"]
     cut(old)
-    world.timers.let_pass(ONE.seconds - 1)
+    world.timers.let_pass(ONE.federation_seconds - 1)
     assert new.ask("FEDLEAVE cat@two tea", "FEDJOIN cat@two tea") == ["FEDRESULT cat JOIN tea:one 1"]
     assert alice.ask("USERS tea") == ["RESULT USERS tea alice, ann@two, bob@two, cat@two"]
     world.timers.let_pass(1)

@@ -21,9 +21,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from config import Listed
+from config import Listed, Settings
 from domain import Limits
-from links import Policy
 from protocol import Session
 from store import MEMORY, Store
 from support import EXAMPLES, Client, FakeDial, FakeTransport, World
@@ -31,7 +30,7 @@ from support import EXAMPLES, Client, FakeDial, FakeTransport, World
 HOSTS = ("a", "b", "c")
 ADDRESSES = {host: f"10.0.0.{number}" for number, host in enumerate(HOSTS, 1)}
 PORT = 5050
-SECONDS = 10.0
+SECONDS = 10
 """How long an answer of another server is waited for."""
 
 LONG = 40.0
@@ -104,7 +103,9 @@ class Network:
 
     def start(self, host: str, store: Store) -> None:
         listed = [Listed(ADDRESSES[other], PORT, None) for one, other in self._dials if one == host]
-        self.worlds[host] = World(policy=Policy(host, seconds=SECONDS), listed=listed, store=store)
+        self.worlds[host] = World(
+            settings=Settings(hostname=host, federation_seconds=SECONDS), listed=listed, store=store
+        )
 
     def close(self) -> None:
         for store in self._stores:

@@ -18,7 +18,7 @@ from support import ROOT
 
 SERVER_ROOMS = {
     "bootstrap", "chat", "commandline", "config", "console", "dialects", "domain", "dialects.hello", "dialects.mailbox",
-    "dialects.result", "dialects.rooms", "federation", "links", "logs", "loop", "options", "passwords", "protocol",
+    "dialects.result", "dialects.rooms", "federation", "logs", "loop", "options", "passwords", "protocol",
     "rooms", "store", "transfers",
 }  # fmt: skip
 
@@ -31,7 +31,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "dialects.rooms": {"domain", "protocol", "rooms", "transfers"},
     "console": {"dialects.rooms", "domain", "logs", "protocol", "rooms"},
     "federation": {"chat", "config", "domain", "links", "members", "peers", "protocol"},
-    "members": {"chat", "domain", "peers"},
+    "members": {"chat", "config", "domain", "peers"},
     "links": {"config", "domain", "peers", "protocol"},
     "peers": {"config", "domain", "protocol"},
     "rooms": {"chat", "domain"},
