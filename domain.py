@@ -43,6 +43,17 @@ HOST_OF_USER = "@"
 """What parts a remote name, that of a channel or user of another server, from its host (seed 003). No local name has
 either."""
 
+
+def remote_channel(name: str, host: str) -> str:
+    """Give the name that a server's channel has for others."""
+    return f"{name}{HOST_OF_CHANNEL}{host}"
+
+
+def remote_user(name: str, host: str) -> str:
+    """Give the name that a server's user has for others."""
+    return f"{name}{HOST_OF_USER}{host}"
+
+
 _IN_HOSTS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-.")
 
 

@@ -16,7 +16,6 @@ further than over one link, nothing goes round in a ring, and each member gets e
 from __future__ import annotations
 
 import itertools
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any
@@ -44,6 +43,8 @@ from domain import (
     TooLong,
     is_host,
     is_name,
+    remote_channel,
+    remote_user,
 )
 from links import Dial, Links
 from members import Members
@@ -74,7 +75,7 @@ class Way:
         elif isinstance(event, Removed):
             self._federation.removed(self._peer, self._user, event.channel)
         elif isinstance(event, DirectMessage):  # the whisper of a guest, who is not told what becomes of it
-            name = f"{self._user}{HOST_OF_USER}{self._peer.name}"
+            name = remote_user(self._user, self._peer.name)
             self._federation.tell(event.sender, name, event.text, lambda _error: None)
 
 
@@ -163,10 +164,6 @@ class Federation(Network):
         else:
             link.ignore("its answer would be too long")
 
-    def _cancel(self, timer: Any) -> None:
-        if timer is not None:
-            self._timers.cancel(timer)
-
     # ---- links ----
 
     def federate(self, session: Session, request: Request) -> None:
@@ -226,24 +223,25 @@ class Federation(Network):
             name, _, host = full_name.partition(HOST_OF_CHANNEL)
             if host == peer.name:
                 peer.repeated.update((member, name) for member in channel.members)
-        for member, name in peer.repeated:
-            peer.send(f"FEDJOIN {member}{HOST_OF_USER}{peer.me} {name}")
-        for (member, name), asked in peer.joins.items():
-            if not asked.answered:
-                peer.send(f"FEDJOIN {member}{HOST_OF_USER}{peer.me} {name}")
+        for key in (*peer.repeated, *(key for key, asked in peer.joins.items() if not asked.answered)):
+            self._ask_to_join(peer, key)
+
+    def _ask_to_join(self, peer: Peer, key: Key) -> None:
+        user, channel = key
+        peer.send(f"FEDJOIN {remote_user(user, peer.me)} {channel}")
 
     def _repeat_leaves(self, peer: Peer, link: Link) -> None:
         """Say again which memberships have ended, since nobody knows whether that was heard."""
         for user, channel in link.leaves:
             account = self._chat.accounts.get(user)
-            if account is None or f"{channel}{HOST_OF_CHANNEL}{peer.name}" not in account.channels:
+            if account is None or remote_channel(channel, peer.name) not in account.channels:
                 self._say_left(peer, (user, channel))
 
     def _say_left(self, peer: Peer, key: Key) -> None:
         user, channel = key
         if peer.links:
             peer.links[0].leaves.append(key)
-            peer.send(f"FEDLEAVE {user}{HOST_OF_USER}{peer.me} {channel}")
+            peer.send(f"FEDLEAVE {remote_user(user, peer.me)} {channel}")
 
     def _doubt(self, peer: Peer) -> None:
         """Have an end with what is not confirmed in time, now that one of several links is lost.
@@ -255,24 +253,22 @@ class Federation(Network):
         self._deadline(self._not_confirmed, peer, self._timers.monotonic(), oldest)
 
     def _not_confirmed(self, peer: Peer, said_before: float, asked_before: float) -> None:
-        for key, waiting in list(peer.unanswered.items()):
-            for message in [message for message in waiting if message.said <= said_before]:
-                peer.give_up(key, message)
-                message.not_said()
+        for key, message in peer.unanswered.all():
+            if message.said <= said_before:
+                peer.unanswered.drop(key, message).not_said()
         if peer.links:
             self._members[peer].dismiss(asked_before)
 
     def _peer_lost(self, peer: Peer) -> None:
         members = self._members.pop(peer)
         for asked in [asked for asked in peer.joins.values() if not asked.answered]:
-            self._cancel(asked.deadline)
+            self._timers.cancel(asked.deadline)
             asked.end(NoSuchChannel())
-        for letter in [letter for waiting in peer.letters.values() for letter in waiting]:
-            self._cancel(letter.deadline)
+        for _key, letter in peer.letters.all():
+            self._timers.cancel(letter.deadline)
             letter.end(NoSuchUser())
-        for message in [message for waiting in peer.unanswered.values() for message in waiting]:
-            message.not_said()
-        peer.unanswered.clear()
+        for key, message in peer.unanswered.all():
+            peer.unanswered.drop(key, message).not_said()
         if self.links.closed:
             return
         members.dismiss()
@@ -303,13 +299,10 @@ class Federation(Network):
 
     # ---- what the peer says: its users in channels here ----
 
-    def join_here(self, session: Session, request: Request) -> None:
+    def join_here(self, session: Session, request: Request, user: str) -> None:
         """FEDJOIN: a user of the peer asks to come into a channel here."""
         link = session.user
-        user = self._maybe_their_user(link, request.args[0])
-        channel = self._maybe_own_channel(link, request.args[1])
-        if user is None:
-            return
+        channel = _maybe_local(request.args[1], HOST_OF_CHANNEL, link.me)
         if channel is None:
             self.fail(session, request, NoSuchChannel())
         elif not self._makes_room_for(link, user, channel):
@@ -317,43 +310,35 @@ class Federation(Network):
         else:
             self._members[_peer(link)].admit(user, channel, session.outcome(request))
 
-    def leave_here(self, session: Session, request: Request) -> None:
+    def leave_here(self, session: Session, request: Request, user: str) -> None:
         """FEDLEAVE: a user of the peer leaves a channel here. There is no answer."""
         link = session.user
-        user = self._maybe_their_user(link, request.args[0])
-        channel = self._maybe_own_channel(link, request.args[1])
-        if user is not None and channel is not None:
+        channel = _maybe_local(request.args[1], HOST_OF_CHANNEL, link.me)
+        if channel is not None:
             self._members[_peer(link)].leave(user, channel)
 
-    def say_here(self, session: Session, request: Request) -> None:
+    def say_here(self, session: Session, request: Request, user: str) -> None:
         """FEDSAY: a user of the peer says something in a channel here."""
         link, text = session.user, request.args[2]
-        user = self._maybe_their_user(link, request.args[0])
-        channel = self._maybe_own_channel(link, request.args[1])
-        if user is None:
-            return
+        channel = _maybe_local(request.args[1], HOST_OF_CHANNEL, link.me)
         remote = self._members[_peer(link)].users.get(user)
         if remote is None or channel is None:
             self.fail(session, request, NotAMember())
         else:
             self._chat.say(remote, channel, text, session.outcome(request))
 
-    def tell_here(self, session: Session, request: Request) -> None:
+    def tell_here(self, session: Session, request: Request, user: str) -> None:
         """FEDMSG: a user of the peer sends a direct message to one here."""
         link, text = session.user, request.args[2]
-        peer = _peer(link)
-        user = self._maybe_their_user(link, request.args[0])
         name = _maybe_local(request.args[1], HOST_OF_USER, link.me)
-        if user is None:
-            return
         if name is None:
             self.fail(session, request, NoSuchUser())
         else:
-            self._chat.tell(self._members[peer].find(user), name, text, session.outcome(request))
+            self._chat.tell(self._members[_peer(link)].find(user), name, text, session.outcome(request))
 
     def removed(self, peer: Peer, user: str, channel: str) -> None:
         """The operator has taken a peer's user out of a channel here."""
-        peer.send(f"FEDRESULT {user} KICKED {channel}{HOST_OF_CHANNEL}{peer.me}")
+        peer.send(f"FEDRESULT {user} KICKED {remote_channel(channel, peer.me)}")
         if peer in self._members:  # else it is lost, and all its users with it
             self._members[peer].forget(user, channel)
 
@@ -396,19 +381,19 @@ class Federation(Network):
         """FEDRECV: a message to a channel of the peer, for one of its members here."""
         link, (to_word, from_word, channel_word, text) = session.user, request.args
         peer = _peer(link)
-        channel = self._maybe_their_channel(link, channel_word)
-        user = _maybe_local(to_word, HOST_OF_USER, link.me)
-        full_name = f"{channel}{HOST_OF_CHANNEL}{peer.name}"
-        sender = self._maybe_sender(link, from_word, full_name)
         host = channel_word.partition(HOST_OF_CHANNEL)[2]
         if host and not self._is_theirs(link, host):
             self.links.refuse(link, f"it speaks for {channel_word[:SHOWN]!r}, which is no channel of its own")
-        elif channel is None or user is None or sender is None:
+            return
+        channel = self._maybe_their_channel(link, channel_word) or ""
+        user = _maybe_local(to_word, HOST_OF_USER, link.me)
+        sender = self._maybe_sender(link, from_word, remote_channel(channel, peer.name))
+        if not channel or user is None or sender is None:
             link.ignore("it names somebody or something by what is no name")
-        else:
-            if sender == user:
-                peer.came_back((user, channel), text)
-            self._pass_on(link, (user, channel), Said(sender, full_name, text, self._now()))
+            return
+        if sender == user:
+            peer.came_back((user, channel), text)
+        self._pass_on(link, (user, channel), Said(sender, remote_channel(channel, peer.name), text, self._now()))
 
     def _pass_on(self, link: Link, key: Key, message: Said) -> None:
         peer = _peer(link)
@@ -429,7 +414,7 @@ class Federation(Network):
         if at and host == link.me and (_peer(link).name != host or self._is_in(user, channel)):
             return user
         own = not at or host in link.hosts
-        return f"{user}{HOST_OF_USER}{_peer(link).name if own else host}"
+        return remote_user(user, _peer(link).name if own else host)
 
     def _is_in(self, user: str, channel: str) -> bool:
         """Two servers without a hostname can have the same address: then this tells whose user it is."""
@@ -457,7 +442,7 @@ class Federation(Network):
         elif key in peer.repeated:
             peer.repeated.remove(key)
             if outcome == "0":
-                self._lose_membership(user, f"{channel}{HOST_OF_CHANNEL}{peer.name}", NotRestored)
+                self._lose_membership(user, remote_channel(channel, peer.name), NotRestored)
         else:
             return False
         return True
@@ -467,7 +452,7 @@ class Federation(Network):
         channel = self._maybe_their_channel(link, about)
         if channel is None or outcome not in ("0", "1"):
             return False
-        message = _peer(link).take_unanswered((user, channel)) if outcome == "0" else None
+        message = _peer(link).unanswered.take((user, channel)) if outcome == "0" else None
         if message is not None:
             message.not_said()
         return message is not None or outcome == "1"  # which its echo says as well
@@ -475,10 +460,10 @@ class Federation(Network):
     def told_there(self, link: Link, user: str, about: str, outcome: str) -> bool:
         """The peer has answered a direct message; give whether there was one."""
         name = self._maybe_theirs(link, about, HOST_OF_USER)
-        letter = _peer(link).take_letter((user, name)) if name is not None and outcome in ("0", "1") else None
+        letter = _peer(link).letters.take((user, name)) if name is not None and outcome in ("0", "1") else None
         if letter is None:
             return False
-        self._cancel(letter.deadline)
+        self._timers.cancel(letter.deadline)
         letter.end(None if outcome == "1" else NoSuchUser())
         return True
 
@@ -487,9 +472,7 @@ class Federation(Network):
         channel = self._maybe_their_channel(link, about)
         if channel is not None and (user, channel) in _peer(link).joins:
             self._chat.settle()  # it comes right behind the answer to the JOIN
-        return channel is not None and self._lose_membership(
-            user, f"{channel}{HOST_OF_CHANNEL}{_peer(link).name}", Removed
-        )
+        return channel is not None and self._lose_membership(user, remote_channel(channel, _peer(link).name), Removed)
 
     def _lose_membership(self, user: str, channel: str, event: Callable[[str], Any]) -> bool:
         account = self._chat.accounts.get(user)
@@ -516,7 +499,7 @@ class Federation(Network):
         asked = peer.joins.get(key)
         if asked is None:
             asked = peer.joins[key] = Asked(self._deadline(self._join_unanswered, peer, key))
-            peer.send(f"FEDJOIN {account.name}{HOST_OF_USER}{peer.me} {name}")
+            self._ask_to_join(peer, key)
         asked.add(done)
 
     def left(self, account: str, channel: str) -> None:
@@ -532,9 +515,8 @@ class Federation(Network):
         if peer is None:
             raise NoSuchChannel
         _check_length(f"SAY {channel} {text}")
-        peer.send(f"FEDSAY {account.name}{HOST_OF_USER}{peer.me} {name} {text}")
-        waiting = peer.unanswered.setdefault((account.name, name), deque(maxlen=MOST_UNANSWERED))
-        waiting.append(Unanswered(hash(text), self._timers.monotonic(), not_said))
+        peer.send(f"FEDSAY {remote_user(account.name, peer.me)} {name} {text}")
+        peer.unanswered.add((account.name, name), Unanswered(hash(text), self._timers.monotonic(), not_said))
 
     def tell(self, sender: str, name: str, text: str, done: Done) -> None:
         user, peer = self._find(name, HOST_OF_USER)
@@ -542,17 +524,17 @@ class Federation(Network):
         try:
             if peer is None:
                 raise NoSuchUser
-            if len(peer.letters.get(key, ())) >= MOST_UNANSWERED:
+            if len(peer.letters.of(key)) >= MOST_UNANSWERED:
                 raise LimitReached
             _check_length(f"SAY {HOST_OF_USER}{name} {text}")
         except ChatError as error:
             done(error)
             return
-        peer.send(f"FEDMSG {sender}{HOST_OF_USER}{peer.me} {user} {text}")
+        peer.send(f"FEDMSG {remote_user(sender, peer.me)} {user} {text}")
         letter = Asked(None)
         letter.deadline = self._deadline(self._letter_unanswered, peer, key, letter)
         letter.add(done)
-        peer.letters.setdefault(key, deque()).append(letter)
+        peer.letters.add(key, letter)
 
     def _find(self, remote_name: str, sign: str) -> tuple[str, Peer | None]:
         """Split a remote name; there is no peer where it is none, or its server is not linked."""
@@ -563,7 +545,7 @@ class Federation(Network):
         return self._timers.call_later(self._settings.federation_seconds, partial(call, *args))
 
     def _join_answered(self, peer: Peer, key: Key, asked: Asked, *, agreed: bool) -> None:
-        self._cancel(asked.deadline)
+        self._timers.cancel(asked.deadline)
         user, channel = key
         if not agreed:
             del peer.joins[key]
@@ -582,7 +564,7 @@ class Federation(Network):
                     account.session.deliver(ChannelMessages((message,)))
 
         account = self._chat.accounts[user]
-        self._chat.join_at_once(account, f"{channel}{HOST_OF_CHANNEL}{peer.name}", decided)
+        self._chat.join_at_once(account, remote_channel(channel, peer.name), decided)
 
     def _join_unanswered(self, peer: Peer, key: Key) -> None:
         """Too late: the user is told that it has failed, so it had better not succeed."""
@@ -591,11 +573,11 @@ class Federation(Network):
         asked.end(NoSuchChannel())
 
     def _letter_unanswered(self, peer: Peer, key: Key, letter: Asked) -> None:
-        peer.drop_letter(key, letter).end(NoSuchUser())
+        peer.letters.drop(key, letter).end(NoSuchUser())
 
     # ---- names on a link ----
 
-    def _maybe_their_user(self, link: Link, word: str) -> str | None:
+    def maybe_their_user(self, link: Link, word: str) -> str | None:
         """The bare name of a user of the peer. None if it is no name; a user of another host closes the link."""
         user, at, host = word.partition(HOST_OF_USER)
         if at and host not in link.hosts and not self._is_called(link, host):
@@ -635,9 +617,6 @@ class Federation(Network):
         """Whether the peer may mean itself. One that has sent no name cannot know what it is called here."""
         return host in link.hosts or (link.nameless and host != link.me and host not in self.peers)
 
-    def _maybe_own_channel(self, link: Link, word: str) -> str | None:
-        return _maybe_local(word, HOST_OF_CHANNEL, link.me)
-
 
 def _check_length(line: str) -> None:
     """See to it that a message fits into a link's line, there and back, whoever gets it: a client's line does.
@@ -668,6 +647,19 @@ def _peer(link: Link) -> Peer:
     return link.peer
 
 
+def _of_a_user(
+    handle: Callable[[Federation, Session, Request, str], None],
+) -> Callable[[Federation, Session, Request], None]:
+    """Give a handler of lines that begin with a user of the peer; one that speaks for another's is heard no further."""
+
+    def handler(federation: Federation, session: Session, request: Request) -> None:
+        user = federation.maybe_their_user(session.user, request.args[0])
+        if user is not None:
+            handle(federation, session, request, user)
+
+    return handler
+
+
 RESULTS: Mapping[str, Callable[[Federation, Link, str, str, str], bool]] = {
     "JOIN": Federation.joined_there,
     "SAY": Federation.said_there,
@@ -690,20 +682,22 @@ COMMANDS: Mapping[str, Command] = {
         least=1, most=1, login=True, pipelined=True,
     ),
     "FEDJOIN": Command(
-        Federation.join_here, "FEDJOIN <user>@<host> <channel>", "have a user come into a channel",
+        _of_a_user(Federation.join_here), "FEDJOIN <user>@<host> <channel>", "have a user come into a channel",
         least=2, most=2, name=True, login=True, pipelined=True,
         success="FEDRESULT {0} JOIN {1}:{2} 1", failure="FEDRESULT {0} JOIN {1}:{2} 0",
     ),
     "FEDLEAVE": Command(
-        Federation.leave_here, "FEDLEAVE <user>@<host> <channel>", "have a user leave a channel",
+        _of_a_user(Federation.leave_here), "FEDLEAVE <user>@<host> <channel>", "have a user leave a channel",
         least=2, most=2, name=True, login=True, pipelined=True,
     ),
     "FEDSAY": Command(
-        Federation.say_here, "FEDSAY <user>@<host> <channel> <message>", "have a user say something in a channel",
+        _of_a_user(Federation.say_here),
+        "FEDSAY <user>@<host> <channel> <message>", "have a user say something in a channel",
         least=3, most=3, name=True, text=True, login=True, pipelined=True, failure="FEDRESULT {0} SAY {1}:{2} 0",
     ),
     "FEDMSG": Command(
-        Federation.tell_here, "FEDMSG <user>@<host> <touser> <message>", "have a user say something to another",
+        _of_a_user(Federation.tell_here),
+        "FEDMSG <user>@<host> <touser> <message>", "have a user say something to another",
         least=3, most=3, name=True, text=True, login=True,
         success="FEDRESULT {0} MSG {1}@{2} 1", failure="FEDRESULT {0} MSG {1}@{2} 0",
     ),

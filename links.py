@@ -155,8 +155,8 @@ class Links:
         link = self._links.get(session) or self._add_link(session, None)
         if link.peer is not None or link.dialler is not None:
             link.ignore("the link is up already")
-        elif session.transport.remote_place in self._own_calls():
-            self._stop_dialling_itself(link)
+        elif (meant := self._own_calls().get(session.transport.remote_place)) is not None:
+            self._stop_dialling_itself(link, meant)
         elif self._settings.federation == "listed" and not self._listed_as(link):
             self.refuse(link, "the config does not list its address, and has federation listed")
         else:
@@ -218,8 +218,7 @@ class Links:
             if link.dialler is not None
         }
 
-    def _stop_dialling_itself(self, link: Link) -> None:
-        dialler = self._own_calls()[link.session.transport.remote_place]
+    def _stop_dialling_itself(self, link: Link, dialler: Dialler) -> None:
         self._diallers.remove(dialler)
         log.warning("%s port %d is this server itself, and is not dialled again", *dialler.listed[:2])
         link.session.refuse()
@@ -290,8 +289,8 @@ class Links:
         if link is None:
             return
         self._cancel(link.deadline)
-        reason = "this server stops" if self.closed else getattr(session.reason, "value", "closed by the peer")
-        reason = link.failure or reason
+        how = "this server stops" if self.closed else getattr(session.reason, "value", "closed by the peer")
+        reason = link.failure or how
         if link.peer is not None:
             self._link_down(link, link.peer, reason)
         elif link.dialler in self._diallers:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from chat import Chat
 from config import Settings
-from domain import HOST_OF_USER, Done, Hearer, RemoteUser, Timers
+from domain import Done, Hearer, RemoteUser, Timers, remote_user
 from peers import Key, Peer
 
 
@@ -46,7 +46,7 @@ class Members:
 
     def find(self, user: str) -> RemoteUser:
         """Give a user who may be in no channel at all."""
-        return self.users.get(user) or RemoteUser(f"{user}{HOST_OF_USER}{self._peer.name}", self._way(user))
+        return self.users.get(user) or RemoteUser(remote_user(user, self._peer.name), self._way(user))
 
     def limit(self, user: str, channel: str) -> str:
         """Name the setting that keeps a user out of a channel; "" if none does."""

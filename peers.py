@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import logging
 from collections import Counter, deque
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from config import Listed
-from domain import HOST_OF_CHANNEL, HOST_OF_USER, ChannelMessages, Done, Said
+from domain import HOST_OF_USER, ChannelMessages, Done, Said, remote_channel, remote_user
 from protocol import MAX_LINE, Session
 
 MAX_LINK_LINE = MAX_LINE + 1024
@@ -36,6 +36,7 @@ MOST_LEAVES = 1000
 Key = tuple[str, str]
 """A user and what it is about: one here and a channel or user of the peer, or one there and a channel here."""
 
+T = TypeVar("T")
 log = logging.getLogger("crosstalk.federation")
 
 
@@ -147,6 +148,41 @@ class Unanswered(NamedTuple):
     not_said: Callable[[], None]
 
 
+class Waiting(Generic[T]):
+    """What waits for answers, by whose it is and for whom; answers come for the oldest first."""
+
+    def __init__(self) -> None:
+        self._items: dict[Key, deque[T]] = {}
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def of(self, key: Key) -> Sequence[T]:
+        """Give what waits, the oldest first."""
+        return self._items.get(key, ())
+
+    def all(self) -> list[tuple[Key, T]]:
+        """Give everything that waits."""
+        return [(key, item) for key, items in self._items.items() for item in items]
+
+    def add(self, key: Key, item: T) -> None:
+        """Wait for one more; of more than MOST_UNANSWERED the oldest is forgotten."""
+        self._items.setdefault(key, deque(maxlen=MOST_UNANSWERED)).append(item)
+
+    def take(self, key: Key) -> T | None:
+        """Give the oldest, which waits no more; None if there is none."""
+        items = self._items.get(key)
+        return self.drop(key, items[0]) if items else None
+
+    def drop(self, key: Key, item: T) -> T:
+        """Give an item, which waits no more."""
+        items = self._items[key]
+        items.remove(item)
+        if not items:
+            del self._items[key]
+        return item
+
+
 class Peer:
     """Another server, while it has a link.
 
@@ -161,8 +197,9 @@ class Peer:
         self.joins: dict[Key, Asked] = {}
         self.repeated: set[Key] = set()
         """Memberships that were asked for again, and are not confirmed yet."""
-        self.letters: dict[Key, deque[Asked]] = {}
-        self.unanswered: dict[Key, deque[Unanswered]] = {}
+        self.letters: Waiting[Asked] = Waiting()
+        """Direct messages of users here."""
+        self.unanswered: Waiting[Unanswered] = Waiting()
         self._rendered: tuple[object, list[bytes]] = (None, [])
         self._channel_names: list[str] | None = None
 
@@ -170,7 +207,7 @@ class Peer:
     def channel_names(self) -> list[str]:
         """Its channels, as remote names, sorted."""
         if self._channel_names is None:
-            self._channel_names = sorted(f"{channel}{HOST_OF_CHANNEL}{self.name}" for channel in self.channels)
+            self._channel_names = sorted(remote_channel(channel, self.name) for channel in self.channels)
         return self._channel_names
 
     def add_channel(self, name: str) -> None:
@@ -225,42 +262,12 @@ class Peer:
 
     def _render(self, message: Said) -> bytes:
         sender, channel, text, _at = message
-        speaker = sender if HOST_OF_USER in sender else f"{sender}{HOST_OF_USER}{self.me}"
+        speaker = sender if HOST_OF_USER in sender else remote_user(sender, self.me)
         return f"{speaker} {channel} {text}\n".encode()
 
     def came_back(self, key: Key, text: str) -> None:
         """A message of a user to a channel has come back."""
-        for message in self.unanswered.get(key, ()):
+        for message in self.unanswered.of(key):
             if message.text == hash(text):
-                self.give_up(key, message)
+                self.unanswered.drop(key, message)
                 return
-
-    def take_unanswered(self, key: Key) -> Unanswered | None:
-        """Take out the oldest message of a user to a channel that has no answer; None if there is none."""
-        waiting = self.unanswered.get(key)
-        if not waiting:
-            return None
-        oldest = waiting.popleft()
-        if not waiting:
-            del self.unanswered[key]
-        return oldest
-
-    def give_up(self, key: Key, message: Unanswered) -> None:
-        """Wait no more for a message."""
-        waiting = self.unanswered[key]
-        waiting.remove(message)
-        if not waiting:
-            del self.unanswered[key]
-
-    def take_letter(self, key: Key) -> Asked | None:
-        """The oldest direct message of a user to another has been answered: give it, if there is one."""
-        waiting = self.letters.get(key)
-        return self.drop_letter(key, waiting[0]) if waiting else None
-
-    def drop_letter(self, key: Key, letter: Asked) -> Asked:
-        """Wait no more for a direct message's answer."""
-        waiting = self.letters[key]
-        waiting.remove(letter)
-        if not waiting:
-            del self.letters[key]
-        return letter
