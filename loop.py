@@ -758,8 +758,7 @@ class Dial:
         error = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         if error:
             raise _system_error(error)
-        if sock.getsockname() == sock.getpeername():
-            # Nobody listens there, and the kernel has given us that very port to call from: we talk to ourselves.
+        if calls_itself(sock):
             raise _system_error(errno.ECONNREFUSED)
         self._loop._selector.unregister(sock)
         return Connection(self._loop, sock)
@@ -1248,6 +1247,11 @@ def find_places(host: str, port: int, *, numeric: bool = False) -> list[tuple[in
         flags=socket.AI_NUMERICHOST if numeric else 0,
     )
     return [(family, place) for family, _type, _protocol, _name, place in found]
+
+
+def calls_itself(sock: socket.socket) -> bool:
+    """Tell whether nobody listens where a socket has called, and the kernel gave it that very port to call from."""
+    return bool(sock.getsockname() == sock.getpeername())
 
 
 def _place(name: Callable[[], Any]) -> tuple[str, int]:

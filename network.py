@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
-from loop import CloseReason, Connection, Loop
+from loop import CloseReason, Connection, Loop, calls_itself
 from protocol import LineBuffer, Overlong, clean
 
 MAX_RECEIVED_LINE = 1024 * 1024
@@ -46,8 +46,7 @@ def dial(address: Address) -> socket.socket:
         sock = socket.create_connection(address, CONNECT_SECONDS)
     except UnicodeError as error:
         raise OSError(errno.EINVAL, "not a host name") from error
-    if sock.getsockname() == sock.getpeername():
-        # Nobody listens there, and the kernel has given us that very port to call from: we talk to ourselves.
+    if calls_itself(sock):
         sock.close()
         raise ConnectionRefusedError(errno.ECONNREFUSED, os.strerror(errno.ECONNREFUSED))
     return sock
