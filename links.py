@@ -6,7 +6,7 @@ What is said on a link that is up is federation.py's business; it is told of eac
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Protocol
 
@@ -157,8 +157,6 @@ class Links:
             link.ignore("the link is up already")
         elif (meant := self._own_calls().get(session.transport.remote_place)) is not None:
             self._stop_dialling_itself(link, meant)
-        elif self._settings.federation == "listed" and not self._listed_as(link):
-            self.refuse(link, "the config does not list its address, and has federation listed")
         else:
             self._introduce(link, sent)
 
@@ -176,19 +174,28 @@ class Links:
         pin = listed[0].listed.name if len(listed) == 1 else None
         name = sent or pin or link.address
         link.nameless = not sent
-        objection = self._objection(link, name, sent, listed)
+        link.configured = self._is_configured(link, name)
+        objection = self._objection(link, name, sent)
         if objection is not None:
             self.refuse(link, objection)
             return
         link.hosts = frozenset({name, link.address} if link.nameless else {name})
-        self._keep_name(link, name, listed)
+        self._keep_name(link, name)
         self._link_up(link, name)
+
+    def _is_configured(self, link: Link, name: str) -> bool:
+        """Tell whether the config lists the server at the other end, which bears this name (L31)."""
+        if link.dialler is not None:
+            return True
+        listed = self._listed_as(link)
+        pins = {dialler.listed.name for dialler in listed} - {None}
+        return name in pins if pins else bool(listed)
 
     def may_be_called(self, link: Link, name: str) -> bool:
         """Tell whether a link whose peer has sent no name may have this one, as one more, and have it so."""
         known = self.peers.get(name)
         is_free = known is None or all(other.nameless and other.address == link.address for other in known.links)
-        if not (link.nameless and is_free and self._objection(link, name, name, self._listed_as(link)) is None):
+        if not (link.nameless and is_free and self._objection(link, name, name) is None):
             return False
         link.hosts |= {name}
         return True
@@ -202,12 +209,13 @@ class Links:
         del self.peers[peer.name]
         self.peers[name] = peer
         peer.rename(name)
-        self._keep_name(link, name, self._listed_as(link))
+        link.configured = self._is_configured(link, name)
+        self._keep_name(link, name)
 
-    def _keep_name(self, link: Link, name: str, listed: Sequence[Dialler]) -> None:
+    def _keep_name(self, link: Link, name: str) -> None:
         """Let the name of a server of the config be its own while it is away, too."""
         known = self._hosts.get(name)
-        if listed and name != link.address != known and (known is not None or len(self._hosts) < MOST_HOSTS):
+        if link.configured and name != link.address != known and (known is not None or len(self._hosts) < MOST_HOSTS):
             self._note_host(name, link.address)
 
     def _own_calls(self) -> dict[tuple[str, int], Dialler]:
@@ -229,8 +237,9 @@ class Links:
             return [link.dialler]
         return [dialler for dialler in self._diallers if dialler.address == link.address]
 
-    def _objection(self, link: Link, name: str, sent: str, listed: Sequence[Dialler]) -> str | None:
+    def _objection(self, link: Link, name: str, sent: str) -> str | None:
         """Why the other server cannot be known by this name; None if it can."""
+        listed = self._listed_as(link)
         peer = self.peers.get(name)
         pinned = [dialler for dialler in self._diallers if dialler.listed.name == name]
         borne_at = self._hosts.get(name, link.address)
@@ -238,6 +247,8 @@ class Links:
             return "it sends no name, or one that is none: a server needs a hostname where its IP address is none"
         if not is_host(link.me):
             return "this server needs a hostname, since its IP address is none: set it in the config"
+        if not link.configured and self._settings.federation == "listed":
+            return "the config does not list it, and has federation listed"
         if name == self._settings.hostname or sent == link.me:
             return f"{name} is this server's own name"
         if sent != link.address and sent in {dialler.address for dialler in self._diallers}:
@@ -253,7 +264,7 @@ class Links:
                 f"the name {name} was borne by the server at {borne_at};"
                 f" if it has moved, list it as {link.address}:<port> {name}"
             )
-        if len(self.peers) >= self._settings.max_peers and not (peer or link.peer or listed):
+        if len(self.peers) >= self._settings.max_peers and not (peer or link.peer or link.configured):
             return f"{len(self.peers)} servers are linked, and max-peers allows no more"
         if peer is not None and len(peer.links) >= MOST_LINKS:
             return f"{MOST_LINKS} links with it are up already"

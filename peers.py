@@ -96,6 +96,8 @@ class Link:
         """By what names the peer calls itself."""
         self.nameless = False
         """The peer has sent no name, so it cannot know by which one it is known here."""
+        self.configured = False
+        """The config lists the peer at the other end (L31); decided when the peer gets its name."""
         self.has_spoken = False
         """The peer has spoken for one of its users."""
         self.ignored: Counter[str] = Counter()
@@ -225,6 +227,11 @@ class Peer:
         """Go by another name."""
         self.name = name
         self._channel_names = None
+
+    @property
+    def configured(self) -> bool:
+        """Whether the config lists it: whether one of its links is configured (L31)."""
+        return any(link.configured for link in self.links)
 
     @property
     def me(self) -> str:

@@ -445,6 +445,48 @@ def test_only_listed_servers_if_so_wished() -> None:
         assert world.peer("two", "127.0.0.2").ask("FEDNEW tea") == []
 
 
+ELSEWHERE = Listed("127.0.0.3", 5051, None)
+
+
+@pytest.mark.parametrize(
+    ("listed", "sent", "configured"),
+    [
+        ([], "two", False),
+        ([ELSEWHERE], "two", False),
+        ([TWO], "two", True),
+        ([TWO], "", True),
+        ([PINNED], "two", True),
+        ([PINNED], "", True),
+        ([PINNED], "three", False),
+        ([PINNED, Listed("127.0.0.2", 5052, None)], "three", False),
+        ([PINNED, Listed("127.0.0.2", 5052, "four")], "four", True),
+        ([PINNED, Listed("127.0.0.2", 5052, "four")], "", False),
+    ],
+)
+def test_which_servers_that_dial_are_configured(listed: list[Listed], sent: str, configured: bool) -> None:
+    with World(settings=ONE, listed=listed) as world:
+        world.peer(sent, "127.0.0.2")
+        (peer,) = world.federation.peers.values()
+        assert peer.configured == configured
+    with World(settings=ONE._replace(federation="listed"), listed=listed) as world:
+        link = world.client(remote_place=("127.0.0.2", 40000))
+        link.send(f"FEDERATE-OUT {sent}")
+        assert bool(link.transport.refused) != configured
+
+
+def test_a_server_that_was_dialled_is_configured_and_so_is_the_peer_of_one_such_link() -> None:
+    with World(settings=ONE, listed=[TWO, Listed("127.0.0.2", 5052, "three")]) as world:
+        accepted = world.peer("two", "127.0.0.2")
+        peer = world.federation.peers["two"]
+        assert not peer.configured
+        dialled = world.dialled()
+        dialled.ask("FEDERATE-CONFIRM two")
+        assert peer.configured
+        cut(dialled)
+        assert not peer.configured
+        cut(accepted)
+
+
 def test_a_server_that_dials_itself() -> None:
     with World(listed=[Listed("127.0.0.1", 5050, None)]) as world:
         dialled = world.dialled(local_port=50001)
