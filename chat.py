@@ -396,19 +396,20 @@ class Chat:
         """Say something in a channel here. Fails with NoSuchChannel, NotAMember, StillMuted, StoreUnavailable."""
         self._journal.submit(Said(speaker.name, channel, text, self._now()), done)
 
-    def say_remotely(self, account: Account, channel: str, text: str, done: Done, not_said: Callable[[], None]) -> None:
+    def say_remotely(
+        self, account: Account, channel: str, text: str, done: Done, settled: Callable[[bool], None]
+    ) -> None:
         """Say something in a remote channel. Fails with NotAMember, NoSuchChannel, TooLong.
 
         Args:
             done: told at once; None says that it is on its way.
-            not_said: told if it turns out later that the channel has not got it, and the account is still logged in
-                at the same session.
+            settled: told later, once and not after a failure, that it is known what has become of the message. False
+                says that the channel has not got it, and that the account is still logged in at the same session.
         """
         session = account.session
 
-        def told_later() -> None:
-            if account.session is session:
-                not_said()
+        def told_later(said: bool) -> None:
+            settled(said or account.session is not session)
 
         try:
             if channel not in account.channels:

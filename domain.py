@@ -539,8 +539,11 @@ class Network:
     def left(self, account: str, channel: str) -> None:
         """An account is no longer a member of a remote channel."""
 
-    def say(self, account: Account, channel: str, text: str, not_said: Callable[[], None]) -> None:
-        """Say something in a remote channel that the account is a member of; `not_said` is told if it fails later.
+    def say(self, account: Account, channel: str, text: str, settled: Callable[[bool], None]) -> None:
+        """Say something in a remote channel that the account is a member of.
+
+        Args:
+            settled: told once what has become of it: False if the channel has not got it, as far as that is known.
 
         Raises:
             NoSuchChannel: its server cannot be reached.

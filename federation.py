@@ -255,7 +255,7 @@ class Federation(Network):
     def _not_confirmed(self, peer: Peer, said_before: float, asked_before: float) -> None:
         for key, message in peer.unanswered.all():
             if message.said <= said_before:
-                peer.unanswered.drop(key, message).not_said()
+                peer.unanswered.drop(key, message).settled(False)
         if peer.links:
             self._members[peer].dismiss(asked_before)
 
@@ -268,7 +268,7 @@ class Federation(Network):
             self._timers.cancel(letter.deadline)
             letter.end(NoSuchUser())
         for key, message in peer.unanswered.all():
-            peer.unanswered.drop(key, message).not_said()
+            peer.unanswered.drop(key, message).settled(False)
         if self.links.closed:
             return
         members.dismiss()
@@ -454,7 +454,7 @@ class Federation(Network):
             return False
         message = _peer(link).unanswered.take((user, channel)) if outcome == "0" else None
         if message is not None:
-            message.not_said()
+            message.settled(False)
         return message is not None or outcome == "1"  # which its echo says as well
 
     def told_there(self, link: Link, user: str, about: str, outcome: str) -> bool:
@@ -510,13 +510,17 @@ class Federation(Network):
         peer.repeated.discard(key)
         self._say_left(peer, key)
 
-    def say(self, account: Account, channel: str, text: str, not_said: Callable[[], None]) -> None:
+    def say(self, account: Account, channel: str, text: str, settled: Callable[[bool], None]) -> None:
         name, peer = self._find(channel, HOST_OF_CHANNEL)
         if peer is None:
             raise NoSuchChannel
         _check_length(f"SAY {channel} {text}")
         peer.send(f"FEDSAY {remote_user(account.name, peer.me)} {name} {text}")
-        peer.unanswered.add((account.name, name), Unanswered(hash(text), self._timers.monotonic(), not_said))
+        key = (account.name, name)
+        waiting = peer.unanswered.of(key)
+        if len(waiting) >= MOST_UNANSWERED:
+            peer.unanswered.drop(key, waiting[0]).settled(True)  # no failure can be told any more
+        peer.unanswered.add(key, Unanswered(hash(text), self._timers.monotonic(), settled))
 
     def tell(self, sender: str, name: str, text: str, done: Done) -> None:
         user, peer = self._find(name, HOST_OF_USER)

@@ -1018,6 +1018,10 @@ class Connection:
         """Run `call` in the loop's next turn."""
         self._loop.call_soon(call)
 
+    def call_later(self, seconds: float, call: Callable[[], None]) -> Deadline:
+        """Run `call` when so many seconds have passed."""
+        return self._loop.call_later(seconds, call)
+
     # ---- for the loop ----
 
     def __call__(self, mask: int) -> None:

@@ -143,11 +143,11 @@ class Asked:
 
 class Unanswered(NamedTuple):
     """A message to a remote channel that has not come back yet: the hash of its text, when it was said on the monotonic
-    clock, and whom to tell if it never comes back."""
+    clock, and whom to tell whether it has come back: False says that it never will."""
 
     text: int
     said: float
-    not_said: Callable[[], None]
+    settled: Callable[[bool], None]
 
 
 class Waiting(Generic[T]):
@@ -276,5 +276,5 @@ class Peer:
         """A message of a user to a channel has come back."""
         for message in self.unanswered.of(key):
             if message.text == hash(text):
-                self.unanswered.drop(key, message)
+                self.unanswered.drop(key, message).settled(True)
                 return

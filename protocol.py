@@ -237,6 +237,7 @@ class Transport(Protocol):
     def pause_reading(self) -> None: ...
     def resume_reading(self) -> None: ...
     def call_soon(self, call: Callable[[], None]) -> None: ...
+    def call_later(self, seconds: float, call: Callable[[], None]) -> object: ...
     @property
     def is_behind(self) -> bool: ...
     def allow_output(self, size: int, setting: str) -> None: ...
@@ -294,6 +295,8 @@ class Session:
         "_journaling",
         "_lines",
         "_outstanding",
+        "_owed",
+        "_owed_seconds",
         "_parked",
         "_paused",
         "_retired",
@@ -324,6 +327,8 @@ class Session:
         self._lines = LineBuffer(max_line)
         self._parked: Request | Refusal | None = None
         self._outstanding = 0
+        self._owed = 0
+        self._owed_seconds = 0.0
         self._journaling = True  # all that is outstanding is pipelined
         self._by_first_word: Mapping[str, Dialect] | None = by_first_word  # None: the first line has been
         self._ended = False
@@ -383,6 +388,23 @@ class Session:
         self._outstanding += 1
         self._journaling = request.command.pipelined
         return partial(self._told, request, then)
+
+    def owe(self, seconds: float) -> None:
+        """Count a line as owed that comes by itself and holds up no request: the echo of a message, or its failure.
+
+        A client that ends its sending side stays until all of them have come (rule C11).
+
+        Args:
+            seconds: how long it stays at most.
+        """
+        self._owed += 1
+        self._owed_seconds = seconds
+
+    def settle(self) -> None:
+        """A line that was owed has come, or will never come."""
+        self._owed -= 1
+        if self._ended and not self._owed:
+            self._run_soon()
 
     def widen(self, max_line: int, max_output: int, setting: str) -> None:
         """Carry the lines of many: longer ones, and also while the peer has much to read. For two servers that wait
@@ -459,9 +481,21 @@ class Session:
         if not steps:
             self._run_soon()
         elif self._ended and not (self._outstanding or held_back):
-            self.end()
+            self._end_when_settled()
             return
         self._pace(held_back)
+
+    def _end_when_settled(self) -> None:
+        """All lines are run and answered: end now, or as soon as nothing is owed, or when that has taken too long."""
+        if not self._owed or self._retired:
+            self.end()
+        elif self._owed_seconds:
+            self.transport.call_later(self._owed_seconds, self._give_up_what_is_owed)
+            self._owed_seconds = 0.0
+
+    def _give_up_what_is_owed(self) -> None:
+        if not self.over:
+            self.end()
 
     def _step(self) -> bool:
         """Carry out the next request; False when there is none, or when it has to wait."""

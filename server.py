@@ -183,6 +183,7 @@ class Server:
             self.chat,
             joined_only=settings.channels_reply == "joined",
             history_on_join=settings.history_on_join,
+            echo_seconds=settings.federation_seconds,
         )
         talk, file_talk = (
             RoomTalk(self.rooms, self.transfers, self.lines, time.time, files=files) for files in (False, True)

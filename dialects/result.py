@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 from chat import Chat
@@ -86,14 +87,18 @@ class Result:
         chat: the domain.
         joined_only: CHANNELS gives the channels that its asker is in, not all.
         history_on_join: messages that a successful JOIN is followed by.
+        echo_seconds: how long a client that has ended its input stays for the echo of what it said in a remote channel.
     """
 
     name = "result"
 
-    def __init__(self, chat: Chat, *, joined_only: bool = False, history_on_join: int = 0) -> None:
+    def __init__(
+        self, chat: Chat, *, joined_only: bool = False, history_on_join: int = 0, echo_seconds: float = 10
+    ) -> None:
         self.chat = chat
         self.joined_only = joined_only
         self.history_on_join = history_on_join
+        self.echo_seconds = echo_seconds
         self._rendered: tuple[object, bytes] = (None, b"")
 
     # ---- the dialect ----
@@ -206,8 +211,14 @@ class Result:
 
     def _say_remotely(self, session: Session, request: Request, failed_later: str) -> None:
         channel, text = request.args
-        outcome = session.outcome(request)
-        self.chat.say_remotely(session.user, channel, text, outcome, lambda: session.send(failed_later))
+
+        def settled(said: bool) -> None:
+            if not said:
+                session.send(failed_later)
+            session.settle()
+
+        on_its_way = partial(session.owe, self.echo_seconds)
+        self.chat.say_remotely(session.user, channel, text, session.outcome(request, on_its_way), settled)
 
     def tell(self, session: Session, request: Request) -> None:
         address, text = request.args

@@ -73,6 +73,7 @@ class FakeTransport:
         self.congested = False
         self.is_behind = False
         self.soon: list[Callable[[], None]] = [] if soon is None else soon
+        self.later: list[tuple[float, Callable[[], None]]] = []
         self.sent: list[bytes] = []
         self.finished = 0
         self.refused = 0
@@ -128,6 +129,9 @@ class FakeTransport:
 
     def call_soon(self, call: Callable[[], None]) -> None:
         self.soon.append(call)
+
+    def call_later(self, seconds: float, call: Callable[[], None]) -> None:
+        self.later.append((seconds, call))
 
     def pump(self) -> bool:
         """Let the peer read; True when there was something that it had to wait for."""

@@ -682,6 +682,42 @@ def test_the_end_of_input_with_nothing_to_answer(talk: Talk) -> None:
     assert talk.transport.finished == 1
 
 
+@pytest.mark.parametrize("end", ["settled", "late", "retired", "gone"])
+def test_the_end_of_input_waits_for_what_is_owed_but_not_for_ever(talk: Talk, end: str) -> None:
+    for _message in range(2):
+        talk.session.owe(10)
+    talk.send("now 1")
+    talk.session.ended()
+    talk.session.settle()
+    while talk.turn():
+        pass
+    assert (talk.heard(), talk.transport.finished) == (["now 1"], 0)
+    [(seconds, give_up)] = talk.transport.later
+    assert seconds == 10
+    match end:
+        case "settled":
+            talk.session.settle()
+            talk.turn()
+        case "late":
+            give_up()
+        case "retired":
+            talk.session.retire()
+        case "gone":
+            talk.session.lost("gone")
+    assert talk.transport.finished == (end != "gone")
+    talk.session.settle()
+    give_up()
+    assert talk.turn() in (0, 1)
+    assert talk.transport.finished == (end != "gone")
+
+
+def test_what_is_owed_holds_up_nothing_else(talk: Talk) -> None:
+    talk.session.owe(10)
+    assert talk.said("now 1", "bye") == ["now 1"]
+    assert talk.transport.finished == 1
+    assert not talk.transport.later
+
+
 def test_no_line_is_run_after_a_goodbye(talk: Talk) -> None:
     assert talk.said("now 1", "bye", "now 2") == ["now 1"]
     assert talk.said("now 3") == []
