@@ -42,8 +42,10 @@ from functools import partial
 from selectors import EVENT_READ, EVENT_WRITE
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
+from pool import Pool, PoolFull
+
 if TYPE_CHECKING:
-    from concurrent.futures import Future, ThreadPoolExecutor
+    from concurrent.futures import Future
 
 READ_SIZE = 65536
 """Bytes that one connection may hand in each turn, so that no sender makes the others wait."""
@@ -96,8 +98,6 @@ LOOK_UP_THREADS = 2
 LOOK_UP_QUEUE = 64
 """Names that may be looked up, or wait for it, at once. One that is asked for no longer keeps its place until then."""
 
-POOL_NICENESS = 10
-
 HANDED_IN_PER_TURN = 64
 """Calls from other threads that run before those who are connected have their turn."""
 
@@ -118,10 +118,6 @@ class CloseReason(enum.Enum):
     SLOW_READER = "reads too slowly"
     FAULT = "error in the server"
     SHUTDOWN = "server stops"
-
-
-class PoolFull(Exception):
-    """More slow work is waiting than the pool's queue may hold."""
 
 
 class OutputBound(NamedTuple):
@@ -510,58 +506,6 @@ class Loop:
             raise
         if self._keepalive_seconds:
             self.check_later()
-
-
-class Pool:
-    """Threads for slow work, made when there is some.
-
-    Args:
-        name: what its threads are called.
-        threads: how many there may be.
-        queue: pieces of work that may wait or run at once.
-        hand_in: runs a call in the loop's thread.
-    """
-
-    def __init__(self, name: str, threads: int, queue: int, hand_in: Callable[[Callable[[], None]], None]) -> None:
-        self._name = name
-        self._threads = threads
-        self._size = self._free = queue
-        self._hand_in = hand_in
-        self._executor: ThreadPoolExecutor | None = None
-
-    @property
-    def working(self) -> bool:
-        """True while work has not come back."""
-        return self._free < self._size
-
-    def submit(self, work: Callable[[], T], then: Callable[[Future[T]], None]) -> None:
-        """Run `work` in a thread and `then` with its finished future in the loop's thread.
-
-        Raises:
-            PoolFull: too much is waiting already; neither is called.
-        """
-        if not self._free:
-            raise PoolFull
-
-        def finish(future: Future[T]) -> None:
-            self._free += 1
-            then(future)
-
-        future = self._started().submit(work)
-        self._free -= 1
-        future.add_done_callback(lambda done: self._hand_in(lambda: finish(done)))
-
-    def close(self) -> None:
-        """Begin with nothing that waits; what runs is not waited for."""
-        if self._executor is not None:
-            self._executor.shutdown(wait=False, cancel_futures=True)
-
-    def _started(self) -> ThreadPoolExecutor:
-        if self._executor is None:
-            from concurrent.futures import ThreadPoolExecutor
-
-            self._executor = ThreadPoolExecutor(self._threads, self._name, _lower_priority)
-        return self._executor
 
 
 class Listener:
@@ -1273,15 +1217,6 @@ def _system_error(number: int) -> OSError:
 def _reason(error: Exception) -> str:
     """What an error says, without its number."""
     return getattr(error, "strerror", None) or str(error) or type(error).__name__
-
-
-def _lower_priority() -> None:
-    """Hashing must not take the processor from the loop when both share one core. Linux sets this for each thread."""
-    if hasattr(os, "setpriority"):
-        import threading
-
-        with contextlib.suppress(OSError):
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), POOL_NICENESS)
 
 
 def keep_alive(sock: socket.socket, seconds: int) -> None:

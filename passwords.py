@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from domain import ChatError, Overloaded, WrongPassword
-from loop import PoolFull
+from pool import PoolFull
 
 if TYPE_CHECKING:
     from concurrent.futures import Future

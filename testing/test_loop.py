@@ -32,10 +32,10 @@ from loop import (
     Connection,
     Deadlines,
     Loop,
-    PoolFull,
     bytes_in_kernel,
     unacknowledged_for,
 )
+from pool import PoolFull
 from protocol import Session
 from support import PATIENCE, World, raising
 
@@ -2142,18 +2142,6 @@ def test_slow_work_that_ends_after_the_loop_is_no_matter(caplog: pytest.LogCaptu
     assert not threads[0].is_alive()
     assert called == []
     assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
-
-
-def test_slow_work_gives_way_to_the_loop(stage: Stage) -> None:
-    if not hasattr(os, "getpriority"):
-        pytest.skip("no priorities here")
-    priorities: list[int] = []
-    stage.loop.in_thread(
-        lambda: os.getpriority(os.PRIO_PROCESS, threading.get_native_id()),
-        lambda future: priorities.append(future.result()),
-    )
-    stage.until(lambda: priorities)
-    assert priorities[0] >= os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
 
 
 def test_two_loops_live_in_one_process() -> None:

@@ -11,8 +11,9 @@ import bcrypt
 import pytest
 
 from domain import Overloaded, WrongPassword
-from loop import Loop, PoolFull
+from loop import Loop
 from passwords import BcryptPasswords
+from pool import PoolFull
 from support import PATIENCE, raising
 
 COST = 4

@@ -17,9 +17,9 @@ from dialects import hello, mailbox, result, rooms
 from support import ROOT
 
 SERVER_ROOMS = {
-    "bootstrap", "chat", "commandline", "config", "console", "dialects", "domain", "dialects.hello", "dialects.mailbox",
-    "dialects.result", "dialects.rooms", "federation", "logs", "loop", "options", "passwords", "protocol",
-    "rooms", "store", "transfers",
+    "addresses", "bootstrap", "chat", "commandline", "config", "console", "dialects", "domain", "dialects.hello",
+    "dialects.mailbox", "dialects.result", "dialects.rooms", "federation", "logs", "loop", "options", "passwords",
+    "protocol", "rooms", "store", "transfers",
 }  # fmt: skip
 
 MAY_IMPORT: dict[str, set[str]] = {
@@ -37,7 +37,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "rooms": {"chat", "domain"},
     "transfers": {"domain", "protocol", "rooms"},
     "store": {"domain"},
-    "passwords": {"domain", "loop"},
+    "passwords": {"domain", "pool"},
     "client": {
         "bootstrap", "commandline", "files", "loop", "network", "protocol", "streams", "talks", "talks.talk",
         "terminal",
@@ -55,7 +55,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "chat": {"domain"},
     "domain": set(),
     "protocol": set(),
-    "loop": set(),
+    "loop": {"pool"},
+    "pool": set(),
+    "addresses": set(),
     "config": {"domain", "protocol"},
     "options": {"commandline", "config", "console"},
     "logs": set(),
