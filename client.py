@@ -29,6 +29,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import select
 import signal
 import socket
@@ -40,10 +41,10 @@ from typing import NamedTuple, NoReturn
 import bootstrap
 from commandline import OneLineParser, port_number
 from files import Courier
-from loop import Loop
+from loop import CloseReason, Loop
 from network import Address, Link, dial
 from protocol import LineBuffer, Overlong
-from streams import READ_SIZE, STDIN, STDOUT, complain, read_some, write_all
+from streams import READ_SIZE, STDIN, STDOUT, TextInput, complain, write_all
 from talks import TALKS, recognised
 from talks.talk import TOO_LONG, Meaning, Talk, without_style
 from terminal import INTERRUPTED, nobody, run_terminal
@@ -59,14 +60,15 @@ LOGIN_SECONDS = 10.0
 
 
 class Pipes:
-    """A netcat: the main thread runs the loop and prints, a thread of its own reads the input.
+    """What both kinds of pipes share: the main thread runs the loop and prints, a thread of its own reads the input.
 
     The loop is never closed, since that thread may be about to hand something in; the process ends anyway.
     """
 
-    def __init__(self, sock: socket.socket) -> None:
+    def __init__(self, sock: socket.socket, talk: Talk) -> None:
         self._loop = Loop()
         self._link = Link(self._loop, sock, self._heard, self._lost, self._go_on)
+        self._talk = talk
         self._status = 0
         self._failed = False
         self._taken = threading.Semaphore(0)
@@ -81,10 +83,20 @@ class Pipes:
     # ---- in the loop's thread ----
 
     def _heard(self, lines: list[str]) -> None:
-        self._print(lines)
+        """The server has said this."""
+        raise NotImplementedError
 
-    def _lost(self) -> None:
-        self._loop.stop()
+    def _lost(self, reason: CloseReason) -> None:
+        """The connection is over."""
+        raise NotImplementedError
+
+    def _take(self, chunk: bytes) -> None:
+        """A piece of input has come; no other comes until this one is passed on, see `_go_on`."""
+        self._input_waits = True
+        self._go_on()
+
+    def _input_ended(self) -> None:
+        """All input has been passed on."""
 
     def _print(self, lines: list[str]) -> None:
         try:
@@ -101,12 +113,6 @@ class Pipes:
             self._status = complain(why)
         self._loop.stop()
 
-    def _take(self, chunk: bytes) -> None:
-        """A piece of input has come; no other comes until this one is passed on, see `_go_on`."""
-        self._input_waits = True
-        self._link.send(chunk)
-        self._go_on()
-
     def _go_on(self) -> None:
         """Let the input go on, if the server takes more."""
         if self._input_waits and not self._link.congested:
@@ -120,22 +126,73 @@ class Pipes:
         poll = select.poll()
         poll.register(STDIN, select.POLLIN)
         poll.register(STDOUT, 0)  # for errors, which poll always tells: nobody reads
-        last = b"\n"
-        while STDOUT not in (ready := dict(poll.poll())):
-            chunk = read_some(STDIN) if STDIN in ready else b""
-            if chunk:
-                last = chunk
+        source = TextInput(STDIN)
+        while STDOUT not in dict(poll.poll()):
+            if chunk := source.read():
                 self._hand_in(chunk)
-                continue
-            poll.unregister(STDIN)
-            if not last.endswith(b"\n"):
-                self._hand_in(b"\n")
+            if source.ended:
+                poll.unregister(STDIN)
+                self._loop.call_threadsafe(self._input_ended)
         self._loop.call_threadsafe(self._loop.stop)
 
     def _hand_in(self, chunk: bytes) -> None:
         """Give a piece to the loop and wait until there is room for another."""
         self._loop.call_threadsafe(lambda: self._take(chunk))
         self._taken.acquire()
+
+
+SERVER_HAS_CLOSED = "the server has closed the connection"
+GOODBYE = re.compile(rb"\n[ \t]*(?:QUIT|bye)[ \t]*\r?\n")
+GOODBYE_MOST = 64
+"""What has the server close, and how many bytes of a piece of input are looked at again with the next one."""
+
+
+class Netcat(Pipes):
+    """The lines of the wire as they are, in both directions.
+
+    At the end of the input it half-closes, prints what is still answered, and ends when the server closes. The exit
+    status is 1 when an answer was a failure, or when the server went away first.
+
+    Args:
+        sock: connected to the server.
+        talk: says which answers are failures.
+        recognise: gives the talk that takes its place, or none, by the server's first line.
+        stay: do not half-close.
+    """
+
+    def __init__(
+        self, sock: socket.socket, talk: Talk, recognise: Callable[[str], Talk | None] = nobody, *, stay: bool = False
+    ) -> None:
+        super().__init__(sock, talk)
+        self._recognise = recognise
+        self._stay = stay
+        self._tail = b"\n"
+        self._goodbye = False
+
+    def _heard(self, lines: list[str]) -> None:
+        self._talk = self._recognise(lines[0]) or self._talk
+        self._recognise = nobody
+        assert self._talk.failure
+        if any(map(self._talk.failure.fullmatch, lines)):
+            self._status = 1
+        self._print(lines)
+
+    def _lost(self, reason: CloseReason) -> None:
+        if self._goodbye or (self._link.half_closed and reason is CloseReason.PEER):
+            self._loop.stop()
+        else:
+            self._fail(SERVER_HAS_CLOSED)
+
+    def _take(self, chunk: bytes) -> None:
+        seen = self._tail + chunk
+        self._goodbye = self._goodbye or bool(GOODBYE.search(seen))
+        self._tail = seen[-GOODBYE_MOST:]
+        self._link.send(chunk)
+        super()._take(chunk)
+
+    def _input_ended(self) -> None:
+        if not self._stay:
+            self._link.end_sending()
 
 
 class ChatPipes(Pipes):
@@ -146,8 +203,7 @@ class ChatPipes(Pipes):
     """
 
     def __init__(self, sock: socket.socket, talk: Talk) -> None:
-        super().__init__(sock)
-        self._talk = talk
+        super().__init__(sock, talk)
         self._courier = Courier(self._say)
         self._lines = LineBuffer(READ_SIZE)
         self._loop.call_soon(lambda: self._send(talk.begun()))
@@ -180,7 +236,7 @@ class ChatPipes(Pipes):
             complain(note)
         return note is None
 
-    def _lost(self) -> None:
+    def _lost(self, reason: CloseReason) -> None:
         expected, told = self._talk.admitted or self._talk.wrong, self._talk.undelivered
         self._talk.lost()
         if not expected:
@@ -194,9 +250,8 @@ class ChatPipes(Pipes):
             self._fail(f"no login within {LOGIN_SECONDS:.0f} seconds; is this a server of that dialect?")
 
     def _take(self, chunk: bytes) -> None:
-        self._input_waits = True
         self._lines.feed(chunk)
-        self._go_on()
+        super()._take(chunk)
 
     def _go_on(self) -> None:
         while self._talk.ready() and not self._link.congested:
@@ -274,7 +329,9 @@ the dialect result, on a terminal:
 
 the dialect result, in pipes (when the input or the output is not a terminal):
   Lines go from the input to the server and from the server to the output, at
-  once. Send QUIT as the last line to have the server close.
+  once. At the end of the input the client prints what is still answered, and
+  ends; with --stay it goes on receiving. The exit status tells whether all went
+  well.
 
 the dialect hello:
   @<user> <message>  sends it            @<user>  sends plain text there from now on
@@ -332,7 +389,7 @@ the dialect mailbox, on a terminal:
   since two clients would show each other out for ever.
 
 the dialect mailbox, in pipes:
-  As the dialect result: the lines are those of the wire. Send bye as the last.
+  As the dialect result: the lines are those of the wire.
 
 on a terminal:
   Tab completes commands, channels, users (after an @, where that is how they are
@@ -342,8 +399,9 @@ on a terminal:
   and Ctrl-C end the client. NO_COLOR and TERM=dumb turn colour off.
 
 in pipes:
-  The client goes on after the end of its input. It ends when the server closes,
-  or when nobody reads its output.
+  The client ends when the server closes, or when nobody reads its output. After
+  the end of its input it goes on in the dialects hello and rooms. A byte order
+  mark at the start of the input is left out.
 
 everywhere:
   Control characters from the network are taken out (a tab stays), and what is
@@ -352,13 +410,15 @@ everywhere:
   everything; a server can be set to take longer ones.
 
 exit status:
-  0    the server has closed (on a terminal: after QUIT or /bye, or in the dialect
-       rooms), or !quit or Ctrl-D was typed
+  0    all went well: the input has ended and everything is answered, the server
+       has closed after QUIT or bye or in the dialect rooms, or !quit or Ctrl-D was
+       typed
   1    wrong arguments, no connection at the start, or a failing output; in the
-       pipes of hello and rooms also a line that the client could not send, in those
-       of rooms a file on its way that did not arrive, and in those of hello no
-       login, a message that was not delivered or has no answer, and any other
-       request that the server refused
+       pipes of result and mailbox also an answer that says no, or a server that
+       closed first; in those of hello and rooms a line that the client could not
+       send; in those of rooms a name that was refused, or a file on its way that
+       did not arrive; and in those of hello no login, a message that was not
+       delivered or has no answer, and any other request that the server refused
   130  Ctrl-C; 129 and 143: SIGHUP, SIGTERM
 """
 
@@ -371,12 +431,14 @@ class Options(NamedTuple):
         talk: of the dialect; it has taken the name, if there is one.
         named: there is one.
         recognised: says which talk is the right one instead, by the first line that the server says of itself.
+        stay: between pipes, go on after the end of the input.
     """
 
     address: Address
     talk: Talk
     named: bool
     recognised: Callable[[str], Talk | None]
+    stay: bool
 
 
 def parse_command_line(words: Sequence[str]) -> Options:
@@ -393,6 +455,7 @@ def parse_command_line(words: Sequence[str]) -> Options:
     parser.add_argument("--host", metavar="H", default="localhost", help="the server's host (%(default)s)")
     parser.add_argument("--dialect", choices=TALKS, help="how to talk (rooms with a username, else result or mailbox)")
     parser.add_argument("--name", metavar="N", help="with --dialect hello or rooms: the name to log in with")
+    parser.add_argument("--stay", action="store_true", help="in a pipe, go on receiving after the end of the input")
     arguments = parser.parse_intermixed_args(words)  # the username may stand behind an option
     username, name, dialect = arguments.username, arguments.name, arguments.dialect
     if username is not None and dialect not in (None, "rooms"):
@@ -405,18 +468,22 @@ def parse_command_line(words: Sequence[str]) -> Options:
         parser.error(f"argument {'--name' if username is None else 'username'}: {wrong}")
     open_question = dialect is None and username is None
     return Options(
-        Address(arguments.host, arguments.port), talk, name is not None, recognised if open_question else nobody
+        Address(arguments.host, arguments.port),
+        talk,
+        name is not None,
+        recognised if open_question else nobody,
+        arguments.stay,
     )
 
 
 def main(words: Sequence[str]) -> int:
     """Run the client; return the exit status."""
-    address, talk, named, recognise = parse_command_line(words)
+    address, talk, named, recognise, stay = parse_command_line(words)
     bootstrap.occupy_standard_descriptors()
     on_terminal = os.isatty(STDIN) and os.isatty(STDOUT)
     if on_terminal:
         bootstrap.use_environment("prompt_toolkit")  # may start this program again, so it comes first
-    elif not (talk.netcat or named):
+    elif not (talk.failure or named):
         return complain("between pipes there is nobody to ask for a name: --name is needed")
     try:
         sock = dial(address)
@@ -424,7 +491,8 @@ def main(words: Sequence[str]) -> int:
         return complain(f"cannot connect to {address}: {error.strerror or error}")
     if on_terminal:
         return run_terminal(address, sock, talk, recognise)
-    return (Pipes(sock) if talk.netcat else ChatPipes(sock, talk)).run()
+    pipes = Netcat(sock, talk, recognise, stay=stay) if talk.failure else ChatPipes(sock, talk)
+    return pipes.run()
 
 
 if __name__ == "__main__":

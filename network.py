@@ -5,11 +5,12 @@ What the network sends is cleaned in one place, `Link`, before anything else see
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import NamedTuple, Protocol
 
 from loop import CloseReason, Connection, Loop, calls_itself
@@ -61,7 +62,7 @@ class Link:
     Args:
         loop, sock: what it runs on; it takes the socket over.
         heard: called with the lines that a turn brought, cleaned.
-        lost: called once, when it is over.
+        lost: called once, with the reason, when it is over.
         drained: called when `congested` is over.
     """
 
@@ -72,9 +73,12 @@ class Link:
         loop: Loop,
         sock: socket.socket,
         heard: Callable[[list[str]], None],
-        lost: Callable[[], None],
+        lost: Callable[[CloseReason], None],
         drained: Callable[[], None] = lambda: None,
     ) -> None:
+        self.half_closed = False
+        """All that was sent has left, and the server knows that no more comes."""
+        self._sock = sock
         self._lines = LineBuffer(MAX_RECEIVED_LINE)
         self._heard = heard
         self._lost = lost
@@ -88,6 +92,16 @@ class Link:
     def congested(self) -> bool:
         """True while much waits to be sent: send no more until `drained` is called."""
         return self._connection.congested
+
+    def end_sending(self) -> None:
+        """Half-close when all that was sent has left; lines are received as before."""
+        self._connection.stream(self._half_close())
+
+    def _half_close(self) -> Iterator[bytes]:
+        with contextlib.suppress(OSError):  # the server has gone meanwhile, which `lost` tells
+            self._sock.shutdown(socket.SHUT_WR)
+            self.half_closed = True
+        yield from ()
 
     # ---- for the connection ----
 
@@ -110,7 +124,7 @@ class Link:
         self._drained()
 
     def lost(self, reason: CloseReason) -> None:
-        self._lost()
+        self._lost(reason)
 
 
 # ---- keeping ----
@@ -190,7 +204,7 @@ class Keeper:
         self._link.pause()
         self._post(lambda: self._listener.heard(lines))
 
-    def _lost(self) -> None:
+    def _lost(self, _reason: CloseReason) -> None:
         self._link = None
         self._post(self._listener.lost)
         self._dial_later()

@@ -12,6 +12,7 @@ Reading order:
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
@@ -109,9 +110,10 @@ class HelloTalk:
     """
 
     returns, files = True, False
+    failure: re.Pattern[str] | None = None
 
     def __init__(self) -> None:
-        self.netcat = self.admitted = self.leaving = self.undelivered = False
+        self.admitted = self.leaving = self.undelivered = False
         self.wrong = ""
         self.name = ""
         self.current = ""

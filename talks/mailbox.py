@@ -166,7 +166,8 @@ class MailboxTalk:
     undelivered, wrong = False, ""
 
     def __init__(self) -> None:
-        self.netcat = self.admitted = True
+        self.failure: re.Pattern[str] | None = FAILURE
+        self.admitted = True
         self.leaving = False
         self.current = ""
         self.own = ""
@@ -310,6 +311,11 @@ def draw_mail(sender: str, text: str) -> Fragments:
 
 
 NOT_UNDERSTOOD = re.escape("Please give a valid input as instructed in the documentation")
+FAILURE = re.compile(
+    rf"{NOT_UNDERSTOOD}|user with ID : .* is not recognized in the system, .*|User [Nn]ot Found!? *"
+    r"|(?:Receiver:|Account matched to:) .* doesn't exist *|Username .* already exists\. .*"
+)
+"""An answer that says no. Each begins like no message of another user."""
 DELETED = "Your account has been deleted"
 
 ANSWERS: Mapping[str, Sequence[Answer]] = {

@@ -168,7 +168,8 @@ class ResultTalk:
     without_secrets = staticmethod(without_secrets)
 
     def __init__(self) -> None:
-        self.netcat = self.admitted = True
+        self.failure: re.Pattern[str] | None = FAILURE
+        self.admitted = True
         self.leaving = False
         self.user = ""
         self.current = ""
@@ -311,6 +312,9 @@ class ResultTalk:
 
 
 # ---- 4. answers ----
+
+FAILURE = re.compile(r"RESULT (ERROR( .*)?|SEND ERROR|(?!HISTORY |CHANNELS |KICKED |(WHO|JOINED) .*, )\S+( \S*)? 0)")
+"""An answer that says no. HISTORY's 0 is a number, and a list or KICKED may end in a name that is 0."""
 
 
 def draw_message(sender: str, channel: str, text: str) -> Fragments:

@@ -12,6 +12,7 @@ Reading order:
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -88,10 +89,12 @@ class RoomTalk:
     """
 
     returns, files = False, True
-    undelivered, wrong = False, ""
+    wrong = ""
+    failure: re.Pattern[str] | None = None
 
     def __init__(self, paths: Callable[[str], list[str]]) -> None:
-        self.netcat = self.leaving = self.present = False
+        self.undelivered = False
+        self.leaving = self.present = False
         self.admitted = True
         self.name = ""
         self.channel = ""
@@ -182,6 +185,10 @@ class RoomTalk:
     def gone(self, _frame: str, name: str, *_how: str) -> None:
         self.users.discard(name)
 
+    def turned_away(self, *_words: str) -> None:
+        """The name is in use, or is none; the server closes."""
+        self.undelivered = True
+
     def heard(self, name: str, *_rest: str) -> None:
         self.users.add(name)
 
@@ -225,6 +232,11 @@ LINES: Sequence[Answer] = (
     ),
     Answer(rf"{FRAME} (\S+) has joined the channel\.", draw_server("{0} has joined the channel."), RoomTalk.entered),
     Answer(rf"{FRAME} (\S+) (has left the channel|went AFK|is not here)\.", draw_server("{0} {1}."), RoomTalk.gone),
+    Answer(
+        rf"{FRAME} Cannot connect to the (\S+) channel\.",
+        draw_server("Cannot connect to the {0} channel."),
+        RoomTalk.turned_away,
+    ),
     Answer(rf"{FRAME} (.*)", draw_server("{0}")),
     Answer(r"\[Channel\] (\S+) ([0-9]+/[0-9]+/[0-9]+\.)", draw_channel, RoomTalk.listed),
     Answer(r"\[(\S+) whispers to (\S+): (\(\S+\))\] (.*)", draw_whisper, RoomTalk.heard),

@@ -57,7 +57,8 @@ class Talk(Protocol):
     """One wire as a person uses it, with what is remembered of the lines that went both ways.
 
     Attributes:
-        netcat: between pipes the lines are those of the wire, and no talk is needed.
+        failure: between pipes the lines are those of the wire, and an answer that this matches is a failure. None: they
+            are what would be typed and shown.
         admitted: the server serves us. False until a login, on a wire that begins with one.
         leaving: the user has said goodbye.
         returns: a lost connection is dialled again.
@@ -68,7 +69,7 @@ class Talk(Protocol):
 
     returns: bool
     files: bool
-    netcat: bool
+    failure: re.Pattern[str] | None
     admitted: bool
     leaving: bool
     undelivered: bool

@@ -10,6 +10,7 @@ import os
 import re
 import signal
 import socket
+import struct
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -18,8 +19,11 @@ from pathlib import Path
 import pytest
 
 import client
+import streams
+from client import SERVER_HAS_CLOSED
 from client_support import ROOT, SECONDS, FakeServer, Piped, Server, Wire
 from dialects.mailbox import GREETING
+from dialects.mailbox import HINT as MAILBOX_HINT
 from network import MAX_RECEIVED_LINE, Link
 from protocol import MAX_LINE
 from streams import READ_SIZE
@@ -47,18 +51,110 @@ def test_lines_go_both_ways_and_the_server_ends_it(server: Server, stack: contex
     assert (piped.status(), piped.errors()) == (0, "")
 
 
-def test_it_goes_on_after_the_end_of_its_input(fake: FakeServer, stack: contextlib.ExitStack) -> None:
-    piped = stack.enter_context(contextlib.closing(Piped(fake.port, stdin=subprocess.DEVNULL)))
+def test_after_the_end_of_its_input_it_prints_what_is_answered_and_ends(
+    fake: FakeServer, stack: contextlib.ExitStack
+) -> None:
+    piped = stack.enter_context(contextlib.closing(Piped(fake.port)))
     wire = stack.enter_context(contextlib.closing(fake.accept()))
-    wire.send("one\n")
-    piped.output.expect("one\n")
-    wire.send("two\n")
-    piped.output.expect("two\n")
+    piped.send("\ufeffone\r\n\ufefftwo")  # only the first mark stands at the start
+    piped.end_input()
+    wire.expect_end()
+    assert wire.received == "one\n\ufefftwo\n"  # without the carriage return, as a wire here reads it
+    wire.send("three\n")
+    piped.output.expect("three\n")
+    assert piped.process.poll() is None
+    wire.send("four")
+    wire.close()
+    assert piped.output.rest() == "three\nfour\n"
+    assert (piped.status(), piped.errors()) == (0, "")
+
+
+def test_it_stays_when_it_is_told_to(fake: FakeServer, stack: contextlib.ExitStack) -> None:
+    piped = stack.enter_context(contextlib.closing(Piped(fake.port, "--stay", stdin=subprocess.DEVNULL)))
+    wire = stack.enter_context(contextlib.closing(fake.accept()))
+    for line in ("one\n", "two\n"):
+        wire.send(line)
+        piped.output.expect(line)
     wire.sock.setblocking(False)
     with pytest.raises(BlockingIOError):  # neither a byte nor an end has come
         wire.sock.recv(1)
     wire.close()
-    assert piped.status() == 0
+    assert (piped.status(), piped.errors()) == (1, f"client.py: {SERVER_HAS_CLOSED}\n")
+
+
+@pytest.mark.parametrize(
+    ("typed", "answer", "status"),
+    [
+        ("PING\n", "RESULT PING 1\n", 1),  # the server goes away while there may be more input
+        ("QUIT\n", "", 0),
+        ("PING\n \tQUIT \r\n", "RESULT PING 1\n", 0),
+        ("1|ann\nbye\n", f"{GREETING}\nSuccess New Account Creation! Your new Account ID: ann123\n", 0),
+        ("PING\nSAY den QUIT\nQUITTER\nQUIT", "", 1),
+        ("LOGIN ann x\nQUIT\n", "RESULT LOGIN 0\n", 1),
+        ("PING\nQUIT\n", "RECV bob den RESULT LOGIN 0\nRESULT HISTORY den 0\n", 0),
+        ("x|\nbye\n", f"{GREETING}\nbob: {MAILBOX_HINT}\n", 0),
+        ("x|\nbye\n", f"{GREETING}\n{MAILBOX_HINT}\n", 1),
+        ("x|\nbye\n", f"RESULT PING 1\n{MAILBOX_HINT}\n", 0),  # no mailbox
+    ],
+)
+def test_the_status_tells_of_failures_and_of_who_went_first(
+    fake: FakeServer, stack: contextlib.ExitStack, typed: str, answer: str, status: int
+) -> None:
+    piped = stack.enter_context(contextlib.closing(Piped(fake.port)))
+    wire = stack.enter_context(contextlib.closing(fake.accept()))
+    piped.send(typed)
+    wire.expect(typed.replace("\r", ""))
+    wire.send(answer)
+    wire.close()
+    assert piped.output.rest() == answer
+    complaint = "" if status == 0 or "\nQUIT\n" in typed or "bye\n" in typed else f"client.py: {SERVER_HAS_CLOSED}\n"
+    assert (piped.status(), piped.errors()) == (status, complaint)
+
+
+def test_a_reset_after_the_end_of_the_input_is_no_goodbye(fake: FakeServer, stack: contextlib.ExitStack) -> None:
+    piped = stack.enter_context(contextlib.closing(Piped(fake.port)))
+    wire = stack.enter_context(contextlib.closing(fake.accept()))
+    piped.send("PING\n")
+    piped.end_input()
+    wire.expect_end()
+    wire.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    wire.close()
+    assert (piped.status(), piped.errors()) == (1, f"client.py: {SERVER_HAS_CLOSED}\n")
+
+
+def test_a_script_can_run_again_at_once(server: Server, stack: contextlib.ExitStack) -> None:
+    wire = stack.enter_context(contextlib.closing(server.wire()))
+    wire.send("REGISTER rob hush\nLOGIN rob hush\nCREATE runs\nJOIN runs\nLOGOUT\n")
+    wire.expect("RESULT LOGOUT 1\n")
+    for number in range(5):
+        piped = stack.enter_context(contextlib.closing(Piped(server.port)))
+        piped.send(f"LOGIN rob hush\nSAY runs {number}\n")
+        piped.end_input()
+        assert piped.output.rest() == f"RESULT LOGIN 1\nRECV rob runs {number}\n"
+        assert (piped.status(), piped.errors()) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("pieces", "text"),
+    [
+        ([], b""),
+        ([b"\xef\xbb\xbf"], b""),
+        ([b"\xef", b"\xbb", b"\xbf", b"LOGIN"], b"LOGIN\n"),
+        ([b"\xef\xbb\xbf\xef\xbb\xbf\n"], b"\xef\xbb\xbf\n"),
+        ([b"\xef\xbb"], b"\xef\xbb\n"),
+        ([b"\xef", b"\xbbx\n"], b"\xef\xbbx\n"),
+        ([b"a\n", b"\xef\xbb\xbfb\n"], b"a\n\xef\xbb\xbfb\n"),
+        ([b"\n", b"\xff\x00"], b"\n\xff\x00\n"),
+    ],
+)
+def test_text_from_a_descriptor(pieces: list[bytes], text: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    chunks = iter([*pieces, b""])
+    monkeypatch.setattr(streams, "read_some", lambda _descriptor: next(chunks))
+    source = streams.TextInput(0)
+    read = b""
+    while not source.ended:
+        read += source.read()
+    assert read == text
 
 
 def test_what_the_network_sends_is_cleaned(fake: FakeServer, stack: contextlib.ExitStack) -> None:
@@ -68,7 +164,6 @@ def test_what_the_network_sends_is_cleaned(fake: FakeServer, stack: contextlib.E
     wire.close()
     piped.output.rest()
     assert piped.output.raw.decode() == "[2Jclear\na\tb\ufffdc\n\nlast ]0;titlewords\n"
-    assert piped.status() == 0
 
 
 def test_a_line_of_a_mebibyte_arrives_but_no_more(fake: FakeServer, stack: contextlib.ExitStack) -> None:
@@ -98,6 +193,7 @@ def test_input_waits_for_a_server_that_reads_slowly(
     taken = 0
     while taken < size + 1:  # the newline that the file lacks
         taken += wire.sock.recv_into(buffer)
+    assert not wire.sock.recv(1)
     wire.close()
     assert piped.status() == 0
 
@@ -136,6 +232,7 @@ def test_closed_standard_streams_are_no_streams(fake: FakeServer) -> None:
         ["/bin/sh", "-c", 'exec "$@" <&- >&-', "sh", sys.executable, ROOT / "client.py", str(fake.port)]
     ) as process:
         wire = fake.accept()
+        wire.expect_end()  # a closed input is one at its end
         wire.send("one\n")
         wire.close()
         assert process.wait(SECONDS) == 0
@@ -152,9 +249,9 @@ def test_lines_of_a_mailbox_go_both_ways(tmp_path: Path, stack: contextlib.ExitS
         "Success New Account Creation! Your new Account ID: pia123",
         "pia: hi  you",
         "Sender pia sends a new message hi  you to pia",
-        "Please give a valid input as instructed in the documentation",
+        MAILBOX_HINT,
     ]
-    assert (piped.status(), piped.errors()) == (0, "")
+    assert (piped.status(), piped.errors()) == (1, "")  # for the hint
 
 
 # ---- pipes, in the dialect hello ----

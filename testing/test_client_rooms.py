@@ -132,7 +132,7 @@ def test_a_name_that_cannot_be_had(desk: Desk, name: str) -> None:
     desk.wire("bob")
     refused = desk.piped(name)
     assert plain(refused.output.rest()) == "[Server message] Cannot connect to the lobby channel.\n"
-    assert (refused.status(), refused.errors()) == (0, "")
+    assert (refused.status(), refused.errors()) == (1, "")
 
 
 def test_it_goes_on_after_the_end_of_its_input(script: Desk, fake: FakeServer, stack: contextlib.ExitStack) -> None:

@@ -294,6 +294,36 @@ def test_an_answer_that_is_not_known_does_not_disturb_the_others() -> None:
     assert shown(talk, "Showing all accounts: bob") == "All accounts: bob"
 
 
+@pytest.mark.parametrize(
+    ("line", "fails"),
+    [
+        (HINT, True),
+        ("user with ID : x y is not recognized in the system, please try a different name or create a new one", True),
+        ("Receiver: bob doesn't exist ", True),
+        ("Receiver:  doesn't exist ", True),
+        ("Account matched to: b.* doesn't exist", True),
+        ("User not Found", True),
+        ("User Not Found! ", True),
+        ("Username bob already exists. Please try a different username.", True),
+        (GREETING, False),
+        (LOGGED_IN, False),
+        (f"{MADE}x", False),
+        ("No new messages", False),
+        ("Your account has been deleted", False),
+        ("Account matched: bob", False),
+        *((f"{sender}{said}", False) for sender in ("bob: ", "bob sends: ", "User: ") for said in (
+            HINT, "Receiver: bob doesn't exist ", "User not Found", "Username bob already exists. ",
+        )),
+        ("Sender amy sends a new message Receiver: bob doesn't exist  to bob", False),
+        ("", False),
+    ],
+)  # fmt: skip
+def test_what_is_a_failure_between_pipes(line: str, fails: bool) -> None:
+    failure = MailboxTalk().failure
+    assert failure
+    assert bool(failure.fullmatch(line)) == fails
+
+
 # ---- the login, and its repetition ----
 
 

@@ -196,6 +196,42 @@ def test_drawing_uses_styles_that_exist() -> None:
             assert not style or style.removeprefix("class:") in STYLES
 
 
+@pytest.mark.parametrize(
+    ("line", "fails"),
+    [
+        *(
+            (command.failure.format("den"), "HISTORY" not in usage)
+            for usage, command in COMMANDS.items()
+            if command.failure
+        ),
+        *((command.success.format("den"), False) for command in COMMANDS.values() if command.success),
+        ("RESULT ERROR unknown type", True),
+        ("RESULT SAY den:two.org 0", True),
+        ("RESULT JOIN  0", True),  # the name was none, and nothing of it is left
+        ("RESULT JOIN a, 0", True),
+        ("RESULT WHO 0", True),
+        ("RESULT CHANNELS 0", False),  # the name of a channel
+        ("RESULT CHANNELS a, 0", False),
+        ("RESULT USERS den a, 0", False),
+        ("RESULT WHO a, 0", False),
+        ("RESULT TOPIC den from ten to 0", False),
+        ("RESULT TOPIC den 0", True),
+        ("RESULT HISTORY den 10", False),
+        ("RESULT MUTED den 10", False),
+        ("RESULT KICKED 0", False),
+        ("RECV bob den RESULT LOGIN 0", False),
+        ("RECV bob RESULT 0", False),
+        ("@time=2026-11-30T17:20:18.123Z;id=1 RECV bob den RESULT ERROR 0", False),
+        (" RESULT LOGIN 0", False),
+        ("", False),
+    ],
+)
+def test_what_is_a_failure_between_pipes(line: str, fails: bool) -> None:
+    failure = ResultTalk().failure
+    assert failure
+    assert bool(failure.fullmatch(line)) == fails
+
+
 # ---- talk ----
 
 
