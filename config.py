@@ -92,6 +92,8 @@ class Settings(NamedTuple):
     mailbox_ids: str = "classic"
     afk_seconds: int = 100
     max_file_size: int = 64 * 1024 * 1024
+    file_offer_seconds: int = 120
+    file_stall_seconds: int = 30
     shutdown_seconds: int = 3
 
 
@@ -258,6 +260,8 @@ DIRECTIVES: Mapping[str, Directive] = {
     "mailbox-ids": Directive(*_one_of("classic", "secret"), "IDs that are guessed, or that are not"),
     "afk-seconds": Directive(*_number(1, _ANY), "silence after which a guest of a channel is closed"),
     "max-file-size": Directive(*_number(0, _ANY), "bytes of a file that guests of a channel send each other"),
+    "file-offer-seconds": Directive(*_number(1, _ANY), "how long the offer of a file waits for its answer"),
+    "file-stall-seconds": Directive(*_number(1, _ANY), "how long a file that was accepted may stand still"),
     "shutdown-seconds": Directive(*_number(0, 3600), "what clients are owed may take so long to leave at the end"),
 }
 

@@ -105,6 +105,14 @@ class FileSent(NamedTuple):
     at: float
 
 
+class FileNotTaken(NamedTuple):
+    """For the sender: the recipient has declined the file, or not answered in time."""
+
+    recipient: str
+    path: str
+    at: float
+
+
 class Kicked(NamedTuple):
     """The operator has taken the user out of a channel."""
 

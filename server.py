@@ -141,7 +141,7 @@ class Server:
         self.printer = Printer(STDOUT, self.loop.call_later)
         self.lines = Lines(time_of_day)
         self.rooms = Rooms(self.chat, self.loop, time.time, self._show, settings.afk_seconds)
-        self.transfers = Transfers(settings.max_file_size, settings.max_line, time.time, self._show, self.rooms.stir)
+        self.transfers = Transfers(self.loop, settings, time.time, self._show, self.rooms.stir)
         self.console = Console(self.rooms, self.lines, time.time, self.printer.print, self._shut_down)
         for channel in settings.channel:
             if channel.name not in self.chat.channels:

@@ -2,26 +2,39 @@
 
 The receiving side's pace is the sending side's: a piece is asked for when one before it has left for the receiver. What
 becomes of a file is for the two clients; this passes the pieces on and sees that they are as many as was said.
+
+A transfer is first *offered*, then *accepted*, then *running*. Only running ones take a place of their receiver's; an
+accepted one waits for such a place. Offers and running transfers have deadlines, so none of them stays for ever.
 """
 
 from __future__ import annotations
 
+import enum
 import itertools
 import posixpath
 import re
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
-from domain import ChatError
+from config import Settings
+from domain import ChatError, Timers
 from protocol import MAX_LINE
-from rooms import FileSent, RoomGuest
+from rooms import FileNotTaken, FileSent, RoomGuest
 
 WINDOW = 3
 """Pieces that may be between the two clients; so many lines of a connection's output buffer."""
 
-MAX_AT_ONCE = 8
-"""Files that one client may be sending, and as many receiving: their pieces fit into the least output buffer that there
-can be."""
+MAX_RUNNING = 8
+"""Transfers that run at once for a receiver: their pieces fit into the least output buffer that there can be."""
+
+MAX_OF_ONE_SENDER = 2
+"""How many of these may be one sender's."""
+
+MAX_OPEN = 8
+"""Transfers of one sender, in whatever state: what the server remembers of them is bounded."""
+
+MAX_PATH = 4096
+"""Bytes of a path. Systems take no longer one, so that there is no such file."""
 
 BASE64 = re.compile(r"(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?")
 
@@ -45,7 +58,7 @@ class FileTooLarge(ChatError):
 
 
 class TooManyFiles(ChatError):
-    """The sender is sending too many already, or the receiver receiving."""
+    """The sender has offered too many already."""
 
 
 # ---- events ----
@@ -104,10 +117,32 @@ class Client(Protocol):
     def deliver_with_receipt(self, event: Any, done: Callable[[bool], None]) -> None: ...
 
 
+class State(enum.Enum):
+    """How far a transfer is."""
+
+    OFFERED = enum.auto()
+    ACCEPTED = enum.auto()
+    RUNNING = enum.auto()
+    ENDED = enum.auto()
+    """The sender has sent all. It still has its place."""
+
+
 class Transfer:
     """A file on its way: between whom, how much of it is still to come, and how many pieces may."""
 
-    __slots__ = ("allowed", "ended", "number", "path", "receiver", "recipient", "rest", "sender", "sender_name")
+    __slots__ = (
+        "allowed",
+        "deadline",
+        "moved_at",
+        "number",
+        "path",
+        "receiver",
+        "recipient",
+        "rest",
+        "sender",
+        "sender_name",
+        "state",
+    )
 
     def __init__(self, number: int, sender: Client, receiver: Client, path: str, size: int) -> None:
         self.number = number
@@ -118,15 +153,40 @@ class Transfer:
         self.path = path
         self.rest = size
         self.allowed = 0
-        self.ended = False
+        self.state = State.OFFERED
+        self.moved_at = 0.0
+        self.deadline: Any = None
+
+    @property
+    def has_place(self) -> bool:
+        """Whether it has begun, and so counts among those of its receiver."""
+        return self.state in (State.RUNNING, State.ENDED)
+
+
+class Inbox:
+    """The transfers to one receiver.
+
+    Attributes:
+        open: all of them, by number.
+        accepted: those that wait for a place, in the order in which they get one.
+        running: how many have one.
+    """
+
+    __slots__ = ("accepted", "open", "running")
+
+    def __init__(self) -> None:
+        self.open: dict[int, Transfer] = {}
+        self.accepted: list[Transfer] = []
+        self.running = 0
 
 
 class Transfers:
     """All files on their way.
 
     Args:
-        max_size: bytes that a file may have.
-        max_line: bytes of a line, its newline included; a piece has to fit into one.
+        timers: the monotonic clock.
+        settings: `max-file-size`; `max-line`, since a piece has to fit into a line; `file-offer-seconds` (F9);
+            `file-stall-seconds` (F11).
         now: the wall clock, in seconds since the epoch.
         show: tells the operator an event.
         stir: notes that a guest is not silent; one who takes a file is not.
@@ -134,54 +194,60 @@ class Transfers:
 
     def __init__(
         self,
-        max_size: int,
-        max_line: int,
+        timers: Timers,
+        settings: Settings,
         now: Callable[[], float],
         show: Callable[[Any], None],
         stir: Callable[[Any], None],
     ) -> None:
-        self._max_size = max_size
-        self._piece = (min(max_line, MAX_LINE) - PIECE_FRAME) // 4 * 3
+        self._timers = timers
+        self._settings = settings
+        self._piece = (min(settings.max_line, MAX_LINE) - PIECE_FRAME) // 4 * 3
         self._now = now
         self._show = show
         self._stir = stir
         self._numbers = itertools.count(1)
         self._open: dict[int, Transfer] = {}
+        self._outboxes: dict[Client, dict[int, Transfer]] = {}
+        self._inboxes: dict[Client, Inbox] = {}
 
     def offer(self, sender: Client, recipient: RoomGuest | None, path: str, size: str) -> None:
-        """Begin to send a file.
+        """Offer a file (F2).
 
         Args:
             recipient: None for somebody who is no guest.
+            path: as it may be shown.
             size: its bytes in digits, or - where there is no such file.
 
         Raises:
             FileMissing, CannotReceive, FileTooLarge, TooManyFiles: nothing begins.
         """
-        if not (size.isascii() and size.isdigit()):
+        if not (size.isascii() and size.isdigit()) or len(path.encode()) > MAX_PATH:
             raise FileMissing
         if recipient is None or not recipient.takes_files:
             raise CannotReceive
         digits = size.lstrip("0") or "0"
-        if len(digits) > LONGEST_SIZE or int(digits) > self._max_size:
+        if len(digits) > LONGEST_SIZE or int(digits) > self._settings.max_file_size:
             raise FileTooLarge
-        receiver: Any = recipient.session
-        transfers = self._open.values()
-        if (
-            sum(transfer.sender is sender for transfer in transfers) >= MAX_AT_ONCE
-            or sum(transfer.receiver is receiver for transfer in transfers) >= MAX_AT_ONCE
-        ):
+        if len(self._outboxes.get(sender, ())) >= MAX_OPEN:
             raise TooManyFiles
-        number = next(self._numbers)
-        self._open[number] = Transfer(number, sender, receiver, path, int(digits))
-        sender.deliver(SendFile(number, self._piece, recipient.name, path))
-        receiver.deliver(FileOffered(number, int(digits), sender.user.name, posixpath.basename(path) or "file"))
+        receiver: Any = recipient.session
+        transfer = Transfer(next(self._numbers), sender, receiver, path, int(digits))
+        self._add(transfer)
+        transfer.deadline = self._timers.call_later(self._settings.file_offer_seconds, lambda: self._refuse(transfer))
+        sender.deliver(SendFile(transfer.number, self._piece, recipient.name, path))
+        name = posixpath.basename(path) or "file"
+        receiver.deliver(FileOffered(transfer.number, transfer.rest, transfer.sender_name, name))
 
     def ready(self, client: Client, number: str) -> None:
-        """The receiver takes the file."""
+        """The receiver takes the file; it comes as soon as there is a place (F10)."""
         transfer = self._find(number)
-        if transfer is not None and transfer.receiver is client and not transfer.allowed:
-            self._want(transfer, WINDOW)
+        if transfer is not None and transfer.receiver is client and transfer.state is State.OFFERED:
+            self._timers.cancel(transfer.deadline)
+            transfer.state = State.ACCEPTED
+            inbox = self._inboxes[client]
+            inbox.accepted.append(transfer)
+            self._run_next(inbox)
 
     def piece(self, client: Client, number: str, data: str) -> None:
         """A piece has come from the sender. More than was asked for, or said, ends the transfer."""
@@ -193,47 +259,59 @@ class Transfers:
         if transfer.rest < 0 or transfer.allowed < 0 or not BASE64.fullmatch(data):
             self._cancel(transfer)
         else:
+            transfer.moved_at = self._timers.monotonic()
             piece = FilePiece(transfer.number, data)
             transfer.receiver.deliver_with_receipt(piece, lambda has_left: self._passed(transfer, has_left))
 
     def end(self, client: Client, number: str) -> None:
         """The sender has sent all; if it is less than was said, the transfer fails."""
         transfer = self._find(number)
-        if transfer is None or transfer.sender is not client:
+        if transfer is None or transfer.sender is not client or transfer.state is State.ENDED:
             return
-        if transfer.rest:
+        if transfer.rest or transfer.state is not State.RUNNING:
             self._cancel(transfer)
         else:
-            transfer.ended = True
+            transfer.state = State.ENDED
+            transfer.moved_at = self._timers.monotonic()
             transfer.receiver.deliver(FileEnded(transfer.number))
 
     def landed(self, client: Client, number: str) -> None:
         """The receiver has the file under its final name."""
         transfer = self._find(number)
-        if transfer is not None and transfer.receiver is client and transfer.ended:
-            del self._open[transfer.number]
+        if transfer is not None and transfer.receiver is client and transfer.state is State.ENDED:
+            inbox = self._remove(transfer)
             event = FileSent(transfer.sender_name, transfer.recipient, transfer.path, self._now())
             transfer.sender.deliver(event)
             self._show(event)
+            self._run_next(inbox)
 
     def cancel(self, client: Client, number: str) -> None:
         """One of both sides goes no further."""
         transfer = self._find(number)
-        if transfer is not None and client in (transfer.sender, transfer.receiver):
+        if transfer is None:
+            return
+        if client is transfer.sender:
             self._cancel(transfer)
+        elif client is transfer.receiver:
+            self._refuse(transfer)
 
     def lost(self, client: Client) -> None:
-        """A client is gone, and so are its files."""
-        for transfer in list(self._open.values()):
-            if client in (transfer.sender, transfer.receiver):
-                self._cancel(transfer)
+        """A client is gone, and so are its files. Those that run are the last, so that no other takes their place."""
+        sent = self._outboxes.get(client, {})
+        received = self._inboxes[client].open if client in self._inboxes else {}
+        for transfer in sorted({**sent, **received}.values(), key=lambda transfer: transfer.has_place):
+            self._cancel(transfer)
 
     def close(self) -> None:
         """The server stops: no file goes further, and nobody is told."""
-        self._open.clear()
+        for transfer in list(self._open.values()):
+            self._remove(transfer)
+
+    # ---- pieces ----
 
     def _passed(self, transfer: Transfer, has_left: bool) -> None:
         if has_left and transfer.number in self._open:
+            transfer.moved_at = self._timers.monotonic()
             self._stir(transfer.receiver.user)
             self._want(transfer, 1)
 
@@ -241,10 +319,67 @@ class Transfers:
         transfer.allowed += pieces
         transfer.sender.deliver(FileWanted(transfer.number, pieces))
 
+    def _refuse(self, transfer: Transfer) -> None:
+        """The receiver goes no further. Of a file that has not begun the sender is told so (F9)."""
+        if not transfer.has_place:
+            transfer.sender.deliver(FileNotTaken(transfer.recipient, transfer.path, self._now()))
+        self._cancel(transfer)
+
     def _cancel(self, transfer: Transfer) -> None:
-        del self._open[transfer.number]
+        inbox = self._remove(transfer)
         for client in {transfer.sender, transfer.receiver}:
             client.deliver(FileCancelled(transfer.number))
+        self._run_next(inbox)
 
     def _find(self, number: str) -> Transfer | None:
         return self._open.get(int(number)) if number.isascii() and number.isdigit() and len(number) < 20 else None
+
+    def _add(self, transfer: Transfer) -> None:
+        self._open[transfer.number] = transfer
+        self._outboxes.setdefault(transfer.sender, {})[transfer.number] = transfer
+        self._inboxes.setdefault(transfer.receiver, Inbox()).open[transfer.number] = transfer
+
+    def _remove(self, transfer: Transfer) -> Inbox:
+        """Forget a transfer; return where its place has become free."""
+        self._timers.cancel(transfer.deadline)
+        del self._open[transfer.number]
+        outbox, inbox = self._outboxes[transfer.sender], self._inboxes[transfer.receiver]
+        del outbox[transfer.number], inbox.open[transfer.number]
+        if transfer.has_place:
+            inbox.running -= 1
+        elif transfer.state is State.ACCEPTED:
+            inbox.accepted.remove(transfer)
+        if not outbox:
+            del self._outboxes[transfer.sender]
+        if not inbox.open:
+            del self._inboxes[transfer.receiver]
+        return inbox
+
+    # ---- running ----
+
+    def _run_next(self, inbox: Inbox) -> None:
+        """Begin what has been accepted, as far as there are places. One sender's files do not go before all others'."""
+        while inbox.running < MAX_RUNNING:
+            transfer = next(filter(self._may_run, inbox.accepted), None)
+            if transfer is None:
+                return
+            inbox.accepted.remove(transfer)
+            inbox.accepted.sort(key=lambda other: other.sender is transfer.sender)
+            inbox.running += 1
+            transfer.state = State.RUNNING
+            transfer.moved_at = self._timers.monotonic()
+            self._watch(transfer)
+            self._want(transfer, WINDOW)
+
+    def _may_run(self, transfer: Transfer) -> bool:
+        outbox = self._outboxes[transfer.sender].values()
+        running = sum(other.has_place and other.receiver is transfer.receiver for other in outbox)
+        return running < MAX_OF_ONE_SENDER
+
+    def _watch(self, transfer: Transfer) -> None:
+        """Cancel the transfer when it has stood still for too long. One deadline serves for many pieces."""
+        rest = transfer.moved_at + self._settings.file_stall_seconds - self._timers.monotonic()
+        if rest > 0:
+            transfer.deadline = self._timers.call_later(rest, lambda: self._watch(transfer))
+        else:
+            self._cancel(transfer)

@@ -17,6 +17,7 @@ from rooms import (
     Departed,
     Emptied,
     Entered,
+    FileNotTaken,
     FileSent,
     Kicked,
     NotHere,
@@ -79,6 +80,7 @@ GUEST_WORDS: Mapping[type, Callable[[Lines, Any], str]] = {
     Whispered: lambda lines, event: lines.whisper(event, "you"),
     Silenced: lambda lines, event: lines.server(f"{event.user} has been muted for {event.seconds} seconds.", event.at),
     FileSent: lambda lines, event: lines.server(f"You sent {event.path} to {event.recipient}.", event.at),
+    FileNotTaken: lambda lines, event: lines.server(f"{event.recipient} did not take {event.path}.", event.at),
     FileOffered: lambda _lines, event: f"/file {event.number} {event.size} {event.sender} {event.name}\n",
     SendFile: lambda _lines, event: f"/sending {event.number} {event.piece} {event.recipient} {event.path}\n",
     FileWanted: lambda _lines, event: f"/more {event.number} {event.pieces}\n",
@@ -105,7 +107,7 @@ FAILURES: Mapping[type[Exception], str] = {
     FileMissing: "{1} does not exist.",
     CannotReceive: "{0} cannot receive files.",
     FileTooLarge: "{1} is too large.",
-    TooManyFiles: "Wait until other files of yours, or for {0}, have been sent.",
+    TooManyFiles: "Wait until other files of yours have been sent.",
     StoreUnavailable: "Your message could not be kept; try again later.",
 }
 """What a guest is told of a failed request; its words can be filled in."""

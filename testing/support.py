@@ -252,7 +252,9 @@ class World:
         self.shown: list[str] = []
         self.lines = Lines(lambda _at: TIME)
         self.rooms = Rooms(self.chat, self.timers, lambda: 1000.0, self._show, AFK_SECONDS)
-        self.transfers = Transfers(MAX_FILE_SIZE, 8192, lambda: 1000.0, self._show, self.rooms.stir)
+        self.transfers = Transfers(
+            self.timers, Settings(max_file_size=MAX_FILE_SIZE), lambda: 1000.0, self._show, self.rooms.stir
+        )
         self.stopped = 0
         self.console = Console(self.rooms, self.lines, lambda: 1000.0, self.shown.append, self._stop)
         self.doors: dict[str, Door] = {}

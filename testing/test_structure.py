@@ -35,7 +35,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "links": {"config", "domain", "peers", "protocol"},
     "peers": {"config", "domain", "protocol"},
     "rooms": {"chat", "domain"},
-    "transfers": {"domain", "protocol", "rooms"},
+    "transfers": {"config", "domain", "protocol", "rooms"},
     "store": {"domain"},
     "passwords": {"domain", "pool"},
     "client": {

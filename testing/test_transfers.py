@@ -9,10 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from config import Settings
 from support import EXAMPLES, MAX_FILE_SIZE, Client, World
-from transfers import MAX_AT_ONCE, WINDOW
+from transfers import MAX_OF_ONE_SENDER, MAX_OPEN, MAX_PATH, MAX_RUNNING, WINDOW
 
 PIECE = (8192 - 48) // 4 * 3
+OFFER_SECONDS = Settings().file_offer_seconds
+STALL_SECONDS = Settings().file_stall_seconds
 
 
 @pytest.fixture
@@ -77,6 +80,7 @@ def test_an_empty_file(pair: tuple[Client, Client]) -> None:
         ("/send bob a " + "9" * 400, ["* a is too large."]),
         ("/send bob a", []),
         ("/send bob a 5 6", []),
+        (f"/send bob {'a' * (MAX_PATH + 1)} 5", [f"* {'a' * (MAX_PATH + 1)} does not exist."]),
     ],
 )
 def test_a_file_that_cannot_be_sent(world: World, pair: tuple[Client, Client], line: str, answers: list[str]) -> None:
@@ -200,17 +204,203 @@ def test_each_side_has_its_own_lines(pair: tuple[Client, Client]) -> None:
     assert bob.does("/landed 1")[1:] == ann.saw() == []  # nor has the end been said
 
 
-def test_one_client_does_not_send_or_receive_without_end(world: World, pair: tuple[Client, Client]) -> None:
+# ---- offers ----
+
+
+def test_one_sender_has_few_files_open(world: World, pair: tuple[Client, Client]) -> None:
     ann, bob = pair
-    for _ in range(MAX_AT_ONCE):
+    full = ["* Wait until other files of yours have been sent."]
+    for _ in range(MAX_OPEN):
         assert ann.does("/send bob a 5")[0].startswith("/sending")
-    assert ann.does("/send bob a 5") == ["* Wait until other files of yours, or for bob, have been sent."]
+    assert ann.does("/send bob a 5") == ann.does("/send ann a 5") == full
     assert ann.does("/cancel 1", "/send bob a 5")[-1].startswith("/sending")
+    assert ann.does("/send bob a 5") == full
     assert bob.saw()
-    assert ann.does("/send ann a 5") == ["* Wait until other files of yours, or for ann, have been sent."]
     (carol,) = world.room("room", "carol files")
-    assert carol.does("/send bob a 5") == ["* Wait until other files of yours, or for bob, have been sent."]
-    assert carol.does("/send ann a 5")[0].startswith("/sending")
+    assert carol.does("/send bob a 5")[0].startswith("/sending")
+    assert bob.does("/send ann a 5")[-1].startswith("/sending")
+
+
+def test_an_offer_without_an_answer_lapses(world: World, pair: tuple[Client, Client]) -> None:
+    ann, bob = pair
+    ann.does("/send bob notes/a.txt 5")
+    world.timers.let_pass(1)
+    ann.does("/send bob b 5")
+    for _ in range(2):
+        ann.does("/list")  # nobody goes away meanwhile
+        bob.does("/list")
+        world.timers.let_pass((OFFER_SECONDS - 1.5) / 2)
+    assert ann.saw() == []
+    world.timers.let_pass(0.5)
+    assert ann.saw() == ["* bob did not take notes/a.txt.", "/cancel 1"]
+    bob.does("/ready 2", "/ready 1")
+    assert ann.saw()[-1] == f"/more 2 {WINDOW}"
+
+
+def test_the_sender_is_told_who_does_not_take_a_file(pair: tuple[Client, Client], world: World) -> None:
+    ann, bob = pair
+    ann.does("/send bob notes/a.txt 5")
+    world.printed()
+    assert bob.does("/cancel 1")[-1] == "/cancel 1"
+    assert ann.saw() == ["* bob did not take notes/a.txt.", "/cancel 1"]
+    assert world.printed() == []
+
+
+def test_an_offer_that_is_taken_back_was_not_refused(pair: tuple[Client, Client]) -> None:
+    ann, bob = pair
+    assert ann.does("/send bob a 5", "/cancel 1")[1:] == ["/cancel 1"]
+    assert bob.saw() == ["/file 1 5 ann a", "/cancel 1"]
+
+
+def test_a_file_that_is_cancelled_when_it_runs_was_taken(pair: tuple[Client, Client]) -> None:
+    ann, bob = pair
+    begin(ann, bob)
+    bob.does("/cancel 1")
+    assert ann.saw() == ["/cancel 1"]
+
+
+# ---- running ----
+
+
+def test_a_file_that_stands_still_is_cancelled(world: World, pair: tuple[Client, Client]) -> None:
+    ann, bob = pair
+    begin(ann, bob, 100)
+    for _ in range(10):
+        world.timers.let_pass(STALL_SECONDS - 1)
+        assert ann.does("/piece 1 aaaa") == ["/more 1 1"]
+    assert len(world.timers.deadlines) <= 4  # two of silence, and this one
+    bob.saw()
+    world.timers.let_pass(STALL_SECONDS)
+    assert ann.saw() == bob.saw() == ["/cancel 1"]
+
+
+@pytest.mark.parametrize("done", ["nothing", "piece", "end"])
+def test_each_side_can_be_the_one_that_stands_still(world: World, pair: tuple[Client, Client], done: str) -> None:
+    ann, bob = pair
+    begin(ann, bob, 3)
+    world.timers.let_pass(STALL_SECONDS - 1)
+    if done != "nothing":
+        ann.does("/piece 1 aaaa")
+        world.timers.let_pass(STALL_SECONDS - 1)
+    if done == "end":
+        ann.does("/end 1")
+        world.timers.let_pass(STALL_SECONDS - 1)
+    assert "/cancel 1" not in ann.saw()
+    world.timers.let_pass(1)
+    assert ann.saw() == ["/cancel 1"]
+    assert bob.saw()[-1] == "/cancel 1"
+    assert bob.does("/landed 1") == ann.saw() == []
+
+
+def running(client: Client) -> list[int]:
+    """The numbers of a sender's files that have begun since the last time."""
+    return [int(line.split()[1]) for line in client.saw() if line.startswith("/more")]
+
+
+def test_others_do_not_wait_for_one_who_stalls(world: World) -> None:
+    bob, *senders = world.room("room", "bob files", "s1 files", "s2 files", "s3 files", "s4 files", "carol files")
+    *stalling, carol = senders
+    for number, sender in enumerate(stalling):
+        first = MAX_OPEN * number + 1
+        sender.does(*["/send bob a 5"] * MAX_OPEN)
+        bob.does(*(f"/ready {first + more}" for more in range(MAX_OPEN)))
+        assert running(sender) == [first, first + 1]
+    assert len(stalling) * MAX_OF_ONE_SENDER == MAX_RUNNING
+    world.timers.let_pass(STALL_SECONDS - 1)
+    carol.does("/send bob a 5")
+    bob.does(f"/ready {len(stalling) * MAX_OPEN + 1}")
+    assert running(carol) == []
+    world.timers.let_pass(1)
+    assert running(carol) == [33]  # before the files of those who have had places
+    assert [running(sender) for sender in stalling] == [[3, 4], [11, 12], [19, 20], [27]]
+
+
+def test_what_waits_for_a_place_lapses_not(world: World, pair: tuple[Client, Client]) -> None:
+    ann, bob = pair
+    ann.does(*["/send bob a 100"] * 3)
+    bob.does("/ready 1", "/ready 2", "/ready 3", "/ready 3")
+    assert running(ann) == [1, 2]
+    for _ in range(OFFER_SECONDS // STALL_SECONDS + 1):
+        world.timers.let_pass(STALL_SECONDS - 1)
+        ann.does("/piece 1 aaaa", "/piece 2 aaaa")
+    ann.saw()
+    assert ann.does("/cancel 1") == ["/cancel 1", f"/more 3 {WINDOW}"]
+
+
+def test_one_who_waits_for_a_place_can_be_cancelled_by_either(pair: tuple[Client, Client]) -> None:
+    ann, bob = pair
+    ann.does(*["/send bob a 3"] * 5)
+    bob.does(*(f"/ready {number}" for number in range(1, 6)))
+    ann.saw()
+    bob.does("/cancel 3")
+    assert ann.saw() == ["* bob did not take a.", "/cancel 3"]
+    assert ann.does("/cancel 4", "/cancel 1") == ["/cancel 4", "/cancel 1", f"/more 5 {WINDOW}"]
+
+
+def test_a_sender_has_places_with_each_receiver(world: World, pair: tuple[Client, Client]) -> None:
+    ann, bob = pair
+    (carol,) = world.room("room", "carol files")
+    ann.does("/send bob a 3", "/send bob a 3", "/send carol a 3")
+    bob.does("/ready 1", "/ready 2")
+    carol.does("/ready 3")
+    assert running(ann) == [1, 2, 3]
+
+
+@pytest.mark.parametrize("who", ["ann", "bob"])
+def test_nothing_is_remembered_of_those_who_have_gone(world: World, pair: tuple[Client, Client], who: str) -> None:
+    ann, bob = pair
+    ann.does(*["/send bob a 3"] * 4)
+    bob.does("/ready 1", "/ready 2", "/ready 3", "/send ann b 3", "/send bob c 3")
+    other = bob if who == "ann" else ann
+    other.saw()
+    (ann if who == "ann" else bob).leave()
+    assert running(other) == []
+    other.leave()
+    transfers = world.transfers
+    assert not (transfers._open or transfers._outboxes or transfers._inboxes)
+    assert world.timers.deadlines.nearest() is None
+
+
+def test_a_server_that_stops_forgets_all(world: World, pair: tuple[Client, Client]) -> None:
+    ann, bob = pair
+    ann.does(*["/send bob a 3"] * 4)
+    bob.does("/ready 1", "/ready 2", "/ready 3")
+    ann.saw()
+    world.transfers.close()
+    world.timers.let_pass(OFFER_SECONDS * 2)
+    assert not [line for line in ann.saw() if line.startswith("/")]
+
+
+@EXAMPLES
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from("abc"),
+            st.sampled_from(["send", "ready", "piece", "end", "landed", "cancel", "pass"]),
+            st.integers(1, 20),
+        )
+    )
+)
+def test_places_are_kept_in_any_order_of_events(steps: list[tuple[str, str, int]]) -> None:
+    with World(channels={"room": 9}) as world:
+        clients = dict(zip("abc", world.room("room", "a files", "b files", "c files"), strict=True))
+        for name, what, number in steps:
+            if what == "pass":
+                world.timers.let_pass(number)
+            else:
+                words = {"send": f"{'abc'[number % 3]} x 3", "piece": f"{number} aaaa"}.get(what, str(number))
+                clients[name].does(f"/{what} {words}")
+            transfers = world.transfers
+            for inbox in transfers._inboxes.values():
+                running = [transfer for transfer in inbox.open.values() if transfer.has_place]
+                assert inbox.running == len(running) <= MAX_RUNNING
+                assert all(
+                    sum(other.sender is transfer.sender for other in running) <= MAX_OF_ONE_SENDER
+                    for transfer in running
+                )
+                assert not any(map(transfers._may_run, inbox.accepted)) or inbox.running == MAX_RUNNING
+            assert sum(map(len, transfers._outboxes.values())) == len(transfers._open)
+            assert sum(len(inbox.open) for inbox in transfers._inboxes.values()) == len(transfers._open)
 
 
 @pytest.mark.parametrize(
