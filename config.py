@@ -65,13 +65,17 @@ class Settings(NamedTuple):
     channel: tuple[HostedChannel, ...] = ()
     database: str | None = None
     hostname: str | None = None
-    federation: str = "open"
+    federation: str = "local"
     peers: tuple[Listed, ...] = ()
     federation_seconds: int = 10
     max_peers: int = 64
     max_remote_users: int = 10_000
     max_remote_memberships: int = 20_000
     max_remote_channels: int = 10_000
+    max_unlisted_links: int = 8
+    max_unlisted_users: int = 1000
+    max_unlisted_members: int = 100
+    max_unlisted_channels: int = 1000
     max_link_buffer: int = 16 * 1024 * 1024
     channels_reply: str = "all"
     history_on_join: int = 0
@@ -228,7 +232,9 @@ DIRECTIVES: Mapping[str, Directive] = {
     "hostname": Directive(
         "1 to 64 letters, digits, hyphens and dots", _host, "the name of this server among federated ones"
     ),
-    "federation": Directive(*_one_of("open", "listed", "off"), "which servers may link with this one"),
+    "federation": Directive(
+        *_one_of("local", "open", "listed", "off"), "which servers may link with this one besides the config's"
+    ),
     PEER: Directive(
         "an address with a port from 1 to 65535, and perhaps the name that the server may bear",
         _peer,
@@ -240,6 +246,10 @@ DIRECTIVES: Mapping[str, Directive] = {
     "max-remote-users": Directive(*_number(0, _ANY), "users of one other server who are in channels here"),
     "max-remote-memberships": Directive(*_number(0, _ANY), "memberships of one other server's users in channels here"),
     "max-remote-channels": Directive(*_number(0, _ANY), "channels that one other server may announce"),
+    "max-unlisted-links": Directive(*_number(0, 10_000), "links with servers that the config does not list"),
+    "max-unlisted-users": Directive(*_number(0, _ANY), "users of all these servers who are in channels here"),
+    "max-unlisted-members": Directive(*_number(0, _ANY), "users of all these servers in one channel"),
+    "max-unlisted-channels": Directive(*_number(0, _ANY), "channels that all these servers may announce"),
     "max-link-buffer": Directive(*_number(262144, _ANY), "bytes that may wait for another server that reads slowly"),
     "channels-reply": Directive(*_one_of("all", "joined"), "what CHANNELS lists"),
     "history-on-join": Directive(*_number(0, 1000), "messages that follow the answer to JOIN"),

@@ -292,10 +292,20 @@ class Federation(Network):
         name = self._maybe_their_channel(link, word)
         if name is None:
             link.ignore("it announces what is no channel of its own")
-        elif len(peer.channels) >= self._settings.max_remote_channels and name not in peer.channels:
-            link.ignore("it announces more channels than max-remote-channels allows")
+        elif name not in peer.channels and (limit := self._limit_on_channels(peer)):
+            link.ignore(f"it announces more channels than {limit} allows")
         else:
             peer.add_channel(name)
+
+    def _limit_on_channels(self, peer: Peer) -> str:
+        """Name the setting that keeps a peer from announcing one more channel; "" if none does."""
+        if len(peer.channels) >= self._settings.max_remote_channels:
+            return "max-remote-channels"
+        if not peer.configured:
+            announced = sum(len(other.channels) for other in self.peers.values() if not other.configured)
+            if announced >= self._settings.max_unlisted_channels:
+                return "max-unlisted-channels"
+        return ""
 
     # ---- what the peer says: its users in channels here ----
 
@@ -367,13 +377,26 @@ class Federation(Network):
 
     def _makes_room_for(self, link: Link, user: str, channel: str) -> bool:
         """Tell whether the limits let a peer's user in, when all that was said before has been decided."""
-        members = self._members[_peer(link)]
-        if members.limit(user, channel):
+        if self._limit_on_users(_peer(link), user, channel):
             self._chat.settle()
-        limit = members.limit(user, channel)
+        limit = self._limit_on_users(_peer(link), user, channel)
         if limit:
             link.ignore(f"it has as many users or memberships here as {limit} allows")
         return not limit
+
+    def _limit_on_users(self, peer: Peer, user: str, channel: str) -> str:
+        """Name the setting that keeps a peer's user out of a channel; "" if none does."""
+        members, settings = self._members[peer], self._settings
+        limit = members.limit(user, channel)
+        if limit or peer.configured:
+            return limit
+        unlisted = [others for other, others in self._members.items() if not other.configured]
+        if user not in members.users and sum(len(others.users) for others in unlisted) >= settings.max_unlisted_users:
+            return "max-unlisted-users"
+        in_channel = sum(others.in_channel[channel] for others in unlisted)
+        if (user, channel) not in members.memberships and in_channel >= settings.max_unlisted_members:
+            return "max-unlisted-members"
+        return ""
 
     # ---- what the peer says: to users here ----
 

@@ -237,18 +237,23 @@ class Links:
             return [link.dialler]
         return [dialler for dialler in self._diallers if dialler.address == link.address]
 
+    def _lets_in(self, link: Link) -> bool:
+        """Tell whether an unlisted server may link, as far as the setting `federation` goes (L10, L40)."""
+        policy = self._settings.federation
+        return policy == "open" or (policy == "local" and _is_from_here(link.session.transport))
+
     def _objection(self, link: Link, name: str, sent: str) -> str | None:
         """Why the other server cannot be known by this name; None if it can."""
         listed = self._listed_as(link)
         peer = self.peers.get(name)
         pinned = [dialler for dialler in self._diallers if dialler.listed.name == name]
         borne_at = self._hosts.get(name, link.address)
+        if not (link.configured or link.peer or self._lets_in(link)):
+            return f"the config does not list it, and has federation {self._settings.federation}"
         if not is_host(name):
             return "it sends no name, or one that is none: a server needs a hostname where its IP address is none"
         if not is_host(link.me):
             return "this server needs a hostname, since its IP address is none: set it in the config"
-        if not link.configured and self._settings.federation == "listed":
-            return "the config does not list it, and has federation listed"
         if name == self._settings.hostname or sent == link.me:
             return f"{name} is this server's own name"
         if sent != link.address and sent in {dialler.address for dialler in self._diallers}:
@@ -264,10 +269,15 @@ class Links:
                 f"the name {name} was borne by the server at {borne_at};"
                 f" if it has moved, list it as {link.address}:<port> {name}"
             )
-        if len(self.peers) >= self._settings.max_peers and not (peer or link.peer or link.configured):
-            return f"{len(self.peers)} servers are linked, and max-peers allows no more"
         if peer is not None and len(peer.links) >= MOST_LINKS:
             return f"{MOST_LINKS} links with it are up already"
+        if link.configured or link.peer:
+            return None
+        unlisted = sum(other.peer is not None and not other.configured for other in self._links.values())
+        if unlisted >= self._settings.max_unlisted_links:
+            return f"{unlisted} links with unlisted servers are up, and max-unlisted-links allows no more"
+        if len(self.peers) >= self._settings.max_peers and peer is None:
+            return f"{len(self.peers)} servers are linked, and max-peers allows no more"
         return None
 
     def _link_up(self, link: Link, name: str) -> None:
@@ -323,3 +333,17 @@ class Links:
         link = self._links.get(session)
         if link is not None:
             link.ignore(reason)
+
+
+def _is_from_here(transport: Transport) -> bool:
+    """Tell whether a connection comes from this machine: from a loopback address, or from the address that it leads to.
+
+    An address that is mapped into IPv6 is given as one of IPv4 (`Transport.remote_place`).
+    """
+    import ipaddress
+
+    address = transport.remote_place[0]
+    try:
+        return address == transport.local_place[0] != "" or ipaddress.ip_address(address).is_loopback
+    except ValueError:  # it is gone already
+        return False

@@ -36,6 +36,8 @@ class Members:
         self.users: dict[str, RemoteUser] = {}
         self.memberships: dict[Key, float] = {}
         """What they are in, with the time on the monotonic clock when that was last asked for."""
+        self.in_channel: Counter[str] = Counter()
+        """How many of them are in each channel."""
         self._undecided: Counter[str] = Counter()
         """How many changes of a user's wait in the journal."""
         self._chat = chat
@@ -60,6 +62,7 @@ class Members:
         """Let a user into a channel. Fails as `Chat.admit`."""
         remote = self.users[user] = self.find(user)
         self._chat.remote_users[remote.name] = remote
+        self.in_channel[channel] += (user, channel) not in self.memberships
         self.memberships[user, channel] = self._timers.monotonic()
         self._undecided[user] += 1
 
@@ -89,7 +92,10 @@ class Members:
         remote = self.users.get(user)
         if remote is None or channel in remote.channels:
             return
-        self.memberships.pop((user, channel), None)
+        if self.memberships.pop((user, channel), None) is not None:
+            self.in_channel[channel] -= 1
+            if not self.in_channel[channel]:
+                del self.in_channel[channel]
         if not remote.channels and not self._undecided[user]:
             del self.users[user], self._undecided[user], self._chat.remote_users[remote.name]
 

@@ -66,7 +66,7 @@ GOOD: list[tuple[str, Any]] = [
     ("channels-reply joined", "joined"),
     ("hostname server1.com", "server1.com"),
     ("hostname A-1." + "x" * 60, "A-1." + "x" * 60),
-    *[(f"federation {policy}", policy) for policy in ("open", "listed", "off")],
+    *[(f"federation {policy}", policy) for policy in ("local", "open", "listed", "off")],
     ("listen 6667 federation", (Listen(None, 6667, "federation"),)),
     ("192.168.1.1:4400", (Listed("192.168.1.1", 4400, None),)),
     ("127.0.0.1:65535 server2.com", (Listed("127.0.0.1", 65535, "server2.com"),)),

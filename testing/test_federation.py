@@ -487,6 +487,33 @@ def test_a_server_that_was_dialled_is_configured_and_so_is_the_peer_of_one_such_
         cut(accepted)
 
 
+@pytest.mark.parametrize(("policy", "let_in"), [("local", "LH"), ("open", "LHR"), ("listed", ""), ("off", "LHR")])
+@pytest.mark.parametrize(
+    ("place", "kind"),
+    [
+        (("127.0.0.3", "127.0.0.1"), "L"), (("127.9.9.9", "10.0.0.1"), "L"), (("::1", "::1"), "L"),
+        (("10.0.0.1", "10.0.0.1"), "H"), (("2001:db8::1", "2001:db8::1"), "H"),
+        (("10.0.0.2", "10.0.0.1"), "R"), (("128.0.0.1", "127.0.0.1"), "R"), (("2001:db8::1", "::1"), "R"),
+        (("::2", "::1"), "R"), (("", ""), "R"),
+    ],
+)  # fmt: skip
+def test_which_unlisted_servers_are_let_in(
+    policy: str, let_in: str, place: tuple[str, str], kind: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Loopback, the address to which the connection leads, or elsewhere; where federation is off no line gets here."""
+    with World(settings=ONE._replace(federation=policy), listed=[Listed("10.9.9.9", 5051, None)]) as world:
+        stranger = world.client(remote_place=(place[0], 40000))
+        stranger.transport.local_place = (place[1], 5050)
+        stranger.send("FEDERATE-OUT three")
+        if kind in let_in:
+            assert stranger.heard() == ["FEDERATE-CONFIRM one", "FEDCHANNELS"]
+        else:
+            assert is_closed(stranger)
+            assert f"federation {policy}" in caplog.text
+        listed = world.client(remote_place=("10.9.9.9", 40000))
+        assert listed.ask("FEDERATE-OUT two") == ["FEDERATE-CONFIRM one", "FEDCHANNELS"]
+
+
 def test_a_server_that_dials_itself() -> None:
     with World(listed=[Listed("127.0.0.1", 5050, None)]) as world:
         dialled = world.dialled(local_port=50001)
@@ -687,6 +714,64 @@ def test_how_much_a_peer_may_make_us_hold(caplog: pytest.LogCaptureFixture) -> N
         fourth.send("FEDERATE-OUT four")
         assert is_closed(fourth)
         assert "max-peers" in caplog.text
+
+
+BOUNDED = ONE._replace(
+    max_unlisted_links=3, max_unlisted_users=3, max_unlisted_members=2, max_unlisted_channels=3, federation="open"
+)
+"""Small bounds for all unlisted servers together."""
+
+
+def test_unlisted_links_have_a_bound_together(caplog: pytest.LogCaptureFixture) -> None:
+    with World(settings=BOUNDED, listed=[TWO]) as world:
+        first = [world.peer(name) for name in ("a", "b", "b")]
+        late = world.client()
+        late.send("FEDERATE-OUT c")
+        assert is_closed(late)
+        assert "max-unlisted-links" in caplog.text
+        world.peer("two", "127.0.0.2")
+        assert world.dialled().ask("FEDERATE-CONFIRM two") == ["FEDCHANNELS"]
+        cut(first.pop())
+        world.peer("c")
+
+
+def test_unlisted_users_have_bounds_together(caplog: pytest.LogCaptureFixture) -> None:
+    with World(settings=BOUNDED, listed=[TWO]) as world:
+        world.user("alice", "tea", "garden", "attic")
+        a, b, two = world.peer("a"), world.peer("b"), world.peer("two", "127.0.0.2")
+
+        def join(peer: Client, user: str, channel: str) -> str:
+            (answer,) = peer.ask(f"FEDJOIN {user} {channel}")
+            return answer[-1]
+
+        assert [join(a, "x", "tea"), join(b, "y", "tea"), join(a, "z", "tea")] == ["1", "1", "0"]
+        assert "max-unlisted-members" in caplog.text
+        assert [join(a, "x", "tea"), join(a, "x", "garden"), join(b, "z", "garden")] == ["1", "1", "1"]
+        assert [join(a, "v", "attic"), join(b, "z", "attic")] == ["0", "1"]
+        assert "max-unlisted-users" in caplog.text
+        assert [join(two, user, "tea") for user in "pqrst"] == ["1"] * 5  # which do not count
+        b.ask("FEDLEAVE z garden", "FEDLEAVE z attic")
+        assert [join(a, "v", "attic"), join(a, "v", "tea")] == ["1", "0"]
+        cut(b)
+        assert join(a, "v", "tea") == "1"
+
+
+def test_unlisted_channels_have_a_bound_together(caplog: pytest.LogCaptureFixture) -> None:
+    with World(settings=BOUNDED, listed=[TWO]) as world:
+        a, b, two = world.peer("a"), world.peer("b"), world.peer("two", "127.0.0.2")
+        two.ask("FEDCHANNELS 1, 2, 3, 4, 5")
+        a.ask("FEDCHANNELS 1, 2")
+        b.ask("FEDCHANNELS 1, 2", "FEDNEW 3", "FEDNEW 1")
+        assert "max-unlisted-channels" in caplog.text
+        theirs = [f"{number}:two" for number in range(1, 6)]
+        assert world.client().ask("CHANNELS") == [
+            f"RESULT CHANNELS {', '.join(sorted(['1:a', '2:a', '1:b', *theirs]))}"
+        ]
+        a.ask("FEDCHANNELS")
+        b.ask("FEDNEW 2", "FEDNEW 3", "FEDNEW 4")
+        assert world.client().ask("CHANNELS") == [
+            f"RESULT CHANNELS {', '.join(sorted(['1:b', '2:b', '3:b', *theirs]))}"
+        ]
 
 
 def test_listed_servers_are_let_in_however_many_others_there_are() -> None:

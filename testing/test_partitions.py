@@ -104,7 +104,7 @@ class Network:
     def start(self, host: str, store: Store) -> None:
         listed = [Listed(ADDRESSES[other], PORT, None) for one, other in self._dials if one == host]
         self.worlds[host] = World(
-            settings=Settings(hostname=host, federation_seconds=SECONDS), listed=listed, store=store
+            settings=Settings(hostname=host, federation="open", federation_seconds=SECONDS), listed=listed, store=store
         )
 
     def close(self) -> None:
