@@ -3,11 +3,15 @@
 One turn of the loop, in this order:
 
 1. wait until a descriptor is ready or the nearest deadline is due;
-2. let every ready descriptor act: a listener accepts, a dial learns what became of an address, a connection reads at
+2. let the ready descriptors act: a listener accepts, a dial learns what became of an address, a connection reads at
    most READ_SIZE and hands the bytes on;
 3. run what was put off to this turn, what other threads handed in, and the deadlines that are due;
 4. settle: call the ``before_flush`` hook (the journal commits there), send what is pending with one ``send`` for each
    connection, free what was closed, tell those who asked for a receipt what has left, and again until all is done.
+
+Each kind of work in steps 2 and 3 has TURN_SECONDS in a turn; what is left over comes first in the next one, before the
+system is asked again. Deadlines wait for it: they run when all input that had arrived by then has been handled, so that
+nobody is closed for a silence that was the server's own.
 
 Three rules hold everywhere in this file. A handler never writes to a socket: it appends to a buffer that step 4 sends
 (sooner where there is much of it, or where somebody waits for a receipt; what is in a buffer is durable already).
@@ -98,6 +102,12 @@ LOOK_UP_THREADS = 2
 LOOK_UP_QUEUE = 64
 """Names that may be looked up, or wait for it, at once. One that is asked for no longer keeps its place until then."""
 
+TURN_SECONDS = 0.02
+"""How long a turn takes up work of each kind before it is settled: answers and deadlines wait no longer for others."""
+
+SLICE_SECONDS = 0.004
+"""How long one connection's lines are run before the others have their turn."""
+
 HANDED_IN_PER_TURN = 64
 """Calls from other threads that run before those who are connected have their turn."""
 
@@ -105,6 +115,7 @@ LONGEST_WAIT = 24 * 3600.0
 """Seconds for which a turn waits at the most; the system refuses some that are much longer."""
 
 T = TypeVar("T")
+Work = TypeVar("Work")
 log = logging.getLogger("crosstalk.loop")
 
 
@@ -237,7 +248,10 @@ class Loop:
         self._descriptor_ceiling = descriptor_ceiling()
         self._selector = selectors.DefaultSelector()
         self._deadlines = Deadlines()
-        self._soon: list[Callable[[], None]] = []
+        self._ready: deque[tuple[selectors.SelectorKey, int]] = deque()
+        self._polled: float | None = None
+        self._slice_ends = 0.0
+        self._soon: deque[Callable[[], None]] = deque()
         self._handed_in: deque[Callable[[], None]] = deque()
         self._dirty: list[Connection] = []
         self._receipts: list[Callable[[], None]] = []
@@ -332,7 +346,7 @@ class Loop:
     def on_signal(self, signum: int, call: Callable[[], None]) -> None:
         """Run `call` in a turn of the loop when the process gets this signal. Main thread only."""
         signal.set_wakeup_fd(self._wake_writer.fileno(), warn_on_full_buffer=False)
-        signal.signal(signum, lambda _signum, _frame: self.call_soon(call))
+        signal.signal(signum, lambda _signum, _frame: self._handed_in.append(call))
 
     def run(self) -> None:
         """Turn until `stop`."""
@@ -381,6 +395,7 @@ class Loop:
         self._give_dials_up()  # after those whose connections were lost have dialled again
         self._pool.close()
         self._look_ups.close()
+        self._ready.clear()
         self._selector.close()
         self._wake_reader.close()
         self._wake_writer.close()
@@ -424,16 +439,13 @@ class Loop:
 
     def turn(self) -> None:
         """Wait for events once and carry out what they bring."""
-        ready = self._selector.select(self._timeout())
+        if not self._ready:
+            self._ready.extend(self._selector.select(self._timeout()))
         started = time.monotonic()
-        for key, mask in ready:
-            try:
-                key.data(mask)
-            except Exception:
-                self._fault(key.data)
-        self._run_soon()
-        for call in self._deadlines.due(started):
-            self._guarded(call)
+        self._work_off(self._ready, self._serve)
+        self._work_off(self._soon, self._guarded)
+        self._work_off(self._handed_in, self._guarded, HANDED_IN_PER_TURN)
+        self._run_deadlines()
         self._settle()
         self.longest_turn = max(self.longest_turn, time.monotonic() - started)
 
@@ -443,12 +455,43 @@ class Loop:
         nearest = self._deadlines.nearest()
         return None if nearest is None else min(max(0.0, nearest - time.monotonic()), LONGEST_WAIT)
 
-    def _run_soon(self) -> None:
-        calls, self._soon = self._soon, []
-        for call in calls:
-            self._guarded(call)
-        for _ in range(min(len(self._handed_in), HANDED_IN_PER_TURN)):
-            self._guarded(self._handed_in.popleft())
+    def _work_off(self, queue: deque[Work], carry_out: Callable[[Work], None], most: int = sys.maxsize) -> None:
+        """Carry out what is in a queue now, the oldest first, until its share of the turn is used up."""
+        now = time.monotonic()
+        ends = now + TURN_SECONDS
+        for _ in range(min(len(queue), most)):
+            self._slice_ends = now + SLICE_SECONDS
+            carry_out(queue.popleft())
+            now = time.monotonic()
+            if now >= ends:
+                return
+
+    def _serve(self, ready: tuple[selectors.SelectorKey, int]) -> None:
+        key, mask = ready
+        try:
+            key.data(mask)
+        except Exception:
+            self._fault(key.data)
+
+    def _run_deadlines(self) -> None:
+        """Run those that are due when all has been handled that was ready by then.
+
+        The system is asked once more for that: when the process has stood still, its last answer says nothing of the
+        input that came meanwhile.
+        """
+        if self._ready:
+            return
+        if self._polled is None:
+            nearest, now = self._deadlines.nearest(), time.monotonic()
+            if nearest is None or nearest > now:
+                return
+            self._polled = now
+            self._ready.extend(self._selector.select(0))
+            self._work_off(self._ready, self._serve)
+        if not self._ready:
+            polled, self._polled = self._polled, None
+            for call in self._deadlines.due(polled):
+                self._guarded(call)
 
     def _settle(self) -> None:
         """Commit, send, free, tell what has left; each may bring more of the others."""
@@ -520,6 +563,8 @@ class Listener:
         loop._selector.register(sock, EVENT_READ, self)
 
     def __call__(self, _mask: int) -> None:
+        if self._paused or self._sock.fileno() < 0:  # since it was ready
+            return
         for _ in range(ACCEPTS_PER_TURN):
             if len(self._loop.connections) >= self._loop._descriptor_ceiling:
                 self._pause("every descriptor for clients is in use")
@@ -673,18 +718,18 @@ class Dial:
         error = sock.connect_ex(place)
         if error not in CONNECTING:
             raise _system_error(error)
-        self._loop._selector.register(sock, EVENT_WRITE, self)
+        self._loop._selector.register(sock, EVENT_WRITE, partial(self._answered, sock))
         # An address that does not answer has only its share of the time, or the others would never have a try.
         share = (self._ends - self._loop.monotonic()) / (len(self._places) + 1)
         self._loop.cancel(self._deadline)
         self._deadline = self._loop.call_later(share, self._late)
 
-    def __call__(self, _mask: int) -> None:
+    def _answered(self, sock: socket.socket, _mask: int) -> None:
         """The system has come to an end with an address."""
-        if self._sock is None:  # given up by somebody in the same batch of events
+        if sock is not self._sock:  # given up since it was ready
             return
         try:
-            connection = self._establish(self._sock)
+            connection = self._establish(sock)
         except OSError as error:
             self._go_on(_reason(error))
             return
@@ -865,6 +910,11 @@ class Connection:
         return self._pending > 0 or bool(self._streams)
 
     @property
+    def must_yield(self) -> bool:
+        """True when this connection's work has taken its time: go on in the next turn, by `call_soon`."""
+        return time.monotonic() >= self._loop._slice_ends
+
+    @property
     def congested(self) -> bool:
         """True while the peer has much to read: produce no more answers until `Receiver.drained` is called."""
         return self._congested
@@ -969,10 +1019,10 @@ class Connection:
     # ---- for the loop ----
 
     def __call__(self, mask: int) -> None:
-        """The descriptor is ready."""
+        """The descriptor is ready, or was when the system was asked."""
         if mask & EVENT_WRITE and self._state is not _State.CLOSED:
             self.flush()
-        if mask & EVENT_READ and self._state is not _State.CLOSED:
+        if mask & self._events & EVENT_READ and self._state is not _State.CLOSED:
             self._receive()
 
     def _receive(self) -> None:

@@ -21,7 +21,7 @@ MAX_LINE = 8192
 """Bytes of a line, its newline included."""
 
 LINES_PER_TURN = 64
-"""Lines that one session runs before the others have their turn."""
+"""Lines that one session runs before the others have their turn; fewer where they take long."""
 
 READ_AHEAD = 64 * 1024
 """Bytes of lines that may wait in a session before it stops reading from its socket."""
@@ -229,6 +229,8 @@ class Transport(Protocol):
 
     @property
     def congested(self) -> bool: ...
+    @property
+    def must_yield(self) -> bool: ...
     def send(self, data: bytes) -> None: ...
     def send_with_receipt(self, data: bytes, done: Callable[[bool], None]) -> None: ...
     def stream(self, chunks: Iterator[bytes]) -> None: ...
@@ -340,8 +342,12 @@ class Session:
 
     def received(self, data: bytes) -> None:
         """Run the lines that these bytes complete."""
-        if not self._retired:
-            self._lines.feed(data)
+        if self._retired:
+            return
+        self._lines.feed(data)
+        if self._scheduled:  # reading more must not bring more turns
+            self._pace(held_back=True)
+        else:
             self.run()
 
     def ended(self) -> None:
@@ -473,7 +479,7 @@ class Session:
             and (self._heedless or not self.transport.congested)
             and self._step()
         ):
-            steps -= 1
+            steps = 0 if self.transport.must_yield else steps - 1
         if self.over:
             return
         waits = self._held or (not self._heedless and self.transport.congested)

@@ -71,6 +71,7 @@ class FakeTransport:
         self.local_place = local_place
         self.most_output = 0
         self.congested = False
+        self.must_yield = False
         self.is_behind = False
         self.soon: list[Callable[[], None]] = [] if soon is None else soon
         self.later: list[tuple[float, Callable[[], None]]] = []

@@ -366,6 +366,105 @@ def test_a_flood_from_another_thread_shares_its_turns(stage: Stage) -> None:
     assert called == sorted(called)
 
 
+@pytest.fixture
+def no_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A turn has time for one piece of work of each kind."""
+    monkeypatch.setattr(loop_module, "TURN_SECONDS", 0.0)
+
+
+@pytest.mark.usefixtures("no_time")
+def test_what_a_turn_has_no_time_for_comes_first_in_the_next_one(stage: Stage) -> None:
+    served: list[int] = []
+    pairs = [stage.pair() for _ in range(4)]
+    for number, (_connection, owner, peer, _sock) in enumerate(pairs):
+        owner.on_data = lambda _data, number=number: served.append(number)  # type: ignore[misc]
+        put(peer, b"x" * 3 * READ_SIZE)
+    for turn in range(12):
+        stage.turn()
+        assert len(served) == turn + 1
+    rounds = [served[start : start + 4] for start in (0, 4, 8)]
+    assert [sorted(round_) for round_ in rounds] == [[0, 1, 2, 3]] * 3
+
+
+@pytest.mark.usefixtures("no_time")
+def test_calls_and_input_have_their_own_shares_of_a_turn(stage: Stage) -> None:
+    called: list[str] = []
+    _connection, owner, peer, _sock = stage.pair()
+    owner.on_data = lambda _data: called.append("input")
+    for _ in range(3):
+        stage.loop.call_soon(lambda: called.append("soon"))
+        stage.loop.call_threadsafe(lambda: called.append("thread"))
+    put(peer, b"x")
+    stage.loop._woken(0)
+    stage.loop.turn()
+    assert called == ["input", "soon", "thread"]
+    stage.loop.turn()
+    stage.loop.turn()
+    assert called == ["input", *["soon", "thread"] * 3]
+
+
+@pytest.mark.usefixtures("no_time")
+def test_no_deadline_runs_before_input_that_had_arrived(stage: Stage) -> None:
+    """However many others are served first, and not for ever: who comes later does not put it off."""
+    pairs = [stage.pair() for _ in range(3)]
+    told: list[str] = []
+    for _connection, owner, _peer, _sock in pairs:
+        owner.on_data = lambda data: told.append(data[:1].decode())
+    stage.loop.call_later(0, lambda: told.append("deadline"))
+    for name, (_connection, _owner, peer, _sock) in zip("abc", pairs, strict=True):
+        put(peer, name.encode() * 3 * READ_SIZE)
+    while "deadline" not in told:
+        stage.turn()
+    assert told.count("a") == told.count("b") == told.count("c") == 2  # a turn of each, and a last look at all
+
+
+def test_a_process_that_stood_still_asks_for_input_before_its_deadlines(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a stop and a continue the system's answer is that nothing came, without having looked."""
+    told: list[str] = []
+    _connection, owner, peer, _sock = stage.pair()
+    owner.on_data = lambda data: told.append(data.decode())
+    stage.loop.call_later(0, lambda: told.append("deadline"))
+    answers, select = [[]], stage.selector.select  # type: ignore[var-annotated]
+    monkeypatch.setattr(stage.selector, "select", lambda timeout: answers.pop() if answers else select(timeout))
+    put(peer, b"typed")
+    stage.loop.turn()
+    assert told == ["typed", "deadline"]
+
+
+@pytest.mark.usefixtures("no_time")
+def test_an_event_that_waited_for_its_turn_may_be_stale(stage: Stage) -> None:
+    first, other = stage.pair(), stage.pair()
+    address = stage.listen()
+    accepted = len(stage.loop.connections)
+    stage.dial(address)
+    for _connection, _owner, peer, _sock in (first, other):
+        put(peer, b"x")
+    stage.turn()
+    assert len(stage.loop._ready) == 2
+    for connection, owner, _peer, _sock in (first, other):
+        if not owner.data:
+            connection.pause_reading()
+    stage.loop.stop_listening()
+    for _ in range(3):
+        stage.turn()
+    assert len(first[1].data + other[1].data) <= 1
+    assert len(stage.loop.connections) <= accepted + 1
+
+
+def test_a_connections_time_is_over_after_its_slice(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    _connection, owner, peer, _sock = stage.pair()
+    yields: list[bool] = []
+    owner.on_data = lambda _data: yields.append(_connection.must_yield)
+    put(peer, b"x")
+    stage.until(lambda: yields)
+    monkeypatch.setattr(loop_module, "SLICE_SECONDS", 0.0)
+    put(peer, b"x")
+    stage.until(lambda: len(yields) == 2)
+    assert yields == [False, True]
+
+
 def test_calls_that_are_put_off_run_in_the_next_turn_without_waiting(stage: Stage) -> None:
     called: list[int] = []
 
@@ -1897,10 +1996,11 @@ def test_drain_gives_up_what_is_being_dialled(monkeypatch: pytest.MonkeyPatch) -
         outcomes = [stage.call_out(silent), stage.call_out(("somewhere", 1))]
         stage.until(lambda: slow.asked)
         [connecting] = [dial for dial in stage.loop._dials if dial._sock]
+        [late] = [key.data for key in stage.selector.get_map().values() if key.fileobj is connecting._sock]
         outcomes.append(stage.call_out(place))
         guard = stage.loop.call_later(PATIENCE, lambda: pytest.fail("the loop goes on"))
         stage.loop.drain(10 * PATIENCE)
-        connecting(selectors.EVENT_WRITE)  # which came in the same batch
+        late(selectors.EVENT_WRITE)  # which came in the same batch
         outcomes.append(stage.call_out(place))
         assert open_descriptors() == with_servers
         stage.loop.run()

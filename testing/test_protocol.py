@@ -557,9 +557,23 @@ def test_lines_that_arrive_while_others_have_their_turn(talk: Talk) -> None:
     talk.send(*["now 1"] * 3 * LINES_PER_TURN)
     for _ in range(5):
         talk.send("now 2")
+    assert len(talk.heard()) == LINES_PER_TURN
     while talk.turn():
         pass
-    assert talk.heard() == ["now 1"] * 3 * LINES_PER_TURN + ["now 2"] * 5
+    assert talk.heard() == ["now 1"] * 2 * LINES_PER_TURN + ["now 2"] * 5
+
+
+def test_a_session_whose_lines_take_long_leaves_its_turn_early(talk: Talk) -> None:
+    talk.transport.must_yield = True
+    assert talk.said("now 1", "now 2", "now 3") == ["now 1"]
+    assert talk.turn() == 1
+    assert talk.heard() == ["now 2"]
+    talk.send("now 4")  # which brings no further turn
+    assert talk.heard() == []
+    assert talk.turn() == 1
+    talk.transport.must_yield = False
+    assert talk.turn() == 1
+    assert talk.heard() == ["now 3", "now 4"]
 
 
 def test_empty_lines_count_against_the_turn(talk: Talk) -> None:
