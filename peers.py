@@ -92,8 +92,6 @@ class Link:
         self.address, self.port = session.transport.remote_place
         self.since = now
         self.peer: Peer | None = None
-        self.configured = False
-        """The config means this server: links.Links decides it with the peer's name."""
         self.hosts: frozenset[str] = frozenset()
         """By what names the peer calls itself."""
         self.nameless = False
@@ -239,11 +237,6 @@ class Peer:
     def me(self) -> str:
         """What this server is called there; nothing matters when the last link has gone."""
         return self.links[0].me if self.links else ""
-
-    @property
-    def configured(self) -> bool:
-        """Whether the config means this server; an unlisted one shares small bounds with all others."""
-        return any(link.configured for link in self.links)
 
     @property
     def is_waited_for(self) -> bool:
