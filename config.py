@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from domain import is_host, is_name
+from proof import Secret, SecretError, read_secret
 from protocol import normal
 
 
@@ -42,11 +43,12 @@ class HostedChannel(NamedTuple):
 
 class Listed(NamedTuple):
     """A server to federate with: its IP address or a name that leads there, its port, the only name that it may bear
-    (None: any)."""
+    (None: any), and the secret by which it proves that name (None: it need not). One with port 0 is never dialled."""
 
     address: str
     port: int
     name: str | None
+    secret: Secret | None = None
 
 
 LEAST_CHANNELS = 3
@@ -167,19 +169,39 @@ def _host(words: list[str]) -> str:
     return word
 
 
+SECRET = "secret="
+"""Begins the last part of a peer's line; the rest of the line is a path."""
+
+
 def _peer(words: list[str]) -> Listed:
-    place, *names = words
-    address, port = _place(place, 1)
+    place, *rest = words
+    names = list(itertools.takewhile(lambda word: not word.startswith(SECRET), rest))
+    path = " ".join(rest[len(names) :]).removeprefix(SECRET).strip()
+    has_secret = len(names) < len(rest)
+    address, port = _place(place, 0 if has_secret else 1)
     try:
         address = _address([address])
     except ValueError:
         if _host([address]).rpartition(".")[2].isdigit():
             raise  # a wrong IP address, which no name looks like
-    return Listed(address, port, _host(names) if names else None)
+    name = _host(names) if names else None
+    return Listed(address, port, name, _secret(name, path) if has_secret else None)
+
+
+def _secret(name: str | None, path: str) -> Secret:
+    if name is None:
+        raise ConfigError(
+            f"{SECRET} needs the name that it proves in front of it: <ip>:<port> <hostname> {SECRET}<path>"
+        )
+    try:
+        return read_secret(_path([path]))
+    except SecretError as error:
+        raise ConfigError(str(error)) from None
 
 
 def _claim_peer(peer: Listed) -> list[str]:
-    return [f"server {peer.address}:{peer.port}", *([f"hostname {peer.name}"] if peer.name else [])]
+    place = [f"server {peer.address}:{peer.port}"] if peer.port else []
+    return place + ([f"hostname {peer.name}"] if peer.name else [])
 
 
 def _claim_place(listen: Listen) -> list[str]:
@@ -236,7 +258,8 @@ DIRECTIVES: Mapping[str, Directive] = {
         *_one_of("local", "open", "listed", "off"), "which servers may link with this one besides the config's"
     ),
     PEER: Directive(
-        "an address with a port from 1 to 65535, and perhaps the name that the server may bear",
+        "an address with a port from 1 to 65535, and perhaps the name that the server may bear, and behind that"
+        f" {SECRET}<path> (then the port may be 0)",
         _peer,
         "federate with this server",
         _claim_peer,
@@ -333,6 +356,8 @@ def field_of(directive: str) -> str:
 def _check_federation(settings: Settings, path: str) -> None:
     if settings.hostname is not None and settings.hostname in {peer.name for peer in settings.peers}:
         raise ConfigError(f"{path}: hostname {settings.hostname} is this server's own; no other can bear it")
+    if settings.hostname is None and any(peer.secret for peer in settings.peers):
+        raise ConfigError(f"{path}: {SECRET} needs a name of this server's own, too; add hostname <name>")
     if settings.federation == "off" and "federation" in {listen.dialect for listen in settings.listen}:
         raise ConfigError(f"{path}: a port that listens for federation is of no use while federation is off")
 

@@ -88,6 +88,7 @@ class Federation(Network):
         now: the wall clock, in seconds since the epoch.
         dial: opens connections.
         chance: gives a number from 0 to 1.
+        make_nonce: gives a nonce, another one each time.
         settings: which servers are dialled and let in, as whom, and how much each may make this one hold.
     """
 
@@ -100,13 +101,14 @@ class Federation(Network):
         now: Callable[[], float],
         dial: Dial,
         chance: Callable[[], float],
+        make_nonce: Callable[[], str],
         settings: Settings,
     ) -> None:
         self._chat = chat
         self._timers = timers
         self._now = now
         self._settings = settings
-        self.links = Links(self, timers, dial, chance, settings, chat.hosts, chat.note_host)
+        self.links = Links(self, timers, dial, chance, make_nonce, settings, chat.hosts, chat.note_host)
         self.peers = self.links.peers
         self._members: dict[Peer, Members] = {}
         self._held: set[Session] = set()
@@ -173,6 +175,15 @@ class Federation(Network):
     def confirm(self, session: Session, request: Request) -> None:
         """FEDERATE-CONFIRM: the server that was dialled agrees."""
         self.links.confirmed(session, " ".join(request.args))
+
+    def prove(self, session: Session, request: Request) -> None:
+        """FEDERATE-PROVE: the server that was dialled asks for a proof."""
+        self.links.challenged(session, " ".join(request.args))
+
+    def check_proof(self, session: Session, request: Request) -> None:
+        """FEDERATE-PROOF: the server that has dialled proves its name."""
+        mac, _, nonce = " ".join(request.args).partition(" ")
+        self.links.proven(session, mac, nonce)
 
     def statistics(self) -> Iterator[str]:
         """Give a line on each link."""
@@ -698,7 +709,13 @@ RESULTS: Mapping[str, Callable[[Federation, Link, str, str, str], bool]] = {
 COMMANDS: Mapping[str, Command] = {
     "FEDERATE-OUT": Command(Federation.federate, "FEDERATE-OUT [hostname]", "ask for a link", most=MAX_LINK_LINE),
     "FEDERATE-CONFIRM": Command(
-        Federation.confirm, "FEDERATE-CONFIRM [hostname]", "agree to a link", most=MAX_LINK_LINE
+        Federation.confirm, "FEDERATE-CONFIRM [hostname [mac]]", "agree to a link", most=MAX_LINK_LINE
+    ),
+    "FEDERATE-PROVE": Command(
+        Federation.prove, "FEDERATE-PROVE <nonce>", "ask for a proof of a name", most=MAX_LINK_LINE
+    ),
+    "FEDERATE-PROOF": Command(
+        Federation.check_proof, "FEDERATE-PROOF <mac> <nonce>", "prove a name", most=MAX_LINK_LINE
     ),
     "FEDCHANNELS": Command(
         Federation.their_channels, "FEDCHANNELS [channel, ...]", "say which channels there are",

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from config import Settings
 from domain import Timers, is_host
 from peers import MAX_LINK_LINE, Dialler, Link, Peer
+from proof import Handshake, is_nonce
 from protocol import Dialect, Session, Transport
 
 MOST_LINKS = 8
@@ -50,6 +51,7 @@ class Links:
         timers: the monotonic clock.
         dial: opens connections.
         chance: gives a number from 0 to 1.
+        make_nonce: gives a nonce, another one each time.
         settings: which servers are dialled and let in, and as whom.
         hosts: names that servers of the config have borne, and their addresses.
         note_host: keeps one more.
@@ -61,6 +63,7 @@ class Links:
         timers: Timers,
         dial: Dial,
         chance: Callable[[], float],
+        make_nonce: Callable[[], str],
         settings: Settings,
         hosts: Mapping[str, str],
         note_host: Callable[[str, str], None],
@@ -71,8 +74,10 @@ class Links:
         self._timers = timers
         self._dial = dial
         self._chance = chance
+        self._make_nonce = make_nonce
         self._settings = settings
-        self._diallers = [Dialler(server) for server in settings.peers]
+        self._diallers = [Dialler(server) for server in settings.peers if server.port]
+        self._secrets = {server.name: server.secret for server in settings.peers if server.secret}
         self._hosts = hosts
         self._note_host = note_host
         self._links: dict[Session, Link] = {}
@@ -97,9 +102,8 @@ class Links:
     def _dial_now(self, dialler: Dialler) -> None:
         dialler.timer = None
         if not self.closed:
-            address, port, _name = dialler.listed
             self._dial(
-                address, port, connected=partial(self._connected, dialler), failed=partial(self._failed, dialler)
+                *dialler.listed[:2], connected=partial(self._connected, dialler), failed=partial(self._failed, dialler)
             )
 
     def _dial_later(self, dialler: Dialler, lasted: float = 0.0) -> None:
@@ -119,9 +123,7 @@ class Links:
 
     def _begin(self, transport: Transport, dialler: Dialler | None) -> Link:
         link = self._add_link(Session(transport, self._speaker, MAX_LINK_LINE), dialler)
-        link.deadline = self._timers.call_later(
-            self._settings.federation_seconds, partial(self._handshake_failed, link)
-        )
+        self._expect(link)
         return link
 
     def _add_link(self, session: Session, dialler: Dialler | None) -> Link:
@@ -129,10 +131,16 @@ class Links:
         self._links[session] = link
         return link
 
+    def _expect(self, link: Link) -> None:
+        """Give the other side its time for the next word."""
+        self._cancel(link.deadline)
+        link.deadline = self._timers.call_later(
+            self._settings.federation_seconds, partial(self._handshake_failed, link)
+        )
+
     def _handshake_failed(self, link: Link) -> None:
         link.deadline = None
-        word = "FEDERATE-CONFIRM" if link.dialler else "FEDERATE-OUT"
-        self.refuse(link, f"it has not said {word} within {self._settings.federation_seconds:g} seconds")
+        self.refuse(link, f"it has not said {link.awaited} within {self._settings.federation_seconds:g} seconds")
 
     def refuse(self, link: Link, reason: str) -> None:
         """End a link for a fault of the other side."""
@@ -141,8 +149,8 @@ class Links:
         link.failure = reason
         link.session.refuse()
 
-    def _introduction(self, verb: str) -> str:
-        return f"{verb} {self._settings.hostname or ''}".rstrip()
+    def _introduction(self, verb: str, mac: str = "") -> str:
+        return f"{verb} {self._settings.hostname or ''} {mac}".rstrip()
 
     def _cancel(self, timer: Any) -> None:
         if timer is not None:
@@ -157,21 +165,69 @@ class Links:
             link.ignore("the link is up already")
         elif (meant := self._own_calls().get(session.transport.remote_place)) is not None:
             self._stop_dialling_itself(link, meant)
+        elif link.handshake is not None:
+            link.ignore("it has to prove its name first")
+        elif sent in self._secrets:
+            link.handshake = Handshake(self._secrets[sent], sent, link.me, self._make_nonce())
+            self._expect(link)
+            link.session.send(f"FEDERATE-PROVE {link.handshake.receiver_nonce}")
         else:
             self._introduce(link, sent)
+
+    def challenged(self, session: Session, nonce: str) -> None:
+        """The server that was dialled asks for a proof of this one's name."""
+        link = self._links[session]
+        listed = link.dialler.listed if link.dialler else None
+        if listed is None or listed.name is None or listed.secret is None:
+            self.refuse(link, "it asks for a proof, and the config has no secret for it")
+        elif link.handshake is not None:
+            self.refuse(link, "it asks for a second proof")
+        elif not is_nonce(nonce):
+            self.refuse(link, "it asks for a proof with what is no nonce")
+        else:
+            link.handshake = Handshake(listed.secret, link.me, listed.name, nonce, self._make_nonce())
+            link.session.send(f"FEDERATE-PROOF {link.handshake.mac('proof')} {link.handshake.dialler_nonce}")
+
+    def proven(self, session: Session, mac: str, nonce: str) -> None:
+        """The server that has dialled proves its name."""
+        link = self._links[session]
+        if link.dialler is not None or link.handshake is None or link.proven:
+            self.refuse(link, "it sends a proof for which it was not asked")
+            return
+        link.handshake = link.handshake._replace(dialler_nonce=nonce)
+        if is_nonce(nonce) and link.handshake.is_right("proof", mac):
+            self._introduce_proven(link, link.handshake.dialler)
+        else:
+            self.refuse(link, f"it has not proven that it is {link.handshake.dialler}: its secret is another one")
 
     def confirmed(self, session: Session, sent: str) -> None:
         """The server that was dialled agrees, and sends this name, or none."""
         link = self._links.get(session)
         if link is None or link.peer is not None or link.dialler is None:
             self.ignore(session, "nothing is to be confirmed")
-        else:
+        elif link.dialler.listed.secret is None:
             self._introduce(link, sent)
+        else:
+            self._check_confirmation(link, *sent.partition(" ")[::2])
+
+    def _check_confirmation(self, link: Link, name: str, mac: str) -> None:
+        """See whether the server that was dialled proves its name, as the config's secret for it demands."""
+        handshake = link.handshake
+        if handshake is None:
+            self.refuse(link, "it confirms without having asked for a proof, and the config has a secret for it")
+        elif name != handshake.receiver or not handshake.is_right("confirm", mac):
+            self.refuse(link, f"it has not proven that it is {handshake.receiver}: its secret is another one")
+        else:
+            self._introduce_proven(link, name)
+
+    def _introduce_proven(self, link: Link, name: str) -> None:
+        link.proven = True
+        self._introduce(link, name)
 
     def _introduce(self, link: Link, sent: str) -> None:
         """Find out by what name the other server is known, and if it may be, have the link up."""
         listed = self._listed_as(link)
-        pin = listed[0].listed.name if len(listed) == 1 else None
+        pin = listed[0].listed.name if len(listed) == 1 and not listed[0].listed.secret else None
         name = sent or pin or link.address
         link.nameless = not sent
         link.configured = self._is_configured(link, name)
@@ -185,7 +241,7 @@ class Links:
 
     def _is_configured(self, link: Link, name: str) -> bool:
         """Tell whether the config lists the server at the other end, which bears this name (L31)."""
-        if link.dialler is not None:
+        if link.dialler is not None or link.proven:
             return True
         listed = self._listed_as(link)
         pins = {dialler.listed.name for dialler in listed} - {None}
@@ -235,6 +291,8 @@ class Links:
         """The lines of the config that the other server can be meant by."""
         if link.dialler is not None:
             return [link.dialler]
+        if link.proven and link.handshake is not None:
+            return [dialler for dialler in self._diallers if dialler.listed.name == link.handshake.dialler]
         return [dialler for dialler in self._diallers if dialler.address == link.address]
 
     def _lets_in(self, link: Link) -> bool:
@@ -244,10 +302,7 @@ class Links:
 
     def _objection(self, link: Link, name: str, sent: str) -> str | None:
         """Why the other server cannot be known by this name; None if it can."""
-        listed = self._listed_as(link)
         peer = self.peers.get(name)
-        pinned = [dialler for dialler in self._diallers if dialler.listed.name == name]
-        borne_at = self._hosts.get(name, link.address)
         if not (link.configured or link.peer or self._lets_in(link)):
             return f"the config does not list it, and has federation {self._settings.federation}"
         if not is_host(name):
@@ -256,19 +311,8 @@ class Links:
             return "this server needs a hostname, since its IP address is none: set it in the config"
         if name == self._settings.hostname or sent == link.me:
             return f"{name} is this server's own name"
-        if sent != link.address and sent in {dialler.address for dialler in self._diallers}:
-            return f"{name} is the address of another server of the config"
-        if link.dialler is not None and link.dialler.listed.name not in (None, name):
-            return f"it calls itself {name}, and the config pins it to {link.dialler.listed.name}"
-        if pinned and not any(dialler in pinned for dialler in listed):
-            return f"the config pins the name {name} to another server"
-        if peer is not None and any(other.address != link.address for other in peer.links):
-            return f"the name {name} is in use by a server at {peer.links[0].address}"
-        if borne_at != link.address and not pinned:
-            return (
-                f"the name {name} was borne by the server at {borne_at};"
-                f" if it has moved, list it as {link.address}:<port> {name}"
-            )
+        if not link.proven and (objection := self._objection_to_address(link, name, sent)):
+            return objection
         if peer is not None and len(peer.links) >= MOST_LINKS:
             return f"{MOST_LINKS} links with it are up already"
         if link.configured or link.peer:
@@ -280,6 +324,28 @@ class Links:
             return f"{len(self.peers)} servers are linked, and max-peers allows no more"
         return None
 
+    def _objection_to_address(self, link: Link, name: str, sent: str) -> str | None:
+        """Why a server that has proven nothing cannot have this name at its address; None if it can."""
+        peer = self.peers.get(name)
+        pinned = [dialler for dialler in self._diallers if dialler.listed.name == name]
+        borne_at = self._hosts.get(name, link.address)
+        if name in self._secrets:
+            return f"it has not proven that it is {name}, and the config has a secret for that name"
+        if sent != link.address and sent in {dialler.address for dialler in self._diallers}:
+            return f"{name} is the address of another server of the config"
+        if link.dialler is not None and link.dialler.listed.name not in (None, name):
+            return f"it calls itself {name}, and the config pins it to {link.dialler.listed.name}"
+        if pinned and not any(dialler in pinned for dialler in self._listed_as(link)):
+            return f"the config pins the name {name} to another server"
+        if peer is not None and any(other.address != link.address for other in peer.links):
+            return f"the name {name} is in use by a server at {peer.links[0].address}"
+        if borne_at != link.address and not pinned:
+            return (
+                f"the name {name} was borne by the server at {borne_at};"
+                f" if it has moved, list it as {link.address}:<port> {name}"
+            )
+        return None
+
     def _link_up(self, link: Link, name: str) -> None:
         peer = self.peers.setdefault(name, Peer(name))
         peer.links.append(link)
@@ -287,11 +353,13 @@ class Links:
         link.peer, link.deadline, link.since = peer, None, self._timers.monotonic()
         link.session.user = link
         link.session.widen(MAX_LINK_LINE, self._settings.max_link_buffer, "max-link-buffer")
-        log.info("the link with %s is up, %s", link, "dialled" if link.dialler else "accepted")
+        how = "dialled" if link.dialler else "accepted"
+        log.info("the link with %s is up, %s%s", link, how, ", proven" if link.proven else "")
         if link.dialler is not None:
             link.dialler.succeeded()
         else:
-            link.session.send(self._introduction("FEDERATE-CONFIRM"))
+            mac = link.handshake.mac("confirm") if link.handshake else ""
+            link.session.send(self._introduction("FEDERATE-CONFIRM", mac))
             self._hurry(link)
         self._speaker.link_up(link)
 

@@ -13,6 +13,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 from config import Listed
 from domain import HOST_OF_USER, ChannelMessages, Done, Said, remote_channel, remote_user
+from proof import Handshake
 from protocol import MAX_LINE, Session
 
 MAX_LINK_LINE = MAX_LINE + 1024
@@ -96,6 +97,10 @@ class Link:
         """By what names the peer calls itself."""
         self.nameless = False
         """The peer has sent no name, so it cannot know by which one it is known here."""
+        self.handshake: Handshake | None = None
+        """What is to be proven, or has been, where the config has a secret (L32)."""
+        self.proven = False
+        """The peer has proven its name."""
         self.configured = False
         """The config lists the peer at the other end (L31); decided when the peer gets its name."""
         self.has_spoken = False
@@ -109,6 +114,13 @@ class Link:
     def __str__(self) -> str:
         name = self.peer.name if self.peer else "a server"
         return f"{name} ({self.address} port {self.port})"
+
+    @property
+    def awaited(self) -> str:
+        """The word with which the other side is to go on while the link is not up."""
+        if self.dialler is not None:
+            return "FEDERATE-CONFIRM"
+        return "FEDERATE-PROOF" if self.handshake else "FEDERATE-OUT"
 
     def ignore(self, reason: str) -> None:
         """Count a line that is not obeyed."""
@@ -230,7 +242,7 @@ class Peer:
 
     @property
     def configured(self) -> bool:
-        """Whether the config lists it: whether one of its links is configured (L31)."""
+        """Whether one of its links is configured (L31). Unlisted peers share small bounds."""
         return any(link.configured for link in self.links)
 
     @property

@@ -35,6 +35,7 @@ from federation import Federation
 from logs import start_logging
 from loop import Connection, Loop, raise_descriptor_limit
 from passwords import BcryptPasswords
+from proof import make_nonce
 from protocol import Dialect, Session
 from rooms import Rooms
 from store import Store, StoreError
@@ -155,7 +156,7 @@ class Server:
             return None
         source = next(iter(own_addresses)) if len(own_addresses) == 1 else None
         dial = functools.partial(self.loop.dial, source=source, seconds=settings.federation_seconds)
-        return Federation(self.chat, self.loop, time.time, dial, chance, settings)
+        return Federation(self.chat, self.loop, time.time, dial, chance, make_nonce, settings)
 
     def _create(self, channel: str) -> None:
         outcomes: list[Exception | None] = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import re
 import signal
 import socket
@@ -270,12 +271,14 @@ class World:
         self.soon: list[Callable[[], None]] = []
         self.clients: list[Client] = []
         self.dials: list[FakeDial] = []
+        self.nonces = itertools.count(1)
         self.federation = Federation(
             self.chat,
             self.timers,
             lambda: 1000.0,
             self._dial,
             lambda: 0.5,
+            lambda: f"{next(self.nonces):032x}",
             (settings or Settings())._replace(peers=tuple(listed)),
         )
         self.federation.links.start()
@@ -323,9 +326,9 @@ class World:
         assert channels.startswith("FEDCHANNELS")
         return peer
 
-    def caller(self) -> Client:
+    def caller(self, remote_place: tuple[str, int] = ("127.0.0.1", 40000)) -> Client:
         """Give a client that has come to a port for links and has not said a word yet."""
-        transport = FakeTransport(self.soon)
+        transport = FakeTransport(self.soon, remote_place)
         return self._welcome(Client(self, transport, self.federation.links.accept(transport)))
 
     def dialled(self, address: str = "", local_port: int = 50000) -> Client:

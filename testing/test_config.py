@@ -156,6 +156,40 @@ def test_servers_to_federate_with() -> None:
     assert "federation is off" in refusal("listen 5050 federation\nfederation off")
 
 
+def test_servers_that_prove_their_names(tmp_path: Path) -> None:
+    secret, short = tmp_path / "a secret", tmp_path / "short"
+    secret.write_text("0123456789abcdef\n")
+    short.write_text("0123456789abcde\n")
+    head = "hostname me\n"
+    (listed,) = parse_config(f"{head}127.0.0.1:5051 two secret={secret} # it calls us\n", "").peers
+    assert listed[:3] == ("127.0.0.1", 5051, "two")
+    assert listed.secret is not None
+    undialled = parse_config("".join(f"127.0.0.1:0 {name} secret={secret}\n" for name in "ab") + head, "").peers
+    assert [server.name for server in undialled] == ["a", "b"]
+    expected = f"{PEER} needs {DIRECTIVES[PEER].expects}, not "
+    for line, reason in {
+        "127.0.0.1:5051 two secret=missing": "cannot read the secret missing: No such file or directory",
+        f"127.0.0.1:5051 two secret={tmp_path}": f"cannot read the secret {tmp_path}: Is a directory",
+        f"127.0.0.1:5051 two secret={short}": f"the secret {short} must have 16 to 65536 bytes",
+        f"127.0.0.1:5051 secret={secret}": "secret= needs the name that it proves in front of it",
+        f"127.0.0.1:0 secret={secret}": "secret= needs the name that it proves in front of it",
+        "127.0.0.1:5051 two secret=": expected,
+        "127.0.0.1:5051 two secret= x": "cannot read the secret x: ",
+        "127.0.0.1:5051 two secret": expected,
+        f"127.0.0.1:5051 secret={secret} two": "secret= needs the name that it proves in front of it",
+        f"127.0.0.1:5051 two three secret={secret}": expected,
+        f"127.0.0.1:5051 two Secret={secret}": expected,
+        f"127.0.0.1:65536 two secret={secret}": expected,
+        "127.0.0.1:0 two": expected,
+        f"127.0.0.1:5051 two secret={secret}\0": expected,
+    }.items():
+        assert refusal(f"{head}{line}\n").startswith(f"my.conf:2: {reason}")
+    assert refusal(f"127.0.0.1:5051 two secret={secret}") == (
+        "my.conf: secret= needs a name of this server's own, too; add hostname <name>"
+    )
+    assert "hostname a stands in line 2" in refusal(f"{head}127.0.0.1:1 a\n127.0.0.1:0 a secret={secret}")
+
+
 def test_every_directive_is_tried() -> None:
     assert {directive_of(line) for line, _value in GOOD} == set(DIRECTIVES)
     assert {name for name, words in BAD if words} == set(DIRECTIVES) - {PEER}

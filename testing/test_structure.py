@@ -19,7 +19,7 @@ from support import ROOT
 SERVER_ROOMS = {
     "addresses", "bootstrap", "chat", "commandline", "config", "console", "dialects", "domain", "dialects.hello",
     "dialects.mailbox", "dialects.result", "dialects.rooms", "federation", "logs", "loop", "options", "passwords",
-    "protocol", "rooms", "store", "transfers",
+    "proof", "protocol", "rooms", "store", "transfers",
 }  # fmt: skip
 
 MAY_IMPORT: dict[str, set[str]] = {
@@ -32,8 +32,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "console": {"dialects.rooms", "domain", "logs", "protocol", "rooms"},
     "federation": {"chat", "config", "domain", "links", "members", "peers", "protocol"},
     "members": {"chat", "config", "domain", "peers"},
-    "links": {"config", "domain", "peers", "protocol"},
-    "peers": {"config", "domain", "protocol"},
+    "links": {"config", "domain", "peers", "proof", "protocol"},
+    "peers": {"config", "domain", "proof", "protocol"},
+    "proof": set(),
     "rooms": {"chat", "domain"},
     "transfers": {"config", "domain", "protocol", "rooms"},
     "store": {"domain"},
@@ -58,7 +59,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "loop": {"pool"},
     "pool": set(),
     "addresses": set(),
-    "config": {"domain", "protocol"},
+    "config": {"domain", "proof", "protocol"},
     "options": {"commandline", "config", "console"},
     "logs": set(),
     "bootstrap": set(),
