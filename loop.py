@@ -872,9 +872,8 @@ class Connection:
 
     # ---- for the owner ----
 
-    @property
-    def peer(self) -> str:
-        """The other side's address and port, for the log."""
+    def __str__(self) -> str:
+        """Give the other side's address and port, for the log, which asks for it only where it has room."""
         host, port = self.remote_place
         return f"{host} port {port}" if host else "a client"
 
@@ -1087,9 +1086,7 @@ class Connection:
             return True
         self._out[:] = [data[sent:]]
         if self._pending - self._piece > self._bound.size:
-            log.warning(
-                "closing %s: reads too slowly, %d bytes wait (%s)", self.peer, self._pending, self._bound.setting
-            )
+            log.warning("closing %s: reads too slowly, %d bytes wait (%s)", self, self._pending, self._bound.setting)
             self.close(CloseReason.SLOW_READER)
         else:
             self._block(progress=sent > 0)
@@ -1140,9 +1137,7 @@ class Connection:
         if rest > 0:
             self._stall = self._loop.call_later(rest, self._stalled)
         else:
-            log.warning(
-                "closing %s: has taken nothing for %g seconds (stall-seconds)", self.peer, self._loop.stall_seconds
-            )
+            log.warning("closing %s: has taken nothing for %g seconds (stall-seconds)", self, self._loop.stall_seconds)
             self.close(CloseReason.SLOW_READER)
 
     def _flushed(self) -> None:
@@ -1178,9 +1173,7 @@ class Connection:
     def check_for_silence(self, seconds: float) -> None:
         """Give up a peer that has acknowledged nothing for so long while something is on its way to it."""
         if self._state is not _State.CLOSED and unacknowledged_for(self._sock) > seconds:
-            log.warning(
-                "closing %s: its machine has been silent for %g seconds (keepalive-seconds)", self.peer, seconds
-            )
+            log.warning("closing %s: its machine has been silent for %g seconds (keepalive-seconds)", self, seconds)
             self.close(CloseReason.LOST)
 
     def linger_no_longer(self) -> None:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import datetime
 import fcntl
 import logging
 import os
 import select
+import time
 from collections.abc import Iterator
 
 import pytest
 
-from logs import LINES_PER_SECOND, LONGEST, UnblockingHandler
+from logs import LINES_PER_SECOND, LONGEST, MOST_KINDS, LineFormatter, UnblockingHandler
+from support import raising
 
 PIPE_SIZE = 16384
 
@@ -28,9 +31,9 @@ class Pipe:
         self.second += 1
         self.log_now(text)
 
-    def log_now(self, text: str) -> None:
+    def log_now(self, text: str, *args: object) -> None:
         """Log in the same second as before."""
-        record = logging.LogRecord("crosstalk", logging.INFO, "", 0, text, None, None)
+        record = logging.LogRecord("crosstalk", logging.INFO, "", 0, text, args, None)
         record.created = float(self.second)
         self.handler.handle(record)
 
@@ -82,8 +85,7 @@ def test_a_full_pipe_does_not_block_and_dropped_lines_are_counted(pipe: Pipe) ->
     pipe.log("somebody reads this")
     pipe.log("and this")
     first, second, third = pipe.read().splitlines()
-    assert "7 log lines" in first
-    assert "dropped" in first
+    assert first == "(7 log lines before this one were dropped: 7 of 'nobody reads this')"
     assert (second, third) == ("somebody reads this", "and this")
 
 
@@ -99,7 +101,7 @@ def test_a_long_record_is_never_waited_for(pipe: Pipe) -> None:
     pipe.log("y" * 10 * PIPE_SIZE)
     assert len(pipe.read()) <= 65536
     pipe.log("after")
-    assert pipe.read().endswith("dropped)\nafter\n")
+    assert pipe.read().endswith(")\nafter\n")
 
 
 def test_a_long_record_is_whole_where_there_is_room() -> None:
@@ -112,15 +114,63 @@ def test_a_long_record_is_whole_where_there_is_room() -> None:
         pipe.close()
 
 
-def test_a_flood_is_dropped_and_counted() -> None:
-    pipe = Pipe()
+class Unasked:
+    """Something whose text nobody may ask for."""
+
+    __str__ = raising
+
+
+def test_a_flood_is_dropped_and_counted(pipe: Pipe) -> None:
+    for number in range(LINES_PER_SECOND):
+        pipe.log_now("closing %s: too slow", number)
+    assert pipe.read().splitlines() == [f"closing {number}: too slow" for number in range(LINES_PER_SECOND)]
+    for _ in range(30):
+        pipe.log_now("closing %s: too slow", Unasked())
+    assert pipe.read() == ""
+    pipe.log("closing %s: too slow")
+    assert pipe.read().splitlines() == [
+        "(30 log lines before this one were dropped: 30 of 'closing %s: too slow')",
+        "closing %s: too slow",
+    ]
+
+
+def test_a_flood_hides_no_other_line(pipe: Pipe) -> None:
+    for number in range(LINES_PER_SECOND + 5):
+        pipe.log_now("refused %d", number)
+        pipe.log_now("closed %d", number)
+    pipe.read()
+    pipe.log_now("the disk is full")
+    assert pipe.read().splitlines() == [
+        "(10 log lines before this one were dropped: 5 of 'refused %d', 5 of 'closed %d')",
+        "the disk is full",
+    ]
+    pipe.log_now("it has room again")
+    assert pipe.read() == "it has room again\n"
+
+
+def test_kinds_without_number_do_no_harm(pipe: Pipe) -> None:
+    for number in range(2 * MOST_KINDS):
+        pipe.log_now(f"line {number}")
+        pipe.read()
+    assert len(pipe.handler._lines) <= MOST_KINDS + 1
+    for number in range(4 * MOST_KINDS):
+        pipe.log_now(f"line {number}")
+        pipe.read()
+    assert len(pipe.handler._dropped) <= MOST_KINDS + 1
+
+
+@pytest.mark.parametrize(("zone", "shown"), [("UTC0", "+00:00"), ("XST-5:45", "+05:45"), ("YST3:30", "-03:30")])
+def test_a_time_tells_its_distance_from_utc(zone: str, shown: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
     try:
-        for number in range(LINES_PER_SECOND + 30):
-            pipe.log_now(str(number))
-        assert pipe.read().splitlines() == [str(number) for number in range(LINES_PER_SECOND)]
-        pipe.log("later")
-        first, second = pipe.read().splitlines()
-        assert "30 log lines" in first
-        assert second == "later"
+        record = logging.LogRecord("crosstalk", logging.WARNING, "", 0, "what %s", ("happened",), None)
+        record.created = 1_000_000_000.9
+        line = LineFormatter().format(record)
     finally:
-        pipe.close()
+        monkeypatch.undo()
+        time.tzset()
+    at, level, text = line.split(" ", 2)
+    assert (level, text) == ("WARNING", "what happened")
+    assert at.endswith(shown)
+    assert datetime.datetime.fromisoformat(at).timestamp() == 1_000_000_000

@@ -2055,7 +2055,7 @@ def test_a_connection_knows_both_its_ends(stage: Stage) -> None:
     connection.close(CloseReason.GOODBYE)
     stage.turn()
     assert connection.remote_place == connection.local_place == ("", 0)
-    assert connection.peer == "a client"
+    assert str(connection) == "a client"
 
 
 def test_a_connection_that_is_not_tcp_has_no_addresses(stage: Stage) -> None:
@@ -2069,7 +2069,7 @@ def test_an_ipv4_address_is_the_same_on_an_ipv6_socket(stage: Stage, monkeypatch
     monkeypatch.setattr(sock, "getsockname", lambda: ("2001:db8::1", 6, 0, 0), raising=False)
     assert connection.remote_place == ("192.0.2.1", 5)
     assert connection.local_place == ("2001:db8::1", 6)
-    assert connection.peer == "192.0.2.1 port 5"
+    assert str(connection) == "192.0.2.1 port 5"
 
 
 def test_more_may_wait_for_one_connection_than_for_others(stage: Stage, caplog: pytest.LogCaptureFixture) -> None:

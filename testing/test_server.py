@@ -64,7 +64,7 @@ def test_a_server_says_when_it_is_ready_and_serves_both_families(server: ServerP
             assert peer.ask("PING") == ["RESULT PING 1"]
     assert server.database.name == f"crosstalk-{server.port}.db"
     assert server.database.exists()
-    assert all(re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d (INFO|WARNING) ", line) for line in server.log)
+    assert all(re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[+-]\d\d:\d\d (INFO|WARNING) ", line) for line in server.log)
 
 
 def test_a_server_can_be_bound_to_one_address(tmp_path: Path) -> None:
