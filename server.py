@@ -56,12 +56,17 @@ class StartError(Exception):
     """The server cannot start; the message says why and what to do."""
 
 
+WILDCARDS = {"0.0.0.0", "::"}
+"""All addresses of one family: a place to listen, but none to call from."""
+
+
 class Place(NamedTuple):
-    """Where one of the listeners is."""
+    """Where one of the listeners is; `::` with `ipv6_only` where it does not take IPv4 as well."""
 
     address: str
     port: int
     dialect: str
+    ipv6_only: bool
 
 
 class Server:
@@ -96,8 +101,8 @@ class Server:
                 undo.enter_context(bound_socket(listen.address or settings.address, listen.port)) for listen in listens
             ]
             self.places = [
-                Place(address, port, listen.dialect)
-                for (address, port, *_), listen in zip((sock.getsockname() for sock in sockets), listens, strict=True)
+                Place(*sock.getsockname()[:2], listen.dialect, (listen.address or settings.address) == "::")
+                for sock, listen in zip(sockets, listens, strict=True)
             ]
             self.port = self.places[0].port
             try:
@@ -154,7 +159,7 @@ class Server:
         settings = self.settings
         if settings.federation == "off":
             return None
-        source = next(iter(own_addresses)) if len(own_addresses) == 1 else None
+        source = next(iter(own_addresses)) if len(own_addresses) == 1 and not own_addresses & WILDCARDS else None
         dial = functools.partial(self.loop.dial, source=source, seconds=settings.federation_seconds)
         return Federation(self.chat, self.loop, time.time, dial, chance, make_nonce, settings)
 
@@ -286,7 +291,7 @@ def _time_of_second(second: int) -> str:
 
 
 def bound_socket(address: str | None, port: int) -> socket.socket:
-    """Listen on an address, or on all of IPv4 and IPv6.
+    """Listen on an address: `0.0.0.0` is all of IPv4, `::` all of IPv6 and no other, None all of both.
 
     Raises:
         StartError: it cannot be done.
@@ -308,7 +313,8 @@ def announce(server: Server, *, lab: bool) -> None:
     """Say where the server is, and that it accepts connections."""
     log.info("room for %d clients", server.loop.client_ceiling)
     for place in server.places:
-        log.info("listening address=%s port=%d dialect=%s", *place)
+        only = " (IPv6 only)" if place.ipv6_only else ""
+        log.info("listening address=%s port=%d dialect=%s%s", place.address, place.port, place.dialect, only)
     log.info("ready address=%s port=%d database=%s", server.places[0].address, server.port, server.store.path)
     if lab:
         with contextlib.suppress(OSError):  # nobody may be there to read it

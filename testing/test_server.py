@@ -76,6 +76,38 @@ def test_a_server_can_be_bound_to_one_address(tmp_path: Path) -> None:
         assert server.database == tmp_path / "my chat.db"
 
 
+@pytest.mark.parametrize(
+    ("address", "reached", "logged"),
+    [
+        (None, (True, True), "address=:: port={} dialect=auto"),
+        ("0.0.0.0", (True, False), "address=0.0.0.0 port={} dialect=auto"),
+        ("::", (False, True), "address=:: port={} dialect=auto (IPv6 only)"),
+    ],
+)
+def test_the_log_tells_all_addresses_from_those_of_one_family(
+    address: str | None, reached: tuple[bool, bool], logged: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    if not has_ipv6():
+        pytest.skip("no IPv6 here")
+    caplog.set_level("INFO")
+    server = Server(Settings(listen=(Listen(address, 0, "auto"),), database=":memory:"))
+    try:
+        server_module.announce(server, lab=False)
+        assert f"listening {logged.format(server.port)}" in caplog.messages
+        assert tuple(can_connect(host, server.port) for host in ("127.0.0.1", "::1")) == reached
+    finally:
+        server.loop.close()
+        server.store.close()
+
+
+def can_connect(host: str, port: int) -> bool:
+    try:
+        Peer(port, host).close()
+    except OSError:
+        return False
+    return True
+
+
 def test_the_command_line_wins_over_the_config(tmp_path: Path) -> None:
     with ServerProcess(tmp_path, "database one.db", words=["--database", "two.db"]) as server:
         assert server.database == tmp_path / "two.db"
