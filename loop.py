@@ -105,7 +105,7 @@ LOOK_UP_QUEUE = 64
 TURN_SECONDS = 0.02
 """How long a turn takes up work of each kind before it is settled: answers and deadlines wait no longer for others."""
 
-SLICE_SECONDS = 0.004
+SLICE_SECONDS = 0.001
 """How long one connection's lines are run before the others have their turn."""
 
 HANDED_IN_PER_TURN = 64

@@ -101,8 +101,8 @@ class Server:
                 undo.enter_context(bound_socket(listen.address or settings.address, listen.port)) for listen in listens
             ]
             self.places = [
-                Place(*sock.getsockname()[:2], listen.dialect, (listen.address or settings.address) == "::")
-                for sock, listen in zip(sockets, listens, strict=True)
+                Place(host, port, listen.dialect, ipv6_only=(listen.address or settings.address) == "::")
+                for (host, port, *_), listen in zip((sock.getsockname() for sock in sockets), listens, strict=True)
             ]
             self.port = self.places[0].port
             try:
