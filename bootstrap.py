@@ -13,15 +13,25 @@ ENVIRONMENT = os.path.join(ROOT, ".venv")
 def use_environment(*needed: str) -> None:
     """Go on if the modules can be imported here; else start this program again in the environment.
 
-    Exits with status 1 and one line that says what to do when there is no environment, or it lacks them too.
+    Exits with status 1 and one line that says what to do when there is no environment, it cannot be used, or it lacks
+    the modules too.
     """
     missing = [module for module in needed if PathFinder.find_spec(module) is None]
     if not missing:
         return
     python = os.path.join(ENVIRONMENT, "bin", "python")
-    if not os.path.exists(python) or os.path.samefile(sys.prefix, ENVIRONMENT):
-        sys.exit(f"{os.path.basename(sys.argv[0])}: {', '.join(missing)} is not installed; run {ROOT}/setup first")
-    os.execv(python, [python, *sys.orig_argv[1:]])
+    remedy = f"run {ROOT}/setup first"
+    try:
+        if os.path.samefile(sys.prefix, ENVIRONMENT):
+            for place in sys.path:  # what cannot be listed looks empty to the import
+                if place.startswith(ENVIRONMENT):
+                    os.listdir(place)
+        else:
+            os.execv(python, [python, *sys.orig_argv[1:]])
+    except OSError as error:
+        if not isinstance(error, FileNotFoundError):
+            remedy = f"{error.filename or python} cannot be used: {error.strerror}"
+    sys.exit(f"{os.path.basename(sys.argv[0])}: {', '.join(missing)} is not installed; {remedy}")
 
 
 def occupy_standard_descriptors() -> None:

@@ -51,6 +51,9 @@ class Listed(NamedTuple):
     secret: Secret | None = None
 
 
+MAX_CONFIG = 1024 * 1024
+"""Bytes of a config; more is not read, since the file may have no end."""
+
 LEAST_CHANNELS = 3
 LEAST_CAPACITY = 5
 """What seed 001 asks of a config that has channels."""
@@ -300,17 +303,20 @@ DIRECTIVES: Mapping[str, Directive] = {
 
 
 def read_config(path: str) -> Settings:
-    """Read a config file.
+    """Read a config file to its end, or to MAX_CONFIG bytes (C60).
 
     Raises:
-        ConfigError: it cannot be read, or a line is wrong.
+        ConfigError: it cannot be read, is too long, or a line is wrong.
     """
     try:
-        with open(path, encoding="utf-8-sig") as file:
-            text = file.read()
-    except (OSError, UnicodeDecodeError) as error:
+        with open(path, "rb") as file:
+            content = file.read(MAX_CONFIG + 1)
+        text = content.decode("utf-8-sig")
+    except (OSError, UnicodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
         raise ConfigError(f"{path}: cannot read the config: {reason}") from error
+    if len(content) > MAX_CONFIG:
+        raise ConfigError(f"{path}: cannot read the config: it is longer than {MAX_CONFIG} bytes")
     return parse_config(text, path)
 
 

@@ -108,6 +108,8 @@ def setting(name: str) -> Callable[[str], Any]:
 def settings_for(arguments: argparse.Namespace) -> Settings:
     """Give the settings of a command line and of the config that it names; the command line wins.
 
+    The config is opened and read here alone, and once: it may be a pipe, or standard input (C60).
+
     Raises:
         ConfigError: the config cannot be used, or says nowhere to listen.
     """
@@ -131,19 +133,10 @@ class Options(NamedTuple):
     lab: bool
 
 
-def read(words: Sequence[str]) -> Options:
-    """Read the command line and the config that it names; exits when the command line cannot be understood.
-
-    Raises:
-        ConfigError: the config cannot be used, or says nowhere to listen.
-    """
-    arguments = parse_command_line(words)
-    return Options(settings_for(arguments), arguments.lab)
-
-
-def read_or_exit(words: Sequence[str]) -> Options:
-    """Read them, or end the program with status 1 and a line that says what is wrong."""
+def read_or_exit(arguments: argparse.Namespace) -> Options:
+    """Read the config, or end the program with status 1 and a line that says what is wrong."""
     try:
-        return read(words)
+        return Options(settings_for(arguments), arguments.lab)
     except ConfigError as error:
-        sys.exit(f"server.py: {error}")
+        print(f"server.py: {error}", file=sys.stderr)
+        sys.exit(1)

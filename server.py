@@ -9,8 +9,9 @@ import bootstrap
 import options
 
 if __name__ == "__main__":
-    options.read_or_exit(sys.argv[1:])  # what is refused is refused before anything else is loaded
-    bootstrap.use_environment("bcrypt")
+    ARGUMENTS = options.parse_command_line(sys.argv[1:])
+    bootstrap.use_environment("bcrypt")  # may start this program again, so the config is read behind it,
+    OPTIONS = options.read_or_exit(ARGUMENTS)  # once, and is refused before anything else is loaded
 
 import contextlib
 import errno
@@ -22,11 +23,11 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from chat import Chat
-from config import ConfigError, Listen, Settings
+from config import Listen, Settings
 from console import Console, Printer, read_lines
 from dialects import Door, Hello, Lines, Mailbox, Result, RoomTalk
 from dialects.rooms import OPERATOR_WORDS
@@ -332,15 +333,14 @@ def open_console(server: Server) -> None:
     threading.Thread(target=read_lines, args=(STDIN, take), daemon=True).start()
 
 
-def main(words: Sequence[str]) -> int:
+def main(settings: Settings, *, lab: bool) -> int:
     """Run the server until a signal stops it; return the exit status."""
     bootstrap.occupy_standard_descriptors()
     start_logging()
     try:
-        settings, lab = options.read(words)
         raise_descriptor_limit()
         server = Server(settings)
-    except (ConfigError, StartError) as error:
+    except StartError as error:
         print(f"server.py: {error}", file=sys.stderr)
         return 1
     loop = server.loop
@@ -366,4 +366,4 @@ def tame_garbage_collector() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main(OPTIONS.settings, lab=OPTIONS.lab))

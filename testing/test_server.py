@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import re
 import resource
@@ -20,11 +21,12 @@ from typing import Any
 import bcrypt
 import pytest
 
+import bootstrap
 import server as server_module
-from config import Listen, Settings
+from config import MAX_CONFIG, Listen, Settings
 from domain import AccountRegistered, Change, ChannelCreated, Joined, Said
 from loop import RESERVED_DESCRIPTORS
-from options import parse_command_line, read, settings_for
+from options import parse_command_line, read_or_exit, settings_for
 from server import Server, StartError, main
 from store import Store
 from support import PATIENCE, ROOT, Peer, ServerProcess
@@ -194,6 +196,16 @@ def test_how_many_users_hello_takes(
     assert settings_for(parse_command_line(words)).max_users == users
 
 
+def start(words: list[str]) -> int:
+    """Start the server as its command line does; give the exit status."""
+    try:
+        settings, lab = read_or_exit(parse_command_line(words))
+        return main(settings, lab=lab)
+    except SystemExit as end:
+        assert isinstance(end.code, int)
+        return end.code
+
+
 @pytest.fixture
 def quiet_logging(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(server_module, "start_logging", lambda: None)
@@ -250,11 +262,7 @@ def test_a_wrong_start_is_one_line_and_status_1(
     (tmp_path / "nowhere.conf").write_text("max-mail 1\n")
     (tmp_path / "listen.conf").write_text("listen 0 auto\nlisten 5050 rooms\n")
     (tmp_path / "text.db").write_text("no database\n" * 100)
-    try:
-        status = main(words)
-    except SystemExit as end:
-        assert isinstance(end.code, int)
-        status = end.code
+    status = start(words)
     out, err = capsys.readouterr()
     assert status == 1
     assert out == ""
@@ -283,11 +291,52 @@ def test_a_wrong_start_of_a_process(words: list[str], tmp_path: Path) -> None:
 
 
 def test_help_is_no_error_and_any_python_will_do(tmp_path: Path) -> None:
-    """A Python without bcrypt, as the one that made the environment may be, goes on in the environment."""
-    base = getattr(sys, "_base_executable", sys.executable)
-    done = run("--help", directory=tmp_path, python=base)
+    done = run("--help", directory=tmp_path, python=BARE_PYTHON)
     assert (done.returncode, done.stderr) == (0, "")
     assert "--database" in done.stdout
+
+
+BARE_PYTHON = getattr(sys, "_base_executable", sys.executable)
+"""A Python without bcrypt, as the one that made the environment may be: the server goes on in the environment."""
+
+ONCE = (
+    ("exec {python} {server} 0 <(cat my.conf)", BARE_PYTHON),
+    ("exec {python} {server} 0 <(cat my.conf)", sys.executable),
+    ("mkfifo once; cat my.conf > once & exec {python} {server} once", BARE_PYTHON),
+    ("exec {python} {server} --address 127.0.0.1 --port 0 /dev/stdin < <(cat my.conf)", BARE_PYTHON),
+    ("exec {python} {server} /dev/stdin < my.conf", BARE_PYTHON),
+    ("exec {python} {server} 0 /dev/fd/5 5<<end\n$(cat my.conf)\nend", BARE_PYTHON),
+)
+"""Starts with a config that can perhaps be read only once, as the shell's words."""
+
+
+@pytest.mark.parametrize(("script", "python"), ONCE)
+def test_a_config_that_can_be_read_once_only_is_obeyed(script: str, python: str, tmp_path: Path) -> None:
+    """C60: what it says is not lost on the way to another Python, nor to a second look."""
+    (tmp_path / "my.conf").write_text("address 127.0.0.1\ndatabase my.db\nlisten 0 hello\n")
+    with subprocess.Popen(
+        ["bash", "-c", script.format(python=python, server=SERVER)],
+        cwd=tmp_path,
+        stdin=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stderr is not None
+        lines = list(itertools.takewhile(lambda line: " ready " not in line, process.stderr))
+        process.terminate()
+        process.communicate(timeout=PATIENCE)
+    listening = [line for line in lines if " listening " in line]
+    assert any("dialect=hello" in line for line in listening), lines
+    assert all(" address=127.0.0.1 " in line for line in listening), lines
+    assert (tmp_path / "my.db").exists()
+
+
+@pytest.mark.parametrize("words", [["/dev/zero"], ["0", "/dev/zero"], ["0", "long.conf"]])
+def test_a_config_has_an_end(words: list[str], tmp_path: Path) -> None:
+    (tmp_path / "long.conf").write_text("#" * (MAX_CONFIG + 1))
+    done = run(*words, directory=tmp_path)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == f"server.py: {words[-1]}: cannot read the config: it is longer than {MAX_CONFIG} bytes\n"
 
 
 def test_a_port_or_a_database_in_use(server: ServerProcess, tmp_path: Path) -> None:
@@ -322,7 +371,7 @@ def test_a_server_that_cannot_start_frees_what_it_had(tmp_path: Path, monkeypatc
 def test_two_servers_in_one_process_know_nothing_of_each_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "my.conf").write_text("bcrypt-cost 4\naddress 127.0.0.1\n")
-    servers = [Server(read(["0", "my.conf", "--database", ":memory:"]).settings) for _ in range(2)]
+    servers = [Server(settings_for(parse_command_line(["0", "my.conf", "--database", ":memory:"]))) for _ in range(2)]
     peers = [Peer(server.port) for server in servers]
     try:
         for server, peer in zip(servers, peers, strict=True):
@@ -625,7 +674,7 @@ def test_configs_of_channels_that_are_refused(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "rooms.conf").write_text(text)
-    assert main(["rooms.conf"]) == 1
+    assert start(["rooms.conf"]) == 1
     printed = capsys.readouterr()
     assert printed.out == ""
     assert printed.err.count("\n") == 1
@@ -817,3 +866,29 @@ def speak_until_closed(peer: Peer) -> None:
     with contextlib.suppress(OSError):
         while True:
             peer.send("SAY tea x")
+
+
+# ---- the environment ----
+
+
+def test_why_the_environment_is_of_no_use_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    python = tmp_path / "bin" / "python"
+    monkeypatch.setattr(bootstrap, "ENVIRONMENT", str(tmp_path))
+    monkeypatch.setattr(sys, "argv", ["/somewhere/server.py"])
+
+    def complaint() -> str:
+        with pytest.raises(SystemExit) as end:
+            bootstrap.use_environment("no_such_module")
+        return str(end.value.code)
+
+    missing = "server.py: no_such_module is not installed; "
+    assert complaint() == f"{missing}run {ROOT}/setup first"
+    python.parent.mkdir()
+    python.write_text("no program")
+    assert complaint() == f"{missing}{python} cannot be used: Permission denied"
+    python.chmod(0o700)
+    assert complaint() == f"{missing}{python} cannot be used: Exec format error"
+    monkeypatch.setattr(sys, "prefix", str(tmp_path))
+    assert complaint() == f"{missing}run {ROOT}/setup first"
+    monkeypatch.setattr(sys, "path", [str(tmp_path), str(python)])
+    assert complaint() == f"{missing}{python} cannot be used: Not a directory"
