@@ -18,12 +18,12 @@ def is_loopback(address: str) -> bool:
 
 
 def network_of(address: str) -> str:
-    """Give what limits for an address are kept for: an IPv4 address itself, the /64 of an IPv6 one.
+    """Give what limits for an address are kept for: the /64 of an IPv6 address, any other address itself.
 
     Args:
-        address: as for `is_loopback`; "" stays "".
+        address: as for `is_loopback`; that of a loopback stays as it is, and so does "".
     """
-    if ":" not in address:
+    if ":" not in address or is_loopback(address):
         return address
     packed = socket.inet_pton(socket.AF_INET6, address.partition("%")[0])
     return socket.inet_ntop(socket.AF_INET6, packed[:NETWORK_BYTES].ljust(len(packed), b"\0")) + "/64"

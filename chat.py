@@ -18,6 +18,7 @@ from typing import Any
 from domain import (
     HOST_OF_CHANNEL,
     HOST_OF_USER,
+    MAX_NAME,
     NO_LIMITS,
     Account,
     AccountDeleted,
@@ -32,6 +33,7 @@ from domain import (
     ChannelFull,
     ChannelMessages,
     ChatError,
+    Claim,
     DirectEcho,
     DirectMessage,
     Done,
@@ -59,6 +61,7 @@ from domain import (
     NotAName,
     Outcome,
     Overloaded,
+    Pace,
     PasswordChanged,
     Passwords,
     PeerNamed,
@@ -88,6 +91,7 @@ class Chat:
         now: the wall clock, in seconds since the epoch.
         limits: how much there may be.
         make_id: makes the ID of an account without a password from its name.
+        pace: how many accounts one address may make.
     """
 
     def __init__(
@@ -97,6 +101,7 @@ class Chat:
         now: Callable[[], float],
         limits: Limits,
         make_id: Callable[[str], str] = classic_id,
+        pace: Pace | None = None,
     ) -> None:
         self.accounts: dict[str, Account] = {}
         self._by_id: dict[str, Account] = {}
@@ -120,6 +125,8 @@ class Chat:
         self._passwords = passwords
         self._now = now
         self._limits = limits
+        self._pace = pace or Pace()
+        self.failed_logins = 0
         self._unannounced: deque[Outcome] = deque()
         self._rules: dict[type, Callable[[Any], Undo | None]] = {
             AccountRegistered: self._apply_registered,
@@ -173,6 +180,11 @@ class Chat:
             for channel in user.channels.values():
                 self._unseat(recipient, channel)
 
+    def session_over(self, recipient: Recipient) -> None:
+        """Log out a session that is over, and drop the work that waits for it."""
+        self._passwords.forget(recipient)
+        self.logout(recipient)
+
     def account_names(self) -> Sequence[str]:
         """Give the names of all accounts in the order in which they were made; the same list until that changes, so
         that many who read it slowly hold one."""
@@ -194,14 +206,42 @@ class Chat:
 
     # ---- accounts ----
 
-    def register(self, name: str, password: str, done: Done) -> None:
-        """Make an account. Fails with NotAName, NameTaken, LimitReached, Overloaded, StoreUnavailable."""
+    def register(self, recipient: Recipient, name: str, password: str, done: Done) -> None:
+        """Make an account. Fails with NotAName, NameTaken, LimitReached, Overloaded, StoreUnavailable.
+
+        LimitReached is also for an address that makes accounts too fast (C47).
+        """
+        address = recipient.address
         if not is_name(name, self._limits.name):
             done(NotAName())
-        elif self._is_taken(name):
-            done(NameTaken())
+        elif (reason := self._why_no_account(address, name)) is not None:
+            done(reason)
         else:
-            self._hash(password, lambda hashed: AccountRegistered(name, hashed, self._now()), done)
+
+            def make(password_hash: bytes) -> None:
+                self._make_account(address, AccountRegistered(name, password_hash, self._now()), done)
+
+            self._hash(recipient, password, make, done)
+
+    def _why_no_account(self, address: str, name: str) -> ChatError | None:
+        """Give what forbids an account of this name as things are; None when nothing does."""
+        if self._is_taken(name):
+            return NameTaken()
+        return None if self._pace.allows(address) else LimitReached()
+
+    def _make_account(self, address: str, change: AccountRegistered | MailboxOpened, done: Done) -> None:
+        """Submit a change that makes an account, if the address may make one; it counts when that succeeds."""
+
+        def decided(error: Exception | None) -> None:
+            if error is not None:
+                self._pace.give_back(address)
+            done(error)
+
+        if self._pace.allows(address):
+            self._pace.spend(address)
+            self._journal.submit(change, decided)
+        else:
+            done(self._why_no_account(address, change.name))
 
     def login(self, recipient: Recipient, name: str, password: str, done: Done) -> None:
         """Log a session in. Fails with AlreadyLoggedIn, WrongPassword, Overloaded.
@@ -213,10 +253,16 @@ class Chat:
             return
         account = self.accounts.get(name)
         password_hash = account.password_hash if account else None
+        address = recipient.address
 
         def checked(error: Exception | None) -> None:
-            if error is not None or account is None or account.password_hash != password_hash:
-                done(error or WrongPassword())
+            if error is None and (account is None or account.password_hash != password_hash):
+                error = WrongPassword()
+            if isinstance(error, WrongPassword):
+                self.failed_logins += 1
+                log.warning("failed login address=%s name=%s", address, _loggable(name))
+            if error is not None or account is None:
+                done(error)
             elif account.session is not None or recipient.over:
                 done(AlreadyLoggedIn())
             else:
@@ -225,18 +271,27 @@ class Chat:
                 if account.mail:
                     recipient.deliver(MailWaiting())
 
-        self._passwords.check(password, password_hash, checked)
+        self._passwords.check(recipient, Claim(name, password, password_hash), checked, is_login=True)
 
-    def change_password(self, account: Account, old: str, new: str, done: Done) -> None:
-        """Set a new password. Fails with WrongPassword, Overloaded, StoreUnavailable."""
+    def change_password(self, recipient: Recipient, old: str, new: str, done: Done) -> None:
+        """Set a new password for the account of a session that is logged in with one.
+
+        Fails with WrongPassword, Overloaded, StoreUnavailable.
+        """
+        account, address = recipient.user, recipient.address
 
         def checked(error: Exception | None) -> None:
+            if isinstance(error, WrongPassword):
+                log.warning("failed change of password address=%s name=%s", address, account.name)
             if error is None:
-                self._hash(new, lambda hashed: PasswordChanged(account.name, hashed), done)
+                self._hash(recipient, new, change, done)
             else:
                 done(error)
 
-        self._passwords.check(old, account.password_hash, checked)
+        def change(password_hash: bytes) -> None:
+            self._journal.submit(PasswordChanged(account.name, password_hash), done)
+
+        self._passwords.check(recipient, Claim(account.name, old, account.password_hash), checked, is_login=False)
 
     def _enter(self, recipient: Recipient, account: Account) -> None:
         recipient.user = self.online[account.name] = account
@@ -244,21 +299,21 @@ class Chat:
         for channel in account.channels.values():
             channel.present[recipient] = None
 
-    def _hash(self, password: str, change: Callable[[bytes], Change], done: Done) -> None:
+    def _hash(self, recipient: Recipient, password: str, then: Callable[[bytes], None], done: Done) -> None:
         def hashed(password_hash: bytes | None) -> None:
             if password_hash is None:
                 done(Overloaded())
             else:
-                self._journal.submit(change(password_hash), done)
+                then(password_hash)
 
-        self._passwords.hash(password, hashed)
+        self._passwords.hash(recipient, password, hashed)
 
     # ---- accounts without a password ----
 
     def open_mailbox(self, recipient: Recipient, name: str, done: Done) -> str:
         """Make an account with an ID and log the session in to it; give the ID that it has if this succeeds.
 
-        Fails with NotAName, NameTaken, LimitReached, StoreUnavailable.
+        Fails with NotAName, NameTaken, LimitReached, StoreUnavailable; LimitReached as in `register`.
         """
         if not is_name(name, self._limits.name):
             done(NotAName())
@@ -273,7 +328,7 @@ class Chat:
                 self._take_over(recipient, account)
             done(error)
 
-        self._journal.submit(opened, decided)
+        self._make_account(recipient.address, opened, decided)
         return opened.id
 
     def login_by_id(self, recipient: Recipient, account_id: str) -> str:
@@ -283,7 +338,12 @@ class Chat:
         Raises:
             NoSuchUser: no account has this ID.
         """
-        account = self._owner(account_id)
+        try:
+            account = self._owner(account_id)
+        except NoSuchUser:
+            self.failed_logins += 1
+            log.warning("failed login address=%s by ID", recipient.address)  # the ID may be right but for a slip
+            raise
         self._take_over(recipient, account)
         return account.name
 
@@ -800,3 +860,8 @@ class Chat:
         del member.channels[channel.name]
         if not channel.members:
             self.remote_channels.pop(channel.name, None)
+
+
+def _loggable(name: str) -> str:
+    """Give a word that stands where a name belongs, with nothing in it that a terminal would obey, and not too long."""
+    return name if is_name(name) else ascii(name[:MAX_NAME])

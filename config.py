@@ -87,6 +87,7 @@ class Settings(NamedTuple):
     bcrypt_cost: int = 12
     hash_threads: int = min(4, _processors())
     max_hash_queue: int = 512
+    max_registrations: int = 100
     max_clients: int | None = None
     max_users: int | None = None
     max_line: int = 8192
@@ -281,7 +282,8 @@ DIRECTIVES: Mapping[str, Directive] = {
     "history-on-join": Directive(*_number(0, 1000), "messages that follow the answer to JOIN"),
     "bcrypt-cost": Directive(*_number(4, 31), "what a password hash costs; one more doubles the time"),
     "hash-threads": Directive(*_number(1, 64), "threads that hash passwords"),
-    "max-hash-queue": Directive(*_number(1, 100_000), "logins and registrations that may wait for these threads"),
+    "max-hash-queue": Directive(*_number(1, 100_000), "passwords that may wait for these threads"),
+    "max-registrations": Directive(*_number(0, _ANY), "accounts that one address may make in an hour"),
     "max-clients": Directive(*_number(1, _ANY), "connections at once"),
     "max-users": Directive(*_number(1, _ANY), "users of the hello dialect at once"),
     "max-line": Directive(*_number(512, 65536), "bytes of a line, its newline included"),

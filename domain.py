@@ -334,6 +334,10 @@ class Recipient(Hearer, Protocol):
     user: Any
     over: bool
 
+    @property
+    def address(self) -> str:
+        """The client's IP address; "" when it is gone already."""
+
     def end(self) -> None:
         """Close it when what has been delivered has left."""
 
@@ -341,15 +345,41 @@ class Recipient(Hearer, Protocol):
         """Deliver, and tell once whether the event has wholly left for the client."""
 
 
-class Passwords(Protocol):
-    """Hashing, done elsewhere."""
+class Claim(NamedTuple):
+    """A password that somebody gives for a name, and the account's hash. There is no hash where no account with a
+    password has this name."""
 
-    def hash(self, password: str, then: Callable[[bytes | None], None]) -> None:
+    name: str
+    password: str
+    password_hash: bytes | None
+
+
+class Passwords(Protocol):
+    """Hashing, done elsewhere. Each is done for a session, and forgotten when that is over."""
+
+    def hash(self, asker: Recipient, password: str, then: Callable[[bytes | None], None]) -> None:
         """Hash a password; None says that too much is waiting."""
 
-    def check(self, password: str, password_hash: bytes | None, then: Done) -> None:
+    def check(self, asker: Recipient, claim: Claim, then: Done, *, is_login: bool) -> None:
         """Check a password; the outcome is None, WrongPassword or Overloaded. Where there is no hash it is wrong, and
-        found so as slowly as any other."""
+        found so as slowly as any other. A login waits where anything else is Overloaded."""
+
+    def forget(self, asker: Recipient) -> None:
+        """Drop what waits for a session that is over; its outcome is not told."""
+
+
+class Pace:
+    """How many accounts an address may make in a time. This one lets it make all it likes; throttle.Pace does not."""
+
+    def allows(self, address: str) -> bool:
+        """Tell whether this address may make one more now."""
+        return True
+
+    def spend(self, address: str) -> None:
+        """Note that this address makes one."""
+
+    def give_back(self, address: str) -> None:
+        """Note that what this address was to make has failed."""
 
 
 class Timers(Protocol):

@@ -1,13 +1,21 @@
-"""Passwords: hashed and checked with bcrypt, in threads, never on the loop."""
+"""Passwords: hashed and checked with bcrypt, in threads, never on the loop; who guesses has to wait.
+
+A hash that is stored begins with the letters of bcrypt's version. All these versions are the same to us, so they say
+what was given to bcrypt: with `$2b$` the password itself or, as it was done at first, a digest that is a word and so a
+password of its own; with `$2a$` a digest that no password can be.
+"""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, TypeVar
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
 
-from domain import ChatError, Overloaded, WrongPassword
+from domain import ChatError, Claim, Overloaded, WrongPassword
 from pool import PoolFull
+from throttle import Failures
+from workqueue import Asker, Job, WorkQueue
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -15,8 +23,16 @@ if TYPE_CHECKING:
 BCRYPT_BYTES = 72
 """bcrypt reads no more of its input."""
 
+DIGEST_BYTES = 44
+"""Length of a SHA-256 in base64, which ends in an equals sign."""
+
+NOT_UTF8 = b"\xff"
+"""A byte that no text in UTF-8 has, so no password either."""
+
+SEALED = b"$2a$"
+"""What a hash begins with that was made of a digest which no password can be."""
+
 T = TypeVar("T")
-InThread = Callable[[Callable[[], Any], Callable[["Future[Any]"], None]], None]
 log = logging.getLogger("crosstalk.passwords")
 
 
@@ -24,12 +40,14 @@ class BcryptPasswords:
     """What the domain needs of passwords.
 
     Args:
-        in_thread: runs work in a pool (loop.Loop.in_thread).
+        queue: where work waits for a thread.
+        now: the monotonic clock, in seconds.
         cost: bcrypt's, 4 to 31; each step doubles the time that a guess takes.
     """
 
-    def __init__(self, in_thread: InThread, cost: int) -> None:
-        self._in_thread = in_thread
+    def __init__(self, queue: WorkQueue, now: Callable[[], float], cost: int) -> None:
+        self._queue = queue
+        self._failures = Failures(now)
         self._cost = cost
         self._decoy = _decoy(cost)
         self.refused = 0
@@ -40,42 +58,68 @@ class BcryptPasswords:
 
     def warm_up(self) -> None:
         """Load the library now, in a thread, so that the first login need not wait for it."""
-        self._run(_load, lambda _none: None)
+        self._queue.submit(_job(None, _load, lambda _none: None))
 
-    def hash(self, password: str, then: Callable[[bytes | None], None]) -> None:
-        """Hash a password and call `then` with the hash, or with None when it cannot be done now."""
-        self._run(lambda: _hash(password, self._cost), then)
+    def hash(self, asker: Asker, password: str, then: Callable[[bytes | None], None]) -> None:
+        """Hash a password and call `then` with the hash, or with None when it cannot be done now (C25)."""
+        self._submit(_job(asker, lambda: _hash(password, self._cost), then), lambda: then(None))
 
-    def check(self, password: str, password_hash: bytes | None, then: Callable[[ChatError | None], None]) -> None:
+    def check(self, asker: Asker, claim: Claim, then: Callable[[ChatError | None], None], *, is_login: bool) -> None:
         """Check a password and call `then` with None, WrongPassword or Overloaded.
 
-        None for a hash stands for a user who does not exist: checked as slowly as a wrong password, and never right.
+        A claim without a hash, for a user who does not exist, is checked as slowly as a wrong password, and is never
+        right. A session that is over is told nothing.
+
+        Args:
+            asker: the session, which waits first for what has failed from its address for this name (C45).
+            claim: the password.
+            then: takes the outcome.
+            is_login: it goes before other work, and waits where that is refused (C46, C25).
         """
+        address, name = asker.address, claim.name
 
         def checked(matches: bool | None) -> None:
             if matches is None:
                 then(Overloaded())
-            else:
-                then(None if matches and password_hash is not None else WrongPassword())
-
-        self._run(lambda: _matches(password, password_hash or self._decoy), checked)
-
-    def _run(self, work: Callable[[], T], then: Callable[[T | None], None]) -> None:
-        def finished(future: Future[T]) -> None:
-            try:
-                result = future.result()
-            except Exception:
-                log.exception("hashing failed")
+            elif matches and claim.password_hash is not None:
+                self._failures.forget(address, name)
                 then(None)
             else:
-                then(result)
+                self._failures.count(address, name)
+                then(WrongPassword())
 
+        work = partial(_matches, claim.password, claim.password_hash or self._decoy)
+        job = _job(asker, work, checked, is_login=is_login)
+        self._submit(job, lambda: then(Overloaded()), self._failures.delay(address, name))
+
+    def forget(self, asker: Asker) -> None:
+        """Drop what waits for a session that is over."""
+        self._queue.discard(asker)
+
+    def _submit(self, job: Job, refused: Callable[[], None], delay: float = 0.0) -> None:
         try:
-            self._in_thread(work, finished)
+            self._queue.submit(job, delay)
         except PoolFull:
             self.refused += 1
-            log.warning("refused a login or registration: too many are waiting (max-hash-queue)")
+            log.warning("refused a registration or a change of password: too many are waiting (max-hash-queue)")
+            refused()
+
+
+def _job(
+    asker: Asker | None, work: Callable[[], T], then: Callable[[T | None], None], *, is_login: bool = False
+) -> Job:
+    """Make a job of work; `then` takes its result, or None when there is none."""
+
+    def finished(future: Future[T]) -> None:
+        try:
+            result = future.result()
+        except Exception:
+            log.exception("hashing failed")
             then(None)
+        else:
+            then(result)
+
+    return Job(asker, work, finished, is_login=is_login)
 
 
 def _decoy(cost: int) -> bytes:
@@ -83,15 +127,26 @@ def _decoy(cost: int) -> bytes:
     return b"$2b$%02d$" % cost + b"." * 53
 
 
-def _digestible(password: str) -> bytes:
-    """A password that bcrypt can read in full. One that is too long, or holds a NUL, goes through SHA-256 first."""
-    data = password.encode()
-    if len(data) <= BCRYPT_BYTES and b"\0" not in data:
-        return data
+def _is_plain(data: bytes) -> bool:
+    """Tell whether bcrypt can read a password in full."""
+    return len(data) <= BCRYPT_BYTES and b"\0" not in data
+
+
+def _digest(data: bytes) -> bytes:
+    """Give a word that stands for a password of any length."""
     import base64
     import hashlib
 
     return base64.b64encode(hashlib.sha256(data).digest())
+
+
+def _needs_seal(data: bytes) -> bool:
+    """Tell whether bcrypt is to be given a digest: for want of room, or since it might be taken for a digest."""
+    return not _is_plain(data) or (len(data) == DIGEST_BYTES and data.endswith(b"="))
+
+
+def _sealed(data: bytes) -> bytes:
+    return NOT_UTF8 + _digest(data)
 
 
 def _load() -> None:
@@ -101,10 +156,18 @@ def _load() -> None:
 def _hash(password: str, cost: int) -> bytes:
     import bcrypt
 
-    return bcrypt.hashpw(_digestible(password), bcrypt.gensalt(cost))
+    data = password.encode()
+    if _needs_seal(data):
+        return bcrypt.hashpw(_sealed(data), bcrypt.gensalt(cost, prefix=SEALED.strip(b"$")))
+    return bcrypt.hashpw(data, bcrypt.gensalt(cost))
 
 
 def _matches(password: str, password_hash: bytes) -> bool:
     import bcrypt
 
-    return bcrypt.checkpw(_digestible(password), password_hash)
+    data = password.encode()
+    if password_hash.startswith(SEALED) and _needs_seal(data):
+        data = _sealed(data)
+    elif not _is_plain(data):
+        data = _digest(data)
+    return bcrypt.checkpw(data, password_hash)

@@ -366,6 +366,11 @@ class Session:
 
     # ---- for the dialect and the domain ----
 
+    @property
+    def address(self) -> str:
+        """The client's IP address; "" when it is gone already."""
+        return self.transport.remote_place[0]
+
     def send(self, text: str) -> None:
         """Send a line, given without its newline."""
         self.transport.send(f"{text}\n".encode())

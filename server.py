@@ -40,7 +40,9 @@ from proof import make_nonce
 from protocol import Dialect, Session
 from rooms import Rooms
 from store import Store, StoreError
+from throttle import Pace
 from transfers import Transfers
+from workqueue import WorkQueue
 
 STDIN, STDOUT = 0, 1
 
@@ -89,7 +91,7 @@ class Server:
             stall_seconds=settings.stall_seconds,
             keepalive_seconds=settings.keepalive_seconds,
             pool_threads=settings.hash_threads,
-            pool_queue=settings.max_hash_queue,
+            pool_queue=settings.hash_threads,  # what waits for a thread waits in the work queue
         )
         with contextlib.ExitStack() as undo:
             undo.callback(self.loop.close)
@@ -125,7 +127,8 @@ class Server:
 
     def _build_chat(self) -> Chat:
         settings = self.settings
-        self.passwords = BcryptPasswords(self.loop.in_thread, settings.bcrypt_cost)
+        queue = WorkQueue(self.loop.in_thread, self.loop, settings.hash_threads, settings.max_hash_queue)
+        self.passwords = BcryptPasswords(queue, self.loop.monotonic, settings.bcrypt_cost)
         limits = Limits(
             name=settings.max_name,
             guests=settings.max_users or Limits().guests,
@@ -134,7 +137,8 @@ class Server:
             channels_per_user=settings.max_channels_per_user,
             mail=settings.max_mail,
         )
-        chat = Chat(self.store, self.passwords, time.time, limits, MAKE_ID[settings.mailbox_ids])
+        pace = Pace(self.loop.monotonic, settings.max_registrations)
+        chat = Chat(self.store, self.passwords, time.time, limits, MAKE_ID[settings.mailbox_ids], pace)
         self.store.attach(chat.apply, chat.announce)
         chat.restore(self.store.load())
         self.passwords.resemble(
@@ -245,12 +249,13 @@ class Server:
             f"closed-{reason.name.lower().replace('_', '-')}={count}" for reason, count in self.loop.closed.items()
         )
         log.info(
-            "statistics clients=%d users=%d accounts=%d channels=%d refused-hashes=%d failed-commits=%d"
-            " longest-turn-ms=%.1f %s",
+            "statistics clients=%d users=%d accounts=%d channels=%d failed-logins=%d refused-hashes=%d"
+            " failed-commits=%d longest-turn-ms=%.1f %s",
             len(self.loop.connections),
             len(self.chat.online),
             len(self.chat.accounts),
             len(self.chat.channels),
+            self.chat.failed_logins,
             self.passwords.refused,
             self.store.failures,
             self.loop.longest_turn * 1000,

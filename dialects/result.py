@@ -151,14 +151,14 @@ class Result:
         return WORDS[type(event)](event)
 
     def leave(self, session: Session) -> None:
-        """A session that is over is logged out."""
-        self.chat.logout(session)
+        """A session that is over is logged out, and no password is hashed for it."""
+        self.chat.session_over(session)
 
     # ---- handlers: who is who ----
 
     def register(self, session: Session, request: Request) -> None:
         name, password = request.args
-        self.chat.register(name, password, session.outcome(request))
+        self.chat.register(session, name, password, session.outcome(request))
 
     def login(self, session: Session, request: Request) -> None:
         name, password = request.args
@@ -170,7 +170,7 @@ class Result:
 
     def password(self, session: Session, request: Request) -> None:
         old, new = request.args
-        self.chat.change_password(session.user, old, new, session.outcome(request))
+        self.chat.change_password(session, old, new, session.outcome(request))
 
     # ---- handlers: channels ----
 

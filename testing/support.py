@@ -24,7 +24,7 @@ from config import Listed, Settings
 from console import Console
 from dialects import Door, Hello, Lines, Mailbox, Result, RoomTalk
 from dialects.rooms import OPERATOR_WORDS
-from domain import ChannelCreated, Done, Limits, Overloaded, WrongPassword
+from domain import ChannelCreated, Claim, Done, Limits, Overloaded, Recipient, WrongPassword
 from federation import Federation
 from loop import Deadline, Deadlines
 from protocol import Dialect, Session
@@ -160,15 +160,20 @@ class FakePasswords:
         self.later = False
         self.overloaded = False
         self.checked: list[tuple[str, bytes | None]] = []
+        self.forgotten: list[Recipient] = []
         self._waiting: list[Callable[[], None]] = []
 
-    def hash(self, password: str, then: Callable[[bytes | None], None]) -> None:
+    def hash(self, asker: Recipient, password: str, then: Callable[[bytes | None], None]) -> None:
         self._give(lambda: then(None if self.overloaded else password.encode()))
 
-    def check(self, password: str, password_hash: bytes | None, then: Done) -> None:
-        self.checked.append((password, password_hash))
-        error = Overloaded() if self.overloaded else None if password.encode() == password_hash else WrongPassword()
+    def check(self, asker: Recipient, claim: Claim, then: Done, *, is_login: bool) -> None:
+        self.checked.append((claim.password, claim.password_hash))
+        matches = claim.password.encode() == claim.password_hash
+        error = Overloaded() if self.overloaded else None if matches else WrongPassword()
         self._give(lambda: then(error))
+
+    def forget(self, asker: Recipient) -> None:
+        self.forgotten.append(asker)
 
     def answer(self) -> int:
         """Give the answers that wait; return how many there were."""

@@ -34,7 +34,7 @@ def test_loopback(address: str, loopback: bool) -> None:
         ("2001:db8:1:2:ffff:ffff:ffff:ffff", "2001:db8:1:2::/64"),
         ("2001:db8:1:3::1", "2001:db8:1:3::/64"),
         ("fe80::1%eth0", "fe80::/64"),
-        ("::1", "::/64"),
+        ("::1", "::1"),
         ("", ""),
     ],
 )

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import throttle
 from chat import Chat
 from domain import (
     Account,
@@ -41,6 +42,7 @@ from domain import (
     NotAMember,
     NotAName,
     Overloaded,
+    Pace,
     PasswordChanged,
     PeerNamed,
     RemoteJoined,
@@ -122,9 +124,10 @@ class Journal:
 class Screen:
     """A session: it notes what it is told."""
 
-    def __init__(self) -> None:
+    def __init__(self, address: str = "192.0.2.1") -> None:
         self.user: Any = None
         self.over = False
+        self.address = address
         self.told: list[Any] = []
 
     def deliver(self, event: Any) -> None:
@@ -149,10 +152,10 @@ class Screen:
 class House:
     """A chat with its journal."""
 
-    def __init__(self, limits: Limits | None = None) -> None:
+    def __init__(self, limits: Limits | None = None, pace: Pace | None = None) -> None:
         self.journal = Journal()
         self.passwords = FakePasswords()
-        self.chat = self.journal.chat = Chat(self.journal, self.passwords, lambda: NOW, limits or Limits())
+        self.chat = self.journal.chat = Chat(self.journal, self.passwords, lambda: NOW, limits or Limits(), pace=pace)
 
     def account(self, name: str, *channels: str) -> Account:
         """An account in these channels, which are made where they are not."""
@@ -401,8 +404,8 @@ def test_limits() -> None:
     house = House(Limits(name=5, accounts=2, channels=2, channels_per_user=1, mail=1))
     alice, bob = house.account("alice", "one"), house.account("bob", "one")
     chat = house.chat
-    assert house.outcome(lambda done: chat.register("carol", "pw", done)) is LimitReached
-    assert house.outcome(lambda done: chat.register("toolong", "pw", done)) is NotAName
+    assert house.outcome(lambda done: chat.register(Screen(), "carol", "pw", done)) is LimitReached
+    assert house.outcome(lambda done: chat.register(Screen(), "toolong", "pw", done)) is NotAName
     assert house.outcome(lambda done: chat.create(alice, "toolong", done)) is NotAName
     assert house.outcome(lambda done: chat.create(alice, "two", done)) is None
     assert house.outcome(lambda done: chat.create(alice, "three", done)) is LimitReached
@@ -436,18 +439,18 @@ def test_limits_do_not_undo_what_was_decided_before() -> None:
 
 
 def test_register(house: House) -> None:
-    assert house.outcome(lambda done: house.chat.register("alice", "secret", done)) is None
+    assert house.outcome(lambda done: house.chat.register(Screen(), "alice", "secret", done)) is None
     assert house.journal.written == [AccountRegistered("alice", b"secret", NOW)]
-    assert house.outcome(lambda done: house.chat.register("alice", "other", done)) is NameTaken
-    assert house.outcome(lambda done: house.chat.register("a,b", "other", done)) is NotAName
+    assert house.outcome(lambda done: house.chat.register(Screen(), "alice", "other", done)) is NameTaken
+    assert house.outcome(lambda done: house.chat.register(Screen(), "a,b", "other", done)) is NotAName
     assert house.chat.accounts["alice"].password_hash == b"secret"
 
 
 def test_two_who_register_one_name_at_once(house: House) -> None:
     outcomes: list[Any] = []
     house.passwords.later = True
-    house.chat.register("alice", "one", outcomes.append)
-    house.chat.register("alice", "two", outcomes.append)
+    house.chat.register(Screen(), "alice", "one", outcomes.append)
+    house.chat.register(Screen(), "alice", "two", outcomes.append)
     house.passwords.answer()
     house.journal.commit()
     assert [type(outcome) for outcome in outcomes] == [type(None), NameTaken]
@@ -472,6 +475,92 @@ def test_login_and_logout(house: House) -> None:
     assert alice.session is None
     assert not house.chat.channels["room"].present
     assert set(house.chat.channels["room"].members) == {"alice"}
+
+
+def test_failed_logins_are_counted_and_logged_without_the_password(
+    house: House, caplog: pytest.LogCaptureFixture
+) -> None:
+    house.account("alice")
+    house.account("\u4f60\u597d")
+    house.chat.restore([MailboxOpened("mason", "mason123", NOW)])
+    for name in ("alice", "\u4f60\u597d", "nobody", "mason", "a\x1b[31m\u202e", "x" * 8000):
+        house.chat.login(Screen("2001:db8::1"), name, "guess", lambda _error: None)
+    with pytest.raises(NoSuchUser):
+        house.chat.login_by_id(Screen(), "guess")
+    lines = [record.getMessage() for record in caplog.records]
+    assert lines == [
+        "failed login address=2001:db8::1 name=alice",
+        "failed login address=2001:db8::1 name=\u4f60\u597d",
+        "failed login address=2001:db8::1 name=nobody",
+        "failed login address=2001:db8::1 name=mason",
+        "failed login address=2001:db8::1 name='a\\x1b[31m\\u202e'",
+        f"failed login address=2001:db8::1 name='{'x' * 64}'",
+        "failed login address=192.0.2.1 by ID",
+    ]
+    assert house.chat.failed_logins == len(lines)
+
+
+def test_what_is_no_failed_login(house: House, caplog: pytest.LogCaptureFixture) -> None:
+    alice, other = house.user("alice"), Screen()
+    house.chat.login(other, "alice", "alice", other.done())  # she is logged in elsewhere
+    house.chat.login(alice, "alice", "wrong", alice.done())  # this client is logged in
+    house.passwords.overloaded = True
+    house.chat.login(other, "alice", "wrong", other.done())
+    assert other.take() == [("", AlreadyLoggedIn), ("", Overloaded)]
+    assert house.chat.failed_logins == 0
+    assert caplog.records == []
+
+
+def test_a_password_that_is_not_changed_is_logged(house: House, caplog: pytest.LogCaptureFixture) -> None:
+    house.chat.change_password(house.user("alice"), "guess", "new", lambda _error: None)
+    assert [record.getMessage() for record in caplog.records] == [
+        "failed change of password address=192.0.2.1 name=alice"
+    ]
+    assert house.chat.failed_logins == 0
+
+
+def test_an_address_makes_accounts_at_a_pace() -> None:
+    """Only those count that are made, of both kinds."""
+    house = House(pace=throttle.Pace(lambda: NOW, 3))
+    chat = house.chat
+
+    def register(name: str, address: str = "192.0.2.1") -> type[Exception] | None:
+        return house.outcome(lambda done: chat.register(Screen(address), name, "pw", done))
+
+    def open_mailbox(name: str, address: str = "192.0.2.1") -> type[Exception] | None:
+        return house.outcome(partial(chat.open_mailbox, Screen(address), name))
+
+    house.account("bob")
+    assert register("bob") is open_mailbox("bob") is NameTaken
+    assert register("a,b") is open_mailbox("a,b") is NotAName
+    house.journal.fails = True
+    assert [register("one"), open_mailbox("one")] * 3 == [StoreUnavailable] * 6
+    house.journal.fails = False
+    assert [register("one"), open_mailbox("two"), register("three")] == [None] * 3
+    assert register("four") is open_mailbox("four") is LimitReached
+    assert register("bob") is open_mailbox("bob") is NameTaken
+    assert [register("four", "192.0.2.2"), open_mailbox("five", "127.0.0.1"), register("six", "::1")] == [None] * 3
+
+
+def test_accounts_that_are_made_at_once_keep_the_pace() -> None:
+    house = House(pace=throttle.Pace(lambda: NOW, 3))
+    outcomes: list[Exception | None] = []
+    house.passwords.later = True
+    for number in range(5):
+        house.chat.register(Screen(), f"user{number}", "pw", outcomes.append)
+        house.chat.open_mailbox(Screen(), f"mason{number}", outcomes.append)
+    house.passwords.answer()
+    house.journal.commit()
+    assert len(house.chat.accounts) == 3
+    assert [type(outcome) for outcome in outcomes].count(LimitReached) == 7
+
+
+def test_a_session_that_is_over_is_logged_out_and_what_waits_for_it_forgotten(house: House) -> None:
+    alice, other = house.user("alice"), Screen()
+    for screen in (alice, other):
+        house.chat.session_over(screen)
+    assert alice.user is None
+    assert house.passwords.forgotten == [alice, other]
 
 
 def test_one_session_for_one_account(house: House) -> None:
@@ -524,27 +613,28 @@ def test_an_account_that_is_registered_while_its_name_is_checked(house: House) -
 
 
 def test_change_password(house: House) -> None:
-    alice = house.account("alice")
+    alice = house.user("alice")
     assert house.outcome(lambda done: house.chat.change_password(alice, "wrong", "new", done)) is WrongPassword
     assert house.outcome(lambda done: house.chat.change_password(alice, "alice", "new", done)) is None
     assert house.journal.written == [PasswordChanged("alice", b"new")]
-    assert alice.password_hash == b"new"
+    assert alice.user.password_hash == b"new"
 
 
 def test_too_much_hashing(house: House) -> None:
-    alice, screen = house.account("alice"), Screen()
+    alice, screen = house.user("alice"), Screen()
+    house.account("carol")
     house.passwords.overloaded = True
-    assert house.outcome(lambda done: house.chat.register("bob", "pw", done)) is Overloaded
-    assert house.outcome(lambda done: house.chat.login(screen, "alice", "alice", done)) is Overloaded
+    assert house.outcome(lambda done: house.chat.register(Screen(), "bob", "pw", done)) is Overloaded
+    assert house.outcome(lambda done: house.chat.login(screen, "carol", "carol", done)) is Overloaded
     assert house.outcome(lambda done: house.chat.change_password(alice, "alice", "new", done)) is Overloaded
     assert house.journal.written == []
-    assert alice.session is None
+    assert screen.user is None
 
 
 def test_nothing_is_told_before_it_is_written(house: House) -> None:
     alice = house.user("alice", "room")
     outcomes: list[object] = []
-    house.chat.register("bob", "pw", outcomes.append)
+    house.chat.register(Screen(), "bob", "pw", outcomes.append)
     house.chat.create(alice.user, "attic", outcomes.append)
     house.chat.say(alice.user, "room", "hello", outcomes.append)
     house.chat.leave(alice.user, "room", outcomes.append)
@@ -561,8 +651,8 @@ def test_a_disk_that_refuses_fails_each_change(house: House) -> None:
     chat = house.chat
     before = house.snapshot()
     for call in (
-        lambda done: chat.register("carol", "pw", done),
-        lambda done: chat.change_password(alice.user, "alice", "new", done),
+        lambda done: chat.register(Screen(), "carol", "pw", done),
+        lambda done: chat.change_password(alice, "alice", "new", done),
         lambda done: chat.create(alice.user, "attic", done),
         lambda done: chat.leave(alice.user, "room", done),
         lambda done: chat.say(alice.user, "room", "hello", done),
@@ -831,7 +921,7 @@ def test_a_guest_holds_a_name_while_logged_in(house: House) -> None:
 
 
 def test_a_guest_who_comes_first_keeps_the_name_from_a_registration(house: House) -> None:
-    register = partial(house.chat.register, "zoe", "secret")
+    register = partial(house.chat.register, Screen(), "zoe", "secret")
     told: list[Exception | None] = []
     register(told.append)
     house.chat.enter_as_guest(Screen(), "zoe")

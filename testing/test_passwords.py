@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
@@ -9,14 +11,23 @@ from typing import Any
 
 import bcrypt
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from domain import Overloaded, WrongPassword
+from domain import AccountRegistered, Claim, Overloaded, WrongPassword
 from loop import Loop
 from passwords import BcryptPasswords
-from pool import PoolFull
-from support import PATIENCE, raising
+from support import EXAMPLES, PATIENCE, FakeTimers, World, raising
+from workqueue import WorkQueue
 
 COST = 4
+
+
+class Client:
+    """A session, as the hashing of passwords sees it."""
+
+    def __init__(self, address: str = "127.0.0.1") -> None:
+        self.address = address
 
 
 def at_once(work: Callable[[], Any], then: Callable[[Future[Any]], None]) -> None:
@@ -29,27 +40,42 @@ def at_once(work: Callable[[], Any], then: Callable[[Future[Any]], None]) -> Non
     then(future)
 
 
-def full(_work: object, _then: object) -> None:
-    raise PoolFull
+def passwords_at(cost: int, timers: FakeTimers | None = None) -> BcryptPasswords:
+    """Passwords that are hashed at once, unless they have to wait for the clock."""
+    timers = timers or FakeTimers()
+    return BcryptPasswords(WorkQueue(at_once, timers, 1, 100), timers.monotonic, cost)
 
 
 @pytest.fixture
 def passwords() -> BcryptPasswords:
-    return BcryptPasswords(at_once, COST)
+    return passwords_at(COST)
 
 
 def hashed(passwords: BcryptPasswords, password: str) -> bytes:
     results: list[bytes | None] = []
-    passwords.hash(password, results.append)
+    passwords.hash(Client(), password, results.append)
     (result,) = results
     assert result is not None
     return result
 
 
-def checked(passwords: BcryptPasswords, password: str, password_hash: bytes | None) -> type[Exception] | None:
+def check(
+    passwords: BcryptPasswords,
+    password: str,
+    password_hash: bytes | None,
+    client: Client | None = None,
+    *,
+    is_login: bool = True,
+) -> list[Exception | None]:
+    """Check a password; give the list that has the outcome, or will have it."""
     outcomes: list[Exception | None] = []
-    passwords.check(password, password_hash, outcomes.append)
-    (outcome,) = outcomes
+    claim = Claim("alice", password, password_hash)
+    passwords.check(client or Client(), claim, outcomes.append, is_login=is_login)
+    return outcomes
+
+
+def checked(passwords: BcryptPasswords, password: str, password_hash: bytes | None) -> type[Exception] | None:
+    (outcome,) = check(passwords, password, password_hash)
     return None if outcome is None else type(outcome)
 
 
@@ -115,7 +141,7 @@ def test_nobody_is_checked_as_slowly_as_somebody(monkeypatch: pytest.MonkeyPatch
         return True  # even if something matched nobody's hash
 
     monkeypatch.setattr(bcrypt, "checkpw", checkpw)
-    assert checked(BcryptPasswords(at_once, cost), "secret", None) is WrongPassword
+    assert checked(passwords_at(cost), "secret", None) is WrongPassword
     ((password, decoy),) = calls
     assert password == b"secret"
     assert decoy.startswith(b"$2b$%02d$" % cost)
@@ -129,14 +155,20 @@ def test_nobodys_hash_is_one_that_bcrypt_works_on(passwords: BcryptPasswords, ca
 
 
 def test_too_many_at_once(caplog: pytest.LogCaptureFixture) -> None:
-    passwords = BcryptPasswords(full, COST)
+    waiting: list[Callable[[], Any]] = []
+    timers = FakeTimers()
+    queue = WorkQueue(lambda work, _then: waiting.append(work), timers, 1, 1)
+    passwords = BcryptPasswords(queue, timers.monotonic, COST)
+    passwords.hash(Client(), "secret", lambda _hash: None)
     results: list[bytes | None] = []
-    passwords.hash("secret", results.append)
+    passwords.hash(Client(), "secret", results.append)
     assert results == [None]
-    assert checked(passwords, "secret", b"hash") is Overloaded
-    assert checked(passwords, "secret", None) is Overloaded
-    assert passwords.refused == 3
+    (error,) = check(passwords, "secret", b"hash", is_login=False)
+    assert type(error) is Overloaded
+    assert check(passwords, "secret", b"hash") == []  # a login waits
+    assert passwords.refused == 2
     assert "max-hash-queue" in caplog.text
+    assert len(waiting) == 1
 
 
 def test_a_failure_is_an_answer_too(
@@ -145,7 +177,7 @@ def test_a_failure_is_an_answer_too(
     assert checked(passwords, "secret", b"no hash at all") is Overloaded
     monkeypatch.setattr(bcrypt, "hashpw", raising)
     results: list[bytes | None] = []
-    passwords.hash("secret", results.append)
+    passwords.hash(Client(), "secret", results.append)
     assert results == [None]
     assert caplog.text.count("hashing failed") == 2
     assert "secret" not in caplog.text
@@ -156,14 +188,117 @@ def test_warming_up_needs_nobody_to_wait_for_it(passwords: BcryptPasswords, capl
     assert caplog.text == ""
 
 
+# ---- long passwords, and those that look like what stands for one ----
+
+
+def old_digest(password: str) -> str:
+    """What was given to bcrypt once for a password that it cannot read in full."""
+    return base64.b64encode(hashlib.sha256(password.encode()).digest()).decode()
+
+
+LONG = ["x" * 73, "x" * 8000, "\u4f60" * 25, "a\0b", "\0"]
+
+
+@pytest.mark.parametrize("password", LONG, ids=lambda password: f"{password[:1]!r}*{len(password)}")
+def test_no_other_word_opens_the_account_of_a_long_password(passwords: BcryptPasswords, password: str) -> None:
+    password_hash = hashed(passwords, password)
+    digest = hashlib.sha256(password.encode())
+    words = (old_digest(password), old_digest(password)[:-1], digest.hexdigest(), f"\xff{old_digest(password)}")
+    for word in words:
+        assert checked(passwords, word, password_hash) is WrongPassword
+        assert checked(passwords, word, hashed(passwords, word)) is None
+        assert checked(passwords, password, hashed(passwords, word)) is WrongPassword
+
+
+@pytest.mark.parametrize("password", LONG, ids=lambda password: f"{password[:1]!r}*{len(password)}")
+def test_a_long_password_that_was_set_once_is_still_right(passwords: BcryptPasswords, password: str) -> None:
+    password_hash = bcrypt.hashpw(old_digest(password).encode(), bcrypt.gensalt(COST))
+    assert checked(passwords, password, password_hash) is None
+    assert checked(passwords, password + "x", password_hash) is WrongPassword
+
+
+def test_a_short_password_that_was_set_once_is_still_right(passwords: BcryptPasswords) -> None:
+    for password in ("secret", "x" * 44, old_digest("secret"), "x" * 72):
+        password_hash = bcrypt.hashpw(password.encode(), bcrypt.gensalt(COST))
+        assert checked(passwords, password, password_hash) is None
+
+
+@EXAMPLES
+@given(st.text(max_size=90), st.text(max_size=90), st.booleans())
+def test_one_password_for_one_hash(one: str, other: str, digested: bool) -> None:
+    passwords = passwords_at(COST)
+    password_hash = hashed(passwords, old_digest(one) if digested else one)
+    assert (checked(passwords, one, password_hash) is None) is not digested
+    if one != other:
+        assert checked(passwords, other, password_hash) is WrongPassword
+    assert b"\0" not in password_hash
+    assert len(password_hash) == 60
+
+
+# ---- who guesses ----
+
+
+def test_an_attempt_waits_for_those_that_have_failed(passwords: BcryptPasswords) -> None:
+    timers = FakeTimers()
+    passwords = passwords_at(COST, timers)
+    alice = hashed(passwords, "secret")
+    guesser, friend = Client("192.0.2.1"), Client("192.0.2.2")
+    seconds = []
+    for _ in range(7):
+        began, outcomes = timers.now, check(passwords, "wrong", alice, guesser)
+        while not outcomes:
+            timers.let_pass(0.25)
+        seconds.append(timers.now - began)
+        assert [type(outcome) for outcome in outcomes] == [WrongPassword]
+    assert seconds == [0.0, 0.25, 0.5, 1.0, 2.0, 4.0, 5.0]
+    assert check(passwords, "secret", alice, friend) == [None]
+    side_by_side = [check(passwords, "secret", alice, Client("192.0.2.1")) for _ in range(100)]
+    assert side_by_side == [[]] * 100
+    timers.let_pass(5.0)
+    assert side_by_side == [[None]] * 100
+    assert check(passwords, "secret", alice, guesser) == [None]  # the right password has ended the wait
+
+
+@pytest.mark.parametrize("is_login", [True, False])
+def test_a_name_that_nobody_has_makes_wait_just_as_well(is_login: bool) -> None:
+    timers = FakeTimers()
+    passwords = passwords_at(COST, timers)
+    for failures in range(3):
+        outcomes = check(passwords, "secret", None, Client("192.0.2.1"), is_login=is_login)
+        assert bool(outcomes) is (failures == 0)
+        timers.let_pass(5.0)
+        assert len(outcomes) == 1
+
+
+def test_this_machine_never_waits(passwords: BcryptPasswords) -> None:
+    for _ in range(20):
+        for address in ("127.0.0.1", "127.0.0.2", "::1"):
+            assert len(check(passwords, "wrong", None, Client(address))) == 1
+
+
+def test_an_attempt_whose_session_is_over_is_dropped() -> None:
+    timers = FakeTimers()
+    passwords = passwords_at(COST, timers)
+    guesser = Client("192.0.2.1")
+    check(passwords, "wrong", None, guesser)
+    outcomes = check(passwords, "wrong", None, guesser)
+    passwords.forget(guesser)
+    timers.let_pass(10.0)
+    assert outcomes == []
+
+
 # ---- with a real pool ----
 
 
 @pytest.fixture
 def loop() -> Iterator[Loop]:
-    loop = Loop(pool_threads=2, pool_queue=4)
+    loop = Loop(pool_threads=2, pool_queue=2)
     yield loop
     loop.close()
+
+
+def passwords_in(loop: Loop) -> BcryptPasswords:
+    return BcryptPasswords(WorkQueue(loop.in_thread, loop, 2, 4), loop.monotonic, COST)
 
 
 def turn_until(loop: Loop, condition: Callable[[], object]) -> None:
@@ -182,9 +317,9 @@ def test_hashing_leaves_the_loops_thread_and_comes_back(loop: Loop, monkeypatch:
         return real(password, salt)
 
     monkeypatch.setattr(bcrypt, "hashpw", hashpw)
-    passwords = BcryptPasswords(loop.in_thread, COST)
+    passwords = passwords_in(loop)
     results: list[tuple[bytes | None, int]] = []
-    passwords.hash("secret", lambda result: results.append((result, threading.get_ident())))
+    passwords.hash(Client(), "secret", lambda result: results.append((result, threading.get_ident())))
     assert results == []
     turn_until(loop, lambda: results)
     ((result, thread),) = results
@@ -192,31 +327,60 @@ def test_hashing_leaves_the_loops_thread_and_comes_back(loop: Loop, monkeypatch:
     assert thread == threading.get_ident() != threads[0]
 
 
-def test_a_storm_of_logins_is_refused_beyond_the_queue(loop: Loop, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_storm_of_logins_waits_and_of_registrations_is_refused(loop: Loop, monkeypatch: pytest.MonkeyPatch) -> None:
     go = threading.Event()
-
-    def checkpw(_password: bytes, _password_hash: bytes) -> bool:
-        return go.wait(PATIENCE)
-
-    monkeypatch.setattr(bcrypt, "checkpw", checkpw)
-    passwords = BcryptPasswords(loop.in_thread, COST)
-    outcomes: list[Exception | None] = []
-    for _ in range(10):
-        passwords.check("secret", b"hash", outcomes.append)
-    assert [type(outcome) for outcome in outcomes] == [Overloaded] * 6
+    monkeypatch.setattr(bcrypt, "checkpw", lambda _password, _hash: go.wait(PATIENCE))
+    passwords = passwords_in(loop)
+    logins = [check(passwords, "secret", b"hash") for _ in range(10)]
+    registered: list[bytes | None] = []
+    passwords.hash(Client(), "secret", registered.append)
+    assert registered == [None]
     go.set()
-    turn_until(loop, lambda: len(outcomes) == 10)
-    assert outcomes[6:] == [None] * 4
-    passwords.check("secret", b"hash", outcomes.append)
-    turn_until(loop, lambda: len(outcomes) == 11)
-    assert outcomes[10] is None
+    turn_until(loop, lambda: all(logins))
+    assert logins == [[None]] * 10
+    passwords.hash(Client(), "secret", registered.append)
+    turn_until(loop, lambda: len(registered) == 2)
+    assert registered[1] is not None
 
 
 def test_nobody_is_checked_as_slowly_as_the_most_costly_account(monkeypatch: pytest.MonkeyPatch) -> None:
     decoys: list[bytes] = []
     monkeypatch.setattr(bcrypt, "checkpw", lambda _password, decoy: decoys.append(decoy))
-    passwords = BcryptPasswords(at_once, 4)
+    passwords = passwords_at(4)
     for hashes in ([], [b"$2b$05$" + b"x" * 53, b"$2b$12$" + b"x" * 53, b"$2b$04$" + b"x" * 53]):
         passwords.resemble(hashes)
         checked(passwords, "secret", None)
     assert [decoy[:7] for decoy in decoys] == [b"$2b$04$", b"$2b$12$"]
+
+
+# ---- with sessions ----
+
+
+def test_clients_that_ask_for_a_login_and_reset_keep_nobody_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The passwords that are really hashed are counted."""
+    hashes: list[bytes] = []
+
+    def checkpw(password: bytes, _password_hash: bytes) -> bool:
+        hashes.append(password)
+        return password == b"alice"
+
+    monkeypatch.setattr(bcrypt, "checkpw", checkpw)
+    world, timers = World(), FakeTimers()
+    running: list[tuple[Callable[[], Any], Callable[[Future[Any]], None]]] = []
+    queue = WorkQueue(lambda work, then: running.append((work, then)), timers, 2, 512)
+    world.chat._passwords = BcryptPasswords(queue, timers.monotonic, COST)
+    world.chat.restore([AccountRegistered("alice", b"$2b$04$", 1000.0)])
+    for number in range(560):
+        client = world.client()
+        client.session.received(b"LOGIN alice guess\nLOGIN alice again\n")
+        if number % 2:
+            client.session.lost("reset")
+        else:
+            client.session.refuse()
+    alice = world.client()
+    alice.session.received(b"LOGIN alice alice\nPING\n")
+    while running:
+        at_once(*running.pop(0))
+        world.settle()
+    assert hashes == [b"guess", b"guess", b"alice"]
+    assert alice.transport.take() == b"RESULT LOGIN 1\nRESULT PING 1\n"

@@ -19,7 +19,7 @@ from support import ROOT
 SERVER_ROOMS = {
     "addresses", "bootstrap", "chat", "commandline", "config", "console", "dialects", "domain", "dialects.hello",
     "dialects.mailbox", "dialects.result", "dialects.rooms", "federation", "logs", "loop", "options", "passwords",
-    "proof", "protocol", "rooms", "store", "transfers",
+    "proof", "protocol", "rooms", "store", "throttle", "transfers", "workqueue",
 }  # fmt: skip
 
 MAY_IMPORT: dict[str, set[str]] = {
@@ -38,7 +38,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "rooms": {"chat", "domain"},
     "transfers": {"config", "domain", "protocol", "rooms"},
     "store": {"domain"},
-    "passwords": {"domain", "pool"},
+    "passwords": {"domain", "pool", "throttle", "workqueue"},
+    "throttle": {"addresses", "domain"},
+    "workqueue": {"addresses", "pool"},
     "client": {
         "bootstrap", "commandline", "files", "loop", "network", "protocol", "streams", "talks", "talks.talk",
         "terminal",

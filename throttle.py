@@ -1,0 +1,134 @@
+"""What one network may try how often: a wrong password makes the next attempt wait, and accounts are made at a pace.
+
+Nobody is locked out: an attempt waits MOST_SECONDS at most, by itself, and only for failures of its own network against
+the same name, whether an account has it or not. What is kept is forgotten with time; when there is too much of it the
+oldest goes first, which makes nobody wait longer. This machine's own addresses are never made to wait.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from typing import Generic, TypeVar
+
+import domain
+from addresses import is_loopback, network_of
+
+FIRST_SECONDS = 0.25
+MOST_SECONDS = 5.0
+"""What an attempt waits after one failure; each further one doubles it, up to the most."""
+
+FORGET_SECONDS = 15 * 60.0
+"""How long a failure makes others wait, if no other comes."""
+
+PACE_SECONDS = 3600.0
+"""The time in which a network may make as many accounts as the setting says."""
+
+MOST_KEPT = 10_000
+"""Entries of a table. Whoever fails against so many names to have one forgotten has paid with as many hashes."""
+
+NAME_KEPT = 65
+"""Characters of a name that are kept. All that is longer is no name, and counts as one."""
+
+Value = TypeVar("Value")
+
+
+class Recent(Generic[Value]):
+    """Values by keys, each forgotten a while after it was set, and the oldest when there are too many.
+
+    Args:
+        now: the monotonic clock.
+        seconds: how long a value is kept.
+        most: how many are kept.
+    """
+
+    def __init__(self, now: Callable[[], float], seconds: float, most: int = MOST_KEPT) -> None:
+        self._now = now
+        self._seconds = seconds
+        self._most = most
+        self._values: OrderedDict[Hashable, tuple[float, Value]] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def get(self, key: Hashable, default: Value) -> Value:
+        """Give the value of a key, or the default where there is none any more."""
+        at, value = self._values.get(key, (0.0, default))
+        return value if self._now() < at + self._seconds else default
+
+    def set(self, key: Hashable, value: Value) -> None:
+        """Keep a value from now on."""
+        now = self._now()
+        self._values[key] = (now, value)
+        self._values.move_to_end(key)
+        while len(self._values) > self._most or next(iter(self._values.values()))[0] + self._seconds <= now:
+            self._values.popitem(last=False)
+
+    def forget(self, key: Hashable) -> None:
+        """Keep nothing for a key."""
+        self._values.pop(key, None)
+
+
+class Failures:
+    """Counts wrong passwords by network and name, and says how long the next attempt is to wait.
+
+    Args:
+        now: the monotonic clock, in seconds.
+    """
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        self._counts: Recent[int] = Recent(now, FORGET_SECONDS)
+
+    def delay(self, address: str, name: str) -> float:
+        """Give the seconds that an attempt from this address against this name has to wait (C45)."""
+        failures = self._counts.get(_key(address, name), 0)
+        if not failures or is_loopback(address):
+            return 0.0
+        return min(MOST_SECONDS, FIRST_SECONDS * 2.0 ** min(failures - 1, 10))
+
+    def count(self, address: str, name: str) -> None:
+        """Note that an attempt from this address against this name has failed."""
+        key = _key(address, name)
+        self._counts.set(key, self._counts.get(key, 0) + 1)
+
+    def forget(self, address: str, name: str) -> None:
+        """Note that an attempt from this address against this name had the right password."""
+        self._counts.forget(_key(address, name))
+
+
+def _key(address: str, name: str) -> tuple[str, str]:
+    return network_of(address), name[:NAME_KEPT]
+
+
+class Pace(domain.Pace):
+    """Lets each network do something so many times within PACE_SECONDS: all at once, or spread out (C47).
+
+    Args:
+        now: the monotonic clock, in seconds.
+        most: how many times.
+    """
+
+    def __init__(self, now: Callable[[], float], most: int) -> None:
+        self._now = now
+        self._most = most
+        self._spent: Recent[tuple[float, float]] = Recent(now, PACE_SECONDS)  # how much, and when that was so
+
+    def allows(self, address: str) -> bool:
+        """Tell whether this address may do it once more now."""
+        return is_loopback(address) or self._spent_by(address) + 1 <= self._most
+
+    def spend(self, address: str) -> None:
+        """Note that this address does it."""
+        self._set(address, self._spent_by(address) + 1)
+
+    def give_back(self, address: str) -> None:
+        """Note that what this address was to do has failed."""
+        self._set(address, max(0.0, self._spent_by(address) - 1))
+
+    def _spent_by(self, address: str) -> float:
+        spent, at = self._spent.get(network_of(address), (0.0, 0.0))
+        return max(0.0, spent - (self._now() - at) * self._most / PACE_SECONDS)
+
+    def _set(self, address: str, spent: float) -> None:
+        if not is_loopback(address):
+            self._spent.set(network_of(address), (spent, self._now()))
