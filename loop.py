@@ -106,7 +106,7 @@ TURN_SECONDS = 0.02
 """How long a turn takes up work of each kind before it is settled: answers and deadlines wait no longer for others."""
 
 SLICE_SECONDS = 0.001
-"""How long one connection's lines are run before the others have their turn."""
+"""How long one connection's lines are run before the others have their turn; less where many are ready."""
 
 HANDED_IN_PER_TURN = 64
 """Calls from other threads that run before those who are connected have their turn."""
@@ -457,10 +457,14 @@ class Loop:
 
     def _work_off(self, queue: deque[Work], carry_out: Callable[[Work], None], most: int = sys.maxsize) -> None:
         """Carry out what is in a queue now, the oldest first, until its share of the turn is used up."""
+        count = min(len(queue), most)
+        if not count:
+            return
         now = time.monotonic()
         ends = now + TURN_SECONDS
-        for _ in range(min(len(queue), most)):
-            self._slice_ends = now + SLICE_SECONDS
+        share = min(SLICE_SECONDS, TURN_SECONDS / count)
+        for _ in range(count):
+            self._slice_ends = now + share
             carry_out(queue.popleft())
             now = time.monotonic()
             if now >= ends:

@@ -28,6 +28,7 @@ from loop import (
     LONGEST_WAIT,
     READ_SIZE,
     STALL_SECONDS,
+    TURN_SECONDS,
     CloseReason,
     Connection,
     Deadlines,
@@ -463,6 +464,17 @@ def test_a_connections_time_is_over_after_its_slice(stage: Stage, monkeypatch: p
     put(peer, b"x")
     stage.until(lambda: len(yields) == 2)
     assert yields == [False, True]
+
+
+def test_a_connections_slice_is_smaller_where_many_are_ready(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loop_module.time, "monotonic", lambda: 100.0)
+    slices: list[float] = []
+    for _ in range(50):
+        _connection, owner, peer, _sock = stage.pair()
+        owner.on_data = lambda _data: slices.append(stage.loop._slice_ends - 100)
+        put(peer, b"x")
+    stage.turn()
+    assert slices == [pytest.approx(TURN_SECONDS / 50)] * 50
 
 
 def test_calls_that_are_put_off_run_in_the_next_turn_without_waiting(stage: Stage) -> None:
