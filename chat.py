@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Any
 
 from domain import (
@@ -92,6 +92,7 @@ class Chat:
         limits: how much there may be.
         make_id: makes the ID of an account without a password from its name.
         pace: how many accounts one address may make.
+        reserved: names that no new user can have.
     """
 
     def __init__(
@@ -102,12 +103,14 @@ class Chat:
         limits: Limits,
         make_id: Callable[[str], str] = classic_id,
         pace: Pace | None = None,
+        reserved: Collection[str] = (),
     ) -> None:
         self.accounts: dict[str, Account] = {}
         self._by_id: dict[str, Account] = {}
         self._numbers = 0
         self._names: list[str] | None = None
         self._make_id = make_id
+        self._reserved = reserved
         self.guests: dict[str, Guest] = {}
         self.online: dict[str, User] = {}
         self.channels: dict[str, Channel] = {}
@@ -147,8 +150,8 @@ class Chat:
     # ---- users ----
 
     def user_names(self) -> list[str]:
-        """Give the names of all who are logged in, accounts and guests, sorted."""
-        return sorted(self.online)
+        """Give the names of all who are logged in, accounts and guests, in the order in which they logged in."""
+        return list(self.online)
 
     def enter_as_guest(self, recipient: Recipient, name: str) -> None:
         """Log a session in under a name that it holds until it logs out.
@@ -158,7 +161,7 @@ class Chat:
         """
         if recipient.user is not None:
             raise AlreadyLoggedIn
-        if not is_name(name, self._limits.name):
+        if not self.may_name_a_user(name):
             raise NotAName
         if self._is_taken(name):
             raise NameTaken
@@ -192,10 +195,9 @@ class Chat:
             self._names = list(self.accounts)
         return self._names
 
-    @property
-    def longest_name(self) -> int:
-        """Characters that a name may have."""
-        return self._limits.name
+    def may_name_a_user(self, word: str) -> bool:
+        """Tell whether a new account or guest of any kind can have this name, if it is free (rules C19, C40, C42)."""
+        return is_name(word, self._limits.name) and word not in self._reserved
 
     def is_users(self, name: str) -> bool:
         """Tell whether a name is an account's, or is held by a guest who is logged in."""
@@ -212,7 +214,7 @@ class Chat:
         LimitReached is also for an address that makes accounts too fast (C47).
         """
         address = recipient.address
-        if not is_name(name, self._limits.name):
+        if not self.may_name_a_user(name):
             done(NotAName())
         elif (reason := self._why_no_account(address, name)) is not None:
             done(reason)
@@ -315,7 +317,7 @@ class Chat:
 
         Fails with NotAName, NameTaken, LimitReached, StoreUnavailable; LimitReached as in `register`.
         """
-        if not is_name(name, self._limits.name):
+        if not self.may_name_a_user(name):
             done(NotAName())
             return ""
         opened = MailboxOpened(name, self._make_id(name), self._now())
@@ -573,7 +575,7 @@ class Chat:
 
         Fails with NotAName, NoSuchUser.
         """
-        if not is_name(name):
+        if not (self.is_users(name) or is_name(name)):
             done(NotAName())
             return
         session = self._session(name)

@@ -13,26 +13,39 @@ MAX_NAME = 64
 """Characters of a name."""
 
 _NOT_IN_NAMES = frozenset(",:@|")
-_JOINERS = frozenset("\u200c\u200d")
-_INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Zs", "Zl", "Zp"})
 
 
 def is_name(word: str, longest: int = MAX_NAME) -> bool:
-    """Tell whether a word may name a user or a channel.
+    """Tell whether a word may name a new user or channel (rules C19, C20 and C40).
+
+    It has the form of a name, and nothing in it is invisible.
+
+    Args:
+        longest: characters that it may have.
+    """
+    if not has_form_of_name(word, longest):
+        return False
+    if word.isascii():
+        return True
+    import names
+
+    return names.is_seen(word)
+
+
+def has_form_of_name(word: str, longest: int = MAX_NAME) -> bool:
+    """Tell whether a word may be the name of a user or channel that exists (rules C19 and C20).
 
     1 to `longest` characters, in NFC, of any language; no white space of any alphabet, comma, colon, at sign or
-    vertical bar; no control or invisible format character but for the two joiners that some scripts need; no slash in
-    front.
+    vertical bar; no control or format character but for joiners and signs of numbers; no slash in front. Names from
+    before rule C40 need not be visible.
     """
     if not 1 <= len(word) <= longest or word[0] == "/" or not _NOT_IN_NAMES.isdisjoint(word):
         return False
     if word.isascii():
         return word.isprintable() and " " not in word
-    import unicodedata
+    import names
 
-    return unicodedata.is_normalized("NFC", word) and all(
-        character in _JOINERS or unicodedata.category(character) not in _INVISIBLE for character in word
-    )
+    return names.has_form(word)
 
 
 MAX_HOST = 64

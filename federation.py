@@ -41,6 +41,7 @@ from domain import (
     Said,
     Timers,
     TooLong,
+    has_form_of_name,
     is_host,
     is_name,
     remote_channel,
@@ -301,7 +302,7 @@ class Federation(Network):
     def _add_channel(self, link: Link, word: str) -> None:
         peer = _peer(link)
         name = self._maybe_their_channel(link, word)
-        if name is None:
+        if name is None or not is_name(name):
             link.ignore("it announces what is no channel of its own")
         elif name not in peer.channels and (limit := self._limit_on_channels(peer)):
             link.ignore(f"it announces more channels than {limit} allows")
@@ -443,9 +444,10 @@ class Federation(Network):
     def _maybe_sender(self, link: Link, word: str, channel: str) -> str | None:
         """How a speaker is called here: bare, if it is a user of this server."""
         user, at, host = normal(word).partition(HOST_OF_USER)
-        if not is_name(user) or not (is_host(host) or not at):
+        is_ours = at and host == link.me and (_peer(link).name != host or self._is_in(user, channel))
+        if not (is_name(user) or (is_ours and self._chat.is_users(user))) or not (is_host(host) or not at):
             return None
-        if at and host == link.me and (_peer(link).name != host or self._is_in(user, channel)):
+        if is_ours:
             return user
         own = not at or host in link.hosts
         return remote_user(user, _peer(link).name if own else host)
@@ -577,7 +579,7 @@ class Federation(Network):
     def _find(self, remote_name: str, sign: str) -> tuple[str, Peer | None]:
         """Split a remote name; there is no peer where it is none, or its server is not linked."""
         name, _, host = remote_name.partition(sign)
-        return name, self.peers.get(host) if is_name(name) else None
+        return name, self.peers.get(host) if has_form_of_name(name) else None
 
     def _deadline(self, call: Callable[..., None], *args: Any) -> Any:
         return self._timers.call_later(self._settings.federation_seconds, partial(call, *args))
@@ -649,7 +651,7 @@ class Federation(Network):
     def _maybe_theirs(self, link: Link, word: str, sign: str) -> str | None:
         """The bare name of a channel or user of the peer's own; None if it is no name, or another host's."""
         name, found, host = normal(word).partition(sign)
-        return name if is_name(name) and (not found or self._is_theirs(link, host)) else None
+        return name if has_form_of_name(name) and (not found or self._is_theirs(link, host)) else None
 
     def _is_theirs(self, link: Link, host: str) -> bool:
         """Whether the peer may mean itself. One that has sent no name cannot know what it is called here."""
@@ -669,7 +671,7 @@ def _check_length(line: str) -> None:
 def _maybe_local(word: str, sign: str, me: str) -> str | None:
     """The bare name of a channel or user of this server; None if it is no name, or another host's."""
     name, found, host = normal(word).partition(sign)
-    return name if (not found or host == me) and is_name(name) else None
+    return name if (not found or host == me) and has_form_of_name(name) else None
 
 
 def _split(word: str) -> tuple[str, str]:

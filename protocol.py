@@ -20,6 +20,12 @@ from typing import Any, NamedTuple, Protocol
 MAX_LINE = 8192
 """Bytes of a line, its newline included."""
 
+MAX_WORD = 1280
+"""Bytes of a word that may be a name: 20 for each of its characters, however these are written."""
+
+MAX_CHARACTERS = 4 * 67
+"""Characters of a name, or an ID, before NFC makes them one for four at the most. A pattern's stars do not count."""
+
 LINES_PER_TURN = 64
 """Lines that one session runs before the others have their turn; fewer where they take long."""
 
@@ -117,6 +123,7 @@ _LINE_SEPARATORS = "\u2028\u2029"
 _TURN_DIRECTION = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 _UNSHOWN = str.maketrans(dict.fromkeys([*_CONTROLS, *_LINE_SEPARATORS, *_TURN_DIRECTION], ""))
 _BLANKS = re.compile("[ \t]+")
+_HOST_SIGNS = re.compile("([:@])")
 
 
 def split_words(text: str) -> list[str]:
@@ -152,13 +159,27 @@ def clean(text: str) -> str:
     return text if text.isprintable() else text.translate(_UNSHOWN)
 
 
+def is_too_long(word: str) -> bool:
+    """Tell whether a word has more bytes than a name can have, in whatever form it is written (rule C41)."""
+    return len(word) > MAX_WORD or len(word.encode(errors="replace")) > MAX_WORD
+
+
 def normal(word: str) -> str:
-    """Give a name in Unicode's NFC, the form in which names are compared and shown."""
-    if word.isascii():
-        return word
+    """Give a name, or its parts on either side of a host's sign, in Unicode's NFC, in which names are compared and
+    shown.
+
+    What is too long for a name stays as it came, and so is none (rule C41). For NFC takes time with the square of the
+    marks in a row; nothing else in the program makes it.
+    """
+    return word if word.isascii() else "".join(map(_normal_part, _HOST_SIGNS.split(word)))
+
+
+def _normal_part(part: str) -> str:
+    if part.isascii() or is_too_long(part) or len(part) - part.count("*") > MAX_CHARACTERS:
+        return part
     import unicodedata
 
-    return unicodedata.normalize("NFC", word)
+    return unicodedata.normalize("NFC", part)
 
 
 # ---- requests ----

@@ -9,7 +9,6 @@ the operator, in the order in which it happens.
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
@@ -31,7 +30,6 @@ from domain import (
     StillMuted,
     Timers,
     Watch,
-    is_name,
 )
 
 log = logging.getLogger("crosstalk.rooms")
@@ -208,7 +206,7 @@ class Rooms(Watch):
         """
         self._settle()
         hosted = self.hosted[channel]
-        if not is_name(name, self._chat.longest_name) or self._chat.is_users(name) or self._has(hosted, name):
+        if not self._chat.may_name_a_user(name) or self._chat.is_users(name) or self._has(hosted, name):
             raise CannotEnter
         guest = session.user = RoomGuest(name, session, hosted, takes_files=takes_files)
         self._chat.visitors[name] += 1
@@ -375,7 +373,7 @@ class Rooms(Watch):
         now = self._timers.monotonic()
         rest = self._muted_for(channel, name, now)
         if rest:
-            raise StillMuted(math.ceil(rest))
+            raise StillMuted(max(1, int(rest)))
 
     def said(self, messages: Sequence[Said]) -> None:
         self._show(ChannelMessages(tuple(messages)))

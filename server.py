@@ -30,6 +30,7 @@ from chat import Chat
 from config import Listen, Settings
 from console import Console, Printer, read_lines
 from dialects import Door, Hello, Lines, Mailbox, Result, RoomTalk
+from dialects.mailbox import RESERVED_NAMES
 from dialects.rooms import OPERATOR_WORDS
 from domain import ChannelCreated, LimitReached, Limits, classic_id
 from federation import Federation
@@ -138,7 +139,9 @@ class Server:
             mail=settings.max_mail,
         )
         pace = Pace(self.loop.monotonic, settings.max_registrations)
-        chat = Chat(self.store, self.passwords, time.time, limits, MAKE_ID[settings.mailbox_ids], pace)
+        is_mailbox = "mailbox" in {listen.dialect for listen in settings.listen}
+        reserved = RESERVED_NAMES if is_mailbox else ()
+        chat = Chat(self.store, self.passwords, time.time, limits, MAKE_ID[settings.mailbox_ids], pace, reserved)
         self.store.attach(chat.apply, chat.announce)
         chat.restore(self.store.load())
         self.passwords.resemble(

@@ -27,12 +27,15 @@ from domain import (
     NoSuchUser,
     StoreUnavailable,
 )
-from protocol import Command, Refusal, Request, Session, clean, fit
+from protocol import Command, Refusal, Request, Session, clean, fit, is_too_long
 
 GREETING = (
     "To get started on this chat room, please create or login your account first and type command as instructed in"
-    " the documentation"
+    " the documentation "
 )
+RESERVED_NAMES = frozenset({"Receiver"})
+"""Nobody can have these: what such a user says would look like an answer (rule C42)."""
+
 HINT = "Please give a valid input as instructed in the documentation"
 NAMES_AT_ONCE = 50
 """Names that a search looks at in one go."""
@@ -60,7 +63,7 @@ class Pattern:
     """A search pattern: `.` stands for any one character, `*` and `.*` for any run; it matches a whole name.
 
     The pieces between the runs are found one after the other, each as far to the left as it can be, so a match takes no
-    second try. No name has the characters that a longer pattern than a name asks for: such a one matches nothing.
+    second try. A pattern that asks for more characters than a name has, or is too long (C41), matches nothing.
 
     Args:
         text: as it was typed.
@@ -69,7 +72,7 @@ class Pattern:
     def __init__(self, text: str) -> None:
         pieces = re.split(r"(?:\.?\*)+", text)
         self._length = sum(map(len, pieces))
-        self._possible = self._length <= MAX_NAME
+        self._possible = self._length <= MAX_NAME and not is_too_long(text)
         if self._possible:
             first, *middle, last = map(_expression, pieces if len(pieces) > 1 else [*pieces, ""])
             self._whole = len(pieces) == 1
@@ -248,10 +251,10 @@ FAILURES: Mapping[tuple[Command, type], str] = {
     ),
     (CREATE, NameTaken): "Username {0} already exists. Please try a different username.",
     (CREATE, LimitReached): "There is no room for more accounts",
-    (SEND, NoSuchUser): "Receiver: {0} doesn't exist",
+    (SEND, NoSuchUser): "Receiver: {0} doesn't exist ",
     (SEND, LimitReached): "The mailbox of {0} is full",
     (COLLECT, NoSuchUser): "User not Found",
-    (DELETE, NoSuchUser): "User Not Found!",
+    (DELETE, NoSuchUser): "User Not Found! ",
     (DELETE, HasMail): "Please check your mailbox before deleting your account!",
 }
 """What a failed request is answered with; anything else gets the hint."""
