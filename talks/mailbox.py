@@ -352,7 +352,7 @@ ANSWERS: Mapping[str, Sequence[Answer]] = {
             good("{2} is away; the message waits in the mailbox."),
             MailboxTalk.delivered,
         ),
-        Answer(r"Receiver: (.*) doesn't exist", bad("Not delivered: {1} doesn't exist."), MailboxTalk.not_there),
+        Answer(r"Receiver: (.*) doesn't exist ?", bad("Not delivered: {1} doesn't exist."), MailboxTalk.not_there),
         Answer(r"The mailbox of (.*) is full", bad("Not delivered: {1} is away, and the mailbox is full.")),
         Answer(NOT_UNDERSTOOD, bad("Not delivered: you are not logged in, or a name or a message is missing.")),
     ),
@@ -364,7 +364,7 @@ ANSWERS: Mapping[str, Sequence[Answer]] = {
     ),
     "5": (
         Answer(DELETED, good(f"{DELETED}."), MailboxTalk.gone),
-        Answer(r"User Not Found!", bad("Not deleted: no account has this ID."), MailboxTalk.gone),
+        Answer(r"User Not Found! ?", bad("Not deleted: no account has this ID."), MailboxTalk.gone),
         Answer(
             r"Please check your mailbox before deleting your account!",
             bad("Not deleted: mail waits in it. /mail takes it."),

@@ -110,6 +110,7 @@ class Session:
     dialect: str
     fresh: bool = True
     user: str = ""
+    since: int = 0  # how many had logged in before
     piece: bytes = b""
     lines: list[bytes] = field(default_factory=list)
     answer: str | None = None
@@ -136,6 +137,7 @@ class Model:
     mail: dict[str, list[str]] = field(default_factory=dict)
     members: dict[str, set[str]] = field(default_factory=dict)
     said: dict[str, list[str]] = field(default_factory=dict)
+    logins: int = 0
     heard: Heard = field(default_factory=dict)
 
     def copy(self) -> Model:
@@ -233,7 +235,12 @@ class Model:
     # ---- who is there ----
 
     def _online(self) -> dict[str, str]:
-        return {session.user: client for client, session in self.sessions.items() if session.user}
+        there = sorted(self.sessions.items(), key=lambda item: item[1].since)
+        return {session.user: client for client, session in there if session.user}
+
+    def _log_in(self, session: Session, name: str) -> None:
+        self.logins += 1
+        session.user, session.since = name, self.logins
 
     def _is_taken(self, name: str) -> bool:
         return name in self.passwords or name in self._online()
@@ -271,7 +278,7 @@ class Model:
         elif verb == "SEND":
             self._send(client, session, body)
         elif verb == "LIST" and not body:
-            self._tell(client, f"LIST-OK {','.join(sorted(self._online()))}")
+            self._tell(client, f"LIST-OK {','.join(self._online())}")
         else:
             self._tell(client, "BAD-RQST-BODY" if verb in ("LIST", "") else "BAD-RQST-HDR")
 
@@ -282,7 +289,7 @@ class Model:
             return "IN-USE"
         if len(self._online().keys() - self.passwords.keys()) >= self.max_users:
             return "BUSY"
-        session.user = name
+        self._log_in(session, name)
         return f"HELLO {name}"
 
     def _send(self, client: str, session: Session, body: str) -> None:
@@ -333,7 +340,7 @@ class Model:
                 yes = not user and self.passwords.get(name) == more and name not in self._online()
                 tell(f"RESULT LOGIN {yes:d}")
                 if yes:
-                    session.user = name
+                    self._log_in(session, name)
                     tell(*self.mail[name])
                     self.mail[name] = []
             case "LOGOUT":

@@ -295,4 +295,4 @@ def test_who_was_away_finds_what_the_table_says(company: Company, row: Row, send
 
 def test_everyone_is_there_for_everyone(company: Company) -> None:
     guest = company.listeners["hello"]
-    guest.expect("LIST", "LIST-OK listening-hello,listening-mailbox,listening-result")
+    guest.expect("LIST", "LIST-OK listening-result,listening-hello,listening-mailbox")

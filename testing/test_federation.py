@@ -958,7 +958,7 @@ def test_a_mailbox_account_and_a_remote_user(world: World) -> None:
     assert nora.heard() == ["Sender nora sends a new message hello to eve@two"]
     nora.send("3|eve@two|hello")
     peer.ask("FEDRESULT nora MSG eve@two 0")
-    assert nora.heard() == ["Receiver: eve@two doesn't exist"]
+    assert nora.heard() == ["Receiver: eve@two doesn't exist "]
     assert peer.ask("FEDMSG eve@two nora hello") == ["FEDRESULT eve MSG nora@one 1"]
     assert nora.heard() == ["eve@two: hello"]
 

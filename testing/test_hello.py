@@ -115,9 +115,9 @@ def test_the_list_has_everybody_who_is_logged_in_once_and_nobody_else(world: Wor
     world.client(world.hello)
     world.client()
     alice = world.guest("alice")
-    assert alice.ask("LIST") == bob.ask("LIST") == ["LIST-OK alice,bob,carol"]
+    assert alice.ask("LIST") == bob.ask("LIST") == ["LIST-OK bob,carol,alice"]
     bob.leave()
-    assert alice.ask("LIST") == ["LIST-OK alice,carol"]
+    assert alice.ask("LIST") == ["LIST-OK carol,alice"]
 
 
 def test_a_list_has_no_body(world: World) -> None:

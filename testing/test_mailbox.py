@@ -76,7 +76,7 @@ def test_an_account_without_a_password_has_no_password(world: World, name: str) 
 def test_an_account_with_a_password_has_no_id(world: World) -> None:
     world.user("user")
     assert world.mailbox_client().ask("0|user123", "4|user123", "5|user123", "0|user") == [
-        UNKNOWN_ID.format("user123"), "User not Found", "User Not Found!", UNKNOWN_ID.format("user"),
+        UNKNOWN_ID.format("user123"), "User not Found", "User Not Found! ", UNKNOWN_ID.format("user"),
     ]  # fmt: skip
 
 
@@ -88,7 +88,7 @@ def test_a_switch_of_accounts(world: World) -> None:
     assert client.ask("0|wayne123") == ["user : wayne is now logged in"]
     assert other.ask("LIST") == ["LIST-OK other,wayne"]
     assert client.ask("1|dave") == [CREATED.format("dave")]
-    assert other.ask("LIST") == ["LIST-OK dave,other"]
+    assert other.ask("LIST") == ["LIST-OK other,dave"]
     assert client.ask("0|nobody", "1|wayne", "0|dave123")[2] == "user : dave is now logged in"
     assert client.ask("3|dave|hi")[0] == "dave: hi"
 
@@ -99,7 +99,7 @@ def test_the_newer_login_wins(world: World) -> None:
     assert older.heard() == ["user : mason is now logged in elsewhere"]
     assert is_closed(older)
     assert newer.ask("3|mason|hi")[0] == "mason: hi"
-    assert world.guest("guest").ask("LIST") == ["LIST-OK guest,mason"]
+    assert world.guest("guest").ask("LIST") == ["LIST-OK mason,guest"]
 
 
 def test_there_is_room_for_so_many() -> None:
@@ -178,8 +178,8 @@ def test_a_message_to_one_who_is_there(world: World) -> None:
     assert mason.ask("3|wayne| a  | b \x07 ") == ["Sender mason sends a new message a  | b to wayne"]
     assert wayne.heard() == ["mason: a  | b"]
     assert mason.ask("3|nobody|hi", "3|wayne123|hi") == [
-        "Receiver: nobody doesn't exist",
-        "Receiver: wayne123 doesn't exist",
+        "Receiver: nobody doesn't exist ",
+        "Receiver: wayne123 doesn't exist ",
     ]
 
 
@@ -235,10 +235,10 @@ def test_a_full_mailbox_and_a_disk_that_takes_nothing() -> None:
 def test_an_account_is_deleted(world: World) -> None:
     mason, wayne = world.mailbox_user("mason"), world.mailbox_user("wayne")
     assert mason.ask("5|mason123", "5|mason123", "0|mason123", "3|wayne|x") == [
-        "Your account has been deleted", "User Not Found!", UNKNOWN_ID.format("mason123"), HINT,
+        "Your account has been deleted", "User Not Found! ", UNKNOWN_ID.format("mason123"), HINT,
     ]  # fmt: skip
-    assert wayne.ask("3|mason|hi", "2") == ["Receiver: mason doesn't exist", "Showing all accounts: wayne"]
-    assert world.guest("mason").ask("LIST") == ["LIST-OK mason,wayne"]
+    assert wayne.ask("3|mason|hi", "2") == ["Receiver: mason doesn't exist ", "Showing all accounts: wayne"]
+    assert world.guest("mason").ask("LIST") == ["LIST-OK wayne,mason"]
 
 
 def test_an_account_with_mail_is_not_deleted(world: World) -> None:
@@ -279,7 +279,7 @@ def test_whoever_takes_the_name_next_inherits_nothing(world: World) -> None:
     assert mason.ask("3|wayne|x", "4|mason123", "5|mason123", "0|mason123")[:3] == [
         HINT,
         "User not Found",
-        "User Not Found!",
+        "User Not Found! ",
     ]
     assert wayne.ask("3|mason|hi") == ["Sender wayne sends a new message hi to mason"]
     assert (other.heard(), mason.heard()) == (["RECV wayne @wayne hi"], [])
@@ -333,11 +333,11 @@ def test_everyone_meets_everyone(world: World) -> None:
     (visitor,) = world.room("room", "visitor")
     assert mason.ask("3|user|a", "3|guest|b", "3|visitor|c") == [
         "Sender mason sends a new message a to user", "Sender mason sends a new message b to guest",
-        "Receiver: visitor doesn't exist",
+        "Receiver: visitor doesn't exist ",
     ]  # fmt: skip
     assert (user.heard(), guest.heard(), visitor.saw()) == (["RECV mason @mason a"], ["DELIVERY mason b"], [])
     assert user.ask("SAY @mason d") == ["RECV user @mason d"]
-    assert guest.ask("SEND mason e", "LIST") == ["SEND-OK", "LIST-OK guest,mason,user"]
+    assert guest.ask("SEND mason e", "LIST") == ["SEND-OK", "LIST-OK mason,user,guest"]
     assert mason.heard() == ["user: d", "guest: e"]
     mason.ask("bye")
     user.ask("LOGOUT")

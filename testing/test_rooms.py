@@ -350,7 +350,7 @@ def test_a_mute(world: World) -> None:
     assert ann.does("hi", "/whisper bob hi", "/whisper nobody hi") == ["* You are still muted for 10 seconds."] * 3
     assert bob.saw() == world.printed() == []
     world.timers.let_pass(3.2)
-    assert ann.does("hi") == ["* You are still muted for 7 seconds."]
+    assert ann.does("hi") == ["* You are still muted for 6 seconds."]
     world.timers.let_pass(6.7)
     assert ann.does("hi") == ["* You are still muted for 1 seconds."]
     world.timers.let_pass(0.1)
