@@ -185,8 +185,7 @@ def test_no_channel_of_the_config_can_be_called_so() -> None:
 def test_what_is_called_so_already_goes_on() -> None:
     """Accounts and channels from before rule C40."""
     with World(channels={}) as world:
-        world.passwords.hash(FORGED, lambda hashed: world.chat.restore([AccountRegistered(FORGED, hashed or b"", 1.0)]))
-        world.chat.restore([ChannelCreated(FORGED, "", 1.0)])
+        world.chat.restore([AccountRegistered(FORGED, FORGED.encode(), 1.0), ChannelCreated(FORGED, "", 1.0)])
         ann = world.user("ann")
         guest = world.guest("bob")
         assert ann.ask(f"SAY @{FORGED} hi") == [f"RECV ann @{FORGED} hi"]
