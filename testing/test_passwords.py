@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from domain import AccountRegistered, Claim, Overloaded, WrongPassword
 from loop import Loop
 from passwords import BcryptPasswords
-from support import EXAMPLES, PATIENCE, FakeTimers, World, raising
+from support import EXAMPLES, PATIENCE, FakeTimers, FakeTransport, World, raising
 from workqueue import WorkQueue
 
 COST = 4
@@ -356,31 +356,130 @@ def test_nobody_is_checked_as_slowly_as_the_most_costly_account(monkeypatch: pyt
 # ---- with sessions ----
 
 
+class Hashing:
+    """Sessions whose passwords are compared by threads that work when they are told to. `hashed` has what they were
+    given. There is an account alice, with her name for a password."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *, threads: int = 1, size: int = 512) -> None:
+        monkeypatch.setattr(bcrypt, "checkpw", self._checkpw)
+        monkeypatch.setattr(bcrypt, "hashpw", lambda password, _salt: password)
+        self.hashed: list[bytes] = []
+        self.timers = FakeTimers()
+        self.world = World()
+        self._running: list[tuple[Callable[[], Any], Callable[[Future[Any]], None]]] = []
+        queue = WorkQueue(lambda work, then: self._running.append((work, then)), self.timers, threads, size)
+        self.world.chat._passwords = BcryptPasswords(queue, self.timers.monotonic, COST)
+        self.world.chat.restore([AccountRegistered("alice", b"alice", 1000.0)])
+
+    def _checkpw(self, password: bytes, password_hash: bytes) -> bool:
+        self.hashed.append(password)
+        return password == password_hash
+
+    def client(self, *lines: str, address: str = "127.0.0.1") -> FakeTransport:
+        """Give the connection of a client that has sent these lines."""
+        client = self.world.client(remote_place=(address, 40000))
+        self.send(client.transport, *lines)
+        return client.transport
+
+    def send(self, transport: FakeTransport, *lines: str) -> None:
+        assert transport.owner is not None
+        transport.owner.received("".join(f"{line}\n" for line in lines).encode())
+        self.world.settle()
+
+    def work(self) -> None:
+        """Have the threads do all that there is."""
+        while self._running:
+            at_once(*self._running.pop(0))
+            self.world.settle()
+
+
 def test_clients_that_ask_for_a_login_and_reset_keep_nobody_out(monkeypatch: pytest.MonkeyPatch) -> None:
     """The passwords that are really hashed are counted."""
-    hashes: list[bytes] = []
-
-    def checkpw(password: bytes, _password_hash: bytes) -> bool:
-        hashes.append(password)
-        return password == b"alice"
-
-    monkeypatch.setattr(bcrypt, "checkpw", checkpw)
-    world, timers = World(), FakeTimers()
-    running: list[tuple[Callable[[], Any], Callable[[Future[Any]], None]]] = []
-    queue = WorkQueue(lambda work, then: running.append((work, then)), timers, 2, 512)
-    world.chat._passwords = BcryptPasswords(queue, timers.monotonic, COST)
-    world.chat.restore([AccountRegistered("alice", b"$2b$04$", 1000.0)])
+    hashing = Hashing(monkeypatch, threads=2)
     for number in range(560):
-        client = world.client()
-        client.session.received(b"LOGIN alice guess\nLOGIN alice again\n")
+        session = hashing.client("LOGIN alice guess", "LOGIN alice again").owner
+        assert session is not None
         if number % 2:
-            client.session.lost("reset")
+            session.lost("reset")
         else:
-            client.session.refuse()
-    alice = world.client()
-    alice.session.received(b"LOGIN alice alice\nPING\n")
-    while running:
-        at_once(*running.pop(0))
-        world.settle()
-    assert hashes == [b"guess", b"guess", b"alice"]
-    assert alice.transport.take() == b"RESULT LOGIN 1\nRESULT PING 1\n"
+            session.refuse()
+    alice = hashing.client("LOGIN alice alice", "PING")
+    hashing.work()
+    assert hashing.hashed == [b"guess", b"guess", b"alice"]
+    assert alice.take() == b"RESULT LOGIN 1\nRESULT PING 1\n"
+
+
+def test_one_address_does_not_make_the_others_wait_for_all_it_asks(monkeypatch: pytest.MonkeyPatch) -> None:
+    hashing = Hashing(monkeypatch)
+    for _ in range(560):
+        hashing.client("LOGIN alice guess", address="192.0.2.1")
+    alice = hashing.client("LOGIN alice alice", address="192.0.2.2")
+    hashing.work()
+    assert hashing.hashed.index(b"alice") == 2
+    assert alice.take() == b"RESULT LOGIN 1\n"
+    assert len(hashing.hashed) == 561  # and everybody has an answer
+
+
+def test_a_full_queue_refuses_what_is_no_login_and_a_login_gets_its_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    hashing = Hashing(monkeypatch, size=2)
+    user = hashing.client("LOGIN alice alice")
+    hashing.work()
+    assert user.take() == b"RESULT LOGIN 1\n"
+    taken = [hashing.client(f"REGISTER user{number} pw") for number in range(2)]
+    refused = hashing.client("REGISTER carol pw", "PING")
+    assert refused.take() == b"RESULT REGISTER 0\nRESULT PING 1\n"
+    hashing.send(user, "PASSWORD alice new", "PING")
+    assert user.take() == b"RESULT PASSWORD 0\nRESULT PING 1\n"
+    logins = [hashing.client("LOGIN nobody pw", "PING") for _ in range(20)]
+    assert {login.take() for login in logins} == {b""}
+    hashing.work()
+    assert {login.take() for login in logins} == {b"RESULT LOGIN 0\nRESULT PING 1\n"}
+    assert {client.take() for client in taken} == {b"RESULT REGISTER 1\n"}
+    hashing.send(refused, "REGISTER carol pw")
+    hashing.work()
+    assert refused.take() == b"RESULT REGISTER 1\n"
+
+
+def test_who_guesses_waits_and_nobody_else_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    hashing = Hashing(monkeypatch)
+    guesser = hashing.client(*["LOGIN alice guess"] * 3, "PING", address="2001:db8::1")
+    hashing.work()
+    assert guesser.take() == b"RESULT LOGIN 0\n"
+    others = [
+        hashing.client("LOGIN nobody guess", "PING", address="2001:db8::1"),
+        hashing.client("LOGIN alice guess", "PING", address="2001:db8:0:1::1"),
+        hashing.client("LOGIN alice guess", "PING"),
+    ]
+    neighbour = hashing.client("LOGIN alice alice", address="2001:db8::2")
+    hashing.work()
+    assert {other.take() for other in others} == {b"RESULT LOGIN 0\nRESULT PING 1\n"}
+    assert neighbour.take() == b""
+    hashing.timers.let_pass(0.25)
+    hashing.work()
+    assert neighbour.take() == b"RESULT LOGIN 1\n"  # at most 5 seconds later, whatever others do there
+    assert guesser.take() == b"RESULT LOGIN 0\n"
+    hashing.timers.let_pass(5.0)
+    hashing.work()
+    assert guesser.take() == b"RESULT LOGIN 0\nRESULT PING 1\n"
+
+
+def test_the_right_password_of_who_is_logged_in_elsewhere_is_no_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    hashing = Hashing(monkeypatch)
+    hashing.client("LOGIN alice alice")
+    hashing.work()
+    again = hashing.client(address="192.0.2.1")
+    for _ in range(10):
+        hashing.send(again, "LOGIN alice alice")
+        hashing.work()
+        assert again.take() == b"RESULT LOGIN 0\n"
+    assert hashing.world.chat.failed_logins == 0
+
+
+def test_an_old_password_that_is_guessed_makes_wait_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    hashing = Hashing(monkeypatch)
+    alice = hashing.client("LOGIN alice alice", "PASSWORD guess new", "PASSWORD alice new", address="192.0.2.1")
+    hashing.work()
+    assert alice.take() == b"RESULT LOGIN 1\nRESULT PASSWORD 0\n"
+    hashing.timers.let_pass(0.25)
+    hashing.work()
+    assert alice.take() == b"RESULT PASSWORD 1\n"
