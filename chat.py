@@ -53,6 +53,7 @@ from domain import (
     Mailed,
     MailWaiting,
     Member,
+    MembershipsDated,
     NameTaken,
     Network,
     NoSuchChannel,
@@ -66,6 +67,7 @@ from domain import (
     Passwords,
     PeerNamed,
     Recipient,
+    RemoteChannel,
     RemoteJoined,
     RemoteLeft,
     RemoteUser,
@@ -78,6 +80,9 @@ from domain import (
     classic_id,
     is_name,
 )
+
+MOST_HOSTS = 1000
+"""Names of servers of the config that are kept with their identities."""
 
 log = logging.getLogger("crosstalk.chat")
 
@@ -118,10 +123,13 @@ class Chat:
         """Names of the guests of channels, with how many bear each."""
         self.remote_users: dict[str, RemoteUser] = {}
         """Users of other servers who are in channels here, or on the way in: whoever deals with them enters them."""
-        self.remote_channels: dict[str, Channel] = {}
+        self.remote_channels: dict[str, RemoteChannel] = {}
         """Channels of other servers that accounts are members of."""
         self.hosts: dict[str, str] = {}
-        """Names that servers of the config have borne, and their addresses."""
+        """Names that servers of the config have borne, and their identities then (L38)."""
+        self._identities: dict[str, Counter[str]] = {}
+        """For each server in whose channels accounts are members the identities under which memberships began, and how
+        many did."""
         self.watch = Watch()
         self.network = Network()
         self._journal = journal
@@ -145,6 +153,7 @@ class Chat:
             Mailed: self._apply_mailed,
             MailDelivered: self._apply_mail_delivered,
             PeerNamed: self._apply_named,
+            MembershipsDated: self._apply_dated,
         }
 
     # ---- users ----
@@ -419,9 +428,10 @@ class Chat:
         else:
             self.network.join(account, channel, done)
 
-    def join_at_once(self, account: Account, channel: str, done: Done) -> None:
-        """Make an account a member of a channel here, or of a remote one whose server has agreed. Fails as `join`."""
-        self._journal.submit(Joined(account.name, channel, self._now()), done)
+    def join_at_once(self, account: Account, channel: str, done: Done, server: str = "") -> None:
+        """Make an account a member of a channel here, or of a remote one whose server, of this identity (L38), has
+        agreed. Fails as `join`."""
+        self._journal.submit(Joined(account.name, channel, self._now(), server), done)
 
     def leave(self, account: Account, channel: str, done: Done) -> None:
         """End a membership. Fails with NoSuchChannel, NotAMember, StoreUnavailable."""
@@ -631,9 +641,26 @@ class Chat:
 
     # ---- other servers ----
 
-    def note_host(self, name: str, address: str) -> None:
-        """Keep at which address a server of the config has borne a name."""
-        self._journal.submit(PeerNamed(name, address), lambda _error: None)
+    def note_host(self, name: str, server: str) -> None:
+        """Keep under which identity a server of the config has borne a name; of MOST_HOSTS names at the most."""
+        known = self.hosts.get(name)
+        if known != server and (known is not None or len(self.hosts) < MOST_HOSTS):
+            self._journal.submit(PeerNamed(name, server), lambda _error: None)
+
+    def noted(self, name: str) -> Collection[str]:
+        """Give the identities for which a server's name is noted (L39); none where anybody may bear it."""
+        if name in self.hosts:
+            return [self.hosts[name]]
+        return [server for server in self._identities.get(name, ()) if server]
+
+    def date_memberships(self, name: str, server: str) -> None:
+        """Have memberships in a server's channels that began nobody knows when count as begun under this identity."""
+        if "" in self._identities.get(name, ()):
+            self._journal.submit(MembershipsDated(name, server), lambda _error: None)
+
+    def began_under(self, account: Account, channel: str) -> str:
+        """Give the identity of a remote channel's server under which a membership began (L38); "" if nobody knows."""
+        return self.remote_channels[channel].servers[account.name]
 
     # ---- the journal's side ----
 
@@ -787,7 +814,7 @@ class Chat:
             raise LimitReached
         if not channel.has_room:
             raise ChannelFull
-        self._add_member(member, channel)
+        self._add_member(member, channel, change.server)
         channel.joining += 1
         return lambda: self._undo_joined(member, channel)
 
@@ -800,8 +827,8 @@ class Chat:
         member, channel = self._member(change.account), self._channel(change.channel)
         if member.name not in channel.members:
             raise NotAMember
-        self._remove_member(member, channel)
-        return lambda: self._add_member(member, channel)
+        server = self._remove_member(member, channel)
+        return lambda: self._add_member(member, channel, server)
 
     def _apply_said(self, change: Said) -> None:
         channel = self.channels.get(change.channel)  # no further call: this is done for every message
@@ -830,8 +857,25 @@ class Chat:
 
     def _apply_named(self, change: PeerNamed) -> Undo:
         before = self.hosts.get(change.name)
-        self.hosts[change.name] = change.address
+        self.hosts[change.name] = change.server
         return lambda: self.hosts.pop(change.name) if before is None else self.hosts.update({change.name: before})
+
+    def _apply_dated(self, change: MembershipsDated) -> Undo:
+        dated = [
+            (channel, account)
+            for channel in self.remote_channels.values()
+            if channel.host == change.name
+            for account, server in channel.servers.items()
+            if not server
+        ]
+
+        def date(server: str) -> None:
+            for channel, account in dated:
+                self._forget_server(channel, account)
+                self._keep_server(channel, account, server)
+
+        date(change.server)
+        return lambda: date("")
 
     def _channel(self, name: str) -> Channel:
         channel = self.channels.get(name) or self.remote_channels.get(name)
@@ -842,7 +886,7 @@ class Chat:
     def _channel_to_join(self, name: str) -> Channel:
         """A channel here, or a remote one, whose server has said that there is one."""
         if HOST_OF_CHANNEL in name:
-            return self.remote_channels.get(name) or Channel(name)
+            return self.remote_channels.get(name) or RemoteChannel(name)
         return self._channel(name)
 
     def _member(self, name: str) -> Member:
@@ -851,17 +895,36 @@ class Chat:
             raise NoSuchUser
         return member
 
-    def _add_member(self, member: Member, channel: Channel) -> None:
+    def _add_member(self, member: Member, channel: Channel, server: str) -> None:
         channel.members[member.name] = member
         member.channels[channel.name] = channel
-        if HOST_OF_CHANNEL in channel.name:
+        if isinstance(channel, RemoteChannel):
             self.remote_channels[channel.name] = channel
+            self._keep_server(channel, member.name, server)
 
-    def _remove_member(self, member: Member, channel: Channel) -> None:
+    def _remove_member(self, member: Member, channel: Channel) -> str:
+        """End a membership; give the identity of a remote channel's server under which it began."""
         del channel.members[member.name]
         del member.channels[channel.name]
+        if not isinstance(channel, RemoteChannel):
+            return ""
         if not channel.members:
-            self.remote_channels.pop(channel.name, None)
+            del self.remote_channels[channel.name]
+        return self._forget_server(channel, member.name)
+
+    def _keep_server(self, channel: RemoteChannel, account: str, server: str) -> None:
+        channel.servers[account] = server
+        self._identities.setdefault(channel.host, Counter())[server] += 1
+
+    def _forget_server(self, channel: RemoteChannel, account: str) -> str:
+        server = channel.servers.pop(account)
+        counts = self._identities[channel.host]
+        counts[server] -= 1
+        if not counts[server]:
+            del counts[server]
+        if not counts:
+            del self._identities[channel.host]
+        return server
 
 
 def _loggable(name: str) -> str:

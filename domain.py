@@ -70,6 +70,10 @@ def remote_user(name: str, host: str) -> str:
 _IN_HOSTS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-.")
 
 
+PROVEN = "proven"
+"""The identity of a server that has proven its name (L38); that of another one is its IP address."""
+
+
 def is_host(word: str) -> bool:
     """Tell whether a word may name a server: 1 to 64 letters, digits, hyphens and dots, so an IPv4 address may."""
     return 1 <= len(word) <= MAX_HOST and _IN_HOSTS.issuperset(word)
@@ -190,9 +194,13 @@ class ChannelCreated(NamedTuple):
 
 
 class Joined(NamedTuple):
+    """A member has come into a channel. `server` is the identity of a remote channel's server (L38); "" for a channel
+    here, and for a membership that is older than this was kept."""
+
     account: str
     channel: str
     at: float
+    server: str = ""
 
 
 class Left(NamedTuple):
@@ -239,10 +247,18 @@ class MailDelivered(NamedTuple):
 
 
 class PeerNamed(NamedTuple):
-    """A server that the config lists has borne this name at this IP address."""
+    """A server that the config lists has borne this name under this identity (L38)."""
 
     name: str
-    address: str
+    server: str
+
+
+class MembershipsDated(NamedTuple):
+    """Memberships in this server's channels of which nobody knows under which identity of it they began (L38) began
+    under this one."""
+
+    name: str
+    server: str
 
 
 Change = (
@@ -259,6 +275,7 @@ Change = (
     | Mailed
     | MailDelivered
     | PeerNamed
+    | MembershipsDated
 )
 Undo = Callable[[], object]
 Done = Callable[[Exception | None], None]
@@ -536,6 +553,22 @@ class Channel:
     def has_room(self) -> bool:
         """Whether one more may come in."""
         return self.capacity is None or len(self.present) + self.joining < self.capacity
+
+
+class RemoteChannel(Channel):
+    """A channel of another server, and the accounts here that are its members. `servers` has for each of them the
+    identity of the server when the membership began (L38)."""
+
+    __slots__ = ("servers",)
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.servers: dict[str, str] = {}
+
+    @property
+    def host(self) -> str:
+        """The name of its server."""
+        return self.name.partition(HOST_OF_CHANNEL)[2]
 
 
 class Watch:

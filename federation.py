@@ -109,7 +109,7 @@ class Federation(Network):
         self._timers = timers
         self._now = now
         self._settings = settings
-        self.links = Links(self, timers, dial, chance, make_nonce, settings, chat.hosts, chat.note_host)
+        self.links = Links(self, timers, dial, chance, make_nonce, settings, chat.noted, chat.note_host)
         self.peers = self.links.peers
         self._members: dict[Peer, Members] = {}
         self._held: set[Session] = set()
@@ -231,6 +231,7 @@ class Federation(Network):
 
     def _repeat_joins(self, peer: Peer) -> None:
         """Ask for what the accounts here have, or wait for, in the peer's channels."""
+        self._chat.date_memberships(peer.name, peer.links[0].identity)
         for full_name, channel in self._chat.remote_channels.items():
             name, _, host = full_name.partition(HOST_OF_CHANNEL)
             if host == peer.name:
@@ -474,11 +475,11 @@ class Federation(Network):
         key = (user, channel)
         asked = peer.joins.get(key)
         if asked is not None and not asked.answered:
-            self._join_answered(peer, key, asked, agreed=outcome == "1")
+            self._join_answered(link, key, asked, agreed=outcome == "1")
         elif key in peer.repeated:
             peer.repeated.remove(key)
             if outcome == "0":
-                self._lose_membership(user, remote_channel(channel, peer.name), NotRestored)
+                self._lose_membership(link, key, NotRestored)
         else:
             return False
         return True
@@ -508,12 +509,17 @@ class Federation(Network):
         channel = self._maybe_their_channel(link, about)
         if channel is not None and (user, channel) in _peer(link).joins:
             self._chat.settle()  # it comes right behind the answer to the JOIN
-        return channel is not None and self._lose_membership(user, remote_channel(channel, _peer(link).name), Removed)
+        return channel is not None and self._lose_membership(link, (user, channel), Removed)
 
-    def _lose_membership(self, user: str, channel: str, event: Callable[[str], Any]) -> bool:
+    def _lose_membership(self, link: Link, key: Key, event: Callable[[str], Any]) -> bool:
+        """End a membership in a peer's channel, by its server's will; give whether there is one."""
+        user, channel = key[0], remote_channel(key[1], _peer(link).name)
         account = self._chat.accounts.get(user)
         if account is None or channel not in account.channels:
             return False
+        if not link.may_end(self._chat.began_under(account, channel)):
+            link.ignore("it ends a membership that did not begin under its address or proof")
+            return True
         self._chat.remove(account.leaving(channel), event(channel), lambda _error: None)
         return True
 
@@ -584,9 +590,9 @@ class Federation(Network):
     def _deadline(self, call: Callable[..., None], *args: Any) -> Any:
         return self._timers.call_later(self._settings.federation_seconds, partial(call, *args))
 
-    def _join_answered(self, peer: Peer, key: Key, asked: Asked, *, agreed: bool) -> None:
+    def _join_answered(self, link: Link, key: Key, asked: Asked, *, agreed: bool) -> None:
         self._timers.cancel(asked.deadline)
-        user, channel = key
+        peer, (user, channel) = _peer(link), key
         if not agreed:
             del peer.joins[key]
             asked.end(NoSuchChannel())
@@ -604,7 +610,7 @@ class Federation(Network):
                     account.session.deliver(ChannelMessages((message,)))
 
         account = self._chat.accounts[user]
-        self._chat.join_at_once(account, remote_channel(channel, peer.name), decided)
+        self._chat.join_at_once(account, remote_channel(channel, peer.name), decided, link.identity)
 
     def _join_unanswered(self, peer: Peer, key: Key) -> None:
         """Too late: the user is told that it has failed, so it had better not succeed."""

@@ -6,21 +6,18 @@ What is said on a link that is up is federation.py's business; it is told of eac
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection
 from functools import partial
 from typing import Any, Protocol
 
 from config import Settings
-from domain import Timers, is_host
+from domain import PROVEN, Timers, is_host
 from peers import MAX_LINK_LINE, Dialler, Link, Peer
 from proof import Handshake, is_nonce
 from protocol import Dialect, Session, Transport
 
 MOST_LINKS = 8
 """Links with one peer. Two are needed, and those that have vanished may not have been noticed yet."""
-
-MOST_HOSTS = 1000
-"""Names that are kept with their addresses."""
 
 log = logging.getLogger("crosstalk.federation")
 
@@ -53,8 +50,8 @@ class Links:
         chance: gives a number from 0 to 1.
         make_nonce: gives a nonce, another one each time.
         settings: which servers are dialled and let in, and as whom.
-        hosts: names that servers of the config have borne, and their addresses.
-        note_host: keeps one more.
+        noted: gives the identities for which a server's name is noted (L39).
+        note_host: keeps the identity under which a server of the config has borne a name.
     """
 
     def __init__(
@@ -65,7 +62,7 @@ class Links:
         chance: Callable[[], float],
         make_nonce: Callable[[], str],
         settings: Settings,
-        hosts: Mapping[str, str],
+        noted: Callable[[str], Collection[str]],
         note_host: Callable[[str, str], None],
     ) -> None:
         self.peers: dict[str, Peer] = {}
@@ -78,7 +75,7 @@ class Links:
         self._settings = settings
         self._diallers = [Dialler(server) for server in settings.peers if server.port]
         self._secrets = {server.name: server.secret for server in settings.peers if server.secret}
-        self._hosts = hosts
+        self._noted = noted
         self._note_host = note_host
         self._links: dict[Session, Link] = {}
 
@@ -270,9 +267,8 @@ class Links:
 
     def _keep_name(self, link: Link, name: str) -> None:
         """Let the name of a server of the config be its own while it is away, too."""
-        known = self._hosts.get(name)
-        if link.configured and name != link.address != known and (known is not None or len(self._hosts) < MOST_HOSTS):
-            self._note_host(name, link.address)
+        if link.configured and name != link.address:
+            self._note_host(name, link.identity)
 
     def _own_calls(self) -> dict[tuple[str, int], Dialler]:
         """The places from which this server has dialled others, with whom it meant."""
@@ -328,7 +324,7 @@ class Links:
         """Why a server that has proven nothing cannot have this name at its address; None if it can."""
         peer = self.peers.get(name)
         pinned = [dialler for dialler in self._diallers if dialler.listed.name == name]
-        borne_at = self._hosts.get(name, link.address)
+        noted = self._noted(name)
         if name in self._secrets:
             return f"it has not proven that it is {name}, and the config has a secret for that name"
         if sent != link.address and sent in {dialler.address for dialler in self._diallers}:
@@ -339,9 +335,9 @@ class Links:
             return f"the config pins the name {name} to another server"
         if peer is not None and any(other.address != link.address for other in peer.links):
             return f"the name {name} is in use by a server at {peer.links[0].address}"
-        if borne_at != link.address and not pinned:
+        if noted and link.identity not in noted and not pinned:
             return (
-                f"the name {name} was borne by the server at {borne_at};"
+                f"the name {name} was borne by {' and by '.join(map(_described, sorted(noted)))};"
                 f" if it has moved, list it as {link.address}:<port> {name}"
             )
         return None
@@ -401,6 +397,10 @@ class Links:
         link = self._links.get(session)
         if link is not None:
             link.ignore(reason)
+
+
+def _described(identity: str) -> str:
+    return "a server that has proven it" if identity == PROVEN else f"the server at {identity}"
 
 
 def _is_from_here(transport: Transport) -> bool:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from config import Listed
-from domain import HOST_OF_USER, ChannelMessages, Done, Said, remote_channel, remote_user
+from domain import HOST_OF_USER, PROVEN, ChannelMessages, Done, Said, remote_channel, remote_user
 from proof import Handshake
 from protocol import MAX_LINE, Session
 
@@ -114,6 +114,15 @@ class Link:
     def __str__(self) -> str:
         name = self.peer.name if self.peer else "a server"
         return f"{name} ({self.address} port {self.port})"
+
+    @property
+    def identity(self) -> str:
+        """The identity under which memberships begin that are agreed on here (L38)."""
+        return PROVEN if self.proven else self.address
+
+    def may_end(self, began_under: str) -> bool:
+        """Tell whether the peer may end a membership that began under this identity of the server of its name (L38)."""
+        return began_under in ("", self.identity, self.address)
 
     @property
     def awaited(self) -> str:

@@ -34,6 +34,7 @@ from domain import (
     MailboxOpened,
     MailDelivered,
     Mailed,
+    MembershipsDated,
     Outcome,
     PasswordChanged,
     PeerNamed,
@@ -92,6 +93,13 @@ MIGRATIONS: tuple[str, ...] = (
     """
     CREATE TABLE hosts (name TEXT PRIMARY KEY, address TEXT NOT NULL) WITHOUT ROWID;
     """,
+    """
+    ALTER TABLE hosts RENAME COLUMN address TO server;
+    ALTER TABLE memberships ADD COLUMN server TEXT NOT NULL DEFAULT '';
+    UPDATE memberships
+        SET server = (SELECT server FROM hosts WHERE name = substr(channel, instr(channel, ':') + 1))
+        WHERE instr(channel, ':') AND substr(channel, instr(channel, ':') + 1) IN (SELECT name FROM hosts);
+    """,
 )
 
 RECORD: dict[type, str] = {
@@ -100,11 +108,15 @@ RECORD: dict[type, str] = {
     AccountDeleted: "DELETE FROM accounts WHERE id = ?2",
     PasswordChanged: "UPDATE accounts SET password_hash = ?2 WHERE name = ?1",
     ChannelCreated: "INSERT INTO channels VALUES (?1, ?2, ?3, NULL)",
-    Joined: "INSERT INTO memberships VALUES (?1, ?2, ?3)",
+    Joined: "INSERT INTO memberships VALUES (?1, ?2, ?3, ?4)",
     Left: "DELETE FROM memberships WHERE account = ?1 AND channel = ?2",
     Mailed: "INSERT INTO mail (sender, recipient, text, sent) VALUES (?1, ?2, ?3, ?4)",
     MailDelivered: "DELETE FROM mail WHERE id IN (SELECT id FROM mail WHERE recipient = ?1 AND id <= ?2 LIMIT ?3)",
     PeerNamed: "INSERT OR REPLACE INTO hosts VALUES (?1, ?2)",
+    MembershipsDated: (
+        "UPDATE memberships SET server = ?2"
+        " WHERE server = '' AND substr(channel, instr(channel, ':') + 1) = ?1 AND instr(channel, ':')"
+    ),
 }
 """How each change but Said is written; its fields are the parameters."""
 
@@ -322,9 +334,9 @@ class Store:
                     yield MailboxOpened(name, account_id, at)
             for kind, query in (
                 (ChannelCreated, "SELECT name, creator, created FROM channels"),
-                (Joined, "SELECT account, channel, joined FROM memberships"),
+                (Joined, "SELECT account, channel, joined, server FROM memberships"),
                 (Mailed, "SELECT sender, recipient, text, sent FROM mail ORDER BY id"),
-                (PeerNamed, "SELECT name, address FROM hosts"),
+                (PeerNamed, "SELECT name, server FROM hosts"),
             ):
                 for row in self._db.execute(query):
                     yield kind(*row)

@@ -36,6 +36,7 @@ from domain import (
     MailDelivered,
     Mailed,
     MailWaiting,
+    MembershipsDated,
     NameTaken,
     NoSuchChannel,
     NoSuchUser,
@@ -203,6 +204,8 @@ class House:
                 for name, channel in (self.chat.channels | self.chat.remote_channels).items()
             },
             {name: set(user.channels) for name, user in self.chat.remote_users.items()},
+            {name: dict(channel.servers) for name, channel in self.chat.remote_channels.items()},
+            {name: dict(counts) for name, counts in self.chat._identities.items()},
             dict(self.chat.hosts),
         )
 
@@ -282,7 +285,8 @@ def furnished() -> House:
     house.chat.restore([Mailed("alice", "bob", "hi", NOW)] * 3)
     house.chat.restore([MailboxOpened("wayne", "wayne123", NOW), MailboxOpened("mason", "mason123", NOW)])
     house.chat.restore([Mailed("alice", "wayne", "hi", NOW)])
-    house.chat.restore([Joined("alice", "room:elsewhere", NOW), PeerNamed("elsewhere", "127.0.0.1")])
+    house.chat.restore([Joined("alice", "room:elsewhere", NOW)])
+    house.chat.restore([Joined("bob", "room:elsewhere", NOW, "127.0.0.1"), PeerNamed("elsewhere", "127.0.0.1")])
     for name in ("eve@elsewhere", "eric@elsewhere"):
         house.chat.remote_users[name] = RemoteUser(name, Ear())
     house.chat.restore([RemoteJoined("eve@elsewhere", "room", NOW)])
@@ -314,7 +318,8 @@ CHANGES: list[tuple[Change, type[ChatError] | None]] = [
     (Left("carol", "room"), NotAMember),
     (Left("alice", "nowhere"), NoSuchChannel),
     (Joined("carol", "room:elsewhere", NOW), None),
-    (Joined("carol", "attic:elsewhere", NOW), None),
+    (Joined("carol", "attic:elsewhere", NOW, "proven"), None),
+    (Joined("carol", "attic:nowhere", NOW, "127.0.0.2"), None),
     (Joined("alice", "room:elsewhere", NOW), AlreadyMember),
     (Left("alice", "room:elsewhere"), None),
     (Left("carol", "room:elsewhere"), NotAMember),
@@ -328,6 +333,7 @@ CHANGES: list[tuple[Change, type[ChatError] | None]] = [
     (RemoteLeft("nobody@elsewhere", "room"), NoSuchUser),
     (PeerNamed("nowhere", "127.0.0.1"), None),
     (PeerNamed("elsewhere", "127.0.0.2"), None),
+    (MembershipsDated("elsewhere", "127.0.0.2"), None),
     (Said("eve@elsewhere", "room", "hello", NOW), None),
     (Said("eric@elsewhere", "room", "hello", NOW), NotAMember),
     (Said("alice", "room:elsewhere", "hello", NOW), NoSuchChannel),

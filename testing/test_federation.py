@@ -15,6 +15,7 @@ from domain import Limits
 from federation import COMMANDS, HOLD_SECONDS, MOST_HELD_SECONDS, RESULTS
 from links import MOST_LINKS
 from peers import LONGEST_PAUSE, MAX_LINK_LINE, MOST_UNANSWERED, PAUSE_GROWTH, Dialler
+from proof import Handshake, Secret
 from protocol import MAX_LINE
 from support import EXAMPLES, Client, World, pieces
 
@@ -631,6 +632,150 @@ def test_names_that_are_another_s_are_not_given_to_users(name: str) -> None:
         nameless.send(f"FEDJOIN bob@{name} tea")
         assert is_closed(nameless)
         assert [*world.federation.peers] == ["two"]
+
+
+# ---- as whom a server may end memberships ----
+
+
+def member(world: World, peer: Client) -> Client:
+    """Give bob, who is in `tea` at the peer `two`."""
+    bob = world.client()
+    bob.ask("REGISTER bob bob", "LOGIN bob bob")
+    bob.send("JOIN tea:two")
+    peer.ask("FEDRESULT bob JOIN tea:two 1")
+    assert bob.heard() == ["RESULT JOIN tea:two 1"]
+    return bob
+
+
+def is_in(world: World, name: str = "bob") -> bool:
+    world.settle()
+    return "tea:two" in world.chat.accounts[name].channels
+
+
+def refused(world: World, address: str) -> bool:
+    """Whether nobody at this address can be `two`, neither by a name that is sent nor by that of a user."""
+    named, nameless = (world.client(remote_place=(address, 40000)) for _ in range(2))
+    named.send("FEDERATE-OUT two")
+    nameless.ask("FEDERATE-OUT")
+    nameless.send("FEDJOIN eve@two tea")
+    is_refused = is_closed(named) and is_closed(nameless)
+    cut(named, nameless)
+    return is_refused
+
+
+def test_the_name_of_a_server_in_whose_channels_somebody_is_is_kept_for_its_address() -> None:
+    with World(settings=ONE) as world:
+        peer = world.peer("two", "127.0.0.2")
+        assert world.chat.noted("two") == []
+        member(world, peer)
+        joined(world, "ann", "tea", peer)
+        cut(peer)
+        again = World(settings=ONE, store=world.store)
+        for restarted in (world, again):
+            assert refused(restarted, "127.0.0.3")
+            cut(restarted.peer("two", "127.0.0.2"))
+        client = again.client()
+        for name in ("ann", "bob"):
+            assert refused(again, "127.0.0.3")
+            assert client.ask(f"LOGIN {name} {name}", "LEAVE tea:two", "LOGOUT")[1] == "RESULT LEAVE tea:two 1"
+        assert again.chat.noted("two") == []
+        cut(again.peer("two", "127.0.0.3"))
+
+
+def test_a_join_that_is_refused_or_cannot_be_kept_notes_nothing(world: World) -> None:
+    peer = world.peer("two", "127.0.0.2")
+    bob = world.user("bob")
+    bob.send("JOIN tea:two")
+    peer.ask("FEDRESULT bob JOIN tea:two 0")
+    bob.send("JOIN tea:two")
+    world.store._db.execute("PRAGMA query_only = 1")
+    peer.ask("FEDRESULT bob JOIN tea:two 1")
+    assert bob.heard() == ["RESULT JOIN tea:two 0"] * 2
+    assert world.chat.noted("two") == []
+
+
+def test_a_leave_that_cannot_be_kept_keeps_the_note(world: World) -> None:
+    peer = world.peer("two", "127.0.0.2")
+    bob = member(world, peer)
+    world.store._db.execute("PRAGMA query_only = 1")
+    assert bob.ask("LEAVE tea:two") == ["RESULT LEAVE tea:two 0"]
+    cut(peer)
+    assert refused(world, "127.0.0.3")
+
+
+SECRET = Secret(b"0123456789abcdef")
+BY_PROOF = Listed("127.0.0.2", 0, "two", SECRET)
+
+
+def linked(world: World, address: str) -> Client:
+    """Give the server `two` at an address, which proves its name if it is asked to."""
+    peer = world.client(remote_place=(address, 40000))
+    verb, *words = peer.ask("FEDERATE-OUT two")[0].split()
+    if verb == "FEDERATE-PROVE":
+        peer.ask(f"FEDERATE-PROOF {Handshake(SECRET, 'two', 'one', words[0], words[0]).mac('proof')} {words[0]}")
+    assert "two" in world.federation.peers
+    peer.heard()
+    return peer
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "ends"),
+    [
+        (("127.0.0.2", None), ("127.0.0.2", None), True),
+        (("127.0.0.2", None), ("127.0.0.2", PINNED), True),
+        (("127.0.0.2", PINNED), ("127.0.0.2", None), True),
+        (("127.0.0.2", None), ("127.0.0.3", PINNED._replace(address="127.0.0.3")), False),
+        (("127.0.0.2", PINNED), ("127.0.0.3", PINNED._replace(address="127.0.0.3")), False),
+        (("127.0.0.2", BY_PROOF), ("127.0.0.2", BY_PROOF), True),
+        (("127.0.0.2", BY_PROOF), ("127.0.0.3", BY_PROOF), True),
+        (("127.0.0.2", PINNED), ("127.0.0.2", BY_PROOF), True),
+        (("127.0.0.2", PINNED), ("127.0.0.3", BY_PROOF), False),
+        (("127.0.0.2", BY_PROOF), ("127.0.0.2", PINNED), False),
+    ],
+)
+@pytest.mark.parametrize("line", ["FEDRESULT bob JOIN tea:two 0", "FEDRESULT bob KICKED tea:two"])
+def test_a_membership_is_ended_by_its_server_as_what_it_began_with(
+    before: tuple[str, Listed | None], after: tuple[str, Listed | None], ends: bool, line: str
+) -> None:
+    """Its address, or its proof; the peer has the name each time, since the config of that time gives it to it."""
+    (address, pin), (later_address, later_pin) = before, after
+    with World(settings=ONE, listed=[pin] if pin else []) as world:
+        member(world, linked(world, address))
+        later = World(settings=ONE, listed=[later_pin] if later_pin else [], store=world.store)
+        peer = linked(later, later_address)
+        bob = later.client()
+        bob.ask("LOGIN bob bob")
+        assert peer.ask(line) == []
+        told = {"JOIN": "RESULT JOIN tea:two 0", "KICKED": "RESULT KICKED tea:two"}[line.split()[2]]
+        assert bob.heard() == ([told] if ends else [])
+        assert is_in(later) != ends
+        (statistics,) = later.federation.statistics()
+        assert ("ends a membership that did not begin" in statistics) != ends
+        assert bob.ask("LEAVE tea:two") == [f"RESULT LEAVE tea:two {int(not ends)}"]  # its owner can
+        peer.heard()
+        bob.send("JOIN tea:two")
+        peer.ask("FEDRESULT bob JOIN tea:two 1", "FEDRESULT bob KICKED tea:two")  # a new one, of today's server
+        assert bob.heard() == ["RESULT JOIN tea:two 1", "RESULT KICKED tea:two"]
+
+
+def test_a_name_that_was_proven_is_nobody_s_without_a_proof(caplog: pytest.LogCaptureFixture) -> None:
+    with World(settings=ONE, listed=[BY_PROOF]) as world:
+        member(world, linked(world, "127.0.0.2"))
+        for address in ("127.0.0.2", "127.0.0.3"):
+            without = World(settings=ONE, store=world.store)
+            assert refused(without, address)
+        assert "the name two was borne by a server that has proven it; if it has moved, list it as" in caplog.text
+
+
+def test_older_memberships_begin_with_the_next_link() -> None:
+    with World(settings=ONE) as world:
+        member(world, world.peer("two", "127.0.0.2"))
+        world.store._db.execute("UPDATE memberships SET server = ''")
+        older = World(settings=ONE, store=world.store)
+        assert older.chat.noted("two") == []
+        cut(linked(older, "127.0.0.2"))
+        for restarted in (older, World(settings=ONE, store=world.store)):
+            assert refused(restarted, "127.0.0.3")
 
 
 # ---- lies ----

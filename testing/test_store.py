@@ -24,9 +24,11 @@ from domain import (
     Left,
     MailDelivered,
     Mailed,
+    MembershipsDated,
     NameTaken,
     Outcome,
     PasswordChanged,
+    PeerNamed,
     Said,
     StoreUnavailable,
 )
@@ -353,7 +355,7 @@ def test_a_full_disk_fails_each_change_and_takes_all_back(
     assert [type(error) for error in errors] == [StoreUnavailable] * 6 + [NameTaken]
     assert keeper.taken_back == changes[5::-1]
     assert other.execute("SELECT text FROM messages").fetchall() == [("before",)]
-    assert other.execute("SELECT * FROM memberships").fetchall() == [("alice", "room", NOW)]
+    assert other.execute("SELECT * FROM memberships").fetchall() == [("alice", "room", NOW, "")]
     assert keeper.history("room") == ["before"]
     for _ in range(3):
         keeper.write(*[said(BIG)] * 2)
@@ -682,6 +684,40 @@ def test_the_first_schema_is_lifted_to_todays(path: Path, tmp_path: Path) -> Non
         assert columns(keeper.store._db) == columns(new._db)
         assert keeper.store._db.execute("PRAGMA user_version").fetchone() == (len(MIGRATIONS),)
         new.close()
+    finally:
+        keeper.store.close()
+
+
+def test_memberships_elsewhere_began_where_their_servers_were_noted_or_nobody_knows_where(path: Path) -> None:
+    database = sqlite3.connect(path)
+    database.executescript(
+        FIRST_SCHEMA
+        + "".join(MIGRATIONS[1:3])
+        + """
+        INSERT INTO hosts VALUES ('two', '127.0.0.2'), ('three', '127.0.0.3'), ('room', '127.0.0.4');
+        INSERT INTO memberships VALUES
+            ('alice', 'tea:two', 7.5), ('bob', 'tea:two', 7.5), ('bob', 'tea:four', 8.5), ('bob', 'two:four', 8.5);
+        PRAGMA user_version = 3;
+        """
+    )
+    database.close()
+    keeper = Keeper(path)
+    try:
+        assert keeper.write(MembershipsDated("four", "127.0.0.5"), MembershipsDated("attic", "127.0.0.6")) == [None] * 2
+        assert [change for change in keeper.store.load() if isinstance(change, Joined | PeerNamed)] == [
+            Joined("alice", "room", 5.5),
+            Joined("alice", "tea:two", 7.5, "127.0.0.2"),
+            Joined("bob", "attic", 6.5),
+            Joined("bob", "room", 6.5),
+            Joined("bob", "tea:four", 8.5, "127.0.0.5"),
+            Joined("bob", "tea:two", 7.5, "127.0.0.2"),
+            Joined("bob", "two:four", 8.5, "127.0.0.5"),
+            PeerNamed("room", "127.0.0.4"),
+            PeerNamed("three", "127.0.0.3"),
+            PeerNamed("two", "127.0.0.2"),
+        ]
+        assert keeper.write(MembershipsDated("two", "127.0.0.9")) == [None]
+        assert Joined("bob", "tea:two", 7.5, "127.0.0.2") in keeper.store.load()
     finally:
         keeper.store.close()
 
