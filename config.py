@@ -89,9 +89,12 @@ class Settings(NamedTuple):
     max_hash_queue: int = 512
     max_registrations: int = 100
     max_clients: int | None = None
+    max_address_share: int = 25
+    login_seconds: int = 60
     max_users: int | None = None
     max_line: int = 8192
     max_out_buffer: int = 1024 * 1024
+    max_buffers: int = 256 * 1024 * 1024
     stall_seconds: int = 30
     keepalive_seconds: int = 60
     max_name: int = 64
@@ -285,9 +288,12 @@ DIRECTIVES: Mapping[str, Directive] = {
     "max-hash-queue": Directive(*_number(1, 100_000), "passwords that may wait for these threads"),
     "max-registrations": Directive(*_number(0, _ANY), "accounts that one address may make in an hour"),
     "max-clients": Directive(*_number(1, _ANY), "connections at once"),
+    "max-address-share": Directive(*_number(1, 100), "percent of these that one address may hold; not loopback"),
+    "login-seconds": Directive(*_number(0, 86400), "how long a client may take to its first line; 0: for ever"),
     "max-users": Directive(*_number(1, _ANY), "users of the hello dialect at once"),
     "max-line": Directive(*_number(512, 65536), "bytes of a line, its newline included"),
     "max-out-buffer": Directive(*_number(262144, _ANY), "bytes that may wait for a client that reads slowly"),
+    "max-buffers": Directive(*_number(1024 * 1024, _ANY), "bytes that may wait in all buffers together"),
     "stall-seconds": Directive(*_number(1, 86400), "how long output may wait for a client that takes none of it"),
     "keepalive-seconds": Directive(*_number(0, 32767), "silence after which a client's machine is given up; 0: never"),
     "max-name": Directive(*_number(1, 64), "characters of a user's or channel's name"),

@@ -31,6 +31,7 @@ import fcntl
 import heapq
 import itertools
 import logging
+import math
 import os
 import resource
 import selectors
@@ -46,6 +47,7 @@ from functools import partial
 from selectors import EVENT_READ, EVENT_WRITE
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
+from addresses import is_loopback, network_of
 from pool import Pool, PoolFull
 
 if TYPE_CHECKING:
@@ -126,7 +128,9 @@ class CloseReason(enum.Enum):
     LOST = "connection lost"
     GOODBYE = "closed after a goodbye"
     REFUSED = "refused"
+    SILENT = "said nothing after it had connected"
     SLOW_READER = "reads too slowly"
+    FULLEST = "its buffers were the fullest when all together were too full"
     FAULT = "error in the server"
     SHUTDOWN = "server stops"
 
@@ -136,6 +140,33 @@ class OutputBound(NamedTuple):
 
     size: int
     setting: str
+
+
+class Buffers:
+    """What waits in the buffers of all connections: bytes that a peer has not taken, and lines that are not run yet.
+
+    Bytes that come and go within a turn are not counted, so a message costs nothing here.
+
+    Args:
+        bound: bytes that may wait together; beyond it the connection with the most is closed.
+    """
+
+    def __init__(self, bound: float) -> None:
+        self._bound = bound
+        self._sizes: dict[Connection, int] = {}
+        self.total = 0
+
+    def count(self, connection: Connection, size: int) -> None:
+        """Note how much waits for one connection now, and close the fullest while it is too much."""
+        self.total += size - self._sizes.pop(connection, 0)
+        if size:
+            self._sizes[connection] = size
+        while self.total > self._bound:
+            fullest = max(self._sizes, key=self._sizes.__getitem__)
+            size = self._sizes.pop(fullest)
+            self.total -= size
+            log.warning("closing %s: %d bytes wait, the most of all, which are too many (max-buffers)", fullest, size)
+            fullest.close(CloseReason.FULLEST)
 
 
 class Receiver(Protocol):
@@ -217,6 +248,9 @@ class Loop:
         max_out_buffer: bytes that may wait for one connection before it is closed as a slow reader.
         stall_seconds: how long output may wait for a peer that takes none of it, before it is closed as one, too.
         keepalive_seconds: after about so much silence of a client's machine the connection is lost; 0: never.
+        login_seconds: how long a client may take to its first line (C50); 0: for ever. Not for loopback.
+        address_share: how many percent of the clients may come from one address (C51). Not for loopback.
+        max_buffers: bytes that may wait in all connections together (C52). None: any number.
         pool_threads: threads for slow work. Names are looked up in others.
         pool_queue: pieces of slow work that may wait or run at once.
     """
@@ -228,6 +262,9 @@ class Loop:
         max_out_buffer: int = 1024 * 1024,
         stall_seconds: float = STALL_SECONDS,
         keepalive_seconds: int = 0,
+        login_seconds: int = 0,
+        address_share: int = 100,
+        max_buffers: int | None = None,
         pool_threads: int = 2,
         pool_queue: int = 512,
     ) -> None:
@@ -240,6 +277,10 @@ class Loop:
         self.draining = False
         self.connections: set[Connection] = set()
         self._dialled: set[Connection] = set()
+        self.buffers = Buffers(max_buffers or math.inf)
+        self.clients_at: Counter[str] = Counter()
+        self.login_seconds = login_seconds
+        self._address_share = address_share
         self._keepalive_seconds = keepalive_seconds
         self._deaf: dict[Connection, None] = {}
         self._to_check: Iterator[Connection] = iter(())
@@ -410,6 +451,11 @@ class Loop:
         """Connections that may be open at once: the setting, or what the descriptor limit leaves."""
         return min(self._descriptor_ceiling, self._max_clients or self._descriptor_ceiling)
 
+    @property
+    def address_ceiling(self) -> int:
+        """Connections that may come from one address at once."""
+        return max(1, self.client_ceiling * self._address_share // 100)
+
     # ---- connections of which no event tells ----
 
     def check_later(self) -> None:
@@ -544,6 +590,12 @@ class Loop:
             while self._wake_reader.recv(4096):
                 pass
 
+    def leave_address(self, address: str) -> None:
+        """One client less comes from there."""
+        self.clients_at[address] -= 1
+        if not self.clients_at[address]:
+            del self.clients_at[address]
+
     def _introduce(self, connection: Connection, accepted: Callable[[Connection], Receiver]) -> None:
         """Have a new connection get its owner."""
         try:
@@ -574,23 +626,36 @@ class Listener:
                 self._pause("every descriptor for clients is in use")
                 return
             try:
-                sock, _address = self._sock.accept()
+                sock, place = self._sock.accept()
             except (BlockingIOError, ConnectionAbortedError, InterruptedError):
                 return
             except OSError as error:  # most likely out of descriptors or memory
                 self._pause(error.strerror or str(error))
                 self._loop.call_later(ACCEPT_RETRY_SECONDS, self.resume)
                 return
-            self._welcome(sock)
+            self._welcome(sock, host_of(place))
 
-    def _welcome(self, sock: socket.socket) -> None:
-        clients = len(self._loop.connections) - len(self._loop._dialled)
-        if clients >= self._loop.client_ceiling:
+    def _welcome(self, sock: socket.socket, host: str) -> None:
+        address = "" if is_loopback(host) else network_of(host)
+        objection = self._objection(address)
+        if objection:
             self._loop.closed[CloseReason.REFUSED] += 1
-            log.warning("refused a connection: %d clients are connected (max-clients)", clients)
+            log.warning(*objection)
             sock.close()
             return
-        self._loop._introduce(Connection(self._loop, sock), self._accepted)
+        connection = Connection(self._loop, sock)
+        if address:
+            connection.begin_at(address)
+        self._loop._introduce(connection, self._accepted)
+
+    def _objection(self, address: str) -> tuple[Any, ...]:
+        """Give what the log says where there is no room for one more client, from an address or at all."""
+        clients, neighbours = len(self._loop.connections) - len(self._loop._dialled), self._loop.clients_at[address]
+        if clients >= self._loop.client_ceiling:
+            return "refused a connection: %d clients are connected (max-clients)", clients
+        if address and neighbours >= self._loop.address_ceiling:
+            return "refused a connection: %d clients are connected from %s (max-address-share)", neighbours, address
+        return ()
 
     def _pause(self, why: str) -> None:
         log.warning("not accepting for now: %s (%d connections)", why, len(self._loop.connections))
@@ -831,12 +896,16 @@ class Connection:
     """
 
     __slots__ = (
+        "_address",
         "_blocked",
         "_bound",
         "_congested",
         "_events",
         "_in_kernel",
+        "_input",
+        "_login",
         "_loop",
+        "_mark",
         "_out",
         "_pending",
         "_piece",
@@ -871,8 +940,19 @@ class Connection:
         self._congested = False
         self._reason = CloseReason.LOST
         self._bound = loop.output_bound
+        self._mark = loop.high_water
+        self._input = 0
+        self._address = ""
+        self._login: Deadline | None = None
         self._want(EVENT_READ)
         loop.connections.add(self)
+
+    def begin_at(self, address: str) -> None:
+        """Count for an address, as `addresses.network_of` gives it, and be closed unless a line comes in time."""
+        self._address = address
+        self._loop.clients_at[address] += 1
+        if self._loop.login_seconds:
+            self._login = self._loop.call_later(self._loop.login_seconds, self._said_nothing)
 
     # ---- for the owner ----
 
@@ -890,6 +970,17 @@ class Connection:
     def local_place(self) -> tuple[str, int]:
         """Our own side's IP address and port, which the other side sees; "" and 0 as for `remote_place`."""
         return _place(self._sock.getsockname)
+
+    def has_spoken(self) -> None:
+        """The first line has come: the peer may be silent from now on."""
+        if self._login is not None:
+            self._loop.cancel(self._login)
+            self._login = None
+
+    def hold_input(self, size: int) -> None:
+        """Note how many bytes of what was received wait with the owner."""
+        self._input = size
+        self._count()
 
     def allow_output(self, size: int, setting: str) -> None:
         """Let so many bytes wait before the peer is a slow reader, instead of what the loop allows everybody.
@@ -933,14 +1024,24 @@ class Connection:
                 self._loop._dirty.append(self)
             self._out.append(data)
         self._pending += len(data)
-        if self._pending > self._loop.high_water:
+        if self._pending > self._mark:
             self._relieve()
 
     def _relieve(self) -> None:
-        """Much is pending: send what the kernel takes now, unless it has said that it takes nothing."""
-        self._congested = True
-        if not self._blocked or self._pending > self._bound.size:
-            self.flush()
+        """Much is pending, or more for a peer that takes nothing: send what the kernel takes now, unless it has said
+        that it takes nothing."""
+        if self._blocked:
+            self._count()
+        if self._pending > self._loop.high_water:
+            self._congested = True
+            if not self._blocked or self._pending > self._bound.size:
+                self.flush()
+
+    def _count(self) -> None:
+        """Note what waits here, from where on every byte more is noted too."""
+        self._mark = self._pending if self._blocked else self._loop.high_water
+        if self._state is not _State.CLOSED:
+            self._loop.buffers.count(self, self._input + (self._pending if self._blocked else 0))
 
     def send_with_receipt(self, data: bytes, done: Callable[[bool], None]) -> None:
         """Send bytes, and have `done` told once what becomes of them: see `Receipt`.
@@ -957,7 +1058,7 @@ class Connection:
             data = b""  # its rest is the last of what waits now
         if self._queue_stream(Receipt(self._loop, data, done)):
             self._pending += len(data)
-            if self._pending > self._loop.high_water:
+            if self._pending > self._mark:
                 self._relieve()
 
     def stream(self, chunks: Iterator[bytes]) -> None:
@@ -1128,6 +1229,7 @@ class Connection:
             self._want(self._events | EVENT_WRITE)
             if self._stall is None:
                 self._stall = self._loop.call_later(self._loop.stall_seconds, self._stalled)
+        self._count()
 
     def _stalled(self) -> None:
         self._stall = None
@@ -1144,9 +1246,16 @@ class Connection:
             log.warning("closing %s: has taken nothing for %g seconds (stall-seconds)", self, self._loop.stall_seconds)
             self.close(CloseReason.SLOW_READER)
 
+    def _said_nothing(self) -> None:
+        self._login = None
+        if self._state is _State.OPEN:
+            log.info("closing %s: has said nothing for %g seconds (login-seconds)", self, self._loop.login_seconds)
+            self.close(CloseReason.SILENT)
+
     def _flushed(self) -> None:
         if self._blocked:
             self._blocked = False
+            self._count()
             self._want(self._events & ~EVENT_WRITE)
         if self._state is _State.FINISHING:
             self._linger()
@@ -1209,6 +1318,10 @@ class Connection:
         self._loop.connections.discard(self)
         self._loop._dialled.discard(self)
         self._loop.closed[self._reason] += 1
+        self._loop.buffers.count(self, 0)
+        self.has_spoken()
+        if self._address:
+            self._loop.leave_address(self._address)
         if self._stall is not None:
             self._loop.cancel(self._stall)
         for chunks, _behind in self._streams or ():
@@ -1254,7 +1367,17 @@ def _place(name: Callable[[], Any]) -> tuple[str, int]:
         host, port = name()[:2]
     except (OSError, ValueError):  # gone already, or not a TCP socket
         return "", 0
-    return host.removeprefix("::ffff:"), port
+    return _unmapped(host), port
+
+
+def host_of(place: Any) -> str:
+    """Give the IP address of a socket address; "" where it has none."""
+    return _unmapped(place[0]) if isinstance(place, tuple) else ""
+
+
+def _unmapped(host: str) -> str:
+    """Give an IPv4 address that an IPv6 socket shows as one of its own as what it is."""
+    return host.removeprefix("::ffff:")
 
 
 def _system_error(number: int) -> OSError:

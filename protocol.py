@@ -255,6 +255,8 @@ class Transport(Protocol):
     def send(self, data: bytes) -> None: ...
     def send_with_receipt(self, data: bytes, done: Callable[[bool], None]) -> None: ...
     def stream(self, chunks: Iterator[bytes]) -> None: ...
+    def has_spoken(self) -> None: ...
+    def hold_input(self, size: int) -> None: ...
     def finish(self) -> None: ...
     def refuse(self) -> None: ...
     def pause_reading(self) -> None: ...
@@ -315,6 +317,7 @@ class Session:
         "_ended",
         "_heedless",
         "_held",
+        "_holding",
         "_journaling",
         "_lines",
         "_outstanding",
@@ -347,6 +350,7 @@ class Session:
         """Why the connection is gone, when it is."""
         self._heedless = False
         self._held = False
+        self._holding = 0  # bytes of lines, as the transport knows
         self._lines = LineBuffer(max_line)
         self._parked: Request | Refusal | None = None
         self._outstanding = 0
@@ -549,6 +553,7 @@ class Session:
         """Make a line a request; None when there is nothing in it to answer."""
         if self._by_first_word is not None and (isinstance(line, Overlong) or line.strip(b" \t")):
             choice, self._by_first_word = self._by_first_word, None
+            self.transport.has_spoken()
             if _is_http(line):
                 self.refuse()
                 return None
@@ -577,7 +582,11 @@ class Session:
 
     def _pace(self, held_back: bool) -> None:
         """Stop reading while many lines wait, so that a client that asks faster than it reads has to wait itself."""
-        if self._paused != (held_back and len(self._lines) > READ_AHEAD):
+        waiting = len(self._lines)
+        if waiting != self._holding:
+            self._holding = waiting
+            self.transport.hold_input(waiting)
+        if self._paused != (held_back and waiting > READ_AHEAD):
             self._paused = not self._paused
             (self.transport.pause_reading if self._paused else self.transport.resume_reading)()
 

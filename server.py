@@ -91,6 +91,9 @@ class Server:
             max_out_buffer=settings.max_out_buffer,
             stall_seconds=settings.stall_seconds,
             keepalive_seconds=settings.keepalive_seconds,
+            login_seconds=settings.login_seconds,
+            address_share=settings.max_address_share,
+            max_buffers=settings.max_buffers,
             pool_threads=settings.hash_threads,
             pool_queue=settings.hash_threads,  # what waits for a thread waits in the work queue
         )

@@ -77,6 +77,8 @@ class FakeTransport:
         self.soon: list[Callable[[], None]] = [] if soon is None else soon
         self.later: list[tuple[float, Callable[[], None]]] = []
         self.sent: list[bytes] = []
+        self.spoken = 0
+        self.holds_input = 0
         self.finished = 0
         self.refused = 0
         self.reading = True
@@ -111,6 +113,12 @@ class FakeTransport:
     def stream(self, chunks: Iterator[bytes]) -> None:
         self._behind.append(chunks)
         self.congested = True
+
+    def has_spoken(self) -> None:
+        self.spoken += 1
+
+    def hold_input(self, size: int) -> None:
+        self.holds_input = size
 
     def finish(self) -> None:
         self.finished += 1

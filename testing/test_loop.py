@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import gc
 import logging
@@ -20,6 +21,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import loop as loop_module
 from loop import (
@@ -29,16 +32,18 @@ from loop import (
     READ_SIZE,
     STALL_SECONDS,
     TURN_SECONDS,
+    Buffers,
     CloseReason,
     Connection,
     Deadlines,
     Loop,
     bytes_in_kernel,
+    host_of,
     unacknowledged_for,
 )
 from pool import PoolFull
 from protocol import Session
-from support import PATIENCE, World, raising
+from support import EXAMPLES, PATIENCE, World, raising
 
 MAX_OUT = 1024 * 1024
 
@@ -467,7 +472,7 @@ def test_a_connections_time_is_over_after_its_slice(stage: Stage, monkeypatch: p
 
 
 def test_a_connections_slice_is_smaller_where_many_are_ready(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loop_module.time, "monotonic", lambda: 100.0)
+    monkeypatch.setattr(time, "monotonic", lambda: 100.0)
     slices: list[float] = []
     for _ in range(50):
         _connection, owner, peer, _sock = stage.pair()
@@ -645,6 +650,68 @@ def test_a_slow_reader_is_closed_with_its_reason(stage: Stage, caplog: pytest.Lo
     other.send(b"still here")
     stage.turn()
     assert get(other_peer, 10) == b"still here"
+
+
+def test_the_fullest_is_closed_when_all_buffers_are_too_full(caplog: pytest.LogCaptureFixture) -> None:
+    with staged(max_out_buffer=MAX_OUT, max_buffers=100_000) as stage:
+        pairs = [stage.pair() for _ in range(3)]
+        for connection, _owner, _peer, sock in pairs:
+            sock.takes = [0] * 100
+            connection.send(b"x" * 20_000)
+        assert stage.loop.buffers.total == 0  # within a turn nothing is counted
+        stage.turn()
+        assert stage.loop.buffers.total == 60_000
+        first, second, third = (connection for connection, *_rest in pairs)
+        second.hold_input(30_000)
+        assert stage.loop.buffers.total == 90_000
+        first.send(b"y" * 5_000)  # to one that takes nothing each byte counts at once
+        assert stage.loop.buffers.total == 95_000
+        third.send(b"y" * 6_000)
+        assert stage.loop.buffers.total == 51_000
+        stage.turn()
+        assert [owner.lost_for for _connection, owner, *_rest in pairs] == [[], [CloseReason.FULLEST], []]
+        assert "50000 bytes wait, the most of all" in caplog.text
+        assert "(max-buffers)" in caplog.text
+        assert stage.loop.closed[CloseReason.FULLEST] == 1
+        for connection, _owner, _peer, sock in pairs:
+            sock.takes = []
+            if connection is not second:
+                stage.until(lambda connection=connection: not connection.has_output)  # type: ignore[misc]
+        assert stage.loop.buffers.total == 0
+        first.close(CloseReason.PEER)
+        first.hold_input(10)
+        stage.turn()
+        assert stage.loop.buffers.total == 0
+
+
+def test_a_connection_that_is_closed_for_its_buffers_tells_no_receipt_but_failure() -> None:
+    with staged(max_out_buffer=MAX_OUT, max_buffers=10_000) as stage:
+        connection, owner, _peer, sock = stage.pair()
+        sock.takes = [0] * 100
+        told: list[bool] = []
+        connection.send_with_receipt(b"x" * 20_000, told.append)
+        connection.stream(iter([b"y" * 20_000] * 3))
+        stage.turn()
+        assert (told, owner.lost_for) == ([False], [CloseReason.FULLEST])
+        assert stage.loop.buffers.total == 0
+
+
+@EXAMPLES
+@given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 60))))
+def test_buffers_are_within_their_bound_whatever_is_counted(counts: list[tuple[int, int]]) -> None:
+    buffers, sizes = Buffers(100), dict[Any, int]()
+
+    class Closable:
+        def close(self, reason: CloseReason) -> None:
+            assert reason is CloseReason.FULLEST
+            assert sizes.pop(self) == largest
+
+    connections: list[Any] = [Closable() for _ in range(6)]
+    for number, size in counts:
+        sizes[connections[number]] = size
+        largest = max(sizes.values())
+        buffers.count(connections[number], size)
+        assert buffers.total == sum(sizes.values()) <= 100
 
 
 def test_a_reader_that_takes_all_is_no_slow_one(stage: Stage) -> None:
@@ -1395,6 +1462,89 @@ def test_more_clients_than_the_setting_allows_are_refused(caplog: pytest.LogCapt
         stage.until(lambda: len(stage.loop.connections) == 2)
     finally:
         stage.close()
+
+
+@pytest.fixture
+def from_far_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No address is this machine's own."""
+    monkeypatch.setattr(loop_module, "is_loopback", lambda _address: False)
+
+
+@contextlib.contextmanager
+def staged(**options: Any) -> Iterator[Stage]:
+    stage = Stage(**options)
+    try:
+        yield stage
+    finally:
+        stage.close()
+
+
+@pytest.mark.usefixtures("from_far_away")
+def test_one_address_has_a_share_of_the_clients(caplog: pytest.LogCaptureFixture) -> None:
+    with staged(max_clients=8, address_share=25) as stage:
+        address = stage.listen()
+        peers = [stage.dial(address) for _ in range(3)]
+        stage.until(lambda: stage.loop.closed[CloseReason.REFUSED] == 1)
+        assert peers[2].recv(1) == b""
+        assert "2 clients are connected from 127.0.0.1 (max-address-share)" in caplog.text
+        assert stage.loop.clients_at == {"127.0.0.1": 2}
+        for connection in list(stage.loop.connections):
+            connection.close(CloseReason.PEER)
+        stage.until(lambda: not stage.loop.connections)
+        assert not stage.loop.clients_at
+        stage.dial(address)
+        stage.until(lambda: stage.loop.connections)
+
+
+@pytest.mark.parametrize(("clients", "share", "ceiling"), [(8, 25, 2), (100, 1, 1), (3, 25, 1), (7, 100, 7)])
+def test_a_share_is_a_part_of_all_and_one_at_least(clients: int, share: int, ceiling: int) -> None:
+    with staged(max_clients=clients, address_share=share) as stage:
+        assert stage.loop.address_ceiling == ceiling
+
+
+def test_this_machine_has_no_share_and_no_time_to_log_in() -> None:
+    with staged(max_clients=8, address_share=1, login_seconds=1) as stage:
+        owners, _peers = stage.accept(8)
+        assert not stage.loop.clients_at
+        assert stage.loop._deadlines.nearest() is None
+        assert all(connection_of(owner)._login is None for owner in owners)
+
+
+@pytest.mark.parametrize(
+    ("place", "host"),
+    [
+        (("192.0.2.1", 5), "192.0.2.1"),
+        (("::ffff:192.0.2.1", 5, 0, 0), "192.0.2.1"),
+        (("2001:db8::1", 5, 0, 0), "2001:db8::1"),
+        ("", ""),
+    ],
+)
+def test_the_host_of_a_socket_address(place: Any, host: str) -> None:
+    assert host_of(place) == host
+
+
+@pytest.mark.usefixtures("from_far_away")
+def test_a_client_that_says_nothing_is_closed(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    with staged(login_seconds=0.05) as stage:
+        (silent, other), (peer, _other) = stage.accept(2)
+        connection_of(other).has_spoken()
+        put(peer, b"no whole line")
+        stage.until(lambda: silent.lost_for)
+        assert silent.lost_for == [CloseReason.SILENT]
+        assert "has said nothing for 0.05 seconds (login-seconds)" in caplog.text
+        assert other.lost_for == []
+        assert stage.loop._deadlines.nearest() is None
+
+
+@pytest.mark.usefixtures("from_far_away")
+def test_a_client_that_leaves_before_its_first_line_leaves_no_deadline() -> None:
+    with staged(login_seconds=1000) as stage:
+        (owner,), _peers = stage.accept()
+        assert stage.loop._deadlines.nearest() is not None
+        connection_of(owner).close(CloseReason.PEER)
+        stage.turn()
+        assert stage.loop._deadlines.nearest() is None
 
 
 def test_a_listener_waits_at_the_descriptor_ceiling(

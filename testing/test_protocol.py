@@ -576,6 +576,33 @@ def test_a_session_whose_lines_take_long_leaves_its_turn_early(talk: Talk) -> No
     assert talk.heard() == ["now 3", "now 4"]
 
 
+@pytest.mark.parametrize(
+    ("data", "spoken"),
+    [(b"", 0), (b"now 1", 0), (b"\n \t\r\n", 0), (b"now 1\n", 1), (b"\xff\n", 1), (b"\n?\nnow 1\n", 1),
+     (b"x" * MAX_LINE, 1), (b"GET / HTTP/1.1\n", 1)],
+)  # fmt: skip
+def test_a_client_has_spoken_with_its_first_line_of_any_kind(talk: Talk, data: bytes, spoken: int) -> None:
+    for piece in pieces(data, range(0, len(data), 1000)):
+        talk.session.received(piece)
+    assert talk.transport.spoken == spoken
+
+
+def test_lines_that_wait_are_told_to_the_transport(talk: Talk) -> None:
+    talk.send("now 1")
+    assert talk.transport.holds_input == 0
+    talk.session.received(b"now 2")
+    assert talk.transport.holds_input == 5
+    talk.session.received(b"\n")
+    assert talk.transport.holds_input == 0
+    talk.send("later 1", "now 2")
+    talk.session.received(b"now 3\nnow")
+    assert talk.transport.holds_input == len("now 3\nnow")  # now 2 is parked
+    talk.give()
+    while talk.turn():
+        pass
+    assert talk.transport.holds_input == len("now")
+
+
 def test_empty_lines_count_against_the_turn(talk: Talk) -> None:
     talk.send(*[""] * LINES_PER_TURN, "now 1")
     assert talk.heard() == []

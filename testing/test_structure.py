@@ -59,7 +59,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "domain": {"names"},
     "names": set(),
     "protocol": set(),
-    "loop": {"pool"},
+    "loop": {"addresses", "pool"},
     "pool": set(),
     "addresses": set(),
     "config": {"domain", "proof", "protocol"},
