@@ -15,6 +15,7 @@ from dialects.mailbox import COMMANDS, GREETING, HINT, NOT_KEPT, Pattern
 from domain import Limits
 from protocol import MAX_LINE
 from support import EXAMPLES, Client, World, pieces, raising
+from throttle import PACE_SECONDS, Pace
 
 CREATED = "Success New Account Creation! Your new Account ID: {}123"
 UNKNOWN_ID = "user with ID : {} is not recognized in the system, please try a different name or create a new one"
@@ -106,6 +107,20 @@ def test_there_is_room_for_so_many() -> None:
     with World(Limits(accounts=1)) as world:
         world.mailbox_user("mason")
         assert world.mailbox_client().ask("1|wayne") == ["There is no room for more accounts"]
+
+
+def test_an_address_makes_accounts_at_a_pace_whatever_it_speaks(world: World) -> None:
+    world.chat._pace = Pace(world.timers.monotonic, 2)
+    place = ("192.0.2.1", 40000)
+    mailbox, result = world.client(world.mailbox, place), world.client(None, place)
+    assert mailbox.ask("1|mason") == [CREATED.format("mason")]
+    assert result.ask("REGISTER alice a") == ["RESULT REGISTER 1"]
+    assert mailbox.ask("1|wayne") == ["There is no room for more accounts"]
+    assert mailbox.ask("1|alice") == ["Username alice already exists. Please try a different username."]
+    assert result.ask("REGISTER bob b", "LOGIN alice a") == ["RESULT REGISTER 0", "RESULT LOGIN 1"]
+    assert world.mailbox_client().ask("1|wayne") == [CREATED.format("wayne")]
+    world.timers.let_pass(PACE_SECONDS / 2)
+    assert result.ask("REGISTER bob b", "REGISTER carol c") == ["RESULT REGISTER 1", "RESULT REGISTER 0"]
 
 
 # ---- lists ----
