@@ -328,7 +328,7 @@ COMMANDS: Mapping[str, Command] = {
     ),
     "SAY :": Command(
         Result.say_remotely, "SAY <channel>:<host> <message>", "say something in a channel of another server",
-        least=2, most=2, name=True, text=True, login=True, pipelined=True, failure="RESULT SAY 0",
+        least=2, most=2, name=True, text=True, login=True, failure="RESULT SAY 0",  # decided at once, so in no pipeline
     ),
     "SEND": Command(
         Result.say, "SEND <channel> <message>", "the same as SAY",
@@ -340,7 +340,7 @@ COMMANDS: Mapping[str, Command] = {
     ),
     "SEND :": Command(
         Result.send_remotely, "SEND <channel>:<host> <message>", "the same as SAY",
-        least=2, most=2, name=True, text=True, login=True, pipelined=True, failure="RESULT SEND ERROR",
+        least=2, most=2, name=True, text=True, login=True, failure="RESULT SEND ERROR",
     ),
     "HISTORY": Command(
         Result.history, "HISTORY <channel> [count]", f"repeat the last {HISTORY_DEFAULT} (or count) messages",

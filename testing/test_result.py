@@ -482,6 +482,55 @@ def test_messages_are_pipelined_and_keep_their_order(world: World) -> None:
     assert bob.heard() == [f"RECV alice room {number}" for number in (1, 2, 4, 6)]
 
 
+MIXED = {
+    "SAY room {0}": "RECV alice room {0}",
+    "SEND attic {0}": "RECV alice attic {0}",
+    "SAY cellar {0}": "RESULT SAY 0",
+    "SEND nowhere {0}": "RESULT SEND ERROR",
+    "SAY nowhere:host {0}": "RESULT SAY 0",
+    "SEND nowhere:host {0}": "RESULT SEND ERROR",
+    "SAY : {0}": "RESULT SAY 0",
+    "SAY @bob {0}": "RECV alice @bob {0}",
+    "SEND @alice {0}": "RECV alice @alice {0}",
+    "SAY @away {0}": "RECV alice @away {0}",
+    "SAY @nobody {0}": "RESULT SAY 0",
+    "SEND @nobody@host {0}": "RESULT SEND ERROR",
+    "SAY room": "RESULT ERROR not enough arguments",
+    "NONSENSE {0}": "RESULT ERROR unknown type",
+    "JOIN {0}": "RESULT JOIN {0} 0",
+    "JOIN {0}:host": "RESULT JOIN {0}:host 0",
+    "CREATE {0}": "RESULT CREATE {0} 1",
+    "PASSWORD {0} x": "RESULT PASSWORD 0",
+    "LOGIN {0} x": "RESULT LOGIN 0",
+    "USERS {0}": "RESULT USERS {0} 0",
+    "HISTORY {0}": "RESULT HISTORY {0} 0",
+    "HELP {0}": "RESULT HELP 0",
+    "PING": "RESULT PING 1",
+}
+"""Requests that are decided at once, by the journal, or after a hash; what their sender hears."""
+
+
+@EXAMPLES
+@given(st.lists(st.sampled_from(list(MIXED)), max_size=30), st.lists(st.integers(0, 2000), max_size=6))
+def test_answers_come_in_the_order_of_the_requests(asked: list[str], cuts: list[int]) -> None:
+    """C9: however the requests are mixed and cut into packets."""
+    with World() as world:
+        alice = world.user("alice", "room", "attic")
+        world.user("bob")
+        world.user("away", "cellar").ask("LOGOUT")
+        for piece in pieces("".join(f"{line.format(n)}\n" for n, line in enumerate(asked)).encode(), cuts):
+            alice.send(piece)
+        assert alice.heard() == [MIXED[line].format(number) for number, line in enumerate(asked)]
+
+
+def test_what_is_refused_at_once_waits_for_what_the_journal_decides(world: World) -> None:
+    alice, _bob = world.clients
+    alice.send(b"SAY room one\nSAY nowhere:host two\nSEND room three\nSEND nowhere:host four\nSAY nowhere five\n")
+    assert alice.heard() == [
+        "RECV alice room one", "RESULT SAY 0", "RECV alice room three", "RESULT SEND ERROR", "RESULT SAY 0",
+    ]  # fmt: skip
+
+
 def test_a_disk_that_refuses_is_a_failure_of_each_command(world: World) -> None:
     alice, bob = world.clients
     bob.ask("SAY room before")
