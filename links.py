@@ -174,15 +174,16 @@ class Links:
     def challenged(self, session: Session, nonce: str) -> None:
         """The server that was dialled asks for a proof of this one's name."""
         link = self._links[session]
-        listed = link.dialler.listed if link.dialler else None
-        if listed is None or listed.name is None or listed.secret is None:
+        if link.dialler is None or link.handshake is not None:
+            self.refuse(link, "it asks for a proof out of turn")
+            return
+        _address, _port, name, secret = link.dialler.listed
+        if name is None or secret is None:
             self.refuse(link, "it asks for a proof, and the config has no secret for it")
-        elif link.handshake is not None:
-            self.refuse(link, "it asks for a second proof")
         elif not is_nonce(nonce):
             self.refuse(link, "it asks for a proof with what is no nonce")
         else:
-            link.handshake = Handshake(listed.secret, link.me, listed.name, nonce, self._make_nonce())
+            link.handshake = Handshake(secret, link.me, name, nonce, self._make_nonce())
             link.session.send(f"FEDERATE-PROOF {link.handshake.mac('proof')} {link.handshake.dialler_nonce}")
 
     def proven(self, session: Session, mac: str, nonce: str) -> None:

@@ -273,8 +273,14 @@ def test_who_proves_nothing_is_closed_in_time(caplog: pytest.LogCaptureFixture) 
 
 def test_a_second_proof_closes_the_link() -> None:
     with World(settings=ONE, listed=[UNDIALLED]) as world:
-        peer = proven(world)
-        peer.send(proof(ITS_NONCE))
+        for line in (proof(ITS_NONCE), f"FEDERATE-PROVE {OUR_NONCE}"):
+            peer = proven(world)
+            peer.send(line)
+            assert is_closed(peer)
+    with World(settings=ONE, listed=[TWO]) as world:
+        peer = asked_for_proof(world)
+        peer.ask(f"FEDERATE-CONFIRM two {CONFIRMATION_FOR_ONE}")
+        peer.send(f"FEDERATE-PROVE {OUR_NONCE}")
         assert is_closed(peer)
 
 
