@@ -316,7 +316,8 @@ the dialect result, on a terminal:
   CREATE <channel>            makes a channel    JOIN <channel>  enters it
   HELP                        lists commands     HELP <command>  explains one
 
-  Commands are written in upper case. Other text is said in the current channel,
+  Commands are written in upper case, or behind a slash: /join <channel>. Other
+  text is said in the current channel,
   which the prompt names: the one that was joined last. SAY <channel>, or
   SAY @<user>, without a message makes another one current; with a message it
   says that there, and the current channel stays. LEAVE, USERS and HISTORY alone
@@ -391,7 +392,14 @@ the dialect mailbox, on a terminal:
 the dialect mailbox, in pipes:
   As the dialect result: the lines are those of the wire.
 
-on a terminal:
+on a terminal, in every dialect:
+  A line that begins with a slash is a command and never said: /help lists them,
+  /msg <user> <message> or @<user> <message> says it to one alone, /quit leaves. A
+  second slash in front has the line said, with one of them. What looks like a
+  password or an ID (LOGIN, REGISTER or PASSWORD in any case of letters, with and
+  without a slash) is never said, shown or kept. Several lines that are pasted at
+  once are text, whatever is in them, and sent after one question.
+
   Tab completes commands, channels, users (after an @, where that is how they are
   written) and paths. The arrow keys bring back what was typed, Ctrl-R searches in
   it. A lost connection is dialled again, with pauses from 0.5 to 15 seconds; not

@@ -14,15 +14,19 @@ import socket
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, NamedTuple
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from files import Courier
 from loop import Loop
 from network import Address, Keeper
 from streams import STDIN, STDOUT, write_all
-from talks.talk import STYLES, Fragments, Meaning, Talk, draw_note, without_style
+from talks import slash
+from talks.talk import STYLES, Fragments, Meaning, Talk, cut, draw_note, hide, without_style
 
 if TYPE_CHECKING:
+    import asyncio
+
     from prompt_toolkit import PromptSession
     from prompt_toolkit.buffer import Buffer
     from prompt_toolkit.output import Output
@@ -30,7 +34,11 @@ if TYPE_CHECKING:
 FAREWELL_SECONDS = 1.0
 """How long the end waits for the loop's thread to send what was typed last."""
 
+GOODBYE_SECONDS = 1.0
+"""How long a server that was told goodbye may take to close."""
+
 INTERRUPTED = 128 + signal.SIGINT
+HUNG_UP = 128 + signal.SIGHUP
 
 # ---- screens ----
 
@@ -41,14 +49,22 @@ class Typing(NamedTuple):
     Attributes:
         prompt: stands before it.
         progress: stands at its right end, where there is room.
-        complete, mask, without_secrets: see `Talk`.
+        complete: see `Talk`.
+        secret_start: see `Talk`; what stands there is neither shown nor kept.
     """
 
     prompt: Callable[[], str]
     progress: Callable[[], str]
     complete: Callable[[str], tuple[str, list[str]]]
-    mask: Callable[[str], str]
-    without_secrets: Callable[[str], str]
+    secret_start: Callable[[str], int]
+
+    def mask(self, line: str) -> str:
+        """Give a typed line as the screen may show it."""
+        return hide(line, self.secret_start(line))
+
+    def without_secrets(self, line: str) -> str:
+        """Give a typed line as the history may keep it."""
+        return cut(line, self.secret_start(line))
 
 
 def line_session(typing: Typing, output: Output) -> PromptSession[str]:
@@ -104,7 +120,7 @@ class Screen:
             EOFError: the input is at its end, or `end` was called.
             KeyboardInterrupt: Ctrl-C was typed.
         """
-        return await self._session.prompt_async()
+        return await self._session.prompt_async(set_exception_handler=False)
 
     def repeat(self, prompt: str, line: str) -> None:
         """Leave a line on the screen that was typed just now, behind this prompt."""
@@ -116,6 +132,11 @@ class Screen:
 
     def refresh(self) -> None:
         """What stands around the line has changed."""
+        self._app.invalidate()
+
+    def redraw(self) -> None:
+        """Somebody else has used the terminal: draw the line anew, where the cursor is now."""
+        self._app.renderer.reset()  # also forgets which of the terminal's modes are on
         self._app.invalidate()
 
     def end(self) -> None:
@@ -186,6 +207,10 @@ class DumbScreen(Screen):
         else:
             self._print(text)
 
+    def redraw(self) -> None:
+        self._print("\n")
+        self._reprint()
+
     def _typed(self, _buffer: Buffer) -> None:
         line = self._line()
         if not line.startswith(self._printed):
@@ -216,17 +241,25 @@ class Terminal:
         sock: connected to it.
         talk: the wire.
         recognise: gives the talk that takes over, or none, by the server's first line. Asked when nothing was sent yet.
+        make_raw: sets the terminal's modes, see `raw_terminal`.
     """
 
     def __init__(
-        self, address: Address, sock: socket.socket, talk: Talk, recognise: Callable[[str], Talk | None]
+        self,
+        address: Address,
+        sock: socket.socket,
+        talk: Talk,
+        recognise: Callable[[str], Talk | None],
+        make_raw: Callable[[], None],
     ) -> None:
         self._address = address
         self._sock = sock
         self._talk = talk
         self._recognise = recognise
+        self._make_raw = make_raw
         self._courier = Courier(lambda line: self._keeper.send(line))
         self._progress = ""
+        self._pasted: list[tuple[str, Meaning]] = []
         self._connected = True
         self._over = False
         self._status = 0
@@ -240,15 +273,16 @@ class Terminal:
             Typing(
                 self._prompt,
                 lambda: self._progress,
-                lambda text: self._talk.complete(text),
-                lambda line: self._talk.mask(line),
-                lambda line: self._talk.without_secrets(line),
+                lambda text: slash.complete(self._talk, text),
+                lambda line: self._talk.secret_start(line),
             )
         )
-        own = asyncio.get_running_loop()
+        own = self._own = asyncio.get_running_loop()
         for signum in (signal.SIGTERM, signal.SIGHUP):
             if signal.getsignal(signum) is signal.SIG_DFL:
                 own.add_signal_handler(signum, self._end, 128 + signum)
+        own.add_signal_handler(signal.SIGCONT, self._continued)
+        own.set_exception_handler(self._failed)
         loop = Loop()
         self._keeper = Keeper(loop, self._address, self._sock, self, own.call_soon_threadsafe)
         network = threading.Thread(target=loop.run, daemon=True)
@@ -256,10 +290,15 @@ class Terminal:
         try:
             self._start(f"Connected to {self._address}. ", self._talk.begun())
             await self._take_lines()
+        except OSError:
+            if os.isatty(STDIN):
+                raise
         finally:
             notes = self._courier.close()
             loop.call_threadsafe(loop.stop)
             network.join(FAREWELL_SECONDS)
+        if not os.isatty(STDIN):
+            return self._status or HUNG_UP
         for note in notes:
             self._note(note)
         return self._status
@@ -275,15 +314,44 @@ class Terminal:
             except KeyboardInterrupt:
                 self._status = INTERRUPTED
                 return
-            for line in text.split("\n"):
-                self._take(line)
+            lines = [line for line in text.split("\n") if line.strip()]
+            if self._pasted:
+                self._decide(text)
+            elif len(lines) > 1:
+                self._question(lines)
+            else:
+                self._take("".join(lines))
+
+    def _question(self, lines: list[str]) -> None:
+        """Only a paste has several lines. It is text whatever is in it, and goes out after one question."""
+        meanings = [slash.say(self._talk, line) for line in lines]
+        for number, (line, meaning) in enumerate(zip(lines, meanings, strict=True), 1):
+            self._screen.repeat(self._prompt(), line)
+            if not meaning.send:
+                self._note(f"Line {number} of the paste, so none is sent: {meaning.hint}")
+                return
+        self._pasted = list(zip(lines, meanings, strict=True))
+        self._note(f"You have pasted {len(lines)} lines. y sends them as text; anything else drops them.")
+
+    def _decide(self, answer: str) -> None:
+        pasted, self._pasted = self._pasted, []
+        if answer.strip().casefold() not in ("y", "yes"):
+            self._note("The pasted lines are dropped. The up arrow brings them back.")
+            return
+        for line, meaning in pasted:
+            self._carry_out(self._prompt(), line, meaning)
 
     def _take(self, line: str) -> None:
         prompt = self._prompt()
-        meaning = self._talk.typed(line)
-        if self._talk.done():
+        meaning = slash.enter(self._talk, line)
+        if self._talk.done() or (meaning.goodbye and not self._connected):
             self._end(0)
             return
+        if meaning.goodbye:
+            self._own.call_later(GOODBYE_SECONDS, self._end, 0)
+        self._carry_out(prompt, line, meaning)
+
+    def _carry_out(self, prompt: str, line: str, meaning: Meaning) -> None:
         if not (meaning.send or meaning.hint):
             return
         sending = bool(meaning.send) and self._connected
@@ -345,6 +413,21 @@ class Terminal:
         if not self._over:
             self._note("Not sent: there is no connection at the moment. The up arrow brings the line back.")
 
+    # ---- what the terminal tells ----
+
+    def _continued(self) -> None:
+        """The program was stopped, and a shell has had the terminal meanwhile."""
+        if not _in_background():
+            self._make_raw()
+            self._screen.redraw()
+
+    def _failed(self, own: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """Something has failed that the loop called; what fails there is the terminal, when it is gone."""
+        if isinstance(context.get("exception"), OSError) and not os.isatty(STDIN):
+            self._end(HUNG_UP)
+        else:
+            own.default_exception_handler(context)
+
     # ---- pieces ----
 
     def _start(self, news: str, meaning: Meaning) -> None:
@@ -354,6 +437,8 @@ class Terminal:
             self._send(meaning)
 
     def _prompt(self) -> str:
+        if self._pasted:
+            return f"Send {len(self._pasted)} lines as text? y/n "
         return ("" if self._connected else "(no connection) ") + self._talk.prompt()
 
     def _note(self, text: str) -> None:
@@ -363,6 +448,13 @@ class Terminal:
     def _end(self, status: int) -> None:
         self._over, self._status = True, status
         self._screen.end()
+
+
+def _in_background() -> bool:
+    try:
+        return os.tcgetpgrp(STDIN) != os.getpgrp()
+    except OSError:  # it is not the terminal that controls this program
+        return False
 
 
 def nobody(_line: str) -> None:
@@ -375,13 +467,13 @@ def run_terminal(
     """Talk on a terminal, see `Terminal`; return the exit status."""
     import asyncio
 
-    with raw_terminal():
-        return asyncio.run(Terminal(address, sock, talk, recognise).run())
+    with raw_terminal() as make_raw:
+        return asyncio.run(Terminal(address, sock, talk, recognise, make_raw).run())
 
 
 @contextlib.contextmanager
-def raw_terminal() -> Iterator[None]:
-    """Have the terminal hand over every key and echo none, from the start to the end.
+def raw_terminal() -> Iterator[Callable[[], None]]:
+    """Have the terminal hand over every key and echo none, from the start to the end; give what sets this again.
 
     The line editor does so too, but only while it runs: a password typed before or between would be shown, a
     Ctrl-D would get lost.
@@ -392,8 +484,10 @@ def raw_terminal() -> Iterator[None]:
     raw = list(before)
     raw[0] &= ~(termios.ICRNL | termios.INLCR | termios.IGNCR | termios.IXON)
     raw[3] &= ~(termios.ECHO | termios.ICANON | termios.IEXTEN | termios.ISIG)
-    termios.tcsetattr(STDIN, termios.TCSANOW, raw)
+    make_raw = partial(termios.tcsetattr, STDIN, termios.TCSANOW, raw)
+    make_raw()
     try:
-        yield
+        yield make_raw
     finally:
-        termios.tcsetattr(STDIN, termios.TCSADRAIN, before)
+        with contextlib.suppress(termios.error):  # the terminal is gone
+            termios.tcsetattr(STDIN, termios.TCSADRAIN, before)

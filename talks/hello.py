@@ -24,11 +24,13 @@ from talks.talk import (
     Fragments,
     Meaning,
     Names,
+    Slash,
     addressees,
     bad,
     draw_user,
     fit,
     good,
+    password_start,
     plain,
     read,
     refuse,
@@ -48,7 +50,16 @@ COMMANDS = ("!quit", "!who")
 WHAT_TO_TYPE = "@<user> <message> sends, !who lists who is here, !quit leaves."
 NOBODY_ADDRESSED = f"nobody is addressed. {WHAT_TO_TYPE}"
 NOT_A_NAME = "a name is one word, without commas and control characters"
+NOT_ADMITTED = "you are not logged in at the moment. The up arrow brings the line back."
 WRONG_SERVER = "this is not a server of the dialect hello"
+
+
+SLASHES: Mapping[str, Slash] = {
+    "/msg": Slash("/msg <user> [message]", "@{}", 1),
+    "/who": Slash("/who", "!who"),
+    "/list": Slash("/list", "!who"),
+    "/quit": Slash("/quit", "!quit"),
+}
 
 
 def interpret(line: str, current: str) -> Meaning:
@@ -66,13 +77,18 @@ def interpret(line: str, current: str) -> Meaning:
     if word.startswith("!"):
         return refuse(f"there is no such command. {WHAT_TO_TYPE}")
     if not word.startswith("@"):
-        return Meaning(send=f"SEND {current} {line}") if current else refuse(NOBODY_ADDRESSED)
+        return say(line, current)
     user = normal(word[1:])
     if not user:
         return refuse(NOBODY_ADDRESSED)
     if not text:
         return Meaning(hint=f"Plain text goes to {user} now.", current=user)
     return Meaning(send=f"SEND {user} {text[0]}")
+
+
+def say(text: str, current: str) -> Meaning:
+    """Say a text to whom plain text goes, see `interpret`."""
+    return Meaning(send=f"SEND {current} {text}", said=True) if current else refuse(NOBODY_ADDRESSED)
 
 
 def complete(text: str, users: Iterable[str]) -> tuple[str, list[str]]:
@@ -110,6 +126,8 @@ class HelloTalk:
     """
 
     returns, files = True, False
+    slashes = SLASHES
+    secret_start = staticmethod(password_start)
     failure: re.Pattern[str] | None = None
 
     def __init__(self) -> None:
@@ -190,17 +208,14 @@ class HelloTalk:
         if not self.name:
             return self._typed_name(line)
         if not self.admitted:
-            return refuse("you are not logged in at the moment. The up arrow brings the line back.")
+            return refuse(NOT_ADMITTED)
         meaning = fit(interpret(line, self.current))
         if meaning.current is not None:
             self.current = meaning.current
         return meaning
 
-    def mask(self, line: str) -> str:
-        return line
-
-    def without_secrets(self, line: str) -> str:
-        return line
+    def say(self, text: str) -> Meaning:
+        return fit(say(text, self.current)) if self.admitted else refuse(NOT_ADMITTED)
 
     # ---- the login ----
 

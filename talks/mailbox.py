@@ -24,14 +24,14 @@ from talks.talk import (
     Fragments,
     Meaning,
     Names,
+    Slash,
     addressees,
     bad,
-    cut,
     draw_user,
     find,
     fit,
     good,
-    hide,
+    password_start,
     plain,
     read,
     refuse,
@@ -69,13 +69,18 @@ VERBS: Mapping[str, Verb] = {
     "/bye": Verb("/bye", "bye"),
 }
 
+SLASHES: Mapping[str, Slash] = {
+    **{name: Slash(verb.usage, f"{name} {{}}") for name, verb in VERBS.items()},
+    "/register": Slash("/register <name>", "/new {}"),
+    "/msg": Slash("/msg <user> [message]", "@{}", 1),
+    "/who": Slash("/who [pattern]", "/users {}"),
+    "/list": Slash("/list [pattern]", "/users {}"),
+    "/quit": Slash("/quit", "/bye"),
+}
+
 WIRE = re.compile(r"[0-9][ \t]*\|.*|2|bye", re.DOTALL)
-SLASHLESS_LOGIN = re.compile(r"login[ \t]+(?=[^ \t]+[ \t]*$)", re.IGNORECASE)
-"""Somebody who types `login` and one word has an ID in mind too."""
-BEFORE_ID = re.compile(
-    rf"[ \t]*(?:[045][ \t]*\|[ \t]*|/(?:login|mail|delete)[ \t]+|{SLASHLESS_LOGIN.pattern})", re.IGNORECASE
-)
-"""What stands before an ID in a typed line."""
+BEFORE_ID = re.compile(r"[^\w@]*(?:[045]\s*\|\s*|login\s+|/(?:mail|delete)\s+)(?=\S)", re.IGNORECASE)
+"""What stands before an ID in a typed line. Somebody who types `login` has an ID in mind too."""
 
 WHAT_TO_TYPE = "/new <name> makes an account, /login <id> enters one, @<user> <message> sends, /bye leaves."
 NOBODY_ADDRESSED = f"nobody is addressed. {WHAT_TO_TYPE}"
@@ -84,7 +89,7 @@ NOBODY_ADDRESSED = f"nobody is addressed. {WHAT_TO_TYPE}"
 def secret_start(line: str) -> int:
     """Where the ID of a typed line begins; its length when it has none."""
     found = BEFORE_ID.match(line)
-    return found.end() if found else len(line)
+    return min(found.end() if found else len(line), password_start(line))
 
 
 def interpret(line: str, current: str, own: str) -> Meaning:
@@ -96,13 +101,11 @@ def interpret(line: str, current: str, own: str) -> Meaning:
         own: the ID of our account, if it is known.
     """
     if WIRE.fullmatch(line):
-        return Meaning(send=line)
+        return Meaning(send=line, goodbye=line == "bye")
     if line.startswith("/"):
         return _interpret_command(*split_words(line), own=own)
-    if SLASHLESS_LOGIN.match(line):
-        return refuse("there may be an ID in it. The command is /login.")
     if not line.startswith("@"):
-        return Meaning(send=f"3|{current}|{line}") if current else refuse(NOBODY_ADDRESSED)
+        return say(line, current)
     word, *text = split_off(line, 2)
     user = normal(word[1:])
     if not user:
@@ -112,6 +115,11 @@ def interpret(line: str, current: str, own: str) -> Meaning:
     if not text:
         return Meaning(hint=f"Plain text goes to {user} now.", current=user)
     return Meaning(send=f"3|{user}|{text[0]}")
+
+
+def say(text: str, current: str) -> Meaning:
+    """Say a text to whom plain text goes, see `interpret`."""
+    return Meaning(send=f"3|{current}|{text}", said=True) if current else refuse(NOBODY_ADDRESSED)
 
 
 def _interpret_command(word: str, *words: str, own: str) -> Meaning:
@@ -125,7 +133,7 @@ def _interpret_command(word: str, *words: str, own: str) -> Meaning:
         if not own:
             return refuse(f"you are not logged in, so it has to be {word} <id>.")
         words = (own,)
-    return Meaning(send="|".join((verb.opcode, *words)))
+    return Meaning(send="|".join((verb.opcode, *words)), goodbye=verb.opcode == "bye")
 
 
 def complete(text: str, users: Iterable[str]) -> tuple[str, list[str]]:
@@ -164,6 +172,8 @@ class MailboxTalk:
 
     returns, files = True, False
     undelivered, wrong = False, ""
+    slashes = SLASHES
+    secret_start = staticmethod(secret_start)
 
     def __init__(self) -> None:
         self.failure: re.Pattern[str] | None = FAILURE
@@ -238,11 +248,8 @@ class MailboxTalk:
             self.current = meaning.current
         return meaning
 
-    def mask(self, line: str) -> str:
-        return hide(line, secret_start(line))
-
-    def without_secrets(self, line: str) -> str:
-        return cut(line, secret_start(line))
+    def say(self, text: str) -> Meaning:
+        return fit(say(text, self.current))
 
     # ---- for the tables of answers ----
 

@@ -2,7 +2,7 @@
 
 Reading order:
 
-1. Verbs         the table of commands; where the secrets in a typed line are
+1. Verbs         the table of commands, and that of those with a slash
 2. Typing        `interpret(text, current) -> Meaning`, `complete`; pure
 3. Talk          `ResultTalk`: what is remembered of the lines that went both ways
 4. Answers       the table of what a server says, with the words for each, and that of what it says unasked alone
@@ -22,13 +22,13 @@ from talks.talk import (
     Fragments,
     Meaning,
     Names,
+    Slash,
     bad,
-    cut,
     draw_user,
     find,
     fit,
     good,
-    hide,
+    password_start,
     plain,
     read,
     refuse,
@@ -43,19 +43,17 @@ class Verb(NamedTuple):
     Attributes:
         channel: the first word after the verb names a channel, and is completed.
         here: without a word after it, the command is for the current channel.
-        secret: the words from this place on are passwords; the verb stands at 0, so 0 is none.
     """
 
     channel: bool = False
     here: bool = False
-    secret: int = 0
 
 
 VERBS: Mapping[str, Verb] = {
-    "REGISTER": Verb(secret=2),
-    "LOGIN": Verb(secret=2),
+    "REGISTER": Verb(),
+    "LOGIN": Verb(),
     "LOGOUT": Verb(),
-    "PASSWORD": Verb(secret=1),
+    "PASSWORD": Verb(),
     "CHANNELS": Verb(),
     "CREATE": Verb(),
     "JOIN": Verb(channel=True),
@@ -70,30 +68,26 @@ VERBS: Mapping[str, Verb] = {
 }
 
 MESSAGE_VERBS = ("SAY", "SEND")
-COMPLETE_SECRET = 3
-"""Words of a whole LOGIN, REGISTER or PASSWORD."""
 
-
-def secret_start(line: str) -> int:
-    """Where the passwords of a typed line begin; its length when it has none.
-
-    The verb counts in any case of letters: somebody who types `login` has a password in mind too.
-    """
-    words = list(re.finditer(r"[^ \t]+", line))
-    verb = VERBS.get(words[0].group().upper()) if words else None
-    if verb is None or not verb.secret or len(words) <= verb.secret:
-        return len(line)
-    return words[verb.secret].start()
-
-
-def mask(line: str) -> str:
-    """Give a typed line as the screen may show it: as long as it is, each password hidden."""
-    return hide(line, secret_start(line))
-
-
-def without_secrets(line: str) -> str:
-    """Give a typed line as the history may keep it: its passwords cut off."""
-    return cut(line, secret_start(line))
+SLASHES: Mapping[str, Slash] = {
+    "/register": Slash("/register <user> <password>", "REGISTER {}", 2),
+    "/login": Slash("/login <user> <password>", "LOGIN {}", 2),
+    "/logout": Slash("/logout", "LOGOUT {}"),
+    "/password": Slash("/password <old> <new>", "PASSWORD {}", 2),
+    "/channels": Slash("/channels", "CHANNELS {}"),
+    "/list": Slash("/list", "CHANNELS {}"),
+    "/create": Slash("/create <channel>", "CREATE {}", 1),
+    "/join": Slash("/join <channel>", "JOIN {}", 1),
+    "/leave": Slash("/leave [channel]", "LEAVE {}"),
+    "/users": Slash("/users [channel]", "USERS {}"),
+    "/say": Slash("/say <channel> [message]", "SAY {}", 1),
+    "/send": Slash("/send <channel> [message]", "SEND {}", 1),
+    "/msg": Slash("/msg <user> [message]", "SAY @{}", 1),
+    "@": Slash("@<user> [message]", "SAY @{}", 1),
+    "/history": Slash("/history [channel] [count]", "HISTORY {}"),
+    "/ping": Slash("/ping", "PING {}"),
+    "/quit": Slash("/quit", "QUIT {}"),
+}
 
 
 # ---- 2. typing ----
@@ -117,11 +111,12 @@ def interpret(text: str, current: str) -> Meaning:
         return Meaning()
     if words[0] in VERBS:
         return _interpret_command(line, words, current)
-    if len(words) == COMPLETE_SECRET and secret_start(line) < len(line):
-        return refuse(f"there may be a password in it. The command is {words[0].upper()}.")
-    if not current:
-        return refuse(NO_CHANNEL)
-    return Meaning(send=f"SAY {current} {line}", echoed=True)
+    return say(line, current)
+
+
+def say(text: str, current: str) -> Meaning:
+    """Say a text where plain text goes, see `interpret`."""
+    return Meaning(send=f"SAY {current} {text}", echoed=True, said=True) if current else refuse(NO_CHANNEL)
 
 
 def _interpret_command(line: str, words: list[str], current: str) -> Meaning:
@@ -132,7 +127,7 @@ def _interpret_command(line: str, words: list[str], current: str) -> Meaning:
         return Meaning(hint=f"Plain text goes to {current} no longer.", current="")
     if VERBS[verb].here and not args and current:
         return Meaning(send=f"{verb} {current}")
-    return Meaning(send=line, echoed=verb in MESSAGE_VERBS)
+    return Meaning(send=line, echoed=verb in MESSAGE_VERBS, goodbye=line == "QUIT")
 
 
 def complete(text: str, channels: Iterable[str], users: Iterable[str]) -> tuple[str, list[str]]:
@@ -164,8 +159,8 @@ class ResultTalk:
 
     returns, files = True, False
     undelivered, wrong = False, ""
-    mask = staticmethod(mask)
-    without_secrets = staticmethod(without_secrets)
+    slashes = SLASHES
+    secret_start = staticmethod(password_start)
 
     def __init__(self) -> None:
         self.failure: re.Pattern[str] | None = FAILURE
@@ -236,6 +231,9 @@ class ResultTalk:
         if meaning.current is not None:
             self.current = meaning.current
         return meaning
+
+    def say(self, text: str) -> Meaning:
+        return fit(say(text, self.current))
 
     # ---- for the table of answers ----
 

@@ -17,7 +17,19 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from protocol import clean, normal, split_words
-from talks.talk import Answer, Fragments, Meaning, Names, draw_user, fit, plain, read, refuse
+from talks.talk import (
+    Answer,
+    Fragments,
+    Meaning,
+    Names,
+    Slash,
+    draw_user,
+    fit,
+    password_start,
+    plain,
+    read,
+    refuse,
+)
 
 # ---- 1. typing ----
 
@@ -53,6 +65,16 @@ NOT_A_NAME = "a name is one word, without control characters"
 WHAT_TO_TYPE = f"What you type is said to all; {', '.join(verb.usage for verb in VERBS.values())}; Ctrl-D ends."
 
 
+SLASHES: Mapping[str, Slash] = {
+    **{name: Slash(verb.usage, f"{name} {{}}", verb.words) for name, verb in VERBS.items()},
+    "/msg": Slash("/msg <user> <message>", "/whisper {}", 2),
+    "@": Slash("@<user> <message>", "/whisper {}", 2),
+    "/join": Slash("/join <channel>", "/switch {}", 1),
+    "/leave": Slash("/leave", "/quit"),
+}
+NAME_FIRST = "you have no name yet, and a name is what is asked for; Ctrl-D ends."
+
+
 def interpret(line: str) -> Meaning:
     """Say what a line comes to, which is not empty and has no blanks around it."""
     first, *words = split_words(line)
@@ -60,11 +82,11 @@ def interpret(line: str) -> Meaning:
         return refuse(f"the server takes {first} for a part of a file.")
     verb = VERBS.get(first)
     if verb is None:
-        return Meaning(send=line, echoed=True)
+        return Meaning(send=line, echoed=True, said=True)
     if not (len(words) == verb.words or (verb.text and len(words) > verb.words)):
         # The server ignores such a line; but with a third word, which is the size, it would be an offer.
         return Meaning(send=first if first == "/send" else line, hint=f"Usage: {verb.usage}")
-    return _offer(*words) if first == "/send" else Meaning(send=line)
+    return _offer(*words) if first == "/send" else Meaning(send=line, goodbye=first == "/quit")
 
 
 def _offer(user: str, path: str) -> Meaning:
@@ -90,6 +112,8 @@ class RoomTalk:
 
     returns, files = False, True
     wrong = ""
+    slashes = SLASHES
+    secret_start = staticmethod(password_start)
     failure: re.Pattern[str] | None = None
 
     def __init__(self, paths: Callable[[str], list[str]]) -> None:
@@ -159,16 +183,18 @@ class RoomTalk:
         if not line:
             return Meaning()
         if not self.name:
+            if line.startswith("/"):
+                return refuse(NAME_FIRST)
             wrong = self.take_name(line)
             return refuse(f"{wrong}.") if wrong else self.begun()
         meaning = fit(interpret(line))
         return meaning._replace(echoed=meaning.echoed and self.present)
 
-    def mask(self, line: str) -> str:
-        return line
-
-    def without_secrets(self, line: str) -> str:
-        return line
+    def say(self, text: str) -> Meaning:
+        first = split_words(text)[:1]
+        if first and first[0] in VERBS:
+            return refuse(f"the server takes {first[0]} for a command.")
+        return self.typed(text) if self.name else refuse(NAME_FIRST)
 
     # ---- for the table of lines ----
 

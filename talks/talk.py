@@ -27,6 +27,8 @@ class Meaning(NamedTuple):
         echoed: the server shows the line to its sender too, so the screen need not.
         offer: `send` offers a file and lacks its size.
         refused: the line asks for something that is not done, as `hint` says.
+        said: `send` has the line as a text for others.
+        goodbye: `send` has the server close.
     """
 
     send: str = ""
@@ -35,6 +37,22 @@ class Meaning(NamedTuple):
     echoed: bool = False
     offer: bool = False
     refused: bool = False
+    said: bool = False
+    goodbye: bool = False
+
+
+class Slash(NamedTuple):
+    """A command that a person types on a terminal, see `talks.slash`.
+
+    Attributes:
+        usage: how it is typed.
+        typed: what it stands for, as a line for `Talk.typed`; `{}` is the place of the words behind it.
+        least: words that have to stand behind it.
+    """
+
+    usage: str
+    typed: str
+    least: int = 0
 
 
 TOO_LONG = (
@@ -43,14 +61,20 @@ TOO_LONG = (
 )
 
 
+NOT_TEXT = "there is something in it that is not UTF-8."
+
+
 def refuse(why: str) -> Meaning:
     """A line that is not sent, and why."""
     return Meaning(hint=f"Not sent: {why}", refused=True)
 
 
 def fit(meaning: Meaning) -> Meaning:
-    """Refuse what is too long for a line, which a server would not take."""
-    return refuse(TOO_LONG) if len(meaning.send.encode(errors="replace")) >= MAX_LINE else meaning
+    """Refuse what is too long for a line, or no text, which a server would not take."""
+    try:
+        return refuse(TOO_LONG) if len(meaning.send.encode()) >= MAX_LINE else meaning
+    except UnicodeEncodeError:  # bytes that the terminal's encoding does not explain
+        return refuse(NOT_TEXT)
 
 
 class Talk(Protocol):
@@ -61,12 +85,15 @@ class Talk(Protocol):
             are what would be typed and shown.
         admitted: the server serves us. False until a login, on a wire that begins with one.
         leaving: the user has said goodbye.
+        slashes: what a person can type on a terminal beside the words of `typed`, by its first word; `@` is the row of
+            a word that begins so.
         returns: a lost connection is dialled again.
         files: some lines of the server carry files, and are not for the talk.
         undelivered: the server has refused something since the login, or has not said what became of a message.
         wrong: why this server cannot be talked with; nothing when it can, or when nobody knows yet.
     """
 
+    slashes: Mapping[str, Slash]
     returns: bool
     files: bool
     failure: re.Pattern[str] | None
@@ -119,11 +146,11 @@ class Talk(Protocol):
     def typed(self, text: str) -> Meaning:
         """Take a typed line; what is to be sent is not sent yet, see `sent`."""
 
-    def mask(self, line: str) -> str:
-        """Give a typed line as the screen may show it: as long as it is."""
+    def say(self, text: str) -> Meaning:
+        """Say a text to whom plain text goes, whatever command it looks like."""
 
-    def without_secrets(self, line: str) -> str:
-        """Give a typed line as the history may keep it."""
+    def secret_start(self, line: str) -> int:
+        """Where the secret of a typed line begins; its length when it has none."""
 
 
 # ---- answers ----
@@ -208,6 +235,15 @@ STYLES: Mapping[str, str] = {
 
 
 # ---- secrets in typed lines ----
+
+SECRETS = re.compile(r"[^\w@]*(?:(?:login|register)\s+\S+|password)\s+(?=\S)", re.IGNORECASE)
+"""What stands before a password, wherever it is typed: with and without a slash, in any case of letters."""
+
+
+def password_start(line: str) -> int:
+    """Where the passwords of a typed line begin; its length when it has none."""
+    found = SECRETS.match(line)
+    return found.end() if found else len(line)
 
 
 def hide(line: str, start: int) -> str:

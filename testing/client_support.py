@@ -160,6 +160,7 @@ class OnTerminal:
         *words: str,
         environment: Mapping[str, str] | None = None,
         directory: Path | None = None,
+        stderr: int | None = None,
     ) -> None:
         master, slave = pty.openpty()
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 100, 0, 0))
@@ -168,7 +169,7 @@ class OnTerminal:
             [sys.executable, ROOT / "client.py", str(port), "--host", "127.0.0.1", *words],
             stdin=slave,
             stdout=slave,
-            stderr=slave,
+            stderr=slave if stderr is None else stderr,
             start_new_session=True,
             env={**inherited, "TERM": "xterm", **(environment or {})},
             cwd=directory,

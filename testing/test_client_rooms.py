@@ -407,7 +407,7 @@ def test_a_chat_on_a_terminal(desk: Desk) -> None:
     ann.expect("den")
     ann.enter("", "Welcome to the den channel, ann.")
     ann.expect("den>")
-    ann.enter("/whisper bob", "* Usage: /whisper <user> <message>")
+    ann.enter("/whisper bob", "* Not sent: it is typed /whisper <user> <message>.")
     ann.type("/quit\r")
     assert ann.status() == 0
     assert "closed" not in ann.output.text

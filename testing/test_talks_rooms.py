@@ -38,14 +38,14 @@ def test_the_client_knows_the_commands_of_the_server() -> None:
 @pytest.mark.parametrize(
     ("typed", "meaning"),
     [
-        ("hi", Meaning(send="hi", echoed=True)),
-        ("  hi   there\t", Meaning(send="hi   there", echoed=True)),
-        ("\u3000hi\r", Meaning(send="hi", echoed=True)),
-        ("/foo bar", Meaning(send="/foo bar", echoed=True)),
-        ("/", Meaning(send="/", echoed=True)),
-        ("/QUIT", Meaning(send="/QUIT", echoed=True)),
-        ("/sending 1", Meaning(send="/sending 1", echoed=True)),
-        ("/quit", Meaning(send="/quit")),
+        ("hi", Meaning(send="hi", echoed=True, said=True)),
+        ("  hi   there\t", Meaning(send="hi   there", echoed=True, said=True)),
+        ("\u3000hi\r", Meaning(send="hi", echoed=True, said=True)),
+        ("/foo bar", Meaning(send="/foo bar", echoed=True, said=True)),
+        ("/", Meaning(send="/", echoed=True, said=True)),
+        ("/QUIT", Meaning(send="/QUIT", echoed=True, said=True)),
+        ("/sending 1", Meaning(send="/sending 1", echoed=True, said=True)),
+        ("/quit", Meaning(send="/quit", goodbye=True)),
         ("/list", Meaning(send="/list")),
         ("/switch  den", Meaning(send="/switch  den")),
         ("/whisper bob a   b", Meaning(send="/whisper bob a   b")),
@@ -128,11 +128,6 @@ def test_completion(text: str, word: str, choices: list[str]) -> None:
     assert talk.complete(text) == (word, sorted(choices))
 
 
-def test_nothing_that_is_typed_is_a_secret() -> None:
-    talk = talk_after()
-    assert talk.mask("LOGIN ann hush") == talk.without_secrets("LOGIN ann hush") == "LOGIN ann hush"
-
-
 # ---- names ----
 
 
@@ -164,12 +159,12 @@ def test_the_prompt_tells_where_one_is() -> None:
     talk.received(f"{FRAME} Welcome to the lobby channel, \u00e9lan.")
     talk.received(f"{FRAME} You are in the waiting queue and there are 0 user(s) ahead of you.")
     assert talk.prompt() == "(waiting) lobby> "
-    assert talk.typed("hi") == Meaning(send="hi")  # nobody will show it
+    assert talk.typed("hi") == Meaning(send="hi", said=True)  # nobody will show it
     talk.received(f"{FRAME} bob has joined the channel.")
     assert talk.prompt() == "(waiting) lobby> "
     talk.received(f"{FRAME} \u00e9lan has joined the channel.")
     assert talk.prompt() == "lobby> "
-    assert talk.typed("hi") == Meaning(send="hi", echoed=True)
+    assert talk.typed("hi") == Meaning(send="hi", echoed=True, said=True)
     talk.received(f"{FRAME} Welcome to the den channel, \u00e9lan.")
     assert talk.prompt() == "(waiting) den> "
 

@@ -6,8 +6,10 @@ Whatever waits does so for an event and under a deadline; nothing sleeps.
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import signal
+import termios
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -117,6 +119,124 @@ def test_the_terminal_is_given_back_after_a_signal(fake: FakeServer, stack: cont
     stack.enter_context(contextlib.closing(fake.accept()))
     terminal.process.send_signal(signal.SIGTERM)
     assert terminal.process.wait(SECONDS) == 128 + signal.SIGTERM
+
+
+@pytest.mark.parametrize("term", ["xterm", "dumb"])
+@pytest.mark.parametrize("ignored", [False, True], ids=["", "nohup"])
+def test_a_terminal_that_hangs_up_ends_it_quietly(
+    fake: FakeServer, stack: contextlib.ExitStack, tmp_path: Path, term: str, ignored: bool
+) -> None:
+    handler = signal.SIG_IGN if ignored else signal.SIG_DFL
+    stack.callback(signal.signal, signal.SIGHUP, signal.signal(signal.SIGHUP, handler))
+    errors = stack.enter_context((tmp_path / "errors").open("wb"))
+    terminal = OnTerminal(fake.port, environment={"TERM": term}, stderr=errors.fileno())
+    stack.enter_context(contextlib.closing(terminal))
+    stack.enter_context(contextlib.closing(fake.accept())).send("RECV bob den hi\n" * 1000)
+    terminal.expect("hi")
+    assert terminal.hang_up() == 128 + signal.SIGHUP
+    assert (tmp_path / "errors").read_bytes() == b""
+
+
+@pytest.mark.parametrize("term", ["xterm", "dumb"])
+def test_a_password_is_not_echoed_after_a_stop(fake: FakeServer, stack: contextlib.ExitStack, term: str) -> None:
+    terminal = stack.enter_context(contextlib.closing(OnTerminal(fake.port, environment={"TERM": term})))
+    wire = stack.enter_context(contextlib.closing(fake.accept()))
+    terminal.type("LOGIN amy ")
+    terminal.expect("LOGIN amy")
+    terminal.process.send_signal(signal.SIGSTOP)
+    os.waitid(os.P_PID, terminal.process.pid, os.WSTOPPED | os.WNOWAIT)
+    modes = termios.tcgetattr(terminal.output.descriptor)
+    assert not modes[3] & termios.ECHO
+    modes[3] |= termios.ECHO | termios.ICANON  # as a shell wants them
+    termios.tcsetattr(terminal.output.descriptor, termios.TCSANOW, modes)
+    terminal.process.send_signal(signal.SIGCONT)
+    terminal.expect("LOGIN amy")
+    assert not termios.tcgetattr(terminal.output.descriptor)[3] & termios.ECHO
+    terminal.enter("S3cr3t", "******")
+    wire.expect("LOGIN amy S3cr3t\n")
+    assert "S3" not in terminal.output.text
+
+
+def paste(terminal: OnTerminal, text: str) -> None:
+    """Paste as a terminal does that tells typing and pasting apart."""
+    terminal.type(f"\x1b[200~{text}\x1b[201~\r")
+
+
+def test_several_lines_at_once_are_text(fake: FakeServer, stack: contextlib.ExitStack) -> None:
+    terminal = stack.enter_context(contextlib.closing(OnTerminal(fake.port)))
+    wire = stack.enter_context(contextlib.closing(fake.accept()))
+    paste(terminal, "one\ntwo")
+    terminal.expect("Line 1 of the paste, so none is sent: Not sent: no channel is current.")
+    wire.send("RESULT JOIN den 1\n")
+    terminal.expect("den>")
+    paste(terminal, "\nQUIT\r\n\n/quit\n@bob hi\r")
+    terminal.expect("You have pasted 3 lines.")
+    terminal.expect("Send 3 lines as text? y/n")
+    terminal.enter("/quit", "The pasted lines are dropped.")
+    paste(terminal, "all\nlogin amy h1dd3n")
+    terminal.expect("Line 2 of the paste, so none is sent: Not sent: there may be a password")
+    paste(terminal, "QUIT\n/quit")
+    terminal.enter("Y", "den>")
+    wire.expect("SAY den QUIT\nSAY den /quit\n")
+    paste(terminal, "SAY den one line")
+    wire.expect("SAY den one line\n")
+    assert wire.received == "SAY den QUIT\nSAY den /quit\nSAY den one line\n"
+    assert "h1" not in terminal.output.text
+    terminal.type("\x04")
+    assert terminal.status() == 0
+
+
+@pytest.mark.parametrize(("words", "goodbye"), [((), "QUIT"), ((), "/quit"), (("--dialect", "mailbox"), "bye")])
+def test_a_goodbye_ends_it_without_a_connection(
+    stack: contextlib.ExitStack, words: tuple[str, ...], goodbye: str
+) -> None:
+    fake = stack.enter_context(contextlib.closing(FakeServer()))
+    terminal = stack.enter_context(contextlib.closing(OnTerminal(fake.port, *words)))
+    wire = fake.accept()
+    fake.close()
+    wire.close()
+    terminal.expect("(no connection)")
+    terminal.type(f"{goodbye}\r")
+    assert terminal.status() == 0
+
+
+def test_a_goodbye_is_not_waited_for_for_ever(fake: FakeServer, stack: contextlib.ExitStack) -> None:
+    terminal = stack.enter_context(contextlib.closing(OnTerminal(fake.port)))
+    wire = stack.enter_context(contextlib.closing(fake.accept()))
+    terminal.type("QUIT\r")
+    wire.expect("QUIT\n")
+    assert terminal.status() == 0
+
+
+def test_bytes_that_are_no_text_are_not_sent(fake: FakeServer, stack: contextlib.ExitStack) -> None:
+    terminal = stack.enter_context(contextlib.closing(OnTerminal(fake.port)))
+    wire = stack.enter_context(contextlib.closing(fake.accept()))
+    os.write(terminal.output.descriptor, b"SAY den \xff\r")
+    terminal.expect("Not sent: there is something in it that is not UTF-8.")
+    terminal.enter("\x1b[A\x7fok", "SAY den ok")
+    wire.expect("SAY den ok\n")
+    assert wire.received == "SAY den ok\n"
+
+
+def test_nothing_private_is_said_aloud(fake: FakeServer, stack: contextlib.ExitStack) -> None:
+    terminal = stack.enter_context(contextlib.closing(OnTerminal(fake.port)))
+    wire = stack.enter_context(contextlib.closing(fake.accept()))
+    wire.send("RESULT JOIN den 1\n")
+    terminal.expect("den>")
+    terminal.enter("login amy S3cr3t", "there may be a password")
+    terminal.enter("/foo", "there is no command /foo. /help lists them")
+    terminal.enter("/Login amy S3cr3t", "/Login amy ******")
+    terminal.enter("/msg bob psst", "den>")
+    terminal.type("@bob hi\r//shrug\r")
+    wire.expect("LOGIN amy S3cr3t\nSAY @bob psst\nSAY @bob hi\nSAY den /shrug\n")
+    assert wire.received == "LOGIN amy S3cr3t\nSAY @bob psst\nSAY @bob hi\nSAY den /shrug\n"
+    terminal.type("\x1b[A" * 5)
+    terminal.expect("/Login amy")
+    terminal.type("\x15/quit\r")
+    wire.expect("QUIT\n")
+    wire.close()
+    assert terminal.status() == 0
+    assert "S3" not in terminal.output.text
 
 
 # ---- in the dialect hello ----
@@ -305,7 +425,7 @@ def test_a_dialect_that_is_said_is_kept(fake: FakeServer, stack: contextlib.Exit
     wire = stack.enter_context(contextlib.closing(fake.accept()))
     wire.send(f"{GREETING}\n")
     terminal.expect(GREETING[:40])
-    terminal.enter("@bob", "Not sent: no channel is current.")
+    terminal.enter("hello", "Not sent: no channel is current.")
     terminal.type("\x04")
     assert terminal.status() == 0
 
@@ -319,7 +439,7 @@ def test_a_greeting_comes_before_anything_else(fake: FakeServer, stack: contextl
         wire.expect("PING\n")
     wire.send(f"RESULT PING 1\n{GREETING}\n" if said == "by the server" else f"{GREETING}\n")
     terminal.expect(GREETING[:40])
-    terminal.enter("@bob", "Not sent: no channel is current.")
+    terminal.enter("hello", "Not sent: no channel is current.")
     terminal.type("\x04")
     assert terminal.status() == 0
 

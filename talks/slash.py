@@ -1,0 +1,90 @@
+"""What a person types on a terminal, the same in every dialect: commands with a slash, `@name`, and what is no secret.
+
+A line that begins with a slash is never said; one that begins with two is said with one of them. Between pipes none of
+this holds: there a line means what it means on the wire, or to its talk.
+"""
+
+from __future__ import annotations
+
+from talks.talk import Meaning, Slash, Talk, refuse
+
+SECRET = "there may be a password or an ID in it, so nobody gets it. /help lists the commands."
+HELP = "/help"
+
+
+def enter(talk: Talk, text: str) -> Meaning:
+    """Say what a line comes to that was typed on a terminal.
+
+    Args:
+        talk: the wire.
+        text: the line.
+    """
+    line = text.strip(" \t")
+    if line.startswith("//"):
+        return say(talk, line[1:])
+    found = _find(talk, line)
+    if found is not None:
+        return _obey(talk, *found)
+    if line.startswith("/"):
+        return refuse(f"there is no command {line.split()[0]}. {HELP} lists them; a second slash in front says it.")
+    return _without_secrets(talk, line, talk.typed(line))
+
+
+def say(talk: Talk, text: str) -> Meaning:
+    """Say what a text comes to that is to be said as it is, to whom plain text goes; a secret is not."""
+    return _without_secrets(talk, text, talk.say(text))
+
+
+def complete(talk: Talk, text: str) -> tuple[str, list[str]]:
+    """Say how the last word may go on, see `Talk.complete`."""
+    line = text.lstrip(" \t")
+    if line.startswith("/") and not _has_blank(line):
+        return line, sorted(name for name in (*talk.slashes, HELP) if name.startswith(line.casefold()))
+    found = _find(talk, line)
+    if found is None:
+        return talk.complete(text)
+    row, words = found
+    word, choices = talk.complete(_typed(row, words))
+    if word and not line.endswith(word):  # an @ that is not typed here
+        return word[1:], [choice[1:] for choice in choices]
+    return word, choices
+
+
+def _find(talk: Talk, line: str) -> tuple[Slash, str] | None:
+    """Find the row of a line and what stands behind its command, if it is one."""
+    if line.startswith("@"):
+        name, words = "@", line[1:]
+    else:
+        name = line.split(" ", 1)[0].split("\t", 1)[0]
+        words = line[len(name) :].lstrip(" \t")
+        name = name.casefold()
+    row = HELP_ROW if name == HELP else talk.slashes.get(name)
+    return None if row is None else (row, words)
+
+
+def _obey(talk: Talk, row: Slash, words: str) -> Meaning:
+    if row is HELP_ROW:
+        return Meaning(hint=", ".join(known.usage for known in (*talk.slashes.values(), row)))
+    if row.usage.startswith("@") and words[:1] in ("", " ", "\t"):
+        return refuse(f"nobody is addressed. It is typed {row.usage}.")
+    if len(words.split()) < row.least:
+        return refuse(f"it is typed {row.usage}.")
+    return talk.typed(_typed(row, words))
+
+
+def _typed(row: Slash, words: str) -> str:
+    """What a command stands for with these words behind it. Whoever is addressed may have an @ before the name."""
+    return row.typed.format(words.removeprefix("@") if "@" in row.typed else words)
+
+
+def _without_secrets(talk: Talk, line: str, meaning: Meaning) -> Meaning:
+    """Refuse what would be said, or cannot be understood, and has a secret in it."""
+    is_secret = (meaning.said or meaning.refused) and talk.secret_start(line) < len(line)
+    return refuse(SECRET) if is_secret else meaning
+
+
+def _has_blank(line: str) -> bool:
+    return " " in line or "\t" in line
+
+
+HELP_ROW = Slash(HELP, "")

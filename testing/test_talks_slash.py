@@ -1,0 +1,300 @@
+"""What a person types on a terminal, in every dialect, without a server."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from support import EXAMPLES
+from talks import TALKS
+from talks.hello import HelloTalk
+from talks.mailbox import MailboxTalk
+from talks.result import VERBS, ResultTalk
+from talks.rooms import RoomTalk
+from talks.slash import SECRET, complete, enter, say
+from talks.talk import Talk, cut, hide, refuse
+
+FRAME = "[Server message (12:34:56)]"
+
+WHERE = {
+    "result": "SAY den ",
+    "hello": "SEND den ",
+    "mailbox": "3|den|",
+    "rooms": "",
+}
+"""What stands before plain text on each wire, in the talks of these tests."""
+
+
+def talking(dialect: str) -> Talk:
+    """A talk that is logged in where a login is needed, and whose plain text goes to den."""
+    talk: Talk
+    match dialect:
+        case "result":
+            talk = ResultTalk()
+            talk.received("RESULT JOIN den 1")
+        case "hello":
+            talk = HelloTalk()
+            talk.take_name("amy")
+            talk.sent(talk.begun().send)
+            talk.received("HELLO amy")
+            talk.typed("@den")
+        case "mailbox":
+            talk = MailboxTalk()
+            talk.typed("@den")
+        case _:
+            talk = RoomTalk(lambda word: [word])
+            talk.take_name("amy")
+            talk.received(f"{FRAME} Welcome to the den channel, amy.")
+            talk.received(f"{FRAME} amy has joined the channel.")
+    return talk
+
+
+dialects = pytest.mark.parametrize("dialect", TALKS)
+
+
+# ---- what a line comes to ----
+
+
+@pytest.mark.parametrize(
+    ("dialect", "typed", "sent"),
+    [
+        ("result", "/login bob secret", "LOGIN bob secret"),
+        ("result", " \t/Login  bob secret ", "LOGIN bob secret"),
+        ("result", "/REGISTER bob secret", "REGISTER bob secret"),
+        ("result", "/password old new", "PASSWORD old new"),
+        ("result", "/logout", "LOGOUT"),
+        ("result", "/channels", "CHANNELS"),
+        ("result", "/join lab", "JOIN lab"),
+        ("result", "/join\tlab", "JOIN lab"),
+        ("result", "/leave", "LEAVE den"),
+        ("result", "/leave lab", "LEAVE lab"),
+        ("result", "/users", "USERS den"),
+        ("result", "/history lab 5", "HISTORY lab 5"),
+        ("result", "/msg bob hi {0} there", "SAY @bob hi {0} there"),
+        ("result", "/msg @bob hi", "SAY @bob hi"),
+        ("result", "@bob hi", "SAY @bob hi"),
+        ("result", "/quit", "QUIT"),
+        ("hello", "/msg bob hi", "SEND bob hi"),
+        ("hello", "@bob hi", "SEND bob hi"),
+        ("hello", "/who", "LIST"),
+        ("mailbox", "/login ann123", "0|ann123"),
+        ("mailbox", "/LOGIN ann123", "0|ann123"),
+        ("mailbox", "/new ann", "1|ann"),
+        ("mailbox", "/register ann", "1|ann"),
+        ("mailbox", "/msg bob hi", "3|bob|hi"),
+        ("mailbox", "@bob hi", "3|bob|hi"),
+        ("mailbox", "/who", "2"),
+        ("mailbox", "/quit", "bye"),
+        ("rooms", "/msg bob hi  you", "/whisper bob hi  you"),
+        ("rooms", "/Whisper bob hi", "/whisper bob hi"),
+        ("rooms", "@bob hi", "/whisper bob hi"),
+        ("rooms", "/join lab", "/switch lab"),
+        ("rooms", "/list", "/list"),
+        ("rooms", "/QUIT", "/quit"),
+        ("rooms", "/leave", "/quit"),
+        *((dialect, "//foo bar", f"{where}/foo bar") for dialect, where in WHERE.items()),
+        *((dialect, "hi /quit @bob", f"{where}hi /quit @bob") for dialect, where in WHERE.items()),
+    ],
+)
+def test_what_a_line_with_a_slash_sends(dialect: str, typed: str, sent: str) -> None:
+    meaning = enter(talking(dialect), typed)
+    assert meaning.send == sent
+    assert not meaning.refused
+
+
+@dialects
+@pytest.mark.parametrize(
+    "typed", ["/", "/foo", "/foo bar", "/ foo", "/join/lab", "/@bob hi", "/e\u0301", "@", "@ hi", "/msg"]
+)
+def test_what_makes_no_sense_is_refused_with_a_hint(dialect: str, typed: str) -> None:
+    meaning = enter(talking(dialect), typed)
+    assert meaning.refused
+    assert not meaning.send
+    assert "/" in meaning.hint or "@<user>" in meaning.hint
+
+
+@dialects
+def test_help_lists_what_can_be_typed(dialect: str) -> None:
+    talk = talking(dialect)
+    for typed in ("/help", "/HELP me"):
+        meaning = enter(talk, typed)
+        assert not (meaning.send or meaning.refused)
+        for row in talk.slashes.values():
+            assert row.usage in meaning.hint
+
+
+@pytest.mark.parametrize(
+    ("dialect", "typed"), [("result", "@bob"), ("result", "/msg bob"), ("hello", "/msg bob"), ("mailbox", "/msg bob")]
+)
+def test_a_user_can_be_made_current(dialect: str, typed: str) -> None:
+    talk = talking(dialect)
+    assert not enter(talk, typed).send
+    assert talk.prompt() == "@bob> "
+
+
+@dialects
+def test_every_row_has_a_name_of_its_own_and_says_how_it_is_typed(dialect: str) -> None:
+    for name, row in talking(dialect).slashes.items():
+        assert row.usage.split()[0].startswith(name)
+        assert name == name.casefold()
+
+
+def test_every_verb_of_the_wire_can_be_typed_with_a_slash() -> None:
+    assert {f"/{verb.lower()}" for verb in VERBS} <= {*ResultTalk.slashes, "/help"}
+
+
+# ---- secrets ----
+
+SECRETS = [
+    "login bob s3cret", "LOGIN bob s3cret", "/login bob s3cret", "/Login bob s3cret", " \tlOgIn  bob\ts3cret",
+    "//login bob s3cret", "/ login bob s3cret", "login bob s3cret more", "login\u3000bob\u3000s3cret",
+    "> LOGIN bob s3cret", "\ufefflogin bob s3cret",
+    "register bob s3cret", "Register bob s3cret", "/REGISTER bob s3cret",
+    " password s3cret s3cret", "PASSWORD s3cret s3cret", "/password s3cret s3cret", "password s3cret",
+]  # fmt: skip
+IDS = [
+    "0|s3cret", " 0 | s3cret", ">0|s3cret", "4|s3cret", "5|s3cret", "/login s3cret", "login s3cret", "Login s3cret",
+    "//login s3cret", "/mail s3cret", "/Delete s3cret",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("dialect", "typed"),
+    [*((dialect, typed) for dialect in TALKS for typed in SECRETS), *(("mailbox", typed) for typed in IDS)],
+)
+def test_a_secret_is_never_said_shown_or_kept(dialect: str, typed: str) -> None:
+    talk = talking(dialect)
+    start = talk.secret_start(typed)
+    assert "s3cret" not in hide(typed, start)
+    assert len(hide(typed, start)) == len(typed)
+    assert "s3cret" not in cut(typed, start)
+    for meaning in (enter(talk, typed), say(talk, typed)):
+        assert not meaning.said
+        assert "s3cret" not in meaning.hint
+        assert "s3cret" not in meaning.send or re.match(r"(LOGIN|REGISTER|PASSWORD) |[045][ \t]*\||1\|", meaning.send)
+
+
+@dialects
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "logins are slow",
+        "my login bob secret",
+        "login",
+        "login ",
+        "register",
+        "passwords are long",
+        "password",
+        "relogin a b c",
+    ],
+)
+def test_what_is_no_secret_is_said(dialect: str, typed: str) -> None:
+    talk = talking(dialect)
+    assert talk.secret_start(typed) == len(typed)
+    assert enter(talk, typed).said
+
+
+def test_without_a_channel_a_secret_is_still_told_to_be_one() -> None:
+    assert enter(ResultTalk(), "login bob secret") == refuse(SECRET)
+
+
+# ---- in a pipe ----
+
+
+@pytest.mark.parametrize("dialect", ["hello", "rooms"])
+@pytest.mark.parametrize("typed", ["/foo", "//foo", "login bob secret", "/login bob secret"])
+def test_between_pipes_it_is_a_message(dialect: str, typed: str) -> None:
+    assert talking(dialect).typed(typed).send == f"{WHERE[dialect]}{typed}"
+
+
+def test_between_pipes_a_guest_of_a_channel_says_what_begins_with_an_at_sign() -> None:
+    assert talking("rooms").typed("@bob hi").send == "@bob hi"
+
+
+# ---- text as it is ----
+
+
+@pytest.mark.parametrize(
+    "typed", ["LEAVE", "QUIT", "SAY den hi", "@bob hi", "/foo", "//foo", "!who", "LIST", "2", "3|bob|hi", "bye"]
+)
+@dialects
+def test_a_text_is_said_whatever_command_it_looks_like(dialect: str, typed: str) -> None:
+    meaning = say(talking(dialect), typed)
+    assert meaning.send == f"{WHERE[dialect]}{typed}"
+    assert meaning.said
+
+
+@pytest.mark.parametrize("typed", ["/quit", "/whisper bob hi", "/send bob a", "/list", "/switch den", "/piece 1 AAAA"])
+def test_what_the_server_of_a_channel_would_obey_cannot_be_said(typed: str) -> None:
+    for meaning in (say(talking("rooms"), typed), enter(talking("rooms"), f"/{typed}")):
+        assert meaning.refused
+        assert not meaning.send
+
+
+@EXAMPLES
+@given(st.sampled_from(sorted(TALKS)), st.text("/@ ab|!\t", max_size=12), st.booleans())
+def test_a_line_that_begins_with_a_slash_or_an_at_sign_is_never_said_as_it_is(
+    dialect: str, text: str, at: bool
+) -> None:
+    line = f"{'@' if at else '/'}{text}"
+    meaning = enter(talking(dialect), line)
+    assert not meaning.said or line.startswith("//")
+    assert not meaning.said or meaning.send == WHERE[dialect] + line.strip(" \t")[1:]
+
+
+@pytest.mark.parametrize("typed", ["a\udcff", "@bob \udcff", "/msg bob \udcff"])
+@dialects
+def test_what_is_no_text_is_not_sent(dialect: str, typed: str) -> None:
+    meaning = enter(talking(dialect), typed)
+    assert meaning.refused
+    assert "UTF-8" in meaning.hint
+
+
+# ---- a guest without a name ----
+
+
+@pytest.mark.parametrize("talk", [RoomTalk(lambda word: [word]), HelloTalk()], ids=["rooms", "hello"])
+@pytest.mark.parametrize("typed", ["/list", "/msg bob hi", "@bob hi", "//amy", "/foo", "login bob secret"])
+def test_a_command_is_no_name(talk: Talk, typed: str) -> None:
+    talk.begun()
+    assert enter(talk, typed).refused
+
+
+# ---- completion ----
+
+
+@pytest.mark.parametrize(
+    ("dialect", "text", "word", "choices"),
+    [
+        ("result", "/l", "/l", ["/leave", "/list", "/login", "/logout"]),
+        ("result", "/J", "/J", ["/join"]),
+        ("result", "/join d", "d", ["den"]),
+        ("result", "/msg b", "b", ["bob"]),
+        ("result", "/msg @b", "@b", ["@bob"]),
+        ("result", "@b", "@b", ["@bob"]),
+        ("result", "/foo b", "b", []),
+        ("result", "JOIN d", "d", ["den"]),
+        ("hello", "/msg b", "b", ["bob "]),
+        ("hello", "@b", "@b", ["@bob "]),
+        ("hello", "/he", "/he", ["/help"]),
+        ("mailbox", "/msg b", "b", ["bob "]),
+        ("mailbox", "/m", "/m", ["/mail", "/msg"]),
+        ("rooms", "/msg b", "b", ["bob"]),
+        ("rooms", "@b", "b", ["bob"]),
+        ("rooms", "/join d", "d", ["den"]),
+        ("rooms", "/send bob x", "x", ["x"]),
+    ],
+)
+def test_completion(dialect: str, text: str, word: str, choices: list[str]) -> None:
+    talk = talking(dialect)
+    for line in {
+        "result": ["RECV bob den hi"],
+        "hello": ["DELIVERY bob hi"],
+        "mailbox": ["bob: hi"],
+        "rooms": [f"{FRAME} bob has joined the channel."],
+    }[dialect]:
+        talk.received(line)
+    assert complete(talk, text) == (word, choices)
