@@ -26,6 +26,7 @@ from domain import (
     AccountRegistered,
     AlreadyLoggedIn,
     AlreadyMember,
+    Audience,
     BeingCollected,
     Change,
     Channel,
@@ -72,6 +73,7 @@ from domain import (
     RemoteLeft,
     RemoteUser,
     Said,
+    SortedNames,
     Undo,
     User,
     Visitor,
@@ -123,6 +125,8 @@ class Chat:
         """Names of the guests of channels, with how many bear each."""
         self.remote_users: dict[str, RemoteUser] = {}
         """Users of other servers who are in channels here, or on the way in: whoever deals with them enters them."""
+        self.all_channels = SortedNames()
+        """The names of channels here, and of those that the network gives; the network tells of its changes."""
         self.remote_channels: dict[str, RemoteChannel] = {}
         """Channels of other servers that accounts are members of."""
         self.hosts: dict[str, str] = {}
@@ -407,9 +411,11 @@ class Chat:
 
     # ---- channels ----
 
-    def channel_names(self, account: Account | None = None) -> list[str]:
+    def channel_names(self, account: Account | None = None) -> Sequence[str]:
         """Give the names of all channels, other servers' too, or of those that an account is in, sorted."""
-        return sorted([*self.channels, *self.network.channel_names()] if account is None else account.channels)
+        if account is not None:
+            return sorted(account.channels)
+        return self.all_channels.read(lambda: [*self.channels, *self.network.channel_names()])
 
     def create(self, account: Account, name: str, done: Done) -> None:
         """Make a channel. Fails with NotAName, NameTaken, LimitReached, StoreUnavailable."""
@@ -497,14 +503,13 @@ class Chat:
         speaker = self.accounts.get(message.sender) or self.channels[message.channel].guests.get(message.sender)
         return None if speaker is None else speaker.session
 
-    def members(self, account: Account, channel: str) -> list[str]:
+    def members(self, account: Account, channel: str) -> Sequence[str]:
         """Give the names of a channel's members and guests, sorted, those who are away too.
 
         Raises:
             NotAMember: the account is not in such a channel.
         """
-        joined = self._joined(account, channel)
-        return sorted([*joined.members, *joined.guests])
+        return self._joined(account, channel).names()
 
     def history(self, account: Account, channel: str, count: int) -> tuple[int, Iterator[list[Said]]]:
         """Give the last messages of a channel: how many, `count` at most, and pages of them, the oldest first.
@@ -724,8 +729,11 @@ class Chat:
 
     def _seat(self, change: Joined | Left, channel: Channel) -> None:
         """Let who has joined hear what comes next, and who has left not."""
-        session = self._member(change.account).session
-        if isinstance(change, Joined):
+        member = self._member(change.account)
+        session = member.session
+        if isinstance(member, RemoteUser):
+            self._seat_remote(member, change, channel)
+        elif isinstance(change, Joined):
             channel.joining -= 1
             if session is not None:
                 channel.present[session] = None
@@ -737,6 +745,19 @@ class Chat:
             if session in channel.present and channel.capacity is not None:
                 self.watch.left(channel, change)
             self._unseat(session, channel)
+
+    def _seat_remote(self, member: RemoteUser, change: Joined | Left, channel: Channel) -> None:
+        audience = channel.elsewhere.setdefault(member.relay, Audience())
+        if isinstance(change, Joined):
+            audience.add(member.user)
+            if channel.capacity is not None:
+                self.watch.joined(channel, change.account)
+        elif member.user in audience:
+            if channel.capacity is not None:
+                self.watch.left(channel, change)
+            audience.remove(member.user)
+        if not audience:
+            del channel.elsewhere[member.relay]
 
     def _unseat(self, session: Hearer, channel: Channel) -> None:
         if session in channel.present:
@@ -751,6 +772,11 @@ class Chat:
                 recipient.deliver(event)
             except Exception:  # nor may one member's cost the others the message
                 log.exception("error while delivering a message")
+        for relay, audience in channel.elsewhere.items():
+            try:
+                relay.deliver(event, audience.users)
+            except Exception:
+                log.exception("error while delivering a message to another server")
         if channel.capacity is not None:
             self.watch.said(run)
 
@@ -804,7 +830,12 @@ class Chat:
         if len(self.channels) >= self._limits.channels:
             raise LimitReached
         self.channels[change.name] = Channel(change.name)
-        return lambda: self.channels.pop(change.name)
+        self.all_channels.add(change.name)
+        return lambda: self._undo_created(change.name)
+
+    def _undo_created(self, name: str) -> None:
+        del self.channels[name]
+        self.all_channels.remove(name)
 
     def _apply_joined(self, change: Joined) -> Undo:
         member, channel = self._member(change.account), self._channel_to_join(change.channel)
@@ -812,14 +843,15 @@ class Chat:
             raise AlreadyMember
         if len(member.channels) >= self._limits.channels_per_user:
             raise LimitReached
-        if not channel.has_room:
+        is_remote = isinstance(member, RemoteUser)
+        if not (channel.has_room_for_remote if is_remote else channel.has_room):
             raise ChannelFull
         self._add_member(member, channel, change.server)
-        channel.joining += 1
+        channel.joining += not is_remote
         return lambda: self._undo_joined(member, channel)
 
     def _undo_joined(self, member: Member, channel: Channel) -> None:
-        channel.joining -= 1
+        channel.joining -= not isinstance(member, RemoteUser)
         self._remove_member(member, channel)
         self.watch.vacated(channel)
 
@@ -896,7 +928,7 @@ class Chat:
         return member
 
     def _add_member(self, member: Member, channel: Channel, server: str) -> None:
-        channel.members[member.name] = member
+        channel.add_member(member)
         member.channels[channel.name] = channel
         if isinstance(channel, RemoteChannel):
             self.remote_channels[channel.name] = channel
@@ -904,7 +936,7 @@ class Chat:
 
     def _remove_member(self, member: Member, channel: Channel) -> str:
         """End a membership; give the identity of a remote channel's server under which it began."""
-        del channel.members[member.name]
+        channel.remove_member(member)
         del member.channels[channel.name]
         if not isinstance(channel, RemoteChannel):
             return ""

@@ -358,6 +358,13 @@ class Hearer(Protocol):
     def deliver(self, event: Any) -> None: ...
 
 
+class Relay(Protocol):
+    """The way to the users of one other server."""
+
+    def deliver(self, event: Any, users: Sequence[str]) -> None:
+        """Tell an event to these users, given by their bare names; the sequence may be kept."""
+
+
 class Recipient(Hearer, Protocol):
     """A session, as the domain sees it."""
 
@@ -452,6 +459,55 @@ def classic_id(name: str) -> str:
 # ---- state ----
 
 
+class SortedNames:
+    """Names in the order of their code points, for those who read them often.
+
+    The first reader has them sorted. Later changes are merged when somebody reads again, without a new sort. Readers
+    get one list, which is replaced and not changed, so that many who take it slowly hold it once.
+    """
+
+    __slots__ = ("_changes", "_names")
+
+    def __init__(self) -> None:
+        self._names: list[str] | None = None
+        self._changes: dict[str, bool] = {}
+
+    def add(self, name: str) -> None:
+        """There is one name more."""
+        self._change(name, True)
+
+    def remove(self, name: str) -> None:
+        """A name is there no more."""
+        self._change(name, False)
+
+    def _change(self, name: str, added: bool) -> None:
+        if self._names is None:
+            return
+        if name in self._changes:
+            del self._changes[name]  # the one undoes the other
+        else:
+            self._changes[name] = added
+        if len(self._changes) > len(self._names):
+            self._names = None
+            self._changes.clear()
+
+    def read(self, everything: Callable[[], Iterable[str]]) -> Sequence[str]:
+        """Give all names; the list may be kept, and never changes.
+
+        Args:
+            everything: gives them in any order, where they are to be sorted afresh.
+        """
+        if self._names is None:
+            self._names = sorted(everything())
+        elif self._changes:
+            kept = [name for name in self._names if name not in self._changes]
+            kept.extend(sorted(name for name, added in self._changes.items() if added))
+            kept.sort()  # two sorted runs are merged
+            self._names = kept
+            self._changes.clear()
+        return self._names
+
+
 class Account:
     """A registered name, its memberships, the session where it is logged in, and how much mail waits for it.
 
@@ -480,15 +536,19 @@ class RemoteUser:
     """A user of another server who is in channels of this one, or on the way in.
 
     Args:
-        name: `user@host`.
-        session: the way there.
+        user: the bare name.
+        host: the server's name.
+        session: the way to this user.
+        relay: the way to all users of that server.
     """
 
-    __slots__ = ("channels", "name", "session")
+    __slots__ = ("channels", "name", "relay", "session", "user")
 
-    def __init__(self, name: str, session: Hearer) -> None:
-        self.name = name
+    def __init__(self, user: str, host: str, session: Hearer, relay: Relay) -> None:
+        self.user = user
+        self.name = remote_user(user, host)
         self.session: Hearer | None = session
+        self.relay = relay
         self.channels: dict[str, Channel] = {}
 
     def leaving(self, channel: str) -> RemoteLeft:
@@ -529,15 +589,52 @@ Member = Account | RemoteUser
 """Who can be in a channel and is known outside of it."""
 
 
+class Audience:
+    """The users of one other server who hear what is said in a channel, by their bare names."""
+
+    __slots__ = ("_listed", "_users")
+
+    def __init__(self) -> None:
+        self._users: dict[str, None] = {}
+        self._listed: tuple[str, ...] | None = None
+
+    def __len__(self) -> int:
+        return len(self._users)
+
+    def __contains__(self, user: str) -> bool:
+        return user in self._users
+
+    def add(self, user: str) -> None:
+        """One more hears it."""
+        self._users[user] = None
+        self._listed = None
+
+    def remove(self, user: str) -> None:
+        """One hears it no more."""
+        del self._users[user]
+        self._listed = None
+
+    @property
+    def users(self) -> tuple[str, ...]:
+        """All of them, in the order in which they came; the same tuple until that changes."""
+        if self._listed is None:
+            self._listed = tuple(self._users)
+        return self._listed
+
+
 class Channel:
-    """A named set of members. `present` are the sessions of those who are logged in, and of the guests.
+    """A named set of members. `present` are the sessions of those who are logged in here, and of the guests;
+    `elsewhere` are the users of other servers.
 
     Guests come in through a port of the channel's own, if it has one; rooms.Rooms looks after them. `mutes` has for a
-    name the time on the monotonic clock until which it may not speak; `joining` counts members who are not seated yet,
-    `speaking` for each guest the messages that are not decided yet.
+    name the time on the monotonic clock until which it may not speak; `joining` counts members of this server who are
+    not seated yet, `remote` all members of other servers, `speaking` for each guest the messages that are not decided.
     """
 
-    __slots__ = ("capacity", "guests", "joining", "members", "mutes", "name", "present", "speaking")
+    __slots__ = (
+        "_names", "capacity", "elsewhere", "guests", "joining", "members", "mutes", "name", "present", "remote",
+        "speaking",
+    )  # fmt: skip
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -545,14 +642,53 @@ class Channel:
         self.members: dict[str, Member] = {}
         self.guests: dict[str, Any] = {}
         self.present: dict[Hearer, None] = {}
+        self.elsewhere: dict[Relay, Audience] = {}
+        self.remote = 0
+        self._names = SortedNames()
         self.mutes: dict[str, float] = {}
         self.speaking: dict[str, int] = {}
         self.joining = 0
 
     @property
     def has_room(self) -> bool:
-        """Whether one more may come in."""
+        """Whether one more of this server may come in. Users of other servers take nobody's place (O35)."""
         return self.capacity is None or len(self.present) + self.joining < self.capacity
+
+    @property
+    def has_room_for_remote(self) -> bool:
+        """Whether one more of another server may come in."""
+        return self.capacity is None or len(self.present) + self.joining + self.remote < self.capacity
+
+    @property
+    def population(self) -> int:
+        """How many are there, users of other servers among them."""
+        return len(self.present) + sum(map(len, self.elsewhere.values()))
+
+    def names(self) -> Sequence[str]:
+        """Give the names of members and guests, sorted: one list for all readers until it changes."""
+        return self._names.read(lambda: [*self.members, *self.guests])
+
+    def add_member(self, member: Member) -> None:
+        """There is one member more."""
+        self.members[member.name] = member
+        self.remote += isinstance(member, RemoteUser)
+        self._names.add(member.name)
+
+    def remove_member(self, member: Member) -> None:
+        """Somebody is a member no more."""
+        del self.members[member.name]
+        self.remote -= isinstance(member, RemoteUser)
+        self._names.remove(member.name)
+
+    def add_guest(self, guest: Visitor) -> None:
+        """A guest has come in."""
+        self.guests[guest.name] = guest
+        self._names.add(guest.name)
+
+    def remove_guest(self, guest: Visitor) -> None:
+        """A guest has left."""
+        del self.guests[guest.name]
+        self._names.remove(guest.name)
 
 
 class RemoteChannel(Channel):

@@ -16,7 +16,7 @@ further than over one link, nothing goes round in a ring, and each member gets e
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -72,14 +72,23 @@ class Way:
 
     def deliver(self, event: Any) -> None:
         """Pass an event on, if the wire has a word for it."""
-        if isinstance(event, ChannelMessages):
-            self._peer.deliver(self._user, event)
-            self._federation.slow_down(self._peer, event)
-        elif isinstance(event, Removed):
+        if isinstance(event, Removed):
             self._federation.removed(self._peer, self._user, event.channel)
         elif isinstance(event, DirectMessage):  # the whisper of a guest, who is not told what becomes of it
             name = remote_user(self._user, self._peer.name)
             self._federation.tell(event.sender, name, event.text, lambda _error: None)
+
+
+class PeerRelay:
+    """The way out to the users of a peer who are in one channel."""
+
+    def __init__(self, federation: Federation, peer: Peer) -> None:
+        self._federation = federation
+        self._peer = peer
+
+    def deliver(self, event: Any, users: Sequence[str]) -> None:
+        """Pass messages on to all of them."""
+        self._federation.pass_on(self._peer, event, users)
 
 
 class Federation(Network):
@@ -203,7 +212,9 @@ class Federation(Network):
         peer = _peer(link)
         self._announce_channels(link)
         if len(peer.links) == 1:
-            self._members[peer] = Members(self._chat, peer, self._settings, self._timers, partial(Way, self, peer))
+            self._members[peer] = Members(
+                self._chat, peer, self._settings, self._timers, partial(Way, self, peer), PeerRelay(self, peer)
+            )
             self._repeat_joins(peer)
 
     def link_down(self, link: Link, peer: Peer, place: int) -> None:
@@ -228,8 +239,8 @@ class Federation(Network):
                 break
             fitting += 1
         link.session.send(f"FEDCHANNELS {', '.join(names[:fitting])}".rstrip())
-        for name in names[fitting:]:
-            link.session.send(f"FEDNEW {name}")
+        if names[fitting:]:
+            link.session.send("\n".join(f"FEDNEW {name}" for name in names[fitting:]))
 
     def _repeat_joins(self, peer: Peer) -> None:
         """Ask for what the accounts here have, or wait for, in the peer's channels."""
@@ -275,6 +286,7 @@ class Federation(Network):
             self._members[peer].dismiss(asked_before)
 
     def _peer_lost(self, peer: Peer) -> None:
+        self._forget_channels(peer)
         members = self._members.pop(peer)
         for asked in [asked for asked in peer.joins.values() if not asked.answered]:
             self._timers.cancel(asked.deadline)
@@ -293,8 +305,8 @@ class Federation(Network):
 
     def their_channels(self, session: Session, request: Request) -> None:
         """FEDCHANNELS: these are all the peer's channels."""
-        peer = session.user.peer
-        peer.forget_channels()
+        peer = _peer(session.user)
+        self._forget_channels(peer)
         for word in filter(None, ",".join(request.args).split(",")):
             self._add_channel(session.user, word)
 
@@ -310,7 +322,17 @@ class Federation(Network):
         elif name not in peer.channels and (limit := self._limit_on_channels(peer)):
             link.ignore(f"it announces more channels than {limit} allows")
         else:
-            peer.add_channel(name)
+            self._list_channel(peer, name)
+
+    def _list_channel(self, peer: Peer, name: str) -> None:
+        if name not in peer.channels:
+            peer.channels.add(name)
+            self._chat.all_channels.add(remote_channel(name, peer.name))
+
+    def _forget_channels(self, peer: Peer) -> None:
+        for name in peer.channel_names:
+            self._chat.all_channels.remove(name)
+        peer.channels.clear()
 
     def _limit_on_channels(self, peer: Peer) -> str:
         """Name the setting that keeps a peer from announcing one more channel; "" if none does."""
@@ -361,7 +383,21 @@ class Federation(Network):
         if peer in self._members:  # else it is lost, and all its users with it
             self._members[peer].forget(user, channel)
 
-    def slow_down(self, peer: Peer, event: ChannelMessages) -> None:
+    def pass_on(self, peer: Peer, event: ChannelMessages, users: Sequence[str]) -> None:
+        """Say what was said in a channel here to a peer's users who are in it.
+
+        A peer for whom too much waits already is closed when the turn is over; one batch may be of any size (L43).
+        """
+        if not peer.links:
+            return
+        link = peer.links[0]
+        if link.owed > self._settings.max_link_buffer:
+            self.links.give_up(link)
+            return
+        peer.deliver(event, users)
+        self._slow_down(peer, event)
+
+    def _slow_down(self, peer: Peer, event: ChannelMessages) -> None:
         """Have those wait who say more to a peer's users than it can take, or each of them could cut the link.
 
         They wait until the peer has caught up, but no longer than MOST_HELD_SECONDS, and not for one that does not
@@ -643,7 +679,11 @@ class Federation(Network):
         at_peer = f"{HOST_OF_CHANNEL}{peer.name}"
         is_known = peer.is_waited_for or self._members[peer].users
         if not (is_known or any(name.endswith(at_peer) for name in self._chat.remote_channels)):
+            channels = list(peer.channels)
+            self._forget_channels(peer)
             self.links.rename(link, host)
+            for channel in channels:
+                self._list_channel(peer, channel)
             self._repeat_joins(peer)
         return True
 

@@ -146,6 +146,19 @@ class Links:
         link.failure = reason
         link.session.refuse()
 
+    def give_up(self, link: Link) -> None:
+        """End a link at the end of the turn, for it takes too little of what is said to it."""
+        if not link.failure:
+            link.failure = "reads too slowly"
+            log.warning(
+                "closing %s port %d: %s, %d bytes wait (max-link-buffer)",
+                link.address,
+                link.port,
+                link.failure,
+                link.owed,
+            )
+            link.session.transport.refuse()
+
     def _introduction(self, verb: str, mac: str = "") -> str:
         return f"{verb} {self._settings.hostname or ''} {mac}".rstrip()
 
@@ -262,7 +275,7 @@ class Links:
         log.info("%s calls itself %s, and is known so from now on", link, name)
         del self.peers[peer.name]
         self.peers[name] = peer
-        peer.rename(name)
+        peer.name = name
         link.configured = self._is_configured(link, name)
         self._keep_name(link, name)
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from chat import Chat
 from config import Settings
-from domain import Done, Hearer, RemoteUser, Timers, remote_user
+from domain import Done, Hearer, Relay, RemoteUser, Timers
 from peers import Key, Peer
 
 
@@ -23,6 +23,7 @@ class Members:
         settings: how many there may be.
         timers: the monotonic clock.
         way: gives the way out to a user.
+        relay: the way out to all of them.
     """
 
     def __init__(
@@ -32,6 +33,7 @@ class Members:
         settings: Settings,
         timers: Timers,
         way: Callable[[str], Hearer],
+        relay: Relay,
     ) -> None:
         self.users: dict[str, RemoteUser] = {}
         self.memberships: dict[Key, float] = {}
@@ -45,10 +47,11 @@ class Members:
         self._settings = settings
         self._timers = timers
         self._way = way
+        self._relay = relay
 
     def find(self, user: str) -> RemoteUser:
         """Give a user who may be in no channel at all."""
-        return self.users.get(user) or RemoteUser(remote_user(user, self._peer.name), self._way(user))
+        return self.users.get(user) or RemoteUser(user, self._peer.name, self._way(user), self._relay)
 
     def limit(self, user: str, channel: str) -> str:
         """Name the setting that keeps a user out of a channel; "" if none does."""

@@ -8,13 +8,20 @@ from __future__ import annotations
 
 import logging
 from collections import Counter, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from config import Listed
-from domain import HOST_OF_USER, PROVEN, ChannelMessages, Done, Said, remote_channel, remote_user
+from domain import HOST_OF_USER, MAX_NAME, PROVEN, ChannelMessages, Done, Said, remote_channel, remote_user
 from proof import Handshake
 from protocol import MAX_LINE, Session
+
+HEAD = "FEDRECV "
+LONGEST_HEAD = len(HEAD) + 4 * MAX_NAME
+"""What stands before a user's name in a line that brings a message, and the bytes of both at the most."""
+
+PIECE_BYTES = 64 * 1024
+"""Bytes of such lines that are made at once."""
 
 MAX_LINK_LINE = MAX_LINE + 1024
 """Bytes of a line on a link, its newline included: a client's full line grows by names when it is passed on."""
@@ -110,6 +117,8 @@ class Link:
         """The last memberships whose end was said here: there is no answer that would tell whether it was heard."""
         self.failure = ""
         self.deadline: Any = None
+        self.owed = 0
+        """Bytes of messages to its users that are still to be made."""
 
     def __str__(self) -> str:
         name = self.peer.name if self.peer else "a server"
@@ -130,6 +139,42 @@ class Link:
         if self.dialler is not None:
             return "FEDERATE-CONFIRM"
         return "FEDERATE-PROOF" if self.handshake else "FEDERATE-OUT"
+
+    def send_to_each(self, users: Sequence[str], rests: Sequence[str]) -> None:
+        """Send FEDRECV lines to each of the peer's users; one that is too long for a link is left out.
+
+        Args:
+            users: their bare names; the sequence may be kept.
+            rests: what stands behind the name in each line, with the newline.
+        """
+        heads = len(users) * len(HEAD) + len("".join(users).encode())
+        sizes = [len(rest.encode()) for rest in rests]
+        size = heads * len(rests) + len(users) * sum(sizes)
+        pieces = self._render_pieces(users, rests, size, all_fit=max(sizes) + LONGEST_HEAD <= MAX_LINK_LINE)
+        self.owed += size
+        if size <= PIECE_BYTES:
+            self.session.transport.send(b"".join(pieces))
+        else:
+            self.session.transport.stream(pieces)
+
+    def _render_pieces(
+        self, users: Sequence[str], rests: Sequence[str], size: int, *, all_fit: bool
+    ) -> Iterator[bytes]:
+        """Make about PIECE_BYTES of lines at once, the next ones when these have left."""
+        at_once = max(1, len(users) * PIECE_BYTES // size)
+        for start in range(0, len(users), at_once):
+            lines = [f"{HEAD}{user}{rest}" for user in users[start : start + at_once] for rest in rests]
+            piece = "".join(lines if all_fit else filter(self._fits, lines)).encode()
+            yield piece
+            self.owed -= len(piece)
+            size -= len(piece)
+        self.owed -= size  # of lines that were too long
+
+    def _fits(self, line: str) -> bool:
+        if len(line.encode()) <= MAX_LINK_LINE:
+            return True
+        log.warning("a message was not sent: it is too long for the link with %s", self)
+        return False
 
     def ignore(self, reason: str) -> None:
         """Count a line that is not obeyed."""
@@ -223,31 +268,11 @@ class Peer:
         self.letters: Waiting[Asked] = Waiting()
         """Direct messages of users here."""
         self.unanswered: Waiting[Unanswered] = Waiting()
-        self._rendered: tuple[object, list[bytes]] = (None, [])
-        self._channel_names: list[str] | None = None
 
     @property
     def channel_names(self) -> list[str]:
-        """Its channels, as remote names, sorted."""
-        if self._channel_names is None:
-            self._channel_names = sorted(remote_channel(channel, self.name) for channel in self.channels)
-        return self._channel_names
-
-    def add_channel(self, name: str) -> None:
-        """It has announced one more channel."""
-        if name not in self.channels:
-            self.channels.add(name)
-            self._channel_names = None
-
-    def forget_channels(self) -> None:
-        """It announces all its channels anew."""
-        self.channels.clear()
-        self._channel_names = None
-
-    def rename(self, name: str) -> None:
-        """Go by another name."""
-        self.name = name
-        self._channel_names = None
+        """Its channels, as remote names."""
+        return [remote_channel(channel, self.name) for channel in self.channels]
 
     @property
     def configured(self) -> bool:
@@ -274,24 +299,14 @@ class Peer:
         if self.links:
             self.links[0].session.send(line)
 
-    def deliver(self, user: str, event: ChannelMessages) -> None:
-        """Say messages of a channel here to one of its users; they are rendered once for all of them."""
-        if not self.links:
-            return
-        rendered_event, tails = self._rendered
-        if rendered_event is not event:
-            tails = [self._render(message) for message in event.messages]
-            self._rendered = (event, tails)
-        head = f"FEDRECV {user} ".encode()
-        lines = [head + tail for tail in tails if len(head) + len(tail) <= MAX_LINK_LINE]
-        if len(lines) < len(tails):
-            log.warning("a message was not sent: it is too long for the link with %s", self.links[0])
-        self.links[0].session.transport.send(b"".join(lines))
+    def deliver(self, event: ChannelMessages, users: Sequence[str]) -> None:
+        """Say messages of a channel here to some of its users, each in a line. Many are made as the link drains."""
+        self.links[0].send_to_each(users, [self._render(message) for message in event.messages])
 
-    def _render(self, message: Said) -> bytes:
+    def _render(self, message: Said) -> str:
         sender, channel, text, _at = message
         speaker = sender if HOST_OF_USER in sender else remote_user(sender, self.me)
-        return f"{speaker} {channel} {text}\n".encode()
+        return f" {speaker} {channel} {text}\n"
 
     def came_back(self, key: Key, text: str) -> None:
         """A message of a user to a channel has come back."""

@@ -291,7 +291,7 @@ class Rooms(Watch):
         """Give how full each channel with a port is, in their order."""
         self._settle()
         return [
-            Occupancy(name, len(channel.present), channel.capacity or 0, len(self._queues[name]))
+            Occupancy(name, channel.population, channel.capacity or 0, len(self._queues[name]))
             for name, channel in self.hosted.items()
         ]
 
@@ -428,14 +428,14 @@ class Rooms(Watch):
 
     def _seat(self, guest: RoomGuest) -> None:
         channel, now = guest.channel, self._timers.monotonic()
-        channel.guests[guest.name] = guest
+        channel.add_guest(guest)
         channel.present[guest.session] = None
         guest.idle_since = now + self._muted_for(channel, guest.name, now)
         self._watch_silence(guest)
         self.joined(channel, guest.name)
 
     def _unseat(self, guest: RoomGuest) -> None:
-        del guest.channel.guests[guest.name]
+        guest.channel.remove_guest(guest)
         del guest.channel.present[guest.session]
         self._timers.cancel(guest.timer)
 

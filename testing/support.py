@@ -84,11 +84,11 @@ class FakeTransport:
         self.reading = True
         self.stuck = False
         self.owner: Session | None = None
-        self._behind: list[bytes | Iterator[bytes]] = []
+        self.behind: list[bytes | Iterator[bytes]] = []
         self._held: list[tuple[bytes, Callable[[bool], None]]] = []
 
     def send(self, data: bytes) -> None:
-        (self._behind if self._behind else self.sent).append(data)
+        (self.behind if self.behind else self.sent).append(data)
 
     def send_with_receipt(self, data: bytes, done: Callable[[bool], None]) -> None:
         if self.stuck:
@@ -111,7 +111,7 @@ class FakeTransport:
                 self.send_with_receipt(data, done)
 
     def stream(self, chunks: Iterator[bytes]) -> None:
-        self._behind.append(chunks)
+        self.behind.append(chunks)
         self.congested = True
 
     def has_spoken(self) -> None:
@@ -147,7 +147,7 @@ class FakeTransport:
         """Let the peer read; True when there was something that it had to wait for."""
         if not self.congested:
             return False
-        waiting, self._behind = self._behind, []
+        waiting, self.behind = self.behind, []
         for item in waiting:
             self.sent.extend([item] if isinstance(item, bytes) else item)
         self.congested = False

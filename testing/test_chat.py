@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -20,6 +20,7 @@ from domain import (
     AlreadyMember,
     BeingCollected,
     Change,
+    Channel,
     ChannelCreated,
     ChannelMessages,
     ChatError,
@@ -50,6 +51,7 @@ from domain import (
     RemoteLeft,
     RemoteUser,
     Said,
+    SortedNames,
     StoreUnavailable,
     WrongPassword,
     is_name,
@@ -150,6 +152,11 @@ class Screen:
         return told
 
 
+def local(channel: Channel) -> list[Account]:
+    """The members who are users of this server."""
+    return [member for member in channel.members.values() if isinstance(member, Account)]
+
+
 class House:
     """A chat with its journal."""
 
@@ -187,7 +194,8 @@ class House:
     def audiences_are_right(self) -> bool:
         """Whether everyone who is in a channel, and there, hears what is said in it, and nobody else."""
         return all(
-            set(channel.present) == {member.session for member in channel.members.values() if member.session}
+            set(channel.present) == {member.session for member in local(channel) if member.session}
+            and channel.remote == len(channel.members) - len(local(channel))
             and all(name in account.channels for account in channel.members.values())
             for name, channel in self.chat.channels.items()
         )
@@ -200,13 +208,14 @@ class House:
                 for name, account in self.chat.accounts.items()
             },
             {
-                name: (channel.name, set(channel.members), set(channel.present))
+                name: (channel.name, set(channel.members), set(channel.present), channel.remote, channel.names())
                 for name, channel in (self.chat.channels | self.chat.remote_channels).items()
             },
             {name: set(user.channels) for name, user in self.chat.remote_users.items()},
             {name: dict(channel.servers) for name, channel in self.chat.remote_channels.items()},
             {name: dict(counts) for name, counts in self.chat._identities.items()},
             dict(self.chat.hosts),
+            self.chat.channel_names(),
         )
 
 
@@ -262,13 +271,59 @@ def test_no_name_has_white_space_or_control_characters(word: str) -> None:
         assert len(word.splitlines()) == 1
 
 
+# ---- lists ----
+
+
+@EXAMPLES
+@given(st.lists(st.one_of(st.sampled_from("abcdef"), st.just("read")), max_size=60))
+def test_sorted_names_are_those_that_are_there_and_no_list_ever_changes(steps: list[str]) -> None:
+    names, there = SortedNames(), {"b", "x", "y"}
+    read: list[tuple[Sequence[str], list[str]]] = []
+    for step in steps:
+        if step == "read":
+            expected = sorted(there)
+            read.append((names.read(lambda: there), expected))
+        elif step in there:
+            there.remove(step)
+            names.remove(step)
+        else:
+            there.add(step)
+            names.add(step)
+        assert all(list(given_out) == expected for given_out, expected in read)
+
+
+def test_a_list_is_sorted_once_and_shared_until_it_changes() -> None:
+    names, asked = SortedNames(), []
+    many = [f"{number:04}" for number in range(1000)]
+
+    def everything() -> list[str]:
+        asked.append(1)
+        return many
+
+    first = names.read(everything)
+    assert names.read(everything) is first
+    names.add("0500a")
+    names.remove("0500a")
+    assert names.read(everything) is first
+    for number in range(300):
+        names.add(f"{number:04}a")
+        names.remove(f"{number:04}")
+        names.read(everything)
+    assert len(asked) == 1
+    assert names.read(everything) == sorted([*many[300:], *(f"{number:04}a" for number in range(300))])
+    for number in range(2000):  # nobody reads, and no more is kept than what there was
+        names.add(f"{number}b")
+    names.read(everything)
+    assert len(asked) == 2
+
+
 # ---- changes ----
 
 
 class Ear:
-    """Hears all and says nothing."""
+    """Hears all and says nothing: a user of another server, or all of them."""
 
-    def deliver(self, event: Any) -> None: ...
+    def deliver(self, event: Any, users: Sequence[str] = ()) -> None: ...
 
 
 def furnished() -> House:
@@ -287,8 +342,9 @@ def furnished() -> House:
     house.chat.restore([Mailed("alice", "wayne", "hi", NOW)])
     house.chat.restore([Joined("alice", "room:elsewhere", NOW)])
     house.chat.restore([Joined("bob", "room:elsewhere", NOW, "127.0.0.1"), PeerNamed("elsewhere", "127.0.0.1")])
-    for name in ("eve@elsewhere", "eric@elsewhere"):
-        house.chat.remote_users[name] = RemoteUser(name, Ear())
+    ear = Ear()
+    for name in ("eve", "eric"):
+        house.chat.remote_users[f"{name}@elsewhere"] = RemoteUser(name, "elsewhere", ear, ear)
     house.chat.restore([RemoteJoined("eve@elsewhere", "room", NOW)])
     return house
 

@@ -15,7 +15,7 @@ from config import Listed, Settings
 from domain import Limits
 from federation import COMMANDS, HOLD_SECONDS, MOST_HELD_SECONDS, RESULTS
 from links import MOST_LINKS
-from peers import LONGEST_PAUSE, MAX_LINK_LINE, MOST_UNANSWERED, PAUSE_GROWTH, Dialler
+from peers import LONGEST_PAUSE, MAX_LINK_LINE, MOST_UNANSWERED, PAUSE_GROWTH, PIECE_BYTES, Dialler
 from proof import Handshake, Secret
 from protocol import MAX_LINE
 from support import EXAMPLES, Client, World, pieces
@@ -953,6 +953,99 @@ def test_unlisted_channels_have_a_bound_together(caplog: pytest.LogCaptureFixtur
         assert world.client().ask("CHANNELS") == [
             f"RESULT CHANNELS {', '.join(sorted(['1:b', '2:b', '3:b', *theirs]))}"
         ]
+
+
+# ---- a channel with many users of one peer ----
+
+
+def crowded(settings: Settings, users: int) -> tuple[World, Client, Client]:
+    """Give a world, a user in the channel tea, and the peer that has so many users there and reads nothing more yet."""
+    world = World(settings=settings, listed=[TWO])
+    alice, peer = world.user("alice", "tea"), world.peer("two", "127.0.0.2")
+    peer.send("".join(f"FEDJOIN u{number}@two tea\n" for number in range(users)).encode())
+    assert peer.heard() == [f"FEDRESULT u{number} JOIN tea:one 1" for number in range(users)]
+    peer.transport.pump = lambda: False  # type: ignore[method-assign]
+    return world, alice, peer
+
+
+def test_many_lines_to_one_peer_are_made_as_its_link_drains() -> None:
+    world, alice, peer = crowded(ONE, 5000)
+    with world:
+        assert alice.ask("SAY tea one") == ["RECV alice tea one"]
+        assert peer.transport.take() == b""
+        (pieces,) = peer.transport.behind
+        assert not isinstance(pieces, bytes)
+        piece = next(pieces)
+        assert PIECE_BYTES // 2 < len(piece) <= PIECE_BYTES
+        peer.send("FEDLEAVE u4999@two tea")  # who was there is still told what was said before
+        alice.ask("SAY tea two")
+        peer.send("FEDJOIN u0@two nowhere")
+        del peer.transport.pump
+        first = [f"FEDRECV u{number} alice@one tea one" for number in range(5000)]
+        second = [f"FEDRECV u{number} alice@one tea two" for number in range(4999)]
+        rest = ["FEDRESULT u0 JOIN nowhere:one 0"]
+        assert piece.decode().splitlines() + peer.heard() == [*first, *second, *rest]
+        alice.ask("SAY tea three")
+        assert len(peer.heard()) == 4999
+        assert world.federation.peers["two"].links[0].owed == 0
+
+
+def test_few_lines_to_one_peer_are_one_send() -> None:
+    world, alice, peer = crowded(ONE, 100)
+    with world:
+        alice.ask("SAY tea one")
+        assert peer.transport.behind == []
+        assert [data.count(b"\n") for data in peer.transport.sent] == [100]
+
+
+@pytest.mark.parametrize("length", [1, 100, 8000])
+def test_a_piece_is_small_however_long_the_message(length: int) -> None:
+    world, alice, peer = crowded(ONE, 1000)
+    with world:
+        alice.ask(f"SAY tea {'x' * length}")
+        del peer.transport.pump
+        pieces = [len(data) for data in peer.transport.sent]
+        for chunks in peer.transport.behind:
+            assert not isinstance(chunks, bytes)
+            pieces += map(len, chunks)
+        assert max(pieces) <= max(PIECE_BYTES, length + 100)
+        assert sum(pieces) == sum(len(f"FEDRECV u{n} alice@one tea {'x' * length}\n") for n in range(1000))
+
+
+def test_a_peer_for_whom_too_much_is_still_to_be_made_is_closed(caplog: pytest.LogCaptureFixture) -> None:
+    world, alice, peer = crowded(ONE._replace(max_link_buffer=262144), 3000)
+    with world:
+        said = 0
+        while not peer.transport.refused:
+            alice.ask(f"SAY tea {'x' * 100}")
+            said += 1
+        assert said == 2  # one is taken whatever its size
+        assert alice.ask("SAY tea more") == ["RECV alice tea more"]
+        assert (peer.transport.refused, caplog.text.count("max-link-buffer")) == (1, 1)
+        cut(peer)
+        assert alice.ask("USERS tea", "SAY tea more") == ["RESULT USERS tea alice", "RECV alice tea more"]
+
+
+def test_members_of_other_servers_take_no_place_in_a_room() -> None:
+    with World(settings=ONE, channels={"lobby": 2}) as world:
+        peer = world.peer("two")
+        assert [line[-1] for line in peer.ask(*(f"FEDJOIN {user}@two lobby" for user in "xyz"))] == ["1", "1", "0"]
+        ann, bob = (world.visitor("lobby", name) for name in ("ann", "bob"))
+        assert ann.saw() == ["* Welcome to the lobby channel, ann.", "* ann has joined the channel.",
+                             "* bob has joined the channel."]  # fmt: skip
+        carol = world.user("carol")
+        assert carol.ask("JOIN lobby") == ["RESULT JOIN lobby 0"]
+        dave = world.visitor("lobby", "dave")
+        assert dave.saw() == ["* Welcome to the lobby channel, dave.",
+                              "* You are in the waiting queue and there are 0 user(s) ahead of you."]  # fmt: skip
+        assert (
+            peer.ask("FEDJOIN z@two lobby", "FEDLEAVE x@two lobby", "FEDJOIN z@two lobby")
+            == ["FEDRESULT z JOIN lobby:one 0"] * 2
+        )
+        assert dave.saw() == []
+        bob.does("/quit")
+        assert dave.saw() == ["* dave has joined the channel."]
+        assert dave.does("/list") == ["[Channel] lobby 3/2/0."]
 
 
 def test_listed_servers_are_let_in_however_many_others_there_are() -> None:

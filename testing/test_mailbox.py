@@ -229,7 +229,7 @@ def test_mail_that_did_not_leave_stays(world: World) -> None:
     mason.ask("3|wayne|one")
     lost = world.mailbox_client()
     lost.send("4|wayne123")
-    stream = lost.transport._behind.pop()
+    stream = lost.transport.behind.pop()
     assert isinstance(stream, Iterator)
     assert b"one" in next(stream)
     stream.close()  # type: ignore[attr-defined]
