@@ -375,6 +375,10 @@ class Recipient(Hearer, Protocol):
     def address(self) -> str:
         """The client's IP address; "" when it is gone already."""
 
+    @property
+    def half_closed(self) -> bool:
+        """Whether the client sends no more."""
+
     def end(self) -> None:
         """Close it when what has been delivered has left."""
 

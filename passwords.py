@@ -1,4 +1,4 @@
-"""Passwords: hashed and checked with bcrypt, in threads, never on the loop; who guesses has to wait.
+"""Passwords: hashed and checked with bcrypt, in threads, never on the loop; guesses are delayed.
 
 A hash that is stored begins with the letters of bcrypt's version. All these versions are the same to us, so they say
 what was given to bcrypt: with `$2b$` the password itself or, as it was done at first, a digest that is a word and so a
@@ -71,7 +71,7 @@ class BcryptPasswords:
         right. A session that is over is told nothing.
 
         Args:
-            asker: the session, which waits first for what has failed from its address for this name (C45).
+            asker: the session; failures from its address for this name delay the check (C45).
             claim: the password.
             then: takes the outcome.
             is_login: it goes before other work, and waits where that is refused (C46, C25).

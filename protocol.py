@@ -396,6 +396,11 @@ class Session:
         """The client's IP address; "" when it is gone already."""
         return self.transport.remote_place[0]
 
+    @property
+    def half_closed(self) -> bool:
+        """Whether the client sends no more: it waits for its answers, or has gone."""
+        return self._ended
+
     def send(self, text: str) -> None:
         """Send a line, given without its newline."""
         self.transport.send(f"{text}\n".encode())

@@ -1,8 +1,8 @@
-"""What one network may try how often: a wrong password makes the next attempt wait, and accounts are made at a pace.
+"""How often a network may try: a wrong password delays its next attempt, and it makes accounts at a pace.
 
-Nobody is locked out: an attempt waits MOST_SECONDS at most, by itself, and only for failures of its own network against
-the same name, whether an account has it or not. What is kept is forgotten with time; when there is too much of it the
-oldest goes first, which makes nobody wait longer. This machine's own addresses are never made to wait.
+Nobody is locked out. An attempt waits MOST_SECONDS at most, independently of others, and only for failures of its own
+network against the same name; whether an account has this name makes no difference. Entries expire. A full table drops
+its oldest entry, which lengthens no delay. Loopback addresses are never delayed.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ PACE_SECONDS = 3600.0
 """The time in which a network may make as many accounts as the setting says."""
 
 MOST_KEPT = 10_000
-"""Entries of a table. Whoever fails against so many names to have one forgotten has paid with as many hashes."""
+"""Entries of a table. To have one forgotten costs a client as many hashes, which take longer than the delay."""
 
 NAME_KEPT = 65
 """Characters of a name that are kept. All that is longer is no name, and counts as one."""

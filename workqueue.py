@@ -34,6 +34,8 @@ class Asker(Protocol):
 
     @property
     def address(self) -> str: ...
+    @property
+    def half_closed(self) -> bool: ...
 
 
 class Timers(Protocol):
@@ -49,13 +51,14 @@ class Job:
     Attributes:
         asker: the session for which it is done, which has no other job; None: the server itself.
         network: where the session comes from, which has its turn and its share of the queue.
-        is_login: it goes before others, and is never refused.
+        is_login: it is never refused.
         work: what runs in a thread.
         then: called with its finished future in the loop's thread, unless the job is discarded.
         deadline: until when it is put off.
+        ring: where it waits.
     """
 
-    __slots__ = ("asker", "deadline", "is_login", "network", "then", "work")
+    __slots__ = ("asker", "deadline", "is_login", "network", "ring", "then", "work")
 
     def __init__(
         self,
@@ -71,6 +74,13 @@ class Job:
         self.work = work
         self.then = then
         self.deadline: Any = None
+        self.ring: Ring | None = None
+
+    @property
+    def is_urgent(self) -> bool:
+        """Whether it goes before others. Not when the client sends no more: it may have gone, and nothing tells that
+        before it gets an answer."""
+        return self.is_login and not (self.asker is not None and self.asker.half_closed)
 
 
 class Ring:
@@ -84,6 +94,7 @@ class Ring:
 
     def add(self, job: Job) -> None:
         self._jobs.setdefault(job.network, OrderedDict())[job] = None
+        job.ring = self
 
     def take(self) -> Job:
         """Take out the next one; its network comes last now. There must be one."""
@@ -117,7 +128,7 @@ class WorkQueue:
         self._threads = threads
         self._size = size
         self._running = 0
-        self._logins, self._others = Ring(), Ring()
+        self._urgent, self._others = Ring(), Ring()
         self._overtaken = 0
         self._put_aside: dict[Asker, Job] = {}  # what waits, and can be discarded
         self._of_network: Counter[str] = Counter()
@@ -148,20 +159,19 @@ class WorkQueue:
         job = self._put_aside.pop(asker, None)
         if job is None:
             return
-        if job.deadline is not None:
-            self._timers.cancel(job.deadline)
+        if job.ring is not None:
+            job.ring.remove(job)
         else:
-            self._ring_of(job).remove(job)
+            self._timers.cancel(job.deadline)
         self._count(job.network, -1)
 
     def _enter(self, job: Job) -> None:
-        job.deadline = None
-        self._ring_of(job).add(job)
+        (self._urgent if job.is_urgent else self._others).add(job)
         self._start()
 
     def _start(self) -> None:
         """Give the threads that are free something to do."""
-        while self._running < self._threads and (self._logins or self._others):
+        while self._running < self._threads and (self._urgent or self._others):
             job = self._take()
             if job.asker is not None:
                 del self._put_aside[job.asker]
@@ -169,20 +179,20 @@ class WorkQueue:
             self._in_thread(job.work, partial(self._finished, job))
 
     def _take(self) -> Job:
-        if not self._logins or (self._others and self._overtaken >= LOGINS_IN_A_ROW):
-            self._overtaken = 0
-            return self._others.take()
-        self._overtaken = self._overtaken + 1 if self._others else 0
-        return self._logins.take()
+        while self._urgent and not (self._others and self._overtaken >= LOGINS_IN_A_ROW):
+            job = self._urgent.take()
+            if job.is_urgent:
+                self._overtaken = self._overtaken + 1 if self._others else 0
+                return job
+            self._others.add(job)
+        self._overtaken = 0
+        return self._others.take()
 
     def _finished(self, job: Job, future: Future[Any]) -> None:
         self._running -= 1
         self._count(job.network, -1)
         self._start()
         job.then(future)
-
-    def _ring_of(self, job: Job) -> Ring:
-        return self._logins if job.is_login else self._others
 
     def _is_full_for(self, network: str) -> bool:
         return self._load >= self._size or self._of_network[network] >= self._share_of(network)

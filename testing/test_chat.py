@@ -130,6 +130,7 @@ class Screen:
     def __init__(self, address: str = "192.0.2.1") -> None:
         self.user: Any = None
         self.over = False
+        self.half_closed = False
         self.address = address
         self.told: list[Any] = []
 

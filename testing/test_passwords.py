@@ -28,6 +28,7 @@ class Client:
 
     def __init__(self, address: str = "127.0.0.1") -> None:
         self.address = address
+        self.half_closed = False
 
 
 def at_once(work: Callable[[], Any], then: Callable[[Future[Any]], None]) -> None:
@@ -235,7 +236,7 @@ def test_one_password_for_one_hash(one: str, other: str, digested: bool) -> None
     assert len(password_hash) == 60
 
 
-# ---- who guesses ----
+# ---- guessing ----
 
 
 def test_an_attempt_waits_for_those_that_have_failed(passwords: BcryptPasswords) -> None:
@@ -260,7 +261,7 @@ def test_an_attempt_waits_for_those_that_have_failed(passwords: BcryptPasswords)
 
 
 @pytest.mark.parametrize("is_login", [True, False])
-def test_a_name_that_nobody_has_makes_wait_just_as_well(is_login: bool) -> None:
+def test_failures_against_a_name_without_account_delay_as_well(is_login: bool) -> None:
     timers = FakeTimers()
     passwords = passwords_at(COST, timers)
     for failures in range(3):
@@ -409,6 +410,23 @@ def test_clients_that_ask_for_a_login_and_reset_keep_nobody_out(monkeypatch: pyt
     assert alice.take() == b"RESULT LOGIN 1\nRESULT PING 1\n"
 
 
+def test_clients_that_ask_for_a_login_and_close_do_not_delay_a_client_that_stays(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """They may have ended their input only, so they get their answers: after the others, and be it slowly."""
+    hashing = Hashing(monkeypatch)
+    closed = [hashing.client("LOGIN alice guess") for _ in range(560)]
+    for client in closed:
+        assert client.owner is not None
+        client.owner.ended()
+    alice = hashing.client("LOGIN alice alice")
+    hashing.work()
+    assert hashing.hashed[:2] == [b"guess", b"alice"]
+    assert alice.take() == b"RESULT LOGIN 1\n"
+    assert {client.take() for client in closed} == {b"RESULT LOGIN 0\n"}
+    assert {client.finished for client in closed} == {1}
+
+
 def test_one_address_does_not_make_the_others_wait_for_all_it_asks(monkeypatch: pytest.MonkeyPatch) -> None:
     hashing = Hashing(monkeypatch)
     for _ in range(560):
@@ -440,7 +458,7 @@ def test_a_full_queue_refuses_what_is_no_login_and_a_login_gets_its_answer(monke
     assert refused.take() == b"RESULT REGISTER 1\n"
 
 
-def test_who_guesses_waits_and_nobody_else_does(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_guessing_client_waits_and_no_other_does(monkeypatch: pytest.MonkeyPatch) -> None:
     hashing = Hashing(monkeypatch)
     guesser = hashing.client(*["LOGIN alice guess"] * 3, "PING", address="2001:db8::1")
     hashing.work()
@@ -463,7 +481,7 @@ def test_who_guesses_waits_and_nobody_else_does(monkeypatch: pytest.MonkeyPatch)
     assert guesser.take() == b"RESULT LOGIN 0\nRESULT PING 1\n"
 
 
-def test_the_right_password_of_who_is_logged_in_elsewhere_is_no_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_right_password_of_a_user_logged_in_elsewhere_is_no_failure(monkeypatch: pytest.MonkeyPatch) -> None:
     hashing = Hashing(monkeypatch)
     hashing.client("LOGIN alice alice")
     hashing.work()
@@ -475,7 +493,7 @@ def test_the_right_password_of_who_is_logged_in_elsewhere_is_no_failure(monkeypa
     assert hashing.world.chat.failed_logins == 0
 
 
-def test_an_old_password_that_is_guessed_makes_wait_too(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wrong_old_password_delays_the_next_attempt_too(monkeypatch: pytest.MonkeyPatch) -> None:
     hashing = Hashing(monkeypatch)
     alice = hashing.client("LOGIN alice alice", "PASSWORD guess new", "PASSWORD alice new", address="192.0.2.1")
     hashing.work()

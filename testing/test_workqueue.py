@@ -20,6 +20,7 @@ class Client:
 
     def __init__(self, address: str = "127.0.0.1") -> None:
         self.address = address
+        self.half_closed = False
 
 
 class Bench:
@@ -94,6 +95,19 @@ def test_logins_go_before_other_work() -> None:
     assert bench.finish_all() == [0, "login", "login from elsewhere", 1, 2]
 
 
+def test_a_login_of_a_half_closed_client_goes_with_other_work() -> None:
+    bench = Bench()
+    bench.submit("runs", Client(), is_login=False)
+    ending, ended = Client(), Client()
+    ended.half_closed = True
+    for client in (ending, ended):
+        bench.submit("ended", client)
+    bench.submit("other", Client(), is_login=False)
+    bench.submit("login", Client())
+    ending.half_closed = True
+    assert bench.finish_all() == ["runs", "login", "ended", "other", "ended"]
+
+
 def test_no_flood_of_logins_stops_other_work_for_ever() -> None:
     bench = Bench()
     bench.submit("runs", Client(), is_login=False)
@@ -136,8 +150,8 @@ def test_one_address_fills_its_share_of_the_queue_only(address: str, is_login: b
     assert len(bench.finish_all()) == 106
 
 
-def test_work_for_who_has_gone_is_not_done() -> None:
-    """Connections that ask for a login and reset keep nobody out."""
+def test_work_for_a_client_that_has_gone_is_not_done() -> None:
+    """Connections that ask for a login and reset do not delay the next login."""
     bench = Bench(threads=4)
     gone = [Client("192.0.2.1") for _ in range(560)]
     for client in gone:
@@ -149,7 +163,7 @@ def test_work_for_who_has_gone_is_not_done() -> None:
     assert bench.finish_all() == ["gone"] * 4 + ["right"]
 
 
-def test_who_has_nothing_to_do_can_go() -> None:
+def test_a_client_without_waiting_work_can_go() -> None:
     bench = Bench()
     client = Client()
     bench.queue.discard(client)
@@ -159,7 +173,7 @@ def test_who_has_nothing_to_do_can_go() -> None:
     bench.queue.discard(client)
 
 
-def test_what_is_put_off_holds_nobody_up() -> None:
+def test_a_delayed_job_holds_no_thread() -> None:
     bench = Bench()
     bench.submit("late", Client(), delay=5.0)
     bench.submit("as late", Client(), delay=5.0)
@@ -171,7 +185,7 @@ def test_what_is_put_off_holds_nobody_up() -> None:
     assert bench.finish_all() == ["late", "as late"]
 
 
-def test_what_is_put_off_is_forgotten_with_its_client() -> None:
+def test_a_delayed_job_is_forgotten_with_its_client() -> None:
     bench = Bench()
     clients = [Client("192.0.2.1") for _ in range(100)]
     for client in clients:
@@ -183,7 +197,7 @@ def test_what_is_put_off_is_forgotten_with_its_client() -> None:
     assert bench.finish_all() == []
 
 
-def test_the_servers_own_work_waits_for_nobody_in_particular() -> None:
+def test_the_server_has_work_of_its_own() -> None:
     bench = Bench()
     bench.submit("one", None, is_login=False)
     bench.submit("two", None, is_login=False)
@@ -199,6 +213,7 @@ ADDRESSES = st.sampled_from(["127.0.0.1", "::1", "192.0.2.1", "192.0.2.2", "2001
         st.one_of(
             st.tuples(st.just("submit"), ADDRESSES, st.booleans(), st.sampled_from([0.0, 0.0, 1.0, 5.0])),
             st.tuples(st.just("discard"), st.integers(0, 30)),
+            st.tuples(st.just("end"), st.integers(0, 30)),
             st.tuples(st.just("finish")),
             st.tuples(st.just("pass"), st.sampled_from([0.5, 2.0])),
         ),
@@ -220,6 +235,8 @@ def test_all_is_done_once_or_dropped_and_the_queue_is_empty_again(steps: list[tu
         elif step == "discard" and words[0] < len(clients):
             bench.queue.discard(clients[words[0]])
             dropped.add(words[0])
+        elif step == "end" and words[0] < len(clients):
+            clients[words[0]].half_closed = True
         elif step == "finish" and bench.running:
             bench.finish()
         elif step == "pass":
