@@ -410,7 +410,7 @@ def test_clients_that_ask_for_a_login_and_reset_keep_nobody_out(monkeypatch: pyt
     assert alice.take() == b"RESULT LOGIN 1\nRESULT PING 1\n"
 
 
-def test_clients_that_ask_for_a_login_and_close_do_not_delay_a_client_that_stays(
+def test_clients_that_ask_for_a_login_and_close_do_not_delay_others(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """They may have ended their input only, so they get their answers: after the others, and be it slowly."""
