@@ -409,7 +409,7 @@ on a terminal, in every dialect:
 in pipes:
   The client ends when the server closes, or when nobody reads its output. After
   the end of its input it goes on in the dialects hello and rooms. A byte order
-  mark at the start of the input is left out.
+  mark at the start of the input, or telnet's negotiation, is left out.
 
 everywhere:
   Control characters from the network are taken out (a tab stays), and what is

@@ -53,17 +53,50 @@ class Overlong(NamedTuple):
 OVERLONG_HEAD = 64
 
 
+class Opening:
+    """Takes off what some clients send before their first line: a byte order mark, telnet's negotiation (rule C43).
+
+    Attributes:
+        over: all that comes now belongs to lines.
+        held: what may be a part of a sequence.
+    """
+
+    __slots__ = ("held", "over")
+
+    LONGEST = 64
+    WHOLE = re.compile(
+        rb"\xef\xbb\xbf"
+        rb"|\xff[\xfb-\xfe][\x00-\x09\x0b\x0c\x0e-\x31]"  # IAC, WILL to DONT, an option that cannot end a line
+        rb"|\xff\xfa(?:[^\xff\n]|\xff\xff){0,60}\xff\xf0"  # IAC SB ... IAC SE
+    )
+    BEGUN = re.compile(rb"(?:\xef\xbb?|\xff(?:[\xfb-\xfe]|\xfa(?:[^\xff\n]|\xff\xff){0,60}\xff?)?)?")
+
+    def __init__(self) -> None:
+        self.held = b""
+        self.over = False
+
+    def rest(self, data: bytes) -> bytes:
+        """Give what belongs to lines of these bytes and of those that were held."""
+        data, start = self.held + data, 0
+        while (found := self.WHOLE.match(data, start)) and found.end() - start <= self.LONGEST:
+            start = found.end()
+        rest = data[start:]
+        self.over = len(rest) >= self.LONGEST or self.BEGUN.fullmatch(rest) is None
+        self.held = b"" if self.over else rest
+        return rest if self.over else b""
+
+
 class LineBuffer:
     """Bytes in, lines out, in bounded memory.
 
     A line ends in a newline; a carriage return before it is taken off. An over-long line is reported once, as soon as
-    it is known to be over-long, and the rest of it is skipped.
+    it is known to be over-long, and the rest of it is skipped. So is what is no part of the first line, see `Opening`.
 
     Args:
         limit: bytes of a line, its newline included.
     """
 
-    __slots__ = ("_data", "_searched", "_skipping", "_start", "limit")
+    __slots__ = ("_data", "_opening", "_searched", "_skipping", "_start", "limit")
 
     def __init__(self, limit: int = MAX_LINE) -> None:
         self.limit = limit
@@ -71,6 +104,7 @@ class LineBuffer:
         self._start = 0
         self._searched = 0
         self._skipping = False
+        self._opening: Opening | None = Opening()
 
     def __len__(self) -> int:
         """Bytes that wait here."""
@@ -78,6 +112,10 @@ class LineBuffer:
 
     def feed(self, data: bytes) -> None:
         """Add what has been received."""
+        if self._opening is not None:
+            data = self._opening.rest(data)
+            if self._opening.over:
+                self._opening = None
         self._data = self._data[self._start :] + data if self._start < len(self._data) else data
         self._searched -= self._start
         self._start = 0

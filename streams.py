@@ -7,6 +7,8 @@ import os
 import select
 import sys
 
+from protocol import Opening
+
 STDIN, STDOUT = 0, 1
 
 READ_SIZE = 65536
@@ -24,27 +26,21 @@ def read_some(descriptor: int) -> bytes:
             return b""
 
 
-BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-
-
 class TextInput:
-    """Text from a descriptor, without a byte order mark at its start and with a newline at its end."""
+    """Text from a descriptor, without what is no text at its start and with a newline at its end."""
 
     def __init__(self, descriptor: int) -> None:
         self.ended = False
         self._descriptor = descriptor
-        self._head: bytes | None = b""  # what may be a part of the mark
+        self._opening = Opening()
         self._last = b"\n"
 
     def read(self) -> bytes:
         """Wait for a piece and give it; it may be empty before the end too."""
         chunk = read_some(self._descriptor)
         self.ended = not chunk
-        if self._head is not None:
-            self._head += chunk
-            if chunk and self._head != BYTE_ORDER_MARK and BYTE_ORDER_MARK.startswith(self._head):
-                return b""
-            chunk, self._head = self._head.removeprefix(BYTE_ORDER_MARK), None
+        if not self._opening.over:
+            chunk = self._opening.rest(b"\n" if self.ended and self._opening.held else chunk)
         self._last = chunk[-1:] or self._last
         return chunk + b"\n" if self.ended and self._last != b"\n" else chunk
 

@@ -140,7 +140,9 @@ def test_a_script_can_run_again_at_once(server: Server, stack: contextlib.ExitSt
         ([], b""),
         ([b"\xef\xbb\xbf"], b""),
         ([b"\xef", b"\xbb", b"\xbf", b"LOGIN"], b"LOGIN\n"),
-        ([b"\xef\xbb\xbf\xef\xbb\xbf\n"], b"\xef\xbb\xbf\n"),
+        ([b"\xef\xbb\xbf\xff\xfb", b"\x1fLOGIN"], b"LOGIN\n"),
+        ([b"\xff\xfa\x1f", b"\xff\xf0\n"], b"\n"),
+        ([b"\xff\xfa\x1f"], b"\xff\xfa\x1f\n"),
         ([b"\xef\xbb"], b"\xef\xbb\n"),
         ([b"\xef", b"\xbbx\n"], b"\xef\xbbx\n"),
         ([b"a\n", b"\xef\xbb\xbfb\n"], b"a\n\xef\xbb\xbfb\n"),
@@ -279,7 +281,7 @@ def test_a_chat_between_pipes(stack: contextlib.ExitStack, tmp_path: Path) -> No
     amy = stack.enter_context(contextlib.closing(hello(server.port)))
     amy.send("@bob  hi   there\nSEND bob again\n@nobody hi\n!who\n")
     bob.expect("DELIVERY amy hi   there\nDELIVERY amy again\n")
-    amy.output.expect("There are 2 online users: amy, bob\n")
+    amy.output.expect("There are 2 online users: bob, amy\n")
     bob.send("SEND amy hi yourself\n")
     bob.expect("SEND-OK\n")
     amy.output.expect("From bob: hi yourself\n")
@@ -290,7 +292,7 @@ def test_a_chat_between_pipes(stack: contextlib.ExitStack, tmp_path: Path) -> No
         "The message to bob was sent successfully.\n"
         "The message to bob was sent successfully.\n"
         "The message to nobody was not sent. The destination user does not exist, or cannot be reached.\n"
-        "There are 2 online users: amy, bob\n"
+        "There are 2 online users: bob, amy\n"
         "From bob: hi yourself\n"
     )
     assert (amy.status(), amy.errors()) == (1, "")  # for the message to nobody

@@ -96,6 +96,57 @@ def test_lines_do_not_depend_on_how_they_arrive(data: bytes, expected: list[Line
     assert lines_of(data, b"", b"") == expected
 
 
+MARK, WILL, SUB = b"\xef\xbb\xbf", b"\xff\xfb\x1f", b"\xff\xfa\x1f\0P\0\x18\xff\xf0"
+LONGEST = b"\xff\xfa" + b"x" * 60 + b"\xff\xf0"
+
+OPENINGS: dict[str, tuple[bytes, bytes]] = {
+    "nothing": (b"", b"abc"),
+    "a byte order mark": (MARK, b"abc"),
+    "a mark in UTF-16": (b"", b"\xff\xfea\0"),
+    "a part of a mark": (b"", b"\xef\xbbabc"),
+    "will": (WILL, b"abc"),
+    "won't, do, don't": (b"\xff\xfc\0\xff\xfd\1\xff\xfe\x31", b"abc"),
+    "an option that is none": (WILL, b"\xff\xfb\x32"),
+    "an option that ends a line": (WILL, b"\xff\xfd"),
+    "an option that is a carriage return": (b"", b"\xff\xfd\r\0"),
+    "a verb that is none": (b"", b"\xff\xf9abc"),
+    "a subnegotiation": (SUB, b"abc"),
+    "the longest": (LONGEST, b"abc"),
+    "one that is too long": (SUB, LONGEST.replace(b"x\xff", b"xx\xff") + b"abc"),
+    "one with an escape": (b"\xff\xfa\x1f\xff\xff\xf0\xff\xf0", b"abc"),
+    "one that is too long with its escapes": (b"", b"\xff\xfa" + b"\xff\xff" * 31 + b"\xff\xf0abc"),
+    "one that has no end": (b"", b"\xff\xfaabc"),
+    "one with a verb in it": (b"", b"\xff\xfaabc\xff\xfb\x01"),
+    "all of them": (WILL + MARK + SUB + WILL, b"abc"),
+    "a mark behind the first character": (b"", b"a" + MARK),
+    "an empty line, then a mark": (b"\n", MARK + b"abc"),
+}
+
+
+@pytest.mark.parametrize(("skipped", "line"), OPENINGS.values(), ids=OPENINGS)
+def test_what_stands_before_the_first_line(skipped: bytes, line: bytes) -> None:
+    """C43: in whatever pieces it comes."""
+    data = skipped + line + b"\n" + MARK + b"\n"
+    expected = [*[b""] * skipped.count(b"\n"), line.removesuffix(b"\r"), MARK]
+    assert lines_of(data) == lines_of(*one_by_one(data)) == expected
+    assert lines_of(skipped, line + b"\n", MARK + b"\n") == expected
+
+
+@EXAMPLES
+@given(
+    st.lists(st.sampled_from([MARK, WILL, SUB, LONGEST]), max_size=6).map(b"".join),
+    st.lists(st.sampled_from([b"a", b"\n", b"\xff", b"\xfa", b"\xfb", b"\xef", b"\xbb", b"\1"]), max_size=6).map(
+        b"".join
+    ),
+    st.lists(st.integers(0, 200), max_size=10),
+)
+def test_an_opening_in_any_pieces(opening: bytes, rest: bytes, cuts: list[int]) -> None:
+    data = opening + rest + b"\n"
+    assert lines_of(*pieces(data, cuts)) == lines_of(data)
+    if rest[:1] not in (b"\xff", b"\xef"):
+        assert lines_of(data) == rest.split(b"\n")
+
+
 def reference(data: bytes, limit: int) -> list[bytes]:
     """The rules of a line in a form that is slow, simple, and needs all of the data at once."""
     *whole, rest = data.split(b"\n")
@@ -105,7 +156,7 @@ def reference(data: bytes, limit: int) -> list[bytes]:
 
 @EXAMPLES
 @given(
-    st.lists(st.sampled_from([b"a", b"\n", b"\r", b"\r\n", b"bcdef", b"\xff"]), max_size=40).map(b"".join),
+    st.lists(st.sampled_from([b"a", b"\n", b"\r", b"\r\n", b"bcdef", b"\xfd"]), max_size=40).map(b"".join),
     st.lists(st.integers(0, 200), max_size=10),
     st.integers(1, 12),
 )

@@ -48,7 +48,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "terminal": {"files", "loop", "network", "streams", "talks", "talks.slash", "talks.talk"},
     "files": {"protocol", "streams"},
     "network": {"loop", "protocol"},
-    "streams": set(),
+    "streams": {"protocol"},
     "talks": {"files", "talks.hello", "talks.mailbox", "talks.result", "talks.rooms", "talks.talk"},
     "talks.hello": {"protocol", "talks.talk"},
     "talks.mailbox": {"protocol", "talks.talk"},

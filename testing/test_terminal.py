@@ -270,7 +270,7 @@ def test_a_chat_by_name_on_a_terminal(stack: contextlib.ExitStack, tmp_path: Pat
     amy.expect("!quit leaves.")
     amy.type("!w\t")
     amy.expect("!who")
-    amy.enter("", "There are 2 online users: amy, bob")
+    amy.enter("", "There are 2 online users: bob, amy")
     amy.type("@b\t")
     amy.expect("@bob")
     amy.enter(" hi   there", "The message to bob was sent successfully.")
