@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from importlib.machinery import PathFinder
 
 ROOT = os.path.dirname(os.path.abspath(__file__))
 ENVIRONMENT = os.path.join(ROOT, ".venv")
+
+
+INTERRUPTED = 130
+"""Exit status of a program that SIGINT has ended, as shells give it."""
+
+
+def end_quietly_when_interrupted() -> None:
+    """Have SIGINT end the program without a traceback while it starts. Where SIGINT is ignored it stays so."""
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, lambda _signum, _frame: os._exit(INTERRUPTED))
 
 
 def use_environment(*needed: str) -> None:

@@ -108,6 +108,7 @@ class Settings(NamedTuple):
     file_offer_seconds: int = 120
     file_stall_seconds: int = 30
     shutdown_seconds: int = 3
+    hangup: str = "end"
 
 
 class Directive(NamedTuple):
@@ -307,6 +308,7 @@ DIRECTIVES: Mapping[str, Directive] = {
     "file-offer-seconds": Directive(*_number(1, _ANY), "how long the offer of a file waits for its answer"),
     "file-stall-seconds": Directive(*_number(1, _ANY), "how long a file that was accepted may stand still"),
     "shutdown-seconds": Directive(*_number(0, 3600), "what clients are owed may take so long to leave at the end"),
+    "hangup": Directive(*_one_of("end", "reload"), "what SIGHUP does: end the server, or have it read its config"),
 }
 
 

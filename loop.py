@@ -302,6 +302,7 @@ class Loop:
         self._pool = Pool("crosstalk-pool", pool_threads, pool_queue, self.call_threadsafe)
         self._look_ups = Pool("crosstalk-names", LOOK_UP_THREADS, LOOK_UP_QUEUE, self.call_threadsafe)
         self._running = False
+        self._wakes_for_signals = False
         self._wake_reader, self._wake_writer = socket.socketpair()
         self._wake_reader.setblocking(False)
         self._wake_writer.setblocking(False)
@@ -384,10 +385,10 @@ class Loop:
         """
         self._pool.submit(work, then)
 
-    def on_signal(self, signum: int, call: Callable[[], None]) -> None:
-        """Run `call` in a turn of the loop when the process gets this signal. Main thread only."""
+    def wake_for_signals(self) -> None:
+        """Have a signal wake the loop while it waits, so that its handler runs at once. Main thread only."""
         signal.set_wakeup_fd(self._wake_writer.fileno(), warn_on_full_buffer=False)
-        signal.signal(signum, lambda _signum, _frame: self._handed_in.append(call))
+        self._wakes_for_signals = True
 
     def run(self) -> None:
         """Turn until `stop`."""
@@ -438,6 +439,8 @@ class Loop:
         self._look_ups.close()
         self._ready.clear()
         self._selector.close()
+        if self._wakes_for_signals:
+            signal.set_wakeup_fd(-1)
         self._wake_reader.close()
         self._wake_writer.close()
 

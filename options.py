@@ -24,7 +24,7 @@ second one, the config's `listen` and `channel` lines say where what is spoken. 
 lab: it speaks that protocol only, says `Server is on` on standard output when it accepts connections, and takes 16
 users. In every form the config's `listen` and `channel` lines open more ports.
 
-Signals: TERM and INT stop it (twice: at once), USR1 writes counters to the log.
+Signals: TERM, INT and HUP stop it (TERM or INT half a second later: at once), USR1 writes counters to the log.
 
 Commands on standard input, for the channels:
 {commands}

@@ -6,6 +6,10 @@ from __future__ import annotations
 import sys
 
 import bootstrap
+
+if __name__ == "__main__":
+    bootstrap.end_quietly_when_interrupted()  # also while the rest is loaded
+
 import options
 
 if __name__ == "__main__":
@@ -40,6 +44,7 @@ from passwords import BcryptPasswords
 from proof import make_nonce
 from protocol import Dialect, Session
 from rooms import Rooms
+from signals import Signals
 from store import Store, StoreError
 from throttle import Pace
 from transfers import Transfers
@@ -159,7 +164,7 @@ class Server:
         self.lines = Lines(time_of_day)
         self.rooms = Rooms(self.chat, self.loop, time.time, self._show, settings.afk_seconds)
         self.transfers = Transfers(self.loop, settings, time.time, self._show, self.rooms.stir)
-        self.console = Console(self.rooms, self.lines, time.time, self.printer.print, self._shut_down)
+        self.console = Console(self.rooms, self.lines, time.time, self.printer.print, self.stop)
         for channel in settings.channel:
             if channel.name not in self.chat.channels:
                 self._create(channel.name)
@@ -230,9 +235,9 @@ class Server:
         self.store.close()
 
     def stop(self) -> None:
-        """Accept no more, give what is owed and let it leave, then end. A second call ends the process at once."""
+        """Accept no more, give what is owed and let it leave, then end. Stopping twice is stopping once."""
         if self._stopping:
-            os._exit(1)
+            return
         self._stopping = True
         log.info("stopping")
         self.rooms.close()
@@ -243,11 +248,6 @@ class Server:
         for connection in list(self.loop.connections):
             assert isinstance(connection.owner, Session)
             connection.owner.retire()
-
-    def _shut_down(self) -> None:
-        """What the operator's command does; typing it twice is typing it once."""
-        if not self._stopping:
-            self.stop()
 
     def log_statistics(self) -> None:
         """Write the counters to the log."""
@@ -355,14 +355,15 @@ def main(settings: Settings, *, lab: bool) -> int:
         print(f"server.py: {error}", file=sys.stderr)
         return 1
     loop = server.loop
-    loop.on_signal(signal.SIGTERM, server.stop)
-    loop.on_signal(signal.SIGINT, server.stop)
-    loop.on_signal(signal.SIGUSR1, server.log_statistics)
+    handlers = Signals(loop.call_threadsafe, server.stop, server.log_statistics, settings.hangup)
+    loop.wake_for_signals()
+    handlers.install()
     tame_garbage_collector()
     announce(server, lab=lab)
     open_console(server)
     server.passwords.warm_up()
     server.run()
+    handlers.ignore()
     server.log_statistics()
     if loop.working:
         os._exit(0)  # a password that is being hashed is no reason to wait

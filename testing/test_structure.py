@@ -19,7 +19,7 @@ from support import ROOT
 SERVER_ROOMS = {
     "addresses", "bootstrap", "chat", "commandline", "config", "console", "dialects", "domain", "dialects.hello",
     "dialects.mailbox", "dialects.result", "dialects.rooms", "federation", "logs", "loop", "options", "passwords",
-    "proof", "protocol", "rooms", "store", "throttle", "transfers", "workqueue",
+    "proof", "protocol", "rooms", "signals", "store", "throttle", "transfers", "workqueue",
 }  # fmt: skip
 
 MAY_IMPORT: dict[str, set[str]] = {
@@ -66,6 +66,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "config": {"domain", "proof", "protocol"},
     "options": {"commandline", "config", "console"},
     "logs": set(),
+    "signals": set(),
     "bootstrap": set(),
     "commandline": set(),
     "testing": set(),
