@@ -39,8 +39,8 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple, NoReturn
 
 import bootstrap
-from commandline import OneLineParser, port_number
-from files import Courier
+from commandline import OneLineParser, port_number, whole_number
+from files import MAX_RECEIVED, Courier
 from loop import CloseReason, Loop
 from network import Address, Link, dial
 from protocol import LineBuffer, Overlong
@@ -202,9 +202,9 @@ class ChatPipes(Pipes):
     and while it owes us many answers. What could not be sent or delivered shows in the exit status.
     """
 
-    def __init__(self, sock: socket.socket, talk: Talk) -> None:
+    def __init__(self, sock: socket.socket, talk: Talk, max_received: int = MAX_RECEIVED) -> None:
         super().__init__(sock, talk)
-        self._courier = Courier(self._say)
+        self._courier = Courier(self._say, most=max_received)
         self._lines = LineBuffer(READ_SIZE)
         self._loop.call_soon(lambda: self._send(talk.begun()))
         self._loop.call_later(LOGIN_SECONDS, self._check_login)
@@ -281,7 +281,7 @@ class ChatPipes(Pipes):
 
     def _send(self, meaning: Meaning) -> None:
         self._talk.sent(meaning.send)
-        self._say(self._courier.offer(meaning.send) if meaning.offer else meaning.send)
+        self._say(self._courier.offer(meaning.send, meaning.offer) if meaning.offer else meaning.send)
 
     def _say(self, line: str) -> None:
         self._link.send(f"{line}\n".encode(errors="replace"))
@@ -360,12 +360,17 @@ the dialect rooms, at the port of a channel: client.py <port> <username>
   what is said then reaches nobody. The client ends when the server closes.
 
   /send sends a file to somebody who is in the channel with this client; the path
-  has no blanks in it. A file that comes is stored in the current directory under
-  its last name. There is no question before that, but no file is replaced, none
-  is hidden, and none in this program's own directory is called like a module of
-  Python's: such a file gets another name, which is told. Until all of it is there
-  it is called .<name>.part-<letters>; it is removed when the rest does not come.
-  On a terminal the progress stands at the right of the line being typed.
+  has no blanks in it. On a terminal a file that is offered comes when it is
+  accepted, within two minutes, and into the directory received, which is made:
+
+  /accept [user]     takes the oldest offer    /decline [user]     does not
+
+  In pipes it comes without a question, into the current directory. It is stored
+  under its last name, but no file is replaced or hidden, and none is called as
+  programs expect it (.py, .db, .ini, Makefile and such): it gets another name,
+  which is told. Until all of it is there it is called .<name>.part-<letters>; it
+  is removed when the rest does not come. On a terminal the progress stands at the
+  right of the line being typed. --max-received limits all that comes.
 
   In pipes the input is what would be typed, and the output what the server says;
   what the client has to say, about files too, goes to standard error.
@@ -440,6 +445,7 @@ class Options(NamedTuple):
         named: there is one.
         recognised: says which talk is the right one instead, by the first line that the server says of itself.
         stay: between pipes, go on after the end of the input.
+        max_received: bytes of all files that are received.
     """
 
     address: Address
@@ -447,6 +453,7 @@ class Options(NamedTuple):
     named: bool
     recognised: Callable[[str], Talk | None]
     stay: bool
+    max_received: int
 
 
 def parse_command_line(words: Sequence[str]) -> Options:
@@ -464,6 +471,13 @@ def parse_command_line(words: Sequence[str]) -> Options:
     parser.add_argument("--dialect", choices=TALKS, help="how to talk (rooms with a username, else result or mailbox)")
     parser.add_argument("--name", metavar="N", help="with --dialect hello or rooms: the name to log in with")
     parser.add_argument("--stay", action="store_true", help="in a pipe, go on receiving after the end of the input")
+    parser.add_argument(
+        "--max-received",
+        type=whole_number,
+        default=MAX_RECEIVED,
+        metavar="BYTES",
+        help="in the dialect rooms: bytes of all files that are received (%(default)s); a small file counts as 64 KiB",
+    )
     arguments = parser.parse_intermixed_args(words)  # the username may stand behind an option
     username, name, dialect = arguments.username, arguments.name, arguments.dialect
     if username is not None and dialect not in (None, "rooms"):
@@ -481,12 +495,13 @@ def parse_command_line(words: Sequence[str]) -> Options:
         name is not None,
         recognised if open_question else nobody,
         arguments.stay,
+        arguments.max_received,
     )
 
 
 def main(words: Sequence[str]) -> int:
     """Run the client; return the exit status."""
-    address, talk, named, recognise, stay = parse_command_line(words)
+    address, talk, named, recognise, stay, max_received = parse_command_line(words)
     bootstrap.occupy_standard_descriptors()
     on_terminal = os.isatty(STDIN) and os.isatty(STDOUT)
     if on_terminal:
@@ -498,8 +513,8 @@ def main(words: Sequence[str]) -> int:
     except OSError as error:
         return complain(f"cannot connect to {address}: {error.strerror or error}")
     if on_terminal:
-        return run_terminal(address, sock, talk, recognise)
-    pipes = Netcat(sock, talk, recognise, stay=stay) if talk.failure else ChatPipes(sock, talk)
+        return run_terminal(address, sock, talk, recognise, max_received)
+    pipes = Netcat(sock, talk, recognise, stay=stay) if talk.failure else ChatPipes(sock, talk, max_received)
     return pipes.run()
 
 

@@ -24,3 +24,10 @@ def port_number(least: int) -> Callable[[str], int]:
         return number
 
     return read
+
+
+def whole_number(word: str) -> int:
+    """Read a number that is not negative; raises argparse.ArgumentTypeError for anything else."""
+    if not (word.isascii() and word.isdigit() and len(word) < 20):
+        raise argparse.ArgumentTypeError(f"{word!r} is not a whole number")
+    return int(word)

@@ -2,15 +2,18 @@
 
 Rules:
 
-- Only what the user has offered leaves, and to that user only: a server that asks for another file gets none.
-- A file that comes is written below a hidden name in the current directory, and never more of it than was said. When
-  all of it is there it gets its own name, but never that of a file that is there.
+- Only what the user has offered leaves, once and to that user only: a server that asks for another file gets none.
+- On a terminal a file comes only when the user has accepted it, and into `received/`; in a pipe it comes into the
+  current directory.
+- A file that comes is written below a hidden name, and never more of it than was said. When all of it is there it gets
+  its own name, but never that of a file that is there, nor one that a program looks for.
 - What is not whole is removed when it is cancelled and when the client ends, unless it is killed outright.
 - A file is read and written piece by piece, as the server asks for it; nothing here waits for anybody.
+- What a server can make this client hold, write and show is bounded: offers, open files, bytes, lengths of names.
 
 Reading order:
 
-1. Names    what a file is called here that somebody else has named; pure
+1. Names    what a file is called here that somebody else has named, and what is used of it; pure
 2. Door     the file system: what is there, `Source` to read from, `Sink` to write to
 3. Courier  both sides of the lines that carry files; speaks the wire, knows no network and no screen
 """
@@ -20,20 +23,18 @@ from __future__ import annotations
 import binascii
 import contextlib
 import errno
-import importlib.machinery
 import itertools
 import os
 import re
 import stat
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
-from protocol import clean, split_words
+from protocol import NAMELESS, folded_name, has_controls, shown_path, split_words
 from streams import write_all
 
 # ---- 1. names ----
-
-NAMELESS = "file"
 
 MAX_NAME = 200
 """Bytes of a name. File systems take 255; there has to be room for what is put before and behind it."""
@@ -41,44 +42,71 @@ MAX_NAME = 200
 MAX_SUFFIX = 32
 """Bytes of what stands behind the last dot of a name that is too long, if that is to be kept."""
 
+MAX_READ = 400
+"""Characters that are looked at from either end of a name, however long it is."""
+
+RECEIVED = "received"
+"""Where files are stored that the user has accepted; with a dot, what a name gets that a program looks for."""
+
+USED_ENDINGS = (
+    ".py", ".pyc", ".pyw", ".so", ".pyd", ".pth", ".db", ".sqlite", ".sqlite3", "-wal", "-shm", "-journal", ".mk",
+    ".toml", ".ini", ".cfg", ".conf",
+)  # fmt: skip
+USED_NAMES = frozenset({"makefile", "gnumakefile", "dockerfile", "package.json", "cmakelists.txt", RECEIVED})
+"""Names of files that programs use when they find them (F13), and that of our own directory, which stays free."""
+
+NUMBERED = 100
+"""Names that are tried by number when a name is taken; then they are drawn by lot."""
+
 
 def safe_name(name: str) -> str:
-    """Give the name under which a file may be stored that is called so elsewhere.
+    """Give the name under which a file may be stored that is called so elsewhere (F13).
 
-    It is a name in the current directory, is not hidden, is no option of a command, and is not too long.
+    It is a name in one directory and all visible, is not hidden, is no option of a command, is not too long, and no
+    program uses the file because of it. This takes no longer for a longer name.
     """
-    base = clean(os.path.basename(name)).replace("\t", "_").lstrip(".-~")
-    if len(base.encode(errors="replace")) > MAX_NAME:
-        stem, suffix = os.path.splitext(base)
-        if len(suffix.encode(errors="replace")) > MAX_SUFFIX:
-            stem, suffix = base, ""
-        room = MAX_NAME - len(suffix.encode(errors="replace"))
-        base = stem.encode(errors="replace")[:room].decode(errors="ignore") + suffix
-    return base or NAMELESS
+    base = os.path.basename(name)
+    if len(base) > 2 * MAX_READ:
+        base = base[:MAX_READ] + base[-MAX_READ:]
+    base = "_".join(shown_path(base).split())
+    bare = _cut(base.lstrip(".-~")) or NAMELESS
+    hidden = "." in base[: len(base) - len(base.lstrip(".-~"))]
+    return f"{bare}.{RECEIVED}" if hidden or is_used(bare) else bare
 
 
-def harmless_name(name: str, directory: str) -> str:
-    """Give the name under which a file may be stored in this directory, where we live or not.
+def is_used(name: str) -> bool:
+    """Tell whether programs use a file when they find it under this name (F13).
 
-    Python looks for modules beside the program that it runs. A file in our own directory that is called like one of
-    them would be run at the next start.
+    It is looked at as a file system sees it that does not tell apart the forms of letters, or drops dots at the end.
     """
-    importable = name.endswith(tuple(importlib.machinery.all_suffixes()))
-    return f"{name}.received" if importable and os.path.samefile(directory, OWN_DIRECTORY) else name
+    folded = folded_name(name).rstrip(". ")
+    requirements = folded.startswith("requirements") and folded.endswith(".txt")
+    return requirements or folded.endswith(USED_ENDINGS) or folded in USED_NAMES
+
+
+def _cut(name: str) -> str:
+    """Give a name in MAX_NAME bytes at most, with its suffix if that is not long."""
+    if len(name.encode()) <= MAX_NAME:
+        return name
+    stem, suffix = os.path.splitext(name)
+    if len(suffix.encode()) > MAX_SUFFIX:
+        stem, suffix = name, ""
+    return stem.encode()[: MAX_NAME - len(suffix.encode())].decode(errors="ignore") + suffix
 
 
 def other_names(name: str) -> Iterator[str]:
-    """Give a name, then others that are like it: a.txt, a-1.txt, a-2.txt."""
+    """Give a name, then others that are like it: a.txt, a-1.txt, a-2.txt. After many come some that are free."""
     yield name
     stem, suffix = os.path.splitext(name)
-    for number in itertools.count(1):
+    for number in range(1, NUMBERED):
         yield f"{stem}-{number}{suffix}"
+    for _ in range(NUMBERED):
+        yield f"{stem}-{os.urandom(6).hex()}{suffix}"
 
 
 # ---- 2. door ----
 
 HERE = "."
-OWN_DIRECTORY = os.path.dirname(os.path.abspath(__file__))
 
 MAX_PATHS = 1000
 """Paths that a completion offers."""
@@ -116,7 +144,7 @@ def paths(word: str) -> list[str]:
 
 def _offered(name: str, prefix: str) -> bool:
     hidden = name.startswith(".") and not prefix
-    return name.startswith(prefix) and not hidden and split_words(clean(name)) == [name]
+    return name.startswith(prefix) and not hidden and split_words(name) == [name] and not has_controls(name)
 
 
 def size_of(path: str) -> int | None:
@@ -174,21 +202,68 @@ class Source:
         return now.st_size, now.st_mtime_ns
 
 
-class Sink:
-    """A file to write to, in the current directory. Nothing is there before `open`."""
+def open_directory(name: str) -> int | None:
+    """Give a descriptor of the directory in which files are stored; None for the current one.
 
-    def __init__(self, name: str, mode: int) -> None:
+    Another one is made if it is not there. It has to be ours and no symbolic link, and is closed to everybody else.
+
+    Raises:
+        Trouble: it cannot be had.
+    """
+    if name == HERE:
+        return None
+    with in_words(), contextlib.suppress(FileExistsError):
+        os.mkdir(name, 0o700)
+    with contextlib.ExitStack() as undo:
+        try:
+            descriptor = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except OSError as error:
+            raise Trouble(f"{name}: {error.strerror}") from error
+        undo.callback(os.close, descriptor)
+        status = os.fstat(descriptor)
+        if status.st_uid != os.geteuid():
+            raise Trouble(f"{name} belongs to somebody else")
+        if stat.S_IMODE(status.st_mode) != 0o700:
+            with contextlib.suppress(OSError):  # not every file system has modes
+                os.fchmod(descriptor, 0o700)
+        undo.pop_all()
+    return descriptor
+
+
+def check_directory(name: str) -> None:
+    """Make sure that files can be stored there. Raises Trouble."""
+    descriptor = open_directory(name)
+    if descriptor is not None:
+        os.close(descriptor)
+
+
+class Sink:
+    """A file to write to. Nothing is there before `open`.
+
+    Args:
+        directory: in which it is.
+        name: that it shall have in the end.
+        mode: its permissions in the end.
+    """
+
+    def __init__(self, directory: str, name: str, mode: int) -> None:
+        self._place = directory
         self._name = name
         self._mode = mode
         self._hidden = f".{name}.part-{os.urandom(6).hex()}"
+        self._directory: int | None = None
         self._descriptor = -1
+
+    @property
+    def is_open(self) -> bool:
+        return self._descriptor >= 0
 
     def open(self) -> None:
         """Begin, below a hidden name. Raises Trouble."""
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        self._directory = open_directory(self._place)
         with in_words():
-            self._name = harmless_name(self._name, HERE)
-            self._descriptor = os.open(self._hidden, flags, 0o600)
+            self._descriptor = os.open(self._hidden, flags, 0o600, dir_fd=self._directory)
 
     def write(self, data: bytes) -> None:
         """Write all of it. Raises Trouble."""
@@ -196,36 +271,40 @@ class Sink:
             write_all(self._descriptor, data)
 
     def land(self) -> str:
-        """Give the file its name, or one that is like it, and return that. Raises Trouble."""
+        """Give the file its name, or one that is like it, and return its path from here. Raises Trouble."""
         with contextlib.suppress(OSError):  # not every file system has modes
             os.fchmod(self._descriptor, self._mode)
         with in_words():
             for name in other_names(self._name):
                 with contextlib.suppress(FileExistsError):
                     self._take(name)
-                    break
-        return name
+                    return name if self._place == HERE else os.path.join(self._place, name)
+        raise Trouble("there are too many files of this name")
 
     def close(self) -> None:
         """Remove what has not landed."""
-        descriptor, self._descriptor = self._descriptor, -1
-        if descriptor >= 0:
-            os.close(descriptor)
-        with contextlib.suppress(OSError, ValueError):
-            os.unlink(self._hidden)
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            with contextlib.suppress(OSError, ValueError):
+                os.unlink(self._hidden, dir_fd=self._directory)
+        if self._directory is not None:
+            os.close(self._directory)
+        self._descriptor, self._directory = -1, None
 
     def _take(self, name: str) -> None:
         """Move to a name. Raises FileExistsError when there is something under it already."""
+        directory = self._directory
         try:
-            os.link(self._hidden, name)
+            os.link(self._hidden, name, src_dir_fd=directory, dst_dir_fd=directory)
         except OSError as error:
             if error.errno not in NO_HARD_LINKS:
                 raise
-            os.close(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
-            try:
-                os.replace(self._hidden, name)  # our own empty file, which has held the name
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+            os.close(os.open(name, flags, 0o600, dir_fd=directory))
+            try:  # our own empty file has held the name
+                os.replace(self._hidden, name, src_dir_fd=directory, dst_dir_fd=directory)
             except OSError:
-                os.unlink(name)
+                os.unlink(name, dir_fd=directory)
                 raise
 
 
@@ -236,27 +315,83 @@ MAX_PIECES = 64
 """Bytes of a piece, and pieces that are sent at once, whatever the server asks for: less than the loop lets wait."""
 
 OFFERS_KEPT = 64
+"""Of the user's own."""
+
+MAX_OFFERS = 1000
+"""Files that may be offered to the user, or be on their way here, whatever the server does."""
+
+MAX_RUNNING = 8
+"""Files that may be open here, as many as the server lets run at once (F10)."""
+
+MAX_RECEIVED = 1024 * 1024 * 1024
+"""Bytes of all the files that are received, where the command line says nothing else."""
+
+LEAST_COST = 64 * 1024
+"""What a file counts at least, so that there are not too many either."""
 
 ARRIVED = re.compile(r"\[Server message \([0-9:]+\)\] You sent ([^ ]+) to ([^ ]+)\.")
+NOT_TAKEN = re.compile(r"\[Server message \([0-9:]+\)\] ([^ ]+) did not take ([^ ]+)\.")
+
+MAX_SHOWN = 100
+"""Characters of a user's name that are shown, of whatever length the server gives it."""
+
+NO_OFFER = "Nobody offers such a file."
 
 SHOWN_NAME = 30
 """Characters of a file's name in the progress."""
 
 
+class OwnOffer(NamedTuple):
+    """What the user has offered.
+
+    Attributes:
+        user: to whom.
+        path: how it is called on the wire, see `shown_path`.
+        local_path: how it is called here.
+        size: its bytes.
+    """
+
+    user: str
+    path: str
+    local_path: str
+    size: int
+
+
+class Offer(NamedTuple):
+    """What somebody offers to the user.
+
+    Attributes:
+        sender, name: as they may be shown.
+        stored: under which name the file may be stored.
+        size: its bytes.
+    """
+
+    sender: str
+    name: str
+    stored: str
+    size: int
+
+    @property
+    def cost(self) -> int:
+        """What the file counts against the bytes that may be received."""
+        return max(self.size, LEAST_COST)
+
+
 class Outgoing:
     """A file that is being sent. It stays until the server says what has become of it."""
 
-    def __init__(self, path: str, user: str, size: int, piece: int) -> None:
+    def __init__(self, offer: OwnOffer, piece: int) -> None:
         self._piece = piece
         self._source: Source | None = None
+        self._local_path = offer.local_path
         self._ended = False
-        self.path = path
-        self.user = user
-        self.size = self.rest = size
+        self.path = offer.path
+        self.user = offer.user
+        self.size = self.rest = offer.size
 
     def begin(self) -> None:
         """Be ready to give pieces. Raises Trouble."""
-        self._source = Source(self.path)
+        self._source = Source(self._local_path)
         if self._source.size != self.size:
             raise Trouble(CHANGED)
 
@@ -284,11 +419,16 @@ class Outgoing:
 class Incoming:
     """A file that is being received."""
 
-    def __init__(self, sink: Sink, name: str, sender: str, size: int) -> None:
+    def __init__(self, offer: Offer, sink: Sink) -> None:
         self._sink = sink
-        self._sender = sender
-        self.path = name
-        self.size = self.rest = size
+        self._sender = offer.sender
+        self.path = offer.name
+        self.size = self.rest = offer.size
+        self.cost = offer.cost
+
+    @property
+    def has_begun(self) -> bool:
+        return self._sink.is_open
 
     def begin(self) -> None:
         """Be ready for pieces. Raises Trouble."""
@@ -325,36 +465,56 @@ class Courier:
 
     Args:
         send: takes the lines for the server, without their newlines.
+        asks: a file comes when the user has accepted it, and into `received/`; else at once, and into the current
+            directory.
+        most: bytes of all files that are received. A small one counts as LEAST_COST.
+
+    Attributes:
+        failed: a file that was on its way from here has not arrived.
     """
 
-    def __init__(self, send: Callable[[str], None]) -> None:
+    def __init__(self, send: Callable[[str], None], *, asks: bool = False, most: int = MAX_RECEIVED) -> None:
         self._send = send
-        self._offers: dict[tuple[str, str], int] = {}
-        """The sizes of what was offered, by user and path; the newest. The server does not say what becomes of each."""
+        self._asks = asks
+        self._most = self._room = most
+        self._own_offers: deque[OwnOffer] = deque(maxlen=OFFERS_KEPT)
+        """The newest. The server does not say what becomes of each."""
+        self._not_taken: tuple[str, ...] = ()
+        """Path and user of the file of which the server has said so last."""
+        self._offers: dict[str, Offer] = {}
         self._outgoing: dict[str, Outgoing] = {}
         self._incoming: dict[str, Incoming] = {}
         self.failed = False
-        """Whether a file that was on its way from here has not arrived."""
         umask = os.umask(0)
         os.umask(umask)
         self._mode = 0o666 & ~umask
 
     # ---- for the program ----
 
-    def offer(self, line: str) -> str:
+    def offer(self, line: str, local_path: str) -> str:
         """Complete a line that offers a file, `/send <user> <path>`: with its size, or a dash if there is no such file.
 
         What follows is the server's decision; it may ask for the file later.
         """
         _verb, user, path = split_words(line)
-        size = size_of(path)
+        size = size_of(local_path)
         if size is None:
             return f"{line} -"
-        self._offers.pop((user, path), None)
-        self._offers[user, path] = size
-        if len(self._offers) > OFFERS_KEPT:
-            del self._offers[next(iter(self._offers))]
+        self._own_offers.append(OwnOffer(user, path, local_path, size))
         return f"{line} {size}"
+
+    def accept(self, user: str = "") -> str:
+        """Take the oldest file that this user offers, or anybody."""
+        number = self._oldest(user)
+        return self._take(number, self._offers.pop(number)) if number else NO_OFFER
+
+    def decline(self, user: str = "") -> str:
+        """Do not take the oldest file that this user offers, or anybody."""
+        number = self._oldest(user)
+        if not number:
+            return NO_OFFER
+        self._send(f"/cancel {number}")
+        return f"Declined: {self._offers.pop(number).name}."
 
     def hear(self, line: str) -> str | None:
         """Take a line from the server that is about files and return the note that is shown instead; None if the line
@@ -389,6 +549,7 @@ class Courier:
         """The connection is over, or the client: drop everything, and return what to tell of it."""
         files = self._under_way()
         self.failed = self.failed or bool(self._outgoing)
+        self._offers.clear()
         self._outgoing.clear()
         self._incoming.clear()
         return [f"{file.close()}the connection is over." for file in files]
@@ -397,10 +558,11 @@ class Courier:
 
     def sending(self, number: str, piece: str, user: str, path: str) -> str:
         """An offer was accepted."""
-        size = self._offers.get((user, path))
-        if size is None or not int(piece) or number in self._outgoing:
+        offer = next((offer for offer in reversed(self._own_offers) if offer[:2] == (user, path)), None)
+        if offer is None or not int(piece) or number in self._outgoing:
             raise Trouble("the server has asked for what was not offered")
-        outgoing = self._outgoing[number] = Outgoing(path, user, size, min(int(piece), MAX_PIECE))
+        self._own_offers.remove(offer)
+        outgoing = self._outgoing[number] = Outgoing(offer, min(int(piece), MAX_PIECE))
         outgoing.begin()
         return ""
 
@@ -414,26 +576,35 @@ class Courier:
     # ---- for the table of lines: files that come ----
 
     def announced(self, number: str, size: str, sender: str, name: str) -> str:
-        """A file will come if we want."""
-        if number in self._incoming:
+        """A file is offered."""
+        if number in self._incoming or number in self._offers:
             raise Trouble("the server has sent two files as one")
-        incoming = Incoming(Sink(safe_name(name), self._mode), name, sender, int(size))
-        self._incoming[number] = incoming
-        incoming.begin()
-        self._send(f"/ready {number}")
-        return ""
+        offer = Offer(shown_path(sender)[:MAX_SHOWN], shown_path(name), safe_name(name), int(size))
+        if len(self._offers) + len(self._incoming) >= MAX_OFFERS:
+            return self._refuse(number, offer, "too many files are offered")
+        if not self._asks:
+            return self._take(number, offer)
+        if offer.cost > self._room:
+            return self._refuse(number, offer, self._too_much())
+        self._offers[number] = offer
+        return (
+            f"{offer.sender} offers {offer.name}, {offer.size} bytes: /accept {offer.sender} puts it into {RECEIVED}/,"
+            f" /decline {offer.sender} does not."
+        )
 
     def piece(self, number: str, base64: str) -> str:
         """A piece of a file has come."""
-        if number in self._incoming:
-            self._incoming[number].write(base64)
+        incoming = self._begun(number)
+        if incoming is not None:
+            incoming.write(base64)
         return ""
 
     def ended(self, number: str) -> str:
         """All of a file has come."""
-        if number not in self._incoming:
+        incoming = self._begun(number)
+        if incoming is None:
             return ""
-        note = self._incoming[number].land()
+        note = incoming.land()
         del self._incoming[number]
         self._send(f"/landed {number}")
         return note
@@ -442,9 +613,52 @@ class Courier:
 
     def cancelled(self, number: str) -> str:
         """The server says so to both sides, also to the one that has asked for it."""
+        offer = self._offers.pop(number, None)
+        if offer:
+            return f"{offer.sender} does not offer {offer.name} any more."
+        outgoing = self._outgoing.get(number)
+        if outgoing and self._not_taken == (outgoing.path, outgoing.user):
+            self._not_taken = ()
+            self._drop(number, "")
+            return ""  # as the server has said itself
         return self._drop(number, "it was cancelled")
 
     # ---- pieces ----
+
+    def _oldest(self, user: str) -> str:
+        """The number of the oldest file that this user offers, or anybody; nothing if there is none."""
+        return next((number for number, offer in self._offers.items() if user in ("", offer.sender)), "")
+
+    def _take(self, number: str, offer: Offer) -> str:
+        """Have the server send a file."""
+        if offer.cost > self._room:
+            return self._refuse(number, offer, self._too_much())
+        place = RECEIVED if self._asks else HERE
+        try:
+            check_directory(place)
+        except Trouble as trouble:
+            return self._refuse(number, offer, str(trouble))
+        self._room -= offer.cost
+        self._incoming[number] = Incoming(offer, Sink(place, offer.stored, self._mode))
+        self._send(f"/ready {number}")
+        return ""
+
+    def _refuse(self, number: str, offer: Offer, why: str) -> str:
+        self._send(f"/cancel {number}")
+        return f"Not received: {offer.name} from {offer.sender}: {why}."
+
+    def _too_much(self) -> str:
+        return f"this client takes at most {self._most} bytes of files (--max-received)"
+
+    def _begun(self, number: str) -> Incoming | None:
+        """Give a file that has been accepted, ready to be written; None if there is none of this number. A file waits
+        for its turn without being open, so that descriptors do not run out."""
+        incoming = self._incoming.get(number)
+        if incoming is not None and not incoming.has_begun:
+            if sum(other.has_begun for other in self._incoming.values()) >= MAX_RUNNING:
+                raise Trouble("the server sends too many files at once")
+            incoming.begin()
+        return incoming
 
     def _under_way(self) -> list[Outgoing | Incoming]:
         return [*self._outgoing.values(), *self._incoming.values()]
@@ -452,11 +666,17 @@ class Courier:
     def _drop(self, number: str, why: str) -> str:
         """A file goes no further. One that somebody sends himself has the same number on both ways."""
         self.failed = self.failed or number in self._outgoing
-        files = (self._outgoing.pop(number, None), self._incoming.pop(number, None))
+        incoming = self._incoming.pop(number, None)
+        if incoming:
+            self._room += incoming.cost
+        files = (self._outgoing.pop(number, None), incoming)
         return " ".join([f"{file.close()}{why}." for file in files if file])
 
     def _confirm(self, line: str) -> None:
-        """The server may say here of a file that it has arrived."""
+        """The server may say here of a file that it has arrived, or was not taken."""
+        if found := NOT_TAKEN.fullmatch(line):
+            self._not_taken = (found[2], found[1])
+            return
         found = ARRIVED.fullmatch(line)
         words = found.groups() if found else ()
         for number, outgoing in self._outgoing.items():

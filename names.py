@@ -36,14 +36,9 @@ LATIN_GREEK_CYRILLIC = (
 )
 """The blocks of these letters, those that are signs of mathematics too. What else is in them is no letter."""
 
-KINDS = (
-    ("j", re.compile(f"[{JOINERS}]")),
-    ("v", re.compile(f"[{SELECTORS}]")),
-    ("x", re.compile(f"[{IGNORED}{BLANK_SIGNS}]")),
-    ("o", re.compile(f"[{NUMBER_SIGNS}]")),
-    ("k", re.compile(KEYCAP)),
-    ("n", re.compile("[0-9]")),
-    ("h", re.compile("[#*]")),
+SPECIAL = re.compile(
+    f"(?P<j>[{JOINERS}])|(?P<v>[{SELECTORS}])|(?P<x>[{IGNORED}{BLANK_SIGNS}])|(?P<o>[{NUMBER_SIGNS}])|(?P<k>{KEYCAP})"
+    "|(?P<n>[0-9])|(?P<h>[#*])"
 )
 """Kinds that a category does not tell; the first that fits."""
 
@@ -83,14 +78,28 @@ def has_form(name: str) -> bool:
 @functools.lru_cache(maxsize=1024)
 def is_seen(name: str) -> bool:
     """Tell whether all of a name is visible. Its length is to be bounded."""
-    return SEEN.fullmatch("".join(map(_kind, name))) is not None
+    return SEEN.fullmatch(_kinds(name)) is not None
 
 
-def _kind(character: str) -> str:
-    for kind, pattern in KINDS:
-        if pattern.match(character):
-            return kind
-    category = unicodedata.category(character)
-    if category.startswith("L") and LETTER.match(character):
-        return "l"
-    return KINDS_OF_CATEGORIES.get(category, "o")
+def seen(text: str) -> str:
+    """Take out of a text whatever is invisible, and make the white space between its words one no-break space (rule
+    F12). The text's length is to be bounded.
+    """
+    return "\u00a0".join(filter(None, map(_seen_word, text.split())))
+
+
+def _seen_word(word: str) -> str:
+    return "".join([word[found.start() : found.end()] for found in SEEN.finditer(_kinds(word))])
+
+
+def _kinds(word: str) -> str:
+    """Give the kinds of a word's characters, in a time that is short for a long word too."""
+    categories = [*map(unicodedata.category, word)]
+    kinds = [KINDS_OF_CATEGORIES.get(category, "o") for category in categories]
+    for found in LETTER.finditer(word):
+        if categories[found.start()].startswith("L"):
+            kinds[found.start()] = "l"
+    for found in SPECIAL.finditer(word):
+        assert found.lastgroup
+        kinds[found.start()] = found.lastgroup
+    return "".join(kinds)

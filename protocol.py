@@ -202,6 +202,42 @@ def is_too_long(word: str) -> bool:
     return len(word) > MAX_WORD or len(word.encode(errors="replace")) > MAX_WORD
 
 
+MAX_PATH = 1024
+"""Characters of the path of a file that are shown and sent, the last ones."""
+
+NAMELESS = "file"
+"""How a file is called that has no name."""
+
+_NOT_SHOWN_AT_ALL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+
+
+def has_controls(text: str) -> bool:
+    """Tell whether a text has control characters or line separators."""
+    return _NOT_SHOWN_AT_ALL.search(text) is not None
+
+
+def shown_path(path: str) -> str:
+    """Give a file's name or path as it may be shown and sent: nothing in it is invisible or turns the direction of
+    writing, and it has MAX_PATH characters at most. It is no path to be opened (rule F12)."""
+    text = clean(path[-MAX_PATH:])
+    if not text.isascii():
+        import names
+
+        text = names.seen(text)
+    return text or NAMELESS
+
+
+def folded_name(name: str) -> str:
+    """Give a file's name as a file system compares it that tells apart neither the case nor the forms of letters. Its
+    length is to be bounded, see `normal`."""
+    if name.isascii():
+        return name.lower()
+    import unicodedata
+
+    folded = unicodedata.normalize("NFKC", name).casefold().replace("\u0307", "")  # the dot of a capital dotted I
+    return unicodedata.normalize("NFKC", folded)
+
+
 def normal(word: str) -> str:
     """Give a name, or its parts on either side of a host's sign, in Unicode's NFC, in which names are compared and
     shown.

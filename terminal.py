@@ -17,12 +17,12 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from files import Courier
+from files import MAX_RECEIVED, Courier
 from loop import Loop
 from network import Address, Keeper
 from streams import STDIN, STDOUT, write_all
 from talks import slash
-from talks.talk import STYLES, Fragments, Meaning, Talk, cut, draw_note, hide, without_style
+from talks.talk import STYLES, Consent, Fragments, Meaning, Talk, cut, draw_note, hide, without_style
 
 if TYPE_CHECKING:
     import asyncio
@@ -242,6 +242,7 @@ class Terminal:
         talk: the wire.
         recognise: gives the talk that takes over, or none, by the server's first line. Asked when nothing was sent yet.
         make_raw: sets the terminal's modes, see `raw_terminal`.
+        max_received: bytes of all files that are received.
     """
 
     def __init__(
@@ -251,13 +252,14 @@ class Terminal:
         talk: Talk,
         recognise: Callable[[str], Talk | None],
         make_raw: Callable[[], None],
+        max_received: int,
     ) -> None:
         self._address = address
         self._sock = sock
         self._talk = talk
         self._recognise = recognise
         self._make_raw = make_raw
-        self._courier = Courier(lambda line: self._keeper.send(line))
+        self._courier = Courier(lambda line: self._keeper.send(line), asks=True, most=max_received)
         self._progress = ""
         self._pasted: list[tuple[str, Meaning]] = []
         self._connected = True
@@ -352,6 +354,10 @@ class Terminal:
         self._carry_out(prompt, line, meaning)
 
     def _carry_out(self, prompt: str, line: str, meaning: Meaning) -> None:
+        if meaning.consent:
+            self._screen.repeat(prompt, line)
+            self._answer(meaning.consent)
+            return
         if not (meaning.send or meaning.hint):
             return
         sending = bool(meaning.send) and self._connected
@@ -366,7 +372,11 @@ class Terminal:
     def _send(self, meaning: Meaning) -> None:
         self._recognise = nobody
         self._talk.sent(meaning.send)
-        self._keeper.send(self._courier.offer(meaning.send) if meaning.offer else meaning.send)
+        self._keeper.send(self._courier.offer(meaning.send, meaning.offer) if meaning.offer else meaning.send)
+
+    def _answer(self, consent: Consent) -> None:
+        self._note((self._courier.accept if consent.accepted else self._courier.decline)(consent.user))
+        self._show_progress()
 
     # ---- what the keeper tells ----
 
@@ -380,9 +390,7 @@ class Terminal:
             self._screen.show(shown)
         if other:
             self._start("", other.begun())
-        if self._progress != (progress := self._courier.progress()):
-            self._progress = progress
-            self._screen.refresh()
+        self._show_progress()
         self._keeper.go_on(self._talk.admitted)
         if self._talk.done():
             self._end(0)
@@ -441,6 +449,11 @@ class Terminal:
             return f"Send {len(self._pasted)} lines as text? y/n "
         return ("" if self._connected else "(no connection) ") + self._talk.prompt()
 
+    def _show_progress(self) -> None:
+        if self._progress != (progress := self._courier.progress()):
+            self._progress = progress
+            self._screen.refresh()
+
     def _note(self, text: str) -> None:
         if text:
             self._screen.show([draw_note(text)])
@@ -462,13 +475,17 @@ def nobody(_line: str) -> None:
 
 
 def run_terminal(
-    address: Address, sock: socket.socket, talk: Talk, recognise: Callable[[str], Talk | None] = nobody
+    address: Address,
+    sock: socket.socket,
+    talk: Talk,
+    recognise: Callable[[str], Talk | None] = nobody,
+    max_received: int = MAX_RECEIVED,
 ) -> int:
     """Talk on a terminal, see `Terminal`; return the exit status."""
     import asyncio
 
     with raw_terminal() as make_raw:
-        return asyncio.run(Terminal(address, sock, talk, recognise, make_raw).run())
+        return asyncio.run(Terminal(address, sock, talk, recognise, make_raw, max_received).run())
 
 
 @contextlib.contextmanager

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple, Protocol
 
 from config import Settings
 from domain import ChatError, Timers
-from protocol import MAX_LINE
+from protocol import MAX_LINE, NAMELESS
 from rooms import FileNotTaken, FileSent, RoomGuest
 
 WINDOW = 3
@@ -32,9 +32,6 @@ MAX_OF_ONE_SENDER = 2
 
 MAX_OPEN = 8
 """Transfers of one sender, in whatever state: what the server remembers of them is bounded."""
-
-MAX_PATH = 4096
-"""Bytes of a path. Systems take no longer one, so that there is no such file."""
 
 BASE64 = re.compile(r"(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?")
 
@@ -216,13 +213,13 @@ class Transfers:
 
         Args:
             recipient: None for somebody who is no guest.
-            path: as it may be shown.
+            path: as it may be shown (F12).
             size: its bytes in digits, or - where there is no such file.
 
         Raises:
             FileMissing, CannotReceive, FileTooLarge, TooManyFiles: nothing begins.
         """
-        if not (size.isascii() and size.isdigit()) or len(path.encode()) > MAX_PATH:
+        if not (size.isascii() and size.isdigit()):
             raise FileMissing
         if recipient is None or not recipient.takes_files:
             raise CannotReceive
@@ -236,7 +233,7 @@ class Transfers:
         self._add(transfer)
         transfer.deadline = self._timers.call_later(self._settings.file_offer_seconds, lambda: self._refuse(transfer))
         sender.deliver(SendFile(transfer.number, self._piece, recipient.name, path))
-        name = posixpath.basename(path) or "file"
+        name = posixpath.basename(path) or NAMELESS
         receiver.deliver(FileOffered(transfer.number, transfer.rest, transfer.sender_name, name))
 
     def ready(self, client: Client, number: str) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
 from domain import ChannelMessages, ChatError, NoSuchChannel, Said, Silenced, StillMuted, StoreUnavailable
-from protocol import Command, Refusal, Request, Session, clean, fit, normal, split_off, split_words
+from protocol import Command, Refusal, Request, Session, clean, fit, normal, shown_path, split_off, split_words
 from rooms import (
     CannotEnter,
     Departed,
@@ -272,6 +272,8 @@ class RoomTalk:
 
     def send_file(self, session: Session, request: Request) -> None:
         name, path, *size = request.args
+        path = shown_path(path)
+        request = request._replace(args=(name, path, *size))
         self._try(session, request, lambda: self._offer(session, request, name, path, *size))
 
     # ---- pieces ----

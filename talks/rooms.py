@@ -16,7 +16,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from protocol import clean, normal, split_words
+from protocol import clean, has_controls, normal, shown_path, split_words
 from talks.talk import (
     Answer,
     Fragments,
@@ -71,6 +71,8 @@ SLASHES: Mapping[str, Slash] = {
     "@": Slash("@<user> <message>", "/whisper {}", 2),
     "/join": Slash("/join <channel>", "/switch {}", 1),
     "/leave": Slash("/leave", "/quit"),
+    "/accept": Slash("/accept [user]", "/whisper {}", accepts=True),
+    "/decline": Slash("/decline [user]", "/whisper {}", accepts=False),
 }
 NAME_FIRST = "you have no name yet, and a name is what is asked for; Ctrl-D ends."
 
@@ -90,9 +92,10 @@ def interpret(line: str) -> Meaning:
 
 
 def _offer(user: str, path: str) -> Meaning:
-    if clean(path) != path:
+    if has_controls(path):
         return refuse("there is a control character in the path.")
-    return Meaning(send=f"/send {normal(user)} {path}", offer=True)
+    readable = path.encode(errors="surrogateescape").decode(errors="replace")
+    return Meaning(send=f"/send {normal(user)} {shown_path(readable)}", offer=path)
 
 
 # ---- 2. talk ----

@@ -6,7 +6,8 @@ this holds: there a line means what it means on the wire, or to its talk.
 
 from __future__ import annotations
 
-from talks.talk import Meaning, Slash, Talk, refuse
+from protocol import normal, split_words
+from talks.talk import Consent, Meaning, Slash, Talk, refuse
 
 SECRET = "there may be a password or an ID in it, so nobody gets it. /help lists the commands."
 HELP = "/help"
@@ -69,7 +70,15 @@ def _obey(talk: Talk, row: Slash, words: str) -> Meaning:
         return refuse(f"nobody is addressed. It is typed {row.usage}.")
     if len(words.split()) < row.least:
         return refuse(f"it is typed {row.usage}.")
+    if row.accepts is not None:
+        return _consent(row, words)
     return talk.typed(_typed(row, words))
+
+
+def _consent(row: Slash, words: str) -> Meaning:
+    if len(split_words(words)) > 1:
+        return refuse(f"it is typed {row.usage}.")
+    return Meaning(consent=Consent(bool(row.accepts), normal(words.removeprefix("@").strip())))
 
 
 def _typed(row: Slash, words: str) -> str:

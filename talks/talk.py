@@ -17,6 +17,18 @@ Fragments = list[tuple[str, str]]
 """A line for the screen: (style, text) after (style, text)."""
 
 
+class Consent(NamedTuple):
+    """What the user says to the offer of a file.
+
+    Attributes:
+        accepted: it is to be taken.
+        user: who offers it; empty for the oldest offer, whosesoever it is.
+    """
+
+    accepted: bool
+    user: str
+
+
 class Meaning(NamedTuple):
     """What a typed line comes to.
 
@@ -25,7 +37,8 @@ class Meaning(NamedTuple):
         hint: told to the user; nothing when empty.
         current: where plain text goes from now on; None leaves it as it is.
         echoed: the server shows the line to its sender too, so the screen need not.
-        offer: `send` offers a file and lacks its size.
+        offer: `send` offers the file of this path and lacks its size.
+        consent: what somebody offers is to be taken, or not.
         refused: the line asks for something that is not done, as `hint` says.
         said: `send` has the line as a text for others.
         goodbye: `send` has the server close.
@@ -35,7 +48,8 @@ class Meaning(NamedTuple):
     hint: str = ""
     current: str | None = None
     echoed: bool = False
-    offer: bool = False
+    offer: str = ""
+    consent: Consent | None = None
     refused: bool = False
     said: bool = False
     goodbye: bool = False
@@ -48,11 +62,13 @@ class Slash(NamedTuple):
         usage: how it is typed.
         typed: what it stands for, as a line for `Talk.typed`; `{}` is the place of the words behind it.
         least: words that have to stand behind it.
+        accepts: the command answers the offer of a file, so; None for any other. Then it is completed as `typed` is.
     """
 
     usage: str
     typed: str
     least: int = 0
+    accepts: bool | None = None
 
 
 TOO_LONG = (

@@ -37,8 +37,8 @@ class Desk:
         self._directory = directory
         self._stack = stack
 
-    def piped(self, name: str, stdin: int = subprocess.PIPE) -> Piped:
-        piped = Piped(self._server.port, name, stdin=stdin, directory=self.directory(name))
+    def piped(self, name: str, *words: str, stdin: int = subprocess.PIPE) -> Piped:
+        piped = Piped(self._server.port, name, *words, stdin=stdin, directory=self.directory(name))
         return self._stack.enter_context(contextlib.closing(piped))
 
     def guest(self, name: str) -> Piped:
@@ -207,6 +207,33 @@ def test_a_file_goes_from_one_to_another(desk: Desk, data: bytes) -> None:
     assert ann.errors() == ""
 
 
+def test_in_a_pipe_there_is_no_question(desk: Desk) -> None:
+    ann, bob = desk.guest("ann"), desk.guest("bob")
+    bob.send("/accept\n/decline ann\n")
+    ann.output.expect("] /accept\n")
+    ann.output.expect("] /decline ann\n")
+    for name in (".bashrc", "GNUmakefile", "crosstalk-5050.db-wal", "pytest.ini", "readline.py"):
+        (desk.directory("ann") / name).write_text(name)
+        ann.send(f"/send bob {name}\n")
+        stored = f"{name.lstrip('.')}.received"
+        bob.complaints.expect(f"Received: {name} from ann, {len(name)} bytes. It is called {stored} here.\n")
+        assert contents(desk.directory("bob")).pop(stored) == name.encode()
+
+
+def test_the_command_line_limits_what_is_received(desk: Desk) -> None:
+    ann, bob = desk.guest("ann"), desk.piped("bob", "--max-received", "65536")
+    ann.output.expect("bob has joined the channel.\n")
+    (desk.directory("ann") / "a").write_bytes(b"a" * 65537)
+    (desk.directory("ann") / "b").touch()
+    ann.send("/send bob a\n/send bob b\n")
+    ann.output.expect("] bob did not take a.\n")
+    ann.output.expect("] You sent b to bob.\n")
+    bob.complaints.expect(
+        "Not received: a from ann: this client takes at most 65536 bytes of files (--max-received).\n"
+    )
+    assert contents(desk.directory("bob")) == {"b": b""}
+
+
 def test_files_cross_each_other_and_none_is_replaced(desk: Desk) -> None:
     ann, bob = desk.guest("ann"), desk.guest("bob")
     data = {name: name.encode() * 100_000 for name in ("a", "b", "c")}
@@ -254,9 +281,10 @@ def test_a_file_that_cannot_be_sent(desk: Desk) -> None:
 class Sender:
     """A scripted guest, of whose file of 20 bytes another guest takes the first half."""
 
-    def __init__(self, desk: Desk, recipient: str) -> None:
+    def __init__(self, desk: Desk, recipient: str, accept: Callable[[], None] = lambda: None) -> None:
         self.wire = desk.wire("ann files")
         self.wire.send(f"/send {recipient} a.bin 20\n")
+        accept()
         self.wire.expect("/more ")
         self.number = self.wire.received.split("/sending ")[1].split()[0]
         self.send_half()
@@ -437,16 +465,22 @@ def test_a_name_is_asked_for(server: RoomServer, stack: contextlib.ExitStack) ->
     assert ann.status() == 0
 
 
+def accept(bob: OnTerminal) -> None:
+    bob.expect("* ann offers a.bin, 20 bytes: /accept ann puts it into received/, /decline ann does not.")
+    bob.type("/accept ann\r")
+
+
 def test_a_file_is_sent_and_received_on_a_terminal(desk: Desk) -> None:
-    (desk.directory("bob") / "a.bin").write_text("old")
+    (desk.directory("bob") / "received").mkdir()
+    (desk.directory("bob") / "received" / "a.bin").write_text("old")
     bob = desk.terminal("bob")
     bob.expect("bob has joined the channel.")
-    ann = Sender(desk, "bob")
-    bob.expect("a.bin 5")  # only what is new is drawn: the rest, 0 %, may stand there already
+    ann = Sender(desk, "bob", lambda: accept(bob))
+    bob.expect("5")  # only what is new is drawn: the name and the 0 may stand there already
     ann.send_rest()
-    bob.expect("* Received: a.bin from ann, 20 bytes. It is called a-1.bin here.")
+    bob.expect("* Received: a.bin from ann, 20 bytes. It is called received/a-1.bin here.")
     ann.wire.expect("] You sent a.bin to bob.\n")
-    bob.type("/send ann a-\t")
+    bob.type("/send ann received/a-\t")
     bob.expect("a-1.bin")
     bob.enter("", "a-1.bin 0 %")
     ann.wire.expect("/file ")
@@ -455,11 +489,31 @@ def test_a_file_is_sent_and_received_on_a_terminal(desk: Desk) -> None:
     ann.wire.expect(f"/piece {number} {encoded(b'0123456789' * 2)}\n/end {number}\n")
     bob.expect("a-1.bin 10")
     ann.wire.send(f"/landed {number}\n")
-    bob.expect("] You sent a-1.bin to ann.")
+    bob.expect("] You sent received/a-1.bin to ann.")
     bob.enter("/send ann nothing", "] nothing does not exist.")
     bob.type("\x04")
     assert bob.status() == 0
-    assert contents(desk.directory("bob")) == {"a.bin": b"old", "a-1.bin": b"0123456789" * 2}
+    assert contents(desk.directory("bob") / "received") == {"a.bin": b"old", "a-1.bin": b"0123456789" * 2}
+
+
+def test_a_file_is_declined_on_a_terminal(desk: Desk) -> None:
+    bob = desk.terminal("bob")
+    bob.expect("bob has joined the channel.")
+    ann = desk.guest("ann")
+    (desk.directory("ann") / "Makefile").write_text("all: harm")
+    ann.send("/send bob Makefile\n")
+    bob.expect("* ann offers Makefile, 9 bytes: /accept ann puts it into received/, /decline ann does not.")
+    bob.type("/de\t")
+    bob.expect("cline")
+    bob.enter(" zoe", "* Nobody offers such a file.")
+    bob.enter("/decline ann", "* Declined: Makefile.")
+    ann.output.expect("] bob did not take Makefile.\n")
+    bob.enter("/accept", "* Nobody offers such a file.")
+    bob.enter("/accept a b", "* Not sent: it is typed /accept [user].")
+    assert not list(desk.directory("bob").iterdir())
+    ann.send("/quit\n")
+    assert (ann.status(), ann.errors()) == (1, "")
+    assert "/accept" not in ann.output.text
 
 
 @pytest.mark.parametrize(
@@ -479,7 +533,7 @@ def test_nothing_stays_of_half_a_file(
     bob, ann = half_a_file(desk)
     end(bob)
     assert bob.status() == status
-    assert contents(desk.directory("bob")) == {}
+    assert contents(desk.directory("bob") / "received") == {}
     ann.wire.expect(f"/cancel {ann.number}\n")
 
 
@@ -487,7 +541,7 @@ def test_nothing_stays_of_half_a_file_when_the_window_is_closed(desk: Desk, stac
     stack.callback(signal.signal, signal.SIGHUP, signal.signal(signal.SIGHUP, signal.SIG_DFL))
     bob, ann = half_a_file(desk)
     bob.hang_up()
-    assert contents(desk.directory("bob")) == {}
+    assert contents(desk.directory("bob") / "received") == {}
     ann.wire.expect(f"/cancel {ann.number}\n")
 
 
@@ -495,9 +549,9 @@ def half_a_file(desk: Desk) -> tuple[OnTerminal, Sender]:
     """A terminal that shows that one half of a file has come, and who sends it."""
     bob = desk.terminal("bob")
     bob.expect("bob has joined the channel.")
-    ann = Sender(desk, "bob")
-    bob.expect("a.bin 5")
-    assert len(contents(desk.directory("bob"))) == 1
+    ann = Sender(desk, "bob", lambda: accept(bob))
+    bob.expect("5")
+    assert len(contents(desk.directory("bob") / "received")) == 1
     return bob, ann
 
 
@@ -510,8 +564,8 @@ def test_a_terminal_that_can_only_print_gets_the_result(
         )
     )
     bob.expect("bob has joined the channel.")
-    Sender(desk, "bob").send_rest()
-    bob.expect("* Received: a.bin from ann, 20 bytes.")
+    Sender(desk, "bob", lambda: accept(bob)).send_rest()
+    bob.expect("* Received: a.bin from ann, 20 bytes. It is called received/a.bin here.")
     bob.type("\x04")
     assert bob.status() == 0
     assert b"\x1b" not in bob.output.raw

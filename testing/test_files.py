@@ -17,9 +17,29 @@ from hypothesis import strategies as st
 
 import files
 from dialects.rooms import GUEST_WORDS, Lines
-from files import FILE_LINES, MAX_NAME, OFFERS_KEPT, Courier, harmless_name, other_names, paths, safe_name, size_of
-from protocol import clean
+from files import (
+    FILE_LINES,
+    LEAST_COST,
+    MAX_NAME,
+    MAX_OFFERS,
+    MAX_RECEIVED,
+    MAX_RUNNING,
+    NO_OFFER,
+    NUMBERED,
+    OFFERS_KEPT,
+    RECEIVED,
+    USED_ENDINGS,
+    USED_NAMES,
+    Courier,
+    is_used,
+    other_names,
+    paths,
+    safe_name,
+    size_of,
+)
+from protocol import clean, shown_path
 from support import EXAMPLES
+from talks.rooms import interpret
 from transfers import FileCancelled, FileEnded, FileOffered, FilePiece, FileWanted, SendFile
 
 
@@ -33,9 +53,12 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 class Side:
     """A courier and the lines that it has sent."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, asks: bool = False, most: int = MAX_RECEIVED) -> None:
         self.sent: list[str] = []
-        self.courier = Courier(self.sent.append)
+        self.courier = Courier(self.sent.append, asks=asks, most=most)
+
+    def offer(self, user: str, path: str) -> str:
+        return self.courier.offer(f"/send {user} {shown_path(path)}", path)
 
     def hear(self, *lines: str) -> list[str]:
         """Have it take lines; return its notes."""
@@ -76,18 +99,26 @@ def names(directory: Path) -> list[str]:
         ("/etc/passwd", "passwd"),
         ("../../a", "a"),
         ("", "file"),
-        (".", "file"),
-        ("..", "file"),
-        ("...", "file"),
+        (".", "file.received"),
+        ("..", "file.received"),
+        ("...", "file.received"),
         ("a/", "file"),
-        ("a/..", "file"),
+        ("a/..", "file.received"),
         ("\x00", "file"),
         ("a\x00b\x1b\n\u202etxt", "abtxt"),
-        ("\x00.bashrc", "bashrc"),
-        (".bashrc", "bashrc"),
+        ("\x00.bashrc", "bashrc.received"),
+        (".bashrc", "bashrc.received"),
+        ("-.bashrc", "bashrc.received"),
         ("-rf", "rf"),
         ("~", "file"),
         ("a\tb", "a_b"),
+        (" a  b\u00a0c\u3000 ", "a_b_c"),
+        ("a\u200b\u2060.t\ufeffxt", "a.txt"),
+        ("\u0301a\u3164\u2800\ue000\udcff\U000e0041", "a"),
+        ("\u200b", "file"),
+        ("e\u0301" + "\u0301" * 9, "e\u0301\u0301\u0301\u0301"),
+        ("\U0001f468\u200d\U0001f467.png", "\U0001f468\u200d\U0001f467.png"),
+        (RECEIVED, "received.received"),
         ("x" * 300, "x" * MAX_NAME),
         ("x" * 300 + ".tar", "x" * (MAX_NAME - 4) + ".tar"),
         ("\u00e9" * 200 + ".md", "\u00e9" * 98 + ".md"),
@@ -105,27 +136,83 @@ def test_any_name_is_made_safe(name: str) -> None:
     safe = safe_name(name)
     assert os.path.basename(safe) == safe == clean(safe)
     assert safe[0] not in ".-~"
-    assert 0 < len(safe.encode()) <= MAX_NAME
-    assert safe_name(safe) == safe
+    assert safe == shown_path(safe)
+    assert 0 < len(safe.encode()) <= MAX_NAME + len(".received")
+    assert not is_used(safe)
+    assert len(safe.encode()) > MAX_NAME or safe_name(safe) == safe
 
 
-@pytest.mark.parametrize("name", ["socket.py", "sitecustomize.pyc", "unicodedata.so"])
-def test_in_our_own_directory_no_file_is_called_like_a_module(name: str, tmp_path: Path) -> None:
-    assert harmless_name(name, files.OWN_DIRECTORY) == f"{name}.received"
-    assert harmless_name(name, str(tmp_path)) == name
-    assert harmless_name("a.txt", files.OWN_DIRECTORY) == "a.txt"
+USED = [*(f"a{ending}" for ending in USED_ENDINGS), *USED_NAMES, "requirements.txt", "requirements-dev.txt"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "crosstalk-5050.db-wal", "GNUmakefile", "pytest.ini", "readline.py", "CMakeLists.txt", "requirements/dev.TXT",
+        "MAKEFILE", "a.Py", "a.PYC", "A.INI", "Makefile.", "a.py..", "a.p\u200by", "a.p\u202ey", "a.\x7fpy",
+        "a.\uff30\uff39", "\uff4dakefile", "ma\u212aefile", "make\ufb01le", "a.\u017fo", "a.\u0130N\u0130",
+        "a\uff0epy", "a\u2024py", "a\ufe63wal", "-Makefile", "~-a.py", "..Makefile", "\u200bMakefile",
+        "x" * (MAX_NAME - 3) + ".py" + "x" * 40, "x" * 9999 + ".py", "a" + "\u0301" * 300 + ".py", "Makefile\u3000",
+    ],
+)  # fmt: skip
+def test_what_a_program_would_use_is_not_called_so(name: str) -> None:
+    name = name.replace("requirements/dev", "requirements-dev")
+    assert safe_name(name).endswith(".received")
+    assert not is_used(safe_name(name))
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["a.txt", "a.pyx", "apy", "a.python", "a.db.gz", "Makefile.am", "wal", "a-wall", "package.json5", "requirement.txt",
+     "my-requirements.txt", "conf", "a.toml_", "received.txt", "a.PNG", "\u0130.txt"],
+)  # fmt: skip
+def test_no_other_name_is_changed(name: str) -> None:
+    assert safe_name(name) == name
+
+
+@EXAMPLES
+@given(st.sampled_from(USED), st.data())
+def test_a_used_name_is_known_however_its_letters_are_written(name: str, data: st.DataObject) -> None:
+    forms = [
+        data.draw(st.sampled_from([letter, letter.upper(), chr(ord(letter) + 0xFEE0), f"{letter}\u200b"]))
+        for letter in name
+    ]
+    written = "".join(forms) + data.draw(st.sampled_from(["", ".", "..", " ", "\t\u3000\u200b", "\u00ad."]))
+    assert safe_name(written).endswith(".received")
 
 
 def test_names_that_are_like_a_name() -> None:
     several = other_names("a.tar.gz")
     assert [next(several) for _ in range(3)] == ["a.tar.gz", "a.tar-1.gz", "a.tar-2.gz"]
+    drawn = list(several)[NUMBERED - 3 :]
+    assert len(set(drawn)) == NUMBERED
+    assert all(re.fullmatch(r"a\.tar-[0-9a-f]{12}\.gz", name) for name in drawn)
+
+
+def test_a_name_is_looked_at_in_bounded_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked_at: list[int] = []
+
+    def look(text: str) -> str:
+        looked_at.append(len(text))
+        return text
+
+    monkeypatch.setattr(files, "shown_path", look)
+    assert len(safe_name("\u0301" * 10**6)) <= MAX_NAME
+    assert looked_at == [2 * files.MAX_READ]
+
+
+@EXAMPLES
+@given(st.text(max_size=60))
+def test_what_is_shown_of_a_path_is_shown_so_again(path: str) -> None:
+    shown = shown_path(path)
+    assert shown == shown_path(shown) == clean(shown) != ""
 
 
 # ---- the door ----
 
 
 def test_paths_that_begin_with_a_word(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("notes.txt", "note", "other", ".hidden", "two words", "bell\x07"):
+    for name in ("notes.txt", "note", "other", ".hidden", "two words", "bell\x07", "line\u2028s", "tab\ts"):
         (here / name).touch()
     (here / "nook").mkdir()
     (here / "nook" / "in").touch()
@@ -135,6 +222,9 @@ def test_paths_that_begin_with_a_word(here: Path, monkeypatch: pytest.MonkeyPatc
     assert paths("nook/") == ["nook/in"]
     assert paths(f"{here}/ot") == [f"{here}/other"]
     assert paths("nowhere/") == paths("\x00/") == []
+    (here / "turned\u200f\u202e").touch()
+    (here / os.fsdecode(b"turned-\xff")).touch()
+    assert paths("turned") == ["turned-\udcff", "turned\u200f\u202e"]
     monkeypatch.setattr(files, "MAX_PATHS", 2)
     assert len(paths("")) == 2
 
@@ -157,7 +247,7 @@ def offered(side: Side, here: Path, data: bytes = b"12345", piece: int = 2) -> P
     """Have a file offered to bob and accepted; it has the number 1."""
     path = here / "a.txt"
     path.write_bytes(data)
-    assert side.courier.offer("/send bob a.txt") == f"/send bob a.txt {len(data)}"
+    assert side.offer("bob", "a.txt") == f"/send bob a.txt {len(data)}"
     assert side.hear(f"/sending 1 {piece} bob a.txt") == []
     return path
 
@@ -181,7 +271,7 @@ def test_a_file_goes_piece_by_piece_as_it_is_asked_for(side: Side, here: Path) -
 
 def test_a_path_has_no_blanks_but_may_have_other_spaces(side: Side, here: Path) -> None:
     (here / "a\u00a0b").write_bytes(b"12345")
-    side.courier.offer("/send bob a\u00a0b")
+    side.offer("bob", "a\u00a0b")
     side.hear("/sending 1 9 bob a\u00a0b", "/more 1 1")
     assert side.took() == [f"/piece 1 {encoded(b'12345')}", "/end 1"]
     side.courier.hear("[Server message (12:34:56)] You sent a\u00a0b to bob.")
@@ -196,7 +286,7 @@ def test_an_empty_file_goes_when_it_is_asked_for(side: Side, here: Path) -> None
 
 
 def test_a_file_that_is_not_there_is_offered_as_such(side: Side, here: Path) -> None:
-    assert side.courier.offer("/send bob nothing") == "/send bob nothing -"
+    assert side.offer("bob", "nothing") == "/send bob nothing -"
     assert side.hear("/sending 1 6000 bob nothing") == []
     assert side.took() == ["/cancel 1"]
 
@@ -207,7 +297,7 @@ def test_a_file_that_is_not_there_is_offered_as_such(side: Side, here: Path) -> 
 def test_what_was_not_offered_does_not_go(side: Side, here: Path, line: str) -> None:
     (here / "secret").write_text("hush")
     (here / "a.txt").write_text("1")
-    side.courier.offer("/send bob a.txt")
+    side.offer("bob", "a.txt")
     assert side.hear(line) == []
     assert side.took() == [f"/cancel {line.split()[1]}"]
     side.hear(f"/more {line.split()[1]} 8")
@@ -217,10 +307,42 @@ def test_what_was_not_offered_does_not_go(side: Side, here: Path, line: str) -> 
 def test_only_the_newest_offers_stand(side: Side, here: Path) -> None:
     (here / "a").touch()
     for number in range(OFFERS_KEPT + 1):
-        side.courier.offer(f"/send user{number} a")
-    side.courier.offer("/send user1 a")
+        side.offer(f"user{number}", "a")
     side.hear("/sending 1 9 user0 a", "/sending 2 9 user1 a", "/more 2 1")
     assert side.took() == ["/cancel 1", "/end 2"]
+
+
+def test_an_offer_is_for_one_file(side: Side, here: Path) -> None:
+    (here / "a").touch()
+    side.offer("bob", "a")
+    side.offer("bob", "a")
+    side.hear("/sending 1 9 bob a", "/sending 2 9 bob a", "/sending 3 9 bob a")
+    assert side.took() == ["/cancel 3"]
+
+
+@pytest.mark.parametrize("name", [b"a\xff\xfe.txt", "a\u200e\u200f.txt".encode(), b"\xff", "\u200b".encode()])
+def test_a_file_of_any_name_can_be_sent(side: Side, here: Path, name: bytes) -> None:
+    path = os.fsdecode(name)
+    (here / path).write_bytes(b"12345")
+    meaning = interpret(f"/send bob {path}")
+    line = side.courier.offer(meaning.send, meaning.offer)
+    _verb, _user, shown, size = line.split(" ")
+    assert (shown_path(shown), size) == (shown, "5")
+    side.hear(f"/sending 1 9 bob {shown}", "/more 1 1")
+    assert side.took() == [f"/piece 1 {encoded(b'12345')}", "/end 1"]
+
+
+def test_what_was_not_taken_is_told_once(side: Side, here: Path) -> None:
+    (here / "a").touch()
+    for number in (1, 2, 3):
+        side.offer("bob", "a")
+        side.hear(f"/sending {number} 9 bob a")
+    assert side.courier.hear("[Server message (12:34:56)] bob did not take a.") is None
+    assert side.hear("/cancel 2") == []
+    assert side.courier.failed
+    assert side.hear("/cancel 1") == ["Not sent: a to bob: it was cancelled."]
+    side.hear("/more 3 1")
+    assert side.took() == ["/end 3"]
 
 
 def test_a_number_is_given_once(side: Side, here: Path) -> None:
@@ -250,7 +372,7 @@ def touch(path: Path) -> None:
 )
 def test_a_file_that_changes_before_it_goes(side: Side, here: Path, change: Callable[[Path], object], why: str) -> None:
     (here / "a.txt").write_bytes(b"12345")
-    side.courier.offer("/send bob a.txt")
+    side.offer("bob", "a.txt")
     change(here / "a.txt")
     assert side.hear("/sending 1 2 bob a.txt") == [f"Not sent: a.txt to bob: {why}."]
     assert side.took() == ["/cancel 1"]
@@ -289,10 +411,10 @@ def test_a_server_cannot_make_us_read_much_at_once(side: Side, here: Path, monke
 def test_a_file_comes(side: Side, here: Path) -> None:
     assert side.hear("/file 7 5 ann a.txt") == []
     assert side.took() == ["/ready 7"]
+    assert side.hear(f"/piece 7 {encoded(b'123')}") == []
     (hidden,) = names(here)
     assert hidden.startswith(".a.txt.part-")
     assert stat.S_IMODE((here / hidden).stat().st_mode) == 0o600
-    assert side.hear(f"/piece 7 {encoded(b'123')}") == []
     assert side.courier.progress() == "a.txt 60 %"
     assert side.hear(f"/piece 7 {encoded(bytes([0, 255]))}") == []
     assert names(here) == [hidden]
@@ -313,7 +435,7 @@ def receive(side: Side, name: str, number: int = 1) -> list[str]:
 
 @pytest.mark.parametrize("hard_links", [True, False])
 def test_no_file_is_replaced(side: Side, here: Path, monkeypatch: pytest.MonkeyPatch, hard_links: bool) -> None:
-    def refuse(_source: str, _target: str) -> None:
+    def refuse(*_names: str, **_directories: int) -> None:
         raise OSError(errno.EPERM, "Operation not permitted")
 
     if not hard_links:
@@ -372,12 +494,12 @@ def test_a_directory_in_which_nothing_can_be_written(side: Side, here: Path) -> 
     (here / "gone").mkdir()
     os.chdir("gone")
     os.rmdir(here / "gone")
-    assert side.hear("/file 1 5 ann a.txt") == ["Not received: a.txt from ann: No such file or directory."]
-    assert side.took() == ["/cancel 1"]
+    assert side.hear("/file 1 0 ann a.txt", "/end 1") == ["Not received: a.txt from ann: No such file or directory."]
+    assert side.took() == ["/ready 1", "/cancel 1"]
 
 
 def test_a_file_system_without_hard_links_fails(side: Side, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(_source: str, _target: str) -> None:
+    def fail(*_names: str, **_directories: int) -> None:
         raise OSError(errno.EPERM, "Operation not permitted")
 
     monkeypatch.setattr(os, "link", fail)
@@ -389,7 +511,7 @@ def test_a_file_system_without_hard_links_fails(side: Side, here: Path, monkeypa
 def test_a_link_that_fails_for_another_reason_ends_a_file(
     side: Side, here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(_source: str, _target: str) -> None:
+    def fail(*_names: str, **_directories: int) -> None:
         raise OSError(errno.EIO, "Input/output error")
 
     monkeypatch.setattr(os, "link", fail)
@@ -401,6 +523,170 @@ def test_a_link_that_fails_for_another_reason_ends_a_file(
 def test_a_name_that_the_system_cannot_write(side: Side, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(files, "safe_name", lambda name: f"{name}\udc80\ud800")
     assert receive(side, "a") == ["Not received: a from ann: that cannot be a file's name here."]
+
+
+def test_a_name_that_programs_look_for_is_told(side: Side, here: Path) -> None:
+    assert receive(side, ".bashrc") == ["Received: .bashrc from ann, 0 bytes. It is called bashrc.received here."]
+    assert receive(side, "a.py") == ["Received: a.py from ann, 0 bytes. It is called a.py.received here."]
+    assert receive(side, "a.py") == ["Received: a.py from ann, 0 bytes. It is called a.py-1.received here."]
+    assert names(here) == ["a.py-1.received", "a.py.received", "bashrc.received"]
+
+
+def test_a_longest_name_of_any_kind_can_be_stored(side: Side, here: Path) -> None:
+    for name in ("." + "x" * 400 + ".py", "\u7b14" * 400, "\U0001f600" * 9999 + ".sqlite3"):
+        for number in (1, 2):
+            assert receive(side, name, number)[0].startswith("Received: ")
+    assert len(names(here)) == 6
+
+
+def test_many_files_of_one_name(side: Side, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "NUMBERED", 3)
+    for _ in range(9):
+        assert receive(side, "a")[0].startswith("Received: ")
+    assert len(names(here)) == 9
+    monkeypatch.setattr(os, "urandom", lambda count: bytes(count))
+    assert receive(side, "a")[0].startswith("Received: ")
+    assert receive(side, "a") == ["Not received: a from ann: there are too many files of this name."]
+    assert len(names(here)) == 10
+
+
+# ---- what a server or many senders can do ----
+
+
+def test_all_files_together_have_a_limit(here: Path) -> None:
+    side = Side(most=3 * LEAST_COST)
+    limit = f"this client takes at most {3 * LEAST_COST} bytes of files (--max-received)"
+    assert side.hear(f"/file 1 {3 * LEAST_COST + 1} ann a") == [f"Not received: a from ann: {limit}."]
+    assert receive(side, "b") == ["Received: b from ann, 0 bytes."]
+    side.hear(f"/file 2 {2 * LEAST_COST} ann c")
+    assert side.hear("/file 3 0 ann d") == [f"Not received: d from ann: {limit}."]
+    side.hear("/cancel 2")
+    side.took()
+    side.hear(f"/file 4 {LEAST_COST} ann e", "/file 5 1 ann f", "/file 6 1 ann g")
+    assert side.took() == ["/ready 4", "/ready 5", "/cancel 6"]
+    assert names(here) == ["b"]
+
+
+def test_few_files_are_open_at_once(side: Side, here: Path) -> None:
+    side.hear(*(f"/file {number} 5 ann a" for number in range(MAX_RUNNING + 2)))
+    before = len(os.listdir("/dev/fd"))
+    notes = side.hear(*(f"/piece {number} {encoded(b'1')}" for number in range(MAX_RUNNING + 1)))
+    assert notes == ["Not received: a from ann: the server sends too many files at once."]
+    assert len(os.listdir("/dev/fd")) == before + MAX_RUNNING == len(names(here)) + before
+    side.hear("/cancel 0", f"/piece {MAX_RUNNING + 1} {encoded(b'1')}")
+    side.courier.close()
+    assert len(os.listdir("/dev/fd")) == before
+    assert names(here) == []
+
+
+@pytest.mark.usefixtures("here")
+@pytest.mark.parametrize("asks", [True, False])
+def test_offers_without_end_are_declined(asks: bool) -> None:
+    side = Side(asks=asks, most=MAX_OFFERS * 2 * LEAST_COST)
+    side.hear(*(f"/file {number} 5 s{number} {'a' * 5000}" for number in range(MAX_OFFERS)))
+    side.took()
+    assert side.hear("/file 9999 5 ann a") == ["Not received: a from ann: too many files are offered."]
+    assert side.took() == ["/cancel 9999"]
+    side.hear("/cancel 5")
+    side.hear("/file 9999 5 ann a")
+    assert side.took() == ([] if asks else ["/ready 9999"])
+
+
+def test_what_is_shown_of_a_server_that_lies_is_bounded(here: Path) -> None:
+    side = Side(asks=True)
+    (note,) = side.hear(f"/file 1 5 {'u' * 10**6} {'a' * 10**6}\u202e\u200b")
+    assert len(note) < 2000
+    assert clean(note) == note
+
+
+# ---- consent ----
+
+
+def test_a_file_comes_when_it_is_accepted(here: Path) -> None:
+    side = Side(asks=True)
+    assert side.hear("/file 1 5 ann a.py") == [
+        "ann offers a.py, 5 bytes: /accept ann puts it into received/, /decline ann does not."
+    ]
+    assert (side.took(), names(here), side.courier.progress()) == ([], [], "")
+    assert side.hear(f"/piece 1 {encoded(b'12345')}", "/end 1") == side.took() == names(here) == []
+    assert side.courier.accept() == ""
+    assert side.took() == ["/ready 1"]
+    assert side.courier.progress() == "a.py 0 %"
+    assert side.hear(f"/piece 1 {encoded(b'12345')}", "/end 1") == [
+        "Received: a.py from ann, 5 bytes. It is called received/a.py.received here."
+    ]
+    assert (here / "received" / "a.py.received").read_bytes() == b"12345"
+    assert stat.S_IMODE((here / "received").stat().st_mode) == 0o700
+    assert (names(here), names(here / "received")) == (["received"], ["a.py.received"])
+    assert side.courier.accept() == side.courier.decline() == NO_OFFER
+
+
+def test_the_oldest_offer_is_meant_or_that_of_a_user(here: Path) -> None:
+    side = Side(asks=True)
+    side.hear("/file 1 5 ann a", "/file 2 5 bob b", "/file 3 5 ann c", "/file 4 5 bob d", "/file 5 5 ann e")
+    assert side.courier.accept("eve") == side.courier.decline("eve") == NO_OFFER
+    assert side.courier.accept("bob") == ""
+    assert side.courier.decline("ann") == "Declined: a."
+    assert side.courier.accept() == ""
+    assert side.courier.decline() == "Declined: d."
+    assert side.took() == ["/ready 2", "/cancel 1", "/ready 3", "/cancel 4"]
+    assert side.hear("/cancel 1", "/cancel 4") == []
+    assert side.hear("/cancel 5") == ["ann does not offer e any more."]
+    assert side.courier.accept() == NO_OFFER
+    assert side.courier.close() == [
+        f"Not received: {name}: the connection is over." for name in ("b from bob", "c from ann")
+    ]
+
+
+def make_link(here: Path) -> None:
+    (here / "elsewhere").mkdir()
+    (here / "received").symlink_to("elsewhere")
+
+
+@pytest.mark.parametrize(
+    ("make", "why"),
+    [
+        (make_link, "received: Not a directory"),
+        (lambda here: (here / "received").symlink_to("nowhere"), "received: Not a directory"),
+        (lambda here: (here / "received").touch(), "received: Not a directory"),
+        (lambda here: os.mkfifo(here / "received"), "received: Not a directory"),
+    ],
+)  # fmt: skip
+def test_what_is_called_like_our_directory_and_is_none(here: Path, make: Callable[[Path], object], why: str) -> None:
+    make(here)
+    side = Side(asks=True)
+    side.hear("/file 1 0 ann a")
+    assert side.courier.accept() == f"Not received: a from ann: {why}."
+    assert side.took() == ["/cancel 1"]
+    assert not (here / "elsewhere").exists() or names(here / "elsewhere") == []
+
+
+def test_a_directory_that_becomes_a_link_meanwhile(here: Path) -> None:
+    side = Side(asks=True)
+    side.hear("/file 1 0 ann a")
+    assert side.courier.accept() == ""
+    (here / "received").rmdir()
+    make_link(here)
+    assert side.hear("/end 1") == ["Not received: a from ann: received: Not a directory."]
+    assert names(here / "elsewhere") == []
+
+
+def test_a_directory_of_somebody_else_is_not_used(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (here / "received").mkdir()
+    monkeypatch.setattr(os, "geteuid", lambda: 4711)
+    side = Side(asks=True)
+    side.hear("/file 1 0 ann a")
+    assert side.courier.accept() == "Not received: a from ann: received belongs to somebody else."
+
+
+def test_a_directory_that_is_there_is_closed_to_others(here: Path) -> None:
+    (here / "received").mkdir(mode=0o755)
+    (here / "received" / "a").touch()
+    side = Side(asks=True)
+    side.hear("/file 1 0 ann a")
+    side.courier.accept()
+    assert side.hear("/end 1") == ["Received: a from ann, 0 bytes. It is called received/a-1 here."]
+    assert stat.S_IMODE((here / "received").stat().st_mode) == 0o700
 
 
 def test_the_end_of_the_connection_ends_all(side: Side, here: Path) -> None:
@@ -423,6 +709,7 @@ def test_a_file_to_oneself(side: Side, here: Path) -> None:
     side.hear("/file 1 5 bob a.txt", "/more 1 8")
     assert side.hear(*side.took()[1:]) == ["Received: a.txt from bob, 5 bytes. It is called a-1.txt here."]
     assert (here / "a-1.txt").read_bytes() == b"12345"
+    side.offer("bob", "a.txt")
     side.hear("/file 2 5 bob a.txt", "/sending 2 2 bob a.txt")
     assert side.hear("/cancel 2") == [
         "Not sent: a.txt to bob: it was cancelled. Not received: a.txt from bob: it was cancelled."

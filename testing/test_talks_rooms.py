@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from dialects.rooms import COMMANDS, FILE_COMMANDS
 from protocol import MAX_LINE, clean
 from support import EXAMPLES
+from talks import slash
 from talks.rooms import FILE_VERBS, NOT_A_NAME, VERBS, WHAT_TO_TYPE, RoomTalk, interpret
-from talks.talk import STYLES, TOO_LONG, Meaning, refuse, without_style
+from talks.talk import STYLES, TOO_LONG, Consent, Meaning, refuse, without_style
 
 FRAME = "[Server message (12:34:56)]"
 
@@ -49,15 +50,35 @@ def test_the_client_knows_the_commands_of_the_server() -> None:
         ("/list", Meaning(send="/list")),
         ("/switch  den", Meaning(send="/switch  den")),
         ("/whisper bob a   b", Meaning(send="/whisper bob a   b")),
-        ("/send bob a.txt", Meaning(send="/send bob a.txt", offer=True)),
-        ("/send\tbob   ../a", Meaning(send="/send bob ../a", offer=True)),
-        ("/send e\u0301lan e\u0301", Meaning(send="/send \u00e9lan e\u0301", offer=True)),
+        ("/send bob a.txt", Meaning(send="/send bob a.txt", offer="a.txt")),
+        ("/send\tbob   ../a", Meaning(send="/send bob ../a", offer="../a")),
+        ("/send bob a\u200e\u202e.txt", Meaning(send="/send bob a.txt", offer="a\u200e\u202e.txt")),
+        ("/send bob a\udcff\udcfe", Meaning(send="/send bob a\ufffd\ufffd", offer="a\udcff\udcfe")),
+        ("/send bob \u200b", Meaning(send="/send bob file", offer="\u200b")),
+        ("/accept", Meaning(send="/accept", echoed=True, said=True)),
+        ("/decline ann", Meaning(send="/decline ann", echoed=True, said=True)),
+        ("/send e\u0301lan e\u0301", Meaning(send="/send \u00e9lan e\u0301", offer="e\u0301")),
         ("", Meaning()),
         (" \t\r", Meaning()),
     ],
 )
 def test_what_a_typed_line_sends(typed: str, meaning: Meaning) -> None:
     assert talk_after().typed(typed) == meaning
+
+
+@pytest.mark.parametrize(
+    ("typed", "meaning"),
+    [
+        ("/accept", Meaning(consent=Consent(True, ""))),
+        ("/accept  e\u0301lan ", Meaning(consent=Consent(True, "\u00e9lan"))),
+        ("/decline", Meaning(consent=Consent(False, ""))),
+        ("/decline\tann", Meaning(consent=Consent(False, "ann"))),
+        ("/DECLINE @ann", Meaning(consent=Consent(False, "ann"))),
+        ("/accept ann bob", refuse("it is typed /accept [user].")),
+    ],
+)
+def test_on_a_terminal_offers_are_answered(typed: str, meaning: Meaning) -> None:
+    assert slash.enter(talk_after(), typed) == meaning
 
 
 @pytest.mark.parametrize(
@@ -126,6 +147,13 @@ def test_a_line_may_be_as_long_as_the_server_takes_it() -> None:
 def test_completion(text: str, word: str, choices: list[str]) -> None:
     talk = talk_after("[bob (12:34:56)] hi", "[bert whispers to you: (12:34:56)] hi", "[Channel] attic 0/5/0.")
     assert talk.complete(text) == (word, sorted(choices))
+
+
+def test_completion_of_answers_to_offers() -> None:
+    talk = talk_after("[bob (12:34:56)] hi")
+    assert slash.complete(talk, "/ac") == ("/ac", ["/accept"])
+    assert slash.complete(talk, "/decline b") == ("b", ["bob"])
+    assert slash.complete(talk, "/accept bob ") == ("", [])
 
 
 # ---- names ----

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from config import Settings
+from protocol import MAX_PATH
 from support import EXAMPLES, MAX_FILE_SIZE, Client, World
-from transfers import MAX_OF_ONE_SENDER, MAX_OPEN, MAX_PATH, MAX_RUNNING, WINDOW
+from transfers import MAX_OF_ONE_SENDER, MAX_OPEN, MAX_RUNNING, WINDOW
 
 PIECE = (8192 - 48) // 4 * 3
 OFFER_SECONDS = Settings().file_offer_seconds
@@ -80,7 +81,7 @@ def test_an_empty_file(pair: tuple[Client, Client]) -> None:
         ("/send bob a " + "9" * 400, ["* a is too large."]),
         ("/send bob a", []),
         ("/send bob a 5 6", []),
-        (f"/send bob {'a' * (MAX_PATH + 1)} 5", [f"* {'a' * (MAX_PATH + 1)} does not exist."]),
+        (f"/send bob {'a' * MAX_PATH}b -", [f"* {'a' * (MAX_PATH - 1)}b does not exist."]),
     ],
 )
 def test_a_file_that_cannot_be_sent(world: World, pair: tuple[Client, Client], line: str, answers: list[str]) -> None:
