@@ -77,6 +77,7 @@ from domain import (
     Undo,
     User,
     Visitor,
+    WaitingMail,
     Watch,
     WrongPassword,
     classic_id,
@@ -85,6 +86,10 @@ from domain import (
 
 MOST_HOSTS = 1000
 """Names of servers of the config that are kept with their identities."""
+
+SENDERS_SHARE, HOSTS_SHARE, LEAST_SHARE = 5, 10, 20
+"""Which part of the mail that may wait for an account can be one sender's, and one other server's; so many in any case.
+"""
 
 log = logging.getLogger("crosstalk.chat")
 
@@ -877,15 +882,32 @@ class Chat:
             raise NoSuchUser
         if account.session is not None:
             raise IsOnline
-        if account.mail >= self._limits.mail:
+        waiting = account.waiting
+        if len(waiting) >= self._limits.mail or self._has_its_share(waiting, change.sender):
             raise LimitReached
-        account.mail += 1
-        return lambda: setattr(account, "mail", account.mail - 1)
+        waiting.add(change.sender)
+        return waiting.drop_newest
+
+    def _has_its_share(self, waiting: WaitingMail, sender: str) -> bool:
+        """Tell whether as much waits as may from this sender, or from the sender's server (R47, L44)."""
+        if waiting.by_sender[sender] >= self._share(SENDERS_SHARE):
+            return True
+        host = sender.partition(HOST_OF_USER)[2]
+        if not host:
+            return False
+        if waiting.by_host[host] >= self._share(HOSTS_SHARE):
+            return True
+        is_unlisted = self.network.is_unlisted
+        unlisted = sum(count for other, count in waiting.by_host.items() if is_unlisted(other))
+        return is_unlisted(host) and unlisted >= self._limits.unlisted_mail
+
+    def _share(self, part: int) -> int:
+        return max(LEAST_SHARE, self._limits.mail // part)
 
     def _apply_mail_delivered(self, change: MailDelivered) -> Undo:
-        account = self.accounts[change.recipient]
-        account.mail -= change.messages
-        return lambda: setattr(account, "mail", account.mail + change.messages)
+        waiting = self.accounts[change.recipient].waiting
+        taken = waiting.take(change.messages)
+        return lambda: waiting.put_back(taken)
 
     def _apply_named(self, change: PeerNamed) -> Undo:
         before = self.hosts.get(change.name)

@@ -81,6 +81,7 @@ class Settings(NamedTuple):
     max_unlisted_users: int = 1000
     max_unlisted_members: int = 100
     max_unlisted_channels: int = 1000
+    max_unlisted_mail: int = 20
     max_link_buffer: int = 16 * 1024 * 1024
     channels_reply: str = "all"
     history_on_join: int = 0
@@ -281,6 +282,7 @@ DIRECTIVES: Mapping[str, Directive] = {
     "max-unlisted-users": Directive(*_number(0, _ANY), "users of all these servers who are in channels here"),
     "max-unlisted-members": Directive(*_number(0, _ANY), "users of all these servers in one channel"),
     "max-unlisted-channels": Directive(*_number(0, _ANY), "channels that all these servers may announce"),
+    "max-unlisted-mail": Directive(*_number(0, _ANY), "direct messages of all their users that wait for one account"),
     "max-link-buffer": Directive(*_number(262144, _ANY), "bytes that may wait for another server that reads slowly"),
     "channels-reply": Directive(*_one_of("all", "joined"), "what CHANNELS lists"),
     "history-on-join": Directive(*_number(0, 1000), "messages that follow the answer to JOIN"),

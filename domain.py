@@ -6,6 +6,7 @@ refused, and the state's classes hold what is so, and decide nothing.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple, Protocol
 
@@ -442,7 +443,7 @@ class Journal(Protocol):
 
 class Limits(NamedTuple):
     """How much there may be: characters of a name; guests at once, accounts, channels; channels that one account is in;
-    direct messages that wait for one account."""
+    direct messages that wait for one account, and those of them that users of unlisted servers have sent."""
 
     name: int = MAX_NAME
     guests: int = 1 << 62
@@ -450,6 +451,7 @@ class Limits(NamedTuple):
     channels: int = 10_000
     channels_per_user: int = 1000
     mail: int = 1000
+    unlisted_mail: int = 20
 
 
 NO_LIMITS = Limits(*[1 << 62] * len(Limits._fields))
@@ -512,6 +514,55 @@ class SortedNames:
         return self._names
 
 
+class WaitingMail:
+    """Who has sent the messages that wait for an account, the oldest first; how many each sender and each host has."""
+
+    __slots__ = ("_senders", "by_host", "by_sender")
+
+    def __init__(self) -> None:
+        self._senders: list[str] = []
+        self.by_sender: Counter[str] = Counter()
+        self.by_host: Counter[str] = Counter()
+        """Of users of other servers alone."""
+
+    def __len__(self) -> int:
+        return len(self._senders)
+
+    def add(self, sender: str) -> None:
+        """One more waits, the newest."""
+        self._senders.append(sender)
+        self._count((sender,), 1)
+
+    def drop_newest(self) -> None:
+        """The newest is taken back."""
+        self._count((self._senders.pop(),), -1)
+
+    def take(self, count: int) -> list[str]:
+        """Take the oldest; give their senders."""
+        taken = self._senders[:count]
+        del self._senders[:count]
+        self._count(taken, -1)
+        return taken
+
+    def put_back(self, taken: Sequence[str]) -> None:
+        """Undo a `take`."""
+        self._senders[:0] = taken
+        self._count(taken, 1)
+
+    def _count(self, senders: Iterable[str], each: int) -> None:
+        for sender in senders:
+            _add(self.by_sender, sender, each)
+            host = sender.partition(HOST_OF_USER)[2]
+            if host:
+                _add(self.by_host, host, each)
+
+
+def _add(counts: Counter[str], key: str, number: int) -> None:
+    counts[key] += number
+    if not counts[key]:
+        del counts[key]
+
+
 class Account:
     """A registered name, its memberships, the session where it is logged in, and how much mail waits for it.
 
@@ -519,7 +570,7 @@ class Account:
     gets it: `collecting` counts those who do, and what of it is on its way to be deleted.
     """
 
-    __slots__ = ("channels", "collecting", "id", "mail", "name", "number", "password_hash", "session")
+    __slots__ = ("_waiting", "channels", "collecting", "id", "name", "number", "password_hash", "session")
 
     def __init__(self, number: int, name: str, password_hash: bytes | None, account_id: str = "") -> None:
         self.number = number
@@ -528,8 +579,20 @@ class Account:
         self.id = account_id
         self.channels: dict[str, Channel] = {}
         self.session: Recipient | None = None
-        self.mail = 0
+        self._waiting: WaitingMail | None = None
         self.collecting = 0
+
+    @property
+    def mail(self) -> int:
+        """How many messages wait."""
+        return len(self._waiting or ())
+
+    @property
+    def waiting(self) -> WaitingMail:
+        """Whose messages wait; most accounts never have any."""
+        if self._waiting is None:
+            self._waiting = WaitingMail()
+        return self._waiting
 
     def leaving(self, channel: str) -> Left:
         """Give the change that ends a membership."""
@@ -740,6 +803,10 @@ class Watch:
 
 class Network:
     """The other servers, as the domain sees them. This one has none; federation.Federation does more."""
+
+    def is_unlisted(self, host: str) -> bool:
+        """Tell whether the config does not mean the server of this name (L31)."""
+        return False
 
     def channel_names(self) -> Iterable[str]:
         """Give the channels of the servers that can be reached, as remote names."""

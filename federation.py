@@ -557,6 +557,10 @@ class Federation(Network):
 
     # ---- what the domain asks of other servers ----
 
+    def is_unlisted(self, host: str) -> bool:
+        peer = self.peers.get(host)
+        return not (host in self._chat.hosts or self.links.lists(host) if peer is None else peer.configured)
+
     def channel_names(self) -> Iterable[str]:
         return itertools.chain.from_iterable(peer.channel_names for peer in self.peers.values())
 

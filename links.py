@@ -297,6 +297,10 @@ class Links:
         log.warning("%s port %d is this server itself, and is not dialled again", *dialler.listed[:2])
         link.session.refuse()
 
+    def lists(self, host: str) -> bool:
+        """Tell whether a line of the config has this name or address, for a server that is away."""
+        return any(host in (dialler.listed.name, dialler.address) for dialler in self._diallers)
+
     def _listed_as(self, link: Link) -> list[Dialler]:
         """The lines of the config that the other server can be meant by."""
         if link.dialler is not None:

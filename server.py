@@ -145,6 +145,7 @@ class Server:
             channels=settings.max_channels,
             channels_per_user=settings.max_channels_per_user,
             mail=settings.max_mail,
+            unlisted_mail=settings.max_unlisted_mail,
         )
         pace = Pace(self.loop.monotonic, settings.max_registrations)
         is_mailbox = "mailbox" in {listen.dialect for listen in settings.listen}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
@@ -39,6 +41,7 @@ from domain import (
     MailWaiting,
     MembershipsDated,
     NameTaken,
+    Network,
     NoSuchChannel,
     NoSuchUser,
     NotAMember,
@@ -205,7 +208,15 @@ class House:
         """All state, in a form that can be compared."""
         return (
             {
-                name: (account.name, account.password_hash, set(account.channels), account.session, account.mail)
+                name: (
+                    account.name,
+                    account.password_hash,
+                    set(account.channels),
+                    account.session,
+                    list(account.waiting._senders),
+                    dict(account.waiting.by_sender),
+                    dict(account.waiting.by_host),
+                )
                 for name, account in self.chat.accounts.items()
             },
             {
@@ -1104,3 +1115,81 @@ def test_a_message_of_a_deleted_account_does_not_come_from_the_next_one(house: H
     house.journal.commit()
     assert [type(error) for error in told] == [type(None), type(None), NoSuchUser]
     assert newer.take() == wayne.take() == []
+
+
+class Strangers(Network):
+    """Servers of which some are unlisted."""
+
+    def is_unlisted(self, host: str) -> bool:
+        return host.startswith("un")
+
+
+SENDERS = ["ann", "carol", "eve@two", "eric@two", "zoe@un1", "zack@un2"]
+
+MAIL_STEPS = st.lists(
+    st.tuples(
+        st.lists(st.one_of(st.tuples(st.sampled_from(SENDERS), st.integers(1, 12)), st.just("take")), max_size=6),
+        st.booleans(),
+    ),
+    max_size=12,
+)
+"""Batches of one commit each, with whether the disk takes it: so many messages of a sender, or a page is taken."""
+
+
+@EXAMPLES
+@given(MAIL_STEPS)
+def test_shares_of_the_mail_are_exact_whatever_the_disk_takes(batches: list[tuple[list[Any], bool]]) -> None:
+    """R47, L44: a fifth from one sender, a tenth from one host, but 20 in any case; here 5 from unlisted hosts."""
+    house = House(Limits(mail=50, unlisted_mail=5))
+    house.chat.network = Strangers()
+    bob = house.account("bob")
+    kept: list[str] = []
+    for steps, fails in batches:
+        house.journal.fails = fails
+        outcomes: list[Exception | None] = []
+        expected: list[type] = []
+        waiting, taken = list(kept), 0
+        for step in steps:
+            if step == "take":
+                taken += 2
+                if taken <= len(kept):
+                    last = house.journal.mailbox[-1][0]
+                    house.journal.submit(MailDelivered("bob", last, 2), lambda _error: None)
+                    del waiting[:2]
+                continue
+            sender, count = step
+            host = sender.partition("@")[2]
+            for _ in range(count):
+                house.journal.submit(Mailed(sender, "bob", "hi", NOW), outcomes.append)
+                hosts = [other.partition("@")[2] for other in waiting]
+                fits = (
+                    len(waiting) < 50
+                    and waiting.count(sender) < 20
+                    and not (host and hosts.count(host) >= 20)
+                    and not (host.startswith("un") and sum(other.startswith("un") for other in hosts) >= 5)
+                )
+                expected.append((StoreUnavailable if fails else type(None)) if fits else LimitReached)
+                if fits:
+                    waiting.append(sender)
+        house.journal.commit()
+        assert list(map(type, outcomes)) == expected
+        kept = kept if fails else waiting
+        assert [mail.sender for _number, mail in house.journal.mailbox] == kept
+        assert bob.mail == len(kept)
+        assert bob.waiting.by_sender == Counter(kept)
+        assert bob.waiting.by_host == Counter(sender.partition("@")[2] for sender in kept if "@" in sender)
+
+
+@pytest.mark.parametrize(("most", "of_sender", "of_host"), [(1000, 200, 100), (150, 30, 20), (20, 20, 20), (3, 3, 3)])
+def test_how_large_the_shares_of_the_mail_are(most: int, of_sender: int, of_host: int) -> None:
+    for senders, share in ((itertools.repeat("ann"), of_sender), (map("u{}@two".format, itertools.count()), of_host)):
+        house = House(Limits(mail=most))
+        bob = house.account("bob")
+        for sender in itertools.islice(senders, most):
+            house.journal.submit(Mailed(sender, "bob", "hi", NOW), lambda _error: None)
+        house.journal.commit()
+        assert bob.mail == share
+        again = House(Limits(mail=most))
+        again.account("bob")
+        again.chat.restore(mail for _number, mail in house.journal.mailbox)
+        assert again.chat.accounts["bob"].waiting.by_sender == bob.waiting.by_sender
