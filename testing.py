@@ -1238,6 +1238,8 @@ def run_case(path: Path, settings: Settings, root: Path = CASES) -> Record:
         return play(parse(read_script(path), name, file), settings)
     except InvalidCase as error:
         return Record(name, file, Outcome.INVALID, error=Trouble(error.line, error.text, error.message))
+    except OSError as error:
+        return Record(name, file, Outcome.FAILED, error=Trouble(0, "", f"cannot be played: {error}"))
     except Exception as error:
         return Record(name, file, Outcome.FAILED, error=Trouble(0, "", render_exception(error)))
 
@@ -1289,6 +1291,9 @@ def run_cases(
     """Run cases side by side; report each one when it has ended, one at a time, from the thread that ran it.
 
     At the end, or when it is interrupted, all servers are ended; these settings start no more.
+
+    Raises:
+        OSError: a report cannot be written; nothing else in a run raises it.
     """
     reporting = threading.Lock()
 
@@ -1383,18 +1388,71 @@ def main(arguments: Sequence[str] | None = None, root: Path = CASES) -> int:
 
     began = time.monotonic()
     interrupted = False
+
+    def run() -> None:
+        nonlocal interrupted
+        try:
+            run_cases(paths, settings, 1 if options.exact_ports else options.jobs, root, report)
+        except KeyboardInterrupt:
+            interrupted = True
+        print(summary(records, _since(began)) + (", interrupted" if interrupted else ""), flush=True)
+
+    is_told = attempt("write the report", run)
+    is_kept = attempt(f"write {RECORD}", lambda: write_record(records, _since(began)))
+    all_passed = all(record.outcome is Outcome.PASSED for record in records)
+    return int(interrupted or not (is_told and is_kept and all_passed))
+
+
+def attempt(what: str, call: Callable[[], None]) -> bool:
+    """Do what the system may not allow, and say so if it does not; tell whether it is done."""
     try:
-        run_cases(paths, settings, 1 if options.exact_ports else options.jobs, root, report)
-    except KeyboardInterrupt:
-        interrupted = True
-    print(summary(records, _since(began)) + (", interrupted" if interrupted else ""))
-    write_record(records, _since(began))
-    return int(interrupted or any(record.outcome is not Outcome.PASSED for record in records))
+        call()
+    except OSError as error:
+        complain(f"cannot {what}: {error.strerror}")
+        return False
+    return True
+
+
+def complain(text: str) -> None:
+    """Say what is wrong, if anybody hears it."""
+    with contextlib.suppress(OSError):
+        print(f"testing.py: {text}", file=sys.stderr, flush=True)
+
+
+def interrupt_at_signals() -> None:
+    """Have each signal that asks for the end do what Ctrl-C does, once: the servers of a run must not outlive it.
+
+    A closing terminal sends SIGHUP, often twice. One that is ignored, as under `nohup`, stays so.
+    """
+    numbers = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT]
+
+    def interrupt(_number: int, _frame: object) -> None:
+        for number in handled:
+            signal.signal(number, lambda _number, _frame: None)
+        raise KeyboardInterrupt
+
+    handled = [number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN]
+    for number in handled:
+        signal.signal(number, interrupt)
+
+
+def run_program() -> int:
+    """Run `main`; return the exit status, with nothing left to be written that cannot be."""
+    interrupt_at_signals()
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+    try:
+        status = main()
+    except KeyboardInterrupt:  # before the first case, or behind the last one
+        complain("interrupted")
+        status = 1
+    try:
+        if sys.stdout:
+            sys.stdout.flush()
+    except OSError:  # told already; what is in the buffer must not be tried again
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return status
 
 
 if __name__ == "__main__":
-    # As Ctrl-C does: the servers of a run that is told to end must not outlive it.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")
-    sys.exit(main())
+    sys.exit(run_program())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
+import os
 import random
 import re
 import shlex
@@ -1036,8 +1037,8 @@ def test_it_runs_alone(project: Path) -> None:
     assert subprocess.run([*command, "bad"], stdout=subprocess.DEVNULL, check=False).returncode == 1
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_run_ends_its_servers(project: Path, number: signal.Signals) -> None:
+@pytest.mark.parametrize("numbers", [["INT"], ["TERM"], ["HUP"], ["HUP", "HUP", "TERM"], ["QUIT", "INT"]], ids=" ".join)
+def test_an_interrupted_run_ends_its_servers(project: Path, numbers: list[str]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as witness:
         add_case(project, "a.txt", PASSING)
         port = witness.getsockname()[1]
@@ -1048,9 +1049,10 @@ def test_an_interrupted_run_ends_its_servers(project: Path, number: signal.Signa
         )
         add_case(project, "c.txt", PASSING)
         command = [sys.executable, "-S", "testing.py", "--jobs", "1"]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as run:
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as run:
             server = witness.accept()[0]
-            run.send_signal(number)
+            for number in numbers:
+                run.send_signal(getattr(signal, f"SIG{number}"))
             told = run.communicate(timeout=20)[0]
         with server:
             server.settimeout(20)
@@ -1059,6 +1061,62 @@ def test_an_interrupted_run_ends_its_servers(project: Path, number: signal.Signa
     assert run.returncode == 1
     assert re.fullmatch(r"passed  a .*\n1 passed, 0 failed, 0 invalid in .* s, interrupted\n", told)
     assert [case["name"] for case in json.loads((project / "testing.json").read_text())["cases"]] == ["a"]
+
+
+def test_a_signal_that_is_ignored_stays_so(project: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as witness:
+        port = witness.getsockname()[1]
+        text = f"server = !s = socket.create_connection(('127.0.0.1', {port})); s.recv(1)\n{PASSING}"
+        add_case(project, "a.txt", text)
+        command = ["sh", "-c", f"trap '' HUP; exec {shlex.join([sys.executable, '-S', 'testing.py'])}"]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as run:
+            server = witness.accept()[0]
+            run.send_signal(signal.SIGHUP)
+            server.close()
+            told = run.communicate(timeout=20)[0]
+    assert run.returncode == 0, told
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_run_whose_report_nobody_reads(project: Path, count: int) -> None:
+    """As with `| head -1`: it says so and ends, with its record."""
+    for number in range(count):
+        add_case(project, f"{number}.txt", PASSING)
+    reader, writer = os.pipe()
+    os.close(reader)
+    with open(writer, "wb") as output:
+        run = subprocess.run(
+            [sys.executable, "-S", "testing.py", "--jobs", "1"], stdout=output, stderr=subprocess.PIPE, check=False
+        )
+    assert (run.returncode, run.stderr) == (1, b"testing.py: cannot write the report: Broken pipe\n")
+    assert [case["name"] for case in json.loads((project / "testing.json").read_text())["cases"]] == ["0"]
+
+
+def test_a_report_for_which_there_is_no_room(project: Path) -> None:
+    add_case(project, "a.txt", PASSING)
+    with open("/dev/full", "wb") as output:
+        run = subprocess.run([sys.executable, "-S", "testing.py"], stdout=output, stderr=subprocess.PIPE, check=False)
+    assert (run.returncode, run.stderr) == (1, b"testing.py: cannot write the report: No space left on device\n")
+
+
+def test_a_record_that_cannot_be_written(project: Path, fake: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    add_case(project, "a.txt", PASSING)
+    (project / "testing.json").mkdir()
+    assert run_main(project, fake) == 1
+    told = capsys.readouterr()
+    assert "1 passed, 0 failed" in told.out
+    assert told.err == "testing.py: cannot write testing.json: Is a directory\n"
+
+
+def test_a_directory_that_cannot_be_made_is_no_traceback(
+    project: Path, fake: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    add_case(project, "a.txt", PASSING)
+    monkeypatch.setattr(tempfile, "tempdir", str(project / "none"))
+    assert run_main(project, fake) == 1
+    told = capsys.readouterr().out
+    assert "cannot be played: [Errno 2] No such file or directory" in told
+    assert "Traceback" not in told
 
 
 @pytest.mark.parametrize("mode", ["importlib", "prepend"])
