@@ -25,6 +25,10 @@ log = logging.getLogger("crosstalk.console")
 MAX_WAITING = 1024 * 1024
 """Bytes that may wait for standard output to be read."""
 
+PIECE_SIZE = 4096
+PIECE_SECONDS = 0.1
+"""Pause after a piece of input behind which more is ready: nobody types so much, and /dev/zero would never end."""
+
 RETRY_SECONDS = 0.1
 FOREGROUND_SECONDS = 1.0
 """Pause before a terminal is read again that refused because the server is in its background."""
@@ -95,13 +99,20 @@ class Printer:
 
 
 def read_lines(descriptor: int, take: Callable[[str], None]) -> None:
-    """Read lines until the end of the input; blocks, so it wants a thread. Lines that are too long are left out."""
+    """Read lines until the end of the input; blocks, so it wants a thread. Lines that are too long are left out.
+
+    Args:
+        descriptor: read at most PIECE_SIZE bytes in PIECE_SECONDS where it is never empty.
+        take: called with each line, without its newline; may block.
+    """
     lines = LineBuffer()
     while data := _read(descriptor):
         lines.feed(data)
         while (line := lines.next()) is not None:
             if not isinstance(line, Overlong):
                 take(line.decode(errors="replace"))
+        if len(data) == PIECE_SIZE:
+            time.sleep(PIECE_SECONDS)
     if len(lines):
         lines.feed(b"\n")
         line = lines.next()
@@ -113,7 +124,7 @@ def _read(descriptor: int) -> bytes:
     """Read what is there; nothing at the end, or where nothing can be read."""
     while True:
         try:
-            return os.read(descriptor, 65536)
+            return os.read(descriptor, PIECE_SIZE)
         except BlockingIOError:  # shared with somebody who has made it non-blocking
             select.select([descriptor], [], [])
         except OSError:

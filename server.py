@@ -52,6 +52,9 @@ from workqueue import WorkQueue
 
 STDIN, STDOUT = 0, 1
 
+MAX_TYPED = 64
+"""Commands that may wait for the loop before more of standard input is read."""
+
 SECRET_BYTES = 16
 """Random bytes of an ID that cannot be guessed."""
 
@@ -339,8 +342,16 @@ def open_console(server: Server) -> None:
     for signum in (signal.SIGTTIN, signal.SIGTTOU):  # in a terminal's background that must not stop the server
         signal.signal(signum, signal.SIG_IGN)
 
+    room = threading.Semaphore(MAX_TYPED)
+
     def take(line: str) -> None:
-        server.loop.call_threadsafe(functools.partial(server.console.typed, line))
+        if line.lstrip().startswith("/"):  # nothing else is a command, and the loop need not see it
+            room.acquire()
+            server.loop.call_threadsafe(functools.partial(carry_out, line))
+
+    def carry_out(line: str) -> None:
+        room.release()
+        server.console.typed(line)
 
     threading.Thread(target=read_lines, args=(STDIN, take), daemon=True).start()
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from console import COMMANDS, MAX_WAITING, Printer, read_lines
+from console import COMMANDS, MAX_WAITING, PIECE_SECONDS, PIECE_SIZE, Printer, read_lines
 from support import PATIENCE, World
 
 
@@ -143,6 +143,52 @@ def test_lines_are_read_until_the_end(pipe: tuple[int, int]) -> None:
     os.close(writer)
     thread.join(PATIENCE)
     assert lines == ["one", "two", "", "\ufffd", "last"]
+
+
+class Enough(Exception):
+    """The test has seen enough."""
+
+
+@pytest.fixture
+def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The pauses that were made. None takes any time, and the fiftieth is the last."""
+    made: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        made.append(seconds)
+        if len(made) == 50:
+            raise Enough
+
+    monkeypatch.setattr("console.time.sleep", sleep)
+    return made
+
+
+@pytest.mark.parametrize("noise", [b"\0", b"\n", b"y\n", b"\xff\xfe \r", b"/kick\n"])
+def test_an_input_without_end_is_read_in_pauses(
+    noise: bytes, pauses: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads: list[int] = []
+
+    def read(_descriptor: int, size: int) -> bytes:
+        reads.append(size)
+        return (noise * size)[:size]
+
+    monkeypatch.setattr("console.os.read", read)
+    with pytest.raises(Enough):
+        read_lines(0, lambda _line: None)
+    assert reads == [PIECE_SIZE] * 50
+    assert pauses == [PIECE_SECONDS] * 50
+
+
+def test_much_input_is_not_lost(tmp_path: Path, pauses: list[float]) -> None:
+    commands = [f"/mute tea:user{number} 5" for number in range(2000)]
+    path = tmp_path / "commands"
+    path.write_bytes(b"\0" * 3 * PIECE_SIZE + b"\n" + "".join(f"{line}\n" for line in commands).encode())
+    lines: list[str] = []
+    with path.open() as file:
+        read_lines(file.fileno(), lines.append)
+    assert lines == commands
+    assert len(pauses) == path.stat().st_size // PIECE_SIZE
 
 
 @pytest.mark.parametrize("path", [os.devnull, "/"])

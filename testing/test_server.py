@@ -14,7 +14,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ from config import MAX_CONFIG, Listen, Settings
 from domain import AccountRegistered, Change, ChannelCreated, Joined, Said
 from loop import RESERVED_DESCRIPTORS
 from options import parse_command_line, read_or_exit, settings_for
-from server import Server, StartError, main
+from server import MAX_TYPED, Server, StartError, main
 from store import Store
 from support import PATIENCE, ROOT, Peer, ServerProcess
 
@@ -596,6 +596,35 @@ def test_the_console_and_the_log_of_the_chat(tmp_path: Path, ports: list[int]) -
             "[Server message] You have been muted for 5 seconds.",
             "[Server message] bob has left the channel.",
         ]
+
+
+def test_commands_that_the_loop_has_not_carried_out_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The thread that reads them waits, and what is no command never comes to the loop."""
+    server = Server(on(0, database=":memory:"))
+    typed, lines = list[str](), [f"/mute tea:{number} 5" for number in range(3 * MAX_TYPED)]
+    monkeypatch.setattr(server.console, "typed", typed.append)
+    ended = threading.Event()
+
+    def read(_descriptor: int, take: Callable[[str], None]) -> None:
+        for line in lines:
+            take(line)
+            take("y")
+            assert len(server.loop._handed_in) <= MAX_TYPED
+        ended.set()
+
+    monkeypatch.setattr(server_module, "read_lines", read)
+    monkeypatch.setattr(signal, "signal", lambda _signum, _handler: None)
+    guard = server.loop.call_later(PATIENCE, lambda: pytest.fail("not all of it came"))
+    try:
+        server_module.open_console(server)
+        while len(typed) < len(lines):
+            server.loop.turn()
+        assert typed == lines
+        assert ended.wait(PATIENCE)
+    finally:
+        server.loop.cancel(guard)
+        server.loop.close()
+        server.store.close()
 
 
 @pytest.mark.parametrize("stdin", ["end", "nothing", "closed"])
