@@ -324,8 +324,8 @@ the dialect result, on a terminal:
   are for the current channel. To say something that begins with the name of a
   command, use SAY <channel> <message>. QUIT ends the client.
 
-  After a lost connection the last login is repeated; the password for that is
-  kept in memory only. Passwords are neither shown nor kept with the lines that
+  After a lost connection the last login is repeated, for about a minute while the
+  server has not noticed the loss; the password for that is kept in memory only. Passwords are neither shown nor kept with the lines that
   the arrow keys bring back.
 
 the dialect result, in pipes (when the input or the output is not a terminal):

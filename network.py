@@ -174,13 +174,14 @@ class Keeper:
         """Send a line, given without its newline. The listener is told when that cannot be."""
         self._loop.call_threadsafe(lambda: self._send(f"{line}\n".encode(errors="replace")))
 
-    def go_on(self, admitted: bool) -> None:
+    def go_on(self, admitted: bool, pause: float | None = None) -> None:
         """What was heard has been shown: read on.
 
         Args:
             admitted: the server serves us, so the pauses begin anew. Not earlier: one that is full accepts, and closes.
+            pause: how many seconds the next one takes, if that is known.
         """
-        self._loop.call_threadsafe(lambda: self._go_on(admitted))
+        self._loop.call_threadsafe(lambda: self._go_on(admitted, pause))
 
     # ---- in the loop's thread ----
 
@@ -190,9 +191,11 @@ class Keeper:
         else:
             self._link.send(data)
 
-    def _go_on(self, admitted: bool) -> None:
+    def _go_on(self, admitted: bool, pause: float | None) -> None:
         if admitted:
             self._pause = FIRST_PAUSE
+        if pause is not None:
+            self._pause = pause
         if self._link is not None:
             self._link.resume()
 

@@ -263,6 +263,7 @@ class Terminal:
         self._progress = ""
         self._pasted: list[tuple[str, Meaning]] = []
         self._connected = True
+        self._repetition: asyncio.TimerHandle | None = None
         self._over = False
         self._status = 0
 
@@ -391,9 +392,24 @@ class Terminal:
         if other:
             self._start("", other.begun())
         self._show_progress()
-        self._keeper.go_on(self._talk.admitted)
+        self._run_errands()
         if self._talk.done():
             self._end(0)
+
+    def _run_errands(self) -> None:
+        """Read on, and send what the talk wants to have sent by itself, now or later."""
+        asks, self._talk.asks = self._talk.asks, ()
+        pause, self._talk.pause = self._talk.pause, None
+        self._keeper.go_on(self._talk.admitted, pause)
+        for line in asks:
+            self._send(Meaning(send=line))
+        if pause is not None:
+            self._repeat_no_more()
+            self._repetition = self._own.call_later(pause, lambda: self._start("", self._talk.again()))
+
+    def _repeat_no_more(self) -> None:
+        if self._repetition:
+            self._repetition.cancel()
 
     def _draw(self, line: str) -> Fragments:
         """Give a line for the screen; none for most of those that carry files."""
@@ -405,6 +421,7 @@ class Terminal:
     def lost(self) -> None:
         """Without a connection there is nothing to do after a goodbye, and else, on most wires, to wait for another."""
         self._connected = False
+        self._repeat_no_more()
         hint = self._talk.lost()
         if not self._talk.leaving:
             self._note(hint)

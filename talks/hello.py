@@ -24,6 +24,7 @@ from talks.talk import (
     Fragments,
     Meaning,
     Names,
+    Repetition,
     Slash,
     addressees,
     bad,
@@ -34,14 +35,11 @@ from talks.talk import (
     plain,
     read,
     refuse,
+    tell,
 )
 
 ENOUGH_UNANSWERED = 64
 """Requests that may be unanswered while a pipe's next line is taken."""
-
-LOGINS_AFTER_LOSS = 5
-"""How often a name that was ours until the connection broke is tried before it counts as somebody else's: the server
-may not have noticed yet that we are gone."""
 
 
 # ---- 1. typing ----
@@ -129,6 +127,8 @@ class HelloTalk:
     slashes = SLASHES
     secret_start = staticmethod(password_start)
     failure: re.Pattern[str] | None = None
+    asks: Sequence[str] = ()
+    pause: float | None = None
 
     def __init__(self) -> None:
         self.admitted = self.leaving = self.undelivered = False
@@ -139,10 +139,9 @@ class HelloTalk:
         self._asked: deque[Asked] = deque()  # answers come in the order of the requests
         self._fresh = False
         """There is a connection, on which no login has been tried."""
-        self._retries = 0
-        """Further logins that the name is good for if the server says that it is in use."""
-        self._after_refusal = ""
-        """What the user is told when the server has closed after its refusal."""
+        self._repetition = Repetition()
+        self._after_refusal = CONNECTION_LOST
+        """What the user is told when the server has closed."""
 
     # ---- for the program, see `Talk` ----
 
@@ -159,18 +158,24 @@ class HelloTalk:
         return Meaning(hint="Type the name under which the others are to see you; Ctrl-D ends.")
 
     def lost(self) -> str:
-        told = self._after_refusal or CONNECTION_LOST
+        told = self._after_refusal
         if self.admitted:
-            self._retries = LOGINS_AFTER_LOSS
+            self._repetition.begin()
         self.undelivered = self.undelivered or any(asked.verb == "SEND" for asked in self._asked)
         self._asked.clear()
         self._fresh = self.admitted = False
-        self._after_refusal = self.wrong = ""
+        self._after_refusal, self.wrong = CONNECTION_LOST, ""
         return told
 
     def returned(self) -> Meaning:
         self._fresh = True
-        return self._log_in(f"Connected again; logging in as {self.name}.") if self.name else Meaning()
+        if not self.name:
+            return Meaning()
+        return self._log_in("" if self._repetition.told else f"Connected again; logging in as {self.name}.")
+
+    def again(self) -> Meaning:
+        """Nothing: it needs another connection."""
+        return Meaning()
 
     def sent(self, line: str) -> None:
         verb, name, *_ = [*split_off(line, 3), "nobody"]
@@ -181,8 +186,7 @@ class HelloTalk:
         answer, words = read(line, ANSWERS.get(asked.verb, ANY))
         if self._asked and answer not in (*UNASKED, NOT_OURS):
             self._asked.popleft()
-        answer.learn(self, asked.name, *words)
-        return answer.draw(asked.name, *words)
+        return tell(self, answer, (asked.name, *words))
 
     def ready(self) -> bool:
         return self.admitted and not self.leaving and len(self._asked) < ENOUGH_UNANSWERED
@@ -225,7 +229,7 @@ class HelloTalk:
         wrong = self.take_name(line.removeprefix("HELLO-FROM ").lstrip(" \t"))
         if wrong:
             return refuse(f"{wrong}.")
-        self._retries = 0
+        self._repetition.end()
         if not self._fresh:
             return Meaning(hint=f"You will be logged in as {self.name} as soon as there is a connection.")
         return self._log_in()
@@ -239,16 +243,21 @@ class HelloTalk:
     def logged_in(self, _name: str, name: str) -> None:
         self.name = name
         self.admitted = True
+        self._repetition.end()
         self.users.add(name)
 
-    def name_in_use(self, name: str) -> None:
-        if not self._retries:
+    def name_in_use(self, name: str) -> Fragments | None:
+        """The name may have been ours until the connection broke."""
+        found = self._repetition.next()
+        if found is None:
             self.name_refused(name)
-            return
-        self._retries -= 1
-        self._after_refusal = "The server may not have noticed yet that your old connection is lost. Trying again."
+            return None
+        self._after_refusal = ""
+        self.pause, shown = found
+        return shown
 
     def name_refused(self, _name: str) -> None:
+        self._repetition.end()
         self.name = ""
         self._after_refusal = "Type another name."
 

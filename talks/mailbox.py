@@ -35,6 +35,7 @@ from talks.talk import (
     plain,
     read,
     refuse,
+    tell,
 )
 
 GREETING = "To get started on this chat room"
@@ -172,6 +173,8 @@ class MailboxTalk:
 
     returns, files = True, False
     undelivered, wrong = False, ""
+    asks: Sequence[str] = ()
+    pause: float | None = None
     slashes = SLASHES
     secret_start = staticmethod(secret_start)
 
@@ -207,6 +210,10 @@ class MailboxTalk:
             return Meaning(send=f"0|{self.own}", hint="Connected again; logging in.")
         return Meaning(hint="Connected again; you are not logged in.")
 
+    def again(self) -> Meaning:
+        """Nothing: a login is never refused because there is another."""
+        return Meaning()
+
     def sent(self, line: str) -> None:
         opcode, field, *_ = [part.strip(" \t") for part in (*line.split("|", 2), "")]
         self._asked.append(Asked(opcode, clean(normal(field))))
@@ -220,11 +227,8 @@ class MailboxTalk:
                 for _answered in range(place + 1):
                     self._asked.popleft()
                 answer, words = found
-                answer.learn(self, asked.field, *words)
-                return answer.draw(asked.field, *words)
-        answer, words = read(line, UNASKED)
-        answer.learn(self, *words)
-        return answer.draw(*words)
+                return tell(self, answer, (asked.field, *words))
+        return tell(self, *read(line, UNASKED))
 
     def ready(self) -> bool:
         return True

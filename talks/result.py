@@ -22,6 +22,7 @@ from talks.talk import (
     Fragments,
     Meaning,
     Names,
+    Repetition,
     Slash,
     bad,
     draw_user,
@@ -32,6 +33,7 @@ from talks.talk import (
     plain,
     read,
     refuse,
+    tell,
 )
 
 # ---- 1. verbs ----
@@ -67,6 +69,7 @@ VERBS: Mapping[str, Verb] = {
     "QUIT": Verb(),
 }
 
+HOST_OF_CHANNEL = ":"
 MESSAGE_VERBS = ("SAY", "SEND")
 
 SLASHES: Mapping[str, Slash] = {
@@ -159,6 +162,7 @@ class ResultTalk:
 
     returns, files = True, False
     undelivered, wrong = False, ""
+    pause: float | None = None
     slashes = SLASHES
     secret_start = staticmethod(password_start)
 
@@ -174,6 +178,10 @@ class ResultTalk:
         self._logins: deque[tuple[str, str]] = deque()
         self._new_passwords: deque[str] = deque()
         self._joins: list[str] = []
+        self._doubted: list[str] = []
+        """Channels that did not let us in: USERS tells whether we are in them."""
+        self.asks: Sequence[str] = ()
+        self._repetition = Repetition()
 
     # ---- for the program, see `Talk` ----
 
@@ -187,14 +195,23 @@ class ResultTalk:
         self._logins.clear()
         self._new_passwords.clear()
         self._joins.clear()
+        self._doubted.clear()
+        self.asks, self.pause = (), None
+        if self._credentials:
+            self._repetition.begin()
         return CONNECTION_LOST
 
     def returned(self) -> Meaning:
         """Log in again, if there was a login. Memberships last on the server."""
         if self._credentials is None:
             return Meaning(hint="Connected again.")
-        user, password = self._credentials
-        return Meaning(send=f"LOGIN {user} {password}", hint=f"Connected again; logging in as {user}.")
+        return self._log_in(f"Connected again; logging in as {self._credentials[0]}.")
+
+    def again(self) -> Meaning:
+        return self._log_in() if self._repetition.told else Meaning()
+
+    def _log_in(self, hint: str = "") -> Meaning:
+        return Meaning(send=" ".join(("LOGIN", *(self._credentials or ()))), hint=hint)
 
     def sent(self, line: str) -> None:
         match split_words(line):
@@ -210,8 +227,7 @@ class ResultTalk:
     def received(self, line: str) -> Fragments:
         unasked = find(line, UNASKED)
         answer, words = unasked if unasked and unasked[1][0] not in self._joins else read(line, ANSWERS)
-        answer.learn(self, *words)
-        return answer.draw(*words)
+        return tell(self, answer, words)
 
     def ready(self) -> bool:
         return True
@@ -253,11 +269,28 @@ class ResultTalk:
         self.entered(channel)
         self.current = channel
 
-    def not_joined(self, channel: str) -> None:
+    def not_joined(self, channel: str) -> Fragments | None:
         """Also what JOIN says of a channel that one is in: then plain text goes there, as was meant."""
         self._join_answered(channel)
         if channel in self.joined:
-            self.current = channel
+            return self._be_in_already(channel)
+        if not self.user:
+            return bad("Cannot join {0}: you are not logged in.")(channel)
+        if HOST_OF_CHANNEL in channel:  # of which USERS says nothing
+            return None
+        self._doubted.append(channel)
+        self.asks = (*self.asks, f"USERS {channel}")
+        return []
+
+    def not_listed(self, channel: str) -> Fragments | None:
+        if channel not in self._doubted:
+            return None
+        self._doubted.remove(channel)
+        return (CANNOT_JOIN_KNOWN if channel in self.channels else CANNOT_JOIN)(channel)
+
+    def _be_in_already(self, channel: str) -> Fragments:
+        self.current = channel
+        return good("You are in {0} already; plain text goes there now.")(channel)
 
     def created(self, channel: str) -> None:
         self.channels.add(channel)
@@ -270,22 +303,29 @@ class ResultTalk:
     def listed_channels(self, names: str) -> None:
         self.channels.add(*names.split(", "))
 
-    def listed_users(self, channel: str, names: str) -> None:
+    def listed_users(self, channel: str, names: str) -> Fragments | None:
         self.entered(channel)
         self.users.add(*names.split(", "))
+        if channel not in self._doubted:
+            return None
+        self._doubted.remove(channel)
+        return self._be_in_already(channel)
 
     def logged_in(self) -> None:
         if not self._logins:
             return
+        self._repetition.end()
         self._credentials = user, _ = self._logins.popleft()
         if user != self.user:
             self._be_nowhere()
             self.user = user
             self.users.add(user)
 
-    def not_logged_in(self) -> None:
-        if self._logins:
-            self._logins.popleft()
+    def not_logged_in(self) -> Fragments | None:
+        if not self._logins or self._logins.popleft() != self._credentials:
+            return None
+        self.pause, shown = self._repetition.next() or (None, None)
+        return shown
 
     def logged_out(self) -> None:
         self._credentials = None
@@ -320,6 +360,8 @@ def draw_message(sender: str, channel: str, text: str) -> Fragments:
     return [("class:channel", f"[{channel}]"), ("", " "), draw_user(sender), ("", f": {text}")]
 
 
+CANNOT_JOIN = bad("Cannot join {0}: there is probably no such channel. CREATE {0} makes it, CHANNELS lists them.")
+CANNOT_JOIN_KNOWN = bad("Cannot join {0}: it is full, or you are in too many channels.")
 NOT_TAKEN = (
     "you are not in that channel or are muted there, or nobody has that name, or too much waits for whoever has it,"
     " or its server cannot be reached."
@@ -362,14 +404,18 @@ ANSWERS: Sequence[Answer] = (
     Answer(
         r"RESULT JOIN (\S+) 0",
         bad(
-            "Cannot join {0}: you are in it already (then SAY {0} goes there), there is no such channel,"
-            " it is full, its server does not answer, or you are not logged in."
+            "Cannot join {0}: there is no such channel, it is full, its server does not answer, or you are in it"
+            " already: then SAY {0} makes it current."
         ),
         ResultTalk.not_joined,
     ),
     Answer(r"RESULT LEAVE (\S+) 1", good("You have left {0}."), ResultTalk.left),
     Answer(r"RESULT LEAVE (\S+) 0", bad("Cannot leave {0}: you are not in it.")),
-    Answer(r"RESULT USERS (\S+) 0", bad("Cannot list {0}: you are not in it, or it is on another server.")),
+    Answer(
+        r"RESULT USERS (\S+) 0",
+        bad("Cannot list {0}: you are not in it, or it is on another server."),
+        ResultTalk.not_listed,
+    ),
     Answer(r"RESULT USERS (\S+) (.+)", plain("In {0}: {1}"), ResultTalk.listed_users),
     Answer(r"RESULT SAY 0", bad(f"Not said: {NOT_TAKEN}")),
     Answer(

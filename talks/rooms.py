@@ -29,6 +29,7 @@ from talks.talk import (
     plain,
     read,
     refuse,
+    tell,
 )
 
 # ---- 1. typing ----
@@ -118,6 +119,8 @@ class RoomTalk:
     slashes = SLASHES
     secret_start = staticmethod(password_start)
     failure: re.Pattern[str] | None = None
+    asks: Sequence[str] = ()
+    pause: float | None = None
 
     def __init__(self, paths: Callable[[str], list[str]]) -> None:
         self.undelivered = False
@@ -148,13 +151,15 @@ class RoomTalk:
     def returned(self) -> Meaning:
         return Meaning()
 
+    def again(self) -> Meaning:
+        """Nothing: there is no login."""
+        return Meaning()
+
     def sent(self, line: str) -> None:
         self._goodbye = self._goodbye or line == "/quit"
 
     def received(self, line: str) -> Fragments:
-        answer, words = read(line, LINES)
-        answer.learn(self, *words)
-        return answer.draw(*words)
+        return tell(self, *read(line, LINES))
 
     def ready(self) -> bool:
         return bool(self.name)

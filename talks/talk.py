@@ -11,6 +11,10 @@ from protocol import MAX_LINE
 NAMES_KEPT = 10_000
 """Names of a kind that are remembered for completion; a server makes no more channels by default."""
 
+REPETITIONS = (*[1.0] * 15, *[5.0] * 10)
+"""Seconds before each time that a login is repeated which the server may still hold for a connection that was lost:
+until it has noticed (its `keepalive-seconds`, 60 by default) and 5 more have gone."""
+
 CONNECTION_LOST = "The connection is lost. Trying to get it back; until then nothing can be sent."
 
 Fragments = list[tuple[str, str]]
@@ -107,6 +111,9 @@ class Talk(Protocol):
         files: some lines of the server carry files, and are not for the talk.
         undelivered: the server has refused something since the login, or has not said what became of a message.
         wrong: why this server cannot be talked with; nothing when it can, or when nobody knows yet.
+        asks: lines that are to be sent to the server without the user's doing; whoever sends them empties it.
+        pause: seconds after which `again` is to be called, or, where the server closes first, another connection is to
+            be made; None for never. Whoever sees to it sets it to None.
     """
 
     slashes: Mapping[str, Slash]
@@ -117,6 +124,8 @@ class Talk(Protocol):
     leaving: bool
     undelivered: bool
     wrong: str
+    asks: Sequence[str]
+    pause: float | None
 
     def take_name(self, name: str) -> str:
         """Take the name that the command line gives; return what is wrong with that, nothing when all is well."""
@@ -131,6 +140,9 @@ class Talk(Protocol):
 
     def returned(self) -> Meaning:
         """The connection is back: what is to be sent on it, and told."""
+
+    def again(self) -> Meaning:
+        """The `pause` is over: what is to be sent, if that still makes sense."""
 
     def sent(self, line: str) -> None:
         """This line goes to the server."""
@@ -178,12 +190,18 @@ class Answer(NamedTuple):
     Attributes:
         pattern: matches the whole line; its groups are handed to the two calls.
         draw: makes the line for the screen. It may say it in other words, and hides nothing of it but a secret.
-        learn: tells the talk; called with the talk first.
+        learn: tells the talk; called with the talk first. It may give what is shown instead.
     """
 
     pattern: str
     draw: Callable[..., Fragments]
-    learn: Callable[..., None] = lambda *_words: None
+    learn: Callable[..., Fragments | None] = lambda *_words: None
+
+
+def tell(talk: object, answer: Answer, words: Sequence[str]) -> Fragments:
+    """Tell a talk what its server says; return how that is shown."""
+    instead = answer.learn(talk, *words)
+    return answer.draw(*words) if instead is None else instead
 
 
 def read(line: str, answers: Sequence[Answer]) -> tuple[Answer, tuple[str, ...]]:
@@ -271,6 +289,41 @@ def cut(line: str, start: int) -> str:
     """Give a line as the history may keep it that is secret from this place on."""
     return line if start == len(line) else line[:start].rstrip()
 
+
+# ---- logins ----
+
+
+class Repetition:
+    """Says when a login is repeated by itself that was refused after a lost connection: see REPETITIONS."""
+
+    def __init__(self) -> None:
+        self._pauses: Iterator[float] = iter(())
+        self.told = False
+        """The user knows that the login is being repeated."""
+
+    def begin(self) -> None:
+        """A connection is lost that had a login."""
+        self._pauses, self.told = iter(REPETITIONS), False
+
+    def end(self) -> None:
+        """There is a login again, or it is given up."""
+        self._pauses, self.told = iter(()), False
+
+    def next(self) -> tuple[float, Fragments] | None:
+        """The login was refused: give the seconds until the next one, and what to show; None when there is no more."""
+        pause = next(self._pauses, None)
+        if pause is None:
+            self.end()
+            return None
+        shown = [] if self.told else draw_note(STILL_HELD)
+        self.told = True
+        return pause, shown
+
+
+STILL_HELD = (
+    "The server may not have noticed yet that your old connection is lost. The login is repeated until it has, for a"
+    " minute or so."
+)
 
 # ---- names ----
 

@@ -9,10 +9,17 @@ import pytest
 
 import talks.talk
 from client_support import ROOT
+from config import Settings
 from dialects.mailbox import GREETING
 from talks import TALKS, recognised
 from talks.mailbox import MailboxTalk
-from talks.talk import Names, Talk
+from talks.talk import REPETITIONS, Names, Talk
+
+
+def test_a_login_is_repeated_each_second_and_then_more_slowly_until_the_server_must_have_noticed() -> None:
+    assert set(REPETITIONS[:15]) == {1}
+    assert all(1 < pause <= 10 for pause in REPETITIONS[15:])
+    assert sum(REPETITIONS) == Settings().keepalive_seconds + 5
 
 
 def test_the_newest_names_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,14 +7,22 @@ import pytest
 from protocol import MAX_LINE
 from talks.hello import (
     ENOUGH_UNANSWERED,
-    LOGINS_AFTER_LOSS,
     NOBODY_ADDRESSED,
     NOT_A_NAME,
     HelloTalk,
     complete,
     interpret,
 )
-from talks.talk import CONNECTION_LOST, STYLES, TOO_LONG, Meaning, refuse, without_style
+from talks.talk import (
+    CONNECTION_LOST,
+    REPETITIONS,
+    STILL_HELD,
+    STYLES,
+    TOO_LONG,
+    Meaning,
+    refuse,
+    without_style,
+)
 
 
 def talk_of(name: str) -> HelloTalk:
@@ -288,12 +296,34 @@ def test_after_a_lost_connection_the_name_may_still_be_ours() -> None:
     talk = talk_after("@bob hi")
     assert talk.lost() == CONNECTION_LOST
     assert not talk.admitted
-    for _time in range(LOGINS_AFTER_LOSS):
-        talk.sent(talk.returned().send)
-        assert turned_away(talk, "IN-USE").endswith("Trying again.")
+    waited: list[float | None] = []
+    for number in range(len(REPETITIONS)):
+        meaning = talk.returned()
+        assert bool(meaning.hint) == (number == 0)
+        talk.sent(meaning.send)
+        assert shown(talk, "IN-USE") == (f"* {STILL_HELD}" if number == 0 else "")
+        waited.append(talk.pause)
+        assert talk.again() == Meaning()
+        assert talk.lost() == ""
+    assert tuple(waited) == REPETITIONS
+    talk.pause = None
     talk.sent(talk.returned().send)
-    assert turned_away(talk, "IN-USE") == "Type another name."
+    assert shown(talk, "IN-USE").startswith("Cannot log in as amy.")
+    assert talk.pause is None
+    assert talk.lost() == "Type another name."
     assert talk.prompt() == "Your name> "
+
+
+def test_a_name_that_was_had_again_may_be_lost_again() -> None:
+    talk = talk_after()
+    for _time in range(2):
+        talk.lost()
+        talk.sent(talk.returned().send)
+        talk.received("IN-USE")
+        assert talk.pause == 1
+        talk.lost()
+        talk.sent(talk.returned().send)
+        talk.received("HELLO amy")
 
 
 def test_another_name_is_not_tried_again_as_if_it_had_been_ours() -> None:

@@ -8,7 +8,20 @@ from dialects.result import COMMANDS, render_not_restored
 from domain import NotRestored
 from protocol import MAX_LINE
 from talks.result import ANSWERS, NO_CHANNEL, VERBS, ResultTalk, complete, interpret
-from talks.talk import STYLES, TOO_LONG, Fragments, Meaning, cut, hide, password_start, read, refuse, without_style
+from talks.talk import (
+    REPETITIONS,
+    STILL_HELD,
+    STYLES,
+    TOO_LONG,
+    Fragments,
+    Meaning,
+    cut,
+    hide,
+    password_start,
+    read,
+    refuse,
+    without_style,
+)
 
 
 def draw(line: str) -> Fragments:
@@ -249,6 +262,10 @@ def talk_after(*lines: str) -> ResultTalk:
         (["RESULT JOIN den 1", "RESULT JOIN lab 1"], "lab"),
         (["RESULT JOIN den 1", "JOIN lab", "RESULT JOIN lab 0"], "den"),
         (["JOIN den", "RESULT JOIN den 0"], ""),
+        (["JOIN den", "RESULT JOIN den 0", "RESULT USERS den amy, bob"], "den"),
+        (["JOIN den", "RESULT JOIN den 0", "RESULT USERS den 0"], ""),
+        (["JOIN den", "RESULT JOIN den 0", "lost", "RESULT USERS den amy, bob"], ""),
+        (["RESULT USERS den amy, bob"], ""),
         (["RECV bob den hello", "JOIN den", "RESULT JOIN den 0"], "den"),
         (["RECV bob den hello"], ""),
         (["RESULT JOIN den 1", "RESULT LEAVE den 1"], ""),
@@ -309,6 +326,68 @@ def test_another_user_starts_without_a_channel_and_the_same_one_keeps_it() -> No
     assert not talk.current
 
 
+@pytest.mark.parametrize(
+    ("before", "answer", "told"),
+    [
+        ([], "RESULT USERS den amy, bob", "You are in den already; plain text goes there now."),
+        ([], "RESULT USERS den 0", "Cannot join den: there is probably no such channel."),
+        (["RESULT CHANNELS den, lab"], "RESULT USERS den 0", "Cannot join den: it is full"),
+    ],
+)
+def test_a_join_that_fails_is_looked_into(before: list[str], answer: str, told: str) -> None:
+    talk = talk_after(*before, "JOIN den")
+    assert talk.received("RESULT JOIN den 0") == []
+    assert talk.asks == ("USERS den",)
+    assert without_style(talk.received(answer)).startswith(told)
+    assert without_style(talk.received("RESULT USERS den 0")).startswith("Cannot list den:")
+
+
+def test_a_join_that_fails_where_that_can_be_known_is_not_looked_into() -> None:
+    for talk, channel, told in (
+        (ResultTalk(), "den", "Cannot join den: you are not logged in."),
+        (talk_after("RESULT JOIN den 1"), "den", "You are in den already"),
+        (talk_after(), "den:two.org", "Cannot join den:two.org: there is no such channel"),
+    ):
+        talk.sent(f"JOIN {channel}")
+        assert without_style(talk.received(f"RESULT JOIN {channel} 0")).startswith(told)
+        assert not talk.asks
+
+
+def test_a_login_that_the_server_still_holds_is_repeated() -> None:
+    talk = talk_after("RESULT JOIN den 1", "lost")
+    talk.sent(talk.returned().send)
+    waited = []
+    for number in range(len(REPETITIONS)):
+        text = without_style(talk.received("RESULT LOGIN 0"))
+        assert text == (f"* {STILL_HELD}" if number == 0 else "")
+        waited.append(talk.pause)
+        assert talk.again() == Meaning(send="LOGIN amy hush")
+        talk.sent("LOGIN amy hush")
+    assert tuple(waited) == REPETITIONS
+    assert without_style(talk.received("RESULT LOGIN 0")).startswith("Not logged in:")
+    assert talk.pause is None
+    assert talk.again() == Meaning()
+
+
+def test_a_login_is_not_repeated_after_a_success_nor_without_a_loss() -> None:
+    talk = talk_after()
+    talk.sent("LOGIN amy hush")
+    assert without_style(talk.received("RESULT LOGIN 0")).startswith("Not logged in:")
+    assert talk.pause is None
+    talk.lost()
+    talk.sent(talk.returned().send)
+    talk.sent("LOGIN bob other")
+    talk.received("RESULT LOGIN 0")
+    assert without_style(talk.received("RESULT LOGIN 0")).startswith("Not logged in:")
+    talk.sent("LOGIN amy hush")
+    talk.received("RESULT LOGIN 1")
+    assert talk.again() == Meaning()
+    never = ResultTalk()
+    never.lost()
+    never.sent("LOGIN amy hush")
+    assert without_style(never.received("RESULT LOGIN 0")).startswith("Not logged in:")
+
+
 # ---- a channel whose server was away, and does not let the user in again ----
 
 IN = ("JOIN den:two.org", "RESULT JOIN den:two.org 1")
@@ -334,9 +413,9 @@ def test_a_membership_that_is_not_restored_has_ended(lines: list[str], current: 
 
 
 def test_a_membership_that_has_ended_is_told_in_other_words_than_a_join_that_is_refused() -> None:
-    talk = talk_after(*IN, "JOIN lab")
+    talk = talk_after(*IN, "JOIN lab:two.org")
     assert without_style(talk.received(NOT_RESTORED)).startswith("You are no longer in den:two.org:")
-    assert without_style(talk.received("RESULT JOIN lab 0")).startswith("Cannot join lab:")
+    assert without_style(talk.received("RESULT JOIN lab:two.org 0")).startswith("Cannot join lab:two.org:")
 
 
 def test_a_join_is_answered_whatever_the_form_of_its_name() -> None:

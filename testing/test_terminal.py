@@ -239,6 +239,37 @@ def test_nothing_private_is_said_aloud(fake: FakeServer, stack: contextlib.ExitS
     assert "S3" not in terminal.output.text
 
 
+def test_a_login_that_the_server_still_holds_is_repeated(fake: FakeServer, stack: contextlib.ExitStack) -> None:
+    terminal = stack.enter_context(contextlib.closing(OnTerminal(fake.port)))
+    wire = stack.enter_context(contextlib.closing(fake.accept()))
+    terminal.type("LOGIN amy hush\r")
+    wire.expect("LOGIN amy hush\n")
+    wire.send("RESULT LOGIN 1\n")
+    terminal.expect("You are logged in.")
+    wire.close()
+    wire = stack.enter_context(contextlib.closing(fake.accept()))
+    for answer in "001":
+        wire.expect("LOGIN amy hush\n")
+        wire.send(f"RESULT LOGIN {answer}\n")
+    terminal.expect("The login is repeated until it has")
+    terminal.expect("You are logged in.")
+    terminal.enter("PING", "PING")
+    wire.expect("PING\n")
+    assert wire.received == "LOGIN amy hush\n" * 3 + "PING\n"
+
+
+def test_joining_a_channel_that_one_is_in_makes_it_current(server: Server, stack: contextlib.ExitStack) -> None:
+    wire = stack.enter_context(contextlib.closing(server.wire()))
+    wire.send("REGISTER eve hush\nLOGIN eve hush\nCREATE cave\nJOIN cave\nLOGOUT\n")
+    wire.expect("RESULT LOGOUT 1\n")
+    eve = stack.enter_context(contextlib.closing(OnTerminal(server.port)))
+    eve.enter("JOIN cave", "Cannot join cave: you are not logged in.")
+    eve.enter("LOGIN eve hush", "You are logged in.")
+    eve.enter("JOIN nowhere", "Cannot join nowhere: there is probably no such channel.")
+    eve.enter("JOIN cave", "You are in cave already; plain text goes there now.")
+    eve.enter("hello", "[cave] eve: hello")
+
+
 # ---- in the dialect hello ----
 
 
