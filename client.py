@@ -325,8 +325,9 @@ the dialect result, on a terminal:
   command, use SAY <channel> <message>. QUIT ends the client.
 
   After a lost connection the last login is repeated, for about a minute while the
-  server has not noticed the loss; the password for that is kept in memory only. Passwords are neither shown nor kept with the lines that
-  the arrow keys bring back.
+  server has not noticed the loss; the password for that is kept in memory only.
+  Passwords are neither shown nor kept with the lines that the arrow keys bring
+  back.
 
 the dialect result, in pipes (when the input or the output is not a terminal):
   Lines go from the input to the server and from the server to the output, at

@@ -230,7 +230,7 @@ def test_nothing_private_is_said_aloud(fake: FakeServer, stack: contextlib.ExitS
     terminal.type("@bob hi\r//shrug\r")
     wire.expect("LOGIN amy S3cr3t\nSAY @bob psst\nSAY @bob hi\nSAY den /shrug\n")
     assert wire.received == "LOGIN amy S3cr3t\nSAY @bob psst\nSAY @bob hi\nSAY den /shrug\n"
-    terminal.type("\x1b[A" * 5)
+    terminal.type("\x1b[A" * 4)
     terminal.expect("/Login amy")
     terminal.type("\x15/quit\r")
     wire.expect("QUIT\n")
