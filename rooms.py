@@ -2,8 +2,8 @@
 muted or thrown out by the operator. It is the domain's other half: it speaks no wire, and what lasts is chat.Chat's.
 
 A guest holds a name in one channel only. Whoever leaves, in whatever way, makes room: the first in the queue comes in
-at once, and those who still wait are told their places. What happens is told as events, to the guests concerned and to
-the operator, in the order in which it happens.
+at once. Those who still wait are told their places; when others leave the queue, once for all of them at the end of the
+turn. What happens is told as events, to the guests concerned and to the operator, in the order in which it happens.
 """
 
 from __future__ import annotations
@@ -33,6 +33,9 @@ from domain import (
 )
 
 log = logging.getLogger("crosstalk.rooms")
+
+SHORT_QUEUE = 100
+"""Guests who wait are told at once that one of them has come in, if they are no more than this."""
 
 FOR_EVER = 10**12
 """Seconds of a mute that is meant to be longer."""
@@ -175,6 +178,8 @@ class Rooms(Watch):
     ) -> None:
         self.hosted: dict[str, Channel] = {}
         self._queues: dict[str, dict[str, RoomGuest]] = {}
+        self._moved: dict[str, RoomGuest] = {}
+        """Queues that somebody has left in this turn, and the last guest in each who was there then."""
         self._removing: dict[int, Kicked | None] = {}
         """What is shown for the changes that take members out, by their identity."""
         self._chat = chat
@@ -195,6 +200,11 @@ class Rooms(Watch):
     def close(self) -> None:
         """The server stops: nobody is told anything any more, and nobody moves in."""
         self._closed = True
+
+    def end_turn(self) -> None:
+        """Tell those who wait in queues that have moved where they are now, once for all moves of this turn (O36)."""
+        for name in list(self._moved):
+            self._tell_places(self.hosted[name])
 
     # ---- what guests do ----
 
@@ -444,7 +454,9 @@ class Rooms(Watch):
         while queue and channel.has_room and not self._closed:
             guest = queue.pop(next(iter(queue)))
             self._seat(guest)
-            self._tell_places(channel)
+            self._has_moved(channel)
+            if len(queue) <= SHORT_QUEUE:
+                self._tell_places(channel)
 
     def _depart(self, guest: RoomGuest, farewell: Any = None, shown: Any = None) -> None:
         """Take a guest out of the channel or the queue.
@@ -462,7 +474,7 @@ class Rooms(Watch):
         if shown is not None:
             self._show(shown)
         if waited:
-            self._tell_places(channel)
+            self._has_moved(channel)
             return
         if farewell is not None:
             self._tell_guests(channel, farewell)
@@ -539,10 +551,20 @@ class Rooms(Watch):
     def _queue(self, channel: Channel) -> dict[str, RoomGuest]:
         return self._queues.get(channel.name, {})
 
+    def _has_moved(self, channel: Channel) -> None:
+        """Somebody has left the queue: those who are in it are to be told their places."""
+        last = next(reversed(self._queue(channel).values()), None)
+        if last is not None:
+            self._moved[channel.name] = last
+        else:
+            self._moved.pop(channel.name, None)
+
     def _tell_places(self, channel: Channel) -> None:
-        at = self._now()
-        for ahead, guest in enumerate(self._queue(channel).values()):
+        at, last = self._now(), self._moved.pop(channel.name, None)
+        for ahead, guest in enumerate(self._queue(channel).values() if last is not None else ()):
             self._tell((guest,), Queued(ahead, at))
+            if guest is last:
+                return  # who has come later has been told
 
     def _tell_guests(self, channel: Channel, event: Any) -> None:
         self._tell(channel.guests.values(), event)

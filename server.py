@@ -198,6 +198,7 @@ class Server:
 
     def _before_flush(self) -> None:
         self.store.commit()
+        self.rooms.end_turn()
         self.printer.flush()
 
     def _build_welcomes(self) -> Mapping[str, Callable[[Connection], Session]]:

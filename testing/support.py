@@ -310,6 +310,7 @@ class World:
             for call in calls:
                 call()
             self.store.commit()
+            self.rooms.end_turn()
             pumped = [client.transport.pump() for client in self.clients]
             busy = any(pumped) or bool(self.soon)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections.abc import Iterator
 
@@ -12,7 +13,8 @@ from hypothesis import strategies as st
 from dialects.rooms import COMMANDS, FILE_COMMANDS
 from domain import Limits
 from protocol import MAX_LINE
-from support import AFK_SECONDS, EXAMPLES, Client, World, pieces
+from rooms import SHORT_QUEUE
+from support import AFK_SECONDS, EXAMPLES, Client, World, pieces, plain
 
 WELCOME = "* Welcome to the {} channel, {}."
 AHEAD = "* You are in the waiting queue and there are {} user(s) ahead of you."
@@ -189,6 +191,56 @@ def test_the_last_in_the_queue_leaves_and_those_ahead_are_told_again(world: Worl
     _ann, _bob, carol, dave = world.room("small", "ann", "bob", "carol", "dave")
     dave.leave()
     assert carol.saw() == [AHEAD.format(0)]
+
+
+# O36: one line for each who waits, however often the queue moves in a turn
+
+
+def test_one_in_the_queue_makes_one_line_for_each_who_waits_in_a_turn() -> None:
+    with World(channels={"a": 1, "b": 1}) as world:
+        world.room("a", "ann")
+        world.room("b", "bob")
+        carol, dave = world.room("a", "carol", "dave")
+        (eve,) = world.room("b", "eve")
+        restless = world.visitor("a", "restless")
+        restless.saw()
+        restless.send(b"/switch b\n/switch a\n" * 20)
+        assert carol.saw() == [AHEAD.format(0)]
+        assert dave.saw() == [AHEAD.format(1)]
+        assert eve.saw() == [AHEAD.format(0)]
+        assert restless.saw()[-2:] == [WELCOME.format("a", "restless"), AHEAD.format(2)]
+
+
+def test_who_comes_after_a_guest_has_left_the_queue_is_told_once(world: World) -> None:
+    _ann, _bob, carol, dave = world.room("small", "ann", "bob", "carol", "dave")
+    carol.leave()
+    erin = world.visitor("small", "erin")
+    assert dave.saw() == [AHEAD.format(0)]
+    assert erin.saw() == [WELCOME.format("small", "erin"), AHEAD.format(1)]
+    dave.leave()
+    assert erin.saw() == [AHEAD.format(0)]
+
+
+@pytest.mark.parametrize("vanished", [["wait"], ["in"], ["wait", "in"], ["in", "wait"]])
+def test_many_who_vanish_at_once_make_one_line_for_each_who_stays(vanished: list[str]) -> None:
+    count = SHORT_QUEUE + 10
+    with World(channels={"a": count}) as world:
+        inside = world.room("a", *(f"in{number}" for number in range(count)))
+        waiting = world.room("a", *(f"w{number}" for number in range(count)))
+        staying = world.room("a", *(f"s{number}" for number in range(2 * count)))
+        for client in [*inside, *waiting, *staying]:
+            client.transport.take()
+        groups = {"in": inside, "wait": waiting}
+        for client in itertools.chain.from_iterable(groups[name] for name in vanished):
+            client.leave()
+        world.settle()
+        lines = [
+            [line for line in client.transport.take().decode().splitlines() if "ahead" in line] for client in staying
+        ]
+        still = [told for client, told in zip(staying, lines, strict=True) if client.session.user.waits]
+        assert [list(map(plain, told)) for told in still] == [[AHEAD.format(place)] for place in range(len(still))]
+        assert max(map(len, lines)) == 1
+        assert len(world.rooms._moved) == 0
 
 
 def test_who_waits_speaks_to_nobody_but_may_look_and_go(world: World) -> None:
