@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import _signal  # type: ignore[import-not-found]  # the module signal takes half of a start to load
 import os
-import signal
 import sys
-from importlib.machinery import PathFinder
 
 ROOT = os.path.dirname(os.path.abspath(__file__))
 ENVIRONMENT = os.path.join(ROOT, ".venv")
@@ -17,8 +16,8 @@ INTERRUPTED = 130
 
 def end_quietly_when_interrupted() -> None:
     """Have SIGINT end the program without a traceback while it starts. Where SIGINT is ignored it stays so."""
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        signal.signal(signal.SIGINT, lambda _signum, _frame: os._exit(INTERRUPTED))
+    if _signal.getsignal(_signal.SIGINT) is _signal.default_int_handler:
+        _signal.signal(_signal.SIGINT, lambda _signum, _frame: os._exit(INTERRUPTED))
 
 
 def use_environment(*needed: str) -> None:
@@ -27,6 +26,8 @@ def use_environment(*needed: str) -> None:
     Exits with status 1 and one line that says what to do when there is no environment, it cannot be used, or it lacks
     the modules too.
     """
+    from importlib.machinery import PathFinder
+
     missing = [module for module in needed if PathFinder.find_spec(module) is None]
     if not missing:
         return
