@@ -160,6 +160,7 @@ _CONTROLS = [chr(code) for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(cod
 _LINE_SEPARATORS = "\u2028\u2029"
 _TURN_DIRECTION = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 _UNSHOWN = str.maketrans(dict.fromkeys([*_CONTROLS, *_LINE_SEPARATORS, *_TURN_DIRECTION], ""))
+_REPLACED = dict.fromkeys(_UNSHOWN, "\ufffd")
 _BLANKS = re.compile("[ \t]+")
 _HOST_SIGNS = re.compile("([:@])")
 
@@ -195,6 +196,11 @@ def clean(text: str) -> str:
     """Take out what must not reach anybody's screen: control characters but for the tab, line separators, and the
     characters that turn the direction of writing."""
     return text if text.isprintable() else text.translate(_UNSHOWN)
+
+
+def replaced(text: str) -> str:
+    """Give a text of the same length with a sign in the place of each character that `clean` takes out."""
+    return text if text.isprintable() else text.translate(_REPLACED)
 
 
 def is_too_long(word: str) -> bool:

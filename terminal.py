@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from files import MAX_RECEIVED, Courier
 from loop import Loop
 from network import Address, Keeper
+from protocol import replaced
 from streams import STDIN, STDOUT, write_all
 from talks import slash
 from talks.talk import STYLES, Consent, Fragments, Meaning, Talk, cut, draw_note, hide, without_style
@@ -59,8 +60,9 @@ class Typing(NamedTuple):
     secret_start: Callable[[str], int]
 
     def mask(self, line: str) -> str:
-        """Give a typed line as the screen may show it."""
-        return hide(line, self.secret_start(line))
+        """Give a typed line as the screen may show it, as long as it is. A name that Tab completes may have anything in
+        it."""
+        return replaced(hide(line, self.secret_start(line)))
 
     def without_secrets(self, line: str) -> str:
         """Give a typed line as the history may keep it."""
@@ -86,7 +88,7 @@ def line_session(typing: Typing, output: Output) -> PromptSession[str]:
     class Words(Completer):
         def get_completions(self, document: Document, complete_event: CompleteEvent) -> Iterator[Completion]:
             word, choices = typing.complete(document.current_line_before_cursor)
-            return (Completion(choice, -len(word)) for choice in choices)
+            return (Completion(choice, -len(word), display=replaced(choice)) for choice in choices)
 
     class History(InMemoryHistory):
         def append_string(self, string: str) -> None:

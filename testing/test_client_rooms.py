@@ -516,6 +516,20 @@ def test_a_file_is_declined_on_a_terminal(desk: Desk) -> None:
     assert "/accept" not in ann.output.text
 
 
+@pytest.mark.parametrize("environment", [{}, {"TERM": "dumb"}])
+def test_a_path_that_is_typed_or_completed_does_not_turn_the_line(desk: Desk, environment: Mapping[str, str]) -> None:
+    desk.wire("bob files")
+    for name in ("turn\u202egpj.exe", "turn\u2066two"):
+        (desk.directory("ann") / name).touch()
+    ann = desk.terminal("ann", environment)
+    ann.expect("ann has joined the channel.")
+    ann.type("/send bob turn\t")  # a menu of two
+    ann.type("\u202eg\t")
+    ann.expect("gpj.exe")
+    ann.enter("\r/list", "[Channel] attic")
+    assert not {"\u202e", "\u2066"} & set(ann.output.text)
+
+
 @pytest.mark.parametrize(
     ("end", "status"),
     [

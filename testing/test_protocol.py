@@ -26,6 +26,7 @@ from protocol import (
     clean,
     fit,
     normal,
+    replaced,
     split_off,
     split_words,
     squeeze,
@@ -262,6 +263,14 @@ def test_what_must_not_reach_a_screen_is_taken_out() -> None:
 )
 def test_everything_else_stays(text: str) -> None:
     assert clean(text) == text
+
+
+@EXAMPLES
+@given(st.text())
+def test_what_is_replaced_keeps_its_length_and_is_clean(text: str) -> None:
+    assert len(replaced(text)) == len(text)
+    assert clean(replaced(text)) == replaced(text)
+    assert replaced(clean(text)) == clean(text)
 
 
 @EXAMPLES

@@ -45,7 +45,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "bootstrap", "commandline", "files", "loop", "network", "protocol", "streams", "talks", "talks.talk",
         "terminal",
     },
-    "terminal": {"files", "loop", "network", "streams", "talks", "talks.slash", "talks.talk"},
+    "terminal": {"files", "loop", "network", "protocol", "streams", "talks", "talks.slash", "talks.talk"},
     "files": {"protocol", "streams"},
     "network": {"loop", "protocol"},
     "streams": {"protocol"},
