@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 from dialects.rooms import Lines
 from domain import NoSuchChannel, StoreUnavailable
+from links import Links
 from logs import LONGEST, unblocked
 from protocol import LineBuffer, Overlong, clean, normal, split_words
 from rooms import FOR_EVER, NotHere, Rooms
@@ -142,6 +143,9 @@ class Console:
         now: the wall clock, in seconds since the epoch.
         show: prints whole lines.
         shut_down: ends the server.
+
+    Attributes:
+        links: with other servers; None where there is no federation.
     """
 
     def __init__(
@@ -157,6 +161,7 @@ class Console:
         self._now = now
         self._show = show
         self._shut_down = shut_down
+        self.links: Links | None = None
         self._over = False
 
     def typed(self, line: str) -> None:
@@ -194,11 +199,29 @@ class Console:
         except NoSuchChannel:
             self._say(f"{channel} does not exist.")
 
+    def unlink(self, server: str) -> None:
+        self._change_links(server, lambda links: f"{server} is kept out; links closed: {links.unlink(server)}.")
+
+    def relink(self, server: str) -> None:
+        self._change_links(
+            server,
+            lambda links: f"{server} may link again." if links.relink(server) else f"{server} was not kept out.",
+        )
+
     def shut_down(self) -> None:
         self._over = True
         self._shut_down()
 
     # ---- pieces ----
+
+    def _change_links(self, server: str, change: Callable[[Links], str]) -> None:
+        if self.links is None:
+            self._say("There are no links: federation is off.")
+            return
+        try:
+            self._say(change(self.links))
+        except ValueError:
+            self._say(f"{server} is no server's name or address.")
 
     def _explain_kick(self, channel: str, user: str, error: Exception | None) -> None:
         if isinstance(error, NoSuchChannel):
@@ -227,5 +250,9 @@ COMMANDS: Mapping[str, ConsoleCommand] = {
         Console.mute, "/mute <channel>:<user> <seconds>", "let somebody say nothing in a channel for a while", 2
     ),
     "/empty": ConsoleCommand(Console.empty, "/empty <channel>", "take everybody out of a channel", 1),
+    "/unlink": ConsoleCommand(
+        Console.unlink, "/unlink <server>", "close the links with a server, by name or address, and keep it out", 1
+    ),
+    "/relink": ConsoleCommand(Console.relink, "/relink <server>", "let such a server in again", 1),
     "/shutdown": ConsoleCommand(Console.shut_down, "/shutdown", "end the server", 0),
 }

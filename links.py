@@ -6,15 +6,19 @@ What is said on a link that is up is federation.py's business; it is told of eac
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
+from collections.abc import Set as AbstractSet
 from functools import partial
 from typing import Any, Protocol
 
+from addresses import is_loopback
 from config import Settings
 from domain import PROVEN, Timers, is_host
 from peers import MAX_LINK_LINE, Dialler, Link, Peer
 from proof import Handshake, is_nonce
 from protocol import Dialect, Session, Transport
+
+KEPT_OUT = "the operator keeps it out (/unlink)"
 
 MOST_LINKS = 8
 """Links with one peer. Two are needed, and those that have vanished may not have been noticed yet."""
@@ -78,6 +82,8 @@ class Links:
         self._noted = noted
         self._note_host = note_host
         self._links: dict[Session, Link] = {}
+        self._kept_out: set[str] = set()
+        """Names and addresses of servers that the operator does not let in."""
 
     # ---- dialling and accepting ----
 
@@ -98,7 +104,9 @@ class Links:
 
     def _dial_now(self, dialler: Dialler) -> None:
         dialler.timer = None
-        if not self.closed:
+        if self._is_kept_out(dialler.known_as):
+            self._dial_later(dialler)
+        elif not self.closed:
             self._dial(
                 *dialler.listed[:2], connected=partial(self._connected, dialler), failed=partial(self._failed, dialler)
             )
@@ -165,6 +173,43 @@ class Links:
     def _cancel(self, timer: Any) -> None:
         if timer is not None:
             self._timers.cancel(timer)
+
+    # ---- what the operator does ----
+
+    def unlink(self, word: str) -> int:
+        """Close all links with a server and let it in no more, until `relink` or the end of the process (L45).
+
+        Args:
+            word: its name, or an address.
+
+        Returns:
+            How many links are closed.
+
+        Raises:
+            ValueError: no server can be called so.
+        """
+        word = _host_or_address(word)
+        self._kept_out.add(word)
+        closed = [link for link in self._links.values() if word in link.known_as]
+        for link in closed:
+            self.refuse(link, KEPT_OUT)
+        return len(closed)
+
+    def relink(self, word: str) -> bool:
+        """Let a server in again, and dial it if it is one of the config; give whether it was kept out (L45).
+
+        Raises:
+            ValueError: no server can be called so.
+        """
+        word = _host_or_address(word)
+        if word not in self._kept_out:
+            return False
+        self._kept_out.remove(word)
+        self._dial_at_once(dialler for dialler in self._diallers if word in dialler.known_as)
+        return True
+
+    def _is_kept_out(self, known_as: AbstractSet[str]) -> bool:
+        return not self._kept_out.isdisjoint(known_as)
 
     # ---- a link comes up ----
 
@@ -317,6 +362,8 @@ class Links:
     def _objection(self, link: Link, name: str, sent: str) -> str | None:
         """Why the other server cannot be known by this name; None if it can."""
         peer = self.peers.get(name)
+        if self._is_kept_out({name} | link.known_as):
+            return KEPT_OUT
         if not (link.configured or link.peer or self._lets_in(link)):
             return f"the config does not list it, and has federation {self._settings.federation}"
         if not is_host(name):
@@ -379,7 +426,11 @@ class Links:
 
     def _hurry(self, link: Link) -> None:
         """A server that has dialled is there, so it need not be waited for."""
-        for dialler in self._listed_as(link):
+        self._dial_at_once(self._listed_as(link))
+
+    def _dial_at_once(self, diallers: Iterable[Dialler]) -> None:
+        """Dial those that wait for their next attempt."""
+        for dialler in diallers:
             if dialler.timer is not None:
                 self._timers.cancel(dialler.timer)
                 self._dial_now(dialler)
@@ -422,14 +473,21 @@ def _described(identity: str) -> str:
 
 
 def _is_from_here(transport: Transport) -> bool:
-    """Tell whether a connection comes from this machine: from a loopback address, or from the address that it leads to.
+    """Tell whether a connection comes from this machine: from a loopback address, or from the address that it leads to
+    (L40)."""
+    address = transport.remote_place[0]
+    return is_loopback(address) or address == transport.local_place[0] != ""
 
-    An address that is mapped into IPv6 is given as one of IPv4 (`Transport.remote_place`).
+
+def _host_or_address(word: str) -> str:
+    """Give a server's name as it stands, or an IP address in the form in which connections have it.
+
+    Raises:
+        ValueError: it is neither.
     """
+    if is_host(word):
+        return word
     import ipaddress
 
-    address = transport.remote_place[0]
-    try:
-        return address == transport.local_place[0] != "" or ipaddress.ip_address(address).is_loopback
-    except ValueError:  # it is gone already
-        return False
+    address = ipaddress.IPv6Address(word)
+    return str(address.ipv4_mapped or address)

@@ -58,6 +58,11 @@ class Dialler:
         self._pause = FIRST_PAUSE
         self._told = ""
 
+    @property
+    def known_as(self) -> set[str]:
+        """By which names and addresses the server is known before there is a link."""
+        return {self.address, self.listed.address, *filter(None, (self.listed.name,))}
+
     def next_pause(self, lasted: float, chance: float) -> float:
         """Give the seconds until the next attempt, with a jitter of a quarter either way.
 
@@ -139,6 +144,12 @@ class Link:
         if self.dialler is not None:
             return "FEDERATE-CONFIRM"
         return "FEDERATE-PROOF" if self.handshake else "FEDERATE-OUT"
+
+    @property
+    def known_as(self) -> set[str]:
+        """By which names and addresses the other side is known."""
+        peer = {self.peer.name} if self.peer else set()
+        return {self.address} | self.hosts | peer | (self.dialler.known_as if self.dialler else set())
 
     def send_to_each(self, users: Sequence[str], rests: Sequence[str]) -> None:
         """Send FEDRECV lines to each of the peer's users; one that is too long for a link is left out.

@@ -134,6 +134,7 @@ class Server:
                 self.loop.listen(sock, welcomes[listen.dialect])
             undo.pop_all()
         if self.federation is not None:
+            self.console.links = self.federation.links
             self.loop.call_soon(self.federation.links.start)
         self._stopping = False
 

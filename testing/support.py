@@ -294,6 +294,7 @@ class World:
             lambda: f"{next(self.nonces):032x}",
             (settings or Settings())._replace(peers=tuple(listed)),
         )
+        self.console.links = self.federation.links
         self.federation.links.start()
 
     def _dial(

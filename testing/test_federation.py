@@ -955,6 +955,58 @@ def test_unlisted_channels_have_a_bound_together(caplog: pytest.LogCaptureFixtur
         ]
 
 
+# ---- the operator keeps servers out ----
+
+
+@pytest.mark.parametrize("word", ["two", "127.0.0.2", "::ffff:127.0.0.2"])
+def test_a_server_that_is_kept_out_comes_back_when_it_is_let_in(word: str, caplog: pytest.LogCaptureFixture) -> None:
+    with World(settings=ONE, listed=[TWO]) as world:
+        alice = world.user("alice", "tea")
+        dialled, accepted, other = world.dialled(), world.peer("two", "127.0.0.2"), world.peer("three")
+        dialled.ask("FEDERATE-CONFIRM two")
+        accepted.ask("FEDCHANNELS pond", "FEDJOIN eve@two tea")
+        assert world.type(f"/unlink {word}") == [f"* {word} is kept out; links closed: 2."]
+        assert dialled.transport.refused == accepted.transport.refused == 1
+        assert alice.ask("USERS tea", "CHANNELS") == ["RESULT USERS tea alice", "RESULT CHANNELS tea"]
+        again = world.client(remote_place=("127.0.0.2", 40001))
+        again.send("FEDERATE-OUT two")
+        assert is_closed(again)
+        assert "the operator keeps it out" in caplog.text
+        world.timers.let_pass(10 * LONGEST_PAUSE)
+        if world.dials:  # the config has no name for it, so it is known when it confirms
+            dialled = world.dialled()
+            dialled.send("FEDERATE-CONFIRM two")
+            assert is_closed(dialled)
+            assert word == "two"
+        assert other.ask("FEDJOIN zoe@three tea") == ["FEDRESULT zoe JOIN tea:one 1"]
+        assert world.type(f"/relink {word}") == [f"* {word} may link again."]
+        world.timers.let_pass(LONGEST_PAUSE if word == "two" else 0)
+        assert world.dialled().ask("FEDERATE-CONFIRM two") == ["FEDCHANNELS tea"]
+        world.peer("two", "127.0.0.2")
+        assert world.type(f"/relink {word}") == [f"* {word} was not kept out."]
+
+
+def test_nobody_links_under_a_name_that_is_kept_out() -> None:
+    with World(settings=ONE) as world:
+        assert world.type("/unlink two") == ["* two is kept out; links closed: 0."]
+        thief = world.client(remote_place=("127.0.0.3", 40000))
+        thief.send("FEDERATE-OUT two")
+        assert is_closed(thief)
+        nameless = world.peer("", "127.0.0.2")
+        nameless.send("FEDJOIN eve@two tea")  # nor by what its users call it
+        assert is_closed(nameless)
+
+
+@pytest.mark.parametrize("word", ["", "a b", "two:5050", "[::1]", "tw\u00f6", "x" * 65, "1:2"])
+def test_what_cannot_be_kept_out(word: str) -> None:
+    with World(settings=ONE) as world:
+        for verb in ("/unlink", "/relink"):
+            answer = [f"* {word} is no server's name or address."] if len(word.split()) == 1 else []
+            assert world.type(f"{verb} {word}") == answer
+        world.console.links = None
+        assert world.type("/unlink two", "/relink two") == ["* There are no links: federation is off."] * 2
+
+
 # ---- a channel with many users of one peer ----
 
 
