@@ -690,10 +690,18 @@ class Chat:
         return self._rules[type(change)](change)
 
     def restore(self, changes: Iterable[Change]) -> None:
-        """Apply what was decided before this process began; the limits of today do not undo it."""
+        """Apply what was decided before this process began; the limits of today do not undo it.
+
+        What leads nowhere is left out and told: somebody may have deleted an account from the database by hand.
+        """
         limits, self._limits = self._limits, NO_LIMITS
         for change in changes:
-            self.apply(change)
+            try:
+                self.apply(change)
+            except ChatError as error:
+                names = change[:2] if isinstance(change, Joined | Mailed) else change[:1]
+                reason = type(error).__name__
+                log.warning("a row of the database leads nowhere: %s %r: %s", type(change).__name__, names, reason)
         self._limits = limits
         for channel in (*self.channels.values(), *self.remote_channels.values()):
             channel.joining = 0  # nobody of them is there

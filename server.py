@@ -58,6 +58,9 @@ MAX_TYPED = 64
 SECRET_BYTES = 16
 """Random bytes of an ID that cannot be guessed."""
 
+WATCH_SECONDS = 1.0
+"""Time between two looks after the files of the database."""
+
 BACKLOG = 4096
 """Connections that the kernel keeps ready for us; it may allow less (net.core.somaxconn)."""
 
@@ -133,6 +136,7 @@ class Server:
             for sock, listen in zip(sockets, listens, strict=True):
                 self.loop.listen(sock, welcomes[listen.dialect])
             undo.pop_all()
+        self._watch_store()
         if self.federation is not None:
             self.console.links = self.federation.links
             self.loop.call_soon(self.federation.links.start)
@@ -193,6 +197,10 @@ class Server:
                 "max-channels is too small" if isinstance(outcomes[0], LimitReached) else "the database takes nothing"
             )
             raise StartError(f"cannot make the channel {channel}: {reason}")
+
+    def _watch_store(self) -> None:
+        self.store.watch()
+        self.loop.call_later(WATCH_SECONDS, self._watch_store)
 
     def _show(self, event: Any) -> None:
         self.printer.print(OPERATOR_WORDS[type(event)](self.lines, event))

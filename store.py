@@ -9,19 +9,24 @@ A channel's messages are a chain: each row holds the number of the one before, t
 index would be as good to read, but to write it each message of a turn dirties another page; a chain only appends.
 
 The schema grows by appending to MIGRATIONS; `PRAGMA user_version` tells how many a file has seen.
+
+The log is moved to the database by `_checkpoint` alone, and never by SQLite itself, since a stamp must be written
+before and behind that; database_files.py says why.
 """
 
 from __future__ import annotations
 
 import contextlib
-import fcntl
+import gc
 import itertools
 import logging
 import os
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
-from typing import IO, NoReturn, cast
+from typing import NoReturn, cast
 
+from database_files import LOG_SIZE, DatabaseFiles, FilesLost, LogLost, Stamp, why_the_disk_refuses
+from database_files import StoreError as StoreError
 from domain import (
     AccountDeleted,
     AccountRegistered,
@@ -54,12 +59,18 @@ APPLICATION_ID = 0x43524F53
 PAGE_ROWS = 32
 """Messages that are read at once: at MAX_LINE each, 256 KiB."""
 
-CHECKPOINT_PAGES = 1000
-"""Pages in the write-ahead log before they are moved to the database."""
+HELD_LOG_SIZE = 4 * LOG_SIZE
+"""Bytes of the write-ahead log from which on it is told that it cannot be emptied."""
 
-LOG_SIZE = CHECKPOINT_PAGES * (4096 + 24) + 32
-"""Bytes that the write-ahead log is given at once. A commit that need not make its file longer takes half the time,
-since the file system then has nothing of its own to write (measured: 0.11 ms against 0.21 ms)."""
+START_SECONDS = 5.0
+"""How long the start waits for another program that has the database at that moment."""
+
+BUSY_MILLISECONDS = 10
+"""How long a commit waits for one."""
+
+STAMP_TABLE = """
+    CREATE TABLE stamp (id INTEGER PRIMARY KEY, stamp BLOB NOT NULL);
+    """
 
 MIGRATIONS: tuple[str, ...] = (
     """
@@ -100,6 +111,7 @@ MIGRATIONS: tuple[str, ...] = (
         SET server = (SELECT server FROM hosts WHERE name = substr(channel, instr(channel, ':') + 1))
         WHERE instr(channel, ':') AND substr(channel, instr(channel, ':') + 1) IN (SELECT name FROM hosts);
     """,
+    STAMP_TABLE,
 )
 
 RECORD: dict[type, str] = {
@@ -142,10 +154,6 @@ PAST_MESSAGES = """
 """The numbers of a channel's messages, from this one back, at most so many."""
 
 log = logging.getLogger("crosstalk.store")
-
-
-class StoreError(Exception):
-    """The database cannot be opened; the message says why and what to do."""
 
 
 class Chains:
@@ -216,18 +224,24 @@ class Store:
         self._decide: Callable[[Change], Undo | None] = _unattached
         self._announce: Callable[[Iterable[Outcome]], None] = _unattached
         self._waiting: list[tuple[Change, Done]] = []
-        self._failing = False
-        self._lock: IO[bytes] | None = None
+        self._trouble: type[Exception] | None = None
+        self._log: WriteAheadLog | None = None
+        self._files: DatabaseFiles | None = None
         with contextlib.ExitStack() as undo:
             try:
+                location = path
                 if path != MEMORY:
-                    self._lock = undo.enter_context(_lock_file(path))
-                self._db = sqlite3.connect(path, isolation_level=None, timeout=0.01)
+                    self._files = DatabaseFiles(path, MIGRATIONS.index(STAMP_TABLE) + 1)
+                    undo.callback(self._files.close)
+                    location = self._files.path
+                self._db = sqlite3.connect(location, isolation_level=None, timeout=START_SECONDS)
                 undo.callback(self._db.close)
                 self._open()
-            except (OSError, sqlite3.Error) as error:
+                if self._files is not None:
+                    self._log = WriteAheadLog(self._db, self._files)
+            except (OSError, ValueError, sqlite3.Error) as error:
                 hint = "choose another with --database PATH"
-                raise StoreError(f"cannot open the database {path}: {error}; {hint}") from error
+                raise StoreError(f"cannot open the database {path}: {_reason(error, path)}; {hint}") from error
             undo.pop_all()
 
     def attach(self, decide: Callable[[Change], Undo | None], announce: Callable[[Iterable[Outcome]], None]) -> None:
@@ -237,9 +251,15 @@ class Store:
 
     def close(self) -> None:
         """Close the file. What was submitted and not committed is lost, so commit first."""
-        self._db.close()
-        if self._lock is not None:
-            self._lock.close()
+        self.watch()
+        if self._trouble is FilesLost:
+            _keep_open(self._db)
+        else:
+            if self._log is not None:
+                self._log.finish()
+            self._db.close()
+        if self._files is not None:
+            self._files.close()
 
     # ---- writing ----
 
@@ -287,16 +307,16 @@ class Store:
             return True
         try:
             self._transact(changes)
-        except sqlite3.Error as error:
+        except (FilesLost, sqlite3.Error) as error:
             self._failed(error)
             return False
-        if self._failing:
-            self._failing = False
-            log.warning("the database is written again")
+        if self._trouble is not None:
+            self._recovered()
         return True
 
     def _transact(self, changes: list[Change]) -> None:
-        db = self._db
+        db, write_log = self._db, self._log
+        size = write_log.look() if write_log is not None else 0
         db.execute("BEGIN IMMEDIATE")
         for kind, group in itertools.groupby(changes, type):
             if kind is Said:
@@ -306,12 +326,38 @@ class Store:
         self._chains.maybe_record(db)
         db.execute("COMMIT")
         self._chains.committed()
+        if size > LOG_SIZE and write_log is not None:
+            write_log.empty()
 
-    def _failed(self, error: sqlite3.Error) -> None:
+    def watch(self) -> None:
+        """Look after the files once a second, also while nothing is written (C61)."""
+        if self._log is None:
+            return
+        try:
+            self._log.watch()
+        except (FilesLost, sqlite3.Error) as error:
+            self._complain(error)
+        else:
+            if self._trouble is FilesLost:
+                self._recovered()
+
+    def _complain(self, error: Exception) -> None:
+        kind = FilesLost if isinstance(error, FilesLost) else sqlite3.Error
+        if kind is not self._trouble:
+            self._trouble = kind
+            log.error(
+                "cannot write to the database %s: %s; commands fail until it can be written",
+                self.path,
+                _reason(error, self.path),
+            )
+
+    def _recovered(self) -> None:
+        self._trouble = None
+        log.warning("the database is written again")
+
+    def _failed(self, error: Exception) -> None:
         self.failures += 1
-        if not self._failing:
-            self._failing = True
-            log.error("cannot write to the database %s: %s; commands fail until it can be written", self.path, error)
+        self._complain(error)
         with contextlib.suppress(sqlite3.Error):  # some errors have rolled back already
             self._db.execute("ROLLBACK")
         self._chains.rolled_back()
@@ -398,16 +444,150 @@ class Store:
             raise StoreError(f"{self.path} was written by a newer Crosstalk (schema {version}); use that version")
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("PRAGMA synchronous = FULL")
-        db.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
+        db.execute("PRAGMA wal_autocheckpoint = 0")
+        db.execute(f"PRAGMA journal_size_limit = {LOG_SIZE}")
         for number in range(version, len(MIGRATIONS)):
             db.executescript(
                 f"BEGIN; {MIGRATIONS[number]}"
                 f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {number + 1}; COMMIT;"
             )
-        db.executescript(f"BEGIN IMMEDIATE; PRAGMA user_version = {len(MIGRATIONS)}; COMMIT")  # can it be written?
         self._chains = Chains(db)
-        if self.path != MEMORY:
-            _lengthen(f"{self.path}-wal", LOG_SIZE)
+
+
+class WriteAheadLog:
+    """The log of an open database: when it is stamped and moved to the database. database_files.py says why.
+
+    Args:
+        db: the open database.
+        files: its files.
+
+    Raises:
+        sqlite3.Error, OSError: the database cannot be written.
+    """
+
+    def __init__(self, db: sqlite3.Connection, files: DatabaseFiles) -> None:
+        self._db = db
+        self._files = files
+        self._on_file = files.token(self._stamp_page())
+        self._moving = False
+        self._largest = 0
+        self._stamp(Stamp.before_checkpoint(self._on_file))
+        files.remember()
+        self._moving = True
+        self._checkpoint()
+        files.lengthen_log()
+        if files.is_exposed:
+            log.warning("other users can read the database %s; keep it from them: chmod 600 %s*", *[files.name] * 2)
+
+    def look(self) -> int:
+        """Give the bytes of the log's file.
+
+        Raises:
+            FilesLost: one of the files is no longer the one that was opened.
+            sqlite3.Error: another program has moved the log to the database, which cannot be noted.
+        """
+        size, written = self._files.look()
+        if written:
+            self._note_checkpoint()
+        return size
+
+    def _note_checkpoint(self) -> None:
+        """Another program has written to the database itself: all is well if it has moved the log there."""
+        token = self._token_on_file()
+        if token == self._last.token and not self._moving:
+            self._stamp(Stamp.after_checkpoint(token))
+            self._on_file = token
+        self._files.accept_change()
+
+    def _token_on_file(self) -> bytes:
+        token = self._files.token(self._stamp_page())
+        if token not in (self._last.token, self._on_file):
+            raise FilesLost(f"{self._files.path} was written over")
+        return token
+
+    def watch(self) -> None:
+        """Look, and empty the log if it is too long, or could not be emptied before.
+
+        Raises:
+            FilesLost, sqlite3.Error: as look does.
+        """
+        try:
+            size = self.look()
+        except LogLost:
+            self._rescue()
+            raise
+        if self._moving or size > LOG_SIZE:
+            self.empty()
+
+    def _rescue(self) -> None:
+        """Move what a lost log has to the database while it can still be read."""
+        self._token_on_file()
+        with contextlib.suppress(sqlite3.Error):
+            self._checkpoint()
+
+    def empty(self) -> None:
+        """Move what the log has to the database, if nobody prevents it. A failure is told when the log is large."""
+        reason = "another program reads the database"
+        try:
+            self._checkpoint()
+        except sqlite3.Error as error:
+            reason = str(error)
+        self._tell(reason)
+
+    def _tell(self, reason: str) -> None:
+        size = self._files.log_size
+        if self._moving and size > HELD_LOG_SIZE and not self._largest:
+            log.warning("the write-ahead log has %d bytes and cannot be emptied: %s", size, reason)
+        if self._moving and size > HELD_LOG_SIZE:
+            self._largest = size
+        elif not self._moving and self._largest:
+            log.warning("the write-ahead log, of %d bytes at last, has been emptied", self._largest)
+            self._largest = 0
+
+    def _checkpoint(self) -> None:
+        if not self._moving:
+            self._stamp(Stamp.before_checkpoint(self._on_file))
+            self._moving = True
+        self._db.execute("PRAGMA busy_timeout = 0")  # a reader may take its time, and is asked again
+        try:
+            (busy, _pages, _moved) = self._db.execute("PRAGMA wal_checkpoint(RESTART)").fetchone()
+        finally:
+            self._db.execute(f"PRAGMA busy_timeout = {BUSY_MILLISECONDS}")
+            self._files.accept_change()
+        if not busy:
+            self._on_file = self._last.token
+            self._stamp(Stamp.after_checkpoint(self._on_file))
+            self._moving = False
+
+    def finish(self) -> None:
+        """Prepare for the end of the last connection, when SQLite itself moves the log to the database."""
+        with contextlib.suppress(sqlite3.Error):
+            self._stamp(Stamp.before_checkpoint(self._on_file))
+
+    def _stamp(self, stamp: Stamp) -> None:
+        self._db.execute("REPLACE INTO stamp VALUES (1, ?)", (stamp.pack(),))
+        self._last = stamp
+
+    def _stamp_page(self) -> int:
+        """Give the number of the page on which the stamp is; another program's VACUUM may change it."""
+        (number,) = self._db.execute("SELECT rootpage FROM sqlite_schema WHERE name = 'stamp'").fetchone()
+        return cast(int, number)
+
+
+def _keep_open(db: sqlite3.Connection) -> None:
+    """Have a connection outlive the interpreter: else SQLite would move the log to another file, and remove it."""
+    cycle: list[object] = [db]
+    cycle.append(cycle)
+    gc.freeze()  # what is in it and refers to itself is never freed
+
+
+def _reason(error: Exception, path: str) -> str:
+    """Say what is wrong; SQLite calls many things a disk I/O error, the system knows better."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    if getattr(error, "sqlite_errorname", "").startswith(("SQLITE_IOERR", "SQLITE_FULL", "SQLITE_CANTOPEN")):
+        return why_the_disk_refuses(os.path.dirname(path) or ".") or str(error)
+    return str(error)
 
 
 @contextlib.contextmanager
@@ -417,34 +597,6 @@ def _readable() -> Iterator[None]:
     except sqlite3.Error as error:
         log.error("cannot read from the database: %s", error)
         raise StoreUnavailable from error
-
-
-def _lengthen(path: str, size: int) -> None:
-    """Fill a write-ahead log up to a size with zeros, which SQLite takes for what an earlier round has left."""
-    with open(path, "ab") as file:
-        missing = size - file.tell()
-        if missing > 0:
-            file.write(bytes(missing))
-            file.flush()
-            os.fsync(file.fileno())
-
-
-def _lock_file(path: str) -> IO[bytes]:
-    """Claim the database for this process until the file is closed or the process ends, in whatever way.
-
-    SQLite itself uses another kind of lock, so that other programs may go on reading the file.
-    """
-    # It holds password hashes and private messages, so it is made for its owner alone.
-    file = open(path, "ab", opener=lambda name, flags: os.open(name, flags, 0o600))  # noqa: SIM115 (it stays open)
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        file.close()
-        raise StoreError(
-            f"the database {path} is in use by another server (see who has it: fuser {path});"
-            " choose another with --database PATH"
-        ) from None
-    return file
 
 
 def _unattached(_argument: object) -> NoReturn:

@@ -59,7 +59,7 @@ from domain import (
     WrongPassword,
     is_name,
 )
-from support import EXAMPLES, FakePasswords
+from support import EXAMPLES, FakePasswords, World
 
 NOW = 1000.0
 
@@ -1193,3 +1193,26 @@ def test_how_large_the_shares_of_the_mail_are(most: int, of_sender: int, of_host
         again.account("bob")
         again.chat.restore(mail for _number, mail in house.journal.mailbox)
         assert again.chat.accounts["bob"].waiting.by_sender == bob.waiting.by_sender
+
+
+def test_rows_that_lead_nowhere_are_left_out_and_told(caplog: pytest.LogCaptureFixture) -> None:
+    """Somebody has deleted an account, or a channel, from the database by hand."""
+    nowhere: list[Change] = [
+        Joined("gone", "room", 1.0),
+        Joined("ann", "gone", 1.0),
+        Mailed("ann", "gone", "secret", 1.0),
+    ]
+    with World() as world:
+        world.chat.restore(
+            [
+                AccountRegistered("ann", b"", 1.0),
+                ChannelCreated("room", "gone", 1.0),
+                *nowhere,
+                Joined("ann", "room", 1.0),
+            ]
+        )
+        assert list(world.chat.accounts["ann"].channels) == ["room"]
+    told = [record.getMessage() for record in caplog.records]
+    assert [line for line in told if "gone" in line and "leads nowhere" in line and "\n" not in line] == told
+    assert len(told) == len(nowhere)
+    assert "secret" not in caplog.text

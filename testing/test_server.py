@@ -926,3 +926,52 @@ def test_why_the_environment_is_of_no_use_is_told(tmp_path: Path, monkeypatch: p
     assert complaint() == f"{missing}run {ROOT}/setup first"
     monkeypatch.setattr(sys, "path", [str(tmp_path), str(python)])
     assert complaint() == f"{missing}{python} cannot be used: Not a directory"
+
+
+# ---- the database's files ----
+
+
+def test_a_database_that_is_moved_away_and_put_back(tmp_path: Path) -> None:
+    """C61: nothing is confirmed meanwhile, it is told without being asked, and the end destroys nothing."""
+    path, away = tmp_path / "my.db", tmp_path / "away.db"
+    with ServerProcess(tmp_path, "database my.db") as server, server.user("alice") as alice:
+        assert alice.ask("CREATE one") == ["RESULT CREATE one 1"]
+        path.rename(away)
+        server.wait_for("ERROR cannot write to the database my.db: .*moved or removed")
+        assert alice.ask("CREATE lost", "PING") == ["RESULT CREATE lost 0", "RESULT PING 1"]
+        away.rename(path)
+        server.wait_for("WARNING the database is written again")
+        assert alice.ask("CREATE two") == ["RESULT CREATE two 1"]
+        path.rename(away)
+        server.signal(signal.SIGTERM)
+        assert server.wait() == 0
+    log = (tmp_path / "my.db-wal").read_bytes()
+    done = run("0", "--database", "my.db", directory=tmp_path)
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert "put the database back" in done.stderr
+    assert (tmp_path / "my.db-wal").read_bytes() == log
+    away.rename(path)
+    with ServerProcess(tmp_path, "database my.db") as server, server.peer() as alice:
+        assert alice.ask("LOGIN alice alice", "JOIN one", "JOIN two", "JOIN lost") == [
+            "RESULT LOGIN 1", "RESULT JOIN one 1", "RESULT JOIN two 1", "RESULT JOIN lost 0",
+        ]  # fmt: skip
+
+
+def test_a_restore_as_the_readme_has_it(tmp_path: Path) -> None:
+    """Also over what a crash has left behind; left out the moving away, it is refused."""
+    readme = (ROOT / "README.md").read_text()
+    commands = re.findall(r"^        (\(umask 077; .*|mkdir -m 700 .*)$", readme, re.MULTILINE)
+    back_up, restore = [command.replace("crosstalk-5050", "my") for command in commands]
+    with ServerProcess(tmp_path, "database my.db") as server, server.user("alice") as alice:
+        alice.ask("CREATE kept")
+        subprocess.run(["sh", "-c", back_up], cwd=tmp_path, check=True)
+        alice.ask("CREATE unwanted")
+        server.signal(signal.SIGKILL)
+        server.wait()
+    assert [path.stat().st_mode & 0o777 for path in tmp_path.glob("backup*.db")] == [0o600]
+    subprocess.run(["sh", "-c", restore], cwd=tmp_path, check=True)
+    with ServerProcess(tmp_path, "database my.db") as server, server.peer() as alice:
+        assert alice.ask("LOGIN alice alice", "JOIN kept", "JOIN unwanted") == [
+            "RESULT LOGIN 1", "RESULT JOIN kept 1", "RESULT JOIN unwanted 0",
+        ]  # fmt: skip
+        assert not [line for line in server.log if "WARNING" in line]
