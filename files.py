@@ -665,6 +665,7 @@ class Courier:
 
     def _drop(self, number: str, why: str) -> str:
         """A file goes no further. One that somebody sends himself has the same number on both ways."""
+        self._offers.pop(number, None)
         self.failed = self.failed or number in self._outgoing
         incoming = self._incoming.pop(number, None)
         if incoming:

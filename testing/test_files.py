@@ -567,6 +567,28 @@ def test_all_files_together_have_a_limit(here: Path) -> None:
     assert names(here) == ["b"]
 
 
+def test_too_much_is_not_offered_to_the_user(here: Path) -> None:
+    side = Side(asks=True, most=2 * LEAST_COST)
+    side.hear(f"/file 1 {2 * LEAST_COST} ann a", "/file 2 5 bob b")
+    assert side.hear(f"/file 3 {2 * LEAST_COST + 1} ann c")[0].startswith("Not received: c from ann: this client takes")
+    assert side.courier.accept() == ""
+    assert side.courier.accept().startswith("Not received: b from bob: this client takes")
+    assert side.took() == ["/cancel 3", "/ready 1", "/cancel 2"]
+    assert side.courier.accept() == NO_OFFER
+
+
+@pytest.mark.parametrize("accepted", [True, False])
+def test_a_number_is_offered_once(here: Path, accepted: bool) -> None:
+    side = Side(asks=True)
+    side.hear("/file 1 5 ann a")
+    if accepted:
+        side.courier.accept()
+    side.hear("/file 1 5 ann b")
+    assert side.took()[-1] == "/cancel 1"
+    assert side.courier.accept() == NO_OFFER
+    assert side.courier.progress() == ""
+
+
 def test_few_files_are_open_at_once(side: Side, here: Path) -> None:
     side.hear(*(f"/file {number} 5 ann a" for number in range(MAX_RUNNING + 2)))
     before = len(os.listdir("/dev/fd"))
@@ -755,18 +777,29 @@ word = st.sampled_from(["1", "2", "a", "../a", "", "-1", "9" * 30, "QUJD", "bob"
 )
 
 
+line = st.builds(lambda verb, rest: clean(" ".join([verb, *rest])), verbs, st.lists(word, max_size=5))
+answer = st.sampled_from([Courier.accept, Courier.decline])
+
+
 @EXAMPLES
-@given(st.lists(st.builds(lambda verb, rest: clean(" ".join([verb, *rest])), verbs, st.lists(word, max_size=5))))
-def test_no_line_does_harm(tmp_path_factory: pytest.TempPathFactory, lines: list[str]) -> None:
+@given(asks=st.booleans(), steps=st.lists(line | answer))
+def test_no_line_does_harm(
+    tmp_path_factory: pytest.TempPathFactory, asks: bool, steps: list[str | Callable[[Courier], str]]
+) -> None:
     with pytest.MonkeyPatch.context() as patch:
         outside = tmp_path_factory.mktemp("outside")
         inside = outside / "inside"
         inside.mkdir()
         patch.chdir(inside)
-        side = Side()
-        for line in lines:
-            side.courier.hear(line)
+        side = Side(asks=asks)
+        for step in steps:
+            if isinstance(step, str):
+                side.courier.hear(step)
+            else:
+                step(side.courier)
         side.courier.close()
         assert names(outside) == ["inside"]
-        assert not any(name.startswith(".") for name in names(inside))
-        assert all(line.split()[0] in ("/ready", "/landed", "/cancel") for line in side.sent)
+        assert set(names(inside)) <= {RECEIVED} or not asks
+        stored = names(inside / RECEIVED) if asks and names(inside) else names(inside)
+        assert not any(name.startswith(".") or is_used(name) for name in stored if name != RECEIVED)
+        assert all(sent.split()[0] in ("/ready", "/landed", "/cancel") for sent in side.sent)
