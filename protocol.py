@@ -594,7 +594,9 @@ class Session:
             and (self._heedless or not self.transport.congested)
             and self._step()
         ):
-            steps = 0 if self.transport.must_yield else steps - 1
+            steps -= 1
+            if not steps & 1 and self.transport.must_yield:  # every other time, since most often there is but one line
+                steps = 0
         if self.over:
             return
         waits = self._held or (not self._heedless and self.transport.congested)
