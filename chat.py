@@ -126,6 +126,7 @@ class Chat:
         self.guests: dict[str, Guest] = {}
         self.online: dict[str, User] = {}
         self.channels: dict[str, Channel] = {}
+        self._made: Counter[str] = Counter()
         self.visitors: Counter[str] = Counter()
         """Names of the guests of channels, with how many bear each."""
         self.remote_users: dict[str, RemoteUser] = {}
@@ -840,13 +841,17 @@ class Chat:
     def _apply_created(self, change: ChannelCreated) -> Undo:
         if change.name in self.channels:
             raise NameTaken
-        if len(self.channels) >= self._limits.channels:
+        made = self._made[change.creator] if change.creator else 0  # the config's channels are nobody's
+        if len(self.channels) >= self._limits.channels or made >= self._limits.channels_per_creator:
             raise LimitReached
         self.channels[change.name] = Channel(change.name)
         self.all_channels.add(change.name)
-        return lambda: self._undo_created(change.name)
+        self._made[change.creator] += 1
+        return lambda: self._undo_created(change)
 
-    def _undo_created(self, name: str) -> None:
+    def _undo_created(self, change: ChannelCreated) -> None:
+        name = change.name
+        self._made[change.creator] -= 1
         del self.channels[name]
         self.all_channels.remove(name)
 

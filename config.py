@@ -101,6 +101,7 @@ class Settings(NamedTuple):
     max_name: int = 64
     max_accounts: int = 100_000
     max_channels: int = 10_000
+    max_channels_per_creator: int = 1000
     max_channels_per_user: int = 1000
     max_mail: int = 1000
     mailbox_ids: str = "classic"
@@ -241,7 +242,7 @@ def _claim_channel(channel: HostedChannel) -> list[str]:
 
 def _path(words: list[str]) -> str:
     path = " ".join(words)
-    if not path or "\0" in path:
+    if not path or b"\0" in os.fsencode(path):  # which raises ValueError for what no file can be called
         raise ValueError
     return path
 
@@ -259,7 +260,7 @@ DIRECTIVES: Mapping[str, Directive] = {
     "channel": Directive(
         "<name> <port> <capacity>", _channel, "a channel with a port of its own; three or more", _claim_channel
     ),
-    "database": Directive("a path, or :memory:", _path, "the database file; :memory: keeps nothing"),
+    "database": Directive("the path of a file, or :memory:", _path, "the database file; :memory: keeps nothing"),
     "hostname": Directive(
         "1 to 64 letters, digits, hyphens and dots", _host, "the name of this server among federated ones"
     ),
@@ -302,6 +303,7 @@ DIRECTIVES: Mapping[str, Directive] = {
     "max-name": Directive(*_number(1, 64), "characters of a user's or channel's name"),
     "max-accounts": Directive(*_number(1, _ANY), "registered users"),
     "max-channels": Directive(*_number(1, _ANY), "channels"),
+    "max-channels-per-creator": Directive(*_number(1, _ANY), "channels that one user may make"),
     "max-channels-per-user": Directive(*_number(1, _ANY), "channels that one user may be in"),
     "max-mail": Directive(*_number(0, _ANY), "direct messages that wait for a user who is away"),
     "mailbox-ids": Directive(*_one_of("classic", "secret"), "IDs that are guessed, or that are not"),

@@ -442,13 +442,15 @@ class Journal(Protocol):
 
 
 class Limits(NamedTuple):
-    """How much there may be: characters of a name; guests at once, accounts, channels; channels that one account is in;
-    direct messages that wait for one account, and those of them that users of unlisted servers have sent."""
+    """How much there may be: characters of a name; guests at once, accounts, channels; channels that one account has
+    made, and is in; direct messages that wait for one account, and those of them that users of unlisted servers have
+    sent."""
 
     name: int = MAX_NAME
     guests: int = 1 << 62
     accounts: int = 100_000
     channels: int = 10_000
+    channels_per_creator: int = 1000
     channels_per_user: int = 1000
     mail: int = 1000
     unlisted_mail: int = 20

@@ -61,6 +61,7 @@ def parse_command_line(words: Sequence[str]) -> argparse.Namespace:
     add(
         "--database",
         metavar="PATH",
+        type=setting("database"),
         help="the database file (default: crosstalk-<port>.db in the current directory); :memory: keeps nothing",
     )
     arguments = parser.parse_intermixed_args(words)

@@ -151,6 +151,7 @@ class Server:
             guests=settings.max_users or Limits().guests,
             accounts=settings.max_accounts,
             channels=settings.max_channels,
+            channels_per_creator=settings.max_channels_per_creator,
             channels_per_user=settings.max_channels_per_user,
             mail=settings.max_mail,
             unlisted_mail=settings.max_unlisted_mail,

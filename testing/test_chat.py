@@ -493,6 +493,20 @@ def test_limits() -> None:
     assert set(chat.channels) == {"one", "two"}
 
 
+def test_a_channel_counts_for_its_creator_unless_it_could_not_be_written() -> None:
+    house = House(Limits(channels_per_creator=2))
+    alice = house.account("alice", "one")
+    house.journal.fails = True
+    for _ in range(2):
+        assert house.outcome(lambda done: house.chat.create(alice, "two", done)) is StoreUnavailable
+    house.journal.fails = False
+    assert house.outcome(lambda done: house.chat.create(alice, "two", done)) is None
+    assert house.outcome(lambda done: house.chat.create(alice, "three", done)) is LimitReached
+    for name in ("lobby", "garden", "attic"):
+        house.chat.apply(ChannelCreated(name, "", NOW))
+    assert len(house.chat.channels) == 5
+
+
 def test_limits_do_not_undo_what_was_decided_before() -> None:
     house = House(Limits(name=1, accounts=1, channels=1, channels_per_user=1, mail=0))
     house.chat.restore(
