@@ -27,19 +27,14 @@ from __future__ import annotations
 import contextlib
 import enum
 import errno
-import fcntl
-import heapq
 import itertools
 import logging
 import math
 import os
-import resource
 import selectors
 import signal
 import socket
-import struct
 import sys
-import termios
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
@@ -48,7 +43,18 @@ from selectors import EVENT_READ, EVENT_WRITE
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 from addresses import is_loopback, network_of
+from deadlines import Deadline, Deadlines
 from pool import Pool, PoolFull
+from sockets import (
+    bytes_in_kernel,
+    calls_itself,
+    descriptor_ceiling,
+    find_places,
+    host_of,
+    keep_alive,
+    place_of,
+    unacknowledged_for,
+)
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -71,8 +77,6 @@ DISCARDED_READS = 16
 STALL_SECONDS = 30.0
 """How long output may wait for a peer that takes none of it."""
 
-KEEPALIVE_PROBES = 3
-"""Probes without an answer after which the kernel gives a silent peer up."""
 
 CHECK_SECONDS = 1.0
 """Pause between two looks at connections that no event would tell us about."""
@@ -80,8 +84,6 @@ CHECK_SECONDS = 1.0
 DRAIN_GRACE_SECONDS = 0.5
 """What answers may take to leave that are given when those who do not read have been closed at the very end."""
 
-TCP_INFO_UNACKED, TCP_INFO_LAST_ACK = 24, 56
-"""Where Linux's struct tcp_info has the packets in flight, and the milliseconds since the last acknowledgement."""
 
 LINGER_SECONDS = 2.0
 """How long a connection that we closed waits for its peer to close too. Closing a socket while it holds unread input
@@ -91,9 +93,6 @@ ACCEPTS_PER_TURN = 128
 """Connections that a listener accepts before those who are connected have their turn."""
 
 ACCEPT_RETRY_SECONDS = 0.5
-RESERVED_DESCRIPTORS = 32
-"""Kept free of clients for the database, libraries that are loaded late, connections that we dial while there are as
-many clients as may be, and whatever the operating system needs."""
 
 CONNECTING = (0, errno.EINPROGRESS, errno.EINTR)
 """What the system says of an attempt to connect whose end the selector will tell."""
@@ -181,63 +180,6 @@ class Receiver(Protocol):
 
     def lost(self, reason: CloseReason) -> None:
         """The connection is gone. Called exactly once, never from inside a call of its owner's."""
-
-
-class Deadline:
-    """A call that is due at a time on the monotonic clock; orders itself in the loop's heap."""
-
-    __slots__ = ("call", "order", "when")
-
-    def __init__(self, when: float, order: int, call: Callable[[], None]) -> None:
-        self.when = when
-        self.order = order
-        self.call: Callable[[], None] | None = call
-
-    def __lt__(self, other: Deadline) -> bool:
-        return (self.when, self.order) < (other.when, other.order)
-
-
-class Deadlines:
-    """The heap of deadlines. Cancelled ones are swept out as soon as they are the larger part of it."""
-
-    def __init__(self) -> None:
-        self._heap: list[Deadline] = []
-        self._order = itertools.count()
-        self._cancelled = 0
-
-    def __len__(self) -> int:
-        return len(self._heap)
-
-    def add(self, when: float, call: Callable[[], None]) -> Deadline:
-        deadline = Deadline(when, next(self._order), call)
-        heapq.heappush(self._heap, deadline)
-        return deadline
-
-    def cancel(self, deadline: Deadline) -> None:
-        """Forget a deadline; one that has passed or was cancelled before is left alone."""
-        if deadline.call is None:
-            return
-        deadline.call = None
-        self._cancelled += 1
-        if self._cancelled > len(self._heap) // 2:
-            self._heap = [kept for kept in self._heap if kept.call is not None]
-            heapq.heapify(self._heap)
-            self._cancelled = 0
-
-    def nearest(self) -> float | None:
-        """The time of the next deadline, or None."""
-        while self._heap and self._heap[0].call is None:
-            heapq.heappop(self._heap)
-            self._cancelled -= 1
-        return self._heap[0].when if self._heap else None
-
-    def due(self, now: float) -> Iterator[Callable[[], None]]:
-        """Take out the calls that are due, the earliest first."""
-        while (when := self.nearest()) is not None and when <= now:
-            deadline = heapq.heappop(self._heap)
-            call, deadline.call = deadline.call, None
-            if call is not None:
-                yield call
 
 
 class Loop:
@@ -967,12 +909,12 @@ class Connection:
     @property
     def remote_place(self) -> tuple[str, int]:
         """The other side's IP address and port; "" and 0 when it is gone already, or this is no TCP connection."""
-        return _place(self._sock.getpeername)
+        return place_of(self._sock.getpeername)
 
     @property
     def local_place(self) -> tuple[str, int]:
         """Our own side's IP address and port, which the other side sees; "" and 0 as for `remote_place`."""
-        return _place(self._sock.getsockname)
+        return place_of(self._sock.getsockname)
 
     def has_spoken(self) -> None:
         """The first line has come: the peer may be silent from now on."""
@@ -1340,49 +1282,6 @@ def _close_iterator(chunks: Iterator[bytes]) -> None:
         close()
 
 
-def find_places(host: str, port: int, *, numeric: bool = False) -> list[tuple[int, Any]]:
-    """Find where a host is: the family and the socket address of each of its addresses. Blocks, unless `numeric`.
-
-    Args:
-        host: a name or an IP address; with `numeric`, an IP address only.
-        port: for the socket addresses.
-
-    Raises:
-        OSError: it is not found.
-        ValueError: it cannot be a host.
-    """
-    found = socket.getaddrinfo(
-        host.encode("ascii") if numeric else host,  # what is bytes needs no tables of the world's letters
-        port,
-        type=socket.SOCK_STREAM,
-        flags=socket.AI_NUMERICHOST if numeric else 0,
-    )
-    return [(family, place) for family, _type, _protocol, _name, place in found]
-
-
-def calls_itself(sock: socket.socket) -> bool:
-    """Tell whether nobody listens where a socket has called, and the kernel gave it that very port to call from."""
-    return bool(sock.getsockname() == sock.getpeername())
-
-
-def _place(name: Callable[[], Any]) -> tuple[str, int]:
-    try:
-        host, port = name()[:2]
-    except (OSError, ValueError):  # gone already, or not a TCP socket
-        return "", 0
-    return _unmapped(host), port
-
-
-def host_of(place: Any) -> str:
-    """Give the IP address of a socket address; "" where it has none."""
-    return _unmapped(place[0]) if isinstance(place, tuple) else ""
-
-
-def _unmapped(host: str) -> str:
-    """Give an IPv4 address that an IPv6 socket shows as one of its own as what it is."""
-    return host.removeprefix("::ffff:")
-
-
 def _system_error(number: int) -> OSError:
     return OSError(number, os.strerror(number))
 
@@ -1390,58 +1289,3 @@ def _system_error(number: int) -> OSError:
 def _reason(error: Exception) -> str:
     """What an error says, without its number."""
     return getattr(error, "strerror", None) or str(error) or type(error).__name__
-
-
-def keep_alive(sock: socket.socket, seconds: int) -> None:
-    """Have the kernel find out that the other machine has vanished, when it has been silent for about so long.
-
-    The probes are for a peer to which nothing is being sent; see `Connection.check_for_silence` for the others. (The
-    user timeout of RFC 5482 will not do: Linux applies it to a peer, too, that is there and does not read.)
-    """
-    interval = max(1, seconds // (2 * KEEPALIVE_PROBES))
-    options = {
-        "TCP_KEEPIDLE": max(1, seconds - KEEPALIVE_PROBES * interval),
-        "TCP_KEEPINTVL": interval,
-        "TCP_KEEPCNT": KEEPALIVE_PROBES,
-    }
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for option, value in options.items():
-        if hasattr(socket, option):  # some systems lack some
-            sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
-
-
-def bytes_in_kernel(sock: socket.socket) -> int:
-    """Bytes that the kernel has taken and the peer has not; 0 where the system does not tell."""
-    try:
-        return int.from_bytes(fcntl.ioctl(sock, termios.TIOCOUTQ, bytes(4)), sys.byteorder)
-    except (OSError, ValueError):  # closed already, or the system does not tell
-        return 0
-
-
-def unacknowledged_for(sock: socket.socket) -> float:
-    """Seconds since the peer's machine has acknowledged anything, if something is on its way to it; else, or where the
-    system does not tell, 0. A peer that does not read acknowledges the probes that ask whether it does."""
-    if not sys.platform.startswith("linux"):
-        return 0.0
-    try:
-        info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, TCP_INFO_LAST_ACK + 4)
-    except OSError:  # not a TCP socket
-        return 0.0
-    (in_flight,) = struct.unpack_from("=I", info, TCP_INFO_UNACKED)
-    (milliseconds,) = struct.unpack_from("=I", info, TCP_INFO_LAST_ACK)
-    return milliseconds / 1000 if in_flight else 0.0
-
-
-def raise_descriptor_limit() -> None:
-    """Lift the soft limit of open descriptors to the hard one."""
-    _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with contextlib.suppress(ValueError, OSError):  # some systems refuse their own "infinity"
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-
-
-def descriptor_ceiling() -> int:
-    """Connections that the soft descriptor limit leaves room for, at least one."""
-    soft, _hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft == resource.RLIM_INFINITY:
-        return 1 << 20
-    return max(1, soft - RESERVED_DESCRIPTORS)

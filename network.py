@@ -13,8 +13,9 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import NamedTuple, Protocol
 
-from loop import CloseReason, Connection, Loop, calls_itself
+from loop import CloseReason, Connection, Loop
 from protocol import LineBuffer, Overlong, clean
+from sockets import calls_itself
 
 MAX_RECEIVED_LINE = 1024 * 1024
 """Bytes of a line from the server, its newline included: lists are long."""

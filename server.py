@@ -39,12 +39,13 @@ from dialects.rooms import OPERATOR_WORDS
 from domain import ChannelCreated, LimitReached, Limits, classic_id
 from federation import Federation
 from logs import start_logging
-from loop import Connection, Loop, raise_descriptor_limit
+from loop import Connection, Loop
 from passwords import BcryptPasswords
 from proof import make_nonce
 from protocol import Dialect, Session
 from rooms import Rooms
 from signals import Signals
+from sockets import raise_descriptor_limit
 from store import Store, StoreError
 from throttle import Pace
 from transfers import Transfers

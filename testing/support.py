@@ -22,11 +22,11 @@ from hypothesis import HealthCheck, settings
 from chat import Chat
 from config import Listed, Settings
 from console import Console
+from deadlines import Deadline, Deadlines
 from dialects import Door, Hello, Lines, Mailbox, Result, RoomTalk
 from dialects.rooms import OPERATOR_WORDS
 from domain import ChannelCreated, Claim, Done, Limits, Overloaded, Recipient, WrongPassword
 from federation import Federation
-from loop import Deadline, Deadlines
 from protocol import Dialect, Session
 from rooms import Rooms
 from store import MEMORY, Store

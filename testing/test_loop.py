@@ -25,6 +25,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import loop as loop_module
+from deadlines import Deadlines
 from loop import (
     HANDED_IN_PER_TURN,
     HIGH_WATER,
@@ -35,14 +36,11 @@ from loop import (
     Buffers,
     CloseReason,
     Connection,
-    Deadlines,
     Loop,
-    bytes_in_kernel,
-    host_of,
-    unacknowledged_for,
 )
 from pool import PoolFull
 from protocol import Session
+from sockets import bytes_in_kernel, find_places, host_of, unacknowledged_for
 from support import EXAMPLES, PATIENCE, World, raising
 
 MAX_OUT = 1024 * 1024
@@ -1747,7 +1745,7 @@ def silent_place(stage: Stage) -> tuple[str, int]:
 
 def names(monkeypatch: pytest.MonkeyPatch, look_up: Callable[[str], list[tuple[str, int]]]) -> None:
     """Have this look names up, in place of the system."""
-    real = loop_module.find_places
+    real = find_places
 
     def find(host: str, port: int, *, numeric: bool = False) -> list[tuple[int, Any]]:
         if numeric:

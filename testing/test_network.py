@@ -13,7 +13,8 @@ import pytest
 
 import network
 from client_support import SECONDS
-from loop import Deadline, Loop
+from deadlines import Deadline
+from loop import Loop
 
 
 def test_a_connection_to_oneself_is_none(monkeypatch: pytest.MonkeyPatch) -> None:

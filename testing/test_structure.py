@@ -19,7 +19,7 @@ from support import ROOT
 SERVER_ROOMS = {
     "addresses", "bootstrap", "chat", "commandline", "config", "console", "dialects", "domain", "dialects.hello",
     "dialects.mailbox", "dialects.result", "dialects.rooms", "federation", "logs", "loop", "options", "passwords",
-    "proof", "protocol", "rooms", "signals", "store", "throttle", "transfers", "workqueue",
+    "proof", "protocol", "rooms", "signals", "sockets", "store", "throttle", "transfers", "workqueue",
 }  # fmt: skip
 
 MAY_IMPORT: dict[str, set[str]] = {
@@ -48,7 +48,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     "terminal": {"files", "loop", "network", "protocol", "streams", "talks", "talks.slash", "talks.talk"},
     "files": {"protocol", "streams"},
-    "network": {"loop", "protocol"},
+    "network": {"loop", "protocol", "sockets"},
     "streams": {"protocol"},
     "talks": {"files", "talks.hello", "talks.mailbox", "talks.result", "talks.rooms", "talks.talk"},
     "talks.hello": {"protocol", "talks.talk"},
@@ -61,7 +61,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "domain": {"names"},
     "names": set(),
     "protocol": {"names"},
-    "loop": {"addresses", "pool"},
+    "loop": {"addresses", "deadlines", "pool", "sockets"},
+    "deadlines": set(),
+    "sockets": set(),
     "pool": set(),
     "addresses": set(),
     "config": {"domain", "proof", "protocol"},

@@ -1,0 +1,64 @@
+"""Calls that are due at a time on a monotonic clock: the loop's heap of them."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+from collections.abc import Callable, Iterator
+
+
+class Deadline:
+    """A call that is due at a time on the monotonic clock; orders itself in the loop's heap."""
+
+    __slots__ = ("call", "order", "when")
+
+    def __init__(self, when: float, order: int, call: Callable[[], None]) -> None:
+        self.when = when
+        self.order = order
+        self.call: Callable[[], None] | None = call
+
+    def __lt__(self, other: Deadline) -> bool:
+        return (self.when, self.order) < (other.when, other.order)
+
+
+class Deadlines:
+    """The heap of deadlines. Cancelled ones are swept out as soon as they are the larger part of it."""
+
+    def __init__(self) -> None:
+        self._heap: list[Deadline] = []
+        self._order = itertools.count()
+        self._cancelled = 0
+
+    def __len__(self) -> int:
+        return len(self._heap)
+
+    def add(self, when: float, call: Callable[[], None]) -> Deadline:
+        deadline = Deadline(when, next(self._order), call)
+        heapq.heappush(self._heap, deadline)
+        return deadline
+
+    def cancel(self, deadline: Deadline) -> None:
+        """Forget a deadline; one that has passed or was cancelled before is left alone."""
+        if deadline.call is None:
+            return
+        deadline.call = None
+        self._cancelled += 1
+        if self._cancelled > len(self._heap) // 2:
+            self._heap = [kept for kept in self._heap if kept.call is not None]
+            heapq.heapify(self._heap)
+            self._cancelled = 0
+
+    def nearest(self) -> float | None:
+        """The time of the next deadline, or None."""
+        while self._heap and self._heap[0].call is None:
+            heapq.heappop(self._heap)
+            self._cancelled -= 1
+        return self._heap[0].when if self._heap else None
+
+    def due(self, now: float) -> Iterator[Callable[[], None]]:
+        """Take out the calls that are due, the earliest first."""
+        while (when := self.nearest()) is not None and when <= now:
+            deadline = heapq.heappop(self._heap)
+            call, deadline.call = deadline.call, None
+            if call is not None:
+                yield call
