@@ -477,7 +477,7 @@ def parse_command_line(words: Sequence[str]) -> Options:
         type=whole_number,
         default=MAX_RECEIVED,
         metavar="BYTES",
-        help="in the dialect rooms: bytes of all files that are received (%(default)s); a small file counts as 64 KiB",
+        help="in the dialect rooms: bytes of all files that are received (%(default)s); each counts 64 KiB more",
     )
     arguments = parser.parse_intermixed_args(words)  # the username may stand behind an option
     username, name, dialect = arguments.username, arguments.name, arguments.dialect

@@ -326,8 +326,8 @@ MAX_RUNNING = 8
 MAX_RECEIVED = 1024 * 1024 * 1024
 """Bytes of all the files that are received, where the command line says nothing else."""
 
-LEAST_COST = 64 * 1024
-"""What a file counts at least, so that there are not too many either."""
+COST = 64 * 1024
+"""What a file counts beside its bytes, so that there are not too many either."""
 
 ARRIVED = re.compile(r"\[Server message \([0-9:]+\)\] You sent ([^ ]+) to ([^ ]+)\.")
 NOT_TAKEN = re.compile(r"\[Server message \([0-9:]+\)\] ([^ ]+) did not take ([^ ]+)\.")
@@ -335,6 +335,7 @@ NOT_TAKEN = re.compile(r"\[Server message \([0-9:]+\)\] ([^ ]+) did not take ([^
 MAX_SHOWN = 100
 """Characters of a user's name that are shown, of whatever length the server gives it."""
 
+TOO_MUCH = "it is more than this client takes of all files together (--max-received)"
 NO_OFFER = "Nobody offers such a file."
 
 SHOWN_NAME = 30
@@ -370,11 +371,6 @@ class Offer(NamedTuple):
     name: str
     stored: str
     size: int
-
-    @property
-    def cost(self) -> int:
-        """What the file counts against the bytes that may be received."""
-        return max(self.size, LEAST_COST)
 
 
 class Outgoing:
@@ -424,26 +420,33 @@ class Incoming:
         self._sender = offer.sender
         self.path = offer.name
         self.size = self.rest = offer.size
-        self.cost = offer.cost
 
     @property
     def has_begun(self) -> bool:
         return self._sink.is_open
 
+    @property
+    def cost(self) -> int:
+        """What the file counts so far against the bytes that may be received."""
+        return COST + self.size - self.rest if self.has_begun else 0
+
     def begin(self) -> None:
         """Be ready for pieces. Raises Trouble."""
         self._sink.open()
 
-    def write(self, base64: str) -> None:
-        """Take a piece. Raises Trouble."""
+    def write(self, base64: str, room: int) -> int:
+        """Take a piece, if it has at most so many bytes; return how many it has. Raises Trouble."""
         try:
             data = binascii.a2b_base64(base64, strict_mode=True)
         except ValueError as error:
             raise Trouble("a piece of it is damaged") from error
         if len(data) > self.rest:
             raise Trouble("more of it comes than was said")
+        if len(data) > room:
+            raise Trouble(TOO_MUCH)
         self._sink.write(data)
         self.rest -= len(data)
+        return len(data)
 
     def land(self) -> str:
         """All has come: give the file its name; return what to tell. Raises Trouble."""
@@ -467,7 +470,7 @@ class Courier:
         send: takes the lines for the server, without their newlines.
         asks: a file comes when the user has accepted it, and into `received/`; else at once, and into the current
             directory.
-        most: bytes of all files that are received. A small one counts as LEAST_COST.
+        most: bytes of all files that are received; each counts COST beside.
 
     Attributes:
         failed: a file that was on its way from here has not arrived.
@@ -476,7 +479,8 @@ class Courier:
     def __init__(self, send: Callable[[str], None], *, asks: bool = False, most: int = MAX_RECEIVED) -> None:
         self._send = send
         self._asks = asks
-        self._most = self._room = most
+        self._room = most
+        """Bytes that may still come. What was offered and has not come takes none, or few could keep all others out."""
         self._own_offers: deque[OwnOffer] = deque(maxlen=OFFERS_KEPT)
         """The newest. The server does not say what becomes of each."""
         self._not_taken: tuple[str, ...] = ()
@@ -584,8 +588,8 @@ class Courier:
             return self._refuse(number, offer, "too many files are offered")
         if not self._asks:
             return self._take(number, offer)
-        if offer.cost > self._room:
-            return self._refuse(number, offer, self._too_much())
+        if offer.size + COST > self._room:
+            return self._refuse(number, offer, TOO_MUCH)
         self._offers[number] = offer
         return (
             f"{offer.sender} offers {offer.name}, {offer.size} bytes: /accept {offer.sender} puts it into {RECEIVED}/,"
@@ -596,7 +600,7 @@ class Courier:
         """A piece of a file has come."""
         incoming = self._begun(number)
         if incoming is not None:
-            incoming.write(base64)
+            self._room -= incoming.write(base64, self._room)
         return ""
 
     def ended(self, number: str) -> str:
@@ -631,14 +635,13 @@ class Courier:
 
     def _take(self, number: str, offer: Offer) -> str:
         """Have the server send a file."""
-        if offer.cost > self._room:
-            return self._refuse(number, offer, self._too_much())
+        if offer.size + COST > self._room:
+            return self._refuse(number, offer, TOO_MUCH)
         place = RECEIVED if self._asks else HERE
         try:
             check_directory(place)
         except Trouble as trouble:
             return self._refuse(number, offer, str(trouble))
-        self._room -= offer.cost
         self._incoming[number] = Incoming(offer, Sink(place, offer.stored, self._mode))
         self._send(f"/ready {number}")
         return ""
@@ -647,9 +650,6 @@ class Courier:
         self._send(f"/cancel {number}")
         return f"Not received: {offer.name} from {offer.sender}: {why}."
 
-    def _too_much(self) -> str:
-        return f"this client takes at most {self._most} bytes of files (--max-received)"
-
     def _begun(self, number: str) -> Incoming | None:
         """Give a file that has been accepted, ready to be written; None if there is none of this number. A file waits
         for its turn without being open, so that descriptors do not run out."""
@@ -657,7 +657,10 @@ class Courier:
         if incoming is not None and not incoming.has_begun:
             if sum(other.has_begun for other in self._incoming.values()) >= MAX_RUNNING:
                 raise Trouble("the server sends too many files at once")
+            if self._room < COST:
+                raise Trouble(TOO_MUCH)
             incoming.begin()
+            self._room -= COST
         return incoming
 
     def _under_way(self) -> list[Outgoing | Incoming]:

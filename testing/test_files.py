@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 import files
 from dialects.rooms import GUEST_WORDS, Lines
 from files import (
+    COST,
     FILE_LINES,
-    LEAST_COST,
     MAX_NAME,
     MAX_OFFERS,
     MAX_RECEIVED,
@@ -28,6 +28,7 @@ from files import (
     NUMBERED,
     OFFERS_KEPT,
     RECEIVED,
+    TOO_MUCH,
     USED_ENDINGS,
     USED_NAMES,
     Courier,
@@ -554,26 +555,35 @@ def test_many_files_of_one_name(side: Side, here: Path, monkeypatch: pytest.Monk
 
 
 def test_all_files_together_have_a_limit(here: Path) -> None:
-    side = Side(most=3 * LEAST_COST)
-    limit = f"this client takes at most {3 * LEAST_COST} bytes of files (--max-received)"
-    assert side.hear(f"/file 1 {3 * LEAST_COST + 1} ann a") == [f"Not received: a from ann: {limit}."]
+    side = Side(most=2 * COST + 10)
+    assert side.hear(f"/file 1 {COST + 11} ann a") == [f"Not received: a from ann: {TOO_MUCH}."]
     assert receive(side, "b") == ["Received: b from ann, 0 bytes."]
-    side.hear(f"/file 2 {2 * LEAST_COST} ann c")
-    assert side.hear("/file 3 0 ann d") == [f"Not received: d from ann: {limit}."]
-    side.hear("/cancel 2")
     side.took()
-    side.hear(f"/file 4 {LEAST_COST} ann e", "/file 5 1 ann f", "/file 6 1 ann g")
-    assert side.took() == ["/ready 4", "/ready 5", "/cancel 6"]
-    assert names(here) == ["b"]
+    side.hear("/file 2 10 ann c", f"/piece 2 {encoded(b'1' * 10)}")
+    assert side.hear("/file 3 0 ann d") == [f"Not received: d from ann: {TOO_MUCH}."]
+    side.hear("/cancel 2", "/file 4 0 ann e")
+    assert receive(side, "f", 5) == ["Received: f from ann, 0 bytes."]
+    assert side.hear("/end 4") == [f"Not received: e from ann: {TOO_MUCH}."]
+    assert names(here) == ["b", "f"]
+
+
+def test_what_does_not_come_takes_no_room_from_others(here: Path) -> None:
+    side = Side(most=2 * COST + 10)
+    side.hear(*(f"/file {number} 10 s{number} a" for number in range(20)))
+    assert side.took() == [f"/ready {number}" for number in range(20)]
+    assert side.hear(f"/piece 19 {encoded(b'1' * 9)}", f"/piece 3 {encoded(b'1')}") == []
+    assert side.hear(f"/piece 3 {encoded(b'1')}") == [f"Not received: a from s3: {TOO_MUCH}."]
+    assert side.hear(f"/piece 19 {encoded(b'1')}", "/end 19") == ["Received: a from s19, 10 bytes."]
 
 
 def test_too_much_is_not_offered_to_the_user(here: Path) -> None:
-    side = Side(asks=True, most=2 * LEAST_COST)
-    side.hear(f"/file 1 {2 * LEAST_COST} ann a", "/file 2 5 bob b")
-    assert side.hear(f"/file 3 {2 * LEAST_COST + 1} ann c")[0].startswith("Not received: c from ann: this client takes")
+    side = Side(asks=True, most=2 * COST)
+    side.hear(f"/file 1 {COST} ann a", "/file 2 5 bob b")
+    assert side.hear(f"/file 3 {COST + 1} ann c") == [f"Not received: c from ann: {TOO_MUCH}."]
     assert side.courier.accept() == ""
-    assert side.courier.accept().startswith("Not received: b from bob: this client takes")
-    assert side.took() == ["/cancel 3", "/ready 1", "/cancel 2"]
+    side.hear(f"/piece 1 {encoded(b'1' * COST)}", "/end 1")
+    assert side.courier.accept() == f"Not received: b from bob: {TOO_MUCH}."
+    assert side.took() == ["/cancel 3", "/ready 1", "/landed 1", "/cancel 2"]
     assert side.courier.accept() == NO_OFFER
 
 
@@ -604,7 +614,7 @@ def test_few_files_are_open_at_once(side: Side, here: Path) -> None:
 @pytest.mark.usefixtures("here")
 @pytest.mark.parametrize("asks", [True, False])
 def test_offers_without_end_are_declined(asks: bool) -> None:
-    side = Side(asks=asks, most=MAX_OFFERS * 2 * LEAST_COST)
+    side = Side(asks=asks, most=MAX_OFFERS * 2 * COST)
     side.hear(*(f"/file {number} 5 s{number} {'a' * 5000}" for number in range(MAX_OFFERS)))
     side.took()
     assert side.hear("/file 9999 5 ann a") == ["Not received: a from ann: too many files are offered."]
@@ -801,5 +811,5 @@ def test_no_line_does_harm(
         assert names(outside) == ["inside"]
         assert set(names(inside)) <= {RECEIVED} or not asks
         stored = names(inside / RECEIVED) if asks and names(inside) else names(inside)
-        assert not any(name.startswith(".") or is_used(name) for name in stored if name != RECEIVED)
+        assert not any(name.startswith(".") or is_used(name) for name in stored)
         assert all(sent.split()[0] in ("/ready", "/landed", "/cancel") for sent in side.sent)
