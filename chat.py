@@ -304,7 +304,7 @@ class Chat:
         def checked(error: Exception | None) -> None:
             if isinstance(error, WrongPassword):
                 log.warning("failed change of password address=%s name=%s", address, account.name)
-            if error is None:
+            if error is None and not recipient.over:
                 self._hash(recipient, new, change, done)
             else:
                 done(error)

@@ -662,10 +662,10 @@ class Federation(Network):
     def maybe_their_user(self, link: Link, word: str) -> str | None:
         """The bare name of a user of the peer. None if it is no name; a user of another host closes the link."""
         user, at, host = word.partition(HOST_OF_USER)
-        if at and host not in link.hosts and not self._is_called(link, host):
-            self.links.refuse(link, f"it speaks for {word[:SHOWN]!r}, who is no user of its own")
-        elif not is_name(user):
+        if not is_name(user):
             link.ignore("it speaks for somebody who has no name")
+        elif at and host not in link.hosts and not self._is_called(link, host):
+            self.links.refuse(link, f"it speaks for {word[:SHOWN]!r}, who is no user of its own")
         else:
             link.has_spoken = True
             return user

@@ -89,6 +89,9 @@ class Links:
 
     def start(self) -> None:
         """Dial the servers of the config."""
+        for server in self._settings.peers:
+            if server.secret and server.secret.is_exposed:
+                log.warning("other users can read the secret of %s; keep it from them: chmod 600 its file", server.name)
         for dialler in self._diallers:
             self._dial_now(dialler)
 
@@ -344,7 +347,9 @@ class Links:
 
     def lists(self, host: str) -> bool:
         """Tell whether a line of the config has this name or address, for a server that is away."""
-        return any(host in (dialler.listed.name, dialler.address) for dialler in self._diallers)
+        return host in self._secrets or any(
+            host in (dialler.listed.name, dialler.address) for dialler in self._diallers
+        )
 
     def _listed_as(self, link: Link) -> list[Dialler]:
         """The lines of the config that the other server can be meant by."""

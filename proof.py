@@ -27,12 +27,14 @@ class Secret:
 
     Args:
         key: its bytes.
+        is_exposed: other users of the machine can read or write its file.
     """
 
-    __slots__ = ("_key",)
+    __slots__ = ("_key", "is_exposed")
 
-    def __init__(self, key: bytes) -> None:
+    def __init__(self, key: bytes, *, is_exposed: bool = False) -> None:
         self._key = key
+        self.is_exposed = is_exposed
 
     def mac(self, words: str) -> str:
         """Give the HMAC-SHA-256 of some words, in hex."""
@@ -50,11 +52,12 @@ def read_secret(path: str) -> Secret:
     try:
         with open(path, "rb") as file:
             key = file.read(MOST_SECRET + 2).removesuffix(b"\n")
+            is_exposed = bool(os.fstat(file.fileno()).st_mode & 0o077)
     except OSError as error:
         raise SecretError(f"cannot read the secret {path}: {error.strerror}") from error
     if not LEAST_SECRET <= len(key) <= MOST_SECRET:
         raise SecretError(f"the secret {path} must have {LEAST_SECRET} to {MOST_SECRET} bytes")
-    return Secret(key)
+    return Secret(key, is_exposed=is_exposed)
 
 
 def make_nonce() -> str:

@@ -138,14 +138,13 @@ class WorkQueue:
         """Have a job done when its turn has come.
 
         Args:
-            delay: seconds until it may have one. It holds no thread meanwhile, and nobody waits for it.
+            delay: seconds until it may have one. Until then it holds no thread and no place of the queue.
 
         Raises:
             PoolFull: the queue is full, or its network's share of it, and the job is no login.
         """
         if not job.is_login and self._is_full_for(job.network):
             raise PoolFull
-        self._count(job.network, 1)
         if job.asker is not None:
             assert job.asker not in self._put_aside
             self._put_aside[job.asker] = job
@@ -159,13 +158,14 @@ class WorkQueue:
         job = self._put_aside.pop(asker, None)
         if job is None:
             return
-        if job.ring is not None:
-            job.ring.remove(job)
-        else:
+        if job.ring is None:
             self._timers.cancel(job.deadline)
-        self._count(job.network, -1)
+        else:
+            job.ring.remove(job)
+            self._count(job.network, -1)
 
     def _enter(self, job: Job) -> None:
+        self._count(job.network, 1)
         (self._urgent if job.is_urgent else self._others).add(job)
         self._start()
 

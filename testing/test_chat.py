@@ -708,6 +708,17 @@ def test_change_password(house: House) -> None:
     assert alice.user.password_hash == b"new"
 
 
+def test_no_password_is_hashed_for_a_session_that_ended_while_the_old_one_was_checked(house: House) -> None:
+    alice = house.user("alice")
+    house.passwords.later = True
+    house.chat.change_password(alice, "alice", "new", lambda _error: None)
+    alice.over = True
+    house.chat.session_over(alice)
+    assert house.passwords.answer() == 1
+    assert house.passwords.answer() == 0
+    assert house.journal.written == []
+
+
 def test_too_much_hashing(house: House) -> None:
     alice, screen = house.user("alice"), Screen()
     house.account("carol")

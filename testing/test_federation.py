@@ -595,6 +595,20 @@ def test_a_server_that_gives_its_users_a_name_and_sends_none_is_known_by_it(sett
         assert is_closed(peer)
 
 
+def test_a_server_without_a_name_gets_no_name_by_what_is_no_user(world: World) -> None:
+    """Nor any number of names, each of which it could keep from others, and which would be gone through each time."""
+    nameless = world.peer()
+    for user in ("", "/bob", "a,b", "x" * 65):
+        for verb, rest in (("FEDJOIN", "tea"), ("FEDLEAVE", "tea"), ("FEDSAY", "tea hi"), ("FEDMSG", "alice hi")):
+            nameless.ask(*(f"{verb} {user}@server{number}.com {rest}" for number in range(3)))
+    (link,) = world.federation.peers["127.0.0.1"].links
+    assert link.hosts == {"127.0.0.1"}
+    assert nameless.ask("FEDJOIN bob@server1.com tea") == ["FEDRESULT bob JOIN tea:one 0"]
+    assert link.hosts == {"127.0.0.1", "server1.com"}
+    nameless.send("FEDJOIN bob@server2.com tea")
+    assert is_closed(nameless)
+
+
 def test_what_a_server_without_a_name_has_here_is_found_again(world: World) -> None:
     peer, bob = world.peer(), world.user("bob")
     world.user("alice", "helloworld")

@@ -100,6 +100,21 @@ def test_a_secret_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
         read_secret("/dev/zero")
 
 
+def test_a_secret_that_other_users_can_read_is_told_in_the_log(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path, names = tmp_path / "secret", list[str]()
+    path.write_text(KEY)
+    for mode in (0o600, 0o400, 0o640, 0o604, 0o644, 0o620):
+        path.chmod(mode)
+        names.append(f"mode-{mode:o}")
+        World(settings=ONE, listed=[UNDIALLED._replace(name=names[-1], secret=read_secret(str(path)))]).close()
+    warned = [record.getMessage() for record in caplog.records]
+    assert warned == [
+        f"other users can read the secret of {name}; keep it from them: chmod 600 its file" for name in names[2:]
+    ]
+
+
 def test_a_secret_shows_itself_nowhere() -> None:
     handshake = Handshake(SECRET, "two", "one", ITS_NONCE)
     assert KEY not in f"{SECRET} {SECRET!r} {handshake} {TWO} {Settings(peers=(TWO,))}"
@@ -142,6 +157,12 @@ def test_no_other_mac_is_right(mac: str) -> None:
 
 
 # ---- a server that dials proves its name ----
+
+
+@pytest.mark.parametrize("listed", [TWO, UNDIALLED])
+def test_a_name_with_a_secret_is_configured_while_its_server_is_away(listed: Listed) -> None:
+    with World(settings=ONE, listed=[listed]) as world:
+        assert [world.federation.is_unlisted(name) for name in ("two", "three")] == [False, True]
 
 
 @pytest.mark.parametrize("listed", [TWO, UNDIALLED])

@@ -185,6 +185,22 @@ def test_a_delayed_job_holds_no_thread() -> None:
     assert bench.finish_all() == ["late", "as late"]
 
 
+@pytest.mark.parametrize("is_discarded", [True, False])
+def test_delayed_jobs_take_no_place_from_others(is_discarded: bool) -> None:
+    """Some addresses that only fail and wait do not keep registrations out."""
+    bench = Bench(size=8)
+    clients = [Client(f"192.0.2.{number % 8}") for number in range(80)]
+    for client in clients:
+        bench.submit("late", client, delay=5.0)
+    for client in clients if is_discarded else ():
+        bench.queue.discard(client)
+    for mark in range(8):
+        bench.submit(mark, Client(f"192.0.2.{mark}"), is_login=False)
+    assert bench.finish_all() == [*range(8)]
+    bench.timers.let_pass(5.1)
+    assert bench.finish_all() == ["late"] * (0 if is_discarded else 80)
+
+
 def test_a_delayed_job_is_forgotten_with_its_client() -> None:
     bench = Bench()
     clients = [Client("192.0.2.1") for _ in range(100)]
