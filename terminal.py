@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 FAREWELL_SECONDS = 1.0
 """How long the end waits for the loop's thread to send what was typed last."""
 
+LINES_AT_ONCE = 200
+"""Lines that are shown before the user has a turn: some 15 ms."""
+
 GOODBYE_SECONDS = 1.0
 """How long a server that was told goodbye may take to close."""
 
@@ -384,7 +387,19 @@ class Terminal:
     # ---- what the keeper tells ----
 
     def heard(self, lines: list[str]) -> None:
-        """Show what the server says."""
+        """Show what the server says, and let the user have a turn after each LINES_AT_ONCE."""
+        if self._over:
+            return
+        self._hear(lines[:LINES_AT_ONCE])
+        if len(lines) > LINES_AT_ONCE:
+            self._own.call_soon(self.heard, lines[LINES_AT_ONCE:])
+        else:
+            self._keeper.go_on(self._talk.admitted, self._talk.pause)
+        self._run_errands()
+        if self._talk.done():
+            self._end(0)
+
+    def _hear(self, lines: list[str]) -> None:
         other = self._recognise(lines[0])
         self._recognise = nobody
         self._talk = other or self._talk
@@ -394,15 +409,11 @@ class Terminal:
         if other:
             self._start("", other.begun())
         self._show_progress()
-        self._run_errands()
-        if self._talk.done():
-            self._end(0)
 
     def _run_errands(self) -> None:
-        """Read on, and send what the talk wants to have sent by itself, now or later."""
+        """Send what the talk wants to have sent by itself, now or later."""
         asks, self._talk.asks = self._talk.asks, ()
         pause, self._talk.pause = self._talk.pause, None
-        self._keeper.go_on(self._talk.admitted, pause)
         for line in asks:
             self._send(Meaning(send=line))
         if pause is not None:

@@ -20,6 +20,7 @@ from typing import NamedTuple
 from protocol import clean, normal, split_off, split_words
 from talks.talk import (
     CONNECTION_LOST,
+    LONGEST_NAME,
     Answer,
     Fragments,
     Meaning,
@@ -241,7 +242,7 @@ class HelloTalk:
     # ---- for the table of answers ----
 
     def logged_in(self, _name: str, name: str) -> None:
-        self.name = name
+        self.name = name[:LONGEST_NAME]
         self.admitted = True
         self._repetition.end()
         self.users.add(name)

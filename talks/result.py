@@ -33,6 +33,7 @@ from talks.talk import (
     plain,
     read,
     refuse,
+    shorten,
     tell,
 )
 
@@ -237,7 +238,7 @@ class ResultTalk:
         return False
 
     def prompt(self) -> str:
-        return f"{self.current}> "
+        return f"{shorten(self.current)}> "
 
     def complete(self, text: str) -> tuple[str, list[str]]:
         return complete(text, self.channels, self.users)

@@ -29,6 +29,7 @@ from talks.talk import (
     plain,
     read,
     refuse,
+    shorten,
     tell,
 )
 
@@ -172,7 +173,7 @@ class RoomTalk:
         if not self.name:
             return "Your name> "
         waiting = "" if self.present or not self.channel else "(waiting) "
-        return f"{waiting}{self.channel}> "
+        return f"{waiting}{shorten(self.channel)}> "
 
     def complete(self, text: str) -> tuple[str, list[str]]:
         words = split_words(text)

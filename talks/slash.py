@@ -7,7 +7,7 @@ this holds: there a line means what it means on the wire, or to its talk.
 from __future__ import annotations
 
 from protocol import normal, split_words
-from talks.talk import Consent, Meaning, Slash, Talk, refuse
+from talks.talk import CHOICES_SHOWN, Consent, Meaning, Slash, Talk, refuse
 
 SECRET = "there may be a password or an ID in it, so nobody gets it. /help lists the commands."
 HELP = "/help"
@@ -37,7 +37,14 @@ def say(talk: Talk, text: str) -> Meaning:
 
 
 def complete(talk: Talk, text: str) -> tuple[str, list[str]]:
-    """Say how the last word may go on, see `Talk.complete`."""
+    """Say how the last word may go on, see `Talk.complete`; of many choices only some."""
+    word, choices = _complete(talk, text)
+    if len(choices) > CHOICES_SHOWN:  # the last one as well: then what all have in common is seen
+        choices = [*choices[: CHOICES_SHOWN - 1], choices[-1]]
+    return word, choices
+
+
+def _complete(talk: Talk, text: str) -> tuple[str, list[str]]:
     line = text.lstrip(" \t")
     if line.startswith("/") and not _has_blank(line):
         return line, sorted(name for name in (*talk.slashes, HELP) if name.startswith(line.casefold()))

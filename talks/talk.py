@@ -11,6 +11,12 @@ from protocol import MAX_LINE
 NAMES_KEPT = 10_000
 """Names of a kind that are remembered for completion; a server makes no more channels by default."""
 
+LONGEST_NAME = 256
+"""Characters of a name that is remembered, or shown beside the line being typed. A name has 64, its server as many."""
+
+CHOICES_SHOWN = 200
+"""Choices of a completion that are offered at once."""
+
 REPETITIONS = (*[1.0] * 15, *[5.0] * 10)
 """Seconds before each time that a login is repeated which the server may still hold for a connection that was lost:
 until it has noticed (its `keepalive-seconds`, 60 by default) and 5 more have gone."""
@@ -230,7 +236,7 @@ def draw_note(text: str) -> Fragments:
 
 def draw_user(name: str) -> tuple[str, str]:
     """A user's name, in a colour that stays the same."""
-    return f"class:user{sum(name.encode()) % USER_COLOURS}", name
+    return f"class:user{sum(name[:LONGEST_NAME].encode()) % USER_COLOURS}", name
 
 
 def _in_style(style: str) -> Callable[[str], Callable[..., Fragments]]:
@@ -328,13 +334,21 @@ STILL_HELD = (
 # ---- names ----
 
 
+def shorten(name: str) -> str:
+    """Give a name for the prompt."""
+    return name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}..."
+
+
 def addressees(word: str, users: Iterable[str], *, first: bool) -> list[str]:
     """Say how a word may go on that begins with an @. In the first place of a line the message can follow at once."""
     return sorted(f"@{user}{' ' if first else ''}" for user in users if user.startswith(word[1:]))
 
 
 class Names:
-    """A set of names that keeps the newest NAMES_KEPT."""
+    """A set of names that keeps the newest NAMES_KEPT, and none that is longer than a name can be.
+
+    Whatever a server says, remembering it, completing it and showing it takes a bounded time.
+    """
 
     def __init__(self) -> None:
         self._names: dict[str, None] = {}
@@ -346,7 +360,9 @@ class Names:
         return name in self._names
 
     def add(self, *names: str) -> None:
-        for name in names:
+        for name in names[-NAMES_KEPT:]:
+            if len(name) > LONGEST_NAME:
+                continue
             self._names.pop(name, None)
             self._names[name] = None
             if len(self._names) > NAMES_KEPT:

@@ -9,15 +9,21 @@ import contextlib
 import os
 import re
 import signal
+import socket
 import termios
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from client_support import SECONDS, FakeServer, OnTerminal, Server, Wire, free_port
 from dialects.mailbox import GREETING
+from network import Address
 from support import Peer, ServerProcess
+from talks.result import ResultTalk
+from talks.talk import Fragments
+from terminal import LINES_AT_ONCE, Terminal, nobody
 
 
 @pytest.fixture(scope="module")
@@ -216,6 +222,39 @@ def test_bytes_that_are_no_text_are_not_sent(fake: FakeServer, stack: contextlib
     terminal.enter("\x1b[A\x7fok", "SAY den ok")
     wire.expect("SAY den ok\n")
     assert wire.received == "SAY den ok\n"
+
+
+class Stage:
+    """What a `Terminal` works with: its screen, its keeper and its loop; nothing happens by itself."""
+
+    def __init__(self) -> None:
+        self.shown: list[int] = []
+        self.admitted: list[bool] = []
+        self.soon: list[Callable[[], None]] = []
+
+    def show(self, lines: list[Fragments]) -> None:
+        self.shown.append(len(lines))
+
+    def go_on(self, admitted: bool, _pause: float | None) -> None:
+        self.admitted.append(admitted)
+
+    def call_soon(self, call: Callable[..., None], *args: object) -> None:
+        self.soon.append(partial(call, *args))
+
+
+def test_a_flood_of_lines_leaves_the_user_a_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as sock:
+        terminal = Terminal(Address("here", 1), sock, ResultTalk(), nobody, lambda: None, 0)
+    stage = Stage()
+    for name in ("_screen", "_keeper", "_own"):
+        monkeypatch.setattr(terminal, name, stage, raising=False)
+    terminal.heard(["RECV bob den hi"] * (2 * LINES_AT_ONCE + 1))
+    for number in range(1, 4):
+        assert stage.shown == [LINES_AT_ONCE, LINES_AT_ONCE, 1][:number]
+        assert bool(stage.soon) == (number < 3)
+        assert stage.admitted == ([True] if number == 3 else [])  # only then more is read from the network
+        if stage.soon:
+            stage.soon.pop()()
 
 
 def test_nothing_private_is_said_aloud(fake: FakeServer, stack: contextlib.ExitStack) -> None:
