@@ -20,12 +20,19 @@ Reading order:
 3. `network.py`  `dial`; `Link`: lines to and from the server, on the loop; `Keeper` dials again
 4. Pipes         the netcat, and the talk without a screen
 5. `terminal.py` the screens, and what ties talk, files, keeper and screen together
-6. Command line
+6. `client_options.py`, the command line
 
 Another wire moves in as another talk: pipes, terminal and screens see only a `Talk`.
 """
 
 from __future__ import annotations
+
+import sys
+
+import client_options
+
+if __name__ == "__main__":
+    OPTIONS = client_options.parse_command_line(sys.argv[1:])  # refused before anything else is loaded
 
 import argparse
 import os
@@ -33,13 +40,11 @@ import re
 import select
 import signal
 import socket
-import sys
 import threading
-from collections.abc import Callable, Sequence
-from typing import NamedTuple, NoReturn
+from collections.abc import Callable
+from typing import NoReturn
 
 import bootstrap
-from commandline import OneLineParser, port_number, whole_number
 from files import MAX_RECEIVED, Courier
 from loop import CloseReason, Loop
 from network import Address, Link, dial
@@ -306,208 +311,25 @@ def _end(signum: int, _frame: object) -> NoReturn:
 
 # ---- command line ----
 
-DESCRIPTION = """\
-Talks to a chat server: in the words of the dialect result, as the chat `hello`,
-at the port of a channel, or with a mailbox."""
 
-MANUAL = """\
-the dialect result, on a terminal:
-  REGISTER <user> <password>  makes an account   LOGIN <user> <password>
-  CREATE <channel>            makes a channel    JOIN <channel>  enters it
-  HELP                        lists commands     HELP <command>  explains one
-
-  Commands are written in upper case, or behind a slash: /join <channel>. Other
-  text is said in the current channel,
-  which the prompt names: the one that was joined last. SAY <channel>, or
-  SAY @<user>, without a message makes another one current; with a message it
-  says that there, and the current channel stays. LEAVE, USERS and HISTORY alone
-  are for the current channel. To say something that begins with the name of a
-  command, use SAY <channel> <message>. QUIT ends the client.
-
-  After a lost connection the last login is repeated, for about a minute while the
-  server has not noticed the loss; the password for that is kept in memory only.
-  Passwords are neither shown nor kept with the lines that the arrow keys bring
-  back.
-
-the dialect result, in pipes (when the input or the output is not a terminal):
-  Lines go from the input to the server and from the server to the output, at
-  once. At the end of the input the client prints what is still answered, and
-  ends; with --stay it goes on receiving. The exit status tells whether all went
-  well.
-
-the dialect hello:
-  @<user> <message>  sends it            @<user>  sends plain text there from now on
-  !who               lists who is here   !quit    ends the client
-
-  SEND <user> <message> and LIST, the words of the wire, mean the same. There are
-  no accounts: a name is given with --name, or typed when it is asked for, and is
-  free again when its user leaves. It is one word without commas. Where it is
-  refused, another one is asked for; where the server is full, the client tries
-  again. After a lost connection it logs in with the same name.
-
-  In pipes --name is needed. The input is what would be typed, and the output what
-  would be shown, one line each; what the client has to say about a line that it
-  cannot send goes to standard error. !quit waits for the answers that are due. If
-  there is no login within ten seconds, or the server answers it in other words
-  than those of this dialect, the client ends. The exit status tells whether all
-  was sent and delivered.
-
-the dialect rooms, at the port of a channel: client.py <port> <username>
-  /whisper <user> <message>   says it to one    /send <user> <path>  sends a file
-  /list                       lists channels    /switch <channel>    goes to one
-  /quit                       leaves
-
-  Any other text is said to everyone in the channel. While it is full you wait;
-  what is said then reaches nobody. The client ends when the server closes.
-
-  /send sends a file to somebody who is in the channel with this client; the path
-  has no blanks in it. On a terminal a file that is offered comes when it is
-  accepted, within two minutes, and into the directory received, which is made:
-
-  /accept [user]     takes the oldest offer    /decline [user]     does not
-
-  In pipes it comes without a question, into the current directory. It is stored
-  under its last name, but no file is replaced or hidden, and none is called as
-  programs expect it (.py, .db, .ini, Makefile and such): it gets another name,
-  which is told. Until all of it is there it is called .<name>.part-<letters>; it
-  is removed when the rest does not come. On a terminal the progress stands at the
-  right of the line being typed. --max-received limits all that comes.
-
-  In pipes the input is what would be typed, and the output what the server says;
-  what the client has to say, about files too, goes to standard error.
-
-the dialect mailbox, on a terminal:
-  /new <name>        makes an account and enters it; the server tells its ID once
-  /login <id>        enters an account          /users [pattern]  lists accounts
-  @<user> <message>  sends it; it waits for one who is away
-  @<user>            sends plain text there from now on
-  /mail [id]         takes the messages that wait; without an ID, your own
-  /delete <id>       deletes an account; the ID is always needed, since this is
-                     for good
-  /bye               ends the client
-
-  The wire's own lines are always taken: 1|<name>, 0|<id>, 2, 2|<pattern>,
-  3|<user>|<message>, 4|<id>, 5|<id>, bye. So to say such a thing write it behind
-  @<user>. This dialect need not be named: on a terminal, where neither --dialect
-  nor a username is given, a server that begins with its greeting gets it.
-
-  IDs that are typed are hidden and not kept, as passwords are. After a lost
-  connection the client logs in again; not when the account was entered elsewhere,
-  since two clients would show each other out for ever.
-
-the dialect mailbox, in pipes:
-  As the dialect result: the lines are those of the wire.
-
-on a terminal, in every dialect:
-  A line that begins with a slash is a command and never said: /help lists them,
-  /msg <user> <message> or @<user> <message> says it to one alone, /quit leaves. A
-  second slash in front has the line said, with one of them. What looks like a
-  password or an ID (LOGIN, REGISTER or PASSWORD in any case of letters, with and
-  without a slash) is never said, shown or kept. Several lines that are pasted at
-  once are text, whatever is in them, and sent after one question.
-
-  Tab completes commands, channels, users (after an @, where that is how they are
-  written) and paths. The arrow keys bring back what was typed, Ctrl-R searches in
-  it. A lost connection is dialled again, with pauses from 0.5 to 15 seconds; not
-  in the dialect rooms, where nobody can tell it from being shown the door. Ctrl-D
-  and Ctrl-C end the client. NO_COLOR and TERM=dumb turn colour off.
-
-in pipes:
-  The client ends when the server closes, or when nobody reads its output. After
-  the end of its input it goes on in the dialects hello and rooms. A byte order
-  mark at the start of the input, or telnet's negotiation, is left out.
-
-everywhere:
-  Control characters from the network are taken out (a tab stays), and what is
-  not UTF-8 is replaced. What would be a line of more than 8192 bytes, its end
-  included, is not sent, but for the pipes of result and mailbox, which pass on
-  everything; a server can be set to take longer ones.
-
-exit status:
-  0    all went well: the input has ended and everything is answered, the server
-       has closed after QUIT or bye or in the dialect rooms, or !quit or Ctrl-D was
-       typed
-  1    wrong arguments, no connection at the start, or a failing output; in the
-       pipes of result and mailbox also an answer that says no, or a server that
-       closed first; in those of hello and rooms a line that the client could not
-       send; in those of rooms a name that was refused, or a file on its way that
-       did not arrive; and in those of hello no login, a message that was not
-       delivered or has no answer, and any other request that the server refused
-  130  Ctrl-C; 129 and 143: SIGHUP, SIGTERM
-"""
+def talk_for(options: argparse.Namespace) -> Talk:
+    """Give the talk of the command line's dialect, which has taken the name, if there is one."""
+    talk = TALKS[options.dialect]()
+    if options.name is not None:
+        talk.take_name(options.name)
+    return talk
 
 
-class Options(NamedTuple):
-    """What the command line says.
-
-    Attributes:
-        address: of the server.
-        talk: of the dialect; it has taken the name, if there is one.
-        named: there is one.
-        recognised: says which talk is the right one instead, by the first line that the server says of itself.
-        stay: between pipes, go on after the end of the input.
-        max_received: bytes of all files that are received.
-    """
-
-    address: Address
-    talk: Talk
-    named: bool
-    recognised: Callable[[str], Talk | None]
-    stay: bool
-    max_received: int
-
-
-def parse_command_line(words: Sequence[str]) -> Options:
-    """Read the command line; exits when it cannot be understood."""
-    parser = OneLineParser(
-        prog="client.py",
-        description=DESCRIPTION,
-        epilog=MANUAL,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    parser.add_argument("port", type=port_number(1), help="the server's port")
-    parser.add_argument("username", nargs="?", help="the name to come in with, at a channel's port")
-    parser.add_argument("--host", metavar="H", default="localhost", help="the server's host (%(default)s)")
-    parser.add_argument("--dialect", choices=TALKS, help="how to talk (rooms with a username, else result or mailbox)")
-    parser.add_argument("--name", metavar="N", help="with --dialect hello or rooms: the name to log in with")
-    parser.add_argument("--stay", action="store_true", help="in a pipe, go on receiving after the end of the input")
-    parser.add_argument(
-        "--max-received",
-        type=whole_number,
-        default=MAX_RECEIVED,
-        metavar="BYTES",
-        help="in the dialect rooms: bytes of all files that are received (%(default)s); each counts 64 KiB more",
-    )
-    arguments = parser.parse_intermixed_args(words)  # the username may stand behind an option
-    username, name, dialect = arguments.username, arguments.name, arguments.dialect
-    if username is not None and dialect not in (None, "rooms"):
-        parser.error("a username behind the port is for the dialect rooms; else there is --name")
-    if username is not None and name not in (None, username):
-        parser.error("the username behind the port and --name are not the same")
-    talk = TALKS[dialect or ("result" if username is None else "rooms")]()
-    name = username if name is None else name
-    if name is not None and (wrong := talk.take_name(name)):
-        parser.error(f"argument {'--name' if username is None else 'username'}: {wrong}")
-    open_question = dialect is None and username is None
-    return Options(
-        Address(arguments.host, arguments.port),
-        talk,
-        name is not None,
-        recognised if open_question else nobody,
-        arguments.stay,
-        arguments.max_received,
-    )
-
-
-def main(words: Sequence[str]) -> int:
-    """Run the client; return the exit status."""
-    address, talk, named, recognise, stay, max_received = parse_command_line(words)
+def main(options: argparse.Namespace) -> int:
+    """Run the client as the command line says; return the exit status."""
+    address, talk = Address(options.host, options.port), talk_for(options)
+    recognise = recognised if options.guessed else nobody
+    max_received = MAX_RECEIVED if options.max_received is None else options.max_received
     bootstrap.occupy_standard_descriptors()
     on_terminal = os.isatty(STDIN) and os.isatty(STDOUT)
     if on_terminal:
         bootstrap.use_environment("prompt_toolkit")  # may start this program again, so it comes first
-    elif not (talk.failure or named):
+    elif not talk.failure and options.name is None:
         return complain("between pipes there is nobody to ask for a name: --name is needed")
     try:
         sock = dial(address)
@@ -515,12 +337,12 @@ def main(words: Sequence[str]) -> int:
         return complain(f"cannot connect to {address}: {error.strerror or error}")
     if on_terminal:
         return run_terminal(address, sock, talk, recognise, max_received)
-    pipes = Netcat(sock, talk, recognise, stay=stay) if talk.failure else ChatPipes(sock, talk, max_received)
+    pipes = Netcat(sock, talk, recognise, stay=options.stay) if talk.failure else ChatPipes(sock, talk, max_received)
     return pipes.run()
 
 
 if __name__ == "__main__":
     try:
-        sys.exit(main(sys.argv[1:]))
+        sys.exit(main(OPTIONS))
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)

@@ -21,13 +21,16 @@ import pytest
 import client
 import streams
 from client import SERVER_HAS_CLOSED
+from client_options import DIALECTS, parse_command_line
 from client_support import ROOT, SECONDS, FakeServer, Piped, Server, Wire
 from dialects.mailbox import GREETING
 from dialects.mailbox import HINT as MAILBOX_HINT
+from files import MAX_RECEIVED
 from network import MAX_RECEIVED_LINE, Link
 from protocol import MAX_LINE
 from streams import READ_SIZE
 from support import ServerProcess
+from talks import TALKS
 from talks.hello import ENOUGH_UNANSWERED, WRONG_SERVER, HelloTalk
 from talks.talk import TOO_LONG
 
@@ -498,7 +501,7 @@ def test_a_chat_takes_input_as_fast_as_the_server_answers(
 )
 def test_wrong_arguments(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as end:
-        client.main(words)
+        parse_command_line(words)
     assert end.value.code == 1
     assert re.fullmatch(r"client\.py: .+\n", capsys.readouterr().err)
 
@@ -518,22 +521,22 @@ def test_wrong_arguments(words: list[str], capsys: pytest.CaptureFixture[str]) -
     ],
 )
 def test_what_the_command_line_says_first(words: list[str], first_line: str) -> None:
-    assert client.parse_command_line(["5050", *words]).talk.begun().send == first_line
+    assert client.talk_for(parse_command_line(["5050", *words])).begun().send == first_line
 
 
 @pytest.mark.parametrize(
     ("words", "asks"), [([], True), (["--dialect", "result"], False), (["amy"], False), (["--dialect", "rooms"], False)]
 )
 def test_the_server_is_asked_for_its_dialect_where_none_is_said(words: list[str], asks: bool) -> None:
-    assert bool(client.parse_command_line(["5050", *words]).recognised(GREETING)) == asks
+    assert parse_command_line(["5050", *words]).guessed == asks
 
 
 def test_no_connection(fake: FakeServer, capsys: pytest.CaptureFixture[str]) -> None:
     fake.close()
-    assert client.main([str(fake.port), "--host", "127.0.0.1"]) == 1
+    assert client.main(parse_command_line([str(fake.port), "--host", "127.0.0.1"])) == 1
     place = f"127.0.0.1:{fake.port}"
     assert capsys.readouterr().err == f"client.py: cannot connect to {place}: Connection refused\n"
-    assert client.main(["1", "--host", "a" * 300]) == 1
+    assert client.main(parse_command_line(["1", "--host", "a" * 300])) == 1
     assert capsys.readouterr().err.endswith(": not a host name\n")
 
 
@@ -547,7 +550,7 @@ def test_a_chat_between_pipes_needs_a_name(dialect: str) -> None:
 
 def test_help_tells_of_both_uses(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as end:
-        client.main(["--help"])
+        parse_command_line(["--help"])
     assert not end.value.code
     text = capsys.readouterr().out
     for chapter in (
@@ -561,6 +564,26 @@ def test_help_tells_of_both_uses(capsys: pytest.CaptureFixture[str]) -> None:
         "in pipes:",
     ):
         assert chapter in text
+
+
+def test_the_options_name_the_talks_and_their_defaults(capsys: pytest.CaptureFixture[str]) -> None:
+    assert tuple(TALKS) == DIALECTS
+    with pytest.raises(SystemExit):
+        parse_command_line(["--help"])
+    assert "received (1 GiB)" in " ".join(capsys.readouterr().out.split())
+    assert MAX_RECEIVED == 1 << 30
+
+
+def test_wrong_arguments_are_refused_before_anything_else_is_loaded() -> None:
+    program = (
+        "import runpy, sys; sys.argv = ['client.py', '5050', '--what']\n"
+        "try: runpy.run_path('client.py', run_name='__main__')\n"
+        "except SystemExit as end: print(end.code, *sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    status, *modules = done.stdout.split()
+    assert status == "1"
+    assert not {"loop", "network", "talks", "terminal", "files", "protocol", "socket"} & set(modules)
 
 
 def test_nothing_heavy_is_imported_between_pipes() -> None:

@@ -42,8 +42,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "passwords": {"domain", "pool", "throttle", "workqueue"},
     "throttle": {"addresses", "domain"},
     "workqueue": {"addresses", "pool"},
+    "client_options": {"commandline", "talks"},
     "client": {
-        "bootstrap", "commandline", "files", "loop", "network", "protocol", "streams", "talks", "talks.talk",
+        "bootstrap", "client_options", "files", "loop", "network", "protocol", "streams", "talks", "talks.talk",
         "terminal",
     },
     "terminal": {"files", "loop", "network", "protocol", "streams", "talks", "talks.slash", "talks.talk"},
