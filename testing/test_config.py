@@ -117,6 +117,31 @@ BAD_PEERS = [
     *["192.168.1.1:4400192.168.1.2:4400", "hostname: server1.com"],
 ]
 
+ATTIC, CELLAR = "channel attic 5052 5", "channel cellar 5053 9"
+CHANNEL_PORT = "the port of a channel is a whole number from 1 to 65535, not "
+CHANNEL_CAPACITY = "the capacity of a channel is a whole number from 5 to 1000000000, not "
+NO_CHANNEL_NAME = "cannot be a channel with a port: it begins with a digit, or is no name"
+
+BAD_CHANNELS = [
+    (["channel lobby 5051 5"], ": channel stands 1 times; it needs 3 or more, or none"),
+    (["channel lobby 5051 5", ATTIC], ": channel stands 2 times; it needs 3 or more, or none"),
+    ([ATTIC, CELLAR, "channel"], ":3: channel needs <name> <port> <capacity>, not nothing"),
+    ([ATTIC, CELLAR, "channel lobby 5051"], ":3: channel needs <name> <port> <capacity>, not 'lobby 5051'"),
+    ([ATTIC, CELLAR, "channel lobby 5051 5 5"], ":3: channel needs <name> <port> <capacity>, not 'lobby 5051 5 5'"),
+    ([ATTIC, CELLAR, "channel lobby 5051 many"], f":3: {CHANNEL_CAPACITY}'many'"),
+    ([ATTIC, CELLAR, "channel lobby 5051 -5"], f":3: {CHANNEL_CAPACITY}'-5'"),
+    ([ATTIC, CELLAR, "channel lobby 5051 4"], f":3: {CHANNEL_CAPACITY}'4'"),
+    ([ATTIC, CELLAR, "channel lobby tea 5"], f":3: {CHANNEL_PORT}'tea'"),
+    ([ATTIC, CELLAR, "channel lobby 0 5"], f":3: {CHANNEL_PORT}'0'"),
+    ([ATTIC, CELLAR, "channel lobby 65536 5"], f":3: {CHANNEL_PORT}'65536'"),
+    ([ATTIC, CELLAR, "channel 1lobby 5051 5"], f":3: '1lobby' {NO_CHANNEL_NAME}"),
+    ([ATTIC, CELLAR, "channel @lobby 5051 5"], f":3: '@lobby' {NO_CHANNEL_NAME}"),
+    ([ATTIC, CELLAR, "channel lobby 5052 5"], ":3: port 5052 stands in line 1 already; remove one of them"),
+    (["listen 5052 auto", CELLAR, ATTIC], ":3: port 5052 stands in line 1 already; remove one of them"),
+    ([ATTIC, "channel th\u00e9 5051 5", "channel the\u0301 5053 9"], ":3: channel th\u00e9 stands in line 2 already"),
+    ([ATTIC, CELLAR, "chanel lobby 5051 5"], ":3: unknown directive 'chanel'"),
+]
+
 
 @pytest.mark.parametrize(("line", "value"), GOOD)
 def test_a_directive_sets_its_setting_and_no_other(line: str, value: Any) -> None:
@@ -141,6 +166,12 @@ def test_a_wrong_value_is_refused_with_the_place_and_what_would_be_right(name: s
 @pytest.mark.parametrize("line", BAD_PEERS)
 def test_a_place_that_is_none_is_refused(line: str) -> None:
     assert refusal(f"\n{line}\n") == f"my.conf:2: {PEER} needs {DIRECTIVES[PEER].expects}, not {line!r}"
+
+
+@pytest.mark.parametrize(("lines", "reason"), BAD_CHANNELS, ids=str)
+def test_channels_that_cannot_be_are_refused(lines: list[str], reason: str) -> None:
+    """C30, C37, and C21 for a name that stands twice."""
+    assert refusal("\n".join(lines)).startswith(f"my.conf{reason}")
 
 
 def test_servers_to_federate_with() -> None:
@@ -244,6 +275,9 @@ def test_a_directive_that_may_stand_more_than_once() -> None:
         Listen(None, 5051, "hello"),
     )
     assert refusal("listen 5050 auto\nlisten  5050 hello") == (
+        "my.conf:2: port 5050 stands in line 1 already; remove one of them"
+    )
+    assert refusal("listen 5050 auto\nlisten 5050 auto") == (
         "my.conf:2: port 5050 stands in line 1 already; remove one of them"
     )
 

@@ -227,11 +227,15 @@ def quiet_logging(monkeypatch: pytest.MonkeyPatch) -> None:
         (["0", "a.conf", "b.conf"], "b.conf"),
         (["a.conf", "0"], "too many arguments: 0"),
         (["--port", "0", "a.conf", "b.conf"], "too many arguments: b.conf"),
+        (["--port", "0", "5051"], "5051: cannot read the config"),
+        (["--port", "65536"], "'65536' is not a number from 0 to 65535"),
         (["--port", "x"], "'x' is not a number from 0 to 65535"),
         (["--port"], "--port"),
         (["--address", "127.0.0.1"], "a port or a config is needed"),
         (["--address", "localhost", "--port", "0"], "argument --address: 'localhost' is not an IP address"),
         (["0", "--max-users", "0"], "argument --max-users: '0' is not a whole number from 1"),
+        (["0", "--max-users", "tea"], "argument --max-users: 'tea' is not a whole number from 1"),
+        (["channels.conf"], "cannot make the channel cellar: max-channels is too small"),
         (["nowhere.conf"], "nowhere.conf has no listen line and no channel; add one, or start with a port"),
         (
             ["listen.conf"],
@@ -265,6 +269,10 @@ def test_a_wrong_start_is_one_line_and_status_1(
     (tmp_path / "address.conf").write_text("address 192.0.2.1\n")
     (tmp_path / "nowhere.conf").write_text("max-mail 1\n")
     (tmp_path / "listen.conf").write_text("listen 0 auto\nlisten 5050 rooms\n")
+    channels = [
+        f"channel {name} {port} 5" for name, port in zip(("lobby", "attic", "cellar"), free_ports(3), strict=True)
+    ]
+    (tmp_path / "channels.conf").write_text("\n".join(["max-channels 2", "database :memory:", *channels]))
     (tmp_path / "text.db").write_text("no database\n" * 100)
     status = start(words)
     out, err = capsys.readouterr()
