@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -44,6 +45,23 @@ SETTINGS = pytest.StashKey[testing.Settings]()
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--no-cases", action="store_true", help="leave out the scripts, run the unit tests only")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> None:
+    """Run directories in several processes, unless the command line says how many; files in this one.
+
+    Cases mostly wait for processes of their own, so there are two for each processor. Starting them takes seconds,
+    which a single file would not earn back.
+    """
+    if hasattr(config, "workerinput"):
+        return  # it is one of those processes
+    named = [config.invocation_params.dir / argument.partition("::")[0] for argument in config.args]
+    chosen = config.getoption("numprocesses", 0) is not None  # 0, too, where pytest-xdist is missing
+    alone = chosen or config.getoption("usepdb") or config.getoption("collectonly")
+    if not alone and any(path.is_dir() for path in named):
+        config.option.numprocesses = 2 * len(os.sched_getaffinity(0))
+        config.option.dist = "worksteal"
 
 
 def pytest_configure(config: pytest.Config) -> None:
