@@ -6,14 +6,16 @@ Has the fixtures, too, that the tests of the client share.
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import os
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
+from harness.cases import case_name, is_case, run_case
+from harness.processes import Settings, server_command
+from harness.report import Outcome, describe
 
 if TYPE_CHECKING:
     from client_support import FakeServer
@@ -21,26 +23,7 @@ if TYPE_CHECKING:
 HERE = Path(__file__).resolve().parent
 
 
-def load_runner() -> None:
-    """Make `import testing` mean `testing.py`.
-
-    In its importlib mode pytest has imported this file as `testing.conftest`, and so has put the directory
-    under that name. The runner, loaded as a package that this directory's files belong to, satisfies both.
-    """
-    spec = importlib.util.spec_from_file_location(
-        "testing", HERE.with_suffix(".py"), submodule_search_locations=[str(HERE)]
-    )
-    assert spec
-    assert spec.loader
-    sys.modules["testing"] = module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-
-
-load_runner()
-
-import testing  # noqa: E402
-
-SETTINGS = pytest.StashKey[testing.Settings]()
+SETTINGS = pytest.StashKey[Settings]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -66,7 +49,7 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     # One for all items: its ports are never handed out twice.
-    config.stash[SETTINGS] = testing.Settings(command=testing.server_command())
+    config.stash[SETTINGS] = Settings(command=server_command())
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -77,7 +60,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
     if parent.config.getoption("no_cases") or not file_path.is_relative_to(HERE):
         return None
-    return CaseFile.from_parent(parent, path=file_path) if testing.is_case(file_path) else None
+    return CaseFile.from_parent(parent, path=file_path) if is_case(file_path) else None
 
 
 class CaseFile(pytest.File):
@@ -95,9 +78,9 @@ class CaseItem(pytest.Item):
     """The playing of a script."""
 
     def runtest(self) -> None:
-        record = testing.run_case(self.path, self.config.stash[SETTINGS])
-        if record.outcome is not testing.Outcome.PASSED:
-            raise CaseDidNotPass(testing.describe(record))
+        record = run_case(self.path, self.config.stash[SETTINGS])
+        if record.outcome is not Outcome.PASSED:
+            raise CaseDidNotPass(describe(record))
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> str:
         if isinstance(excinfo.value, CaseDidNotPass):
@@ -105,7 +88,7 @@ class CaseItem(pytest.Item):
         return str(super().repr_failure(excinfo, style))
 
     def reportinfo(self) -> tuple[Path, int, str]:
-        return self.path, 0, testing.case_name(self.path)
+        return self.path, 0, case_name(self.path)
 
 
 @pytest.fixture

@@ -19,14 +19,17 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-import testing
 from chat import Chat
 from dialects.hello import FAILURES
 from domain import Limits, NoSuchUser
+from harness.language import parse
+from harness.player import play
+from harness.processes import Settings
+from harness.report import Outcome, describe
+from harness.text import escape
 from model import CLOSED, End, Heard, Leave, Model, Moment, Send, Step, Stick, Turn, Unstick
 from protocol import Session
 from support import EXAMPLES, Client, World
-from testing import escape
 
 PORTS = {"auto": 5050, "hello": 5051, "result": 5052}
 DIALECTS = {"c1": "auto", "c2": "auto", "c3": "auto", "h": "hello", "r": "result"}
@@ -336,20 +339,20 @@ def foretell(turns: Sequence[Turn]) -> list[Moment]:
 
 
 @pytest.fixture(scope="module")
-def runner() -> Iterator[testing.Settings]:
-    settings = testing.Settings()
+def runner() -> Iterator[Settings]:
+    settings = Settings()
     yield settings
     settings.processes.close()
 
 
-def check_passes(script: str, runner: testing.Settings) -> None:
-    record = testing.play(testing.parse(script), runner)
-    assert record.outcome is testing.Outcome.PASSED, f"{testing.describe(record)}\n\n{script}"
+def check_passes(script: str, runner: Settings) -> None:
+    record = play(parse(script), runner)
+    assert record.outcome is Outcome.PASSED, f"{describe(record)}\n\n{script}"
 
 
 @settings(EXAMPLES, max_examples=24, phases=[Phase.generate])  # not shrunk: each attempt would be a server's whole life
 @given(turns=turns_of(ANYTHING))
-def test_the_rules_hold_on_real_sockets(turns: list[Turn], runner: testing.Settings) -> None:
+def test_the_rules_hold_on_real_sockets(turns: list[Turn], runner: Settings) -> None:
     check_passes(render(foretell(turns)), runner)
 
 
@@ -390,7 +393,7 @@ def shrunk(talks: Sequence[Talk]) -> str:
 
 @pytest.mark.parametrize("mistake", [forget_guests, praise_what_went_nowhere])
 def test_a_mistake_is_told_as_a_short_script(
-    mistake: Callable[[pytest.MonkeyPatch], None], runner: testing.Settings, monkeypatch: pytest.MonkeyPatch
+    mistake: Callable[[pytest.MonkeyPatch], None], runner: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It tells the rules: a server without the mistake passes."""
     mistake(monkeypatch)
@@ -400,5 +403,5 @@ def test_a_mistake_is_told_as_a_short_script(
 def test_an_early_receipt_is_a_mistake(monkeypatch: pytest.MonkeyPatch) -> None:
     praise_too_early(monkeypatch)
     script = shrunk(GUESTS)
-    testing.parse(script)
+    parse(script)
     assert "no script can say" in script

@@ -6,6 +6,7 @@ import ast
 import os
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -73,7 +74,17 @@ MAY_IMPORT: dict[str, set[str]] = {
     "signals": set(),
     "bootstrap": set(),
     "commandline": set(),
-    "testing": set(),
+    "testing": {"harness.cases", "harness.processes", "harness.report"},
+    "harness": set(),
+    "harness.cases": {"harness.language", "harness.player", "harness.processes", "harness.report", "harness.text"},
+    "harness.player": {
+        "harness.actors", "harness.language", "harness.processes", "harness.report", "harness.text",
+    },
+    "harness.report": set(),
+    "harness.language": {"harness.actors", "harness.text"},
+    "harness.actors": {"harness.processes", "harness.text"},
+    "harness.processes": {"harness.text"},
+    "harness.text": set(),
     "bench": set(),
 }  # fmt: skip
 """Whom each of our files knows. What a lower one needs of a higher one is handed to it."""
@@ -84,7 +95,9 @@ def module_name(path: Path) -> str:
 
 
 PRODUCT = {
-    module_name(path): path for place in ("", "dialects", "talks") for path in sorted((ROOT / place).glob("*.py"))
+    module_name(path): path
+    for place in ("", "dialects", "talks", "harness")
+    for path in sorted((ROOT / place).glob("*.py"))
 }
 TREES = {name: ast.parse(path.read_text(encoding="utf-8")) for name, path in PRODUCT.items()}
 DIALECTS = [name for name in PRODUCT if name.startswith("dialects")]
@@ -120,6 +133,12 @@ def test_imports_point_one_way(name: str) -> None:
 
 def test_every_room_is_there() -> None:
     assert set(PRODUCT) == set(MAY_IMPORT)
+
+
+@pytest.mark.parametrize("name", [name for name in PRODUCT if name.partition(".")[0] in ("testing", "harness")])
+def test_the_case_runner_needs_the_standard_library_alone(name: str) -> None:
+    known = {*sys.stdlib_module_names, "harness"}
+    assert {module.partition(".")[0] for module in imports(TREES[name])} <= known
 
 
 def test_sql_is_in_one_room() -> None:

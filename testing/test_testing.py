@@ -23,26 +23,25 @@ from pathlib import Path
 import pytest
 
 import testing
-from testing import (
-    ACTIONS,
-    Case,
-    Failed,
-    InvalidCase,
-    Outcome,
-    Place,
+from harness import actors, cases, player, processes
+from harness.actors import Stage
+from harness.cases import case_name, find_cases
+from harness.language import ACTIONS, COMMENT, Case, InvalidCase, parse
+from harness.player import perform, play
+from harness.processes import (
+    FIRST_PORT,
+    LAST_PORT,
+    OUR_COMMAND,
+    ROOT,
     Ports,
-    Record,
     Settings,
-    Stage,
-    Start,
-    Target,
-    Trouble,
-    escape,
-    parse,
-    unescape,
+    command_words,
+    is_free,
+    program_words,
+    server_command,
 )
-
-ROOT = Path(testing.__file__).parent
+from harness.report import Outcome, Record, Trouble, describe, shorten
+from harness.text import Failed, Place, Start, Target, escape, unescape
 
 # It sends a line back, unless that begins with `!`: then the rest is Python for it to run, as in its config.
 FAKE_SERVER = """
@@ -114,7 +113,7 @@ def fake(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def settings(fake: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     """The fake server in the place of ours."""
-    monkeypatch.setattr(testing, "SERVER", fake)
+    monkeypatch.setattr(processes, "SERVER", fake)
     return Settings(command=(sys.executable, "-IS", str(fake), "{port}", "{config}"), quiet=0.02)
 
 
@@ -134,13 +133,13 @@ def connected(text: str) -> Case:
 
 
 def check_passes(case: Case, settings: Settings) -> Record:
-    record = testing.play(case, settings)
-    assert record.outcome is Outcome.PASSED, testing.describe(record)
+    record = play(case, settings)
+    assert record.outcome is Outcome.PASSED, describe(record)
     return record
 
 
 def check_fails(case: Case, settings: Settings) -> Trouble:
-    record = testing.play(case, settings)
+    record = play(case, settings)
     assert record.outcome is Outcome.FAILED
     assert record.error
     return record.error
@@ -196,7 +195,7 @@ def test_escape_is_undone_by_unescape() -> None:
         text = escape(data)
         assert unescape(text) == data
         assert text == text.strip(" ")
-        assert not testing.COMMENT.search(text)
+        assert not COMMENT.search(text)
 
 
 # --- Parsing ---
@@ -440,10 +439,10 @@ def test_what_fails(lines: str, message: str, expected: str | None, received: st
 @contextlib.contextmanager
 def staged(case: Case, settings: Settings, directory: Path) -> Iterator[Stage]:
     """A stage on which all steps but the last one have been played; its servers are stopped at the end."""
-    stage = Stage(case, settings, directory)
+    stage = Stage(case.roles, settings, directory)
     try:
         for step in case.steps[:-1]:
-            stage.perform(step)
+            perform(stage, step)
         yield stage
     finally:
         stage.close()
@@ -465,7 +464,7 @@ def test_deadlines(lines: str, message: str, settings: Settings, tmp_path: Path)
     with staged(case, settings, tmp_path) as stage:
         stage.settings = dataclasses.replace(settings, deadline=0.05)
         with pytest.raises(Failed, match=message):
-            stage.perform(case.steps[-1])
+            perform(stage, case.steps[-1])
         stage.settings = settings
 
 
@@ -599,19 +598,19 @@ def test_nobody_connects(settings: Settings, tmp_path: Path) -> None:
     with staged(case, settings, tmp_path) as stage:
         stage.settings = dataclasses.replace(settings, deadline=0.05)
         with pytest.raises(Failed, match="no connection came: timed out"):
-            stage.perform(case.steps[-1])
+            perform(stage, case.steps[-1])
 
 
 def test_an_interrupted_run_waits_for_no_connection(
     settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(testing, "LONGEST_WAIT", 0.01)
+    monkeypatch.setattr(actors, "LONGEST_WAIT", 0.01)
     case = script("p ~@ 5052\np ~<")
     with staged(case, settings, tmp_path) as stage:
         settings.processes.close()
         began = time.monotonic()
         with pytest.raises(Failed, match="no connection came"):
-            stage.perform(case.steps[-1])
+            perform(stage, case.steps[-1])
         assert time.monotonic() - began < settings.deadline
 
 
@@ -647,7 +646,7 @@ def test_standard_error_is_read_once(settings: Settings, tmp_path: Path) -> None
     with staged(case, settings, tmp_path) as stage:
         stage.settings = dataclasses.replace(settings, deadline=0.05)
         with pytest.raises(Failed, match="no new line"):
-            stage.perform(case.steps[-1])
+            perform(stage, case.steps[-1])
         stage.settings = settings
 
 
@@ -799,9 +798,9 @@ def test_a_server_that_does_not_stop_well_fails_its_case(handler: str, message: 
 
 def test_a_server_that_does_not_stop_at_all_is_killed(settings: Settings, tmp_path: Path) -> None:
     case = parse("server = !signal.signal(signal.SIGTERM, signal.SIG_IGN)\nserver @ 5050\nc ~ server")
-    stage = Stage(case, settings, tmp_path)
+    stage = Stage(case.roles, settings, tmp_path)
     for step in case.steps:
-        stage.perform(step)
+        perform(stage, step)
     stage.settings = dataclasses.replace(settings, deadline=0.05)
     assert stage.close() == [("server", "did not end in time when it was stopped")]
 
@@ -824,7 +823,7 @@ def test_using_a_server_that_ended_by_itself_fails(use: str, message: str, setti
     with staged(case, settings, tmp_path) as stage:
         assert stage.servers["server"].lives[-1].wait(stage.until()) == 0
         with pytest.raises(Failed, match=message):
-            stage.perform(case.steps[-1])
+            perform(stage, case.steps[-1])
 
 
 def test_somebody_elses_server(foreign: Settings) -> None:
@@ -839,7 +838,7 @@ def test_command_words() -> None:
     config = Path("/x/s.conf")
 
     def words(template: str, has_directives: bool = False) -> str:
-        return " ".join(testing.command_words(template.split(), 20001, config, has_directives))
+        return " ".join(command_words(template.split(), 20001, config, has_directives))
 
     assert words("s") == "s 20001"
     assert words("s", True) == "s 20001 /x/s.conf"
@@ -849,28 +848,28 @@ def test_command_words() -> None:
 
 
 def test_command_words_alone(foreign: Settings) -> None:
-    assert testing.program_words(["s", "-v", "{port}", "{config}"]) == ["s", "-v"]
-    assert testing.program_words(testing.OUR_COMMAND) == list(testing.OUR_COMMAND[:2])
+    assert program_words(["s", "-v", "{port}", "{config}"]) == ["s", "-v"]
+    assert program_words(OUR_COMMAND) == list(OUR_COMMAND[:2])
     check_passes(parse("server @@ 5050 $5050 $config x\nc ~ server\nc > !say(len(sys.argv))\nc < 4"), foreign)
 
 
 def test_the_servers_command(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("CROSSTALK_SERVER", raising=False)
-    assert testing.server_command() == testing.OUR_COMMAND
-    assert Settings(command=testing.server_command()).is_ours
+    assert server_command() == OUR_COMMAND
+    assert Settings(command=server_command()).is_ours
     monkeypatch.setenv("CROSSTALK_SERVER", "measure 'a b'")
-    assert testing.server_command() == ("measure", "a b")
+    assert server_command() == ("measure", "a b")
     monkeypatch.chdir(tmp_path)
     (tmp_path / "theirs").touch()
-    assert testing.server_command("./theirs {port}") == (str(tmp_path / "theirs"), "{port}")
-    assert not Settings(command=testing.server_command("x")).is_ours
+    assert server_command("./theirs {port}") == (str(tmp_path / "theirs"), "{port}")
+    assert not Settings(command=server_command("x")).is_ours
 
 
 def test_an_error_of_the_runner_fails_the_case(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: object) -> None:
         raise RuntimeError("a bug")
 
-    monkeypatch.setattr(testing.Stage, "perform", broken)
+    monkeypatch.setattr(player, "perform", broken)
     trouble = check_fails(script("server @ 5050"), settings)
     assert trouble.line == 1
     assert "RuntimeError: a bug" in trouble.message
@@ -885,7 +884,7 @@ def test_directories_are_removed_unless_kept(
     record = check_passes(script("server @ 5050"), dataclasses.replace(settings, keep=True))
     assert record.directory is not None
     assert [file.name for file in Path(record.directory).iterdir()] == ["server.conf"]
-    assert record.directory in testing.describe(record)
+    assert record.directory in describe(record)
 
 
 def test_ports_are_never_handed_out_twice(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -899,20 +898,20 @@ def test_ports_are_never_handed_out_twice(monkeypatch: pytest.MonkeyPatch) -> No
         one, other = Ports(), Ports()
         taken = [take(ports) for _ in range(25) for ports in (one, other)]
     assert len(set(taken)) == 50
-    assert all(testing.FIRST_PORT <= port <= testing.LAST_PORT for port in taken)
+    assert all(FIRST_PORT <= port <= LAST_PORT for port in taken)
 
 
 def test_only_free_ports_are_handed_out(monkeypatch: pytest.MonkeyPatch) -> None:
     with Ports().take() as claim:
         port = claim.getsockname()[1]
-        assert testing.is_free(port)
+        assert is_free(port)
         for address in ("127.0.0.1", "127.0.0.2"):
             with socket.create_server((address, port)):
-                assert not testing.is_free(port)
-    monkeypatch.setattr(testing, "is_free", lambda port: port % 100 == 7)
+                assert not is_free(port)
+    monkeypatch.setattr(processes, "is_free", lambda port: port % 100 == 7)
     with Ports().take() as claim:
         assert claim.getsockname()[1] % 100 == 7
-    monkeypatch.setattr(testing, "is_free", lambda _: False)
+    monkeypatch.setattr(processes, "is_free", lambda _: False)
     with pytest.raises(Failed, match="free"):
         Ports().take()
 
@@ -926,6 +925,7 @@ def project(tmp_path: Path, fake: Path, monkeypatch: pytest.MonkeyPatch) -> Path
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("CROSSTALK_SERVER", raising=False)
     shutil.copy(ROOT / "testing.py", tmp_path)
+    shutil.copytree(ROOT / "harness", tmp_path / "harness")
     shutil.copy(fake, tmp_path)
     (tmp_path / "testing").mkdir()
     return tmp_path
@@ -953,7 +953,7 @@ def test_cases_are_found(project: Path) -> None:
     root = project / "testing"
 
     def names(pattern: str = "") -> list[str]:
-        return [testing.case_name(path, root) for path in testing.find_cases(pattern, root)]
+        return [case_name(path, root) for path in find_cases(pattern, root)]
 
     assert names() == ["a", "b/c/deep", "b/login"]
     assert names("b/") == ["b/c/deep", "b/login"]
@@ -1010,7 +1010,7 @@ def test_a_case_that_breaks_the_runner_fails_alone(
     def broken(*_: object) -> None:
         raise RuntimeError("a bug")
 
-    monkeypatch.setattr(testing, "play", broken)
+    monkeypatch.setattr(cases, "play", broken)
     add_case(project, "good.txt", PASSING)
     assert run_main(project, fake) == 1
     assert "RuntimeError: a bug" in capsys.readouterr().out
@@ -1024,9 +1024,9 @@ def test_wrong_options(option: str, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_a_long_line_is_shortened_for_a_person() -> None:
-    assert testing.shorten("x" * 1000) == "x" * 1000
-    assert testing.shorten("ab" * 5000).endswith("ab (10000 characters)")
-    assert len(testing.shorten("ab" * 5000)) < 1050
+    assert shorten("x" * 1000) == "x" * 1000
+    assert shorten("ab" * 5000).endswith("ab (10000 characters)")
+    assert len(shorten("ab" * 5000)) < 1050
 
 
 def test_it_runs_alone(project: Path) -> None:
@@ -1119,16 +1119,15 @@ def test_a_directory_that_cannot_be_made_is_no_traceback(
     assert "Traceback" not in told
 
 
-@pytest.mark.parametrize("mode", ["importlib", "prepend"])
-def test_pytest_collects_the_cases(project: Path, mode: str) -> None:
+def test_pytest_collects_the_cases(project: Path) -> None:
     add_case(project, "result/good.txt", PASSING)
     add_case(project, "bad.txt", FAILING)
     shutil.copy(ROOT / "testing" / "conftest.py", project / "testing")
     for name in ("test_one.py", "test_two.py"):
-        text = "import testing\n\ndef test_runner():\n    testing.parse('')\n"
+        text = "import testing\n\ndef test_runner():\n    assert testing.main\n"
         (project / "testing" / name).write_text(text)
     (project / "pytest.ini").write_text("[pytest]\ntestpaths = testing\npythonpath = .\n")
-    command = [sys.executable, "-m", "pytest", "-v", "-p", "no:cacheprovider", f"--import-mode={mode}"]
+    command = [sys.executable, "-m", "pytest", "-v", "-p", "no:cacheprovider", "-n0"]
 
     def told(*words: str) -> str:
         return subprocess.run([*command, *words], stdout=subprocess.PIPE, text=True, check=False).stdout

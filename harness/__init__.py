@@ -1,0 +1,1 @@
+"""Runs scripted cases: see TESTING.md. Needs the standard library alone."""

@@ -1,0 +1,341 @@
+"""The actors of a case, which are clients and servers, and the stage that they share.
+
+A method that plays an action takes the argument that its row in the table of the language reads. It returns what was
+received, for the record, or None, and raises Failed.
+"""
+
+from __future__ import annotations
+
+import re
+import signal
+import socket
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from harness.processes import (
+    CONFIG_HEAD,
+    LONGEST_WAIT,
+    STDERR_LINES,
+    Process,
+    Settings,
+    command_words,
+    hang_up,
+    matched,
+    program_words,
+    remaining,
+    render_status,
+    wants_config,
+)
+from harness.text import PORT_REFERENCE, Failed, Place, Start, Target, escape
+
+LONGEST_LINE = 16 * 1024 * 1024  # bytes; a server that sends more without a newline is not waited for
+
+
+def check_line(line: bytes, wanted: bytes) -> str:
+    if line != wanted:
+        raise Failed("another line came", escape(wanted), escape(line))
+    return escape(line)
+
+
+def check_pattern(line: bytes, pattern: re.Pattern[str]) -> str:
+    if not matched(pattern.fullmatch, line):
+        raise Failed("a line came that does not match", pattern.pattern, escape(line))
+    return escape(line)
+
+
+class Client:
+    """A client of the script: a socket, and what has arrived of the next lines. It may listen for its connections."""
+
+    def __init__(self, name: str, stage: Stage) -> None:
+        self._name = name
+        self._stage = stage
+        self._received = bytearray()
+        self._socket = socket.socket()  # unconnected: the parser lets nobody use it before `connect` or `accept`
+
+    def connect(self, target: Target) -> str:
+        self.close()
+        address = target.place.address
+        port = self._stage.servers[target.server].serving_port(target.place.port)
+        source = (target.source, 0) if target.source else None
+        try:
+            self._hold(socket.create_connection((address, port), self._stage.settings.deadline, source))
+        except OSError as error:
+            raise Failed(f"cannot connect to {address} port {port}: {error}") from None
+        return f"{address} port {port}"
+
+    def listen(self, place: Place) -> str:
+        assert place.port is not None, "there is no listening without a port"
+        address, port = place.address, self._stage.real_port(place.port)
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        try:
+            self._stage.listeners[self._name] = socket.create_server((address, port), family=family)
+        except OSError as error:
+            raise Failed(f"cannot listen at {address} port {port}: {error}") from None
+        return f"{address} port {port}"
+
+    def accept(self, listener: str | None) -> str:
+        self.close()
+        try:
+            connection, (address, port, *_) = self._next_connection(self._stage.listeners[listener or self._name])
+            self._hold(connection)
+        except OSError as error:
+            raise Failed(f"no connection came: {error}") from None
+        return f"from {address} port {port}"
+
+    def stop_listening(self, _: None) -> None:
+        hang_up(self._stage.listeners.pop(self._name))
+
+    def _next_connection(self, listener: socket.socket) -> tuple[socket.socket, tuple[Any, ...]]:
+        """What `accept` returns. Raises OSError; soon also when the run is over, since then nobody will connect."""
+        until = self._stage.until()
+        while True:
+            listener.settimeout(min(remaining(until), LONGEST_WAIT))
+            try:
+                return listener.accept()
+            except TimeoutError:
+                if self._stage.settings.processes.closed or time.monotonic() > until:
+                    raise
+
+    def _hold(self, connection: socket.socket) -> None:
+        """This is the client's connection from now on."""
+        self._socket = connection
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def send_line(self, line: bytes) -> None:
+        self.send(line + b"\n")
+
+    def send(self, data: bytes) -> None:
+        until = self._stage.until()
+        left = memoryview(data)
+        try:
+            while left:
+                self._socket.settimeout(remaining(until))
+                left = left[self._socket.send(left) :]
+        except OSError as error:
+            raise Failed(f"cannot send: {error}", received=self._unread()) from None
+
+    def expect_line(self, wanted: bytes) -> str:
+        return check_line(self._next_line(escape(wanted)), wanted)
+
+    def expect_match(self, pattern: re.Pattern[str]) -> str:
+        return check_pattern(self._next_line(pattern.pattern), pattern)
+
+    def expect_nothing(self, _: None) -> None:
+        try:
+            if self._received or self._receive(time.monotonic() + self._stage.settings.quiet):
+                raise Failed("something came", "nothing", self._unread())
+        except TimeoutError:
+            return
+        raise Failed("the server closed the connection", "nothing")
+
+    def expect_end(self, _: None) -> str:
+        try:
+            if not self._received and not self._receive(self._stage.until()):
+                return "closed"
+        except TimeoutError:
+            raise Failed("the connection is still open", "closed") from None
+        raise Failed("something came before the close", "closed", self._unread())
+
+    def end_sending(self, _: None) -> None:
+        try:
+            self._socket.shutdown(socket.SHUT_WR)
+        except OSError as error:
+            raise Failed(f"cannot end the sending side: {error}") from None
+
+    def close(self, _: None = None) -> None:
+        hang_up(self._socket)
+        self._received.clear()
+
+    def _next_line(self, expected: str) -> bytes:
+        until = self._stage.until()
+        searched = 0
+        while (end := self._received.find(b"\n", searched)) < 0:
+            searched = len(self._received)
+            self._wait_for_more(expected, until)
+        line = bytes(self._received[:end])
+        del self._received[: end + 1]
+        return line
+
+    def _wait_for_more(self, expected: str, until: float) -> None:
+        if len(self._received) > LONGEST_LINE:
+            raise Failed(f"more than {LONGEST_LINE} bytes came without a newline", expected)
+        try:
+            if self._receive(until):
+                return
+        except TimeoutError:
+            raise Failed("no line came in time", expected, self._unread()) from None
+        raise Failed("the server closed the connection", expected, self._unread())
+
+    def _receive(self, until: float) -> bool:
+        """Take what arrives next; False when the server has closed, with a reset too. Raises TimeoutError."""
+        self._socket.settimeout(remaining(until))
+        try:
+            data = self._socket.recv(65536)
+        except ConnectionError:
+            return False
+        self._received += data
+        return bool(data)
+
+    def _unread(self) -> str | None:
+        return escape(bytes(self._received)) if self._received else None
+
+
+class Server:
+    """A server of the script: its place and config, and its lives so far."""
+
+    def __init__(self, name: str, stage: Stage) -> None:
+        self.lives: list[Process] = []
+        self._stage = stage
+        self._start = Start(None, ())
+        self._directives: list[str] = []
+        self._config = stage.directory / f"{name}.conf"
+
+    def configure(self, directive: str) -> None:
+        self._directives.append(directive)
+
+    def start(self, start: Start) -> str:
+        if start.port is not None:
+            self._start = start
+        settings, until = self._stage.settings, self._stage.until()
+        port = self._stage.real_port(self._own_port())
+        life = Process(self._command(port), self._stage.directory, settings.processes)
+        self.lives.append(life)
+        if settings.is_ours:
+            life.wait_until_ready(until)
+        else:
+            life.wait_until_accepting(port, until)
+        return f"port {port}, process {life.pid}, {'ready' if life.ready else 'ended'}"
+
+    def _command(self, port: int) -> list[str]:
+        """Write the config; the words that start the server with it."""
+        template = self._stage.settings.command
+        head = CONFIG_HEAD if wants_config(template) else ()
+        lines = [*head, *map(self._stage.with_real_ports, self._directives)]
+        self._config.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+        more = [self._stage.with_real_ports(word).replace("$config", str(self._config)) for word in self._start.words]
+        if self._start.alone:
+            return [*program_words(template), *more]
+        return [*command_words(template, port, self._config, bool(self._directives)), *more]
+
+    def serving_port(self, script_port: int | None) -> int:
+        """The real port for one of its script ports (None: its own). Raises Failed if it was not ready."""
+        self._serving()
+        return self._stage.real_port(script_port or self._own_port())
+
+    def _own_port(self) -> int:
+        assert self._start.port is not None, "the parser lets no server start without a port"
+        return self._start.port
+
+    def stop(self, _: None) -> str:
+        life = self._running()
+        life.stop()
+        return self.expect_end(0)
+
+    def kill(self, _: None) -> str:
+        life = self._running()
+        life.kill()
+        return self.expect_end(-signal.SIGKILL)
+
+    def expect_end(self, wanted: int) -> str:
+        life = self.lives[-1]
+        life.judged = True
+        status = life.wait(self._stage.until())
+        if status is None:
+            raise Failed("the server still runs", render_status(wanted))
+        if status != wanted:
+            raise Failed("the server ended otherwise", render_status(wanted), render_status(status))
+        return render_status(status)
+
+    def type_line(self, line: bytes) -> None:
+        try:
+            self._serving().write(line + b"\n")
+        except OSError as error:
+            raise Failed(f"cannot write to the console: {error}") from None
+
+    def expect_line(self, wanted: bytes) -> str:
+        return check_line(self._next_line(escape(wanted)), wanted)
+
+    def expect_match(self, pattern: re.Pattern[str]) -> str:
+        return check_pattern(self._next_line(pattern.pattern), pattern)
+
+    def expect_log(self, pattern: re.Pattern[str]) -> str:
+        line = self.lives[-1].log.take(lambda line: matched(pattern.search, line), self._stage.until())
+        if line is None:
+            raise Failed("no new line on standard error matches", pattern.pattern)
+        return escape(line)
+
+    def _next_line(self, expected: str) -> bytes:
+        line = self._serving().output.take(lambda _: True, self._stage.until())
+        if line is None:
+            raise Failed("no line came on standard output", expected)
+        return line
+
+    def _serving(self) -> Process:
+        """The life that is, or was, ready to be used."""
+        life = self.lives[-1]
+        if not life.ready:
+            raise Failed("the server ended before it was ready")
+        return life
+
+    def _running(self) -> Process:
+        life = self._serving()
+        status = life.wait(0)
+        if status is not None:
+            raise Failed(f"the server has ended by itself, with {render_status(status)}")
+        return life
+
+
+class Stage:
+    """What one playing of a case owns: a directory, the actors by name, the clients' listeners, the real ports."""
+
+    def __init__(self, roles: Mapping[str, type], settings: Settings, directory: Path) -> None:
+        self.settings = settings
+        self.directory = directory
+        self._claims: dict[int, socket.socket] = {}
+        self.servers = {name: Server(name, self) for name, role in roles.items() if role is Server}
+        self.clients = {name: Client(name, self) for name, role in roles.items() if role is Client}
+        self.listeners: dict[str, socket.socket] = {}
+
+    def actor(self, name: str) -> Client | Server:
+        return self.servers.get(name) or self.clients[name]
+
+    def until(self) -> float:
+        """The deadline of a step that begins now."""
+        return time.monotonic() + self.settings.deadline
+
+    def real_port(self, script_port: int) -> int:
+        if self.settings.exact_ports:
+            return script_port
+        if script_port not in self._claims:
+            self._claims[script_port] = self.settings.ports.take()
+        port: int = self._claims[script_port].getsockname()[1]
+        return port
+
+    def with_real_ports(self, text: str) -> str:
+        """The text with the real port in place of each `$5051`."""
+        return PORT_REFERENCE.sub(lambda match: str(self.real_port(int(match[1]))), text)
+
+    def close(self) -> list[tuple[str, str]]:
+        """Stop everything; each server that did not live or end well: its name and what was wrong."""
+        for client in self.clients.values():
+            client.close()
+        for listener in self.listeners.values():
+            hang_up(listener)
+        lives = [(name, life) for name, server in self.servers.items() for life in server.lives]
+        for _, life in lives:
+            life.stop()
+        until = self.until()
+        complaints = [(name, life.close(not self.settings.is_ours, until)) for name, life in lives]
+        for claim in self._claims.values():
+            claim.close()
+        return [(name, complaint) for name, complaint in complaints if complaint]
+
+    def stderr(self) -> dict[str, list[str]]:
+        """For each life of each server the last lines of its standard error."""
+        return {
+            f"{name}, start {number}" if len(server.lives) > 1 else name: life.log.tail(STDERR_LINES)
+            for name, server in self.servers.items()
+            for number, life in enumerate(server.lives, 1)
+        }

@@ -1,0 +1,344 @@
+"""Server processes: their ports, commands and output, and how they are started and ended."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import itertools
+import os
+import random
+import re
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
+
+from harness.text import LOOPBACK, Failed, readable
+
+ROOT = Path(__file__).resolve().parent.parent
+SERVER = ROOT / "server.py"
+
+# What starts a server, as words; `{port}` and `{config}` are filled in. The variable names another one.
+OUR_COMMAND = (sys.executable, str(SERVER), "{port}", "{config}")
+COMMAND_VARIABLE = "CROSSTALK_SERVER"
+
+# Every config that a command asks for begins so: the scripts test the chat, not how slow a hash can be made.
+CONFIG_HEAD = ("bcrypt-cost 4",)
+
+LONGEST_WAIT = 0.5  # seconds; a Ctrl-C in the moment before a wait begins is noticed only after that wait
+
+# Below the usual ephemeral range: no client socket takes a port between its choice and the server's bind.
+FIRST_PORT, LAST_PORT = 20000, 32000
+
+READY = re.compile(r" ready ")
+PROBE_SECONDS = 0.005  # between two attempts to connect to a server that does not say when it is ready
+TRACEBACK = b"Traceback (most recent call last)"
+STDERR_LINES = 20  # of each server, shown with a failure
+
+
+class Ports:
+    """Hands out free ports, none twice.
+
+    Runs that go on at one time keep apart: each begins at a random port, and claims one by binding its UDP
+    namesake, which no server here needs and which the system takes back even from a run that was killed.
+    """
+
+    def __init__(self) -> None:
+        start = random.randint(FIRST_PORT, LAST_PORT)
+        self._candidates = itertools.chain(range(start, LAST_PORT + 1), range(FIRST_PORT, start))
+        self._lock = threading.Lock()
+
+    def take(self) -> socket.socket:
+        """A claim, which keeps other runs from its port until it is closed. Raises Failed if none is left."""
+        with self._lock:
+            for port in self._candidates:
+                claim = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+                with contextlib.suppress(OSError):
+                    claim.bind((LOOPBACK, port))
+                    if is_free(port):
+                        return claim
+                claim.close()
+        raise Failed(f"no port from {FIRST_PORT} to {LAST_PORT} is free any more")
+
+
+def is_free(port: int) -> bool:
+    """Whether nobody has bound the port at any address; a machine without IPv6 has it free there."""
+    for family in (socket.AF_INET, socket.AF_INET6):
+        try:
+            with socket.socket(family) as probe:
+                probe.bind(("", port))
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                return False
+    return True
+
+
+def accepts(port: int, until: float) -> bool:
+    """Whether somebody accepts a connection at the port."""
+    try:
+        socket.create_connection((LOOPBACK, port), timeout=remaining(until)).close()
+    except OSError:
+        return False
+    return True
+
+
+def hang_up(sock: socket.socket) -> None:
+    """Close a socket at once, although a process that is being started may hold a copy of it for a moment."""
+    with contextlib.suppress(OSError):
+        sock.shutdown(socket.SHUT_RDWR)
+    sock.close()
+
+
+def remaining(until: float) -> float:
+    """The seconds until then; at least a moment, since 0 means "do not wait at all" to a socket."""
+    return max(until - time.monotonic(), 0.001)
+
+
+def seconds_since(began: float) -> float:
+    return round(time.monotonic() - began, 4)
+
+
+class Processes:
+    """The server processes of a run that are alive: an interrupted run ends them, and starts no more."""
+
+    def __init__(self) -> None:
+        self._alive: set[subprocess.Popen[bytes]] = set()
+        self.closed = False  # whether the run is over
+        self._lock = threading.Lock()
+
+    def start(self, command: Sequence[str], directory: Path) -> subprocess.Popen[bytes]:
+        """Start a command in a directory, with pipes, away from the terminal's Ctrl-C. Raises Failed."""
+        pipe = subprocess.PIPE
+        with self._lock:
+            if self.closed:
+                raise Failed("the run was interrupted")
+            try:
+                popen = subprocess.Popen(
+                    command, cwd=directory, stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=True
+                )
+            except OSError as error:
+                raise Failed(f"cannot start {shlex.join(command)}: {error}") from None
+            self._alive.add(popen)
+        return popen
+
+    def forget(self, popen: subprocess.Popen[bytes]) -> None:
+        """This one has ended."""
+        with self._lock:
+            self._alive.discard(popen)
+
+    def close(self) -> None:
+        """Kill all of them, by process id. What waits for one of them goes on, and fails."""
+        with self._lock:
+            self.closed = True
+            for popen in self._alive:
+                popen.kill()
+
+
+class Output:
+    """The lines that come out of a pipe. A thread takes them: the process at its other end never blocks."""
+
+    def __init__(self, pipe: IO[bytes]) -> None:
+        self._pipe = pipe
+        self._lines: list[bytes] = []
+        self._taken = 0
+        self._ended = False
+        self._changed = threading.Condition()
+        threading.Thread(target=self._drain, daemon=True).start()
+
+    def _drain(self) -> None:
+        with self._pipe:
+            for line in self._pipe:
+                with self._changed:
+                    self._lines.append(line.removesuffix(b"\n"))
+                    self._changed.notify_all()
+        with self._changed:
+            self._ended = True
+            self._changed.notify_all()
+
+    def _search(self, matches: Callable[[bytes], bool], start: int, until: float) -> int | None:
+        """The index of the first such line, from a start on; None at the end of the output or of the time."""
+        with self._changed:
+            while True:
+                for index in range(start, len(self._lines)):
+                    if matches(self._lines[index]):
+                        return index
+                start = len(self._lines)
+                if self._ended or not self._changed.wait(max(until - time.monotonic(), 0)):
+                    return None
+
+    def take(self, matches: Callable[[bytes], bool], until: float) -> bytes | None:
+        """The first such line after the one taken last; None if there is none until then."""
+        index = self._search(matches, self._taken, until)
+        if index is None:
+            return None
+        self._taken = index + 1
+        return self._lines[index]
+
+    def has(self, matches: Callable[[bytes], bool], until: float) -> bool:
+        """Whether such a line comes, or came, until then; takes nothing."""
+        return self._search(matches, 0, until) is not None
+
+    def wait_for_end(self, until: float) -> None:
+        """Wait until every line is here."""
+        self._search(lambda _: False, len(self._lines), until)
+
+    def excerpt(self, matches: Callable[[bytes], bool], count: int) -> list[str]:
+        """The first such line so far and those after it, readable; empty if there is none."""
+        start = self._search(matches, 0, 0)
+        return [] if start is None else [readable(line) for line in self._lines[start : start + count]]
+
+    def tail(self, count: int) -> list[str]:
+        """The last lines so far, readable."""
+        return [readable(line) for line in self._lines[-count:]]
+
+
+class Process:
+    """One life of a server, from its start to its exit."""
+
+    def __init__(self, command: Sequence[str], directory: Path, processes: Processes) -> None:
+        self._popen = processes.start(command, directory)
+        stdin, stdout, stderr = self._popen.stdin, self._popen.stdout, self._popen.stderr
+        assert stdin and stdout and stderr, "it was started with pipes"
+        os.set_blocking(stdin.fileno(), False)
+        self._stdin = stdin
+        self.output = Output(stdout)
+        self.log = Output(stderr)
+        self.pid = self._popen.pid
+        self.ready = False
+        self.judged = False  # the script has said how it must end, so its end needs no second opinion
+        self._processes = processes
+        self._status: int | None = None
+        self._stopped = False
+        self._ended = threading.Event()
+        threading.Thread(target=self._watch, daemon=True).start()
+
+    def _watch(self) -> None:
+        self._status = self._popen.wait()
+        self._processes.forget(self._popen)
+        self._ended.set()
+
+    def wait(self, until: float) -> int | None:
+        """The exit status (negative: the signal that ended it); None if it still runs then."""
+        self._ended.wait(max(until - time.monotonic(), 0))
+        return self._status
+
+    def wait_until_ready(self, until: float) -> None:
+        """Wait for the line that says so. A process that exits first is not ready, which may be right."""
+        self.ready = self.log.has(says_ready, until)
+        if not self.ready and self.wait(until) is None:
+            raise Failed("the server said nothing of being ready in time")
+
+    def wait_until_accepting(self, port: int, until: float) -> None:
+        """The same for a server that may not say it: one that accepts a connection is ready too."""
+        while not self._ended.wait(PROBE_SECONDS):
+            if self.log.has(says_ready, 0) or accepts(port, until):
+                self.ready = True
+                return
+            if time.monotonic() > until:
+                raise Failed(f"the server accepted no connection at port {port} in time")
+
+    def write(self, data: bytes) -> None:
+        """Type at the console. Raises OSError when it is closed or full: this never waits."""
+        while data:
+            data = data[os.write(self._stdin.fileno(), data) :]
+
+    def stop(self) -> None:
+        """Ask it to end; `wait` tells when it has."""
+        self._stopped = not self._ended.is_set()
+        self._popen.terminate()
+
+    def kill(self) -> None:
+        """End it at once."""
+        self._popen.kill()
+
+    def close(self, may_ignore_stop: bool, until: float) -> str | None:
+        """Wait for the end and free the pipes; what was wrong with this life, if anything.
+
+        `may_ignore_stop`: somebody else's server may leave the stop signal to the system, which ends it.
+        """
+        status = self.wait(until)
+        if status is None:
+            self.kill()
+            self._ended.wait()
+        self.log.wait_for_end(until)
+        self._stdin.close()
+        if status is None:
+            return "did not end in time when it was stopped"
+        if crash := self.log.excerpt(lambda line: TRACEBACK in line, STDERR_LINES):
+            return "\n".join(["wrote a traceback", *crash])
+        accepted = (0, -signal.SIGTERM) if may_ignore_stop and self._stopped else (0,)
+        if self.ready and not self.judged and status not in accepted:
+            return f"ended with {render_status(status)}"
+        return None
+
+
+def says_ready(line: bytes) -> bool:
+    return matched(READY.search, line)
+
+
+def matched(match: Callable[[str], re.Match[str] | None], line: bytes) -> bool:
+    """Whether a pattern's method finds a match in a line; bytes that are not UTF-8 appear as `\\xff`."""
+    return match(line.decode("utf-8", "backslashreplace")) is not None
+
+
+def render_status(status: int) -> str:
+    return f"exit status {status}" if status >= 0 else f"signal {-status}"
+
+
+def command_words(template: Sequence[str], port: int, config: Path, has_directives: bool) -> list[str]:
+    """The words that start a server at a port; what the template has no place for is appended."""
+    words = list(template)
+    if not any("{port}" in word for word in template):
+        words.append("{port}")
+    if has_directives and not wants_config(template):
+        words.append("{config}")
+    return [word.replace("{port}", str(port)).replace("{config}", str(config)) for word in words]
+
+
+def program_words(template: Sequence[str]) -> list[str]:
+    """The words that start a server, without its port and config."""
+    return [word for word in template if "{port}" not in word and "{config}" not in word]
+
+
+def wants_config(template: Sequence[str]) -> bool:
+    return any("{config}" in word for word in template)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How cases are played; those that run at one time share one, since it keeps their ports apart.
+
+    `command` is the template that starts a server, `deadline` the seconds that a step may take, `quiet` the
+    seconds in which nothing may come for `<-`.
+    """
+
+    command: Sequence[str] = OUR_COMMAND
+    deadline: float = 10.0
+    quiet: float = 0.1
+    exact_ports: bool = False
+    keep: bool = False
+    ports: Ports = field(default_factory=Ports)
+    processes: Processes = field(default_factory=Processes)
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether the command starts this repository's server: it says when it is ready, and exits with 0."""
+        return str(SERVER) in self.command
+
+
+def server_command(given: str | None = None) -> Sequence[str]:
+    """The template to start a server with: the given one, the environment's, or ours. Raises ValueError.
+
+    A word that names a file from here is made absolute, since the server will run elsewhere.
+    """
+    text = given or os.environ.get(COMMAND_VARIABLE)
+    if not text:
+        return OUR_COMMAND
+    return tuple(str(Path(word).absolute()) if Path(word).is_file() else word for word in shlex.split(text))

@@ -1,0 +1,105 @@
+"""What became of the cases: the record of each one, and what a person is told."""
+
+from __future__ import annotations
+
+import enum
+import json
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+RECORD = "testing.json"
+LONGEST_SHOWN = 1000  # characters of an expected or received line in a report
+
+
+class Outcome(enum.StrEnum):
+    PASSED = "passed"
+    FAILED = "failed"
+    INVALID = "invalid"
+
+
+@dataclass
+class Trouble:
+    """Why a case did not pass. `stderr` holds the last lines of each server, by its name."""
+
+    line: int
+    text: str
+    message: str
+    expected: str | None = None
+    received: str | None = None
+    stderr: dict[str, list[str]] = field(default_factory=dict)
+
+
+@dataclass
+class Entry:
+    """A played step. `seconds` is when it ended, from the beginning of the case."""
+
+    line: int
+    name: str
+    action: str
+    text: str
+    received: str | None
+    seconds: float
+
+
+@dataclass
+class Record:
+    """What became of a case. `directory` is where its servers ran, if that was kept."""
+
+    name: str
+    file: str
+    outcome: Outcome = Outcome.PASSED
+    seconds: float = 0.0
+    error: Trouble | None = None
+    transcript: list[Entry] = field(default_factory=list)
+    directory: str | None = None
+
+
+def describe(record: Record) -> str:
+    """What a person is told about a case: one line, or with a trouble all that is known about it."""
+    lines = [f"{record.outcome:7} {record.name} ({record.seconds:.2f} s)"]
+    if record.directory:
+        lines.append(f"  directory: {record.directory}")
+    if record.error:
+        lines += _describe_trouble(record.file, record.error)
+    return "\n".join(lines)
+
+
+def _describe_trouble(file: str, trouble: Trouble) -> Iterator[str]:
+    yield f"  {file}:{trouble.line}: {trouble.text}"
+    for line in trouble.message.split("\n"):
+        yield f"  {line}"
+    if trouble.expected is not None:
+        yield f"    expected: {shorten(trouble.expected)}"
+    if trouble.received is not None:
+        yield f"    received: {shorten(trouble.received)}"
+    for name, lines in trouble.stderr.items():
+        yield f"  standard error of {name}{'' if lines else ': empty'}"
+        for line in lines:
+            yield f"    {line}"
+
+
+def shorten(text: str) -> str:
+    """A text that a person can look over; the record has all of it."""
+    if len(text) <= LONGEST_SHOWN:
+        return text
+    return f"{text[: LONGEST_SHOWN // 2]} ... {text[-LONGEST_SHOWN // 2 :]} ({len(text)} characters)"
+
+
+def write_record(records: Sequence[Record], seconds: float) -> None:
+    """Write the full record of a run into the current directory."""
+    counts = Counter(record.outcome for record in records)
+    document = {
+        **{str(outcome): counts[outcome] for outcome in Outcome},
+        "seconds": seconds,
+        "cases": [asdict(record) for record in records],
+    }
+    text = json.dumps(document, ensure_ascii=False, indent=2) + "\n"
+    # A file's name may hold bytes that are not UTF-8; their `\udc80` is an escape in JSON as well.
+    Path(RECORD).write_text(text, encoding="utf-8", errors="backslashreplace")
+
+
+def summary(records: Sequence[Record], seconds: float) -> str:
+    counts = Counter(record.outcome for record in records)
+    return ", ".join(f"{counts[outcome]} {outcome}" for outcome in Outcome) + f" in {seconds:.1f} s"

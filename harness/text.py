@@ -1,0 +1,213 @@
+"""Words and texts: how arguments are read from a line, and how bytes are shown to a person."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from dataclasses import dataclass, replace
+
+
+class Failed(Exception):
+    """The server did not do what the script says. `expected` and `received` are texts for a person."""
+
+    def __init__(self, message: str, expected: str | None = None, received: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.expected = expected
+        self.received = received
+
+
+#
+# The readers take what follows the action in a line, without the comment and the blanks around it, and raise
+# ValueError when it is no argument of theirs. Blanks are ASCII: other white space is for the server to judge.
+
+BLANKS = " \t"
+NAME = re.compile(r"[\w.-]+")
+PORT_REFERENCE = re.compile(r"\$([0-9]+)")
+TARGET = re.compile(r"(?P<server>[^ ]+)(?: (?P<place>[^ ]+))?(?: from (?P<source>[^ ]+))?")
+LOOPBACK = "127.0.0.1"  # where a script says no address
+
+PLAIN_ESCAPES = {b"n": b"\n", b"t": b"\t", b"r": b"\r", b"s": b" ", b"\\": b"\\", b"#": b"#"}
+ESCAPE = re.compile(
+    rb"\\(?:(?P<plain>[ntrs\\#])|x(?P<byte>[0-9A-Fa-f]{2})|u(?P<char>[0-9A-Fa-f]{4})"
+    rb"|\{(?P<body>.+?)\*(?P<count>[0-9]{1,8})\}|(?P<unknown>.?))"
+)
+LONGEST_REPEAT = 16 * 1024 * 1024  # bytes; sixteen times the longest line that our own client takes
+
+SHOWN_ESCAPES = {"\n": r"\n", "\t": r"\t", "\r": r"\r", "\\": r"\\"}
+NOT_PLAIN = re.compile(r"(.)\1{39,}|[^ -\[\]-~]", re.DOTALL)  # shorter runs are easier to read as they are
+
+
+@dataclass(frozen=True)
+class Start:
+    """How a server is started: the script's port (None: as it was started before), further words, or (`alone`) all."""
+
+    port: int | None
+    words: tuple[str, ...]
+    alone: bool = False
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where somebody listens: a script port (None: the first one of a server), at a loopback address."""
+
+    port: int | None = None
+    address: str = LOOPBACK
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where a client connects to, a place of a server of the script, and the address that it does so from."""
+
+    server: str
+    place: Place = Place()
+    source: str | None = None
+
+
+def read_words(rest: str) -> list[str]:
+    """The words of a line; a backslash that protects a leading `#` is taken off."""
+    return [word[1:] if word.startswith(r"\#") else word for word in re.split(f"[{BLANKS}]+", rest) if word]
+
+
+def read_line(rest: str) -> bytes:
+    return " ".join(read_words(rest)).encode()
+
+
+def read_raw(rest: str) -> bytes:
+    if not rest:
+        raise ValueError("there is nothing to send")
+    return unescape(rest)
+
+
+def read_exact_line(rest: str) -> bytes:
+    line = unescape(rest)
+    if b"\n" in line:
+        raise ValueError("a received line has no newline in it")
+    return line
+
+
+def read_pattern(rest: str) -> re.Pattern[str]:
+    if not rest:
+        raise ValueError("a regular expression is missing")
+    try:
+        return re.compile(rest)
+    except re.error as error:
+        raise ValueError(f"not a regular expression: {error}") from None
+
+
+def read_nothing(rest: str) -> None:
+    if rest:
+        raise ValueError(f"unexpected argument {rest!r}")
+
+
+def read_status(rest: str) -> int:
+    if not re.fullmatch(r"[0-9]{0,3}", rest) or int(rest or 0) > 255:
+        raise ValueError(f"{rest!r} is not an exit status from 0 to 255")
+    return int(rest or 0)
+
+
+def read_port(word: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,5}", word) or not 1 <= int(word) <= 65535:
+        raise ValueError(f"{word!r} is not a port from 1 to 65535")
+    return int(word)
+
+
+def read_start(rest: str) -> Start:
+    words = read_words(rest)
+    return Start(read_port(words[0]), tuple(words[1:])) if words else Start(None, ())
+
+
+def read_start_alone(rest: str) -> Start:
+    if not rest:
+        raise ValueError("the first start needs a port")
+    return replace(read_start(rest), alone=True)
+
+
+def read_address(word: str) -> str:
+    try:
+        address = ipaddress.ip_address(re.sub(r"^\[(.*:.*)\]$", r"\1", word))
+    except ValueError:
+        raise ValueError(f"{word!r} is not an IP address") from None
+    if not address.is_loopback:
+        raise ValueError(f"{word} is not a loopback address")
+    return str(address)
+
+
+def read_place(rest: str) -> Place:
+    address, colon, port = rest.rpartition(":")
+    return Place(read_port(port), read_address(address) if colon else LOOPBACK)
+
+
+def read_target(rest: str) -> Target:
+    match = TARGET.fullmatch(" ".join(read_words(rest)))
+    if not match:
+        raise ValueError("a server's name is needed, perhaps one of its ports, and perhaps `from` and an address")
+    server, place, source = match.groups()
+    return Target(server, read_place(place) if place else Place(), read_address(source) if source else None)
+
+
+def read_listener(rest: str) -> str | None:
+    """The client whose listener is meant; None: the one that the line begins with."""
+    return rest or None
+
+
+def read_directive(rest: str) -> str:
+    if not rest:
+        raise ValueError("a config directive is missing")
+    return " ".join(read_words(rest))
+
+
+def referred_ports(text: str) -> set[int]:
+    """The script ports that a text refers to as `$5051`."""
+    return {read_port(number) for number in PORT_REFERENCE.findall(text)}
+
+
+def unescape(text: str) -> bytes:
+    """The bytes that an escaped text stands for. Raises ValueError for an escape that does not exist."""
+    return ESCAPE.sub(_unescaped, text.encode())
+
+
+def _unescaped(match: re.Match[bytes]) -> bytes:
+    if match["plain"]:
+        return PLAIN_ESCAPES[match["plain"]]
+    if match["byte"]:
+        return bytes.fromhex(match["byte"].decode())
+    if match["char"]:
+        return chr(int(match["char"], 16)).encode()
+    if match["body"]:
+        return _repeated(ESCAPE.sub(_unescaped, match["body"]), int(match["count"]))
+    raise ValueError(f"unknown escape {match[0].decode(errors='replace')!r}")
+
+
+def _repeated(body: bytes, count: int) -> bytes:
+    if len(body) * count > LONGEST_REPEAT:
+        raise ValueError(f"a repeat is longer than {LONGEST_REPEAT} bytes")
+    return body * count
+
+
+def escape(data: bytes) -> str:
+    """A text that shows every byte and that `unescape` turns back into them: what `<<` would expect."""
+    text = NOT_PLAIN.sub(_escaped, data.decode("utf-8", "surrogateescape"))
+    text = re.sub(r"(?<![^ ])#", r"\\#", text)
+    return re.sub(r"^ | $", r"\\s", text)
+
+
+def _escaped(match: re.Match[str]) -> str:
+    character, count = match[0][0], len(match[0])
+    return _shown(character) if count == 1 else rf"\{{{_shown(character)}*{count}}}"
+
+
+def _shown(character: str) -> str:
+    if character in SHOWN_ESCAPES:
+        return SHOWN_ESCAPES[character]
+    if character.isprintable():
+        return character
+    if 0x7F < ord(character) < 0xD800:
+        return f"\\u{ord(character):04x}"
+    return "".join(f"\\x{byte:02x}" for byte in character.encode("utf-8", "surrogateescape"))
+
+
+def readable(data: bytes) -> str:
+    """A text for a person, safe for a terminal: a line of a server's standard error."""
+    text = data.decode("utf-8", "surrogateescape")
+    return "".join(character if character.isprintable() else _shown(character) for character in text)
