@@ -125,6 +125,7 @@ class Chat:
         self._reserved = reserved
         self.guests: dict[str, Guest] = {}
         self.online: dict[str, User] = {}
+        self._online_names: list[str] | None = None
         self.channels: dict[str, Channel] = {}
         self._made: Counter[str] = Counter()
         self.visitors: Counter[str] = Counter()
@@ -132,7 +133,7 @@ class Chat:
         self.remote_users: dict[str, RemoteUser] = {}
         """Users of other servers who are in channels here, or on the way in: whoever deals with them enters them."""
         self.all_channels = SortedNames()
-        """The names of channels here, and of those that the network gives; the network tells of its changes."""
+        """The names of channels here, and of those of other servers, which the network enters."""
         self.remote_channels: dict[str, RemoteChannel] = {}
         """Channels of other servers that accounts are members of."""
         self.hosts: dict[str, str] = {}
@@ -168,9 +169,12 @@ class Chat:
 
     # ---- users ----
 
-    def user_names(self) -> list[str]:
-        """Give the names of all who are logged in, accounts and guests, in the order in which they logged in."""
-        return list(self.online)
+    def user_names(self) -> Sequence[str]:
+        """Give the names of all who are logged in, accounts and guests, in the order in which they logged in; the same
+        list until that changes."""
+        if self._online_names is None:
+            self._online_names = list(self.online)
+        return self._online_names
 
     def enter_as_guest(self, recipient: Recipient, name: str) -> None:
         """Log a session in under a name that it holds until it logs out.
@@ -187,6 +191,7 @@ class Chat:
         if len(self.guests) >= self._limits.guests:
             raise LimitReached
         recipient.user = self.guests[name] = self.online[name] = Guest(name, recipient)
+        self._online_names = None
 
     def logout(self, recipient: Recipient) -> None:
         """Log a session out: a guest's name is free, an account's memberships stay. Nothing happens to one that is not
@@ -196,6 +201,7 @@ class Chat:
             return
         recipient.user = user.session = None
         del self.online[user.name]
+        self._online_names = None
         if isinstance(user, Guest):
             del self.guests[user.name]
         else:
@@ -316,6 +322,7 @@ class Chat:
 
     def _enter(self, recipient: Recipient, account: Account) -> None:
         recipient.user = self.online[account.name] = account
+        self._online_names = None
         account.session = recipient
         for channel in account.channels.values():
             channel.present[recipient] = None
@@ -421,7 +428,7 @@ class Chat:
         """Give the names of all channels, other servers' too, or of those that an account is in, sorted."""
         if account is not None:
             return sorted(account.channels)
-        return self.all_channels.read(lambda: [*self.channels, *self.network.channel_names()])
+        return self.all_channels.read()
 
     def create(self, account: Account, name: str, done: Done) -> None:
         """Make a channel. Fails with NotAName, NameTaken, LimitReached, StoreUnavailable."""

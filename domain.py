@@ -466,54 +466,53 @@ def classic_id(name: str) -> str:
 
 # ---- state ----
 
+MANY_CHANGES = 100
+"""Changes of a list of names that wait to be merged in, whatever its length."""
+
 
 class SortedNames:
     """Names in the order of their code points, for those who read them often.
 
-    The first reader has them sorted. Later changes are merged when somebody reads again, without a new sort. Readers
-    get one list, which is replaced and not changed, so that many who take it slowly hold it once.
+    Changes are collected and merged in when somebody reads, or when they are many, so that no reader waits for a sort.
+    Readers get one list, which is replaced and not changed, so that many who take it slowly hold it once.
     """
 
     __slots__ = ("_changes", "_names")
 
     def __init__(self) -> None:
-        self._names: list[str] | None = None
+        self._names: list[str] = []
         self._changes: dict[str, bool] = {}
+        """Names that have been added or removed since."""
 
     def add(self, name: str) -> None:
         """There is one name more."""
-        self._change(name, True)
+        self._change(name, added=True)
 
     def remove(self, name: str) -> None:
         """A name is there no more."""
-        self._change(name, False)
+        self._change(name, added=False)
 
-    def _change(self, name: str, added: bool) -> None:
-        if self._names is None:
-            return
+    def read(self) -> Sequence[str]:
+        """Give all names; the list may be kept, and never changes."""
+        if self._changes:
+            self._merge()
+        return self._names
+
+    def _change(self, name: str, *, added: bool) -> None:
         if name in self._changes:
             del self._changes[name]  # the one undoes the other
         else:
             self._changes[name] = added
-        if len(self._changes) > len(self._names):
-            self._names = None
-            self._changes.clear()
+            if len(self._changes) > MANY_CHANGES + len(self._names) // 16:
+                self._merge()
 
-    def read(self, everything: Callable[[], Iterable[str]]) -> Sequence[str]:
-        """Give all names; the list may be kept, and never changes.
-
-        Args:
-            everything: gives them in any order, where they are to be sorted afresh.
-        """
-        if self._names is None:
-            self._names = sorted(everything())
-        elif self._changes:
-            kept = [name for name in self._names if name not in self._changes]
-            kept.extend(sorted(name for name, added in self._changes.items() if added))
-            kept.sort()  # two sorted runs are merged
-            self._names = kept
-            self._changes.clear()
-        return self._names
+    def _merge(self) -> None:
+        new = sorted(name for name, added in self._changes.items() if added)
+        old = self._names
+        if len(new) < len(self._changes):
+            old = [name for name in old if name not in self._changes]
+        self._names = sorted(old + new)  # two sorted runs, which take no more than a merge
+        self._changes.clear()
 
 
 class WaitingMail:
@@ -735,7 +734,7 @@ class Channel:
 
     def names(self) -> Sequence[str]:
         """Give the names of members and guests, sorted: one list for all readers until it changes."""
-        return self._names.read(lambda: [*self.members, *self.guests])
+        return self._names.read()
 
     def add_member(self, member: Member) -> None:
         """There is one member more."""
@@ -809,10 +808,6 @@ class Network:
     def is_unlisted(self, host: str) -> bool:
         """Tell whether the config does not mean the server of this name (L31)."""
         return False
-
-    def channel_names(self) -> Iterable[str]:
-        """Give the channels of the servers that can be reached, as remote names."""
-        return ()
 
     def created(self, channel: str) -> None:
         """A channel has been made here."""

@@ -15,8 +15,7 @@ further than over one link, nothing goes round in a ring, and each member gets e
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -560,9 +559,6 @@ class Federation(Network):
     def is_unlisted(self, host: str) -> bool:
         peer = self.peers.get(host)
         return not (host in self._chat.hosts or self.links.lists(host) if peer is None else peer.configured)
-
-    def channel_names(self) -> Iterable[str]:
-        return itertools.chain.from_iterable(peer.channel_names for peer in self.peers.values())
 
     def created(self, channel: str) -> None:
         for peer in self.peers.values():
