@@ -140,8 +140,8 @@ class Screen:
         self._app.invalidate()
 
     def redraw(self) -> None:
-        """Somebody else has used the terminal: draw the line anew, where the cursor is now."""
-        self._app.renderer.reset()  # also forgets which of the terminal's modes are on
+        """Somebody else has used the terminal: draw the line anew, over one that is drawn already."""
+        self._app.renderer.erase()  # also forgets which of the terminal's modes are on
         self._app.invalidate()
 
     def end(self) -> None:
