@@ -1,8 +1,9 @@
 """Passwords: hashed and checked with bcrypt, in threads, never on the loop; guesses are delayed.
 
-A hash that is stored begins with the letters of bcrypt's version. All these versions are the same to us, so they say
-what was given to bcrypt: with `$2b$` the password itself or, as it was done at first, a digest that is a word and so a
-password of its own; with `$2a$` a digest that no password can be.
+A stored hash begins with bcrypt's version. All versions hash alike, so this tells what bcrypt was given:
+
+- `$2b$`: the password itself. A long password that was set by an early version: its digest, which is a password, too.
+- `$2a$`: a digest behind a byte that no password has.
 """
 
 from __future__ import annotations

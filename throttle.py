@@ -1,7 +1,7 @@
 """How often a network may try: a wrong password delays its next attempt, and it makes accounts at a pace.
 
 Nobody is locked out. An attempt waits MOST_SECONDS at most, independently of others, and only for failures of its own
-network against the same name; whether an account has this name makes no difference. Entries expire. A full table drops
+network against the same name. Whether an account has this name makes no difference. Entries expire. A full table drops
 its oldest entry, which lengthens no delay. Loopback addresses are never delayed.
 """
 
@@ -28,7 +28,7 @@ MOST_KEPT = 10_000
 """Entries of a table. To have one forgotten costs a client as many hashes, which take longer than the delay."""
 
 NAME_KEPT = 65
-"""Characters of a name that are kept. All that is longer is no name, and counts as one."""
+"""Characters of a name that are kept. A longer word is no name; such words that begin alike count as one."""
 
 Value = TypeVar("Value")
 

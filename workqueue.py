@@ -112,8 +112,8 @@ class Ring:
 
 
 class WorkQueue:
-    """Slow work of many sessions in front of a few threads. Each session has one job at a time (C9), so what waits here
-    is bounded by the connections that there are, also where logins exceed the queue's size.
+    """Slow work of many sessions in front of a few threads. Each session has one job at a time (C9). So the number of
+    connections bounds what waits here, also where logins exceed the queue's size.
 
     Args:
         in_thread: runs work in a thread; takes as much at once as there are threads.
