@@ -32,6 +32,7 @@ from talks.talk import (
     draw_user,
     fit,
     good,
+    is_text,
     password_start,
     plain,
     read,
@@ -147,7 +148,7 @@ class HelloTalk:
     # ---- for the program, see `Talk` ----
 
     def take_name(self, name: str) -> str:
-        if split_words(clean(name)) != [name] or "," in name:
+        if split_words(clean(name)) != [name] or "," in name or not is_text(name):
             return NOT_A_NAME
         self.name = name
         return ""

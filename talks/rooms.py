@@ -25,6 +25,7 @@ from talks.talk import (
     Slash,
     draw_user,
     fit,
+    is_text,
     password_start,
     plain,
     read,
@@ -136,7 +137,7 @@ class RoomTalk:
     # ---- for the program, see `Talk` ----
 
     def take_name(self, name: str) -> str:
-        if split_words(clean(name)) != [name]:
+        if split_words(clean(name)) != [name] or not is_text(name):
             return NOT_A_NAME
         self.name = name
         return ""

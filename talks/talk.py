@@ -97,10 +97,18 @@ def refuse(why: str) -> Meaning:
 
 def fit(meaning: Meaning) -> Meaning:
     """Refuse what is too long for a line, or no text, which a server would not take."""
-    try:
-        return refuse(TOO_LONG) if len(meaning.send.encode()) >= MAX_LINE else meaning
-    except UnicodeEncodeError:  # bytes that the terminal's encoding does not explain
+    if not is_text(meaning.send):
         return refuse(NOT_TEXT)
+    return refuse(TOO_LONG) if len(meaning.send.encode()) >= MAX_LINE else meaning
+
+
+def is_text(word: str) -> bool:
+    """Whether what the user gives is UTF-8 in full."""
+    try:
+        word.encode()
+    except UnicodeEncodeError:  # bytes that could not be decoded
+        return False
+    return True
 
 
 class Talk(Protocol):

@@ -152,7 +152,7 @@ def test_a_line_has_a_longest_length() -> None:
 # ---- names ----
 
 
-@pytest.mark.parametrize("name", ["", " ", "a b", " a", "a\t", "a,b", "a\nb", "\x1b", "a\u2028b"])
+@pytest.mark.parametrize("name", ["", " ", "a b", " a", "a\t", "a,b", "a\nb", "\x1b", "a\u2028b", "a\udcff"])
 def test_what_cannot_be_a_name_is_refused_at_once(name: str) -> None:
     talk = HelloTalk()
     assert talk.take_name(name) == NOT_A_NAME

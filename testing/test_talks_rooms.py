@@ -159,7 +159,7 @@ def test_completion_of_answers_to_offers() -> None:
 # ---- names ----
 
 
-@pytest.mark.parametrize("name", ["", " ", "a b", " a", "a\t", "a\nb", "\x1b", "a\u2028b", "ann files"])
+@pytest.mark.parametrize("name", ["", " ", "a b", " a", "a\t", "a\nb", "\x1b", "a\u2028b", "a\udcff", "ann files"])
 def test_what_cannot_be_a_name_is_refused_at_once(name: str) -> None:
     talk = RoomTalk(lambda _word: [])
     assert talk.take_name(name) == NOT_A_NAME
