@@ -6,7 +6,6 @@ received, for the record, or None, and raises Failed.
 
 from __future__ import annotations
 
-import re
 import signal
 import socket
 import time
@@ -28,7 +27,7 @@ from harness.processes import (
     render_status,
     wants_config,
 )
-from harness.text import PORT_REFERENCE, Failed, Place, Start, Target, escape
+from harness.text import LOGINS, PORT_REFERENCE, Failed, Pattern, Place, Start, Target, escape, read_glob
 
 LONGEST_LINE = 16 * 1024 * 1024  # bytes; a server that sends more without a newline is not waited for
 
@@ -39,9 +38,9 @@ def check_line(line: bytes, wanted: bytes) -> str:
     return escape(line)
 
 
-def check_pattern(line: bytes, pattern: re.Pattern[str]) -> str:
-    if not matched(pattern.fullmatch, line):
-        raise Failed("a line came that does not match", pattern.pattern, escape(line))
+def check_pattern(line: bytes, pattern: Pattern) -> str:
+    if not matched(pattern.regex.fullmatch, line):
+        raise Failed("a line came that does not match", pattern.text, escape(line))
     return escape(line)
 
 
@@ -63,7 +62,14 @@ class Client:
             self._hold(socket.create_connection((address, port), self._stage.settings.deadline, source))
         except OSError as error:
             raise Failed(f"cannot connect to {address} port {port}: {error}") from None
+        self._log_in(target.login)
         return f"{address} port {port}"
+
+    def _log_in(self, kind: str | None) -> None:
+        for line, answers in LOGINS[kind] if kind else ():
+            self.send_line(line.format(name=self._name).encode())
+            for answer in answers:
+                self.expect_match(read_glob(answer.format(name=self._name)))
 
     def listen(self, place: Place) -> str:
         assert place.port is not None, "there is no listening without a port"
@@ -119,8 +125,8 @@ class Client:
     def expect_line(self, wanted: bytes) -> str:
         return check_line(self._next_line(escape(wanted)), wanted)
 
-    def expect_match(self, pattern: re.Pattern[str]) -> str:
-        return check_pattern(self._next_line(pattern.pattern), pattern)
+    def expect_match(self, pattern: Pattern) -> str:
+        return check_pattern(self._next_line(pattern.text), pattern)
 
     def expect_nothing(self, _: None) -> None:
         try:
@@ -257,13 +263,13 @@ class Server:
     def expect_line(self, wanted: bytes) -> str:
         return check_line(self._next_line(escape(wanted)), wanted)
 
-    def expect_match(self, pattern: re.Pattern[str]) -> str:
-        return check_pattern(self._next_line(pattern.pattern), pattern)
+    def expect_match(self, pattern: Pattern) -> str:
+        return check_pattern(self._next_line(pattern.text), pattern)
 
-    def expect_log(self, pattern: re.Pattern[str]) -> str:
-        line = self.lives[-1].log.take(lambda line: matched(pattern.search, line), self._stage.until())
+    def expect_log(self, pattern: Pattern) -> str:
+        line = self.lives[-1].log.take(lambda line: matched(pattern.regex.search, line), self._stage.until())
         if line is None:
-            raise Failed("no new line on standard error matches", pattern.pattern)
+            raise Failed("no new line on standard error matches", pattern.text)
         return escape(line)
 
     def _next_line(self, expected: str) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 
@@ -24,8 +25,28 @@ class Failed(Exception):
 BLANKS = " \t"
 NAME = re.compile(r"[\w.-]+")
 PORT_REFERENCE = re.compile(r"\$([0-9]+)")
-TARGET = re.compile(r"(?P<server>[^ ]+)(?: (?P<place>[^ ]+))?(?: from (?P<source>[^ ]+))?")
+TARGET = re.compile(
+    r"(?P<server>[^ ]+)(?: (?!from |as )(?P<place>[^ ]+))?(?: from (?P<source>[^ ]+))?(?: as (?P<login>[^ ]+))?"
+)
 LOOPBACK = "127.0.0.1"  # where a script says no address
+
+GLOB = re.compile(r"\\[*?\\]|.", re.DOTALL)
+GLOB_SIGNS = {"*": ".*", "?": "."}
+
+# How a client logs in: for each kind of user the lines that it sends, each with the answers that come, as globs.
+ENTERS = (
+    "[Server message (??:??:??)] Welcome to the * channel, {name}.",
+    "[Server message (??:??:??)] {name} has joined the channel.",
+)
+LOGINS: Mapping[str, Sequence[tuple[str, Sequence[str]]]] = {
+    "result": (
+        ("REGISTER {name} secret", ("RESULT REGISTER 1",)),
+        ("LOGIN {name} secret", ("RESULT LOGIN 1",)),
+    ),
+    "hello": (("HELLO-FROM {name}", ("HELLO {name}",)),),
+    "guest": (("{name}", ENTERS),),
+    "files": (("{name} files", ENTERS),),
+}
 
 PLAIN_ESCAPES = {b"n": b"\n", b"t": b"\t", b"r": b"\r", b"s": b" ", b"\\": b"\\", b"#": b"#"}
 ESCAPE = re.compile(
@@ -56,12 +77,21 @@ class Place:
 
 
 @dataclass(frozen=True)
+class Pattern:
+    """What a line must match, as a whole, and how the script writes it."""
+
+    text: str
+    regex: re.Pattern[str]
+
+
+@dataclass(frozen=True)
 class Target:
-    """Where a client connects to, a place of a server of the script, and the address that it does so from."""
+    """A place of a server of the script that a client connects to; from which address; as what it logs in."""
 
     server: str
     place: Place = Place()
     source: str | None = None
+    login: str | None = None
 
 
 def read_words(rest: str) -> list[str]:
@@ -86,13 +116,23 @@ def read_exact_line(rest: str) -> bytes:
     return line
 
 
-def read_pattern(rest: str) -> re.Pattern[str]:
+def read_pattern(rest: str) -> Pattern:
     if not rest:
         raise ValueError("a regular expression is missing")
     try:
-        return re.compile(rest)
+        return Pattern(rest, re.compile(rest))
     except re.error as error:
         raise ValueError(f"not a regular expression: {error}") from None
+
+
+def read_glob(rest: str) -> Pattern:
+    """A line in which `*` stands for any text and `?` for one character; a backslash takes that meaning off."""
+    text = " ".join(read_words(rest))
+    return Pattern(text, re.compile(GLOB.sub(_globbed, text)))
+
+
+def _globbed(match: re.Match[str]) -> str:
+    return GLOB_SIGNS.get(match[0]) or re.escape(match[0][-1])
 
 
 def read_nothing(rest: str) -> None:
@@ -141,9 +181,13 @@ def read_place(rest: str) -> Place:
 def read_target(rest: str) -> Target:
     match = TARGET.fullmatch(" ".join(read_words(rest)))
     if not match:
-        raise ValueError("a server's name is needed, perhaps one of its ports, and perhaps `from` and an address")
-    server, place, source = match.groups()
-    return Target(server, read_place(place) if place else Place(), read_address(source) if source else None)
+        raise ValueError(
+            "a server's name is needed, perhaps with one of its ports, `from` and an address, `as` and a kind"
+        )
+    server, place, source, login = match.groups()
+    if login is not None and login not in LOGINS:
+        raise ValueError(f"{login!r} is none of {', '.join(LOGINS)}")
+    return Target(server, read_place(place) if place else Place(), read_address(source) if source else None, login)
 
 
 def read_listener(rest: str) -> str | None:

@@ -41,7 +41,7 @@ from harness.processes import (
     server_command,
 )
 from harness.report import Outcome, Record, Trouble, describe, shorten
-from harness.text import Failed, Place, Start, Target, escape, unescape
+from harness.text import Failed, Place, Start, Target, escape, read_glob, read_pattern, unescape
 
 # It sends a line back, unless that begins with `!`: then the rest is Python for it to run, as in its config.
 FAKE_SERVER = """
@@ -198,6 +198,22 @@ def test_escape_is_undone_by_unescape() -> None:
         assert not COMMENT.search(text)
 
 
+@pytest.mark.parametrize(
+    ("glob", "matching", "others"),
+    [
+        ("a?c", ["abc", "a?c", "a\u4f60c"], ["ac", "abbc", "abcd", "xabc"]),
+        ("a*c", ["ac", "abc", "a * c"], ["acd", "a"]),
+        (r"\*\?\\*", ["*?\\", "*?\\x"], ["x?\\", "*x\\", "*?x"]),
+        (r"[x] (?).+\d", [r"[x] (y).+\d"], [r"x (y).+\d", "[x] (y)a1"]),
+        ("a  b", ["a b"], ["a  b"]),
+        ("", [""], ["x"]),
+    ],
+)
+def test_glob(glob: str, matching: list[str], others: list[str]) -> None:
+    regex = read_glob(glob).regex
+    assert [line for line in [*matching, *others] if regex.fullmatch(line)] == matching
+
+
 # --- Parsing ---
 
 
@@ -214,7 +230,7 @@ def test_every_action_is_parsed() -> None:
         server < one  two
         server </ a  b
         c ~ server
-        d ~ server 127.0.0.2:5051 from [0::1]
+        d ~ server 127.0.0.2:5051 from [0::1] as hello
         e ~@ [::1]:5052
         e ~<
         f ~< e
@@ -224,6 +240,7 @@ def test_every_action_is_parsed() -> None:
         c < RESULT  1
         c << a  b
         c </ \\d  x
+        c <* \\*?  x*
         c <-
         c >!
         c <!
@@ -233,6 +250,7 @@ def test_every_action_is_parsed() -> None:
         server @
         server !!
         server @
+        server <* tea
         server <! 3
         d !
         other @@ 5060 $5060 $config
@@ -246,18 +264,18 @@ def test_every_action_is_parsed() -> None:
         b"/kick a:b",
         b"one two",
         Target("server"),
-        Target("server", Place(5051, "127.0.0.2"), "::1"),
+        Target("server", Place(5051, "127.0.0.2"), "::1", "hello"),
     ]
     assert [words[line] for line in (10, 11, 12, 13)] == [Place(5052, "::1"), None, "e", None]
-    assert [words[line] for line in (14, 15, 16, 17, 19)] == [
+    assert [words[line] for line in (14, 15, 16, 17, 20)] == [
         b"LOGIN alice secret",
         b"a \0",
         b"RESULT 1",
         b"a  b",
         None,
     ]
-    assert [words[line].pattern for line in (4, 7, 18)] == ["ready .* port", "a  b", r"\d  x"]
-    assert (words[25], words[28]) == (Start(None, ()), 3)
+    assert [words[line].text for line in (4, 7, 18, 19)] == ["ready .* port", "a  b", r"\d  x", r"\*? x*"]
+    assert (words[26], words[30]) == (Start(None, ()), 3)
 
 
 def test_lines_without_a_step_are_counted_and_ignored() -> None:
@@ -273,7 +291,7 @@ def test_comments_begin_at_the_start_of_a_word() -> None:
     assert arguments(head + "c > JOIN a#b \\#c #d")[2] == b"JOIN a#b #c"
     assert arguments(head + "c < #d")[2] == b""
     assert arguments(head + "c << a# \\#b\t#c")[2] == b"a# #b"
-    assert re.fullmatch(arguments(head + "c </ \\#a b# # c")[2], "#a b#")  # type: ignore[call-overload]
+    assert arguments(head + "c </ \\#a b# # c")[2] == read_pattern(r"\#a b#")
 
 
 def test_only_ascii_blanks_part_words() -> None:
@@ -314,6 +332,9 @@ def test_only_ascii_blanks_part_words() -> None:
         ("server @ 5050\nc ~ server 5051", 2, "has no port 5051"),
         ("server @ 5050\nc ~ server 5050 x", 2, "name is needed"),
         ("server @ 5050\nc ~ server from", 2, "'from' is not a port"),
+        ("server @ 5050\nc ~ server as tea", 2, "'tea' is none of result, hello, guest, files"),
+        ("server @ 5050\nc ~ server as", 2, "'as' is not a port"),
+        ("server @ 5050\nc ~ server as hello from 127.0.0.1", 2, "server's name"),
         ("server @ 5050\nc ~ server from 127.0.0", 2, "'127.0.0' is not an IP address"),
         ("server @ 5050\nc ~ server from 192.0.2.1", 2, "not a loopback address"),
         ("server @ 5050\nc ~ server 127.0.0.2:5051", 2, "has no port 5051"),
@@ -391,6 +412,7 @@ def test_a_case_that_passes(settings: Settings) -> None:
         # The ways to expect a line.
         "c >> a  b\\r\\n\nc << a  b\\r",
         "c > !send(b'\\xff \\x1b\\n')\nc << \\xff \\x1b",
+        "c > !say('[12:30:00] hi')\nc <* [??:??:??] h*",
         "c > !say('[12:30:00] hi')\nc </ \\[[\\d:]+\\] hi",
         "c > !send(b'\\xff\\n')\nc </ \\\\xff",
         "c >> \\{a*100000}\\n\nc << \\{a*100000}",
@@ -413,6 +435,8 @@ def test_lines_of_a_client(lines: str, settings: Settings) -> None:
         ("c > a\nc < b", "another line", "b", "a"),
         ("c > a b\nc << a  b", "another line", "a  b", "a b"),
         ("c > abc\nc </ b", "does not match", "b", "abc"),
+        ("c > abc\nc <* ?b", "does not match", "?b", "abc"),
+        ("d ~ server as hello", "does not match", "HELLO d", "HELLO-FROM d"),
         ("c > !reset()\nc < x", "closed the connection", "x", None),
         ("c > !send('par') or bye()\nc < x", "closed the connection", "x", "par"),
         ("c > a\nc > !send('b')\nc < a\nc <-", "something came", "nothing", "b"),
