@@ -606,7 +606,8 @@ class Session:
         elif self._ended and not (self._outstanding or held_back):
             self._end_when_settled()
             return
-        self._pace(held_back)
+        if self._holding or self._lines._data:  # most often nothing waits, and nothing did
+            self._pace(held_back)
 
     def _end_when_settled(self) -> None:
         """All lines are run and answered: end now, or as soon as nothing is owed, or when that has taken too long."""
