@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from domain import is_host, is_name
+from domain.names import is_host, is_name
 from proof import Secret, SecretError, read_secret
 from protocol import normal
 

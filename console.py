@@ -15,11 +15,11 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from dialects.rooms import Lines
-from domain import NoSuchChannel, StoreUnavailable
+from domain.errors import NoSuchChannel, NotHere, StoreUnavailable
+from domain.rooms import FOR_EVER, Rooms
 from links import Links
 from logs import LONGEST, unblocked
 from protocol import LineBuffer, Overlong, clean, normal, split_words
-from rooms import FOR_EVER, NotHere, Rooms
 
 log = logging.getLogger("crosstalk.console")
 

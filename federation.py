@@ -19,32 +19,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from chat import Chat
 from config import Settings
-from domain import (
-    HOST_OF_CHANNEL,
-    HOST_OF_USER,
-    Account,
-    AlreadyMember,
-    ChannelMessages,
-    ChatError,
-    DirectMessage,
-    Done,
-    LimitReached,
-    Network,
-    NoSuchChannel,
-    NoSuchUser,
-    NotRestored,
-    Removed,
-    Said,
-    Timers,
-    TooLong,
-    has_form_of_name,
-    is_host,
-    is_name,
-    remote_channel,
-    remote_user,
-)
+from domain.changes import Done, Said
+from domain.chat import Chat
+from domain.errors import AlreadyMember, ChatError, LimitReached, NoSuchChannel, NoSuchUser, TooLong
+from domain.events import ChannelMessages, DirectMessage, NotRestored, Removed
+from domain.interfaces import Network, Timers
+from domain.names import HOST_OF_CHANNEL, HOST_OF_USER, has_form_of_name, is_host, is_name, remote_channel, remote_user
+from domain.state import Account
 from links import Dial, Links
 from members import Members
 from peers import MAX_LINK_LINE, MOST_UNANSWERED, Asked, Key, Link, Peer, Unanswered

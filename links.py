@@ -13,7 +13,8 @@ from typing import Any, Protocol
 
 from addresses import is_loopback
 from config import Settings
-from domain import PROVEN, Timers, is_host
+from domain.interfaces import Timers
+from domain.names import PROVEN, is_host
 from peers import MAX_LINK_LINE, Dialler, Link, Peer
 from proof import Handshake, is_nonce
 from protocol import Dialect, Session, Transport

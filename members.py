@@ -8,9 +8,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 
-from chat import Chat
 from config import Settings
-from domain import Done, Hearer, Relay, RemoteUser, Timers
+from domain.changes import Done
+from domain.chat import Chat
+from domain.interfaces import Timers
+from domain.sessions import Hearer, Relay
+from domain.state import RemoteUser
 from peers import Key, Peer
 
 

@@ -13,7 +13,8 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
-from domain import ChatError, Claim, Overloaded, WrongPassword
+from domain.errors import ChatError, Overloaded, WrongPassword
+from domain.interfaces import Claim
 from pool import PoolFull
 from throttle import Failures
 from workqueue import Asker, Job, WorkQueue

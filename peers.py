@@ -12,7 +12,9 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from config import Listed
-from domain import HOST_OF_USER, MAX_NAME, PROVEN, ChannelMessages, Done, Said, remote_channel, remote_user
+from domain.changes import Done, Said
+from domain.events import ChannelMessages
+from domain.names import HOST_OF_USER, MAX_NAME, PROVEN, remote_channel, remote_user
 from proof import Handshake
 from protocol import MAX_LINE, Session
 

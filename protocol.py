@@ -227,9 +227,9 @@ def shown_path(path: str) -> str:
     writing, and it has MAX_PATH characters at most. It is no path to be opened (rule F12)."""
     text = clean(path[-MAX_PATH:])
     if not text.isascii():
-        import names
+        from domain import unicode_names
 
-        text = names.seen(text)
+        text = unicode_names.seen(text)
     return text or NAMELESS
 
 

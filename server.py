@@ -30,25 +30,28 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from chat import Chat
 from config import Listen, Settings
 from console import Console, Printer, read_lines
 from dialects import Door, Hello, Lines, Mailbox, Result, RoomTalk
 from dialects.mailbox import RESERVED_NAMES
 from dialects.rooms import OPERATOR_WORDS
-from domain import ChannelCreated, LimitReached, Limits, classic_id
+from domain.changes import ChannelCreated
+from domain.chat import Chat
+from domain.errors import LimitReached
+from domain.names import classic_id
+from domain.rooms import Rooms
+from domain.state import Limits
+from domain.transfers import Transfers
 from federation import Federation
 from logs import start_logging
 from loop import Connection, Loop
 from passwords import BcryptPasswords
 from proof import make_nonce
 from protocol import Dialect, Session
-from rooms import Rooms
 from signals import Signals
 from sockets import raise_descriptor_limit
 from store import Store, StoreError
 from throttle import Pace
-from transfers import Transfers
 from workqueue import WorkQueue
 
 STDIN, STDOUT = 0, 1

@@ -27,12 +27,11 @@ from typing import NoReturn, cast
 
 from database_files import LOG_SIZE, DatabaseFiles, FilesLost, LogLost, Stamp, why_the_disk_refuses
 from database_files import StoreError as StoreError
-from domain import (
+from domain.changes import (
     AccountDeleted,
     AccountRegistered,
     Change,
     ChannelCreated,
-    ChatError,
     Done,
     Joined,
     Left,
@@ -46,9 +45,9 @@ from domain import (
     RemoteJoined,
     RemoteLeft,
     Said,
-    StoreUnavailable,
     Undo,
 )
+from domain.errors import ChatError, StoreUnavailable
 
 MEMORY = ":memory:"
 """The path of a database that keeps nothing."""

@@ -11,8 +11,8 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
 
-import domain
 from addresses import is_loopback, network_of
+from domain import interfaces
 
 FIRST_SECONDS = 0.25
 MOST_SECONDS = 5.0
@@ -100,7 +100,7 @@ def _key(address: str, name: str) -> tuple[str, str]:
     return network_of(address), name[:NAME_KEPT]
 
 
-class Pace(domain.Pace):
+class Pace(interfaces.Pace):
     """Lets each network do something so many times within PACE_SECONDS: all at once, or spread out (C47).
 
     Args:

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from chat import Chat
-from domain import AlreadyLoggedIn, ChatError, DirectMessage, LimitReached, NameTaken, NoSuchUser, NotAName
+from domain.chat import Chat
+from domain.errors import AlreadyLoggedIn, ChatError, LimitReached, NameTaken, NoSuchUser, NotAName
+from domain.events import DirectMessage
 from protocol import Command, Refusal, Request, Session, clean, fit, normal, split_off
 
 BAD_HEADER = "BAD-RQST-HDR"

@@ -10,23 +10,11 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from chat import Chat
-from domain import (
-    MAX_NAME,
-    AccountGone,
-    BeingCollected,
-    ChatError,
-    DirectEcho,
-    DirectMessage,
-    HasMail,
-    LimitReached,
-    LoggedInElsewhere,
-    Mailed,
-    MailWaiting,
-    NameTaken,
-    NoSuchUser,
-    StoreUnavailable,
-)
+from domain.changes import Mailed
+from domain.chat import Chat
+from domain.errors import BeingCollected, ChatError, HasMail, LimitReached, NameTaken, NoSuchUser, StoreUnavailable
+from domain.events import AccountGone, DirectEcho, DirectMessage, LoggedInElsewhere, MailWaiting
+from domain.names import MAX_NAME
 from protocol import Command, Refusal, Request, Session, clean, fit, is_too_long
 
 GREETING = (

@@ -11,20 +11,10 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
-from chat import Chat
-from domain import (
-    BeingCollected,
-    ChannelMessages,
-    ChatError,
-    DirectEcho,
-    DirectMessage,
-    Mailed,
-    MailWaiting,
-    NotRestored,
-    Removed,
-    Said,
-    Silenced,
-)
+from domain.changes import Mailed, Said
+from domain.chat import Chat
+from domain.errors import BeingCollected, ChatError
+from domain.events import ChannelMessages, DirectEcho, DirectMessage, MailWaiting, NotRestored, Removed, Silenced
 from protocol import Command, Refusal, Request, Session, clean, fit, split_words, squeeze
 
 HISTORY_DEFAULT = 20

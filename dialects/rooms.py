@@ -10,36 +10,42 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
-from domain import ChannelMessages, ChatError, NoSuchChannel, Said, Silenced, StillMuted, StoreUnavailable
-from protocol import Command, Refusal, Request, Session, clean, fit, normal, shown_path, split_off, split_words
-from rooms import (
+from domain.changes import Said
+from domain.errors import (
     CannotEnter,
+    CannotReceive,
+    ChatError,
+    FileMissing,
+    FileTooLarge,
+    NoSuchChannel,
+    NotHere,
+    StillMuted,
+    StoreUnavailable,
+    TooManyFiles,
+)
+from domain.events import (
+    ChannelMessages,
     Departed,
     Emptied,
     Entered,
+    FileCancelled,
+    FileEnded,
     FileNotTaken,
+    FileOffered,
+    FilePiece,
     FileSent,
+    FileWanted,
     Kicked,
-    NotHere,
     Queued,
-    Rooms,
+    SendFile,
+    Silenced,
     Welcomed,
     WentAway,
     Whispered,
 )
-from transfers import (
-    CannotReceive,
-    FileCancelled,
-    FileEnded,
-    FileMissing,
-    FileOffered,
-    FilePiece,
-    FileTooLarge,
-    FileWanted,
-    SendFile,
-    TooManyFiles,
-    Transfers,
-)
+from domain.rooms import Rooms
+from domain.transfers import Transfers
+from protocol import Command, Refusal, Request, Session, clean, fit, normal, shown_path, split_off, split_words
 
 TimeOfDay = Callable[[float], str]
 """Gives the local time, hh:mm:ss, of a time in seconds since the epoch."""

@@ -19,18 +19,22 @@ from typing import Any, NamedTuple
 
 from hypothesis import HealthCheck, settings
 
-from chat import Chat
 from config import Listed, Settings
 from console import Console
 from deadlines import Deadline, Deadlines
 from dialects import Door, Hello, Lines, Mailbox, Result, RoomTalk
 from dialects.rooms import OPERATOR_WORDS
-from domain import ChannelCreated, Claim, Done, Limits, Overloaded, Recipient, WrongPassword
+from domain.changes import ChannelCreated, Done
+from domain.chat import Chat
+from domain.errors import Overloaded, WrongPassword
+from domain.interfaces import Claim
+from domain.rooms import Rooms
+from domain.sessions import Recipient
+from domain.state import Limits
+from domain.transfers import Transfers
 from federation import Federation
 from protocol import Dialect, Session
-from rooms import Rooms
 from store import MEMORY, Store
-from transfers import Transfers
 
 ROOT = Path(__file__).resolve().parent.parent
 

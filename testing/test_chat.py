@@ -13,52 +13,46 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import throttle
-from chat import Chat
-from domain import (
-    Account,
+from domain.changes import (
     AccountDeleted,
     AccountRegistered,
-    AlreadyLoggedIn,
-    AlreadyMember,
-    BeingCollected,
     Change,
-    Channel,
     ChannelCreated,
-    ChannelMessages,
-    ChatError,
-    DirectEcho,
-    DirectMessage,
     Done,
-    HasMail,
-    IsOnline,
     Joined,
     Left,
-    LimitReached,
-    Limits,
     MailboxOpened,
     MailDelivered,
     Mailed,
-    MailWaiting,
     MembershipsDated,
+    PasswordChanged,
+    PeerNamed,
+    RemoteJoined,
+    RemoteLeft,
+    Said,
+)
+from domain.chat import Chat
+from domain.errors import (
+    AlreadyLoggedIn,
+    AlreadyMember,
+    BeingCollected,
+    ChatError,
+    HasMail,
+    IsOnline,
+    LimitReached,
     NameTaken,
-    Network,
     NoSuchChannel,
     NoSuchUser,
     NotAMember,
     NotAName,
     Overloaded,
-    Pace,
-    PasswordChanged,
-    PeerNamed,
-    RemoteJoined,
-    RemoteLeft,
-    RemoteUser,
-    Said,
-    SortedNames,
     StoreUnavailable,
     WrongPassword,
-    is_name,
 )
+from domain.events import ChannelMessages, DirectEcho, DirectMessage, MailWaiting
+from domain.interfaces import Network, Pace
+from domain.names import is_name
+from domain.state import Account, Channel, Limits, RemoteUser, SortedNames
 from support import EXAMPLES, FakePasswords, World
 
 NOW = 1000.0

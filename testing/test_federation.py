@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from config import Listed, Settings
-from domain import Limits
+from domain.state import Limits
 from federation import COMMANDS, HOLD_SECONDS, MOST_HELD_SECONDS, RESULTS
 from links import MOST_LINKS
 from peers import LONGEST_PAUSE, MAX_LINK_LINE, MOST_UNANSWERED, PAUSE_GROWTH, PIECE_BYTES, Dialler

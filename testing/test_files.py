@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 import files
 from dialects.rooms import GUEST_WORDS, Lines
+from domain.events import FileCancelled, FileEnded, FileOffered, FilePiece, FileWanted, SendFile
 from files import (
     COST,
     FILE_LINES,
@@ -41,7 +42,6 @@ from files import (
 from protocol import clean, shown_path
 from support import EXAMPLES
 from talks.rooms import interpret
-from transfers import FileCancelled, FileEnded, FileOffered, FilePiece, FileWanted, SendFile
 
 
 @pytest.fixture

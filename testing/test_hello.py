@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dialects.hello import COMMANDS
-from domain import Limits
+from domain.state import Limits
 from protocol import MAX_LINE
 from support import EXAMPLES, Client, World, pieces
 

@@ -19,9 +19,10 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from chat import Chat
 from dialects.hello import FAILURES
-from domain import Limits, NoSuchUser
+from domain.chat import Chat
+from domain.errors import NoSuchUser
+from domain.state import Limits
 from harness.language import parse
 from harness.player import play
 from harness.processes import Settings

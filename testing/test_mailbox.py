@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dialects.mailbox import COMMANDS, GREETING, HINT, NOT_KEPT, Pattern
-from domain import Limits
+from domain.state import Limits
 from protocol import MAX_LINE
 from support import EXAMPLES, Client, World, pieces, raising
 from throttle import PACE_SECONDS, Pace

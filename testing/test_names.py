@@ -13,11 +13,12 @@ from hypothesis import strategies as st
 
 import console
 import federation
-import names
 from config import ConfigError, parse_config
 from dialects import hello, mailbox, result, rooms
 from dialects.mailbox import Pattern
-from domain import AccountRegistered, ChannelCreated, has_form_of_name, is_name
+from domain import unicode_names
+from domain.changes import AccountRegistered, ChannelCreated
+from domain.names import has_form_of_name, is_name
 from protocol import MAX_CHARACTERS, MAX_WORD, is_too_long, normal
 from support import EXAMPLES, ROOT, Client, World
 from talks import TALKS
@@ -104,12 +105,12 @@ def test_what_is_not_seen_is_in_no_name(name: str) -> None:
     assert not is_name(unicodedata.normalize("NFC", name))
 
 
-FORMATS = re.compile(f"[{names.NUMBER_SIGNS}\ufff9-\ufffb\U00013430-\U0001343f]")
+FORMATS = re.compile(f"[{unicode_names.NUMBER_SIGNS}\ufff9-\ufffb\U00013430-\U0001343f]")
 """Characters of category Cf that Unicode's DerivedCoreProperties.txt does not count among the ignored ones."""
 
 
 def test_each_format_character_is_ignored_or_known() -> None:
-    ignored = re.compile(f"[{names.IGNORED}]")
+    ignored = re.compile(f"[{unicode_names.IGNORED}]")
     for character in map(chr, range(0x110000)):
         if unicodedata.category(character) == "Cf":
             assert bool(ignored.match(character)) != bool(FORMATS.match(character)), hex(ord(character))
@@ -117,7 +118,7 @@ def test_each_format_character_is_ignored_or_known() -> None:
 
 def test_each_character_by_itself() -> None:
     """What is a name alone has a glyph of its own, so it can stand before anything else of that kind."""
-    hidden = re.compile(f"[{names.IGNORED}{names.BLANK_SIGNS},:@|/]")
+    hidden = re.compile(f"[{unicode_names.IGNORED}{unicode_names.BLANK_SIGNS},:@|/]")
     for character in map(chr, [*range(0x3400), *range(0x3400, 0x110000, 61), *range(0xE0000, 0xE0200)]):
         category = unicodedata.category(character)
         no_glyph = category in {"Cc", "Cs", "Cn", "Co", "Zs", "Zl", "Zp", "Mn", "Me"} or hidden.match(character)
@@ -152,10 +153,10 @@ def test_a_new_name_has_the_form_of_a_name(text: str) -> None:
 
 
 def test_ascii_names_need_no_tables() -> None:
-    for name in ("domain", "protocol"):
+    for name in ("domain/names", "protocol"):
         tree = ast.parse((ROOT / f"{name}.py").read_text())
-        late = [alias.name for node in tree.body if isinstance(node, ast.Import) for alias in node.names]
-        assert not {"unicodedata", "names"} & set(late)
+        imports = [node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
+        assert not {"unicodedata", "unicode_names"} & {alias.name for node in imports for alias in node.names}
 
 
 # ---- where new names come from ----

@@ -22,7 +22,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from config import Listed, Settings
-from domain import Limits
+from domain.state import Limits
 from protocol import Session
 from store import MEMORY, Store
 from support import EXAMPLES, Client, FakeDial, FakeTransport, World

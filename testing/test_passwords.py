@@ -14,7 +14,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain import AccountRegistered, Claim, Overloaded, WrongPassword
+from domain.changes import AccountRegistered
+from domain.errors import Overloaded, WrongPassword
+from domain.interfaces import Claim
 from loop import Loop
 from passwords import BcryptPasswords
 from support import EXAMPLES, PATIENCE, FakeTimers, FakeTransport, World, raising

@@ -11,7 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dialects.result import COMMANDS, HISTORY_DEFAULT, HISTORY_MOST, NO_VERB, WORDS
-from domain import ChannelMessages, DirectEcho, DirectMessage, Limits, Said
+from domain.changes import Said
+from domain.events import ChannelMessages, DirectEcho, DirectMessage
+from domain.state import Limits
 from protocol import LIST_PIECE, Refusal, clean
 from support import EXAMPLES, World, pieces, raising
 

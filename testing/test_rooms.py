@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dialects.rooms import COMMANDS, FILE_COMMANDS
-from domain import Limits
+from domain.rooms import SHORT_QUEUE
+from domain.state import Limits
 from protocol import MAX_LINE
-from rooms import SHORT_QUEUE
 from support import AFK_SECONDS, EXAMPLES, Client, World, pieces, plain
 
 WELCOME = "* Welcome to the {} channel, {}."

@@ -24,7 +24,7 @@ import pytest
 import bootstrap
 import server as server_module
 from config import MAX_CONFIG, Listen, Settings
-from domain import AccountRegistered, Change, ChannelCreated, Joined, Said
+from domain.changes import AccountRegistered, Change, ChannelCreated, Joined, Said
 from options import parse_command_line, read_or_exit, settings_for
 from server import MAX_TYPED, Server, StartError, main
 from sockets import RESERVED_DESCRIPTORS

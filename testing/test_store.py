@@ -26,23 +26,21 @@ from hypothesis import strategies as st
 
 import store as store_module
 from database_files import LOG_SIZE
-from domain import (
+from domain.changes import (
     AccountRegistered,
     Change,
     ChannelCreated,
-    ChatError,
     Joined,
     Left,
     MailDelivered,
     Mailed,
     MembershipsDated,
-    NameTaken,
     Outcome,
     PasswordChanged,
     PeerNamed,
     Said,
-    StoreUnavailable,
 )
+from domain.errors import ChatError, NameTaken, StoreUnavailable
 from store import (
     APPLICATION_ID,
     MEMORY,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from dialects.result import COMMANDS, render_not_restored
-from domain import NotRestored
+from domain.events import NotRestored
 from protocol import MAX_LINE
 from talks.result import ANSWERS, NO_CHANNEL, VERBS, ResultTalk, complete, interpret
 from talks.talk import (

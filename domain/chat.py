@@ -1,6 +1,6 @@
 """The rules of the domain: accounts, guests, channels, who is in them and who is there. It speaks no wire and no SQL.
 
-Every durable change is a plain value (domain.Change). A method that wants one hands it to the journal; the journal
+Every durable change is a plain value (changes.Change). A method that wants one hands it to the journal; the journal
 comes back to `Chat.apply` when it is the change's turn, and there it is decided: applied to the state, or refused with
 a `ChatError`. When it is on disk, `Chat.announce` tells everyone concerned. So nobody is told what could still be lost,
 and what two people ask for at once is decided in one order.
@@ -15,73 +15,62 @@ from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Any
 
-from domain import (
-    HOST_OF_CHANNEL,
-    HOST_OF_USER,
-    MAX_NAME,
-    NO_LIMITS,
-    Account,
+from domain.changes import (
     AccountDeleted,
-    AccountGone,
     AccountRegistered,
-    AlreadyLoggedIn,
-    AlreadyMember,
-    Audience,
-    BeingCollected,
     Change,
-    Channel,
     ChannelCreated,
-    ChannelFull,
-    ChannelMessages,
-    ChatError,
-    Claim,
-    DirectEcho,
-    DirectMessage,
     Done,
-    Guest,
-    HasMail,
-    Hearer,
-    IsOnline,
     Joined,
-    Journal,
     Left,
-    Letter,
-    LimitReached,
-    Limits,
-    LoggedInElsewhere,
     MailboxOpened,
     MailDelivered,
     Mailed,
-    MailWaiting,
-    Member,
     MembershipsDated,
+    Outcome,
+    PasswordChanged,
+    PeerNamed,
+    RemoteJoined,
+    RemoteLeft,
+    Said,
+    Undo,
+)
+from domain.errors import (
+    AlreadyLoggedIn,
+    AlreadyMember,
+    BeingCollected,
+    ChannelFull,
+    ChatError,
+    HasMail,
+    IsOnline,
+    LimitReached,
     NameTaken,
-    Network,
     NoSuchChannel,
     NoSuchUser,
     NotAMember,
     NotAName,
-    Outcome,
     Overloaded,
-    Pace,
-    PasswordChanged,
-    Passwords,
-    PeerNamed,
-    Recipient,
-    RemoteChannel,
-    RemoteJoined,
-    RemoteLeft,
-    RemoteUser,
-    Said,
-    SortedNames,
-    Undo,
-    User,
-    Visitor,
-    WaitingMail,
-    Watch,
     WrongPassword,
-    classic_id,
-    is_name,
+)
+from domain.events import AccountGone, ChannelMessages, DirectEcho, DirectMessage, LoggedInElsewhere, MailWaiting
+from domain.interfaces import Claim, Journal, Network, Pace, Passwords, Watch
+from domain.names import HOST_OF_CHANNEL, HOST_OF_USER, MAX_NAME, classic_id, is_name
+from domain.sessions import Hearer, Recipient
+from domain.state import (
+    NO_LIMITS,
+    Account,
+    Audience,
+    Channel,
+    Guest,
+    Letter,
+    Limits,
+    Member,
+    RemoteChannel,
+    RemoteUser,
+    RoomGuest,
+    SortedNames,
+    User,
+    WaitingMail,
 )
 
 MOST_HOSTS = 1000
@@ -483,7 +472,7 @@ class Chat:
 
         self._journal.submit(change, told)
 
-    def say(self, speaker: Member | Visitor, channel: str, text: str, done: Done) -> None:
+    def say(self, speaker: Member | RoomGuest, channel: str, text: str, done: Done) -> None:
         """Say something in a channel here. Fails with NoSuchChannel, NotAMember, StillMuted, StoreUnavailable."""
         self._journal.submit(Said(speaker.name, channel, text, self._now()), done)
 

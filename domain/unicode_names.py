@@ -59,7 +59,6 @@ SEEN = re.compile(
 """Kinds of what is seen: x is refused, l a Latin, Greek or Cyrillic letter or a digit, n one of 0 to 9, h # or *, s a
 sign (So, Sm), o anything else that stands for itself, m a mark (Mn, Me), k the keycap, v a selector, j a joiner."""
 
-
 UNFIT = frozenset({"Cc", "Cf", "Cs", "Zs", "Zl", "Zp"})
 FIT = re.compile(f"[{JOINERS}{NUMBER_SIGNS}]")
 

@@ -14,12 +14,14 @@ import itertools
 import posixpath
 import re
 from collections.abc import Callable
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 from config import Settings
-from domain import ChatError, Timers
+from domain.errors import CannotReceive, FileMissing, FileTooLarge, TooManyFiles
+from domain.events import FileCancelled, FileEnded, FileNotTaken, FileOffered, FilePiece, FileSent, FileWanted, SendFile
+from domain.interfaces import Timers
+from domain.state import RoomGuest
 from protocol import MAX_LINE, NAMELESS
-from rooms import FileNotTaken, FileSent, RoomGuest
 
 WINDOW = 3
 """Pieces that may be between the two clients; so many lines of a connection's output buffer."""
@@ -40,69 +42,6 @@ LONGEST_SIZE = 18
 
 PIECE_FRAME = 48
 """Bytes of a line that are not a piece's data: the verb, the number, the end."""
-
-
-class FileMissing(ChatError):
-    """The sender has no such file."""
-
-
-class CannotReceive(ChatError):
-    """The receiver's client takes no files."""
-
-
-class FileTooLarge(ChatError):
-    """The file has more bytes than the setting allows."""
-
-
-class TooManyFiles(ChatError):
-    """The sender has offered too many already."""
-
-
-# ---- events ----
-
-
-class FileOffered(NamedTuple):
-    """For the receiver: a file will come."""
-
-    number: int
-    size: int
-    sender: str
-    name: str
-
-
-class SendFile(NamedTuple):
-    """For the sender: the file has this number, and its pieces this many bytes at most."""
-
-    number: int
-    piece: int
-    recipient: str
-    path: str
-
-
-class FileWanted(NamedTuple):
-    """For the sender: so many more pieces may come."""
-
-    number: int
-    pieces: int
-
-
-class FilePiece(NamedTuple):
-    """For the receiver: a piece, in base64."""
-
-    number: int
-    data: str
-
-
-class FileEnded(NamedTuple):
-    """For the receiver: that was all."""
-
-    number: int
-
-
-class FileCancelled(NamedTuple):
-    """For either: no more of this file."""
-
-    number: int
 
 
 class Client(Protocol):

@@ -10,27 +10,29 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
-from chat import Chat
-from domain import (
-    Channel,
+from domain.changes import Done, Left, Said
+from domain.chat import Chat
+from domain.errors import CannotEnter, ChatError, NoSuchChannel, NotHere, StillMuted, Waiting
+from domain.events import (
     ChannelMessages,
-    ChatError,
+    Departed,
     DirectMessage,
-    Done,
-    Hearer,
-    Left,
-    Member,
-    NoSuchChannel,
-    Recipient,
+    Emptied,
+    Entered,
+    Kicked,
+    Occupancy,
+    Queued,
     Removed,
-    Said,
     Silenced,
-    StillMuted,
-    Timers,
-    Watch,
+    Welcomed,
+    WentAway,
+    Whispered,
 )
+from domain.interfaces import Timers, Watch
+from domain.sessions import Hearer, Recipient
+from domain.state import Channel, Member, RoomGuest
 
 log = logging.getLogger("crosstalk.rooms")
 
@@ -39,127 +41,6 @@ SHORT_QUEUE = 100
 
 FOR_EVER = 10**12
 """Seconds of a mute that is meant to be longer."""
-
-
-# ---- errors ----
-
-
-class CannotEnter(ChatError):
-    """The name cannot be had in the channel."""
-
-
-class NotHere(ChatError):
-    """Nobody of this name is in the channel."""
-
-
-class Waiting(ChatError):
-    """The guest is not in the channel yet."""
-
-
-# ---- events; `at` is in seconds since the epoch ----
-
-
-class Welcomed(NamedTuple):
-    """The guest has come to the channel's queue."""
-
-    user: str
-    channel: str
-    at: float
-
-
-class Queued(NamedTuple):
-    """The guest waits behind so many others."""
-
-    ahead: int
-    at: float
-
-
-class Entered(NamedTuple):
-    user: str
-    channel: str
-    at: float
-
-
-class Departed(NamedTuple):
-    user: str
-    at: float
-
-
-class WentAway(NamedTuple):
-    """The guest was silent for too long."""
-
-    user: str
-    at: float
-
-
-class Whispered(NamedTuple):
-    sender: str
-    recipient: str
-    text: str
-    at: float
-
-
-class FileSent(NamedTuple):
-    sender: str
-    recipient: str
-    path: str
-    at: float
-
-
-class FileNotTaken(NamedTuple):
-    """For the sender: the recipient has declined the file, or not answered in time."""
-
-    recipient: str
-    path: str
-    at: float
-
-
-class Kicked(NamedTuple):
-    """The operator has taken the user out of a channel."""
-
-    user: str
-    at: float
-
-
-class Emptied(NamedTuple):
-    """The operator has taken everybody out of a channel."""
-
-    channel: str
-    at: float
-
-
-class Occupancy(NamedTuple):
-    """How full a channel is."""
-
-    channel: str
-    present: int
-    capacity: int
-    queued: int
-
-
-# ---- state ----
-
-
-class RoomGuest:
-    """Somebody in a channel, or in its queue, through the channel's own port.
-
-    `idle_since` is the time on the monotonic clock at which the guest last did something; a mute moves it on.
-    """
-
-    __slots__ = ("channel", "idle_since", "name", "session", "takes_files", "timer")
-
-    def __init__(self, name: str, session: Recipient, channel: Channel, *, takes_files: bool) -> None:
-        self.name = name
-        self.session = session
-        self.channel = channel
-        self.takes_files = takes_files
-        self.idle_since = 0.0
-        self.timer: Any = None
-
-    @property
-    def waits(self) -> bool:
-        """Whether the guest is in the queue."""
-        return self.channel.guests.get(self.name) is not self
 
 
 class Rooms(Watch):

@@ -1,0 +1,129 @@
+"""Changes, which are decided in one order: plain values, most of them durable. chat.py has the rules."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+
+class AccountRegistered(NamedTuple):
+    name: str
+    password_hash: bytes
+    at: float
+
+
+class MailboxOpened(NamedTuple):
+    """An account without a password: whoever knows its ID is its owner (seed 004)."""
+
+    name: str
+    id: str
+    at: float
+
+
+class AccountDeleted(NamedTuple):
+    """The account with this ID, which alone tells it from a later one of the same name."""
+
+    name: str
+    id: str
+
+
+class PasswordChanged(NamedTuple):
+    name: str
+    password_hash: bytes
+
+
+class ChannelCreated(NamedTuple):
+    name: str
+    creator: str
+    at: float
+
+
+class Joined(NamedTuple):
+    """A member has come into a channel. `server` is the identity of a remote channel's server (L38); "" for a channel
+    here, and for a membership that is older than this was kept."""
+
+    account: str
+    channel: str
+    at: float
+    server: str = ""
+
+
+class Left(NamedTuple):
+    account: str
+    channel: str
+
+
+class RemoteJoined(Joined):
+    """A user of another server, `user@host`, has come into a channel of this one. It lasts as long as the link."""
+
+    __slots__ = ()
+
+
+class RemoteLeft(Left):
+    """A user of another server has left a channel of this one."""
+
+    __slots__ = ()
+
+
+class Said(NamedTuple):
+    """A message to a channel; `at` is in seconds since the epoch."""
+
+    sender: str
+    channel: str
+    text: str
+    at: float
+
+
+class Mailed(NamedTuple):
+    """A direct message to an account that is away."""
+
+    sender: str
+    recipient: str
+    text: str
+    at: float
+
+
+class MailDelivered(NamedTuple):
+    """So many messages, the oldest, up to the one numbered `last`, have left for the account's client."""
+
+    recipient: str
+    last: int
+    messages: int
+
+
+class PeerNamed(NamedTuple):
+    """A server that the config lists has borne this name under this identity (L38)."""
+
+    name: str
+    server: str
+
+
+class MembershipsDated(NamedTuple):
+    """Memberships in this server's channels of which nobody knows under which identity of it they began (L38) began
+    under this one."""
+
+    name: str
+    server: str
+
+
+Change = (
+    AccountRegistered
+    | MailboxOpened
+    | AccountDeleted
+    | PasswordChanged
+    | ChannelCreated
+    | Joined
+    | Left
+    | RemoteJoined
+    | RemoteLeft
+    | Said
+    | Mailed
+    | MailDelivered
+    | PeerNamed
+    | MembershipsDated
+)
+Undo = Callable[[], object]
+Done = Callable[[Exception | None], None]
+
+Outcome = tuple[Change, Exception | None, Done]
+"""What became of a change: the error is None when it is applied and durable. `done` is to be told."""

@@ -1,0 +1,107 @@
+"""Why a request is refused. The class says it; each dialect has its own words."""
+
+from __future__ import annotations
+
+
+class ChatError(Exception):
+    """A request that the rules refuse. The class says why; each dialect has its own words for it."""
+
+
+class NotAName(ChatError):
+    """The word cannot be a name."""
+
+
+class NameTaken(ChatError):
+    """An account or a channel of this name exists, or a guest holds it."""
+
+
+class AlreadyLoggedIn(ChatError):
+    """This client, or this user elsewhere, is logged in."""
+
+
+class WrongPassword(ChatError):
+    """There is no such user, or the password is another."""
+
+
+class NoSuchChannel(ChatError):
+    """There is no channel of this name."""
+
+
+class NoSuchUser(ChatError):
+    """Nobody has this name, or nobody who could get this message."""
+
+
+class HasMail(ChatError):
+    """Direct messages wait for the account, so it cannot be deleted."""
+
+
+class BeingCollected(ChatError):
+    """The account's mail is on its way to another client."""
+
+
+class IsOnline(ChatError):
+    """The addressee needs no mailbox: a login came in between."""
+
+
+class ChannelFull(ChatError):
+    """As many are in the channel as its capacity allows."""
+
+
+class StillMuted(ChatError):
+    """The user may not speak in the channel for so many seconds more, a whole number."""
+
+    def __init__(self, seconds: int) -> None:
+        super().__init__(seconds)
+        self.seconds = seconds
+
+
+class AlreadyMember(ChatError):
+    """The user is in the channel."""
+
+
+class NotAMember(ChatError):
+    """The user is not in the channel."""
+
+
+class LimitReached(ChatError):
+    """A limit of the settings forbids one more."""
+
+
+class Overloaded(ChatError):
+    """Too much slow work is waiting."""
+
+
+class TooLong(ChatError):
+    """The message is longer than another server need take."""
+
+
+class StoreUnavailable(ChatError):
+    """The disk does not take or give what it should."""
+
+
+class CannotEnter(ChatError):
+    """The name cannot be had in the channel."""
+
+
+class NotHere(ChatError):
+    """Nobody of this name is in the channel."""
+
+
+class Waiting(ChatError):
+    """The guest is not in the channel yet."""
+
+
+class FileMissing(ChatError):
+    """The sender has no such file."""
+
+
+class CannotReceive(ChatError):
+    """The receiver's client takes no files."""
+
+
+class FileTooLarge(ChatError):
+    """The file has more bytes than the setting allows."""
+
+
+class TooManyFiles(ChatError):
+    """The sender has offered too many already."""

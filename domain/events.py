@@ -1,0 +1,193 @@
+"""What sessions and the operator are told: plain values, which each dialect puts into words.
+
+`at` is in seconds since the epoch.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from domain.changes import Said
+
+
+class ChannelMessages(NamedTuple):
+    """Messages to one channel, in order; each member who is there gets them, their senders too."""
+
+    messages: tuple[Said, ...]
+
+
+class DirectMessage(NamedTuple):
+    """A direct message, for the one to whom it is sent."""
+
+    sender: str
+    text: str
+    at: float
+
+
+class DirectEcho(NamedTuple):
+    """A direct message, for its sender: it has been delivered, or waits for one who is away."""
+
+    sender: str
+    recipient: str
+    text: str
+    at: float
+    waits: bool = False
+
+
+class AccountGone(NamedTuple):
+    """The account has been deleted from another session, so this one ends."""
+
+    user: str
+
+
+class LoggedInElsewhere(NamedTuple):
+    """The account has been logged in at another session, so this one ends."""
+
+    user: str
+
+
+class MailWaiting(NamedTuple):
+    """Direct messages have come while the user was away: `Chat.mail` gives them."""
+
+
+class Removed(NamedTuple):
+    """The operator has taken the user out of the channel."""
+
+    channel: str
+
+
+class NotRestored(NamedTuple):
+    """The user was in a channel of another server, which is back and does not let the user in again."""
+
+    channel: str
+
+
+class Silenced(NamedTuple):
+    """The user may say nothing in the channel for so many seconds."""
+
+    channel: str
+    user: str
+    seconds: int
+    at: float
+
+
+class Welcomed(NamedTuple):
+    """The guest has come to the channel's queue."""
+
+    user: str
+    channel: str
+    at: float
+
+
+class Queued(NamedTuple):
+    """The guest waits behind so many others."""
+
+    ahead: int
+    at: float
+
+
+class Entered(NamedTuple):
+    user: str
+    channel: str
+    at: float
+
+
+class Departed(NamedTuple):
+    user: str
+    at: float
+
+
+class WentAway(NamedTuple):
+    """The guest was silent for too long."""
+
+    user: str
+    at: float
+
+
+class Whispered(NamedTuple):
+    sender: str
+    recipient: str
+    text: str
+    at: float
+
+
+class FileSent(NamedTuple):
+    sender: str
+    recipient: str
+    path: str
+    at: float
+
+
+class FileNotTaken(NamedTuple):
+    """For the sender: the recipient has declined the file, or not answered in time."""
+
+    recipient: str
+    path: str
+    at: float
+
+
+class Kicked(NamedTuple):
+    """The operator has taken the user out of a channel."""
+
+    user: str
+    at: float
+
+
+class Emptied(NamedTuple):
+    """The operator has taken everybody out of a channel."""
+
+    channel: str
+    at: float
+
+
+class Occupancy(NamedTuple):
+    """How full a channel is."""
+
+    channel: str
+    present: int
+    capacity: int
+    queued: int
+
+
+class FileOffered(NamedTuple):
+    """For the receiver: a file will come."""
+
+    number: int
+    size: int
+    sender: str
+    name: str
+
+
+class SendFile(NamedTuple):
+    """For the sender: the file has this number, and its pieces this many bytes at most."""
+
+    number: int
+    piece: int
+    recipient: str
+    path: str
+
+
+class FileWanted(NamedTuple):
+    """For the sender: so many more pieces may come."""
+
+    number: int
+    pieces: int
+
+
+class FilePiece(NamedTuple):
+    """For the receiver: a piece, in base64."""
+
+    number: int
+    data: str
+
+
+class FileEnded(NamedTuple):
+    """For the receiver: that was all."""
+
+    number: int
+
+
+class FileCancelled(NamedTuple):
+    """For either: no more of this file."""
+
+    number: int

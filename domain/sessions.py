@@ -1,0 +1,40 @@
+"""Sessions, as the domain sees them: whom it tells events."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+
+class Hearer(Protocol):
+    """Who is told events: a session, or the way to a user of another server."""
+
+    def deliver(self, event: Any) -> None: ...
+
+
+class Relay(Protocol):
+    """The way to the users of one other server."""
+
+    def deliver(self, event: Any, users: Sequence[str]) -> None:
+        """Tell an event to these users, given by their bare names; the sequence may be kept."""
+
+
+class Recipient(Hearer, Protocol):
+    """A session, as the domain sees it."""
+
+    user: Any
+    over: bool
+
+    @property
+    def address(self) -> str:
+        """The client's IP address; "" when it is gone already."""
+
+    @property
+    def half_closed(self) -> bool:
+        """Whether the client sends no more."""
+
+    def end(self) -> None:
+        """Close it when what has been delivered has left."""
+
+    def deliver_with_receipt(self, event: Any, done: Callable[[bool], None]) -> None:
+        """Deliver, and tell once whether the event has wholly left for the client."""
