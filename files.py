@@ -69,9 +69,10 @@ def safe_name(name: str) -> str:
     if len(base) > 2 * MAX_READ:
         base = base[:MAX_READ] + base[-MAX_READ:]
     base = "_".join(shown_path(base).split())
-    bare = _cut(base.lstrip(".-~")) or NAMELESS
-    hidden = "." in base[: len(base) - len(base.lstrip(".-~"))]
-    return f"{bare}.{RECEIVED}" if hidden or is_used(bare) else bare
+    bare = base.lstrip(".-~")
+    hidden = "." in base[: len(base) - len(bare)]
+    bare = _cut(bare) or NAMELESS
+    return f"{bare}.{RECEIVED}" if hidden or is_used(base) or is_used(bare) else bare
 
 
 def is_used(name: str) -> bool:

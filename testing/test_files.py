@@ -143,7 +143,13 @@ def test_any_name_is_made_safe(name: str) -> None:
     assert len(safe.encode()) > MAX_NAME or safe_name(safe) == safe
 
 
-USED = [*(f"a{ending}" for ending in USED_ENDINGS), *USED_NAMES, "requirements.txt", "requirements-dev.txt"]
+USED = [
+    *USED_ENDINGS,
+    *(f"a{ending}" for ending in USED_ENDINGS),
+    *USED_NAMES,
+    "requirements.txt",
+    "requirements-dev.txt",
+]
 
 
 @pytest.mark.parametrize(
