@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from domain.names import is_host, is_name
-from proof import Secret, SecretError, read_secret
+from peering.proof import Secret, SecretError, read_secret
 from protocol import normal
 
 

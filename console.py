@@ -17,8 +17,8 @@ from typing import Any, NamedTuple
 from dialects.rooms import Lines
 from domain.errors import NoSuchChannel, NotHere, StoreUnavailable
 from domain.rooms import FOR_EVER, Rooms
-from links import Links
 from logs import LONGEST, unblocked
+from peering.links import Links
 from protocol import LineBuffer, Overlong, clean, normal, split_words
 
 log = logging.getLogger("crosstalk.console")

@@ -27,9 +27,9 @@ from domain.events import ChannelMessages, DirectMessage, NotRestored, Removed
 from domain.interfaces import Network, Timers
 from domain.names import HOST_OF_CHANNEL, HOST_OF_USER, has_form_of_name, is_host, is_name, remote_channel, remote_user
 from domain.state import Account
-from links import Dial, Links
-from members import Members
-from peers import MAX_LINK_LINE, MOST_UNANSWERED, Asked, Key, Link, Peer, Unanswered
+from peering.links import Dial, Links
+from peering.members import Members
+from peering.peers import MAX_LINK_LINE, MOST_UNANSWERED, Asked, Key, Link, Peer, Unanswered
 from protocol import MAX_LINE, Command, Refusal, Request, Session, clean, fit, normal, split_words, squeeze
 
 HOLD_SECONDS = 0.02

@@ -46,7 +46,7 @@ from federation import Federation
 from logs import start_logging
 from loop import Connection, Loop
 from passwords import BcryptPasswords
-from proof import make_nonce
+from peering.proof import make_nonce
 from protocol import Dialect, Session
 from signals import Signals
 from sockets import raise_descriptor_limit

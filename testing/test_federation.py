@@ -1,4 +1,4 @@
-"""federation.py and peers.py: what a server makes of others, with peers played by hand and clocks that stand still."""
+"""federation.py, peering/peers.py: what a server makes of others, with peers by hand and clocks that stand still."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from config import Listed, Settings
 from domain.state import Limits
 from federation import COMMANDS, HOLD_SECONDS, MOST_HELD_SECONDS, RESULTS
-from links import MOST_LINKS
-from peers import LONGEST_PAUSE, MAX_LINK_LINE, MOST_UNANSWERED, PAUSE_GROWTH, PIECE_BYTES, Dialler
-from proof import Handshake, Secret
+from peering.links import MOST_LINKS
+from peering.peers import LONGEST_PAUSE, MAX_LINK_LINE, MOST_UNANSWERED, PAUSE_GROWTH, PIECE_BYTES, Dialler
+from peering.proof import Handshake, Secret
 from protocol import MAX_LINE
 from support import EXAMPLES, Client, World, pieces
 

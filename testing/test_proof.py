@@ -1,4 +1,4 @@
-"""proof.py, and what links.py makes of it: how a server proves its name, and that nothing else gets it that name."""
+"""Proofs (peering/proof.py, links.py): how a server proves its name, and that nothing else gets it that name."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from config import Listed, Settings
-from proof import MOST_SECRET, Handshake, Secret, SecretError, is_nonce, make_nonce, read_secret
+from peering.proof import MOST_SECRET, Handshake, Secret, SecretError, is_nonce, make_nonce, read_secret
 from support import EXAMPLES, ROOT, Client, World
 
 KEY = "0123456789abcdef"

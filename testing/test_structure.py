@@ -20,7 +20,7 @@ from support import ROOT
 SERVER_ROOMS = {
     "addresses", "bootstrap", "commandline", "config", "console", "dialects", "domain", "dialects.hello",
     "dialects.mailbox", "dialects.result", "dialects.rooms", "federation", "logs", "loop", "options", "passwords",
-    "proof", "protocol", "signals", "sockets", "store", "throttle", "workqueue",
+    "peering.proof", "protocol", "signals", "sockets", "store", "throttle", "workqueue",
 }  # fmt: skip
 
 MAY_IMPORT: dict[str, set[str]] = {
@@ -30,12 +30,13 @@ MAY_IMPORT: dict[str, set[str]] = {
     "dialects.mailbox": {"domain", "protocol"},
     "dialects.result": {"domain", "protocol"},
     "dialects.rooms": {"domain", "protocol"},
-    "console": {"dialects.rooms", "domain", "links", "logs", "protocol"},
-    "federation": {"config", "domain", "links", "members", "peers", "protocol"},
-    "members": {"config", "domain", "peers"},
-    "links": {"addresses", "config", "domain", "peers", "proof", "protocol"},
-    "peers": {"config", "domain", "proof", "protocol"},
-    "proof": set(),
+    "console": {"dialects.rooms", "domain", "logs", "peering.links", "protocol"},
+    "federation": {"config", "domain", "peering.links", "peering.members", "peering.peers", "protocol"},
+    "peering": set(),
+    "peering.members": {"config", "domain", "peering.peers"},
+    "peering.links": {"addresses", "config", "domain", "peering.peers", "peering.proof", "protocol"},
+    "peering.peers": {"config", "domain", "peering.proof", "protocol"},
+    "peering.proof": set(),
     "store": {"database_files", "domain"},
     "database_files": set(),
     "passwords": {"domain", "pool", "throttle", "workqueue"},
@@ -64,7 +65,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "sockets": set(),
     "pool": set(),
     "addresses": set(),
-    "config": {"domain", "proof", "protocol"},
+    "config": {"domain", "peering.proof", "protocol"},
     "options": {"commandline", "config", "console"},
     "logs": set(),
     "signals": set(),
@@ -95,11 +96,12 @@ def module_name(path: Path) -> str:
 
 PRODUCT = {
     module_name(path): path
-    for place in ("", "domain", "dialects", "talks", "harness")
+    for place in ("", "domain", "dialects", "peering", "talks", "harness")
     for path in sorted((ROOT / place).glob("*.py"))
 }
 TREES = {name: ast.parse(path.read_text(encoding="utf-8")) for name, path in PRODUCT.items()}
 DIALECTS = [name for name in PRODUCT if name.startswith("dialects")]
+PEERING = [name for name in PRODUCT if name.startswith("peering") and name != "peering.proof"]
 DOMAIN = [name for name in PRODUCT if name.startswith("domain")]
 FILES = [
     ROOT / name
@@ -155,7 +157,7 @@ def test_sql_is_in_one_room() -> None:
 
 
 def test_sockets_are_where_they_belong() -> None:
-    pure = ("protocol", "federation", "links", "members", "peers", *DOMAIN, *DIALECTS)
+    pure = ("protocol", "federation", *DOMAIN, *DIALECTS, *PEERING)
     for name in (*pure, "store", "database_files", "passwords", "config", "logs"):
         assert not imports(TREES[name]) & {"socket", "selectors", "ssl", "asyncio"}, name
     for name in pure:

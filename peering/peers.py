@@ -15,7 +15,7 @@ from config import Listed
 from domain.changes import Done, Said
 from domain.events import ChannelMessages
 from domain.names import HOST_OF_USER, MAX_NAME, PROVEN, remote_channel, remote_user
-from proof import Handshake
+from peering.proof import Handshake
 from protocol import MAX_LINE, Session
 
 HEAD = "FEDRECV "

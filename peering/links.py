@@ -15,8 +15,8 @@ from addresses import is_loopback
 from config import Settings
 from domain.interfaces import Timers
 from domain.names import PROVEN, is_host
-from peers import MAX_LINK_LINE, Dialler, Link, Peer
-from proof import Handshake, is_nonce
+from peering.peers import MAX_LINK_LINE, Dialler, Link, Peer
+from peering.proof import Handshake, is_nonce
 from protocol import Dialect, Session, Transport
 
 KEPT_OUT = "the operator keeps it out (/unlink)"

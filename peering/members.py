@@ -14,7 +14,7 @@ from domain.chat import Chat
 from domain.interfaces import Timers
 from domain.sessions import Hearer, Relay
 from domain.state import RemoteUser
-from peers import Key, Peer
+from peering.peers import Key, Peer
 
 
 class Members:
