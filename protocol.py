@@ -24,7 +24,8 @@ MAX_WORD = 1280
 """Bytes of a word that may be a name: 20 for each of its characters, however these are written."""
 
 MAX_CHARACTERS = 4 * 67
-"""Characters of a name, or an ID, before NFC makes them one for four at the most. A pattern's stars do not count."""
+"""Characters of a name, or an ID, before NFC makes them one for four at the most. A pattern's stars and dots do not
+count."""
 
 LINES_PER_TURN = 64
 """Lines that one session runs before the others have their turn; fewer where they take long."""
@@ -163,6 +164,8 @@ _UNSHOWN = str.maketrans(dict.fromkeys([*_CONTROLS, *_LINE_SEPARATORS, *_TURN_DI
 _REPLACED = dict.fromkeys(_UNSHOWN, "\ufffd")
 _BLANKS = re.compile("[ \t]+")
 _HOST_SIGNS = re.compile("([:@])")
+_MOST_HOST_SIGNS = 2
+"""In front of a user who is addressed, and between a name and its host."""
 
 
 def split_words(text: str) -> list[str]:
@@ -248,14 +251,14 @@ def normal(word: str) -> str:
     """Give a name, or its parts on either side of a host's sign, in Unicode's NFC, in which names are compared and
     shown.
 
-    What is too long for a name stays as it came, and so is none (rule C41). For NFC takes time with the square of the
-    marks in a row; nothing else in the program makes it.
+    A part that is too long for a name stays as it came, and so is none (rule C41); a third part is the last. For NFC
+    takes time with the square of the marks in a row; nothing else in the program makes it.
     """
-    return word if word.isascii() else "".join(map(_normal_part, _HOST_SIGNS.split(word)))
+    return word if word.isascii() else "".join(map(_normal_part, _HOST_SIGNS.split(word, _MOST_HOST_SIGNS)))
 
 
 def _normal_part(part: str) -> str:
-    if part.isascii() or is_too_long(part) or len(part) - part.count("*") > MAX_CHARACTERS:
+    if part.isascii() or is_too_long(part) or len(part) - part.count("*") - part.count(".") > MAX_CHARACTERS:
         return part
     import unicodedata
 

@@ -288,6 +288,12 @@ def test_no_long_word_is_made_nfc_by_the_client(dialect: str, worked_on: list[in
     assert max(worked_on, default=0) <= MAX_CHARACTERS
 
 
+@pytest.mark.parametrize("sign", [":", "@", ":@"])
+def test_a_word_of_many_parts_is_no_more_work_than_one_of_three(sign: str, worked_on: list[int]) -> None:
+    normal(sign.join([MARKS * (MAX_CHARACTERS // 2)] * 15))
+    assert len(worked_on) <= 3
+
+
 def test_nfc_is_made_in_one_place() -> None:
     made = [
         path.name
@@ -310,7 +316,10 @@ def test_every_spelling_of_a_name_is_short_enough(text: str) -> None:
         assert not is_too_long(spelled)
         assert normal(spelled) == name
         assert normal(f"{spelled}123") == unicodedata.normalize("NFC", f"{spelled}123")
-        assert normal(f"@{spelled}@{spelled}:{spelled}") == f"@{name}@{name}:{name}"
+        assert normal(f"@{spelled}@{spelled}") == f"@{name}@{name}"
+        assert normal(f"{spelled}:{spelled}") == f"{name}:{name}"
+        for between in ("*", ".*"):
+            assert normal(between.join(spelled)) == unicodedata.normalize("NFC", between.join(spelled))
 
 
 @pytest.mark.parametrize(("pattern", "matches"), [("*" * MAX_WORD, True), ("*" * (MAX_WORD + 1), False)])
