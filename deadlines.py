@@ -1,4 +1,4 @@
-"""Calls that are due at a time on a monotonic clock: the loop's heap of them."""
+"""Calls that are due at a time on a monotonic clock (the loop's heap of them), and pauses between attempts."""
 
 from __future__ import annotations
 
@@ -62,3 +62,36 @@ class Deadlines:
             call, deadline.call = deadline.call, None
             if call is not None:
                 yield call
+
+
+class Backoff:
+    """Exponential back-off: the pauses between attempts that fail.
+
+    Args:
+        first: seconds of the first pause.
+        growth: the factor from one pause to the next.
+        longest: seconds that no pause exceeds, jitter aside.
+    """
+
+    __slots__ = ("_first", "_growth", "_longest", "pause")
+
+    def __init__(self, first: float, growth: float, longest: float) -> None:
+        self.pause = first
+        """Seconds of the next pause, without jitter."""
+        self._first = first
+        self._growth = growth
+        self._longest = longest
+
+    def next(self, jitter: float = 0.5) -> float:
+        """Give the pause before the next attempt, and let the one after it be longer.
+
+        Args:
+            jitter: from 0 to 1, for a quarter less up to a quarter more.
+        """
+        pause = self.pause * (0.75 + jitter / 2)
+        self.pause = min(self.pause * self._growth, self._longest)
+        return pause
+
+    def reset(self) -> None:
+        """An attempt has succeeded: begin anew with the first pause."""
+        self.pause = self._first

@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import NamedTuple, Protocol
 
+from deadlines import Backoff
 from loop import CloseReason, Connection, Loop
 from protocol import LineBuffer, Overlong, clean
 from sockets import calls_itself
@@ -22,8 +23,9 @@ MAX_RECEIVED_LINE = 1024 * 1024
 
 CONNECT_SECONDS = 10.0
 FIRST_PAUSE = 0.5
-LONGEST_PAUSE = 15.0
-"""Seconds before a lost connection is dialled again; each pause is twice the one before."""
+MAX_PAUSE = 15.0
+PAUSE_GROWTH = 2.0
+"""Seconds before a lost connection is dialled again, and how they grow."""
 
 # ---- dialling ----
 
@@ -166,7 +168,7 @@ class Keeper:
         self._address = address
         self._listener = listener
         self._post = post
-        self._pause = FIRST_PAUSE
+        self._backoff = Backoff(FIRST_PAUSE, PAUSE_GROWTH, MAX_PAUSE)
         self._link: Link | None = self._adopt(sock)
 
     # ---- from any thread ----
@@ -194,9 +196,9 @@ class Keeper:
 
     def _go_on(self, admitted: bool, pause: float | None) -> None:
         if admitted:
-            self._pause = FIRST_PAUSE
+            self._backoff.reset()
         if pause is not None:
-            self._pause = pause
+            self._backoff.pause = pause
         if self._link is not None:
             self._link.resume()
 
@@ -214,8 +216,7 @@ class Keeper:
         self._dial_later()
 
     def _dial_later(self) -> None:
-        self._loop.call_later(self._pause, lambda: threading.Thread(target=self._dial, daemon=True).start())
-        self._pause = min(2 * self._pause, LONGEST_PAUSE)
+        self._loop.call_later(self._backoff.next(), lambda: threading.Thread(target=self._dial, daemon=True).start())
 
     def _returned(self, sock: socket.socket) -> None:
         self._link = self._adopt(sock)

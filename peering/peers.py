@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from config import Listed
+from deadlines import Backoff
 from domain.changes import Done, Said
 from domain.events import ChannelMessages
 from domain.names import HOST_OF_USER, MAX_NAME, PROVEN, remote_channel, remote_user
@@ -29,9 +30,9 @@ MAX_LINK_LINE = MAX_LINE + 1024
 """Bytes of a line on a link, its newline included: a client's full line grows by names when it is passed on."""
 
 FIRST_PAUSE = 0.5
-LONGEST_PAUSE = 30.0
+MAX_PAUSE = 30.0
 PAUSE_GROWTH = 1.6
-"""Seconds before a server is dialled again, how they grow, and up to where."""
+"""Seconds before a server is dialled again, and how they grow (L1)."""
 
 MOST_UNANSWERED = 100
 """Messages of one user to one remote channel for which a failure can still be told; and to one remote user, whose
@@ -57,7 +58,7 @@ class Dialler:
         self.listed = listed
         self.address = listed.address
         self.timer: Any = None
-        self._pause = FIRST_PAUSE
+        self._backoff = Backoff(FIRST_PAUSE, PAUSE_GROWTH, MAX_PAUSE)
         self._told = ""
 
     @property
@@ -65,18 +66,16 @@ class Dialler:
         """By which names and addresses the server is known before there is a link."""
         return {self.address, self.listed.address, *filter(None, (self.listed.name,))}
 
-    def next_pause(self, lasted: float, chance: float) -> float:
-        """Give the seconds until the next attempt, with a jitter of a quarter either way.
+    def next_pause(self, lasted: float, jitter: float) -> float:
+        """Give the seconds until the next attempt.
 
         Args:
-            lasted: seconds for which the link was up. One that was up for longer than the last pause begins anew.
-            chance: a number from 0 to 1.
+            lasted: seconds for which the link was up. The pauses begin anew after one that outlasted the last of them.
+            jitter: a number from 0 to 1.
         """
-        if lasted > self._pause:
-            self._pause = FIRST_PAUSE
-        pause = self._pause * (0.75 + chance / 2)
-        self._pause = min(self._pause * PAUSE_GROWTH, LONGEST_PAUSE)
-        return pause
+        if lasted > self._backoff.pause:
+            self._backoff.reset()
+        return self._backoff.next(jitter)
 
     def tell(self, failure: str) -> None:
         """Write a failure to the log; one that repeats itself is told once."""

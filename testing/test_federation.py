@@ -15,7 +15,7 @@ from config import Listed, Settings
 from domain.state import Limits
 from federation import COMMANDS, HOLD_SECONDS, MOST_HELD_SECONDS, RESULTS
 from peering.links import MOST_LINKS
-from peering.peers import LONGEST_PAUSE, MAX_LINK_LINE, MOST_UNANSWERED, PAUSE_GROWTH, PIECE_BYTES, Dialler
+from peering.peers import FIRST_PAUSE, MAX_LINK_LINE, MAX_PAUSE, MOST_UNANSWERED, PAUSE_GROWTH, PIECE_BYTES, Dialler
 from peering.proof import Handshake, Secret
 from protocol import MAX_LINE
 from support import EXAMPLES, Client, World, pieces
@@ -186,11 +186,12 @@ def test_dialling() -> None:
 def test_the_pauses_grow_and_begin_anew_when_a_link_has_lasted() -> None:
     dialler = Dialler(Listed("127.0.0.2", 5051, None))
     pauses = [dialler.next_pause(0.0, 0.5) for _ in range(12)]
+    assert pauses[0] == FIRST_PAUSE
     for earlier, later in itertools.pairwise(pauses):
-        assert later == pytest.approx(min(earlier * PAUSE_GROWTH, LONGEST_PAUSE))
-    assert pauses[-1] == LONGEST_PAUSE
-    assert dialler.next_pause(0.0, 0.0) == 0.75 * LONGEST_PAUSE
-    assert dialler.next_pause(LONGEST_PAUSE + 1, 1.0) == 1.25 * pauses[0]
+        assert later == pytest.approx(min(earlier * PAUSE_GROWTH, MAX_PAUSE))
+    assert pauses[-1] == MAX_PAUSE
+    assert dialler.next_pause(0.0, 0.0) == 0.75 * MAX_PAUSE
+    assert dialler.next_pause(MAX_PAUSE + 1, 1.0) == 1.25 * pauses[0]
 
 
 def test_it_dials_again_for_ever_and_tells_each_reason_once(caplog: pytest.LogCaptureFixture) -> None:
@@ -198,16 +199,16 @@ def test_it_dials_again_for_ever_and_tells_each_reason_once(caplog: pytest.LogCa
         for reason in ("Connection refused",) * 20 + ("timed out",) * 2:
             world.dials.pop(0).failed(reason)
             assert not world.dials
-            world.timers.let_pass(LONGEST_PAUSE)
+            world.timers.let_pass(MAX_PAUSE)
         warnings = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
         assert [warning.split(": ")[1].split(";")[0] for warning in warnings] == ["Connection refused", "timed out"]
         peer = world.dialled()
         cut(peer)
-        world.timers.let_pass(LONGEST_PAUSE * 1.25)
+        world.timers.let_pass(MAX_PAUSE * 1.25)
         peer = world.dialled()
         assert peer.ask("FEDERATE-CONFIRM two") == ["FEDCHANNELS"]
         cut(peer)
-        world.timers.let_pass(LONGEST_PAUSE * 1.25)
+        world.timers.let_pass(MAX_PAUSE * 1.25)
         world.dials.pop(0).failed("Connection refused")  # news, after a link
         assert sum("Connection refused" in record.getMessage() for record in caplog.records) == 2
 
@@ -218,7 +219,7 @@ def test_a_server_that_dials_is_dialled_at_once() -> None:
             dial.failed("Connection refused")
         world.peer("two", "127.0.0.2")
         assert [dial.host for dial in world.dials] == ["127.0.0.2"]
-        world.timers.let_pass(LONGEST_PAUSE)
+        world.timers.let_pass(MAX_PAUSE)
         assert [dial.host for dial in world.dials] == ["127.0.0.2", "127.0.0.3"]
 
 
@@ -243,17 +244,17 @@ def test_a_port_for_links_waits_for_one_and_no_longer(world: World) -> None:
 
 def test_a_link_that_has_lasted_is_dialled_again_soon() -> None:
     with World(settings=ONE, listed=[Listed("127.0.0.2", 5051, None)]) as world:
-        for lasted, soon in ((0.0, False), (LONGEST_PAUSE + 1, True)):
+        for lasted, soon in ((0.0, False), (MAX_PAUSE + 1, True)):
             for _ in range(20):
                 world.dials.pop(0).failed("Connection refused")
-                world.timers.let_pass(LONGEST_PAUSE)
+                world.timers.let_pass(MAX_PAUSE)
             peer = world.dialled()
             peer.ask("FEDERATE-CONFIRM two")
             world.timers.let_pass(lasted)
             cut(peer)
             world.timers.let_pass(1.0)
             assert bool(world.dials) == soon
-            world.timers.let_pass(LONGEST_PAUSE)
+            world.timers.let_pass(MAX_PAUSE)
 
 
 def test_a_server_that_is_listed_by_a_name_is_at_the_address_where_it_was_found() -> None:
@@ -273,7 +274,7 @@ def test_nobody_is_dialled_when_the_server_stops() -> None:
         world.dials.pop().failed("Connection refused")
         world.federation.links.close()
         cut(peer)
-        world.timers.let_pass(LONGEST_PAUSE)
+        world.timers.let_pass(MAX_PAUSE)
         assert not world.dials
 
 
@@ -986,7 +987,7 @@ def test_a_server_that_is_kept_out_comes_back_when_it_is_let_in(word: str, caplo
         again.send("FEDERATE-OUT two")
         assert is_closed(again)
         assert "the operator keeps it out" in caplog.text
-        world.timers.let_pass(10 * LONGEST_PAUSE)
+        world.timers.let_pass(10 * MAX_PAUSE)
         if world.dials:  # the config has no name for it, so it is known when it confirms
             dialled = world.dialled()
             dialled.send("FEDERATE-CONFIRM two")
@@ -994,7 +995,7 @@ def test_a_server_that_is_kept_out_comes_back_when_it_is_let_in(word: str, caplo
             assert word == "two"
         assert other.ask("FEDJOIN zoe@three tea") == ["FEDRESULT zoe JOIN tea:one 1"]
         assert world.type(f"/relink {word}") == [f"* {word} may link again."]
-        world.timers.let_pass(LONGEST_PAUSE if word == "two" else 0)
+        world.timers.let_pass(MAX_PAUSE if word == "two" else 0)
         assert world.dialled().ask("FEDERATE-CONFIRM two") == ["FEDCHANNELS tea"]
         world.peer("two", "127.0.0.2")
         assert world.type(f"/relink {word}") == [f"* {word} was not kept out."]
