@@ -44,7 +44,7 @@ import threading
 from collections.abc import Callable
 from typing import NoReturn
 
-import bootstrap
+from app import bootstrap
 from files import MAX_RECEIVED, Courier
 from loop import CloseReason, Loop
 from network import Address, Link, dial

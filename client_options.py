@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from commandline import OneLineParser, port_number, whole_number
+from app.commandline import OneLineParser, port_number, whole_number
 
 DIALECTS = ("result", "hello", "rooms", "mailbox")
 

@@ -19,7 +19,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from config import Settings
 from domain.changes import Done, Said
 from domain.chat import Chat
 from domain.errors import AlreadyMember, ChatError, LimitReached, NoSuchChannel, NoSuchUser, TooLong
@@ -31,6 +30,7 @@ from peering.links import Dial, Links
 from peering.members import Members
 from peering.peers import MAX_LINK_LINE, MOST_UNANSWERED, Asked, Key, Link, Peer, Unanswered
 from protocol import MAX_LINE, Command, Refusal, Request, Session, clean, fit, normal, split_words, squeeze
+from settings import Settings
 
 HOLD_SECONDS = 0.02
 MOST_HELD_SECONDS = 1.0

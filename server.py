@@ -5,12 +5,12 @@ from __future__ import annotations
 
 import sys
 
-import bootstrap
+from app import bootstrap
 
 if __name__ == "__main__":
     bootstrap.end_quietly_when_interrupted()  # also while the rest is loaded
 
-import options
+from app import options
 
 if __name__ == "__main__":
     ARGUMENTS = options.parse_command_line(sys.argv[1:])
@@ -30,8 +30,12 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from config import Listen, Settings
-from console import Console, Printer, read_lines
+from app.console import Console, Printer, read_lines
+from app.logs import start_logging
+from app.passwords import BcryptPasswords
+from app.signals import Signals
+from app.throttle import Pace
+from app.workqueue import WorkQueue
 from dialects import Door, Hello, Lines, Mailbox, Result, RoomTalk
 from dialects.mailbox import RESERVED_NAMES
 from dialects.rooms import OPERATOR_WORDS
@@ -43,16 +47,12 @@ from domain.rooms import Rooms
 from domain.state import Limits
 from domain.transfers import Transfers
 from federation import Federation
-from logs import start_logging
 from loop import Connection, Loop
-from passwords import BcryptPasswords
 from peering.proof import make_nonce
 from protocol import Dialect, Session
-from signals import Signals
+from settings import Listen, Settings
 from sockets import raise_descriptor_limit
 from store import Store, StoreError
-from throttle import Pace
-from workqueue import WorkQueue
 
 STDIN, STDOUT = 0, 1
 

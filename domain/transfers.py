@@ -16,12 +16,12 @@ import re
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from config import Settings
 from domain.errors import CannotReceive, FileMissing, FileTooLarge, TooManyFiles
 from domain.events import FileCancelled, FileEnded, FileNotTaken, FileOffered, FilePiece, FileSent, FileWanted, SendFile
 from domain.interfaces import Timers
 from domain.state import RoomGuest
 from protocol import MAX_LINE, NAMELESS
+from settings import Settings
 
 WINDOW = 3
 """Pieces that may be between the two clients; so many lines of a connection's output buffer."""

@@ -12,12 +12,12 @@ from functools import partial
 from typing import Any, Protocol
 
 from addresses import is_loopback
-from config import Settings
 from domain.interfaces import Timers
 from domain.names import PROVEN, is_host
 from peering.peers import MAX_LINK_LINE, Dialler, Link, Peer
 from peering.proof import Handshake, is_nonce
 from protocol import Dialect, Session, Transport
+from settings import Settings
 
 KEPT_OUT = "the operator keeps it out (/unlink)"
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 
-from config import Settings
 from domain.changes import Done
 from domain.chat import Chat
 from domain.interfaces import Timers
 from domain.sessions import Hearer, Relay
 from domain.state import RemoteUser
 from peering.peers import Key, Peer
+from settings import Settings
 
 
 class Members:

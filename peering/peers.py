@@ -11,13 +11,13 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Generic, NamedTuple, TypeVar
 
-from config import Listed
 from deadlines import Backoff
 from domain.changes import Done, Said
 from domain.events import ChannelMessages
 from domain.names import HOST_OF_USER, MAX_NAME, PROVEN, remote_channel, remote_user
 from peering.proof import Handshake
 from protocol import MAX_LINE, Session
+from settings import Listed
 
 HEAD = "FEDRECV "
 LONGEST_HEAD = len(HEAD) + 4 * MAX_NAME

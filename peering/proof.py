@@ -10,54 +10,10 @@ import os
 import re
 from typing import NamedTuple
 
-LEAST_SECRET = 16
-MOST_SECRET = 65_536
-"""Bytes of a secret, without the newline at its end."""
+from settings import Secret
 
 NONCE_BYTES = 16
 _NONCE = re.compile(rf"[0-9a-fA-F]{{{2 * NONCE_BYTES}}}")
-
-
-class SecretError(Exception):
-    """The secret cannot be used; the message says why, and nothing of the secret."""
-
-
-class Secret:
-    """What two servers share. It shows itself nowhere.
-
-    Args:
-        key: its bytes.
-        is_exposed: other users of the machine can read or write its file.
-    """
-
-    __slots__ = ("_key", "is_exposed")
-
-    def __init__(self, key: bytes, *, is_exposed: bool = False) -> None:
-        self._key = key
-        self.is_exposed = is_exposed
-
-    def mac(self, words: str) -> str:
-        """Give the HMAC-SHA-256 of some words, in hex."""
-        import hmac  # most servers have no use for it
-
-        return hmac.digest(self._key, words.encode(), "sha256").hex()
-
-
-def read_secret(path: str) -> Secret:
-    """Read the file of a secret; a newline at its end does not count.
-
-    Raises:
-        SecretError: it cannot be read, or is too short or too long.
-    """
-    try:
-        with open(path, "rb") as file:
-            key = file.read(MOST_SECRET + 2).removesuffix(b"\n")
-            is_exposed = bool(os.fstat(file.fileno()).st_mode & 0o077)
-    except OSError as error:
-        raise SecretError(f"cannot read the secret {path}: {error.strerror}") from error
-    if not LEAST_SECRET <= len(key) <= MOST_SECRET:
-        raise SecretError(f"the secret {path} must have {LEAST_SECRET} to {MOST_SECRET} bytes")
-    return Secret(key, is_exposed=is_exposed)
 
 
 def make_nonce() -> str:

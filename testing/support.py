@@ -19,8 +19,7 @@ from typing import Any, NamedTuple
 
 from hypothesis import HealthCheck, settings
 
-from config import Listed, Settings
-from console import Console
+from app.console import Console
 from deadlines import Deadline, Deadlines
 from dialects import Door, Hello, Lines, Mailbox, Result, RoomTalk
 from dialects.rooms import OPERATOR_WORDS
@@ -34,6 +33,7 @@ from domain.state import Limits
 from domain.transfers import Transfers
 from federation import Federation
 from protocol import Dialect, Session
+from settings import Listed, Settings
 from store import MEMORY, Store
 
 ROOT = Path(__file__).resolve().parent.parent

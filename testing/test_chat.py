@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import throttle
+from app import throttle
 from domain.changes import (
     AccountDeleted,
     AccountRegistered,

@@ -10,18 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from config import (
-    DIRECTIVES,
-    PEER,
-    ConfigError,
-    HostedChannel,
-    Listed,
-    Listen,
-    Settings,
-    field_of,
-    parse_config,
-    read_config,
-)
+from app.config import DIRECTIVES, PEER, ConfigError, field_of, parse_config, read_config
+from settings import HostedChannel, Listed, Listen, Settings
 from support import EXAMPLES
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from console import COMMANDS, MAX_WAITING, PIECE_SECONDS, PIECE_SIZE, Printer, read_lines
+from app.console import COMMANDS, MAX_WAITING, PIECE_SECONDS, PIECE_SIZE, Printer, read_lines
 from support import PATIENCE, World
 
 
@@ -159,7 +159,7 @@ def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
         if len(made) == 50:
             raise Enough
 
-    monkeypatch.setattr("console.time.sleep", sleep)
+    monkeypatch.setattr("app.console.time.sleep", sleep)
     return made
 
 
@@ -173,7 +173,7 @@ def test_an_input_without_end_is_read_in_pauses(
         reads.append(size)
         return (noise * size)[:size]
 
-    monkeypatch.setattr("console.os.read", read)
+    monkeypatch.setattr("app.console.os.read", read)
     with pytest.raises(Enough):
         read_lines(0, lambda _line: None)
     assert reads == [PIECE_SIZE] * 50

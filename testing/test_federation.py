@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from config import Listed, Settings
 from domain.state import Limits
 from federation import COMMANDS, HOLD_SECONDS, MOST_HELD_SECONDS, RESULTS
 from peering.links import MOST_LINKS
 from peering.peers import FIRST_PAUSE, MAX_LINK_LINE, MAX_PAUSE, MOST_UNANSWERED, PAUSE_GROWTH, PIECE_BYTES, Dialler
-from peering.proof import Handshake, Secret
+from peering.proof import Handshake
 from protocol import MAX_LINE
+from settings import Listed, Secret, Settings
 from support import EXAMPLES, Client, World, pieces
 
 ONE = Settings(hostname="one")

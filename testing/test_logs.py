@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from logs import LINES_PER_SECOND, LONGEST, MOST_KINDS, LineFormatter, UnblockingHandler
+from app.logs import LINES_PER_SECOND, LONGEST, MOST_KINDS, LineFormatter, UnblockingHandler
 from support import raising
 
 PIPE_SIZE = 16384

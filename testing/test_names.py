@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import console
 import federation
-from config import ConfigError, parse_config
+from app import console
+from app.config import ConfigError, parse_config
 from dialects import hello, mailbox, result, rooms
 from dialects.mailbox import Pattern
 from domain import unicode_names

@@ -21,9 +21,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from config import Listed, Settings
 from domain.state import Limits
 from protocol import Session
+from settings import Listed, Settings
 from store import MEMORY, Store
 from support import EXAMPLES, Client, FakeDial, FakeTransport, World
 

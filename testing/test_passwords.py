@@ -14,13 +14,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.passwords import BcryptPasswords
+from app.workqueue import WorkQueue
 from domain.changes import AccountRegistered
 from domain.errors import Overloaded, WrongPassword
 from domain.interfaces import Claim
 from loop import Loop
-from passwords import BcryptPasswords
 from support import EXAMPLES, PATIENCE, FakeTimers, FakeTransport, World, raising
-from workqueue import WorkQueue
 
 COST = 4
 

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from config import Listed, Settings
-from peering.proof import MOST_SECRET, Handshake, Secret, SecretError, is_nonce, make_nonce, read_secret
+from app.config import MOST_SECRET, ConfigError, read_secret
+from peering.proof import Handshake, is_nonce, make_nonce
+from settings import Listed, Secret, Settings
 from support import EXAMPLES, ROOT, Client, World
 
 KEY = "0123456789abcdef"
@@ -88,15 +89,15 @@ def test_a_secret_is_the_file_without_the_newline_at_its_end(tmp_path: Path, con
 @pytest.mark.parametrize("content", [b"", b"\n", b"x" * 15, b"x" * 15 + b"\n", b"x" * (MOST_SECRET + 1)])
 def test_a_secret_of_another_length_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "secret").write_bytes(content)
-    with pytest.raises(SecretError, match=f"must have 16 to {MOST_SECRET} bytes"):
+    with pytest.raises(ConfigError, match=f"must have 16 to {MOST_SECRET} bytes"):
         read_secret(str(tmp_path / "secret"))
 
 
 def test_a_secret_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
     for name, reason in (("missing", "No such file"), (".", "directory")):
-        with pytest.raises(SecretError, match=f"cannot read the secret .*{reason}"):
+        with pytest.raises(ConfigError, match=f"cannot read the secret .*{reason}"):
             read_secret(str(tmp_path / name))
-    with pytest.raises(SecretError, match="must have"):
+    with pytest.raises(ConfigError, match="must have"):
         read_secret("/dev/zero")
 
 

@@ -21,12 +21,13 @@ from typing import Any
 import bcrypt
 import pytest
 
-import bootstrap
 import server as server_module
-from config import MAX_CONFIG, Listen, Settings
+from app import bootstrap
+from app.config import MAX_CONFIG
+from app.options import parse_command_line, read_or_exit, settings_for
 from domain.changes import AccountRegistered, Change, ChannelCreated, Joined, Said
-from options import parse_command_line, read_or_exit, settings_for
 from server import MAX_TYPED, Server, StartError, main
+from settings import Listen, Settings
 from sockets import RESERVED_DESCRIPTORS
 from store import Store
 from support import PATIENCE, ROOT, Peer, ServerProcess

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bootstrap import INTERRUPTED
-from signals import ONE_SIGNAL_SECONDS, Signals
+from app.bootstrap import INTERRUPTED
+from app.signals import ONE_SIGNAL_SECONDS, Signals
 from support import EXAMPLES, PATIENCE, ROOT, ServerProcess
 
 

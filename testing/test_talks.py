@@ -9,8 +9,8 @@ import pytest
 
 import talks.talk
 from client_support import ROOT
-from config import Settings
 from dialects.mailbox import GREETING
+from settings import Settings
 from talks import TALKS, recognised
 from talks.mailbox import MailboxTalk
 from talks.result import ResultTalk

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.throttle import FORGET_SECONDS, MOST_KEPT, MOST_SECONDS, PACE_SECONDS, Failures, Pace, Recent
 from support import EXAMPLES, FakeTimers
-from throttle import FORGET_SECONDS, MOST_KEPT, MOST_SECONDS, PACE_SECONDS, Failures, Pace, Recent
 
 FAR = "192.0.2.1"
 

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from config import Settings
 from domain.transfers import MAX_OF_ONE_SENDER, MAX_OPEN, MAX_RUNNING, WINDOW
 from protocol import MAX_PATH
+from settings import Settings
 from support import EXAMPLES, MAX_FILE_SIZE, Client, World
 
 PIECE = (8192 - 48) // 4 * 3

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.workqueue import LOGINS_IN_A_ROW, Job, WorkQueue
 from pool import PoolFull
 from support import EXAMPLES, FakeTimers
-from workqueue import LOGINS_IN_A_ROW, Job, WorkQueue
 
 
 class Client:

@@ -14,10 +14,10 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
+from app.logs import LONGEST, unblocked
 from dialects.rooms import Lines
 from domain.errors import NoSuchChannel, NotHere, StoreUnavailable
 from domain.rooms import FOR_EVER, Rooms
-from logs import LONGEST, unblocked
 from peering.links import Links
 from protocol import LineBuffer, Overlong, clean, normal, split_words
 

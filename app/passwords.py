@@ -13,11 +13,11 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
+from app.throttle import Failures
+from app.workqueue import Asker, Job, WorkQueue
 from domain.errors import ChatError, Overloaded, WrongPassword
 from domain.interfaces import Claim
 from pool import PoolFull
-from throttle import Failures
-from workqueue import Asker, Job, WorkQueue
 
 if TYPE_CHECKING:
     from concurrent.futures import Future

@@ -12,44 +12,17 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from domain.names import is_host, is_name
-from peering.proof import Secret, SecretError, read_secret
 from protocol import normal
+from settings import HostedChannel, Listed, Listen, Secret, Settings
 
 
 class ConfigError(Exception):
     """The config cannot be used; the message gives the file, the line, and what would be right."""
 
 
-def _processors() -> int:
-    """Processors that this process may use; hashing in more threads than these takes time from the loop."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-class Listen(NamedTuple):
-    """An address (None: that of the setting), a port (0: a free one) and the dialect that is spoken there."""
-
-    address: str | None
-    port: int
-    dialect: str
-
-
-class HostedChannel(NamedTuple):
-    """A channel with a port of its own, and how many may be in it at once."""
-
-    name: str
-    port: int
-    capacity: int
-
-
-class Listed(NamedTuple):
-    """A server to federate with: its IP address or a name that leads there, its port, the only name that it may bear
-    (None: any), and the secret by which it proves that name (None: it need not). One with port 0 is never dialled."""
-
-    address: str
-    port: int
-    name: str | None
-    secret: Secret | None = None
-
+LEAST_SECRET = 16
+MOST_SECRET = 65_536
+"""Bytes of a secret, without the newline at its end."""
 
 MAX_CONFIG = 1024 * 1024
 """Bytes of a config; more is not read, since the file may have no end."""
@@ -60,57 +33,6 @@ LEAST_CAPACITY = 5
 
 LISTEN_DIALECTS = ("auto", "result", "hello", "mailbox", "federation")
 """What a `listen` line can name; `auto` is the kind of port where the first word decides."""
-
-
-class Settings(NamedTuple):
-    """What can be set, with its defaults. The README explains each; DIRECTIVES says what values are accepted."""
-
-    address: str | None = None
-    listen: tuple[Listen, ...] = ()
-    channel: tuple[HostedChannel, ...] = ()
-    database: str | None = None
-    hostname: str | None = None
-    federation: str = "local"
-    peers: tuple[Listed, ...] = ()
-    federation_seconds: int = 10
-    max_peers: int = 64
-    max_remote_users: int = 10_000
-    max_remote_memberships: int = 20_000
-    max_remote_channels: int = 10_000
-    max_unlisted_links: int = 8
-    max_unlisted_users: int = 1000
-    max_unlisted_members: int = 100
-    max_unlisted_channels: int = 1000
-    max_unlisted_mail: int = 20
-    max_link_buffer: int = 16 * 1024 * 1024
-    channels_reply: str = "all"
-    history_on_join: int = 0
-    bcrypt_cost: int = 12
-    hash_threads: int = min(4, _processors())
-    max_hash_queue: int = 512
-    max_registrations: int = 100
-    max_clients: int | None = None
-    max_address_share: int = 25
-    login_seconds: int = 60
-    max_users: int | None = None
-    max_line: int = 8192
-    max_out_buffer: int = 1024 * 1024
-    max_buffers: int = 256 * 1024 * 1024
-    stall_seconds: int = 30
-    keepalive_seconds: int = 60
-    max_name: int = 64
-    max_accounts: int = 100_000
-    max_channels: int = 10_000
-    max_channels_per_creator: int = 1000
-    max_channels_per_user: int = 1000
-    max_mail: int = 1000
-    mailbox_ids: str = "classic"
-    afk_seconds: int = 100
-    max_file_size: int = 64 * 1024 * 1024
-    file_offer_seconds: int = 120
-    file_stall_seconds: int = 30
-    shutdown_seconds: int = 3
-    hangup: str = "end"
 
 
 class Directive(NamedTuple):
@@ -203,10 +125,24 @@ def _secret(name: str | None, path: str) -> Secret:
         raise ConfigError(
             f"{SECRET} needs the name that it proves in front of it: <ip>:<port> <hostname> {SECRET}<path>"
         )
+    return read_secret(_path([path]))
+
+
+def read_secret(path: str) -> Secret:
+    """Read the file of a secret; a newline at its end does not count.
+
+    Raises:
+        ConfigError: it cannot be read, or is too short or too long.
+    """
     try:
-        return read_secret(_path([path]))
-    except SecretError as error:
-        raise ConfigError(str(error)) from None
+        with open(path, "rb") as file:
+            key = file.read(MOST_SECRET + 2).removesuffix(b"\n")
+            is_exposed = bool(os.fstat(file.fileno()).st_mode & 0o077)
+    except OSError as error:
+        raise ConfigError(f"cannot read the secret {path}: {error.strerror}") from error
+    if not LEAST_SECRET <= len(key) <= MOST_SECRET:
+        raise ConfigError(f"the secret {path} must have {LEAST_SECRET} to {MOST_SECRET} bytes")
+    return Secret(key, is_exposed=is_exposed)
 
 
 def _claim_peer(peer: Listed) -> list[str]:

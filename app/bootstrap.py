@@ -6,7 +6,7 @@ import _signal  # type: ignore[import-not-found]  # the module signal takes half
 import os
 import sys
 
-ROOT = os.path.dirname(os.path.abspath(__file__))
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 ENVIRONMENT = os.path.join(ROOT, ".venv")
 
 

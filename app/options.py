@@ -10,8 +10,9 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
-from commandline import OneLineParser, port_number
-from config import DIRECTIVES, ConfigError, Listen, Settings, read_config
+from app.commandline import OneLineParser, port_number
+from app.config import DIRECTIVES, ConfigError, read_config
+from settings import Listen, Settings
 
 USAGE = """\
 server.py <port> [config] [options]
@@ -81,7 +82,7 @@ def parse_command_line(words: Sequence[str]) -> argparse.Namespace:
 
 
 def _manual() -> str:
-    from console import COMMANDS  # which brings much with it
+    from app.console import COMMANDS  # which brings much with it
 
     return MANUAL.format(
         commands=_columns((command.usage, command.help) for command in COMMANDS.values()),

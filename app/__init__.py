@@ -1,0 +1,1 @@
+"""What makes a program of the chat: command line, config, passwords, log, signals, console."""

@@ -1,0 +1,109 @@
+"""The settings: values alone. `app/config.py` reads them from a file; the README explains each."""
+
+from __future__ import annotations
+
+import os
+from typing import NamedTuple
+
+
+class Secret:
+    """What two servers share. It shows itself nowhere.
+
+    Args:
+        key: its bytes.
+        is_exposed: other users of the machine can read or write its file.
+    """
+
+    __slots__ = ("_key", "is_exposed")
+
+    def __init__(self, key: bytes, *, is_exposed: bool = False) -> None:
+        self._key = key
+        self.is_exposed = is_exposed
+
+    def mac(self, words: str) -> str:
+        """Give the HMAC-SHA-256 of some words, in hex."""
+        import hmac  # most servers have no use for it
+
+        return hmac.digest(self._key, words.encode(), "sha256").hex()
+
+
+class Listen(NamedTuple):
+    """An address (None: that of the setting), a port (0: a free one) and the dialect that is spoken there."""
+
+    address: str | None
+    port: int
+    dialect: str
+
+
+class HostedChannel(NamedTuple):
+    """A channel with a port of its own, and how many may be in it at once."""
+
+    name: str
+    port: int
+    capacity: int
+
+
+class Listed(NamedTuple):
+    """A server to federate with: its IP address or a name that leads there, its port, the only name that it may bear
+    (None: any), and the secret by which it proves that name (None: it need not). One with port 0 is never dialled."""
+
+    address: str
+    port: int
+    name: str | None
+    secret: Secret | None = None
+
+
+def _processors() -> int:
+    """Processors that this process may use; hashing in more threads than these takes time from the loop."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+class Settings(NamedTuple):
+    """What can be set, with its defaults. The README explains each; config.DIRECTIVES says what values are accepted."""
+
+    address: str | None = None
+    listen: tuple[Listen, ...] = ()
+    channel: tuple[HostedChannel, ...] = ()
+    database: str | None = None
+    hostname: str | None = None
+    federation: str = "local"
+    peers: tuple[Listed, ...] = ()
+    federation_seconds: int = 10
+    max_peers: int = 64
+    max_remote_users: int = 10_000
+    max_remote_memberships: int = 20_000
+    max_remote_channels: int = 10_000
+    max_unlisted_links: int = 8
+    max_unlisted_users: int = 1000
+    max_unlisted_members: int = 100
+    max_unlisted_channels: int = 1000
+    max_unlisted_mail: int = 20
+    max_link_buffer: int = 16 * 1024 * 1024
+    channels_reply: str = "all"
+    history_on_join: int = 0
+    bcrypt_cost: int = 12
+    hash_threads: int = min(4, _processors())
+    max_hash_queue: int = 512
+    max_registrations: int = 100
+    max_clients: int | None = None
+    max_address_share: int = 25
+    login_seconds: int = 60
+    max_users: int | None = None
+    max_line: int = 8192
+    max_out_buffer: int = 1024 * 1024
+    max_buffers: int = 256 * 1024 * 1024
+    stall_seconds: int = 30
+    keepalive_seconds: int = 60
+    max_name: int = 64
+    max_accounts: int = 100_000
+    max_channels: int = 10_000
+    max_channels_per_creator: int = 1000
+    max_channels_per_user: int = 1000
+    max_mail: int = 1000
+    mailbox_ids: str = "classic"
+    afk_seconds: int = 100
+    max_file_size: int = 64 * 1024 * 1024
+    file_offer_seconds: int = 120
+    file_stall_seconds: int = 30
+    shutdown_seconds: int = 3
+    hangup: str = "end"
