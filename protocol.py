@@ -60,9 +60,10 @@ class Opening:
     Attributes:
         over: all that comes now belongs to lines.
         held: what may be a part of a sequence.
+        room: bytes that may still be taken off, so that this is little work whatever comes.
     """
 
-    __slots__ = ("held", "over")
+    __slots__ = ("held", "over", "room")
 
     LONGEST = 64
     WHOLE = re.compile(
@@ -75,12 +76,18 @@ class Opening:
     def __init__(self) -> None:
         self.held = b""
         self.over = False
+        self.room = MAX_LINE
 
     def rest(self, data: bytes) -> bytes:
         """Give what belongs to lines of these bytes and of those that were held."""
         data, start = self.held + data, 0
-        while (found := self.WHOLE.match(data, start)) and found.end() - start <= self.LONGEST:
+        while (
+            (found := self.WHOLE.match(data, start))
+            and found.end() - start <= self.LONGEST
+            and found.end() <= self.room
+        ):
             start = found.end()
+        self.room -= start
         rest = data[start:]
         self.over = len(rest) >= self.LONGEST or self.BEGUN.fullmatch(rest) is None
         self.held = b"" if self.over else rest

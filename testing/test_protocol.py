@@ -119,6 +119,9 @@ OPENINGS: dict[str, tuple[bytes, bytes]] = {
     "one that has no end": (b"", b"\xff\xfaabc"),
     "one with a verb in it": (b"", b"\xff\xfaabc\xff\xfb\x01"),
     "all of them": (WILL + MARK + SUB + WILL, b"abc"),
+    "as much as is skipped": (WILL * 2730, b"abc"),
+    "one more": (WILL * 2730, WILL + b"abc"),
+    "more than is skipped, in one sequence": (LONGEST * 127 + MARK * 21, MARK + b"abc"),
     "a mark behind the first character": (b"", b"a" + MARK),
     "an empty line, then a mark": (b"\n", MARK + b"abc"),
 }
