@@ -32,4 +32,4 @@ format: setup # let ruff format the source
 	.venv/bin/ruff format
 
 bench: setup # how fast is it
-	.venv/bin/python bench.py
+	.venv/bin/python -m tools.bench

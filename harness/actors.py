@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from harness.peer import Peer
 from harness.processes import (
     CONFIG_HEAD,
     LONGEST_WAIT,
@@ -45,21 +46,20 @@ def check_pattern(line: bytes, pattern: Pattern) -> str:
 
 
 class Client:
-    """A client of the script: a socket, and what has arrived of the next lines. It may listen for its connections."""
+    """A client of the script, with one connection at a time. It may listen for its connections."""
 
     def __init__(self, name: str, stage: Stage) -> None:
         self._name = name
         self._stage = stage
-        self._received = bytearray()
-        self._socket = socket.socket()  # unconnected: the parser lets nobody use it before `connect` or `accept`
+        self._connection: Peer | None = None
 
     def connect(self, target: Target) -> str:
         self.close()
         address = target.place.address
         port = self._stage.servers[target.server].serving_port(target.place.port)
-        source = (target.source, 0) if target.source else None
+        deadline = self._stage.settings.deadline
         try:
-            self._hold(socket.create_connection((address, port), self._stage.settings.deadline, source))
+            self._connection = Peer(port, address, source=target.source, seconds=deadline)
         except OSError as error:
             raise Failed(f"cannot connect to {address} port {port}: {error}") from None
         self._log_in(target.login)
@@ -85,7 +85,7 @@ class Client:
         self.close()
         try:
             connection, (address, port, *_) = self._next_connection(self._stage.listeners[listener or self._name])
-            self._hold(connection)
+            self._connection = Peer(connection)
         except OSError as error:
             raise Failed(f"no connection came: {error}") from None
         return f"from {address} port {port}"
@@ -104,21 +104,12 @@ class Client:
                 if self._stage.settings.processes.closed or time.monotonic() > until:
                     raise
 
-    def _hold(self, connection: socket.socket) -> None:
-        """This is the client's connection from now on."""
-        self._socket = connection
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-
     def send_line(self, line: bytes) -> None:
         self.send(line + b"\n")
 
     def send(self, data: bytes) -> None:
-        until = self._stage.until()
-        left = memoryview(data)
         try:
-            while left:
-                self._socket.settimeout(remaining(until))
-                left = left[self._socket.send(left) :]
+            self._peer.send_bytes(data, self._stage.until())
         except OSError as error:
             raise Failed(f"cannot send: {error}", received=self._unread()) from None
 
@@ -130,7 +121,7 @@ class Client:
 
     def expect_nothing(self, _: None) -> None:
         try:
-            if self._received or self._receive(time.monotonic() + self._stage.settings.quiet):
+            if self._peer.unread_size or self._peer.receive(time.monotonic() + self._stage.settings.quiet):
                 raise Failed("something came", "nothing", self._unread())
         except TimeoutError:
             return
@@ -138,7 +129,7 @@ class Client:
 
     def expect_end(self, _: None) -> str:
         try:
-            if not self._received and not self._receive(self._stage.until()):
+            if not self._peer.unread_size and not self._peer.receive(self._stage.until()):
                 return "closed"
         except TimeoutError:
             raise Failed("the connection is still open", "closed") from None
@@ -146,46 +137,37 @@ class Client:
 
     def end_sending(self, _: None) -> None:
         try:
-            self._socket.shutdown(socket.SHUT_WR)
+            self._peer.socket.shutdown(socket.SHUT_WR)
         except OSError as error:
             raise Failed(f"cannot end the sending side: {error}") from None
 
     def close(self, _: None = None) -> None:
-        hang_up(self._socket)
-        self._received.clear()
+        if self._connection is not None:
+            hang_up(self._connection.socket)
+
+    @property
+    def _peer(self) -> Peer:
+        assert self._connection is not None, "the parser lets nobody use it before `connect` or `accept`"
+        return self._connection
 
     def _next_line(self, expected: str) -> bytes:
         until = self._stage.until()
-        searched = 0
-        while (end := self._received.find(b"\n", searched)) < 0:
-            searched = len(self._received)
+        while (line := self._peer.take_line()) is None:
             self._wait_for_more(expected, until)
-        line = bytes(self._received[:end])
-        del self._received[: end + 1]
         return line
 
     def _wait_for_more(self, expected: str, until: float) -> None:
-        if len(self._received) > LONGEST_LINE:
+        if self._peer.unread_size > LONGEST_LINE:
             raise Failed(f"more than {LONGEST_LINE} bytes came without a newline", expected)
         try:
-            if self._receive(until):
+            if self._peer.receive(until):
                 return
         except TimeoutError:
             raise Failed("no line came in time", expected, self._unread()) from None
         raise Failed("the server closed the connection", expected, self._unread())
 
-    def _receive(self, until: float) -> bool:
-        """Take what arrives next; False when the server has closed, with a reset too. Raises TimeoutError."""
-        self._socket.settimeout(remaining(until))
-        try:
-            data = self._socket.recv(65536)
-        except ConnectionError:
-            return False
-        self._received += data
-        return bool(data)
-
     def _unread(self) -> str | None:
-        return escape(bytes(self._received)) if self._received else None
+        return escape(self._peer.unread) or None
 
 
 class Server:

@@ -53,6 +53,7 @@ class Ports:
     def __init__(self) -> None:
         start = random.randint(FIRST_PORT, LAST_PORT)
         self._candidates = itertools.chain(range(start, LAST_PORT + 1), range(FIRST_PORT, start))
+        self._kept: list[socket.socket] = []
         self._lock = threading.Lock()
 
     def take(self) -> socket.socket:
@@ -66,6 +67,13 @@ class Ports:
                         return claim
                 claim.close()
         raise Failed(f"no port from {FIRST_PORT} to {LAST_PORT} is free any more")
+
+    def take_for_good(self) -> int:
+        """A port whose claim lasts as long as this process. Raises Failed if none is left."""
+        claim = self.take()
+        self._kept.append(claim)
+        port: int = claim.getsockname()[1]
+        return port
 
 
 def is_free(port: int) -> bool:
@@ -181,9 +189,15 @@ class Output:
         self._taken = index + 1
         return self._lines[index]
 
-    def has(self, matches: Callable[[bytes], bool], until: float) -> bool:
-        """Whether such a line comes, or came, until then; takes nothing."""
-        return self._search(matches, 0, until) is not None
+    def find(self, matches: Callable[[bytes], bool], until: float) -> bytes | None:
+        """The first such line of all that comes, or came, until then; takes nothing."""
+        index = self._search(matches, 0, until)
+        return None if index is None else self._lines[index]
+
+    @property
+    def lines(self) -> list[bytes]:
+        """All so far."""
+        return self._lines[:]
 
     def wait_for_end(self, until: float) -> None:
         """Wait until every line is here."""
@@ -231,14 +245,14 @@ class Process:
 
     def wait_until_ready(self, until: float) -> None:
         """Wait for the line that says so. A process that exits first is not ready, which may be right."""
-        self.ready = self.log.has(says_ready, until)
+        self.ready = self.log.find(says_ready, until) is not None
         if not self.ready and self.wait(until) is None:
             raise Failed("the server said nothing of being ready in time")
 
     def wait_until_accepting(self, port: int, until: float) -> None:
         """The same for a server that may not say it: one that accepts a connection is ready too."""
         while not self._ended.wait(PROBE_SECONDS):
-            if self.log.has(says_ready, 0) or accepts(port, until):
+            if self.log.find(says_ready, 0) or accepts(port, until):
                 self.ready = True
                 return
             if time.monotonic() > until:
@@ -253,6 +267,9 @@ class Process:
         """Ask it to end; `wait` tells when it has."""
         self._stopped = not self._ended.is_set()
         self._popen.terminate()
+
+    def signal(self, number: signal.Signals) -> None:
+        self._popen.send_signal(number)
 
     def kill(self) -> None:
         """End it at once."""

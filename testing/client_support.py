@@ -9,7 +9,6 @@ import contextlib
 import fcntl
 import os
 import pty
-import random
 import re
 import select
 import socket
@@ -18,10 +17,13 @@ import subprocess
 import sys
 import termios
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+from harness.peer import Peer
+from harness.processes import ROOT
+from harness.servers import ServerProcess, free_ports
+
 SECONDS = 20.0
 """How long an event may take on a machine that has much else to do."""
 
@@ -68,39 +70,6 @@ class Output:
         self.raw += data
         self.ended = not data
         return True
-
-
-class Wire:
-    """A plain connection, to a server or from a client."""
-
-    def __init__(self, sock: socket.socket) -> None:
-        sock.settimeout(SECONDS)
-        self.sock = sock
-        self._output = Output(sock.fileno())
-        self._place = 0
-
-    def send(self, data: str | bytes) -> None:
-        rest = data.encode() if isinstance(data, str) else data
-        while rest:
-            rest = rest[self.sock.send(rest) :]
-
-    def expect(self, wanted: str) -> None:
-        """Wait until a text has come behind the one that was expected last."""
-        self._place = self._output.expect(wanted, self._place)
-
-    def expect_end(self) -> None:
-        """Wait until the other side has closed."""
-        self._output.rest()
-
-    @property
-    def received(self) -> str:
-        """All that has come so far."""
-        while self._output.read(0.0) and not self._output.ended:
-            pass
-        return self._output.text
-
-    def close(self) -> None:
-        self.sock.close()
 
 
 class Piped:
@@ -209,57 +178,20 @@ class OnTerminal:
             os.close(self.output.descriptor)
 
 
-class Server:
-    """The real server.
-
-    Args:
-        directory: where it runs.
-        port: 0 takes a free one; None leaves it to the directives.
-        directives: of its config, beside cheap hashing.
-    """
-
-    def __init__(
-        self, directory: Path, port: int | None = 0, database: str = ":memory:", directives: Iterable[str] = ()
-    ) -> None:
-        config = directory / "config"
-        config.write_text("".join(f"{line}\n" for line in ("bcrypt-cost 4", *directives)))
-        place = [] if port is None else [str(port)]
-        self.process = subprocess.Popen(
-            [sys.executable, ROOT / "server.py", *place, config, "--database", database],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            cwd=directory,
-        )
-        assert self.process.stderr
-        log = Output(self.process.stderr.fileno())
-        log.expect("\n", log.expect(" ready "))
-        self.port = int(log.text.split("port=")[1].split()[0])
-
-    def wire(self) -> Wire:
-        return Wire(socket.create_connection(("127.0.0.1", self.port)))
-
-    def close(self) -> None:
-        self.process.kill()
-        self.process.wait()
-        assert self.process.stderr
-        self.process.stderr.close()
-
-
-class RoomServer(Server):
-    """The real server with three channels, of which `port` leads to `lobby`."""
+class RoomServer(ServerProcess):
+    """A server with three channels, of which `port` leads to `lobby`."""
 
     def __init__(self, directory: Path, *directives: str) -> None:
-        ports = [free_port() for _channel in CHANNELS]
+        ports = free_ports(len(CHANNELS))
         channels = [f"channel {name} {port} 5" for name, port in zip(CHANNELS, ports, strict=True)]
-        super().__init__(directory, None, directives=[*channels, *directives])
+        super().__init__(directory, "database :memory:", *channels, *directives, port=None)
 
-    def guest(self, first_line: str) -> Wire:
+    def guest(self, first_line: str) -> Peer:
         """A plain connection that has come into the lobby."""
-        wire = self.wire()
-        wire.send(f"{first_line}\n")
-        wire.expect(f"{first_line.split()[0]} has joined the channel.\n")
-        return wire
+        peer = self.peer()
+        peer.send(first_line)
+        peer.expect(f"{first_line.split()[0]} has joined the channel.\n")
+        return peer
 
 
 class FakeServer:
@@ -270,16 +202,8 @@ class FakeServer:
         self.sock.settimeout(SECONDS)
         self.port = self.sock.getsockname()[1]
 
-    def accept(self) -> Wire:
-        return Wire(self.sock.accept()[0])
+    def accept(self) -> Peer:
+        return Peer(self.sock.accept()[0], seconds=SECONDS)
 
     def close(self) -> None:
         self.sock.close()
-
-
-def free_port() -> int:
-    """A port that is free and stays so: it is none of those that the kernel gives to whoever asks for any."""
-    while True:
-        port = random.randrange(10_000, 30_000)
-        with contextlib.suppress(OSError), socket.create_server(("", port)):
-            return port

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from harness import servers
 from harness.cases import case_name, is_case, run_case
 from harness.processes import Settings, server_command
 from harness.report import Outcome, describe
@@ -55,6 +56,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_unconfigure(config: pytest.Config) -> None:
     # After Ctrl-C in the middle of a case its servers are still there.
     config.stash[SETTINGS].processes.close()
+    servers.PROCESSES.close()
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:

@@ -2,19 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
-import re
-import signal
-import socket
-import subprocess
-import sys
-import threading
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
-from pathlib import Path
-from types import TracebackType
 from typing import Any, NamedTuple
 
 from hypothesis import HealthCheck, settings
@@ -35,11 +25,6 @@ from federation import Federation
 from protocol import Dialect, Session
 from settings import Listed, Settings
 from store import MEMORY, Store
-
-ROOT = Path(__file__).resolve().parent.parent
-
-PATIENCE = 30.0
-"""Seconds after which something that must come soon is given up."""
 
 EXAMPLES = settings(
     derandomize=True, deadline=None, max_examples=100, database=None, suppress_health_check=[HealthCheck.too_slow]
@@ -470,143 +455,6 @@ TIME = "12:34:56"
 def plain(line: str) -> str:
     """Shorten a line of the rooms: the server's frame to `* `, the time to nothing."""
     return line.replace(f"[Server message ({TIME})] ", "* ").replace(f" ({TIME})", "")
-
-
-# ---- processes ----
-
-
-class Peer:
-    """A blocking TCP client that reads lines and never waits for ever."""
-
-    def __init__(self, port: int, host: str = "127.0.0.1") -> None:
-        self.socket = socket.create_connection((host, port), PATIENCE)
-        self._file = self.socket.makefile("rb")
-
-    def send(self, *lines: str) -> None:
-        self.send_bytes("".join(f"{line}\n" for line in lines).encode())
-
-    def send_bytes(self, data: bytes) -> None:
-        while data:
-            data = data[self.socket.send(data) :]
-
-    def line(self) -> str:
-        """The next line; "" at the end."""
-        return self._file.readline().decode().rstrip("\n")
-
-    def ask(self, *lines: str) -> list[str]:
-        """Send lines and read as many."""
-        self.send(*lines)
-        return [self.line() for _line in lines]
-
-    def rest(self) -> bytes:
-        """What comes until the server closes."""
-        return self._file.read()
-
-    def close(self) -> None:
-        self._file.close()
-        self.socket.close()
-
-    def __enter__(self) -> Peer:
-        return self
-
-    def __exit__(self, *_error: object) -> None:
-        self.close()
-
-
-class ServerProcess:
-    """A server on a free port, in a directory; killed at the end of the `with` block if it has not ended.
-
-    Args:
-        directory: where it runs.
-        config: its directives, to which cheap hashing is added.
-        port: 0 takes a free one.
-        lab: start it in the lab's form, on 127.0.0.1.
-        shell: shell commands to be run in front of it, in its process.
-    """
-
-    def __init__(
-        self,
-        directory: Path,
-        *config: str,
-        port: int = 0,
-        lab: bool = False,
-        shell: str = "",
-        words: Sequence[str] = (),
-    ) -> None:
-        path = directory / "config"
-        path.write_text("".join(f"{line}\n" for line in ("bcrypt-cost 4", *config)))
-        place = ["--address", "127.0.0.1", "--port", str(port)] if lab else [str(port)]
-        command = [sys.executable, str(ROOT / "server.py"), *place, str(path), *words]
-        if shell:
-            command = ["sh", "-c", f'{shell}; exec "$@"', "sh", *command]
-        self.process = subprocess.Popen(
-            command, cwd=directory, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
-        )
-        self.log: list[str] = []
-        self._more = threading.Condition()
-        self._ended = False
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
-        try:
-            ready = self.wait_for(r" ready address=(?P<address>\S+) port=(?P<port>\d+) database=(?P<database>.+)")
-        except BaseException:
-            self.__exit__(None, None, None)
-            raise
-        self.port = int(ready["port"])
-        self.ports = [int(line.split(" port=")[1].split()[0]) for line in self.log if " listening " in line]
-        self.database = directory / ready["database"]
-
-    def wait_for(self, pattern: str) -> re.Match[str]:
-        """Wait for a line of its log."""
-        expression, seen, deadline = re.compile(pattern), 0, time.monotonic() + PATIENCE
-        with self._more:
-            while True:
-                for line in self.log[seen:]:
-                    seen += 1
-                    if match := expression.search(line):
-                        return match
-                if self._ended or not self._more.wait(max(0.0, deadline - time.monotonic())):
-                    raise AssertionError(f"no line of the log matches {pattern}: {self.log}")
-
-    def peer(self, host: str = "127.0.0.1") -> Peer:
-        return Peer(self.port, host)
-
-    def user(self, name: str) -> Peer:
-        """Give a client that is logged in as a new user."""
-        peer = self.peer()
-        assert peer.ask(f"REGISTER {name} {name}", f"LOGIN {name} {name}") == ["RESULT REGISTER 1", "RESULT LOGIN 1"]
-        return peer
-
-    def signal(self, signum: signal.Signals) -> None:
-        self.process.send_signal(signum)
-
-    def wait(self) -> int:
-        """Wait for its end; return its status, when all of its log has been read."""
-        status = self.process.wait(PATIENCE)
-        self._reader.join(PATIENCE)
-        return status
-
-    def _read(self) -> None:
-        assert self.process.stderr is not None
-        for line in self.process.stderr:
-            with self._more:
-                self.log.append(line.rstrip("\n"))
-                self._more.notify_all()
-        with self._more:
-            self._ended = True
-            self._more.notify_all()
-
-    def __enter__(self) -> ServerProcess:
-        return self
-
-    def __exit__(
-        self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
-    ) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            self.process.kill()
-        self.wait()
-        assert self.process.stderr is not None
-        self.process.stderr.close()
 
 
 def raising(*_args: Any) -> Any:

@@ -22,29 +22,31 @@ import client
 import streams
 from client import SERVER_HAS_CLOSED
 from client_options import DIALECTS, parse_command_line
-from client_support import ROOT, SECONDS, FakeServer, Piped, Server, Wire
+from client_support import SECONDS, FakeServer, Piped
 from dialects.mailbox import GREETING
 from dialects.mailbox import HINT as MAILBOX_HINT
 from files import MAX_RECEIVED
+from harness.peer import Peer
+from harness.processes import ROOT
+from harness.servers import ServerProcess
 from network import MAX_RECEIVED_LINE, Link
 from protocol import MAX_LINE
 from streams import READ_SIZE
-from support import ServerProcess
 from talks import TALKS
 from talks.hello import ENOUGH_UNANSWERED, WRONG_SERVER, HelloTalk
 from talks.talk import TOO_LONG
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with contextlib.closing(Server(tmp_path_factory.mktemp("server"))) as server:
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    with contextlib.closing(ServerProcess(tmp_path_factory.mktemp("server"), "database :memory:")) as server:
         yield server
 
 
 # ---- pipes ----
 
 
-def test_lines_go_both_ways_and_the_server_ends_it(server: Server, stack: contextlib.ExitStack) -> None:
+def test_lines_go_both_ways_and_the_server_ends_it(server: ServerProcess, stack: contextlib.ExitStack) -> None:
     piped = stack.enter_context(contextlib.closing(Piped(server.port)))
     piped.send("REGISTER pia hush\nLOGIN pia hush\n")
     piped.output.expect("RESULT REGISTER 1\nRESULT LOGIN 1\n")
@@ -61,12 +63,12 @@ def test_after_the_end_of_its_input_it_prints_what_is_answered_and_ends(
     wire = stack.enter_context(contextlib.closing(fake.accept()))
     piped.send("\ufeffone\r\n\ufefftwo")  # only the first mark stands at the start
     piped.end_input()
-    wire.expect_end()
-    assert wire.received == "one\n\ufefftwo\n"  # without the carriage return, as a wire here reads it
-    wire.send("three\n")
+    wire.rest()
+    assert wire.received == "one\r\n\ufefftwo\n"
+    wire.send("three")
     piped.output.expect("three\n")
     assert piped.process.poll() is None
-    wire.send("four")
+    wire.send_bytes(b"four")
     wire.close()
     assert piped.output.rest() == "three\nfour\n"
     assert (piped.status(), piped.errors()) == (0, "")
@@ -75,12 +77,12 @@ def test_after_the_end_of_its_input_it_prints_what_is_answered_and_ends(
 def test_it_stays_when_it_is_told_to(fake: FakeServer, stack: contextlib.ExitStack) -> None:
     piped = stack.enter_context(contextlib.closing(Piped(fake.port, "--stay", stdin=subprocess.DEVNULL)))
     wire = stack.enter_context(contextlib.closing(fake.accept()))
-    for line in ("one\n", "two\n"):
+    for line in ("one", "two"):
         wire.send(line)
-        piped.output.expect(line)
-    wire.sock.setblocking(False)
+        piped.output.expect(f"{line}\n")
+    wire.socket.setblocking(False)
     with pytest.raises(BlockingIOError):  # neither a byte nor an end has come
-        wire.sock.recv(1)
+        wire.socket.recv(1)
     wire.close()
     assert (piped.status(), piped.errors()) == (1, f"client.py: {SERVER_HAS_CLOSED}\n")
 
@@ -106,8 +108,8 @@ def test_the_status_tells_of_failures_and_of_who_went_first(
     piped = stack.enter_context(contextlib.closing(Piped(fake.port)))
     wire = stack.enter_context(contextlib.closing(fake.accept()))
     piped.send(typed)
-    wire.expect(typed.replace("\r", ""))
-    wire.send(answer)
+    wire.expect(typed)
+    wire.send_bytes(answer.encode())
     wire.close()
     assert piped.output.rest() == answer
     complaint = "" if status == 0 or "\nQUIT\n" in typed or "bye\n" in typed else f"client.py: {SERVER_HAS_CLOSED}\n"
@@ -119,15 +121,15 @@ def test_a_reset_after_the_end_of_the_input_is_no_goodbye(fake: FakeServer, stac
     wire = stack.enter_context(contextlib.closing(fake.accept()))
     piped.send("PING\n")
     piped.end_input()
-    wire.expect_end()
-    wire.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    wire.rest()
+    wire.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     wire.close()
     assert (piped.status(), piped.errors()) == (1, f"client.py: {SERVER_HAS_CLOSED}\n")
 
 
-def test_a_script_can_run_again_at_once(server: Server, stack: contextlib.ExitStack) -> None:
-    wire = stack.enter_context(contextlib.closing(server.wire()))
-    wire.send("REGISTER rob hush\nLOGIN rob hush\nCREATE runs\nJOIN runs\nLOGOUT\n")
+def test_a_script_can_run_again_at_once(server: ServerProcess, stack: contextlib.ExitStack) -> None:
+    wire = stack.enter_context(contextlib.closing(server.peer()))
+    wire.send("REGISTER rob hush", "LOGIN rob hush", "CREATE runs", "JOIN runs", "LOGOUT")
     wire.expect("RESULT LOGOUT 1\n")
     for number in range(5):
         piped = stack.enter_context(contextlib.closing(Piped(server.port)))
@@ -165,7 +167,7 @@ def test_text_from_a_descriptor(pieces: list[bytes], text: bytes, monkeypatch: p
 def test_what_the_network_sends_is_cleaned(fake: FakeServer, stack: contextlib.ExitStack) -> None:
     piped = stack.enter_context(contextlib.closing(Piped(fake.port)))
     wire = stack.enter_context(contextlib.closing(fake.accept()))
-    wire.send(b"\x1b[2Jclear\x07\r\na\tb\xff\xc2\x9b\xe2\x80\xae\rc\n\nlast \x1b]0;title\x07words")
+    wire.send_bytes(b"\x1b[2Jclear\x07\r\na\tb\xff\xc2\x9b\xe2\x80\xae\rc\n\nlast \x1b]0;title\x07words")
     wire.close()
     piped.output.rest()
     assert piped.output.raw.decode() == "[2Jclear\na\tb\ufffdc\n\nlast ]0;titlewords\n"
@@ -175,8 +177,8 @@ def test_a_line_of_a_mebibyte_arrives_but_no_more(fake: FakeServer, stack: conte
     piped = stack.enter_context(contextlib.closing(Piped(fake.port)))
     wire = stack.enter_context(contextlib.closing(fake.accept()))
     longest = b"x" * (MAX_RECEIVED_LINE - 1) + b"\n"
-    wire.send(longest)
-    wire.send(b"y" + longest + b"next\n")
+    wire.send_bytes(longest)
+    wire.send_bytes(b"y" + longest + b"next\n")
     wire.close()
     piped.output.rest()
     assert piped.output.raw == longest + f"{Link.TOO_LONG}\nnext\n".encode()
@@ -191,14 +193,14 @@ def test_input_waits_for_a_server_that_reads_slowly(
     piped = stack.enter_context(contextlib.closing(Piped(fake.port, stdin=source.fileno())))
     wire = stack.enter_context(contextlib.closing(fake.accept()))
     for number in range(100):  # each round gives it the time to read too much
-        wire.send(f"{number}.\n")
+        wire.send(f"{number}.")
         piped.output.expect(f"{number}.\n")
     assert os.lseek(source.fileno(), 0, os.SEEK_CUR) < most  # the offset is shared with the client
     buffer = bytearray(1 << 20)
     taken = 0
     while taken < size + 1:  # the newline that the file lacks
-        taken += wire.sock.recv_into(buffer)
-    assert not wire.sock.recv(1)
+        taken += wire.socket.recv_into(buffer)
+    assert not wire.socket.recv(1)
     wire.close()
     assert piped.status() == 0
 
@@ -206,7 +208,7 @@ def test_input_waits_for_a_server_that_reads_slowly(
 def test_it_ends_when_nobody_reads_its_output(fake: FakeServer, stack: contextlib.ExitStack) -> None:
     piped = stack.enter_context(contextlib.closing(Piped(fake.port)))
     wire = stack.enter_context(contextlib.closing(fake.accept()))
-    wire.send("one\n")
+    wire.send("one")
     piped.output.expect("one\n")
     assert piped.process.stdout
     piped.process.stdout.close()
@@ -218,7 +220,7 @@ def test_an_interrupt_ends_it_quietly(fake: FakeServer, stack: contextlib.ExitSt
     stack.callback(signal.signal, signal.SIGINT, signal.signal(signal.SIGINT, signal.default_int_handler))
     piped = stack.enter_context(contextlib.closing(Piped(fake.port)))
     wire = stack.enter_context(contextlib.closing(fake.accept()))
-    wire.send("one\n")
+    wire.send("one")
     piped.output.expect("one\n")
     piped.process.send_signal(signal.SIGINT)
     assert (piped.status(), piped.errors()) == (130, "")
@@ -227,7 +229,7 @@ def test_an_interrupt_ends_it_quietly(fake: FakeServer, stack: contextlib.ExitSt
 def test_an_output_that_is_full_is_an_error(fake: FakeServer, stack: contextlib.ExitStack) -> None:
     with open("/dev/full", "wb") as full:
         piped = stack.enter_context(contextlib.closing(Piped(fake.port, stdout=full.fileno())))
-    stack.enter_context(contextlib.closing(fake.accept())).send("one\n")
+    stack.enter_context(contextlib.closing(fake.accept())).send("one")
     assert piped.status() == 1
     assert piped.errors() == "client.py: cannot write: No space left on device\n"
 
@@ -237,8 +239,8 @@ def test_closed_standard_streams_are_no_streams(fake: FakeServer) -> None:
         ["/bin/sh", "-c", 'exec "$@" <&- >&-', "sh", sys.executable, ROOT / "client.py", str(fake.port)]
     ) as process:
         wire = fake.accept()
-        wire.expect_end()  # a closed input is one at its end
-        wire.send("one\n")
+        wire.rest()  # a closed input is one at its end
+        wire.send("one")
         wire.close()
         assert process.wait(SECONDS) == 0
 
@@ -266,26 +268,26 @@ def hello(port: int, name: str = "amy", stdin: int = subprocess.PIPE) -> Piped:
     return Piped(port, "--dialect", "hello", "--name", name, stdin=stdin)
 
 
-def admitted(fake: FakeServer, stack: contextlib.ExitStack, stdin: int = subprocess.PIPE) -> tuple[Piped, Wire]:
+def admitted(fake: FakeServer, stack: contextlib.ExitStack, stdin: int = subprocess.PIPE) -> tuple[Piped, Peer]:
     """A client between pipes to whose login a scripted server has said yes."""
     piped = stack.enter_context(contextlib.closing(hello(fake.port, stdin=stdin)))
     wire = stack.enter_context(contextlib.closing(fake.accept()))
     wire.expect("HELLO-FROM amy\n")
-    wire.send("HELLO amy\n")
+    wire.send("HELLO amy")
     piped.output.expect("Successfully logged in as amy!\n")
     return piped, wire
 
 
 def test_a_chat_between_pipes(stack: contextlib.ExitStack, tmp_path: Path) -> None:
-    server = stack.enter_context(contextlib.closing(Server(tmp_path)))
-    bob = stack.enter_context(contextlib.closing(server.wire()))
-    bob.send("HELLO-FROM bob\n")
+    server = stack.enter_context(contextlib.closing(ServerProcess(tmp_path, "database :memory:")))
+    bob = stack.enter_context(contextlib.closing(server.peer()))
+    bob.send("HELLO-FROM bob")
     bob.expect("HELLO bob\n")
     amy = stack.enter_context(contextlib.closing(hello(server.port)))
     amy.send("@bob  hi   there\nSEND bob again\n@nobody hi\n!who\n")
     bob.expect("DELIVERY amy hi   there\nDELIVERY amy again\n")
     amy.output.expect("There are 2 online users: bob, amy\n")
-    bob.send("SEND amy hi yourself\n")
+    bob.send("SEND amy hi yourself")
     bob.expect("SEND-OK\n")
     amy.output.expect("From bob: hi yourself\n")
     amy.send("!quit")
@@ -315,7 +317,7 @@ def test_a_refused_login_ends_it(fake: FakeServer, stack: contextlib.ExitStack, 
     piped.send("@bob hi\n")
     wire = stack.enter_context(contextlib.closing(fake.accept()))
     wire.expect("HELLO-FROM amy\n")
-    wire.send(answer)
+    wire.send_bytes(answer.encode())
     wire.close()
     assert piped.output.rest() == reason
     assert (piped.status(), piped.errors()) == (1, "client.py: the server has closed without a login\n")
@@ -327,10 +329,10 @@ def test_a_server_of_another_kind_ends_it(fake: FakeServer, stack: contextlib.Ex
     piped.send("@bob hi\n!quit\n")
     wire = stack.enter_context(contextlib.closing(fake.accept()))
     wire.expect("HELLO-FROM amy\n")
-    wire.send(f"{answer}\n")
+    wire.send(f"{answer}")
     assert piped.output.rest().endswith(f" It says: {answer}\n")
     assert (piped.status(), piped.errors()) == (1, f"client.py: {WRONG_SERVER}\n")
-    wire.expect_end()
+    wire.rest()
     assert wire.received == "HELLO-FROM amy\n"
 
 
@@ -350,7 +352,7 @@ def test_a_server_that_does_not_admit_us_is_not_waited_for(
     pipes = client.ChatPipes(socket.create_connection(("127.0.0.1", fake.port)), talk)
     pipes._take(b"@bob hi\n!quit\n")
     with contextlib.closing(fake.accept()) as wire:
-        wire.send(answer)
+        wire.send_bytes(answer.encode())
         pipes._loop.run()
     pipes._loop.close()
     assert pipes._status == 1
@@ -363,7 +365,7 @@ def test_a_message_that_is_too_long_is_explained(fake: FakeServer, stack: contex
     piped.send(f"@bob {longest}x\n@bob {longest}\n!quit\n")
     wire.expect(f"SEND bob {longest}\n")
     assert wire.received == f"HELLO-FROM amy\nSEND bob {longest}\n"
-    wire.send("SEND-OK\n")
+    wire.send("SEND-OK")
     assert (piped.status(), piped.errors()) == (1, f"client.py: Not sent: {TOO_LONG}\n")
 
 
@@ -381,7 +383,7 @@ def test_the_status_tells_of_delivery(fake: FakeServer, stack: contextlib.ExitSt
     piped, wire = admitted(fake, stack)
     piped.send("@bob hi\n@cid hi\n!quit\n")
     wire.expect("SEND bob hi\nSEND cid hi\n")
-    wire.send(f"{answer}\nSEND-OK\n")
+    wire.send(f"{answer}", "SEND-OK")
     assert (piped.status(), piped.errors()) == (status, "")
 
 
@@ -392,7 +394,7 @@ def test_nothing_is_asked_before_the_login_has_its_answer(fake: FakeServer, stac
     wire.expect("HELLO-FROM amy\n")
     piped.send("!who\n")
     assert wire.received == "HELLO-FROM amy\n"
-    wire.send("HELLO amy\n")
+    wire.send("HELLO amy")
     wire.expect("LIST\nLIST\n")
     assert wire.received == "HELLO-FROM amy\nLIST\nLIST\n"
 
@@ -413,9 +415,9 @@ def test_hints_go_to_standard_error(fake: FakeServer, stack: contextlib.ExitStac
 
 def test_a_chat_goes_on_after_the_end_of_its_input(fake: FakeServer, stack: contextlib.ExitStack) -> None:
     piped, wire = admitted(fake, stack, stdin=subprocess.DEVNULL)
-    wire.send("DELIVERY bob one\n")
+    wire.send("DELIVERY bob one")
     piped.output.expect("From bob: one\n")
-    wire.send("DELIVERY bob \x1b[31mtwo\n")
+    wire.send("DELIVERY bob \x1b[31mtwo")
     piped.output.expect("From bob: [31mtwo\n")
     wire.close()
     assert (piped.status(), piped.errors()) == (0, "")
@@ -425,13 +427,13 @@ def test_leaving_waits_for_the_answers(fake: FakeServer, stack: contextlib.ExitS
     piped, wire = admitted(fake, stack)
     piped.send("@bob hi\n@bob\nand more\n!quit\n@bob not this\n")
     wire.expect("SEND bob hi\nSEND bob and more\n")
-    wire.send("SEND-OK\nDELIVERY bob hi yourself\n")
+    wire.send("SEND-OK", "DELIVERY bob hi yourself")
     piped.output.expect("From bob: hi yourself\n")
     assert piped.process.poll() is None
-    wire.send("BAD-DEST-USER\n")
+    wire.send("BAD-DEST-USER")
     piped.output.expect("The message to bob was not sent.")
     assert (piped.status(), piped.errors()) == (1, "client.py: Plain text goes to bob now.\n")
-    wire.expect_end()
+    wire.rest()
     assert wire.received.endswith("more\n")
 
 
@@ -459,11 +461,11 @@ def test_a_chat_takes_input_as_fast_as_the_server_answers(
     piped, wire = admitted(fake, stack, stdin=source.fileno())
     wire.expect("LIST\n" * ENOUGH_UNANSWERED)
     for round_number in range(100):  # each round gives it the time to ask too much
-        wire.send(f"{round_number}.\n")
+        wire.send(f"{round_number}.")
         piped.output.expect(f"{round_number}.\n")
     assert wire.received == "HELLO-FROM amy\n" + "LIST\n" * ENOUGH_UNANSWERED
     assert os.lseek(source.fileno(), 0, os.SEEK_CUR) <= 2 * READ_SIZE  # the offset is shared with the client
-    wire.send("LIST-OK amy\n")
+    wire.send("LIST-OK amy")
     wire.expect("LIST\n")
     wire.close()
     assert piped.status() == 0

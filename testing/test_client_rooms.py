@@ -17,7 +17,9 @@ from pathlib import Path
 
 import pytest
 
-from client_support import ROOT, SECONDS, FakeServer, OnTerminal, Piped, RoomServer, Wire
+from client_support import SECONDS, FakeServer, OnTerminal, Piped, RoomServer
+from harness.peer import Peer
+from harness.processes import ROOT
 
 MAX_FILE_SIZE = 1_000_000_000
 
@@ -51,7 +53,7 @@ class Desk:
         terminal = OnTerminal(self._server.port, name, environment=environment, directory=self.directory(name))
         return self._stack.enter_context(contextlib.closing(terminal))
 
-    def wire(self, first_line: str) -> Wire:
+    def wire(self, first_line: str) -> Peer:
         assert isinstance(self._server, RoomServer)
         return self._stack.enter_context(contextlib.closing(self._server.guest(first_line)))
 
@@ -139,13 +141,13 @@ def test_it_goes_on_after_the_end_of_its_input(script: Desk, fake: FakeServer, s
     piped = script.piped("ann", stdin=subprocess.DEVNULL)
     wire = stack.enter_context(contextlib.closing(fake.accept()))
     wire.expect("ann files\n")
-    wire.send("[bob (12:34:56)] \x1b[31mone\n")
+    wire.send("[bob (12:34:56)] \x1b[31mone")
     piped.output.expect("[bob (12:34:56)] [31mone\n")
-    wire.send("anything\n/other\n")
+    wire.send("anything", "/other")
     piped.output.expect("anything\n/other\n")
-    wire.sock.setblocking(False)
+    wire.socket.setblocking(False)
     with pytest.raises(BlockingIOError):  # neither a byte nor an end has come
-        wire.sock.recv(1)
+        wire.socket.recv(1)
     wire.close()
     assert (piped.status(), piped.errors()) == (0, "")
 
@@ -176,7 +178,7 @@ def test_without_standard_error_the_output_is_the_servers_alone(fake: FakeServer
         process.stdin.write(b"/send bob\nbye\n")
         process.stdin.flush()
         wire.expect("ann files\n/send\nbye\n")
-        wire.send("[bob (12:34:56)] bye\n")
+        wire.send("[bob (12:34:56)] bye")
         wire.close()
         assert process.stdout
         assert process.stdout.read() == b"[bob (12:34:56)] bye\n"
@@ -281,19 +283,19 @@ class Sender:
 
     def __init__(self, desk: Desk, recipient: str, accept: Callable[[], None] = lambda: None) -> None:
         self.wire = desk.wire("ann files")
-        self.wire.send(f"/send {recipient} a.bin 20\n")
+        self.wire.send(f"/send {recipient} a.bin 20")
         accept()
         self.wire.expect("/more ")
         self.number = self.wire.received.split("/sending ")[1].split()[0]
         self.send_half()
 
     def send_half(self) -> None:
-        self.wire.send(f"/piece {self.number} {encoded(b'0123456789')}\n")
+        self.wire.send(f"/piece {self.number} {encoded(b'0123456789')}")
         self.wire.expect(f"/more {self.number} 1\n")  # it has left for the other side
 
     def send_rest(self) -> None:
         self.send_half()
-        self.wire.send(f"/end {self.number}\n")
+        self.wire.send(f"/end {self.number}")
 
 
 def test_a_sender_who_vanishes(desk: Desk) -> None:
@@ -334,11 +336,11 @@ def test_a_file_that_comes_is_under_its_name_when_it_is_whole(desk: Desk) -> Non
     bob = desk.guest("bob")
     ann = Sender(desk, "bob")
     ann.send_half()
-    ann.wire.send("hi\n")
+    ann.wire.send("hi")
     bob.output.expect("] hi\n")
     (half,) = contents(desk.directory("bob"))
     assert half.startswith(".a.bin.part-")
-    ann.wire.send(f"/end {ann.number}\n")
+    ann.wire.send(f"/end {ann.number}")
     ann.wire.expect("] You sent a.bin to bob.\n")
     assert contents(desk.directory("bob")) == {"a.bin": b"0123456789" * 2}
 
@@ -399,9 +401,9 @@ def test_a_server_gets_no_file_that_was_not_offered(
     script.piped("ann")
     wire = stack.enter_context(contextlib.closing(fake.accept()))
     wire.expect("ann files\n")
-    wire.send("/sending 1 6000 bob secret\n/more 1 8\n")
+    wire.send("/sending 1 6000 bob secret", "/more 1 8")
     wire.expect("/cancel 1\n")
-    wire.send("/file 2 2 bob ../../\x1b[31mout\n/piece 2 aGk=\n/end 2\n")
+    wire.send("/file 2 2 bob ../../\x1b[31mout", "/piece 2 aGk=", "/end 2")
     wire.expect("/ready 2\n/landed 2\n")
     assert contents(script.directory("ann")) == {"secret": b"hush", "[31mout": b"hi"}
     assert "hush" not in wire.received
@@ -418,7 +420,7 @@ def test_a_chat_on_a_terminal(desk: Desk) -> None:
     ann.expect("lobby>")
     ann.enter("hello  all", "] hello  all")
     bob.expect("] hello  all\n")
-    bob.send("hello yourself\n/whisper ann psst\n")
+    bob.send("hello yourself", "/whisper ann psst")
     ann.expect("] hello yourself")
     ann.expect("[bob whispers to you: (")
     ann.expect("] psst")
@@ -444,7 +446,7 @@ def test_what_the_server_closes_ends(script: Desk, fake: FakeServer, stack: cont
     ann = script.terminal("ann")
     wire = stack.enter_context(contextlib.closing(fake.accept()))
     wire.expect("ann files\n")
-    wire.send("[Server message (12:34:56)] ann went AFK.\n")
+    wire.send("[Server message (12:34:56)] ann went AFK.")
     wire.close()
     ann.expect("ann went AFK.")
     ann.expect("* The server has closed the connection.")
@@ -483,10 +485,10 @@ def test_a_file_is_sent_and_received_on_a_terminal(desk: Desk) -> None:
     bob.enter("", "a-1.bin 0 %")
     ann.wire.expect("/file ")
     number = ann.wire.received.rsplit("/file ", 1)[1].split()[0]
-    ann.wire.send(f"/ready {number}\n")
+    ann.wire.send(f"/ready {number}")
     ann.wire.expect(f"/piece {number} {encoded(b'0123456789' * 2)}\n/end {number}\n")
     bob.expect("a-1.bin 10")
-    ann.wire.send(f"/landed {number}\n")
+    ann.wire.send(f"/landed {number}")
     bob.expect("] You sent received/a-1.bin to ann.")
     bob.enter("/send ann nothing", "] nothing does not exist.")
     bob.type("\x04")

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from app.console import COMMANDS, MAX_WAITING, PIECE_SECONDS, PIECE_SIZE, Printer, read_lines
-from support import PATIENCE, World
+from harness.peer import PATIENCE
+from support import World
 
 
 class Later:

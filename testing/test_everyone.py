@@ -13,7 +13,9 @@ from typing import NamedTuple
 import pytest
 
 from dialects.mailbox import GREETING
-from support import ROOT, Peer, ServerProcess
+from harness.peer import Peer
+from harness.processes import ROOT
+from harness.servers import ServerProcess, free_ports
 
 CHANNEL = "lobby"
 KINDS = ("result", "hello", "room guest", "mailbox")
@@ -207,13 +209,6 @@ class Company:
         assert head == (f"undelivered message for user ID {person.name}123:" if found else "No new messages")
         person.leave()
         return found
-
-
-def free_ports(number: int) -> list[int]:
-    """Ports that are free now, and ours alone until somebody else finds them."""
-    with ExitStack() as exit_stack:
-        sockets = [exit_stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(number)]
-        return [sock.getsockname()[1] for sock in sockets]
 
 
 def expected(cell: str, values: Mapping[str, str]) -> list[str]:

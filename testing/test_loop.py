@@ -26,6 +26,7 @@ from hypothesis import strategies as st
 
 import loop as loop_module
 from deadlines import Deadlines
+from harness.peer import PATIENCE
 from loop import (
     HANDED_IN_PER_TURN,
     HIGH_WATER,
@@ -41,7 +42,7 @@ from loop import (
 from pool import PoolFull
 from protocol import Session
 from sockets import bytes_in_kernel, find_places, host_of, unacknowledged_for
-from support import EXAMPLES, PATIENCE, World, raising
+from support import EXAMPLES, World, raising
 
 MAX_OUT = 1024 * 1024
 

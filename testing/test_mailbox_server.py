@@ -7,7 +7,8 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from dialects.mailbox import GREETING
-from support import Peer, ServerProcess
+from harness.peer import Peer
+from harness.servers import ServerProcess
 
 CREATED = "Success New Account Creation! Your new Account ID: "
 HEAD = "undelivered message for user ID wayne123:"
@@ -64,10 +65,4 @@ def test_mail_that_nobody_has_read_is_there_after_a_kill(tmp_path: Path) -> None
 
 def whole_lines(peer: Peer) -> list[str]:
     """What was on its way when the server was killed, without a last line that was cut off."""
-    lines = []
-    try:
-        while (line := peer._file.readline()).endswith(b"\n"):
-            lines.append(line.decode())
-    except ConnectionError:
-        pass
-    return lines
+    return peer.rest().decode().split("\n")[:-1]

@@ -19,8 +19,9 @@ from dialects.mailbox import Pattern
 from domain import unicode_names
 from domain.changes import AccountRegistered, ChannelCreated
 from domain.names import has_form_of_name, is_name
+from harness.processes import ROOT
 from protocol import MAX_CHARACTERS, MAX_WORD, is_too_long, normal
-from support import EXAMPLES, ROOT, Client, World
+from support import EXAMPLES, Client, World
 from talks import TALKS
 
 # ---- what is seen ----

@@ -19,8 +19,9 @@ from app.workqueue import WorkQueue
 from domain.changes import AccountRegistered
 from domain.errors import Overloaded, WrongPassword
 from domain.interfaces import Claim
+from harness.peer import PATIENCE
 from loop import Loop
-from support import EXAMPLES, PATIENCE, FakeTimers, FakeTransport, World, raising
+from support import EXAMPLES, FakeTimers, FakeTransport, World, raising
 
 COST = 4
 

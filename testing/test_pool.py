@@ -9,8 +9,8 @@ import threading
 
 import pytest
 
+from harness.peer import PATIENCE
 from pool import NICENESS, NICEST, Pool
-from support import PATIENCE
 
 
 def niceness() -> int:

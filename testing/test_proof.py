@@ -11,9 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.config import MOST_SECRET, ConfigError, read_secret
+from harness.processes import ROOT
 from peering.proof import Handshake, is_nonce, make_nonce
 from settings import Listed, Secret, Settings
-from support import EXAMPLES, ROOT, Client, World
+from support import EXAMPLES, Client, World
 
 KEY = "0123456789abcdef"
 SECRET = Secret(KEY.encode())

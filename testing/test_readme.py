@@ -6,7 +6,10 @@ import contextlib
 import re
 from pathlib import Path
 
-from client_support import ROOT, OnTerminal, Server, Wire
+from client_support import OnTerminal
+from harness.peer import Peer
+from harness.processes import ROOT
+from harness.servers import ServerProcess
 
 TYPED_AT_A_SHELL = {"netcat localhost 5050", "python3 client.py 5050"}
 
@@ -19,17 +22,17 @@ def first_screen() -> list[tuple[str, str, str]]:
 
 
 def test_the_first_screen_works_as_typed(tmp_path: Path, stack: contextlib.ExitStack) -> None:
-    server = stack.enter_context(contextlib.closing(Server(tmp_path, database="new.db")))
-    seats: dict[str, Wire | OnTerminal] = {}
+    server = stack.enter_context(contextlib.closing(ServerProcess(tmp_path, "database new.db")))
+    seats: dict[str, Peer | OnTerminal] = {}
     for name, sign, words in first_screen():
         match sign:
             case "$":
                 assert words in TYPED_AT_A_SHELL
-                seat = OnTerminal(server.port) if "client" in words else server.wire()
+                seat = OnTerminal(server.port) if "client" in words else server.peer()
                 seats[name] = stack.enter_context(contextlib.closing(seat))
             case ">":
                 seat = seats[name]
-                seat.type(f"{words}\r") if isinstance(seat, OnTerminal) else seat.send(f"{words}\n")
+                seat.type(f"{words}\r") if isinstance(seat, OnTerminal) else seat.send(f"{words}")
             case "<":
                 seats[name].expect(words if isinstance(seats[name], OnTerminal) else f"{words}\n")
             case _:

@@ -26,11 +26,13 @@ from app import bootstrap
 from app.config import MAX_CONFIG
 from app.options import parse_command_line, read_or_exit, settings_for
 from domain.changes import AccountRegistered, Change, ChannelCreated, Joined, Said
+from harness.peer import PATIENCE, Peer
+from harness.processes import ROOT
+from harness.servers import ServerProcess, free_ports
 from server import MAX_TYPED, Server, StartError, main
 from settings import Listen, Settings
 from sockets import RESERVED_DESCRIPTORS
 from store import Store
-from support import PATIENCE, ROOT, Peer, ServerProcess
 
 SERVER = str(ROOT / "server.py")
 
@@ -537,13 +539,6 @@ def test_who_sends_to_a_reader_that_stalls_is_told_when_it_is_closed(tmp_path: P
 # ---- channels with ports, and the console ----
 
 
-def free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on."""
-    with contextlib.ExitStack() as held:
-        sockets = [held.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
-        return [sock.getsockname()[1] for sock in sockets]
-
-
 @pytest.fixture
 def ports(tmp_path: Path) -> list[int]:
     """The ports of the channels in `rooms.conf`: lobby, attic, cellar."""
@@ -815,9 +810,9 @@ def test_a_second_signal_stops_at_once(tmp_path: Path) -> None:
     with owing(tmp_path, "shutdown-seconds 3600") as (server, _alice):
         server.signal(signal.SIGTERM)
         server.wait_for("stopping")
-        assert server.process.poll() is None
+        assert server.is_running
         deadline = time.monotonic() + PATIENCE
-        while server.process.poll() is None:  # one that comes too soon is one with the first
+        while server.is_running:  # one that comes too soon is one with the first
             assert time.monotonic() < deadline
             server.signal(signal.SIGTERM)
             with contextlib.suppress(subprocess.TimeoutExpired):

@@ -15,7 +15,10 @@ from hypothesis import strategies as st
 
 from app.bootstrap import INTERRUPTED
 from app.signals import ONE_SIGNAL_SECONDS, Signals
-from support import EXAMPLES, PATIENCE, ROOT, ServerProcess
+from harness.peer import PATIENCE
+from harness.processes import ROOT
+from harness.servers import ServerProcess
+from support import EXAMPLES
 
 
 class Stopping:
@@ -102,7 +105,7 @@ def test_signals_without_end_do_not_change_how_a_server_ends(tmp_path: Path, fir
     with ServerProcess(tmp_path) as server:
         server.signal(first)
         sent = 0
-        while server.process.poll() is None:
+        while server.is_running:
             server.signal((SIGHUP, SIGUSR1)[sent % 2])
             sent += 1
         assert server.wait() == 0

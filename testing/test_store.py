@@ -41,6 +41,8 @@ from domain.changes import (
     Said,
 )
 from domain.errors import ChatError, NameTaken, StoreUnavailable
+from harness.peer import PATIENCE
+from harness.processes import ROOT
 from store import (
     APPLICATION_ID,
     MEMORY,
@@ -52,7 +54,7 @@ from store import (
     Store,
     StoreError,
 )
-from support import EXAMPLES, PATIENCE, ROOT
+from support import EXAMPLES
 
 NOW = 1000.5
 

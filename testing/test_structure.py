@@ -16,8 +16,8 @@ import federation
 from app import console
 from app.config import DIRECTIVES, PEER
 from dialects import hello, mailbox, result, rooms
+from harness.processes import ROOT
 from settings import Settings
-from support import ROOT
 
 LAYERS: dict[str, set[str]] = {
     "settings": set(),
@@ -35,7 +35,7 @@ LAYERS: dict[str, set[str]] = {
     "client": {"app", "net", "protocol", "text", "ui"},
     "harness": set(),
     "testing": {"harness"},
-    "tools": set(),
+    "tools": {"harness"},
 }
 """Which packages (and modules at the top level) each of them knows, besides itself. What a lower one needs of a higher
 one is handed to it."""
@@ -44,7 +44,6 @@ HOMES: dict[str, set[str]] = {
     "net": {"addresses", "deadlines", "loop", "pool", "sockets"},
     "store": {"database_files"},
     "ui": {"client_options", "files", "network", "streams", "talks", "terminal"},
-    "tools": {"bench"},
 }
 """Modules that are not yet in the package to which they belong."""
 

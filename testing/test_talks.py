@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 import talks.talk
-from client_support import ROOT
 from dialects.mailbox import GREETING
+from harness.processes import ROOT
 from settings import Settings
 from talks import TALKS, recognised
 from talks.mailbox import MailboxTalk

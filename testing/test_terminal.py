@@ -17,24 +17,25 @@ from pathlib import Path
 
 import pytest
 
-from client_support import SECONDS, FakeServer, OnTerminal, Server, Wire, free_port
+from client_support import SECONDS, FakeServer, OnTerminal
 from dialects.mailbox import GREETING
+from harness.peer import Peer
+from harness.servers import ServerProcess, free_ports
 from network import Address
-from support import Peer, ServerProcess
 from talks.result import ResultTalk
 from talks.talk import Fragments
 from terminal import LINES_AT_ONCE, Terminal, nobody
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with contextlib.closing(Server(tmp_path_factory.mktemp("server"))) as server:
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    with contextlib.closing(ServerProcess(tmp_path_factory.mktemp("server"), "database :memory:")) as server:
         yield server
 
 
-def test_a_chat_on_a_terminal(server: Server, stack: contextlib.ExitStack) -> None:
-    bob = stack.enter_context(contextlib.closing(server.wire()))
-    bob.send("REGISTER bob hush\nLOGIN bob hush\nCREATE den\nJOIN den\n")
+def test_a_chat_on_a_terminal(server: ServerProcess, stack: contextlib.ExitStack) -> None:
+    bob = stack.enter_context(contextlib.closing(server.peer()))
+    bob.send("REGISTER bob hush", "LOGIN bob hush", "CREATE den", "JOIN den")
     bob.expect("RESULT JOIN den 1\n")
     amy = stack.enter_context(contextlib.closing(OnTerminal(server.port)))
     amy.enter("hello", "JOIN <channel>")
@@ -44,7 +45,7 @@ def test_a_chat_on_a_terminal(server: Server, stack: contextlib.ExitStack) -> No
     amy.expect("den>")
     amy.enter("hello  all", "[den] amy: hello all")
     bob.expect("RECV amy den hello all\n")
-    bob.send("SAY den hello yourself\nSAY @amy psst\n")
+    bob.send("SAY den hello yourself", "SAY @amy psst")
     amy.expect("[den] bob: hello yourself")
     amy.expect("[@bob] bob: psst")
     amy.type("SAY @b\t")
@@ -60,7 +61,7 @@ def test_a_chat_on_a_terminal(server: Server, stack: contextlib.ExitStack) -> No
 
 
 def test_a_lost_connection_comes_back_with_its_login(stack: contextlib.ExitStack, tmp_path: Path) -> None:
-    first = stack.enter_context(contextlib.closing(Server(tmp_path, free_port(), "chat.db")))
+    first = stack.enter_context(contextlib.closing(ServerProcess(tmp_path, "database chat.db", port=free_ports(1)[0])))
     amy = stack.enter_context(contextlib.closing(OnTerminal(first.port)))
     amy.enter("REGISTER amy hush", "You are registered")
     amy.enter("LOGIN amy hush", "You are logged in.")
@@ -70,7 +71,7 @@ def test_a_lost_connection_comes_back_with_its_login(stack: contextlib.ExitStack
     amy.expect("The connection is lost.")
     amy.expect("(no connection) den>")
     amy.enter("hello", "Not sent")
-    again = stack.enter_context(contextlib.closing(Server(tmp_path, first.port, "chat.db")))
+    again = stack.enter_context(contextlib.closing(ServerProcess(tmp_path, "database chat.db", port=first.port)))
     amy.expect("logging in as amy")
     amy.expect("You are logged in.")
     amy.enter("\x1b[A", "[den] amy: hello")
@@ -82,7 +83,7 @@ def test_a_lost_connection_comes_back_with_its_login(stack: contextlib.ExitStack
 def test_control_characters_do_not_reach_the_terminal(fake: FakeServer, stack: contextlib.ExitStack) -> None:
     terminal = stack.enter_context(contextlib.closing(OnTerminal(fake.port)))
     wire = stack.enter_context(contextlib.closing(fake.accept()))
-    wire.send(b"RECV eve den \x1b]0;owned\x07\x1b[31mred\x9b\r\nnot ended")
+    wire.send_bytes(b"RECV eve den \x1b]0;owned\x07\x1b[31mred\x9b\r\nnot ended")
     terminal.expect("[den] eve: ]0;owned[31mred")
     wire.close()
     terminal.expect("not ended")
@@ -105,7 +106,7 @@ def test_colour_where_it_is_wanted(
     wire = stack.enter_context(contextlib.closing(fake.accept()))
     terminal.enter("LOGIN eve h1dd3n", "******")
     wire.expect("LOGIN eve h1dd3n\n")
-    wire.send("RESULT LOGIN 1\nRECV eve den hello\n")
+    wire.send("RESULT LOGIN 1", "RECV eve den hello")
     terminal.expect("You are logged in.")
     terminal.expect("[den] eve: hello")
     terminal.type("typed\x7f\x7f\r")
@@ -137,7 +138,7 @@ def test_a_terminal_that_hangs_up_ends_it_quietly(
     errors = stack.enter_context((tmp_path / "errors").open("wb"))
     terminal = OnTerminal(fake.port, environment={"TERM": term}, stderr=errors.fileno())
     stack.enter_context(contextlib.closing(terminal))
-    stack.enter_context(contextlib.closing(fake.accept())).send("RECV bob den hi\n" * 1000)
+    stack.enter_context(contextlib.closing(fake.accept())).send(*["RECV bob den hi"] * 1000)
     terminal.expect("hi")
     assert terminal.hang_up() == 128 + signal.SIGHUP
     assert (tmp_path / "errors").read_bytes() == b""
@@ -173,7 +174,7 @@ def test_several_lines_at_once_are_text(fake: FakeServer, stack: contextlib.Exit
     wire = stack.enter_context(contextlib.closing(fake.accept()))
     paste(terminal, "one\ntwo")
     terminal.expect("Line 1 of the paste, so none is sent: Not sent: no channel is current.")
-    wire.send("RESULT JOIN den 1\n")
+    wire.send("RESULT JOIN den 1")
     terminal.expect("den>")
     paste(terminal, "\nQUIT\r\n\n/quit\n@bob hi\r")
     terminal.expect("You have pasted 3 lines.")
@@ -260,7 +261,7 @@ def test_a_flood_of_lines_leaves_the_user_a_turn(monkeypatch: pytest.MonkeyPatch
 def test_nothing_private_is_said_aloud(fake: FakeServer, stack: contextlib.ExitStack) -> None:
     terminal = stack.enter_context(contextlib.closing(OnTerminal(fake.port)))
     wire = stack.enter_context(contextlib.closing(fake.accept()))
-    wire.send("RESULT JOIN den 1\n")
+    wire.send("RESULT JOIN den 1")
     terminal.expect("den>")
     terminal.enter("login amy S3cr3t", "there may be a password")
     terminal.enter("/foo", "there is no command /foo. /help lists them")
@@ -283,13 +284,13 @@ def test_a_login_that_the_server_still_holds_is_repeated(fake: FakeServer, stack
     wire = stack.enter_context(contextlib.closing(fake.accept()))
     terminal.type("LOGIN amy hush\r")
     wire.expect("LOGIN amy hush\n")
-    wire.send("RESULT LOGIN 1\n")
+    wire.send("RESULT LOGIN 1")
     terminal.expect("You are logged in.")
     wire.close()
     wire = stack.enter_context(contextlib.closing(fake.accept()))
     for answer in "001":
         wire.expect("LOGIN amy hush\n")
-        wire.send(f"RESULT LOGIN {answer}\n")
+        wire.send(f"RESULT LOGIN {answer}")
     terminal.expect("The login is repeated until it has")
     terminal.expect("You are logged in.")
     terminal.enter("PING", "PING")
@@ -297,9 +298,9 @@ def test_a_login_that_the_server_still_holds_is_repeated(fake: FakeServer, stack
     assert wire.received == "LOGIN amy hush\n" * 3 + "PING\n"
 
 
-def test_joining_a_channel_that_one_is_in_makes_it_current(server: Server, stack: contextlib.ExitStack) -> None:
-    wire = stack.enter_context(contextlib.closing(server.wire()))
-    wire.send("REGISTER eve hush\nLOGIN eve hush\nCREATE cave\nJOIN cave\nLOGOUT\n")
+def test_joining_a_channel_that_one_is_in_makes_it_current(server: ServerProcess, stack: contextlib.ExitStack) -> None:
+    wire = stack.enter_context(contextlib.closing(server.peer()))
+    wire.send("REGISTER eve hush", "LOGIN eve hush", "CREATE cave", "JOIN cave", "LOGOUT")
     wire.expect("RESULT LOGOUT 1\n")
     eve = stack.enter_context(contextlib.closing(OnTerminal(server.port)))
     eve.enter("JOIN cave", "Cannot join cave: you are not logged in.")
@@ -316,7 +317,7 @@ def hello(port: int, *words: str) -> OnTerminal:
     return OnTerminal(port, "--dialect", "hello", *words)
 
 
-def logging_in(fake: FakeServer, stack: contextlib.ExitStack) -> tuple[OnTerminal, Wire]:
+def logging_in(fake: FakeServer, stack: contextlib.ExitStack) -> tuple[OnTerminal, Peer]:
     """Give a client that has said its name, amy, and the server's end of its connection."""
     amy = stack.enter_context(contextlib.closing(hello(fake.port, "--name", "amy")))
     wire = stack.enter_context(contextlib.closing(fake.accept()))
@@ -325,9 +326,9 @@ def logging_in(fake: FakeServer, stack: contextlib.ExitStack) -> tuple[OnTermina
 
 
 def test_a_chat_by_name_on_a_terminal(stack: contextlib.ExitStack, tmp_path: Path) -> None:
-    server = stack.enter_context(contextlib.closing(Server(tmp_path)))
-    bob = stack.enter_context(contextlib.closing(server.wire()))
-    bob.send("HELLO-FROM bob\n")
+    server = stack.enter_context(contextlib.closing(ServerProcess(tmp_path, "database :memory:")))
+    bob = stack.enter_context(contextlib.closing(server.peer()))
+    bob.send("HELLO-FROM bob")
     bob.expect("HELLO bob\n")
     amy = stack.enter_context(contextlib.closing(hello(server.port)))
     assert "Your name>" in amy.output.text
@@ -345,7 +346,7 @@ def test_a_chat_by_name_on_a_terminal(stack: contextlib.ExitStack, tmp_path: Pat
     amy.expect("@bob")
     amy.enter(" hi   there", "The message to bob was sent successfully.")
     bob.expect("DELIVERY amy hi   there\n")
-    bob.send("SEND amy hi yourself\n")
+    bob.send("SEND amy hi yourself")
     amy.expect("From bob: hi yourself")
     amy.enter("@bob", "Plain text goes to bob now.")
     amy.expect("@bob>")
@@ -354,7 +355,7 @@ def test_a_chat_by_name_on_a_terminal(stack: contextlib.ExitStack, tmp_path: Pat
     amy.enter("@cid hi", "The message to cid was not sent.")
     amy.type("!quit\r")
     assert amy.status() == 0
-    bob.send("LIST\n")
+    bob.send("LIST")
     bob.expect("LIST-OK ")
 
 
@@ -363,18 +364,18 @@ def test_a_name_is_kept_when_the_connection_is_lost(fake: FakeServer, stack: con
     for answer, told in [("BUSY", "Trying again until there is room"), ("HELLO amy", "The connection is lost.")]:
         wire = stack.enter_context(contextlib.closing(fake.accept()))
         wire.expect("HELLO-FROM amy\n")
-        wire.send(f"{answer}\n")
+        wire.send(f"{answer}")
         amy.expect("The server is full!" if answer == "BUSY" else "Successfully logged in as amy!")
         wire.close()
         amy.expect(told)
     wire = stack.enter_context(contextlib.closing(fake.accept()))
     wire.expect("HELLO-FROM amy\n")
-    wire.send("IN-USE\n")
+    wire.send("IN-USE")
     wire.close()
     amy.expect("may not have noticed yet")
     wire = stack.enter_context(contextlib.closing(fake.accept()))
     wire.expect("HELLO-FROM amy\n")
-    wire.send("HELLO amy\nDELIVERY eve \x1b]0;owned\x07\x1b[31mred\n")
+    wire.send("HELLO amy", "DELIVERY eve \x1b]0;owned\x07\x1b[31mred")
     amy.expect("From eve: ]0;owned[31mred")
     assert b"\x1b]0;owned" not in amy.output.raw
     amy.type("\x04")
@@ -383,20 +384,20 @@ def test_a_name_is_kept_when_the_connection_is_lost(fake: FakeServer, stack: con
 
 def test_a_goodbye_waits_for_the_last_answer(fake: FakeServer, stack: contextlib.ExitStack) -> None:
     amy, wire = logging_in(fake, stack)
-    wire.send("HELLO amy\n")
+    wire.send("HELLO amy")
     amy.expect("Successfully logged in as amy!")
     amy.type("@bob hi\r")
     wire.expect("SEND bob hi\n")
     amy.enter("!quit", "Leaving as soon as your requests are answered")
-    wire.send("SEND-OK\n")
+    wire.send("SEND-OK")
     amy.expect("The message to bob was sent successfully.")
     assert amy.status() == 0
-    wire.expect_end()
+    wire.rest()
 
 
 def test_a_server_of_another_kind_is_told(fake: FakeServer, stack: contextlib.ExitStack) -> None:
     amy, wire = logging_in(fake, stack)
-    wire.send("RESULT ERROR unknown type\n")
+    wire.send("RESULT ERROR unknown type")
     amy.expect("not a server of the dialect hello. It says: RESULT ERROR")
     amy.type("!quit\r")
     assert amy.status() == 0
@@ -404,7 +405,7 @@ def test_a_server_of_another_kind_is_told(fake: FakeServer, stack: contextlib.Ex
 
 def test_a_completed_name_can_be_spoken_to_at_once(fake: FakeServer, stack: contextlib.ExitStack) -> None:
     amy, wire = logging_in(fake, stack)
-    wire.send("HELLO amy\nDELIVERY bob hi\n")
+    wire.send("HELLO amy", "DELIVERY bob hi")
     amy.expect("From bob: hi")
     amy.type("@b\t")
     amy.expect("@bob")
@@ -470,7 +471,7 @@ def test_mail_on_a_terminal(tmp_path: Path, stack: contextlib.ExitStack, words: 
 
 
 def test_mail_after_a_lost_connection(tmp_path: Path, stack: contextlib.ExitStack) -> None:
-    config = (f"listen {free_port()} mailbox", "database chat.db")
+    config = (f"listen {free_ports(1)[0]} mailbox", "database chat.db")
     with ServerProcess(tmp_path, *config) as first:
         amy = stack.enter_context(contextlib.closing(mailbox(first.ports[1])))
         amy.enter("/new amy", "Your new Account ID: amy123")
@@ -493,7 +494,7 @@ def test_mail_after_a_lost_connection(tmp_path: Path, stack: contextlib.ExitStac
 def test_a_dialect_that_is_said_is_kept(fake: FakeServer, stack: contextlib.ExitStack) -> None:
     terminal = stack.enter_context(contextlib.closing(OnTerminal(fake.port, "--dialect", "result")))
     wire = stack.enter_context(contextlib.closing(fake.accept()))
-    wire.send(f"{GREETING}\n")
+    wire.send(f"{GREETING}")
     terminal.expect(GREETING[:40])
     terminal.enter("hello", "Not sent: no channel is current.")
     terminal.type("\x04")
@@ -507,7 +508,7 @@ def test_a_greeting_comes_before_anything_else(fake: FakeServer, stack: contextl
     if said == "by the user":
         terminal.type("PING\r")
         wire.expect("PING\n")
-    wire.send(f"RESULT PING 1\n{GREETING}\n" if said == "by the server" else f"{GREETING}\n")
+    wire.send(*["RESULT PING 1"] if said == "by the server" else [], GREETING)
     terminal.expect(GREETING[:40])
     terminal.enter("hello", "Not sent: no channel is current.")
     terminal.type("\x04")
@@ -519,7 +520,7 @@ def test_a_greeting_of_a_connection_that_has_come_back(fake: FakeServer, stack: 
     stack.enter_context(contextlib.closing(fake.accept())).close()
     terminal.expect("The connection is lost.")
     wire = stack.enter_context(contextlib.closing(fake.accept()))
-    wire.send(f"{GREETING}\n")
+    wire.send(f"{GREETING}")
     terminal.expect("/login <id> enters one")
     terminal.enter("/users", "/users")
     wire.expect("2\n")

@@ -11,16 +11,17 @@ from __future__ import annotations
 import argparse
 import os
 import selectors
-import socket
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import NamedTuple
 
-ROOT = os.path.dirname(os.path.abspath(__file__))
+from harness.peer import Peer
+from harness.servers import ServerProcess
+from harness.text import LOOPBACK
+
 TEXT = "x" * 64
 PROCESSORS = sorted(os.sched_getaffinity(0))
 
@@ -33,59 +34,42 @@ class Measured(NamedTuple):
     wall_seconds: float
 
 
-class Server:
-    """A server process with a database in a temporary directory."""
+class Server(ServerProcess):
+    """A server process on a processor of its own, with a database in a temporary directory."""
 
     def __init__(self) -> None:
         self._directory = tempfile.TemporaryDirectory()
-        config = os.path.join(self._directory.name, "config")
-        with open(config, "w", encoding="utf-8") as file:
-            file.write("address 127.0.0.1\nbcrypt-cost 4\n")
-        command = [sys.executable, os.path.join(ROOT, "server.py"), "0", config]
-        self._process = subprocess.Popen(command, cwd=self._directory.name, stderr=subprocess.PIPE, text=True)
-        os.sched_setaffinity(self._process.pid, {PROCESSORS[0]})
-        assert self._process.stderr
-        ready = next(line for line in self._process.stderr if " ready " in line)
-        self.port = int(ready.split("port=")[1].split()[0])
+        super().__init__(Path(self._directory.name), f"address {LOOPBACK}")
+        os.sched_setaffinity(self.process.pid, {PROCESSORS[0]})
 
     def processor_seconds(self) -> float:
         """Time that the server's first thread has had on a processor."""
-        with open(f"/proc/{self._process.pid}/schedstat", encoding="ascii") as file:
+        with open(f"/proc/{self.process.pid}/schedstat", encoding="ascii") as file:
             return int(file.read().split()[0]) / 1e9
 
     def resident_kib(self) -> int:
         """Resident memory."""
-        with open(f"/proc/{self._process.pid}/status", encoding="ascii") as file:
+        with open(f"/proc/{self.process.pid}/status", encoding="ascii") as file:
             return next(int(line.split()[1]) for line in file if line.startswith("VmRSS"))
 
-    def stop(self) -> None:
+    def close(self) -> None:
         """End the process and remove its files."""
-        self._process.terminate()
-        self._process.communicate()
+        super().close()
         self._directory.cleanup()
 
 
-class Client:
-    """A blocking client; `lines` counts what `drain` has read."""
+class Client(Peer):
+    """A client that can also count lines without looking at them; `lines` is how many `drain` has read."""
 
     def __init__(self, port: int, *login: str) -> None:
-        self.sock = socket.create_connection(("127.0.0.1", port))
-        self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        super().__init__(port)
         self.lines = 0
         for line in login:
             self.ask(line)
 
-    def ask(self, line: str) -> str:
-        """Send a line and wait for the line that answers it."""
-        self.sock.send(f"{line}\n".encode())
-        answer = b""
-        while not answer.endswith(b"\n"):
-            answer += self.sock.recv(65536)
-        return answer.decode()
-
     def drain(self) -> None:
         """Read what is there."""
-        self.lines += self.sock.recv(1 << 20).count(b"\n")
+        self.lines += self.socket.recv(1 << 20).count(b"\n")
 
 
 def account(name: str) -> tuple[str, str]:
@@ -125,18 +109,18 @@ def exchange(
     """Send the packets in each round, and read until so many lines have come; stop the server."""
     selector = selectors.DefaultSelector()
     for client in clients:
-        selector.register(client.sock, selectors.EVENT_READ, client)
+        selector.register(client.socket, selectors.EVENT_READ, client)
     processor, wall = server.processor_seconds(), time.perf_counter()
     for number in range(1, rounds + 1):
         for client, packet in packets:
-            client.sock.send(packet)
+            client.socket.send(packet)
         while sum(client.lines for client in clients) < lines * number:
             for key, _events in selector.select(5):
                 key.data.drain()
     measured = Measured(deliveries * rounds, server.processor_seconds() - processor, time.perf_counter() - wall)
     for client in clients:
-        client.sock.close()
-    server.stop()
+        client.socket.close()
+    server.close()
     return measured
 
 
@@ -154,13 +138,13 @@ def ping_pong(idle: int, rounds: int) -> tuple[float, float]:
     for _ in range(rounds):
         for speaker, listener in ((first, last), (last, first)):
             started = time.perf_counter()
-            speaker.sock.send(f"SAY room {TEXT}\n".encode())
+            speaker.socket.send(f"SAY room {TEXT}\n".encode())
             listener.drain()
             times.append(time.perf_counter() - started)
             speaker.drain()
     for client in clients:
-        client.sock.close()
-    server.stop()
+        client.socket.close()
+    server.close()
     return statistics.median(times), each
 
 

@@ -1,0 +1,114 @@
+"""This repository's server in a process, for unit tests and the benchmark."""
+
+from __future__ import annotations
+
+import re
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Self
+
+from harness.peer import PATIENCE, Peer
+from harness.processes import CONFIG_HEAD, SERVER, Ports, Process, Processes
+from harness.text import LOOPBACK
+
+PORTS = Ports()
+PROCESSES = Processes()
+"""Shared by all: a test run that is interrupted ends them."""
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that nobody listens on, each handed out once."""
+    return [PORTS.take_for_good() for _ in range(count)]
+
+
+class ServerProcess:
+    """A server that is ready, in a directory; killed at the end of the `with` block if it has not ended.
+
+    Args:
+        directory: where it runs.
+        config: its directives, to which cheap hashing is added.
+        port: 0 takes a free one; None leaves it to the directives.
+        lab: start it in the lab's form, on 127.0.0.1.
+        shell: shell commands to be run in front of it, in its process.
+        words: further ones on its command line.
+
+    Raises:
+        AssertionError: it does not say that it is ready.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        *config: str,
+        port: int | None = 0,
+        lab: bool = False,
+        shell: str = "",
+        words: Sequence[str] = (),
+    ) -> None:
+        path = directory / "config"
+        path.write_text("".join(f"{line}\n" for line in (*CONFIG_HEAD, *config)), encoding="utf-8")
+        place = [] if port is None else ["--address", LOOPBACK, "--port", str(port)] if lab else [str(port)]
+        command = [sys.executable, str(SERVER), *place, str(path), *words]
+        if shell:
+            command = ["sh", "-c", f'{shell}; exec "$@"', "sh", *command]
+        self.process = Process(command, directory, PROCESSES)
+        try:
+            ready = self.wait_for(r" ready address=(?P<address>\S+) port=(?P<port>\d+) database=(?P<database>.+)")
+        except BaseException:
+            self.close()
+            raise
+        self.port = int(ready["port"])
+        self.ports = [int(line.split(" port=")[1].split()[0]) for line in self.log if " listening " in line]
+        self.database = directory / ready["database"]
+
+    @property
+    def log(self) -> list[str]:
+        """The lines of its standard error so far."""
+        return [line.decode() for line in self.process.log.lines]
+
+    def wait_for(self, pattern: str) -> re.Match[str]:
+        """Wait for a line of its log in which the pattern is found; the first one, also of those before this call."""
+        regex = re.compile(pattern)
+        line = self.process.log.find(lambda line: regex.search(line.decode()) is not None, self._until())
+        match = regex.search((line or b"").decode())
+        assert match, f"no line of the log matches {pattern}: {self.log}"
+        return match
+
+    def peer(self, host: str = LOOPBACK) -> Peer:
+        return Peer(self.port, host)
+
+    def user(self, name: str) -> Peer:
+        """Give a client that is logged in as a new user."""
+        peer = self.peer()
+        assert peer.ask(f"REGISTER {name} {name}", f"LOGIN {name} {name}") == ["RESULT REGISTER 1", "RESULT LOGIN 1"]
+        return peer
+
+    def signal(self, number: signal.Signals) -> None:
+        self.process.signal(number)
+
+    @property
+    def is_running(self) -> bool:
+        return self.process.wait(0) is None
+
+    def wait(self) -> int:
+        """Wait for its end; return its status, when all of its log has been read."""
+        status = self.process.wait(self._until())
+        assert status is not None, "the server does not end"
+        self.process.log.wait_for_end(self._until())
+        return status
+
+    def close(self) -> None:
+        self.process.kill()
+        self.process.close(True, self._until())
+
+    def _until(self) -> float:
+        return time.monotonic() + PATIENCE
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.close()
