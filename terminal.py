@@ -298,9 +298,6 @@ class Terminal:
         try:
             self._start(f"Connected to {self._address}. ", self._talk.begun())
             await self._take_lines()
-        except OSError:
-            if os.isatty(STDIN):
-                raise
         finally:
             notes = self._courier.close()
             loop.call_threadsafe(loop.stop)
@@ -460,11 +457,11 @@ class Terminal:
             self._screen.redraw()
 
     def _failed(self, own: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        """Something has failed that the loop called; what fails there is the terminal, when it is gone."""
-        if isinstance(context.get("exception"), OSError) and not os.isatty(STDIN):
-            self._end(HUNG_UP)
-        else:
+        """Something has failed that the loop called. When the terminal is gone, that is the reason."""
+        if os.isatty(STDIN):
             own.default_exception_handler(context)
+        else:
+            self._end(HUNG_UP)
 
     # ---- pieces ----
 
@@ -513,9 +510,15 @@ def run_terminal(
 ) -> int:
     """Talk on a terminal, see `Terminal`; return the exit status."""
     import asyncio
+    import termios
 
-    with raw_terminal() as make_raw:
-        return asyncio.run(Terminal(address, sock, talk, recognise, make_raw, max_received).run())
+    try:
+        with raw_terminal() as make_raw:
+            return asyncio.run(Terminal(address, sock, talk, recognise, make_raw, max_received).run())
+    except (OSError, termios.error):
+        if os.isatty(STDIN):
+            raise
+        return HUNG_UP
 
 
 @contextlib.contextmanager

@@ -20,6 +20,7 @@ from typing import NamedTuple
 from protocol import clean, normal, split_off, split_words
 from talks.talk import (
     CONNECTION_LOST,
+    FULL_WIDTH,
     Answer,
     Fragments,
     Meaning,
@@ -80,8 +81,10 @@ SLASHES: Mapping[str, Slash] = {
 }
 
 WIRE = re.compile(r"[0-9][ \t]*\|.*|2|bye", re.DOTALL)
-BEFORE_ID = re.compile(r"[^\w@]*(?:[045]\s*\|\s*|login\s+|/(?:mail|delete)\s+)(?=\S)", re.IGNORECASE)
-"""What stands before an ID in a typed line. Somebody who types `login` has an ID in mind too."""
+BEFORE_ID = re.compile(
+    r"[^\w@]*(?:[045]\s*\|\s*|login[^\w\s]*\s+|/(?:mail|delete)\s+|(?:mail|delete)\s+(?=\S+\s*$))(?=\S)", re.IGNORECASE
+)
+"""What stands before an ID in a typed line. Whoever types `login`, or `mail` and one word, has an ID in mind too."""
 
 WHAT_TO_TYPE = "/new <name> makes an account, /login <id> enters one, @<user> <message> sends, /bye leaves."
 NOBODY_ADDRESSED = f"nobody is addressed. {WHAT_TO_TYPE}"
@@ -89,7 +92,7 @@ NOBODY_ADDRESSED = f"nobody is addressed. {WHAT_TO_TYPE}"
 
 def secret_start(line: str) -> int:
     """Where the ID of a typed line begins; its length when it has none."""
-    found = BEFORE_ID.match(line)
+    found = BEFORE_ID.match(line.translate(FULL_WIDTH))
     return min(found.end() if found else len(line), password_start(line))
 
 

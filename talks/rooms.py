@@ -167,8 +167,8 @@ class RoomTalk:
         return bool(self.name)
 
     def done(self) -> bool:
-        """Never: the server closes."""
-        return False
+        """Whether the user leaves before there is a name; later the server closes."""
+        return self.leaving
 
     def prompt(self) -> str:
         if not self.name:
@@ -193,12 +193,18 @@ class RoomTalk:
         if not line:
             return Meaning()
         if not self.name:
-            if line.startswith("/"):
-                return refuse(NAME_FIRST)
-            wrong = self.take_name(line)
-            return refuse(f"{wrong}.") if wrong else self.begun()
+            return self._typed_name(line)
         meaning = fit(interpret(line))
         return meaning._replace(echoed=meaning.echoed and self.present)
+
+    def _typed_name(self, line: str) -> Meaning:
+        if line == "/quit":
+            self.leaving = True
+            return Meaning()
+        if line.startswith("/"):
+            return refuse(NAME_FIRST)
+        wrong = self.take_name(line)
+        return refuse(f"{wrong}.") if wrong else self.begun()
 
     def say(self, text: str) -> Meaning:
         first = split_words(text)[:1]

@@ -6,10 +6,15 @@ this holds: there a line means what it means on the wire, or to its talk.
 
 from __future__ import annotations
 
-from protocol import normal, split_words
-from talks.talk import CHOICES_SHOWN, Consent, Meaning, Slash, Talk, refuse
+import re
 
-SECRET = "there may be a password or an ID in it, so nobody gets it. /help lists the commands."
+from protocol import normal, split_words
+from talks.talk import CHOICES_SHOWN, FULL_WIDTH, Consent, Meaning, Slash, Talk, refuse
+
+SECRET = (
+    "there may be a password or an ID in it, so nobody gets it. /help lists the commands;"
+    " with another word in front of it a harmless line is said."
+)
 HELP = "/help"
 
 
@@ -20,7 +25,7 @@ def enter(talk: Talk, text: str) -> Meaning:
         talk: the wire.
         text: the line.
     """
-    line = text.strip(" \t")
+    line = _with_plain_sign(text.strip(" \t"))
     if line.startswith("//"):
         return say(talk, line[1:])
     found = _find(talk, line)
@@ -29,6 +34,13 @@ def enter(talk: Talk, text: str) -> Meaning:
     if line.startswith("/"):
         return refuse(f"there is no command {line.split()[0]}. {HELP} lists them; a second slash in front says it.")
     return _without_secrets(talk, line, talk.typed(line))
+
+
+def _with_plain_sign(line: str) -> str:
+    """Give a line that begins with a slash or an @, also full-width or behind other blanks, with that sign in front."""
+    bare = line.lstrip()
+    sign = bare[:1].translate(FULL_WIDTH)
+    return sign + bare[1:] if sign in ("/", "@") else line
 
 
 def say(talk: Talk, text: str) -> Meaning:
@@ -63,9 +75,8 @@ def _find(talk: Talk, line: str) -> tuple[Slash, str] | None:
     if line.startswith("@"):
         name, words = "@", line[1:]
     else:
-        name = line.split(" ", 1)[0].split("\t", 1)[0]
-        words = line[len(name) :].lstrip(" \t")
-        name = name.casefold()
+        name, words = (*line.split(None, 1), "", "")[:2]
+        name = name.translate(FULL_WIDTH).casefold()
     row = HELP_ROW if name == HELP else talk.slashes.get(name)
     return None if row is None else (row, words)
 
@@ -73,7 +84,7 @@ def _find(talk: Talk, line: str) -> tuple[Slash, str] | None:
 def _obey(talk: Talk, row: Slash, words: str) -> Meaning:
     if row is HELP_ROW:
         return Meaning(hint=", ".join(known.usage for known in (*talk.slashes.values(), row)))
-    if row.usage.startswith("@") and words[:1] in ("", " ", "\t"):
+    if row.usage.startswith("@") and not words[:1].strip():
         return refuse(f"nobody is addressed. It is typed {row.usage}.")
     if len(words.split()) < row.least:
         return refuse(f"it is typed {row.usage}.")
@@ -89,8 +100,10 @@ def _consent(row: Slash, words: str) -> Meaning:
 
 
 def _typed(row: Slash, words: str) -> str:
-    """What a command stands for with these words behind it. Whoever is addressed may have an @ before the name."""
-    return row.typed.format(words.removeprefix("@") if "@" in row.typed else words)
+    """What a command stands for with these words behind it. Whoever is addressed may have an @ before the name. Blanks
+    of any alphabet end the first word, since no name has one."""
+    words = words.removeprefix("@") if "@" in row.typed else words
+    return row.typed.format(re.sub(r"\s+", " ", words.lstrip(), count=1))
 
 
 def _without_secrets(talk: Talk, line: str, meaning: Meaning) -> Meaning:

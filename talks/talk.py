@@ -284,13 +284,16 @@ STYLES: Mapping[str, str] = {
 
 # ---- secrets in typed lines ----
 
-SECRETS = re.compile(r"[^\w@]*(?:(?:login|register)\s+\S+|password)\s+(?=\S)", re.IGNORECASE)
+FULL_WIDTH = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}
+"""The full-width letters and signs that input methods of East Asia type, each with its ASCII character."""
+
+SECRETS = re.compile(r"[^\w@]*(?:(?:login|register)[^\w\s]*\s+\S+|password[^\w\s]*)\s+(?=\S)", re.IGNORECASE)
 """What stands before a password, wherever it is typed: with and without a slash, in any case of letters."""
 
 
 def password_start(line: str) -> int:
     """Where the passwords of a typed line begin; its length when it has none."""
-    found = SECRETS.match(line)
+    found = SECRETS.match(line.translate(FULL_WIDTH))
     return found.end() if found else len(line)
 
 

@@ -140,6 +140,7 @@ class OnTerminal:
             stdout=slave,
             stderr=slave if stderr is None else stderr,
             start_new_session=True,
+            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # so that a hang-up sends SIGHUP, as everywhere
             env={**inherited, "TERM": "xterm", **(environment or {})},
             cwd=directory,
         )

@@ -76,6 +76,11 @@ dialects = pytest.mark.parametrize("dialect", TALKS)
         ("result", "/msg bob hi {0} there", "SAY @bob hi {0} there"),
         ("result", "/msg @bob hi", "SAY @bob hi"),
         ("result", "@bob hi", "SAY @bob hi"),
+        ("result", "@bob\u3000hi", "SAY @bob hi"),
+        ("result", "\u3000\uff20bob hi", "SAY @bob hi"),
+        ("result", "/msg @ bob hi", "SAY @bob hi"),
+        ("result", "\uff0flogin\u3000bob\u3000secret", "LOGIN bob secret"),
+        ("result", "\uff0f\uff2a\uff4f\uff49\uff4e lab", "JOIN lab"),
         ("result", "/quit", "QUIT"),
         ("hello", "/msg bob hi", "SEND bob hi"),
         ("hello", "@bob hi", "SEND bob hi"),
@@ -151,13 +156,15 @@ def test_every_verb_of_the_wire_can_be_typed_with_a_slash() -> None:
 SECRETS = [
     "login bob s3cret", "LOGIN bob s3cret", "/login bob s3cret", "/Login bob s3cret", " \tlOgIn  bob\ts3cret",
     "//login bob s3cret", "/ login bob s3cret", "login bob s3cret more", "login\u3000bob\u3000s3cret",
-    "> LOGIN bob s3cret", "\ufefflogin bob s3cret",
+    "> LOGIN bob s3cret", "\ufefflogin bob s3cret", '"LOGIN" bob s3cret', "login: bob s3cret", "password: s3cret",
+    "\uff4c\uff4f\uff47\uff49\uff4e bob s3cret", "\uff0flogin bob s3cret",
     "register bob s3cret", "Register bob s3cret", "/REGISTER bob s3cret",
     " password s3cret s3cret", "PASSWORD s3cret s3cret", "/password s3cret s3cret", "password s3cret",
 ]  # fmt: skip
 IDS = [
     "0|s3cret", " 0 | s3cret", ">0|s3cret", "4|s3cret", "5|s3cret", "/login s3cret", "login s3cret", "Login s3cret",
-    "//login s3cret", "/mail s3cret", "/Delete s3cret",
+    "//login s3cret", "/mail s3cret", "/Delete s3cret", "mail s3cret", "Delete s3cret ", "\uff10\uff5cs3cret",
+    "login: s3cret",
 ]  # fmt: skip
 
 
@@ -189,6 +196,7 @@ def test_a_secret_is_never_said_shown_or_kept(dialect: str, typed: str) -> None:
         "passwords are long",
         "password",
         "relogin a b c",
+        "mail me about it",
     ],
 )
 def test_what_is_no_secret_is_said(dialect: str, typed: str) -> None:
@@ -261,6 +269,13 @@ def test_what_is_no_text_is_not_sent(dialect: str, typed: str) -> None:
 def test_a_command_is_no_name(talk: Talk, typed: str) -> None:
     talk.begun()
     assert enter(talk, typed).refused
+
+
+@pytest.mark.parametrize("talk", [RoomTalk(lambda word: [word]), HelloTalk()], ids=["rooms", "hello"])
+def test_a_guest_without_a_name_can_leave(talk: Talk) -> None:
+    talk.begun()
+    assert not enter(talk, "/quit").send
+    assert talk.done()
 
 
 # ---- completion ----
