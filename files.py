@@ -509,9 +509,15 @@ class Courier:
         return f"{line} {size}"
 
     def accept(self, user: str = "") -> str:
-        """Take the oldest file that this user offers, or anybody."""
+        """Take the oldest file that this user offers, or anybody; where it cannot be stored, it stays offered."""
         number = self._oldest(user)
-        return self._take(number, self._offers.pop(number)) if number else NO_OFFER
+        if not number:
+            return NO_OFFER
+        try:
+            check_directory(RECEIVED)
+        except Trouble as trouble:
+            return f"Not accepted yet: {self._offers[number].name}: {trouble}. Put that right, then /accept again."
+        return self._take(number, self._offers.pop(number))
 
     def decline(self, user: str = "") -> str:
         """Do not take the oldest file that this user offers, or anybody."""
@@ -639,10 +645,6 @@ class Courier:
         if offer.size + COST > self._room:
             return self._refuse(number, offer, TOO_MUCH)
         place = RECEIVED if self._asks else HERE
-        try:
-            check_directory(place)
-        except Trouble as trouble:
-            return self._refuse(number, offer, str(trouble))
         self._incoming[number] = Incoming(offer, Sink(place, offer.stored, self._mode))
         self._send(f"/ready {number}")
         return ""

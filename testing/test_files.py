@@ -694,9 +694,12 @@ def test_what_is_called_like_our_directory_and_is_none(here: Path, make: Callabl
     make(here)
     side = Side(asks=True)
     side.hear("/file 1 0 ann a")
-    assert side.courier.accept() == f"Not received: a from ann: {why}."
-    assert side.took() == ["/cancel 1"]
+    assert side.courier.accept() == f"Not accepted yet: a: {why}. Put that right, then /accept again."
+    assert side.took() == []
     assert not (here / "elsewhere").exists() or names(here / "elsewhere") == []
+    (here / "received").unlink()
+    assert side.courier.accept() == ""
+    assert side.took() == ["/ready 1"]
 
 
 def test_a_directory_that_becomes_a_link_meanwhile(here: Path) -> None:
@@ -714,7 +717,8 @@ def test_a_directory_of_somebody_else_is_not_used(here: Path, monkeypatch: pytes
     monkeypatch.setattr(os, "geteuid", lambda: 4711)
     side = Side(asks=True)
     side.hear("/file 1 0 ann a")
-    assert side.courier.accept() == "Not received: a from ann: received belongs to somebody else."
+    why = "received belongs to somebody else. Put that right, then /accept again."
+    assert side.courier.accept() == f"Not accepted yet: a: {why}"
 
 
 def test_a_directory_that_is_there_is_closed_to_others(here: Path) -> None:
