@@ -44,6 +44,10 @@ class LogLost(FilesLost):
     """The log alone is lost."""
 
 
+class WrittenElsewhere(Exception):
+    """Another program has written to the database's file, and not through the log."""
+
+
 class Stamp(NamedTuple):
     """A token, and the tokens that the file on the disk may bear while this stamp is in its log.
 
@@ -102,6 +106,7 @@ class DatabaseFiles:
         self.name = path
         self.path = os.path.realpath(path)  # where SQLite puts the log, too
         self.log_path = f"{self.path}-wal"
+        self._encoded_path, self._encoded_log_path = os.fsencode(self.path), os.fsencode(self.log_path)
         for each in (self.path, self.log_path):
             _check_kind(each)
         if not os.path.exists(self.path):
@@ -188,23 +193,31 @@ class DatabaseFiles:
         Raises:
             OSError: one of them is not there.
         """
-        self._database = _identity(os.stat(self.path))
-        self._log = _identity(os.stat(self.log_path))
+        self._database, self._log = os.stat(self.path), os.stat(self.log_path)
         self.accept_change()
 
     def accept_change(self) -> None:
         """Take what has been written to the database's file up to now for known."""
         self._written = os.fstat(self._file.fileno()).st_mtime_ns
 
-    def look(self) -> tuple[int, bool]:
-        """Give the bytes of the log's file, and whether the database's file has been written to without being known.
+    def look(self) -> int:
+        """Give the bytes of the log's file. Done for every commit, so it makes no call but two to the system.
 
         Raises:
             FilesLost: the database is no longer the file that was opened; LogLost: the log is not.
+            WrittenElsewhere: another program has written to the database's file.
         """
-        database = _found(self.path, self._database, FilesLost)
-        write_log = _found(self.log_path, self._log, LogLost)
-        return write_log.st_size, database.st_mtime_ns != self._written
+        try:
+            database, log = os.stat(self._encoded_path), os.stat(self._encoded_log_path)
+        except OSError:
+            pass  # told below
+        else:
+            same = database.st_ino == self._database.st_ino and log.st_ino == self._log.st_ino
+            if same and database.st_mtime_ns == self._written:
+                return log.st_size
+        _check_same(self.path, self._database, FilesLost)
+        _check_same(self.log_path, self._log, LogLost)
+        raise WrittenElsewhere
 
     @property
     def log_size(self) -> int:
@@ -217,18 +230,13 @@ class DatabaseFiles:
         return any(os.stat(path).st_mode & 0o077 for path in (self.path, self.log_path))
 
 
-def _identity(status: os.stat_result) -> tuple[int, int]:
-    return status.st_ino, status.st_dev
-
-
-def _found(path: str, identity: tuple[int, int], lost: type[FilesLost]) -> os.stat_result:
+def _check_same(path: str, known: os.stat_result, lost: type[FilesLost]) -> None:
     try:
         status = os.stat(path)
     except OSError as error:
         raise lost(f"{path} was moved or removed ({error.strerror})") from error
-    if _identity(status) != identity:
+    if not os.path.samestat(status, known):
         raise lost(f"{path} is another file now")
-    return status
 
 
 def _check_kind(path: str) -> None:

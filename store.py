@@ -25,7 +25,15 @@ import sqlite3
 from collections.abc import Callable, Iterable, Iterator
 from typing import NoReturn, cast
 
-from database_files import LOG_SIZE, DatabaseFiles, FilesLost, LogLost, Stamp, why_the_disk_refuses
+from database_files import (
+    LOG_SIZE,
+    DatabaseFiles,
+    FilesLost,
+    LogLost,
+    Stamp,
+    WrittenElsewhere,
+    why_the_disk_refuses,
+)
 from database_files import StoreError as StoreError
 from domain.changes import (
     AccountDeleted,
@@ -188,7 +196,7 @@ class Chains:
             yield number, moved.get(channel) or ends.get(channel), sender, channel, text, at
             moved[channel] = number
 
-    def maybe_record(self, db: sqlite3.Connection) -> None:
+    def maybe_record(self, db: sqlite3.Cursor) -> None:
         """Write the ends, if enough has been said since they were last written."""
         if self._next - self._recorded > RECORD_ENDS_EVERY:
             db.executemany(RECORD_END, (self._unrecorded | self._moved).items())
@@ -235,6 +243,7 @@ class Store:
                     location = self._files.path
                 self._db = sqlite3.connect(location, isolation_level=None, timeout=START_SECONDS)
                 undo.callback(self._db.close)
+                self._writer = self._db.cursor()  # one for all commits, which is quicker than one for each
                 self._open()
                 if self._files is not None:
                     self._log = WriteAheadLog(self._db, self._files)
@@ -314,16 +323,16 @@ class Store:
         return True
 
     def _transact(self, changes: list[Change]) -> None:
-        db, write_log = self._db, self._log
+        write, write_log = self._writer, self._log
         size = write_log.look() if write_log is not None else 0
-        db.execute("BEGIN IMMEDIATE")
+        write.execute("BEGIN IMMEDIATE")
         for kind, group in itertools.groupby(changes, type):
             if kind is Said:
-                db.executemany(RECORD_SAID, self._chains.extend(cast(Iterable[Said], group)))
+                write.executemany(RECORD_SAID, self._chains.extend(cast(Iterable[Said], group)))
             else:
-                db.executemany(RECORD[kind], group)
-        self._chains.maybe_record(db)
-        db.execute("COMMIT")
+                write.executemany(RECORD[kind], group)
+        self._chains.maybe_record(write)
+        write.execute("COMMIT")
         self._chains.committed()
         if size > LOG_SIZE and write_log is not None:
             write_log.empty()
@@ -485,10 +494,11 @@ class WriteAheadLog:
             FilesLost: one of the files is no longer the one that was opened.
             sqlite3.Error: another program has moved the log to the database, which cannot be noted.
         """
-        size, written = self._files.look()
-        if written:
+        try:
+            return self._files.look()
+        except WrittenElsewhere:
             self._note_checkpoint()
-        return size
+            return self._files.log_size
 
     def _note_checkpoint(self) -> None:
         """Another program has written to the database itself: all is well if it has moved the log there."""

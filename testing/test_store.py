@@ -411,9 +411,9 @@ def test_a_failure_in_the_commit_itself(keeper: Keeper, monkeypatch: pytest.Monk
     """Everything went well up to the last word."""
 
     class Broken:
-        """The database, but for COMMIT."""
+        """What writes to the database, but for COMMIT."""
 
-        def __init__(self, db: sqlite3.Connection) -> None:
+        def __init__(self, db: sqlite3.Cursor) -> None:
             self.db = db
 
         def execute(self, sql: str, *parameters: Any) -> sqlite3.Cursor:
@@ -425,7 +425,7 @@ def test_a_failure_in_the_commit_itself(keeper: Keeper, monkeypatch: pytest.Monk
             return getattr(self.db, name)
 
     with monkeypatch.context() as patch:
-        patch.setattr(keeper.store, "_db", Broken(keeper.store._db))
+        patch.setattr(keeper.store, "_writer", Broken(keeper.store._writer))
         (error,) = keeper.write(said("one"))
         assert isinstance(error, StoreUnavailable)
         assert keeper.history("room") == []
