@@ -48,11 +48,11 @@ from app import bootstrap
 from files import MAX_RECEIVED, Courier
 from loop import CloseReason, Loop
 from network import Address, Link, dial
-from protocol import LineBuffer, Overlong
 from streams import READ_SIZE, STDIN, STDOUT, TextInput, complain, write_all
 from talks import TALKS, recognised
 from talks.talk import TOO_LONG, Meaning, Talk, without_style
 from terminal import INTERRUPTED, nobody, run_terminal
+from text import LineBuffer, Overlong
 
 ANSWER_SECONDS = 5.0
 """How long a talk that is leaving waits between pipes for the last answers."""

@@ -29,8 +29,9 @@ from domain.state import Account
 from peering.links import Dial, Links
 from peering.members import Members
 from peering.peers import MAX_LINK_LINE, MOST_UNANSWERED, Asked, Key, Link, Peer, Unanswered
-from protocol import MAX_LINE, Command, Refusal, Request, Session, clean, fit, normal, split_words, squeeze
+from protocol import Command, Refusal, Request, Session, fit
 from settings import Settings
+from text import MAX_LINE, clean, normal, split_words, squeeze
 
 HOLD_SECONDS = 0.02
 MOST_HELD_SECONDS = 1.0

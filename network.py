@@ -15,8 +15,8 @@ from typing import NamedTuple, Protocol
 
 from deadlines import Backoff
 from loop import CloseReason, Connection, Loop
-from protocol import LineBuffer, Overlong, clean
 from sockets import calls_itself
+from text import LineBuffer, Overlong, clean
 
 MAX_RECEIVED_LINE = 1024 * 1024
 """Bytes of a line from the server, its newline included: lists are long."""

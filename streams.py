@@ -7,7 +7,7 @@ import os
 import select
 import sys
 
-from protocol import Opening
+from text import Opening
 
 STDIN, STDOUT = 0, 1
 

@@ -20,10 +20,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from files import MAX_RECEIVED, Courier
 from loop import Loop
 from network import Address, Keeper
-from protocol import replaced
 from streams import STDIN, STDOUT, write_all
 from talks import slash
 from talks.talk import STYLES, Consent, Fragments, Meaning, Talk, cut, draw_note, hide, without_style
+from text import replaced
 
 if TYPE_CHECKING:
     import asyncio

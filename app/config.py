@@ -12,8 +12,8 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from domain.names import is_host, is_name
-from protocol import normal
 from settings import HostedChannel, Listed, Listen, Secret, Settings
+from text import normal
 
 
 class ConfigError(Exception):

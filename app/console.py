@@ -19,7 +19,7 @@ from dialects.rooms import Lines
 from domain.errors import NoSuchChannel, NotHere, StoreUnavailable
 from domain.rooms import FOR_EVER, Rooms
 from peering.links import Links
-from protocol import LineBuffer, Overlong, clean, normal, split_words
+from text import LineBuffer, Overlong, clean, normal, split_words
 
 log = logging.getLogger("crosstalk.console")
 

@@ -12,7 +12,8 @@ from typing import Any
 from domain.chat import Chat
 from domain.errors import AlreadyLoggedIn, ChatError, LimitReached, NameTaken, NoSuchUser, NotAName
 from domain.events import DirectMessage
-from protocol import Command, Refusal, Request, Session, clean, fit, normal, split_off
+from protocol import Command, Refusal, Request, Session, fit
+from text import clean, normal, split_off
 
 BAD_HEADER = "BAD-RQST-HDR"
 BAD_BODY = "BAD-RQST-BODY"

@@ -15,7 +15,8 @@ from domain.chat import Chat
 from domain.errors import BeingCollected, ChatError, HasMail, LimitReached, NameTaken, NoSuchUser, StoreUnavailable
 from domain.events import AccountGone, DirectEcho, DirectMessage, LoggedInElsewhere, MailWaiting
 from domain.names import MAX_NAME
-from protocol import Command, Refusal, Request, Session, clean, fit, is_too_long
+from protocol import Command, Refusal, Request, Session, fit
+from text import clean, is_too_long
 
 GREETING = (
     "To get started on this chat room, please create or login your account first and type command as instructed in"

@@ -15,7 +15,8 @@ from domain.changes import Mailed, Said
 from domain.chat import Chat
 from domain.errors import BeingCollected, ChatError
 from domain.events import ChannelMessages, DirectEcho, DirectMessage, MailWaiting, NotRestored, Removed, Silenced
-from protocol import Command, Refusal, Request, Session, clean, fit, split_words, squeeze
+from protocol import Command, Refusal, Request, Session, fit
+from text import clean, split_words, squeeze
 
 HISTORY_DEFAULT = 20
 HISTORY_MOST = 1000

@@ -45,7 +45,8 @@ from domain.events import (
 )
 from domain.rooms import Rooms
 from domain.transfers import Transfers
-from protocol import Command, Refusal, Request, Session, clean, fit, normal, shown_path, split_off, split_words
+from protocol import Command, Refusal, Request, Session, fit
+from text import clean, normal, shown_path, split_off, split_words
 
 TimeOfDay = Callable[[float], str]
 """Gives the local time, hh:mm:ss, of a time in seconds since the epoch."""

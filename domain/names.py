@@ -20,7 +20,7 @@ def is_name(word: str, longest: int = MAX_NAME) -> bool:
         return False
     if word.isascii():
         return True
-    from domain import unicode_names
+    import unicode_names
 
     return unicode_names.is_seen(word)
 
@@ -36,7 +36,7 @@ def has_form_of_name(word: str, longest: int = MAX_NAME) -> bool:
         return False
     if word.isascii():
         return word.isprintable() and " " not in word
-    from domain import unicode_names
+    import unicode_names
 
     return unicode_names.has_form(word)
 

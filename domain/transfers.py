@@ -20,8 +20,8 @@ from domain.errors import CannotReceive, FileMissing, FileTooLarge, TooManyFiles
 from domain.events import FileCancelled, FileEnded, FileNotTaken, FileOffered, FilePiece, FileSent, FileWanted, SendFile
 from domain.interfaces import Timers
 from domain.state import RoomGuest
-from protocol import MAX_LINE, NAMELESS
 from settings import Settings
+from text import MAX_LINE, NAMELESS
 
 WINDOW = 3
 """Pieces that may be between the two clients; so many lines of a connection's output buffer."""

@@ -16,8 +16,9 @@ from domain.changes import Done, Said
 from domain.events import ChannelMessages
 from domain.names import HOST_OF_USER, MAX_NAME, PROVEN, remote_channel, remote_user
 from peering.proof import Handshake
-from protocol import MAX_LINE, Session
+from protocol import Session
 from settings import Listed
+from text import MAX_LINE
 
 HEAD = "FEDRECV "
 LONGEST_HEAD = len(HEAD) + 4 * MAX_NAME

@@ -17,7 +17,6 @@ from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from protocol import clean, normal, split_off, split_words
 from talks.talk import (
     CONNECTION_LOST,
     LONGEST_NAME,
@@ -39,6 +38,7 @@ from talks.talk import (
     refuse,
     tell,
 )
+from text import clean, normal, split_off, split_words
 
 ENOUGH_UNANSWERED = 64
 """Requests that may be unanswered while a pipe's next line is taken."""

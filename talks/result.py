@@ -15,7 +15,6 @@ from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from protocol import clean, normal, split_words
 from talks.talk import (
     CONNECTION_LOST,
     Answer,
@@ -36,6 +35,7 @@ from talks.talk import (
     shorten,
     tell,
 )
+from text import clean, normal, split_words
 
 # ---- 1. verbs ----
 

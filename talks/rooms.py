@@ -16,7 +16,6 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from protocol import clean, has_controls, normal, shown_path, split_words
 from talks.talk import (
     Answer,
     Fragments,
@@ -33,6 +32,7 @@ from talks.talk import (
     shorten,
     tell,
 )
+from text import clean, has_controls, normal, shown_path, split_words
 
 # ---- 1. typing ----
 

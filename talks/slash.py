@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import re
 
-from protocol import normal, split_words
 from talks.talk import CHOICES_SHOWN, FULL_WIDTH, Consent, Meaning, Slash, Talk, refuse
+from text import normal, split_words
 
 SECRET = (
     "there may be a password or an ID in it, so nobody gets it. /help lists the commands;"

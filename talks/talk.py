@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
-from protocol import MAX_LINE
+from text import MAX_LINE
 
 NAMES_KEPT = 10_000
 """Names of a kind that are remembered for completion; a server makes no more channels by default."""

@@ -30,11 +30,11 @@ from harness.peer import Peer
 from harness.processes import ROOT
 from harness.servers import ServerProcess
 from network import MAX_RECEIVED_LINE, Link
-from protocol import MAX_LINE
 from streams import READ_SIZE
 from talks import TALKS
 from talks.hello import ENOUGH_UNANSWERED, WRONG_SERVER, HelloTalk
 from talks.talk import TOO_LONG
+from text import MAX_LINE
 
 
 @pytest.fixture(scope="module")

@@ -16,9 +16,9 @@ from federation import COMMANDS, HOLD_SECONDS, MOST_HELD_SECONDS, RESULTS
 from peering.links import MOST_LINKS
 from peering.peers import FIRST_PAUSE, MAX_LINK_LINE, MAX_PAUSE, MOST_UNANSWERED, PAUSE_GROWTH, PIECE_BYTES, Dialler
 from peering.proof import Handshake
-from protocol import MAX_LINE
 from settings import Listed, Secret, Settings
 from support import EXAMPLES, Client, World, pieces
+from text import MAX_LINE
 
 ONE = Settings(hostname="one")
 

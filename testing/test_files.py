@@ -39,9 +39,9 @@ from files import (
     safe_name,
     size_of,
 )
-from protocol import clean, shown_path
 from support import EXAMPLES
 from talks.rooms import interpret
+from text import clean, shown_path
 
 
 @pytest.fixture

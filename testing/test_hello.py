@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from dialects.hello import COMMANDS
 from domain.state import Limits
-from protocol import MAX_LINE
 from support import EXAMPLES, Client, World, pieces
+from text import MAX_LINE
 
 BAD_HEADER, BAD_BODY = "BAD-RQST-HDR", "BAD-RQST-BODY"
 

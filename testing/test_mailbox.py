@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from app.throttle import PACE_SECONDS, Pace
 from dialects.mailbox import COMMANDS, GREETING, HINT, NOT_KEPT, Pattern
 from domain.state import Limits
-from protocol import MAX_LINE
 from support import EXAMPLES, Client, World, pieces, raising
+from text import MAX_LINE
 
 CREATED = "Success New Account Creation! Your new Account ID: {}123"
 UNKNOWN_ID = "user with ID : {} is not recognized in the system, please try a different name or create a new one"

@@ -12,17 +12,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import federation
+import unicode_names
 from app import console
 from app.config import ConfigError, parse_config
 from dialects import hello, mailbox, result, rooms
 from dialects.mailbox import Pattern
-from domain import unicode_names
 from domain.changes import AccountRegistered, ChannelCreated
 from domain.names import has_form_of_name, is_name
 from harness.processes import ROOT
-from protocol import MAX_CHARACTERS, MAX_WORD, is_too_long, normal
 from support import EXAMPLES, Client, World
 from talks import TALKS
+from text import MAX_CHARACTERS, MAX_WORD, is_too_long, normal
 
 # ---- what is seen ----
 
@@ -154,7 +154,7 @@ def test_a_new_name_has_the_form_of_a_name(text: str) -> None:
 
 
 def test_ascii_names_need_no_tables() -> None:
-    for name in ("domain/names", "protocol"):
+    for name in ("domain/names", "text"):
         tree = ast.parse((ROOT / f"{name}.py").read_text())
         imports = [node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
         assert not {"unicodedata", "unicode_names"} & {alias.name for node in imports for alias in node.names}
@@ -299,9 +299,9 @@ def test_nfc_is_made_in_one_place() -> None:
     made = [
         path.name
         for path in [*ROOT.glob("*.py"), *ROOT.glob("dialects/*.py"), *ROOT.glob("talks/*.py")]
-        if re.search(r"\bnormalize\b", path.read_text())
+        if re.search(r"unicodedata\.normalize\b", path.read_text())
     ]
-    assert made == ["protocol.py"]
+    assert made == ["text.py"]
 
 
 def test_no_character_is_more_than_four_before_nfc() -> None:

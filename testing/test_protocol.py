@@ -10,28 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from protocol import (
-    LINES_PER_TURN,
-    LIST_PIECE,
-    MAX_LINE,
-    OVERLONG_HEAD,
-    READ_AHEAD,
-    Command,
-    Done,
-    LineBuffer,
-    Overlong,
-    Refusal,
-    Request,
-    Session,
-    clean,
-    fit,
-    normal,
-    replaced,
-    split_off,
-    split_words,
-    squeeze,
-)
+from protocol import LINES_PER_TURN, LIST_PIECE, READ_AHEAD, Command, Done, Refusal, Request, Session, fit
 from support import EXAMPLES, FakeTransport, pieces
+from text import MAX_LINE, OVERLONG_HEAD, LineBuffer, Overlong, clean, normal, replaced, split_off, split_words, squeeze
 
 Line = bytes | Overlong
 LONG = b"(too long)"

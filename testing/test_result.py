@@ -14,8 +14,9 @@ from dialects.result import COMMANDS, HISTORY_DEFAULT, HISTORY_MOST, NO_VERB, WO
 from domain.changes import Said
 from domain.events import ChannelMessages, DirectEcho, DirectMessage
 from domain.state import Limits
-from protocol import LIST_PIECE, Refusal, clean
+from protocol import LIST_PIECE, Refusal
 from support import EXAMPLES, World, pieces, raising
+from text import clean
 
 MISSING, TOO_MANY = "RESULT ERROR not enough arguments", "RESULT ERROR too many arguments"
 

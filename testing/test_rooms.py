@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from dialects.rooms import COMMANDS, FILE_COMMANDS
 from domain.rooms import SHORT_QUEUE
 from domain.state import Limits
-from protocol import MAX_LINE
 from support import AFK_SECONDS, EXAMPLES, Client, World, pieces, plain
+from text import MAX_LINE
 
 WELCOME = "* Welcome to the {} channel, {}."
 AHEAD = "* You are in the waiting queue and there are {} user(s) ahead of you."

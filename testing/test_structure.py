@@ -21,9 +21,10 @@ from settings import Settings
 
 LAYERS: dict[str, set[str]] = {
     "settings": set(),
-    "text": set(),
+    "unicode_names": set(),
+    "text": {"unicode_names"},
     "net": set(),
-    "domain": {"settings", "text", "protocol"},
+    "domain": {"settings", "text", "unicode_names"},
     "protocol": {"domain", "text"},
     "store": {"domain"},
     "dialects": {"domain", "protocol", "text"},
@@ -31,8 +32,8 @@ LAYERS: dict[str, set[str]] = {
     "federation": {"domain", "peering", "protocol", "settings", "text"},
     "app": {"dialects", "domain", "federation", "net", "peering", "protocol", "settings", "store", "text"},
     "server": {"app", "dialects", "domain", "federation", "net", "peering", "protocol", "settings", "store", "text"},
-    "ui": {"app", "net", "protocol", "text"},
-    "client": {"app", "net", "protocol", "text", "ui"},
+    "ui": {"app", "net", "text"},
+    "client": {"app", "net", "text", "ui"},
     "harness": set(),
     "testing": {"harness"},
     "tools": {"harness"},

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from protocol import MAX_LINE
 from talks.hello import (
     ENOUGH_UNANSWERED,
     NOBODY_ADDRESSED,
@@ -23,6 +22,7 @@ from talks.talk import (
     refuse,
     without_style,
 )
+from text import MAX_LINE
 
 
 def talk_of(name: str) -> HelloTalk:

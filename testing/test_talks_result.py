@@ -6,7 +6,6 @@ import pytest
 
 from dialects.result import COMMANDS, render_not_restored
 from domain.events import NotRestored
-from protocol import MAX_LINE
 from talks.result import ANSWERS, NO_CHANNEL, VERBS, ResultTalk, complete, interpret
 from talks.talk import (
     REPETITIONS,
@@ -22,6 +21,7 @@ from talks.talk import (
     refuse,
     without_style,
 )
+from text import MAX_LINE
 
 
 def draw(line: str) -> Fragments:

@@ -7,11 +7,11 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from dialects.rooms import COMMANDS, FILE_COMMANDS
-from protocol import MAX_LINE, clean
 from support import EXAMPLES
 from talks import slash
 from talks.rooms import FILE_VERBS, NOT_A_NAME, VERBS, WHAT_TO_TYPE, RoomTalk, interpret
 from talks.talk import STYLES, TOO_LONG, Consent, Meaning, refuse, without_style
+from text import MAX_LINE, clean
 
 FRAME = "[Server message (12:34:56)]"
 

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.transfers import MAX_OF_ONE_SENDER, MAX_OPEN, MAX_RUNNING, WINDOW
-from protocol import MAX_PATH
 from settings import Settings
 from support import EXAMPLES, MAX_FILE_SIZE, Client, World
+from text import MAX_PATH
 
 PIECE = (8192 - 48) // 4 * 3
 OFFER_SECONDS = Settings().file_offer_seconds

@@ -1,0 +1,250 @@
+"""Text, as all protocols share it: lines of a byte stream, words, Unicode's forms, and what may be shown.
+
+`LineBuffer` splits received bytes into lines. `clean` removes control characters before text reaches a terminal.
+`normal` gives a name the form in which names are compared. Nothing here knows about sessions, commands or users.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+MAX_LINE = 8192
+"""Bytes of a line, its newline included."""
+
+MAX_WORD = 1280
+"""Bytes of a word that may be a name: 20 for each of its characters, however these are written."""
+
+MAX_CHARACTERS = 4 * 67
+"""Characters of a name, or an ID, before NFC makes them one for four at the most. A pattern's stars and dots do not
+count."""
+
+
+# ---- lines ----
+
+
+class Overlong(NamedTuple):
+    """A line that was too long to keep, but for its first bytes."""
+
+    head: bytes
+
+
+OVERLONG_HEAD = 64
+
+
+class Opening:
+    """Takes off what some clients send before their first line: a byte order mark, telnet's negotiation (rule C43).
+
+    Attributes:
+        over: all that comes now belongs to lines.
+        held: what may be a part of a sequence.
+        room: bytes that may still be taken off, so that this is little work whatever comes.
+    """
+
+    __slots__ = ("held", "over", "room")
+
+    LONGEST = 64
+    WHOLE = re.compile(
+        rb"\xef\xbb\xbf"
+        rb"|\xff[\xfb-\xfe][\x00-\x09\x0b\x0c\x0e-\x31]"  # IAC, WILL to DONT, an option that cannot end a line
+        rb"|\xff\xfa(?:[^\xff\n]|\xff\xff){0,60}\xff\xf0"  # IAC SB ... IAC SE
+    )
+    BEGUN = re.compile(rb"(?:\xef\xbb?|\xff(?:[\xfb-\xfe]|\xfa(?:[^\xff\n]|\xff\xff){0,60}\xff?)?)?")
+
+    def __init__(self) -> None:
+        self.held = b""
+        self.over = False
+        self.room = MAX_LINE
+
+    def rest(self, data: bytes) -> bytes:
+        """Give what belongs to lines of these bytes and of those that were held."""
+        data, start = self.held + data, 0
+        while (
+            (found := self.WHOLE.match(data, start))
+            and found.end() - start <= self.LONGEST
+            and found.end() <= self.room
+        ):
+            start = found.end()
+        self.room -= start
+        rest = data[start:]
+        self.over = len(rest) >= self.LONGEST or self.BEGUN.fullmatch(rest) is None
+        self.held = b"" if self.over else rest
+        return rest if self.over else b""
+
+
+class LineBuffer:
+    """Bytes in, lines out, in bounded memory.
+
+    A line ends in a newline; a carriage return before it is taken off. An over-long line is reported once, as soon as
+    it is known to be over-long, and the rest of it is skipped. So is what is no part of the first line, see `Opening`.
+
+    Args:
+        limit: bytes of a line, its newline included.
+    """
+
+    __slots__ = ("_data", "_opening", "_searched", "_skipping", "_start", "limit")
+
+    def __init__(self, limit: int = MAX_LINE) -> None:
+        self.limit = limit
+        self._data = b""
+        self._start = 0
+        self._searched = 0
+        self._skipping = False
+        self._opening: Opening | None = Opening()
+
+    def __len__(self) -> int:
+        """Bytes that wait here."""
+        return len(self._data) - self._start
+
+    def feed(self, data: bytes) -> None:
+        """Add what has been received."""
+        if self._opening is not None:
+            data = self._opening.rest(data)
+            if self._opening.over:
+                self._opening = None
+        self._data = self._data[self._start :] + data if self._start < len(self._data) else data
+        self._searched -= self._start
+        self._start = 0
+
+    def clear(self) -> None:
+        """Forget what waits."""
+        self._data, self._start, self._searched = b"", 0, 0
+
+    def next(self) -> bytes | Overlong | None:
+        """Take the next line, without its end; None when there is no whole one."""
+        end = self._data.find(b"\n", self._searched)
+        if end < 0:
+            return self._incomplete()
+        start, self._start, self._searched = self._start, end + 1, end + 1
+        if self._skipping:
+            self._skipping = False
+            return self.next()
+        if end + 1 - start > self.limit:
+            return Overlong(self._data[start : start + OVERLONG_HEAD])
+        if end > start and self._data[end - 1] == 0x0D:
+            end -= 1
+        return self._data[start:end]
+
+    def _incomplete(self) -> Overlong | None:
+        if self._skipping:
+            self.clear()
+            return None
+        self._searched = len(self._data)
+        if self._start == self._searched:
+            self.clear()
+        elif len(self) >= self.limit:
+            head = self._data[self._start : self._start + OVERLONG_HEAD]
+            self.clear()
+            self._skipping = True
+            return Overlong(head)
+        return None
+
+
+# ---- words and messages ----
+
+_CONTROLS = [chr(code) for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) != "\t"]
+_LINE_SEPARATORS = "\u2028\u2029"
+_TURN_DIRECTION = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+_UNSHOWN = str.maketrans(dict.fromkeys([*_CONTROLS, *_LINE_SEPARATORS, *_TURN_DIRECTION], ""))
+_REPLACED = dict.fromkeys(_UNSHOWN, "\ufffd")
+_BLANKS = re.compile("[ \t]+")
+_HOST_SIGNS = re.compile("([:@])")
+_MOST_HOST_SIGNS = 2
+"""In front of a user who is addressed, and between a name and its host."""
+
+
+def split_words(text: str) -> list[str]:
+    """Split at runs of blanks (space, tab)."""
+    if text.isprintable():  # then the only white space in it is the space
+        return text.split()
+    return [word for word in _BLANKS.split(text) if word]
+
+
+def split_off(text: str, most: int) -> list[str]:
+    """Split off the first words at runs of blanks; what is behind them stays one, with its inner spacing.
+
+    Args:
+        most: words that are given at most, the last one being the rest; 0 is as 1.
+    """
+    text = text.strip(" \t")
+    if not text:
+        return []
+    return _BLANKS.split(text, most - 1) if most > 1 else [text]  # a split of none is a split of all
+
+
+def squeeze(words: list[str], start: int) -> None:
+    """Make one message of the words from this place on: cleaned, with one space between them. None, if none is left."""
+    text = " ".join(words[start:])
+    if not text.isprintable():
+        text = " ".join(split_words(clean(text)))
+    words[start:] = [text] if text else []
+
+
+def clean(text: str) -> str:
+    """Take out what must not reach anybody's screen: control characters but for the tab, line separators, and the
+    characters that turn the direction of writing."""
+    return text if text.isprintable() else text.translate(_UNSHOWN)
+
+
+def replaced(text: str) -> str:
+    """Give a text of the same length with a sign in the place of each character that `clean` takes out."""
+    return text if text.isprintable() else text.translate(_REPLACED)
+
+
+def is_too_long(word: str) -> bool:
+    """Tell whether a word has more bytes than a name can have, in whatever form it is written (rule C41)."""
+    return len(word) > MAX_WORD or len(word.encode(errors="replace")) > MAX_WORD
+
+
+MAX_PATH = 1024
+"""Characters of the path of a file that are shown and sent, the last ones."""
+
+NAMELESS = "file"
+"""How a file is called that has no name."""
+
+_NOT_SHOWN_AT_ALL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+
+
+def has_controls(text: str) -> bool:
+    """Tell whether a text has control characters or line separators."""
+    return _NOT_SHOWN_AT_ALL.search(text) is not None
+
+
+def shown_path(path: str) -> str:
+    """Give a file's name or path as it may be shown and sent: nothing in it is invisible or turns the direction of
+    writing, and it has MAX_PATH characters at most. It is no path to be opened (rule F12)."""
+    text = clean(path[-MAX_PATH:])
+    if not text.isascii():
+        import unicode_names
+
+        text = unicode_names.seen(text)
+    return text or NAMELESS
+
+
+def folded_name(name: str) -> str:
+    """Give a file's name as a file system compares it that tells apart neither the case nor the forms of letters. Its
+    length is to be bounded, see `normal`."""
+    if name.isascii():
+        return name.lower()
+    import unicodedata
+
+    folded = unicodedata.normalize("NFKC", name).casefold().replace("\u0307", "")  # the dot of a capital dotted I
+    return unicodedata.normalize("NFKC", folded)
+
+
+def normal(word: str) -> str:
+    """Give a name, or its parts on either side of a host's sign, in Unicode's NFC, in which names are compared and
+    shown.
+
+    A part that is too long for a name stays as it came, and so is none (rule C41); a third part is the last. For NFC
+    takes time with the square of the marks in a row; nothing else in the program makes it.
+    """
+    return word if word.isascii() else "".join(map(_normal_part, _HOST_SIGNS.split(word, _MOST_HOST_SIGNS)))
+
+
+def _normal_part(part: str) -> str:
+    if part.isascii() or is_too_long(part) or len(part) - part.count("*") - part.count(".") > MAX_CHARACTERS:
+        return part
+    import unicodedata
+
+    return unicodedata.normalize("NFC", part)
