@@ -46,7 +46,7 @@ from typing import NoReturn
 
 from app import bootstrap
 from files import MAX_RECEIVED, Courier
-from loop import CloseReason, Loop
+from net.loop import CloseReason, Loop
 from network import Address, Link, dial
 from streams import READ_SIZE, STDIN, STDOUT, TextInput, complain, write_all
 from talks import TALKS, recognised

@@ -13,9 +13,9 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import NamedTuple, Protocol
 
-from deadlines import Backoff
-from loop import CloseReason, Connection, Loop
-from sockets import calls_itself
+from net.loop import CloseReason, Connection, Loop
+from net.tcp import calls_itself
+from net.timers import Backoff
 from text import LineBuffer, Overlong, clean
 
 MAX_RECEIVED_LINE = 1024 * 1024

@@ -47,11 +47,11 @@ from domain.rooms import Rooms
 from domain.state import Limits
 from domain.transfers import Transfers
 from federation import Federation
-from loop import Connection, Loop
+from net.loop import Connection, Loop
+from net.tcp import raise_descriptor_limit
 from peering.proof import make_nonce
 from protocol import Dialect, Session
 from settings import Listen, Settings
-from sockets import raise_descriptor_limit
 from store import Store, StoreError
 
 STDIN, STDOUT = 0, 1

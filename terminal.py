@@ -18,7 +18,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from files import MAX_RECEIVED, Courier
-from loop import Loop
+from net.loop import Loop
 from network import Address, Keeper
 from streams import STDIN, STDOUT, write_all
 from talks import slash

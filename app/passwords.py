@@ -17,7 +17,7 @@ from app.throttle import Failures
 from app.workqueue import Asker, Job, WorkQueue
 from domain.errors import ChatError, Overloaded, WrongPassword
 from domain.interfaces import Claim
-from pool import PoolFull
+from net.pool import PoolFull
 
 if TYPE_CHECKING:
     from concurrent.futures import Future

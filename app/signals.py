@@ -24,7 +24,7 @@ class Signals:
     """The handlers of a server's signals. Main thread only.
 
     Args:
-        hand_in: runs a call in the loop's thread (loop.Loop.call_threadsafe).
+        hand_in: runs a call in the loop's thread (net.loop.Loop.call_threadsafe).
         stop: lets the server end; may be called again.
         report: writes the counters.
         hangup: `end` for a SIGHUP that stops the server, `reload` for one that does not.

@@ -11,8 +11,8 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
 
-from addresses import is_loopback, network_of
 from domain import interfaces
+from net.addresses import is_loopback, network_of
 
 FIRST_SECONDS = 0.25
 MOST_SECONDS = 5.0

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
-from addresses import is_loopback, network_of
-from pool import PoolFull
+from net.addresses import is_loopback, network_of
+from net.pool import PoolFull
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -39,7 +39,7 @@ class Asker(Protocol):
 
 
 class Timers(Protocol):
-    """Calls that come later; loop.Loop has them."""
+    """Calls that come later; net.loop.Loop has them."""
 
     def call_later(self, seconds: float, call: Callable[[], None]) -> Any: ...
     def cancel(self, deadline: Any) -> None: ...

@@ -49,7 +49,7 @@ class Pace:
 
 
 class Timers(Protocol):
-    """The monotonic clock, in seconds, and calls that it brings. loop.Loop has them."""
+    """The monotonic clock, in seconds, and calls that it brings. net.loop.Loop has them."""
 
     def monotonic(self) -> float: ...
     def call_later(self, seconds: float, call: Callable[[], None]) -> Any: ...

@@ -11,9 +11,9 @@ from collections.abc import Set as AbstractSet
 from functools import partial
 from typing import Any, Protocol
 
-from addresses import is_loopback
 from domain.interfaces import Timers
 from domain.names import PROVEN, is_host
+from net.addresses import is_loopback
 from peering.peers import MAX_LINK_LINE, Dialler, Link, Peer
 from peering.proof import Handshake, is_nonce
 from protocol import Dialect, Session, Transport
@@ -28,7 +28,7 @@ log = logging.getLogger("crosstalk.federation")
 
 
 class Dial(Protocol):
-    """Connects in the background, then calls one of the two; see loop.Loop.dial."""
+    """Connects in the background, then calls one of the two; see net.loop.Loop.dial."""
 
     def __call__(
         self, host: str, port: int, *, connected: Callable[[Any], Session], failed: Callable[[str], None]

@@ -11,10 +11,10 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Generic, NamedTuple, TypeVar
 
-from deadlines import Backoff
 from domain.changes import Done, Said
 from domain.events import ChannelMessages
 from domain.names import HOST_OF_USER, MAX_NAME, PROVEN, remote_channel, remote_user
+from net.timers import Backoff
 from peering.proof import Handshake
 from protocol import Session
 from settings import Listed

@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 from hypothesis import HealthCheck, settings
 
 from app.console import Console
-from deadlines import Deadline, Deadlines
 from dialects import Door, Hello, Lines, Mailbox, Result, RoomTalk
 from dialects.rooms import OPERATOR_WORDS
 from domain.changes import ChannelCreated, Done
@@ -22,6 +21,7 @@ from domain.sessions import Recipient
 from domain.state import Limits
 from domain.transfers import Transfers
 from federation import Federation
+from net.timers import Deadline, Deadlines
 from protocol import Dialect, Session
 from settings import Listed, Settings
 from store import MEMORY, Store

@@ -1,10 +1,10 @@
-"""addresses.py: which addresses are of this machine, and which belong together."""
+"""net/addresses.py: which addresses are of this machine, and which belong together."""
 
 from __future__ import annotations
 
 import pytest
 
-from addresses import is_loopback, network_of
+from net.addresses import is_loopback, network_of
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""loop.py: descriptors, deadlines, slow work."""
+"""net/loop.py: descriptors, deadlines, slow work."""
 
 from __future__ import annotations
 
@@ -24,10 +24,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import loop as loop_module
-from deadlines import Deadlines
+import net.loop as loop_module
 from harness.peer import PATIENCE
-from loop import (
+from net.loop import (
     HANDED_IN_PER_TURN,
     HIGH_WATER,
     LONGEST_WAIT,
@@ -39,9 +38,10 @@ from loop import (
     Connection,
     Loop,
 )
-from pool import PoolFull
+from net.pool import PoolFull
+from net.tcp import bytes_in_kernel, find_places, host_of, unacknowledged_for
+from net.timers import Deadlines
 from protocol import Session
-from sockets import bytes_in_kernel, find_places, host_of, unacknowledged_for
 from support import EXAMPLES, World, raising
 
 MAX_OUT = 1024 * 1024
@@ -1253,7 +1253,7 @@ def test_the_last_words_arrive_although_input_is_unread(stage: Stage) -> None:
 
 
 def test_a_peer_that_never_ends_is_not_waited_for_for_ever(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("loop.LINGER_SECONDS", 0.01)
+    monkeypatch.setattr("net.loop.LINGER_SECONDS", 0.01)
     connection, owner, _peer, _sock = stage.pair()
     connection.finish()
     stage.until(lambda: owner.lost_for)
@@ -1264,7 +1264,7 @@ def test_a_peer_that_never_ends_is_not_waited_for_for_ever(stage: Stage, monkeyp
 def test_a_connection_that_was_not_read_is_read_to_its_end_when_it_finishes(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("loop.LINGER_SECONDS", 10 * PATIENCE)
+    monkeypatch.setattr("net.loop.LINGER_SECONDS", 10 * PATIENCE)
     connection, owner, peer, _sock = stage.pair()
     connection.pause_reading()
     put(peer, b"x" * 1000)
@@ -1549,7 +1549,7 @@ def test_a_client_that_leaves_before_its_first_line_leaves_no_deadline() -> None
 def test_a_listener_waits_at_the_descriptor_ceiling(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("loop.descriptor_ceiling", lambda: 2)
+    monkeypatch.setattr("net.loop.descriptor_ceiling", lambda: 2)
     stage = Stage()
     try:
         owners: list[Owner] = []
@@ -1594,7 +1594,7 @@ class FullTable(socket.socket):
 def test_a_listener_tries_again_when_descriptors_run_out(
     stage: Stage, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, error: int
 ) -> None:
-    monkeypatch.setattr("loop.ACCEPT_RETRY_SECONDS", 0.01)
+    monkeypatch.setattr("net.loop.ACCEPT_RETRY_SECONDS", 0.01)
     listening = socket.create_server(("127.0.0.1", 0))
     address = listening.getsockname()
     sock = FullTable(fileno=listening.detach())
@@ -1622,7 +1622,7 @@ def test_a_client_that_is_gone_before_it_is_accepted_is_no_matter(
 def test_a_closed_listener_refuses_and_a_paused_one_can_be_closed(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("loop.ACCEPT_RETRY_SECONDS", 0.01)
+    monkeypatch.setattr("net.loop.ACCEPT_RETRY_SECONDS", 0.01)
     address = stage.listen()
     listening = socket.create_server(("127.0.0.1", 0))
     paused_address = listening.getsockname()
@@ -2127,7 +2127,7 @@ def test_the_kernel_looks_after_a_silent_peer_that_was_dialled() -> None:
 
 
 def test_what_is_dialled_takes_no_clients_place_and_is_not_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("loop.descriptor_ceiling", lambda: 3)
+    monkeypatch.setattr("net.loop.descriptor_ceiling", lambda: 3)
     stage = Stage(max_clients=1)
     try:
         _server, place = remote_server(stage)

@@ -13,8 +13,8 @@ import pytest
 
 import network
 from client_support import SECONDS
-from deadlines import Deadline
-from loop import Loop
+from net.loop import Loop
+from net.timers import Deadline
 
 
 def test_a_connection_to_oneself_is_none(monkeypatch: pytest.MonkeyPatch) -> None:

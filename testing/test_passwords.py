@@ -20,7 +20,7 @@ from domain.changes import AccountRegistered
 from domain.errors import Overloaded, WrongPassword
 from domain.interfaces import Claim
 from harness.peer import PATIENCE
-from loop import Loop
+from net.loop import Loop
 from support import EXAMPLES, FakeTimers, FakeTransport, World, raising
 
 COST = 4

@@ -1,4 +1,4 @@
-"""pool.py: threads for slow work. How it comes back into the loop is in test_loop.py."""
+"""net/pool.py: threads for slow work. How it comes back into the loop is in test_loop.py."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import threading
 import pytest
 
 from harness.peer import PATIENCE
-from pool import NICENESS, NICEST, Pool
+from net.pool import NICENESS, NICEST, Pool
 
 
 def niceness() -> int:

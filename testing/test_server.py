@@ -29,9 +29,9 @@ from domain.changes import AccountRegistered, Change, ChannelCreated, Joined, Sa
 from harness.peer import PATIENCE, Peer
 from harness.processes import ROOT
 from harness.servers import ServerProcess, free_ports
+from net.tcp import RESERVED_DESCRIPTORS
 from server import MAX_TYPED, Server, StartError, main
 from settings import Listen, Settings
-from sockets import RESERVED_DESCRIPTORS
 from store import Store
 
 SERVER = str(ROOT / "server.py")

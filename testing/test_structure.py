@@ -42,7 +42,6 @@ LAYERS: dict[str, set[str]] = {
 one is handed to it."""
 
 HOMES: dict[str, set[str]] = {
-    "net": {"addresses", "deadlines", "loop", "pool", "sockets"},
     "store": {"database_files"},
     "ui": {"client_options", "files", "network", "streams", "talks", "terminal"},
 }

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.workqueue import LOGINS_IN_A_ROW, Job, WorkQueue
-from pool import PoolFull
+from net.pool import PoolFull
 from support import EXAMPLES, FakeTimers
 
 

@@ -42,10 +42,9 @@ from functools import partial
 from selectors import EVENT_READ, EVENT_WRITE
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
-from addresses import is_loopback, network_of
-from deadlines import Deadline, Deadlines
-from pool import Pool, PoolFull
-from sockets import (
+from net.addresses import is_loopback, network_of
+from net.pool import Pool, PoolFull
+from net.tcp import (
     bytes_in_kernel,
     calls_itself,
     descriptor_ceiling,
@@ -55,6 +54,7 @@ from sockets import (
     place_of,
     unacknowledged_for,
 )
+from net.timers import Deadline, Deadlines
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
