@@ -164,7 +164,6 @@ class Server:
         is_mailbox = "mailbox" in {listen.dialect for listen in settings.listen}
         reserved = RESERVED_NAMES if is_mailbox else ()
         chat = Chat(self.store, self.passwords, time.time, limits, MAKE_ID[settings.mailbox_ids], pace, reserved)
-        self.store.attach(chat.apply, chat.announce)
         chat.restore(self.store.load())
         self.passwords.resemble(
             account.password_hash for account in chat.accounts.values() if account.password_hash is not None
@@ -195,8 +194,8 @@ class Server:
 
     def _create(self, channel: str) -> None:
         outcomes: list[Exception | None] = []
-        self.store.submit(ChannelCreated(channel, "", time.time()), outcomes.append)
-        self.store.commit()
+        self.chat.journal.submit(ChannelCreated(channel, "", time.time()), outcomes.append)
+        self.chat.journal.commit()
         if outcomes != [None]:
             reason = (
                 "max-channels is too small" if isinstance(outcomes[0], LimitReached) else "the database takes nothing"
@@ -211,7 +210,7 @@ class Server:
         self.printer.print(OPERATOR_WORDS[type(event)](self.lines, event))
 
     def _before_flush(self) -> None:
-        self.store.commit()
+        self.chat.journal.commit()
         self.rooms.end_turn()
         self.printer.flush()
 

@@ -1,9 +1,8 @@
-"""The durable state: the journal of changes, in SQLite. The only room with SQL.
+"""The durable state in SQLite, and the only module with SQL.
 
-`Store.submit` takes a change. `Store.commit`, called once a turn before anything is sent, has every waiting change
-decided in order, writes those that stand in one transaction, and has the outcomes told. Told after the commit, never
-before: what a client hears survives `kill -9` and a power cut (WAL, synchronous=FULL). When the disk refuses, what was
-decided is taken back and each change of that commit fails; the next commit tries the disk afresh.
+`Store.write` takes a batch of changes that the journal has decided (domain/journal.py) and writes them in one
+transaction. When it returns True they survive `kill -9` and a power cut (WAL, synchronous=FULL); when it returns False
+nothing of them is written, and the next batch tries the disk afresh.
 
 A channel's messages are a chain: each row holds the number of the one before, the channel's row that of the last. An
 index would be as good to read, but to write it each message of a turn dirties another page; a chain only appends.
@@ -22,8 +21,8 @@ import itertools
 import logging
 import os
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator
-from typing import NoReturn, cast
+from collections.abc import Iterable, Iterator, Sequence
+from typing import cast
 
 from database_files import (
     LOG_SIZE,
@@ -40,22 +39,17 @@ from domain.changes import (
     AccountRegistered,
     Change,
     ChannelCreated,
-    Done,
     Joined,
     Left,
     MailboxOpened,
     MailDelivered,
     Mailed,
     MembershipsDated,
-    Outcome,
     PasswordChanged,
     PeerNamed,
-    RemoteJoined,
-    RemoteLeft,
     Said,
-    Undo,
 )
-from domain.errors import ChatError, StoreUnavailable
+from domain.errors import StoreUnavailable
 
 MEMORY = ":memory:"
 """The path of a database that keeps nothing."""
@@ -139,9 +133,6 @@ RECORD: dict[type, str] = {
 }
 """How each change but Said is written; its fields are the parameters."""
 
-PASSING: frozenset[type] = frozenset({RemoteJoined, RemoteLeft})
-"""Changes that have their place in the journal's order, but not on disk: they end with the process."""
-
 RECORD_SAID = "INSERT INTO messages VALUES (?1, ?2, ?3, ?4, ?5, ?6)"
 RECORD_END = "UPDATE channels SET last_message = ?2 WHERE name = ?1"
 NEWER_ENDS = "SELECT channel, max(id) FROM messages WHERE id > ? GROUP BY channel"
@@ -216,7 +207,7 @@ class Chains:
 
 
 class Store:
-    """A database file, and the changes that wait to be written to it.
+    """A database file.
 
     Args:
         path: the file, made if it is not there; MEMORY for none.
@@ -228,9 +219,6 @@ class Store:
     def __init__(self, path: str) -> None:
         self.path = path
         self.failures = 0
-        self._decide: Callable[[Change], Undo | None] = _unattached
-        self._announce: Callable[[Iterable[Outcome]], None] = _unattached
-        self._waiting: list[tuple[Change, Done]] = []
         self._trouble: type[Exception] | None = None
         self._log: WriteAheadLog | None = None
         self._files: DatabaseFiles | None = None
@@ -252,13 +240,8 @@ class Store:
                 raise StoreError(f"cannot open the database {path}: {_reason(error, path)}; {hint}") from error
             undo.pop_all()
 
-    def attach(self, decide: Callable[[Change], Undo | None], announce: Callable[[Iterable[Outcome]], None]) -> None:
-        """Say who decides changes and who tells their outcomes (chat.Chat.apply, chat.Chat.announce)."""
-        self._decide = decide
-        self._announce = announce
-
     def close(self) -> None:
-        """Close the file. What was submitted and not committed is lost, so commit first."""
+        """Close the file. What waits in the journal is lost, so commit first."""
         self.watch()
         if self._trouble is FilesLost:
             _keep_open(self._db)
@@ -271,48 +254,8 @@ class Store:
 
     # ---- writing ----
 
-    def submit(self, change: Change, done: Done) -> None:
-        """Queue a change. `done` is called after the commit that follows, with None or the error."""
-        self._waiting.append((change, done))
-
-    def commit(self) -> None:
-        """Decide, write and tell what waits, and what is submitted meanwhile."""
-        while self._waiting:
-            waiting, self._waiting = self._waiting, []
-            self._announce(self._settle(waiting))
-
-    def _settle(self, waiting: list[tuple[Change, Done]]) -> list[Outcome]:
-        outcomes, undo = self._decide_all(waiting)
-        if self._write([change for change, error, _done in outcomes if error is None and type(change) not in PASSING]):
-            return outcomes
-        for take_back in reversed(undo):
-            take_back()
-        refused = [(change, error or StoreUnavailable(), done) for change, error, done in outcomes]
-        passing, _undo = self._decide_all((change, done) for change, done in waiting if type(change) in PASSING)
-        again = iter(passing)  # what needs no disk does not fail for want of one
-        return [next(again) if type(outcome[0]) in PASSING else outcome for outcome in refused]
-
-    def _decide_all(self, waiting: Iterable[tuple[Change, Done]]) -> tuple[list[Outcome], list[Undo]]:
-        outcomes: list[Outcome] = []
-        undo: list[Undo] = []
-        for change, done in waiting:
-            try:
-                undone_by = self._decide(change)
-            except Exception as error:
-                if not isinstance(error, ChatError):
-                    log.exception("error while deciding %s", type(change).__name__)
-                error.__traceback__ = None  # which leads back to the list of outcomes: only the collector would free it
-                outcomes.append((change, error, done))
-                continue
-            outcomes.append((change, None, done))
-            if undone_by is not None:
-                undo.append(undone_by)
-        return outcomes, undo
-
-    def _write(self, changes: list[Change]) -> bool:
+    def write(self, changes: Sequence[Change]) -> bool:
         """Write changes in one transaction; False, and nothing written, when the disk refuses."""
-        if not changes:
-            return True
         try:
             self._transact(changes)
         except (FilesLost, sqlite3.Error) as error:
@@ -322,7 +265,7 @@ class Store:
             self._recovered()
         return True
 
-    def _transact(self, changes: list[Change]) -> None:
+    def _transact(self, changes: Sequence[Change]) -> None:
         write, write_log = self._writer, self._log
         size = write_log.look() if write_log is not None else 0
         write.execute("BEGIN IMMEDIATE")
@@ -373,7 +316,7 @@ class Store:
     # ---- reading ----
 
     def load(self) -> Iterator[Change]:
-        """Give the state as the changes that lead to it, for `chat.Chat.restore`. Channel messages stay on disk.
+        """Give the state as the changes that lead to it, for `domain.chat.Chat.restore`. Channel messages stay on disk.
 
         Raises:
             StoreError: the file cannot be read.
@@ -606,7 +549,3 @@ def _readable() -> Iterator[None]:
     except sqlite3.Error as error:
         log.error("cannot read from the database: %s", error)
         raise StoreUnavailable from error
-
-
-def _unattached(_argument: object) -> NoReturn:
-    raise AssertionError("attach the domain before the first commit")

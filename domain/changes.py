@@ -122,6 +122,10 @@ Change = (
     | PeerNamed
     | MembershipsDated
 )
+
+EPHEMERAL: frozenset[type] = frozenset({RemoteJoined, RemoteLeft})
+"""Changes that have their place in the journal's order, but are not written: they end with the process."""
+
 Undo = Callable[[], object]
 Done = Callable[[Exception | None], None]
 

@@ -1,8 +1,8 @@
 """The rules of the domain: accounts, guests, channels, who is in them and who is there. It speaks no wire and no SQL.
 
-Every durable change is a plain value (changes.Change). A method that wants one hands it to the journal; the journal
-comes back to `Chat.apply` when it is the change's turn, and there it is decided: applied to the state, or refused with
-a `ChatError`. When it is on disk, `Chat.announce` tells everyone concerned. So nobody is told what could still be lost,
+Every change is a plain value (changes.Change). A method that wants one hands it to the journal; the journal comes back
+to `Chat.apply` when it is the change's turn, and there it is decided: applied to the state, or refused with a
+`ChatError`. When it is on disk, `Chat.publish` tells everyone concerned. So nobody is told what could still be lost,
 and what two people ask for at once is decided in one order.
 
 Methods that end in a `done` argument never raise: `done` takes None or the error, at once or later.
@@ -53,7 +53,8 @@ from domain.errors import (
     WrongPassword,
 )
 from domain.events import AccountGone, ChannelMessages, DirectEcho, DirectMessage, LoggedInElsewhere, MailWaiting
-from domain.interfaces import Claim, Journal, Network, Pace, Passwords, Watch
+from domain.interfaces import Backend, Claim, Network, Pace, Passwords, Watch
+from domain.journal import Journal
 from domain.names import HOST_OF_CHANNEL, HOST_OF_USER, MAX_NAME, classic_id, is_name
 from domain.sessions import Hearer, Recipient
 from domain.state import (
@@ -87,7 +88,7 @@ class Chat:
     """All state and all rules.
 
     Args:
-        journal: takes changes; `journal.submit` leads to `apply` and then to `announce`.
+        backend: keeps what is durable.
         passwords: hashes and checks.
         now: the wall clock, in seconds since the epoch.
         limits: how much there may be.
@@ -98,7 +99,7 @@ class Chat:
 
     def __init__(
         self,
-        journal: Journal,
+        backend: Backend,
         passwords: Passwords,
         now: Callable[[], float],
         limits: Limits,
@@ -132,13 +133,14 @@ class Chat:
         many did."""
         self.watch = Watch()
         self.network = Network()
-        self._journal = journal
+        self.journal = Journal(backend.write, self.apply, self.publish)
+        self._backend = backend
         self._passwords = passwords
         self._now = now
         self._limits = limits
         self._pace = pace or Pace()
         self.failed_logins = 0
-        self._unannounced: deque[Outcome] = deque()
+        self._unpublished: deque[Outcome] = deque()
         self._rules: dict[type, Callable[[Any], Undo | None]] = {
             AccountRegistered: self._apply_registered,
             MailboxOpened: self._apply_opened,
@@ -255,7 +257,7 @@ class Chat:
 
         if self._pace.allows(address):
             self._pace.spend(address)
-            self._journal.submit(change, decided)
+            self.journal.submit(change, decided)
         else:
             done(self._why_no_account(address, change.name))
 
@@ -305,7 +307,7 @@ class Chat:
                 done(error)
 
         def change(password_hash: bytes) -> None:
-            self._journal.submit(PasswordChanged(account.name, password_hash), done)
+            self.journal.submit(PasswordChanged(account.name, password_hash), done)
 
         self._passwords.check(recipient, Claim(account.name, old, account.password_hash), checked, is_login=False)
 
@@ -340,7 +342,7 @@ class Chat:
         def decided(error: Exception | None) -> None:
             account = self._by_id.get(opened.id)
             if error is None and recipient.over:
-                self._journal.submit(AccountDeleted(name, opened.id), lambda _error: None)  # nobody has learned its ID
+                self.journal.submit(AccountDeleted(name, opened.id), lambda _error: None)  # nobody has learned its ID
             elif error is None and account is not None:  # it may have been deleted in the same commit
                 self._take_over(recipient, account)
             done(error)
@@ -392,7 +394,7 @@ class Chat:
                     session.end()
             done(error)
 
-        self._journal.submit(AccountDeleted(account.name, account.id), decided)
+        self.journal.submit(AccountDeleted(account.name, account.id), decided)
 
     def _owner(self, account_id: str) -> Account:
         try:
@@ -422,7 +424,7 @@ class Chat:
     def create(self, account: Account, name: str, done: Done) -> None:
         """Make a channel. Fails with NotAName, NameTaken, LimitReached, StoreUnavailable."""
         if is_name(name, self._limits.name):
-            self._journal.submit(ChannelCreated(name, account.name, self._now()), done)
+            self.journal.submit(ChannelCreated(name, account.name, self._now()), done)
         else:
             done(NotAName())
 
@@ -439,7 +441,7 @@ class Chat:
     def join_at_once(self, account: Account, channel: str, done: Done, server: str = "") -> None:
         """Make an account a member of a channel here, or of a remote one whose server, of this identity (L38), has
         agreed. Fails as `join`."""
-        self._journal.submit(Joined(account.name, channel, self._now(), server), done)
+        self.journal.submit(Joined(account.name, channel, self._now(), server), done)
 
     def leave(self, account: Account, channel: str, done: Done) -> None:
         """End a membership. Fails with NoSuchChannel, NotAMember, StoreUnavailable."""
@@ -449,15 +451,15 @@ class Chat:
                 self.network.left(account.name, channel)
             done(error)
 
-        self._journal.submit(account.leaving(channel), left)
+        self.journal.submit(account.leaving(channel), left)
 
     def admit(self, user: RemoteUser, channel: str, done: Done) -> None:
         """Make a remote user a member of a channel here. Fails with NoSuchUser, and as `join`."""
-        self._journal.submit(RemoteJoined(user.name, channel, self._now()), done)
+        self.journal.submit(RemoteJoined(user.name, channel, self._now()), done)
 
     def dismiss(self, user: RemoteUser, channel: str, done: Done) -> None:
         """End a remote user's membership. Fails with NoSuchUser, NoSuchChannel, NotAMember."""
-        self._journal.submit(user.leaving(channel), done)
+        self.journal.submit(user.leaving(channel), done)
 
     def remove(self, change: Left, event: Any, done: Done) -> None:
         """Take a member out of a channel, by another's will: the member is told the event. Fails with NotAMember,
@@ -470,11 +472,11 @@ class Chat:
                 member.session.deliver(event)
             done(error)
 
-        self._journal.submit(change, told)
+        self.journal.submit(change, told)
 
     def say(self, speaker: Member | RoomGuest, channel: str, text: str, done: Done) -> None:
         """Say something in a channel here. Fails with NoSuchChannel, NotAMember, StillMuted, StoreUnavailable."""
-        self._journal.submit(Said(speaker.name, channel, text, self._now()), done)
+        self.journal.submit(Said(speaker.name, channel, text, self._now()), done)
 
     def say_remotely(
         self, account: Account, channel: str, text: str, done: Done, settled: Callable[[bool], None]
@@ -516,7 +518,7 @@ class Chat:
     def history(self, account: Account, channel: str, count: int) -> tuple[int, Iterator[list[Said]]]:
         """Give the last messages of a channel: how many, `count` at most, and pages of them, the oldest first.
 
-        What has been written and will be announced after this call is not among them.
+        What has been written and will be published after this call is not among them.
 
         Raises:
             NotAMember: the account is not in such a channel.
@@ -524,9 +526,9 @@ class Chat:
         """
         still_to_come = sum(
             isinstance(change, Said) and error is None and change.channel == channel
-            for change, error, _done in self._unannounced
+            for change, error, _done in self._unpublished
         )
-        return self._journal.history(self._joined(account, channel).name, count, still_to_come)
+        return self._backend.history(self._joined(account, channel).name, count, still_to_come)
 
     def _joined(self, account: Account, channel: str) -> Channel:
         """The account's channel of this name; of a remote one nothing is known here."""
@@ -574,7 +576,7 @@ class Chat:
         if isinstance(letter.sender, Account) and self.accounts.get(message.sender) is not letter.sender:
             letter.done(NoSuchUser())  # the sender's account was deleted meanwhile, and its name may be another's
         elif session is None:
-            self._journal.submit(message, lambda error: self._mailed(letter, error))
+            self.journal.submit(message, lambda error: self._mailed(letter, error))
         else:
             session.deliver(DirectMessage(message.sender, message.text, message.at))
             self._echo(letter)
@@ -625,12 +627,12 @@ class Chat:
         account.collecting += 1
         complete = False
         try:
-            for last, page in self._journal.mail(account.name):
+            for last, page in self._backend.mail(account.name):
                 if recipient.over:
                     return
                 yield page
                 account.collecting += 1
-                self._journal.submit(MailDelivered(account.name, last, len(page)), deleted)
+                self.journal.submit(MailDelivered(account.name, last, len(page)), deleted)
             complete = True
         finally:
             account.collecting -= 1
@@ -652,7 +654,7 @@ class Chat:
         """Keep under which identity a server of the config has borne a name; of MOST_HOSTS names at the most."""
         known = self.hosts.get(name)
         if known != server and (known is not None or len(self.hosts) < MOST_HOSTS):
-            self._journal.submit(PeerNamed(name, server), lambda _error: None)
+            self.journal.submit(PeerNamed(name, server), lambda _error: None)
 
     def noted(self, name: str) -> Collection[str]:
         """Give the identities for which a server's name is noted (L39); none where anybody may bear it."""
@@ -663,7 +665,7 @@ class Chat:
     def date_memberships(self, name: str, server: str) -> None:
         """Have memberships in a server's channels that began nobody knows when count as begun under this identity."""
         if "" in self._identities.get(name, ()):
-            self._journal.submit(MembershipsDated(name, server), lambda _error: None)
+            self.journal.submit(MembershipsDated(name, server), lambda _error: None)
 
     def began_under(self, account: Account, channel: str) -> str:
         """Give the identity of a remote channel's server under which a membership began (L38); "" if nobody knows."""
@@ -673,7 +675,7 @@ class Chat:
 
     def settle(self) -> None:
         """Have decided and told what waits for the end of the turn. Not from inside of what tells."""
-        self._journal.commit()
+        self.journal.commit()
 
     def apply(self, change: Change) -> Undo | None:
         """Decide a change, in the journal's order, and carry it out in memory.
@@ -703,16 +705,16 @@ class Chat:
         for channel in (*self.channels.values(), *self.remote_channels.values()):
             channel.joining = 0  # nobody of them is there
 
-    def announce(self, outcomes: Iterable[Outcome]) -> None:
+    def publish(self, outcomes: Iterable[Outcome]) -> None:
         """Tell what became of changes, in order. Messages to one channel in a row travel together.
 
         Who joins or leaves begins or ceases to hear in this order, too, so that nobody hears of a channel before the
         answer to the JOIN.
         """
-        self._unannounced = deque(outcomes)
+        self._unpublished = deque(outcomes)
         run: list[Said] = []
-        while self._unannounced:
-            change, error, done = self._unannounced.popleft()
+        while self._unpublished:
+            change, error, done = self._unpublished.popleft()
             said = change if error is None and isinstance(change, Said) else None
             if run and (said is None or said.channel != run[0].channel):
                 self._publish(run)

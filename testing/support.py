@@ -247,7 +247,6 @@ class World:
         self.store = store or Store(MEMORY)
         self.passwords = FakePasswords()
         self.chat = Chat(self.store, self.passwords, lambda: 1000.0, limits or Limits())
-        self.store.attach(self.chat.apply, self.chat.announce)
         self.chat.restore(self.store.load())
         self.dialect = Result(self.chat, joined_only=joined_only, history_on_join=history_on_join)
         self.hello = Hello(self.chat)
@@ -266,8 +265,8 @@ class World:
             RoomTalk(self.rooms, self.transfers, self.lines, lambda: 1000.0, files=files) for files in (False, True)
         ]
         for name, capacity in (channels or {}).items():
-            self.store.submit(ChannelCreated(name, "", 1000.0), lambda error: None)
-            self.store.commit()
+            self.chat.journal.submit(ChannelCreated(name, "", 1000.0), lambda error: None)
+            self.chat.journal.commit()
             self.rooms.host(name, capacity)
             self.doors[name] = Door(self.rooms, name, *talks)
         self.soon: list[Callable[[], None]] = []
@@ -299,7 +298,7 @@ class World:
             self.soon.clear()
             for call in calls:
                 call()
-            self.store.commit()
+            self.chat.journal.commit()
             self.rooms.end_turn()
             pumped = [client.transport.pump() for client in self.clients]
             busy = any(pumped) or bool(self.soon)

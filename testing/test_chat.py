@@ -61,42 +61,20 @@ NOW = 1000.0
 # ---- what the tests use ----
 
 
-class Journal:
-    """Decides and tells when `commit` is called, as the store does. `fails`: the disk does not take it."""
+class MemoryBackend:
+    """Keeps what is written to it in memory. `fails`: the disk does not take it."""
 
     def __init__(self) -> None:
-        self.chat: Chat
         self.fails = False
         self.written: list[Change] = []
         self.mailbox: list[tuple[int, Mailed]] = []
-        self._waiting: list[tuple[Change, Done]] = []
         self._mails = 0
 
-    def submit(self, change: Change, done: Done) -> None:
-        self._waiting.append((change, done))
-
-    def commit(self) -> None:
-        while self._waiting:
-            waiting, self._waiting = self._waiting, []
-            outcomes: list[tuple[Change, Exception | None, Done]] = []
-            undo = []
-            for change, done in waiting:
-                try:
-                    undo.append(self.chat.apply(change))
-                except ChatError as error:
-                    outcomes.append((change, error, done))
-                else:
-                    outcomes.append((change, None, done))
-            if self.fails:
-                for take_back in reversed(undo):
-                    if take_back is not None:
-                        take_back()
-                outcomes = [(change, error or StoreUnavailable(), done) for change, error, done in outcomes]
-            else:
-                for change, failure, _done in outcomes:
-                    if failure is None:
-                        self._write(change)
-            self.chat.announce(outcomes)
+    def write(self, changes: Sequence[Change]) -> bool:
+        if not self.fails:
+            for change in changes:
+                self._write(change)
+        return not self.fails
 
     def _write(self, change: Change) -> None:
         self.written.append(change)
@@ -156,12 +134,13 @@ def local(channel: Channel) -> list[Account]:
 
 
 class House:
-    """A chat with its journal."""
+    """A chat whose backend is in memory."""
 
     def __init__(self, limits: Limits | None = None, pace: Pace | None = None) -> None:
-        self.journal = Journal()
+        self.backend = MemoryBackend()
         self.passwords = FakePasswords()
-        self.chat = self.journal.chat = Chat(self.journal, self.passwords, lambda: NOW, limits or Limits(), pace=pace)
+        self.chat = Chat(self.backend, self.passwords, lambda: NOW, limits or Limits(), pace=pace)
+        self.journal = self.chat.journal
 
     def account(self, name: str, *channels: str) -> Account:
         """An account in these channels, which are made where they are not."""
@@ -462,7 +441,7 @@ def test_a_failed_commit_leaves_no_trace(changes: list[Change], failing: int) ->
     before = house.snapshot()
     for change in changes[failing:]:
         house.journal.submit(change, outcomes.append)
-    house.journal.fails = True
+    house.backend.fails = True
     house.journal.commit()
     assert house.snapshot() == before
     assert len(outcomes) == len(changes)
@@ -491,10 +470,10 @@ def test_limits() -> None:
 def test_a_channel_counts_for_its_creator_unless_it_could_not_be_written() -> None:
     house = House(Limits(channels_per_creator=2))
     alice = house.account("alice", "one")
-    house.journal.fails = True
+    house.backend.fails = True
     for _ in range(2):
         assert house.outcome(lambda done: house.chat.create(alice, "two", done)) is StoreUnavailable
-    house.journal.fails = False
+    house.backend.fails = False
     assert house.outcome(lambda done: house.chat.create(alice, "two", done)) is None
     assert house.outcome(lambda done: house.chat.create(alice, "three", done)) is LimitReached
     for name in ("lobby", "garden", "attic"):
@@ -523,7 +502,7 @@ def test_limits_do_not_undo_what_was_decided_before() -> None:
 
 def test_register(house: House) -> None:
     assert house.outcome(lambda done: house.chat.register(Screen(), "alice", "secret", done)) is None
-    assert house.journal.written == [AccountRegistered("alice", b"secret", NOW)]
+    assert house.backend.written == [AccountRegistered("alice", b"secret", NOW)]
     assert house.outcome(lambda done: house.chat.register(Screen(), "alice", "other", done)) is NameTaken
     assert house.outcome(lambda done: house.chat.register(Screen(), "a,b", "other", done)) is NotAName
     assert house.chat.accounts["alice"].password_hash == b"secret"
@@ -616,9 +595,9 @@ def test_an_address_makes_accounts_at_a_pace() -> None:
     house.account("bob")
     assert register("bob") is open_mailbox("bob") is NameTaken
     assert register("a,b") is open_mailbox("a,b") is NotAName
-    house.journal.fails = True
+    house.backend.fails = True
     assert [register("one"), open_mailbox("one")] * 3 == [StoreUnavailable] * 6
-    house.journal.fails = False
+    house.backend.fails = False
     assert [register("one"), open_mailbox("two"), register("three")] == [None] * 3
     assert register("four") is open_mailbox("four") is LimitReached
     assert register("bob") is open_mailbox("bob") is NameTaken
@@ -699,7 +678,7 @@ def test_change_password(house: House) -> None:
     alice = house.user("alice")
     assert house.outcome(lambda done: house.chat.change_password(alice, "wrong", "new", done)) is WrongPassword
     assert house.outcome(lambda done: house.chat.change_password(alice, "alice", "new", done)) is None
-    assert house.journal.written == [PasswordChanged("alice", b"new")]
+    assert house.backend.written == [PasswordChanged("alice", b"new")]
     assert alice.user.password_hash == b"new"
 
 
@@ -711,7 +690,7 @@ def test_no_password_is_hashed_for_a_session_that_ended_while_the_old_one_was_ch
     house.chat.session_over(alice)
     assert house.passwords.answer() == 1
     assert house.passwords.answer() == 0
-    assert house.journal.written == []
+    assert house.backend.written == []
 
 
 def test_too_much_hashing(house: House) -> None:
@@ -721,7 +700,7 @@ def test_too_much_hashing(house: House) -> None:
     assert house.outcome(lambda done: house.chat.register(Screen(), "bob", "pw", done)) is Overloaded
     assert house.outcome(lambda done: house.chat.login(screen, "carol", "carol", done)) is Overloaded
     assert house.outcome(lambda done: house.chat.change_password(alice, "alice", "new", done)) is Overloaded
-    assert house.journal.written == []
+    assert house.backend.written == []
     assert screen.user is None
 
 
@@ -741,7 +720,7 @@ def test_nothing_is_told_before_it_is_written(house: House) -> None:
 def test_a_disk_that_refuses_fails_each_change(house: House) -> None:
     alice = house.user("alice", "room")
     house.account("bob")
-    house.journal.fails = True
+    house.backend.fails = True
     chat = house.chat
     before = house.snapshot()
     for call in (
@@ -885,7 +864,7 @@ def test_a_message_to_one_who_is_there(house: House) -> None:
     assert house.outcome(lambda done: house.chat.tell(alice.user, "bob", "hi", done)) is None
     assert alice.take() == [DirectEcho("alice", "bob", "hi", NOW)]
     assert bob.take() == [DirectMessage("alice", "hi", NOW)]
-    assert house.journal.written == []
+    assert house.backend.written == []
 
 
 def test_a_message_to_oneself_is_delivered_and_echoed_as_any_other(house: House) -> None:
@@ -919,7 +898,7 @@ def test_a_login_between_a_message_and_its_commit(house: House) -> None:
     assert screen.take() == [DirectMessage("alice", "hi", NOW)]
     assert alice.take() == [DirectEcho("alice", "bob", "hi", NOW), ("told", None)]
     assert bob.mail == 0
-    assert house.journal.written == []
+    assert house.backend.written == []
 
 
 def test_a_logout_between_a_message_and_its_commit(house: House) -> None:
@@ -956,7 +935,7 @@ def test_mail_is_removed_page_by_page_when_it_has_left(house: House) -> None:
         next(pages)
     house.journal.commit()
     assert bob.mail == 0
-    assert house.journal.mailbox == []
+    assert house.backend.mailbox == []
     assert list(house.chat.mail(Screen(), bob)) == []
 
 
@@ -973,11 +952,11 @@ def test_mail_that_did_not_leave_is_given_again(house: House) -> None:
 
 def test_mail_that_cannot_be_removed_stays(house: House) -> None:
     bob = mailed(house, 3)
-    house.journal.fails = True
+    house.backend.fails = True
     assert len(list(house.chat.mail(Screen(), bob))) == 2
     house.journal.commit()
     assert bob.mail == 3
-    house.journal.fails = False
+    house.backend.fails = False
     assert [mail.text for page in house.chat.mail(Screen(), bob) for mail in page] == ["0", "1", "2"]
     house.journal.commit()
     assert bob.mail == 0
@@ -1093,10 +1072,10 @@ def test_an_account_that_is_made_and_deleted_in_one_commit(house: House) -> None
 def test_a_deletion_that_cannot_be_written_leaves_the_order(house: House) -> None:
     for name in ("a", "b", "c"):
         by_id(house, name)
-    house.journal.fails = True
+    house.backend.fails = True
     assert house.outcome(partial(house.chat.delete, Screen(), "a123")) is StoreUnavailable
     assert house.chat.account_names() == ["a", "b", "c"]
-    house.journal.fails = False
+    house.backend.fails = False
     assert house.outcome(partial(house.chat.delete, Screen(), "a123")) is None
     assert house.chat.account_names() == ["b", "c"]
 
@@ -1165,7 +1144,7 @@ def test_shares_of_the_mail_are_exact_whatever_the_disk_takes(batches: list[tupl
     bob = house.account("bob")
     kept: list[str] = []
     for steps, fails in batches:
-        house.journal.fails = fails
+        house.backend.fails = fails
         outcomes: list[Exception | None] = []
         expected: list[type] = []
         waiting, taken = list(kept), 0
@@ -1173,7 +1152,7 @@ def test_shares_of_the_mail_are_exact_whatever_the_disk_takes(batches: list[tupl
             if step == "take":
                 taken += 2
                 if taken <= len(kept):
-                    last = house.journal.mailbox[-1][0]
+                    last = house.backend.mailbox[-1][0]
                     house.journal.submit(MailDelivered("bob", last, 2), lambda _error: None)
                     del waiting[:2]
                 continue
@@ -1194,7 +1173,7 @@ def test_shares_of_the_mail_are_exact_whatever_the_disk_takes(batches: list[tupl
         house.journal.commit()
         assert list(map(type, outcomes)) == expected
         kept = kept if fails else waiting
-        assert [mail.sender for _number, mail in house.journal.mailbox] == kept
+        assert [mail.sender for _number, mail in house.backend.mailbox] == kept
         assert bob.mail == len(kept)
         assert bob.waiting.by_sender == Counter(kept)
         assert bob.waiting.by_host == Counter(sender.partition("@")[2] for sender in kept if "@" in sender)
@@ -1211,7 +1190,7 @@ def test_how_large_the_shares_of_the_mail_are(most: int, of_sender: int, of_host
         assert bob.mail == share
         again = House(Limits(mail=most))
         again.account("bob")
-        again.chat.restore(mail for _number, mail in house.journal.mailbox)
+        again.chat.restore(mail for _number, mail in house.backend.mailbox)
         assert again.chat.accounts["bob"].waiting.by_sender == bob.waiting.by_sender
 
 

@@ -330,7 +330,7 @@ def test_a_link_is_read_while_its_peer_does_not_read(world: World) -> None:
     peer.ask("FEDJOIN bob@two tea")
     peer.transport.congested = True
     peer.send("FEDSAY bob@two tea hello")
-    world.store.commit()
+    world.chat.journal.commit()
     assert alice.transport.take() == b"RECV bob@two tea hello\n"
     peer.transport.congested = False
 

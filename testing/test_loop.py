@@ -1074,7 +1074,7 @@ def test_drained_inside_of_an_answer_does_not_mix_a_sessions_answers(stage: Stag
         sock = Taking(ours)
         connection = stage.loop.connect(sock, Owner())
         connection.owner = Session(connection, world.dialect)
-        stage.loop.before_flush = world.store.commit
+        stage.loop.before_flush = world.chat.journal.commit
         put(theirs, b"LOGIN alice alice\n")
         stage.until(lambda: sock.taken)
         put(theirs, (b"CHANNELS\n" * 8 + b"HISTORY room\nPING\n") * 2)

@@ -334,8 +334,7 @@ def test_every_command_says_how_it_is_typed() -> None:
 def test_a_failure_that_nobody_has_foreseen(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     world.mailbox_user("wayne").ask("bye")
     mason = world.mailbox_user("mason")
-    monkeypatch.setattr(world.chat, "apply", raising)
-    world.store.attach(raising, world.chat.announce)
+    monkeypatch.setattr(world.chat.journal, "_apply", raising)
     assert mason.ask("3|wayne|x", "1|dave", "5|mason123") == [HINT] * 3
     assert NOT_KEPT
 

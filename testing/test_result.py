@@ -287,7 +287,7 @@ def test_no_channels_at_all() -> None:
 
 @pytest.mark.parametrize("count", [LIST_PIECE, LIST_PIECE + 1, 3 * LIST_PIECE])
 def test_a_list_of_any_length(count: int) -> None:
-    with World() as world:
+    with World(Limits(channels_per_creator=count)) as world:
         alice = world.user("alice")
         names = [f"{number:05}" for number in range(count)]
         for name in names:

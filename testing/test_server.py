@@ -751,16 +751,13 @@ HISTORY = "RESULT HISTORY room 400\n" + f"RECV alice room {'y' * 60_000}\n" * 40
 def owing(directory: Path, config: str) -> Iterator[tuple[ServerProcess, Peer]]:
     """A server that owes HISTORY to a client who has not begun to read it."""
     store = Store(str(directory / "big.db"))
-    store.attach(lambda _change: None, lambda _outcomes: None)
     hashed = bcrypt.hashpw(b"alice", bcrypt.gensalt(4))
     furniture: list[Change] = [
         AccountRegistered("alice", hashed, 1.0),
         ChannelCreated("room", "alice", 1.0),
         Joined("alice", "room", 1.0),
     ]
-    for change in (*furniture, *[Said("alice", "room", "y" * 60_000, 1.0)] * 400):
-        store.submit(change, lambda _error: None)
-    store.commit()
+    assert store.write([*furniture, *[Said("alice", "room", "y" * 60_000, 1.0)] * 400])
     store.close()
     with ServerProcess(directory, config, "database big.db") as server, server.peer() as alice:
         assert alice.ask("LOGIN alice alice") == ["RESULT LOGIN 1"]

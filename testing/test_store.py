@@ -27,6 +27,7 @@ from hypothesis import strategies as st
 import store as store_module
 from database_files import LOG_SIZE
 from domain.changes import (
+    EPHEMERAL,
     AccountRegistered,
     Change,
     ChannelCreated,
@@ -41,6 +42,7 @@ from domain.changes import (
     Said,
 )
 from domain.errors import ChatError, NameTaken, StoreUnavailable
+from domain.journal import Journal
 from harness.peer import PATIENCE
 from harness.processes import ROOT
 from store import (
@@ -48,7 +50,6 @@ from store import (
     MEMORY,
     MIGRATIONS,
     PAGE_ROWS,
-    PASSING,
     RECORD,
     RECORD_ENDS_EVERY,
     Store,
@@ -60,23 +61,23 @@ NOW = 1000.5
 
 
 class Keeper:
-    """A store with a domain that allows everything but what `refused` names, and notes all."""
+    """A store behind a journal, and a domain that allows everything but what `refused` names, and notes all."""
 
     def __init__(self, path: Path | str) -> None:
         self.store = Store(str(path))
         self.told: list[Outcome] = []
         self.taken_back: list[Change] = []
         self.refused: dict[Change, ChatError] = {}
-        self.on_announce: Callable[[], None] = lambda: None
-        self.store.attach(self._decide, self._announce)
+        self.on_publish: Callable[[], None] = lambda: None
+        self.journal = Journal(self.store.write, self._decide, self._publish)
 
     def _decide(self, change: Change) -> Callable[[], object]:
         if change in self.refused:
             raise self.refused[change]
         return lambda: self.taken_back.append(change)
 
-    def _announce(self, outcomes: Iterable[Outcome]) -> None:
-        self.on_announce()
+    def _publish(self, outcomes: Iterable[Outcome]) -> None:
+        self.on_publish()
         self.told += outcomes
         for _change, error, done in outcomes:
             done(error)
@@ -85,9 +86,9 @@ class Keeper:
         """Commit changes and give their errors."""
         outcomes: list[Exception | None] = []
         for change in changes:
-            self.store.submit(change, outcomes.append)
+            self.journal.submit(change, outcomes.append)
         assert outcomes == []
-        self.store.commit()
+        self.journal.commit()
         assert len(outcomes) == len(changes)
         return outcomes
 
@@ -148,10 +149,10 @@ def other(path: Path, keeper: Keeper) -> Iterator[sqlite3.Connection]:
 def test_what_is_told_has_been_written(keeper: Keeper, other: sqlite3.Connection) -> None:
     seen: list[Any] = []
     query = "SELECT sender, channel, text, sent FROM messages"
-    keeper.on_announce = lambda: seen.append(other.execute(query).fetchall())
-    keeper.store.submit(said("hello"), lambda _error: None)
+    keeper.on_publish = lambda: seen.append(other.execute(query).fetchall())
+    keeper.journal.submit(said("hello"), lambda _error: None)
     assert other.execute(query).fetchall() == []
-    keeper.store.commit()
+    keeper.journal.commit()
     assert seen == [[("alice", "room", "hello", NOW)]]
 
 
@@ -176,7 +177,7 @@ def test_one_transaction_covers_all_that_waits(keeper: Keeper) -> None:
 def test_nothing_is_written_when_nothing_waits_or_all_is_refused(keeper: Keeper) -> None:
     statements: list[str] = []
     keeper.store._db.set_trace_callback(statements.append)
-    keeper.store.commit()
+    keeper.journal.commit()
     refused = said("no")
     keeper.refused[refused] = NameTaken()
     assert keeper.write(refused) == [keeper.refused[refused]]
@@ -191,21 +192,8 @@ def test_a_refused_change_does_not_disturb_the_others(keeper: Keeper) -> None:
     assert keeper.taken_back == []
 
 
-def test_what_is_submitted_while_outcomes_are_told_is_committed_too(keeper: Keeper) -> None:
-    outcomes: list[str] = []
-
-    def then(error: Exception | None) -> None:
-        outcomes.append(f"first {error}")
-        keeper.store.submit(said("second"), lambda error: outcomes.append(f"second {error}"))
-
-    keeper.store.submit(said("first"), then)
-    keeper.store.commit()
-    assert outcomes == ["first None", "second None"]
-    assert keeper.history("room") == ["first", "second"]
-
-
 def test_every_change_has_its_record() -> None:
-    assert set(RECORD) | {Said} | PASSING == set(Change.__args__)
+    assert set(RECORD) | {Said} | EPHEMERAL == set(Change.__args__)
 
 
 # ---- reading ----
@@ -437,13 +425,14 @@ WRITER = textwrap.dedent(
     """
     import os, resource, sys
     sys.path.insert(0, sys.argv[1])
-    from chat import *
+    from domain.changes import *
+    from domain.journal import Journal
     from store import Store
     store = Store(sys.argv[2])
-    def announce(outcomes):
+    def publish(outcomes):
         for change, error, _done in outcomes:
             os.write(1, f"{change.text[:20].strip()} {type(error).__name__}\\n".encode())
-    store.attach(lambda change: None, announce)
+    journal = Journal(store.write, lambda change: None, publish)
     """
 )
 
@@ -454,8 +443,8 @@ def test_a_file_that_must_not_grow(path: Path) -> None:
         """
         def write(text):
             failures = store.failures
-            store.submit(Said("alice", "room", text.ljust(8000), 1.0), None)
-            store.commit()
+            journal.submit(Said("alice", "room", text.ljust(8000), 1.0), None)
+            journal.commit()
             return store.failures == failures
         write("before")
         _soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -485,16 +474,13 @@ def test_a_file_that_must_not_grow(path: Path) -> None:
 def test_a_killed_writer_loses_nothing_that_it_has_told(path: Path) -> None:
     script = WRITER + textwrap.dedent(
         """
-        store.submit(ChannelCreated("room", "alice", 1.0), None)
-        store.attach(lambda change: None, lambda outcomes: None)
-        store.commit()
-        store.attach(lambda change: None, announce)
+        store.write([ChannelCreated("room", "alice", 1.0)])
         number = 0
         while True:
             for _ in range(3):
-                store.submit(Said("alice", "room", f"{number}", 1.0), None)
+                journal.submit(Said("alice", "room", f"{number}", 1.0), None)
                 number += 1
-            store.commit()
+            journal.commit()
         """
     )
     process = subprocess.Popen([sys.executable, "-c", script, str(ROOT), str(path)], stdout=subprocess.PIPE)
@@ -730,15 +716,6 @@ def test_memberships_elsewhere_began_where_their_servers_were_noted_or_nobody_kn
         assert Joined("bob", "tea:two", 7.5, "127.0.0.2") in keeper.store.load()
     finally:
         keeper.store.close()
-
-
-def test_a_commit_without_a_domain_is_a_mistake(path: Path) -> None:
-    store = Store(str(path))
-    store.commit()
-    store.submit(said("hello"), lambda _error: None)
-    with pytest.raises(AssertionError):
-        store.commit()
-    store.close()
 
 
 def test_opening_says_nothing(path: Path, caplog: pytest.LogCaptureFixture) -> None:

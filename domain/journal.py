@@ -1,0 +1,81 @@
+"""The journal: one order in which changes are decided, written and published.
+
+A change may be submitted at any time. `Journal.commit`, called once a turn before anything is sent, decides every
+change that waits, in order, and hands those that stand to the backend as one batch. It publishes the outcomes behind
+that, so what a client hears survives the process.
+
+When the backend refuses the batch, its decisions are undone and each durable change of it fails; the next commit tries
+the backend afresh. Ephemeral changes have their place in the same order, but are never written.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Sequence
+
+from domain.changes import EPHEMERAL, Change, Done, Outcome, Undo
+from domain.errors import ChatError, StoreUnavailable
+
+log = logging.getLogger("crosstalk.journal")
+
+
+class Journal:
+    """The changes that wait, and what becomes of them.
+
+    Args:
+        write: makes a batch of changes durable, all or none; False says none.
+        apply: decides a change and carries it out in memory; gives what undoes it, or raises why it is refused.
+        publish: tells outcomes, in order.
+    """
+
+    def __init__(
+        self,
+        write: Callable[[Sequence[Change]], bool],
+        apply: Callable[[Change], Undo | None],
+        publish: Callable[[Iterable[Outcome]], None],
+    ) -> None:
+        self._write = write
+        self._apply = apply
+        self._publish = publish
+        self._waiting: list[tuple[Change, Done]] = []
+
+    def submit(self, change: Change, done: Done) -> None:
+        """Queue a change. `done` is called when the commit that follows publishes it, with None or the error."""
+        self._waiting.append((change, done))
+
+    def commit(self) -> None:
+        """Decide, write and publish what waits, and what is submitted meanwhile."""
+        while self._waiting:
+            batch, self._waiting = self._waiting, []
+            self._publish(self._commit(batch))
+
+    def _commit(self, batch: list[tuple[Change, Done]]) -> list[Outcome]:
+        outcomes: list[Outcome] = []
+        undos: list[Undo] = []
+        for change, done in batch:
+            error, undo = self._decide(change)
+            outcomes.append((change, error, done))
+            if undo is not None:
+                undos.append(undo)
+        durable = [change for change, error, _done in outcomes if error is None and type(change) not in EPHEMERAL]
+        if not durable or self._write(durable):
+            return outcomes
+        for undo in reversed(undos):
+            undo()
+        return [(change, self._decide_unwritten(change, error), done) for change, error, done in outcomes]
+
+    def _decide_unwritten(self, change: Change, error: Exception | None) -> Exception | None:
+        """Decide a change of a batch that could not be written: a durable one fails, an ephemeral one has its turn
+        again, now without those."""
+        if type(change) in EPHEMERAL:
+            return self._decide(change)[0]
+        return error or StoreUnavailable()
+
+    def _decide(self, change: Change) -> tuple[Exception | None, Undo | None]:
+        try:
+            return None, self._apply(change)
+        except Exception as error:
+            if not isinstance(error, ChatError):
+                log.exception("error while deciding %s", type(change).__name__)
+            error.__traceback__ = None  # it leads back to the list of outcomes: only the collector would free that
+            return error, None
