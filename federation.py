@@ -26,16 +26,13 @@ from domain.events import ChannelMessages, DirectMessage, NotRestored, Removed
 from domain.interfaces import Network, Timers
 from domain.names import HOST_OF_CHANNEL, HOST_OF_USER, has_form_of_name, is_host, is_name, remote_channel, remote_user
 from domain.state import Account
+from peering.backpressure import BackPressure
 from peering.links import Dial, Links
 from peering.members import Members
 from peering.peers import MAX_LINK_LINE, MOST_UNANSWERED, Asked, Key, Link, Peer, Unanswered
 from protocol import Command, Refusal, Request, Session, fit
 from settings import Settings
 from text import MAX_LINE, clean, normal, split_words, squeeze
-
-HOLD_SECONDS = 0.02
-MOST_HELD_SECONDS = 1.0
-"""How long somebody waits who says more than a link takes: between two looks at it, and at the most."""
 
 NO_CHANNEL = ""
 """What no channel here is called. The journal refuses it in its turn, so that answers keep their order (C9)."""
@@ -105,7 +102,7 @@ class Federation(Network):
         self.links = Links(self, timers, dial, chance, make_nonce, settings, chat.noted, chat.note_host)
         self.peers = self.links.peers
         self._members: dict[Peer, Members] = {}
-        self._held: set[Session] = set()
+        self._back_pressure = BackPressure(timers)
         chat.network = self
 
     # ---- the dialect ----
@@ -380,27 +377,13 @@ class Federation(Network):
         self._slow_down(peer, event)
 
     def _slow_down(self, peer: Peer, event: ChannelMessages) -> None:
-        """Have those wait who say more to a peer's users than it can take, or each of them could cut the link.
-
-        They wait until the peer has caught up, but no longer than MOST_HELD_SECONDS, and not for one that does not
-        read.
-        """
+        """Pause the sessions here that said this, while the peer's link has to catch up (L5)."""
         if not peer.is_behind:
             return
-        until = self._timers.monotonic() + MOST_HELD_SECONDS
         for message in event.messages:
             session = self._chat.speaker_session(message)
-            if isinstance(session, Session) and session not in self._held:
-                self._held.add(session)
-                session.hold()
-                self._timers.call_later(HOLD_SECONDS, partial(self._let_go_on, peer, session, until))
-
-    def _let_go_on(self, peer: Peer, session: Session, until: float) -> None:
-        if peer.is_behind and self._timers.monotonic() < until:
-            self._timers.call_later(HOLD_SECONDS, partial(self._let_go_on, peer, session, until))
-        else:
-            self._held.discard(session)
-            session.go_on()
+            if isinstance(session, Session):
+                self._back_pressure.pause(session, peer.links[0])
 
     def _makes_room_for(self, link: Link, user: str, channel: str) -> bool:
         """Tell whether the limits let a peer's user in, when all that was said before has been decided."""

@@ -1,0 +1,66 @@
+"""Back-pressure from links: sessions here that say more than a peer's link can take are paused (L5 of PROTOCOL.md)."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any, NamedTuple
+
+from domain.interfaces import Timers
+from peering.peers import Link
+from protocol import Session
+
+MAX_PAUSE_SECONDS = 1.0
+"""How long a session is paused at most."""
+
+
+class Batch(NamedTuple):
+    """Sessions that wait for the same output, and the deadline after which they wait no longer."""
+
+    sessions: list[Session]
+    deadline: Any
+
+
+class BackPressure:
+    """Pauses sessions until the link has handed over what waited when they were paused.
+
+    Otherwise each of them could fill the link's output buffer, and so cut the link for everybody.
+
+    Args:
+        timers: the monotonic clock.
+    """
+
+    def __init__(self, timers: Timers) -> None:
+        self._timers = timers
+        self._paused: set[Session] = set()
+        self._batches: dict[Link, Batch] = {}
+
+    def pause(self, session: Session, link: Link) -> None:
+        """Pause a session's input until this link has caught up, or is lost, or MAX_PAUSE_SECONDS have passed.
+
+        Idempotent: a session waits for one link at a time.
+        """
+        if session not in self._paused:
+            self._paused.add(session)
+            session.hold()
+            self._batch(link).sessions.append(session)
+
+    def _batch(self, link: Link) -> Batch:
+        """Give the sessions that wait for this link; the first of them asks for a receipt."""
+        batch = self._batches.get(link)
+        if batch is None:
+            sessions: list[Session] = []
+            resume = partial(self._resume, link, sessions)
+            batch = self._batches[link] = Batch(sessions, self._timers.call_later(MAX_PAUSE_SECONDS, resume))
+            link.session.transport.send_with_receipt(b"", lambda _has_left: resume())
+        return batch
+
+    def _resume(self, link: Link, sessions: list[Session]) -> None:
+        """Resume these sessions, unless that was done: the receipt may come later than the deadline."""
+        batch = self._batches.get(link)
+        if batch is None or batch.sessions is not sessions:
+            return
+        del self._batches[link]
+        self._timers.cancel(batch.deadline)
+        for session in sessions:
+            self._paused.discard(session)
+            session.go_on()
