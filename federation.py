@@ -29,7 +29,8 @@ from domain.state import Account
 from peering.backpressure import BackPressure
 from peering.links import Dial, Links
 from peering.members import Members
-from peering.peers import MAX_LINK_LINE, MOST_UNANSWERED, Asked, Key, Link, Peer, Unanswered
+from peering.peers import MAX_LINK_LINE, Link, Peer
+from peering.pending import MOST_UNANSWERED, Asked, Key, Unanswered
 from protocol import Command, Refusal, Request, Session, fit
 from settings import Settings
 from text import MAX_LINE, clean, normal, split_words, squeeze

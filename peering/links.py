@@ -14,7 +14,8 @@ from typing import Any, Protocol
 from domain.interfaces import Timers
 from domain.names import PROVEN, is_host
 from net.addresses import is_loopback
-from peering.peers import MAX_LINK_LINE, Dialler, Link, Peer
+from peering.dialer import Dialler
+from peering.peers import MAX_LINK_LINE, Link, Peer
 from peering.proof import Handshake, is_nonce
 from protocol import Dialect, Session, Transport
 from settings import Settings

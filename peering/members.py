@@ -13,7 +13,8 @@ from domain.chat import Chat
 from domain.interfaces import Timers
 from domain.sessions import Hearer, Relay
 from domain.state import RemoteUser
-from peering.peers import Key, Peer
+from peering.peers import Peer
+from peering.pending import Key
 from settings import Settings
 
 

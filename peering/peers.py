@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import logging
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Generic, NamedTuple, TypeVar
+from collections.abc import Iterator, Sequence
+from typing import Any
 
-from domain.changes import Done, Said
+from domain.changes import Said
 from domain.events import ChannelMessages
 from domain.names import HOST_OF_USER, MAX_NAME, PROVEN, remote_channel, remote_user
-from net.timers import Backoff
+from peering.dialer import Dialler
+from peering.pending import Asked, Key, Unanswered, Waiting
 from peering.proof import Handshake
 from protocol import Session
-from settings import Listed
 from text import MAX_LINE
 
 HEAD = "FEDRECV "
@@ -30,64 +30,10 @@ PIECE_BYTES = 64 * 1024
 MAX_LINK_LINE = MAX_LINE + 1024
 """Bytes of a line on a link, its newline included: a client's full line grows by names when it is passed on."""
 
-FIRST_PAUSE = 0.5
-MAX_PAUSE = 30.0
-PAUSE_GROWTH = 1.6
-"""Seconds before a server is dialled again, and how they grow (L1)."""
-
-MOST_UNANSWERED = 100
-"""Messages of one user to one remote channel for which a failure can still be told; and to one remote user, whose
-answers are waited for."""
-
-MOST_EARLY = 200
-"""Messages that are kept for one who is on the way into a remote channel."""
-
 MOST_LEAVES = 1000
 """Memberships whose end is remembered in case that the link is lost over which it was said."""
 
-Key = tuple[str, str]
-"""A user and what it is about: one here and a channel or user of the peer, or one there and a channel here."""
-
-T = TypeVar("T")
 log = logging.getLogger("crosstalk.federation")
-
-
-class Dialler:
-    """A server of the config, and when it is dialled again. `address` is where it is, as far as that is known."""
-
-    def __init__(self, listed: Listed) -> None:
-        self.listed = listed
-        self.address = listed.address
-        self.timer: Any = None
-        self._backoff = Backoff(FIRST_PAUSE, PAUSE_GROWTH, MAX_PAUSE)
-        self._told = ""
-
-    @property
-    def known_as(self) -> set[str]:
-        """By which names and addresses the server is known before there is a link."""
-        return {self.address, self.listed.address, *filter(None, (self.listed.name,))}
-
-    def next_pause(self, lasted: float, jitter: float) -> float:
-        """Give the seconds until the next attempt.
-
-        Args:
-            lasted: seconds for which the link was up. The pauses begin anew after one that outlasted the last of them.
-            jitter: a number from 0 to 1.
-        """
-        if lasted > self._backoff.pause:
-            self._backoff.reset()
-        return self._backoff.next(jitter)
-
-    def tell(self, failure: str) -> None:
-        """Write a failure to the log; one that repeats itself is told once."""
-        if failure != self._told:
-            name = f" ({self.listed.name})" if self.listed.name else ""
-            log.warning("no link with %s port %d%s: %s; it is tried again", *self.listed[:2], name, failure)
-        self._told = failure
-
-    def succeeded(self) -> None:
-        """The link is up: the next failure is news."""
-        self._told = ""
 
 
 class Link:
@@ -194,74 +140,6 @@ class Link:
         if not self.ignored[reason] and (self.peer or not self.dialler):  # else the dialler tells what matters
             log.warning("ignored a line of %s: %s; more like it are only counted", self, reason)
         self.ignored[reason] += 1
-
-
-class Asked:
-    """A JOIN or a direct message of a user here, which a peer has not answered yet.
-
-    A JOIN that is `answered` is being written; `early` has what was said in the channel meanwhile.
-    """
-
-    __slots__ = ("_done", "answered", "deadline", "early")
-
-    def __init__(self, deadline: Any) -> None:
-        self.deadline = deadline
-        self.answered = False
-        self.early: deque[Said] = deque(maxlen=MOST_EARLY)
-        self._done: list[Done] = []
-
-    def add(self, done: Done) -> None:
-        """One more waits for the answer."""
-        self._done.append(done)
-
-    def end(self, error: Exception | None) -> None:
-        """Tell those who wait."""
-        for done in self._done:
-            done(error)
-
-
-class Unanswered(NamedTuple):
-    """A message to a remote channel that has not come back yet: the hash of its text, when it was said on the monotonic
-    clock, and whom to tell whether it has come back: False says that it never will."""
-
-    text: int
-    said: float
-    settled: Callable[[bool], None]
-
-
-class Waiting(Generic[T]):
-    """What waits for answers, by whose it is and for whom; answers come for the oldest first."""
-
-    def __init__(self) -> None:
-        self._items: dict[Key, deque[T]] = {}
-
-    def __len__(self) -> int:
-        return len(self._items)
-
-    def of(self, key: Key) -> Sequence[T]:
-        """Give what waits, the oldest first."""
-        return self._items.get(key, ())
-
-    def all(self) -> list[tuple[Key, T]]:
-        """Give everything that waits."""
-        return [(key, item) for key, items in self._items.items() for item in items]
-
-    def add(self, key: Key, item: T) -> None:
-        """Wait for one more; of more than MOST_UNANSWERED the oldest is forgotten."""
-        self._items.setdefault(key, deque(maxlen=MOST_UNANSWERED)).append(item)
-
-    def take(self, key: Key) -> T | None:
-        """Give the oldest, which waits no more; None if there is none."""
-        items = self._items.get(key)
-        return self.drop(key, items[0]) if items else None
-
-    def drop(self, key: Key, item: T) -> T:
-        """Give an item, which waits no more."""
-        items = self._items[key]
-        items.remove(item)
-        if not items:
-            del self._items[key]
-        return item
 
 
 class Peer:

@@ -14,8 +14,10 @@ from hypothesis import strategies as st
 from domain.state import Limits
 from federation import COMMANDS, RESULTS
 from peering.backpressure import MAX_PAUSE_SECONDS
+from peering.dialer import FIRST_PAUSE, MAX_PAUSE, PAUSE_GROWTH, Dialler
 from peering.links import MOST_LINKS
-from peering.peers import FIRST_PAUSE, MAX_LINK_LINE, MAX_PAUSE, MOST_UNANSWERED, PAUSE_GROWTH, PIECE_BYTES, Dialler
+from peering.peers import MAX_LINK_LINE, PIECE_BYTES
+from peering.pending import MOST_UNANSWERED
 from peering.proof import Handshake
 from settings import Listed, Secret, Settings
 from support import EXAMPLES, Client, World, pieces
