@@ -29,7 +29,7 @@ from domain.state import Account
 from peering.backpressure import BackPressure
 from peering.links import Dial, Links
 from peering.members import Members
-from peering.peers import MAX_LINK_LINE, Link, Peer
+from peering.peers import MAX_LINK_LINE, Link, LinkLoss, Peer
 from peering.pending import MOST_UNANSWERED, Asked, Key, Unanswered
 from protocol import Command, Refusal, Request, Session, fit
 from settings import Settings
@@ -195,19 +195,19 @@ class Federation(Network):
             self._members[peer] = Members(
                 self._chat, peer, self._settings, self._timers, partial(Way, self, peer), PeerRelay(self, peer)
             )
-            self._repeat_joins(peer)
+            self._resend_joins(peer)
 
-    def link_down(self, link: Link, peer: Peer, place: int) -> None:
-        """Say what went over a link again over another, if there is one, and doubt what may have been lost with it."""
+    def link_down(self, peer: Peer, loss: LinkLoss) -> None:
+        """Resend over a remaining link what was in flight, and start the time-out for what stays unconfirmed."""
         if not peer.links:
             self._peer_lost(peer)
             return
-        self._doubt(peer)
-        if place == 0:
-            self._repeat_leaves(peer, link)
-            self._repeat_joins(peer)
-        if place == len(peer.links):
-            self._announce_channels(peer.links[-1])
+        self._deadline(self._expire_unconfirmed, peer, self._timers.monotonic(), peer.links.up_since)
+        if loss.carried_traffic:
+            self._resend_leaves(peer, loss.leaves)
+            self._resend_joins(peer)
+        if loss.carried_channels:
+            self._announce_channels(peer.links.newest)
 
     def _announce_channels(self, link: Link) -> None:
         """Say which channels there are here: as many as a line takes, each of the others in a line of its own."""
@@ -222,9 +222,9 @@ class Federation(Network):
         if names[fitting:]:
             link.session.send("\n".join(f"FEDNEW {name}" for name in names[fitting:]))
 
-    def _repeat_joins(self, peer: Peer) -> None:
+    def _resend_joins(self, peer: Peer) -> None:
         """Ask for what the accounts here have, or wait for, in the peer's channels."""
-        self._chat.date_memberships(peer.name, peer.links[0].identity)
+        self._chat.date_memberships(peer.name, peer.links.oldest.identity)
         for full_name, channel in self._chat.remote_channels.items():
             name, _, host = full_name.partition(HOST_OF_CHANNEL)
             if host == peer.name:
@@ -234,36 +234,31 @@ class Federation(Network):
 
     def _ask_to_join(self, peer: Peer, key: Key) -> None:
         user, channel = key
-        peer.send(f"FEDJOIN {remote_user(user, peer.me)} {channel}")
+        peer.links.send(f"FEDJOIN {remote_user(user, peer.me)} {channel}")
 
-    def _repeat_leaves(self, peer: Peer, link: Link) -> None:
-        """Say again which memberships have ended, since nobody knows whether that was heard."""
-        for user, channel in link.leaves:
+    def _resend_leaves(self, peer: Peer, leaves: Sequence[Key]) -> None:
+        for user, channel in leaves:
             account = self._chat.accounts.get(user)
             if account is None or remote_channel(channel, peer.name) not in account.channels:
-                self._say_left(peer, (user, channel))
+                self._send_leave(peer, (user, channel))
 
-    def _say_left(self, peer: Peer, key: Key) -> None:
+    def _send_leave(self, peer: Peer, key: Key) -> None:
         user, channel = key
-        if peer.links:
-            peer.links[0].leaves.append(key)
-            peer.send(f"FEDLEAVE {remote_user(user, peer.me)} {channel}")
+        peer.links.send_leave(key, f"FEDLEAVE {remote_user(user, peer.me)} {channel}")
 
-    def _doubt(self, peer: Peer) -> None:
-        """Have an end with what is not confirmed in time, now that one of several links is lost.
+    def _expire_unconfirmed(self, peer: Peer, sent_before: float, joined_before: float) -> None:
+        """End what is still unconfirmed in time after the loss of one of several links (L6).
 
-        A message that has not come back may have been lost on its way there or back. A user who came before any of the
-        links that are left may have been forgotten by a peer that has begun anew since.
+        Args:
+            sent_before: a message sent before this may have been lost on its way there or back.
+            joined_before: a user who joined before this came over a link that is lost. A peer that has restarted since
+                does not know of such a user, unless it has repeated the join.
         """
-        oldest = min(link.since for link in peer.links)
-        self._deadline(self._not_confirmed, peer, self._timers.monotonic(), oldest)
-
-    def _not_confirmed(self, peer: Peer, said_before: float, asked_before: float) -> None:
         for key, message in peer.unanswered.all():
-            if message.said <= said_before:
+            if message.said <= sent_before:
                 peer.unanswered.drop(key, message).settled(False)
         if peer.links:
-            self._members[peer].dismiss(asked_before)
+            self._members[peer].dismiss(joined_before)
 
     def _peer_lost(self, peer: Peer) -> None:
         self._forget_channels(peer)
@@ -359,7 +354,7 @@ class Federation(Network):
 
     def removed(self, peer: Peer, user: str, channel: str) -> None:
         """The operator has taken a peer's user out of a channel here."""
-        peer.send(f"FEDRESULT {user} KICKED {remote_channel(channel, peer.me)}")
+        peer.links.send(f"FEDRESULT {user} KICKED {remote_channel(channel, peer.me)}")
         if peer in self._members:  # else it is lost, and all its users with it
             self._members[peer].forget(user, channel)
 
@@ -370,7 +365,7 @@ class Federation(Network):
         """
         if not peer.links:
             return
-        link = peer.links[0]
+        link = peer.links.oldest
         if link.owed > self._settings.max_link_buffer:
             self.links.give_up(link)
             return
@@ -384,7 +379,7 @@ class Federation(Network):
         for message in event.messages:
             session = self._chat.speaker_session(message)
             if isinstance(session, Session):
-                self._back_pressure.pause(session, peer.links[0])
+                self._back_pressure.pause(session, peer.links.oldest)
 
     def _makes_room_for(self, link: Link, user: str, channel: str) -> bool:
         """Tell whether the limits let a peer's user in, when all that was said before has been decided."""
@@ -529,7 +524,7 @@ class Federation(Network):
 
     def created(self, channel: str) -> None:
         for peer in self.peers.values():
-            peer.links[-1].session.send(f"FEDNEW {channel}")
+            peer.links.announce(f"FEDNEW {channel}")
 
     def join(self, account: Account, channel: str, done: Done) -> None:
         name, peer = self._find(channel, HOST_OF_CHANNEL)
@@ -549,14 +544,14 @@ class Federation(Network):
             return
         key = (account, name)
         peer.repeated.discard(key)
-        self._say_left(peer, key)
+        self._send_leave(peer, key)
 
     def say(self, account: Account, channel: str, text: str, settled: Callable[[bool], None]) -> None:
         name, peer = self._find(channel, HOST_OF_CHANNEL)
         if peer is None:
             raise NoSuchChannel
         _check_length(f"SAY {channel} {text}")
-        peer.send(f"FEDSAY {remote_user(account.name, peer.me)} {name} {text}")
+        peer.links.send(f"FEDSAY {remote_user(account.name, peer.me)} {name} {text}")
         key = (account.name, name)
         waiting = peer.unanswered.of(key)
         if len(waiting) >= MOST_UNANSWERED:
@@ -575,7 +570,7 @@ class Federation(Network):
         except ChatError as error:
             done(error)
             return
-        peer.send(f"FEDMSG {remote_user(sender, peer.me)} {user} {text}")
+        peer.links.send(f"FEDMSG {remote_user(sender, peer.me)} {user} {text}")
         letter = Asked(None)
         letter.deadline = self._deadline(self._letter_unanswered, peer, key, letter)
         letter.add(done)
@@ -602,7 +597,7 @@ class Federation(Network):
             del peer.joins[key]
             asked.end(error)
             if error is not None:
-                self._say_left(peer, key)
+                self._send_leave(peer, key)
                 return
             for message in asked.early:
                 if account.session is not None:
@@ -614,7 +609,7 @@ class Federation(Network):
     def _join_unanswered(self, peer: Peer, key: Key) -> None:
         """Too late: the user is told that it has failed, so it had better not succeed."""
         asked = peer.joins.pop(key)
-        self._say_left(peer, key)
+        self._send_leave(peer, key)
         asked.end(NoSuchChannel())
 
     def _letter_unanswered(self, peer: Peer, key: Key, letter: Asked) -> None:
@@ -651,7 +646,7 @@ class Federation(Network):
             self.links.rename(link, host)
             for channel in channels:
                 self._list_channel(peer, channel)
-            self._repeat_joins(peer)
+            self._resend_joins(peer)
         return True
 
     def _maybe_their_channel(self, link: Link, word: str) -> str | None:

@@ -15,15 +15,12 @@ from domain.interfaces import Timers
 from domain.names import PROVEN, is_host
 from net.addresses import is_loopback
 from peering.dialer import Dialler
-from peering.peers import MAX_LINK_LINE, Link, Peer
+from peering.peers import MAX_LINK_LINE, Link, LinkLoss, Peer
 from peering.proof import Handshake, is_nonce
 from protocol import Dialect, Session, Transport
 from settings import Settings
 
 KEPT_OUT = "the operator keeps it out (/unlink)"
-
-MOST_LINKS = 8
-"""Links with one peer. Two are needed, and those that have vanished may not have been noticed yet."""
 
 log = logging.getLogger("crosstalk.federation")
 
@@ -42,8 +39,8 @@ class Speaker(Dialect, Protocol):
     def link_up(self, link: Link) -> None:
         """A link has come up, and its peer is there."""
 
-    def link_down(self, link: Link, peer: Peer, place: int) -> None:
-        """The link at this place among its peer's has gone; the last one, if the peer has none any more."""
+    def link_down(self, peer: Peer, loss: LinkLoss) -> None:
+        """A link of a peer is lost, perhaps the last one; `loss` tells what the others have to carry again."""
 
 
 class Links:
@@ -381,8 +378,8 @@ class Links:
             return f"{name} is this server's own name"
         if not link.proven and (objection := self._objection_to_address(link, name, sent)):
             return objection
-        if peer is not None and len(peer.links) >= MOST_LINKS:
-            return f"{MOST_LINKS} links with it are up already"
+        if peer is not None and peer.links.is_full:
+            return f"{len(peer.links)} links with it are up already"
         if link.configured or link.peer:
             return None
         unlisted = sum(other.peer is not None and not other.configured for other in self._links.values())
@@ -406,7 +403,7 @@ class Links:
         if pinned and not any(dialler in pinned for dialler in self._listed_as(link)):
             return f"the config pins the name {name} to another server"
         if peer is not None and any(other.address != link.address for other in peer.links):
-            return f"the name {name} is in use by a server at {peer.links[0].address}"
+            return f"the name {name} is in use by a server at {peer.links.oldest.address}"
         if noted and link.identity not in noted and not pinned:
             return (
                 f"the name {name} was borne by {' and by '.join(map(_described, sorted(noted)))};"
@@ -416,7 +413,7 @@ class Links:
 
     def _link_up(self, link: Link, name: str) -> None:
         peer = self.peers.setdefault(name, Peer(name))
-        peer.links.append(link)
+        peer.links.add(link)
         self._cancel(link.deadline)
         link.peer, link.deadline, link.since = peer, None, self._timers.monotonic()
         link.session.user = link
@@ -462,11 +459,10 @@ class Links:
     def _link_down(self, link: Link, peer: Peer, reason: str) -> None:
         counts = "".join(f"; ignored {count} lines: {why}" for why, count in link.ignored.items())
         log.info("the link with %s is lost: %s%s", link, reason, counts)
-        place = peer.links.index(link)
-        del peer.links[place]
+        loss = peer.links.remove(link)
         if not peer.links:
             del self.peers[peer.name]
-        self._speaker.link_down(link, peer, place)
+        self._speaker.link_down(peer, loss)
 
     def ignore(self, session: Session, reason: str) -> None:
         """Count a line that is not obeyed."""

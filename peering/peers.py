@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from domain.changes import Said
 from domain.events import ChannelMessages
@@ -30,8 +30,11 @@ PIECE_BYTES = 64 * 1024
 MAX_LINK_LINE = MAX_LINE + 1024
 """Bytes of a line on a link, its newline included: a client's full line grows by names when it is passed on."""
 
-MOST_LEAVES = 1000
-"""Memberships whose end is remembered in case that the link is lost over which it was said."""
+MAX_LINKS = 8
+"""Links with one peer (L6). Two are needed; the loss of older ones may not have been noticed yet."""
+
+MAX_LEAVES = 1000
+"""FEDLEAVE lines that are remembered, to be sent again if their link is lost."""
 
 log = logging.getLogger("crosstalk.federation")
 
@@ -66,8 +69,6 @@ class Link:
         self.has_spoken = False
         """The peer has spoken for one of its users."""
         self.ignored: Counter[str] = Counter()
-        self.leaves: deque[Key] = deque(maxlen=MOST_LEAVES)
-        """The last memberships whose end was said here: there is no answer that would tell whether it was heard."""
         self.failure = ""
         self.deadline: Any = None
         self.owed = 0
@@ -142,15 +143,87 @@ class Link:
         self.ignored[reason] += 1
 
 
-class Peer:
-    """Another server, while it has a link.
+class LinkLoss(NamedTuple):
+    """What the loss of one of several links asks for (L6)."""
 
-    What is for it goes over the first of its `links`.
+    leaves: Sequence[Key]
+    """Memberships whose end it carried last; nobody knows whether that has arrived."""
+    carried_traffic: bool
+    """It was the oldest: the joins that wait for an answer went over it too."""
+    carried_channels: bool
+    """It was the newest: the channels here were announced over it."""
+
+
+class LinkSet:
+    """The links of one pair of servers: two servers that list each other have two, and keep both (L6).
+
+    Traffic to the peer uses the oldest link, so that it stays ordered and is sent once. Channel announcements use the
+    newest, behind the list with which that began. A reply uses the link of its request.
     """
+
+    def __init__(self) -> None:
+        self._links: list[Link] = []
+        self._leaves: deque[Key] = deque(maxlen=MAX_LEAVES)
+
+    def __len__(self) -> int:
+        return len(self._links)
+
+    def __iter__(self) -> Iterator[Link]:
+        return iter(self._links)
+
+    @property
+    def is_full(self) -> bool:
+        return len(self._links) >= MAX_LINKS
+
+    @property
+    def oldest(self) -> Link:
+        return self._links[0]
+
+    @property
+    def newest(self) -> Link:
+        return self._links[-1]
+
+    @property
+    def up_since(self) -> float:
+        """The time on the monotonic clock when the oldest link came up."""
+        return self.oldest.since
+
+    def add(self, link: Link) -> None:
+        """A link has come up."""
+        self._links.append(link)
+
+    def remove(self, link: Link) -> LinkLoss:
+        """A link is lost; tell what that asks for if others are left."""
+        was_oldest, was_newest = link is self.oldest, link is self.newest
+        self._links.remove(link)
+        leaves: Sequence[Key] = ()
+        if was_oldest:
+            leaves = tuple(self._leaves)
+            self._leaves.clear()
+        return LinkLoss(leaves, was_oldest, was_newest)
+
+    def send(self, line: str) -> None:
+        """Send a line, given without its newline, over the oldest link. No-op when the last link is lost."""
+        if self._links:
+            self.oldest.session.send(line)
+
+    def announce(self, line: str) -> None:
+        """Send what is new about the channels here, over the newest link."""
+        self.newest.session.send(line)
+
+    def send_leave(self, key: Key, line: str) -> None:
+        """Send the end of a membership, and remember it: there is no answer that would confirm it."""
+        if self._links:
+            self._leaves.append(key)
+            self.send(line)
+
+
+class Peer:
+    """Another server, while it has a link."""
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.links: list[Link] = []
+        self.links = LinkSet()
         self.channels: set[str] = set()
         """Those that it has announced."""
         self.joins: dict[Key, Asked] = {}
@@ -173,7 +246,7 @@ class Peer:
     @property
     def me(self) -> str:
         """What this server is called there; nothing matters when the last link has gone."""
-        return self.links[0].me if self.links else ""
+        return self.links.oldest.me if self.links else ""
 
     @property
     def is_waited_for(self) -> bool:
@@ -183,16 +256,11 @@ class Peer:
     @property
     def is_behind(self) -> bool:
         """Whether it reads more slowly than is said to it."""
-        return bool(self.links) and self.links[0].session.transport.is_behind
-
-    def send(self, line: str) -> None:
-        """Say something, given without its newline; nothing happens when the last link has gone."""
-        if self.links:
-            self.links[0].session.send(line)
+        return bool(self.links) and self.links.oldest.session.transport.is_behind
 
     def deliver(self, event: ChannelMessages, users: Sequence[str]) -> None:
         """Say messages of a channel here to some of its users, each in a line. Many are made as the link drains."""
-        self.links[0].send_to_each(users, [self._render(message) for message in event.messages])
+        self.links.oldest.send_to_each(users, [self._render(message) for message in event.messages])
 
     def _render(self, message: Said) -> str:
         sender, channel, text, _at = message

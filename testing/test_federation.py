@@ -15,8 +15,7 @@ from domain.state import Limits
 from federation import COMMANDS, RESULTS
 from peering.backpressure import MAX_PAUSE_SECONDS
 from peering.dialer import FIRST_PAUSE, MAX_PAUSE, PAUSE_GROWTH, Dialler
-from peering.links import MOST_LINKS
-from peering.peers import MAX_LINK_LINE, PIECE_BYTES
+from peering.peers import MAX_LINK_LINE, MAX_LINKS, PIECE_BYTES
 from peering.pending import MOST_UNANSWERED
 from peering.proof import Handshake
 from settings import Listed, Secret, Settings
@@ -1096,7 +1095,7 @@ def test_many_lines_to_one_peer_are_made_as_its_link_drains() -> None:
         assert piece.decode().splitlines() + peer.heard() == [*first, *second, *rest]
         alice.ask("SAY tea three")
         assert len(peer.heard()) == 4999
-        assert world.federation.peers["two"].links[0].owed == 0
+        assert world.federation.peers["two"].links.oldest.owed == 0
 
 
 def test_few_lines_to_one_peer_are_one_send() -> None:
@@ -1215,7 +1214,7 @@ def test_nothing_is_kept_of_users_who_are_nowhere(world: World) -> None:
 
 
 def test_links_with_one_peer_are_limited(world: World) -> None:
-    for _ in range(MOST_LINKS):
+    for _ in range(MAX_LINKS):
         world.peer("two")
     one_more = world.client()
     one_more.send("FEDERATE-OUT two")
