@@ -109,8 +109,9 @@ on a terminal, in every dialect:
   /msg <user> <message> or @<user> <message> says it to one alone, /quit leaves. A
   second slash in front has the line said, with one of them. What looks like a
   password or an ID (LOGIN, REGISTER or PASSWORD in any case of letters, with and
-  without a slash) is never said, shown or kept. Several lines that are pasted at
-  once are text, whatever is in them, and sent after one question.
+  without a slash) is never said, shown or kept; with another word in front of it
+  a line is said. Several lines that are pasted at once are text, whatever is in
+  them, and sent after one question.
 
   Tab completes commands, channels, users (after an @, where that is how they are
   written) and paths. The arrow keys bring back what was typed, Ctrl-R searches in

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple, Protocol
 
 from net.loop import CloseReason, Connection, Loop
-from net.tcp import calls_itself
+from net.tcp import calls_itself, keep_alive
 from net.timers import Backoff
 from text import LineBuffer, Overlong, clean
 
@@ -26,6 +26,9 @@ FIRST_PAUSE = 0.5
 MAX_PAUSE = 15.0
 PAUSE_GROWTH = 2.0
 """Seconds before a lost connection is dialled again, and how they grow."""
+
+KEEPALIVE_SECONDS = 60
+"""A server whose machine has been silent for about so long is lost, as a client is for the server."""
 
 # ---- dialling ----
 
@@ -41,7 +44,7 @@ class Address(NamedTuple):
 
 
 def dial(address: Address) -> socket.socket:
-    """Connect to the first of the host's addresses, IPv6 or IPv4, that takes it. Blocks.
+    """Connect to the first of the host's addresses, IPv6 or IPv4, that takes it, with TCP keepalive on. Blocks.
 
     Raises:
         OSError: none does.
@@ -53,6 +56,7 @@ def dial(address: Address) -> socket.socket:
     if calls_itself(sock):
         sock.close()
         raise ConnectionRefusedError(errno.ECONNREFUSED, os.strerror(errno.ECONNREFUSED))
+    keep_alive(sock, KEEPALIVE_SECONDS)
     return sock
 
 

@@ -26,6 +26,14 @@ def test_a_connection_to_oneself_is_none(monkeypatch: pytest.MonkeyPatch) -> Non
         network.dial(network.Address("127.0.0.1", 1))
 
 
+def test_the_kernel_looks_after_a_server_that_says_nothing() -> None:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as server,
+        network.dial(network.Address(*server.getsockname())) as sock,
+    ):
+        assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+
+
 class QuickLoop(Loop):
     """Writes down for how long it should have waited, and does not wait."""
 
