@@ -24,22 +24,20 @@ from domain.chat import Chat
 from domain.errors import AlreadyMember, ChatError, LimitReached, NoSuchChannel, NoSuchUser, TooLong
 from domain.events import ChannelMessages, DirectMessage, NotRestored, Removed
 from domain.interfaces import Network, Timers
-from domain.names import HOST_OF_CHANNEL, HOST_OF_USER, has_form_of_name, is_host, is_name, remote_channel, remote_user
+from domain.names import HOST_OF_CHANNEL, HOST_OF_USER, has_form_of_name, is_name, remote_channel, remote_user
 from domain.state import Account
 from peering.backpressure import BackPressure
 from peering.links import Dial, Links
 from peering.members import Members
+from peering.names import LineIgnored, Violation, split_host
 from peering.peers import MAX_LINK_LINE, Link, LinkLoss, Peer
 from peering.pending import MOST_UNANSWERED, Asked, Key, Unanswered
 from protocol import Command, Refusal, Request, Session, fit
 from settings import Settings
-from text import MAX_LINE, clean, normal, split_words, squeeze
+from text import MAX_LINE, clean, split_words, squeeze
 
 NO_CHANNEL = ""
 """What no channel here is called. The journal refuses it in its turn, so that answers keep their order (C9)."""
-
-SHOWN = 100
-"""Characters of a wrong word that are shown in the log."""
 
 
 class Way:
@@ -100,7 +98,8 @@ class Federation(Network):
         self._timers = timers
         self._now = now
         self._settings = settings
-        self.links = Links(self, timers, dial, chance, make_nonce, settings, chat.noted, chat.note_host)
+        self.links = Links(self, timers, dial, chance, make_nonce, settings, chat)
+        self._names = self.links.names
         self.peers = self.links.peers
         self._members: dict[Peer, Members] = {}
         self._back_pressure = BackPressure(timers)
@@ -151,7 +150,7 @@ class Federation(Network):
 
     def _answer(self, session: Session, request: Request, words: str) -> None:
         link: Link = session.user
-        (user, _host), (name, host) = map(_split, request.args[:2])
+        (user, _host), (name, host) = map(split_host, request.args[:2])
         answer = words.format(user, clean(name), clean(host) or link.me)
         if len(answer.encode()) < MAX_LINK_LINE:
             session.send(answer)
@@ -189,7 +188,7 @@ class Federation(Network):
 
     def link_up(self, link: Link) -> None:
         """Begin a link with what the peer should know."""
-        peer = _peer(link)
+        peer = link.peer
         self._announce_channels(link)
         if len(peer.links) == 1:
             self._members[peer] = Members(
@@ -208,6 +207,17 @@ class Federation(Network):
             self._resend_joins(peer)
         if loss.carried_channels:
             self._announce_channels(peer.links.newest)
+
+    def is_in_use(self, peer: Peer) -> bool:
+        at_peer = f"{HOST_OF_CHANNEL}{peer.name}"
+        is_known = peer.is_waited_for or self._members[peer].users
+        return bool(is_known) or any(name.endswith(at_peer) for name in self._chat.remote_channels)
+
+    def peer_renamed(self, peer: Peer, before: str) -> None:
+        for channel in peer.channels:
+            self._chat.all_channels.remove(remote_channel(channel, before))
+            self._chat.all_channels.add(remote_channel(channel, peer.name))
+        self._resend_joins(peer)
 
     def _announce_channels(self, link: Link) -> None:
         """Say which channels there are here: as many as a line takes, each of the others in a line of its own."""
@@ -280,7 +290,7 @@ class Federation(Network):
 
     def their_channels(self, session: Session, request: Request) -> None:
         """FEDCHANNELS: these are all the peer's channels."""
-        peer = _peer(session.user)
+        peer = session.user.peer
         self._forget_channels(peer)
         for word in filter(None, ",".join(request.args).split(",")):
             self._add_channel(session.user, word)
@@ -290,8 +300,8 @@ class Federation(Network):
         self._add_channel(session.user, request.args[0])
 
     def _add_channel(self, link: Link, word: str) -> None:
-        peer = _peer(link)
-        name = self._maybe_their_channel(link, word)
+        peer = link.peer
+        name = self._names.maybe_theirs(link, word, HOST_OF_CHANNEL)
         if name is None or not is_name(name):
             link.ignore("it announces what is no channel of its own")
         elif name not in peer.channels and (limit := self._limit_on_channels(peer)):
@@ -321,36 +331,40 @@ class Federation(Network):
 
     # ---- what the peer says: its users in channels here ----
 
-    def join_here(self, session: Session, request: Request, user: str) -> None:
+    def join_here(self, session: Session, request: Request) -> None:
         """FEDJOIN: a user of the peer asks to come into a channel here."""
         link = session.user
-        channel = _maybe_local(request.args[1], HOST_OF_CHANNEL, link.me) or NO_CHANNEL
+        user = self._names.user(link, request.args[0])
+        channel = self._names.maybe_local(link, request.args[1], HOST_OF_CHANNEL) or NO_CHANNEL
         if self._makes_room_for(link, user, channel):
-            self._members[_peer(link)].admit(user, channel, session.outcome(request))
+            self._members[link.peer].admit(user, channel, session.outcome(request))
         else:
             self.fail(session, request, LimitReached())
 
-    def leave_here(self, session: Session, request: Request, user: str) -> None:
+    def leave_here(self, session: Session, request: Request) -> None:
         """FEDLEAVE: a user of the peer leaves a channel here. There is no answer."""
         link = session.user
-        channel = _maybe_local(request.args[1], HOST_OF_CHANNEL, link.me)
+        user = self._names.user(link, request.args[0])
+        channel = self._names.maybe_local(link, request.args[1], HOST_OF_CHANNEL)
         if channel is not None:
-            self._members[_peer(link)].leave(user, channel)
+            self._members[link.peer].leave(user, channel)
 
-    def say_here(self, session: Session, request: Request, user: str) -> None:
+    def say_here(self, session: Session, request: Request) -> None:
         """FEDSAY: a user of the peer says something in a channel here."""
         link, text = session.user, request.args[2]
-        channel = _maybe_local(request.args[1], HOST_OF_CHANNEL, link.me) or NO_CHANNEL
-        self._chat.say(self._members[_peer(link)].find(user), channel, text, session.outcome(request))
+        user = self._names.user(link, request.args[0])
+        channel = self._names.maybe_local(link, request.args[1], HOST_OF_CHANNEL) or NO_CHANNEL
+        self._chat.say(self._members[link.peer].find(user), channel, text, session.outcome(request))
 
-    def tell_here(self, session: Session, request: Request, user: str) -> None:
+    def tell_here(self, session: Session, request: Request) -> None:
         """FEDMSG: a user of the peer sends a direct message to one here."""
         link, text = session.user, request.args[2]
-        name = _maybe_local(request.args[1], HOST_OF_USER, link.me)
+        user = self._names.user(link, request.args[0])
+        name = self._names.maybe_local(link, request.args[1], HOST_OF_USER)
         if name is None:
             self.fail(session, request, NoSuchUser())
         else:
-            self._chat.tell(self._members[_peer(link)].find(user), name, text, session.outcome(request))
+            self._chat.tell(self._members[link.peer].find(user), name, text, session.outcome(request))
 
     def removed(self, peer: Peer, user: str, channel: str) -> None:
         """The operator has taken a peer's user out of a channel here."""
@@ -383,9 +397,9 @@ class Federation(Network):
 
     def _makes_room_for(self, link: Link, user: str, channel: str) -> bool:
         """Tell whether the limits let a peer's user in, when all that was said before has been decided."""
-        if self._limit_on_users(_peer(link), user, channel):
+        if self._limit_on_users(link.peer, user, channel):
             self._chat.settle()
-        limit = self._limit_on_users(_peer(link), user, channel)
+        limit = self._limit_on_users(link.peer, user, channel)
         if limit:
             link.ignore(f"it has as many users or memberships here as {limit} allows")
         return not limit
@@ -409,14 +423,11 @@ class Federation(Network):
     def heard(self, session: Session, request: Request) -> None:
         """FEDRECV: a message to a channel of the peer, for one of its members here."""
         link, (to_word, from_word, channel_word, text) = session.user, request.args
-        peer = _peer(link)
-        host = channel_word.partition(HOST_OF_CHANNEL)[2]
-        if host and not self._is_theirs(link, host):
-            self.links.refuse(link, f"it speaks for {channel_word[:SHOWN]!r}, which is no channel of its own")
-            return
-        channel = self._maybe_their_channel(link, channel_word) or ""
-        user = _maybe_local(to_word, HOST_OF_USER, link.me)
-        sender = self._maybe_sender(link, from_word, remote_channel(channel, peer.name))
+        peer = link.peer
+        self._names.check_channel(link, channel_word)
+        channel = self._names.maybe_theirs(link, channel_word, HOST_OF_CHANNEL) or ""
+        user = self._names.maybe_local(link, to_word, HOST_OF_USER)
+        sender = self._names.maybe_sender(link, from_word, remote_channel(channel, peer.name))
         if not channel or user is None or sender is None:
             link.ignore("it names somebody or something by what is no name")
             return
@@ -425,7 +436,7 @@ class Federation(Network):
         self._pass_on(link, (user, channel), Said(sender, remote_channel(channel, peer.name), text, self._now()))
 
     def _pass_on(self, link: Link, key: Key, message: Said) -> None:
-        peer = _peer(link)
+        peer = link.peer
         asked = peer.joins.get(key)
         account = self._chat.accounts.get(key[0])
         if asked is not None:
@@ -435,26 +446,10 @@ class Federation(Network):
         elif account.session is not None:
             account.session.deliver(ChannelMessages((message,)))
 
-    def _maybe_sender(self, link: Link, word: str, channel: str) -> str | None:
-        """How a speaker is called here: bare, if it is a user of this server."""
-        user, at, host = normal(word).partition(HOST_OF_USER)
-        is_ours = at and host == link.me and (_peer(link).name != host or self._is_in(user, channel))
-        if not (is_name(user) or (is_ours and self._chat.is_users(user))) or not (is_host(host) or not at):
-            return None
-        if is_ours:
-            return user
-        own = not at or host in link.hosts
-        return remote_user(user, _peer(link).name if own else host)
-
-    def _is_in(self, user: str, channel: str) -> bool:
-        """Two servers without a hostname can have the same address: then this tells whose user it is."""
-        account = self._chat.accounts.get(user)
-        return account is not None and channel in account.channels
-
     def result(self, session: Session, request: Request) -> None:
         """FEDRESULT: an answer to a user here, or news of a channel of the peer."""
         link, (user_word, kind, rest) = session.user, request.args
-        user = _maybe_local(user_word, HOST_OF_USER, link.me)
+        user = self._names.maybe_local(link, user_word, HOST_OF_USER)
         about, _, outcome = rest.partition(" ")
         take = RESULTS.get(kind)
         if user is None or take is None or not take(self, link, user, about, outcome):
@@ -462,7 +457,7 @@ class Federation(Network):
 
     def joined_there(self, link: Link, user: str, about: str, outcome: str) -> bool:
         """The peer has answered a JOIN; give whether that was asked."""
-        peer, channel = _peer(link), self._maybe_their_channel(link, about)
+        peer, channel = link.peer, self._names.maybe_theirs(link, about, HOST_OF_CHANNEL)
         if channel is None or outcome not in ("0", "1"):
             return False
         key = (user, channel)
@@ -479,18 +474,18 @@ class Federation(Network):
 
     def said_there(self, link: Link, user: str, about: str, outcome: str) -> bool:
         """The peer has refused a message, or not; give whether there was one."""
-        channel = self._maybe_their_channel(link, about)
+        channel = self._names.maybe_theirs(link, about, HOST_OF_CHANNEL)
         if channel is None or outcome not in ("0", "1"):
             return False
-        message = _peer(link).unanswered.take((user, channel)) if outcome == "0" else None
+        message = link.peer.unanswered.take((user, channel)) if outcome == "0" else None
         if message is not None:
             message.settled(False)
         return message is not None or outcome == "1"  # which its echo says as well
 
     def told_there(self, link: Link, user: str, about: str, outcome: str) -> bool:
         """The peer has answered a direct message; give whether there was one."""
-        name = self._maybe_theirs(link, about, HOST_OF_USER)
-        letter = _peer(link).letters.take((user, name)) if name is not None and outcome in ("0", "1") else None
+        name = self._names.maybe_theirs(link, about, HOST_OF_USER)
+        letter = link.peer.letters.take((user, name)) if name is not None and outcome in ("0", "1") else None
         if letter is None:
             return False
         self._timers.cancel(letter.deadline)
@@ -499,14 +494,14 @@ class Federation(Network):
 
     def kicked_there(self, link: Link, user: str, about: str, _outcome: str) -> bool:
         """The peer's operator has taken a user out of a channel; give whether it was in there."""
-        channel = self._maybe_their_channel(link, about)
-        if channel is not None and (user, channel) in _peer(link).joins:
+        channel = self._names.maybe_theirs(link, about, HOST_OF_CHANNEL)
+        if channel is not None and (user, channel) in link.peer.joins:
             self._chat.settle()  # it comes right behind the answer to the JOIN
         return channel is not None and self._lose_membership(link, (user, channel), Removed)
 
     def _lose_membership(self, link: Link, key: Key, event: Callable[[str], Any]) -> bool:
         """End a membership in a peer's channel, by its server's will; give whether there is one."""
-        user, channel = key[0], remote_channel(key[1], _peer(link).name)
+        user, channel = key[0], remote_channel(key[1], link.peer.name)
         account = self._chat.accounts.get(user)
         if account is None or channel not in account.channels:
             return False
@@ -520,7 +515,7 @@ class Federation(Network):
 
     def is_unlisted(self, host: str) -> bool:
         peer = self.peers.get(host)
-        return not (host in self._chat.hosts or self.links.lists(host) if peer is None else peer.configured)
+        return not (host in self._chat.hosts or self._names.lists(host) if peer is None else peer.configured)
 
     def created(self, channel: str) -> None:
         for peer in self.peers.values():
@@ -586,7 +581,7 @@ class Federation(Network):
 
     def _join_answered(self, link: Link, key: Key, asked: Asked, *, agreed: bool) -> None:
         self._timers.cancel(asked.deadline)
-        peer, (user, channel) = _peer(link), key
+        peer, (user, channel) = link.peer, key
         if not agreed:
             del peer.joins[key]
             asked.end(NoSuchChannel())
@@ -615,52 +610,6 @@ class Federation(Network):
     def _letter_unanswered(self, peer: Peer, key: Key, letter: Asked) -> None:
         peer.letters.drop(key, letter).end(NoSuchUser())
 
-    # ---- names on a link ----
-
-    def maybe_their_user(self, link: Link, word: str) -> str | None:
-        """The bare name of a user of the peer. None if it is no name; a user of another host closes the link."""
-        user, at, host = word.partition(HOST_OF_USER)
-        if not is_name(user):
-            link.ignore("it speaks for somebody who has no name")
-        elif at and host not in link.hosts and not self._is_called(link, host):
-            self.links.refuse(link, f"it speaks for {word[:SHOWN]!r}, who is no user of its own")
-        else:
-            link.has_spoken = True
-            return user
-        return None
-
-    def _is_called(self, link: Link, host: str) -> bool:
-        """Tell whether a peer may go by the host that it gives its users.
-
-        The courses' FEDERATE-OUT has no name, and their FEDJOIN has one: it counts as one that was sent, if it is
-        nobody else's. But a peer in whose channels somebody is goes on being known by its address, or they were lost.
-        """
-        if link.has_spoken or not self.links.may_be_called(link, host):
-            return False
-        peer = _peer(link)
-        at_peer = f"{HOST_OF_CHANNEL}{peer.name}"
-        is_known = peer.is_waited_for or self._members[peer].users
-        if not (is_known or any(name.endswith(at_peer) for name in self._chat.remote_channels)):
-            channels = list(peer.channels)
-            self._forget_channels(peer)
-            self.links.rename(link, host)
-            for channel in channels:
-                self._list_channel(peer, channel)
-            self._resend_joins(peer)
-        return True
-
-    def _maybe_their_channel(self, link: Link, word: str) -> str | None:
-        return self._maybe_theirs(link, word, HOST_OF_CHANNEL)
-
-    def _maybe_theirs(self, link: Link, word: str, sign: str) -> str | None:
-        """The bare name of a channel or user of the peer's own; None if it is no name, or another host's."""
-        name, found, host = normal(word).partition(sign)
-        return name if has_form_of_name(name) and (not found or self._is_theirs(link, host)) else None
-
-    def _is_theirs(self, link: Link, host: str) -> bool:
-        """Whether the peer may mean itself. One that has sent no name cannot know what it is called here."""
-        return host in link.hosts or (link.nameless and host != link.me and host not in self.peers)
-
 
 def _check_length(line: str) -> None:
     """See to it that a message fits into a link's line, there and back, whoever gets it: a client's line does.
@@ -672,34 +621,18 @@ def _check_length(line: str) -> None:
         raise TooLong
 
 
-def _maybe_local(word: str, sign: str, me: str) -> str | None:
-    """The bare name of a channel or user of this server; None if it is no name, or another host's."""
-    name, found, host = normal(word).partition(sign)
-    return name if (not found or host == me) and has_form_of_name(name) else None
-
-
-def _split(word: str) -> tuple[str, str]:
-    """The name and the host, if there is one, of a channel or a user."""
-    sign = HOST_OF_CHANNEL if HOST_OF_CHANNEL in word else HOST_OF_USER
-    name, _, host = normal(word).partition(sign)
-    return name, host
-
-
-def _peer(link: Link) -> Peer:
-    """The peer of a link that is up."""
-    assert link.peer is not None, "the gate lets no line pass before"
-    return link.peer
-
-
-def _of_a_user(
-    handle: Callable[[Federation, Session, Request, str], None],
+def _on_link(
+    handle: Callable[[Federation, Session, Request], None],
 ) -> Callable[[Federation, Session, Request], None]:
-    """Give a handler of lines that begin with a user of the peer; one that speaks for another's is heard no further."""
+    """Make a handler of one that may raise LineIgnored or Violation."""
 
     def handler(federation: Federation, session: Session, request: Request) -> None:
-        user = federation.maybe_their_user(session.user, request.args[0])
-        if user is not None:
-            handle(federation, session, request, user)
+        try:
+            handle(federation, session, request)
+        except LineIgnored as error:
+            session.user.ignore(str(error))
+        except Violation as error:
+            federation.links.refuse(session.user, str(error))
 
     return handler
 
@@ -732,27 +665,28 @@ COMMANDS: Mapping[str, Command] = {
         least=1, most=1, login=True, pipelined=True,
     ),
     "FEDJOIN": Command(
-        _of_a_user(Federation.join_here), "FEDJOIN <user>@<host> <channel>", "have a user come into a channel",
+        _on_link(Federation.join_here), "FEDJOIN <user>@<host> <channel>", "have a user come into a channel",
         least=2, most=2, name=True, login=True, pipelined=True,
         success="FEDRESULT {0} JOIN {1}:{2} 1", failure="FEDRESULT {0} JOIN {1}:{2} 0",
     ),
     "FEDLEAVE": Command(
-        _of_a_user(Federation.leave_here), "FEDLEAVE <user>@<host> <channel>", "have a user leave a channel",
+        _on_link(Federation.leave_here), "FEDLEAVE <user>@<host> <channel>", "have a user leave a channel",
         least=2, most=2, name=True, login=True, pipelined=True,
     ),
     "FEDSAY": Command(
-        _of_a_user(Federation.say_here),
+        _on_link(Federation.say_here),
         "FEDSAY <user>@<host> <channel> <message>", "have a user say something in a channel",
         least=3, most=3, name=True, text=True, login=True, pipelined=True, failure="FEDRESULT {0} SAY {1}:{2} 0",
     ),
     "FEDMSG": Command(
-        _of_a_user(Federation.tell_here),
+        _on_link(Federation.tell_here),
         "FEDMSG <user>@<host> <touser> <message>", "have a user say something to another",
         least=3, most=3, name=True, text=True, login=True,
         success="FEDRESULT {0} MSG {1}@{2} 1", failure="FEDRESULT {0} MSG {1}@{2} 0",
     ),
     "FEDRECV": Command(
-        Federation.heard, "FEDRECV <touser> <fromuser>@<host> <channel> <message>", "bring a message to a member",
+        _on_link(Federation.heard),
+        "FEDRECV <touser> <fromuser>@<host> <channel> <message>", "bring a message to a member",
         least=4, most=4, name=True, text=True, login=True, pipelined=True,
     ),
     "FEDRESULT": Command(

@@ -55,7 +55,8 @@ class Link:
         self.me = hostname or session.transport.local_place[0]
         self.address, self.port = session.transport.remote_place
         self.since = now
-        self.peer: Peer | None = None
+        self.maybe_peer: Peer | None = None
+        """The server at the other end, once the link is up."""
         self.hosts: frozenset[str] = frozenset()
         """By what names the peer calls itself."""
         self.nameless = False
@@ -75,7 +76,7 @@ class Link:
         """Bytes of messages to its users that are still to be made."""
 
     def __str__(self) -> str:
-        name = self.peer.name if self.peer else "a server"
+        name = self.maybe_peer.name if self.maybe_peer else "a server"
         return f"{name} ({self.address} port {self.port})"
 
     @property
@@ -88,6 +89,12 @@ class Link:
         return began_under in ("", self.identity, self.address)
 
     @property
+    def peer(self) -> Peer:
+        """The server at the other end of a link that is up."""
+        assert self.maybe_peer is not None, "the gate lets no line pass before"
+        return self.maybe_peer
+
+    @property
     def awaited(self) -> str:
         """The word with which the other side is to go on while the link is not up."""
         if self.dialler is not None:
@@ -97,7 +104,7 @@ class Link:
     @property
     def known_as(self) -> set[str]:
         """By which names and addresses the other side is known."""
-        peer = {self.peer.name} if self.peer else set()
+        peer = {self.maybe_peer.name} if self.maybe_peer else set()
         return {self.address} | self.hosts | peer | (self.dialler.known_as if self.dialler else set())
 
     def send_to_each(self, users: Sequence[str], rests: Sequence[str]) -> None:
@@ -138,7 +145,7 @@ class Link:
 
     def ignore(self, reason: str) -> None:
         """Count a line that is not obeyed."""
-        if not self.ignored[reason] and (self.peer or not self.dialler):  # else the dialler tells what matters
+        if not self.ignored[reason] and (self.maybe_peer or not self.dialler):  # else the dialler tells what matters
             log.warning("ignored a line of %s: %s; more like it are only counted", self, reason)
         self.ignored[reason] += 1
 

@@ -1,0 +1,338 @@
+"""Who is who on a link: by which name another server is known here, and whom the names in its lines mean.
+
+The rules are L8 to L12, L31, L34, L36, L39, L40 and L45 of PROTOCOL.md.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
+from typing import Protocol
+
+from domain.chat import Chat
+from domain.names import (
+    HOST_OF_CHANNEL,
+    HOST_OF_USER,
+    PROVEN,
+    has_form_of_name,
+    is_host,
+    is_name,
+    remote_user,
+)
+from net.addresses import is_loopback
+from peering.dialer import Dialler
+from peering.peers import Link, Peer
+from protocol import Transport
+from settings import Settings
+from text import normal
+
+KEPT_OUT = "the operator keeps it out (/unlink)"
+
+MAX_SHOWN = 100
+"""Characters of a wrong word that are shown in the log."""
+
+log = logging.getLogger("crosstalk.federation")
+
+
+class LineIgnored(Exception):
+    """A line of a peer that is not obeyed, but does no harm: it is counted. The message says why (L4, L12)."""
+
+
+class Violation(Exception):
+    """A link that has to be closed, by a fault of the other side. The message says why (L9, L11)."""
+
+
+class NameUsers(Protocol):
+    """What else goes by the name of a peer."""
+
+    def is_in_use(self, peer: Peer) -> bool:
+        """Tell whether anything here depends on the name by which a peer is known."""
+
+    def peer_renamed(self, peer: Peer, before: str) -> None:
+        """A peer, known by another name before, has its name now."""
+
+
+class PeerNames:
+    """The names of other servers.
+
+    Args:
+        chat: the domain, which notes names of servers (L39), and knows the users here.
+        settings: which servers the config lists, and which others are let in.
+        peers: the linked servers, by their names; shared with `Links`.
+        diallers: the servers of the config that are dialled; shared with `Links`.
+        users: told when a peer gets another name.
+    """
+
+    def __init__(
+        self, chat: Chat, settings: Settings, peers: dict[str, Peer], diallers: list[Dialler], users: NameUsers
+    ) -> None:
+        self.secrets = {server.name: server.secret for server in settings.peers if server.name and server.secret}
+        self._chat = chat
+        self._settings = settings
+        self._peers = peers
+        self._diallers = diallers
+        self._users = users
+        self._kept_out: set[str] = set()
+        """Names and addresses of servers that the operator does not let in."""
+
+    # ---- what the operator does ----
+
+    def keep_out(self, host: str) -> None:
+        """Let no server of this name or address in, until `let_in` or the end of the process (L45)."""
+        self._kept_out.add(host)
+
+    def let_in(self, host: str) -> bool:
+        """Let a server in again; tell whether it was kept out."""
+        was_kept_out = host in self._kept_out
+        self._kept_out.discard(host)
+        return was_kept_out
+
+    def is_kept_out(self, known_as: AbstractSet[str]) -> bool:
+        """Tell whether the operator keeps out one of these names and addresses."""
+        return not self._kept_out.isdisjoint(known_as)
+
+    # ---- whom the config means ----
+
+    def lists(self, host: str) -> bool:
+        """Tell whether a line of the config has this name or address, for a server that is away."""
+        return host in self.secrets or any(host in (dialler.listed.name, dialler.address) for dialler in self._diallers)
+
+    def listed_as(self, link: Link) -> list[Dialler]:
+        """Give the lines of the config that may mean the other server."""
+        if link.dialler is not None:
+            return [link.dialler]
+        if link.proven and link.handshake is not None:
+            return [dialler for dialler in self._diallers if dialler.listed.name == link.handshake.dialler]
+        return [dialler for dialler in self._diallers if dialler.address == link.address]
+
+    def _is_configured(self, link: Link, name: str) -> bool:
+        """Tell whether the config lists the server at the other end, which bears this name (L31)."""
+        if link.dialler is not None or link.proven:
+            return True
+        listed = self.listed_as(link)
+        pins = {dialler.listed.name for dialler in listed} - {None}
+        return name in pins if pins else bool(listed)
+
+    # ---- a link gets a name, and a peer perhaps another one ----
+
+    def introduce(self, link: Link, sent: str) -> str:
+        """Give the name by which the other server is known (L8).
+
+        Args:
+            sent: the name that it sends, or "".
+
+        Raises:
+            Violation: it cannot be known by that name (L9, L10, L41, L45).
+        """
+        listed = self.listed_as(link)
+        pin = listed[0].listed.name if len(listed) == 1 and not listed[0].listed.secret else None
+        name = sent or pin or link.address
+        link.nameless = not sent
+        link.configured = self._is_configured(link, name)
+        reason = self._refusal_reason(link, name, sent)
+        if reason is not None:
+            raise Violation(reason)
+        link.hosts = frozenset({name, link.address} if link.nameless else {name})
+        self._remember_host(link, name)
+        return name
+
+    def _adopt(self, link: Link, name: str) -> bool:
+        """Let a peer that has sent no name have the host of the first user that it speaks for (L8).
+
+        A peer of the course protocol sends no name in FEDERATE-OUT, only in its first FEDJOIN.
+
+        Returns:
+            Whether it may have that name: it is nobody else's.
+        """
+        known = self._peers.get(name)
+        is_free = known is None or all(other.nameless and other.address == link.address for other in known.links)
+        if link.has_spoken or not link.nameless or not is_free or self._refusal_reason(link, name, name):
+            return False
+        link.hosts |= {name}
+        self._rename(link, name)
+        return True
+
+    def _rename(self, link: Link, name: str) -> None:
+        """Know a peer by this name instead of its address, unless anything depends on that, or it has other links."""
+        peer = link.peer
+        if peer.name != link.address or len(peer.links) > 1 or name in self._peers:
+            return
+        if self._users.is_in_use(peer):
+            return
+        log.info("%s calls itself %s, and is known so from now on", link, name)
+        before = peer.name
+        del self._peers[before]
+        self._peers[name] = peer
+        peer.name = name
+        link.configured = self._is_configured(link, name)
+        self._remember_host(link, name)
+        self._users.peer_renamed(peer, before)
+
+    def _remember_host(self, link: Link, name: str) -> None:
+        """Reserve the name of a configured server for it while it is away (L39)."""
+        if link.configured and name != link.address:
+            self._chat.note_host(name, link.identity)
+
+    def _refusal_reason(self, link: Link, name: str, sent: str) -> str | None:
+        """Give the reason why the other server cannot be known by this name; None if it can."""
+        peer = self._peers.get(name)
+        if self.is_kept_out({name} | link.known_as):
+            return KEPT_OUT
+        if not (link.configured or link.maybe_peer or self._lets_in(link)):
+            return f"the config does not list it, and has federation {self._settings.federation}"
+        if not is_host(name):
+            return "it sends no name, or one that is none: a server needs a hostname where its IP address is none"
+        if not is_host(link.me):
+            return "this server needs a hostname, since its IP address is none: set it in the config"
+        if name == self._settings.hostname or sent == link.me:
+            return f"{name} is this server's own name"
+        if not link.proven and (reason := self._address_refusal_reason(link, name, sent)):
+            return reason
+        if peer is not None and peer.links.is_full:
+            return f"{len(peer.links)} links with it are up already"
+        return None if link.configured or link.maybe_peer else self._limit_reason(peer)
+
+    def _address_refusal_reason(self, link: Link, name: str, sent: str) -> str | None:
+        """Give the reason why a server that has proven nothing cannot have this name at its address."""
+        peer = self._peers.get(name)
+        pinned = [dialler for dialler in self._diallers if dialler.listed.name == name]
+        noted = self._chat.noted(name)
+        if name in self.secrets:
+            return f"it has not proven that it is {name}, and the config has a secret for that name"
+        if sent != link.address and sent in {dialler.address for dialler in self._diallers}:
+            return f"{name} is the address of another server of the config"
+        if link.dialler is not None and link.dialler.listed.name not in (None, name):
+            return f"it calls itself {name}, and the config pins it to {link.dialler.listed.name}"
+        if pinned and not any(dialler in pinned for dialler in self.listed_as(link)):
+            return f"the config pins the name {name} to another server"
+        if peer is not None and any(other.address != link.address for other in peer.links):
+            return f"the name {name} is in use by a server at {peer.links.oldest.address}"
+        if noted and link.identity not in noted and not pinned:
+            return (
+                f"the name {name} was borne by {' and by '.join(map(_described, sorted(noted)))};"
+                f" if it has moved, list it as {link.address}:<port> {name}"
+            )
+        return None
+
+    def _limit_reason(self, peer: Peer | None) -> str | None:
+        """Give the reason why no more unlisted servers can be linked (L10, L41).
+
+        Args:
+            peer: the server, if it has links already.
+        """
+        unlisted = sum(not link.configured for other in self._peers.values() for link in other.links)
+        if unlisted >= self._settings.max_unlisted_links:
+            return f"{unlisted} links with unlisted servers are up, and max-unlisted-links allows no more"
+        if len(self._peers) >= self._settings.max_peers and peer is None:
+            return f"{len(self._peers)} servers are linked, and max-peers allows no more"
+        return None
+
+    def _lets_in(self, link: Link) -> bool:
+        """Tell whether an unlisted server may link, as far as the setting `federation` goes (L10, L40)."""
+        policy = self._settings.federation
+        return policy == "open" or (policy == "local" and _is_local(link.session.transport))
+
+    # ---- names in the lines of a link that is up ----
+
+    def user(self, link: Link, word: str) -> str:
+        """Give the bare name of the peer's user for whom a line speaks (L11, L12).
+
+        Raises:
+            LineIgnored: it is no name.
+            Violation: it is a user of another server.
+        """
+        user, at, host = word.partition(HOST_OF_USER)
+        if not is_name(user):
+            raise LineIgnored("it speaks for somebody who has no name")
+        if at and host not in link.hosts and not self._adopt(link, host):
+            raise Violation(f"it speaks for {word[:MAX_SHOWN]!r}, who is no user of its own")
+        link.has_spoken = True
+        return user
+
+    def maybe_local(self, link: Link, word: str, sign: str) -> str | None:
+        """Give the bare name of a channel or user of this server; None if it is no name, or another server's.
+
+        Args:
+            sign: HOST_OF_CHANNEL or HOST_OF_USER.
+        """
+        name, found, host = normal(word).partition(sign)
+        return name if (not found or host == link.me) and has_form_of_name(name) else None
+
+    def maybe_theirs(self, link: Link, word: str, sign: str) -> str | None:
+        """Give the bare name of a channel or user of the peer; None if it is no name, or another server's.
+
+        Args:
+            sign: HOST_OF_CHANNEL or HOST_OF_USER.
+        """
+        name, found, host = normal(word).partition(sign)
+        return name if has_form_of_name(name) and (not found or self._is_their_host(link, host)) else None
+
+    def check_channel(self, link: Link, word: str) -> None:
+        """Check that a channel in which a peer speaks is not another server's (L11).
+
+        Raises:
+            Violation: it is.
+        """
+        host = word.partition(HOST_OF_CHANNEL)[2]
+        if host and not self._is_their_host(link, host):
+            raise Violation(f"it speaks for {word[:MAX_SHOWN]!r}, which is no channel of its own")
+
+    def maybe_sender(self, link: Link, word: str, channel: str) -> str | None:
+        """Give the name that the sender of a message has here, bare for a user of this server (L24).
+
+        Args:
+            word: the sender, as the peer writes it.
+            channel: the remote channel, by its name here.
+
+        Returns:
+            None if the word is no name.
+        """
+        user, at, host = normal(word).partition(HOST_OF_USER)
+        peer = link.peer
+        is_ours = bool(at) and host == link.me and (peer.name != host or self._is_in(user, channel))
+        if not (is_name(user) or (is_ours and self._chat.is_users(user))) or not (is_host(host) or not at):
+            return None
+        if is_ours:
+            return user
+        return remote_user(user, peer.name if not at or host in link.hosts else host)
+
+    def _is_in(self, user: str, channel: str) -> bool:
+        """Two servers without a hostname can have the same address: then this tells whose user it is."""
+        account = self._chat.accounts.get(user)
+        return account is not None and channel in account.channels
+
+    def _is_their_host(self, link: Link, host: str) -> bool:
+        """Tell whether the peer may mean itself. One that has sent no name cannot know its name here (L11)."""
+        return host in link.hosts or (link.nameless and host != link.me and host not in self._peers)
+
+
+def split_host(word: str) -> Sequence[str]:
+    """Give the name, and the host or "", of a channel or user."""
+    sign = HOST_OF_CHANNEL if HOST_OF_CHANNEL in word else HOST_OF_USER
+    name, _, host = normal(word).partition(sign)
+    return name, host
+
+
+def host_or_address(word: str) -> str:
+    """Give a server's name as it stands, or an IP address in the form in which connections have it.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    if is_host(word):
+        return word
+    import ipaddress
+
+    address = ipaddress.IPv6Address(word)
+    return str(address.ipv4_mapped or address)
+
+
+def _described(identity: str) -> str:
+    return "a server that has proven it" if identity == PROVEN else f"the server at {identity}"
+
+
+def _is_local(transport: Transport) -> bool:
+    """Tell whether both ends of a connection are on this machine (L40)."""
+    address = transport.remote_place[0]
+    return is_loopback(address) or address == transport.local_place[0] != ""
