@@ -35,8 +35,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_cmdline_main(config: pytest.Config) -> None:
     """Run directories in several processes, unless the command line says how many; files in this one.
 
-    Cases mostly wait for processes of their own, so there are two for each processor. Starting them takes seconds,
-    which a single file would not earn back.
+    There is one more than there are processors, since a test now and then waits. Starting them takes seconds, which a
+    single file would not earn back.
     """
     if hasattr(config, "workerinput"):
         return  # it is one of those processes
@@ -44,7 +44,7 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
     chosen = config.getoption("numprocesses", 0) is not None  # 0, too, where pytest-xdist is missing
     alone = chosen or config.getoption("usepdb") or config.getoption("collectonly")
     if not alone and any(path.is_dir() for path in named):
-        config.option.numprocesses = 2 * len(os.sched_getaffinity(0))
+        config.option.numprocesses = 1 + len(os.sched_getaffinity(0))
         config.option.dist = "worksteal"
 
 
