@@ -442,6 +442,7 @@ class Terminal:
         """There is a connection again."""
         self._connected = True
         self._start("", self._talk.returned())
+        self._screen.refresh()  # the prompt has told otherwise
 
     def refused(self) -> None:
         """A line could not be sent."""

@@ -22,6 +22,7 @@ from dialects.mailbox import GREETING
 from harness.peer import Peer
 from harness.servers import ServerProcess, free_ports
 from network import Address
+from talks.hello import HelloTalk
 from talks.result import ResultTalk
 from talks.talk import Fragments
 from terminal import LINES_AT_ONCE, Terminal, nobody
@@ -232,6 +233,10 @@ class Stage:
         self.shown: list[int] = []
         self.admitted: list[bool] = []
         self.soon: list[Callable[[], None]] = []
+        self.refreshed = 0
+
+    def refresh(self) -> None:
+        self.refreshed += 1
 
     def show(self, lines: list[Fragments]) -> None:
         self.shown.append(len(lines))
@@ -256,6 +261,15 @@ def test_a_flood_of_lines_leaves_the_user_a_turn(monkeypatch: pytest.MonkeyPatch
         assert stage.admitted == ([True] if number == 3 else [])  # only then more is read from the network
         if stage.soon:
             stage.soon.pop()()
+
+
+def test_a_connection_that_is_back_shows_in_the_prompt_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as sock:
+        terminal = Terminal(Address("here", 1), sock, HelloTalk(), nobody, lambda: None, 0)
+    stage = Stage()
+    monkeypatch.setattr(terminal, "_screen", stage, raising=False)
+    terminal.returned()
+    assert (stage.shown, stage.refreshed) == ([], 1)
 
 
 def test_nothing_private_is_said_aloud(fake: FakeServer, stack: contextlib.ExitStack) -> None:
