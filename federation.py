@@ -103,7 +103,7 @@ class Federation(Network):
         self.peers = self.links.peers
         self._members: dict[Peer, Members] = {}
         self._back_pressure = BackPressure(timers)
-        chat.network = self
+        chat.outside.network = self
 
     # ---- the dialect ----
 
@@ -211,17 +211,17 @@ class Federation(Network):
     def is_in_use(self, peer: Peer) -> bool:
         at_peer = f"{HOST_OF_CHANNEL}{peer.name}"
         is_known = peer.is_waited_for or self._members[peer].users
-        return bool(is_known) or any(name.endswith(at_peer) for name in self._chat.remote_channels)
+        return bool(is_known) or any(name.endswith(at_peer) for name in self._chat.channels.remote)
 
     def peer_renamed(self, peer: Peer, before: str) -> None:
         for channel in peer.channels:
-            self._chat.all_channels.remove(remote_channel(channel, before))
-            self._chat.all_channels.add(remote_channel(channel, peer.name))
+            self._chat.channels.names.remove(remote_channel(channel, before))
+            self._chat.channels.names.add(remote_channel(channel, peer.name))
         self._resend_joins(peer)
 
     def _announce_channels(self, link: Link) -> None:
         """Say which channels there are here: as many as a line takes, each of the others in a line of its own."""
-        names = sorted(self._chat.channels)
+        names = sorted(self._chat.channels.local)
         size, fitting = len("FEDCHANNELS"), 0
         for name in names:
             size += len(f", {name}".encode())
@@ -235,7 +235,7 @@ class Federation(Network):
     def _resend_joins(self, peer: Peer) -> None:
         """Ask for what the accounts here have, or wait for, in the peer's channels."""
         self._chat.date_memberships(peer.name, peer.links.oldest.identity)
-        for full_name, channel in self._chat.remote_channels.items():
+        for full_name, channel in self._chat.channels.remote.items():
             name, _, host = full_name.partition(HOST_OF_CHANNEL)
             if host == peer.name:
                 peer.repeated.update((member, name) for member in channel.members)
@@ -248,7 +248,7 @@ class Federation(Network):
 
     def _resend_leaves(self, peer: Peer, leaves: Sequence[Key]) -> None:
         for user, channel in leaves:
-            account = self._chat.accounts.get(user)
+            account = self._chat.users.accounts.get(user)
             if account is None or remote_channel(channel, peer.name) not in account.channels:
                 self._send_leave(peer, (user, channel))
 
@@ -312,11 +312,11 @@ class Federation(Network):
     def _list_channel(self, peer: Peer, name: str) -> None:
         if name not in peer.channels:
             peer.channels.add(name)
-            self._chat.all_channels.add(remote_channel(name, peer.name))
+            self._chat.channels.names.add(remote_channel(name, peer.name))
 
     def _forget_channels(self, peer: Peer) -> None:
         for name in peer.channel_names:
-            self._chat.all_channels.remove(name)
+            self._chat.channels.names.remove(name)
         peer.channels.clear()
 
     def _limit_on_channels(self, peer: Peer) -> str:
@@ -364,7 +364,7 @@ class Federation(Network):
         if name is None:
             self.fail(session, request, NoSuchUser())
         else:
-            self._chat.tell(self._members[link.peer].find(user), name, text, session.outcome(request))
+            self._chat.messages.tell(self._members[link.peer].find(user), name, text, session.outcome(request))
 
     def removed(self, peer: Peer, user: str, channel: str) -> None:
         """The operator has taken a peer's user out of a channel here."""
@@ -438,7 +438,7 @@ class Federation(Network):
     def _pass_on(self, link: Link, key: Key, message: Said) -> None:
         peer = link.peer
         asked = peer.joins.get(key)
-        account = self._chat.accounts.get(key[0])
+        account = self._chat.users.accounts.get(key[0])
         if asked is not None:
             asked.early.append(message)
         elif account is None or message.channel not in account.channels:
@@ -502,10 +502,10 @@ class Federation(Network):
     def _lose_membership(self, link: Link, key: Key, event: Callable[[str], Any]) -> bool:
         """End a membership in a peer's channel, by its server's will; give whether there is one."""
         user, channel = key[0], remote_channel(key[1], link.peer.name)
-        account = self._chat.accounts.get(user)
+        account = self._chat.users.accounts.get(user)
         if account is None or channel not in account.channels:
             return False
-        if not link.may_end(self._chat.began_under(account, channel)):
+        if not link.may_end(self._chat.channels.began_under(account, channel)):
             link.ignore("it ends a membership that did not begin under its address or proof")
             return True
         self._chat.remove(account.leaving(channel), event(channel), lambda _error: None)
@@ -515,7 +515,7 @@ class Federation(Network):
 
     def is_unlisted(self, host: str) -> bool:
         peer = self.peers.get(host)
-        return not (host in self._chat.hosts or self._names.lists(host) if peer is None else peer.configured)
+        return not (host in self._chat.channels.hosts or self._names.lists(host) if peer is None else peer.configured)
 
     def created(self, channel: str) -> None:
         for peer in self.peers.values():
@@ -598,7 +598,7 @@ class Federation(Network):
                 if account.session is not None:
                     account.session.deliver(ChannelMessages((message,)))
 
-        account = self._chat.accounts[user]
+        account = self._chat.users.accounts[user]
         self._chat.join_at_once(account, remote_channel(channel, peer.name), decided, link.identity)
 
     def _join_unanswered(self, peer: Peer, key: Key) -> None:

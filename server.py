@@ -166,7 +166,7 @@ class Server:
         chat = Chat(self.store, self.passwords, time.time, limits, MAKE_ID[settings.mailbox_ids], pace, reserved)
         chat.restore(self.store.load())
         self.passwords.resemble(
-            account.password_hash for account in chat.accounts.values() if account.password_hash is not None
+            account.password_hash for account in chat.users.accounts.values() if account.password_hash is not None
         )
         return chat
 
@@ -179,7 +179,7 @@ class Server:
         self.transfers = Transfers(self.loop, settings, time.time, self._show, self.rooms.stir)
         self.console = Console(self.rooms, self.lines, time.time, self.printer.print, self.stop)
         for channel in settings.channel:
-            if channel.name not in self.chat.channels:
+            if channel.name not in self.chat.channels.local:
                 self._create(channel.name)
             self.rooms.host(channel.name, channel.capacity)
 
@@ -276,10 +276,10 @@ class Server:
             "statistics clients=%d users=%d accounts=%d channels=%d failed-logins=%d refused-hashes=%d"
             " failed-commits=%d longest-turn-ms=%.1f %s",
             len(self.loop.connections),
-            len(self.chat.online),
-            len(self.chat.accounts),
-            len(self.chat.channels),
-            self.chat.failed_logins,
+            len(self.chat.users.online),
+            len(self.chat.users.accounts),
+            len(self.chat.channels.local),
+            self.chat.accounts.failed_logins,
             self.passwords.refused,
             self.store.failures,
             self.loop.longest_turn * 1000,

@@ -77,25 +77,25 @@ class Hello:
 
     def leave(self, session: Session) -> None:
         """A session that is over is logged out (TR3)."""
-        self.chat.logout(session)
+        self.chat.users.logout(session)
 
     # ---- handlers ----
 
     def hello_from(self, session: Session, request: Request) -> None:
         name = normal("".join(request.args))  # without a name it is none, as any word that cannot be one
         try:
-            self.chat.enter_as_guest(session, name)
+            self.chat.users.enter_as_guest(session, name)
         except ChatError as error:
             self.fail(session, request, error)
         else:
             session.send(f"HELLO {name}")
 
     def list(self, session: Session, request: Request) -> None:
-        session.send_list("LIST-OK", self.chat.user_names(), ",")
+        session.send_list("LIST-OK", self.chat.users.online_names(), ",")
 
     def send(self, session: Session, request: Request) -> None:
         name, text = request.args
-        self.chat.tell_now(session.user, name, text, session.outcome(request))
+        self.chat.messages.tell_now(session.user, name, text, session.outcome(request))
 
     # ---- pieces ----
 

@@ -149,13 +149,13 @@ class Mailbox:
 
     def leave(self, session: Session) -> None:
         """A session that is over is logged out."""
-        self.chat.logout(session)
+        self.chat.users.logout(session)
 
     # ---- handlers ----
 
     def login(self, session: Session, request: Request) -> None:
         try:
-            name = self.chat.login_by_id(session, request.args[0])
+            name = self.chat.accounts.login_by_id(session, request.args[0])
         except ChatError as error:
             self.fail(session, request, error)
         else:
@@ -165,31 +165,31 @@ class Mailbox:
         done = session.outcome(
             request, lambda: session.send(f"Success New Account Creation! Your new Account ID: {account_id}")
         )
-        account_id = self.chat.open_mailbox(session, request.args[0], done)
+        account_id = self.chat.accounts.open_mailbox(session, request.args[0], done)
 
     def list(self, session: Session, request: Request) -> None:
         if not request.args:
-            session.send_list("Showing all accounts:", self.chat.account_names(), ",")
+            session.send_list("Showing all accounts:", self.chat.users.account_names(), ",")
             return
         pattern = Pattern(request.args[0])
         none = f"Account matched to: {clean(request.args[0])} doesn't exist\n"
-        session.transport.stream(_render_matches(pattern, self.chat.account_names(), none))
+        session.transport.stream(_render_matches(pattern, self.chat.users.account_names(), none))
 
     def send(self, session: Session, request: Request) -> None:
         name, text = request.args
-        self.chat.tell(session.user, name, text, session.outcome(request))
+        self.chat.messages.tell(session.user, name, text, session.outcome(request))
 
     def collect(self, session: Session, request: Request) -> None:
         account_id = request.args[0]
         try:
-            pages = self.chat.mail_of(session, account_id)
+            pages = self.chat.messages.mail_of(session, account_id)
         except ChatError as error:
             self.fail(session, request, error)
         else:
             session.transport.stream(_render_mail(clean(account_id), pages))
 
     def delete(self, session: Session, request: Request) -> None:
-        self.chat.delete(session, request.args[0], session.outcome(request))
+        self.chat.accounts.delete(session, request.args[0], session.outcome(request))
 
     def bye(self, session: Session, request: Request) -> None:
         session.end()

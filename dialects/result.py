@@ -129,7 +129,7 @@ class Result:
         rendered_event, rendered = self._rendered
         if rendered_event is not event:
             if isinstance(event, MailWaiting):
-                session.transport.stream(_render_mail(self.chat.mail(session, session.user)))
+                session.transport.stream(_render_mail(self.chat.messages.mail(session, session.user)))
                 return
             if isinstance(event, DirectMessage) and event.sender == session.user.name:
                 return  # the echo is enough
@@ -143,25 +143,25 @@ class Result:
 
     def leave(self, session: Session) -> None:
         """A session that is over is logged out, and no password is hashed for it."""
-        self.chat.session_over(session)
+        self.chat.accounts.session_over(session)
 
     # ---- handlers: who is who ----
 
     def register(self, session: Session, request: Request) -> None:
         name, password = request.args
-        self.chat.register(session, name, password, session.outcome(request))
+        self.chat.accounts.register(session, name, password, session.outcome(request))
 
     def login(self, session: Session, request: Request) -> None:
         name, password = request.args
-        self.chat.login(session, name, password, session.outcome(request))
+        self.chat.accounts.login(session, name, password, session.outcome(request))
 
     def logout(self, session: Session, request: Request) -> None:
-        self.chat.logout(session)
+        self.chat.users.logout(session)
         self.succeed(session, request)
 
     def password(self, session: Session, request: Request) -> None:
         old, new = request.args
-        self.chat.change_password(session, old, new, session.outcome(request))
+        self.chat.accounts.change_password(session, old, new, session.outcome(request))
 
     # ---- handlers: channels ----
 
@@ -213,7 +213,7 @@ class Result:
 
     def tell(self, session: Session, request: Request) -> None:
         address, text = request.args
-        self.chat.tell(session.user, address[1:], text, session.outcome(request))
+        self.chat.messages.tell(session.user, address[1:], text, session.outcome(request))
 
     def history(self, session: Session, request: Request) -> None:
         channel, count = request.args[0], _count(request.args[1:])

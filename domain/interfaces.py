@@ -123,3 +123,11 @@ class Network:
     def tell(self, sender: str, name: str, text: str, done: Done) -> None:
         """Send a direct message to a remote user. Fails with NoSuchUser, TooLong."""
         done(NoSuchUser())
+
+
+class Outside:
+    """What the domain tells and asks; whoever observes channels or speaks with other servers enters it here."""
+
+    def __init__(self) -> None:
+        self.watch = Watch()
+        self.network = Network()

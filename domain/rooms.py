@@ -69,11 +69,11 @@ class Rooms(Watch):
         self._show = show
         self._afk_seconds = afk_seconds
         self._closed = False
-        chat.watch = self
+        chat.outside.watch = self
 
     def host(self, name: str, capacity: int) -> None:
         """Give a channel, which exists, a port of its own: so many may be in it at once."""
-        channel = self._chat.channels[name]
+        channel = self._chat.channels.local[name]
         channel.capacity = capacity
         self.hosted[name] = channel
         self._queues[name] = {}
@@ -97,10 +97,10 @@ class Rooms(Watch):
         """
         self._settle()
         hosted = self.hosted[channel]
-        if not self._chat.may_name_a_user(name) or self._chat.is_users(name) or self._has(hosted, name):
+        if not self._chat.users.may_name(name) or self._chat.users.is_users(name) or self._has(hosted, name):
             raise CannotEnter
         guest = session.user = RoomGuest(name, session, hosted, takes_files=takes_files)
-        self._chat.visitors[name] += 1
+        self._chat.users.visitors[name] += 1
         self._enqueue(guest)
 
     def stir(self, guest: RoomGuest) -> None:
@@ -234,7 +234,7 @@ class Rooms(Watch):
         Raises:
             NotHere: there is none.
         """
-        found = self._chat.channels.get(channel)
+        found = self._chat.channels.local.get(channel)
         if found is None or not (name in found.guests or self._member_session(found, name)):
             raise NotHere
         return found
@@ -369,9 +369,9 @@ class Rooms(Watch):
     def _forget(self, guest: RoomGuest) -> None:
         """The session is nobody's, and the name is free."""
         guest.session.user = None
-        self._chat.visitors[guest.name] -= 1
-        if not self._chat.visitors[guest.name]:
-            del self._chat.visitors[guest.name]
+        self._chat.users.visitors[guest.name] -= 1
+        if not self._chat.users.visitors[guest.name]:
+            del self._chat.users.visitors[guest.name]
 
     # ---- silence ----
 
@@ -425,7 +425,7 @@ class Rooms(Watch):
 
     def _find(self, channel: str) -> Channel:
         try:
-            return self._chat.channels[channel]
+            return self._chat.channels.local[channel]
         except KeyError:
             raise NoSuchChannel from None
 

@@ -68,7 +68,7 @@ class Members:
     def admit(self, user: str, channel: str, done: Done) -> None:
         """Let a user into a channel. Fails as `Chat.admit`."""
         remote = self.users[user] = self.find(user)
-        self._chat.remote_users[remote.name] = remote
+        self._chat.users.remote[remote.name] = remote
         self.in_channel[channel] += (user, channel) not in self.memberships
         self.memberships[user, channel] = self._timers.monotonic()
         self._undecided[user] += 1
@@ -104,7 +104,7 @@ class Members:
             if not self.in_channel[channel]:
                 del self.in_channel[channel]
         if not remote.channels and not self._undecided[user]:
-            del self.users[user], self._undecided[user], self._chat.remote_users[remote.name]
+            del self.users[user], self._undecided[user], self._chat.users.remote[remote.name]
 
     def _decided(self, user: str, channel: str) -> None:
         self._undecided[user] -= 1

@@ -197,7 +197,7 @@ class PeerNames:
         """Give the reason why a server that has proven nothing cannot have this name at its address."""
         peer = self._peers.get(name)
         pinned = [dialler for dialler in self._diallers if dialler.listed.name == name]
-        noted = self._chat.noted(name)
+        noted = self._chat.channels.noted(name)
         if name in self.secrets:
             return f"it has not proven that it is {name}, and the config has a secret for that name"
         if sent != link.address and sent in {dialler.address for dialler in self._diallers}:
@@ -291,7 +291,7 @@ class PeerNames:
         user, at, host = normal(word).partition(HOST_OF_USER)
         peer = link.peer
         is_ours = bool(at) and host == link.me and (peer.name != host or self._is_in(user, channel))
-        if not (is_name(user) or (is_ours and self._chat.is_users(user))) or not (is_host(host) or not at):
+        if not (is_name(user) or (is_ours and self._chat.users.is_users(user))) or not (is_host(host) or not at):
             return None
         if is_ours:
             return user
@@ -299,7 +299,7 @@ class PeerNames:
 
     def _is_in(self, user: str, channel: str) -> bool:
         """Two servers without a hostname can have the same address: then this tells whose user it is."""
-        account = self._chat.accounts.get(user)
+        account = self._chat.users.accounts.get(user)
         return account is not None and channel in account.channels
 
     def _is_their_host(self, link: Link, host: str) -> bool:

@@ -394,7 +394,7 @@ class World:
         client.ask(f"REGISTER {name} {name}", f"LOGIN {name} {name}")
         for channel in channels:
             client.ask(f"CREATE {channel}", f"JOIN {channel}")
-        assert client.session.user is self.chat.accounts[name]
+        assert client.session.user is self.chat.users.accounts[name]
         return client
 
     def close(self) -> None:

@@ -146,17 +146,17 @@ class House:
         """An account in these channels, which are made where they are not."""
         self.chat.restore([AccountRegistered(name, name.encode(), NOW)])
         for channel in channels:
-            if channel not in self.chat.channels:
+            if channel not in self.chat.channels.local:
                 self.chat.restore([ChannelCreated(channel, name, NOW)])
             self.chat.restore([Joined(name, channel, NOW)])
-        return self.chat.accounts[name]
+        return self.chat.users.accounts[name]
 
     def user(self, name: str, *channels: str) -> Screen:
         """An account that is logged in."""
-        if name not in self.chat.accounts:
+        if name not in self.chat.users.accounts:
             self.account(name, *channels)
         screen = Screen()
-        self.chat.login(screen, name, name, screen.done())
+        self.chat.accounts.login(screen, name, name, screen.done())
         assert screen.take()[0] == ("", None)
         return screen
 
@@ -174,7 +174,7 @@ class House:
             set(channel.present) == {member.session for member in local(channel) if member.session}
             and channel.remote == len(channel.members) - len(local(channel))
             and all(name in account.channels for account in channel.members.values())
-            for name, channel in self.chat.channels.items()
+            for name, channel in self.chat.channels.local.items()
         )
 
     def snapshot(self) -> Any:
@@ -190,16 +190,16 @@ class House:
                     dict(account.waiting.by_sender),
                     dict(account.waiting.by_host),
                 )
-                for name, account in self.chat.accounts.items()
+                for name, account in self.chat.users.accounts.items()
             },
             {
                 name: (channel.name, set(channel.members), set(channel.present), channel.remote, channel.names())
-                for name, channel in (self.chat.channels | self.chat.remote_channels).items()
+                for name, channel in (self.chat.channels.local | self.chat.channels.remote).items()
             },
-            {name: set(user.channels) for name, user in self.chat.remote_users.items()},
-            {name: dict(channel.servers) for name, channel in self.chat.remote_channels.items()},
-            {name: dict(counts) for name, counts in self.chat._identities.items()},
-            dict(self.chat.hosts),
+            {name: set(user.channels) for name, user in self.chat.users.remote.items()},
+            {name: dict(channel.servers) for name, channel in self.chat.channels.remote.items()},
+            {name: dict(counts) for name, counts in self.chat.channels._identities.items()},
+            dict(self.chat.channels.hosts),
             self.chat.channel_names(),
         )
 
@@ -330,7 +330,7 @@ def furnished() -> House:
     house.chat.restore([Joined("bob", "room:elsewhere", NOW, "127.0.0.1"), PeerNamed("elsewhere", "127.0.0.1")])
     ear = Ear()
     for name in ("eve", "eric"):
-        house.chat.remote_users[f"{name}@elsewhere"] = RemoteUser(name, "elsewhere", ear, ear)
+        house.chat.users.remote[f"{name}@elsewhere"] = RemoteUser(name, "elsewhere", ear, ear)
     house.chat.restore([RemoteJoined("eve@elsewhere", "room", NOW)])
     return house
 
@@ -452,19 +452,19 @@ def test_limits() -> None:
     house = House(Limits(name=5, accounts=2, channels=2, channels_per_user=1, mail=1))
     alice, bob = house.account("alice", "one"), house.account("bob", "one")
     chat = house.chat
-    assert house.outcome(lambda done: chat.register(Screen(), "carol", "pw", done)) is LimitReached
-    assert house.outcome(lambda done: chat.register(Screen(), "toolong", "pw", done)) is NotAName
+    assert house.outcome(lambda done: chat.accounts.register(Screen(), "carol", "pw", done)) is LimitReached
+    assert house.outcome(lambda done: chat.accounts.register(Screen(), "toolong", "pw", done)) is NotAName
     assert house.outcome(lambda done: chat.create(alice, "toolong", done)) is NotAName
     assert house.outcome(lambda done: chat.create(alice, "two", done)) is None
     assert house.outcome(lambda done: chat.create(alice, "three", done)) is LimitReached
     assert house.outcome(lambda done: chat.join(alice, "two", done)) is LimitReached
     assert house.outcome(lambda done: chat.leave(alice, "one", done)) is None
     assert house.outcome(lambda done: chat.join(alice, "two", done)) is None
-    assert house.outcome(lambda done: chat.tell(alice, "bob", "hi", done)) is None
-    assert house.outcome(lambda done: chat.tell(alice, "bob", "hi", done)) is LimitReached
+    assert house.outcome(lambda done: chat.messages.tell(alice, "bob", "hi", done)) is None
+    assert house.outcome(lambda done: chat.messages.tell(alice, "bob", "hi", done)) is LimitReached
     assert bob.mail == 1
-    assert set(chat.accounts) == {"alice", "bob"}
-    assert set(chat.channels) == {"one", "two"}
+    assert set(chat.users.accounts) == {"alice", "bob"}
+    assert set(chat.channels.local) == {"one", "two"}
 
 
 def test_a_channel_counts_for_its_creator_unless_it_could_not_be_written() -> None:
@@ -478,7 +478,7 @@ def test_a_channel_counts_for_its_creator_unless_it_could_not_be_written() -> No
     assert house.outcome(lambda done: house.chat.create(alice, "three", done)) is LimitReached
     for name in ("lobby", "garden", "attic"):
         house.chat.apply(ChannelCreated(name, "", NOW))
-    assert len(house.chat.channels) == 5
+    assert len(house.chat.channels.local) == 5
 
 
 def test_limits_do_not_undo_what_was_decided_before() -> None:
@@ -491,8 +491,8 @@ def test_limits_do_not_undo_what_was_decided_before() -> None:
             Mailed("alice", "bob", "hi", NOW),
         ]
     )  # fmt: skip
-    assert set(house.chat.accounts["alice"].channels) == {"room", "attic"}
-    assert house.chat.accounts["bob"].mail == 1
+    assert set(house.chat.users.accounts["alice"].channels) == {"room", "attic"}
+    assert house.chat.users.accounts["bob"].mail == 1
     with pytest.raises(LimitReached):
         house.chat.apply(AccountRegistered("carol", b"", NOW))
 
@@ -501,42 +501,42 @@ def test_limits_do_not_undo_what_was_decided_before() -> None:
 
 
 def test_register(house: House) -> None:
-    assert house.outcome(lambda done: house.chat.register(Screen(), "alice", "secret", done)) is None
+    assert house.outcome(lambda done: house.chat.accounts.register(Screen(), "alice", "secret", done)) is None
     assert house.backend.written == [AccountRegistered("alice", b"secret", NOW)]
-    assert house.outcome(lambda done: house.chat.register(Screen(), "alice", "other", done)) is NameTaken
-    assert house.outcome(lambda done: house.chat.register(Screen(), "a,b", "other", done)) is NotAName
-    assert house.chat.accounts["alice"].password_hash == b"secret"
+    assert house.outcome(lambda done: house.chat.accounts.register(Screen(), "alice", "other", done)) is NameTaken
+    assert house.outcome(lambda done: house.chat.accounts.register(Screen(), "a,b", "other", done)) is NotAName
+    assert house.chat.users.accounts["alice"].password_hash == b"secret"
 
 
 def test_two_who_register_one_name_at_once(house: House) -> None:
     outcomes: list[Any] = []
     house.passwords.later = True
-    house.chat.register(Screen(), "alice", "one", outcomes.append)
-    house.chat.register(Screen(), "alice", "two", outcomes.append)
+    house.chat.accounts.register(Screen(), "alice", "one", outcomes.append)
+    house.chat.accounts.register(Screen(), "alice", "two", outcomes.append)
     house.passwords.answer()
     house.journal.commit()
     assert [type(outcome) for outcome in outcomes] == [type(None), NameTaken]
-    assert house.chat.accounts["alice"].password_hash == b"one"
+    assert house.chat.users.accounts["alice"].password_hash == b"one"
 
 
 def test_login_and_logout(house: House) -> None:
     alice = house.account("alice", "room")
     screen = Screen()
-    house.chat.login(screen, "alice", "wrong", screen.done())
-    house.chat.login(screen, "nobody", "alice", screen.done())
+    house.chat.accounts.login(screen, "alice", "wrong", screen.done())
+    house.chat.accounts.login(screen, "nobody", "alice", screen.done())
     assert screen.take() == [("", WrongPassword), ("", WrongPassword)]
     assert screen.user is None
     assert house.passwords.checked == [("wrong", b"alice"), ("alice", None)]
-    house.chat.login(screen, "alice", "alice", screen.done())
+    house.chat.accounts.login(screen, "alice", "alice", screen.done())
     assert screen.take() == [("", None)]
     assert screen.user is alice
-    assert list(house.chat.channels["room"].present) == [screen]
-    house.chat.logout(screen)
-    house.chat.logout(screen)
+    assert list(house.chat.channels.local["room"].present) == [screen]
+    house.chat.users.logout(screen)
+    house.chat.users.logout(screen)
     assert screen.user is None
     assert alice.session is None
-    assert not house.chat.channels["room"].present
-    assert set(house.chat.channels["room"].members) == {"alice"}
+    assert not house.chat.channels.local["room"].present
+    assert set(house.chat.channels.local["room"].members) == {"alice"}
 
 
 def test_failed_logins_are_counted_and_logged_without_the_password(
@@ -546,9 +546,9 @@ def test_failed_logins_are_counted_and_logged_without_the_password(
     house.account("\u4f60\u597d")
     house.chat.restore([MailboxOpened("mason", "mason123", NOW)])
     for name in ("alice", "\u4f60\u597d", "nobody", "mason", "a\x1b[31m\u202e", "x" * 8000):
-        house.chat.login(Screen("2001:db8::1"), name, "guess", lambda _error: None)
+        house.chat.accounts.login(Screen("2001:db8::1"), name, "guess", lambda _error: None)
     with pytest.raises(NoSuchUser):
-        house.chat.login_by_id(Screen(), "guess")
+        house.chat.accounts.login_by_id(Screen(), "guess")
     lines = [record.getMessage() for record in caplog.records]
     assert lines == [
         "failed login address=2001:db8::1 name=alice",
@@ -559,26 +559,26 @@ def test_failed_logins_are_counted_and_logged_without_the_password(
         f"failed login address=2001:db8::1 name='{'x' * 64}'",
         "failed login address=192.0.2.1 by ID",
     ]
-    assert house.chat.failed_logins == len(lines)
+    assert house.chat.accounts.failed_logins == len(lines)
 
 
 def test_what_is_no_failed_login(house: House, caplog: pytest.LogCaptureFixture) -> None:
     alice, other = house.user("alice"), Screen()
-    house.chat.login(other, "alice", "alice", other.done())  # she is logged in elsewhere
-    house.chat.login(alice, "alice", "wrong", alice.done())  # this client is logged in
+    house.chat.accounts.login(other, "alice", "alice", other.done())  # she is logged in elsewhere
+    house.chat.accounts.login(alice, "alice", "wrong", alice.done())  # this client is logged in
     house.passwords.overloaded = True
-    house.chat.login(other, "alice", "wrong", other.done())
+    house.chat.accounts.login(other, "alice", "wrong", other.done())
     assert other.take() == [("", AlreadyLoggedIn), ("", Overloaded)]
-    assert house.chat.failed_logins == 0
+    assert house.chat.accounts.failed_logins == 0
     assert caplog.records == []
 
 
 def test_a_password_that_is_not_changed_is_logged(house: House, caplog: pytest.LogCaptureFixture) -> None:
-    house.chat.change_password(house.user("alice"), "guess", "new", lambda _error: None)
+    house.chat.accounts.change_password(house.user("alice"), "guess", "new", lambda _error: None)
     assert [record.getMessage() for record in caplog.records] == [
         "failed change of password address=192.0.2.1 name=alice"
     ]
-    assert house.chat.failed_logins == 0
+    assert house.chat.accounts.failed_logins == 0
 
 
 def test_an_address_makes_accounts_at_a_pace() -> None:
@@ -587,10 +587,10 @@ def test_an_address_makes_accounts_at_a_pace() -> None:
     chat = house.chat
 
     def register(name: str, address: str = "192.0.2.1") -> type[Exception] | None:
-        return house.outcome(lambda done: chat.register(Screen(address), name, "pw", done))
+        return house.outcome(lambda done: chat.accounts.register(Screen(address), name, "pw", done))
 
     def open_mailbox(name: str, address: str = "192.0.2.1") -> type[Exception] | None:
-        return house.outcome(partial(chat.open_mailbox, Screen(address), name))
+        return house.outcome(partial(chat.accounts.open_mailbox, Screen(address), name))
 
     house.account("bob")
     assert register("bob") is open_mailbox("bob") is NameTaken
@@ -609,18 +609,18 @@ def test_accounts_that_are_made_at_once_keep_the_pace() -> None:
     outcomes: list[Exception | None] = []
     house.passwords.later = True
     for number in range(5):
-        house.chat.register(Screen(), f"user{number}", "pw", outcomes.append)
-        house.chat.open_mailbox(Screen(), f"mason{number}", outcomes.append)
+        house.chat.accounts.register(Screen(), f"user{number}", "pw", outcomes.append)
+        house.chat.accounts.open_mailbox(Screen(), f"mason{number}", outcomes.append)
     house.passwords.answer()
     house.journal.commit()
-    assert len(house.chat.accounts) == 3
+    assert len(house.chat.users.accounts) == 3
     assert [type(outcome) for outcome in outcomes].count(LimitReached) == 7
 
 
 def test_a_session_that_is_over_is_logged_out_and_what_waits_for_it_forgotten(house: House) -> None:
     alice, other = house.user("alice"), Screen()
     for screen in (alice, other):
-        house.chat.session_over(screen)
+        house.chat.accounts.session_over(screen)
     assert alice.user is None
     assert house.passwords.forgotten == [alice, other]
 
@@ -628,14 +628,14 @@ def test_a_session_that_is_over_is_logged_out_and_what_waits_for_it_forgotten(ho
 def test_one_session_for_one_account(house: House) -> None:
     first, second = house.user("alice"), Screen()
     house.account("bob")
-    house.chat.login(second, "alice", "alice", second.done())
+    house.chat.accounts.login(second, "alice", "alice", second.done())
     assert second.take() == [("", AlreadyLoggedIn)]
-    house.chat.login(first, "bob", "bob", first.done())
+    house.chat.accounts.login(first, "bob", "bob", first.done())
     assert first.take() == [("", AlreadyLoggedIn)]
-    house.chat.logout(second)
-    assert house.chat.accounts["alice"].session is first
-    house.chat.logout(first)
-    house.chat.login(second, "alice", "alice", second.done())
+    house.chat.users.logout(second)
+    assert house.chat.users.accounts["alice"].session is first
+    house.chat.users.logout(first)
+    house.chat.accounts.login(second, "alice", "alice", second.done())
     assert second.take() == [("", None)]
 
 
@@ -644,31 +644,31 @@ def test_two_logins_at_once(house: House) -> None:
     first, second = Screen(), Screen()
     house.passwords.later = True
     for screen in (first, second):
-        house.chat.login(screen, "alice", "alice", screen.done())
+        house.chat.accounts.login(screen, "alice", "alice", screen.done())
     house.passwords.answer()
     assert first.take() == [("", None)]
     assert second.take() == [("", AlreadyLoggedIn)]
     assert second.user is None
-    house.chat.logout(second)
-    assert house.chat.accounts["alice"].session is first
+    house.chat.users.logout(second)
+    assert house.chat.users.accounts["alice"].session is first
 
 
 def test_whoever_is_gone_is_not_logged_in(house: House) -> None:
     alice, screen = house.account("alice", "room"), Screen()
     house.passwords.later = True
-    house.chat.login(screen, "alice", "alice", screen.done())
+    house.chat.accounts.login(screen, "alice", "alice", screen.done())
     screen.over = True
-    house.chat.logout(screen)
+    house.chat.users.logout(screen)
     house.passwords.answer()
     assert alice.session is None
-    assert not house.chat.channels["room"].present
+    assert not house.chat.channels.local["room"].present
 
 
 def test_an_account_that_is_registered_while_its_name_is_checked(house: House) -> None:
     """The password was compared with nobody's hash, so it is wrong."""
     screen = Screen()
     house.passwords.later = True
-    house.chat.login(screen, "alice", "alice", screen.done())
+    house.chat.accounts.login(screen, "alice", "alice", screen.done())
     house.account("alice")
     house.passwords.answer()
     assert screen.take() == [("", WrongPassword)]
@@ -676,8 +676,8 @@ def test_an_account_that_is_registered_while_its_name_is_checked(house: House) -
 
 def test_change_password(house: House) -> None:
     alice = house.user("alice")
-    assert house.outcome(lambda done: house.chat.change_password(alice, "wrong", "new", done)) is WrongPassword
-    assert house.outcome(lambda done: house.chat.change_password(alice, "alice", "new", done)) is None
+    assert house.outcome(lambda done: house.chat.accounts.change_password(alice, "wrong", "new", done)) is WrongPassword
+    assert house.outcome(lambda done: house.chat.accounts.change_password(alice, "alice", "new", done)) is None
     assert house.backend.written == [PasswordChanged("alice", b"new")]
     assert alice.user.password_hash == b"new"
 
@@ -685,9 +685,9 @@ def test_change_password(house: House) -> None:
 def test_no_password_is_hashed_for_a_session_that_ended_while_the_old_one_was_checked(house: House) -> None:
     alice = house.user("alice")
     house.passwords.later = True
-    house.chat.change_password(alice, "alice", "new", lambda _error: None)
+    house.chat.accounts.change_password(alice, "alice", "new", lambda _error: None)
     alice.over = True
-    house.chat.session_over(alice)
+    house.chat.accounts.session_over(alice)
     assert house.passwords.answer() == 1
     assert house.passwords.answer() == 0
     assert house.backend.written == []
@@ -697,9 +697,9 @@ def test_too_much_hashing(house: House) -> None:
     alice, screen = house.user("alice"), Screen()
     house.account("carol")
     house.passwords.overloaded = True
-    assert house.outcome(lambda done: house.chat.register(Screen(), "bob", "pw", done)) is Overloaded
-    assert house.outcome(lambda done: house.chat.login(screen, "carol", "carol", done)) is Overloaded
-    assert house.outcome(lambda done: house.chat.change_password(alice, "alice", "new", done)) is Overloaded
+    assert house.outcome(lambda done: house.chat.accounts.register(Screen(), "bob", "pw", done)) is Overloaded
+    assert house.outcome(lambda done: house.chat.accounts.login(screen, "carol", "carol", done)) is Overloaded
+    assert house.outcome(lambda done: house.chat.accounts.change_password(alice, "alice", "new", done)) is Overloaded
     assert house.backend.written == []
     assert screen.user is None
 
@@ -707,14 +707,14 @@ def test_too_much_hashing(house: House) -> None:
 def test_nothing_is_told_before_it_is_written(house: House) -> None:
     alice = house.user("alice", "room")
     outcomes: list[object] = []
-    house.chat.register(Screen(), "bob", "pw", outcomes.append)
+    house.chat.accounts.register(Screen(), "bob", "pw", outcomes.append)
     house.chat.create(alice.user, "attic", outcomes.append)
     house.chat.say(alice.user, "room", "hello", outcomes.append)
     house.chat.leave(alice.user, "room", outcomes.append)
     assert outcomes == []
     assert alice.take() == []
-    assert "bob" not in house.chat.accounts
-    assert set(house.chat.channels) == {"room"}
+    assert "bob" not in house.chat.users.accounts
+    assert set(house.chat.channels.local) == {"room"}
 
 
 def test_a_disk_that_refuses_fails_each_change(house: House) -> None:
@@ -724,12 +724,12 @@ def test_a_disk_that_refuses_fails_each_change(house: House) -> None:
     chat = house.chat
     before = house.snapshot()
     for call in (
-        lambda done: chat.register(Screen(), "carol", "pw", done),
-        lambda done: chat.change_password(alice, "alice", "new", done),
+        lambda done: chat.accounts.register(Screen(), "carol", "pw", done),
+        lambda done: chat.accounts.change_password(alice, "alice", "new", done),
         lambda done: chat.create(alice.user, "attic", done),
         lambda done: chat.leave(alice.user, "room", done),
         lambda done: chat.say(alice.user, "room", "hello", done),
-        lambda done: chat.tell(alice.user, "bob", "hello", done),
+        lambda done: chat.messages.tell(alice.user, "bob", "hello", done),
     ):
         assert house.outcome(call) is StoreUnavailable
     assert house.outcome(lambda done: chat.join(alice.user, "room", done)) is AlreadyMember
@@ -780,7 +780,7 @@ def test_everyone_gets_the_same_event(house: House) -> None:
 
 def test_whoever_is_away_or_elsewhere_hears_nothing(house: House) -> None:
     alice, bob, carol = house.user("alice", "room"), house.user("bob", "room"), house.user("carol", "attic")
-    house.chat.logout(bob)
+    house.chat.users.logout(bob)
     house.chat.say(alice.user, "room", "hello", alice.done())
     house.journal.commit()
     assert bob.take() == carol.take() == []
@@ -847,7 +847,7 @@ def test_after_a_join_messages_come_and_after_a_leave_they_do_not(house: House) 
 
 def test_a_membership_lasts_over_a_logout(house: House) -> None:
     alice, bob = house.user("alice", "room"), house.user("bob", "room")
-    house.chat.logout(bob)
+    house.chat.users.logout(bob)
     again = house.user("bob")
     house.chat.say(alice.user, "room", "hello", alice.done())
     house.journal.commit()
@@ -861,7 +861,7 @@ def test_a_membership_lasts_over_a_logout(house: House) -> None:
 
 def test_a_message_to_one_who_is_there(house: House) -> None:
     alice, bob = house.user("alice"), house.user("bob")
-    assert house.outcome(lambda done: house.chat.tell(alice.user, "bob", "hi", done)) is None
+    assert house.outcome(lambda done: house.chat.messages.tell(alice.user, "bob", "hi", done)) is None
     assert alice.take() == [DirectEcho("alice", "bob", "hi", NOW)]
     assert bob.take() == [DirectMessage("alice", "hi", NOW)]
     assert house.backend.written == []
@@ -869,30 +869,30 @@ def test_a_message_to_one_who_is_there(house: House) -> None:
 
 def test_a_message_to_oneself_is_delivered_and_echoed_as_any_other(house: House) -> None:
     alice = house.user("alice")
-    assert house.outcome(lambda done: house.chat.tell(alice.user, "alice", "hi", done)) is None
+    assert house.outcome(lambda done: house.chat.messages.tell(alice.user, "alice", "hi", done)) is None
     assert alice.take() == [DirectMessage("alice", "hi", NOW), DirectEcho("alice", "alice", "hi", NOW)]
 
 
 def test_a_message_to_nobody(house: House) -> None:
     alice = house.user("alice", "room")
     for name in ("nobody", "room", ""):
-        assert house.outcome(partial(house.chat.tell, alice.user, name, "hi")) is NoSuchUser
+        assert house.outcome(partial(house.chat.messages.tell, alice.user, name, "hi")) is NoSuchUser
     assert alice.take() == []
 
 
 def test_a_message_to_one_who_is_away_waits(house: House) -> None:
     alice, bob = house.user("alice"), house.account("bob")
-    assert house.outcome(lambda done: house.chat.tell(alice.user, "bob", "hi", done)) is None
+    assert house.outcome(lambda done: house.chat.messages.tell(alice.user, "bob", "hi", done)) is None
     assert alice.take() == [DirectEcho("alice", "bob", "hi", NOW, waits=True)]
     assert bob.mail == 1
     screen = Screen()
-    house.chat.login(screen, "bob", "bob", screen.done())
+    house.chat.accounts.login(screen, "bob", "bob", screen.done())
     assert screen.take() == [("", None), MailWaiting()]
 
 
 def test_a_login_between_a_message_and_its_commit(house: House) -> None:
     alice, bob = house.user("alice"), house.account("bob")
-    house.chat.tell(alice.user, "bob", "hi", alice.done("told"))
+    house.chat.messages.tell(alice.user, "bob", "hi", alice.done("told"))
     screen = house.user("bob")
     house.journal.commit()
     assert screen.take() == [DirectMessage("alice", "hi", NOW)]
@@ -904,18 +904,18 @@ def test_a_login_between_a_message_and_its_commit(house: House) -> None:
 def test_a_logout_between_a_message_and_its_commit(house: House) -> None:
     alice = house.user("alice")
     house.account("bob")
-    house.chat.tell(alice.user, "bob", "hi", alice.done("told"))
-    house.chat.logout(alice)
+    house.chat.messages.tell(alice.user, "bob", "hi", alice.done("told"))
+    house.chat.users.logout(alice)
     house.journal.commit()
     assert alice.take() == [("told", None)]
-    assert house.chat.accounts["bob"].mail == 1
+    assert house.chat.users.accounts["bob"].mail == 1
 
 
 def mailed(house: House, count: int) -> Account:
     """Give bob so many messages."""
     alice, bob = house.user("alice"), house.account("bob")
     for number in range(count):
-        house.chat.tell(alice.user, "bob", str(number), alice.done())
+        house.chat.messages.tell(alice.user, "bob", str(number), alice.done())
     house.journal.commit()
     assert bob.mail == count
     return bob
@@ -923,7 +923,7 @@ def mailed(house: House, count: int) -> Account:
 
 def test_mail_is_removed_page_by_page_when_it_has_left(house: House) -> None:
     bob = mailed(house, 5)
-    pages = house.chat.mail(Screen(), bob)
+    pages = house.chat.messages.mail(Screen(), bob)
     assert [mail.text for mail in next(pages)] == ["0", "1"]
     house.journal.commit()
     assert bob.mail == 5
@@ -936,37 +936,37 @@ def test_mail_is_removed_page_by_page_when_it_has_left(house: House) -> None:
     house.journal.commit()
     assert bob.mail == 0
     assert house.backend.mailbox == []
-    assert list(house.chat.mail(Screen(), bob)) == []
+    assert list(house.chat.messages.mail(Screen(), bob)) == []
 
 
 def test_mail_that_did_not_leave_is_given_again(house: House) -> None:
     bob = mailed(house, 5)
-    pages = house.chat.mail(Screen(), bob)
+    pages = house.chat.messages.mail(Screen(), bob)
     next(pages)
     next(pages)
     pages.close()  # type: ignore[attr-defined]
     house.journal.commit()
     assert bob.mail == 3
-    assert [mail.text for page in house.chat.mail(Screen(), bob) for mail in page] == ["2", "3", "4"]
+    assert [mail.text for page in house.chat.messages.mail(Screen(), bob) for mail in page] == ["2", "3", "4"]
 
 
 def test_mail_that_cannot_be_removed_stays(house: House) -> None:
     bob = mailed(house, 3)
     house.backend.fails = True
-    assert len(list(house.chat.mail(Screen(), bob))) == 2
+    assert len(list(house.chat.messages.mail(Screen(), bob))) == 2
     house.journal.commit()
     assert bob.mail == 3
     house.backend.fails = False
-    assert [mail.text for page in house.chat.mail(Screen(), bob) for mail in page] == ["0", "1", "2"]
+    assert [mail.text for page in house.chat.messages.mail(Screen(), bob) for mail in page] == ["0", "1", "2"]
     house.journal.commit()
     assert bob.mail == 0
 
 
 def test_mail_that_comes_while_mail_is_read(house: House) -> None:
     bob = mailed(house, 2)
-    pages = house.chat.mail(Screen(), bob)
+    pages = house.chat.messages.mail(Screen(), bob)
     next(pages)
-    house.chat.tell(house.chat.accounts["alice"], "bob", "late", lambda _error: None)
+    house.chat.messages.tell(house.chat.users.accounts["alice"], "bob", "late", lambda _error: None)
     house.journal.commit()
     assert [mail.text for page in pages for mail in page] == ["late"]
     house.journal.commit()
@@ -978,26 +978,26 @@ def test_mail_that_comes_while_mail_is_read(house: House) -> None:
 
 def test_a_guest_holds_a_name_while_logged_in(house: House) -> None:
     chat, screen = house.chat, Screen()
-    chat.enter_as_guest(screen, "zoe")
-    assert screen.user is chat.guests["zoe"] is chat.online["zoe"]
+    chat.users.enter_as_guest(screen, "zoe")
+    assert screen.user is chat.users.guests["zoe"] is chat.users.online["zoe"]
     for other, error in (("zoe", NameTaken), ("a,b", NotAName)):
         with pytest.raises(error):
-            chat.enter_as_guest(Screen(), other)
+            chat.users.enter_as_guest(Screen(), other)
     with pytest.raises(AlreadyLoggedIn):
-        chat.enter_as_guest(screen, "somebody")
-    chat.logout(screen)
-    chat.logout(screen)
+        chat.users.enter_as_guest(screen, "somebody")
+    chat.users.logout(screen)
+    chat.users.logout(screen)
     assert screen.user is None
-    assert not chat.guests
-    assert not chat.online
-    chat.enter_as_guest(Screen(), "zoe")
+    assert not chat.users.guests
+    assert not chat.users.online
+    chat.users.enter_as_guest(Screen(), "zoe")
 
 
 def test_a_guest_who_comes_first_keeps_the_name_from_a_registration(house: House) -> None:
-    register = partial(house.chat.register, Screen(), "zoe", "secret")
+    register = partial(house.chat.accounts.register, Screen(), "zoe", "secret")
     told: list[Exception | None] = []
     register(told.append)
-    house.chat.enter_as_guest(Screen(), "zoe")
+    house.chat.users.enter_as_guest(Screen(), "zoe")
     house.journal.commit()
     assert [type(error) for error in told] == [NameTaken]
     assert house.outcome(register) is NameTaken
@@ -1006,19 +1006,19 @@ def test_a_guest_who_comes_first_keeps_the_name_from_a_registration(house: House
 def test_whoever_is_there_is_online_once(house: House) -> None:
     alice, _zoe = house.user("alice"), Screen()
     house.account("away")
-    house.chat.enter_as_guest(_zoe, "zoe")
-    assert house.chat.user_names() == ["alice", "zoe"]
-    house.chat.logout(alice)
-    assert house.chat.user_names() == ["zoe"]
+    house.chat.users.enter_as_guest(_zoe, "zoe")
+    assert house.chat.users.online_names() == ["alice", "zoe"]
+    house.chat.users.logout(alice)
+    assert house.chat.users.online_names() == ["zoe"]
 
 
 def test_a_message_for_now_reaches_who_is_there_or_fails(house: House) -> None:
     alice, zoe = house.user("alice"), Screen()
     house.account("away")
-    house.chat.enter_as_guest(zoe, "zoe")
+    house.chat.users.enter_as_guest(zoe, "zoe")
 
     def tell(name: str) -> type[Exception] | None:
-        return house.outcome(partial(house.chat.tell_now, zoe.user, name, "hi"))
+        return house.outcome(partial(house.chat.messages.tell_now, zoe.user, name, "hi"))
 
     assert tell("alice") is None
     assert alice.take() == [DirectMessage("zoe", "hi", NOW)]
@@ -1028,7 +1028,7 @@ def test_a_message_for_now_reaches_who_is_there_or_fails(house: House) -> None:
     assert tell("a,b") is NotAName
     alice.over = True  # it goes while the message is on its way
     assert tell("alice") is NoSuchUser
-    assert house.chat.accounts["away"].mail == 0
+    assert house.chat.users.accounts["away"].mail == 0
 
 
 # ---- accounts by ID ----
@@ -1037,22 +1037,22 @@ def test_a_message_for_now_reaches_who_is_there_or_fails(house: House) -> None:
 def by_id(house: House, name: str) -> Screen:
     """Give a session that has made an account with an ID."""
     screen = Screen()
-    assert house.outcome(partial(house.chat.open_mailbox, screen, name)) is None
+    assert house.outcome(partial(house.chat.accounts.open_mailbox, screen, name)) is None
     return screen
 
 
 def test_a_deletion_is_of_the_account_with_that_id_and_of_no_later_one(house: House) -> None:
     ids = iter(["first", "second"])
-    house.chat._make_id = lambda _name: next(ids)
+    house.chat.accounts._make_id = lambda _name: next(ids)
     by_id(house, "mason")
     told: list[Exception | None] = []
     newer = Screen()
-    house.chat.delete(Screen(), "first", told.append)
-    house.chat.open_mailbox(newer, "mason", told.append)
-    house.chat.delete(Screen(), "first", told.append)
+    house.chat.accounts.delete(Screen(), "first", told.append)
+    house.chat.accounts.open_mailbox(newer, "mason", told.append)
+    house.chat.accounts.delete(Screen(), "first", told.append)
     house.journal.commit()
     assert [type(error) for error in told] == [type(None), type(None), NoSuchUser]
-    assert newer.user is house.chat.accounts["mason"]
+    assert newer.user is house.chat.users.accounts["mason"]
     assert newer.user.id == "second"
 
 
@@ -1060,57 +1060,57 @@ def test_an_account_that_is_made_and_deleted_in_one_commit(house: House) -> None
     by_id(house, "mason")
     told: list[Exception | None] = []
     newer = Screen()
-    house.chat.delete(Screen(), "mason123", told.append)
-    house.chat.open_mailbox(newer, "mason", told.append)
-    house.chat.delete(Screen(), "mason123", told.append)
+    house.chat.accounts.delete(Screen(), "mason123", told.append)
+    house.chat.accounts.open_mailbox(newer, "mason", told.append)
+    house.chat.accounts.delete(Screen(), "mason123", told.append)
     house.journal.commit()
     assert told == [None, None, None]
     assert newer.user is None
-    assert "mason" not in house.chat.accounts
+    assert "mason" not in house.chat.users.accounts
 
 
 def test_a_deletion_that_cannot_be_written_leaves_the_order(house: House) -> None:
     for name in ("a", "b", "c"):
         by_id(house, name)
     house.backend.fails = True
-    assert house.outcome(partial(house.chat.delete, Screen(), "a123")) is StoreUnavailable
-    assert house.chat.account_names() == ["a", "b", "c"]
+    assert house.outcome(partial(house.chat.accounts.delete, Screen(), "a123")) is StoreUnavailable
+    assert house.chat.users.account_names() == ["a", "b", "c"]
     house.backend.fails = False
-    assert house.outcome(partial(house.chat.delete, Screen(), "a123")) is None
-    assert house.chat.account_names() == ["b", "c"]
+    assert house.outcome(partial(house.chat.accounts.delete, Screen(), "a123")) is None
+    assert house.chat.users.account_names() == ["b", "c"]
 
 
 def test_who_has_gone_before_the_id_was_told_has_made_no_account(house: House) -> None:
     screen = Screen()
-    house.chat.open_mailbox(screen, "mason", screen.done())
+    house.chat.accounts.open_mailbox(screen, "mason", screen.done())
     screen.over = True
     house.journal.commit()
-    assert "mason" not in house.chat.accounts
+    assert "mason" not in house.chat.users.accounts
 
 
 def test_a_newer_login_ends_the_delivery_of_mail_to_the_older_one(house: House) -> None:
     bob = mailed(house, 5)
     older, newer = Screen(), Screen()
-    pages = house.chat.mail(older, bob)
+    pages = house.chat.messages.mail(older, bob)
     next(pages)
     with pytest.raises(BeingCollected):
-        next(house.chat.mail(newer, bob))
+        next(house.chat.messages.mail(newer, bob))
     older.over = True
     assert list(pages) == []
     house.journal.commit()
-    assert [mail.text for page in house.chat.mail(newer, bob) for mail in page] == ["2", "3", "4"]
+    assert [mail.text for page in house.chat.messages.mail(newer, bob) for mail in page] == ["2", "3", "4"]
 
 
 def test_a_message_of_a_deleted_account_does_not_come_from_the_next_one(house: House) -> None:
     mason, wayne = by_id(house, "mason"), by_id(house, "wayne")
-    house.chat.logout(wayne)
+    house.chat.users.logout(wayne)
     account = mason.user
     told: list[Exception | None] = []
-    house.chat.delete(Screen(), "mason123", told.append)
+    house.chat.accounts.delete(Screen(), "mason123", told.append)
     newer = Screen()
-    house.chat.open_mailbox(newer, "mason", told.append)
-    house.chat.tell(account, "wayne", "secret", told.append)
-    house.chat.login_by_id(wayne, "wayne123")
+    house.chat.accounts.open_mailbox(newer, "mason", told.append)
+    house.chat.messages.tell(account, "wayne", "secret", told.append)
+    house.chat.accounts.login_by_id(wayne, "wayne123")
     house.journal.commit()
     assert [type(error) for error in told] == [type(None), type(None), NoSuchUser]
     assert newer.take() == wayne.take() == []
@@ -1140,7 +1140,7 @@ MAIL_STEPS = st.lists(
 def test_shares_of_the_mail_are_exact_whatever_the_disk_takes(batches: list[tuple[list[Any], bool]]) -> None:
     """R47, L44: a fifth from one sender, a tenth from one host, but 20 in any case; here 5 from unlisted hosts."""
     house = House(Limits(mail=50, unlisted_mail=5))
-    house.chat.network = Strangers()
+    house.chat.outside.network = Strangers()
     bob = house.account("bob")
     kept: list[str] = []
     for steps, fails in batches:
@@ -1191,7 +1191,7 @@ def test_how_large_the_shares_of_the_mail_are(most: int, of_sender: int, of_host
         again = House(Limits(mail=most))
         again.account("bob")
         again.chat.restore(mail for _number, mail in house.backend.mailbox)
-        assert again.chat.accounts["bob"].waiting.by_sender == bob.waiting.by_sender
+        assert again.chat.users.accounts["bob"].waiting.by_sender == bob.waiting.by_sender
 
 
 def test_rows_that_lead_nowhere_are_left_out_and_told(caplog: pytest.LogCaptureFixture) -> None:
@@ -1210,7 +1210,7 @@ def test_rows_that_lead_nowhere_are_left_out_and_told(caplog: pytest.LogCaptureF
                 Joined("ann", "room", 1.0),
             ]
         )
-        assert list(world.chat.accounts["ann"].channels) == ["room"]
+        assert list(world.chat.users.accounts["ann"].channels) == ["room"]
     told = [record.getMessage() for record in caplog.records]
     assert [line for line in told if "gone" in line and "leads nowhere" in line and "\n" not in line] == told
     assert len(told) == len(nowhere)

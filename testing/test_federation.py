@@ -692,7 +692,7 @@ def test_a_server_whose_users_are_known_by_its_address_stays_so(world: World) ->
     assert alice.ask("USERS tea") == ["RESULT USERS tea alice, ann@127.0.0.1, bob@127.0.0.1"]
     cut(second)
     assert alice.ask("USERS tea") == ["RESULT USERS tea alice"]
-    assert world.chat.remote_users == {}
+    assert world.chat.users.remote == {}
 
 
 def test_a_server_that_has_spoken_as_its_address_is_nobody_else(world: World) -> None:
@@ -741,7 +741,7 @@ def member(world: World, peer: Client) -> Client:
 
 def is_in(world: World, name: str = "bob") -> bool:
     world.settle()
-    return "tea:two" in world.chat.accounts[name].channels
+    return "tea:two" in world.chat.users.accounts[name].channels
 
 
 def refused(world: World, address: str) -> bool:
@@ -758,7 +758,7 @@ def refused(world: World, address: str) -> bool:
 def test_the_name_of_a_server_in_whose_channels_somebody_is_is_kept_for_its_address() -> None:
     with World(settings=ONE) as world:
         peer = world.peer("two", "127.0.0.2")
-        assert world.chat.noted("two") == []
+        assert world.chat.channels.noted("two") == []
         member(world, peer)
         joined(world, "ann", "tea", peer)
         cut(peer)
@@ -770,7 +770,7 @@ def test_the_name_of_a_server_in_whose_channels_somebody_is_is_kept_for_its_addr
         for name in ("ann", "bob"):
             assert refused(again, "127.0.0.3")
             assert client.ask(f"LOGIN {name} {name}", "LEAVE tea:two", "LOGOUT")[1] == "RESULT LEAVE tea:two 1"
-        assert again.chat.noted("two") == []
+        assert again.chat.channels.noted("two") == []
         cut(again.peer("two", "127.0.0.3"))
 
 
@@ -783,7 +783,7 @@ def test_a_join_that_is_refused_or_cannot_be_kept_notes_nothing(world: World) ->
     world.store._db.execute("PRAGMA query_only = 1")
     peer.ask("FEDRESULT bob JOIN tea:two 1")
     assert bob.heard() == ["RESULT JOIN tea:two 0"] * 2
-    assert world.chat.noted("two") == []
+    assert world.chat.channels.noted("two") == []
 
 
 def test_a_leave_that_cannot_be_kept_keeps_the_note(world: World) -> None:
@@ -864,7 +864,7 @@ def test_older_memberships_begin_with_the_next_link() -> None:
         member(world, world.peer("two", "127.0.0.2"))
         world.store._db.execute("UPDATE memberships SET server = ''")
         older = World(settings=ONE, store=world.store)
-        assert older.chat.noted("two") == []
+        assert older.chat.channels.noted("two") == []
         cut(linked(older, "127.0.0.2"))
         for restarted in (older, World(settings=ONE, store=world.store)):
             assert refused(restarted, "127.0.0.3")
@@ -1200,16 +1200,16 @@ def test_nothing_is_kept_of_users_who_are_nowhere(world: World) -> None:
     ):  # fmt: skip
         peer.ask(*lines)
         members = world.federation._members[world.federation.peers["two"]]
-        assert (members.users, members._undecided, members.memberships, world.chat.remote_users) == ({}, {}, {}, {}), (
+        assert (members.users, members._undecided, members.memberships, world.chat.users.remote) == ({}, {}, {}, {}), (
             lines
         )
     peer.ask("FEDJOIN a@two tea")
     assert world.type("/kick tea:a@two") == ["* Kicked a@two."]
     assert peer.heard() == ["FEDRESULT a KICKED tea:one"]
-    assert (members.users, members.memberships, world.chat.remote_users) == ({}, {}, {})
+    assert (members.users, members.memberships, world.chat.users.remote) == ({}, {}, {})
     peer.ask("FEDJOIN a@two tea", "FEDJOIN b@two tea")
     cut(peer)
-    assert (members.users, members.memberships, world.chat.remote_users) == ({}, {}, {})
+    assert (members.users, members.memberships, world.chat.users.remote) == ({}, {}, {})
     assert not world.federation.peers
 
 
@@ -1472,7 +1472,7 @@ def test_a_kick_and_a_join_in_the_same_turn(world: World) -> None:
     assert peer.heard() == ["FEDRESULT eve KICKED tea:one", "FEDRESULT eve JOIN tea:one 1"]
     assert [*world.federation._members[world.federation.peers["two"]].memberships] == [("eve", "tea")]
     cut(peer)
-    assert world.chat.remote_users == {}
+    assert world.chat.users.remote == {}
 
 
 def test_a_kick_of_one_whose_server_is_lost_in_the_same_turn(world: World) -> None:
@@ -1483,7 +1483,7 @@ def test_a_kick_of_one_whose_server_is_lost_in_the_same_turn(world: World) -> No
     world.console.typed("/kick tea:eve@two")
     peer.leave()
     assert world.printed() == ["* Kicked eve@two."]
-    assert world.chat.remote_users == {}
+    assert world.chat.users.remote == {}
     assert alice.ask("USERS tea") == ["RESULT USERS tea alice"]
 
 
@@ -1507,7 +1507,7 @@ def test_remote_users_come_and_go_while_the_disk_takes_nothing(world: World) -> 
     cut(peer)
     assert alice.heard() == ["RESULT SAY 0"]
     assert alice.ask("USERS tea") == ["RESULT USERS tea alice"]
-    assert world.chat.remote_users == {}
+    assert world.chat.users.remote == {}
     assert world.type("/empty tea") != []
     world.store._db.execute("PRAGMA query_only = 0")
     assert world.peer("two").ask("FEDJOIN eve@two tea") == ["FEDRESULT eve JOIN tea:one 1"]

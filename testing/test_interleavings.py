@@ -20,9 +20,9 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from dialects.hello import FAILURES
-from domain.chat import Chat
 from domain.errors import NoSuchUser
 from domain.state import Limits
+from domain.users import Users
 from harness.language import parse
 from harness.player import play
 from harness.processes import Settings
@@ -361,7 +361,7 @@ def test_the_rules_hold_on_real_sockets(turns: list[Turn], runner: Settings) -> 
 
 
 def forget_guests(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Chat, "_is_taken", lambda chat, name: name in chat.accounts)
+    monkeypatch.setattr(Users, "is_taken", lambda users, name: name in users.accounts)
 
 
 def praise_what_went_nowhere(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -110,7 +110,7 @@ def test_there_is_room_for_so_many() -> None:
 
 
 def test_an_address_makes_accounts_at_a_pace_whatever_it_speaks(world: World) -> None:
-    world.chat._pace = Pace(world.timers.monotonic, 2)
+    world.chat.accounts._pace = Pace(world.timers.monotonic, 2)
     place = ("192.0.2.1", 40000)
     mailbox, result = world.client(world.mailbox, place), world.client(None, place)
     assert mailbox.ask("1|mason") == [CREATED.format("mason")]
@@ -220,7 +220,7 @@ def test_much_mail_comes_in_order_and_once(world: World) -> None:
     second.send("4|wayne123")
     assert len(first.heard()) == 101
     assert second.heard() == ["Your messages are on their way to another connection; please try again later"]
-    assert world.chat.accounts["wayne"].mail == 0
+    assert world.chat.users.accounts["wayne"].mail == 0
 
 
 def test_mail_that_did_not_leave_stays(world: World) -> None:
@@ -407,7 +407,7 @@ def test_whatever_they_do_everybody_is_online_once_and_no_message_is_lost(rng: r
             got += sum(re.match(r"\w(: | sends: )m\d", answer) is not None for answer in heard)
             online = [client.session.user for client in clients if client.session.user is not None]
             assert len(online) == len(set(online))
-            assert {user.name: user for user in online} == world.chat.online
-            assert all(world.chat.accounts[user.name] is user for user in online)
-            waiting = sum(account.mail for account in world.chat.accounts.values())
+            assert {user.name: user for user in online} == world.chat.users.online
+            assert all(world.chat.users.accounts[user.name] is user for user in online)
+            waiting = sum(account.mail for account in world.chat.users.accounts.values())
             assert sent == got + waiting

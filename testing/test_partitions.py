@@ -640,7 +640,7 @@ class Play:
     def _resolve(self, person: Person) -> None:
         """See what became of the memberships of which the user was told nothing."""
         host = person.name.host
-        account = self.network.worlds[host].chat.accounts[person.name.bare]
+        account = self.network.worlds[host].chat.users.accounts[person.name.bare]
         for channel in person.doubtful:
             if channel.at(host, ":") in account.channels:
                 assert channel in self.channels, f"{person} is still in {channel}, which is gone"

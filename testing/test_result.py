@@ -262,7 +262,7 @@ def test_logout_and_a_lost_connection_free_the_name(world: World) -> None:
     assert again.heard() == ["RECV alice room hello"]
     assert bob.heard() == []
     assert again.ask("QUIT") == []
-    assert world.chat.accounts["bob"].session is None
+    assert world.chat.users.accounts["bob"].session is None
 
 
 def test_a_new_password_counts_and_the_old_one_does_not(world: World) -> None:
@@ -472,7 +472,7 @@ def test_a_client_that_leaves_during_its_login(world: World) -> None:
     other.send("LOGIN bob bob")
     world.passwords.answer()
     assert other.heard() == ["RESULT LOGIN 1"]
-    assert world.chat.accounts["bob"].session is other.session
+    assert world.chat.users.accounts["bob"].session is other.session
 
 
 def test_messages_are_pipelined_and_keep_their_order(world: World) -> None:

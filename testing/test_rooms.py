@@ -694,4 +694,4 @@ def test_any_coming_and_going_leaves_no_place_empty_while_somebody_waits(rng: ra
                 still = [guest for guest in queued[name] if guest in queue]
                 assert queue[: len(still)] == still, "those who came first are ahead"
                 queued[name] = queue
-            assert sum(world.chat.visitors.values()) == len(alive)
+            assert sum(world.chat.users.visitors.values()) == len(alive)

@@ -392,7 +392,7 @@ def test_two_servers_in_one_process_know_nothing_of_each_other(tmp_path: Path, m
         for server, peer in zip(servers, peers, strict=True):
             guard = server.loop.call_later(PATIENCE, lambda: pytest.fail("no account was made"))
             peer.send("REGISTER alice pw")
-            while "alice" not in server.chat.accounts:
+            while "alice" not in server.chat.users.accounts:
                 server.loop.turn()
             server.loop.cancel(guard)
             assert peer.line() == "RESULT REGISTER 1"
@@ -798,7 +798,7 @@ def test_an_outstanding_answer_is_given_before_the_end(tmp_path: Path, monkeypat
     with pytest.raises(OSError):
         Peer(server.port)
     again = Server(on(0, database="my.db"))
-    assert set(again.chat.accounts) == {"alice"}
+    assert set(again.chat.users.accounts) == {"alice"}
     again.loop.close()
     again.store.close()
 

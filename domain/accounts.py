@@ -1,0 +1,239 @@
+"""Accounts: making them, logging in, passwords and IDs."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from domain.changes import AccountDeleted, AccountRegistered, Done, MailboxOpened, PasswordChanged
+from domain.errors import (
+    AlreadyLoggedIn,
+    ChatError,
+    LimitReached,
+    NameTaken,
+    NoSuchUser,
+    NotAName,
+    Overloaded,
+    WrongPassword,
+)
+from domain.events import AccountGone, LoggedInElsewhere, MailWaiting
+from domain.interfaces import Claim, Pace, Passwords
+from domain.journal import Journal
+from domain.names import MAX_NAME, is_name
+from domain.sessions import Recipient
+from domain.state import Account
+from domain.users import Users
+
+log = logging.getLogger("crosstalk.chat")
+
+
+class Accounts:
+    """What clients ask for about accounts: making, logging in, passwords, deleting.
+
+    Methods that end in a `done` argument never raise: `done` takes None or the error, at once or later.
+
+    Args:
+        users: all users.
+        journal: takes changes.
+        passwords: hashes and checks.
+        now: the wall clock, in seconds since the epoch.
+        make_id: makes the ID of an account without a password from its name.
+        pace: how many accounts one address may make.
+    """
+
+    def __init__(
+        self,
+        users: Users,
+        journal: Journal,
+        passwords: Passwords,
+        now: Callable[[], float],
+        make_id: Callable[[str], str],
+        pace: Pace,
+    ) -> None:
+        self.failed_logins = 0
+        self._users = users
+        self._journal = journal
+        self._passwords = passwords
+        self._now = now
+        self._make_id = make_id
+        self._pace = pace
+
+    # ---- with a password ----
+
+    def register(self, recipient: Recipient, name: str, password: str, done: Done) -> None:
+        """Make an account. Fails with NotAName, NameTaken, LimitReached, Overloaded, StoreUnavailable.
+
+        LimitReached is also for an address that makes accounts too fast (C47).
+        """
+        address = recipient.address
+        if not self._users.may_name(name):
+            done(NotAName())
+        elif (reason := self._why_no_account(address, name)) is not None:
+            done(reason)
+        else:
+
+            def make(password_hash: bytes) -> None:
+                self._make_account(address, AccountRegistered(name, password_hash, self._now()), done)
+
+            self._hash(recipient, password, make, done)
+
+    def login(self, recipient: Recipient, name: str, password: str, done: Done) -> None:
+        """Log a session in. Fails with AlreadyLoggedIn, WrongPassword, Overloaded.
+
+        A name that nobody has is checked as slowly as a wrong password, so that the time tells nothing.
+        """
+        if recipient.user is not None:
+            done(AlreadyLoggedIn())
+            return
+        account = self._users.accounts.get(name)
+        password_hash = account.password_hash if account else None
+        address = recipient.address
+
+        def checked(error: Exception | None) -> None:
+            if error is None and (account is None or account.password_hash != password_hash):
+                error = WrongPassword()
+            if isinstance(error, WrongPassword):
+                self.failed_logins += 1
+                log.warning("failed login address=%s name=%s", address, _loggable(name))
+            if error is not None or account is None:
+                done(error)
+            elif account.session is not None or recipient.over:
+                done(AlreadyLoggedIn())
+            else:
+                self._users.enter(recipient, account)
+                done(None)
+                if account.mail:
+                    recipient.deliver(MailWaiting())
+
+        self._passwords.check(recipient, Claim(name, password, password_hash), checked, is_login=True)
+
+    def change_password(self, recipient: Recipient, old: str, new: str, done: Done) -> None:
+        """Set a new password for the account of a session that is logged in with one.
+
+        Fails with WrongPassword, Overloaded, StoreUnavailable.
+        """
+        account, address = recipient.user, recipient.address
+
+        def checked(error: Exception | None) -> None:
+            if isinstance(error, WrongPassword):
+                log.warning("failed change of password address=%s name=%s", address, account.name)
+            if error is None and not recipient.over:
+                self._hash(recipient, new, change, done)
+            else:
+                done(error)
+
+        def change(password_hash: bytes) -> None:
+            self._journal.submit(PasswordChanged(account.name, password_hash), done)
+
+        self._passwords.check(recipient, Claim(account.name, old, account.password_hash), checked, is_login=False)
+
+    def _hash(self, recipient: Recipient, password: str, then: Callable[[bytes], None], done: Done) -> None:
+        def hashed(password_hash: bytes | None) -> None:
+            if password_hash is None:
+                done(Overloaded())
+            else:
+                then(password_hash)
+
+        self._passwords.hash(recipient, password, hashed)
+
+    def session_over(self, recipient: Recipient) -> None:
+        """Log out a session that is over, and drop the work that waits for it."""
+        self._passwords.forget(recipient)
+        self._users.logout(recipient)
+
+    def _why_no_account(self, address: str, name: str) -> ChatError | None:
+        """Give what forbids an account of this name as things are; None when nothing does."""
+        if self._users.is_taken(name):
+            return NameTaken()
+        return None if self._pace.allows(address) else LimitReached()
+
+    def _make_account(self, address: str, change: AccountRegistered | MailboxOpened, done: Done) -> None:
+        """Submit a change that makes an account, if the address may make one; it counts when that succeeds."""
+
+        def decided(error: Exception | None) -> None:
+            if error is not None:
+                self._pace.give_back(address)
+            done(error)
+
+        if self._pace.allows(address):
+            self._pace.spend(address)
+            self._journal.submit(change, decided)
+        else:
+            done(self._why_no_account(address, change.name))
+
+    # ---- with an ID ----
+
+    def open_mailbox(self, recipient: Recipient, name: str, done: Done) -> str:
+        """Make an account with an ID and log the session in to it; give the ID that it has if this succeeds.
+
+        Fails with NotAName, NameTaken, LimitReached, StoreUnavailable; LimitReached as in `register`.
+        """
+        if not self._users.may_name(name):
+            done(NotAName())
+            return ""
+        opened = MailboxOpened(name, self._make_id(name), self._now())
+
+        def decided(error: Exception | None) -> None:
+            account = self._users.by_id.get(opened.id)
+            if error is None and recipient.over:
+                self._journal.submit(AccountDeleted(name, opened.id), lambda _error: None)  # nobody has learned its ID
+            elif error is None and account is not None:  # it may have been deleted in the same commit
+                self._take_over(recipient, account)
+            done(error)
+
+        self._make_account(recipient.address, opened, decided)
+        return opened.id
+
+    def login_by_id(self, recipient: Recipient, account_id: str) -> str:
+        """Log a session in, out of where it was; give the account's name. An older session of the account is told and
+        closed.
+
+        Raises:
+            NoSuchUser: no account has this ID.
+        """
+        try:
+            account = self._users.owner(account_id)
+        except NoSuchUser:
+            self.failed_logins += 1
+            log.warning("failed login address=%s by ID", recipient.address)  # the ID may be right but for a slip
+            raise
+        self._take_over(recipient, account)
+        return account.name
+
+    def delete(self, recipient: Recipient, account_id: str, done: Done) -> None:
+        """Delete the account with this ID. Its session is logged out, and closed if it is not the one that asks.
+
+        Fails with NoSuchUser, HasMail, StoreUnavailable.
+        """
+        try:
+            account = self._users.owner(account_id)
+        except NoSuchUser as error:
+            done(error)
+            return
+
+        def decided(error: Exception | None) -> None:
+            session = account.session
+            if error is None and session is not None:
+                self._users.logout(session)
+                if session is not recipient:
+                    session.deliver(AccountGone(account.name))
+                    session.end()
+            done(error)
+
+        self._journal.submit(AccountDeleted(account.name, account.id), decided)
+
+    def _take_over(self, recipient: Recipient, account: Account) -> None:
+        older = account.session
+        if older is recipient:
+            return
+        self._users.logout(recipient)
+        if older is not None:
+            older.deliver(LoggedInElsewhere(account.name))
+            self._users.logout(older)
+            older.end()
+        self._users.enter(recipient, account)
+
+
+def _loggable(name: str) -> str:
+    """Give a word that stands where a name belongs, with nothing in it that a terminal would obey, and not too long."""
+    return name if is_name(name) else ascii(name[:MAX_NAME])

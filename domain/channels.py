@@ -1,0 +1,175 @@
+"""Channels here and on other servers: their members, and the changes that concern them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection
+
+from domain.changes import ChannelCreated, Joined, Left, MembershipsDated, PeerNamed, Said, Undo
+from domain.errors import AlreadyMember, ChannelFull, LimitReached, NameTaken, NoSuchChannel, NotAMember
+from domain.interfaces import Outside
+from domain.names import HOST_OF_CHANNEL
+from domain.state import Account, Channel, Member, RemoteChannel, RemoteUser, SortedNames
+from domain.users import Users
+
+
+class Channels:
+    """All channels, here and on other servers, and who is a member of which.
+
+    Args:
+        users: all users.
+        outside: observers of channels, and other servers.
+    """
+
+    def __init__(self, users: Users, outside: Outside) -> None:
+        self.local: dict[str, Channel] = {}
+        self.remote: dict[str, RemoteChannel] = {}
+        """Channels of other servers that accounts are members of."""
+        self.names = SortedNames()
+        """The names of channels here, and of those of other servers, which the network enters."""
+        self._made: Counter[str] = Counter()
+        self._users = users
+        self._outside = outside
+        self.hosts: dict[str, str] = {}
+        """Names that servers of the config have borne, and their identities then (L38)."""
+        self._identities: dict[str, Counter[str]] = {}
+        """For each server in whose channels accounts are members the identities under which memberships began, and how
+        many did."""
+
+    def find(self, name: str) -> Channel | None:
+        """Give a channel here, or a remote one that an account is a member of."""
+        return self.local.get(name) or self.remote.get(name)
+
+    def noted(self, name: str) -> Collection[str]:
+        """Give the identities for which a server's name is noted (L39); none where anybody may bear it."""
+        if name in self.hosts:
+            return [self.hosts[name]]
+        return [server for server in self._identities.get(name, ()) if server]
+
+    def began_under(self, account: Account, channel: str) -> str:
+        """Give the identity of a remote channel's server under which a membership began (L38); "" if nobody knows."""
+        return self.remote[channel].servers[account.name]
+
+    def has_undated(self, host: str) -> bool:
+        """Tell whether memberships in a server's channels began under an identity that nobody knows."""
+        return "" in self._identities.get(host, ())
+
+    # ---- changes ----
+
+    def apply_created(self, change: ChannelCreated) -> Undo:
+        if change.name in self.local:
+            raise NameTaken
+        made = self._made[change.creator] if change.creator else 0  # the config's channels are nobody's
+        if len(self.local) >= self._users.limits.channels or made >= self._users.limits.channels_per_creator:
+            raise LimitReached
+        self.local[change.name] = Channel(change.name)
+        self.names.add(change.name)
+        self._made[change.creator] += 1
+        return lambda: self._undo_created(change)
+
+    def _undo_created(self, change: ChannelCreated) -> None:
+        name = change.name
+        self._made[change.creator] -= 1
+        del self.local[name]
+        self.names.remove(name)
+
+    def apply_joined(self, change: Joined) -> Undo:
+        member, channel = self._users.member(change.account), self._channel_to_join(change.channel)
+        if member.name in channel.members:
+            raise AlreadyMember
+        if len(member.channels) >= self._users.limits.channels_per_user:
+            raise LimitReached
+        is_remote = isinstance(member, RemoteUser)
+        if not (channel.has_room_for_remote if is_remote else channel.has_room):
+            raise ChannelFull
+        self._add_member(member, channel, change.server)
+        channel.joining += not is_remote
+        return lambda: self._undo_joined(member, channel)
+
+    def _undo_joined(self, member: Member, channel: Channel) -> None:
+        channel.joining -= not isinstance(member, RemoteUser)
+        self._remove_member(member, channel)
+        self._outside.watch.vacated(channel)
+
+    def apply_left(self, change: Left) -> Undo:
+        member, channel = self._users.member(change.account), self._channel(change.channel)
+        if member.name not in channel.members:
+            raise NotAMember
+        server = self._remove_member(member, channel)
+        return lambda: self._add_member(member, channel, server)
+
+    def apply_said(self, change: Said) -> None:
+        channel = self.local.get(change.channel)  # no further call: this is done for every message
+        if channel is None:
+            raise NoSuchChannel
+        if change.sender not in channel.members and change.sender not in channel.speaking:
+            raise NotAMember
+        if channel.mutes:
+            self._outside.watch.check_mute(channel, change.sender)
+
+    def apply_named(self, change: PeerNamed) -> Undo:
+        before = self.hosts.get(change.name)
+        self.hosts[change.name] = change.server
+        return lambda: self.hosts.pop(change.name) if before is None else self.hosts.update({change.name: before})
+
+    def apply_dated(self, change: MembershipsDated) -> Undo:
+        dated = [
+            (channel, account)
+            for channel in self.remote.values()
+            if channel.host == change.name
+            for account, server in channel.servers.items()
+            if not server
+        ]
+
+        def date(server: str) -> None:
+            for channel, account in dated:
+                self._forget_server(channel, account)
+                self._keep_server(channel, account, server)
+
+        date(change.server)
+        return lambda: date("")
+
+    # ---- pieces ----
+
+    def _channel(self, name: str) -> Channel:
+        channel = self.find(name)
+        if channel is None:
+            raise NoSuchChannel
+        return channel
+
+    def _channel_to_join(self, name: str) -> Channel:
+        """A channel here, or a remote one, whose server has said that there is one."""
+        if HOST_OF_CHANNEL in name:
+            return self.remote.get(name) or RemoteChannel(name)
+        return self._channel(name)
+
+    def _add_member(self, member: Member, channel: Channel, server: str) -> None:
+        channel.add_member(member)
+        member.channels[channel.name] = channel
+        if isinstance(channel, RemoteChannel):
+            self.remote[channel.name] = channel
+            self._keep_server(channel, member.name, server)
+
+    def _remove_member(self, member: Member, channel: Channel) -> str:
+        """End a membership; give the identity of a remote channel's server under which it began."""
+        channel.remove_member(member)
+        del member.channels[channel.name]
+        if not isinstance(channel, RemoteChannel):
+            return ""
+        if not channel.members:
+            del self.remote[channel.name]
+        return self._forget_server(channel, member.name)
+
+    def _keep_server(self, channel: RemoteChannel, account: str, server: str) -> None:
+        channel.servers[account] = server
+        self._identities.setdefault(channel.host, Counter())[server] += 1
+
+    def _forget_server(self, channel: RemoteChannel, account: str) -> str:
+        server = channel.servers.pop(account)
+        counts = self._identities[channel.host]
+        counts[server] -= 1
+        if not counts[server]:
+            del counts[server]
+        if not counts:
+            del self._identities[channel.host]
+        return server

@@ -1,0 +1,193 @@
+"""Direct messages, and mail for accounts that are away."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from domain.changes import Done, MailDelivered, Mailed, Undo
+from domain.errors import BeingCollected, ChatError, IsOnline, LimitReached, NoSuchUser, NotAName
+from domain.events import DirectEcho, DirectMessage, MailWaiting
+from domain.interfaces import Backend, Outside
+from domain.journal import Journal
+from domain.names import HOST_OF_USER, is_name
+from domain.sessions import Recipient
+from domain.state import Account, Letter, Member, User, WaitingMail
+from domain.users import Users
+
+SENDERS_SHARE, HOSTS_SHARE, LEAST_SHARE = 5, 10, 20
+"""Which part of the mail that may wait for an account can be one sender's, and one other server's; so many in any case.
+"""
+
+
+class DirectMessages:
+    """Messages from one user to another, and the mail that waits for accounts that are away.
+
+    Methods that end in a `done` argument never raise: `done` takes None or the error, at once or later.
+
+    Args:
+        users: all users.
+        journal: takes changes.
+        backend: keeps the mail.
+        outside: observers of channels, and other servers.
+        now: the wall clock, in seconds since the epoch.
+    """
+
+    def __init__(
+        self, users: Users, journal: Journal, backend: Backend, outside: Outside, now: Callable[[], float]
+    ) -> None:
+        self._users = users
+        self._journal = journal
+        self._backend = backend
+        self._outside = outside
+        self._now = now
+
+    def tell(self, sender: Member, name: str, text: str, done: Done) -> None:
+        """Send a direct message; it waits for an account that is away. An account that sends gets a `DirectEcho`.
+
+        Fails with NoSuchUser, StillMuted, LimitReached, TooLong, StoreUnavailable.
+        """
+        session = sender.session if isinstance(sender, Account) else None
+        letter = Letter(sender, session, Mailed(sender.name, name, text, self._now()), done)
+        if self._users.is_users(name):
+            self._hand_over(letter)
+        elif HOST_OF_USER in name:
+            self._outside.network.tell(sender.name, name, text, lambda error: self._answered(letter, error))
+        else:
+            self._whisper(letter)
+
+    def _whisper(self, letter: Letter) -> None:
+        """Deliver a direct message to a guest of a channel that both are in."""
+        message = letter.message
+        try:
+            if not self._outside.watch.member_whispers(letter.sender, message.recipient, message.text):
+                raise NoSuchUser
+        except ChatError as error:
+            letter.done(error)
+        else:
+            self._echo(letter)
+
+    def _answered(self, letter: Letter, error: Exception | None) -> None:
+        if error is None:
+            self._echo(letter)
+        else:
+            letter.done(error)
+
+    def _hand_over(self, letter: Letter) -> None:
+        """Deliver a direct message if its addressee is there, else put it into the mailbox."""
+        message = letter.message
+        session = self._users.session(message.recipient)
+        if isinstance(letter.sender, Account) and self._users.accounts.get(message.sender) is not letter.sender:
+            letter.done(NoSuchUser())  # the sender's account was deleted meanwhile, and its name may be another's
+        elif session is None:
+            self._journal.submit(message, lambda error: self._mailed(letter, error))
+        else:
+            session.deliver(DirectMessage(message.sender, message.text, message.at))
+            self._echo(letter)
+
+    def _mailed(self, letter: Letter, error: Exception | None) -> None:
+        if isinstance(error, IsOnline):
+            self._hand_over(letter)
+        elif error is not None:
+            letter.done(error)
+        else:
+            self._echo(letter, waits=True)
+
+    def tell_now(self, sender: User, name: str, text: str, done: Done) -> None:
+        """Send a direct message to a user who is there; it succeeds when all of it has left for the user's client.
+
+        Fails with NotAName, NoSuchUser.
+        """
+        if not (self._users.is_users(name) or is_name(name)):
+            done(NotAName())
+            return
+        session = self._users.session(name)
+        if session is None:
+            done(NoSuchUser())
+            return
+        session.deliver_with_receipt(
+            DirectMessage(sender.name, text, self._now()),
+            lambda has_left: done(None if has_left else NoSuchUser()),
+        )
+
+    def _echo(self, letter: Letter, *, waits: bool = False) -> None:
+        if letter.session is not None and letter.session.user is letter.sender:
+            letter.session.deliver(DirectEcho(*letter.message, waits))
+        letter.done(None)
+
+    # ---- mail ----
+
+    def mail(self, recipient: Recipient, account: Account) -> Iterator[list[Mailed]]:
+        """Give the messages that wait for an account, the oldest first, in pages, until the recipient is over.
+
+        Whoever asks for another page says that the one before has left for the account's client: it is then removed. So
+        a message may be delivered again after a crash, and none is lost.
+
+        Raises:
+            StoreUnavailable: they cannot be read.
+            BeingCollected: they are on their way to another client.
+        """
+        if account.collecting:
+            raise BeingCollected
+        if not account.mail:
+            return
+
+        def deleted(_error: Exception | None) -> None:
+            account.collecting -= 1
+
+        account.collecting += 1
+        complete = False
+        try:
+            for last, page in self._backend.mail(account.name):
+                if recipient.over:
+                    return
+                yield page
+                account.collecting += 1
+                self._journal.submit(MailDelivered(account.name, last, len(page)), deleted)
+            complete = True
+        finally:
+            account.collecting -= 1
+            if not complete and account.session not in (None, recipient):  # it has got nothing there yet
+                account.session.deliver(MailWaiting())
+
+    def mail_of(self, recipient: Recipient, account_id: str) -> Iterator[list[Mailed]]:
+        """Give the mail of the account with this ID as `mail` does.
+
+        Raises:
+            NoSuchUser: no account has this ID.
+        """
+        return self.mail(recipient, self._users.owner(account_id))
+
+    # ---- changes ----
+
+    def apply_mailed(self, change: Mailed) -> Undo:
+        account = self._users.accounts.get(change.recipient)
+        if account is None:
+            raise NoSuchUser
+        if account.session is not None:
+            raise IsOnline
+        waiting = account.waiting
+        if len(waiting) >= self._users.limits.mail or self._has_its_share(waiting, change.sender):
+            raise LimitReached
+        waiting.add(change.sender)
+        return waiting.drop_newest
+
+    def _has_its_share(self, waiting: WaitingMail, sender: str) -> bool:
+        """Tell whether as much waits as may from this sender, or from the sender's server (R47, L44)."""
+        if waiting.by_sender[sender] >= self._share(SENDERS_SHARE):
+            return True
+        host = sender.partition(HOST_OF_USER)[2]
+        if not host:
+            return False
+        if waiting.by_host[host] >= self._share(HOSTS_SHARE):
+            return True
+        is_unlisted = self._outside.network.is_unlisted
+        unlisted = sum(count for other, count in waiting.by_host.items() if is_unlisted(other))
+        return is_unlisted(host) and unlisted >= self._users.limits.unlisted_mail
+
+    def _share(self, part: int) -> int:
+        return max(LEAST_SHARE, self._users.limits.mail // part)
+
+    def apply_mail_delivered(self, change: MailDelivered) -> Undo:
+        waiting = self._users.accounts[change.recipient].waiting
+        taken = waiting.take(change.messages)
+        return lambda: waiting.put_back(taken)

@@ -1,0 +1,188 @@
+"""Users: accounts, guests, who is logged in, and which names are taken."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Sequence
+
+from domain.changes import AccountDeleted, AccountRegistered, MailboxOpened, PasswordChanged, Undo
+from domain.errors import AlreadyLoggedIn, HasMail, LimitReached, NameTaken, NoSuchUser, NotAName
+from domain.interfaces import Outside
+from domain.names import is_name
+from domain.sessions import Hearer, Recipient
+from domain.state import Account, Channel, Guest, Limits, Member, RemoteUser, User
+
+
+class Users:
+    """All users and their names: accounts, guests, and who is logged in.
+
+    Args:
+        limits: how much there may be.
+        outside: observers of channels.
+        reserved: names that no new user can have.
+    """
+
+    def __init__(self, limits: Limits, outside: Outside, reserved: Collection[str] = ()) -> None:
+        self.accounts: dict[str, Account] = {}
+        self.by_id: dict[str, Account] = {}
+        self.guests: dict[str, Guest] = {}
+        self.online: dict[str, User] = {}
+        self.visitors: Counter[str] = Counter()
+        """Names of the guests of channels, with how many bear each."""
+        self.remote: dict[str, RemoteUser] = {}
+        """Users of other servers who are in channels here, or on the way in: whoever deals with them enters them."""
+        self.limits = limits
+        self._outside = outside
+        self._reserved = reserved
+        self._numbers = 0
+        self._account_names: list[str] | None = None
+        self._online_names: list[str] | None = None
+
+    # ---- names ----
+
+    def online_names(self) -> Sequence[str]:
+        """Give the names of all who are logged in, accounts and guests, in the order in which they logged in; the same
+        list until that changes."""
+        if self._online_names is None:
+            self._online_names = list(self.online)
+        return self._online_names
+
+    def account_names(self) -> Sequence[str]:
+        """Give the names of all accounts in the order in which they were made; the same list until that changes, so
+        that many who read it slowly hold one."""
+        if self._account_names is None:
+            self._account_names = list(self.accounts)
+        return self._account_names
+
+    def may_name(self, word: str) -> bool:
+        """Tell whether a new account or guest of any kind can have this name, if it is free (rules C19, C40, C42)."""
+        return is_name(word, self.limits.name) and word not in self._reserved
+
+    def is_users(self, name: str) -> bool:
+        """Tell whether a name is an account's, or is held by a guest who is logged in."""
+        return name in self.accounts or name in self.guests
+
+    def is_taken(self, name: str) -> bool:
+        """Tell whether no account can have this name since a user or a guest of a channel has it."""
+        return self.is_users(name) or name in self.visitors
+
+    # ---- who is there ----
+
+    def enter_as_guest(self, recipient: Recipient, name: str) -> None:
+        """Log a session in under a name that it holds until it logs out.
+
+        Raises:
+            AlreadyLoggedIn, NotAName, NameTaken, LimitReached: it cannot be; the first that applies.
+        """
+        if recipient.user is not None:
+            raise AlreadyLoggedIn
+        if not self.may_name(name):
+            raise NotAName
+        if self.is_taken(name):
+            raise NameTaken
+        if len(self.guests) >= self.limits.guests:
+            raise LimitReached
+        recipient.user = self.guests[name] = self.online[name] = Guest(name, recipient)
+        self._online_names = None
+
+    def enter(self, recipient: Recipient, account: Account) -> None:
+        """Log a session in to an account that is logged in nowhere."""
+        recipient.user = self.online[account.name] = account
+        self._online_names = None
+        account.session = recipient
+        for channel in account.channels.values():
+            channel.present[recipient] = None
+
+    def logout(self, recipient: Recipient) -> None:
+        """Log a session out: a guest's name is free, an account's memberships stay. Nothing happens to one that is not
+        logged in."""
+        user: User | None = recipient.user
+        if user is None:
+            return
+        recipient.user = user.session = None
+        del self.online[user.name]
+        self._online_names = None
+        if isinstance(user, Guest):
+            del self.guests[user.name]
+        else:
+            for channel in user.channels.values():
+                self.unseat(recipient, channel)
+
+    def unseat(self, session: Hearer, channel: Channel) -> None:
+        """Let a session hear no more of a channel."""
+        if session in channel.present:
+            del channel.present[session]
+            self._outside.watch.vacated(channel)
+
+    def session(self, name: str) -> Recipient | None:
+        """Give the session where a user is logged in."""
+        user = self.online.get(name)
+        return None if user is None else user.session
+
+    def member(self, name: str) -> Member:
+        """Give an account, or a user of another server who is in a channel here or on the way in.
+
+        Raises:
+            NoSuchUser: there is none.
+        """
+        member = self.accounts.get(name) or self.remote.get(name)
+        if member is None:
+            raise NoSuchUser
+        return member
+
+    def owner(self, account_id: str) -> Account:
+        """Give the account with this ID.
+
+        Raises:
+            NoSuchUser: there is none.
+        """
+        try:
+            return self.by_id[account_id]
+        except KeyError:
+            raise NoSuchUser from None
+
+    # ---- changes ----
+
+    def apply_registered(self, change: AccountRegistered) -> Undo:
+        account = self._add_account(change.name, change.password_hash)
+        return lambda: self._remove_account(account)
+
+    def apply_opened(self, change: MailboxOpened) -> Undo:
+        account = self._add_account(change.name, None, change.id)
+        return lambda: self._remove_account(account)
+
+    def apply_deleted(self, change: AccountDeleted) -> Undo:
+        account = self.owner(change.id)
+        if account.mail:
+            raise HasMail
+        self._remove_account(account)
+
+        def take_back() -> None:
+            accounts = sorted([*self.accounts.values(), account], key=lambda account: account.number)
+            self.accounts = {account.name: account for account in accounts}
+            self.by_id[account.id] = account
+            self._account_names = None
+
+        return take_back
+
+    def apply_password(self, change: PasswordChanged) -> Undo:
+        account, old = self.accounts[change.name], self.accounts[change.name].password_hash
+        account.password_hash = change.password_hash
+        return lambda: setattr(account, "password_hash", old)
+
+    def _add_account(self, name: str, password_hash: bytes | None, account_id: str = "") -> Account:
+        if self.is_taken(name) or account_id in self.by_id:
+            raise NameTaken
+        if len(self.accounts) >= self.limits.accounts:
+            raise LimitReached
+        self._numbers += 1
+        self._account_names = None
+        account = self.accounts[name] = Account(self._numbers, name, password_hash, account_id)
+        if account_id:
+            self.by_id[account_id] = account
+        return account
+
+    def _remove_account(self, account: Account) -> None:
+        del self.accounts[account.name]
+        self.by_id.pop(account.id, None)
+        self._account_names = None
