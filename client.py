@@ -46,7 +46,8 @@ from typing import NoReturn
 
 from app import bootstrap
 from files import MAX_RECEIVED, Courier
-from net.loop import CloseReason, Loop
+from net.loop import Loop
+from net.table import CloseReason
 from network import Address, Link, dial
 from streams import READ_SIZE, STDIN, STDOUT, TextInput, complain, write_all
 from talks import TALKS, recognised

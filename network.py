@@ -13,7 +13,9 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import NamedTuple, Protocol
 
-from net.loop import CloseReason, Connection, Loop
+from net.connection import Connection
+from net.loop import Loop
+from net.table import CloseReason
 from net.tcp import calls_itself, keep_alive
 from net.timers import Backoff
 from text import LineBuffer, Overlong, clean

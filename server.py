@@ -47,7 +47,8 @@ from domain.rooms import Rooms
 from domain.state import Limits
 from domain.transfers import Transfers
 from federation import Federation
-from net.loop import Connection, Loop
+from net.connection import Connection
+from net.loop import Loop
 from net.tcp import raise_descriptor_limit
 from peering.proof import make_nonce
 from protocol import Dialect, Session

@@ -24,21 +24,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import net.loop as loop_module
 from harness.peer import PATIENCE
-from net.loop import (
-    HANDED_IN_PER_TURN,
-    HIGH_WATER,
-    LONGEST_WAIT,
-    READ_SIZE,
-    STALL_SECONDS,
-    TURN_SECONDS,
-    Buffers,
-    CloseReason,
-    Connection,
-    Loop,
-)
+from net.connection import Connection
+from net.dialer import LOOK_UP_THREADS
+from net.endpoint import READ_SIZE
+from net.loop import Loop
 from net.pool import PoolFull
+from net.reactor import MAX_WAIT, THREADSAFE_CALLS_PER_TURN, TURN_SECONDS
+from net.table import HIGH_WATER, STALL_SECONDS, Buffers, CloseReason
 from net.tcp import bytes_in_kernel, find_places, host_of, unacknowledged_for
 from net.timers import Deadlines
 from protocol import Session
@@ -350,31 +343,31 @@ def test_the_loop_calls_later(stage: Stage) -> None:
 def test_a_deadline_far_away_is_waited_for_in_pieces(stage: Stage) -> None:
     for seconds in (1e12, 1e300, float("inf")):
         stage.loop.call_later(seconds, lambda: None)
-        assert stage.loop._timeout() == LONGEST_WAIT
+        assert stage.loop._timeout() == MAX_WAIT
         stage.turn()
     with selectors.DefaultSelector() as selector:
         reader, writer = socket.socketpair()
         selector.register(reader, selectors.EVENT_READ)
         writer.send(b"x")
-        assert selector.select(LONGEST_WAIT)
+        assert selector.select(MAX_WAIT)
         reader.close()
         writer.close()
 
 
 def test_a_flood_from_another_thread_shares_its_turns(stage: Stage) -> None:
     called: list[int] = []
-    for number in range(3 * HANDED_IN_PER_TURN):
+    for number in range(3 * THREADSAFE_CALLS_PER_TURN):
         stage.loop.call_threadsafe(partial(called.append, number))
     stage.turn()
-    assert len(called) == HANDED_IN_PER_TURN
-    stage.until(lambda: len(called) == 3 * HANDED_IN_PER_TURN)
+    assert len(called) == THREADSAFE_CALLS_PER_TURN
+    stage.until(lambda: len(called) == 3 * THREADSAFE_CALLS_PER_TURN)
     assert called == sorted(called)
 
 
 @pytest.fixture
 def no_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """A turn has time for one piece of work of each kind."""
-    monkeypatch.setattr(loop_module, "TURN_SECONDS", 0.0)
+    monkeypatch.setattr("net.reactor.TURN_SECONDS", 0.0)
 
 
 @pytest.mark.usefixtures("no_time")
@@ -464,7 +457,7 @@ def test_a_connections_time_is_over_after_its_slice(stage: Stage, monkeypatch: p
     owner.on_data = lambda _data: yields.append(_connection.must_yield)
     put(peer, b"x")
     stage.until(lambda: yields)
-    monkeypatch.setattr(loop_module, "SLICE_SECONDS", 0.0)
+    monkeypatch.setattr("net.reactor.SLICE_SECONDS", 0.0)
     put(peer, b"x")
     stage.until(lambda: len(yields) == 2)
     assert yields == [False, True]
@@ -475,7 +468,7 @@ def test_a_connections_slice_is_smaller_where_many_are_ready(stage: Stage, monke
     slices: list[float] = []
     for _ in range(50):
         _connection, owner, peer, _sock = stage.pair()
-        owner.on_data = lambda _data: slices.append(stage.loop._slice_ends - 100)
+        owner.on_data = lambda _data: slices.append(stage.loop.slice_ends - 100)
         put(peer, b"x")
     stage.turn()
     assert slices == [pytest.approx(TURN_SECONDS / 50)] * 50
@@ -657,16 +650,16 @@ def test_the_fullest_is_closed_when_all_buffers_are_too_full(caplog: pytest.LogC
         for connection, _owner, _peer, sock in pairs:
             sock.takes = [0] * 100
             connection.send(b"x" * 20_000)
-        assert stage.loop.buffers.total == 0  # within a turn nothing is counted
+        assert stage.loop.table.buffers.total == 0  # within a turn nothing is counted
         stage.turn()
-        assert stage.loop.buffers.total == 60_000
+        assert stage.loop.table.buffers.total == 60_000
         first, second, third = (connection for connection, *_rest in pairs)
         second.hold_input(30_000)
-        assert stage.loop.buffers.total == 90_000
+        assert stage.loop.table.buffers.total == 90_000
         first.send(b"y" * 5_000)  # to one that takes nothing each byte counts at once
-        assert stage.loop.buffers.total == 95_000
+        assert stage.loop.table.buffers.total == 95_000
         third.send(b"y" * 6_000)
-        assert stage.loop.buffers.total == 51_000
+        assert stage.loop.table.buffers.total == 51_000
         stage.turn()
         assert [owner.lost_for for _connection, owner, *_rest in pairs] == [[], [CloseReason.FULLEST], []]
         assert "50000 bytes wait, the most of all" in caplog.text
@@ -676,11 +669,11 @@ def test_the_fullest_is_closed_when_all_buffers_are_too_full(caplog: pytest.LogC
             sock.takes = []
             if connection is not second:
                 stage.until(lambda connection=connection: not connection.has_output)  # type: ignore[misc]
-        assert stage.loop.buffers.total == 0
+        assert stage.loop.table.buffers.total == 0
         first.close(CloseReason.PEER)
         first.hold_input(10)
         stage.turn()
-        assert stage.loop.buffers.total == 0
+        assert stage.loop.table.buffers.total == 0
 
 
 def test_a_connection_that_is_closed_for_its_buffers_tells_no_receipt_but_failure() -> None:
@@ -692,13 +685,13 @@ def test_a_connection_that_is_closed_for_its_buffers_tells_no_receipt_but_failur
         connection.stream(iter([b"y" * 20_000] * 3))
         stage.turn()
         assert (told, owner.lost_for) == ([False], [CloseReason.FULLEST])
-        assert stage.loop.buffers.total == 0
+        assert stage.loop.table.buffers.total == 0
 
 
 @EXAMPLES
 @given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 60))))
 def test_buffers_are_within_their_bound_whatever_is_counted(counts: list[tuple[int, int]]) -> None:
-    buffers, sizes = Buffers(100), dict[Any, int]()
+    buffers, sizes = Buffers[Any](100), dict[Any, int]()
 
     class Closable:
         def close(self, reason: CloseReason) -> None:
@@ -732,7 +725,7 @@ def test_a_reader_that_takes_nothing_for_too_long_is_closed(
     stage: Stage, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     now = 1000.0
-    monkeypatch.setattr(loop_module, "time", SimpleNamespace(monotonic=lambda: now))
+    monkeypatch.setattr(time, "monotonic", lambda: now)
     connection, owner, _peer, sock = stage.pair()
     sock.takes = [0] * 2 + [1] + [0] * 100
     connection.send(b"x" * 100)
@@ -752,7 +745,7 @@ def test_a_reader_that_takes_nothing_for_too_long_is_closed(
 
 def test_a_reader_of_what_the_kernel_holds_is_not_given_up(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     now = 1000.0
-    monkeypatch.setattr(loop_module, "time", SimpleNamespace(monotonic=lambda: now))
+    monkeypatch.setattr(time, "monotonic", lambda: now)
     connection, owner, peer, sock = stage.pair()
     connection.send(b"x" * 5000)
     stage.turn()
@@ -769,7 +762,7 @@ def test_a_reader_of_what_the_kernel_holds_is_not_given_up(stage: Stage, monkeyp
 
 def test_a_reader_that_catches_up_in_time_is_watched_no_longer(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     now = 1000.0
-    monkeypatch.setattr(loop_module, "time", SimpleNamespace(monotonic=lambda: now))
+    monkeypatch.setattr(time, "monotonic", lambda: now)
     connection, owner, _peer, sock = stage.pair()
     sock.takes = [0]
     connection.send(b"x")
@@ -1138,7 +1131,7 @@ def test_a_peer_that_ended_does_not_keep_the_loop_turning(stage: Stage) -> None:
 def test_a_reset_is_noticed_while_nothing_is_read_or_written(
     stage: Stage, before: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loop_module, "CHECK_SECONDS", 0.001)
+    monkeypatch.setattr("net.table.CHECK_SECONDS", 0.001)
     (owner,), (peer,) = stage.accept()
     if before == "ended":
         peer.shutdown(socket.SHUT_WR)
@@ -1156,8 +1149,8 @@ def test_a_peer_that_acknowledges_nothing_is_given_up(
 ) -> None:
     stage = Stage(keepalive_seconds=5)
     silent: dict[socket.socket, float] = {}
-    monkeypatch.setattr(loop_module, "unacknowledged_for", lambda sock: silent.get(sock, 0.0))
-    monkeypatch.setattr(loop_module, "CHECK_SECONDS", 0.001)
+    monkeypatch.setattr("net.connection.unacknowledged_for", lambda sock: silent.get(sock, 0.0))
+    monkeypatch.setattr("net.table.CHECK_SECONDS", 0.001)
     owners, _peers = stage.accept(8)
     silent[connection_of(owners[3])._sock] = 5.1
     silent[connection_of(owners[4])._sock] = 4.9
@@ -1253,7 +1246,7 @@ def test_the_last_words_arrive_although_input_is_unread(stage: Stage) -> None:
 
 
 def test_a_peer_that_never_ends_is_not_waited_for_for_ever(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("net.loop.LINGER_SECONDS", 0.01)
+    monkeypatch.setattr("net.connection.LINGER_SECONDS", 0.01)
     connection, owner, _peer, _sock = stage.pair()
     connection.finish()
     stage.until(lambda: owner.lost_for)
@@ -1264,7 +1257,7 @@ def test_a_peer_that_never_ends_is_not_waited_for_for_ever(stage: Stage, monkeyp
 def test_a_connection_that_was_not_read_is_read_to_its_end_when_it_finishes(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("net.loop.LINGER_SECONDS", 10 * PATIENCE)
+    monkeypatch.setattr("net.connection.LINGER_SECONDS", 10 * PATIENCE)
     connection, owner, peer, _sock = stage.pair()
     connection.pause_reading()
     put(peer, b"x" * 1000)
@@ -1432,7 +1425,7 @@ def test_all_that_wait_are_accepted_in_one_turn(stage: Stage) -> None:
 
 
 def test_a_flood_of_connections_shares_its_turns(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loop_module, "ACCEPTS_PER_TURN", 3)
+    monkeypatch.setattr("net.listener.ACCEPTS_PER_TURN", 3)
     address = stage.listen()
     for _ in range(10):
         stage.dial(address)
@@ -1466,7 +1459,7 @@ def test_more_clients_than_the_setting_allows_are_refused(caplog: pytest.LogCapt
 @pytest.fixture
 def from_far_away(monkeypatch: pytest.MonkeyPatch) -> None:
     """No address is this machine's own."""
-    monkeypatch.setattr(loop_module, "is_loopback", lambda _address: False)
+    monkeypatch.setattr("net.listener.is_loopback", lambda _address: False)
 
 
 @contextlib.contextmanager
@@ -1486,11 +1479,11 @@ def test_one_address_has_a_share_of_the_clients(caplog: pytest.LogCaptureFixture
         stage.until(lambda: stage.loop.closed[CloseReason.REFUSED] == 1)
         assert peers[2].recv(1) == b""
         assert "2 clients are connected from 127.0.0.1 (max-address-share)" in caplog.text
-        assert stage.loop.clients_at == {"127.0.0.1": 2}
+        assert stage.loop.table.clients_at == {"127.0.0.1": 2}
         for connection in list(stage.loop.connections):
             connection.close(CloseReason.PEER)
         stage.until(lambda: not stage.loop.connections)
-        assert not stage.loop.clients_at
+        assert not stage.loop.table.clients_at
         stage.dial(address)
         stage.until(lambda: stage.loop.connections)
 
@@ -1498,13 +1491,13 @@ def test_one_address_has_a_share_of_the_clients(caplog: pytest.LogCaptureFixture
 @pytest.mark.parametrize(("clients", "share", "ceiling"), [(8, 25, 2), (100, 1, 1), (3, 25, 1), (7, 100, 7)])
 def test_a_share_is_a_part_of_all_and_one_at_least(clients: int, share: int, ceiling: int) -> None:
     with staged(max_clients=clients, address_share=share) as stage:
-        assert stage.loop.address_ceiling == ceiling
+        assert stage.loop.table.address_ceiling == ceiling
 
 
 def test_this_machine_has_no_share_and_no_time_to_log_in() -> None:
     with staged(max_clients=8, address_share=1, login_seconds=1) as stage:
         owners, _peers = stage.accept(8)
-        assert not stage.loop.clients_at
+        assert not stage.loop.table.clients_at
         assert stage.loop._deadlines.nearest() is None
         assert all(connection_of(owner)._login is None for owner in owners)
 
@@ -1549,7 +1542,7 @@ def test_a_client_that_leaves_before_its_first_line_leaves_no_deadline() -> None
 def test_a_listener_waits_at_the_descriptor_ceiling(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("net.loop.descriptor_ceiling", lambda: 2)
+    monkeypatch.setattr("net.table.descriptor_ceiling", lambda: 2)
     stage = Stage()
     try:
         owners: list[Owner] = []
@@ -1594,7 +1587,7 @@ class FullTable(socket.socket):
 def test_a_listener_tries_again_when_descriptors_run_out(
     stage: Stage, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, error: int
 ) -> None:
-    monkeypatch.setattr("net.loop.ACCEPT_RETRY_SECONDS", 0.01)
+    monkeypatch.setattr("net.listener.ACCEPT_RETRY_SECONDS", 0.01)
     listening = socket.create_server(("127.0.0.1", 0))
     address = listening.getsockname()
     sock = FullTable(fileno=listening.detach())
@@ -1602,7 +1595,7 @@ def test_a_listener_tries_again_when_descriptors_run_out(
     stage.loop.listen(sock, Owner)
     stage.dial(address)
     stage.until(lambda: stage.loop.connections)
-    assert caplog.text.count("not accepting for now") == 2
+    assert caplog.text.count("accept paused") == 2
 
 
 @pytest.mark.parametrize("error", [errno.ECONNABORTED, errno.EINTR])
@@ -1622,7 +1615,7 @@ def test_a_client_that_is_gone_before_it_is_accepted_is_no_matter(
 def test_a_closed_listener_refuses_and_a_paused_one_can_be_closed(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("net.loop.ACCEPT_RETRY_SECONDS", 0.01)
+    monkeypatch.setattr("net.listener.ACCEPT_RETRY_SECONDS", 0.01)
     address = stage.listen()
     listening = socket.create_server(("127.0.0.1", 0))
     paused_address = listening.getsockname()
@@ -1753,7 +1746,7 @@ def names(monkeypatch: pytest.MonkeyPatch, look_up: Callable[[str], list[tuple[s
             return real(host, port, numeric=True)
         return [(socket.AF_INET6 if ":" in place[0] else socket.AF_INET, place) for place in look_up(host)]
 
-    monkeypatch.setattr(loop_module, "find_places", find)
+    monkeypatch.setattr("net.dialer.find_places", find)
 
 
 class SlowNames:
@@ -1787,7 +1780,7 @@ def sockets_are(monkeypatch: pytest.MonkeyPatch, kind: type[socket.socket]) -> l
         return made[-1]
 
     changed = SimpleNamespace(**{**vars(socket), "socket": make})
-    monkeypatch.setattr(loop_module, "socket", changed)
+    monkeypatch.setattr("net.dialer.socket", changed)
     return made
 
 
@@ -1813,15 +1806,15 @@ def test_a_dial_connects(leaving_nothing_open: None, stage: Stage) -> None:
     stage.turn()
     assert outcome.owner.lost_for == [CloseReason.PEER]
     assert outcome.told == 1
-    assert not stage.loop._dialled
-    assert not stage.loop._dials
+    assert not stage.loop.table.dialled
+    assert not stage.loop._dialer.dials
 
 
 def test_an_ip_address_needs_no_look_up(stage: Stage) -> None:
     _server, place = remote_server(stage)
     outcome = stage.call_out(place)
     stage.until(lambda: outcome.told)
-    assert stage.loop._look_ups._executor is None
+    assert stage.loop._dialer.look_ups._executor is None
     assert not stage.loop.working
 
 
@@ -1872,7 +1865,7 @@ def test_a_dial_times_out(leaving_nothing_open: None, stage: Stage, monkeypatch:
     outcome = stage.call_out(silent, seconds=0.05)
     stage.until(lambda: outcome.told)
     assert outcome.reasons == ["timed out"]
-    assert not stage.loop._dials
+    assert not stage.loop._dialer.dials
     names(monkeypatch, lambda _name: [closed_place(), silent, silent])
     outcome = stage.call_out(("somewhere", 1), seconds=0.05)
     stage.until(lambda: outcome.told)
@@ -1907,7 +1900,7 @@ def test_names_that_are_not_answered_hold_up_nothing_but_names(monkeypatch: pyte
     try:
         _server, place = remote_server(stage)
         hanging = [stage.call_out((name, 1)) for name in ("one", "two")]
-        stage.until(lambda: len(slow.asked) == loop_module.LOOK_UP_THREADS == 2)
+        stage.until(lambda: len(slow.asked) == LOOK_UP_THREADS == 2)
         third = stage.call_out(("three", 1), seconds=0.01)
         stage.until(lambda: third.told)
         assert third.reasons == ["timed out"]
@@ -1941,7 +1934,7 @@ def test_a_look_up_that_ends_too_late_is_no_matter(stage: Stage, monkeypatch: py
 
 
 def test_names_that_wait_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loop_module, "LOOK_UP_QUEUE", 1)
+    monkeypatch.setattr("net.dialer.LOOK_UP_QUEUE", 1)
     stage = Stage()
     slow = SlowNames(stage, monkeypatch)
     try:
@@ -2110,7 +2103,7 @@ def test_a_mistake_of_who_dials_leaves_nothing_open(
     assert stage.keep(server.accept()[0]).recv(1) == b""
     stage.loop.dial(*closed_place(), source=None, seconds=PATIENCE, connected=raising, failed=raising)
     stage.until(lambda: caplog.text.count("RuntimeError: a mistake") == 2)
-    assert not stage.loop._dials
+    assert not stage.loop._dialer.dials
 
 
 def test_the_kernel_looks_after_a_silent_peer_that_was_dialled() -> None:
@@ -2121,13 +2114,13 @@ def test_the_kernel_looks_after_a_silent_peer_that_was_dialled() -> None:
         stage.until(lambda: outcome.told)
         sock = connection_of(outcome.owner)._sock
         assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
-        assert stage.loop._checking
+        assert stage.loop.table._checking
     finally:
         stage.close()
 
 
 def test_what_is_dialled_takes_no_clients_place_and_is_not_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("net.loop.descriptor_ceiling", lambda: 3)
+    monkeypatch.setattr("net.table.descriptor_ceiling", lambda: 3)
     stage = Stage(max_clients=1)
     try:
         _server, place = remote_server(stage)
@@ -2156,7 +2149,7 @@ def test_drain_gives_up_what_is_being_dialled(monkeypatch: pytest.MonkeyPatch) -
         with_servers = open_descriptors()
         outcomes = [stage.call_out(silent), stage.call_out(("somewhere", 1))]
         stage.until(lambda: slow.asked)
-        [connecting] = [dial for dial in stage.loop._dials if dial._sock]
+        [connecting] = [dial for dial in stage.loop._dialer.dials if dial._sock]
         [late] = [key.data for key in stage.selector.get_map().values() if key.fileobj is connecting._sock]
         outcomes.append(stage.call_out(place))
         guard = stage.loop.call_later(PATIENCE, lambda: pytest.fail("the loop goes on"))
@@ -2170,7 +2163,7 @@ def test_drain_gives_up_what_is_being_dialled(monkeypatch: pytest.MonkeyPatch) -
         slow.go.set()
         stage.until(lambda: not stage.loop.working)
         assert not any(outcome.told for outcome in outcomes)
-        assert not stage.loop._dials
+        assert not stage.loop._dialer.dials
     finally:
         slow.go.set()
         stage.close()
@@ -2202,7 +2195,7 @@ def test_close_gives_up_what_is_being_dialled(monkeypatch: pytest.MonkeyPatch) -
         if thread.name.startswith("crosstalk-names"):
             thread.join(PATIENCE)
     assert not any(outcome.told for outcome in outcomes)
-    assert not stage.loop._dials
+    assert not stage.loop._dialer.dials
 
 
 # ---- what the owner of a link needs ----
@@ -2259,7 +2252,7 @@ def test_more_may_wait_for_one_connection_than_for_others(stage: Stage, caplog: 
 
 
 def test_a_peer_that_takes_some_of_much_is_behind(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loop_module, "FRESH_SECONDS", PATIENCE)
+    monkeypatch.setattr("net.output.FRESH_SECONDS", PATIENCE)
     connection, owner, peer, sock = stage.pair()
     sock.takes = [10] + [0] * 3
     connection.send(b"x" * (HIGH_WATER // 2))
@@ -2267,9 +2260,9 @@ def test_a_peer_that_takes_some_of_much_is_behind(stage: Stage, monkeypatch: pyt
     assert not connection.is_behind  # there is not much
     connection.send(b"x" * HIGH_WATER)
     assert connection.is_behind
-    monkeypatch.setattr(loop_module, "FRESH_SECONDS", 0.0)
+    monkeypatch.setattr("net.output.FRESH_SECONDS", 0.0)
     assert not connection.is_behind  # it takes nothing any more
-    monkeypatch.setattr(loop_module, "FRESH_SECONDS", PATIENCE)
+    monkeypatch.setattr("net.output.FRESH_SECONDS", PATIENCE)
     reader = threading.Thread(target=get, args=(peer, HIGH_WATER // 2 + HIGH_WATER))
     reader.start()
     stage.until(lambda: owner.told)

@@ -492,7 +492,7 @@ def test_more_clients_than_descriptors_wait_and_are_served_later(tmp_path: Path)
         for peer in peers:
             peer.send("PING")
         assert [peer.line() for peer in peers[:room]] == ["RESULT PING 1"] * room
-        server.wait_for("not accepting for now")
+        server.wait_for("accept paused")
         for peer in peers[:4]:
             peer.close()
         assert [peer.line() for peer in peers[room:]] == ["RESULT PING 1"] * 4
@@ -617,7 +617,7 @@ def test_commands_that_the_loop_has_not_carried_out_are_bounded(monkeypatch: pyt
         for line in lines:
             take(line)
             take("y")
-            assert len(server.loop._handed_in) <= MAX_TYPED
+            assert len(server.loop._threadsafe_calls) <= MAX_TYPED
         ended.set()
 
     monkeypatch.setattr(server_module, "read_lines", read)

@@ -1,0 +1,216 @@
+"""Connections: input, the owner, and how a connection ends. `net.output` has their writing half.
+
+Bytes move in three places: `Output._send_out` writes, `_receive` reads, and `_linger` discards unread input.
+"""
+
+from __future__ import annotations
+
+import logging
+import socket
+from collections.abc import Callable
+from selectors import EVENT_READ, EVENT_WRITE
+from typing import Any, Protocol
+
+from net.endpoint import READ_SIZE
+from net.output import Output, State
+from net.table import CloseReason, ConnectionTable
+from net.tcp import unacknowledged_for
+from net.timers import Deadline
+
+DISCARDED_READS = 16
+"""Reads of input that is dropped before a connection lingers."""
+
+LINGER_SECONDS = 2.0
+"""How long a connection that we closed waits for its peer to close too. Closing a socket while it holds unread input
+makes the kernel send a reset, which can destroy our last output on its way."""
+
+log = logging.getLogger("crosstalk.loop")
+
+
+class Receiver(Protocol):
+    """The owner of a connection, to which it reports. Every call comes from the loop's thread."""
+
+    def received(self, data: bytes) -> None:
+        """Input has arrived."""
+
+    def ended(self) -> None:
+        """The peer has half-closed: it sends no more, and may still read."""
+
+    def drained(self) -> None:
+        """The connection was congested and has nothing left to send. May be called within `Connection.send`."""
+
+    def lost(self, reason: CloseReason) -> None:
+        """The connection is gone. Called exactly once, never from inside a call of its owner's."""
+
+
+class Connection(Output):
+    """A connected socket with a bounded output buffer and an owner.
+
+    Args:
+        table: of all connections; this one enters it.
+        sock: connected.
+    """
+
+    __slots__ = ("_address", "_login", "_reason", "owner")
+
+    owner: Receiver
+
+    def __init__(self, table: ConnectionTable[Any], sock: socket.socket) -> None:
+        super().__init__(table, sock)
+        self._reason = CloseReason.LOST
+        self._address = ""
+        self._login: Deadline | None = None
+
+    def count_for(self, address: str) -> None:
+        """Count for an address (C51), and close unless a line comes in time (C50).
+
+        Args:
+            address: as `addresses.network_of` gives it.
+        """
+        self._address = address
+        self._table.clients_at[address] += 1
+        if self._table.login_seconds:
+            self._login = self._loop.call_later(self._table.login_seconds, self._said_nothing)
+
+    def attach_owner(self, accepted: Callable[[Connection], Receiver]) -> None:
+        """Get the owner of a new connection.
+
+        Args:
+            accepted: gives it. An exception of its closes the connection, and is raised.
+        """
+        try:
+            self.owner = accepted(self)
+        except Exception:
+            self.close(CloseReason.FAULT)
+            raise
+        if self._table.keepalive_seconds:
+            self._table.check_later()
+
+    # ---- for the owner ----
+
+    def has_spoken(self) -> None:
+        """The first line has arrived: the login time-out is over."""
+        if self._login is not None:
+            self._loop.cancel(self._login)
+            self._login = None
+
+    def finish(self, reason: CloseReason = CloseReason.GOODBYE) -> None:
+        """Close when all queued output has left; from now on input is discarded and nothing more is queued."""
+        if self._state is State.OPEN:
+            self._state = State.FINISHING
+            if self._reason is not CloseReason.PEER:
+                self._reason = CloseReason.SHUTDOWN if self._table.draining else reason
+            self._want(self._events | EVENT_READ)  # input is read and dropped, see LINGER_SECONDS
+            self._loop.flush_later(self)
+
+    def close(self, reason: CloseReason) -> None:
+        """Close now and drop pending output. Idempotent: the first reason counts."""
+        if self._state is not State.CLOSED:
+            if self._state is State.OPEN:
+                self._reason = reason
+            self._state = State.CLOSED
+            self._loop.free_later(self)
+
+    def refuse(self) -> None:
+        """Close now a connection that is not admitted."""
+        self.close(CloseReason.REFUSED)
+
+    def pause_reading(self) -> None:
+        """Receive nothing for now: the kernel's buffer fills, which is back-pressure on the peer."""
+        if self._state is State.OPEN:
+            self._want(self._events & ~EVENT_READ)
+
+    def resume_reading(self) -> None:
+        """Receive again."""
+        if self._state is State.OPEN:
+            self._want(self._events | EVENT_READ)
+
+    # ---- for the loop ----
+
+    def __call__(self, mask: int) -> None:
+        """The descriptor is ready, or was when the selector was asked."""
+        try:
+            if mask & EVENT_WRITE and self._state is not State.CLOSED:
+                self.flush()
+            if mask & self._events & EVENT_READ and self._state is not State.CLOSED:
+                self._receive()
+        except Exception:
+            self.fault()
+
+    def _receive(self) -> None:
+        try:
+            data = self._sock.recv(READ_SIZE)
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError:
+            self.close(CloseReason.LOST)
+            return
+        if self._state is State.OPEN:
+            if data:
+                self.owner.received(data)
+            else:
+                self._reason = CloseReason.PEER
+                self._want(self._events & ~EVENT_READ)
+                self.owner.ended()
+        elif not data:
+            self._peer_ended_while_finishing()
+
+    def _peer_ended_while_finishing(self) -> None:
+        if self._state is State.LINGERING:
+            self.close(self._reason)
+        else:
+            self._want(self._events & ~EVENT_READ)
+
+    def _said_nothing(self) -> None:
+        self._login = None
+        if self._state is State.OPEN:
+            log.info("closing %s: has said nothing for %g seconds (login-seconds)", self, self._table.login_seconds)
+            self.close(CloseReason.SILENT)
+
+    def _all_sent(self) -> None:
+        if self._state is State.FINISHING:
+            self._linger()
+        elif self._congested:
+            self._congested = False
+            self.owner.drained()
+
+    def _linger(self) -> None:
+        """All output has left: half-close, and wait a while for the peer to close."""
+        self._state = State.LINGERING
+        try:
+            self._sock.shutdown(socket.SHUT_WR)
+            ended = any(not self._sock.recv(READ_SIZE) for _ in range(DISCARDED_READS))
+        except BlockingIOError:
+            ended = self._table.draining  # nothing is unread, and there is no time to wait
+        except OSError:
+            ended = True  # the peer has gone first
+        if ended:
+            self.close(self._reason)
+        else:
+            self._loop.call_later(LINGER_SECONDS, self.abort_linger)
+
+    def check_for_reset(self) -> None:
+        """Find out that the peer is gone while neither reading nor writing would tell."""
+        if self._state is not State.CLOSED and self._sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+            self.close(CloseReason.LOST)
+
+    def check_for_silence(self, seconds: float) -> None:
+        """Close when the peer has acknowledged nothing for so long while something was on its way to it."""
+        if self._state is not State.CLOSED and unacknowledged_for(self._sock) > seconds:
+            log.warning("closing %s: its machine has been silent for %g seconds (keepalive-seconds)", self, seconds)
+            self.close(CloseReason.LOST)
+
+    def abort_linger(self) -> None:
+        """Do not wait for the peer to close."""
+        if self._state is State.LINGERING:
+            self.close(self._reason)
+
+    def free(self) -> None:
+        """Release all resources, and tell the owner. Called by the loop at the end of the turn of `close`."""
+        self._release()
+        self._table.remove(self, self._reason, self._address)
+        self.has_spoken()
+        self._drop_output()
+        if hasattr(self, "owner"):  # not where a fault kept it from getting one
+            self.owner.lost(self._reason)
+            del self.owner  # which has a reference to this connection: without the circle both are freed at once

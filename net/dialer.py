@@ -1,0 +1,228 @@
+"""Outgoing connections without waiting: names are looked up in threads, addresses are tried one after the other."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import socket
+from collections import deque
+from collections.abc import Callable
+from functools import partial
+from selectors import EVENT_WRITE
+from typing import TYPE_CHECKING, Any
+
+from net.connection import Connection, Receiver
+from net.pool import Pool, PoolFull
+from net.table import ConnectionTable
+from net.tcp import calls_itself, find_places, keep_alive
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+CONNECTING = (0, errno.EINPROGRESS, errno.EINTR)
+"""Results of connect_ex after which the selector reports the end of the attempt."""
+
+LOOK_UP_THREADS = 2
+"""Few: all look-ups wait for the same name server when it does not answer."""
+
+LOOK_UP_QUEUE = 64
+"""Look-ups that may run or wait at once. An abandoned one keeps its place until its thread returns."""
+
+
+class Dialer:
+    """What the dials of a loop share: the threads that look names up, and the set of those under way.
+
+    The threads are not those for other slow work, since a dead name server holds a thread for minutes.
+
+    Args:
+        table: the connections come into it.
+    """
+
+    def __init__(self, table: ConnectionTable[Connection]) -> None:
+        self.table = table
+        self.reactor = table.reactor
+        self.look_ups = Pool("crosstalk-names", LOOK_UP_THREADS, LOOK_UP_QUEUE, table.reactor.call_threadsafe)
+        self.dials: set[Dial] = set()
+
+    def cancel_all(self) -> None:
+        """Give up the dials under way. Calls neither of their callbacks."""
+        while self.dials:
+            self.dials.pop().give_up()
+
+
+class Dial:
+    """An attempt to connect to a host: its addresses are tried one after the other. See `net.loop.Loop.dial`.
+
+    The connection is not a client: it is never refused and does not count for `max_clients`. Listeners do count its
+    descriptor. Where clients have reached the descriptor ceiling it takes one of RESERVED_DESCRIPTORS, of which a
+    server that dials a few others has enough.
+    """
+
+    def __init__(
+        self,
+        dialer: Dialer,
+        host: str,
+        port: int,
+        *,
+        source: str | None,
+        seconds: float,
+        connected: Callable[[Connection], Receiver],
+        failed: Callable[[str], None],
+    ) -> None:
+        self._dialer = dialer
+        self._loop = loop = dialer.reactor
+        self._host = host
+        self._port = port
+        self._source = source
+        self._source_place: Any = None
+        self._connected = connected
+        self._failed = failed
+        self._over = False
+        self._places: deque[tuple[int, Any]] = deque()
+        self._sock: socket.socket | None = None
+        self._reason = "no address of the family of the source"
+        self._ends = loop.monotonic() + seconds
+        self._deadline = loop.call_later(seconds, self._late)
+
+    def begin(self) -> None:
+        """Resolve the host, without a thread if it is an IP address."""
+        if self._over:
+            return
+        try:
+            places = find_places(self._host, self._port, numeric=True)
+        except (OSError, ValueError):
+            self._look_up()
+        else:
+            self._found(places)
+
+    def give_up(self) -> None:
+        """Cancel. Calls neither callback."""
+        self._over = True
+        self._dialer.dials.discard(self)
+        self._loop.cancel(self._deadline)
+        self._drop()
+
+    def _look_up(self) -> None:
+        def work() -> list[tuple[int, Any]]:
+            return [] if self._over else find_places(self._host, self._port)
+
+        try:
+            self._dialer.look_ups.submit(work, self._looked_up)
+        except PoolFull:
+            self._fail("too many names are being looked up")
+        except RuntimeError as error:  # no thread is to be had
+            self._fail(str(error))
+
+    def _looked_up(self, future: Future[list[tuple[int, Any]]]) -> None:
+        if self._over:
+            return
+        try:
+            places = future.result()
+        except UnicodeError:
+            self._fail("not a host name")
+        except Exception as error:
+            self._fail(_reason(error))
+        else:
+            self._found(places)
+
+    def _found(self, places: list[tuple[int, Any]]) -> None:
+        if self._source is not None:
+            try:
+                family, self._source_place = find_places(self._source, 0, numeric=True)[0]
+            except (OSError, ValueError):
+                self._fail("the source is not an IP address")
+                return
+            places = [place for place in places if place[0] == family]
+        self._places.extend(places)
+        self._next()
+
+    def _next(self) -> None:
+        """Begin to connect to the next address that the system accepts; fail when none is left."""
+        while self._places:
+            family, place = self._places.popleft()
+            try:
+                self._try(family, place)
+                return
+            except OSError as error:
+                self._reason = _reason(error)
+                self._drop()
+        self._fail(self._reason)
+
+    def _try(self, family: int, place: Any) -> None:
+        """Begin to connect.
+
+        Raises:
+            OSError: the system refuses.
+        """
+        self._sock = sock = socket.socket(family, socket.SOCK_STREAM)
+        sock.setblocking(False)
+        if self._dialer.table.keepalive_seconds:
+            keep_alive(sock, self._dialer.table.keepalive_seconds)
+        if self._source_place is not None:
+            sock.bind(self._source_place)
+        error = sock.connect_ex(place)
+        if error not in CONNECTING:
+            raise _system_error(error)
+        self._loop.watch(sock, EVENT_WRITE, partial(self._answered, sock))
+        # Each address has an equal share of the remaining time, so that a silent one leaves some to the others.
+        share = (self._ends - self._loop.monotonic()) / (len(self._places) + 1)
+        self._loop.cancel(self._deadline)
+        self._deadline = self._loop.call_later(share, self._late)
+
+    def _answered(self, sock: socket.socket, _mask: int) -> None:
+        """The attempt with one address has ended."""
+        if sock is not self._sock:  # a stale event
+            return
+        try:
+            connection = self._establish(sock)
+        except OSError as error:
+            self._go_on(_reason(error))
+            return
+        self._sock = None
+        self.give_up()
+        self._dialer.table.dialled.add(connection)
+        connection.attach_owner(self._connected)
+
+    def _establish(self, sock: socket.socket) -> Connection:
+        """Make the connection.
+
+        Raises:
+            OSError: the attempt has failed.
+        """
+        error = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if error:
+            raise _system_error(error)
+        if calls_itself(sock):
+            raise _system_error(errno.ECONNREFUSED)
+        self._loop.unwatch(sock)
+        return Connection(self._dialer.table, sock)
+
+    def _late(self) -> None:
+        self._go_on("timed out")
+
+    def _go_on(self, reason: str) -> None:
+        """Go on with the next address after this one, or the look-up, has failed."""
+        self._reason = reason
+        self._drop()
+        self._next()
+
+    def _fail(self, reason: str) -> None:
+        self.give_up()
+        self._failed(reason)
+
+    def _drop(self) -> None:
+        sock, self._sock = self._sock, None
+        if sock is not None:
+            with contextlib.suppress(KeyError):  # not watched yet
+                self._loop.unwatch(sock)
+            sock.close()
+
+
+def _system_error(number: int) -> OSError:
+    return OSError(number, os.strerror(number))
+
+
+def _reason(error: Exception) -> str:
+    """Give the text of an error, without its number."""
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__

@@ -1,0 +1,87 @@
+"""A connected socket in the loop: its addresses, and the events for which it is watched."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from collections.abc import Callable
+from selectors import EVENT_READ
+from typing import Any
+
+from net.table import ConnectionTable
+from net.tcp import place_of
+from net.timers import Deadline
+
+READ_SIZE = 65536
+"""Bytes that one connection may hand in each turn, so that no sender makes the others wait."""
+
+
+class Endpoint:
+    """The part of a connection that deals with its descriptor.
+
+    Args:
+        table: of all connections; this one enters it.
+        sock: connected.
+    """
+
+    __slots__ = ("_events", "_loop", "_sock", "_table")
+
+    def __init__(self, table: ConnectionTable[Any], sock: socket.socket) -> None:
+        sock.setblocking(False)
+        # A message that waits for the acknowledgement of the one before shows as a tail of 40 ms.
+        with contextlib.suppress(OSError):  # not a TCP socket
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._table = table
+        self._loop = table.reactor
+        self._sock = sock
+        self._events = 0
+        self._want(EVENT_READ)
+        table.connections.add(self)
+
+    def __call__(self, mask: int) -> None:
+        """The descriptor is ready, or was when the selector was asked."""
+        raise NotImplementedError
+
+    def __str__(self) -> str:
+        """Give the peer's address and port, for the log."""
+        host, port = self.remote_place
+        return f"{host} port {port}" if host else "a client"
+
+    @property
+    def remote_place(self) -> tuple[str, int]:
+        """The peer's IP address and port; "" and 0 when it is gone already, or this is no TCP connection."""
+        return place_of(self._sock.getpeername)
+
+    @property
+    def local_place(self) -> tuple[str, int]:
+        """Our IP address and port, as the peer sees them; "" and 0 as for `remote_place`."""
+        return place_of(self._sock.getsockname)
+
+    def call_soon(self, call: Callable[[], None]) -> None:
+        """Run `call` in the loop's next turn."""
+        self._loop.call_soon(call)
+
+    def call_later(self, seconds: float, call: Callable[[], None]) -> Deadline:
+        """Run `call` after so many seconds."""
+        return self._loop.call_later(seconds, call)
+
+    def _want(self, events: int) -> None:
+        """Be watched for these events from now on."""
+        if events == self._events:
+            return
+        if not self._events:
+            self._loop.watch(self._sock, events, self)
+            self._table.unwatched.pop(self, None)
+        elif not events:
+            self._loop.unwatch(self._sock)
+            self._table.unwatched[self] = None
+            self._table.check_later()
+        else:
+            self._loop.watch_for(self._sock, events, self)
+        self._events = events
+
+    def _release(self) -> None:
+        """Close the descriptor."""
+        if self._events:
+            self._loop.unwatch(self._sock)
+        self._sock.close()

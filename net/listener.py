@@ -1,0 +1,102 @@
+"""Listening sockets: accepting, refusing, and pausing while no descriptor is free."""
+
+from __future__ import annotations
+
+import logging
+import socket
+from collections.abc import Callable
+from selectors import EVENT_READ
+from typing import Any
+
+from net.addresses import is_loopback, network_of
+from net.connection import Connection, Receiver
+from net.table import CloseReason, ConnectionTable
+from net.tcp import host_of
+
+ACCEPTS_PER_TURN = 128
+"""Connections that a listener accepts in one turn, so that the clients are served in between."""
+
+ACCEPT_RETRY_SECONDS = 0.5
+"""Pause after the system had no descriptor or memory for a new connection."""
+
+log = logging.getLogger("crosstalk.loop")
+
+
+class Listener:
+    """Accepts connections until it would block, a few in each turn; pauses while no descriptor is free.
+
+    Args:
+        table: the connections come into it, as far as its limits allow.
+        sock: bound and listening; the listener owns it from here on.
+        accepted: called with each new connection, returns its owner.
+    """
+
+    def __init__(
+        self,
+        table: ConnectionTable[Connection],
+        sock: socket.socket,
+        accepted: Callable[[Connection], Receiver],
+    ) -> None:
+        self._table = table
+        self._loop = table.reactor
+        self._sock = sock
+        self._accepted = accepted
+        self._paused = False
+        sock.setblocking(False)
+        self._loop.watch(sock, EVENT_READ, self)
+
+    def __call__(self, _mask: int) -> None:
+        if self._paused or self._sock.fileno() < 0:  # a stale event
+            return
+        for _ in range(ACCEPTS_PER_TURN):
+            if len(self._table.connections) >= self._table.descriptor_ceiling:
+                self._pause("every descriptor for clients is in use")
+                return
+            try:
+                sock, place = self._sock.accept()
+            except (BlockingIOError, ConnectionAbortedError, InterruptedError):
+                return
+            except OSError as error:  # most likely out of descriptors or memory
+                self._pause(error.strerror or str(error))
+                self._loop.call_later(ACCEPT_RETRY_SECONDS, self.resume)
+                return
+            self._welcome(sock, host_of(place))
+
+    def _welcome(self, sock: socket.socket, host: str) -> None:
+        address = "" if is_loopback(host) else network_of(host)
+        objection = self._objection(address)
+        if objection:
+            self._table.closed[CloseReason.REFUSED] += 1
+            log.warning(*objection)
+            sock.close()
+            return
+        connection = Connection(self._table, sock)
+        if address:
+            connection.count_for(address)
+        connection.attach_owner(self._accepted)
+
+    def _objection(self, address: str) -> tuple[Any, ...]:
+        """Give the log record of a refusal, if one more client from this address is too many."""
+        clients, neighbours = self._table.clients, self._table.clients_at[address]
+        if clients >= self._table.client_ceiling:
+            return "refused a connection: %d clients are connected (max-clients)", clients
+        if address and neighbours >= self._table.address_ceiling:
+            return "refused a connection: %d clients are connected from %s (max-address-share)", neighbours, address
+        return ()
+
+    def _pause(self, why: str) -> None:
+        log.warning("accept paused: %s (%d connections)", why, len(self._table.connections))
+        self._paused = True
+        self._loop.unwatch(self._sock)
+
+    def resume(self) -> None:
+        """End a pause, if there is one: a descriptor has become free, or it is time to try again."""
+        if self._paused and self._sock.fileno() >= 0:
+            self._paused = False
+            self._loop.watch(self._sock, EVENT_READ, self)
+
+    def close(self) -> None:
+        """Stop accepting for good."""
+        if not self._paused:
+            self._loop.unwatch(self._sock)
+        self._sock.close()

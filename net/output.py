@@ -1,0 +1,347 @@
+"""The output of a connection: a bounded buffer, streams, receipts, and the time-out of a peer that does not read."""
+
+from __future__ import annotations
+
+import enum
+import logging
+import socket
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from functools import partial
+from selectors import EVENT_WRITE
+from typing import Any
+
+from net.endpoint import Endpoint
+from net.reactor import Reactor
+from net.table import HIGH_WATER, CloseReason, ConnectionTable, OutputLimit
+from net.tcp import bytes_in_kernel
+from net.timers import Deadline
+
+PIECE_COST = HIGH_WATER // 6
+"""Minimum cost of one stream chunk in bytes: producing it takes time, so at most six per connection and turn."""
+
+FRESH_SECONDS = 0.25
+"""A peer that has read nothing for this long is stalled, not merely behind."""
+
+log = logging.getLogger("crosstalk.loop")
+
+
+class State(enum.Enum):
+    OPEN = "open"
+    FINISHING = "input is discarded; closes when the output has left"
+    LINGERING = "output has left and is ended; waits for the peer's end"
+    CLOSED = "nothing is sent or received; to be freed in this turn"
+
+
+_OPEN = State.OPEN  # looked up for every message
+
+
+class Receipt:
+    """Output that is confirmed when it has left: a stream of one chunk.
+
+    Args:
+        loop: calls `done`, in the turn of the outcome, but not from inside of a connection's work.
+        data: the chunk.
+        done: called once, with True when all of it has been handed to the operating system, with False when the
+            connection has ended before that.
+    """
+
+    __slots__ = ("_data", "_done", "_loop")
+
+    def __init__(self, loop: Reactor, data: bytes, done: Callable[[bool], None]) -> None:
+        self._loop = loop
+        self._data = data
+        self._done: Callable[[bool], None] | None = done
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        if self._data:
+            data, self._data = self._data, b""
+            return data
+        self._tell(True)
+        raise StopIteration
+
+    def close(self) -> None:
+        self._tell(False)
+
+    def _tell(self, has_left: bool) -> None:
+        done, self._done = self._done, None
+        if done is not None:
+            self._loop.confirm_later(partial(done, has_left))
+
+
+class Output(Endpoint):
+    """The writing half of a connection.
+
+    Output is a list of byte strings, so the same object can wait for a thousand receivers without a copy. A `stream` is
+    output that is produced only as fast as the peer reads it; what is sent after it waits behind it.
+    """
+
+    __slots__ = (
+        "_blocked",
+        "_chunk",
+        "_congested",
+        "_in_kernel",
+        "_input",
+        "_limit",
+        "_mark",
+        "_out",
+        "_pending",
+        "_progress",
+        "_stall",
+        "_state",
+        "_streams",
+    )
+
+    def __init__(self, table: ConnectionTable[Any], sock: socket.socket) -> None:
+        super().__init__(table, sock)
+        self._state = State.OPEN
+        self._out: list[bytes] = []
+        self._pending = 0
+        self._chunk = 0
+        self._streams: deque[tuple[Iterator[bytes], list[bytes]]] | None = None
+        self._blocked = False
+        self._progress = 0.0
+        self._in_kernel = 0
+        self._stall: Deadline | None = None
+        self._congested = False
+        self._limit = table.output_limit
+        self._mark = table.high_water
+        self._input = 0
+
+    def close(self, reason: CloseReason) -> None:
+        """Close now and drop pending output."""
+        raise NotImplementedError
+
+    def free(self) -> None:
+        """Release all resources, after a close."""
+        raise NotImplementedError
+
+    def fault(self) -> None:
+        """Log the exception that is being handled, and close: a fault ends one connection, not the service."""
+        log.exception("error while serving a connection")
+        self.close(CloseReason.FAULT)
+
+    def _all_sent(self) -> None:
+        """No output is left: finish, or report that the congestion is over."""
+        raise NotImplementedError
+
+    def hold_input(self, size: int) -> None:
+        """Count the bytes of received input that wait with the owner."""
+        self._input = size
+        self._count()
+
+    def allow_output(self, size: int, setting: str) -> None:
+        """Replace the loop's limit for this connection. The threshold for `congested` stays the same.
+
+        Args:
+            size: bytes that may wait before the peer is closed as a slow reader.
+            setting: its name, for the log.
+        """
+        self._limit = OutputLimit(size, setting)
+
+    @property
+    def is_behind(self) -> bool:
+        """True while the peer has much to read and does read: a producer should wait until it has caught up."""
+        return self._congested and self._blocked and time.monotonic() - self._progress < FRESH_SECONDS
+
+    @property
+    def has_output(self) -> bool:
+        """True while output waits to be sent."""
+        return self._pending > 0 or bool(self._streams)
+
+    @property
+    def must_yield(self) -> bool:
+        """True when this connection has used its share of the turn: continue in the next one, by `call_soon`."""
+        return time.monotonic() >= self._loop.slice_ends
+
+    @property
+    def congested(self) -> bool:
+        """True while the peer has much to read: produce no more output until `Receiver.drained` is called."""
+        return self._congested
+
+    def send(self, data: bytes) -> None:
+        """Queue bytes; they leave at the end of the turn. After a close they are dropped."""
+        if self._state is not _OPEN:
+            return
+        if self._streams:
+            self._streams[-1][1].append(data)
+        else:
+            if not self._pending:
+                self._loop.flush_later(self)
+            self._out.append(data)
+        self._pending += len(data)
+        if self._pending > self._mark:
+            self._relieve()
+
+    def _relieve(self) -> None:
+        """Handle output above the mark: count what is blocked, send early what is much."""
+        if self._blocked:
+            self._count()
+        if self._pending > self._table.high_water:
+            self._congested = True
+            if not self._blocked or self._pending > self._limit.size:
+                self.flush()
+
+    def _count(self) -> None:
+        """Count what waits here. While output is blocked the mark is all of it, so that each byte more is counted."""
+        self._mark = self._pending if self._blocked else self._table.high_water
+        if self._state is not State.CLOSED:
+            self._table.buffers.count(self, self._input + (self._pending if self._blocked else 0))
+
+    def send_with_receipt(self, data: bytes, done: Callable[[bool], None]) -> None:
+        """Send bytes, and call `done` once with the outcome: see `Receipt`.
+
+        Where no output is blocked they leave now, together with what waits for the end of the turn. Then `done` is
+        called within this call.
+        """
+        if self._state is _OPEN and not (self._blocked or self._streams):
+            self._out.append(data)
+            self._pending += len(data)
+            if self._send_out():
+                done(True)
+                return
+            data = b""  # its rest is the last of what waits now
+        if self._queue_stream(Receipt(self._loop, data, done)):
+            self._pending += len(data)
+            if self._pending > self._mark:
+                self._relieve()
+
+    def stream(self, chunks: Iterator[bytes]) -> None:
+        """Queue output that is produced chunk by chunk as the peer reads.
+
+        The next chunk is requested when the one before it has been handed to the operating system in full: code after
+        a `yield` runs when that chunk has left. A generator is closed when the connection ends first.
+        """
+        if self._queue_stream(chunks):
+            self._congested = True
+
+    def _queue_stream(self, chunks: Iterator[bytes]) -> bool:
+        if self._state is not _OPEN:
+            _close_iterator(chunks)
+            return False
+        if self._streams is None:
+            self._streams = deque()
+        if not self._pending and not self._streams:
+            self._loop.flush_later(self)
+        self._streams.append((chunks, []))
+        return True
+
+    # ---- for the loop ----
+
+    def flush(self) -> None:
+        """Send what is pending; the rest of a short write waits for the next write event."""
+        if self._state is State.CLOSED or (self._out and not self._send_out()):
+            return
+        if self._streams:
+            self._flush_streams()
+        elif self._blocked or self._congested or self._state is not _OPEN:
+            self._flushed()
+
+    def _flush_streams(self) -> None:
+        budget = HIGH_WATER  # so that one long stream does not fill the turn
+        while self._streams and budget > 0:
+            budget -= self._pull()
+            if self._state is State.CLOSED or (self._out and not self._send_out()):
+                return
+        if self._streams:
+            self._block(progress=True)
+        else:
+            self._flushed()
+
+    def _send_out(self) -> bool:
+        """Hand all of `_out` to the kernel; False when it did not take everything."""
+        out = self._out
+        data = out[0] if len(out) == 1 else b"".join(out)
+        try:
+            sent = self._sock.send(data)
+        except (BlockingIOError, InterruptedError):
+            sent = 0
+        except OSError:
+            self.close(CloseReason.LOST)
+            return False
+        self._pending -= sent
+        if sent == len(data):
+            out.clear()
+            self._chunk = 0
+            return True
+        self._out[:] = [data[sent:]]
+        if self._pending - self._chunk > self._limit.size:
+            log.warning("closing %s: reads too slowly, %d bytes wait (%s)", self, self._pending, self._limit.setting)
+            self.close(CloseReason.SLOW_READER)
+        else:
+            self._block(progress=sent > 0)
+        return False
+
+    def _pull(self) -> int:
+        """Take the next chunk of the first stream, or end that stream; return its cost in bytes."""
+        assert self._streams
+        chunks, behind = self._streams[0]
+        try:
+            chunk = next(chunks, None)
+        except Exception:
+            log.exception("error while making output")
+            self.close(CloseReason.FAULT)
+            return 0
+        if chunk is None:
+            self._streams.popleft()
+            self._out = behind
+            return 0
+        if not chunk:
+            return PIECE_COST
+        self._out.append(chunk)
+        if not isinstance(chunks, Receipt):  # whose chunk was counted when it was queued
+            self._pending += len(chunk)
+            self._chunk = len(chunk)
+        return max(len(chunk), PIECE_COST)
+
+    def _block(self, *, progress: bool) -> None:
+        """Wait for a write event, and close when none comes for too long."""
+        if progress or not self._blocked:
+            self._progress = time.monotonic()
+            self._in_kernel = bytes_in_kernel(self._sock)
+        if not self._blocked:
+            self._blocked = True
+            self._want(self._events | EVENT_WRITE)
+            if self._stall is None:
+                self._stall = self._loop.call_later(self._table.stall_seconds, self._stalled)
+        self._count()
+
+    def _stalled(self) -> None:
+        self._stall = None
+        if not self._blocked:
+            return
+        in_kernel = bytes_in_kernel(self._sock)
+        if in_kernel < self._in_kernel:  # writable again only when much has left
+            self._in_kernel = in_kernel
+            self._progress = time.monotonic()
+        rest = self._progress + self._table.stall_seconds - time.monotonic()
+        if rest > 0:
+            self._stall = self._loop.call_later(rest, self._stalled)
+        else:
+            log.warning("closing %s: has taken nothing for %g seconds (stall-seconds)", self, self._table.stall_seconds)
+            self.close(CloseReason.SLOW_READER)
+
+    def _flushed(self) -> None:
+        if self._blocked:
+            self._blocked = False
+            self._count()
+            self._want(self._events & ~EVENT_WRITE)
+        self._all_sent()
+
+    def _drop_output(self) -> None:
+        """Release what waits here, once the connection has ended."""
+        self._out.clear()
+        if self._stall is not None:
+            self._loop.cancel(self._stall)
+        for chunks, _behind in self._streams or ():
+            _close_iterator(chunks)
+
+
+def _close_iterator(chunks: Iterator[bytes]) -> None:
+    close: Any = getattr(chunks, "close", None)
+    if close is not None:
+        close()

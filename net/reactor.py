@@ -1,0 +1,302 @@
+"""The reactor: what a turn of the event loop does. It knows descriptors, deadlines and threads, no connection.
+
+One turn, in this order:
+
+1. wait until a descriptor is ready or the nearest deadline is due;
+2. serve the ready descriptors: a listener accepts, a dial learns whether it has connected, a connection reads at most
+   READ_SIZE and hands the bytes on;
+3. run the calls put off to this turn, those from other threads, and the deadlines that are due;
+4. end the turn: call the ``before_flush`` hook (the journal commits there), send pending output with one ``send`` for
+   each connection, free what was closed, confirm receipts, and repeat until nothing is left to do.
+
+Each kind of work in steps 2 and 3 has TURN_SECONDS in a turn; the rest of it comes first in the next turn, before the
+selector is asked again. Deadlines run only when all input that had arrived by then has been handled, so that no
+connection times out because the server itself was slow.
+
+Three rules hold in the whole package. A handler never writes to a socket: it appends to a buffer that step 4 sends
+(sooner where the buffer is large or has a receipt; what is in a buffer is durable already). Interest in writing is
+registered only while bytes remain after a short write. Closing marks a connection at once, but step 4 frees it, since
+the batch of ready descriptors may still hold an event for it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import selectors
+import signal
+import socket
+import sys
+import time
+from collections import deque
+from collections.abc import Callable
+from selectors import EVENT_READ
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+from net.pool import Pool
+from net.timers import Deadline, Deadlines
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+TURN_SECONDS = 0.02
+"""Time limit for each kind of work in a turn, after which the turn ends and its output is sent."""
+
+SLICE_SECONDS = 0.001
+"""Time limit for the lines of one connection in a turn; less where many are ready."""
+
+THREADSAFE_CALLS_PER_TURN = 64
+"""Calls from other threads that run in one turn."""
+
+MAX_WAIT = 24 * 3600.0
+"""Seconds that a turn waits at most; some systems refuse a much longer time-out."""
+
+T = TypeVar("T")
+Work = TypeVar("Work")
+log = logging.getLogger("crosstalk.loop")
+
+
+class Flushable(Protocol):
+    """What the end of a turn sends and frees."""
+
+    def flush(self) -> None:
+        """Send what is pending."""
+
+    def free(self) -> None:
+        """Release the descriptor."""
+
+    def fault(self) -> None:
+        """Log the exception that is being handled, and close."""
+
+
+class Reactor:
+    """One selector, one thread. Not thread-safe, except for `call_threadsafe`.
+
+    Args:
+        pool_threads: threads for slow work.
+        pool_queue: pieces of slow work that may wait or run at once.
+    """
+
+    def __init__(self, *, pool_threads: int = 2, pool_queue: int = 512) -> None:
+        self.before_flush: Callable[[], None] = lambda: None
+        self.longest_turn = 0.0
+        self.slice_ends = 0.0
+        """When the connection that is being served has used its share of the turn, on the monotonic clock."""
+        self._selector = selectors.DefaultSelector()
+        self._deadlines = Deadlines()
+        self._ready: deque[tuple[selectors.SelectorKey, int]] = deque()
+        self._polled: float | None = None
+        self._soon: deque[Callable[[], None]] = deque()
+        self._threadsafe_calls: deque[Callable[[], None]] = deque()
+        self._dirty: list[Flushable] = []
+        self._dying: list[Flushable] = []
+        self._receipts: list[Callable[[], None]] = []
+        # Bound methods of the lists: they are called for every message.
+        self.flush_later = self._dirty.append
+        """Flush at the end of this turn."""
+        self.free_later = self._dying.append
+        """Free at the end of this turn, after its output has been sent."""
+        self.confirm_later = self._receipts.append
+        """Call at the end of this turn, after output has been sent and connections have been freed."""
+        self._pool = Pool("crosstalk-pool", pool_threads, pool_queue, self.call_threadsafe)
+        self._running = False
+        self._wakes_for_signals = False
+        self._wake_reader, self._wake_writer = socket.socketpair()
+        self._wake_reader.setblocking(False)
+        self._wake_writer.setblocking(False)
+        self.watch(self._wake_reader, EVENT_READ, self._woken)
+
+    # ---- descriptors ----
+
+    def watch(self, sock: socket.socket, events: int, ready: Callable[[int], None]) -> None:
+        """Call `ready` with the events of a socket in each turn in which it has some.
+
+        Args:
+            sock: not watched yet.
+            events: EVENT_READ, EVENT_WRITE or both.
+            ready: must survive a stale event, since an earlier one of the same turn may have closed its socket.
+        """
+        self._selector.register(sock, events, ready)
+
+    def watch_for(self, sock: socket.socket, events: int, ready: Callable[[int], None]) -> None:
+        """Change the events for which a socket is watched; at least one."""
+        self._selector.modify(sock, events, ready)
+
+    def unwatch(self, sock: socket.socket) -> None:
+        """Stop watching a socket.
+
+        Raises:
+            KeyError: it was not watched.
+        """
+        self._selector.unregister(sock)
+
+    # ---- calls ----
+
+    def call_soon(self, call: Callable[[], None]) -> None:
+        """Run `call` in the next turn, which comes without waiting."""
+        self._soon.append(call)
+
+    def call_later(self, seconds: float, call: Callable[[], None]) -> Deadline:
+        """Run `call` once, after so many seconds on the monotonic clock. `cancel` takes what this returns."""
+        return self._deadlines.add(time.monotonic() + seconds, call)
+
+    def monotonic(self) -> float:
+        """The time, in seconds, on the clock of the deadlines."""
+        return time.monotonic()
+
+    def cancel(self, deadline: Deadline) -> None:
+        """Cancel what `call_later` returned."""
+        self._deadlines.cancel(deadline)
+
+    def call_threadsafe(self, call: Callable[[], None]) -> None:
+        """Run `call` in the loop's thread; may be called from any thread."""
+        self._threadsafe_calls.append(call)
+        with contextlib.suppress(OSError):  # full of wake-up bytes, so the loop will wake anyway; or the loop is closed
+            self._wake_writer.send(b"\0")
+
+    def in_thread(self, work: Callable[[], T], then: Callable[[Future[T]], None]) -> None:
+        """Run `work` in a thread of the pool and `then` with its finished future in the loop's thread.
+
+        Raises:
+            PoolFull: too much is waiting already; neither is called.
+        """
+        self._pool.submit(work, then)
+
+    @property
+    def working(self) -> bool:
+        """True while work in threads has not come back."""
+        return self._pool.working
+
+    def wake_for_signals(self) -> None:
+        """Have a signal wake the loop while it waits, so that its handler runs at once. Main thread only."""
+        signal.set_wakeup_fd(self._wake_writer.fileno(), warn_on_full_buffer=False)
+        self._wakes_for_signals = True
+
+    # ---- running ----
+
+    def run(self) -> None:
+        """Turn until `stop`."""
+        self._running = True
+        while self._running:
+            self.turn()
+
+    def stop(self) -> None:
+        """Make `run` return after this turn."""
+        self._running = False
+
+    def close(self) -> None:
+        """Release the reactor's own descriptors. Does not wait for work in threads."""
+        self._pool.close()
+        self._ready.clear()
+        self._selector.close()
+        if self._wakes_for_signals:
+            signal.set_wakeup_fd(-1)
+        self._wake_reader.close()
+        self._wake_writer.close()
+
+    def turn(self) -> None:
+        """Wait for events once and serve them."""
+        if not self._ready:
+            self._ready.extend(self._selector.select(self._timeout()))
+        started = time.monotonic()
+        self._work_off(self._ready, self._serve)
+        self._work_off(self._soon, self._guarded)
+        self._work_off(self._threadsafe_calls, self._guarded, THREADSAFE_CALLS_PER_TURN)
+        self._run_deadlines()
+        self._end_turn()
+        self.longest_turn = max(self.longest_turn, time.monotonic() - started)
+
+    def _timeout(self) -> float | None:
+        if self._soon or self._threadsafe_calls:
+            return 0.0
+        nearest = self._deadlines.nearest()
+        return None if nearest is None else min(max(0.0, nearest - time.monotonic()), MAX_WAIT)
+
+    def _work_off(self, queue: deque[Work], carry_out: Callable[[Work], None], most: int = sys.maxsize) -> None:
+        """Carry out what is in a queue now, the oldest first, until its share of the turn is used up."""
+        count = min(len(queue), most)
+        if not count:
+            return
+        now = time.monotonic()
+        ends = now + TURN_SECONDS
+        share = min(SLICE_SECONDS, TURN_SECONDS / count)
+        for _ in range(count):
+            self.slice_ends = now + share
+            carry_out(queue.popleft())
+            now = time.monotonic()
+            if now >= ends:
+                return
+
+    def _serve(self, ready: tuple[selectors.SelectorKey, int]) -> None:
+        key, mask = ready
+        try:
+            key.data(mask)
+        except Exception:
+            log.exception("error while serving a descriptor")
+
+    def _run_deadlines(self) -> None:
+        """Run the deadlines that are due, once all input that was ready by then has been handled.
+
+        Polls the selector once more for that: if the process was suspended, its last answer does not cover the input
+        that has arrived since.
+        """
+        if self._ready:
+            return
+        if self._polled is None:
+            nearest, now = self._deadlines.nearest(), time.monotonic()
+            if nearest is None or nearest > now:
+                return
+            self._polled = now
+            self._ready.extend(self._selector.select(0))
+            self._work_off(self._ready, self._serve)
+        if not self._ready:
+            polled, self._polled = self._polled, None
+            for call in self._deadlines.due(polled):
+                self._guarded(call)
+
+    def _end_turn(self) -> None:
+        """Commit, send, free, confirm; each may bring more of the others."""
+        while True:
+            self._guarded(self.before_flush)
+            if not self._dirty and not self._dying and not self._receipts:
+                return
+            for connection in _take(self._dirty):
+                try:
+                    connection.flush()
+                except Exception:
+                    connection.fault()
+            self._free_closed()
+            for confirm in _take(self._receipts):
+                self._guarded(confirm)
+
+    def _free_closed(self) -> None:
+        dying = _take(self._dying)
+        for connection in dying:
+            try:
+                connection.free()
+            except Exception:
+                log.exception("error after a connection ended")
+        if dying:
+            self._freed()
+
+    def _freed(self) -> None:
+        """Descriptors have become free."""
+
+    def _guarded(self, call: Callable[[], None]) -> None:
+        """Run a call; a fault in it must not end the service for every client."""
+        try:
+            call()
+        except Exception:
+            log.exception("error in a call from the loop")
+
+    def _woken(self, _mask: int) -> None:
+        with contextlib.suppress(BlockingIOError):
+            while self._wake_reader.recv(4096):
+                pass
+
+
+def _take(queue: list[T]) -> list[T]:
+    """Empty a list, and give what was in it."""
+    taken = queue[:]
+    queue.clear()
+    return taken

@@ -1,0 +1,195 @@
+"""The table of a loop's connections: their limits, their shared buffers, and why they ended."""
+
+from __future__ import annotations
+
+import enum
+import itertools
+import logging
+import math
+from collections import Counter
+from collections.abc import Iterator
+from typing import Generic, NamedTuple, Protocol, TypeVar
+
+from net.reactor import Reactor
+from net.tcp import descriptor_ceiling
+
+HIGH_WATER = 256 * 1024
+"""Pending bytes above which a connection is `congested`: its owner should produce no more output for now. Less where
+the output limit is small."""
+
+STALL_SECONDS = 30.0
+"""How long output may wait while the peer takes none of it."""
+
+CHECK_SECONDS = 1.0
+"""Interval of the checks for connections whose end no event reports."""
+
+log = logging.getLogger("crosstalk.loop")
+
+
+class CloseReason(enum.Enum):
+    """Why a connection ended; the table counts each in `ConnectionTable.closed`."""
+
+    PEER = "closed by the peer"
+    LOST = "connection lost"
+    GOODBYE = "closed after a goodbye"
+    REFUSED = "refused"
+    SILENT = "said nothing after it had connected"
+    SLOW_READER = "reads too slowly"
+    FULLEST = "its buffers were the fullest when all together were too full"
+    FAULT = "error in the server"
+    SHUTDOWN = "server stops"
+
+
+class OutputLimit(NamedTuple):
+    """How many bytes may wait for a connection, and the setting that says so."""
+
+    size: int
+    setting: str
+
+
+class Member(Protocol):
+    """What the table asks of a connection."""
+
+    @property
+    def has_output(self) -> bool: ...
+    def close(self, reason: CloseReason) -> None: ...
+    def abort_linger(self) -> None: ...
+    def check_for_reset(self) -> None: ...
+    def check_for_silence(self, seconds: float) -> None: ...
+
+
+M = TypeVar("M", bound=Member)
+
+
+class Buffers(Generic[M]):
+    """What waits in the buffers of all connections: bytes that a peer has not taken, and lines that have not run yet.
+
+    Bytes that come and go within a turn are not counted, so a message costs nothing here.
+
+    Args:
+        bound: bytes that may wait together; beyond it the connection with the most is closed (C52).
+    """
+
+    def __init__(self, bound: float) -> None:
+        self._bound = bound
+        self._sizes: dict[M, int] = {}
+        self.total = 0
+
+    def count(self, connection: M, size: int) -> None:
+        """Note how much waits for one connection now, and close the fullest while the total is above the bound."""
+        self.total += size - self._sizes.pop(connection, 0)
+        if size:
+            self._sizes[connection] = size
+        while self.total > self._bound:
+            fullest = max(self._sizes, key=self._sizes.__getitem__)
+            size = self._sizes.pop(fullest)
+            self.total -= size
+            log.warning("closing %s: %d bytes wait, the most of all, and all is full (max-buffers)", fullest, size)
+            fullest.close(CloseReason.FULLEST)
+
+
+class ConnectionTable(Generic[M]):
+    """The connections of a loop, accepted and dialled. `net.loop.Loop` describes the parameters.
+
+    Dialled connections count for the descriptor ceiling, but not as clients.
+    """
+
+    def __init__(
+        self,
+        reactor: Reactor,
+        *,
+        max_clients: int | None,
+        address_share: int,
+        max_out_buffer: int,
+        max_buffers: int | None,
+        stall_seconds: float,
+        keepalive_seconds: int,
+        login_seconds: int,
+    ) -> None:
+        self.reactor = reactor
+        self.output_limit = OutputLimit(max_out_buffer, "max-out-buffer")
+        self.high_water = min(HIGH_WATER, max_out_buffer // 4)
+        self.stall_seconds = stall_seconds
+        self.keepalive_seconds = keepalive_seconds
+        self.login_seconds = login_seconds
+        self.draining = False
+        self.connections: set[M] = set()
+        self.dialled: set[M] = set()
+        self.unwatched: dict[M, None] = {}
+        """Connections without any event, oldest first: only a check finds out that one of them was reset."""
+        self.clients_at: Counter[str] = Counter()
+        self.closed: Counter[CloseReason] = Counter()
+        self.buffers = Buffers[M](max_buffers or math.inf)
+        self.descriptor_ceiling = descriptor_ceiling()
+        self._max_clients = max_clients
+        self._address_share = address_share
+        self._to_check: Iterator[M] = iter(())
+        self._checking = False
+
+    @property
+    def client_ceiling(self) -> int:
+        """Clients that may be connected at once: the setting, or what the descriptor limit leaves."""
+        return min(self.descriptor_ceiling, self._max_clients or self.descriptor_ceiling)
+
+    @property
+    def address_ceiling(self) -> int:
+        """Clients that may be connected from one address at once (C51)."""
+        return max(1, self.client_ceiling * self._address_share // 100)
+
+    @property
+    def clients(self) -> int:
+        """Connections that were accepted."""
+        return len(self.connections) - len(self.dialled)
+
+    def remove(self, connection: M, reason: CloseReason, address: str) -> None:
+        """Forget a connection that has ended.
+
+        Args:
+            address: the one for which it was counted; "" is none.
+        """
+        self.connections.discard(connection)
+        self.dialled.discard(connection)
+        self.unwatched.pop(connection, None)
+        self.buffers.count(connection, 0)
+        self.closed[reason] += 1
+        if address:
+            self.clients_at[address] -= 1
+            if not self.clients_at[address]:
+                del self.clients_at[address]
+
+    def drain(self) -> None:
+        """Wait for no peer's end any more."""
+        self.draining = True
+        for connection in list(self.connections):
+            connection.abort_linger()
+
+    def close_slow_readers(self) -> None:
+        """Close all that have output left: others may wait for what they have not read."""
+        for connection in list(self.connections):
+            if connection.has_output:
+                connection.close(CloseReason.SHUTDOWN)
+
+    # ---- ends that no event reports ----
+
+    def check_later(self) -> None:
+        """Check before long whether a peer is gone whose connection is not watched, or whose machine has vanished."""
+        if not self._checking:
+            self._checking = True
+            self.reactor.call_later(CHECK_SECONDS, self._check)
+
+    def _check(self) -> None:
+        self._checking = False
+        for connection in list(self.unwatched):
+            connection.check_for_reset()
+        if self.keepalive_seconds:
+            for connection in self._next_to_check(1 + len(self.connections) // self.keepalive_seconds):
+                connection.check_for_silence(self.keepalive_seconds)
+        if self.unwatched or (self.keepalive_seconds and self.connections):
+            self.check_later()
+
+    def _next_to_check(self, count: int) -> list[M]:
+        """Give some of the connections; each has its turn about once in the keepalive's time."""
+        chosen = list(itertools.islice(self._to_check, count))
+        if len(chosen) < count:
+            self._to_check = iter(list(self.connections))
+        return chosen
