@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from app.console import COMMANDS, MAX_WAITING, PIECE_SECONDS, PIECE_SIZE, Printer, read_lines
+from app.console import MAX_WAITING, PIECE_SECONDS, PIECE_SIZE, Printer, read_lines
 from harness.peer import PATIENCE
 from support import World
 
@@ -211,13 +211,6 @@ def test_an_input_that_somebody_made_non_blocking_is_waited_for(pipe: tuple[int,
     os.close(writer)
     thread.join(PATIENCE)
     assert lines == ["one"]
-
-
-def test_every_command_says_how_it_is_typed() -> None:
-    for verb, command in COMMANDS.items():
-        assert command.usage.split()[0] == verb
-        assert len(command.usage.split()) == 1 + command.words
-        assert command.help
 
 
 def test_a_mute_of_one_who_leaves_in_the_same_turn() -> None:

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.throttle import PACE_SECONDS, Pace
-from dialects.mailbox import COMMANDS, GREETING, HINT, NOT_KEPT, Pattern
+from dialects.mailbox import GREETING, HINT, NOT_KEPT, Pattern
 from domain.state import Limits
 from support import EXAMPLES, Client, World, pieces, raising
 from text import MAX_LINE
@@ -323,12 +323,6 @@ def test_a_line_that_cannot_be_read_gets_the_hint_once(world: World, line: bytes
     client = world.mailbox_client()
     client.send(line + b"\n\n 1|mason \r\n")
     assert client.heard() == [HINT, CREATED.format("mason")]
-
-
-def test_every_command_says_how_it_is_typed() -> None:
-    for opcode, command in COMMANDS.items():
-        assert command.usage.partition("|")[0] == opcode
-        assert command.help
 
 
 def test_a_failure_that_nobody_has_foreseen(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

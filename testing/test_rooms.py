@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dialects.rooms import COMMANDS, FILE_COMMANDS
+from dialects.rooms import FILE_COMMANDS
 from domain.rooms import SHORT_QUEUE
 from domain.state import Limits
 from support import AFK_SECONDS, EXAMPLES, Client, World, pieces, plain
@@ -624,12 +624,6 @@ def test_commands_in_one_paste_are_carried_out_in_order(world: World) -> None:
 
 
 # ---- any bytes, any order ----
-
-
-def test_commands_have_help() -> None:
-    for verb, command in {**COMMANDS, **FILE_COMMANDS}.items():
-        assert command.usage.startswith(verb)
-        assert command.help
 
 
 LINES = st.one_of(

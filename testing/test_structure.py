@@ -8,7 +8,9 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -128,13 +130,7 @@ def test_sockets_are_where_they_belong() -> None:
 def test_nothing_sends_until_all_has_left(name: str) -> None:
     """Such a call blocks, or fails in the middle."""
     used = {node.attr for node in ast.walk(TREES[name]) if isinstance(node, ast.Attribute)}
-    assert "send" + "all" not in used
-    assert "send" + "all" not in PRODUCT[name].read_text(encoding="utf-8")
-
-
-@pytest.mark.parametrize("name", PRODUCT)
-def test_every_file_opens_with_what_it_is(name: str) -> None:
-    assert ast.get_docstring(TREES[name])
+    assert "sendall" not in used
 
 
 @pytest.mark.parametrize("program", ["setup", "server.py", "testcov"])
@@ -165,23 +161,32 @@ def document(name: str) -> str:
     return (ROOT / name).read_text(encoding="utf-8")
 
 
-USAGES: dict[str, set[str]] = {
-    "R": {command.usage for command in result.COMMANDS.values()},
-    "H": {command.usage for command in hello.COMMANDS.values()},
-    "O": {command.usage for command in rooms.COMMANDS.values()},
-    "F": {command.usage for verb, command in rooms.FILE_COMMANDS.items() if rooms.COMMANDS.get(verb) is not command},
-    "P": {command.usage for command in console.COMMANDS.values()},
-    "B": {command.usage for command in mailbox.COMMANDS.values()},
-    "L": {command.usage for command in federation.COMMANDS.values()},
+TABLES: dict[str, Mapping[str, Any]] = {
+    "R": result.COMMANDS,
+    "H": hello.COMMANDS,
+    "O": rooms.COMMANDS,
+    "F": {verb: command for verb, command in rooms.FILE_COMMANDS.items() if rooms.COMMANDS.get(verb) is not command},
+    "P": console.COMMANDS,
+    "B": mailbox.COMMANDS,
+    "L": federation.COMMANDS,
 }
-"""How commands are typed, by the letter of their rules in the protocol document."""
+"""The commands, by the letter of their rules in the protocol document."""
 
 
-@pytest.mark.parametrize("letter", USAGES)
+@pytest.mark.parametrize("letter", TABLES)
+def test_every_command_says_how_it_is_typed_and_what_it_does(letter: str) -> None:
+    for verb, command in TABLES[letter].items():
+        assert command.usage.startswith(verb.split()[0])
+        assert command.help
+
+
+@pytest.mark.parametrize("letter", TABLES)
 def test_the_protocol_document_has_the_commands_and_no_other(letter: str) -> None:
     rows = re.findall(rf"^\| {letter}\d+ \| (`.+?`) \|", document("PROTOCOL.md"), re.MULTILINE)
     documented = {usage.replace("\\|", "|") for row in rows for usage in re.findall(r"`([^`]+)`", row)}
-    assert {usage for usage in documented if not usage.startswith(("RECV", "RESULT", "DELIVERY"))} == USAGES[letter]
+    assert {usage for usage in documented if not usage.startswith(("RECV", "RESULT", "DELIVERY"))} == {
+        command.usage for command in TABLES[letter].values()
+    }
 
 
 @pytest.mark.parametrize("name", DIRECTIVES)
@@ -215,3 +220,21 @@ def test_links_in_documents_lead_somewhere(name: str) -> None:
     for target in re.findall(r"\]\(([^)#]+)[^)]*\)", document(name)):
         if "://" not in target:
             assert (ROOT / target).exists(), target
+
+
+def texts(tree: ast.AST) -> set[str]:
+    """The strings of a file, with `*` where something is filled in."""
+    joined = [node for node in ast.walk(tree) if isinstance(node, ast.JoinedStr)]
+    filled = {
+        "".join(part.value if isinstance(part, ast.Constant) else "*" for part in node.values)  # type: ignore[misc]
+        for node in joined
+    }
+    plain = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+    return {re.sub(r"\{\w*\}", "*", text) for text in filled | plain}
+
+
+def test_answers_in_the_protocol_document_are_those_of_the_server() -> None:
+    quoted = {re.sub("`<.+?>`", "*", text) for text in re.findall(r'"([A-Z][^"]+ [^"]+\.)"', document("PROTOCOL.md"))}
+    assert quoted
+    said = set.union(*(texts(TREES[name]) for name in PRODUCT if layer(name) in ("dialects", "app")))
+    assert quoted <= said
