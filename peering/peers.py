@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from domain.changes import Said
 from domain.events import ChannelMessages
-from domain.names import HOST_OF_USER, MAX_NAME, PROVEN, remote_channel, remote_user
+from domain.names import HOST_OF_USER, MAX_NAME, PROVEN, remote_user
 from peering.dialer import Dialler
 from peering.pending import Asked, Key, Unanswered, Waiting
 from peering.proof import Handshake
@@ -239,11 +239,6 @@ class Peer:
         self.letters: Waiting[Asked] = Waiting()
         """Direct messages of users here."""
         self.unanswered: Waiting[Unanswered] = Waiting()
-
-    @property
-    def channel_names(self) -> list[str]:
-        """Its channels, as remote names."""
-        return [remote_channel(channel, self.name) for channel in self.channels]
 
     @property
     def configured(self) -> bool:

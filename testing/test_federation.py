@@ -1199,7 +1199,7 @@ def test_nothing_is_kept_of_users_who_are_nowhere(world: World) -> None:
         ["FEDMSG a@two alice hi"],
     ):  # fmt: skip
         peer.ask(*lines)
-        members = world.federation._members[world.federation.peers["two"]]
+        members = world.federation.users.of(world.federation.peers["two"])
         assert (members.users, members._undecided, members.memberships, world.chat.users.remote) == ({}, {}, {}, {}), (
             lines
         )
@@ -1470,7 +1470,7 @@ def test_a_kick_and_a_join_in_the_same_turn(world: World) -> None:
     world.console.typed("/kick tea:eve@two")
     peer.send("FEDJOIN eve@two tea")
     assert peer.heard() == ["FEDRESULT eve KICKED tea:one", "FEDRESULT eve JOIN tea:one 1"]
-    assert [*world.federation._members[world.federation.peers["two"]].memberships] == [("eve", "tea")]
+    assert [*world.federation.users.of(world.federation.peers["two"]).memberships] == [("eve", "tea")]
     cut(peer)
     assert world.chat.users.remote == {}
 

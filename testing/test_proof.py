@@ -164,7 +164,7 @@ def test_no_other_mac_is_right(mac: str) -> None:
 @pytest.mark.parametrize("listed", [TWO, UNDIALLED])
 def test_a_name_with_a_secret_is_configured_while_its_server_is_away(listed: Listed) -> None:
     with World(settings=ONE, listed=[listed]) as world:
-        assert [world.federation.is_unlisted(name) for name in ("two", "three")] == [False, True]
+        assert [world.federation.servers.is_unlisted(name) for name in ("two", "three")] == [False, True]
 
 
 @pytest.mark.parametrize("listed", [TWO, UNDIALLED])

@@ -1,0 +1,276 @@
+"""What users here ask of linked servers, and what becomes of it: memberships, messages, direct messages.
+
+- An account's membership in a peer's channel lasts (domain.chat.Chat keeps it). It is asked for again when the peer is
+  back (L28).
+- What a peer does not answer in time has failed (L23, L25, L26).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+from domain.changes import Done, Said
+from domain.chat import Chat
+from domain.errors import ChatError, LimitReached, NoSuchChannel, NoSuchUser, TooLong
+from domain.events import ChannelMessages, NotRestored, Removed
+from domain.interfaces import Network, Timers
+from domain.names import HOST_OF_CHANNEL, HOST_OF_USER, has_form_of_name, remote_channel, remote_user
+from domain.state import Account
+from peering.links import Links
+from peering.names import LineIgnored
+from peering.peers import Link, LinkLoss, Peer
+from peering.pending import MOST_UNANSWERED, Asked, Key, Unanswered
+from settings import Settings
+from text import MAX_LINE
+
+
+class LinkedServers(Network):
+    """The other servers, as the domain sees them.
+
+    Args:
+        chat: the domain.
+        timers: the monotonic clock.
+        settings: how long an answer may take.
+        links: the links to them.
+    """
+
+    def __init__(self, chat: Chat, timers: Timers, settings: Settings, links: Links) -> None:
+        self._chat = chat
+        self._timers = timers
+        self._settings = settings
+        self._peers = links.peers
+        self._names = links.names
+
+    # ---- what the domain asks ----
+
+    def is_unlisted(self, host: str) -> bool:
+        peer = self._peers.get(host)
+        return not (host in self._chat.channels.hosts or self._names.lists(host) if peer is None else peer.configured)
+
+    def created(self, channel: str) -> None:
+        for peer in self._peers.values():
+            peer.links.announce(f"FEDNEW {channel}")
+
+    def join(self, account: Account, channel: str, done: Done) -> None:
+        name, peer = self._find(channel, HOST_OF_CHANNEL)
+        if peer is None:
+            done(NoSuchChannel())
+            return
+        key = (account.name, name)
+        asked = peer.joins.get(key)
+        if asked is None:
+            asked = peer.joins[key] = Asked(self._deadline(self._join_unanswered, peer, key))
+            self._ask_to_join(peer, key)
+        asked.add(done)
+
+    def left(self, account: str, channel: str) -> None:
+        name, peer = self._find(channel, HOST_OF_CHANNEL)
+        if peer is None:
+            return
+        key = (account, name)
+        peer.repeated.discard(key)
+        self._send_leave(peer, key)
+
+    def say(self, account: Account, channel: str, text: str, settled: Callable[[bool], None]) -> None:
+        name, peer = self._find(channel, HOST_OF_CHANNEL)
+        if peer is None:
+            raise NoSuchChannel
+        _check_length(f"SAY {channel} {text}")
+        peer.links.send(f"FEDSAY {remote_user(account.name, peer.me)} {name} {text}")
+        key = (account.name, name)
+        waiting = peer.unanswered.of(key)
+        if len(waiting) >= MOST_UNANSWERED:
+            peer.unanswered.drop(key, waiting[0]).settled(True)  # no failure can be told any more
+        peer.unanswered.add(key, Unanswered(hash(text), self._timers.monotonic(), settled))
+
+    def tell(self, sender: str, name: str, text: str, done: Done) -> None:
+        user, peer = self._find(name, HOST_OF_USER)
+        key = (sender, user)
+        try:
+            if peer is None:
+                raise NoSuchUser
+            if len(peer.letters.of(key)) >= MOST_UNANSWERED:
+                raise LimitReached
+            _check_length(f"SAY {HOST_OF_USER}{name} {text}")
+        except ChatError as error:
+            done(error)
+            return
+        peer.links.send(f"FEDMSG {remote_user(sender, peer.me)} {user} {text}")
+        letter = Asked(None)
+        letter.deadline = self._deadline(self._letter_unanswered, peer, key, letter)
+        letter.add(done)
+        peer.letters.add(key, letter)
+
+    def _find(self, remote_name: str, sign: str) -> tuple[str, Peer | None]:
+        """Split a remote name; there is no peer where it is none, or its server is not linked."""
+        name, _, host = remote_name.partition(sign)
+        return name, self._peers.get(host) if has_form_of_name(name) else None
+
+    def _deadline(self, call: Callable[..., None], *args: Any) -> Any:
+        return self._timers.call_later(self._settings.federation_seconds, partial(call, *args))
+
+    def _join_unanswered(self, peer: Peer, key: Key) -> None:
+        """Too late: the user is told that it has failed, so it had better not succeed."""
+        asked = peer.joins.pop(key)
+        self._send_leave(peer, key)
+        asked.end(NoSuchChannel())
+
+    def _letter_unanswered(self, peer: Peer, key: Key, letter: Asked) -> None:
+        peer.letters.drop(key, letter).end(NoSuchUser())
+
+    # ---- what peers answer ----
+
+    def join_answered(self, link: Link, key: Key, *, agreed: bool) -> bool:
+        """A peer has answered a FEDJOIN (L23, L28); tell whether that was asked."""
+        peer = link.peer
+        asked = peer.joins.get(key)
+        if asked is not None and not asked.answered:
+            self._timers.cancel(asked.deadline)
+            self._join_agreed(link, key, asked) if agreed else self._join_refused(peer, key, asked)
+        elif key in peer.repeated:
+            peer.repeated.remove(key)
+            if not agreed:
+                self._lose_membership(link, key, NotRestored)
+        else:
+            return False
+        return True
+
+    def say_answered(self, link: Link, key: Key, *, agreed: bool) -> bool:
+        """A peer has answered a FEDSAY (L25); tell whether there was one. Its echo also says that it was agreed to."""
+        message = None if agreed else link.peer.unanswered.take(key)
+        if message is not None:
+            message.settled(False)
+        return message is not None or agreed
+
+    def direct_answered(self, link: Link, key: Key, *, agreed: bool) -> bool:
+        """A peer has answered a FEDMSG (L26); tell whether there was one."""
+        letter = link.peer.letters.take(key)
+        if letter is None:
+            return False
+        self._timers.cancel(letter.deadline)
+        letter.end(None if agreed else NoSuchUser())
+        return True
+
+    def kicked(self, link: Link, key: Key) -> bool:
+        """A peer's operator has taken a user out of a channel (R30); tell whether that user was in it."""
+        if key in link.peer.joins:
+            self._chat.settle()  # it comes right behind the answer to the JOIN
+        return self._lose_membership(link, key, Removed)
+
+    def deliver(self, link: Link, key: Key, message: Said) -> None:
+        """Pass a message of a peer's channel on to a member here (L19, L24).
+
+        Raises:
+            LineIgnored: the user is not in the channel.
+        """
+        user, _channel = key
+        asked = link.peer.joins.get(key)
+        account = self._chat.users.accounts.get(user)
+        if message.sender == user:
+            link.peer.came_back(key, message.text)
+        if asked is not None:
+            asked.early.append(message)
+        elif account is None or message.channel not in account.channels:
+            raise LineIgnored("its message is for somebody who is not in the channel")
+        elif account.session is not None:
+            account.session.deliver(ChannelMessages((message,)))
+
+    def _join_agreed(self, link: Link, key: Key, asked: Asked) -> None:
+        peer, (user, channel) = link.peer, key
+        asked.answered = True
+
+        def decided(error: Exception | None) -> None:
+            del peer.joins[key]
+            asked.end(error)
+            if error is not None:
+                self._send_leave(peer, key)
+                return
+            for message in asked.early:
+                if account.session is not None:
+                    account.session.deliver(ChannelMessages((message,)))
+
+        account = self._chat.users.accounts[user]
+        self._chat.join_at_once(account, remote_channel(channel, peer.name), decided, link.identity)
+
+    def _join_refused(self, peer: Peer, key: Key, asked: Asked) -> None:
+        del peer.joins[key]
+        asked.end(NoSuchChannel())
+
+    def _lose_membership(self, link: Link, key: Key, event: Callable[[str], Any]) -> bool:
+        """End a membership in a peer's channel, by its server's will; give whether there is one."""
+        user, channel = key[0], remote_channel(key[1], link.peer.name)
+        account = self._chat.users.accounts.get(user)
+        if account is None or channel not in account.channels:
+            return False
+        if not link.may_end(self._chat.channels.began_under(account, channel)):
+            link.ignore("it ends a membership that did not begin under its address or proof")
+            return True
+        self._chat.remove(account.leaving(channel), event(channel), lambda _error: None)
+        return True
+
+    # ---- links come up and go down ----
+
+    def resend_joins(self, peer: Peer) -> None:
+        """Ask a peer for the memberships that accounts here have, or wait for, in its channels (L3, L28)."""
+        self._chat.date_memberships(peer.name, peer.links.oldest.identity)
+        for full_name, channel in self._chat.channels.remote.items():
+            name, _, host = full_name.partition(HOST_OF_CHANNEL)
+            if host == peer.name:
+                peer.repeated.update((member, name) for member in channel.members)
+        for key in (*peer.repeated, *(key for key, asked in peer.joins.items() if not asked.answered)):
+            self._ask_to_join(peer, key)
+
+    def _ask_to_join(self, peer: Peer, key: Key) -> None:
+        user, channel = key
+        peer.links.send(f"FEDJOIN {remote_user(user, peer.me)} {channel}")
+
+    def resend(self, peer: Peer, loss: LinkLoss) -> None:
+        """Resend over a remaining link what was in flight on a lost one, and start the time-out for the rest (L6)."""
+        self._deadline(self._expire_messages, peer, self._timers.monotonic())
+        if loss.carried_traffic:
+            self._resend_leaves(peer, loss.leaves)
+            self.resend_joins(peer)
+
+    def _resend_leaves(self, peer: Peer, leaves: Sequence[Key]) -> None:
+        for user, channel in leaves:
+            account = self._chat.users.accounts.get(user)
+            if account is None or remote_channel(channel, peer.name) not in account.channels:
+                self._send_leave(peer, (user, channel))
+
+    def _send_leave(self, peer: Peer, key: Key) -> None:
+        user, channel = key
+        peer.links.send_leave(key, f"FEDLEAVE {remote_user(user, peer.me)} {channel}")
+
+    def _expire_messages(self, peer: Peer, sent_before: float) -> None:
+        """Fail the messages that were sent before one of several links was lost, and are still unconfirmed."""
+        for key, message in peer.unanswered.all():
+            if message.said <= sent_before:
+                peer.unanswered.drop(key, message).settled(False)
+
+    def peer_lost(self, peer: Peer) -> None:
+        """Fail everything that a peer has not answered: its last link is lost (L23, L25, L26)."""
+        for asked in [asked for asked in peer.joins.values() if not asked.answered]:
+            self._timers.cancel(asked.deadline)
+            asked.end(NoSuchChannel())
+        for _key, letter in peer.letters.all():
+            self._timers.cancel(letter.deadline)
+            letter.end(NoSuchUser())
+        for key, message in peer.unanswered.all():
+            peer.unanswered.drop(key, message).settled(False)
+
+    def is_in_use(self, peer: Peer) -> bool:
+        """Tell whether a user here waits for a peer, or is in one of its channels."""
+        at_peer = f"{HOST_OF_CHANNEL}{peer.name}"
+        return peer.is_waited_for or any(name.endswith(at_peer) for name in self._chat.channels.remote)
+
+
+def _check_length(line: str) -> None:
+    """See to it that a message fits into a link's line, there and back, whoever gets it: a client's line does.
+
+    Raises:
+        TooLong: it may not.
+    """
+    if len(line.encode()) >= MAX_LINE:
+        raise TooLong
