@@ -1,6 +1,6 @@
 """Lets pytest play the scripts in this directory, each one as an item `testing/result/login.txt::case`.
 
-Has the fixtures, too, that the tests of the client share.
+Has the fixtures, too, that the tests of the client and of net/ share.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from harness.report import Outcome, describe
 
 if TYPE_CHECKING:
     from client_support import FakeServer
+    from loop_support import Stage
 
 HERE = Path(__file__).resolve().parent
 
@@ -98,6 +99,15 @@ def stack() -> Iterator[contextlib.ExitStack]:
     """Closes what a test has started."""
     with contextlib.ExitStack() as stack:
         yield stack
+
+
+@pytest.fixture
+def stage() -> Iterator[Stage]:
+    """A loop with the default settings."""
+    from loop_support import staged
+
+    with staged() as stage:
+        yield stage
 
 
 @pytest.fixture
