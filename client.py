@@ -3,8 +3,8 @@
 
 `client.py --help` tells how to use it. Rules that hold everywhere in the client:
 
-- What the network sends is cleaned in one place, `network.Link`, before anything else sees it: no control character
-  reaches a screen or a pipe.
+- What the network sends is cleaned in one place, `ui.connection.Link`, before anything else sees it: no control
+  character reaches a screen or a pipe.
 - Nothing waits here without bound. Input is read only as fast as the server takes it, and the network only as
   fast as the screen shows it.
 - Between pipes the client starts quickly: the standard library alone, and little of it. What only a terminal
@@ -15,12 +15,12 @@
 
 Reading order:
 
-1. `talks/`      one file for each wire, as a person uses it; what they share is in `talks/talk.py`. Pure
-2. `files.py`    what is sent and received beside the talk
-3. `network.py`  `dial`; `Link`: lines to and from the server, on the loop; `Keeper` dials again
-4. Pipes         the netcat, and the talk without a screen
-5. `terminal.py` the screens, and what ties talk, files, keeper and screen together
-6. `client_options.py`, the command line
+1. `ui/dialects/`      one file for each wire, as a person uses it; what they share is in `base.py`. Pure
+2. `ui/files.py`       what is sent and received beside the talk
+3. `ui/connection.py`  `dial`; `Link`: lines to and from the server, on the loop; `Keeper` dials again
+4. Pipes               the netcat, and the talk without a screen
+5. `ui/terminal.py`    the screens, and what ties talk, files, keeper and screen together
+6. `ui/options.py`     the command line
 
 Another wire moves in as another talk: pipes, terminal and screens see only a `Talk`.
 """
@@ -29,10 +29,10 @@ from __future__ import annotations
 
 import sys
 
-import client_options
+from ui.options import parse_command_line
 
 if __name__ == "__main__":
-    OPTIONS = client_options.parse_command_line(sys.argv[1:])  # refused before anything else is loaded
+    OPTIONS = parse_command_line(sys.argv[1:])  # refused before anything else is loaded
 
 import argparse
 import os
@@ -45,15 +45,15 @@ from collections.abc import Callable
 from typing import NoReturn
 
 from app import bootstrap
-from files import MAX_RECEIVED, Courier
 from net.loop import Loop
 from net.table import CloseReason
-from network import Address, Link, dial
-from streams import READ_SIZE, STDIN, STDOUT, TextInput, complain, write_all
-from talks import TALKS, recognised
-from talks.talk import TOO_LONG, Meaning, Talk, without_style
-from terminal import INTERRUPTED, nobody, run_terminal
 from text import LineBuffer, Overlong
+from ui.connection import Address, Link, dial
+from ui.dialects import TALKS, recognised
+from ui.dialects.base import TOO_LONG, Meaning, Talk, without_style
+from ui.files import MAX_RECEIVED, Courier
+from ui.streams import READ_SIZE, STDIN, STDOUT, TextInput, complain, write_all
+from ui.terminal import INTERRUPTED, nobody, run_terminal
 
 ANSWER_SECONDS = 5.0
 """How long a talk that is leaving waits between pipes for the last answers."""

@@ -19,22 +19,22 @@ from pathlib import Path
 import pytest
 
 import client
-import streams
 from client import SERVER_HAS_CLOSED
-from client_options import DIALECTS, parse_command_line
 from client_support import SECONDS, FakeServer, Piped
 from dialects.mailbox import GREETING
 from dialects.mailbox import HINT as MAILBOX_HINT
-from files import MAX_RECEIVED
 from harness.peer import Peer
 from harness.processes import ROOT
 from harness.servers import ServerProcess
-from network import MAX_RECEIVED_LINE, Link
-from streams import READ_SIZE
-from talks import TALKS
-from talks.hello import ENOUGH_UNANSWERED, WRONG_SERVER, HelloTalk
-from talks.talk import TOO_LONG
 from text import MAX_LINE
+from ui import streams
+from ui.connection import MAX_RECEIVED_LINE, Link
+from ui.dialects import TALKS
+from ui.dialects.base import TOO_LONG
+from ui.dialects.hello import ENOUGH_UNANSWERED, WRONG_SERVER, HelloTalk
+from ui.files import MAX_RECEIVED
+from ui.options import DIALECTS, parse_command_line
+from ui.streams import READ_SIZE
 
 
 @pytest.fixture(scope="module")
@@ -585,7 +585,7 @@ def test_wrong_arguments_are_refused_before_anything_else_is_loaded() -> None:
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
     status, *modules = done.stdout.split()
     assert status == "1"
-    assert not {"net", "network", "talks", "terminal", "files", "protocol", "socket"} & set(modules)
+    assert not {"net", "ui.connection", "ui.dialects", "ui.terminal", "ui.files", "protocol", "socket"} & set(modules)
 
 
 def test_nothing_heavy_is_imported_between_pipes() -> None:

@@ -1,4 +1,4 @@
-"""files.py: what is sent and received beside the talk, without a server."""
+"""ui/files.py: what is sent and received beside the talk, without a server."""
 
 from __future__ import annotations
 
@@ -15,10 +15,13 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-import files
 from dialects.rooms import GUEST_WORDS, Lines
 from domain.events import FileCancelled, FileEnded, FileOffered, FilePiece, FileWanted, SendFile
-from files import (
+from support import EXAMPLES
+from text import clean, shown_path
+from ui import files
+from ui.dialects.rooms import interpret
+from ui.files import (
     COST,
     FILE_LINES,
     MAX_NAME,
@@ -39,9 +42,6 @@ from files import (
     safe_name,
     size_of,
 )
-from support import EXAMPLES
-from talks.rooms import interpret
-from text import clean, shown_path
 
 
 @pytest.fixture

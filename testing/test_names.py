@@ -21,8 +21,8 @@ from domain.changes import AccountRegistered, ChannelCreated
 from domain.names import has_form_of_name, is_name
 from harness.processes import ROOT
 from support import EXAMPLES, Client, World
-from talks import TALKS
 from text import MAX_CHARACTERS, MAX_WORD, is_too_long, normal
+from ui.dialects import TALKS
 
 # ---- what is seen ----
 
@@ -298,7 +298,7 @@ def test_a_word_of_many_parts_is_no_more_work_than_one_of_three(sign: str, worke
 def test_nfc_is_made_in_one_place() -> None:
     made = [
         path.name
-        for path in [*ROOT.glob("*.py"), *ROOT.glob("dialects/*.py"), *ROOT.glob("talks/*.py")]
+        for path in [*ROOT.glob("*.py"), *ROOT.glob("dialects/*.py"), *ROOT.glob("ui/**/*.py")]
         if re.search(r"unicodedata\.normalize\b", path.read_text())
     ]
     assert made == ["text.py"]

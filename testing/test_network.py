@@ -11,10 +11,10 @@ from collections.abc import Callable
 
 import pytest
 
-import network
 from client_support import SECONDS
 from net.loop import Loop
 from net.timers import Deadline
+from ui import connection as network
 
 
 def test_a_connection_to_oneself_is_none(monkeypatch: pytest.MonkeyPatch) -> None:

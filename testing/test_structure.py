@@ -45,7 +45,6 @@ one is handed to it."""
 
 HOMES: dict[str, set[str]] = {
     "store": {"database_files"},
-    "ui": {"client_options", "files", "network", "streams", "talks", "terminal"},
 }
 """Modules that are not yet in the package to which they belong."""
 

@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 
-import talks.talk
+import ui.dialects.base
 from dialects.mailbox import GREETING
 from harness.processes import ROOT
 from settings import Settings
-from talks import TALKS, recognised
-from talks.mailbox import MailboxTalk
-from talks.result import ResultTalk
-from talks.slash import complete
-from talks.talk import CHOICES_SHOWN, LONGEST_NAME, NAMES_KEPT, REPETITIONS, Names, Talk
+from ui.dialects import TALKS, recognised
+from ui.dialects.base import CHOICES_SHOWN, LONGEST_NAME, NAMES_KEPT, REPETITIONS, Names, Talk
+from ui.dialects.mailbox import MailboxTalk
+from ui.dialects.result import ResultTalk
+from ui.dialects.slash import complete
 
 
 def test_a_login_is_repeated_each_second_and_then_more_slowly_until_the_server_must_have_noticed() -> None:
@@ -25,7 +25,7 @@ def test_a_login_is_repeated_each_second_and_then_more_slowly_until_the_server_m
 
 
 def test_the_newest_names_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(talks.talk, "NAMES_KEPT", 2)
+    monkeypatch.setattr(ui.dialects.base, "NAMES_KEPT", 2)
     names = Names()
     names.add("amy", "bob", "amy", "cid")
     assert list(names) == ["amy", "cid"]
@@ -95,7 +95,7 @@ def test_a_mailbox_is_recognised_by_its_greeting() -> None:
     assert isinstance(recognised(GREETING), MailboxTalk)
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "talks").glob("*.py")), ids=lambda path: path.name)
+@pytest.mark.parametrize("path", sorted((ROOT / "ui/dialects").glob("*.py")), ids=lambda path: path.name)
 def test_talks_know_no_network_and_no_screen(path: Path) -> None:
     tree = ast.parse(path.read_text(encoding="utf-8"))
     names = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}

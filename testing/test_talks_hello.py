@@ -4,15 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from talks.hello import (
-    ENOUGH_UNANSWERED,
-    NOBODY_ADDRESSED,
-    NOT_A_NAME,
-    HelloTalk,
-    complete,
-    interpret,
-)
-from talks.talk import (
+from text import MAX_LINE
+from ui.dialects.base import (
     CONNECTION_LOST,
     REPETITIONS,
     STILL_HELD,
@@ -22,7 +15,14 @@ from talks.talk import (
     refuse,
     without_style,
 )
-from text import MAX_LINE
+from ui.dialects.hello import (
+    ENOUGH_UNANSWERED,
+    NOBODY_ADDRESSED,
+    NOT_A_NAME,
+    HelloTalk,
+    complete,
+    interpret,
+)
 
 
 def talk_of(name: str) -> HelloTalk:

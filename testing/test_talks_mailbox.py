@@ -7,9 +7,9 @@ import pytest
 from dialects.mailbox import COMMANDS, GREETING, HINT, NOT_KEPT, Mailbox
 from protocol import Request
 from support import World
-from talks.mailbox import NOBODY_ADDRESSED, VERBS, MailboxTalk, complete, interpret
-from talks.talk import CONNECTION_LOST, STYLES, TOO_LONG, Meaning, cut, hide, refuse, without_style
 from text import MAX_LINE
+from ui.dialects.base import CONNECTION_LOST, STYLES, TOO_LONG, Meaning, cut, hide, refuse, without_style
+from ui.dialects.mailbox import NOBODY_ADDRESSED, VERBS, MailboxTalk, complete, interpret
 
 LOGGED_IN = "user : amy is now logged in"
 MADE = "Success New Account Creation! Your new Account ID: "

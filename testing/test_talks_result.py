@@ -6,8 +6,8 @@ import pytest
 
 from dialects.result import COMMANDS, render_not_restored
 from domain.events import NotRestored
-from talks.result import ANSWERS, NO_CHANNEL, VERBS, ResultTalk, complete, interpret
-from talks.talk import (
+from text import MAX_LINE
+from ui.dialects.base import (
     REPETITIONS,
     STILL_HELD,
     STYLES,
@@ -21,7 +21,7 @@ from talks.talk import (
     refuse,
     without_style,
 )
-from text import MAX_LINE
+from ui.dialects.result import ANSWERS, NO_CHANNEL, VERBS, ResultTalk, complete, interpret
 
 
 def draw(line: str) -> Fragments:

@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 
 from dialects.rooms import COMMANDS, FILE_COMMANDS
 from support import EXAMPLES
-from talks import slash
-from talks.rooms import FILE_VERBS, NOT_A_NAME, VERBS, WHAT_TO_TYPE, RoomTalk, interpret
-from talks.talk import STYLES, TOO_LONG, Consent, Meaning, refuse, without_style
 from text import MAX_LINE, clean
+from ui.dialects import slash
+from ui.dialects.base import STYLES, TOO_LONG, Consent, Meaning, refuse, without_style
+from ui.dialects.rooms import FILE_VERBS, NOT_A_NAME, VERBS, WHAT_TO_TYPE, RoomTalk, interpret
 
 FRAME = "[Server message (12:34:56)]"
 

@@ -9,13 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from support import EXAMPLES
-from talks import TALKS
-from talks.hello import HelloTalk
-from talks.mailbox import MailboxTalk
-from talks.result import VERBS, ResultTalk
-from talks.rooms import RoomTalk
-from talks.slash import SECRET, complete, enter, say
-from talks.talk import Talk, cut, hide, refuse
+from ui.dialects import TALKS
+from ui.dialects.base import Talk, cut, hide, refuse
+from ui.dialects.hello import HelloTalk
+from ui.dialects.mailbox import MailboxTalk
+from ui.dialects.result import VERBS, ResultTalk
+from ui.dialects.rooms import RoomTalk
+from ui.dialects.slash import SECRET, complete, enter, say
 
 FRAME = "[Server message (12:34:56)]"
 

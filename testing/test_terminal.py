@@ -21,11 +21,11 @@ from client_support import SECONDS, FakeServer, OnTerminal
 from dialects.mailbox import GREETING
 from harness.peer import Peer
 from harness.servers import ServerProcess, free_ports
-from network import Address
-from talks.hello import HelloTalk
-from talks.result import ResultTalk
-from talks.talk import Fragments
-from terminal import LINES_AT_ONCE, Terminal, nobody
+from ui.connection import Address
+from ui.dialects.base import Fragments
+from ui.dialects.hello import HelloTalk
+from ui.dialects.result import ResultTalk
+from ui.terminal import LINES_AT_ONCE, Terminal, nobody
 
 
 @pytest.fixture(scope="module")

@@ -2,12 +2,12 @@
 
 from collections.abc import Callable, Mapping
 
-from files import paths
-from talks.hello import HelloTalk
-from talks.mailbox import GREETING, MailboxTalk
-from talks.result import ResultTalk
-from talks.rooms import RoomTalk
-from talks.talk import Talk
+from ui.dialects.base import Talk
+from ui.dialects.hello import HelloTalk
+from ui.dialects.mailbox import GREETING, MailboxTalk
+from ui.dialects.result import ResultTalk
+from ui.dialects.rooms import RoomTalk
+from ui.files import paths
 
 TALKS: Mapping[str, Callable[[], Talk]] = {
     "result": ResultTalk,

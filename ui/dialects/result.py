@@ -15,7 +15,8 @@ from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from talks.talk import (
+from text import clean, normal, split_words
+from ui.dialects.base import (
     CONNECTION_LOST,
     Answer,
     Fragments,
@@ -35,7 +36,6 @@ from talks.talk import (
     shorten,
     tell,
 )
-from text import clean, normal, split_words
 
 # ---- 1. verbs ----
 

@@ -186,7 +186,7 @@ def parse_command_line(words: Sequence[str]) -> argparse.Namespace:
 
 
 def _check_name(parser: OneLineParser, arguments: argparse.Namespace, source: str) -> None:
-    from talks import TALKS  # which brings much with it
+    from ui.dialects import TALKS  # which brings much with it
 
     if wrong := TALKS[arguments.dialect]().take_name(arguments.name):
         parser.error(f"argument {source}: {wrong}")

@@ -31,8 +31,8 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
-from streams import write_all
 from text import NAMELESS, folded_name, has_controls, shown_path, split_words
+from ui.streams import write_all
 
 # ---- 1. names ----
 

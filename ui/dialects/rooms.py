@@ -1,7 +1,8 @@
 """The dialect `rooms` as a person uses it.
 
 What the server says stands in brackets and is shown as it is, with colours. The lines that carry files do not come
-here, see `files.Courier`; but typed lines that look like them are held back here, since the server would believe them.
+here, see `ui.files.Courier`; but typed lines that look like them are held back here, since the server would believe
+them.
 
 Reading order:
 
@@ -16,7 +17,8 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from talks.talk import (
+from text import clean, has_controls, normal, shown_path, split_words
+from ui.dialects.base import (
     Answer,
     Fragments,
     Meaning,
@@ -32,7 +34,6 @@ from talks.talk import (
     shorten,
     tell,
 )
-from text import clean, has_controls, normal, shown_path, split_words
 
 # ---- 1. typing ----
 
@@ -62,7 +63,7 @@ VERBS: Mapping[str, Verb] = {
 }
 
 FILE_VERBS = ("/ready", "/piece", "/end", "/landed", "/cancel")
-"""With these the client speaks to the server of files, see `files.py`."""
+"""With these the client speaks to the server of files, see `ui/files.py`."""
 
 NOT_A_NAME = "a name is one word, without control characters"
 WHAT_TO_TYPE = f"What you type is said to all; {', '.join(verb.usage for verb in VERBS.values())}; Ctrl-D ends."

@@ -17,7 +17,8 @@ from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from talks.talk import (
+from text import clean, normal, split_off, split_words
+from ui.dialects.base import (
     CONNECTION_LOST,
     LONGEST_NAME,
     Answer,
@@ -38,7 +39,6 @@ from talks.talk import (
     refuse,
     tell,
 )
-from text import clean, normal, split_off, split_words
 
 ENOUGH_UNANSWERED = 64
 """Requests that may be unanswered while a pipe's next line is taken."""

@@ -66,7 +66,7 @@ class Meaning(NamedTuple):
 
 
 class Slash(NamedTuple):
-    """A command that a person types on a terminal, see `talks.slash`.
+    """A command that a person types on a terminal, see `ui.dialects.slash`.
 
     Attributes:
         usage: how it is typed.

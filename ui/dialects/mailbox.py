@@ -17,7 +17,8 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from talks.talk import (
+from text import clean, normal, split_off, split_words
+from ui.dialects.base import (
     CONNECTION_LOST,
     FULL_WIDTH,
     Answer,
@@ -37,7 +38,6 @@ from talks.talk import (
     refuse,
     tell,
 )
-from text import clean, normal, split_off, split_words
 
 GREETING = "To get started on this chat room"
 """With this a server of the dialect begins, before anything was said to it."""

@@ -17,13 +17,13 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from files import MAX_RECEIVED, Courier
 from net.loop import Loop
-from network import Address, Keeper
-from streams import STDIN, STDOUT, write_all
-from talks import slash
-from talks.talk import STYLES, Consent, Fragments, Meaning, Talk, cut, draw_note, hide, without_style
 from text import replaced
+from ui.connection import Address, Keeper
+from ui.dialects import slash
+from ui.dialects.base import STYLES, Consent, Fragments, Meaning, Talk, cut, draw_note, hide, without_style
+from ui.files import MAX_RECEIVED, Courier
+from ui.streams import STDIN, STDOUT, write_all
 
 if TYPE_CHECKING:
     import asyncio

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import re
 
-from talks.talk import CHOICES_SHOWN, FULL_WIDTH, Consent, Meaning, Slash, Talk, refuse
 from text import normal, split_words
+from ui.dialects.base import CHOICES_SHOWN, FULL_WIDTH, Consent, Meaning, Slash, Talk, refuse
 
 SECRET = (
     "there may be a password or an ID in it, so nobody gets it. /help lists the commands;"

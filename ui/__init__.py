@@ -1,0 +1,1 @@
+"""The client: pipes, the terminal, the wires as a person uses them, files, and the connection."""
