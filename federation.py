@@ -12,7 +12,6 @@ further than over one link, nothing goes round in a ring, and each member gets e
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
 
 from domain.changes import Said
 from domain.chat import Chat
@@ -20,12 +19,12 @@ from domain.errors import AlreadyMember, LimitReached, NoSuchUser
 from domain.interfaces import Timers
 from domain.names import HOST_OF_CHANNEL, HOST_OF_USER, is_name, remote_channel
 from peering.channels import AnnouncedChannels
-from peering.links import Dial, Links
+from peering.links import Dial, Links, Speaker
 from peering.members import RemoteUsers
 from peering.names import LineIgnored, Violation, split_host
 from peering.peers import MAX_LINK_LINE, Link, LinkLoss, Peer
 from peering.remote import LinkedServers
-from protocol import Command, Refusal, Request, Session, fit
+from protocol import Command, Refusal, Request, Session, match_arguments
 from settings import Settings
 from text import clean, split_words, squeeze
 
@@ -36,7 +35,7 @@ AGREED: Mapping[str, bool] = {"0": False, "1": True}
 """The outcomes of a FEDRESULT."""
 
 
-class Federation:
+class Federation(Speaker):
     """The dialect `federation`, and what it speaks for: this server's links, and the linked servers for the domain.
 
     Args:
@@ -61,6 +60,7 @@ class Federation:
         make_nonce: Callable[[], str],
         settings: Settings,
     ) -> None:
+        super().__init__()
         self._chat = chat
         self._now = now
         self.links = Links(self, timers, dial, chance, make_nonce, settings, chat)
@@ -93,8 +93,8 @@ class Federation:
         if command is None:
             return Refusal.UNKNOWN
         if command.text:
-            squeeze(words, command.most - 1)
-        return fit(command, words)
+            squeeze(words, command.max_args - 1)
+        return match_arguments(command, words)
 
     def refuse(self, session: Session, refusal: Refusal) -> None:
         """A line that is no request is ignored."""
@@ -114,19 +114,12 @@ class Federation:
         else:
             self._answer(session, request, request.command.failure)
 
-    def deliver(self, session: Session, event: Any) -> None:
-        """A link itself gets no events: each remote user has a session of its own."""
-
-    def render(self, event: Any) -> bytes:
-        """There are no words for a link itself."""
-        return b""
-
     def leave(self, session: Session) -> None:
         """The connection is over."""
         self.links.lost(session)
 
     def _answer(self, session: Session, request: Request, words: str) -> None:
-        link: Link = session.user
+        link: Link = session.principal
         (user, _host), (name, host) = map(split_host, request.args[:2])
         answer = words.format(user, clean(name), clean(host) or link.me)
         if len(answer.encode()) < MAX_LINK_LINE:
@@ -216,7 +209,7 @@ class Federation:
         user = self._names.user(link, request.args[0])
         channel = self._names.maybe_local(link, request.args[1], HOST_OF_CHANNEL) or NO_CHANNEL
         if self.users.makes_room_for(link, user, channel):
-            self.users.of(link.peer).admit(user, channel, link.session.outcome(request))
+            self.users.of(link.peer).admit(user, channel, link.session.expect_outcome(request))
         else:
             self.fail(link.session, request, LimitReached())
 
@@ -232,7 +225,7 @@ class Federation:
         user = self._names.user(link, request.args[0])
         channel = self._names.maybe_local(link, request.args[1], HOST_OF_CHANNEL) or NO_CHANNEL
         speaker = self.users.of(link.peer).find(user)
-        self._chat.say(speaker, channel, request.args[2], link.session.outcome(request))
+        self._chat.say(speaker, channel, request.args[2], link.session.expect_outcome(request))
 
     # ---- messages to users here ----
 
@@ -244,7 +237,7 @@ class Federation:
             self.fail(link.session, request, NoSuchUser())
         else:
             sender = self.users.of(link.peer).find(user)
-            self._chat.messages.tell(sender, name, request.args[2], link.session.outcome(request))
+            self._chat.messages.tell(sender, name, request.args[2], link.session.expect_outcome(request))
 
     def handle_fedrecv(self, link: Link, request: Request) -> None:
         """FEDRECV: a message in a channel of the peer, for one of its members here (L19)."""
@@ -298,7 +291,7 @@ def _on_link(
     """Make a row's handler of one that takes the link, which is up, and may raise LineIgnored or Violation."""
 
     def handler(federation: Federation, session: Session, request: Request) -> None:
-        link: Link = session.user
+        link: Link = session.principal
         try:
             handle(federation, link, request)
         except LineIgnored as error:
@@ -319,52 +312,54 @@ RESULTS: Mapping[str, Callable[[Federation, Link, str, str, bool | None], bool]]
 
 COMMANDS: Mapping[str, Command] = {
     "FEDERATE-OUT": Command(
-        Federation.handle_federate_out, "FEDERATE-OUT [hostname]", "ask for a link", most=MAX_LINK_LINE
+        Federation.handle_federate_out, "FEDERATE-OUT [hostname]", "ask for a link", max_args=MAX_LINK_LINE
     ),
     "FEDERATE-CONFIRM": Command(
-        Federation.handle_federate_confirm, "FEDERATE-CONFIRM [hostname [mac]]", "agree to a link", most=MAX_LINK_LINE
+        Federation.handle_federate_confirm, "FEDERATE-CONFIRM [hostname [mac]]", "agree to a link",
+        max_args=MAX_LINK_LINE,
     ),
     "FEDERATE-PROVE": Command(
-        Federation.handle_federate_prove, "FEDERATE-PROVE <nonce>", "ask for a proof of a name", most=MAX_LINK_LINE
+        Federation.handle_federate_prove, "FEDERATE-PROVE <nonce>", "ask for a proof of a name", max_args=MAX_LINK_LINE
     ),
     "FEDERATE-PROOF": Command(
-        Federation.handle_federate_proof, "FEDERATE-PROOF <mac> <nonce>", "prove a name", most=MAX_LINK_LINE
+        Federation.handle_federate_proof, "FEDERATE-PROOF <mac> <nonce>", "prove a name", max_args=MAX_LINK_LINE
     ),
     "FEDCHANNELS": Command(
         _on_link(Federation.handle_fedchannels), "FEDCHANNELS [channel, ...]", "say which channels there are",
-        most=MAX_LINK_LINE, login=True, pipelined=True,
+        max_args=MAX_LINK_LINE, needs_login=True, pipelined=True,
     ),
     "FEDNEW": Command(
         _on_link(Federation.handle_fednew), "FEDNEW <channel>", "say that there is one channel more",
-        least=1, most=1, login=True, pipelined=True,
+        min_args=1, max_args=1, needs_login=True, pipelined=True,
     ),
     "FEDJOIN": Command(
         _on_link(Federation.handle_fedjoin), "FEDJOIN <user>@<host> <channel>", "have a user come into a channel",
-        least=2, most=2, name=True, login=True, pipelined=True,
+        min_args=2, max_args=2, name=True, needs_login=True, pipelined=True,
         success="FEDRESULT {0} JOIN {1}:{2} 1", failure="FEDRESULT {0} JOIN {1}:{2} 0",
     ),
     "FEDLEAVE": Command(
         _on_link(Federation.handle_fedleave), "FEDLEAVE <user>@<host> <channel>", "have a user leave a channel",
-        least=2, most=2, name=True, login=True, pipelined=True,
+        min_args=2, max_args=2, name=True, needs_login=True, pipelined=True,
     ),
     "FEDSAY": Command(
         _on_link(Federation.handle_fedsay),
         "FEDSAY <user>@<host> <channel> <message>", "have a user say something in a channel",
-        least=3, most=3, name=True, text=True, login=True, pipelined=True, failure="FEDRESULT {0} SAY {1}:{2} 0",
+        min_args=3, max_args=3, name=True, text=True, needs_login=True, pipelined=True,
+        failure="FEDRESULT {0} SAY {1}:{2} 0",
     ),
     "FEDMSG": Command(
         _on_link(Federation.handle_fedmsg),
         "FEDMSG <user>@<host> <touser> <message>", "have a user say something to another",
-        least=3, most=3, name=True, text=True, login=True,
+        min_args=3, max_args=3, name=True, text=True, needs_login=True,
         success="FEDRESULT {0} MSG {1}@{2} 1", failure="FEDRESULT {0} MSG {1}@{2} 0",
     ),
     "FEDRECV": Command(
         _on_link(Federation.handle_fedrecv),
         "FEDRECV <touser> <fromuser>@<host> <channel> <message>", "bring a message to a member",
-        least=4, most=4, name=True, text=True, login=True, pipelined=True,
+        min_args=4, max_args=4, name=True, text=True, needs_login=True, pipelined=True,
     ),
     "FEDRESULT": Command(
         _on_link(Federation.handle_fedresult), "FEDRESULT <user> <type> <message...>", "answer a user",
-        least=3, most=3, name=True, text=True, login=True, pipelined=True,
+        min_args=3, max_args=3, name=True, text=True, needs_login=True, pipelined=True,
     ),
 }  # fmt: skip

@@ -1,11 +1,17 @@
 """What all dialects share, free of sockets, clocks and SQL: requests, the gate, the session.
 
-A byte's way through this file: `Session.received` feeds the `LineBuffer`; `Session.run` takes a line, has its dialect
-`parse` it to a `Request` or a `Refusal`, and carries that out through the one gate. A handler may assume what its row
-in the table of commands says: enough words, not too many, logged in where that is asked for.
+A byte's way through this file: `Session.received` feeds the `LineBuffer`. `Session.run` takes a line, has its dialect
+`parse` it into a `Request` or a `Refusal`, and passes that through the gate.
 
-Order is the session's business. An answer that cannot be given at once (a password is being hashed, the journal has not
-committed) is *outstanding*: `Session.outcome` counts it, and until it is given the session runs no further line. Only
+The gate's contract with a handler:
+
+- The words fit the row of the command: enough of them, not too many.
+- Where the row has `needs_login`, `Session.principal` is not None. It is what the connection acts for: an account, a
+  guest of `hello` or of a channel, or a link with another server.
+- A handler may raise a ChatError, which the gate answers with `Dialect.fail`.
+
+Requests are answered in order. One whose answer comes later (a password is being hashed, the journal has not committed)
+is outstanding: `Session.expect_outcome` counts it, and until its outcome comes the session runs no further line. Only
 requests that are `pipelined` may follow each other into the journal, which gives their outcomes in the same order.
 """
 
@@ -17,6 +23,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple, Protocol
 
+from domain.errors import ChatError
 from text import MAX_LINE, LineBuffer, Overlong, normal, split_words
 
 LINES_PER_TURN = 64
@@ -54,22 +61,22 @@ class Command(NamedTuple):
         handler: called with the dialect, the session and the request.
         usage: the command as it is typed.
         help: what it does, in one line.
-        least, most: words that may stand after the verb.
+        min_args, max_args: how many words may follow the verb.
         name: the first of these is a name.
-        text: the last word is a message: all the rest of the line, cleaned. When nothing is left of it, it is missing.
-        login: only a logged-in session may run it.
+        text: the last one is a message, the rest of the line, cleaned. If nothing is left of it, it is missing.
+        needs_login: only a session with a principal may run it.
         pipelined: it may enter the journal behind outstanding requests that are pipelined, too.
-        success, failure: the answers, where they depend on nothing but the words ({0} is the first).
+        success, failure: the answers that depend on the words alone ({0} is the first).
     """
 
     handler: Callable[[Any, Session, Request], None]
     usage: str
     help: str
-    least: int = 0
-    most: int = 0
+    min_args: int = 0
+    max_args: int = 0
     name: bool = False
     text: bool = False
-    login: bool = False
+    needs_login: bool = False
     pipelined: bool = False
     success: str = ""
     failure: str = ""
@@ -82,10 +89,10 @@ class Request(NamedTuple):
     args: tuple[str, ...]
 
 
-def fit(command: Command, words: list[str]) -> Request | Refusal:
+def match_arguments(command: Command, words: list[str]) -> Request | Refusal:
     """Match the words behind a verb with the row of its command."""
-    if not command.least <= len(words) <= command.most:
-        return Refusal.TOO_FEW if len(words) < command.least else Refusal.TOO_MANY
+    if not command.min_args <= len(words) <= command.max_args:
+        return Refusal.TOO_FEW if len(words) < command.min_args else Refusal.TOO_MANY
     if command.name and words:
         words[0] = normal(words[0])
     return Request(command, tuple(words))
@@ -124,13 +131,26 @@ class Transport(Protocol):
     def local_place(self) -> tuple[str, int]: ...
 
 
-class Dialect(Protocol):
-    """One wire: its parsing, its words, its commands. What it knows of a session is in the session."""
+class Dialect:
+    """One protocol: its parsing, its words, its commands. It keeps nothing of a session but in the session.
 
-    name: str
+    Attributes:
+        name: what a `listen` line of the config calls it.
+        words: what each event is called that a session of this dialect may get. Any other event is not told.
+    """
+
+    name = ""
+    words: Mapping[type, Callable[[Any], bytes]] = {}
+
+    def __init__(self) -> None:
+        self._rendered: tuple[object, bytes] = (None, b"")
+
+    def begin(self, session: Session) -> None:
+        """A connection has come that speaks this dialect from its first byte."""
 
     def parse(self, line: str) -> Request | Refusal | None:
         """Read a line; None when there is nothing but blanks in it."""
+        raise NotImplementedError
 
     def refuse(self, session: Session, refusal: Refusal) -> None:
         """Answer a line that is no request."""
@@ -142,10 +162,24 @@ class Dialect(Protocol):
         """Answer a request that was not carried out, because of this error or (None) for want of a login."""
 
     def deliver(self, session: Session, event: Any) -> None:
-        """Tell the session's client what has happened."""
+        """Tell the session's client what has happened. An event is rendered once for all sessions in a row."""
+        rendered_event, rendered = self._rendered
+        if rendered_event is not event:
+            if self.delivers_itself(session, event):
+                return
+            rendered = self.render(event)
+            self._rendered = (event, rendered)
+        if rendered:
+            session.transport.send(rendered)
+
+    def delivers_itself(self, session: Session, event: Any) -> bool:
+        """Deliver an event for which each session gets words of its own, or none; False for any other event."""
+        return False
 
     def render(self, event: Any) -> bytes:
-        """Give the words for what has happened."""
+        """Give the words for what has happened; nothing where this dialect has none."""
+        words = self.words.get(type(event))
+        return words(event) if words is not None else b""
 
     def leave(self, session: Session) -> None:
         """The session is over: undo what its login did."""
@@ -154,36 +188,60 @@ class Dialect(Protocol):
 NO_CHOICE: Mapping[str, Dialect] = {}
 
 
+class SessionState(enum.Enum):
+    """Where a session is in its life; it only goes forward."""
+
+    OPEN = enum.auto()
+    """Lines are run as they come."""
+    INPUT_ENDED = enum.auto()
+    """The client sends no more: its lines are run and answered, then the session ends (C11)."""
+    DRAINING = enum.auto()
+    """The server stops: the outstanding answers are given, no further line is run (C12)."""
+    OVER = enum.auto()
+    """Nothing is run or sent any more."""
+
+
+class Block(enum.Enum):
+    """Why a session runs no line for now."""
+
+    OVER = "the session is over"
+    PAUSED = "it produces more than another server can read"
+    CONGESTED = "the client does not read"
+    UNANSWERED = "the answer to the request before comes first"
+
+
 class Session:
     """One connection, speaking one dialect; the transport's owner.
 
     Args:
         transport: the way to the client.
-        dialect: the wire it speaks, if its first word does not choose another.
+        dialect: the dialect that it speaks, if its first word does not choose another.
         max_line: bytes of a line, its newline included.
         by_first_word: the dialects that can be chosen so.
+
+    Attributes:
+        principal: what the connection acts for (see above), None before a login. The domain sets it.
+        reason: why the connection is gone, when it is.
     """
 
     __slots__ = (
         "_by_first_word",
-        "_ended",
-        "_heedless",
-        "_held",
-        "_holding",
-        "_journaling",
+        "_ignores_congestion",
+        "_input_held",
+        "_late_answers",
+        "_late_seconds",
         "_lines",
         "_outstanding",
-        "_owed",
-        "_owed_seconds",
         "_parked",
         "_paused",
-        "_retired",
+        "_pipelining",
+        "_reading_paused",
         "_scheduled",
         "dialect",
-        "over",
+        "principal",
         "reason",
+        "state",
         "transport",
-        "user",
     )
 
     def __init__(
@@ -195,41 +253,56 @@ class Session:
     ) -> None:
         self.transport = transport
         self.dialect = dialect
-        self.user: Any = None
-        """Who is logged in here; the domain's business."""
-        self.over = False
+        self.principal: Any = None
+        self.state = SessionState.OPEN
         self.reason: object = None
-        """Why the connection is gone, when it is."""
-        self._heedless = False
-        self._held = False
-        self._holding = 0  # bytes of lines, as the transport knows
+        self._ignores_congestion = False
+        self._paused = False
+        self._input_held = 0  # bytes of lines, as the transport knows
         self._lines = LineBuffer(max_line)
         self._parked: Request | Refusal | None = None
         self._outstanding = 0
-        self._owed = 0
-        self._owed_seconds = 0.0
-        self._journaling = True  # all that is outstanding is pipelined
+        self._pipelining = True  # all that is outstanding is pipelined
+        self._late_answers = 0
+        self._late_seconds = 0.0
         self._by_first_word: Mapping[str, Dialect] | None = by_first_word  # None: the first line has been
-        self._ended = False
-        self._paused = False
-        self._retired = False
+        self._reading_paused = False
         self._scheduled = False
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing is run or sent any more."""
+        return self.state is SessionState.OVER
+
+    @property
+    def blocked_by(self) -> Block | None:
+        """Why no line is run for now; None when the next one can be."""
+        if self.state is SessionState.OVER:
+            return Block.OVER
+        if self._paused:
+            return Block.PAUSED
+        if self.transport.congested and not self._ignores_congestion:
+            return Block.CONGESTED
+        if self._outstanding and self._parked is not None:
+            return Block.UNANSWERED
+        return None
 
     # ---- for the transport ----
 
     def received(self, data: bytes) -> None:
         """Run the lines that these bytes complete."""
-        if self._retired:
+        if self.state is not SessionState.OPEN:
             return
         self._lines.feed(data)
         if self._scheduled:  # reading more must not bring more turns
-            self._pace(held_back=True)
+            self._apply_back_pressure(held_back=True)
         else:
             self.run()
 
     def ended(self) -> None:
         """The client sends no more: it gets its answers, then the session ends."""
-        self._ended = True
+        if self.state is SessionState.OPEN:
+            self.state = SessionState.INPUT_ENDED
         self.run()
 
     def drained(self) -> None:
@@ -251,11 +324,15 @@ class Session:
     @property
     def half_closed(self) -> bool:
         """Whether the client sends no more: it waits for its answers, or has gone."""
-        return self._ended
+        return self.state in (SessionState.INPUT_ENDED, SessionState.DRAINING)
 
     def send(self, text: str) -> None:
         """Send a line, given without its newline."""
         self.transport.send(f"{text}\n".encode())
+
+    def stream(self, chunks: Iterator[bytes]) -> None:
+        """Send what is made piece by piece, as the client reads it. No line is run before its end."""
+        self.transport.stream(chunks)
 
     def deliver(self, event: Any) -> None:
         """Tell the client what has happened, in its dialect's words."""
@@ -272,36 +349,37 @@ class Session:
         else:
             self.transport.stream(_render_list(head, names, separator))
 
-    def outcome(self, request: Request, then: Callable[[], None] | None = None) -> Done:
-        """Count the request as outstanding and give what takes its outcome and answers it.
+    def expect_outcome(self, request: Request, then: Callable[[], None] | None = None) -> Done:
+        """Count the request as outstanding; return what takes its outcome and answers it.
 
         Args:
             then: called after the answer to a success.
         """
         self._outstanding += 1
-        self._journaling = request.command.pipelined
-        return partial(self._told, request, then)
+        self._pipelining = request.command.pipelined
+        return partial(self._on_outcome, request, then)
 
-    def owe(self, seconds: float) -> None:
-        """Count a line as owed that comes by itself and holds up no request: the echo of a message, or its failure.
+    def expect_late_answer(self, seconds: float) -> None:
+        """Count a line that comes by itself and holds up no request: the echo of a message, or its failure.
 
-        A client that ends its sending side stays until all of them have come (rule C11).
+        A client that ends its sending side stays until all of them have come (C11).
 
         Args:
             seconds: how long it stays at most.
         """
-        self._owed += 1
-        self._owed_seconds = seconds
+        self._late_answers += 1
+        self._late_seconds = seconds
 
-    def settle(self) -> None:
-        """A line that was owed has come, or will never come."""
-        self._owed -= 1
-        if self._ended and not self._owed:
+    def late_answer_given(self) -> None:
+        """Such a line has come, or will never come."""
+        self._late_answers -= 1
+        if self.half_closed and not self._late_answers:
             self._run_soon()
 
-    def widen(self, max_line: int, max_output: int, setting: str) -> None:
-        """Carry the lines of many: longer ones, and also while the peer has much to read. For two servers that wait
-        for each other would wait for ever.
+    def set_link_limits(self, max_line: int, max_output: int, setting: str) -> None:
+        """Use the limits of a link: longer lines, a larger output buffer, and no back-pressure on input.
+
+        Two linked servers that paused reading for each other would deadlock.
 
         Args:
             max_line: bytes of a line, its newline included.
@@ -309,16 +387,16 @@ class Session:
             setting: what these are called.
         """
         self._lines.limit = max_line
-        self._heedless = True
+        self._ignores_congestion = True
         self.transport.allow_output(max_output, setting)
 
-    def hold(self) -> None:
-        """Run no lines for now: they make more than others can take. Nothing happens to one that is held."""
-        self._held = True
+    def pause(self) -> None:
+        """Run no lines for now: they produce more than a linked server can read. Idempotent."""
+        self._paused = True
 
-    def go_on(self) -> None:
+    def resume(self) -> None:
         """Run lines again."""
-        self._held = False
+        self._paused = False
         self._run_soon()
 
     def end(self) -> None:
@@ -331,19 +409,21 @@ class Session:
         self._leave()
         self.transport.refuse()
 
-    def retire(self) -> None:
+    def drain(self) -> None:
         """The server stops: give the outstanding answers, run no more lines, end.
 
-        What still comes is read and dropped: unread, it would cost the client its last answers.
+        Input is still read, and dropped: unread, it would cost the client its last answers.
         """
-        self._retired = True
+        if self.state is SessionState.OVER:
+            return
+        self.state = SessionState.DRAINING
         self._lines.clear()
         self._parked = None
-        self.ended()
+        self.run()
 
     # ---- running lines ----
 
-    def _told(self, request: Request, then: Callable[[], None] | None, error: Exception | None) -> None:
+    def _on_outcome(self, request: Request, then: Callable[[], None] | None, error: Exception | None) -> None:
         """The outcome of an outstanding request has come."""
         self._outstanding -= 1
         if error is not None:
@@ -353,43 +433,37 @@ class Session:
                 self.dialect.succeed(self, request)
             if then is not None:
                 then()
-        if not self._outstanding and (self._parked or self._ended or len(self._lines)):
+        if not self._outstanding and (self._parked or self.state is not SessionState.OPEN or len(self._lines)):
             self._run_soon()
 
     def run(self) -> None:
-        """Run lines while nothing holds them back: an outstanding answer, much to read, the other sessions' turn."""
+        """Run lines until one is blocked (see `blocked_by`), or until it is the other sessions' turn."""
         self._scheduled = False
         steps = LINES_PER_TURN
-        while (
-            steps
-            and not (self.over or self._held)
-            and (self._heedless or not self.transport.congested)
-            and self._step()
-        ):
+        while steps and self.blocked_by is None and self._step():
             steps -= 1
             if not steps & 1 and self.transport.must_yield:  # every other time, since most often there is but one line
                 steps = 0
-        if self.over:
+        block = self.blocked_by
+        if block is Block.OVER:
             return
-        waits = self._held or (not self._heedless and self.transport.congested)
-        held_back = not steps or self._parked is not None or waits
         if not steps:
             self._run_soon()
-        elif self._ended and not (self._outstanding or held_back):
-            self._end_when_settled()
+        elif self.state is not SessionState.OPEN and not self._outstanding and block is None:
+            self._end_when_answered()
             return
-        if self._holding or self._lines._data:  # most often nothing waits, and nothing did
-            self._pace(held_back)
+        if self._input_held or self._lines.data:  # most often nothing waits, and nothing did
+            self._apply_back_pressure(held_back=not steps or block is not None)
 
-    def _end_when_settled(self) -> None:
-        """All lines are run and answered: end now, or as soon as nothing is owed, or when that has taken too long."""
-        if not self._owed or self._retired:
+    def _end_when_answered(self) -> None:
+        """All lines are run and answered: end now, or after the late answers, or when these have taken too long."""
+        if not self._late_answers or self.state is SessionState.DRAINING:
             self.end()
-        elif self._owed_seconds:
-            self.transport.call_later(self._owed_seconds, self._give_up_what_is_owed)
-            self._owed_seconds = 0.0
+        elif self._late_seconds:
+            self.transport.call_later(self._late_seconds, self._give_up_late_answers)
+            self._late_seconds = 0.0
 
-    def _give_up_what_is_owed(self) -> None:
+    def _give_up_late_answers(self) -> None:
         if not self.over:
             self.end()
 
@@ -403,7 +477,7 @@ class Session:
             if self._parked is None:
                 return True
         request = self._parked
-        if self._outstanding and not (self._journaling and isinstance(request, Request) and request.command.pipelined):
+        if self._outstanding and not (self._pipelining and isinstance(request, Request) and request.command.pipelined):
             return False
         self._parked = None
         self._carry_out(request)
@@ -427,32 +501,36 @@ class Session:
         return self.dialect.parse(text)
 
     def _carry_out(self, request: Request | Refusal) -> None:
-        """The gate: the row has been found and the words counted; what is left to ask for is the login."""
+        """The gate: see the head of this file."""
+        dialect = self.dialect
         if isinstance(request, Refusal):
-            self.dialect.refuse(self, request)
-        elif request.command.login and self.user is None:
-            self.dialect.fail(self, request, None)
+            dialect.refuse(self, request)
+        elif request.command.needs_login and self.principal is None:
+            dialect.fail(self, request, None)
         else:
-            request.command.handler(self.dialect, self, request)
+            try:
+                request.command.handler(dialect, self, request)
+            except ChatError as error:
+                dialect.fail(self, request, error)
 
     def _run_soon(self) -> None:
         if not self._scheduled:
             self._scheduled = True
             self.transport.call_soon(self.run)
 
-    def _pace(self, held_back: bool) -> None:
+    def _apply_back_pressure(self, held_back: bool) -> None:
         """Stop reading while many lines wait, so that a client that asks faster than it reads has to wait itself."""
         waiting = len(self._lines)
-        if waiting != self._holding:
-            self._holding = waiting
+        if waiting != self._input_held:
+            self._input_held = waiting
             self.transport.hold_input(waiting)
-        if self._paused != (held_back and waiting > READ_AHEAD):
-            self._paused = not self._paused
-            (self.transport.pause_reading if self._paused else self.transport.resume_reading)()
+        if self._reading_paused != (held_back and waiting > READ_AHEAD):
+            self._reading_paused = not self._reading_paused
+            (self.transport.pause_reading if self._reading_paused else self.transport.resume_reading)()
 
     def _leave(self) -> None:
-        if not self.over:
-            self.over = True
+        if self.state is not SessionState.OVER:
+            self.state = SessionState.OVER
             self.dialect.leave(self)
 
 

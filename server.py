@@ -234,6 +234,11 @@ class Server:
         if federation is not None:
             by_first_word["FEDERATE-OUT"] = federation
 
+        def greeted(connection: Connection) -> Session:
+            session = Session(connection, mailbox, settings.max_line)
+            mailbox.begin(session)
+            return session
+
         def behind(door: Door) -> Callable[[Connection], Session]:
             return lambda connection: Session(connection, door, settings.max_line)
 
@@ -242,7 +247,7 @@ class Server:
             "auto": lambda connection: Session(connection, result, settings.max_line, by_first_word),
             "result": lambda connection: Session(connection, result, settings.max_line),
             "hello": lambda connection: Session(connection, hello, settings.max_line),
-            "mailbox": lambda connection: mailbox.greet(Session(connection, mailbox, settings.max_line)),
+            "mailbox": greeted,
             **({} if federation is None else {"federation": federation.links.accept}),
         }
 
@@ -266,7 +271,7 @@ class Server:
         self.loop.drain(self.settings.shutdown_seconds)
         for connection in list(self.loop.connections):
             assert isinstance(connection.owner, Session)
-            connection.owner.retire()
+            connection.owner.drain()
 
     def log_statistics(self) -> None:
         """Write the counters to the log."""

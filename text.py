@@ -82,11 +82,11 @@ class LineBuffer:
         limit: bytes of a line, its newline included.
     """
 
-    __slots__ = ("_data", "_opening", "_searched", "_skipping", "_start", "limit")
+    __slots__ = ("_opening", "_searched", "_skipping", "_start", "data", "limit")
 
     def __init__(self, limit: int = MAX_LINE) -> None:
         self.limit = limit
-        self._data = b""
+        self.data = b""
         self._start = 0
         self._searched = 0
         self._skipping = False
@@ -94,7 +94,7 @@ class LineBuffer:
 
     def __len__(self) -> int:
         """Bytes that wait here."""
-        return len(self._data) - self._start
+        return len(self.data) - self._start
 
     def feed(self, data: bytes) -> None:
         """Add what has been received."""
@@ -102,17 +102,17 @@ class LineBuffer:
             data = self._opening.rest(data)
             if self._opening.over:
                 self._opening = None
-        self._data = self._data[self._start :] + data if self._start < len(self._data) else data
+        self.data = self.data[self._start :] + data if self._start < len(self.data) else data
         self._searched -= self._start
         self._start = 0
 
     def clear(self) -> None:
         """Forget what waits."""
-        self._data, self._start, self._searched = b"", 0, 0
+        self.data, self._start, self._searched = b"", 0, 0
 
     def next(self) -> bytes | Overlong | None:
         """Take the next line, without its end; None when there is no whole one."""
-        end = self._data.find(b"\n", self._searched)
+        end = self.data.find(b"\n", self._searched)
         if end < 0:
             return self._incomplete()
         start, self._start, self._searched = self._start, end + 1, end + 1
@@ -120,20 +120,20 @@ class LineBuffer:
             self._skipping = False
             return self.next()
         if end + 1 - start > self.limit:
-            return Overlong(self._data[start : start + OVERLONG_HEAD])
-        if end > start and self._data[end - 1] == 0x0D:
+            return Overlong(self.data[start : start + OVERLONG_HEAD])
+        if end > start and self.data[end - 1] == 0x0D:
             end -= 1
-        return self._data[start:end]
+        return self.data[start:end]
 
     def _incomplete(self) -> Overlong | None:
         if self._skipping:
             self.clear()
             return None
-        self._searched = len(self._data)
+        self._searched = len(self.data)
         if self._start == self._searched:
             self.clear()
         elif len(self) >= self.limit:
-            head = self._data[self._start : self._start + OVERLONG_HEAD]
+            head = self.data[self._start : self._start + OVERLONG_HEAD]
             self.clear()
             self._skipping = True
             return Overlong(head)

@@ -6,13 +6,13 @@ after a failure is closed.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from domain.chat import Chat
-from domain.errors import AlreadyLoggedIn, ChatError, LimitReached, NameTaken, NoSuchUser, NotAName
+from domain.errors import AlreadyLoggedIn, LimitReached, NameTaken, NoSuchUser, NotAName
 from domain.events import DirectMessage
-from protocol import Command, Refusal, Request, Session, fit
+from protocol import Command, Dialect, Refusal, Request, Session, match_arguments
 from text import clean, normal, split_off
 
 BAD_HEADER = "BAD-RQST-HDR"
@@ -26,8 +26,12 @@ FAILURES: Mapping[type[Exception], str] = {
     NoSuchUser: "BAD-DEST-USER",  # PR13, PR14
 }
 
+WORDS: Mapping[type, Callable[[Any], bytes]] = {
+    DirectMessage: lambda event: f"DELIVERY {event.sender} {event.text}\n".encode(),
+}
 
-class Hello:
+
+class Hello(Dialect):
     """The dialect `hello`.
 
     Args:
@@ -35,8 +39,10 @@ class Hello:
     """
 
     name = "hello"
+    words = WORDS
 
     def __init__(self, chat: Chat) -> None:
+        super().__init__()
         self.chat = chat
 
     # ---- the dialect ----
@@ -49,14 +55,14 @@ class Hello:
         command = COMMANDS.get(verb)
         if command is None:
             return Refusal.UNKNOWN
-        words = split_off("".join(rest), command.most)
-        if command.text and len(words) == command.most:
+        words = split_off("".join(rest), command.max_args)
+        if command.text and len(words) == command.max_args:
             words = [*words[:-1], *split_off(clean(words[-1]), 1)]
-        return fit(command, words)
+        return match_arguments(command, words)
 
     def refuse(self, session: Session, refusal: Refusal) -> None:
         """Answer a line that is no request: PR7, PR16, PR17."""
-        unknown = refusal is Refusal.UNKNOWN or session.user is None
+        unknown = refusal is Refusal.UNKNOWN or session.principal is None
         self._fail(session, BAD_HEADER if unknown else BAD_BODY)
 
     def succeed(self, session: Session, request: Request) -> None:
@@ -67,14 +73,6 @@ class Hello:
         """Give the words for the error; without a login no request but HELLO-FROM fits (PR7)."""
         self._fail(session, FAILURES[type(error)] if error is not None else BAD_HEADER)
 
-    def deliver(self, session: Session, event: Any) -> None:
-        """Tell what has happened."""
-        session.transport.send(self.render(event))
-
-    def render(self, event: DirectMessage) -> bytes:
-        """A guest gets direct messages, and nothing else (PR10)."""
-        return f"DELIVERY {event.sender} {event.text}\n".encode()
-
     def leave(self, session: Session) -> None:
         """A session that is over is logged out (TR3)."""
         self.chat.users.logout(session)
@@ -83,33 +81,29 @@ class Hello:
 
     def hello_from(self, session: Session, request: Request) -> None:
         name = normal("".join(request.args))  # without a name it is none, as any word that cannot be one
-        try:
-            self.chat.users.enter_as_guest(session, name)
-        except ChatError as error:
-            self.fail(session, request, error)
-        else:
-            session.send(f"HELLO {name}")
+        self.chat.users.enter_as_guest(session, name)
+        session.send(f"HELLO {name}")
 
     def list(self, session: Session, request: Request) -> None:
         session.send_list("LIST-OK", self.chat.users.online_names(), ",")
 
     def send(self, session: Session, request: Request) -> None:
         name, text = request.args
-        self.chat.messages.tell_now(session.user, name, text, session.outcome(request))
+        self.chat.messages.tell_now(session.principal, name, text, session.expect_outcome(request))
 
     # ---- pieces ----
 
     def _fail(self, session: Session, answer: str) -> None:
         session.send(answer)
-        if session.user is None:
+        if session.principal is None:
             session.end()
 
 
 COMMANDS: Mapping[str, Command] = {
-    "HELLO-FROM": Command(Hello.hello_from, "HELLO-FROM <name>", "log in", most=1),
-    "LIST": Command(Hello.list, "LIST", "ask who is logged in", login=True),
+    "HELLO-FROM": Command(Hello.hello_from, "HELLO-FROM <name>", "log in", max_args=1),
+    "LIST": Command(Hello.list, "LIST", "ask who is logged in", needs_login=True),
     "SEND": Command(
         Hello.send, "SEND <name> <message>", "send a message to one user",
-        least=2, most=2, name=True, text=True, login=True, success="SEND-OK",
+        min_args=2, max_args=2, name=True, text=True, needs_login=True, success="SEND-OK",
     ),
 }  # fmt: skip

@@ -12,10 +12,10 @@ from typing import Any
 
 from domain.changes import Mailed
 from domain.chat import Chat
-from domain.errors import BeingCollected, ChatError, HasMail, LimitReached, NameTaken, NoSuchUser, StoreUnavailable
+from domain.errors import BeingCollected, HasMail, LimitReached, NameTaken, NoSuchUser, StoreUnavailable
 from domain.events import AccountGone, DirectEcho, DirectMessage, LoggedInElsewhere, MailWaiting
 from domain.names import MAX_NAME
-from protocol import Command, Refusal, Request, Session, fit
+from protocol import Command, Dialect, Refusal, Request, Session, match_arguments
 from text import clean, is_too_long
 
 GREETING = (
@@ -33,18 +33,19 @@ DELETED = "Your account has been deleted"
 NOT_KEPT = "The server cannot keep this at the moment; please try again later"
 
 
-def render_echo(event: DirectEcho) -> str:
+def render_echo(event: DirectEcho) -> bytes:
     """What became of a message, for its sender."""
     if event.waits:
-        return f"message from {event.sender} has been delivered to {event.recipient}'s mailbox"
-    return f"Sender {event.sender} sends a new message {event.text} to {event.recipient}"
+        return f"message from {event.sender} has been delivered to {event.recipient}'s mailbox\n".encode()
+    return f"Sender {event.sender} sends a new message {event.text} to {event.recipient}\n".encode()
 
 
-WORDS: Mapping[type, Callable[[Any], str]] = {
-    DirectMessage: lambda event: f"{event.sender}: {event.text}",
+WORDS: Mapping[type, Callable[[Any], bytes]] = {
+    DirectMessage: lambda event: f"{event.sender}: {event.text}\n".encode(),
     DirectEcho: render_echo,
-    AccountGone: lambda _event: DELETED,
-    LoggedInElsewhere: lambda event: f"user : {event.user} is now logged in elsewhere",
+    AccountGone: lambda _event: f"{DELETED}\n".encode(),
+    LoggedInElsewhere: lambda event: f"user : {event.user} is now logged in elsewhere\n".encode(),
+    MailWaiting: lambda _event: b"",  # mail is not announced: it is asked for
 }
 
 
@@ -87,7 +88,7 @@ def _expression(piece: str) -> re.Pattern[str]:
     return re.compile("".join("." if character == "." else re.escape(character) for character in piece), re.DOTALL)
 
 
-class Mailbox:
+class Mailbox(Dialect):
     """The dialect `mailbox`.
 
     Args:
@@ -95,16 +96,17 @@ class Mailbox:
     """
 
     name = "mailbox"
+    words = WORDS
 
     def __init__(self, chat: Chat) -> None:
+        super().__init__()
         self.chat = chat
 
-    def greet(self, session: Session) -> Session:
-        """Say the first word to a new client; give its session."""
-        session.send(GREETING)
-        return session
-
     # ---- the dialect ----
+
+    def begin(self, session: Session) -> None:
+        """Here the server speaks first."""
+        session.send(GREETING)
 
     def parse(self, line: str) -> Request | Refusal | None:
         """Find the row of the opcode and split its fields; the last one may have bars in it."""
@@ -115,12 +117,12 @@ class Mailbox:
         command = COMMANDS.get(opcode.rstrip(" \t"))
         if command is None or (command is BYE and "|" in text):
             return Refusal.UNKNOWN
-        fields = [field.strip(" \t") for field in rest.split("|", max(0, command.most - 1))]
-        if command.text and len(fields) == command.most:
+        fields = [field.strip(" \t") for field in rest.split("|", max(0, command.max_args - 1))]
+        if command.text and len(fields) == command.max_args:
             fields[-1] = clean(fields[-1]).strip(" \t")
         while fields and not fields[-1]:
             fields.pop()
-        return Refusal.TOO_FEW if "" in fields else fit(command, fields)
+        return Refusal.TOO_FEW if "" in fields else match_arguments(command, fields)
 
     def refuse(self, session: Session, refusal: Refusal) -> None:
         """Answer a line that is no request."""
@@ -138,15 +140,6 @@ class Mailbox:
             words = FAILURES.get((request.command, type(error)), HINT)
             session.send(words.format(*map(clean, request.args)))
 
-    def deliver(self, session: Session, event: Any) -> None:
-        """Tell what has happened. Mail is not announced: it is asked for."""
-        if not isinstance(event, MailWaiting):
-            session.transport.send(self.render(event))
-
-    def render(self, event: Any) -> bytes:
-        """Give the words for what has happened."""
-        return f"{WORDS[type(event)](event)}\n".encode()
-
     def leave(self, session: Session) -> None:
         """A session that is over is logged out."""
         self.chat.users.logout(session)
@@ -154,15 +147,11 @@ class Mailbox:
     # ---- handlers ----
 
     def login(self, session: Session, request: Request) -> None:
-        try:
-            name = self.chat.accounts.login_by_id(session, request.args[0])
-        except ChatError as error:
-            self.fail(session, request, error)
-        else:
-            session.send(f"user : {name} is now logged in")
+        name = self.chat.accounts.login_by_id(session, request.args[0])
+        session.send(f"user : {name} is now logged in")
 
     def create(self, session: Session, request: Request) -> None:
-        done = session.outcome(
+        done = session.expect_outcome(
             request, lambda: session.send(f"Success New Account Creation! Your new Account ID: {account_id}")
         )
         account_id = self.chat.accounts.open_mailbox(session, request.args[0], done)
@@ -173,23 +162,18 @@ class Mailbox:
             return
         pattern = Pattern(request.args[0])
         none = f"Account matched to: {clean(request.args[0])} doesn't exist\n"
-        session.transport.stream(_render_matches(pattern, self.chat.users.account_names(), none))
+        session.stream(_render_matches(pattern, self.chat.users.account_names(), none))
 
     def send(self, session: Session, request: Request) -> None:
         name, text = request.args
-        self.chat.messages.tell(session.user, name, text, session.outcome(request))
+        self.chat.messages.tell(session.principal, name, text, session.expect_outcome(request))
 
     def collect(self, session: Session, request: Request) -> None:
         account_id = request.args[0]
-        try:
-            pages = self.chat.messages.mail_of(session, account_id)
-        except ChatError as error:
-            self.fail(session, request, error)
-        else:
-            session.transport.stream(_render_mail(clean(account_id), pages))
+        session.stream(_render_mail(clean(account_id), self.chat.messages.mail_of(session, account_id)))
 
     def delete(self, session: Session, request: Request) -> None:
-        self.chat.accounts.delete(session, request.args[0], session.outcome(request))
+        self.chat.accounts.delete(session, request.args[0], session.expect_outcome(request))
 
     def bye(self, session: Session, request: Request) -> None:
         session.end()
@@ -219,15 +203,17 @@ def _render_mail(account_id: str, pages: Iterator[list[Mailed]]) -> Iterator[byt
         yield b"No new messages\n" if head else b""
 
 
-LOGIN = Command(Mailbox.login, "0|<id>", "log in to an account", least=1, most=1, name=True)
-CREATE = Command(Mailbox.create, "1|<name>", "make an account, and log in to it", least=1, most=1, name=True)
-LIST = Command(Mailbox.list, "2|<pattern>", "list the accounts, all or those that match", most=1, name=True)
+LOGIN = Command(Mailbox.login, "0|<id>", "log in to an account", min_args=1, max_args=1, name=True)
+CREATE = Command(Mailbox.create, "1|<name>", "make an account, and log in to it", min_args=1, max_args=1, name=True)
+LIST = Command(Mailbox.list, "2|<pattern>", "list the accounts, all or those that match", max_args=1, name=True)
 SEND = Command(
     Mailbox.send, "3|<name>|<message>", "send a message to one user; it waits for one who is away",
-    least=2, most=2, name=True, text=True, login=True,
+    min_args=2, max_args=2, name=True, text=True, needs_login=True,
 )  # fmt: skip
-COLLECT = Command(Mailbox.collect, "4|<id>", "take the messages that wait for an account", least=1, most=1, name=True)
-DELETE = Command(Mailbox.delete, "5|<id>", "delete an account", least=1, most=1, name=True, success=DELETED)
+COLLECT = Command(
+    Mailbox.collect, "4|<id>", "take the messages that wait for an account", min_args=1, max_args=1, name=True
+)
+DELETE = Command(Mailbox.delete, "5|<id>", "delete an account", min_args=1, max_args=1, name=True, success=DELETED)
 BYE = Command(Mailbox.bye, "bye", "log off, and close the connection")
 
 COMMANDS: Mapping[str, Command] = {

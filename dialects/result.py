@@ -15,7 +15,7 @@ from domain.changes import Mailed, Said
 from domain.chat import Chat
 from domain.errors import BeingCollected, ChatError
 from domain.events import ChannelMessages, DirectEcho, DirectMessage, MailWaiting, NotRestored, Removed, Silenced
-from protocol import Command, Refusal, Request, Session, fit
+from protocol import Command, Dialect, Refusal, Request, Session, match_arguments
 from text import clean, split_words, squeeze
 
 HISTORY_DEFAULT = 20
@@ -71,7 +71,7 @@ WORDS: Mapping[type, Callable[[Any], bytes]] = {
 }
 
 
-class Result:
+class Result(Dialect):
     """The dialect `result`.
 
     Args:
@@ -82,15 +82,16 @@ class Result:
     """
 
     name = "result"
+    words = WORDS
 
     def __init__(
         self, chat: Chat, *, joined_only: bool = False, history_on_join: int = 0, echo_seconds: float = 10
     ) -> None:
+        super().__init__()
         self.chat = chat
         self.joined_only = joined_only
         self.history_on_join = history_on_join
         self.echo_seconds = echo_seconds
-        self._rendered: tuple[object, bytes] = (None, b"")
 
     # ---- the dialect ----
 
@@ -109,8 +110,8 @@ class Result:
         if command is None:
             return Refusal.UNKNOWN
         if command.text:
-            squeeze(words, command.most - 1)
-        return fit(command, words)
+            squeeze(words, command.max_args - 1)
+        return match_arguments(command, words)
 
     def refuse(self, session: Session, refusal: Refusal) -> None:
         """Answer a line that is no request."""
@@ -124,22 +125,12 @@ class Result:
         """Give the row's answer; the wire has no words for the reason."""
         session.send(request.command.failure.format(*map(clean, request.args)))
 
-    def deliver(self, session: Session, event: Any) -> None:
-        """Tell what has happened; an event is rendered once for all its recipients."""
-        rendered_event, rendered = self._rendered
-        if rendered_event is not event:
-            if isinstance(event, MailWaiting):
-                session.transport.stream(_render_mail(self.chat.messages.mail(session, session.user)))
-                return
-            if isinstance(event, DirectMessage) and event.sender == session.user.name:
-                return  # the echo is enough
-            rendered = self.render(event)
-            self._rendered = (event, rendered)
-        session.transport.send(rendered)
-
-    def render(self, event: Any) -> bytes:
-        """Give the words for what has happened."""
-        return WORDS[type(event)](event)
+    def delivers_itself(self, session: Session, event: Any) -> bool:
+        """Send waiting mail page by page. Of a message to oneself the echo is enough."""
+        if isinstance(event, MailWaiting):
+            session.stream(_render_mail(self.chat.messages.mail(session, session.principal)))
+            return True
+        return isinstance(event, DirectMessage) and event.sender == session.principal.name
 
     def leave(self, session: Session) -> None:
         """A session that is over is logged out, and no password is hashed for it."""
@@ -149,11 +140,11 @@ class Result:
 
     def register(self, session: Session, request: Request) -> None:
         name, password = request.args
-        self.chat.accounts.register(session, name, password, session.outcome(request))
+        self.chat.accounts.register(session, name, password, session.expect_outcome(request))
 
     def login(self, session: Session, request: Request) -> None:
         name, password = request.args
-        self.chat.accounts.login(session, name, password, session.outcome(request))
+        self.chat.accounts.login(session, name, password, session.expect_outcome(request))
 
     def logout(self, session: Session, request: Request) -> None:
         self.chat.users.logout(session)
@@ -161,38 +152,34 @@ class Result:
 
     def password(self, session: Session, request: Request) -> None:
         old, new = request.args
-        self.chat.accounts.change_password(session, old, new, session.outcome(request))
+        self.chat.accounts.change_password(session, old, new, session.expect_outcome(request))
 
     # ---- handlers: channels ----
 
     def create(self, session: Session, request: Request) -> None:
-        self.chat.create(session.user, request.args[0], session.outcome(request))
+        self.chat.create(session.principal, request.args[0], session.expect_outcome(request))
 
     def join(self, session: Session, request: Request) -> None:
         then = (lambda: self._context(session, request)) if self.history_on_join else None
-        self.chat.join(session.user, request.args[0], session.outcome(request, then))
+        self.chat.join(session.principal, request.args[0], session.expect_outcome(request, then))
 
     def leave_channel(self, session: Session, request: Request) -> None:
-        self.chat.leave(session.user, request.args[0], session.outcome(request))
+        self.chat.leave(session.principal, request.args[0], session.expect_outcome(request))
 
     def channels(self, session: Session, request: Request) -> None:
         if not self.joined_only:
             names = self.chat.channel_names()
         else:
-            names = self.chat.channel_names(session.user) if session.user else []
+            names = self.chat.channel_names(session.principal) if session.principal else []
         session.send_list("RESULT CHANNELS", names, ", ")
 
     def users(self, session: Session, request: Request) -> None:
-        try:
-            names = self.chat.members(session.user, request.args[0])
-        except ChatError as error:
-            self.fail(session, request, error)
-        else:
-            session.send_list(f"RESULT USERS {request.args[0]}", names, ", ")
+        names = self.chat.members(session.principal, request.args[0])
+        session.send_list(f"RESULT USERS {request.args[0]}", names, ", ")
 
     def say(self, session: Session, request: Request) -> None:
         channel, text = request.args
-        self.chat.say(session.user, channel, text, session.outcome(request))
+        self.chat.say(session.principal, channel, text, session.expect_outcome(request))
 
     def say_remotely(self, session: Session, request: Request) -> None:
         self._say_remotely(session, request, f"RESULT SAY {request.args[0]} 0")
@@ -206,26 +193,22 @@ class Result:
         def settled(said: bool) -> None:
             if not said:
                 session.send(failed_later)
-            session.settle()
+            session.late_answer_given()
 
-        on_its_way = partial(session.owe, self.echo_seconds)
-        self.chat.say_remotely(session.user, channel, text, session.outcome(request, on_its_way), settled)
+        on_its_way = partial(session.expect_late_answer, self.echo_seconds)
+        self.chat.say_remotely(session.principal, channel, text, session.expect_outcome(request, on_its_way), settled)
 
     def tell(self, session: Session, request: Request) -> None:
         address, text = request.args
-        self.chat.messages.tell(session.user, address[1:], text, session.outcome(request))
+        self.chat.messages.tell(session.principal, address[1:], text, session.expect_outcome(request))
 
     def history(self, session: Session, request: Request) -> None:
         channel, count = request.args[0], _count(request.args[1:])
-        try:
-            if not count:
-                raise ChatError
-            found, pages = self.chat.history(session.user, channel, count)
-        except ChatError as error:
-            self.fail(session, request, error)
-        else:
-            session.send(f"RESULT HISTORY {channel} {found}")
-            session.transport.stream(_render_pages(pages))
+        if not count:
+            raise ChatError
+        found, pages = self.chat.history(session.principal, channel, count)
+        session.send(f"RESULT HISTORY {channel} {found}")
+        session.stream(_render_pages(pages))
 
     # ---- handlers: the rest ----
 
@@ -250,8 +233,8 @@ class Result:
     def _context(self, session: Session, request: Request) -> None:
         """What was said in a channel before the user joined it (setting history-on-join)."""
         with contextlib.suppress(ChatError):  # the JOIN stands all the same
-            _found, pages = self.chat.history(session.user, request.args[0], self.history_on_join)
-            session.transport.stream(_render_pages(pages))
+            _found, pages = self.chat.history(session.principal, request.args[0], self.history_on_join)
+            session.stream(_render_pages(pages))
 
 
 def _render_pages(pages: Iterator[list[Said]]) -> Iterator[bytes]:
@@ -278,68 +261,69 @@ def _count(words: tuple[str, ...]) -> int:
 COMMANDS: Mapping[str, Command] = {
     "REGISTER": Command(
         Result.register, "REGISTER <user> <password>", "make an account",
-        least=2, most=2, name=True, success="RESULT REGISTER 1", failure="RESULT REGISTER 0",
+        min_args=2, max_args=2, name=True, success="RESULT REGISTER 1", failure="RESULT REGISTER 0",
     ),
     "LOGIN": Command(
         Result.login, "LOGIN <user> <password>", "log in to an account",
-        least=2, most=2, name=True, success="RESULT LOGIN 1", failure="RESULT LOGIN 0",
+        min_args=2, max_args=2, name=True, success="RESULT LOGIN 1", failure="RESULT LOGIN 0",
     ),
     "LOGOUT": Command(
         Result.logout, "LOGOUT", "log out; you stay in your channels",
-        login=True, success="RESULT LOGOUT 1", failure="RESULT LOGOUT 0",
+        needs_login=True, success="RESULT LOGOUT 1", failure="RESULT LOGOUT 0",
     ),
     "PASSWORD": Command(
         Result.password, "PASSWORD <old> <new>", "set a new password",
-        least=2, most=2, login=True, success="RESULT PASSWORD 1", failure="RESULT PASSWORD 0",
+        min_args=2, max_args=2, needs_login=True, success="RESULT PASSWORD 1", failure="RESULT PASSWORD 0",
     ),
     "CHANNELS": Command(Result.channels, "CHANNELS", "list the channels"),
     "CREATE": Command(
         Result.create, "CREATE <channel>", "make a channel; JOIN it to be in it",
-        least=1, most=1, name=True, login=True, success="RESULT CREATE {0} 1", failure="RESULT CREATE {0} 0",
+        min_args=1, max_args=1, name=True, needs_login=True,
+        success="RESULT CREATE {0} 1", failure="RESULT CREATE {0} 0",
     ),
     "JOIN": Command(
         Result.join, "JOIN <channel>", "enter a channel; you stay in it until you LEAVE",
-        least=1, most=1, name=True, login=True, success="RESULT JOIN {0} 1", failure="RESULT JOIN {0} 0",
+        min_args=1, max_args=1, name=True, needs_login=True, success="RESULT JOIN {0} 1", failure="RESULT JOIN {0} 0",
     ),
     "LEAVE": Command(
         Result.leave_channel, "LEAVE <channel>", "leave a channel",
-        least=1, most=1, name=True, login=True, success="RESULT LEAVE {0} 1", failure="RESULT LEAVE {0} 0",
+        min_args=1, max_args=1, name=True, needs_login=True, success="RESULT LEAVE {0} 1", failure="RESULT LEAVE {0} 0",
     ),
     "USERS": Command(
         Result.users, "USERS <channel>", "list who is in a channel that you are in",
-        least=1, most=1, name=True, login=True, failure="RESULT USERS {0} 0",
+        min_args=1, max_args=1, name=True, needs_login=True, failure="RESULT USERS {0} 0",
     ),
     "SAY": Command(
         Result.say, "SAY <channel> <message>", "say something to everyone in a channel that you are in",
-        least=2, most=2, name=True, text=True, login=True, pipelined=True, failure="RESULT SAY 0",
+        min_args=2, max_args=2, name=True, text=True, needs_login=True, pipelined=True, failure="RESULT SAY 0",
     ),
     "SAY @": Command(
         Result.tell, "SAY @<user> <message>", "say something to one user; it waits for one who is away",
-        least=2, most=2, name=True, text=True, login=True, failure="RESULT SAY 0",
+        min_args=2, max_args=2, name=True, text=True, needs_login=True, failure="RESULT SAY 0",
     ),
-    "SAY :": Command(
+    "SAY :": Command(  # decided at once, so not pipelined
         Result.say_remotely, "SAY <channel>:<host> <message>", "say something in a channel of another server",
-        least=2, most=2, name=True, text=True, login=True, failure="RESULT SAY 0",  # decided at once, so in no pipeline
+        min_args=2, max_args=2, name=True, text=True, needs_login=True, failure="RESULT SAY 0",
     ),
     "SEND": Command(
         Result.say, "SEND <channel> <message>", "the same as SAY",
-        least=2, most=2, name=True, text=True, login=True, pipelined=True, failure="RESULT SEND ERROR",
+        min_args=2, max_args=2, name=True, text=True, needs_login=True, pipelined=True, failure="RESULT SEND ERROR",
     ),
     "SEND @": Command(
         Result.tell, "SEND @<user> <message>", "the same as SAY",
-        least=2, most=2, name=True, text=True, login=True, failure="RESULT SEND ERROR",
+        min_args=2, max_args=2, name=True, text=True, needs_login=True, failure="RESULT SEND ERROR",
     ),
     "SEND :": Command(
         Result.send_remotely, "SEND <channel>:<host> <message>", "the same as SAY",
-        least=2, most=2, name=True, text=True, login=True, failure="RESULT SEND ERROR",
+        min_args=2, max_args=2, name=True, text=True, needs_login=True, failure="RESULT SEND ERROR",
     ),
     "HISTORY": Command(
         Result.history, "HISTORY <channel> [count]", f"repeat the last {HISTORY_DEFAULT} (or count) messages",
-        least=1, most=2, name=True, login=True, failure="RESULT HISTORY {0} 0",
+        min_args=1, max_args=2, name=True, needs_login=True, failure="RESULT HISTORY {0} 0",
     ),
     "HELP": Command(
         Result.help, "HELP [command]", "name the commands, or explain one",
-        most=1, failure="RESULT HELP 0",
+        max_args=1, failure="RESULT HELP 0",
     ),
     "PING": Command(Result.ping, "PING", "ask whether the server is there", success="RESULT PING 1"),
     "QUIT": Command(Result.quit, "QUIT", "close the connection"),

@@ -8,7 +8,7 @@ that first line; behind it every guest's session speaks `RoomTalk`, to whichever
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, NoReturn
+from typing import Any
 
 from domain.changes import Said
 from domain.errors import (
@@ -45,7 +45,7 @@ from domain.events import (
 )
 from domain.rooms import Rooms
 from domain.transfers import Transfers
-from protocol import Command, Refusal, Request, Session, fit
+from protocol import Command, Dialect, Refusal, Request, Session, match_arguments
 from text import clean, normal, shown_path, split_off, split_words
 
 TimeOfDay = Callable[[float], str]
@@ -120,7 +120,11 @@ FAILURES: Mapping[type[Exception], str] = {
 """What a guest is told of a failed request; its words can be filled in."""
 
 
-class Door:
+NO_FILE = "-"
+"""The size of a file that is not there: `/send` says so also without one."""
+
+
+class Door(Dialect):
     """The wire of a channel's port before the guest is in: one line, the name.
 
     Args:
@@ -132,6 +136,7 @@ class Door:
     name = "rooms"
 
     def __init__(self, rooms: Rooms, channel: str, talk: RoomTalk, file_talk: RoomTalk) -> None:
+        super().__init__()
         self.rooms = rooms
         self.channel = channel
         self.talk = talk
@@ -145,38 +150,22 @@ class Door:
         takes_files = words[1:] == ["files"]
         return Request(ENTER, (words[0] if takes_files else " ".join(words), "files" if takes_files else ""))
 
-    def refuse(self, session: Session, refusal: Refusal) -> None:
-        """A line that cannot be read is ignored."""
-
-    def succeed(self, session: Session, request: Request) -> None:
-        """Who is in has been told so."""
-
     def fail(self, session: Session, request: Request, error: Exception | None) -> None:
         """Say that the name cannot be had, and close."""
         session.transport.send(self.talk.answer(f"Cannot connect to the {self.channel} channel."))
         session.end()
-
-    def deliver(self, session: Session, event: Any) -> None:
-        """Nobody outside is told anything."""
-
-    def render(self, event: Any) -> NoReturn:
-        """See `deliver`."""
-        raise AssertionError("nobody outside is told anything")
-
-    def leave(self, session: Session) -> None:
-        """Nobody was there."""
 
     def enter(self, session: Session, request: Request) -> None:
         name, files = request.args
         outside, session.dialect = session.dialect, self.file_talk if files else self.talk
         try:
             self.rooms.enter(session, self.channel, normal(name), takes_files=bool(files))
-        except ChatError as error:
+        except ChatError:
             session.dialect = outside
-            self.fail(session, request, error)
+            raise
 
 
-class RoomTalk:
+class RoomTalk(Dialect):
     """The dialect `rooms`, as the guests of all channels speak it.
 
     Args:
@@ -192,12 +181,12 @@ class RoomTalk:
     def __init__(
         self, rooms: Rooms, transfers: Transfers, lines: Lines, now: Callable[[], float], *, files: bool
     ) -> None:
+        super().__init__()
         self.rooms = rooms
         self.transfers = transfers
         self.commands = FILE_COMMANDS if files else COMMANDS
         self._lines = lines
         self._now = now
-        self._rendered: tuple[object, bytes] = (None, b"")
 
     # ---- the dialect ----
 
@@ -211,39 +200,34 @@ class RoomTalk:
             command = self.commands.get(verb)
             if command is not None:
                 body = clean("".join(rest))
-                return fit(command, split_off(body, command.most) if command.text else split_words(body))
-        return fit(MESSAGE, split_off(clean(text), 1))
+                return match_arguments(
+                    command, split_off(body, command.max_args) if command.text else split_words(body)
+                )
+        return match_arguments(MESSAGE, split_off(clean(text), 1))
 
     def refuse(self, session: Session, refusal: Refusal) -> None:
         """A line that is no request is ignored, but shows that somebody is there."""
-        self.rooms.stir(session.user)
-
-    def succeed(self, session: Session, request: Request) -> None:
-        """What has been done is told as an event."""
+        self.rooms.stir(session.principal)
 
     def fail(self, session: Session, request: Request, error: Exception | None) -> None:
         """Say why not. Who waits in the queue is told nothing (seed 001)."""
         if isinstance(error, StillMuted):
             session.transport.send(self.answer(f"You are still muted for {error.seconds} seconds."))
         elif error is not None and type(error) in FAILURES:
-            session.transport.send(self.answer(FAILURES[type(error)].format(*map(clean, request.args))))
+            name, *rest = request.args
+            session.transport.send(self.answer(FAILURES[type(error)].format(clean(name), *map(shown_path, rest))))
 
-    def deliver(self, session: Session, event: Any) -> None:
-        """Tell what has happened, but not to one who is closed; an event is rendered once for all its recipients."""
-        if session.user is None:
-            return
-        if isinstance(event, Silenced) and session.user.name == event.user:
-            session.transport.send(self.answer(f"You have been muted for {event.seconds} seconds.", event.at))
-            return
-        rendered_event, rendered = self._rendered
-        if rendered_event is not event:
-            rendered = self.render(event)
-            self._rendered = (event, rendered)
-        session.transport.send(rendered)
+    def delivers_itself(self, session: Session, event: Any) -> bool:
+        """The muted guest gets other words than the others."""
+        if not (isinstance(event, Silenced) and session.principal.name == event.user):
+            return False
+        session.transport.send(self.answer(f"You have been muted for {event.seconds} seconds.", event.at))
+        return True
 
     def render(self, event: Any) -> bytes:
         """Give the words for what has happened."""
-        return GUEST_WORDS[type(event)](self._lines, event).encode()
+        words = GUEST_WORDS.get(type(event))
+        return words(self._lines, event).encode() if words is not None else b""
 
     def answer(self, text: str, at: float | None = None) -> bytes:
         """A line in the server's frame."""
@@ -257,81 +241,77 @@ class RoomTalk:
     # ---- handlers ----
 
     def say(self, session: Session, request: Request) -> None:
-        self.rooms.stir(session.user)
-        self.rooms.say(session.user, request.args[0], session.outcome(request))
+        self.rooms.stir(session.principal)
+        self.rooms.say(session.principal, request.args[0], session.expect_outcome(request))
 
     def whisper(self, session: Session, request: Request) -> None:
         name, text = request.args
-        self._try(session, request, lambda: self.rooms.whisper_to(session.user, name, text))
+        self.rooms.stir(session.principal)
+        self.rooms.whisper_to(session.principal, name, text)
 
     def switch(self, session: Session, request: Request) -> None:
-        self._try(session, request, lambda: self.rooms.switch(session.user, request.args[0]))
+        self.rooms.stir(session.principal)
+        self.rooms.switch(session.principal, request.args[0])
 
     def list(self, session: Session, request: Request) -> None:
-        self.rooms.stir(session.user)
+        self.rooms.stir(session.principal)
         for name, present, capacity, queued in self.rooms.occupancy():
             session.send(f"[Channel] {name} {present}/{capacity}/{queued}.")
 
     def quit(self, session: Session, request: Request) -> None:
-        self.rooms.quit(session.user)
+        self.rooms.quit(session.principal)
 
     # ---- handlers: files ----
 
     def send_file(self, session: Session, request: Request) -> None:
-        name, path, *size = request.args
-        path = shown_path(path)
-        request = request._replace(args=(name, path, *size))
-        self._try(session, request, lambda: self._offer(session, request, name, path, *size))
-
-    # ---- pieces ----
-
-    def _offer(self, session: Session, request: Request, name: str, path: str, size: str = "-") -> None:
+        name, path, *given = request.args
+        size = given[0] if given else NO_FILE
+        self.rooms.stir(session.principal)
         try:
-            recipient = self.rooms.maybe_guest(session.user, name)
+            recipient = self.rooms.maybe_guest(session.principal, name)
         except NotHere as error:
-            self.fail(session, request, error)
-            if size == "-":
-                raise FileMissing from None
-        else:
-            self.transfers.offer(session, recipient, path, size)
-
-    def _try(self, session: Session, request: Request, call: Callable[[], None]) -> None:
-        self.rooms.stir(session.user)
-        try:
-            call()
-        except ChatError as error:
-            self.fail(session, request, error)
+            if size != NO_FILE:
+                raise
+            self.fail(session, request, error)  # both things are wrong, and both are said
+            raise FileMissing from None
+        self.transfers.offer(session, recipient, shown_path(path), size)
 
 
 def _about_a_file(act: Callable[..., None]) -> Callable[[RoomTalk, Session, Request], None]:
     """Make the handler of a line that is the transfers' business."""
 
     def handle(talk: RoomTalk, session: Session, request: Request) -> None:
-        talk.rooms.stir(session.user)
+        talk.rooms.stir(session.principal)
         act(talk.transfers, session, *request.args)
 
     return handle
 
 
-ENTER = Command(Door.enter, "<name> [files]", "come in under this name", least=2, most=2)
+ENTER = Command(Door.enter, "<name> [files]", "come in under this name", min_args=2, max_args=2)
 
 MESSAGE = Command(
-    RoomTalk.say, "<message>", "say something to everyone in the channel", least=1, most=1, text=True, pipelined=True
+    RoomTalk.say,
+    "<message>",
+    "say something to everyone in the channel",
+    min_args=1,
+    max_args=1,
+    text=True,
+    pipelined=True,
 )
 
 COMMANDS: Mapping[str, Command] = {
     "/whisper": Command(
         RoomTalk.whisper, "/whisper <user> <message>", "say something to one who is in the channel",
-        least=2, most=2, name=True, text=True,
+        min_args=2, max_args=2, name=True, text=True,
     ),
     "/quit": Command(RoomTalk.quit, "/quit", "leave, and close the connection"),
     "/list": Command(RoomTalk.list, "/list", "show how full each channel is"),
     "/switch": Command(
-        RoomTalk.switch, "/switch <channel>", "leave for another channel", least=1, most=1, name=True
+        RoomTalk.switch, "/switch <channel>", "leave for another channel", min_args=1, max_args=1, name=True
     ),
     "/send": Command(
         RoomTalk.send_file, "/send <user> <path>", "send a file to one who is in the channel",
-        least=2, most=2, name=True,
+        min_args=2, max_args=2, name=True,
     ),
 }  # fmt: skip
 
@@ -339,21 +319,21 @@ FILE_COMMANDS: Mapping[str, Command] = {
     **COMMANDS,
     "/send": Command(
         RoomTalk.send_file, "/send <user> <path> <size>", "offer a file of so many bytes; - for one that is not there",
-        least=3, most=3, name=True,
+        min_args=3, max_args=3, name=True,
     ),
     "/ready": Command(
-        _about_a_file(Transfers.ready), "/ready <number>", "take a file that was announced", least=1, most=1,
+        _about_a_file(Transfers.ready), "/ready <number>", "take a file that was announced", min_args=1, max_args=1,
     ),
     "/piece": Command(
-        _about_a_file(Transfers.piece), "/piece <number> <base64>", "send a piece of a file", least=2, most=2,
+        _about_a_file(Transfers.piece), "/piece <number> <base64>", "send a piece of a file", min_args=2, max_args=2,
     ),
     "/end": Command(
-        _about_a_file(Transfers.end), "/end <number>", "all pieces of a file have been sent", least=1, most=1,
+        _about_a_file(Transfers.end), "/end <number>", "all pieces of a file have been sent", min_args=1, max_args=1,
     ),
     "/landed": Command(
-        _about_a_file(Transfers.landed), "/landed <number>", "the file is there under its name", least=1, most=1,
+        _about_a_file(Transfers.landed), "/landed <number>", "the file is there under its name", min_args=1, max_args=1,
     ),
     "/cancel": Command(
-        _about_a_file(Transfers.cancel), "/cancel <number>", "send or take a file no further", least=1, most=1,
+        _about_a_file(Transfers.cancel), "/cancel <number>", "send or take a file no further", min_args=1, max_args=1,
     ),
 }  # fmt: skip

@@ -82,7 +82,7 @@ class Accounts:
 
         A name that nobody has is checked as slowly as a wrong password, so that the time tells nothing.
         """
-        if recipient.user is not None:
+        if recipient.principal is not None:
             done(AlreadyLoggedIn())
             return
         account = self._users.accounts.get(name)
@@ -112,7 +112,7 @@ class Accounts:
 
         Fails with WrongPassword, Overloaded, StoreUnavailable.
         """
-        account, address = recipient.user, recipient.address
+        account, address = recipient.principal, recipient.address
 
         def checked(error: Exception | None) -> None:
             if isinstance(error, WrongPassword):

@@ -110,7 +110,7 @@ class DirectMessages:
         )
 
     def _echo(self, letter: Letter, *, waits: bool = False) -> None:
-        if letter.session is not None and letter.session.user is letter.sender:
+        if letter.session is not None and letter.session.principal is letter.sender:
             letter.session.deliver(DirectEcho(*letter.message, waits))
         letter.done(None)
 

@@ -99,7 +99,7 @@ class Rooms(Watch):
         hosted = self.hosted[channel]
         if not self._chat.users.may_name(name) or self._chat.users.is_users(name) or self._has(hosted, name):
             raise CannotEnter
-        guest = session.user = RoomGuest(name, session, hosted, takes_files=takes_files)
+        guest = session.principal = RoomGuest(name, session, hosted, takes_files=takes_files)
         self._chat.users.visitors[name] += 1
         self._enqueue(guest)
 
@@ -172,7 +172,7 @@ class Rooms(Watch):
 
     def lost(self, session: Recipient) -> None:
         """The session is over; nothing happens if its guest has left before."""
-        guest: RoomGuest | None = session.user
+        guest: RoomGuest | None = session.principal
         if guest is not None:
             self._settle()
             self._forget(guest)
@@ -368,7 +368,7 @@ class Rooms(Watch):
 
     def _forget(self, guest: RoomGuest) -> None:
         """The session is nobody's, and the name is free."""
-        guest.session.user = None
+        guest.session.principal = None
         self._chat.users.visitors[guest.name] -= 1
         if not self._chat.users.visitors[guest.name]:
             del self._chat.users.visitors[guest.name]

@@ -22,8 +22,12 @@ class Relay(Protocol):
 class Recipient(Hearer, Protocol):
     """A session, as the domain sees it."""
 
-    user: Any
-    over: bool
+    principal: Any
+    """Whoever has logged in there: an account or a guest. None before a login."""
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing is sent to it any more."""
 
     @property
     def address(self) -> str:

@@ -47,7 +47,7 @@ PIECE_FRAME = 48
 class Client(Protocol):
     """A session, as this sees it."""
 
-    user: Any
+    principal: Any
 
     def deliver(self, event: Any) -> None: ...
     def deliver_with_receipt(self, event: Any, done: Callable[[bool], None]) -> None: ...
@@ -84,8 +84,8 @@ class Transfer:
         self.number = number
         self.sender = sender
         self.receiver = receiver
-        self.sender_name: str = sender.user.name
-        self.recipient: str = receiver.user.name
+        self.sender_name: str = sender.principal.name
+        self.recipient: str = receiver.principal.name
         self.path = path
         self.rest = size
         self.allowed = 0
@@ -248,7 +248,7 @@ class Transfers:
     def _passed(self, transfer: Transfer, has_left: bool) -> None:
         if has_left and transfer.number in self._open:
             transfer.moved_at = self._timers.monotonic()
-            self._stir(transfer.receiver.user)
+            self._stir(transfer.receiver.principal)
             self._want(transfer, 1)
 
     def _want(self, transfer: Transfer, pieces: int) -> None:

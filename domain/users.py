@@ -74,7 +74,7 @@ class Users:
         Raises:
             AlreadyLoggedIn, NotAName, NameTaken, LimitReached: it cannot be; the first that applies.
         """
-        if recipient.user is not None:
+        if recipient.principal is not None:
             raise AlreadyLoggedIn
         if not self.may_name(name):
             raise NotAName
@@ -82,12 +82,12 @@ class Users:
             raise NameTaken
         if len(self.guests) >= self.limits.guests:
             raise LimitReached
-        recipient.user = self.guests[name] = self.online[name] = Guest(name, recipient)
+        recipient.principal = self.guests[name] = self.online[name] = Guest(name, recipient)
         self._online_names = None
 
     def enter(self, recipient: Recipient, account: Account) -> None:
         """Log a session in to an account that is logged in nowhere."""
-        recipient.user = self.online[account.name] = account
+        recipient.principal = self.online[account.name] = account
         self._online_names = None
         account.session = recipient
         for channel in account.channels.values():
@@ -96,10 +96,10 @@ class Users:
     def logout(self, recipient: Recipient) -> None:
         """Log a session out: a guest's name is free, an account's memberships stay. Nothing happens to one that is not
         logged in."""
-        user: User | None = recipient.user
+        user: User | None = recipient.principal
         if user is None:
             return
-        recipient.user = user.session = None
+        recipient.principal = user.session = None
         del self.online[user.name]
         self._online_names = None
         if isinstance(user, Guest):

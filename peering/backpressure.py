@@ -41,7 +41,7 @@ class BackPressure:
         """
         if session not in self._paused:
             self._paused.add(session)
-            session.hold()
+            session.pause()
             self._batch(link).sessions.append(session)
 
     def _batch(self, link: Link) -> Batch:
@@ -63,4 +63,4 @@ class BackPressure:
         self._timers.cancel(batch.deadline)
         for session in sessions:
             self._paused.discard(session)
-            session.go_on()
+            session.resume()

@@ -30,7 +30,7 @@ class Dial(Protocol):
     ) -> None: ...
 
 
-class Speaker(Dialect, NameUsers, Protocol):
+class Speaker(Dialect, NameUsers):
     """What is said on links."""
 
     def link_up(self, link: Link) -> None:
@@ -296,8 +296,8 @@ class Links:
         peer.links.add(link)
         self._cancel(link.deadline)
         link.maybe_peer, link.deadline, link.since = peer, None, self._timers.monotonic()
-        link.session.user = link
-        link.session.widen(MAX_LINK_LINE, self._settings.max_link_buffer, "max-link-buffer")
+        link.session.principal = link
+        link.session.set_link_limits(MAX_LINK_LINE, self._settings.max_link_buffer, "max-link-buffer")
         how = "dialled" if link.dialler else "accepted"
         log.info("the link with %s is up, %s%s", link, how, ", proven" if link.proven else "")
         if link.dialler is not None:

@@ -77,6 +77,8 @@ class FakeTransport:
         self._held: list[tuple[bytes, Callable[[bool], None]]] = []
 
     def send(self, data: bytes) -> None:
+        if self.finished:
+            return
         (self.behind if self.behind else self.sent).append(data)
 
     def send_with_receipt(self, data: bytes, done: Callable[[bool], None]) -> None:
@@ -358,7 +360,7 @@ class World:
     def mailbox_client(self) -> Client:
         """Give a client that has come to the port of `mailbox` and has been greeted."""
         client = self.client(self.mailbox)
-        self.mailbox.greet(client.session)
+        self.mailbox.begin(client.session)
         assert len(client.heard()) == 1
         return client
 
@@ -394,7 +396,7 @@ class World:
         client.ask(f"REGISTER {name} {name}", f"LOGIN {name} {name}")
         for channel in channels:
             client.ask(f"CREATE {channel}", f"JOIN {channel}")
-        assert client.session.user is self.chat.users.accounts[name]
+        assert client.session.principal is self.chat.users.accounts[name]
         return client
 
     def close(self) -> None:

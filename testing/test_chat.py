@@ -103,7 +103,7 @@ class Screen:
     """A session: it notes what it is told."""
 
     def __init__(self, address: str = "192.0.2.1") -> None:
-        self.user: Any = None
+        self.principal: Any = None
         self.over = False
         self.half_closed = False
         self.address = address
@@ -525,15 +525,15 @@ def test_login_and_logout(house: House) -> None:
     house.chat.accounts.login(screen, "alice", "wrong", screen.done())
     house.chat.accounts.login(screen, "nobody", "alice", screen.done())
     assert screen.take() == [("", WrongPassword), ("", WrongPassword)]
-    assert screen.user is None
+    assert screen.principal is None
     assert house.passwords.checked == [("wrong", b"alice"), ("alice", None)]
     house.chat.accounts.login(screen, "alice", "alice", screen.done())
     assert screen.take() == [("", None)]
-    assert screen.user is alice
+    assert screen.principal is alice
     assert list(house.chat.channels.local["room"].present) == [screen]
     house.chat.users.logout(screen)
     house.chat.users.logout(screen)
-    assert screen.user is None
+    assert screen.principal is None
     assert alice.session is None
     assert not house.chat.channels.local["room"].present
     assert set(house.chat.channels.local["room"].members) == {"alice"}
@@ -621,7 +621,7 @@ def test_a_session_that_is_over_is_logged_out_and_what_waits_for_it_forgotten(ho
     alice, other = house.user("alice"), Screen()
     for screen in (alice, other):
         house.chat.accounts.session_over(screen)
-    assert alice.user is None
+    assert alice.principal is None
     assert house.passwords.forgotten == [alice, other]
 
 
@@ -648,7 +648,7 @@ def test_two_logins_at_once(house: House) -> None:
     house.passwords.answer()
     assert first.take() == [("", None)]
     assert second.take() == [("", AlreadyLoggedIn)]
-    assert second.user is None
+    assert second.principal is None
     house.chat.users.logout(second)
     assert house.chat.users.accounts["alice"].session is first
 
@@ -679,7 +679,7 @@ def test_change_password(house: House) -> None:
     assert house.outcome(lambda done: house.chat.accounts.change_password(alice, "wrong", "new", done)) is WrongPassword
     assert house.outcome(lambda done: house.chat.accounts.change_password(alice, "alice", "new", done)) is None
     assert house.backend.written == [PasswordChanged("alice", b"new")]
-    assert alice.user.password_hash == b"new"
+    assert alice.principal.password_hash == b"new"
 
 
 def test_no_password_is_hashed_for_a_session_that_ended_while_the_old_one_was_checked(house: House) -> None:
@@ -701,16 +701,16 @@ def test_too_much_hashing(house: House) -> None:
     assert house.outcome(lambda done: house.chat.accounts.login(screen, "carol", "carol", done)) is Overloaded
     assert house.outcome(lambda done: house.chat.accounts.change_password(alice, "alice", "new", done)) is Overloaded
     assert house.backend.written == []
-    assert screen.user is None
+    assert screen.principal is None
 
 
 def test_nothing_is_told_before_it_is_written(house: House) -> None:
     alice = house.user("alice", "room")
     outcomes: list[object] = []
     house.chat.accounts.register(Screen(), "bob", "pw", outcomes.append)
-    house.chat.create(alice.user, "attic", outcomes.append)
-    house.chat.say(alice.user, "room", "hello", outcomes.append)
-    house.chat.leave(alice.user, "room", outcomes.append)
+    house.chat.create(alice.principal, "attic", outcomes.append)
+    house.chat.say(alice.principal, "room", "hello", outcomes.append)
+    house.chat.leave(alice.principal, "room", outcomes.append)
     assert outcomes == []
     assert alice.take() == []
     assert "bob" not in house.chat.users.accounts
@@ -726,13 +726,13 @@ def test_a_disk_that_refuses_fails_each_change(house: House) -> None:
     for call in (
         lambda done: chat.accounts.register(Screen(), "carol", "pw", done),
         lambda done: chat.accounts.change_password(alice, "alice", "new", done),
-        lambda done: chat.create(alice.user, "attic", done),
-        lambda done: chat.leave(alice.user, "room", done),
-        lambda done: chat.say(alice.user, "room", "hello", done),
-        lambda done: chat.messages.tell(alice.user, "bob", "hello", done),
+        lambda done: chat.create(alice.principal, "attic", done),
+        lambda done: chat.leave(alice.principal, "room", done),
+        lambda done: chat.say(alice.principal, "room", "hello", done),
+        lambda done: chat.messages.tell(alice.principal, "bob", "hello", done),
     ):
         assert house.outcome(call) is StoreUnavailable
-    assert house.outcome(lambda done: chat.join(alice.user, "room", done)) is AlreadyMember
+    assert house.outcome(lambda done: chat.join(alice.principal, "room", done)) is AlreadyMember
     assert house.snapshot() == before
     assert alice.take() == []
 
@@ -758,7 +758,7 @@ def test_messages_in_a_row_travel_together(house: House) -> None:
     alice, bob = house.user("alice", "room", "attic"), house.user("bob", "room")
     say = house.chat.say
     for channel, text in [("room", "1"), ("room", "2"), ("attic", "3"), ("room", "4"), ("nowhere", "5"), ("room", "6")]:
-        say(alice.user, channel, text, alice.done(text))
+        say(alice.principal, channel, text, alice.done(text))
     house.journal.commit()
     texts = [
         [message.text for message in event.messages] if isinstance(event, ChannelMessages) else event
@@ -771,7 +771,7 @@ def test_messages_in_a_row_travel_together(house: House) -> None:
 
 def test_everyone_gets_the_same_event(house: House) -> None:
     alice, bob = house.user("alice", "room"), house.user("bob", "room")
-    house.chat.say(alice.user, "room", "hello", alice.done())
+    house.chat.say(alice.principal, "room", "hello", alice.done())
     house.journal.commit()
     (event,) = bob.take()
     assert event == ChannelMessages((Said("alice", "room", "hello", NOW),))
@@ -781,7 +781,7 @@ def test_everyone_gets_the_same_event(house: House) -> None:
 def test_whoever_is_away_or_elsewhere_hears_nothing(house: House) -> None:
     alice, bob, carol = house.user("alice", "room"), house.user("bob", "room"), house.user("carol", "attic")
     house.chat.users.logout(bob)
-    house.chat.say(alice.user, "room", "hello", alice.done())
+    house.chat.say(alice.principal, "room", "hello", alice.done())
     house.journal.commit()
     assert bob.take() == carol.take() == []
 
@@ -792,17 +792,17 @@ def test_history_ends_where_the_reader_began_to_hear(house: House) -> None:
     histories: list[list[str]] = []
 
     def read(_error: Exception | None) -> None:
-        found, pages = house.chat.history(bob.user, "room", 2)
+        found, pages = house.chat.history(bob.principal, "room", 2)
         texts = [message.text for page in pages for message in page]
         assert found == len(texts)
         histories.append(texts)
 
-    house.chat.say(alice.user, "room", "one", alice.done())
-    house.chat.say(alice.user, "room", "two", alice.done())
-    house.chat.say(alice.user, "room", "three", alice.done())
-    house.chat.join(bob.user, "room", read)
-    house.chat.say(alice.user, "room", "four", alice.done())
-    house.chat.say(alice.user, "nowhere", "five", alice.done())
+    house.chat.say(alice.principal, "room", "one", alice.done())
+    house.chat.say(alice.principal, "room", "two", alice.done())
+    house.chat.say(alice.principal, "room", "three", alice.done())
+    house.chat.join(bob.principal, "room", read)
+    house.chat.say(alice.principal, "room", "four", alice.done())
+    house.chat.say(alice.principal, "nowhere", "five", alice.done())
     house.journal.commit()
     assert histories == [["two", "three"]]
     assert [[message.text for message in event.messages] for event in bob.take()] == [["four"]]
@@ -815,11 +815,11 @@ def test_a_message_is_for_those_who_are_members_when_it_is_said(house: House) ->
     still for whoever leaves, also when one commit covers both."""
     alice, bob, carol = house.user("alice", "room"), house.user("bob", "room"), house.user("carol")
     chat = house.chat
-    chat.say(alice.user, "room", "one", alice.done())
-    chat.join(carol.user, "room", carol.done("joined"))
-    chat.say(alice.user, "room", "two", alice.done())
-    chat.leave(bob.user, "room", bob.done("left"))
-    chat.say(alice.user, "room", "three", alice.done())
+    chat.say(alice.principal, "room", "one", alice.done())
+    chat.join(carol.principal, "room", carol.done("joined"))
+    chat.say(alice.principal, "room", "two", alice.done())
+    chat.leave(bob.principal, "room", bob.done("left"))
+    chat.say(alice.principal, "room", "three", alice.done())
     house.journal.commit()
 
     def heard(screen: Screen) -> list[str]:
@@ -834,26 +834,26 @@ def test_a_message_is_for_those_who_are_members_when_it_is_said(house: House) ->
 
 def test_after_a_join_messages_come_and_after_a_leave_they_do_not(house: House) -> None:
     alice, bob = house.user("alice", "room"), house.user("bob")
-    assert house.outcome(lambda done: house.chat.join(bob.user, "room", done)) is None
-    house.chat.say(alice.user, "room", "one", alice.done())
+    assert house.outcome(lambda done: house.chat.join(bob.principal, "room", done)) is None
+    house.chat.say(alice.principal, "room", "one", alice.done())
     house.journal.commit()
     assert len(bob.take()) == 1
-    assert house.outcome(lambda done: house.chat.leave(bob.user, "room", done)) is None
-    house.chat.say(alice.user, "room", "two", alice.done())
+    assert house.outcome(lambda done: house.chat.leave(bob.principal, "room", done)) is None
+    house.chat.say(alice.principal, "room", "two", alice.done())
     house.journal.commit()
     assert bob.take() == []
-    assert house.outcome(lambda done: house.chat.say(bob.user, "room", "three", done)) is NotAMember
+    assert house.outcome(lambda done: house.chat.say(bob.principal, "room", "three", done)) is NotAMember
 
 
 def test_a_membership_lasts_over_a_logout(house: House) -> None:
     alice, bob = house.user("alice", "room"), house.user("bob", "room")
     house.chat.users.logout(bob)
     again = house.user("bob")
-    house.chat.say(alice.user, "room", "hello", alice.done())
+    house.chat.say(alice.principal, "room", "hello", alice.done())
     house.journal.commit()
     assert len(again.take()) == 1
     assert bob.take() == []
-    assert house.outcome(lambda done: house.chat.join(again.user, "room", done)) is AlreadyMember
+    assert house.outcome(lambda done: house.chat.join(again.principal, "room", done)) is AlreadyMember
 
 
 # ---- direct messages ----
@@ -861,7 +861,7 @@ def test_a_membership_lasts_over_a_logout(house: House) -> None:
 
 def test_a_message_to_one_who_is_there(house: House) -> None:
     alice, bob = house.user("alice"), house.user("bob")
-    assert house.outcome(lambda done: house.chat.messages.tell(alice.user, "bob", "hi", done)) is None
+    assert house.outcome(lambda done: house.chat.messages.tell(alice.principal, "bob", "hi", done)) is None
     assert alice.take() == [DirectEcho("alice", "bob", "hi", NOW)]
     assert bob.take() == [DirectMessage("alice", "hi", NOW)]
     assert house.backend.written == []
@@ -869,20 +869,20 @@ def test_a_message_to_one_who_is_there(house: House) -> None:
 
 def test_a_message_to_oneself_is_delivered_and_echoed_as_any_other(house: House) -> None:
     alice = house.user("alice")
-    assert house.outcome(lambda done: house.chat.messages.tell(alice.user, "alice", "hi", done)) is None
+    assert house.outcome(lambda done: house.chat.messages.tell(alice.principal, "alice", "hi", done)) is None
     assert alice.take() == [DirectMessage("alice", "hi", NOW), DirectEcho("alice", "alice", "hi", NOW)]
 
 
 def test_a_message_to_nobody(house: House) -> None:
     alice = house.user("alice", "room")
     for name in ("nobody", "room", ""):
-        assert house.outcome(partial(house.chat.messages.tell, alice.user, name, "hi")) is NoSuchUser
+        assert house.outcome(partial(house.chat.messages.tell, alice.principal, name, "hi")) is NoSuchUser
     assert alice.take() == []
 
 
 def test_a_message_to_one_who_is_away_waits(house: House) -> None:
     alice, bob = house.user("alice"), house.account("bob")
-    assert house.outcome(lambda done: house.chat.messages.tell(alice.user, "bob", "hi", done)) is None
+    assert house.outcome(lambda done: house.chat.messages.tell(alice.principal, "bob", "hi", done)) is None
     assert alice.take() == [DirectEcho("alice", "bob", "hi", NOW, waits=True)]
     assert bob.mail == 1
     screen = Screen()
@@ -892,7 +892,7 @@ def test_a_message_to_one_who_is_away_waits(house: House) -> None:
 
 def test_a_login_between_a_message_and_its_commit(house: House) -> None:
     alice, bob = house.user("alice"), house.account("bob")
-    house.chat.messages.tell(alice.user, "bob", "hi", alice.done("told"))
+    house.chat.messages.tell(alice.principal, "bob", "hi", alice.done("told"))
     screen = house.user("bob")
     house.journal.commit()
     assert screen.take() == [DirectMessage("alice", "hi", NOW)]
@@ -904,7 +904,7 @@ def test_a_login_between_a_message_and_its_commit(house: House) -> None:
 def test_a_logout_between_a_message_and_its_commit(house: House) -> None:
     alice = house.user("alice")
     house.account("bob")
-    house.chat.messages.tell(alice.user, "bob", "hi", alice.done("told"))
+    house.chat.messages.tell(alice.principal, "bob", "hi", alice.done("told"))
     house.chat.users.logout(alice)
     house.journal.commit()
     assert alice.take() == [("told", None)]
@@ -915,7 +915,7 @@ def mailed(house: House, count: int) -> Account:
     """Give bob so many messages."""
     alice, bob = house.user("alice"), house.account("bob")
     for number in range(count):
-        house.chat.messages.tell(alice.user, "bob", str(number), alice.done())
+        house.chat.messages.tell(alice.principal, "bob", str(number), alice.done())
     house.journal.commit()
     assert bob.mail == count
     return bob
@@ -979,7 +979,7 @@ def test_mail_that_comes_while_mail_is_read(house: House) -> None:
 def test_a_guest_holds_a_name_while_logged_in(house: House) -> None:
     chat, screen = house.chat, Screen()
     chat.users.enter_as_guest(screen, "zoe")
-    assert screen.user is chat.users.guests["zoe"] is chat.users.online["zoe"]
+    assert screen.principal is chat.users.guests["zoe"] is chat.users.online["zoe"]
     for other, error in (("zoe", NameTaken), ("a,b", NotAName)):
         with pytest.raises(error):
             chat.users.enter_as_guest(Screen(), other)
@@ -987,7 +987,7 @@ def test_a_guest_holds_a_name_while_logged_in(house: House) -> None:
         chat.users.enter_as_guest(screen, "somebody")
     chat.users.logout(screen)
     chat.users.logout(screen)
-    assert screen.user is None
+    assert screen.principal is None
     assert not chat.users.guests
     assert not chat.users.online
     chat.users.enter_as_guest(Screen(), "zoe")
@@ -1018,7 +1018,7 @@ def test_a_message_for_now_reaches_who_is_there_or_fails(house: House) -> None:
     house.chat.users.enter_as_guest(zoe, "zoe")
 
     def tell(name: str) -> type[Exception] | None:
-        return house.outcome(partial(house.chat.messages.tell_now, zoe.user, name, "hi"))
+        return house.outcome(partial(house.chat.messages.tell_now, zoe.principal, name, "hi"))
 
     assert tell("alice") is None
     assert alice.take() == [DirectMessage("zoe", "hi", NOW)]
@@ -1052,8 +1052,8 @@ def test_a_deletion_is_of_the_account_with_that_id_and_of_no_later_one(house: Ho
     house.chat.accounts.delete(Screen(), "first", told.append)
     house.journal.commit()
     assert [type(error) for error in told] == [type(None), type(None), NoSuchUser]
-    assert newer.user is house.chat.users.accounts["mason"]
-    assert newer.user.id == "second"
+    assert newer.principal is house.chat.users.accounts["mason"]
+    assert newer.principal.id == "second"
 
 
 def test_an_account_that_is_made_and_deleted_in_one_commit(house: House) -> None:
@@ -1065,7 +1065,7 @@ def test_an_account_that_is_made_and_deleted_in_one_commit(house: House) -> None
     house.chat.accounts.delete(Screen(), "mason123", told.append)
     house.journal.commit()
     assert told == [None, None, None]
-    assert newer.user is None
+    assert newer.principal is None
     assert "mason" not in house.chat.users.accounts
 
 
@@ -1104,7 +1104,7 @@ def test_a_newer_login_ends_the_delivery_of_mail_to_the_older_one(house: House) 
 def test_a_message_of_a_deleted_account_does_not_come_from_the_next_one(house: House) -> None:
     mason, wayne = by_id(house, "mason"), by_id(house, "wayne")
     house.chat.users.logout(wayne)
-    account = mason.user
+    account = mason.principal
     told: list[Exception | None] = []
     house.chat.accounts.delete(Screen(), "mason123", told.append)
     newer = Screen()

@@ -306,7 +306,7 @@ def test_longer_lines_are_read_on_a_link(world: World) -> None:
 def test_a_message_that_is_too_long_for_a_link_is_not_sent(world: World, caplog: pytest.LogCaptureFixture) -> None:
     peer = world.peer("two")
     bob = joined(world, "bob", "tea", peer)
-    bob.session.widen(2 * MAX_LINE, 0, "")
+    bob.session.set_link_limits(2 * MAX_LINE, 0, "")
     for head, failure in (
         ("SAY tea:two ", "RESULT SAY 0"), ("SEND tea:two ", "RESULT SEND ERROR"), ("SAY @ann@two ", "RESULT SAY 0")
     ):  # fmt: skip
@@ -317,7 +317,7 @@ def test_a_message_that_is_too_long_for_a_link_is_not_sent(world: World, caplog:
     assert bob.ask(f"SAY tea:two {longest}") == []
     assert peer.heard() == [f"FEDSAY bob@one tea {longest}"]
     alice = world.user("alice", "garden")
-    alice.session.widen(2 * MAX_LINE, 0, "")
+    alice.session.set_link_limits(2 * MAX_LINE, 0, "")
     assert peer.ask("FEDJOIN eve@two garden") == ["FEDNEW garden", "FEDRESULT eve JOIN garden:one 1"]
     longest = "x" * (MAX_LINK_LINE - len("FEDRECV eve alice@one garden ") - 1)
     assert len(alice.ask(f"SAY garden {longest}y", f"SAY garden {longest}")) == 2
@@ -369,7 +369,7 @@ def test_those_who_wait_for_a_link_go_on_together_and_wait_again(world: World) -
         falls_behind(peer)
         for user in (alice, bob):
             user.send(f"SAY tea {number}")
-            assert user.heard()[-1] == f"RECV {user.session.user.name} tea {number}"
+            assert user.heard()[-1] == f"RECV {user.session.principal.name} tea {number}"
             user.send("PING")
             assert user.heard() == []
         peer.transport.unstick()

@@ -36,7 +36,7 @@ def is_closed(client: Client) -> bool:
 
 def test_the_server_speaks_first(world: World) -> None:
     client = world.client(world.mailbox)
-    world.mailbox.greet(client.session)
+    world.mailbox.begin(client.session)
     assert client.heard() == [GREETING]
 
 
@@ -399,7 +399,7 @@ def test_whatever_they_do_everybody_is_online_once_and_no_message_is_lost(rng: r
             heard = [heard for client in clients for heard in client.heard()]
             sent += sum("sends a new message" in answer or "'s mailbox" in answer for answer in heard)
             got += sum(re.match(r"\w(: | sends: )m\d", answer) is not None for answer in heard)
-            online = [client.session.user for client in clients if client.session.user is not None]
+            online = [client.session.principal for client in clients if client.session.principal is not None]
             assert len(online) == len(set(online))
             assert {user.name: user for user in online} == world.chat.users.online
             assert all(world.chat.users.accounts[user.name] is user for user in online)

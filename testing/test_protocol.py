@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
@@ -10,7 +11,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from protocol import LINES_PER_TURN, LIST_PIECE, READ_AHEAD, Command, Done, Refusal, Request, Session, fit
+from domain.errors import ChatError
+from protocol import (
+    LINES_PER_TURN,
+    LIST_PIECE,
+    READ_AHEAD,
+    Block,
+    Command,
+    Dialect,
+    Done,
+    Refusal,
+    Request,
+    Session,
+    SessionState,
+    match_arguments,
+)
 from support import EXAMPLES, FakeTransport, pieces
 from text import MAX_LINE, OVERLONG_HEAD, LineBuffer, Overlong, clean, normal, replaced, split_off, split_words, squeeze
 
@@ -297,7 +312,7 @@ def row(least: int = 0, most: int = 0, **features: Any) -> Command:
     ],
 )
 def test_words_fit_a_command_or_do_not(command: Command, words: list[str], expected: tuple[str, ...] | Refusal) -> None:
-    fitted = fit(command, words)
+    fitted = match_arguments(command, words)
     assert (fitted.args if isinstance(fitted, Request) else fitted) == expected
 
 
@@ -340,22 +355,24 @@ def test_words_are_split_off_and_the_rest_keeps_its_spacing(text: str, most: int
 # ---- sessions ----
 
 
-class Tiny:
+class Tiny(Dialect):
     """A dialect that notes what happens to it. `later` words wait for `outcomes` to be called."""
 
     name = "tiny"
 
     def __init__(self) -> None:
+        super().__init__()
         self.outcomes: list[Done] = []
         self.left = 0
         self.rows = {
-            "now": Command(Tiny.now, "now <word>", "is answered at once", most=1, success="now {0}"),
-            "later": Command(Tiny.later, "later <word>", "is answered later", least=1, most=1, success="done {0}"),
-            "after": Command(Tiny.after, "after <word>", "does more after its answer", most=1, success="done {0}"),
-            "pipe": Command(Tiny.later, "pipe <word>", "may follow others", least=1, most=1, pipelined=True),
-            "secret": Command(Tiny.now, "secret", "needs a login", login=True, success="secret"),
+            "now": Command(Tiny.now, "now <word>", "is answered at once", max_args=1, success="now {0}"),
+            "later": Command(Tiny.later, "later <word>", "waits", min_args=1, max_args=1, success="done {0}"),
+            "after": Command(Tiny.after, "after <word>", "does more after its answer", max_args=1, success="done {0}"),
+            "pipe": Command(Tiny.later, "pipe <word>", "may follow others", min_args=1, max_args=1, pipelined=True),
+            "secret": Command(Tiny.now, "secret", "needs a login", needs_login=True, success="secret"),
+            "wrong": Command(Tiny.wrong, "wrong <word>", "cannot be done", min_args=1, max_args=1),
             "bye": Command(Tiny.bye, "bye", "ends the session"),
-            "much": Command(Tiny.much, "much <word>", "says much", most=1),
+            "much": Command(Tiny.much, "much <word>", "says much", max_args=1),
         }
 
     def parse(self, line: str) -> Request | Refusal | None:
@@ -363,7 +380,7 @@ class Tiny:
         if not verb:
             return None
         command = self.rows.get(verb)
-        return Refusal.UNKNOWN if command is None else fit(command, words)
+        return Refusal.UNKNOWN if command is None else match_arguments(command, words)
 
     def refuse(self, session: Session, refusal: Refusal) -> None:
         session.send(refusal.value)
@@ -387,10 +404,13 @@ class Tiny:
         self.succeed(session, request)
 
     def later(self, session: Session, request: Request) -> None:
-        self.outcomes.append(session.outcome(request))
+        self.outcomes.append(session.expect_outcome(request))
 
     def after(self, session: Session, request: Request) -> None:
-        self.outcomes.append(session.outcome(request, lambda: session.send("and more")))
+        self.outcomes.append(session.expect_outcome(request, lambda: session.send("and more")))
+
+    def wrong(self, session: Session, request: Request) -> None:
+        raise ChatError("no")
 
     def bye(self, session: Session, request: Request) -> None:
         session.end()
@@ -461,6 +481,42 @@ def test_what_is_no_request_is_refused_and_the_session_lives(talk: Talk) -> None
     assert talk.said("now 1") == ["now 1"]
 
 
+def test_a_handler_may_raise_and_the_gate_answers(talk: Talk) -> None:
+    assert talk.said("wrong 1", "now 2") == ["failed 1 no", "now 2"]
+
+
+def test_a_session_says_what_blocks_it_and_the_first_reason_first(talk: Talk) -> None:
+    assert talk.session.blocked_by is None
+    talk.send("later 1")
+    assert talk.session.blocked_by is None, "nothing else waits yet"
+    talk.send("now 2")
+    assert talk.session.blocked_by is Block.UNANSWERED
+    talk.transport.congested = True
+    assert talk.session.blocked_by is Block.CONGESTED
+    talk.session.pause()
+    assert talk.session.blocked_by is Block.PAUSED
+    talk.session.end()
+    assert talk.session.blocked_by is Block.OVER
+
+
+@pytest.mark.parametrize("pairs", [*itertools.permutations(["ended", "drain", "end"], 2)])
+def test_a_session_only_goes_forward(talk: Talk, pairs: tuple[str, str]) -> None:
+    talk.send("later 1")
+    states = [talk.session.state]
+    for name in pairs:
+        getattr(talk.session, name)()
+        states.append(talk.session.state)
+    order = list(SessionState)
+    assert [order.index(state) for state in states] == sorted(order.index(state) for state in states)
+
+
+def test_an_event_without_words_is_not_told(talk: Talk) -> None:
+    plain = Dialect()
+    plain.deliver(talk.session, object())
+    assert plain.render(object()) == b""
+    assert talk.heard() == []
+
+
 def test_a_sessions_line_limit_is_its_own() -> None:
     assert Talk(max_line=8).said("now 123", "now 1234") == ["now 123", Refusal.TOO_LONG.value]
 
@@ -509,7 +565,7 @@ def test_a_list_of_any_length_is_one_line(talk: Talk, count: int) -> None:
 
 def test_the_gate_asks_for_a_login(talk: Talk) -> None:
     assert talk.said("secret") == ["failed  None"]
-    talk.session.user = "somebody"
+    talk.session.principal = "somebody"
     assert talk.said("secret") == ["secret"]
 
 
@@ -770,10 +826,10 @@ def test_the_end_of_input_with_nothing_to_answer(talk: Talk) -> None:
 @pytest.mark.parametrize("end", ["settled", "late", "retired", "gone"])
 def test_the_end_of_input_waits_for_what_is_owed_but_not_for_ever(talk: Talk, end: str) -> None:
     for _message in range(2):
-        talk.session.owe(10)
+        talk.session.expect_late_answer(10)
     talk.send("now 1")
     talk.session.ended()
-    talk.session.settle()
+    talk.session.late_answer_given()
     while talk.turn():
         pass
     assert (talk.heard(), talk.transport.finished) == (["now 1"], 0)
@@ -781,23 +837,23 @@ def test_the_end_of_input_waits_for_what_is_owed_but_not_for_ever(talk: Talk, en
     assert seconds == 10
     match end:
         case "settled":
-            talk.session.settle()
+            talk.session.late_answer_given()
             talk.turn()
         case "late":
             give_up()
         case "retired":
-            talk.session.retire()
+            talk.session.drain()
         case "gone":
             talk.session.lost("gone")
     assert talk.transport.finished == (end != "gone")
-    talk.session.settle()
+    talk.session.late_answer_given()
     give_up()
     assert talk.turn() in (0, 1)
     assert talk.transport.finished == (end != "gone")
 
 
 def test_what_is_owed_holds_up_nothing_else(talk: Talk) -> None:
-    talk.session.owe(10)
+    talk.session.expect_late_answer(10)
     assert talk.said("now 1", "bye") == ["now 1"]
     assert talk.transport.finished == 1
     assert not talk.transport.later
@@ -818,7 +874,7 @@ def test_no_line_is_run_after_a_goodbye(talk: Talk) -> None:
 
 def test_retire_gives_outstanding_answers_and_runs_nothing_more(talk: Talk) -> None:
     talk.send("later 1", "now 2", "now 3")
-    talk.session.retire()
+    talk.session.drain()
     talk.session.received(b"")
     assert talk.heard() == []
     talk.give()
@@ -830,7 +886,7 @@ def test_retire_gives_outstanding_answers_and_runs_nothing_more(talk: Talk) -> N
 
 def test_what_comes_after_retire_is_dropped(talk: Talk) -> None:
     talk.send("later 1")
-    talk.session.retire()
+    talk.session.drain()
     talk.send("now 2", "later 3")
     talk.give()
     talk.turn()
@@ -839,9 +895,9 @@ def test_what_comes_after_retire_is_dropped(talk: Talk) -> None:
 
 
 def test_retire_ends_an_idle_session_at_once(talk: Talk) -> None:
-    talk.session.retire()
+    talk.session.drain()
     assert talk.transport.finished == 1
-    talk.session.retire()
+    talk.session.drain()
     assert talk.transport.finished == 1
 
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dialects.result import COMMANDS, HISTORY_DEFAULT, HISTORY_MOST, NO_VERB, WORDS
+from dialects.result import COMMANDS, HISTORY_DEFAULT, HISTORY_MOST, NO_VERB, WORDS, Result
 from domain.changes import Said
 from domain.events import ChannelMessages, DirectEcho, DirectMessage
 from domain.state import Limits
@@ -330,11 +330,11 @@ def test_a_row_of_the_table_is_complete(verb: str) -> None:
     assert "\n" not in command.help
     words = command.usage.split()
     assert words[0] == verb.split()[0]
-    assert len(words) - 1 == command.most, "the usage shows as many words as the command takes"
-    assert len([word for word in words[1:] if not word.startswith("[")]) == command.least
+    assert len(words) - 1 == command.max_args, "the usage shows as many words as the command takes"
+    assert len([word for word in words[1:] if not word.startswith("[")]) == command.min_args
     assert all(re.fullmatch(r"@?<[a-z]+>|<[a-z]+>:<host>|\[[a-z]+\]", word) for word in words[1:])
-    assert command.failure or not (command.login or command.least)
-    assert not command.text or command.most
+    assert command.failure or not (command.needs_login or command.min_args)
+    assert not command.text or command.max_args
 
 
 # ---- history ----
@@ -581,7 +581,7 @@ def test_an_event_is_rendered_once_for_all(world: World, monkeypatch: pytest.Mon
         rendered.append(event)
         return real(event)
 
-    monkeypatch.setattr("dialects.result.WORDS", {**WORDS, ChannelMessages: render})
+    monkeypatch.setattr(Result, "words", {**WORDS, ChannelMessages: render})
     alice, bob = world.clients
     carol = world.user("carol", "room")
     alice.send(b"SAY room 1\nSAY room 2\n")
@@ -680,7 +680,7 @@ def test_any_bytes_in_any_pieces_give_documented_answers(lines: list[bytes], cut
 def test_a_fault_of_one_costs_nobody_else_anything(caplog: pytest.LogCaptureFixture) -> None:
     with World() as world:
         alice, bob = world.user("alice", "tea"), world.user("bob", "tea")
-        world.chat.create(alice.session.user, "cake", raising)
+        world.chat.create(alice.session.principal, "cake", raising)
         bob.send("CREATE milk")
         assert bob.heard() == ["RESULT CREATE milk 1"]
         alice.transport.send = raising  # type: ignore[assignment, method-assign]

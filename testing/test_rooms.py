@@ -237,7 +237,7 @@ def test_many_who_vanish_at_once_make_one_line_for_each_who_stays(vanished: list
         lines = [
             [line for line in client.transport.take().decode().splitlines() if "ahead" in line] for client in staying
         ]
-        still = [told for client, told in zip(staying, lines, strict=True) if client.session.user.waits]
+        still = [told for client, told in zip(staying, lines, strict=True) if client.session.principal.waits]
         assert [list(map(plain, told)) for told in still] == [[AHEAD.format(place)] for place in range(len(still))]
         assert max(map(len, lines)) == 1
         assert len(world.rooms._moved) == 0
@@ -467,7 +467,7 @@ def test_the_end(world: World) -> None:
     assert world.stopped == 1
     ann, _bob, carol = world.room("small", "ann", "bob", "carol")
     world.rooms.close()
-    ann.session.retire()
+    ann.session.drain()
     assert is_closed(ann)
     assert carol.saw() == []
 
@@ -674,13 +674,13 @@ def test_any_coming_and_going_leaves_no_place_empty_while_somebody_waits(rng: ra
             elif kind == "empty":
                 world.type(f"/empty {rng.choice('ab')}")
             else:
-                guest = rng.choice(present).session.user
+                guest = rng.choice(present).session.principal
                 world.type(f"/{kind} {guest.channel.name}:{guest.name}" + " 5" * (kind == "mute"))
             world.settle()
             for place in world.rooms.occupancy():
                 assert place.present <= place.capacity
                 assert not place.queued or place.present == place.capacity
-            alive = [client.session.user for client in clients if not client.session.over]
+            alive = [client.session.principal for client in clients if not client.session.over]
             for name in "ab":
                 waiting = [guest.name for guest in alive if guest.channel.name == name and guest.waits]
                 queue = list(world.rooms._queues[name])

@@ -163,7 +163,7 @@ def test_the_death_of_either_is_told_to_the_other(
 ) -> None:
     begin(*pair)
     gone, other = pair[who], pair[1 - who]
-    name = gone.session.user.name
+    name = gone.session.principal.name
     if how == "lost":
         gone.leave()
     elif how == "quit":
