@@ -144,7 +144,7 @@ def test_the_macs_are_those_of_the_protocol() -> None:
 
 def test_the_example_of_the_protocol_document() -> None:
     lines = (ROOT / "PROTOCOL.md").read_text(encoding="utf-8").split("### Names that are proven")[1].splitlines()
-    said = [line.split()[1:] for line in lines if line.startswith("    FEDERATE-")]
+    said = [line.split()[2:] for line in lines if line.startswith(("> FEDERATE-", "< FEDERATE-"))]
     (dialler,), (receiver_nonce,), (proof, dialler_nonce), (receiver, confirmation) = said
     handshake = Handshake(SECRET, dialler, receiver, receiver_nonce, dialler_nonce)
     assert (proof, confirmation) == (handshake.mac("proof"), handshake.mac("confirm"))

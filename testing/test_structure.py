@@ -8,16 +8,11 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-import federation
-from app import console
 from app.config import DIRECTIVES, PEER
-from dialects import hello, mailbox, result, rooms
 from harness.processes import ROOT
 from settings import Settings
 
@@ -160,34 +155,6 @@ def document(name: str) -> str:
     return (ROOT / name).read_text(encoding="utf-8")
 
 
-TABLES: dict[str, Mapping[str, Any]] = {
-    "R": result.COMMANDS,
-    "H": hello.COMMANDS,
-    "O": rooms.COMMANDS,
-    "F": {verb: command for verb, command in rooms.FILE_COMMANDS.items() if rooms.COMMANDS.get(verb) is not command},
-    "P": console.COMMANDS,
-    "B": mailbox.COMMANDS,
-    "L": federation.COMMANDS,
-}
-"""The commands, by the letter of their rules in the protocol document."""
-
-
-@pytest.mark.parametrize("letter", TABLES)
-def test_every_command_says_how_it_is_typed_and_what_it_does(letter: str) -> None:
-    for verb, command in TABLES[letter].items():
-        assert command.usage.startswith(verb.split()[0])
-        assert command.help
-
-
-@pytest.mark.parametrize("letter", TABLES)
-def test_the_protocol_document_has_the_commands_and_no_other(letter: str) -> None:
-    rows = re.findall(rf"^\| {letter}\d+ \| (`.+?`) \|", document("PROTOCOL.md"), re.MULTILINE)
-    documented = {usage.replace("\\|", "|") for row in rows for usage in re.findall(r"`([^`]+)`", row)}
-    assert {usage for usage in documented if not usage.startswith(("RECV", "RESULT", "DELIVERY"))} == {
-        command.usage for command in TABLES[letter].values()
-    }
-
-
 @pytest.mark.parametrize("name", DIRECTIVES)
 def test_the_readme_has_every_directive(name: str) -> None:
     assert re.search(rf"^\| `{name} ", document("README.md"), re.MULTILINE)
@@ -219,21 +186,3 @@ def test_links_in_documents_lead_somewhere(name: str) -> None:
     for target in re.findall(r"\]\(([^)#]+)[^)]*\)", document(name)):
         if "://" not in target:
             assert (ROOT / target).exists(), target
-
-
-def texts(tree: ast.AST) -> set[str]:
-    """The strings of a file, with `*` where something is filled in."""
-    joined = [node for node in ast.walk(tree) if isinstance(node, ast.JoinedStr)]
-    filled = {
-        "".join(part.value if isinstance(part, ast.Constant) else "*" for part in node.values)  # type: ignore[misc]
-        for node in joined
-    }
-    plain = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)}
-    return {re.sub(r"\{\w*\}", "*", text) for text in filled | plain}
-
-
-def test_answers_in_the_protocol_document_are_those_of_the_server() -> None:
-    quoted = {re.sub("`<.+?>`", "*", text) for text in re.findall(r'"([A-Z][^"]+ [^"]+\.)"', document("PROTOCOL.md"))}
-    assert quoted
-    said = set.union(*(texts(TREES[name]) for name in PRODUCT if layer(name) in ("dialects", "app")))
-    assert quoted <= said

@@ -1,0 +1,183 @@
+"""PROTOCOL.md against the code: commands, answers, contents, and the rules that code, tests and cases cite."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import pytest
+
+import federation
+from app import console
+from dialects import hello, mailbox, result, rooms
+from domain.changes import Said
+from domain.events import ChannelMessages, DirectEcho
+from harness.processes import ROOT
+from protocol import Command
+
+TEXT = (ROOT / "PROTOCOL.md").read_text(encoding="utf-8")
+PROSE = re.sub(r"^```.*?^```$", "", TEXT, flags=re.MULTILINE | re.DOTALL)
+"""The document without its examples."""
+
+HEADINGS = re.findall(r"^##+ (.*)$", PROSE, re.MULTILINE)
+RULES = re.findall(r"^\*\*([A-Z]\d+)\b", PROSE, re.MULTILINE)
+
+COMMANDS: Mapping[str, Mapping[str, Any]] = {
+    "The dialect `result`": result.COMMANDS,
+    "The dialect `hello`": hello.COMMANDS,
+    "The dialect `rooms`": rooms.COMMANDS,
+    "Files between room guests": {
+        verb: command
+        for verb, command in rooms.FILE_COMMANDS.items()
+        if rooms.COMMANDS.get(verb) is not command
+    },
+    "The operator's console": console.COMMANDS,
+    "The dialect `mailbox`": mailbox.COMMANDS,
+    "The dialect `federation`": federation.COMMANDS,
+}  # fmt: skip
+"""The tables of commands, by the section that has them."""
+
+
+def section(title: str, text: str = PROSE) -> str:
+    found = re.search(rf"^## {re.escape(title)}\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL)
+    assert found, title
+    return found[1]
+
+
+def quoted(text: str) -> list[str]:
+    """Give what stands between backquotes."""
+    return [span.replace("\\|", "|") for span in re.findall(r"`([^`]+)`", text)]
+
+
+# ---- its form ----
+
+
+def test_the_contents_are_the_headings() -> None:
+    listed = re.findall(r"^ *- \[(.+)\]\(#(.+)\)$", section("Contents"), re.MULTILINE)
+    headings = [heading for heading in HEADINGS if heading != "Contents"]
+    assert [heading for heading, _anchor in listed] == headings
+    seen: Counter[str] = Counter()
+    for heading, anchor in listed:
+        plain = re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-")
+        assert anchor == (f"{plain}-{seen[plain]}" if seen[plain] else plain)
+        seen[plain] += 1
+
+
+def test_no_cell_of_a_table_is_long() -> None:
+    cells = [cell for line in TEXT.splitlines() if line.startswith("|") for cell in line.split("|")]
+    assert max(map(len, cells)) < 300
+
+
+# ---- commands and answers ----
+
+
+@pytest.mark.parametrize("title", COMMANDS)
+def test_every_command_says_how_it_is_typed_and_what_it_does(title: str) -> None:
+    for verb, command in COMMANDS[title].items():
+        assert command.usage.startswith(verb.split()[0])
+        assert command.help
+
+
+@pytest.mark.parametrize("title", COMMANDS)
+def test_each_command_has_a_section_and_no_other_has(title: str) -> None:
+    headings = re.findall(r"^### (`.*)$", section(title), re.MULTILINE)
+    assert sorted(usage for heading in headings for usage in quoted(heading)) == sorted(
+        {command.usage for command in COMMANDS[title].values()}
+    )
+
+
+BLANK = "\N{CURRENCY SIGN}"
+"""Stands for whatever value an answer has."""
+
+
+def render(words: Mapping[type, Any], *lines: Any) -> Iterator[str | bytes]:
+    """Say each event with BLANK in the place of every value."""
+    for kind, render_event in words.items():
+        fields: list[Any] = [BLANK] * len(getattr(kind, "_fields", ()))
+        event = ChannelMessages((Said(BLANK, BLANK, BLANK, 0.0),)) if kind is ChannelMessages else kind(*fields)
+        yield render_event(*lines, event)
+        if isinstance(event, DirectEcho):
+            yield render_event(*lines, event._replace(waits=False))
+
+
+def answers(commands: Iterable[Command]) -> Iterator[str]:
+    for command in commands:
+        yield from filter(None, (command.success, command.failure))
+
+
+def words_of(title: str) -> Iterator[str | bytes]:
+    """Give all that the tables of a section's dialect have to say."""
+    lines = rooms.Lines(lambda _at: BLANK)
+    if title == "The dialect `result`":
+        yield from answers(result.COMMANDS.values())
+        yield from result.NO_VERB.values()
+        yield from render(result.WORDS)
+    elif title == "The dialect `hello`":
+        yield from answers(hello.COMMANDS.values())
+        yield from hello.FAILURES.values()
+    elif title == "The dialect `mailbox`":
+        yield from answers(mailbox.COMMANDS.values())
+        yield from mailbox.FAILURES.values()
+        yield from (mailbox.HINT, mailbox.NOT_KEPT)
+        yield from render(mailbox.WORDS)
+    elif title == "The dialect `federation`":
+        yield from answers(federation.COMMANDS.values())
+    elif title == "The operator's console":
+        yield from render(rooms.OPERATOR_WORDS, lines)
+    else:
+        yield from rooms.FAILURES.values()
+        yield from render(rooms.GUEST_WORDS, lines)
+
+
+@pytest.mark.parametrize("title", COMMANDS)
+def test_every_answer_is_quoted(title: str) -> None:
+    titles = {"Common rules", title}
+    if "rooms" in title or "Files" in title:  # one table has the words of both
+        titles |= {"The dialect `rooms`", "Files between room guests"}
+    documented = quoted("".join(map(section, titles)))
+    for words in words_of(title):
+        line = words.decode() if isinstance(words, bytes) else words
+        line = re.sub(r"\{\d\}", BLANK, line).removesuffix("\n").removeprefix(f"[Server message ({BLANK})] ")
+        pattern = re.compile("<[^>]+>".join(map(re.escape, line.split(BLANK))))
+        assert any(map(pattern.fullmatch, documented)), line
+
+
+def texts(tree: ast.AST) -> Iterator[str]:
+    """Give the strings of a file, with BLANK where something is filled in."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.JoinedStr):
+            yield "".join(part.value if isinstance(part, ast.Constant) else BLANK for part in node.values)  # type: ignore[misc]
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield re.sub(r"\{\w*\}", BLANK, node.value)
+
+
+def test_every_quoted_sentence_is_one_of_the_server() -> None:
+    spans = [span for span in quoted(PROSE) if re.search(r" .*[^.]\.$", span) and not span.startswith("[Server")]
+    sentences = {re.sub("<[^>]+>", BLANK, span) for span in spans}
+    assert len(sentences) > 20
+    files = [path for folder in ("dialects", "app") for path in (ROOT / folder).rglob("*.py")]
+    assert sentences <= {text for path in files for text in texts(ast.parse(path.read_text(encoding="utf-8")))}
+
+
+@pytest.mark.parametrize("title", [title for title in COMMANDS if "```" in section(title, TEXT)])
+def test_examples_show_answers_of_the_document(title: str) -> None:
+    """Lists stand as `a, b, c` in the answers, and what may be left out as `[hostname]`."""
+    spans = quoted(section(title) + (section("The dialect `result`") if "federation" in title else ""))
+    patterns = [
+        re.compile(re.sub(r"<[^>]+>|a,(\\ )?b(,(\\ )?c)?$", ".+", re.sub(r"\\ \\\[.*\]$", ".*", re.escape(span))))
+        for span in spans
+        if not re.fullmatch(r"(<[^>]+>[@:]?)+", span)
+    ]
+    examples = re.findall(r"^< (?:\[Server message \([\d:]+\)\] )?(.+)$", section(title, TEXT), re.MULTILINE)
+    assert examples
+    for line in examples:
+        assert any(pattern.fullmatch(line) for pattern in patterns), line
+
+
+@pytest.mark.parametrize("title", ["The dialect `result`", "The dialect `hello`", "The dialect `mailbox`"])
+def test_examples_have_commands(title: str) -> None:
+    for verb in re.findall(r"^> ([\w-]+)", section(title, TEXT), re.MULTILINE):
+        assert verb in COMMANDS[title]
