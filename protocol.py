@@ -124,11 +124,11 @@ class Transport(Protocol):
     def call_later(self, seconds: float, call: Callable[[], None]) -> object: ...
     @property
     def is_behind(self) -> bool: ...
-    def allow_output(self, size: int, setting: str) -> None: ...
+    def set_output_limit(self, size: int, setting: str) -> None: ...
     @property
-    def remote_place(self) -> tuple[str, int]: ...
+    def remote_address(self) -> tuple[str, int]: ...
     @property
-    def local_place(self) -> tuple[str, int]: ...
+    def local_address(self) -> tuple[str, int]: ...
 
 
 class Dialect:
@@ -319,7 +319,7 @@ class Session:
     @property
     def address(self) -> str:
         """The client's IP address; "" when it is gone already."""
-        return self.transport.remote_place[0]
+        return self.transport.remote_address[0]
 
     @property
     def half_closed(self) -> bool:
@@ -388,7 +388,7 @@ class Session:
         """
         self._lines.limit = max_line
         self._ignores_congestion = True
-        self.transport.allow_output(max_output, setting)
+        self.transport.set_output_limit(max_output, setting)
 
     def pause(self) -> None:
         """Run no lines for now: they produce more than a linked server can read. Idempotent."""

@@ -1,27 +1,27 @@
-"""IP addresses as text: which are of this machine, and which belong to one client."""
+"""IP addresses as text: loopback, and the network that counts as one client."""
 
 from __future__ import annotations
 
 import socket
 
 NETWORK_BYTES = 8
-"""Bytes of an IPv6 address that name a network: whoever has one address of a /64 has them all."""
+"""Bytes of an IPv6 network prefix: a client usually controls a whole /64."""
 
 
 def is_loopback(address: str) -> bool:
-    """Tell whether an address is this machine's own, which paces and shares spare.
+    """Tell whether an address is loopback, which is exempt from rate limits and shares.
 
     Args:
-        address: an IPv4 or IPv6 address, an IPv4 one not mapped into IPv6, as `remote_place` gives it; "" is none.
+        address: an IPv4 or IPv6 address, an IPv4 one not mapped into IPv6, as `remote_address` gives it; "" is none.
     """
     return address == "::1" or address.startswith("127.")
 
 
 def network_of(address: str) -> str:
-    """Give what limits for an address are kept for: the /64 of an IPv6 address, any other address itself.
+    """Give the key under which limits count an address: the /64 of an IPv6 address, any other address itself.
 
     Args:
-        address: as for `is_loopback`; that of a loopback stays as it is, and so does "".
+        address: as for `is_loopback`; loopback and "" stay as they are.
     """
     if ":" not in address or is_loopback(address):
         return address

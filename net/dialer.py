@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from net.connection import Connection, Receiver
 from net.pool import Pool, PoolFull
 from net.table import ConnectionTable
-from net.tcp import calls_itself, find_places, keep_alive
+from net.tcp import enable_keepalive, is_self_connection, resolve
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -75,11 +75,11 @@ class Dial:
         self._host = host
         self._port = port
         self._source = source
-        self._source_place: Any = None
+        self._source_address: Any = None
         self._connected = connected
         self._failed = failed
         self._over = False
-        self._places: deque[tuple[int, Any]] = deque()
+        self._addresses: deque[tuple[int, Any]] = deque()
         self._sock: socket.socket | None = None
         self._reason = "no address of the family of the source"
         self._ends = loop.monotonic() + seconds
@@ -90,11 +90,11 @@ class Dial:
         if self._over:
             return
         try:
-            places = find_places(self._host, self._port, numeric=True)
+            addresses = resolve(self._host, self._port, numeric=True)
         except (OSError, ValueError):
             self._look_up()
         else:
-            self._found(places)
+            self._found(addresses)
 
     def give_up(self) -> None:
         """Cancel. Calls neither callback."""
@@ -105,7 +105,7 @@ class Dial:
 
     def _look_up(self) -> None:
         def work() -> list[tuple[int, Any]]:
-            return [] if self._over else find_places(self._host, self._port)
+            return [] if self._over else resolve(self._host, self._port)
 
         try:
             self._dialer.look_ups.submit(work, self._looked_up)
@@ -118,38 +118,38 @@ class Dial:
         if self._over:
             return
         try:
-            places = future.result()
+            addresses = future.result()
         except UnicodeError:
             self._fail("not a host name")
         except Exception as error:
             self._fail(_reason(error))
         else:
-            self._found(places)
+            self._found(addresses)
 
-    def _found(self, places: list[tuple[int, Any]]) -> None:
+    def _found(self, addresses: list[tuple[int, Any]]) -> None:
         if self._source is not None:
             try:
-                family, self._source_place = find_places(self._source, 0, numeric=True)[0]
+                family, self._source_address = resolve(self._source, 0, numeric=True)[0]
             except (OSError, ValueError):
                 self._fail("the source is not an IP address")
                 return
-            places = [place for place in places if place[0] == family]
-        self._places.extend(places)
+            addresses = [address for address in addresses if address[0] == family]
+        self._addresses.extend(addresses)
         self._next()
 
     def _next(self) -> None:
         """Begin to connect to the next address that the system accepts; fail when none is left."""
-        while self._places:
-            family, place = self._places.popleft()
+        while self._addresses:
+            family, address = self._addresses.popleft()
             try:
-                self._try(family, place)
+                self._try(family, address)
                 return
             except OSError as error:
                 self._reason = _reason(error)
                 self._drop()
         self._fail(self._reason)
 
-    def _try(self, family: int, place: Any) -> None:
+    def _try(self, family: int, address: Any) -> None:
         """Begin to connect.
 
         Raises:
@@ -158,15 +158,15 @@ class Dial:
         self._sock = sock = socket.socket(family, socket.SOCK_STREAM)
         sock.setblocking(False)
         if self._dialer.table.keepalive_seconds:
-            keep_alive(sock, self._dialer.table.keepalive_seconds)
-        if self._source_place is not None:
-            sock.bind(self._source_place)
-        error = sock.connect_ex(place)
+            enable_keepalive(sock, self._dialer.table.keepalive_seconds)
+        if self._source_address is not None:
+            sock.bind(self._source_address)
+        error = sock.connect_ex(address)
         if error not in CONNECTING:
             raise _system_error(error)
         self._loop.watch(sock, EVENT_WRITE, partial(self._answered, sock))
         # Each address has an equal share of the remaining time, so that a silent one leaves some to the others.
-        share = (self._ends - self._loop.monotonic()) / (len(self._places) + 1)
+        share = (self._ends - self._loop.monotonic()) / (len(self._addresses) + 1)
         self._loop.cancel(self._deadline)
         self._deadline = self._loop.call_later(share, self._late)
 
@@ -193,7 +193,7 @@ class Dial:
         error = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         if error:
             raise _system_error(error)
-        if calls_itself(sock):
+        if is_self_connection(sock):
             raise _system_error(errno.ECONNREFUSED)
         self._loop.unwatch(sock)
         return Connection(self._dialer.table, sock)

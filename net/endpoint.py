@@ -9,7 +9,7 @@ from selectors import EVENT_READ
 from typing import Any
 
 from net.table import ConnectionTable
-from net.tcp import place_of
+from net.tcp import address_of
 from net.timers import Deadline
 
 READ_SIZE = 65536
@@ -44,18 +44,18 @@ class Endpoint:
 
     def __str__(self) -> str:
         """Give the peer's address and port, for the log."""
-        host, port = self.remote_place
+        host, port = self.remote_address
         return f"{host} port {port}" if host else "a client"
 
     @property
-    def remote_place(self) -> tuple[str, int]:
+    def remote_address(self) -> tuple[str, int]:
         """The peer's IP address and port; "" and 0 when it is gone already, or this is no TCP connection."""
-        return place_of(self._sock.getpeername)
+        return address_of(self._sock.getpeername)
 
     @property
-    def local_place(self) -> tuple[str, int]:
-        """Our IP address and port, as the peer sees them; "" and 0 as for `remote_place`."""
-        return place_of(self._sock.getsockname)
+    def local_address(self) -> tuple[str, int]:
+        """Our IP address and port, as the peer sees them; "" and 0 as for `remote_address`."""
+        return address_of(self._sock.getsockname)
 
     def call_soon(self, call: Callable[[], None]) -> None:
         """Run `call` in the loop's next turn."""

@@ -53,14 +53,14 @@ class Listener:
                 self._pause("every descriptor for clients is in use")
                 return
             try:
-                sock, place = self._sock.accept()
+                sock, address = self._sock.accept()
             except (BlockingIOError, ConnectionAbortedError, InterruptedError):
                 return
             except OSError as error:  # most likely out of descriptors or memory
                 self._pause(error.strerror or str(error))
                 self._loop.call_later(ACCEPT_RETRY_SECONDS, self.resume)
                 return
-            self._welcome(sock, host_of(place))
+            self._welcome(sock, host_of(address))
 
     def _welcome(self, sock: socket.socket, host: str) -> None:
         address = "" if is_loopback(host) else network_of(host)

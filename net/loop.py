@@ -14,7 +14,7 @@ from net.dialer import Dial, Dialer
 from net.listener import Listener
 from net.reactor import Reactor
 from net.table import STALL_SECONDS, CloseReason, ConnectionTable
-from net.tcp import keep_alive
+from net.tcp import enable_keepalive
 
 DRAIN_GRACE_SECONDS = 0.5
 """Extra time at shutdown for replies that waited for a slow reader, after the slow readers have been closed."""
@@ -85,7 +85,7 @@ class Loop(Reactor):
             accepted: called with each new connection, returns its owner.
         """
         if self.table.keepalive_seconds:
-            keep_alive(sock, self.table.keepalive_seconds)  # an accepted socket inherits it
+            enable_keepalive(sock, self.table.keepalive_seconds)  # an accepted socket inherits it
         self._listeners.append(Listener(self.table, sock, accepted))
 
     def dial(

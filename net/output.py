@@ -134,7 +134,7 @@ class Output(Endpoint):
         self._input = size
         self._count()
 
-    def allow_output(self, size: int, setting: str) -> None:
+    def set_output_limit(self, size: int, setting: str) -> None:
         """Replace the loop's limit for this connection. The threshold for `congested` stays the same.
 
         Args:

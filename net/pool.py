@@ -1,4 +1,4 @@
-"""Threads for slow work: a few, each of which gives way to the loop."""
+"""A small pool of threads for slow work, with a bounded queue and a lower priority than the loop."""
 
 from __future__ import annotations
 
@@ -11,33 +11,35 @@ if TYPE_CHECKING:
     from concurrent.futures import Future, ThreadPoolExecutor
 
 NICENESS = 10
-"""How much nicer than the process these threads are."""
+"""Added to the niceness of the process for these threads."""
 
-NICEST = 19
-"""The largest niceness that there is."""
+MAX_NICENESS = 19
+"""The maximum niceness."""
 
 T = TypeVar("T")
 
 
 class PoolFull(Exception):
-    """More slow work is waiting than the pool's queue may hold."""
+    """The queue of the pool is full."""
 
 
 class Pool:
-    """Threads for slow work, made when there is some.
+    """Threads for slow work, started on first use.
 
     Args:
-        name: what its threads are called.
-        threads: how many there may be.
+        name: prefix of the threads' names.
+        threads: their maximum number.
         queue: pieces of work that may wait or run at once.
-        hand_in: runs a call in the loop's thread.
+        call_threadsafe: runs a call in the loop's thread.
     """
 
-    def __init__(self, name: str, threads: int, queue: int, hand_in: Callable[[Callable[[], None]], None]) -> None:
+    def __init__(
+        self, name: str, threads: int, queue: int, call_threadsafe: Callable[[Callable[[], None]], None]
+    ) -> None:
         self._name = name
         self._threads = threads
         self._size = self._free = queue
-        self._hand_in = hand_in
+        self._call_threadsafe = call_threadsafe
         self._executor: ThreadPoolExecutor | None = None
 
     @property
@@ -60,10 +62,10 @@ class Pool:
 
         future = self._started().submit(work)
         self._free -= 1
-        future.add_done_callback(lambda done: self._hand_in(lambda: finish(done)))
+        future.add_done_callback(lambda done: self._call_threadsafe(lambda: finish(done)))
 
     def close(self) -> None:
-        """Begin with nothing that waits; what runs is not waited for."""
+        """Cancel waiting work. Does not wait for running work."""
         if self._executor is not None:
             self._executor.shutdown(wait=False, cancel_futures=True)
 
@@ -76,9 +78,9 @@ class Pool:
 
 
 def _lower_priority() -> None:
-    """Let the loop have the processor first when both share one. Linux sets this for each thread.
+    """Lower the priority of this thread below the loop's. On Linux each thread has its own niceness.
 
-    A new thread has the niceness of the one that made it.
+    A new thread inherits the niceness of the one that started it.
     """
     if hasattr(os, "setpriority"):
         import threading
@@ -86,4 +88,4 @@ def _lower_priority() -> None:
         thread = threading.get_native_id()
         with contextlib.suppress(OSError):
             niceness = os.getpriority(os.PRIO_PROCESS, thread) + NICENESS
-            os.setpriority(os.PRIO_PROCESS, thread, min(NICEST, niceness))
+            os.setpriority(os.PRIO_PROCESS, thread, min(MAX_NICENESS, niceness))

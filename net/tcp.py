@@ -1,4 +1,4 @@
-"""What the loop asks of the operating system: addresses, options and limits of sockets. No state, nothing of chat."""
+"""Sockets as the operating system has them: addresses, options, counters, and the descriptor limit. No state."""
 
 from __future__ import annotations
 
@@ -13,43 +13,43 @@ from collections.abc import Callable
 from typing import Any
 
 KEEPALIVE_PROBES = 3
-"""Probes without an answer after which the kernel gives a silent peer up."""
+"""Unanswered keepalive probes after which the kernel resets the connection."""
 
 TCP_INFO_UNACKED, TCP_INFO_LAST_ACK = 24, 56
-"""Where Linux's struct tcp_info has the packets in flight, and the milliseconds since the last acknowledgement."""
+"""Offsets in Linux's struct tcp_info: packets in flight, and milliseconds since the last acknowledgement."""
 
 RESERVED_DESCRIPTORS = 32
-"""Kept free of clients for the database, libraries that are loaded late, connections that we dial while there are as
-many clients as may be, and whatever the operating system needs."""
+"""Descriptors kept for other uses than clients: the database, late imports, the system's own, and connections that are
+dialled when the number of clients is at its limit."""
 
 
-def find_places(host: str, port: int, *, numeric: bool = False) -> list[tuple[int, Any]]:
-    """Find where a host is: the family and the socket address of each of its addresses. Blocks, unless `numeric`.
+def resolve(host: str, port: int, *, numeric: bool = False) -> list[tuple[int, Any]]:
+    """Look a host up: the family and the socket address of each of its addresses. Blocks, unless `numeric`.
 
     Args:
         host: a name or an IP address; with `numeric`, an IP address only.
         port: for the socket addresses.
 
     Raises:
-        OSError: it is not found.
-        ValueError: it cannot be a host.
+        OSError: the host is unknown.
+        ValueError: not a valid host name.
     """
     found = socket.getaddrinfo(
-        host.encode("ascii") if numeric else host,  # what is bytes needs no tables of the world's letters
+        host.encode("ascii") if numeric else host,  # bytes: the IDNA codec is not loaded
         port,
         type=socket.SOCK_STREAM,
         flags=socket.AI_NUMERICHOST if numeric else 0,
     )
-    return [(family, place) for family, _type, _protocol, _name, place in found]
+    return [(family, address) for family, _type, _protocol, _name, address in found]
 
 
-def calls_itself(sock: socket.socket) -> bool:
-    """Tell whether nobody listens where a socket has called, and the kernel gave it that very port to call from."""
+def is_self_connection(sock: socket.socket) -> bool:
+    """Tell whether a socket has connected to itself: no listener had the port, and the kernel chose it as source."""
     return bool(sock.getsockname() == sock.getpeername())
 
 
-def place_of(name: Callable[[], Any]) -> tuple[str, int]:
-    """Give the IP address and port that a socket's getsockname or getpeername tells; "" and 0 where it does not."""
+def address_of(name: Callable[[], Any]) -> tuple[str, int]:
+    """Give the IP address and port that a socket's getsockname or getpeername returns; "" and 0 if it fails."""
     try:
         host, port = name()[:2]
     except (OSError, ValueError):  # gone already, or not a TCP socket
@@ -57,21 +57,24 @@ def place_of(name: Callable[[], Any]) -> tuple[str, int]:
     return _unmapped(host), port
 
 
-def host_of(place: Any) -> str:
-    """Give the IP address of a socket address; "" where it has none."""
-    return _unmapped(place[0]) if isinstance(place, tuple) else ""
+def host_of(address: Any) -> str:
+    """Give the IP address of a socket address; "" if it has none."""
+    return _unmapped(address[0]) if isinstance(address, tuple) else ""
 
 
 def _unmapped(host: str) -> str:
-    """Give an IPv4 address that an IPv6 socket shows as one of its own as what it is."""
+    """Give an IPv4-mapped IPv6 address as the IPv4 address."""
     return host.removeprefix("::ffff:")
 
 
-def keep_alive(sock: socket.socket, seconds: int) -> None:
-    """Have the kernel find out that the other machine has vanished, when it has been silent for about so long.
+def enable_keepalive(sock: socket.socket, seconds: int) -> None:
+    """Turn TCP keepalive on, so that the kernel detects a vanished machine.
 
-    The probes are for a peer to which nothing is being sent; see `Connection.check_for_silence` for the others. (The
-    user timeout of RFC 5482 will not do: Linux applies it to a peer, too, that is there and does not read.)
+    Probes are sent only while nothing else is in flight; `Connection.check_for_silence` covers the rest. (The user
+    time-out of RFC 5482 is no alternative: Linux applies it also to a live peer that does not read.)
+
+    Args:
+        seconds: about how long the machine may be silent.
     """
     interval = max(1, seconds // (2 * KEEPALIVE_PROBES))
     options = {
@@ -86,7 +89,7 @@ def keep_alive(sock: socket.socket, seconds: int) -> None:
 
 
 def bytes_in_kernel(sock: socket.socket) -> int:
-    """Bytes that the kernel has taken and the peer has not; 0 where the system does not tell."""
+    """Bytes in the kernel's send queue that the peer has not acknowledged; 0 where the system does not tell."""
     try:
         return int.from_bytes(fcntl.ioctl(sock, termios.TIOCOUTQ, bytes(4)), sys.byteorder)
     except (OSError, ValueError):  # closed already, or the system does not tell
@@ -94,8 +97,10 @@ def bytes_in_kernel(sock: socket.socket) -> int:
 
 
 def unacknowledged_for(sock: socket.socket) -> float:
-    """Seconds since the peer's machine has acknowledged anything, if something is on its way to it; else, or where the
-    system does not tell, 0. A peer that does not read acknowledges the probes that ask whether it does."""
+    """Seconds since the last acknowledgement while data is in flight; 0 if none is, or the system does not tell.
+
+    A live peer that does not read acknowledges window probes, so it is not silent.
+    """
     if not sys.platform.startswith("linux"):
         return 0.0
     try:
@@ -115,7 +120,7 @@ def raise_descriptor_limit() -> None:
 
 
 def descriptor_ceiling() -> int:
-    """Connections that the soft descriptor limit leaves room for, at least one."""
+    """How many connections the soft descriptor limit allows, at least one."""
     soft, _hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY:
         return 1 << 20

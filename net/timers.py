@@ -1,4 +1,4 @@
-"""Calls that are due at a time on a monotonic clock (the loop's heap of them), and pauses between attempts."""
+"""Deadlines on the monotonic clock, and exponential back-off."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 
 class Deadline:
-    """A call that is due at a time on the monotonic clock; orders itself in the loop's heap."""
+    """A call that is due at a time on the monotonic clock; sorts by time, then by age."""
 
     __slots__ = ("call", "order", "when")
 
@@ -22,7 +22,7 @@ class Deadline:
 
 
 class Deadlines:
-    """The heap of deadlines. Cancelled ones are swept out as soon as they are the larger part of it."""
+    """A heap of deadlines. Cancelled ones are removed when they are more than half of it."""
 
     def __init__(self) -> None:
         self._heap: list[Deadline] = []
@@ -38,7 +38,7 @@ class Deadlines:
         return deadline
 
     def cancel(self, deadline: Deadline) -> None:
-        """Forget a deadline; one that has passed or was cancelled before is left alone."""
+        """Cancel a deadline; one that has passed or was cancelled before is ignored."""
         if deadline.call is None:
             return
         deadline.call = None
@@ -49,14 +49,14 @@ class Deadlines:
             self._cancelled = 0
 
     def nearest(self) -> float | None:
-        """The time of the next deadline, or None."""
+        """The time of the earliest deadline, or None."""
         while self._heap and self._heap[0].call is None:
             heapq.heappop(self._heap)
             self._cancelled -= 1
         return self._heap[0].when if self._heap else None
 
     def due(self, now: float) -> Iterator[Callable[[], None]]:
-        """Take out the calls that are due, the earliest first."""
+        """Remove and yield the calls that are due, the earliest first."""
         while (when := self.nearest()) is not None and when <= now:
             deadline = heapq.heappop(self._heap)
             call, deadline.call = deadline.call, None

@@ -207,7 +207,7 @@ class Links:
         link = self._links.get(session) or self._add_link(session, None)
         if link.maybe_peer is not None or link.dialler is not None:
             link.ignore("the link is up already")
-        elif (meant := self._own_calls().get(session.transport.remote_place)) is not None:
+        elif (meant := self._own_calls().get(session.transport.remote_address)) is not None:
             self._stop_dialling_itself(link, meant)
         elif link.handshake is not None:
             link.ignore("it has to prove its name first")
@@ -281,7 +281,7 @@ class Links:
     def _own_calls(self) -> dict[tuple[str, int], Dialler]:
         """The places from which this server has dialled others, with whom it meant."""
         return {
-            link.session.transport.local_place: link.dialler
+            link.session.transport.local_address: link.dialler
             for link in self._links.values()
             if link.dialler is not None
         }

@@ -334,5 +334,5 @@ def _described(identity: str) -> str:
 
 def _is_local(transport: Transport) -> bool:
     """Tell whether both ends of a connection are on this machine (L40)."""
-    address = transport.remote_place[0]
-    return is_loopback(address) or address == transport.local_place[0] != ""
+    address = transport.remote_address[0]
+    return is_loopback(address) or address == transport.local_address[0] != ""

@@ -52,8 +52,8 @@ class Link:
     def __init__(self, session: Session, dialler: Dialler | None, hostname: str | None, now: float) -> None:
         self.session = session
         self.dialler = dialler
-        self.me = hostname or session.transport.local_place[0]
-        self.address, self.port = session.transport.remote_place
+        self.me = hostname or session.transport.local_address[0]
+        self.address, self.port = session.transport.remote_address
         self.since = now
         self.maybe_peer: Peer | None = None
         """The server at the other end, once the link is up."""

@@ -54,11 +54,11 @@ class FakeTransport:
     def __init__(
         self,
         soon: list[Callable[[], None]] | None = None,
-        remote_place: tuple[str, int] = ("127.0.0.1", 40000),
-        local_place: tuple[str, int] = HERE,
+        remote_address: tuple[str, int] = ("127.0.0.1", 40000),
+        local_address: tuple[str, int] = HERE,
     ) -> None:
-        self.remote_place = remote_place
-        self.local_place = local_place
+        self.remote_address = remote_address
+        self.local_address = local_address
         self.most_output = 0
         self.congested = False
         self.must_yield = False
@@ -117,7 +117,7 @@ class FakeTransport:
     def refuse(self) -> None:
         self.refused += 1
 
-    def allow_output(self, size: int, setting: str) -> None:
+    def set_output_limit(self, size: int, setting: str) -> None:
         self.most_output = size
 
     def pause_reading(self) -> None:
@@ -311,9 +311,9 @@ class World:
     def _stop(self) -> None:
         self.stopped += 1
 
-    def client(self, dialect: Dialect | None = None, remote_place: tuple[str, int] = ("127.0.0.1", 40000)) -> Client:
+    def client(self, dialect: Dialect | None = None, remote_address: tuple[str, int] = ("127.0.0.1", 40000)) -> Client:
         """Give a client that has not said a word yet; without a dialect its first word decides."""
-        transport = FakeTransport(self.soon, remote_place)
+        transport = FakeTransport(self.soon, remote_address)
         by_first_word: Mapping[str, Dialect] = {"HELLO-FROM": self.hello, "FEDERATE-OUT": self.federation}
         session = Session(transport, dialect or self.dialect, by_first_word={} if dialect else by_first_word)
         return self._welcome(Client(self, transport, session))
@@ -325,15 +325,15 @@ class World:
 
     def peer(self, hostname: str = "", address: str = "127.0.0.1", port: int = 40000) -> Client:
         """Give another server that has dialled this one, and has heard its channels."""
-        peer = self.client(remote_place=(address, port))
+        peer = self.client(remote_address=(address, port))
         confirmed, channels, *_joins = peer.ask(f"FEDERATE-OUT {hostname}")
         assert confirmed.startswith("FEDERATE-CONFIRM")
         assert channels.startswith("FEDCHANNELS")
         return peer
 
-    def caller(self, remote_place: tuple[str, int] = ("127.0.0.1", 40000)) -> Client:
+    def caller(self, remote_address: tuple[str, int] = ("127.0.0.1", 40000)) -> Client:
         """Give a client that has come to a port for links and has not said a word yet."""
-        transport = FakeTransport(self.soon, remote_place)
+        transport = FakeTransport(self.soon, remote_address)
         return self._welcome(Client(self, transport, self.federation.links.accept(transport)))
 
     def dialled(self, address: str = "", local_port: int = 50000) -> Client:

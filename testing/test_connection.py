@@ -326,23 +326,23 @@ def test_a_reset_is_a_lost_connection(stage: Stage) -> None:
 def test_a_connection_knows_both_its_ends(stage: Stage) -> None:
     (owner,), (peer,) = stage.accept()
     connection = connection_of(owner)
-    assert connection.remote_place == peer.getsockname()
-    assert connection.local_place == peer.getpeername()
+    assert connection.remote_address == peer.getsockname()
+    assert connection.local_address == peer.getpeername()
     connection.close(CloseReason.GOODBYE)
     stage.turn()
-    assert connection.remote_place == connection.local_place == ("", 0)
+    assert connection.remote_address == connection.local_address == ("", 0)
     assert str(connection) == "a client"
 
 
 def test_a_connection_that_is_not_tcp_has_no_addresses(stage: Stage) -> None:
     connection, *_ = stage.pair()
-    assert connection.remote_place == connection.local_place == ("", 0)
+    assert connection.remote_address == connection.local_address == ("", 0)
 
 
 def test_an_ipv4_address_is_the_same_on_an_ipv6_socket(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     connection, _owner, _peer, sock = stage.pair()
     monkeypatch.setattr(sock, "getpeername", lambda: ("::ffff:192.0.2.1", 5, 0, 0), raising=False)
     monkeypatch.setattr(sock, "getsockname", lambda: ("2001:db8::1", 6, 0, 0), raising=False)
-    assert connection.remote_place == ("192.0.2.1", 5)
-    assert connection.local_place == ("2001:db8::1", 6)
+    assert connection.remote_address == ("192.0.2.1", 5)
+    assert connection.local_address == ("2001:db8::1", 6)
     assert str(connection) == "192.0.2.1 port 5"

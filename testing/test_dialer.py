@@ -18,7 +18,7 @@ from harness.peer import PATIENCE
 from loop_support import Outcome, Owner, Stage, connection_of, get, open_descriptors, put
 from net.dialer import LOOK_UP_THREADS
 from net.table import CloseReason
-from net.tcp import find_places
+from net.tcp import resolve
 from support import raising
 
 
@@ -56,14 +56,14 @@ def silent_place(stage: Stage) -> tuple[str, int]:
 
 def names(monkeypatch: pytest.MonkeyPatch, look_up: Callable[[str], list[tuple[str, int]]]) -> None:
     """Have this look names up, in place of the system."""
-    real = find_places
+    real = resolve
 
     def find(host: str, port: int, *, numeric: bool = False) -> list[tuple[int, Any]]:
         if numeric:
             return real(host, port, numeric=True)
         return [(socket.AF_INET6 if ":" in place[0] else socket.AF_INET, place) for place in look_up(host)]
 
-    monkeypatch.setattr("net.dialer.find_places", find)
+    monkeypatch.setattr("net.dialer.resolve", find)
 
 
 class SlowNames:
@@ -139,7 +139,7 @@ def test_a_name_is_looked_up_and_none_of_its_addresses_left_out(stage: Stage) ->
     _server, (_host, port) = remote_server(stage)
     outcome = stage.call_out(("localhost", port))  # which may be ::1 first, where nobody listens
     stage.until(lambda: outcome.told)
-    assert connection_of(outcome.owner).remote_place == ("127.0.0.1", port)
+    assert connection_of(outcome.owner).remote_address == ("127.0.0.1", port)
     assert not stage.loop.working
     assert stage.loop._pool._executor is None
 
@@ -159,7 +159,7 @@ def test_the_next_address_is_tried_when_one_refuses(
     names(monkeypatch, lambda _name: [closed_place(), place, closed_place()])
     outcome = stage.call_out(("somewhere", 1))
     stage.until(lambda: outcome.told)
-    assert connection_of(outcome.owner).remote_place == place
+    assert connection_of(outcome.owner).remote_address == place
     names(monkeypatch, lambda _name: [closed_place(), closed_place()])
     outcome = stage.call_out(("somewhere", 1))
     stage.until(lambda: outcome.told)
@@ -174,7 +174,7 @@ def test_an_address_that_is_silent_does_not_have_all_the_time(
     names(monkeypatch, lambda _name: [silent, place])
     outcome = stage.call_out(("somewhere", 1), seconds=0.2)
     stage.until(lambda: outcome.told)
-    assert connection_of(outcome.owner).remote_place == place
+    assert connection_of(outcome.owner).remote_address == place
 
 
 def test_a_dial_times_out(leaving_nothing_open: None, stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -287,7 +287,7 @@ def test_a_dial_comes_from_its_source(
     peer, (address, port) = server.accept()
     stage.keep(peer)
     assert address == "127.0.0.2"
-    assert connection_of(outcome.owner).local_place == (address, port)
+    assert connection_of(outcome.owner).local_address == (address, port)
 
 
 @pytest.mark.parametrize(

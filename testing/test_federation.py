@@ -262,7 +262,7 @@ def test_a_link_that_has_lasted_is_dialled_again_soon() -> None:
 def test_a_server_that_is_listed_by_a_name_is_at_the_address_where_it_was_found() -> None:
     settings = ONE._replace(federation="listed")
     with World(settings=settings, listed=[Listed("two.example", 5051, None)]) as world:
-        early = world.client(remote_place=("127.0.0.2", 40000))
+        early = world.client(remote_address=("127.0.0.2", 40000))
         early.send("FEDERATE-OUT two")
         assert is_closed(early)
         world.dialled("127.0.0.2").ask("FEDERATE-CONFIRM two")
@@ -470,7 +470,7 @@ def test_by_what_name_a_server_is_known_that_was_dialled(listed: Listed, sent: s
 @pytest.mark.parametrize("name", ["a b", "a_b", "a:b", "a@b", "\u4e2d", "x" * 65, "one", "pinned", "127.0.0.2"])
 def test_names_that_no_server_may_bear(name: str, caplog: pytest.LogCaptureFixture) -> None:
     with World(settings=ONE, listed=[Listed("127.0.0.2", 5051, "pinned")]) as world:
-        peer = world.client(remote_place=("127.0.0.3", 40000))
+        peer = world.client(remote_address=("127.0.0.3", 40000))
         peer.send(f"FEDERATE-OUT {name}")
         assert is_closed(peer)
         assert "closing the link with a server (127.0.0.3 port 40000): " in caplog.text
@@ -478,20 +478,20 @@ def test_names_that_no_server_may_bear(name: str, caplog: pytest.LogCaptureFixtu
 
 def test_servers_over_ipv6_need_names() -> None:
     with World(settings=ONE) as world:
-        nameless, named = (world.client(remote_place=("::1", 40000)) for _ in range(2))
+        nameless, named = (world.client(remote_address=("::1", 40000)) for _ in range(2))
         nameless.send("FEDERATE-OUT")
         assert is_closed(nameless)
         assert named.ask("FEDERATE-OUT two") == ["FEDERATE-CONFIRM one", "FEDCHANNELS"]
     with World() as world:
-        peer = world.client(remote_place=("::1", 40000))
-        peer.transport.local_place = ("::1", 5050)
+        peer = world.client(remote_address=("::1", 40000))
+        peer.transport.local_address = ("::1", 5050)
         peer.send("FEDERATE-OUT two")
         assert is_closed(peer)
 
 
 def test_a_name_in_use_is_its_address_s_alone(world: World) -> None:
     first = world.peer("two", "127.0.0.2")
-    other = world.client(remote_place=("127.0.0.3", 40000))
+    other = world.client(remote_address=("127.0.0.3", 40000))
     other.send("FEDERATE-OUT two")
     assert is_closed(other)
     world.peer("two", "127.0.0.2")
@@ -504,21 +504,21 @@ def test_the_name_of_a_listed_server_is_kept_for_its_address() -> None:
     with World(settings=ONE, listed=[TWO]) as world:
         cut(world.peer("two", "127.0.0.2"), world.peer("stranger", "127.0.0.4"))
         for restarted in (world, World(settings=ONE, listed=[TWO], store=world.store)):
-            thief = restarted.client(remote_place=("127.0.0.3", 40000))
+            thief = restarted.client(remote_address=("127.0.0.3", 40000))
             thief.send("FEDERATE-OUT two")
             assert is_closed(thief)
             cut(restarted.peer("stranger", "127.0.0.3"))
         moved = World(settings=ONE, listed=[Listed("127.0.0.3", 5051, "two")], store=world.store)
         cut(moved.peer("two", "127.0.0.3"))
         moved_for_good = World(settings=ONE, store=world.store)
-        late = moved_for_good.client(remote_place=("127.0.0.2", 40000))
+        late = moved_for_good.client(remote_address=("127.0.0.2", 40000))
         late.send("FEDERATE-OUT two")
         assert is_closed(late)
 
 
 def test_only_listed_servers_if_so_wished() -> None:
     with World(settings=ONE._replace(federation="listed"), listed=[TWO]) as world:
-        stranger = world.client(remote_place=("127.0.0.3", 40000))
+        stranger = world.client(remote_address=("127.0.0.3", 40000))
         stranger.send("FEDERATE-OUT three")
         assert is_closed(stranger)
         assert world.peer("two", "127.0.0.2").ask("FEDNEW tea") == []
@@ -548,7 +548,7 @@ def test_which_servers_that_dial_are_configured(listed: list[Listed], sent: str,
         (peer,) = world.federation.peers.values()
         assert peer.configured == configured
     with World(settings=ONE._replace(federation="listed"), listed=listed) as world:
-        link = world.client(remote_place=("127.0.0.2", 40000))
+        link = world.client(remote_address=("127.0.0.2", 40000))
         link.send(f"FEDERATE-OUT {sent}")
         assert bool(link.transport.refused) != configured
 
@@ -581,22 +581,22 @@ def test_which_unlisted_servers_are_let_in(
 ) -> None:
     """Loopback, the address to which the connection leads, or elsewhere."""
     with World(settings=ONE._replace(federation=policy), listed=[Listed("10.9.9.9", 5051, None)]) as world:
-        stranger = world.client(remote_place=(place[0], 40000))
-        stranger.transport.local_place = (place[1], 5050)
+        stranger = world.client(remote_address=(place[0], 40000))
+        stranger.transport.local_address = (place[1], 5050)
         stranger.send("FEDERATE-OUT three")
         if kind in let_in:
             assert stranger.heard() == ["FEDERATE-CONFIRM one", "FEDCHANNELS"]
         else:
             assert is_closed(stranger)
             assert f"federation {policy}" in caplog.text
-        listed = world.client(remote_place=("10.9.9.9", 40000))
+        listed = world.client(remote_address=("10.9.9.9", 40000))
         assert listed.ask("FEDERATE-OUT two") == ["FEDERATE-CONFIRM one", "FEDCHANNELS"]
 
 
 def test_a_server_that_dials_itself() -> None:
     with World(listed=[Listed("127.0.0.1", 5050, None)]) as world:
         dialled = world.dialled(local_port=50001)
-        inbound = world.client(remote_place=("127.0.0.1", 50001))
+        inbound = world.client(remote_address=("127.0.0.1", 50001))
         inbound.send("FEDERATE-OUT")
         assert is_closed(inbound)
         assert not world.federation.peers
@@ -746,7 +746,7 @@ def is_in(world: World, name: str = "bob") -> bool:
 
 def refused(world: World, address: str) -> bool:
     """Whether nobody at this address can be `two`, neither by a name that is sent nor by that of a user."""
-    named, nameless = (world.client(remote_place=(address, 40000)) for _ in range(2))
+    named, nameless = (world.client(remote_address=(address, 40000)) for _ in range(2))
     named.send("FEDERATE-OUT two")
     nameless.ask("FEDERATE-OUT")
     nameless.send("FEDJOIN eve@two tea")
@@ -801,7 +801,7 @@ BY_PROOF = Listed("127.0.0.2", 0, "two", SECRET)
 
 def linked(world: World, address: str) -> Client:
     """Give the server `two` at an address, which proves its name if it is asked to."""
-    peer = world.client(remote_place=(address, 40000))
+    peer = world.client(remote_address=(address, 40000))
     verb, *words = peer.ask("FEDERATE-OUT two")[0].split()
     if verb == "FEDERATE-PROVE":
         peer.ask(f"FEDERATE-PROOF {Handshake(SECRET, 'two', 'one', words[0], words[0]).mac('proof')} {words[0]}")
@@ -1024,7 +1024,7 @@ def test_a_server_that_is_kept_out_comes_back_when_it_is_let_in(word: str, caplo
         assert world.type(f"/unlink {word}") == [f"* {word} is kept out; links closed: 2."]
         assert dialled.transport.refused == accepted.transport.refused == 1
         assert alice.ask("USERS tea", "CHANNELS") == ["RESULT USERS tea alice", "RESULT CHANNELS tea"]
-        again = world.client(remote_place=("127.0.0.2", 40001))
+        again = world.client(remote_address=("127.0.0.2", 40001))
         again.send("FEDERATE-OUT two")
         assert is_closed(again)
         assert "the operator keeps it out" in caplog.text
@@ -1045,7 +1045,7 @@ def test_a_server_that_is_kept_out_comes_back_when_it_is_let_in(word: str, caplo
 def test_nobody_links_under_a_name_that_is_kept_out() -> None:
     with World(settings=ONE) as world:
         assert world.type("/unlink two") == ["* two is kept out; links closed: 0."]
-        thief = world.client(remote_place=("127.0.0.3", 40000))
+        thief = world.client(remote_address=("127.0.0.3", 40000))
         thief.send("FEDERATE-OUT two")
         assert is_closed(thief)
         nameless = world.peer("", "127.0.0.2")

@@ -206,7 +206,7 @@ def test_a_peer_that_is_gone_is_lost_once(stage: Stage) -> None:
 def test_more_may_wait_for_one_connection_than_for_others(stage: Stage, caplog: pytest.LogCaptureFixture) -> None:
     ends = [stage.pair() for _ in range(2)]
     (link, link_owner, _peer, link_sock), (_client, client_owner, _other_peer, _other_sock) = ends
-    link.allow_output(2 * MAX_OUT, "max-link-buffer")
+    link.set_output_limit(2 * MAX_OUT, "max-link-buffer")
     for connection, _owner, _p, sock in ends:
         sock.takes = [0] * 100
         for _ in range(MAX_OUT // 65536 + 1):

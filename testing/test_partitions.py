@@ -151,7 +151,7 @@ class Network:
         place = (ADDRESSES[host], next(self._ports))
         transport = FakeTransport(self.worlds[host].soon, (dial.host, dial.port), place)
         near = End(host, transport, dial.connected(transport))
-        client = self.worlds[other].client(remote_place=place)
+        client = self.worlds[other].client(remote_address=place)
         self.cables.append(Cable(near, End(other, client.transport, client.session)))
 
     def cut(self, cable: Cable, blind: str = "") -> None:

@@ -381,7 +381,7 @@ class Hashing:
 
     def client(self, *lines: str, address: str = "127.0.0.1") -> FakeTransport:
         """Give the connection of a client that has sent these lines."""
-        client = self.world.client(remote_place=(address, 40000))
+        client = self.world.client(remote_address=(address, 40000))
         self.send(client.transport, *lines)
         return client.transport
 

@@ -13,7 +13,7 @@ import pytest
 
 from harness.peer import PATIENCE
 from loop_support import Stage
-from net.pool import NICENESS, NICEST, Pool, PoolFull
+from net.pool import MAX_NICENESS, NICENESS, Pool, PoolFull
 from support import raising
 
 
@@ -43,8 +43,8 @@ def niceness_in_pool(of_process: int) -> int:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="threads have no niceness of their own here")
 def test_slow_work_is_nicer_than_the_process_whatever_niceness_that_has() -> None:
-    for of_process in range(niceness(), NICEST + 1):  # less would need a privilege
-        assert niceness_in_pool(of_process) == min(of_process + NICENESS, NICEST)
+    for of_process in range(niceness(), MAX_NICENESS + 1):  # less would need a privilege
+        assert niceness_in_pool(of_process) == min(of_process + NICENESS, MAX_NICENESS)
 
 
 def test_slow_work_is_bounded_and_comes_back_into_the_loops_thread() -> None:

@@ -40,7 +40,7 @@ def is_closed(peer: Client) -> bool:
 
 def caller(world: World, name: str = "two", address: str = "127.0.0.9") -> Client:
     """Give a server that has dialled with a name and was asked for a proof."""
-    peer = world.client(remote_place=(address, 40000))
+    peer = world.client(remote_address=(address, 40000))
     (line,) = peer.ask(f"FEDERATE-OUT {name}")
     assert line.startswith("FEDERATE-PROVE ")
     return peer
@@ -53,7 +53,7 @@ def proof(nonce: str, dialler: str = "two", step: str = "proof") -> str:
 
 def proven(world: World, address: str = "127.0.0.9") -> Client:
     """Give the server `two` on a link that is up."""
-    peer = world.client(remote_place=(address, 40000))
+    peer = world.client(remote_address=(address, 40000))
     (line,) = peer.ask("FEDERATE-OUT two")
     confirmed, channels, *_joins = peer.ask(proof(line.split()[1]))
     assert confirmed.startswith("FEDERATE-CONFIRM one ")
@@ -171,7 +171,7 @@ def test_a_name_with_a_secret_is_configured_while_its_server_is_away(listed: Lis
 def test_a_proven_name_is_configured_from_any_address(listed: Listed) -> None:
     with World(settings=ONE._replace(federation="listed", max_peers=1), listed=[listed]) as world:
         assert len(world.dials) == bool(listed.port)
-        peer = world.client(remote_place=("127.0.0.9", 40000))
+        peer = world.client(remote_address=("127.0.0.9", 40000))
         assert peer.ask("FEDERATE-OUT two") == [f"FEDERATE-PROVE {ITS_NONCE}"]
         assert not world.federation.peers
         assert peer.ask(f"FEDERATE-PROOF {PROOF_OF_TWO} {OUR_NONCE}") == [
@@ -332,7 +332,7 @@ def test_an_address_proves_nothing() -> None:
             assert is_closed(peer)
     with World(settings=ONE._replace(federation="listed"), listed=[TWO]) as world:
         for name in ("", "three"):
-            peer = world.client(remote_place=("127.0.0.2", 40000))
+            peer = world.client(remote_address=("127.0.0.2", 40000))
             peer.send(f"FEDERATE-OUT {name}")
             assert is_closed(peer)
 
@@ -347,7 +347,7 @@ def test_another_line_of_the_config_does_not_lead_to_the_name() -> None:
 
 def test_a_name_that_looks_like_an_address_is_no_address() -> None:
     with World(settings=ONE, listed=[Listed("127.0.0.3", 0, "127.0.0.2", SECRET)]) as world:
-        peer = world.client(remote_place=("127.0.0.2", 40000))
+        peer = world.client(remote_address=("127.0.0.2", 40000))
         peer.send("FEDERATE-OUT")
         assert is_closed(peer)
         assert not is_closed(caller(world, "127.0.0.2"))
@@ -417,7 +417,7 @@ def test_without_a_secret_nothing_is_said_of_proofs() -> None:
     with World(settings=ONE, listed=[Listed("127.0.0.2", 5051, "two")]) as world:
         peer = world.dialled()
         assert peer.ask("FEDERATE-CONFIRM two") == ["FEDCHANNELS"]
-        accepted = world.client(remote_place=("127.0.0.2", 40000))
+        accepted = world.client(remote_address=("127.0.0.2", 40000))
         assert accepted.ask("FEDERATE-OUT two") == ["FEDERATE-CONFIRM one", "FEDCHANNELS"]
 
 
@@ -444,7 +444,7 @@ def test_no_line_but_the_right_proof_gets_a_name(lines: Sequence[tuple[int, str]
     with World(settings=ONE, listed=[TWO, Listed("127.0.0.2", 5052, None)]) as world:
         world.user("alice", "tea")
         links = [world.dialled(), world.dialled()]
-        links += [world.caller(("127.0.0.2", 40000)), world.client(remote_place=("127.0.0.2", 40001))]
+        links += [world.caller(("127.0.0.2", 40000)), world.client(remote_address=("127.0.0.2", 40001))]
         heard = [f"FEDERATE-PROOF {guess} {OUR_NONCE}" for guess in guesses]
         for number, line in lines:
             for said in (line, *heard[-4:]):

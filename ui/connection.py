@@ -16,7 +16,7 @@ from typing import NamedTuple, Protocol
 from net.connection import Connection
 from net.loop import Loop
 from net.table import CloseReason
-from net.tcp import calls_itself, keep_alive
+from net.tcp import enable_keepalive, is_self_connection
 from net.timers import Backoff
 from text import LineBuffer, Overlong, clean
 
@@ -55,10 +55,10 @@ def dial(address: Address) -> socket.socket:
         sock = socket.create_connection(address, CONNECT_SECONDS)
     except UnicodeError as error:
         raise OSError(errno.EINVAL, "not a host name") from error
-    if calls_itself(sock):
+    if is_self_connection(sock):
         sock.close()
         raise ConnectionRefusedError(errno.ECONNREFUSED, os.strerror(errno.ECONNREFUSED))
-    keep_alive(sock, KEEPALIVE_SECONDS)
+    enable_keepalive(sock, KEEPALIVE_SECONDS)
     return sock
 
 
