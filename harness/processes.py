@@ -119,7 +119,7 @@ class Processes:
     def __init__(self) -> None:
         self._alive: set[subprocess.Popen[bytes]] = set()
         self.closed = False  # whether the run is over
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal may close them while they are being started
 
     def start(self, command: Sequence[str], directory: Path) -> subprocess.Popen[bytes]:
         """Start a command in a directory, with pipes, away from the terminal's Ctrl-C. Raises Failed."""
@@ -134,6 +134,8 @@ class Processes:
             except OSError as error:
                 raise Failed(f"cannot start {shlex.join(command)}: {error}") from None
             self._alive.add(popen)
+            if self.closed:
+                popen.kill()
         return popen
 
     def forget(self, popen: subprocess.Popen[bytes]) -> None:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -51,12 +53,22 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     # One for all items: its ports are never handed out twice.
-    config.stash[SETTINGS] = Settings(command=server_command())
+    config.stash[SETTINGS] = Settings(command=server_command(), processes=servers.PROCESSES)
+    if hasattr(config, "workerinput"):
+        signal.signal(signal.SIGINT, end_servers)
 
 
-def pytest_unconfigure(config: pytest.Config) -> None:
+def end_servers(_number: int, _frame: object) -> None:
+    """Interrupt a worker. Its thread for the connection to pytest would keep it for many seconds more."""
+    servers.PROCESSES.close()
+    exit_soon = threading.Timer(1.0, os._exit, [128 + signal.SIGINT])
+    exit_soon.daemon = True
+    exit_soon.start()
+    raise KeyboardInterrupt
+
+
+def pytest_unconfigure() -> None:
     # After Ctrl-C in the middle of a case its servers are still there.
-    config.stash[SETTINGS].processes.close()
     servers.PROCESSES.close()
 
 

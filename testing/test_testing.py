@@ -27,6 +27,7 @@ from harness import actors, cases, player, processes
 from harness.actors import Stage
 from harness.cases import case_name, find_cases
 from harness.language import ACTIONS, COMMENT, Case, InvalidCase, parse
+from harness.peer import PATIENCE
 from harness.player import perform, play
 from harness.processes import (
     FIRST_PORT,
@@ -1163,3 +1164,23 @@ def test_pytest_collects_the_cases(project: Path) -> None:
     assert "3 passed" in everything
     assert "1 failed" in everything
     assert "2 passed" in told("--no-cases")
+
+
+def test_pytest_interrupted_in_several_processes_ends_the_servers(project: Path, fake: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as witness:
+        witness.settimeout(PATIENCE)
+        port = witness.getsockname()[1]
+        for name in ("a.txt", "b.txt"):
+            dial = f"server = !s = socket.create_connection(('127.0.0.1', {port}))\n"
+            add_case(project, name, f"{dial}server @ 5050\nserver < never\n")
+        shutil.copy(ROOT / "testing" / "conftest.py", project / "testing")
+        (project / "pytest.ini").write_text("[pytest]\ntestpaths = testing\npythonpath = .\n")
+        command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-n2"]
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL, start_new_session=True) as run:
+            connections = [witness.accept()[0] for _ in range(2)]
+            os.killpg(run.pid, signal.SIGINT)  # as a terminal does
+            for server in connections:
+                with server:
+                    server.settimeout(PATIENCE)
+                    assert server.recv(1) == b""
+            assert run.wait(PATIENCE) == pytest.ExitCode.INTERRUPTED
