@@ -29,7 +29,7 @@ from settings import Settings
 from text import clean, split_words, squeeze
 
 NO_CHANNEL = ""
-"""What no channel here is called. The journal refuses it in its turn, so that answers keep their order (C9)."""
+"""What no channel here is called. The journal refuses it in its turn, so that answers keep their order (C10)."""
 
 AGREED: Mapping[str, bool] = {"0": False, "1": True}
 """The outcomes of a FEDRESULT."""
@@ -72,7 +72,7 @@ class Federation(Speaker):
         chat.outside.network = self.servers
 
     def statistics(self) -> Iterator[str]:
-        """Give a line on each link (L30)."""
+        """Give a line on each link (L48)."""
         for peer in self.peers.values():
             members = self.users.of(peer)
             for link in peer.links:
@@ -130,7 +130,7 @@ class Federation(Speaker):
     # ---- what links tell ----
 
     def link_up(self, link: Link) -> None:
-        """Begin a link with what the peer should know (L3)."""
+        """Begin a link with what the peer should know (L4)."""
         peer = link.peer
         self._channels.announce(link)
         if len(peer.links) == 1:
@@ -138,7 +138,7 @@ class Federation(Speaker):
             self.servers.resend_joins(peer)
 
     def link_down(self, peer: Peer, loss: LinkLoss) -> None:
-        """Let the remaining links carry what a lost one did (L6), or end what a lost peer has here (L28)."""
+        """Let the remaining links carry what a lost one did (L9), or end what a lost peer has here (L46)."""
         if peer.links:
             self.servers.resend(peer, loss)
             self.users.expire_unconfirmed(peer)
@@ -156,43 +156,43 @@ class Federation(Speaker):
             self._chat.settle()  # before the peer can be back, and they with it
 
     def is_in_use(self, peer: Peer) -> bool:
-        """Tell whether the name by which a peer is known has to stay (L8)."""
+        """Tell whether the name by which a peer is known has to stay (L13)."""
         return bool(self.users.of(peer).users) or self.servers.is_in_use(peer)
 
     def peer_renamed(self, peer: Peer, before: str) -> None:
-        """A peer has got another name than its address (L8)."""
+        """A peer has got another name than its address (L13)."""
         self._channels.rename(peer, before)
         self.servers.resend_joins(peer)
 
     # ---- the handshake ----
 
     def handle_federate_out(self, session: Session, request: Request) -> None:
-        """FEDERATE-OUT: another server has dialled this one (L13)."""
+        """FEDERATE-OUT: another server has dialled this one (L27)."""
         self.links.called(session, " ".join(request.args))
 
     def handle_federate_confirm(self, session: Session, request: Request) -> None:
-        """FEDERATE-CONFIRM: the server that was dialled agrees (L13)."""
+        """FEDERATE-CONFIRM: the server that was dialled agrees (L28)."""
         self.links.confirmed(session, " ".join(request.args))
 
     def handle_federate_prove(self, session: Session, request: Request) -> None:
-        """FEDERATE-PROVE: the server that was dialled asks for a proof (L32)."""
+        """FEDERATE-PROVE: the server that was dialled asks for a proof (L29)."""
         self.links.challenged(session, " ".join(request.args))
 
     def handle_federate_proof(self, session: Session, request: Request) -> None:
-        """FEDERATE-PROOF: the server that has dialled proves its name (L33)."""
+        """FEDERATE-PROOF: the server that has dialled proves its name (L30)."""
         mac, _, nonce = " ".join(request.args).partition(" ")
         self.links.proven(session, mac, nonce)
 
     # ---- the peer's channels ----
 
     def handle_fedchannels(self, link: Link, request: Request) -> None:
-        """FEDCHANNELS: these are all the peer's channels (L14)."""
+        """FEDCHANNELS: these are all the peer's channels (L31)."""
         self._channels.clear(link.peer)
         for word in filter(None, ",".join(request.args).split(",")):
             self._add_channel(link, word)
 
     def handle_fednew(self, link: Link, request: Request) -> None:
-        """FEDNEW: the peer has one more channel (L15)."""
+        """FEDNEW: the peer has one more channel (L32)."""
         self._add_channel(link, request.args[0])
 
     def _add_channel(self, link: Link, word: str) -> None:
@@ -205,7 +205,7 @@ class Federation(Speaker):
     # ---- the peer's users in channels here ----
 
     def handle_fedjoin(self, link: Link, request: Request) -> None:
-        """FEDJOIN: a user of the peer asks to come into a channel here (L16)."""
+        """FEDJOIN: a user of the peer asks to come into a channel here (L33)."""
         user = self._names.user(link, request.args[0])
         channel = self._names.maybe_local(link, request.args[1], HOST_OF_CHANNEL) or NO_CHANNEL
         if self.users.makes_room_for(link, user, channel):
@@ -214,14 +214,14 @@ class Federation(Speaker):
             self.fail(link.session, request, LimitReached())
 
     def handle_fedleave(self, link: Link, request: Request) -> None:
-        """FEDLEAVE: a user of the peer leaves a channel here (L17). There is no answer."""
+        """FEDLEAVE: a user of the peer leaves a channel here (L34). There is no answer."""
         user = self._names.user(link, request.args[0])
         channel = self._names.maybe_local(link, request.args[1], HOST_OF_CHANNEL)
         if channel is not None:
             self.users.of(link.peer).leave(user, channel)
 
     def handle_fedsay(self, link: Link, request: Request) -> None:
-        """FEDSAY: a user of the peer says something in a channel here (L18)."""
+        """FEDSAY: a user of the peer says something in a channel here (L35)."""
         user = self._names.user(link, request.args[0])
         channel = self._names.maybe_local(link, request.args[1], HOST_OF_CHANNEL) or NO_CHANNEL
         speaker = self.users.of(link.peer).find(user)
@@ -230,7 +230,7 @@ class Federation(Speaker):
     # ---- messages to users here ----
 
     def handle_fedmsg(self, link: Link, request: Request) -> None:
-        """FEDMSG: a user of the peer sends a direct message to one here (L20)."""
+        """FEDMSG: a user of the peer sends a direct message to one here (L37)."""
         user = self._names.user(link, request.args[0])
         name = self._names.maybe_local(link, request.args[1], HOST_OF_USER)
         if name is None:
@@ -240,7 +240,7 @@ class Federation(Speaker):
             self._chat.messages.tell(sender, name, request.args[2], link.session.expect_outcome(request))
 
     def handle_fedrecv(self, link: Link, request: Request) -> None:
-        """FEDRECV: a message in a channel of the peer, for one of its members here (L19)."""
+        """FEDRECV: a message in a channel of the peer, for one of its members here (L36)."""
         to_word, from_word, channel_word, text = request.args
         self._names.check_channel(link, channel_word)
         user = self._names.maybe_local(link, to_word, HOST_OF_USER)
@@ -254,7 +254,7 @@ class Federation(Speaker):
     # ---- answers to users here ----
 
     def handle_fedresult(self, link: Link, request: Request) -> None:
-        """FEDRESULT: an answer to a user here, or news of a channel of the peer (L21)."""
+        """FEDRESULT: an answer to a user here, or news of a channel of the peer (L38)."""
         user_word, kind, rest = request.args
         user = self._names.maybe_local(link, user_word, HOST_OF_USER)
         about, _, outcome = rest.partition(" ")

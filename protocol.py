@@ -194,9 +194,9 @@ class SessionState(enum.Enum):
     OPEN = enum.auto()
     """Lines are run as they come."""
     INPUT_ENDED = enum.auto()
-    """The client sends no more: its lines are run and answered, then the session ends (C11)."""
+    """The client sends no more: its lines are run and answered, then the session ends (C12)."""
     DRAINING = enum.auto()
-    """The server stops: the outstanding answers are given, no further line is run (C12)."""
+    """The server stops: the outstanding answers are given, no further line is run (C13)."""
     OVER = enum.auto()
     """Nothing is run or sent any more."""
 
@@ -362,7 +362,7 @@ class Session:
     def expect_late_answer(self, seconds: float) -> None:
         """Count a line that comes by itself and holds up no request: the echo of a message, or its failure.
 
-        A client that ends its sending side stays until all of them have come (C11).
+        A client that ends its sending side stays until all of them have come (C12).
 
         Args:
             seconds: how long it stays at most.

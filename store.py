@@ -282,7 +282,7 @@ class Store:
             write_log.empty()
 
     def watch(self) -> None:
-        """Look after the files once a second, also while nothing is written (C61)."""
+        """Look after the files once a second, also while nothing is written (C48)."""
         if self._log is None:
             return
         try:

@@ -33,7 +33,7 @@ OVERLONG_HEAD = 64
 
 
 class Opening:
-    """Takes off what some clients send before their first line: a byte order mark, telnet's negotiation (rule C43).
+    """Takes off what some clients send before their first line: a byte order mark, telnet's negotiation (rule C7).
 
     Attributes:
         over: all that comes now belongs to lines.
@@ -192,7 +192,7 @@ def replaced(text: str) -> str:
 
 
 def is_too_long(word: str) -> bool:
-    """Tell whether a word has more bytes than a name can have, in whatever form it is written (rule C41)."""
+    """Tell whether a word has more bytes than a name can have, in whatever form it is written (rule C34)."""
     return len(word) > MAX_WORD or len(word.encode(errors="replace")) > MAX_WORD
 
 
@@ -236,7 +236,7 @@ def normal(word: str) -> str:
     """Give a name, or its parts on either side of a host's sign, in Unicode's NFC, in which names are compared and
     shown.
 
-    A part that is too long for a name stays as it came, and so is none (rule C41); a third part is the last. For NFC
+    A part that is too long for a name stays as it came, and so is none (rule C34); a third part is the last. For NFC
     takes time with the square of the marks in a row; nothing else in the program makes it.
     """
     return word if word.isascii() else "".join(map(_normal_part, _HOST_SIGNS.split(word, _MOST_HOST_SIGNS)))

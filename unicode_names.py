@@ -1,4 +1,4 @@
-"""Names that are not ASCII: what has the form of one, and what of that is visible (rules C20 and C40 of PROTOCOL.md).
+"""Names that are not ASCII: what has the form of one, and what of that is visible (rules C31 and C33 of PROTOCOL.md).
 
 For the latter a name is made a word of kinds, one letter for each character; SEEN says what such a word may be. This is
 loaded for the first name that is not ASCII.

@@ -253,7 +253,7 @@ DIRECTIVES: Mapping[str, Directive] = {
 
 
 def read_config(path: str) -> Settings:
-    """Read a config file to its end, or to MAX_CONFIG bytes (C60).
+    """Read a config file to its end, or to MAX_CONFIG bytes (C51).
 
     Raises:
         ConfigError: it cannot be read, is too long, or a line is wrong.

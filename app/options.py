@@ -110,7 +110,7 @@ def setting(name: str) -> Callable[[str], Any]:
 def settings_for(arguments: argparse.Namespace) -> Settings:
     """Give the settings of a command line and of the config that it names; the command line wins.
 
-    The config is opened and read here alone, and once: it may be a pipe, or standard input (C60).
+    The config is opened and read here alone, and once: it may be a pipe, or standard input (C51).
 
     Raises:
         ConfigError: the config cannot be used, or says nowhere to listen.

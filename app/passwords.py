@@ -63,7 +63,7 @@ class BcryptPasswords:
         self._queue.submit(_job(None, _load, lambda _none: None))
 
     def hash(self, asker: Asker, password: str, then: Callable[[bytes | None], None]) -> None:
-        """Hash a password and call `then` with the hash, or with None when it cannot be done now (C25)."""
+        """Hash a password and call `then` with the hash, or with None when it cannot be done now (C39)."""
         self._submit(_job(asker, lambda: _hash(password, self._cost), then), lambda: then(None))
 
     def check(self, asker: Asker, claim: Claim, then: Callable[[ChatError | None], None], *, is_login: bool) -> None:
@@ -73,10 +73,10 @@ class BcryptPasswords:
         right. A session that is over is told nothing.
 
         Args:
-            asker: the session; failures from its address for this name delay the check (C45).
+            asker: the session; failures from its address for this name delay the check (C40).
             claim: the password.
             then: takes the outcome.
-            is_login: it goes before other work, and waits where that is refused (C46, C25).
+            is_login: it goes before other work, and waits where that is refused (C41, C39).
         """
         address, name = asker.address, claim.name
 

@@ -80,7 +80,7 @@ class Failures:
         self._counts: Recent[int] = Recent(now, FORGET_SECONDS)
 
     def delay(self, address: str, name: str) -> float:
-        """Give the seconds that an attempt from this address against this name has to wait (C45)."""
+        """Give the seconds that an attempt from this address against this name has to wait (C40)."""
         failures = self._counts.get(_key(address, name), 0)
         if not failures or is_loopback(address):
             return 0.0
@@ -101,7 +101,7 @@ def _key(address: str, name: str) -> tuple[str, str]:
 
 
 class Pace(interfaces.Pace):
-    """Lets each network do something so many times within PACE_SECONDS: all at once, or spread out (C47).
+    """Lets each network do something so many times within PACE_SECONDS: all at once, or spread out (C42).
 
     Args:
         now: the monotonic clock, in seconds.

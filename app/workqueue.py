@@ -112,7 +112,7 @@ class Ring:
 
 
 class WorkQueue:
-    """Slow work of many sessions in front of a few threads. Each session has one job at a time (C9). So the number of
+    """Slow work of many sessions in front of a few threads. Each session has one job at a time (C10). So the number of
     connections bounds what waits here, also where logins exceed the queue's size.
 
     Args:

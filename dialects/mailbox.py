@@ -23,7 +23,7 @@ GREETING = (
     " the documentation "
 )
 RESERVED_NAMES = frozenset({"Receiver"})
-"""Nobody can have these: what such a user says would look like an answer (rule C42)."""
+"""Nobody can have these: what such a user says would look like an answer (rule C35)."""
 
 HINT = "Please give a valid input as instructed in the documentation"
 NAMES_AT_ONCE = 50
@@ -53,7 +53,7 @@ class Pattern:
     """A search pattern: `.` stands for any one character, `*` and `.*` for any run; it matches a whole name.
 
     The pieces between the runs are found one after the other, each as far to the left as it can be, so a match takes no
-    second try. A pattern that asks for more characters than a name has, or is too long (C41), matches nothing.
+    second try. A pattern that asks for more characters than a name has, or is too long (C34), matches nothing.
 
     Args:
         text: as it was typed.

@@ -63,7 +63,7 @@ class Accounts:
     def register(self, recipient: Recipient, name: str, password: str, done: Done) -> None:
         """Make an account. Fails with NotAName, NameTaken, LimitReached, Overloaded, StoreUnavailable.
 
-        LimitReached is also for an address that makes accounts too fast (C47).
+        LimitReached is also for an address that makes accounts too fast (C42).
         """
         address = recipient.address
         if not self._users.may_name(name):

@@ -39,7 +39,7 @@ class ChannelCreated(NamedTuple):
 
 
 class Joined(NamedTuple):
-    """A member has come into a channel. `server` is the identity of a remote channel's server (L38); "" for a channel
+    """A member has come into a channel. `server` is the identity of a remote channel's server (L21); "" for a channel
     here, and for a membership that is older than this was kept."""
 
     account: str
@@ -92,14 +92,14 @@ class MailDelivered(NamedTuple):
 
 
 class PeerNamed(NamedTuple):
-    """A server that the config lists has borne this name under this identity (L38)."""
+    """A server that the config lists has borne this name under this identity (L21)."""
 
     name: str
     server: str
 
 
 class MembershipsDated(NamedTuple):
-    """Memberships in this server's channels of which nobody knows under which identity of it they began (L38) began
+    """Memberships in this server's channels of which nobody knows under which identity of it they began (L21) began
     under this one."""
 
     name: str

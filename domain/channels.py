@@ -31,7 +31,7 @@ class Channels:
         self._users = users
         self._outside = outside
         self.hosts: dict[str, str] = {}
-        """Names that servers of the config have borne, and their identities then (L38)."""
+        """Names that servers of the config have borne, and their identities then (L21)."""
         self._identities: dict[str, Counter[str]] = {}
         """For each server in whose channels accounts are members the identities under which memberships began, and how
         many did."""
@@ -41,13 +41,13 @@ class Channels:
         return self.local.get(name) or self.remote.get(name)
 
     def noted(self, name: str) -> Collection[str]:
-        """Give the identities for which a server's name is noted (L39); none where anybody may bear it."""
+        """Give the identities for which a server's name is noted (L20); none where anybody may bear it."""
         if name in self.hosts:
             return [self.hosts[name]]
         return [server for server in self._identities.get(name, ()) if server]
 
     def began_under(self, account: Account, channel: str) -> str:
-        """Give the identity of a remote channel's server under which a membership began (L38); "" if nobody knows."""
+        """Give the identity of a remote channel's server under which a membership began (L21); "" if nobody knows."""
         return self.remote[channel].servers[account.name]
 
     def has_undated(self, host: str) -> bool:

@@ -144,7 +144,7 @@ class Chat:
             self.outside.network.join(account, channel, done)
 
     def join_at_once(self, account: Account, channel: str, done: Done, server: str = "") -> None:
-        """Make an account a member of a channel here, or of a remote one whose server, of this identity (L38), has
+        """Make an account a member of a channel here, or of a remote one whose server, of this identity (L21), has
         agreed. Fails as `join`."""
         self.journal.submit(Joined(account.name, channel, self._now(), server), done)
 

@@ -95,7 +95,7 @@ class Network:
     """The other servers, as the domain sees them. This one has none; federation.Federation does more."""
 
     def is_unlisted(self, host: str) -> bool:
-        """Tell whether the config does not mean the server of this name (L31)."""
+        """Tell whether the config does not mean the server of this name (L14)."""
         return False
 
     def created(self, channel: str) -> None:

@@ -172,7 +172,7 @@ class DirectMessages:
         return waiting.drop_newest
 
     def _has_its_share(self, waiting: WaitingMail, sender: str) -> bool:
-        """Tell whether as much waits as may from this sender, or from the sender's server (R47, L44)."""
+        """Tell whether as much waits as may from this sender, or from the sender's server (R33, L51)."""
         if waiting.by_sender[sender] >= self._share(SENDERS_SHARE):
             return True
         host = sender.partition(HOST_OF_USER)[2]

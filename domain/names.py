@@ -9,7 +9,7 @@ _NOT_IN_NAMES = frozenset(",:@|")
 
 
 def is_name(word: str, longest: int = MAX_NAME) -> bool:
-    """Tell whether a word may name a new user or channel (rules C19, C20 and C40).
+    """Tell whether a word may name a new user or channel (rules C30, C31 and C33).
 
     It has the form of a name, and nothing in it is invisible.
 
@@ -26,11 +26,11 @@ def is_name(word: str, longest: int = MAX_NAME) -> bool:
 
 
 def has_form_of_name(word: str, longest: int = MAX_NAME) -> bool:
-    """Tell whether a word may be the name of a user or channel that exists (rules C19 and C20).
+    """Tell whether a word may be the name of a user or channel that exists (rules C30 and C31).
 
     1 to `longest` characters, in NFC, of any language; no white space of any alphabet, comma, colon, at sign or
     vertical bar; no control or format character but for joiners and signs of numbers; no slash in front. Names from
-    before rule C40 need not be visible.
+    before rule C33 need not be visible.
     """
     if not 1 <= len(word) <= longest or word[0] == "/" or not _NOT_IN_NAMES.isdisjoint(word):
         return False
@@ -64,7 +64,7 @@ def remote_user(name: str, host: str) -> str:
 _IN_HOSTS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-.")
 
 PROVEN = "proven"
-"""The identity of a server that has proven its name (L38); that of another one is its IP address."""
+"""The identity of a server that has proven its name (L21); that of another one is its IP address."""
 
 
 def is_host(word: str) -> bool:

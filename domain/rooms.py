@@ -83,7 +83,7 @@ class Rooms(Watch):
         self._closed = True
 
     def end_turn(self) -> None:
-        """Tell those who wait in queues that have moved where they are now, once for all moves of this turn (O36)."""
+        """Tell those who wait in queues that have moved where they are now, once for all moves of this turn (O8)."""
         for name in list(self._moved):
             self._tell_places(self.hosted[name])
 

@@ -275,7 +275,7 @@ class Channel:
 
     @property
     def has_room(self) -> bool:
-        """Whether one more of this server may come in. Users of other servers take nobody's place (O35)."""
+        """Whether one more of this server may come in. Users of other servers take nobody's place (O11)."""
         return self.capacity is None or len(self.present) + self.joining < self.capacity
 
     @property
@@ -339,7 +339,7 @@ class RoomGuest:
 
 class RemoteChannel(Channel):
     """A channel of another server, and the accounts here that are its members. `servers` has for each of them the
-    identity of the server when the membership began (L38)."""
+    identity of the server when the membership began (L21)."""
 
     __slots__ = ("servers",)
 

@@ -148,7 +148,7 @@ class Transfers:
         self._inboxes: dict[Client, Inbox] = {}
 
     def offer(self, sender: Client, recipient: RoomGuest | None, path: str, size: str) -> None:
-        """Offer a file (F2).
+        """Offer a file (F3).
 
         Args:
             recipient: None for somebody who is no guest.

@@ -55,7 +55,7 @@ class Users:
         return self._account_names
 
     def may_name(self, word: str) -> bool:
-        """Tell whether a new account or guest of any kind can have this name, if it is free (rules C19, C40, C42)."""
+        """Tell whether a new account or guest of any kind can have this name, if it is free (rules C30, C33, C35)."""
         return is_name(word, self.limits.name) and word not in self._reserved
 
     def is_users(self, name: str) -> bool:

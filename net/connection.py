@@ -62,7 +62,7 @@ class Connection(Output):
         self._login: Deadline | None = None
 
     def count_for(self, address: str) -> None:
-        """Count for an address (C51), and close unless a line comes in time (C50).
+        """Count for an address (C19), and close unless a line comes in time (C18).
 
         Args:
             address: as `addresses.network_of` gives it.

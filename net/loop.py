@@ -28,9 +28,9 @@ class Loop(Reactor):
         max_out_buffer: bytes that may wait for one connection before it is closed as a slow reader.
         stall_seconds: how long output may wait while the peer takes none of it, before it is closed as one, too.
         keepalive_seconds: after about so much silence of a client's machine the connection is lost; 0: never.
-        login_seconds: time-out for a client's first line (C50); 0: none. Loopback is exempt.
-        address_share: percentage of the clients that may come from one address (C51). Loopback is exempt.
-        max_buffers: bytes that may wait in all connections together (C52). None: any number.
+        login_seconds: time-out for a client's first line (C18); 0: none. Loopback is exempt.
+        address_share: percentage of the clients that may come from one address (C19). Loopback is exempt.
+        max_buffers: bytes that may wait in all connections together (C20). None: any number.
         pool_threads: threads for slow work. Names are looked up in others.
         pool_queue: pieces of slow work that may wait or run at once.
     """

@@ -67,7 +67,7 @@ class Buffers(Generic[M]):
     Bytes that come and go within a turn are not counted, so a message costs nothing here.
 
     Args:
-        bound: bytes that may wait together; beyond it the connection with the most is closed (C52).
+        bound: bytes that may wait together; beyond it the connection with the most is closed (C20).
     """
 
     def __init__(self, bound: float) -> None:
@@ -133,7 +133,7 @@ class ConnectionTable(Generic[M]):
 
     @property
     def address_ceiling(self) -> int:
-        """Clients that may be connected from one address at once (C51)."""
+        """Clients that may be connected from one address at once (C19)."""
         return max(1, self.client_ceiling * self._address_share // 100)
 
     @property

@@ -1,4 +1,4 @@
-"""Back-pressure from links: sessions here that say more than a peer's link can take are paused (L5 of PROTOCOL.md)."""
+"""Back-pressure from links: sessions here that say more than a peer's link can take are paused (L7 of PROTOCOL.md)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The channels that linked servers have announced, and the announcement of those here (L14, L15, L29, L41)."""
+"""The channels that linked servers have announced, and the announcement of those here (L31, L32, L49, L50)."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class AnnouncedChannels:
         self._settings = settings
 
     def announce(self, link: Link) -> None:
-        """Send the channels here: as many as a line takes, each of the others in a line of its own (L14)."""
+        """Send the channels here: as many as a line takes, each of the others in a line of its own (L31)."""
         names = sorted(self._chat.channels.local)
         size, fitting = len("FEDCHANNELS"), 0
         for name in names:

@@ -11,7 +11,7 @@ from settings import Listed
 FIRST_PAUSE = 0.5
 MAX_PAUSE = 30.0
 PAUSE_GROWTH = 1.6
-"""Seconds before a server is dialled again, and how they grow (L1)."""
+"""Seconds before a server is dialled again, and how they grow (L2)."""
 
 log = logging.getLogger("crosstalk.federation")
 

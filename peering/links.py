@@ -50,7 +50,7 @@ class Links:
         chance: gives a number from 0 to 1.
         make_nonce: gives a nonce, another one each time.
         settings: which servers are dialled and let in, and as whom.
-        chat: the domain, which notes names of servers (L39).
+        chat: the domain, which notes names of servers (L20).
     """
 
     def __init__(
@@ -170,7 +170,7 @@ class Links:
     # ---- what the operator does ----
 
     def unlink(self, word: str) -> int:
-        """Close all links with a server and let it in no more, until `relink` or the end of the process (L45).
+        """Close all links with a server and let it in no more, until `relink` or the end of the process (L52).
 
         Args:
             word: its name, or an address.
@@ -189,7 +189,7 @@ class Links:
         return len(closed)
 
     def relink(self, word: str) -> bool:
-        """Let a server in again, and dial it if it is one of the config; give whether it was kept out (L45).
+        """Let a server in again, and dial it if it is one of the config; give whether it was kept out (L52).
 
         Raises:
             ValueError: no server can be called so.

@@ -1,6 +1,6 @@
 """The users of other servers who are in channels here: who they are, how many there may be, how they are told events.
 
-A membership is not durable: it lasts as long as the other server is linked, and is asked for again by that (L28).
+A membership is not durable: it lasts as long as the other server is linked, and is asked for again by that (L46).
 """
 
 from __future__ import annotations
@@ -188,7 +188,7 @@ class RemoteUsers:
         return self._members[peer]
 
     def expire_unconfirmed(self, peer: Peer) -> None:
-        """End memberships that are not confirmed in time, now that one of several links is lost (L6).
+        """End memberships that are not confirmed in time, now that one of several links is lost (L9).
 
         Users who joined before any of the remaining links came up do so over one that is lost. If the peer has
         restarted since, it does not know of them, unless it repeats their joins.
@@ -204,7 +204,7 @@ class RemoteUsers:
     # ---- limits ----
 
     def makes_room_for(self, link: Link, user: str, channel: str) -> bool:
-        """Tell whether the limits let a peer's user in, when all that was said before has been decided (L29, L41)."""
+        """Tell whether the limits let a peer's user in, when all that was said before has been decided (L49, L50)."""
         if self._limit(link.peer, user, channel):
             self._chat.settle()
         limit = self._limit(link.peer, user, channel)
@@ -229,15 +229,15 @@ class RemoteUsers:
     # ---- events ----
 
     def removed(self, peer: Peer, user: str, channel: str) -> None:
-        """The operator has taken a peer's user out of a channel here (R30)."""
+        """The operator has taken a peer's user out of a channel here (R27)."""
         peer.links.send(f"FEDRESULT {user} KICKED {remote_channel(channel, peer.me)}")
         if peer in self._members:  # else it is lost, and all its users with it
             self._members[peer].forget(user, channel)
 
     def deliver(self, peer: Peer, event: ChannelMessages, users: Sequence[str]) -> None:
-        """Send messages of a channel here to a peer's users who are in it (L19).
+        """Send messages of a channel here to a peer's users who are in it (L36).
 
-        A peer for whom too much waits already is closed when the turn is over; one batch may be of any size (L43).
+        A peer for whom too much waits already is closed when the turn is over; one batch may be of any size (L47).
         """
         if not peer.links:
             return
@@ -250,7 +250,7 @@ class RemoteUsers:
             self._slow_down(link, event)
 
     def _slow_down(self, link: Link, event: ChannelMessages) -> None:
-        """Pause the sessions here that said this, while the link catches up (L5)."""
+        """Pause the sessions here that said this, while the link catches up (L7)."""
         for message in event.messages:
             session = self._chat.speaker_session(message)
             if isinstance(session, Session):

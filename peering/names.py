@@ -1,6 +1,6 @@
 """Who is who on a link: by which name another server is known here, and whom the names in its lines mean.
 
-The rules are L8 to L12, L31, L34, L36, L39, L40 and L45 of PROTOCOL.md.
+The rules are L11 to L22, L24 and L52 of PROTOCOL.md.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ log = logging.getLogger("crosstalk.federation")
 
 
 class LineIgnored(Exception):
-    """A line of a peer that is not obeyed, but does no harm: it is counted. The message says why (L4, L12)."""
+    """A line of a peer that is not obeyed, but does no harm: it is counted. The message says why (L5, L19)."""
 
 
 class Violation(Exception):
-    """A link that has to be closed, by a fault of the other side. The message says why (L9, L11)."""
+    """A link that has to be closed, by a fault of the other side. The message says why (L15, L18)."""
 
 
 class NameUsers(Protocol):
@@ -57,7 +57,7 @@ class PeerNames:
     """The names of other servers.
 
     Args:
-        chat: the domain, which notes names of servers (L39), and knows the users here.
+        chat: the domain, which notes names of servers (L20), and knows the users here.
         settings: which servers the config lists, and which others are let in.
         peers: the linked servers, by their names; shared with `Links`.
         diallers: the servers of the config that are dialled; shared with `Links`.
@@ -79,7 +79,7 @@ class PeerNames:
     # ---- what the operator does ----
 
     def keep_out(self, host: str) -> None:
-        """Let no server of this name or address in, until `let_in` or the end of the process (L45)."""
+        """Let no server of this name or address in, until `let_in` or the end of the process (L52)."""
         self._kept_out.add(host)
 
     def let_in(self, host: str) -> bool:
@@ -107,7 +107,7 @@ class PeerNames:
         return [dialler for dialler in self._diallers if dialler.address == link.address]
 
     def _is_configured(self, link: Link, name: str) -> bool:
-        """Tell whether the config lists the server at the other end, which bears this name (L31)."""
+        """Tell whether the config lists the server at the other end, which bears this name (L14)."""
         if link.dialler is not None or link.proven:
             return True
         listed = self.listed_as(link)
@@ -117,13 +117,13 @@ class PeerNames:
     # ---- a link gets a name, and a peer perhaps another one ----
 
     def introduce(self, link: Link, sent: str) -> str:
-        """Give the name by which the other server is known (L8).
+        """Give the name by which the other server is known (L12).
 
         Args:
             sent: the name that it sends, or "".
 
         Raises:
-            Violation: it cannot be known by that name (L9, L10, L41, L45).
+            Violation: it cannot be known by that name (L15, L16, L50, L52).
         """
         listed = self.listed_as(link)
         pin = listed[0].listed.name if len(listed) == 1 and not listed[0].listed.secret else None
@@ -138,7 +138,7 @@ class PeerNames:
         return name
 
     def _adopt(self, link: Link, name: str) -> bool:
-        """Let a peer that has sent no name have the host of the first user that it speaks for (L8).
+        """Let a peer that has sent no name have the host of the first user that it speaks for (L13).
 
         A peer of the course protocol sends no name in FEDERATE-OUT, only in its first FEDJOIN.
 
@@ -170,7 +170,7 @@ class PeerNames:
         self._users.peer_renamed(peer, before)
 
     def _remember_host(self, link: Link, name: str) -> None:
-        """Reserve the name of a configured server for it while it is away (L39)."""
+        """Reserve the name of a configured server for it while it is away (L20)."""
         if link.configured and name != link.address:
             self._chat.note_host(name, link.identity)
 
@@ -216,7 +216,7 @@ class PeerNames:
         return None
 
     def _limit_reason(self, peer: Peer | None) -> str | None:
-        """Give the reason why no more unlisted servers can be linked (L10, L41).
+        """Give the reason why no more unlisted servers can be linked (L16, L50).
 
         Args:
             peer: the server, if it has links already.
@@ -229,14 +229,14 @@ class PeerNames:
         return None
 
     def _lets_in(self, link: Link) -> bool:
-        """Tell whether an unlisted server may link, as far as the setting `federation` goes (L10, L40)."""
+        """Tell whether an unlisted server may link, as far as the setting `federation` goes (L16, L17)."""
         policy = self._settings.federation
         return policy == "open" or (policy == "local" and _is_local(link.session.transport))
 
     # ---- names in the lines of a link that is up ----
 
     def user(self, link: Link, word: str) -> str:
-        """Give the bare name of the peer's user for whom a line speaks (L11, L12).
+        """Give the bare name of the peer's user for whom a line speaks (L18, L19).
 
         Raises:
             LineIgnored: it is no name.
@@ -269,7 +269,7 @@ class PeerNames:
         return name if has_form_of_name(name) and (not found or self._is_their_host(link, host)) else None
 
     def check_channel(self, link: Link, word: str) -> None:
-        """Check that a channel in which a peer speaks is not another server's (L11).
+        """Check that a channel in which a peer speaks is not another server's (L18).
 
         Raises:
             Violation: it is.
@@ -279,7 +279,7 @@ class PeerNames:
             raise Violation(f"it speaks for {word[:MAX_SHOWN]!r}, which is no channel of its own")
 
     def maybe_sender(self, link: Link, word: str, channel: str) -> str | None:
-        """Give the name that the sender of a message has here, bare for a user of this server (L24).
+        """Give the name that the sender of a message has here, bare for a user of this server (L42).
 
         Args:
             word: the sender, as the peer writes it.
@@ -303,7 +303,7 @@ class PeerNames:
         return account is not None and channel in account.channels
 
     def _is_their_host(self, link: Link, host: str) -> bool:
-        """Tell whether the peer may mean itself. One that has sent no name cannot know its name here (L11)."""
+        """Tell whether the peer may mean itself. One that has sent no name cannot know its name here (L18)."""
         return host in link.hosts or (link.nameless and host != link.me and host not in self._peers)
 
 
@@ -333,6 +333,6 @@ def _described(identity: str) -> str:
 
 
 def _is_local(transport: Transport) -> bool:
-    """Tell whether both ends of a connection are on this machine (L40)."""
+    """Tell whether both ends of a connection are on this machine (L17)."""
     address = transport.remote_address[0]
     return is_loopback(address) or address == transport.local_address[0] != ""

@@ -31,7 +31,7 @@ MAX_LINK_LINE = MAX_LINE + 1024
 """Bytes of a line on a link, its newline included: a client's full line grows by names when it is passed on."""
 
 MAX_LINKS = 8
-"""Links with one peer (L6). Two are needed; the loss of older ones may not have been noticed yet."""
+"""Links with one peer (L8). Two are needed; the loss of older ones may not have been noticed yet."""
 
 MAX_LEAVES = 1000
 """FEDLEAVE lines that are remembered, to be sent again if their link is lost."""
@@ -62,11 +62,11 @@ class Link:
         self.nameless = False
         """The peer has sent no name, so it cannot know by which one it is known here."""
         self.handshake: Handshake | None = None
-        """What is to be proven, or has been, where the config has a secret (L32)."""
+        """What is to be proven, or has been, where the config has a secret (L29)."""
         self.proven = False
         """The peer has proven its name."""
         self.configured = False
-        """The config lists the peer at the other end (L31); decided when the peer gets its name."""
+        """The config lists the peer at the other end (L14); decided when the peer gets its name."""
         self.has_spoken = False
         """The peer has spoken for one of its users."""
         self.ignored: Counter[str] = Counter()
@@ -81,11 +81,11 @@ class Link:
 
     @property
     def identity(self) -> str:
-        """The identity under which memberships begin that are agreed on here (L38)."""
+        """The identity under which memberships begin that are agreed on here (L21)."""
         return PROVEN if self.proven else self.address
 
     def may_end(self, began_under: str) -> bool:
-        """Tell whether the peer may end a membership that began under this identity of the server of its name (L38)."""
+        """Tell whether the peer may end a membership that began under this identity of the server of its name (L21)."""
         return began_under in ("", self.identity, self.address)
 
     @property
@@ -151,7 +151,7 @@ class Link:
 
 
 class LinkLoss(NamedTuple):
-    """What the loss of one of several links asks for (L6)."""
+    """What the loss of one of several links asks for (L9)."""
 
     leaves: Sequence[Key]
     """Memberships whose end it carried last; nobody knows whether that has arrived."""
@@ -162,7 +162,7 @@ class LinkLoss(NamedTuple):
 
 
 class LinkSet:
-    """The links of one pair of servers: two servers that list each other have two, and keep both (L6).
+    """The links of one pair of servers: two servers that list each other have two, and keep both (L8).
 
     Traffic to the peer uses the oldest link, so that it stays ordered and is sent once. Channel announcements use the
     newest, behind the list with which that began. A reply uses the link of its request.
@@ -242,7 +242,7 @@ class Peer:
 
     @property
     def configured(self) -> bool:
-        """Whether one of its links is configured (L31). Unlisted peers share small bounds."""
+        """Whether one of its links is configured (L14). Unlisted peers share small bounds."""
         return any(link.configured for link in self.links)
 
     @property

@@ -1,7 +1,7 @@
 """The proof that a server bears its name: a secret that two servers share, and what each of them computes with it.
 
 Both sides compute over the same words, in which a name stands by its role on the link. So what one side has said is of
-no use on another link, in the other role, or for another nonce (PROTOCOL.md L32 to L35).
+no use on another link, in the other role, or for another nonce (PROTOCOL.md, L22 and L23).
 """
 
 from __future__ import annotations

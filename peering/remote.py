@@ -1,8 +1,8 @@
 """What users here ask of linked servers, and what becomes of it: memberships, messages, direct messages.
 
 - An account's membership in a peer's channel lasts (domain.chat.Chat keeps it). It is asked for again when the peer is
-  back (L28).
-- What a peer does not answer in time has failed (L23, L25, L26).
+  back (L46).
+- What a peer does not answer in time has failed (L41, L43, L44).
 """
 
 from __future__ import annotations
@@ -123,7 +123,7 @@ class LinkedServers(Network):
     # ---- what peers answer ----
 
     def join_answered(self, link: Link, key: Key, *, agreed: bool) -> bool:
-        """A peer has answered a FEDJOIN (L23, L28); tell whether that was asked."""
+        """A peer has answered a FEDJOIN (L41, L46); tell whether that was asked."""
         peer = link.peer
         asked = peer.joins.get(key)
         if asked is not None and not asked.answered:
@@ -138,14 +138,14 @@ class LinkedServers(Network):
         return True
 
     def say_answered(self, link: Link, key: Key, *, agreed: bool) -> bool:
-        """A peer has answered a FEDSAY (L25); tell whether there was one. Its echo also says that it was agreed to."""
+        """A peer has answered a FEDSAY (L43); tell whether there was one. Its echo also says that it was agreed to."""
         message = None if agreed else link.peer.unanswered.take(key)
         if message is not None:
             message.settled(False)
         return message is not None or agreed
 
     def direct_answered(self, link: Link, key: Key, *, agreed: bool) -> bool:
-        """A peer has answered a FEDMSG (L26); tell whether there was one."""
+        """A peer has answered a FEDMSG (L44); tell whether there was one."""
         letter = link.peer.letters.take(key)
         if letter is None:
             return False
@@ -154,13 +154,13 @@ class LinkedServers(Network):
         return True
 
     def kicked(self, link: Link, key: Key) -> bool:
-        """A peer's operator has taken a user out of a channel (R30); tell whether that user was in it."""
+        """A peer's operator has taken a user out of a channel (R27); tell whether that user was in it."""
         if key in link.peer.joins:
             self._chat.settle()  # it comes right behind the answer to the JOIN
         return self._lose_membership(link, key, Removed)
 
     def deliver(self, link: Link, key: Key, message: Said) -> None:
-        """Pass a message of a peer's channel on to a member here (L19, L24).
+        """Pass a message of a peer's channel on to a member here (L36, L42).
 
         Raises:
             LineIgnored: the user is not in the channel.
@@ -213,7 +213,7 @@ class LinkedServers(Network):
     # ---- links come up and go down ----
 
     def resend_joins(self, peer: Peer) -> None:
-        """Ask a peer for the memberships that accounts here have, or wait for, in its channels (L3, L28)."""
+        """Ask a peer for the memberships that accounts here have, or wait for, in its channels (L4, L46)."""
         self._chat.date_memberships(peer.name, peer.links.oldest.identity)
         for full_name, channel in self._chat.channels.remote.items():
             name, _, host = full_name.partition(HOST_OF_CHANNEL)
@@ -227,7 +227,7 @@ class LinkedServers(Network):
         peer.links.send(f"FEDJOIN {remote_user(user, peer.me)} {channel}")
 
     def resend(self, peer: Peer, loss: LinkLoss) -> None:
-        """Resend over a remaining link what was in flight on a lost one, and start the time-out for the rest (L6)."""
+        """Resend over a remaining link what was in flight on a lost one, and start the time-out for the rest (L9)."""
         self._deadline(self._expire_messages, peer, self._timers.monotonic())
         if loss.carried_traffic:
             self._resend_leaves(peer, loss.leaves)
@@ -250,7 +250,7 @@ class LinkedServers(Network):
                 peer.unanswered.drop(key, message).settled(False)
 
     def peer_lost(self, peer: Peer) -> None:
-        """Fail everything that a peer has not answered: its last link is lost (L23, L25, L26)."""
+        """Fail everything that a peer has not answered: its last link is lost (L41, L43, L44)."""
         for asked in [asked for asked in peer.joins.values() if not asked.answered]:
             self._timers.cancel(asked.deadline)
             asked.end(NoSuchChannel())

@@ -19,7 +19,7 @@ CLOSED = "\n"
 """Heard at the end of a connection; no line is like it."""
 
 UNSHOWN = {0x1B: None, 0x202E: None}
-"""Those of the characters that no message may bring to a screen (C17) that the tests use."""
+"""Those of the characters that no message may bring to a screen (C28) that the tests use."""
 
 RESULT_WORDS = {
     "REGISTER": (2, 2), "LOGIN": (2, 2), "LOGOUT": (0, 0), "CHANNELS": (0, 0), "CREATE": (1, 1), "JOIN": (1, 1),
@@ -86,17 +86,17 @@ def split(text: str, most: int = 0) -> list[str]:
 
 
 def clean(text: str) -> str:
-    """C17."""
+    """C28."""
     return text.translate(UNSHOWN)
 
 
 def composed(name: str) -> str:
-    """C21."""
+    """C32."""
     return unicodedata.normalize("NFC", name)
 
 
 def is_name(name: str) -> bool:
-    """C19, C20."""
+    """C30, C31."""
     return bool(re.fullmatch(r"[^\s,:@|/][^\s,:@|]{0,63}", name))
 
 
@@ -194,7 +194,7 @@ class Model:
                 session.held.clear()
 
     def _moves(self) -> list[tuple[Callable[[Model, str], None], str]]:
-        """Say what may be next: a client's next line when the one before is answered (C9). Who leaves may do so before
+        """Say what may be next: a client's next line when the one before is answered (C10). Who leaves may do so before
         its lines have been run, and after."""
         moves: list[tuple[Callable[[Model, str], None], str]] = []
         for client, session in self.sessions.items():
@@ -258,7 +258,7 @@ class Model:
         if not line.strip(b" \t"):
             return
         first, session.fresh = session.fresh, False
-        if first and re.match(rb"[A-Z]+ \S+ HTTP/", line):  # C12
+        if first and re.match(rb"[A-Z]+ \S+ HTTP/", line):  # C13
             self._close(client)
             return
         try:
@@ -382,7 +382,7 @@ class Model:
                 self._tell(client, line)
 
     def _say_to_one(self, client: str, user: str, name: str, text: str) -> bool:
-        """Say something to somebody who is there, or for whom it can wait (R25); the sender hears it too (R26)."""
+        """Say something to somebody who is there, or for whom it can wait (R32); the sender hears it too (R34)."""
         addressee = self._online().get(name)
         if not user or not self._is_taken(name) or (addressee is None and len(self.mail[name]) >= self.max_mail):
             return False

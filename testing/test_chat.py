@@ -1138,7 +1138,7 @@ MAIL_STEPS = st.lists(
 @EXAMPLES
 @given(MAIL_STEPS)
 def test_shares_of_the_mail_are_exact_whatever_the_disk_takes(batches: list[tuple[list[Any], bool]]) -> None:
-    """R47, L44: a fifth from one sender, a tenth from one host, but 20 in any case; here 5 from unlisted hosts."""
+    """R33, L51: a fifth from one sender, a tenth from one host, but 20 in any case; here 5 from unlisted hosts."""
     house = House(Limits(mail=50, unlisted_mail=5))
     house.chat.outside.network = Strangers()
     bob = house.account("bob")

@@ -160,7 +160,7 @@ def test_a_place_that_is_none_is_refused(line: str) -> None:
 
 @pytest.mark.parametrize(("lines", "reason"), BAD_CHANNELS, ids=str)
 def test_channels_that_cannot_be_are_refused(lines: list[str], reason: str) -> None:
-    """C30, C37, and C21 for a name that stands twice."""
+    """C50, C26, and C32 for a name that stands twice."""
     assert refusal("\n".join(lines)).startswith(f"my.conf{reason}")
 
 

@@ -21,7 +21,7 @@ def mailbox_peer(server: ServerProcess) -> Peer:
 
 
 def test_a_secret_id_outlives_the_server(tmp_path: Path) -> None:
-    """B17: it is told once, and opens the account after a kill; another account's is another."""
+    """B18: it is told once, and opens the account after a kill; another account's is another."""
     config = ("listen 0 mailbox", "mailbox-ids secret", f"database {tmp_path / 'crosstalk.db'}")
     with ServerProcess(tmp_path, *config) as server, mailbox_peer(server) as mason:
         ids = [answer.removeprefix(CREATED) for answer in mason.ask("1|mason", "1|wayne")]
@@ -35,7 +35,7 @@ def test_a_secret_id_outlives_the_server(tmp_path: Path) -> None:
 
 
 def test_mail_that_nobody_has_read_is_there_after_a_kill(tmp_path: Path) -> None:
-    """B22: of much mail that was asked for, what had not left is not lost; nothing is missing in between."""
+    """B23: of much mail that was asked for, what had not left is not lost; nothing is missing in between."""
     senders, each = 10, 100
     config = ("listen 0 mailbox", f"database {tmp_path / 'crosstalk.db'}")
     with ServerProcess(tmp_path, *config) as server, ExitStack() as exit_stack:

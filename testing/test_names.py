@@ -185,7 +185,7 @@ def test_no_channel_of_the_config_can_be_called_so() -> None:
 
 
 def test_what_is_called_so_already_goes_on() -> None:
-    """Accounts and channels from before rule C40."""
+    """Accounts and channels from before rule C33."""
     with World(channels={}) as world:
         world.chat.restore([AccountRegistered(FORGED, FORGED.encode(), 1.0), ChannelCreated(FORGED, "", 1.0)])
         ann = world.user("ann")

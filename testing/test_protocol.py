@@ -125,7 +125,7 @@ OPENINGS: dict[str, tuple[bytes, bytes]] = {
 
 @pytest.mark.parametrize(("skipped", "line"), OPENINGS.values(), ids=OPENINGS)
 def test_what_stands_before_the_first_line(skipped: bytes, line: bytes) -> None:
-    """C43: in whatever pieces it comes."""
+    """C7: in whatever pieces it comes."""
     data = skipped + line + b"\n" + MARK + b"\n"
     expected = [*[b""] * skipped.count(b"\n"), line.removesuffix(b"\r"), MARK]
     assert lines_of(data) == lines_of(*one_by_one(data)) == expected

@@ -71,6 +71,30 @@ def test_no_cell_of_a_table_is_long() -> None:
     assert max(map(len, cells)) < 300
 
 
+# ---- its rules ----
+
+CITED = re.compile(r"(?<![\w\\+.-])([CRHOFPBML]\d{1,2})(?: to ([CRHOFPBML]\d{1,2}))?(?![\w-])")
+
+
+def cited_in(text: str) -> Iterator[str]:
+    for first, last in CITED.findall(text):
+        yield from RULES[RULES.index(first) : RULES.index(last) + 1] if last in RULES and first in RULES else [first]
+
+
+def test_rules_are_numbered_in_the_order_of_reading() -> None:
+    for letter in "CRHOFPBLM":
+        numbers = [int(rule[1:]) for rule in RULES if rule[0] == letter]
+        assert numbers == [*range(1, len(numbers) + 1)]
+
+
+def test_every_rule_that_is_cited_exists() -> None:
+    files = [*ROOT.glob("*.py"), *ROOT.glob("*.md"), *ROOT.glob("[a-z]*/**/*.py"), *ROOT.glob("[a-z]*/**/*.md")]
+    cited = {path.name: set(cited_in(path.read_text(encoding="utf-8"))) for path in files}
+    for path in ROOT.glob("testing/*/**/*.txt"):
+        cited[path.name] = set(cited_in("".join(re.findall("#.*", path.read_text(encoding="utf-8")))))
+    assert {name: rules - set(RULES) for name, rules in cited.items() if not rules <= set(RULES)} == {}
+
+
 # ---- commands and answers ----
 
 

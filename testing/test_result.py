@@ -516,7 +516,7 @@ MIXED = {
 @EXAMPLES
 @given(st.lists(st.sampled_from(list(MIXED)), max_size=30), st.lists(st.integers(0, 2000), max_size=6))
 def test_answers_come_in_the_order_of_the_requests(asked: list[str], cuts: list[int]) -> None:
-    """C9: however the requests are mixed and cut into packets."""
+    """C10: however the requests are mixed and cut into packets."""
     with World() as world:
         alice = world.user("alice", "room", "attic")
         world.user("bob")

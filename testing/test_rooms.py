@@ -193,7 +193,7 @@ def test_the_last_in_the_queue_leaves_and_those_ahead_are_told_again(world: Worl
     assert carol.saw() == [AHEAD.format(0)]
 
 
-# O36: one line for each who waits, however often the queue moves in a turn
+# O8: one line for each who waits, however often the queue moves in a turn
 
 
 def test_one_in_the_queue_makes_one_line_for_each_who_waits_in_a_turn() -> None:

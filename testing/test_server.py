@@ -327,7 +327,7 @@ ONCE = (
 
 @pytest.mark.parametrize(("script", "python"), ONCE)
 def test_a_config_that_can_be_read_once_only_is_obeyed(script: str, python: str, tmp_path: Path) -> None:
-    """C60: what it says is not lost on the way to another Python, nor to a second look."""
+    """C51: what it says is not lost on the way to another Python, nor to a second look."""
     (tmp_path / "my.conf").write_text("address 127.0.0.1\ndatabase my.db\nlisten 0 hello\n")
     with subprocess.Popen(
         ["bash", "-c", script.format(python=python, server=SERVER)],
@@ -937,7 +937,7 @@ def test_why_the_environment_is_of_no_use_is_told(tmp_path: Path, monkeypatch: p
 
 
 def test_a_database_that_is_moved_away_and_put_back(tmp_path: Path) -> None:
-    """C61: nothing is confirmed meanwhile, it is told without being asked, and the end destroys nothing."""
+    """C48: nothing is confirmed meanwhile, it is told without being asked, and the end destroys nothing."""
     path, away = tmp_path / "my.db", tmp_path / "away.db"
     with ServerProcess(tmp_path, "database my.db") as server, server.user("alice") as alice:
         assert alice.ask("CREATE one") == ["RESULT CREATE one 1"]
