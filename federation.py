@@ -19,7 +19,7 @@ from domain.errors import AlreadyMember, LimitReached, NoSuchUser
 from domain.interfaces import Timers
 from domain.names import HOST_OF_CHANNEL, HOST_OF_USER, is_name, remote_channel
 from peering.channels import AnnouncedChannels
-from peering.links import Dial, Links, Speaker
+from peering.links import Dial, LinkHandler, Links
 from peering.members import RemoteUsers
 from peering.names import LineIgnored, Violation, split_host
 from peering.peers import MAX_LINK_LINE, Link, LinkLoss, Peer
@@ -35,7 +35,7 @@ AGREED: Mapping[str, bool] = {"0": False, "1": True}
 """The outcomes of a FEDRESULT."""
 
 
-class Federation(Speaker):
+class Federation(LinkHandler):
     """The dialect `federation`, and what it speaks for: this server's links, and the linked servers for the domain.
 
     Args:
@@ -43,7 +43,7 @@ class Federation(Speaker):
         timers: the monotonic clock.
         now: the wall clock, in seconds since the epoch.
         dial: opens connections.
-        chance: gives a number from 0 to 1.
+        jitter: gives a number from 0 to 1.
         make_nonce: gives a nonce, another one each time.
         settings: which servers are dialled and let in, as whom, and how much each may make this one hold.
     """
@@ -56,14 +56,14 @@ class Federation(Speaker):
         timers: Timers,
         now: Callable[[], float],
         dial: Dial,
-        chance: Callable[[], float],
+        jitter: Callable[[], float],
         make_nonce: Callable[[], str],
         settings: Settings,
     ) -> None:
         super().__init__()
         self._chat = chat
         self._now = now
-        self.links = Links(self, timers, dial, chance, make_nonce, settings, chat)
+        self.links = Links(self, timers, dial, jitter, make_nonce, settings, chat)
         self.peers = self.links.peers
         self._names = self.links.names
         self._channels = AnnouncedChannels(chat, self.peers, settings)
@@ -168,20 +168,20 @@ class Federation(Speaker):
 
     def handle_federate_out(self, session: Session, request: Request) -> None:
         """FEDERATE-OUT: another server has dialled this one (L27)."""
-        self.links.called(session, " ".join(request.args))
+        self.links.receive_introduction(session, " ".join(request.args))
 
     def handle_federate_confirm(self, session: Session, request: Request) -> None:
         """FEDERATE-CONFIRM: the server that was dialled agrees (L28)."""
-        self.links.confirmed(session, " ".join(request.args))
+        self.links.receive_confirmation(session, " ".join(request.args))
 
     def handle_federate_prove(self, session: Session, request: Request) -> None:
         """FEDERATE-PROVE: the server that was dialled asks for a proof (L29)."""
-        self.links.challenged(session, " ".join(request.args))
+        self.links.answer_challenge(session, " ".join(request.args))
 
     def handle_federate_proof(self, session: Session, request: Request) -> None:
         """FEDERATE-PROOF: the server that has dialled proves its name (L30)."""
         mac, _, nonce = " ".join(request.args).partition(" ")
-        self.links.proven(session, mac, nonce)
+        self.links.check_proof(session, mac, nonce)
 
     # ---- the peer's channels ----
 

@@ -191,7 +191,7 @@ class Server:
             return None
         source = next(iter(own_addresses)) if len(own_addresses) == 1 and not own_addresses & WILDCARDS else None
         dial = functools.partial(self.loop.dial, source=source, seconds=settings.federation_seconds)
-        return Federation(self.chat, self.loop, time.time, dial, chance, make_nonce, settings)
+        return Federation(self.chat, self.loop, time.time, dial, jitter, make_nonce, settings)
 
     def _create(self, channel: str) -> None:
         outcomes: list[Exception | None] = []
@@ -295,8 +295,8 @@ class Server:
             log.info("%s", line)
 
 
-def chance() -> float:
-    """Give a number from 0 to 1, by chance."""
+def jitter() -> float:
+    """Give a random number from 0 to 1."""
     return os.urandom(1)[0] / 255
 
 

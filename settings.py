@@ -43,7 +43,7 @@ class HostedChannel(NamedTuple):
     capacity: int
 
 
-class Listed(NamedTuple):
+class PeerConfig(NamedTuple):
     """A server to federate with: its IP address or a name that leads there, its port, the only name that it may bear
     (None: any), and the secret by which it proves that name (None: it need not). One with port 0 is never dialled."""
 
@@ -67,7 +67,7 @@ class Settings(NamedTuple):
     database: str | None = None
     hostname: str | None = None
     federation: str = "local"
-    peers: tuple[Listed, ...] = ()
+    peers: tuple[PeerConfig, ...] = ()
     federation_seconds: int = 10
     max_peers: int = 64
     max_remote_users: int = 10_000

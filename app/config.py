@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from domain.names import is_host, is_name
-from settings import HostedChannel, Listed, Listen, Secret, Settings
+from settings import HostedChannel, Listen, PeerConfig, Secret, Settings
 from text import normal
 
 
@@ -105,7 +105,7 @@ SECRET = "secret="
 """Begins the last part of a peer's line; the rest of the line is a path."""
 
 
-def _peer(words: list[str]) -> Listed:
+def _peer(words: list[str]) -> PeerConfig:
     place, *rest = words
     names = list(itertools.takewhile(lambda word: not word.startswith(SECRET), rest))
     path = " ".join(rest[len(names) :]).removeprefix(SECRET).strip()
@@ -117,7 +117,7 @@ def _peer(words: list[str]) -> Listed:
         if _host([address]).rpartition(".")[2].isdigit():
             raise  # a wrong IP address, which no name looks like
     name = _host(names) if names else None
-    return Listed(address, port, name, _secret(name, path) if has_secret else None)
+    return PeerConfig(address, port, name, _secret(name, path) if has_secret else None)
 
 
 def _secret(name: str | None, path: str) -> Secret:
@@ -145,7 +145,7 @@ def read_secret(path: str) -> Secret:
     return Secret(key, is_exposed=is_exposed)
 
 
-def _claim_peer(peer: Listed) -> list[str]:
+def _claim_peer(peer: PeerConfig) -> list[str]:
     place = [f"server {peer.address}:{peer.port}"] if peer.port else []
     return place + ([f"hostname {peer.name}"] if peer.name else [])
 

@@ -6,7 +6,7 @@ import logging
 from typing import Any
 
 from net.timers import Backoff
-from settings import Listed
+from settings import PeerConfig
 
 FIRST_PAUSE = 0.5
 MAX_PAUSE = 30.0
@@ -16,12 +16,12 @@ PAUSE_GROWTH = 1.6
 log = logging.getLogger("crosstalk.federation")
 
 
-class Dialler:
+class PeerDialer:
     """A server of the config, and when it is dialled again. `address` is where it is, as far as that is known."""
 
-    def __init__(self, listed: Listed) -> None:
-        self.listed = listed
-        self.address = listed.address
+    def __init__(self, config: PeerConfig) -> None:
+        self.config = config
+        self.address = config.address
         self.timer: Any = None
         self._backoff = Backoff(FIRST_PAUSE, PAUSE_GROWTH, MAX_PAUSE)
         self._told = ""
@@ -29,7 +29,7 @@ class Dialler:
     @property
     def known_as(self) -> set[str]:
         """By which names and addresses the server is known before there is a link."""
-        return {self.address, self.listed.address, *filter(None, (self.listed.name,))}
+        return {self.address, self.config.address, *filter(None, (self.config.name,))}
 
     def next_pause(self, lasted: float, jitter: float) -> float:
         """Give the seconds until the next attempt.
@@ -45,8 +45,8 @@ class Dialler:
     def tell(self, failure: str) -> None:
         """Write a failure to the log; one that repeats itself is told once."""
         if failure != self._told:
-            name = f" ({self.listed.name})" if self.listed.name else ""
-            log.warning("no link with %s port %d%s: %s; it is tried again", *self.listed[:2], name, failure)
+            name = f" ({self.config.name})" if self.config.name else ""
+            log.warning("no link with %s port %d%s: %s; it is tried again", *self.config[:2], name, failure)
         self._told = failure
 
     def succeeded(self) -> None:

@@ -12,8 +12,8 @@ from typing import Any, Protocol
 
 from domain.chat import Chat
 from domain.interfaces import Timers
-from peering.dialer import Dialler
-from peering.names import KEPT_OUT, NameUsers, PeerNames, Violation, host_or_address
+from peering.dialer import PeerDialer
+from peering.names import KEPT_OUT, NameHandler, PeerNames, Violation, host_or_address
 from peering.peers import MAX_LINK_LINE, Link, LinkLoss, Peer
 from peering.proof import Handshake, is_nonce
 from protocol import Dialect, Session, Transport
@@ -30,7 +30,7 @@ class Dial(Protocol):
     ) -> None: ...
 
 
-class Speaker(Dialect, NameUsers):
+class LinkHandler(Dialect, NameHandler):
     """What is said on links."""
 
     def link_up(self, link: Link) -> None:
@@ -44,10 +44,10 @@ class Links:
     """All connections to other servers, and the peers at their ends.
 
     Args:
-        speaker: the dialect, which is told what comes up and goes down.
+        handler: the dialect, which is told what comes up and goes down.
         timers: the monotonic clock.
         dial: opens connections.
-        chance: gives a number from 0 to 1.
+        jitter: gives a number from 0 to 1.
         make_nonce: gives a nonce, another one each time.
         settings: which servers are dialled and let in, and as whom.
         chat: the domain, which notes names of servers (L20).
@@ -55,24 +55,24 @@ class Links:
 
     def __init__(
         self,
-        speaker: Speaker,
+        handler: LinkHandler,
         timers: Timers,
         dial: Dial,
-        chance: Callable[[], float],
+        jitter: Callable[[], float],
         make_nonce: Callable[[], str],
         settings: Settings,
         chat: Chat,
     ) -> None:
         self.peers: dict[str, Peer] = {}
         self.closed = False
-        self._speaker = speaker
+        self._handler = handler
         self._timers = timers
         self._dial = dial
-        self._chance = chance
+        self._jitter = jitter
         self._make_nonce = make_nonce
         self._settings = settings
-        self._diallers = [Dialler(server) for server in settings.peers if server.port]
-        self.names = PeerNames(chat, settings, self.peers, self._diallers, speaker)
+        self._dialers = [PeerDialer(server) for server in settings.peers if server.port]
+        self.names = PeerNames(chat, settings, self.peers, self._dialers, handler)
         self._links: dict[Session, Link] = {}
 
     # ---- dialling and accepting ----
@@ -82,50 +82,50 @@ class Links:
         for server in self._settings.peers:
             if server.secret and server.secret.is_exposed:
                 log.warning("other users can read the secret of %s; keep it from them: chmod 600 its file", server.name)
-        for dialler in self._diallers:
-            self._dial_now(dialler)
+        for dialer in self._dialers:
+            self._dial_now(dialer)
 
     def close(self) -> None:
         """The server stops: nobody is dialled any more, and nobody is told of those who go."""
         self.closed = True
-        for dialler in self._diallers:
-            self._cancel(dialler.timer)
+        for dialer in self._dialers:
+            self._cancel(dialer.timer)
 
     def accept(self, transport: Transport) -> Session:
         """Give a session to a connection from which a link is expected."""
         return self._begin(transport, None).session
 
-    def _dial_now(self, dialler: Dialler) -> None:
-        dialler.timer = None
-        if self.names.is_kept_out(dialler.known_as):
-            self._dial_later(dialler)
+    def _dial_now(self, dialer: PeerDialer) -> None:
+        dialer.timer = None
+        if self.names.is_kept_out(dialer.known_as):
+            self._dial_later(dialer)
         elif not self.closed:
             self._dial(
-                *dialler.listed[:2], connected=partial(self._connected, dialler), failed=partial(self._failed, dialler)
+                *dialer.config[:2], connected=partial(self._connected, dialer), failed=partial(self._failed, dialer)
             )
 
-    def _dial_later(self, dialler: Dialler, lasted: float = 0.0) -> None:
-        if not self.closed and dialler in self._diallers:
-            pause = dialler.next_pause(lasted, self._chance())
-            dialler.timer = self._timers.call_later(pause, partial(self._dial_now, dialler))
+    def _dial_later(self, dialer: PeerDialer, lasted: float = 0.0) -> None:
+        if not self.closed and dialer in self._dialers:
+            pause = dialer.next_pause(lasted, self._jitter())
+            dialer.timer = self._timers.call_later(pause, partial(self._dial_now, dialer))
 
-    def _failed(self, dialler: Dialler, reason: str) -> None:
-        dialler.tell(reason)
-        self._dial_later(dialler)
+    def _failed(self, dialer: PeerDialer, reason: str) -> None:
+        dialer.tell(reason)
+        self._dial_later(dialer)
 
-    def _connected(self, dialler: Dialler, transport: Transport) -> Session:
-        link = self._begin(transport, dialler)
-        dialler.address = link.address
+    def _connected(self, dialer: PeerDialer, transport: Transport) -> Session:
+        link = self._begin(transport, dialer)
+        dialer.address = link.address
         link.session.send(self._introduction("FEDERATE-OUT"))
         return link.session
 
-    def _begin(self, transport: Transport, dialler: Dialler | None) -> Link:
-        link = self._add_link(Session(transport, self._speaker, MAX_LINK_LINE), dialler)
+    def _begin(self, transport: Transport, dialer: PeerDialer | None) -> Link:
+        link = self._add_link(Session(transport, self._handler, MAX_LINK_LINE), dialer)
         self._expect(link)
         return link
 
-    def _add_link(self, session: Session, dialler: Dialler | None) -> Link:
-        link = Link(session, dialler, self._settings.hostname, self._timers.monotonic())
+    def _add_link(self, session: Session, dialer: PeerDialer | None) -> Link:
+        link = Link(session, dialer, self._settings.hostname, self._timers.monotonic())
         self._links[session] = link
         return link
 
@@ -142,7 +142,7 @@ class Links:
 
     def refuse(self, link: Link, reason: str) -> None:
         """End a link for a fault of the other side."""
-        if link.dialler is None or link.maybe_peer is not None:  # else the dialler has a word on it
+        if link.dialer is None or link.maybe_peer is not None:  # else the dialer has a word on it
             log.warning("closing the link with %s: %s", link, reason)
         link.failure = reason
         link.session.refuse()
@@ -197,15 +197,15 @@ class Links:
         word = host_or_address(word)
         if not self.names.let_in(word):
             return False
-        self._dial_at_once(dialler for dialler in self._diallers if word in dialler.known_as)
+        self._dial_at_once(dialer for dialer in self._dialers if word in dialer.known_as)
         return True
 
     # ---- a link comes up ----
 
-    def called(self, session: Session, sent: str) -> None:
+    def receive_introduction(self, session: Session, sent: str) -> None:
         """Another server has dialled this one and sends this name, or none."""
         link = self._links.get(session) or self._add_link(session, None)
-        if link.maybe_peer is not None or link.dialler is not None:
+        if link.maybe_peer is not None or link.dialer is not None:
             link.ignore("the link is up already")
         elif (meant := self._own_calls().get(session.transport.remote_address)) is not None:
             self._stop_dialling_itself(link, meant)
@@ -218,39 +218,39 @@ class Links:
         else:
             self._introduce(link, sent)
 
-    def challenged(self, session: Session, nonce: str) -> None:
+    def answer_challenge(self, session: Session, nonce: str) -> None:
         """The server that was dialled asks for a proof of this one's name."""
         link = self._links[session]
-        if link.dialler is None or link.handshake is not None:
+        if link.dialer is None or link.handshake is not None:
             self.refuse(link, "it asks for a proof out of turn")
             return
-        _address, _port, name, secret = link.dialler.listed
+        _address, _port, name, secret = link.dialer.config
         if name is None or secret is None:
             self.refuse(link, "it asks for a proof, and the config has no secret for it")
         elif not is_nonce(nonce):
             self.refuse(link, "it asks for a proof with what is no nonce")
         else:
             link.handshake = Handshake(secret, link.me, name, nonce, self._make_nonce())
-            link.session.send(f"FEDERATE-PROOF {link.handshake.mac('proof')} {link.handshake.dialler_nonce}")
+            link.session.send(f"FEDERATE-PROOF {link.handshake.mac('proof')} {link.handshake.dialer_nonce}")
 
-    def proven(self, session: Session, mac: str, nonce: str) -> None:
+    def check_proof(self, session: Session, mac: str, nonce: str) -> None:
         """The server that has dialled proves its name."""
         link = self._links[session]
-        if link.dialler is not None or link.handshake is None or link.proven:
+        if link.dialer is not None or link.handshake is None or link.proven:
             self.refuse(link, "it sends a proof for which it was not asked")
             return
-        link.handshake = link.handshake._replace(dialler_nonce=nonce)
+        link.handshake = link.handshake._replace(dialer_nonce=nonce)
         if is_nonce(nonce) and link.handshake.is_right("proof", mac):
-            self._introduce_proven(link, link.handshake.dialler)
+            self._introduce_proven(link, link.handshake.dialer)
         else:
-            self.refuse(link, f"it has not proven that it is {link.handshake.dialler}: its secret is another one")
+            self.refuse(link, f"it has not proven that it is {link.handshake.dialer}: its secret is another one")
 
-    def confirmed(self, session: Session, sent: str) -> None:
+    def receive_confirmation(self, session: Session, sent: str) -> None:
         """The server that was dialled agrees, and sends this name, or none."""
         link = self._links.get(session)
-        if link is None or link.maybe_peer is not None or link.dialler is None:
+        if link is None or link.maybe_peer is not None or link.dialer is None:
             self.ignore(session, "nothing is to be confirmed")
-        elif link.dialler.listed.secret is None:
+        elif link.dialer.config.secret is None:
             self._introduce(link, sent)
         else:
             self._check_confirmation(link, *sent.partition(" ")[::2])
@@ -278,17 +278,17 @@ class Links:
         else:
             self._link_up(link, name)
 
-    def _own_calls(self) -> dict[tuple[str, int], Dialler]:
+    def _own_calls(self) -> dict[tuple[str, int], PeerDialer]:
         """The places from which this server has dialled others, with whom it meant."""
         return {
-            link.session.transport.local_address: link.dialler
+            link.session.transport.local_address: link.dialer
             for link in self._links.values()
-            if link.dialler is not None
+            if link.dialer is not None
         }
 
-    def _stop_dialling_itself(self, link: Link, dialler: Dialler) -> None:
-        self._diallers.remove(dialler)
-        log.warning("%s port %d is this server itself, and is not dialled again", *dialler.listed[:2])
+    def _stop_dialling_itself(self, link: Link, dialer: PeerDialer) -> None:
+        self._dialers.remove(dialer)
+        log.warning("%s port %d is this server itself, and is not dialled again", *dialer.config[:2])
         link.session.refuse()
 
     def _link_up(self, link: Link, name: str) -> None:
@@ -298,26 +298,26 @@ class Links:
         link.maybe_peer, link.deadline, link.since = peer, None, self._timers.monotonic()
         link.session.principal = link
         link.session.set_link_limits(MAX_LINK_LINE, self._settings.max_link_buffer, "max-link-buffer")
-        how = "dialled" if link.dialler else "accepted"
+        how = "dialled" if link.dialer else "accepted"
         log.info("the link with %s is up, %s%s", link, how, ", proven" if link.proven else "")
-        if link.dialler is not None:
-            link.dialler.succeeded()
+        if link.dialer is not None:
+            link.dialer.succeeded()
         else:
             mac = link.handshake.mac("confirm") if link.handshake else ""
             link.session.send(self._introduction("FEDERATE-CONFIRM", mac))
-            self._hurry(link)
-        self._speaker.link_up(link)
+            self._dial_soon(link)
+        self._handler.link_up(link)
 
-    def _hurry(self, link: Link) -> None:
+    def _dial_soon(self, link: Link) -> None:
         """A server that has dialled is there, so it need not be waited for."""
         self._dial_at_once(self.names.listed_as(link))
 
-    def _dial_at_once(self, diallers: Iterable[Dialler]) -> None:
+    def _dial_at_once(self, dialers: Iterable[PeerDialer]) -> None:
         """Dial those that wait for their next attempt."""
-        for dialler in diallers:
-            if dialler.timer is not None:
-                self._timers.cancel(dialler.timer)
-                self._dial_now(dialler)
+        for dialer in dialers:
+            if dialer.timer is not None:
+                self._timers.cancel(dialer.timer)
+                self._dial_now(dialer)
 
     # ---- a link goes down ----
 
@@ -331,10 +331,10 @@ class Links:
         reason = link.failure or how
         if link.maybe_peer is not None:
             self._link_down(link, link.peer, reason)
-        elif link.dialler in self._diallers:
-            link.dialler.tell(reason)
-        if link.dialler is not None:
-            self._dial_later(link.dialler, self._timers.monotonic() - link.since if link.maybe_peer else 0.0)
+        elif link.dialer in self._dialers:
+            link.dialer.tell(reason)
+        if link.dialer is not None:
+            self._dial_later(link.dialer, self._timers.monotonic() - link.since if link.maybe_peer else 0.0)
 
     def _link_down(self, link: Link, peer: Peer, reason: str) -> None:
         counts = "".join(f"; ignored {count} lines: {why}" for why, count in link.ignored.items())
@@ -342,7 +342,7 @@ class Links:
         loss = peer.links.remove(link)
         if not peer.links:
             del self.peers[peer.name]
-        self._speaker.link_down(peer, loss)
+        self._handler.link_down(peer, loss)
 
     def ignore(self, session: Session, reason: str) -> None:
         """Count a line that is not obeyed."""

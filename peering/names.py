@@ -21,7 +21,7 @@ from domain.names import (
     remote_user,
 )
 from net.addresses import is_loopback
-from peering.dialer import Dialler
+from peering.dialer import PeerDialer
 from peering.peers import Link, Peer
 from protocol import Transport
 from settings import Settings
@@ -43,7 +43,7 @@ class Violation(Exception):
     """A link that has to be closed, by a fault of the other side. The message says why (L15, L18)."""
 
 
-class NameUsers(Protocol):
+class NameHandler(Protocol):
     """What else goes by the name of a peer."""
 
     def is_in_use(self, peer: Peer) -> bool:
@@ -60,18 +60,18 @@ class PeerNames:
         chat: the domain, which notes names of servers (L20), and knows the users here.
         settings: which servers the config lists, and which others are let in.
         peers: the linked servers, by their names; shared with `Links`.
-        diallers: the servers of the config that are dialled; shared with `Links`.
+        dialers: the servers of the config that are dialled; shared with `Links`.
         users: told when a peer gets another name.
     """
 
     def __init__(
-        self, chat: Chat, settings: Settings, peers: dict[str, Peer], diallers: list[Dialler], users: NameUsers
+        self, chat: Chat, settings: Settings, peers: dict[str, Peer], dialers: list[PeerDialer], users: NameHandler
     ) -> None:
         self.secrets = {server.name: server.secret for server in settings.peers if server.name and server.secret}
         self._chat = chat
         self._settings = settings
         self._peers = peers
-        self._diallers = diallers
+        self._dialers = dialers
         self._users = users
         self._kept_out: set[str] = set()
         """Names and addresses of servers that the operator does not let in."""
@@ -96,22 +96,22 @@ class PeerNames:
 
     def lists(self, host: str) -> bool:
         """Tell whether a line of the config has this name or address, for a server that is away."""
-        return host in self.secrets or any(host in (dialler.listed.name, dialler.address) for dialler in self._diallers)
+        return host in self.secrets or any(host in (dialer.config.name, dialer.address) for dialer in self._dialers)
 
-    def listed_as(self, link: Link) -> list[Dialler]:
+    def listed_as(self, link: Link) -> list[PeerDialer]:
         """Give the lines of the config that may mean the other server."""
-        if link.dialler is not None:
-            return [link.dialler]
+        if link.dialer is not None:
+            return [link.dialer]
         if link.proven and link.handshake is not None:
-            return [dialler for dialler in self._diallers if dialler.listed.name == link.handshake.dialler]
-        return [dialler for dialler in self._diallers if dialler.address == link.address]
+            return [dialer for dialer in self._dialers if dialer.config.name == link.handshake.dialer]
+        return [dialer for dialer in self._dialers if dialer.address == link.address]
 
     def _is_configured(self, link: Link, name: str) -> bool:
         """Tell whether the config lists the server at the other end, which bears this name (L14)."""
-        if link.dialler is not None or link.proven:
+        if link.dialer is not None or link.proven:
             return True
         listed = self.listed_as(link)
-        pins = {dialler.listed.name for dialler in listed} - {None}
+        pins = {dialer.config.name for dialer in listed} - {None}
         return name in pins if pins else bool(listed)
 
     # ---- a link gets a name, and a peer perhaps another one ----
@@ -126,7 +126,7 @@ class PeerNames:
             Violation: it cannot be known by that name (L15, L16, L50, L52).
         """
         listed = self.listed_as(link)
-        pin = listed[0].listed.name if len(listed) == 1 and not listed[0].listed.secret else None
+        pin = listed[0].config.name if len(listed) == 1 and not listed[0].config.secret else None
         name = sent or pin or link.address
         link.nameless = not sent
         link.configured = self._is_configured(link, name)
@@ -196,15 +196,15 @@ class PeerNames:
     def _address_refusal_reason(self, link: Link, name: str, sent: str) -> str | None:
         """Give the reason why a server that has proven nothing cannot have this name at its address."""
         peer = self._peers.get(name)
-        pinned = [dialler for dialler in self._diallers if dialler.listed.name == name]
+        pinned = [dialer for dialer in self._dialers if dialer.config.name == name]
         noted = self._chat.channels.noted(name)
         if name in self.secrets:
             return f"it has not proven that it is {name}, and the config has a secret for that name"
-        if sent != link.address and sent in {dialler.address for dialler in self._diallers}:
+        if sent != link.address and sent in {dialer.address for dialer in self._dialers}:
             return f"{name} is the address of another server of the config"
-        if link.dialler is not None and link.dialler.listed.name not in (None, name):
-            return f"it calls itself {name}, and the config pins it to {link.dialler.listed.name}"
-        if pinned and not any(dialler in pinned for dialler in self.listed_as(link)):
+        if link.dialer is not None and link.dialer.config.name not in (None, name):
+            return f"it calls itself {name}, and the config pins it to {link.dialer.config.name}"
+        if pinned and not any(dialer in pinned for dialer in self.listed_as(link)):
             return f"the config pins the name {name} to another server"
         if peer is not None and any(other.address != link.address for other in peer.links):
             return f"the name {name} is in use by a server at {peer.links.oldest.address}"

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from domain.changes import Said
 from domain.events import ChannelMessages
 from domain.names import HOST_OF_USER, MAX_NAME, PROVEN, remote_user
-from peering.dialer import Dialler
+from peering.dialer import PeerDialer
 from peering.pending import Asked, Key, Unanswered, Waiting
 from peering.proof import Handshake
 from protocol import Session
@@ -44,14 +44,14 @@ class Link:
 
     Args:
         session: what speaks there.
-        dialler: for whom it was dialled; None for one that was accepted.
+        dialer: for whom it was dialled; None for one that was accepted.
         hostname: this server's name; None: its address on this connection.
         now: the time on the monotonic clock.
     """
 
-    def __init__(self, session: Session, dialler: Dialler | None, hostname: str | None, now: float) -> None:
+    def __init__(self, session: Session, dialer: PeerDialer | None, hostname: str | None, now: float) -> None:
         self.session = session
-        self.dialler = dialler
+        self.dialer = dialer
         self.me = hostname or session.transport.local_address[0]
         self.address, self.port = session.transport.remote_address
         self.since = now
@@ -97,7 +97,7 @@ class Link:
     @property
     def awaited(self) -> str:
         """The word with which the other side is to go on while the link is not up."""
-        if self.dialler is not None:
+        if self.dialer is not None:
             return "FEDERATE-CONFIRM"
         return "FEDERATE-PROOF" if self.handshake else "FEDERATE-OUT"
 
@@ -105,7 +105,7 @@ class Link:
     def known_as(self) -> set[str]:
         """By which names and addresses the other side is known."""
         peer = {self.maybe_peer.name} if self.maybe_peer else set()
-        return {self.address} | self.hosts | peer | (self.dialler.known_as if self.dialler else set())
+        return {self.address} | self.hosts | peer | (self.dialer.known_as if self.dialer else set())
 
     def send_to_each(self, users: Sequence[str], rests: Sequence[str]) -> None:
         """Send FEDRECV lines to each of the peer's users; one that is too long for a link is left out.
@@ -145,7 +145,7 @@ class Link:
 
     def ignore(self, reason: str) -> None:
         """Count a line that is not obeyed."""
-        if not self.ignored[reason] and (self.maybe_peer or not self.dialler):  # else the dialler tells what matters
+        if not self.ignored[reason] and (self.maybe_peer or not self.dialer):  # else the dialer tells what matters
             log.warning("ignored a line of %s: %s; more like it are only counted", self, reason)
         self.ignored[reason] += 1
 

@@ -30,14 +30,14 @@ class Handshake(NamedTuple):
     """What is proven on one link: the secret, the two names by their roles, and the two nonces."""
 
     secret: Secret
-    dialler: str
+    dialer: str
     receiver: str
     receiver_nonce: str
-    dialler_nonce: str = ""
+    dialer_nonce: str = ""
 
     def mac(self, step: str) -> str:
-        """Give the mac of a step, `proof` (said by the dialler) or `confirm` (said by the receiver)."""
-        return self.secret.mac(f"{step} {self.dialler} {self.receiver} {self.receiver_nonce} {self.dialler_nonce}")
+        """Give the mac of a step, `proof` (said by the dialer) or `confirm` (said by the receiver)."""
+        return self.secret.mac(f"{step} {self.dialer} {self.receiver} {self.receiver_nonce} {self.dialer_nonce}")
 
     def is_right(self, step: str, mac: str) -> bool:
         """Tell whether the other side's mac of a step is right, in a time that tells nothing of the right one."""

@@ -23,7 +23,7 @@ from domain.transfers import Transfers
 from federation import Federation
 from net.timers import Deadline, Deadlines
 from protocol import Dialect, Session
-from settings import Listed, Settings
+from settings import PeerConfig, Settings
 from store import MEMORY, Store
 
 EXAMPLES = settings(
@@ -243,7 +243,7 @@ class World:
         history_on_join: int = 0,
         channels: Mapping[str, int] | None = None,
         settings: Settings | None = None,
-        listed: Sequence[Listed] = (),
+        listed: Sequence[PeerConfig] = (),
         store: Store | None = None,
     ) -> None:
         self.store = store or Store(MEMORY)

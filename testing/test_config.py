@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.config import DIRECTIVES, PEER, ConfigError, field_of, parse_config, read_config
-from settings import HostedChannel, Listed, Listen, Settings
+from settings import HostedChannel, Listen, PeerConfig, Settings
 from support import EXAMPLES
 
 
@@ -60,10 +60,10 @@ GOOD: list[tuple[str, Any]] = [
     ("hostname A-1." + "x" * 60, "A-1." + "x" * 60),
     *[(f"federation {policy}", policy) for policy in ("local", "open", "listed", "off")],
     ("listen 6667 federation", (Listen(None, 6667, "federation"),)),
-    ("192.168.1.1:4400", (Listed("192.168.1.1", 4400, None),)),
-    ("127.0.0.1:65535 server2.com", (Listed("127.0.0.1", 65535, "server2.com"),)),
-    ("[0:0::1]:1 server2.com # far away", (Listed("::1", 1, "server2.com"),)),
-    ("chat.example.org:5050", (Listed("chat.example.org", 5050, None),)),
+    ("192.168.1.1:4400", (PeerConfig("192.168.1.1", 4400, None),)),
+    ("127.0.0.1:65535 server2.com", (PeerConfig("127.0.0.1", 65535, "server2.com"),)),
+    ("[0:0::1]:1 server2.com # far away", (PeerConfig("::1", 1, "server2.com"),)),
+    ("chat.example.org:5050", (PeerConfig("chat.example.org", 5050, None),)),
 ]
 
 NO_NUMBERS = ["x", "-1", "+1", "1.5", "0x10", "1_0", "1 2", "\u0663", "\u00b2", "10000000000", "9" * 5000]
@@ -167,9 +167,9 @@ def test_channels_that_cannot_be_are_refused(lines: list[str], reason: str) -> N
 def test_servers_to_federate_with() -> None:
     text = "192.168.1.1:4400\n168.172.3.23:2344 server2.com\n192.168.1.1:4401"
     assert parse_config(text, "").peers == (
-        Listed("192.168.1.1", 4400, None),
-        Listed("168.172.3.23", 2344, "server2.com"),
-        Listed("192.168.1.1", 4401, None),
+        PeerConfig("192.168.1.1", 4400, None),
+        PeerConfig("168.172.3.23", 2344, "server2.com"),
+        PeerConfig("192.168.1.1", 4401, None),
     )
     assert refusal("127.0.0.1:1\n127.0.0.1:2\n127.0.0.1:1 a") == (
         "my.conf:3: server 127.0.0.1:1 stands in line 1 already; remove one of them"

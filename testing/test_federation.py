@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from domain.state import Limits
 from federation import COMMANDS, RESULTS
 from peering.backpressure import MAX_PAUSE_SECONDS
-from peering.dialer import FIRST_PAUSE, MAX_PAUSE, PAUSE_GROWTH, Dialler
+from peering.dialer import FIRST_PAUSE, MAX_PAUSE, PAUSE_GROWTH, PeerDialer
 from peering.peers import MAX_LINK_LINE, MAX_LINKS, PIECE_BYTES
 from peering.pending import MOST_UNANSWERED
 from peering.proof import Handshake
-from settings import Listed, Secret, Settings
+from settings import PeerConfig, Secret, Settings
 from support import EXAMPLES, Client, World, pieces
 from text import MAX_LINE
 
@@ -176,7 +176,7 @@ def test_any_bytes_on_a_link_are_obeyed_or_ignored(parts: list[bytes]) -> None:
 
 
 def test_dialling() -> None:
-    with World(settings=ONE, listed=[Listed("127.0.0.2", 5051, None)]) as world:
+    with World(settings=ONE, listed=[PeerConfig("127.0.0.2", 5051, None)]) as world:
         assert world.dials[0][:2] == ("127.0.0.2", 5051)
         peer = world.dialled()
         assert peer.ask("FEDCHANNELS too, early") == []
@@ -186,18 +186,18 @@ def test_dialling() -> None:
 
 
 def test_the_pauses_grow_and_begin_anew_when_a_link_has_lasted() -> None:
-    dialler = Dialler(Listed("127.0.0.2", 5051, None))
-    pauses = [dialler.next_pause(0.0, 0.5) for _ in range(12)]
+    dialer = PeerDialer(PeerConfig("127.0.0.2", 5051, None))
+    pauses = [dialer.next_pause(0.0, 0.5) for _ in range(12)]
     assert pauses[0] == FIRST_PAUSE
     for earlier, later in itertools.pairwise(pauses):
         assert later == pytest.approx(min(earlier * PAUSE_GROWTH, MAX_PAUSE))
     assert pauses[-1] == MAX_PAUSE
-    assert dialler.next_pause(0.0, 0.0) == 0.75 * MAX_PAUSE
-    assert dialler.next_pause(MAX_PAUSE + 1, 1.0) == 1.25 * pauses[0]
+    assert dialer.next_pause(0.0, 0.0) == 0.75 * MAX_PAUSE
+    assert dialer.next_pause(MAX_PAUSE + 1, 1.0) == 1.25 * pauses[0]
 
 
 def test_it_dials_again_for_ever_and_tells_each_reason_once(caplog: pytest.LogCaptureFixture) -> None:
-    with World(settings=ONE, listed=[Listed("127.0.0.2", 5051, None)]) as world:
+    with World(settings=ONE, listed=[PeerConfig("127.0.0.2", 5051, None)]) as world:
         for reason in ("Connection refused",) * 20 + ("timed out",) * 2:
             world.dials.pop(0).failed(reason)
             assert not world.dials
@@ -216,7 +216,9 @@ def test_it_dials_again_for_ever_and_tells_each_reason_once(caplog: pytest.LogCa
 
 
 def test_a_server_that_dials_is_dialled_at_once() -> None:
-    with World(settings=ONE, listed=[Listed("127.0.0.2", 5051, None), Listed("127.0.0.3", 5051, None)]) as world:
+    with World(
+        settings=ONE, listed=[PeerConfig("127.0.0.2", 5051, None), PeerConfig("127.0.0.3", 5051, None)]
+    ) as world:
         for dial in (world.dials.pop(), world.dials.pop()):
             dial.failed("Connection refused")
         world.peer("two", "127.0.0.2")
@@ -226,7 +228,7 @@ def test_a_server_that_dials_is_dialled_at_once() -> None:
 
 
 def test_who_does_not_confirm_is_closed_and_dialled_again(caplog: pytest.LogCaptureFixture) -> None:
-    with World(settings=ONE, listed=[Listed("127.0.0.2", 5051, None)]) as world:
+    with World(settings=ONE, listed=[PeerConfig("127.0.0.2", 5051, None)]) as world:
         peer = world.dialled()
         assert peer.ask("RESULT ERROR unknown type") == []
         world.timers.let_pass(ONE.federation_seconds)
@@ -245,7 +247,7 @@ def test_a_port_for_links_waits_for_one_and_no_longer(world: World) -> None:
 
 
 def test_a_link_that_has_lasted_is_dialled_again_soon() -> None:
-    with World(settings=ONE, listed=[Listed("127.0.0.2", 5051, None)]) as world:
+    with World(settings=ONE, listed=[PeerConfig("127.0.0.2", 5051, None)]) as world:
         for lasted, soon in ((0.0, False), (MAX_PAUSE + 1, True)):
             for _ in range(20):
                 world.dials.pop(0).failed("Connection refused")
@@ -261,7 +263,7 @@ def test_a_link_that_has_lasted_is_dialled_again_soon() -> None:
 
 def test_a_server_that_is_listed_by_a_name_is_at_the_address_where_it_was_found() -> None:
     settings = ONE._replace(federation="listed")
-    with World(settings=settings, listed=[Listed("two.example", 5051, None)]) as world:
+    with World(settings=settings, listed=[PeerConfig("two.example", 5051, None)]) as world:
         early = world.client(remote_address=("127.0.0.2", 40000))
         early.send("FEDERATE-OUT two")
         assert is_closed(early)
@@ -271,7 +273,9 @@ def test_a_server_that_is_listed_by_a_name_is_at_the_address_where_it_was_found(
 
 
 def test_nobody_is_dialled_when_the_server_stops() -> None:
-    with World(settings=ONE, listed=[Listed("127.0.0.2", 5051, None), Listed("127.0.0.3", 5051, None)]) as world:
+    with World(
+        settings=ONE, listed=[PeerConfig("127.0.0.2", 5051, None), PeerConfig("127.0.0.3", 5051, None)]
+    ) as world:
         peer = world.dialled()
         world.dials.pop().failed("Connection refused")
         world.federation.links.close()
@@ -432,8 +436,8 @@ def test_who_waits_for_a_link_and_goes(world: World) -> None:
 
 # ---- names ----
 
-TWO = Listed("127.0.0.2", 5051, None)
-PINNED = Listed("127.0.0.2", 5051, "two")
+TWO = PeerConfig("127.0.0.2", 5051, None)
+PINNED = PeerConfig("127.0.0.2", 5051, "two")
 
 
 @pytest.mark.parametrize(
@@ -445,11 +449,11 @@ PINNED = Listed("127.0.0.2", 5051, "two")
         ([PINNED], "", "two"),
         ([PINNED], "two", "two"),
         ([PINNED], "three", "three"),
-        ([PINNED, Listed("127.0.0.2", 5052, "three")], "", "127.0.0.2"),
-        ([Listed("127.0.0.3", 5052, "three")], "", "127.0.0.2"),
+        ([PINNED, PeerConfig("127.0.0.2", 5052, "three")], "", "127.0.0.2"),
+        ([PeerConfig("127.0.0.3", 5052, "three")], "", "127.0.0.2"),
     ],
 )
-def test_by_what_name_a_server_is_known_that_has_dialled(listed: list[Listed], sent: str, name: str) -> None:
+def test_by_what_name_a_server_is_known_that_has_dialled(listed: list[PeerConfig], sent: str, name: str) -> None:
     with World(settings=ONE, listed=listed) as world:
         world.peer(sent, "127.0.0.2")
         assert [*world.federation.peers] == [name]
@@ -459,8 +463,8 @@ def test_by_what_name_a_server_is_known_that_has_dialled(listed: list[Listed], s
     ("listed", "sent", "name"),
     [(TWO, "", "127.0.0.2"), (TWO, "two", "two"), (PINNED, "", "two"), (PINNED, "two", "two"), (PINNED, "three", None)],
 )
-def test_by_what_name_a_server_is_known_that_was_dialled(listed: Listed, sent: str, name: str | None) -> None:
-    with World(settings=ONE, listed=[listed, Listed("127.0.0.2", 5052, "other")]) as world:
+def test_by_what_name_a_server_is_known_that_was_dialled(listed: PeerConfig, sent: str, name: str | None) -> None:
+    with World(settings=ONE, listed=[listed, PeerConfig("127.0.0.2", 5052, "other")]) as world:
         peer = world.dialled()
         peer.send(f"FEDERATE-CONFIRM {sent}")
         assert [*world.federation.peers] == ([name] if name else [])
@@ -469,7 +473,7 @@ def test_by_what_name_a_server_is_known_that_was_dialled(listed: Listed, sent: s
 
 @pytest.mark.parametrize("name", ["a b", "a_b", "a:b", "a@b", "\u4e2d", "x" * 65, "one", "pinned", "127.0.0.2"])
 def test_names_that_no_server_may_bear(name: str, caplog: pytest.LogCaptureFixture) -> None:
-    with World(settings=ONE, listed=[Listed("127.0.0.2", 5051, "pinned")]) as world:
+    with World(settings=ONE, listed=[PeerConfig("127.0.0.2", 5051, "pinned")]) as world:
         peer = world.client(remote_address=("127.0.0.3", 40000))
         peer.send(f"FEDERATE-OUT {name}")
         assert is_closed(peer)
@@ -508,7 +512,7 @@ def test_the_name_of_a_listed_server_is_kept_for_its_address() -> None:
             thief.send("FEDERATE-OUT two")
             assert is_closed(thief)
             cut(restarted.peer("stranger", "127.0.0.3"))
-        moved = World(settings=ONE, listed=[Listed("127.0.0.3", 5051, "two")], store=world.store)
+        moved = World(settings=ONE, listed=[PeerConfig("127.0.0.3", 5051, "two")], store=world.store)
         cut(moved.peer("two", "127.0.0.3"))
         moved_for_good = World(settings=ONE, store=world.store)
         late = moved_for_good.client(remote_address=("127.0.0.2", 40000))
@@ -524,7 +528,7 @@ def test_only_listed_servers_if_so_wished() -> None:
         assert world.peer("two", "127.0.0.2").ask("FEDNEW tea") == []
 
 
-ELSEWHERE = Listed("127.0.0.3", 5051, None)
+ELSEWHERE = PeerConfig("127.0.0.3", 5051, None)
 
 
 @pytest.mark.parametrize(
@@ -537,12 +541,12 @@ ELSEWHERE = Listed("127.0.0.3", 5051, None)
         ([PINNED], "two", True),
         ([PINNED], "", True),
         ([PINNED], "three", False),
-        ([PINNED, Listed("127.0.0.2", 5052, None)], "three", False),
-        ([PINNED, Listed("127.0.0.2", 5052, "four")], "four", True),
-        ([PINNED, Listed("127.0.0.2", 5052, "four")], "", False),
+        ([PINNED, PeerConfig("127.0.0.2", 5052, None)], "three", False),
+        ([PINNED, PeerConfig("127.0.0.2", 5052, "four")], "four", True),
+        ([PINNED, PeerConfig("127.0.0.2", 5052, "four")], "", False),
     ],
 )
-def test_which_servers_that_dial_are_configured(listed: list[Listed], sent: str, configured: bool) -> None:
+def test_which_servers_that_dial_are_configured(listed: list[PeerConfig], sent: str, configured: bool) -> None:
     with World(settings=ONE, listed=listed) as world:
         world.peer(sent, "127.0.0.2")
         (peer,) = world.federation.peers.values()
@@ -554,7 +558,7 @@ def test_which_servers_that_dial_are_configured(listed: list[Listed], sent: str,
 
 
 def test_a_server_that_was_dialled_is_configured_and_so_is_the_peer_of_one_such_link() -> None:
-    with World(settings=ONE, listed=[TWO, Listed("127.0.0.2", 5052, "three")]) as world:
+    with World(settings=ONE, listed=[TWO, PeerConfig("127.0.0.2", 5052, "three")]) as world:
         accepted = world.peer("two", "127.0.0.2")
         peer = world.federation.peers["two"]
         assert not peer.configured
@@ -580,7 +584,7 @@ def test_which_unlisted_servers_are_let_in(
     policy: str, let_in: str, place: tuple[str, str], kind: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Loopback, the address to which the connection leads, or elsewhere."""
-    with World(settings=ONE._replace(federation=policy), listed=[Listed("10.9.9.9", 5051, None)]) as world:
+    with World(settings=ONE._replace(federation=policy), listed=[PeerConfig("10.9.9.9", 5051, None)]) as world:
         stranger = world.client(remote_address=(place[0], 40000))
         stranger.transport.local_address = (place[1], 5050)
         stranger.send("FEDERATE-OUT three")
@@ -594,7 +598,7 @@ def test_which_unlisted_servers_are_let_in(
 
 
 def test_a_server_that_dials_itself() -> None:
-    with World(listed=[Listed("127.0.0.1", 5050, None)]) as world:
+    with World(listed=[PeerConfig("127.0.0.1", 5050, None)]) as world:
         dialled = world.dialled(local_port=50001)
         inbound = world.client(remote_address=("127.0.0.1", 50001))
         inbound.send("FEDERATE-OUT")
@@ -717,7 +721,9 @@ def test_two_servers_without_names_are_told_apart_by_their_users(world: World) -
 
 @pytest.mark.parametrize("name", ["one", "pinned", "two", "127.0.0.3", "a_b", "borne"])
 def test_names_that_are_another_s_are_not_given_to_users(name: str) -> None:
-    with World(settings=ONE, listed=[Listed("127.0.0.2", 5051, "pinned"), Listed("127.0.0.3", 1, None)]) as world:
+    with World(
+        settings=ONE, listed=[PeerConfig("127.0.0.2", 5051, "pinned"), PeerConfig("127.0.0.3", 1, None)]
+    ) as world:
         cut(world.peer("borne", "127.0.0.3"))
         world.peer("two", "127.0.0.4")
         nameless = world.peer(address="127.0.0.5")
@@ -796,7 +802,7 @@ def test_a_leave_that_cannot_be_kept_keeps_the_note(world: World) -> None:
 
 
 SECRET = Secret(b"0123456789abcdef")
-BY_PROOF = Listed("127.0.0.2", 0, "two", SECRET)
+BY_PROOF = PeerConfig("127.0.0.2", 0, "two", SECRET)
 
 
 def linked(world: World, address: str) -> Client:
@@ -827,7 +833,7 @@ def linked(world: World, address: str) -> Client:
 )
 @pytest.mark.parametrize("line", ["FEDRESULT bob JOIN tea:two 0", "FEDRESULT bob KICKED tea:two"])
 def test_a_membership_is_ended_by_its_server_as_what_it_began_with(
-    before: tuple[str, Listed | None], after: tuple[str, Listed | None], ends: bool, line: str
+    before: tuple[str, PeerConfig | None], after: tuple[str, PeerConfig | None], ends: bool, line: str
 ) -> None:
     """Its address, or its proof; the peer has the name each time, since the config of that time gives it to it."""
     (address, pin), (later_address, later_pin) = before, after

@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 
 from domain.state import Limits
 from protocol import Session
-from settings import Listed, Settings
+from settings import PeerConfig, Settings
 from store import MEMORY, Store
 from support import EXAMPLES, Client, FakeDial, FakeTransport, World
 
@@ -102,7 +102,7 @@ class Network:
         return self._stores[-1]
 
     def start(self, host: str, store: Store) -> None:
-        listed = [Listed(ADDRESSES[other], PORT, None) for one, other in self._dials if one == host]
+        listed = [PeerConfig(ADDRESSES[other], PORT, None) for one, other in self._dials if one == host]
         self.worlds[host] = World(
             settings=Settings(hostname=host, federation="open", federation_seconds=SECONDS), listed=listed, store=store
         )

@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 from app.config import MOST_SECRET, ConfigError, read_secret
 from harness.processes import ROOT
 from peering.proof import Handshake, is_nonce, make_nonce
-from settings import Listed, Secret, Settings
+from settings import PeerConfig, Secret, Settings
 from support import EXAMPLES, Client, World
 
 KEY = "0123456789abcdef"
 SECRET = Secret(KEY.encode())
 ONE = Settings(hostname="one")
-TWO = Listed("127.0.0.2", 5051, "two", SECRET)
+TWO = PeerConfig("127.0.0.2", 5051, "two", SECRET)
 UNDIALLED = TWO._replace(port=0)
 
 # What `openssl dgst -sha256 -hmac 0123456789abcdef` makes of the words of PROTOCOL.md. "one" is the server that is
@@ -46,9 +46,9 @@ def caller(world: World, name: str = "two", address: str = "127.0.0.9") -> Clien
     return peer
 
 
-def proof(nonce: str, dialler: str = "two", step: str = "proof") -> str:
+def proof(nonce: str, dialer: str = "two", step: str = "proof") -> str:
     """Give what the server `two`, which has dialled, says in answer to a nonce."""
-    return f"FEDERATE-PROOF {Handshake(SECRET, dialler, 'one', nonce, OUR_NONCE).mac(step)} {OUR_NONCE}"
+    return f"FEDERATE-PROOF {Handshake(SECRET, dialer, 'one', nonce, OUR_NONCE).mac(step)} {OUR_NONCE}"
 
 
 def proven(world: World, address: str = "127.0.0.9") -> Client:
@@ -135,18 +135,18 @@ def test_a_nonce_is_16_random_bytes_in_hex() -> None:
 
 def test_the_macs_are_those_of_the_protocol() -> None:
     as_receiver = Handshake(SECRET, "two", "one", ITS_NONCE, OUR_NONCE)
-    as_dialler = Handshake(SECRET, "one", "two", OUR_NONCE, ITS_NONCE)
+    as_dialer = Handshake(SECRET, "one", "two", OUR_NONCE, ITS_NONCE)
     assert as_receiver.mac("proof") == PROOF_OF_TWO
     assert as_receiver.mac("confirm") == CONFIRMATION_FOR_TWO
-    assert as_dialler.mac("proof") == PROOF_OF_ONE
-    assert as_dialler.mac("confirm") == CONFIRMATION_FOR_ONE
+    assert as_dialer.mac("proof") == PROOF_OF_ONE
+    assert as_dialer.mac("confirm") == CONFIRMATION_FOR_ONE
 
 
 def test_the_example_of_the_protocol_document() -> None:
     lines = (ROOT / "PROTOCOL.md").read_text(encoding="utf-8").split("### Names that are proven")[1].splitlines()
     said = [line.split()[2:] for line in lines if line.startswith(("> FEDERATE-", "< FEDERATE-"))]
-    (dialler,), (receiver_nonce,), (proof, dialler_nonce), (receiver, confirmation) = said
-    handshake = Handshake(SECRET, dialler, receiver, receiver_nonce, dialler_nonce)
+    (dialer,), (receiver_nonce,), (proof, dialer_nonce), (receiver, confirmation) = said
+    handshake = Handshake(SECRET, dialer, receiver, receiver_nonce, dialer_nonce)
     assert (proof, confirmation) == (handshake.mac("proof"), handshake.mac("confirm"))
 
 
@@ -162,13 +162,13 @@ def test_no_other_mac_is_right(mac: str) -> None:
 
 
 @pytest.mark.parametrize("listed", [TWO, UNDIALLED])
-def test_a_name_with_a_secret_is_configured_while_its_server_is_away(listed: Listed) -> None:
+def test_a_name_with_a_secret_is_configured_while_its_server_is_away(listed: PeerConfig) -> None:
     with World(settings=ONE, listed=[listed]) as world:
         assert [world.federation.servers.is_unlisted(name) for name in ("two", "three")] == [False, True]
 
 
 @pytest.mark.parametrize("listed", [TWO, UNDIALLED])
-def test_a_proven_name_is_configured_from_any_address(listed: Listed) -> None:
+def test_a_proven_name_is_configured_from_any_address(listed: PeerConfig) -> None:
     with World(settings=ONE._replace(federation="listed", max_peers=1), listed=[listed]) as world:
         assert len(world.dials) == bool(listed.port)
         peer = world.client(remote_address=("127.0.0.9", 40000))
@@ -259,7 +259,7 @@ def test_the_server_s_own_macs_are_of_no_use_to_who_has_no_secret() -> None:
 
 
 def test_a_proof_for_one_name_is_none_for_another() -> None:
-    three = Listed("127.0.0.3", 0, "three", SECRET)
+    three = PeerConfig("127.0.0.3", 0, "three", SECRET)
     with World(settings=ONE, listed=[UNDIALLED, three]) as world:
         peer = caller(world, "three")
         assert peer.ask(proof(ITS_NONCE)) == []
@@ -309,7 +309,7 @@ def test_a_second_proof_closes_the_link() -> None:
 
 @pytest.mark.parametrize("line", ["FEDERATE-PROVE", f"FEDERATE-PROVE {OUR_NONCE}", "FEDERATE-PROOF a b"])
 def test_words_of_a_proof_close_a_link_where_there_is_no_secret(line: str, caplog: pytest.LogCaptureFixture) -> None:
-    with World(settings=ONE, listed=[Listed("127.0.0.2", 5051, "two")]) as world:
+    with World(settings=ONE, listed=[PeerConfig("127.0.0.2", 5051, "two")]) as world:
         dialled, confirmed = world.dialled(), world.peer("two", "127.0.0.2")
         for peer in (dialled, confirmed):
             assert peer.ask(line) == []
@@ -339,14 +339,14 @@ def test_an_address_proves_nothing() -> None:
 
 def test_another_line_of_the_config_does_not_lead_to_the_name() -> None:
     for listed in (TWO, UNDIALLED):
-        with World(settings=ONE, listed=[Listed("127.0.0.3", 5051, None), listed]) as world:
+        with World(settings=ONE, listed=[PeerConfig("127.0.0.3", 5051, None), listed]) as world:
             peer = world.dialled()
             peer.send("FEDERATE-CONFIRM two")
             assert is_closed(peer)
 
 
 def test_a_name_that_looks_like_an_address_is_no_address() -> None:
-    with World(settings=ONE, listed=[Listed("127.0.0.3", 0, "127.0.0.2", SECRET)]) as world:
+    with World(settings=ONE, listed=[PeerConfig("127.0.0.3", 0, "127.0.0.2", SECRET)]) as world:
         peer = world.client(remote_address=("127.0.0.2", 40000))
         peer.send("FEDERATE-OUT")
         assert is_closed(peer)
@@ -414,7 +414,7 @@ def test_what_is_no_nonce_is_not_answered(nonce: str) -> None:
 
 
 def test_without_a_secret_nothing_is_said_of_proofs() -> None:
-    with World(settings=ONE, listed=[Listed("127.0.0.2", 5051, "two")]) as world:
+    with World(settings=ONE, listed=[PeerConfig("127.0.0.2", 5051, "two")]) as world:
         peer = world.dialled()
         assert peer.ask("FEDERATE-CONFIRM two") == ["FEDCHANNELS"]
         accepted = world.client(remote_address=("127.0.0.2", 40000))
@@ -441,7 +441,7 @@ HANDSHAKE_LINES = [
 def test_no_line_but_the_right_proof_gets_a_name(lines: Sequence[tuple[int, str]], guesses: Sequence[str]) -> None:
     """Two links that were dialled and two that dial, from the peer's own address, played by somebody who has no secret
     but hears all that the server says, and says it again wherever it could fit."""
-    with World(settings=ONE, listed=[TWO, Listed("127.0.0.2", 5052, None)]) as world:
+    with World(settings=ONE, listed=[TWO, PeerConfig("127.0.0.2", 5052, None)]) as world:
         world.user("alice", "tea")
         links = [world.dialled(), world.dialled()]
         links += [world.caller(("127.0.0.2", 40000)), world.client(remote_address=("127.0.0.2", 40001))]
