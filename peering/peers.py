@@ -15,13 +15,13 @@ from domain.changes import Said
 from domain.events import ChannelMessages
 from domain.names import HOST_OF_USER, MAX_NAME, PROVEN, remote_user
 from peering.dialer import PeerDialer
-from peering.pending import Asked, Key, Unanswered, Waiting
+from peering.pending import Key, PendingMessage, PendingQueue, PendingRequest
 from peering.proof import Handshake
 from protocol import Session
 from text import MAX_LINE
 
 HEAD = "FEDRECV "
-LONGEST_HEAD = len(HEAD) + 4 * MAX_NAME
+MAX_HEAD = len(HEAD) + 4 * MAX_NAME
 """What stands before a user's name in a line that brings a message, and the bytes of both at the most."""
 
 PIECE_BYTES = 64 * 1024
@@ -117,7 +117,7 @@ class Link:
         heads = len(users) * len(HEAD) + len("".join(users).encode())
         sizes = [len(rest.encode()) for rest in rests]
         size = heads * len(rests) + len(users) * sum(sizes)
-        pieces = self._render_pieces(users, rests, size, all_fit=max(sizes) + LONGEST_HEAD <= MAX_LINK_LINE)
+        pieces = self._render_pieces(users, rests, size, all_fit=max(sizes) + MAX_HEAD <= MAX_LINK_LINE)
         self.owed += size
         if size <= PIECE_BYTES:
             self.session.transport.send(b"".join(pieces))
@@ -233,12 +233,12 @@ class Peer:
         self.links = LinkSet()
         self.channels: set[str] = set()
         """Those that it has announced."""
-        self.joins: dict[Key, Asked] = {}
-        self.repeated: set[Key] = set()
+        self.joins: dict[Key, PendingRequest] = {}
+        self.rejoining: set[Key] = set()
         """Memberships that were asked for again, and are not confirmed yet."""
-        self.letters: Waiting[Asked] = Waiting()
+        self.direct_messages: PendingQueue[PendingRequest] = PendingQueue()
         """Direct messages of users here."""
-        self.unanswered: Waiting[Unanswered] = Waiting()
+        self.messages: PendingQueue[PendingMessage] = PendingQueue()
 
     @property
     def configured(self) -> bool:
@@ -253,7 +253,7 @@ class Peer:
     @property
     def is_waited_for(self) -> bool:
         """Whether anybody here has asked it for something."""
-        return bool(self.joins or self.repeated or self.letters)
+        return bool(self.joins or self.rejoining or self.direct_messages)
 
     @property
     def is_behind(self) -> bool:
@@ -269,9 +269,9 @@ class Peer:
         speaker = sender if HOST_OF_USER in sender else remote_user(sender, self.me)
         return f" {speaker} {channel} {text}\n"
 
-    def came_back(self, key: Key, text: str) -> None:
+    def confirm(self, key: Key, text: str) -> None:
         """A message of a user to a channel has come back."""
-        for message in self.unanswered.of(key):
+        for message in self.messages.of(key):
             if message.text == hash(text):
-                self.unanswered.drop(key, message).settled(True)
+                self.messages.drop(key, message).settled(True)
                 return

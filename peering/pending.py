@@ -8,11 +8,11 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 from domain.changes import Done, Said
 
-MOST_UNANSWERED = 100
+MAX_PENDING = 100
 """Messages of one user to one remote channel for which a failure can still be told; and to one remote user, whose
 answers are waited for."""
 
-MOST_EARLY = 200
+MAX_BUFFERED = 200
 """Messages that are kept for one who is on the way into a remote channel."""
 
 Key = tuple[str, str]
@@ -21,18 +21,18 @@ Key = tuple[str, str]
 T = TypeVar("T")
 
 
-class Asked:
+class PendingRequest:
     """A JOIN or a direct message of a user here, which a peer has not answered yet.
 
-    A JOIN that is `answered` is being written; `early` has what was said in the channel meanwhile.
+    A JOIN that is `answered` is being written; `buffered` has what was said in the channel meanwhile.
     """
 
-    __slots__ = ("_done", "answered", "deadline", "early")
+    __slots__ = ("_done", "answered", "buffered", "deadline")
 
     def __init__(self, deadline: Any) -> None:
         self.deadline = deadline
         self.answered = False
-        self.early: deque[Said] = deque(maxlen=MOST_EARLY)
+        self.buffered: deque[Said] = deque(maxlen=MAX_BUFFERED)
         self._done: list[Done] = []
 
     def add(self, done: Done) -> None:
@@ -45,16 +45,16 @@ class Asked:
             done(error)
 
 
-class Unanswered(NamedTuple):
+class PendingMessage(NamedTuple):
     """A message to a remote channel that has not come back yet: the hash of its text, when it was said on the monotonic
     clock, and whom to tell whether it has come back: False says that it never will."""
 
     text: int
-    said: float
+    sent_at: float
     settled: Callable[[bool], None]
 
 
-class Waiting(Generic[T]):
+class PendingQueue(Generic[T]):
     """What waits for answers, by whose it is and for whom; answers come for the oldest first."""
 
     def __init__(self) -> None:
@@ -72,8 +72,8 @@ class Waiting(Generic[T]):
         return [(key, item) for key, items in self._items.items() for item in items]
 
     def add(self, key: Key, item: T) -> None:
-        """Wait for one more; of more than MOST_UNANSWERED the oldest is forgotten."""
-        self._items.setdefault(key, deque(maxlen=MOST_UNANSWERED)).append(item)
+        """Wait for one more; of more than MAX_PENDING the oldest is forgotten."""
+        self._items.setdefault(key, deque(maxlen=MAX_PENDING)).append(item)
 
     def take(self, key: Key) -> T | None:
         """Give the oldest, which waits no more; None if there is none."""

@@ -21,7 +21,7 @@ from domain.state import Account
 from peering.links import Links
 from peering.names import LineIgnored
 from peering.peers import Link, LinkLoss, Peer
-from peering.pending import MOST_UNANSWERED, Asked, Key, Unanswered
+from peering.pending import MAX_PENDING, Key, PendingMessage, PendingRequest
 from settings import Settings
 from text import MAX_LINE
 
@@ -59,18 +59,18 @@ class LinkedServers(Network):
             done(NoSuchChannel())
             return
         key = (account.name, name)
-        asked = peer.joins.get(key)
-        if asked is None:
-            asked = peer.joins[key] = Asked(self._deadline(self._join_unanswered, peer, key))
+        request = peer.joins.get(key)
+        if request is None:
+            request = peer.joins[key] = PendingRequest(self._deadline(self._join_timed_out, peer, key))
             self._ask_to_join(peer, key)
-        asked.add(done)
+        request.add(done)
 
     def left(self, account: str, channel: str) -> None:
         name, peer = self._find(channel, HOST_OF_CHANNEL)
         if peer is None:
             return
         key = (account, name)
-        peer.repeated.discard(key)
+        peer.rejoining.discard(key)
         self._send_leave(peer, key)
 
     def say(self, account: Account, channel: str, text: str, settled: Callable[[bool], None]) -> None:
@@ -80,10 +80,10 @@ class LinkedServers(Network):
         _check_length(f"SAY {channel} {text}")
         peer.links.send(f"FEDSAY {remote_user(account.name, peer.me)} {name} {text}")
         key = (account.name, name)
-        waiting = peer.unanswered.of(key)
-        if len(waiting) >= MOST_UNANSWERED:
-            peer.unanswered.drop(key, waiting[0]).settled(True)  # no failure can be told any more
-        peer.unanswered.add(key, Unanswered(hash(text), self._timers.monotonic(), settled))
+        waiting = peer.messages.of(key)
+        if len(waiting) >= MAX_PENDING:
+            peer.messages.drop(key, waiting[0]).settled(True)  # no failure can be told any more
+        peer.messages.add(key, PendingMessage(hash(text), self._timers.monotonic(), settled))
 
     def tell(self, sender: str, name: str, text: str, done: Done) -> None:
         user, peer = self._find(name, HOST_OF_USER)
@@ -91,17 +91,17 @@ class LinkedServers(Network):
         try:
             if peer is None:
                 raise NoSuchUser
-            if len(peer.letters.of(key)) >= MOST_UNANSWERED:
+            if len(peer.direct_messages.of(key)) >= MAX_PENDING:
                 raise LimitReached
             _check_length(f"SAY {HOST_OF_USER}{name} {text}")
         except ChatError as error:
             done(error)
             return
         peer.links.send(f"FEDMSG {remote_user(sender, peer.me)} {user} {text}")
-        letter = Asked(None)
-        letter.deadline = self._deadline(self._letter_unanswered, peer, key, letter)
-        letter.add(done)
-        peer.letters.add(key, letter)
+        request = PendingRequest(None)
+        request.deadline = self._deadline(self._direct_timed_out, peer, key, request)
+        request.add(done)
+        peer.direct_messages.add(key, request)
 
     def _find(self, remote_name: str, sign: str) -> tuple[str, Peer | None]:
         """Split a remote name; there is no peer where it is none, or its server is not linked."""
@@ -111,26 +111,26 @@ class LinkedServers(Network):
     def _deadline(self, call: Callable[..., None], *args: Any) -> Any:
         return self._timers.call_later(self._settings.federation_seconds, partial(call, *args))
 
-    def _join_unanswered(self, peer: Peer, key: Key) -> None:
+    def _join_timed_out(self, peer: Peer, key: Key) -> None:
         """Too late: the user is told that it has failed, so it had better not succeed."""
-        asked = peer.joins.pop(key)
+        request = peer.joins.pop(key)
         self._send_leave(peer, key)
-        asked.end(NoSuchChannel())
+        request.end(NoSuchChannel())
 
-    def _letter_unanswered(self, peer: Peer, key: Key, letter: Asked) -> None:
-        peer.letters.drop(key, letter).end(NoSuchUser())
+    def _direct_timed_out(self, peer: Peer, key: Key, request: PendingRequest) -> None:
+        peer.direct_messages.drop(key, request).end(NoSuchUser())
 
     # ---- what peers answer ----
 
     def join_answered(self, link: Link, key: Key, *, agreed: bool) -> bool:
         """A peer has answered a FEDJOIN (L41, L46); tell whether that was asked."""
         peer = link.peer
-        asked = peer.joins.get(key)
-        if asked is not None and not asked.answered:
-            self._timers.cancel(asked.deadline)
-            self._join_agreed(link, key, asked) if agreed else self._join_refused(peer, key, asked)
-        elif key in peer.repeated:
-            peer.repeated.remove(key)
+        request = peer.joins.get(key)
+        if request is not None and not request.answered:
+            self._timers.cancel(request.deadline)
+            self._join_agreed(link, key, request) if agreed else self._join_refused(peer, key, request)
+        elif key in peer.rejoining:
+            peer.rejoining.remove(key)
             if not agreed:
                 self._lose_membership(link, key, NotRestored)
         else:
@@ -139,18 +139,18 @@ class LinkedServers(Network):
 
     def say_answered(self, link: Link, key: Key, *, agreed: bool) -> bool:
         """A peer has answered a FEDSAY (L43); tell whether there was one. Its echo also says that it was agreed to."""
-        message = None if agreed else link.peer.unanswered.take(key)
+        message = None if agreed else link.peer.messages.take(key)
         if message is not None:
             message.settled(False)
         return message is not None or agreed
 
     def direct_answered(self, link: Link, key: Key, *, agreed: bool) -> bool:
         """A peer has answered a FEDMSG (L44); tell whether there was one."""
-        letter = link.peer.letters.take(key)
-        if letter is None:
+        request = link.peer.direct_messages.take(key)
+        if request is None:
             return False
-        self._timers.cancel(letter.deadline)
-        letter.end(None if agreed else NoSuchUser())
+        self._timers.cancel(request.deadline)
+        request.end(None if agreed else NoSuchUser())
         return True
 
     def kicked(self, link: Link, key: Key) -> bool:
@@ -166,37 +166,37 @@ class LinkedServers(Network):
             LineIgnored: the user is not in the channel.
         """
         user, _channel = key
-        asked = link.peer.joins.get(key)
+        request = link.peer.joins.get(key)
         account = self._chat.users.accounts.get(user)
         if message.sender == user:
-            link.peer.came_back(key, message.text)
-        if asked is not None:
-            asked.early.append(message)
+            link.peer.confirm(key, message.text)
+        if request is not None:
+            request.buffered.append(message)
         elif account is None or message.channel not in account.channels:
             raise LineIgnored("its message is for somebody who is not in the channel")
         elif account.session is not None:
             account.session.deliver(ChannelMessages((message,)))
 
-    def _join_agreed(self, link: Link, key: Key, asked: Asked) -> None:
+    def _join_agreed(self, link: Link, key: Key, request: PendingRequest) -> None:
         peer, (user, channel) = link.peer, key
-        asked.answered = True
+        request.answered = True
 
         def decided(error: Exception | None) -> None:
             del peer.joins[key]
-            asked.end(error)
+            request.end(error)
             if error is not None:
                 self._send_leave(peer, key)
                 return
-            for message in asked.early:
+            for message in request.buffered:
                 if account.session is not None:
                     account.session.deliver(ChannelMessages((message,)))
 
         account = self._chat.users.accounts[user]
         self._chat.join_at_once(account, remote_channel(channel, peer.name), decided, link.identity)
 
-    def _join_refused(self, peer: Peer, key: Key, asked: Asked) -> None:
+    def _join_refused(self, peer: Peer, key: Key, request: PendingRequest) -> None:
         del peer.joins[key]
-        asked.end(NoSuchChannel())
+        request.end(NoSuchChannel())
 
     def _lose_membership(self, link: Link, key: Key, event: Callable[[str], Any]) -> bool:
         """End a membership in a peer's channel, by its server's will; give whether there is one."""
@@ -218,8 +218,8 @@ class LinkedServers(Network):
         for full_name, channel in self._chat.channels.remote.items():
             name, _, host = full_name.partition(HOST_OF_CHANNEL)
             if host == peer.name:
-                peer.repeated.update((member, name) for member in channel.members)
-        for key in (*peer.repeated, *(key for key, asked in peer.joins.items() if not asked.answered)):
+                peer.rejoining.update((member, name) for member in channel.members)
+        for key in (*peer.rejoining, *(key for key, request in peer.joins.items() if not request.answered)):
             self._ask_to_join(peer, key)
 
     def _ask_to_join(self, peer: Peer, key: Key) -> None:
@@ -245,20 +245,20 @@ class LinkedServers(Network):
 
     def _expire_messages(self, peer: Peer, sent_before: float) -> None:
         """Fail the messages that were sent before one of several links was lost, and are still unconfirmed."""
-        for key, message in peer.unanswered.all():
-            if message.said <= sent_before:
-                peer.unanswered.drop(key, message).settled(False)
+        for key, message in peer.messages.all():
+            if message.sent_at <= sent_before:
+                peer.messages.drop(key, message).settled(False)
 
     def peer_lost(self, peer: Peer) -> None:
         """Fail everything that a peer has not answered: its last link is lost (L41, L43, L44)."""
-        for asked in [asked for asked in peer.joins.values() if not asked.answered]:
-            self._timers.cancel(asked.deadline)
-            asked.end(NoSuchChannel())
-        for _key, letter in peer.letters.all():
-            self._timers.cancel(letter.deadline)
-            letter.end(NoSuchUser())
-        for key, message in peer.unanswered.all():
-            peer.unanswered.drop(key, message).settled(False)
+        for request in [request for request in peer.joins.values() if not request.answered]:
+            self._timers.cancel(request.deadline)
+            request.end(NoSuchChannel())
+        for _key, request in peer.direct_messages.all():
+            self._timers.cancel(request.deadline)
+            request.end(NoSuchUser())
+        for key, message in peer.messages.all():
+            peer.messages.drop(key, message).settled(False)
 
     def is_in_use(self, peer: Peer) -> bool:
         """Tell whether a user here waits for a peer, or is in one of its channels."""

@@ -16,7 +16,7 @@ from federation import COMMANDS, RESULTS
 from peering.backpressure import MAX_PAUSE_SECONDS
 from peering.dialer import FIRST_PAUSE, MAX_PAUSE, PAUSE_GROWTH, PeerDialer
 from peering.peers import MAX_LINK_LINE, MAX_LINKS, PIECE_BYTES
-from peering.pending import MOST_UNANSWERED
+from peering.pending import MAX_PENDING
 from peering.proof import Handshake
 from settings import PeerConfig, Secret, Settings
 from support import EXAMPLES, Client, World, pieces
@@ -1334,7 +1334,7 @@ def test_direct_messages_have_a_deadline_each(world: World) -> None:
     peer.send("FEDRESULT ann MSG eve@two 1")
     assert ann.heard() == ["RECV ann @eve@two second"]
     world.timers.let_pass(60)
-    assert not world.federation.peers["two"].letters
+    assert not world.federation.peers["two"].direct_messages
     assert bob.heard() == ann.heard() == []
 
 
@@ -1531,10 +1531,10 @@ def test_a_join_elsewhere_that_cannot_be_kept_is_taken_back_there(world: World) 
 def test_failures_are_told_for_the_last_messages_only(world: World) -> None:
     peer = world.peer("two")
     bob = joined(world, "bob", "tea", peer)
-    for number in range(MOST_UNANSWERED + 5):
+    for number in range(MAX_PENDING + 5):
         bob.ask(f"SAY tea:two {number}")
     cut(peer)
-    assert bob.heard() == ["RESULT SAY tea:two 0"] * MOST_UNANSWERED
+    assert bob.heard() == ["RESULT SAY tea:two 0"] * MAX_PENDING
 
 
 def test_a_late_failure_is_for_the_session_that_spoke(world: World) -> None:
