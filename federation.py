@@ -208,10 +208,9 @@ class Federation(LinkHandler):
         """FEDJOIN: a user of the peer asks to come into a channel here (L33)."""
         user = self._names.user(link, request.args[0])
         channel = self._names.maybe_local(link, request.args[1], HOST_OF_CHANNEL) or NO_CHANNEL
-        if self.users.makes_room_for(link, user, channel):
-            self.users.of(link.peer).admit(user, channel, link.session.expect_outcome(request))
-        else:
-            self.fail(link.session, request, LimitReached())
+        if not self.users.makes_room_for(link, user, channel):
+            raise LimitReached
+        self.users.of(link.peer).admit(user, channel, link.session.expect_outcome(request))
 
     def handle_fedleave(self, link: Link, request: Request) -> None:
         """FEDLEAVE: a user of the peer leaves a channel here (L34). There is no answer."""
@@ -234,10 +233,9 @@ class Federation(LinkHandler):
         user = self._names.user(link, request.args[0])
         name = self._names.maybe_local(link, request.args[1], HOST_OF_USER)
         if name is None:
-            self.fail(link.session, request, NoSuchUser())
-        else:
-            sender = self.users.of(link.peer).find(user)
-            self._chat.messages.tell(sender, name, request.args[2], link.session.expect_outcome(request))
+            raise NoSuchUser
+        sender = self.users.of(link.peer).find(user)
+        self._chat.messages.tell(sender, name, request.args[2], link.session.expect_outcome(request))
 
     def handle_fedrecv(self, link: Link, request: Request) -> None:
         """FEDRECV: a message in a channel of the peer, for one of its members here (L36)."""
