@@ -69,7 +69,7 @@ class Federation(LinkHandler):
         self._channels = AnnouncedChannels(chat, self.peers, settings)
         self.servers = LinkedServers(chat, timers, settings, self.links)
         self.users = RemoteUsers(chat, timers, settings, self.links, self.servers.tell)
-        chat.outside.network = self.servers
+        chat.outside.servers = self.servers
 
     def statistics(self) -> Iterator[str]:
         """Give a line on each link (L48)."""
@@ -121,7 +121,7 @@ class Federation(LinkHandler):
     def _answer(self, session: Session, request: Request, words: str) -> None:
         link: Link = session.principal
         (user, _host), (name, host) = map(split_host, request.args[:2])
-        answer = words.format(user, clean(name), clean(host) or link.me)
+        answer = words.format(user, clean(name), clean(host) or link.local_name)
         if len(answer.encode()) < MAX_LINK_LINE:
             session.send(answer)
         else:

@@ -141,7 +141,7 @@ class Chat:
         elif channel in account.channels:
             done(AlreadyMember())
         else:
-            self.outside.network.join(account, channel, done)
+            self.outside.servers.join(account, channel, done)
 
     def join_at_once(self, account: Account, channel: str, done: Done, server: str = "") -> None:
         """Make an account a member of a channel here, or of a remote one whose server, of this identity (L21), has
@@ -153,7 +153,7 @@ class Chat:
 
         def left(error: Exception | None) -> None:
             if error is None and HOST_OF_CHANNEL in channel:
-                self.outside.network.left(account.name, channel)
+                self.outside.servers.left(account.name, channel)
             done(error)
 
         self.journal.submit(account.leaving(channel), left)
@@ -201,7 +201,7 @@ class Chat:
         try:
             if channel not in account.channels:
                 raise NotAMember
-            self.outside.network.say(account, channel, text, told_later)
+            self.outside.servers.say(account, channel, text, told_later)
         except ChatError as error:
             done(error)
         else:
@@ -245,7 +245,7 @@ class Chat:
 
     # ---- other servers ----
 
-    def note_host(self, name: str, server: str) -> None:
+    def remember_host(self, name: str, server: str) -> None:
         """Keep under which identity a server of the config has borne a name; of MOST_HOSTS names at the most."""
         known = self.channels.hosts.get(name)
         if known != server and (known is not None or len(self.channels.hosts) < MOST_HOSTS):
@@ -309,7 +309,7 @@ class Chat:
             self._publish(run)
 
     def _tell_created(self, change: ChannelCreated) -> None:
-        self.outside.network.created(change.name)
+        self.outside.servers.created(change.name)
 
     def _seat(self, change: Joined | Left) -> None:
         """Let who has joined hear what comes next, and who has left not."""

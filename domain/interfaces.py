@@ -91,8 +91,8 @@ class Watch:
         return False
 
 
-class Network:
-    """The other servers, as the domain sees them. This one has none; federation.Federation does more."""
+class RemoteServers:
+    """The other servers, as the domain sees them. This one has none; peering.remote.LinkedServers does more."""
 
     def is_unlisted(self, host: str) -> bool:
         """Tell whether the config does not mean the server of this name (L14)."""
@@ -130,4 +130,4 @@ class Outside:
 
     def __init__(self) -> None:
         self.watch = Watch()
-        self.network = Network()
+        self.servers = RemoteServers()

@@ -51,7 +51,7 @@ class DirectMessages:
         if self._users.is_users(name):
             self._hand_over(letter)
         elif HOST_OF_USER in name:
-            self._outside.network.tell(sender.name, name, text, lambda error: self._answered(letter, error))
+            self._outside.servers.tell(sender.name, name, text, lambda error: self._answered(letter, error))
         else:
             self._whisper(letter)
 
@@ -180,7 +180,7 @@ class DirectMessages:
             return False
         if waiting.by_host[host] >= self._share(HOSTS_SHARE):
             return True
-        is_unlisted = self._outside.network.is_unlisted
+        is_unlisted = self._outside.servers.is_unlisted
         unlisted = sum(count for other, count in waiting.by_host.items() if is_unlisted(other))
         return is_unlisted(host) and unlisted >= self._users.limits.unlisted_mail
 

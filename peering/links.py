@@ -212,7 +212,7 @@ class Links:
         elif link.handshake is not None:
             link.ignore("it has to prove its name first")
         elif sent in self.names.secrets:
-            link.handshake = Handshake(self.names.secrets[sent], sent, link.me, self._make_nonce())
+            link.handshake = Handshake(self.names.secrets[sent], sent, link.local_name, self._make_nonce())
             self._expect(link)
             link.session.send(f"FEDERATE-PROVE {link.handshake.receiver_nonce}")
         else:
@@ -230,7 +230,7 @@ class Links:
         elif not is_nonce(nonce):
             self.refuse(link, "it asks for a proof with what is no nonce")
         else:
-            link.handshake = Handshake(secret, link.me, name, nonce, self._make_nonce())
+            link.handshake = Handshake(secret, link.local_name, name, nonce, self._make_nonce())
             link.session.send(f"FEDERATE-PROOF {link.handshake.mac('proof')} {link.handshake.dialer_nonce}")
 
     def check_proof(self, session: Session, mac: str, nonce: str) -> None:

@@ -230,7 +230,7 @@ class RemoteUsers:
 
     def removed(self, peer: Peer, user: str, channel: str) -> None:
         """The operator has taken a peer's user out of a channel here (R27)."""
-        peer.links.send(f"FEDRESULT {user} KICKED {remote_channel(channel, peer.me)}")
+        peer.links.send(f"FEDRESULT {user} KICKED {remote_channel(channel, peer.local_name)}")
         if peer in self._members:  # else it is lost, and all its users with it
             self._members[peer].forget(user, channel)
 

@@ -133,7 +133,7 @@ class PeerNames:
         reason = self._refusal_reason(link, name, sent)
         if reason is not None:
             raise Violation(reason)
-        link.hosts = frozenset({name, link.address} if link.nameless else {name})
+        link.peer_names = frozenset({name, link.address} if link.nameless else {name})
         self._remember_host(link, name)
         return name
 
@@ -149,7 +149,7 @@ class PeerNames:
         is_free = known is None or all(other.nameless and other.address == link.address for other in known.links)
         if link.has_spoken or not link.nameless or not is_free or self._refusal_reason(link, name, name):
             return False
-        link.hosts |= {name}
+        link.peer_names |= {name}
         self._rename(link, name)
         return True
 
@@ -172,7 +172,7 @@ class PeerNames:
     def _remember_host(self, link: Link, name: str) -> None:
         """Reserve the name of a configured server for it while it is away (L20)."""
         if link.configured and name != link.address:
-            self._chat.note_host(name, link.identity)
+            self._chat.remember_host(name, link.identity)
 
     def _refusal_reason(self, link: Link, name: str, sent: str) -> str | None:
         """Give the reason why the other server cannot be known by this name; None if it can."""
@@ -183,9 +183,9 @@ class PeerNames:
             return f"the config does not list it, and has federation {self._settings.federation}"
         if not is_host(name):
             return "it sends no name, or one that is none: a server needs a hostname where its IP address is none"
-        if not is_host(link.me):
+        if not is_host(link.local_name):
             return "this server needs a hostname, since its IP address is none: set it in the config"
-        if name == self._settings.hostname or sent == link.me:
+        if name == self._settings.hostname or sent == link.local_name:
             return f"{name} is this server's own name"
         if not link.proven and (reason := self._address_refusal_reason(link, name, sent)):
             return reason
@@ -245,7 +245,7 @@ class PeerNames:
         user, at, host = word.partition(HOST_OF_USER)
         if not is_name(user):
             raise LineIgnored("it speaks for somebody who has no name")
-        if at and host not in link.hosts and not self._adopt(link, host):
+        if at and host not in link.peer_names and not self._adopt(link, host):
             raise Violation(f"it speaks for {word[:MAX_SHOWN]!r}, who is no user of its own")
         link.has_spoken = True
         return user
@@ -257,7 +257,7 @@ class PeerNames:
             sign: HOST_OF_CHANNEL or HOST_OF_USER.
         """
         name, found, host = normal(word).partition(sign)
-        return name if (not found or host == link.me) and has_form_of_name(name) else None
+        return name if (not found or host == link.local_name) and has_form_of_name(name) else None
 
     def maybe_theirs(self, link: Link, word: str, sign: str) -> str | None:
         """Give the bare name of a channel or user of the peer; None if it is no name, or another server's.
@@ -290,12 +290,12 @@ class PeerNames:
         """
         user, at, host = normal(word).partition(HOST_OF_USER)
         peer = link.peer
-        is_ours = bool(at) and host == link.me and (peer.name != host or self._is_in(user, channel))
+        is_ours = bool(at) and host == link.local_name and (peer.name != host or self._is_in(user, channel))
         if not (is_name(user) or (is_ours and self._chat.users.is_users(user))) or not (is_host(host) or not at):
             return None
         if is_ours:
             return user
-        return remote_user(user, peer.name if not at or host in link.hosts else host)
+        return remote_user(user, peer.name if not at or host in link.peer_names else host)
 
     def _is_in(self, user: str, channel: str) -> bool:
         """Two servers without a hostname can have the same address: then this tells whose user it is."""
@@ -304,7 +304,7 @@ class PeerNames:
 
     def _is_their_host(self, link: Link, host: str) -> bool:
         """Tell whether the peer may mean itself. One that has sent no name cannot know its name here (L18)."""
-        return host in link.hosts or (link.nameless and host != link.me and host not in self._peers)
+        return host in link.peer_names or (link.nameless and host != link.local_name and host not in self._peers)
 
 
 def split_host(word: str) -> Sequence[str]:

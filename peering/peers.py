@@ -52,12 +52,12 @@ class Link:
     def __init__(self, session: Session, dialer: PeerDialer | None, hostname: str | None, now: float) -> None:
         self.session = session
         self.dialer = dialer
-        self.me = hostname or session.transport.local_address[0]
+        self.local_name = hostname or session.transport.local_address[0]
         self.address, self.port = session.transport.remote_address
         self.since = now
         self.maybe_peer: Peer | None = None
         """The server at the other end, once the link is up."""
-        self.hosts: frozenset[str] = frozenset()
+        self.peer_names: frozenset[str] = frozenset()
         """By what names the peer calls itself."""
         self.nameless = False
         """The peer has sent no name, so it cannot know by which one it is known here."""
@@ -105,7 +105,7 @@ class Link:
     def known_as(self) -> set[str]:
         """By which names and addresses the other side is known."""
         peer = {self.maybe_peer.name} if self.maybe_peer else set()
-        return {self.address} | self.hosts | peer | (self.dialer.known_as if self.dialer else set())
+        return {self.address} | self.peer_names | peer | (self.dialer.known_as if self.dialer else set())
 
     def send_to_each(self, users: Sequence[str], rests: Sequence[str]) -> None:
         """Send FEDRECV lines to each of the peer's users; one that is too long for a link is left out.
@@ -246,9 +246,9 @@ class Peer:
         return any(link.configured for link in self.links)
 
     @property
-    def me(self) -> str:
+    def local_name(self) -> str:
         """What this server is called there; nothing matters when the last link has gone."""
-        return self.links.oldest.me if self.links else ""
+        return self.links.oldest.local_name if self.links else ""
 
     @property
     def is_waited_for(self) -> bool:
@@ -266,7 +266,7 @@ class Peer:
 
     def _render(self, message: Said) -> str:
         sender, channel, text, _at = message
-        speaker = sender if HOST_OF_USER in sender else remote_user(sender, self.me)
+        speaker = sender if HOST_OF_USER in sender else remote_user(sender, self.local_name)
         return f" {speaker} {channel} {text}\n"
 
     def confirm(self, key: Key, text: str) -> None:

@@ -15,7 +15,7 @@ from domain.changes import Done, Said
 from domain.chat import Chat
 from domain.errors import ChatError, LimitReached, NoSuchChannel, NoSuchUser, TooLong
 from domain.events import ChannelMessages, NotRestored, Removed
-from domain.interfaces import Network, Timers
+from domain.interfaces import RemoteServers, Timers
 from domain.names import HOST_OF_CHANNEL, HOST_OF_USER, has_form_of_name, remote_channel, remote_user
 from domain.state import Account
 from peering.links import Links
@@ -26,7 +26,7 @@ from settings import Settings
 from text import MAX_LINE
 
 
-class LinkedServers(Network):
+class LinkedServers(RemoteServers):
     """The other servers, as the domain sees them.
 
     Args:
@@ -78,7 +78,7 @@ class LinkedServers(Network):
         if peer is None:
             raise NoSuchChannel
         _check_length(f"SAY {channel} {text}")
-        peer.links.send(f"FEDSAY {remote_user(account.name, peer.me)} {name} {text}")
+        peer.links.send(f"FEDSAY {remote_user(account.name, peer.local_name)} {name} {text}")
         key = (account.name, name)
         waiting = peer.messages.of(key)
         if len(waiting) >= MAX_PENDING:
@@ -97,7 +97,7 @@ class LinkedServers(Network):
         except ChatError as error:
             done(error)
             return
-        peer.links.send(f"FEDMSG {remote_user(sender, peer.me)} {user} {text}")
+        peer.links.send(f"FEDMSG {remote_user(sender, peer.local_name)} {user} {text}")
         request = PendingRequest(None)
         request.deadline = self._deadline(self._direct_timed_out, peer, key, request)
         request.add(done)
@@ -224,7 +224,7 @@ class LinkedServers(Network):
 
     def _ask_to_join(self, peer: Peer, key: Key) -> None:
         user, channel = key
-        peer.links.send(f"FEDJOIN {remote_user(user, peer.me)} {channel}")
+        peer.links.send(f"FEDJOIN {remote_user(user, peer.local_name)} {channel}")
 
     def resend(self, peer: Peer, loss: LinkLoss) -> None:
         """Resend over a remaining link what was in flight on a lost one, and start the time-out for the rest (L9)."""
@@ -241,7 +241,7 @@ class LinkedServers(Network):
 
     def _send_leave(self, peer: Peer, key: Key) -> None:
         user, channel = key
-        peer.links.send_leave(key, f"FEDLEAVE {remote_user(user, peer.me)} {channel}")
+        peer.links.send_leave(key, f"FEDLEAVE {remote_user(user, peer.local_name)} {channel}")
 
     def _expire_messages(self, peer: Peer, sent_before: float) -> None:
         """Fail the messages that were sent before one of several links was lost, and are still unconfirmed."""

@@ -50,7 +50,7 @@ from domain.errors import (
     WrongPassword,
 )
 from domain.events import ChannelMessages, DirectEcho, DirectMessage, MailWaiting
-from domain.interfaces import Network, Pace
+from domain.interfaces import Pace, RemoteServers
 from domain.names import is_name
 from domain.state import Account, Channel, Limits, RemoteUser, SortedNames
 from support import EXAMPLES, FakePasswords, World
@@ -1116,7 +1116,7 @@ def test_a_message_of_a_deleted_account_does_not_come_from_the_next_one(house: H
     assert newer.take() == wayne.take() == []
 
 
-class Strangers(Network):
+class Strangers(RemoteServers):
     """Servers of which some are unlisted."""
 
     def is_unlisted(self, host: str) -> bool:
@@ -1140,7 +1140,7 @@ MAIL_STEPS = st.lists(
 def test_shares_of_the_mail_are_exact_whatever_the_disk_takes(batches: list[tuple[list[Any], bool]]) -> None:
     """R33, L51: a fifth from one sender, a tenth from one host, but 20 in any case; here 5 from unlisted hosts."""
     house = House(Limits(mail=50, unlisted_mail=5))
-    house.chat.outside.network = Strangers()
+    house.chat.outside.servers = Strangers()
     bob = house.account("bob")
     kept: list[str] = []
     for steps, fails in batches:

@@ -648,9 +648,9 @@ def test_a_server_without_a_name_gets_no_name_by_what_is_no_user(world: World) -
         for verb, rest in (("FEDJOIN", "tea"), ("FEDLEAVE", "tea"), ("FEDSAY", "tea hi"), ("FEDMSG", "alice hi")):
             nameless.ask(*(f"{verb} {user}@server{number}.com {rest}" for number in range(3)))
     (link,) = world.federation.peers["127.0.0.1"].links
-    assert link.hosts == {"127.0.0.1"}
+    assert link.peer_names == {"127.0.0.1"}
     assert nameless.ask("FEDJOIN bob@server1.com tea") == ["FEDRESULT bob JOIN tea:one 0"]
-    assert link.hosts == {"127.0.0.1", "server1.com"}
+    assert link.peer_names == {"127.0.0.1", "server1.com"}
     nameless.send("FEDJOIN bob@server2.com tea")
     assert is_closed(nameless)
 
