@@ -317,7 +317,7 @@ def _door(channel: str) -> str:
 
 
 def time_of_day(at: float) -> str:
-    """Give the local time, hh:mm:ss (seed 001), of a time in seconds since the epoch."""
+    """Give the local time, hh:mm:ss (O1), of a time in seconds since the epoch."""
     return _time_of_second(int(at))
 
 
@@ -354,7 +354,7 @@ def announce(server: Server, *, lab: bool) -> None:
     log.info("ready address=%s port=%d database=%s", server.places[0].address, server.port, server.store.path)
     if lab:
         with contextlib.suppress(OSError):  # nobody may be there to read it
-            print("Server is on", flush=True)  # TR5
+            print("Server is on", flush=True)  # C25
 
 
 def open_console(server: Server) -> None:

@@ -8,7 +8,7 @@ from typing import NoReturn
 
 
 class OneLineParser(argparse.ArgumentParser):
-    """Says what is wrong in one line, and exits with status 1 (seed 001)."""
+    """Says what is wrong in one line, and exits with status 1 (C50)."""
 
     def error(self, message: str) -> NoReturn:
         self.exit(1, f"{self.prog}: {message} (try {self.prog} --help)\n")

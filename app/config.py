@@ -29,7 +29,7 @@ MAX_CONFIG = 1024 * 1024
 
 LEAST_CHANNELS = 3
 LEAST_CAPACITY = 5
-"""What seed 001 asks of a config that has channels."""
+"""Minimum number of channels with a port, and of places in each (C26)."""
 
 LISTEN_DIALECTS = ("auto", "result", "hello", "mailbox", "federation")
 """What a `listen` line can name; `auto` is the kind of port where the first word decides."""
@@ -186,7 +186,7 @@ def _path(words: list[str]) -> str:
 _ANY = 1_000_000_000
 
 PEER = "<ip>:<port>"
-"""The directive of a line that has none but a place, as seed 003 writes it."""
+"""The directive of a line that begins with the place of another server (L1)."""
 
 DIRECTIVES: Mapping[str, Directive] = {
     "address": Directive("an IP address", _address, "listen on this address only"),

@@ -1,4 +1,4 @@
-"""The operator's console (seed 001): commands on standard input, the chat's log on standard output.
+"""The operator's console (P1 to P10): commands on standard input, the chat's log on standard output.
 
 Nothing here makes the loop wait. Input is read by a thread of its own, which ends with the input and keeps nothing
 alive; output that nobody takes waits in a bounded buffer, and what is too much for it is dropped.

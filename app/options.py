@@ -35,7 +35,7 @@ Directives of the config, one to a line:
 """
 
 LAB_USERS = 16
-"""Users of the lab's server by default (TR1)."""
+"""Default of `max-users` at a server of the dialect `hello` (C25)."""
 
 
 def parse_command_line(words: Sequence[str]) -> argparse.Namespace:

@@ -1,4 +1,4 @@
-"""The `hello` wire (seed 002): `HELLO-FROM <name>`, `SEND <name> <message>`, `DELIVERY <name> <message>`.
+"""The `hello` wire: `HELLO-FROM <name>`, `SEND <name> <message>`, `DELIVERY <name> <message>`.
 
 Its users are guests: a name is theirs while they are connected. One rule makes its answers: whoever is not logged in
 after a failure is closed.
@@ -19,11 +19,11 @@ BAD_HEADER = "BAD-RQST-HDR"
 BAD_BODY = "BAD-RQST-BODY"
 
 FAILURES: Mapping[type[Exception], str] = {
-    AlreadyLoggedIn: BAD_HEADER,  # PR6
-    NotAName: BAD_BODY,  # PR4, PR17
-    NameTaken: "IN-USE",  # PR5
-    LimitReached: "BUSY",  # PR15
-    NoSuchUser: "BAD-DEST-USER",  # PR13, PR14
+    AlreadyLoggedIn: BAD_HEADER,  # H2
+    NotAName: BAD_BODY,  # H3
+    NameTaken: "IN-USE",  # H5
+    LimitReached: "BUSY",  # H10
+    NoSuchUser: "BAD-DEST-USER",  # H7, H14
 }
 
 WORDS: Mapping[type, Callable[[Any], bytes]] = {
@@ -61,7 +61,7 @@ class Hello(Dialect):
         return match_arguments(command, words)
 
     def refuse(self, session: Session, refusal: Refusal) -> None:
-        """Answer a line that is no request: PR7, PR16, PR17."""
+        """Answer a line that is no request (H2, H3)."""
         unknown = refusal is Refusal.UNKNOWN or session.principal is None
         self._fail(session, BAD_HEADER if unknown else BAD_BODY)
 
@@ -70,11 +70,11 @@ class Hello(Dialect):
         session.send(request.command.success.format(*request.args))
 
     def fail(self, session: Session, request: Request, error: Exception | None) -> None:
-        """Give the words for the error; without a login no request but HELLO-FROM fits (PR7)."""
+        """Give the words for the error; without a login no request but HELLO-FROM fits (H2)."""
         self._fail(session, FAILURES[type(error)] if error is not None else BAD_HEADER)
 
     def leave(self, session: Session) -> None:
-        """A session that is over is logged out (TR3)."""
+        """A session that is over is logged out (H8)."""
         self.chat.users.logout(session)
 
     # ---- handlers ----

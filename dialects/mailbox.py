@@ -1,7 +1,7 @@
-"""The `mailbox` wire (seed 004): an opcode, a bar, its fields; the server speaks first.
+"""The `mailbox` wire: an opcode, a bar, its fields; the server speaks first.
 
 Accounts have no password: whoever knows an account's ID is its owner. A message to one who is away waits until it is
-asked for. The answers are the seed's own, word for word.
+asked for. The answers are fixed, word for word.
 """
 
 from __future__ import annotations

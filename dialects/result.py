@@ -1,4 +1,4 @@
-"""The `result` wire (seeds 000 and 003): `RESULT <type> <outcome>`, `RECV <user> <channel> <message>`.
+"""The `result` wire: `RESULT <type> <outcome>`, `RECV <user> <channel> <message>`.
 
 The table of commands at the end is the place to look first. A handler calls the domain and leaves the answer to the
 outcome; most answers stand in the table's rows.

@@ -1,4 +1,4 @@
-"""The `rooms` wire (seed 001): a port for each channel, a name, then messages and commands that begin with a slash.
+"""The `rooms` wire: a port for each channel, a name, then messages and commands that begin with a slash.
 
 What the server says stands in brackets, so a line of its that begins with a slash is one of the lines by which files
 pass: only a client whose first line had a second word, `files`, gets those. A channel's port has a `Door`, which reads
@@ -210,7 +210,7 @@ class RoomTalk(Dialect):
         self.rooms.stir(session.principal)
 
     def fail(self, session: Session, request: Request, error: Exception | None) -> None:
-        """Say why not. Who waits in the queue is told nothing (seed 001)."""
+        """Say why not. Who waits in the queue is told nothing (O18)."""
         if isinstance(error, StillMuted):
             session.transport.send(self.answer(f"You are still muted for {error.seconds} seconds."))
         elif error is not None and type(error) in FAILURES:

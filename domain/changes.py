@@ -13,7 +13,7 @@ class AccountRegistered(NamedTuple):
 
 
 class MailboxOpened(NamedTuple):
-    """An account without a password: whoever knows its ID is its owner (seed 004)."""
+    """An account without a password: whoever knows its ID is its owner (B3)."""
 
     name: str
     id: str

@@ -47,7 +47,7 @@ MAX_HOST = 64
 HOST_OF_CHANNEL = ":"
 
 HOST_OF_USER = "@"
-"""What parts a remote name, that of a channel or user of another server, from its host (seed 003). No local name has
+"""What parts a remote name, that of a channel or user of another server, from its host (L39). No local name has
 either."""
 
 
@@ -73,5 +73,5 @@ def is_host(word: str) -> bool:
 
 
 def classic_id(name: str) -> str:
-    """Make an account's ID as seed 004 does: anybody can guess it."""
+    """Make an account's classic ID: anybody can guess it (B17)."""
     return f"{name}123"

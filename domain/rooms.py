@@ -1,4 +1,4 @@
-"""Channels with a port of their own (seed 001): guests, who wait in a queue when a channel is full, go AFK, and may be
+"""Channels with a port of their own (C26): guests, who wait in a queue when a channel is full, go AFK, and may be
 muted or thrown out by the operator. It is the domain's other half: it speaks no wire, and what lasts is chat.Chat's.
 
 A guest holds a name in one channel only. Whoever leaves, in whatever way, makes room: the first in the queue comes in

@@ -122,7 +122,8 @@ def render(words: Mapping[type, Any], *lines: Any) -> Iterator[str | bytes]:
     for kind, render_event in words.items():
         fields: list[Any] = [BLANK] * len(getattr(kind, "_fields", ()))
         event = ChannelMessages((Said(BLANK, BLANK, BLANK, 0.0),)) if kind is ChannelMessages else kind(*fields)
-        yield render_event(*lines, event)
+        if said := render_event(*lines, event):  # some events are no news in a dialect
+            yield said
         if isinstance(event, DirectEcho):
             yield render_event(*lines, event._replace(waits=False))
 
