@@ -450,6 +450,10 @@ class WriteAheadLog:
         if token == self._last.token and not self._moving:
             self._stamp(Stamp.after_checkpoint(token))
             self._on_file = token
+            log.warning(
+                "another program has written to the database %s itself; a backup that it has put there does not count",
+                self._files.name,
+            )
         self._files.accept_change()
 
     def _token_on_file(self) -> bytes:

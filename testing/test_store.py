@@ -854,7 +854,7 @@ def test_a_crash_is_survived_and_a_backup_is_not_undone_by_its_log(
 
 
 @pytest.mark.parametrize("deeds", [["meddle"], ["say_much", "meddle", "say_much"], ["meddle", "restart", "meddle"]])
-def test_another_program_may_move_the_log(deeds: list[str], tmp_path: Path) -> None:
+def test_another_program_may_move_the_log(deeds: list[str], tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     history = History(tmp_path)
     try:
         for deed in deeds:
@@ -862,6 +862,8 @@ def test_another_program_may_move_the_log(deeds: list[str], tmp_path: Path) -> N
             history.check_crash()
     finally:
         history.keeper.store.close()
+    assert "another program has written" in caplog.text
+    assert "cannot write" not in caplog.text
 
 
 def test_a_backup_that_is_put_back_twice(tmp_path: Path) -> None:
