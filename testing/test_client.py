@@ -19,7 +19,6 @@ from pathlib import Path
 import pytest
 
 import client
-from client import SERVER_HAS_CLOSED
 from client_support import SECONDS, FakeServer, Piped
 from dialects.mailbox import GREETING
 from dialects.mailbox import HINT as MAILBOX_HINT
@@ -27,13 +26,13 @@ from harness.peer import Peer
 from harness.processes import ROOT
 from harness.servers import ServerProcess
 from text import MAX_LINE
+from ui import pipes as ui_pipes
 from ui import streams
 from ui.connection import MAX_RECEIVED_LINE, Link
-from ui.dialects import TALKS
 from ui.dialects.base import TOO_LONG
 from ui.dialects.hello import ENOUGH_UNANSWERED, WRONG_SERVER, HelloTalk
-from ui.files import MAX_RECEIVED
-from ui.options import DIALECTS, parse_command_line
+from ui.options import MAX_RECEIVED, parse_command_line
+from ui.pipes import SERVER_HAS_CLOSED
 from ui.streams import READ_SIZE
 
 
@@ -346,10 +345,10 @@ def test_the_result_port_of_a_server_is_one_of_another_kind(tmp_path: Path, stac
 def test_a_server_that_does_not_admit_us_is_not_waited_for(
     fake: FakeServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], answer: str
 ) -> None:
-    monkeypatch.setattr(client, "LOGIN_SECONDS", 0.0 if not answer else 0.1)
+    monkeypatch.setattr(ui_pipes, "LOGIN_SECONDS", 0.0 if not answer else 0.1)
     talk = HelloTalk()
     talk.take_name("amy")
-    pipes = client.ChatPipes(socket.create_connection(("127.0.0.1", fake.port)), talk)
+    pipes = ui_pipes.ChatPipes(socket.create_connection(("127.0.0.1", fake.port)), talk, 0)
     pipes._take(b"@bob hi\n!quit\n")
     with contextlib.closing(fake.accept()) as wire:
         wire.send_bytes(answer.encode())
@@ -440,10 +439,10 @@ def test_leaving_waits_for_the_answers(fake: FakeServer, stack: contextlib.ExitS
 def test_leaving_does_not_wait_for_ever(
     fake: FakeServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(client, "ANSWER_SECONDS", 0.0)
+    monkeypatch.setattr(ui_pipes, "ANSWER_SECONDS", 0.0)
     talk = HelloTalk()
     talk.name, talk.admitted = "amy", True
-    pipes = client.ChatPipes(socket.create_connection(("127.0.0.1", fake.port)), talk)
+    pipes = ui_pipes.ChatPipes(socket.create_connection(("127.0.0.1", fake.port)), talk, 0)
     pipes._take(b"@bob hi\n!quit\n")
     pipes._loop.run()
     pipes._loop.close()
@@ -569,7 +568,6 @@ def test_help_tells_of_both_uses(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_the_options_name_the_talks_and_their_defaults(capsys: pytest.CaptureFixture[str]) -> None:
-    assert tuple(TALKS) == DIALECTS
     with pytest.raises(SystemExit):
         parse_command_line(["--help"])
     assert "received (1 GiB)" in " ".join(capsys.readouterr().out.split())
@@ -585,10 +583,10 @@ def test_wrong_arguments_are_refused_before_anything_else_is_loaded() -> None:
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
     status, *modules = done.stdout.split()
     assert status == "1"
-    assert not {"net", "ui.connection", "ui.dialects", "ui.terminal", "ui.files", "protocol", "socket"} & set(modules)
+    assert not {"net", "text", "socket", "ui.connection", "ui.dialects.base", "ui.manual"} & set(modules)
 
 
 def test_nothing_heavy_is_imported_between_pipes() -> None:
-    program = "import client, sys; print(*sys.modules)"
+    program = "import client, ui.pipes, sys; print(*sys.modules)"
     modules = subprocess.check_output([sys.executable, "-c", program], cwd=ROOT, text=True).split()
     assert not {"asyncio", "prompt_toolkit", "concurrent.futures"} & set(modules)

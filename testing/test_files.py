@@ -1,4 +1,4 @@
-"""ui/files.py: what is sent and received beside the talk, without a server."""
+"""The client's files: what is sent and received beside the talk, without a server."""
 
 from __future__ import annotations
 
@@ -19,29 +19,22 @@ from dialects.rooms import GUEST_WORDS, Lines
 from domain.events import FileCancelled, FileEnded, FileOffered, FilePiece, FileWanted, SendFile
 from support import EXAMPLES
 from text import clean, shown_path
-from ui import files
+from ui import files, transfers
 from ui.dialects.rooms import interpret
 from ui.files import (
-    COST,
-    FILE_LINES,
     MAX_NAME,
-    MAX_OFFERS,
-    MAX_RECEIVED,
-    MAX_RUNNING,
-    NO_OFFER,
     NUMBERED,
-    OFFERS_KEPT,
     RECEIVED,
-    TOO_MUCH,
     USED_ENDINGS,
     USED_NAMES,
-    Courier,
     is_used,
     other_names,
     paths,
     safe_name,
     size_of,
 )
+from ui.options import MAX_RECEIVED
+from ui.transfers import COST, FILE_LINES, MAX_OFFERS, MAX_RUNNING, NO_OFFER, OFFERS_KEPT, TOO_MUCH, Courier
 
 
 @pytest.fixture
@@ -405,8 +398,8 @@ def test_a_file_goes_no_further_when_it_is_cancelled(side: Side, here: Path) -> 
 
 
 def test_a_server_cannot_make_us_read_much_at_once(side: Side, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(files, "MAX_PIECE", 3)
-    monkeypatch.setattr(files, "MAX_PIECES", 2)
+    monkeypatch.setattr(transfers, "MAX_PIECE", 3)
+    monkeypatch.setattr(transfers, "MAX_PIECES", 2)
     offered(side, here, b"x" * 100, 10**9)
     side.hear("/more 1 999999999")
     assert side.took() == [f"/piece 1 {encoded(b'xxx')}"] * 2
@@ -528,7 +521,7 @@ def test_a_link_that_fails_for_another_reason_ends_a_file(
 
 @pytest.mark.usefixtures("here")
 def test_a_name_that_the_system_cannot_write(side: Side, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(files, "safe_name", lambda name: f"{name}\udc80\ud800")
+    monkeypatch.setattr(transfers, "safe_name", lambda name: f"{name}\udc80\ud800")
     assert receive(side, "a") == ["Not received: a from ann: that cannot be a file's name here."]
 
 

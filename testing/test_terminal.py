@@ -22,10 +22,11 @@ from dialects.mailbox import GREETING
 from harness.peer import Peer
 from harness.servers import ServerProcess, free_ports
 from ui.connection import Address
+from ui.dialects import nobody
 from ui.dialects.base import Fragments
 from ui.dialects.hello import HelloTalk
 from ui.dialects.result import ResultTalk
-from ui.terminal import LINES_AT_ONCE, Terminal, nobody
+from ui.terminal import LINES_AT_ONCE, Terminal
 
 
 @pytest.fixture(scope="module")

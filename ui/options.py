@@ -9,151 +9,26 @@ import argparse
 from collections.abc import Sequence
 
 from app.commandline import OneLineParser, port_number, whole_number
+from ui.dialects import TALKS
 
-DIALECTS = ("result", "hello", "rooms", "mailbox")
+MAX_RECEIVED = 1024 * 1024 * 1024
+"""Bytes of all the files that are received, where the command line says nothing else."""
 
 DESCRIPTION = """\
 Talks to a chat server: in the words of the dialect result, as the chat `hello`,
 at the port of a channel, or with a mailbox."""
-
-MANUAL = """\
-the dialect result, on a terminal:
-  REGISTER <user> <password>  makes an account   LOGIN <user> <password>
-  CREATE <channel>            makes a channel    JOIN <channel>  enters it
-  HELP                        lists commands     HELP <command>  explains one
-
-  Commands are written in upper case, or behind a slash: /join <channel>. Other
-  text is said in the current channel,
-  which the prompt names: the one that was joined last. SAY <channel>, or
-  SAY @<user>, without a message makes another one current; with a message it
-  says that there, and the current channel stays. LEAVE, USERS and HISTORY alone
-  are for the current channel. To say something that begins with the name of a
-  command, use SAY <channel> <message>. QUIT ends the client.
-
-  After a lost connection the last login is repeated, for about a minute while the
-  server has not noticed the loss; the password for that is kept in memory only.
-  Passwords are neither shown nor kept with the lines that the arrow keys bring
-  back.
-
-the dialect result, in pipes (when the input or the output is not a terminal):
-  Lines go from the input to the server and from the server to the output, at
-  once. At the end of the input the client prints what is still answered, and
-  ends; with --stay it goes on receiving. The exit status tells whether all went
-  well.
-
-the dialect hello:
-  @<user> <message>  sends it            @<user>  sends plain text there from now on
-  !who               lists who is here   !quit    ends the client
-
-  SEND <user> <message> and LIST, the words of the wire, mean the same. There are
-  no accounts: a name is given with --name, or typed when it is asked for, and is
-  free again when its user leaves. It is one word without commas. Where it is
-  refused, another one is asked for; where the server is full, the client tries
-  again. After a lost connection it logs in with the same name.
-
-  In pipes --name is needed. The input is what would be typed, and the output what
-  would be shown, one line each; what the client has to say about a line that it
-  cannot send goes to standard error. !quit waits for the answers that are due. If
-  there is no login within ten seconds, or the server answers it in other words
-  than those of this dialect, the client ends. The exit status tells whether all
-  was sent and delivered.
-
-the dialect rooms, at the port of a channel: client.py <port> <username>
-  /whisper <user> <message>   says it to one    /send <user> <path>  sends a file
-  /list                       lists channels    /switch <channel>    goes to one
-  /quit                       leaves
-
-  Any other text is said to everyone in the channel. While it is full you wait;
-  what is said then reaches nobody. The client ends when the server closes.
-
-  /send sends a file to somebody who is in the channel with this client; the path
-  has no blanks in it. On a terminal a file that is offered comes when it is
-  accepted, within two minutes, and into the directory received, which is made:
-
-  /accept [user]     takes the oldest offer    /decline [user]     does not
-
-  In pipes it comes without a question, into the current directory. It is stored
-  under its last name, but no file is replaced or hidden, and none is called as
-  programs expect it (.py, .db, .ini, Makefile and such): it gets another name,
-  which is told. Until all of it is there it is called .<name>.part-<letters>; it
-  is removed when the rest does not come. On a terminal the progress stands at the
-  right of the line being typed. --max-received limits all that comes.
-
-  In pipes the input is what would be typed, and the output what the server says;
-  what the client has to say, about files too, goes to standard error.
-
-the dialect mailbox, on a terminal:
-  /new <name>        makes an account and enters it; the server tells its ID once
-  /login <id>        enters an account          /users [pattern]  lists accounts
-  @<user> <message>  sends it; it waits for one who is away
-  @<user>            sends plain text there from now on
-  /mail [id]         takes the messages that wait; without an ID, your own
-  /delete <id>       deletes an account; the ID is always needed, since this is
-                     for good
-  /bye               ends the client
-
-  The wire's own lines are always taken: 1|<name>, 0|<id>, 2, 2|<pattern>,
-  3|<user>|<message>, 4|<id>, 5|<id>, bye. So to say such a thing write it behind
-  @<user>. This dialect need not be named: on a terminal, where neither --dialect
-  nor a username is given, a server that begins with its greeting gets it.
-
-  IDs that are typed are hidden and not kept, as passwords are. After a lost
-  connection the client logs in again; not when the account was entered elsewhere,
-  since two clients would show each other out for ever.
-
-the dialect mailbox, in pipes:
-  As the dialect result: the lines are those of the wire.
-
-on a terminal, in every dialect:
-  A line that begins with a slash is a command and never said: /help lists them,
-  /msg <user> <message> or @<user> <message> says it to one alone, /quit leaves. A
-  second slash in front has the line said, with one of them. What looks like a
-  password or an ID (LOGIN, REGISTER or PASSWORD in any case of letters, with and
-  without a slash) is never said, shown or kept; with another word in front of it
-  a line is said. Several lines that are pasted at once are text, whatever is in
-  them, and sent after one question.
-
-  Tab completes commands, channels, users (after an @, where that is how they are
-  written) and paths. The arrow keys bring back what was typed, Ctrl-R searches in
-  it. A lost connection is dialled again, with pauses from 0.5 to 15 seconds; not
-  in the dialect rooms, where nobody can tell it from being shown the door. Ctrl-D
-  and Ctrl-C end the client. NO_COLOR and TERM=dumb turn colour off.
-
-in pipes:
-  The client ends when the server closes, or when nobody reads its output. After
-  the end of its input it goes on in the dialects hello and rooms. A byte order
-  mark at the start of the input, or telnet's negotiation, is left out.
-
-everywhere:
-  Control characters from the network are taken out (a tab stays), and what is
-  not UTF-8 is replaced. What would be a line of more than 8192 bytes, its end
-  included, is not sent, but for the pipes of result and mailbox, which pass on
-  everything; a server can be set to take longer ones.
-
-exit status:
-  0    all went well: the input has ended and everything is answered, the server
-       has closed after QUIT or bye or in the dialect rooms, or !quit or Ctrl-D was
-       typed
-  1    wrong arguments, no connection at the start, or a failing output; in the
-       pipes of result and mailbox also an answer that says no, or a server that
-       closed first; in those of hello and rooms a line that the client could not
-       send; in those of rooms a name that was refused, or a file on its way that
-       did not arrive; and in those of hello no login, a message that was not
-       delivered or has no answer, and any other request that the server refused
-  130  Ctrl-C; 129 and 143: SIGHUP, SIGTERM
-"""
 
 
 def parse_command_line(words: Sequence[str]) -> argparse.Namespace:
     """Read the command line; exits when it cannot be understood.
 
     Returns:
-        `host`, `port`; `dialect`, and whether it was `guessed`; `name` or None; `stay`; `max_received` or None.
+        `host`, `port`; `dialect`, and whether it was `guessed`; `name` or None; `stay`; `max_received`.
     """
     parser = OneLineParser(
         prog="client.py",
         description=DESCRIPTION,
-        epilog=MANUAL,
+        epilog=_manual() if {"-h", "--help"} & {*words} else None,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
@@ -161,13 +36,14 @@ def parse_command_line(words: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("username", nargs="?", help="the name to come in with, at a channel's port")
     parser.add_argument("--host", metavar="H", default="localhost", help="the server's host (%(default)s)")
     parser.add_argument(
-        "--dialect", choices=DIALECTS, help="how to talk (rooms with a username, else result or mailbox)"
+        "--dialect", choices=tuple(TALKS), help="how to talk (rooms with a username, else result or mailbox)"
     )
     parser.add_argument("--name", metavar="N", help="with --dialect hello or rooms: the name to log in with")
     parser.add_argument("--stay", action="store_true", help="in a pipe, go on receiving after the end of the input")
     parser.add_argument(
         "--max-received",
         type=whole_number,
+        default=MAX_RECEIVED,
         metavar="BYTES",
         help="in the dialect rooms: bytes of all files that are received (1 GiB); each counts 64 KiB more",
     )
@@ -186,7 +62,11 @@ def parse_command_line(words: Sequence[str]) -> argparse.Namespace:
 
 
 def _check_name(parser: OneLineParser, arguments: argparse.Namespace, source: str) -> None:
-    from ui.dialects import TALKS  # which brings much with it
-
     if wrong := TALKS[arguments.dialect]().take_name(arguments.name):
         parser.error(f"argument {source}: {wrong}")
+
+
+def _manual() -> str:
+    from ui.manual import MANUAL  # long, and rarely wanted
+
+    return MANUAL

@@ -195,6 +195,9 @@ class Talk(Protocol):
         """Where the secret of a typed line begins; its length when it has none."""
 
 
+Recognise = Callable[[str], Talk | None]
+"""Gives the talk that takes over, or none, by the server's first line."""
+
 # ---- answers ----
 
 

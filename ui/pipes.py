@@ -1,0 +1,272 @@
+"""The client between pipes: a netcat, and the chat without a window.
+
+It starts quickly: the standard library alone, and little of it.
+"""
+
+from __future__ import annotations
+
+import re
+import select
+import signal
+import socket
+import sys
+import threading
+from typing import NoReturn
+
+from net.loop import Loop
+from net.table import CloseReason
+from text import LineBuffer, Overlong
+from ui.connection import Link
+from ui.dialects import nobody
+from ui.dialects.base import TOO_LONG, Meaning, Recognise, Talk, without_style
+from ui.streams import READ_SIZE, STDIN, STDOUT, TextInput, complain, write_all
+from ui.transfers import Courier
+
+ANSWER_SECONDS = 5.0
+"""How long a talk that is leaving waits between pipes for the last answers."""
+
+LOGIN_SECONDS = 10.0
+"""How long a talk waits between pipes for the server to admit it."""
+
+
+class Pipes:
+    """What both kinds of pipes share: the main thread runs the loop and prints, a thread of its own reads the input.
+
+    The loop is never closed, since that thread may be about to hand something in; the process ends anyway.
+    """
+
+    def __init__(self, sock: socket.socket, talk: Talk) -> None:
+        self._loop = Loop()
+        self._link = Link(self._loop, sock, self._heard, self._lost, self._go_on)
+        self._talk = talk
+        self._status = 0
+        self._failed = False
+        self._taken = threading.Semaphore(0)
+        self._input_waits = False
+
+    def run(self) -> int:
+        """Pass lines both ways until the server closes; return the exit status."""
+        threading.Thread(target=self._watch, daemon=True).start()
+        self._loop.run()
+        return self._status
+
+    # ---- in the loop's thread ----
+
+    def _heard(self, lines: list[str]) -> None:
+        """The server has said this."""
+        raise NotImplementedError
+
+    def _lost(self, reason: CloseReason) -> None:
+        """The connection is over."""
+        raise NotImplementedError
+
+    def _take(self, chunk: bytes) -> None:
+        """A piece of input has come; no other comes until this one is passed on, see `_go_on`."""
+        self._input_waits = True
+        self._go_on()
+
+    def _input_ended(self) -> None:
+        """All input has been passed on."""
+
+    def _print(self, lines: list[str]) -> None:
+        try:
+            write_all(STDOUT, "".join([f"{line}\n" for line in lines]).encode(errors="replace"))
+        except BrokenPipeError:
+            self._loop.stop()
+        except OSError as error:
+            self._fail(f"cannot write: {error.strerror}")
+
+    def _fail(self, why: str) -> None:
+        """End, for this reason; only the first one is told."""
+        if not self._failed:
+            self._failed = True
+            self._status = complain(why)
+        self._loop.stop()
+
+    def _go_on(self) -> None:
+        """Let the input go on, if the server takes more."""
+        if self._input_waits and not self._link.congested:
+            self._input_waits = False
+            self._taken.release()
+
+    # ---- in a thread of its own ----
+
+    def _watch(self) -> None:
+        """Hand in what is read; end all when nobody reads our output any more, also after the input's end."""
+        poll = select.poll()
+        poll.register(STDIN, select.POLLIN)
+        poll.register(STDOUT, 0)  # for errors, which poll always tells: nobody reads
+        source = TextInput(STDIN)
+        while STDOUT not in dict(poll.poll()):
+            if chunk := source.read():
+                self._hand_in(chunk)
+            if source.ended:
+                poll.unregister(STDIN)
+                self._loop.call_threadsafe(self._input_ended)
+        self._loop.call_threadsafe(self._loop.stop)
+
+    def _hand_in(self, chunk: bytes) -> None:
+        """Give a piece to the loop and wait until there is room for another."""
+        self._loop.call_threadsafe(lambda: self._take(chunk))
+        self._taken.acquire()
+
+
+SERVER_HAS_CLOSED = "the server has closed the connection"
+GOODBYE = re.compile(rb"\n[ \t]*(?:QUIT|bye)[ \t]*\r?\n")
+GOODBYE_MOST = 64
+"""What has the server close, and how many bytes of a piece of input are looked at again with the next one."""
+
+
+class Netcat(Pipes):
+    """The lines of the wire as they are, in both directions.
+
+    At the end of the input it half-closes, prints what is still answered, and ends when the server closes. The exit
+    status is 1 when an answer was a failure, or when the server went away first.
+
+    Args:
+        sock: connected to the server.
+        talk: says which answers are failures.
+        recognise: gives the talk that takes its place, or none, by the server's first line.
+        stay: do not half-close.
+    """
+
+    def __init__(self, sock: socket.socket, talk: Talk, recognise: Recognise = nobody, *, stay: bool = False) -> None:
+        super().__init__(sock, talk)
+        self._recognise = recognise
+        self._stay = stay
+        self._tail = b"\n"
+        self._goodbye = False
+
+    def _heard(self, lines: list[str]) -> None:
+        self._talk = self._recognise(lines[0]) or self._talk
+        self._recognise = nobody
+        assert self._talk.failure
+        if any(map(self._talk.failure.fullmatch, lines)):
+            self._status = 1
+        self._print(lines)
+
+    def _lost(self, reason: CloseReason) -> None:
+        if self._goodbye or (self._link.half_closed and reason is CloseReason.PEER):
+            self._loop.stop()
+        else:
+            self._fail(SERVER_HAS_CLOSED)
+
+    def _take(self, chunk: bytes) -> None:
+        seen = self._tail + chunk
+        self._goodbye = self._goodbye or bool(GOODBYE.search(seen))
+        self._tail = seen[-GOODBYE_MOST:]
+        self._link.send(chunk)
+        super()._take(chunk)
+
+    def _input_ended(self) -> None:
+        if not self._stay:
+            self._link.end_sending()
+
+
+class ChatPipes(Pipes):
+    """A talk between pipes: lines from the input count as typed, and the output gets what a screen would show.
+
+    What the client itself has to say goes to standard error. The input has to wait while the server does not serve us,
+    and while it owes us many answers. What could not be sent or delivered shows in the exit status.
+    """
+
+    def __init__(self, sock: socket.socket, talk: Talk, max_received: int) -> None:
+        super().__init__(sock, talk)
+        self._courier = Courier(self._say, most=max_received)
+        self._lines = LineBuffer(READ_SIZE)
+        self._loop.call_soon(lambda: self._send(talk.begun()))
+        self._loop.call_later(LOGIN_SECONDS, self._check_login)
+
+    def run(self) -> int:
+        """Talk until one of both sides has enough, or a signal comes; leave no half file behind."""
+        end_tidily()
+        try:
+            status = super().run()
+        finally:
+            for note in self._courier.close():
+                complain(note)
+        return 1 if self._courier.failed else status
+
+    def _heard(self, lines: list[str]) -> None:
+        self._print([without_style(self._talk.received(line)) for line in lines if self._is_shown(line)])
+        if self._talk.undelivered:
+            self._status = 1
+        if self._talk.wrong:
+            self._fail(self._talk.wrong)
+        elif self._talk.done():
+            self._loop.stop()
+        self._go_on()
+
+    def _is_shown(self, line: str) -> bool:
+        """Whether a line is the talk's, and not one that carries files."""
+        note = self._courier.hear(line) if self._talk.files else None
+        if note:
+            complain(note)
+        return note is None
+
+    def _lost(self, reason: CloseReason) -> None:
+        expected, told = self._talk.admitted or self._talk.wrong, self._talk.undelivered
+        self._talk.lost()
+        if not expected:
+            self._fail("the server has closed without a login")
+        elif self._talk.undelivered and not told:
+            self._fail("the server has closed without an answer to every message")
+        self._loop.stop()
+
+    def _check_login(self) -> None:
+        if not self._talk.admitted:
+            self._fail(f"no login within {LOGIN_SECONDS:.0f} seconds; is this a server of that dialect?")
+
+    def _take(self, chunk: bytes) -> None:
+        self._lines.feed(chunk)
+        super()._take(chunk)
+
+    def _go_on(self) -> None:
+        while self._talk.ready() and not self._link.congested:
+            line = self._lines.next()
+            if line is None:
+                super()._go_on()
+                return
+            self._type(line)
+
+    def _type(self, line: bytes | Overlong) -> None:
+        if isinstance(line, Overlong):
+            self._status = complain(f"Not sent: {TOO_LONG}")
+            return
+        try:
+            meaning = self._talk.typed(line.decode())
+        except UnicodeDecodeError:
+            self._status = complain("Not sent: a line that is not UTF-8.")
+            return
+        if self._talk.leaving:
+            self._leave()
+        elif meaning.hint:
+            complain(meaning.hint)
+        if meaning.refused:
+            self._status = 1
+        if meaning.send:
+            self._send(meaning)
+
+    def _send(self, meaning: Meaning) -> None:
+        self._talk.sent(meaning.send)
+        self._say(self._courier.offer(meaning.send, meaning.offer) if meaning.offer else meaning.send)
+
+    def _say(self, line: str) -> None:
+        self._link.send(f"{line}\n".encode(errors="replace"))
+
+    def _leave(self) -> None:
+        if self._talk.done():
+            self._loop.stop()
+        else:
+            self._loop.call_later(ANSWER_SECONDS, lambda: self._fail("the server has not answered every request"))
+
+
+def end_tidily() -> None:
+    """Have the signals that ask the program to end raise an exception, as Ctrl-C does, unless they are ignored."""
+    for signum in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(signum) is signal.SIG_DFL:
+            signal.signal(signum, _end)
+
+
+def _end(signum: int, _frame: object) -> NoReturn:
+    sys.exit(128 + signum)

@@ -1,0 +1,208 @@
+"""The line being typed, and what appears above it, on a terminal that can move its cursor and on one that cannot.
+
+prompt_toolkit is imported by the functions that need it, so that whoever imports this file need not have it.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, NamedTuple
+
+from text import replaced
+from ui.dialects.base import STYLES, Fragments, cut, hide, without_style
+from ui.streams import STDOUT, write_all
+
+if TYPE_CHECKING:
+    from prompt_toolkit import PromptSession
+    from prompt_toolkit.buffer import Buffer
+    from prompt_toolkit.output import Output
+
+
+class Typing(NamedTuple):
+    """What a screen has to know of the line being typed.
+
+    Attributes:
+        prompt: stands before it.
+        progress: stands at its right end, where there is room.
+        complete: see `Talk`.
+        secret_start: see `Talk`; what stands there is neither shown nor kept.
+    """
+
+    prompt: Callable[[], str]
+    progress: Callable[[], str]
+    complete: Callable[[str], tuple[str, list[str]]]
+    secret_start: Callable[[str], int]
+
+    def mask(self, line: str) -> str:
+        """Give a typed line as the screen may show it, as long as it is. A name that Tab completes may have anything in
+        it."""
+        return replaced(hide(line, self.secret_start(line)))
+
+    def without_secrets(self, line: str) -> str:
+        """Give a typed line as the history may keep it."""
+        return cut(line, self.secret_start(line))
+
+
+def line_session(typing: Typing, output: Output) -> PromptSession[str]:
+    """Build a line editor: it hides passwords, keeps them out of its history, and completes words."""
+    from prompt_toolkit import PromptSession
+    from prompt_toolkit.completion import CompleteEvent, Completer, Completion
+    from prompt_toolkit.document import Document
+    from prompt_toolkit.history import InMemoryHistory
+    from prompt_toolkit.layout.processors import Processor, Transformation, TransformationInput
+    from prompt_toolkit.layout.utils import explode_text_fragments
+    from prompt_toolkit.styles import Style
+
+    class Mask(Processor):
+        def apply_transformation(self, ti: TransformationInput) -> Transformation:
+            shown = explode_text_fragments(ti.fragments)
+            hidden = typing.mask(ti.document.lines[ti.lineno])
+            return Transformation([(part[0], letter) for part, letter in zip(shown, hidden, strict=False)])
+
+    class Words(Completer):
+        def get_completions(self, document: Document, complete_event: CompleteEvent) -> Iterator[Completion]:
+            word, choices = typing.complete(document.current_line_before_cursor)
+            return (Completion(choice, -len(word), display=replaced(choice)) for choice in choices)
+
+    class History(InMemoryHistory):
+        def append_string(self, string: str) -> None:
+            super().append_string("\n".join(map(typing.without_secrets, string.split("\n"))))
+
+    return PromptSession(
+        message=lambda: [("class:prompt", typing.prompt())],
+        rprompt=lambda: [("class:progress", typing.progress())],
+        completer=Words(),
+        complete_while_typing=False,
+        enable_suspend=True,
+        history=History(),
+        input_processors=[Mask()],
+        style=Style.from_dict(dict(STYLES)),
+        output=output,
+    )
+
+
+class Screen:
+    """A line that is being typed, and what appears above it. All calls come from `ask`'s thread."""
+
+    def __init__(self, typing: Typing, output: Output) -> None:
+        self._session = line_session(typing, output)
+        self._app = self._session.app
+        self._typing = typing
+
+    async def ask(self) -> str:
+        """Let a line be typed.
+
+        Raises:
+            EOFError: the input is at its end, or `end` was called.
+            KeyboardInterrupt: Ctrl-C was typed.
+        """
+        return await self._session.prompt_async(set_exception_handler=False)
+
+    def repeat(self, prompt: str, line: str) -> None:
+        """Leave a line on the screen that was typed just now, behind this prompt."""
+        raise NotImplementedError
+
+    def show(self, lines: Iterable[Fragments]) -> None:
+        """Show lines above the one that is being typed."""
+        raise NotImplementedError
+
+    def refresh(self) -> None:
+        """What stands around the line has changed."""
+        self._app.invalidate()
+
+    def redraw(self) -> None:
+        """Somebody else has used the terminal: draw the line anew, over one that is drawn already."""
+        self._app.renderer.erase()  # also forgets which of the terminal's modes are on
+        self._app.invalidate()
+
+    def end(self) -> None:
+        """Make a running `ask` raise EOFError."""
+        if self._app.future is not None and not self._app.future.done():
+            self._app.exit(exception=EOFError)
+
+
+class RichScreen(Screen):
+    """A terminal that can move its cursor: the line being typed stays below everything.
+
+    prompt_toolkit's own way to print above it, `run_in_terminal`, will not do: meanwhile the terminal shows
+    what is typed.
+    """
+
+    def __init__(self, typing: Typing) -> None:
+        from prompt_toolkit.output import ColorDepth
+        from prompt_toolkit.output.vt100 import Vt100_Output
+
+        depth = ColorDepth.DEPTH_1_BIT if os.environ.get("NO_COLOR") else ColorDepth.from_env()
+        output = Vt100_Output.from_pty(sys.stdout, os.environ.get("TERM"), depth)
+        output.enable_cpr = False  # nothing here asks where the cursor is, and some terminals never answer
+        super().__init__(typing, output)
+        self._app.erase_when_done = True
+
+    def repeat(self, prompt: str, line: str) -> None:
+        self.show([[("class:typed", prompt + self._typing.mask(line))]])
+
+    def show(self, lines: Iterable[Fragments]) -> None:
+        from prompt_toolkit.formatted_text import FormattedText
+        from prompt_toolkit.renderer import print_formatted_text
+
+        if self._app.is_running:
+            self._app.renderer.erase()
+        text = FormattedText([part for line in lines for part in (*line, ("", "\n"))])
+        assert self._session.style
+        print_formatted_text(self._app.output, text, self._session.style)
+        self._app.invalidate()
+
+
+class DumbScreen(Screen):
+    """A terminal that can only print (TERM=dumb): no colour, and what is typed appears letter by letter."""
+
+    def __init__(self, typing: Typing) -> None:
+        from prompt_toolkit.output import DummyOutput
+
+        super().__init__(typing, DummyOutput())
+        self._buffer = self._session.default_buffer
+        self._buffer.on_text_changed += self._typed
+        self._printed = ""
+        """The line being typed, as it stands on the screen."""
+
+    async def ask(self) -> str:
+        self._reprint()
+        try:
+            return await super().ask()
+        finally:
+            self._print("\n")
+
+    def repeat(self, prompt: str, line: str) -> None:
+        """It stands there already."""
+
+    def show(self, lines: Iterable[Fragments]) -> None:
+        text = "".join([without_style(line) + "\n" for line in lines])
+        if self._app.is_running:
+            self._print(f"\n{text}")
+            self._reprint()
+        else:
+            self._print(text)
+
+    def redraw(self) -> None:
+        self._print("\n")
+        self._reprint()
+
+    def _typed(self, _buffer: Buffer) -> None:
+        line = self._line()
+        if not line.startswith(self._printed):
+            self._print("\n")
+            self._printed = ""
+        self._print(line[len(self._printed) :])
+        self._printed = line
+
+    def _reprint(self) -> None:
+        self._printed = self._line()
+        self._print(self._printed)
+
+    def _line(self) -> str:
+        return self._typing.prompt() + "\n".join(map(self._typing.mask, self._buffer.text.split("\n")))
+
+    def _print(self, text: str) -> None:
+        write_all(STDOUT, text.encode(errors="replace"))
