@@ -1,4 +1,4 @@
-"""The settings: values alone. `app/config.py` reads them from a file; the README explains each."""
+"""The settings: values alone. `app/config.py` reads them from a file, docs/settings.md explains each."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def _processors() -> int:
 
 
 class Settings(NamedTuple):
-    """What can be set, with its defaults. The README explains each; config.DIRECTIVES says what values are accepted."""
+    """What can be set, with its defaults. docs/settings.md explains each; config.DIRECTIVES has the accepted values."""
 
     address: str | None = None
     listen: tuple[Listen, ...] = ()

@@ -1,4 +1,4 @@
-"""The tables of the README's section on who meets whom, row by row: clients of five kinds at a server in a process."""
+"""The tables of docs/meeting.md, row by row: clients of five kinds at a server in a process."""
 
 from __future__ import annotations
 
@@ -68,14 +68,14 @@ def read_tables(path: Path) -> tuple[list[Row], list[Row]]:
     return there, away
 
 
-THERE, AWAY = read_tables(ROOT / "README.md")
+THERE, AWAY = read_tables(ROOT / "docs" / "meeting.md")
 
 
 def name_of(row: Row) -> str:
     return f"{row.kind}: {row.line}"
 
 
-def test_the_readme_says_what_each_kind_can_send() -> None:
+def test_the_tables_say_what_each_kind_can_send() -> None:
     ways = [
         ("SAY <channel> <text>", "result"),
         ("<text>", "room guest"),

@@ -8,6 +8,7 @@ import os
 import re
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -150,23 +151,24 @@ def test_no_file_is_one_that_a_run_leaves_behind() -> None:
 
 # ---- documents ----
 
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+
 
 def document(name: str) -> str:
     return (ROOT / name).read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("name", DIRECTIVES)
-def test_the_readme_has_every_directive(name: str) -> None:
-    assert re.search(rf"^\| `{name} ", document("README.md"), re.MULTILINE)
+def test_the_settings_document_has_every_directive(name: str) -> None:
+    assert re.search(rf"^\| `{name} ", document("docs/settings.md"), re.MULTILINE)
 
 
-def test_the_readme_has_no_other_directive() -> None:
-    (settings,) = re.findall(r"^## Settings\n(.*?)^## ", document("README.md"), re.MULTILINE | re.DOTALL)
-    documented = re.findall(rf"^\| `([a-z-]+|{PEER}) ", settings, re.MULTILINE)
+def test_the_settings_document_has_no_other_directive() -> None:
+    documented = re.findall(rf"^\| `([a-z-]+|{PEER}) ", document("docs/settings.md"), re.MULTILINE)
     assert sorted(documented) == sorted(DIRECTIVES)
 
 
-@pytest.mark.parametrize("name", ["README.md", "PROTOCOL.md"])
+@pytest.mark.parametrize("name", ["docs/settings.md", "PROTOCOL.md"])
 def test_ranges_in_documents_are_those_of_the_settings(name: str) -> None:
     ranges = re.findall(r"`([a-z-]+) <(\d+) to (\d+)>`", document(name))
     assert ranges
@@ -176,13 +178,29 @@ def test_ranges_in_documents_are_those_of_the_settings(name: str) -> None:
 
 def test_defaults_in_documents_are_those_of_the_settings() -> None:
     defaults = Settings()._asdict()
-    for name in ("README.md", "PROTOCOL.md"):
+    for name in ("docs/settings.md", "PROTOCOL.md"):
         for directive, default in re.findall(r"^\| `([a-z-]+) [^|]*` \| (\d+) \|", document(name), re.MULTILINE):
             assert str(defaults[directive.replace("-", "_")]) == default, (name, directive)
 
 
-@pytest.mark.parametrize("name", ["README.md", "PROTOCOL.md", "TESTING.md", "CHANGELOG.md"])
-def test_links_in_documents_lead_somewhere(name: str) -> None:
-    for target in re.findall(r"\]\(([^)#]+)[^)]*\)", document(name)):
-        if "://" not in target:
-            assert (ROOT / target).exists(), target
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_links_in_documents_lead_somewhere(path: Path) -> None:
+    for target, anchor in re.findall(r"\]\(([^)#]*)#?([^)]*)\)", path.read_text(encoding="utf-8")):
+        if "://" in target:
+            continue
+        document = path.parent / target if target else path
+        assert document.exists(), target
+        if anchor:
+            assert anchor in anchors(document.read_text(encoding="utf-8")), f"{target}#{anchor}"
+
+
+def anchors(text: str) -> set[str]:
+    """The anchors that a Markdown document's headings get; the second of the same words gets `-1`."""
+    headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    plain = [re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings]
+    seen = Counter[str]()
+    for number, anchor in enumerate(plain):
+        seen[anchor] += 1
+        if seen[anchor] > 1:
+            plain[number] = f"{anchor}-{seen[anchor] - 1}"
+    return {*plain}
