@@ -201,6 +201,9 @@ class SessionState(enum.Enum):
     """Nothing is run or sent any more."""
 
 
+_OVER = SessionState.OVER  # looked up for every line
+
+
 class Block(enum.Enum):
     """Why a session runs no line for now."""
 
@@ -440,7 +443,13 @@ class Session:
         """Run lines until one is blocked (see `blocked_by`), or until it is the other sessions' turn."""
         self._scheduled = False
         steps = LINES_PER_TURN
-        while steps and self.blocked_by is None and self._step():
+        while (
+            steps
+            and self.state is not _OVER  # from here on as in `blocked_by`, without a call for each line
+            and not self._paused
+            and (self._ignores_congestion or not self.transport.congested)
+            and self._step()
+        ):
             steps -= 1
             if not steps & 1 and self.transport.must_yield:  # every other time, since most often there is but one line
                 steps = 0

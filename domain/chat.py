@@ -297,10 +297,10 @@ class Chat:
             if run and (said is None or said.channel != run[0].channel):
                 self._publish(run)
                 run = []
-            if said is not None:
-                run.append(said)
             try:
-                if error is None and (tell := self.rules[type(change)].tell) is not None:
+                if said is not None:
+                    run.append(said)
+                elif error is None and (tell := self.rules[type(change)].tell) is not None:
                     tell(change)
                 done(error)
             except Exception:  # a mistake in one answer must not cost the others theirs

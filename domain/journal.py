@@ -52,8 +52,12 @@ class Journal:
     def _commit(self, batch: list[tuple[Change, Done]]) -> list[Outcome]:
         outcomes: list[Outcome] = []
         undos: list[Undo] = []
+        apply = self._apply
         for change, done in batch:
-            error, undo = self._decide(change)
+            try:
+                error, undo = None, apply(change)
+            except Exception as raised:
+                error, undo = _refusal(change, raised), None
             outcomes.append((change, error, done))
             if undo is not None:
                 undos.append(undo)
@@ -67,15 +71,18 @@ class Journal:
     def _decide_unwritten(self, change: Change, error: Exception | None) -> Exception | None:
         """Decide a change of a batch that could not be written: a durable one fails, an ephemeral one has its turn
         again, now without those."""
-        if type(change) in EPHEMERAL:
-            return self._decide(change)[0]
-        return error or StoreUnavailable()
-
-    def _decide(self, change: Change) -> tuple[Exception | None, Undo | None]:
+        if type(change) not in EPHEMERAL:
+            return error or StoreUnavailable()
         try:
-            return None, self._apply(change)
-        except Exception as error:
-            if not isinstance(error, ChatError):
-                log.exception("error while deciding %s", type(change).__name__)
-            error.__traceback__ = None  # it leads back to the list of outcomes: only the collector would free that
-            return error, None
+            self._apply(change)
+        except Exception as raised:
+            return _refusal(change, raised)
+        return None
+
+
+def _refusal(change: Change, error: Exception) -> Exception:
+    """Give the outcome of a change that was refused. Logs what is no refusal but a fault."""
+    if not isinstance(error, ChatError):
+        log.exception("error while deciding %s", type(change).__name__)
+    error.__traceback__ = None  # it leads back to the list of outcomes: only the collector would free that
+    return error

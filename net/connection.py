@@ -170,8 +170,8 @@ class Connection(Output):
     def _all_sent(self) -> None:
         if self._state is State.FINISHING:
             self._linger()
-        elif self._congested:
-            self._congested = False
+        elif self.congested:
+            self.congested = False
             self.owner.drained()
 
     def _linger(self) -> None:

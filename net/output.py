@@ -83,7 +83,6 @@ class Output(Endpoint):
     __slots__ = (
         "_blocked",
         "_chunk",
-        "_congested",
         "_in_kernel",
         "_input",
         "_limit",
@@ -94,6 +93,7 @@ class Output(Endpoint):
         "_stall",
         "_state",
         "_streams",
+        "congested",
     )
 
     def __init__(self, table: ConnectionTable[Any], sock: socket.socket) -> None:
@@ -107,7 +107,8 @@ class Output(Endpoint):
         self._progress = 0.0
         self._in_kernel = 0
         self._stall: Deadline | None = None
-        self._congested = False
+        self.congested = False
+        """True while the peer has much to read: produce no more output until `Receiver.drained` is called."""
         self._limit = table.output_limit
         self._mark = table.high_water
         self._input = 0
@@ -146,7 +147,7 @@ class Output(Endpoint):
     @property
     def is_behind(self) -> bool:
         """True while the peer has much to read and does read: a producer should wait until it has caught up."""
-        return self._congested and self._blocked and time.monotonic() - self._progress < FRESH_SECONDS
+        return self.congested and self._blocked and time.monotonic() - self._progress < FRESH_SECONDS
 
     @property
     def has_output(self) -> bool:
@@ -157,11 +158,6 @@ class Output(Endpoint):
     def must_yield(self) -> bool:
         """True when this connection has used its share of the turn: continue in the next one, by `call_soon`."""
         return time.monotonic() >= self._loop.slice_ends
-
-    @property
-    def congested(self) -> bool:
-        """True while the peer has much to read: produce no more output until `Receiver.drained` is called."""
-        return self._congested
 
     def send(self, data: bytes) -> None:
         """Queue bytes; they leave at the end of the turn. After a close they are dropped."""
@@ -182,7 +178,7 @@ class Output(Endpoint):
         if self._blocked:
             self._count()
         if self._pending > self._table.high_water:
-            self._congested = True
+            self.congested = True
             if not self._blocked or self._pending > self._limit.size:
                 self.flush()
 
@@ -217,7 +213,7 @@ class Output(Endpoint):
         a `yield` runs when that chunk has left. A generator is closed when the connection ends first.
         """
         if self._queue_stream(chunks):
-            self._congested = True
+            self.congested = True
 
     def _queue_stream(self, chunks: Iterator[bytes]) -> bool:
         if self._state is not _OPEN:
@@ -238,7 +234,7 @@ class Output(Endpoint):
             return
         if self._streams:
             self._flush_streams()
-        elif self._blocked or self._congested or self._state is not _OPEN:
+        elif self._blocked or self.congested or self._state is not _OPEN:
             self._flushed()
 
     def _flush_streams(self) -> None:
