@@ -1,6 +1,6 @@
 """Lets pytest play the scripts in this directory, each one as an item `testing/result/login.txt::case`.
 
-Has the fixtures, too, that the tests of the client and of net/ share.
+Has the fixtures, too, that the tests of the client, of net/ and of peering/ share.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from harness.report import Outcome, describe
 if TYPE_CHECKING:
     from client_support import FakeServer
     from loop_support import Stage
+    from support import World
 
 HERE = Path(__file__).resolve().parent
 
@@ -129,3 +130,20 @@ def fake() -> Iterator[FakeServer]:
 
     with contextlib.closing(FakeServer()) as fake:
         yield fake
+
+
+@pytest.fixture
+def no_mistake_is_only_logged(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    """What fails in the middle of a turn is logged, and the turn goes on: with this it fails the test all the same."""
+    yield
+    assert [record.getMessage() for record in caplog.get_records("call") if record.exc_info] == []
+
+
+@pytest.fixture
+def world() -> Iterator[World]:
+    """A server called `one`, without sockets, threads and clocks."""
+    from federation_support import ONE
+    from support import World
+
+    with World(settings=ONE) as world:
+        yield world
