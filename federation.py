@@ -49,6 +49,7 @@ class Federation(LinkHandler):
     """
 
     name = "federation"
+    max_line = MAX_LINK_LINE
 
     def __init__(
         self,
@@ -69,7 +70,6 @@ class Federation(LinkHandler):
         self._channels = AnnouncedChannels(chat, self.peers, settings)
         self.servers = LinkedServers(chat, timers, settings, self.links)
         self.users = RemoteUsers(chat, timers, settings, self.links, self.servers.tell)
-        chat.outside.servers = self.servers
 
     def statistics(self) -> Iterator[str]:
         """Give a line on each link (L48)."""
@@ -83,6 +83,10 @@ class Federation(LinkHandler):
                 ).rstrip()
 
     # ---- the dialect ----
+
+    def begin(self, session: Session) -> None:
+        """Another server is expected here."""
+        self.links.accept(session)
 
     def parse(self, line: str) -> Request | Refusal | None:
         """Find the row of the first word."""

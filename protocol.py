@@ -136,10 +136,12 @@ class Dialect:
 
     Attributes:
         name: what a `listen` line of the config calls it.
+        max_line: bytes of a line, its newline included; 0: what the setting max-line says.
         words: what each event is called that a session of this dialect may get. Any other event is not told.
     """
 
     name = ""
+    max_line = 0
     words: Mapping[type, Callable[[Any], bytes]] = {}
 
     def __init__(self) -> None:

@@ -27,31 +27,17 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from app.console import Console, Printer, read_lines
 from app.logs import start_logging
+from app.node import Node, StartError, port_of
 from app.passwords import BcryptPasswords
+from app.printer import ConsoleTransport, Printer, read_lines
 from app.signals import Signals
-from app.throttle import Pace
 from app.workqueue import WorkQueue
-from dialects import Door, Hello, Lines, Mailbox, Result, RoomTalk
-from dialects.mailbox import RESERVED_NAMES
-from dialects.rooms import OPERATOR_WORDS
-from domain.changes import ChannelCreated
-from domain.chat import Chat
-from domain.errors import LimitReached
-from domain.names import classic_id
-from domain.rooms import Rooms
-from domain.state import Limits
-from domain.transfers import Transfers
-from federation import Federation
-from net.connection import Connection
 from net.loop import Loop
 from net.tcp import raise_descriptor_limit
-from peering.proof import make_nonce
-from protocol import Dialect, Session
+from protocol import Session
 from settings import Listen, Settings
 from store import Store, StoreError
 
@@ -60,9 +46,6 @@ STDIN, STDOUT = 0, 1
 MAX_TYPED = 64
 """Commands that may wait for the loop before more of standard input is read."""
 
-SECRET_BYTES = 16
-"""Random bytes of an ID that cannot be guessed."""
-
 WATCH_SECONDS = 1.0
 """Time between two looks after the files of the database."""
 
@@ -70,10 +53,6 @@ BACKLOG = 4096
 """Connections that the kernel keeps ready for us; it may allow less (net.core.somaxconn)."""
 
 log = logging.getLogger("crosstalk.server")
-
-
-class StartError(Exception):
-    """The server cannot start; the message says why and what to do."""
 
 
 WILDCARDS = {"0.0.0.0", "::"}
@@ -117,7 +96,7 @@ class Server:
             undo.callback(self.loop.close)
             listens = [
                 *settings.listen,
-                *(Listen(None, channel.port, _door(channel.name)) for channel in settings.channel),
+                *(Listen(None, channel.port, port_of(channel.name)) for channel in settings.channel),
             ]
             own_addresses = {listen.address or settings.address for listen in listens}
             sockets = [
@@ -131,125 +110,47 @@ class Server:
             try:
                 self.store = Store(settings.database or f"crosstalk-{self.port}.db")
                 undo.callback(self.store.close)
-                self.chat = self._build_chat()
-                self._build_rooms()
-                self.federation = self._build_federation(own_addresses)
+                self.node = self._build_node(own_addresses)
             except StoreError as error:
                 raise StartError(str(error)) from error
-            welcomes = self._build_welcomes()
-            self.loop.before_flush = self._before_flush
             for sock, listen in zip(sockets, listens, strict=True):
-                self.loop.listen(sock, welcomes[listen.dialect])
+                self.loop.listen(sock, functools.partial(self.node.accept, port=listen.dialect))
+            self.loop.before_flush = self._before_flush
             undo.pop_all()
         self._watch_store()
-        if self.federation is not None:
-            self.console.links = self.federation.links
-            self.loop.call_soon(self.federation.links.start)
+        self.loop.call_soon(self.node.start)
         self._stopping = False
 
-    def _build_chat(self) -> Chat:
-        settings = self.settings
-        queue = WorkQueue(self.loop.in_thread, self.loop, settings.hash_threads, settings.max_hash_queue)
-        self.passwords = BcryptPasswords(queue, self.loop.monotonic, settings.bcrypt_cost)
-        limits = Limits(
-            name=settings.max_name,
-            guests=settings.max_users or Limits().guests,
-            accounts=settings.max_accounts,
-            channels=settings.max_channels,
-            channels_per_creator=settings.max_channels_per_creator,
-            channels_per_user=settings.max_channels_per_user,
-            mail=settings.max_mail,
-            unlisted_mail=settings.max_unlisted_mail,
-        )
-        pace = Pace(self.loop.monotonic, settings.max_registrations)
-        is_mailbox = "mailbox" in {listen.dialect for listen in settings.listen}
-        reserved = RESERVED_NAMES if is_mailbox else ()
-        chat = Chat(self.store, self.passwords, time.time, limits, MAKE_ID[settings.mailbox_ids], pace, reserved)
-        chat.restore(self.store.load())
-        self.passwords.resemble(
-            account.password_hash for account in chat.users.accounts.values() if account.password_hash is not None
-        )
-        return chat
-
-    def _build_rooms(self) -> None:
-        """Give the config's channels their ports, and the operator a console."""
-        settings = self.settings
-        self.printer = Printer(STDOUT, self.loop.call_later)
-        self.lines = Lines(time_of_day)
-        self.rooms = Rooms(self.chat, self.loop, time.time, self._show, settings.afk_seconds)
-        self.transfers = Transfers(self.loop, settings, time.time, self._show, self.rooms.stir)
-        self.console = Console(self.rooms, self.lines, time.time, self.printer.print, self.stop)
-        for channel in settings.channel:
-            if channel.name not in self.chat.channels.local:
-                self._create(channel.name)
-            self.rooms.host(channel.name, channel.capacity)
-
-    def _build_federation(self, own_addresses: set[str | None]) -> Federation | None:
-        """Speak with other servers, from the one address that this one is bound to, if there is one."""
-        settings = self.settings
-        if settings.federation == "off":
-            return None
+    def _build_node(self, own_addresses: set[str | None]) -> Node:
+        """Wire all that needs no sockets. Other servers are dialled from the one address that this one is bound to, if
+        there is one."""
+        settings, loop = self.settings, self.loop
+        queue = WorkQueue(loop.in_thread, loop, settings.hash_threads, settings.max_hash_queue)
+        self.passwords = BcryptPasswords(queue, loop.monotonic, settings.bcrypt_cost)
+        self.printer = Printer(STDOUT, loop.call_later)
         source = next(iter(own_addresses)) if len(own_addresses) == 1 and not own_addresses & WILDCARDS else None
-        dial = functools.partial(self.loop.dial, source=source, seconds=settings.federation_seconds)
-        return Federation(self.chat, self.loop, time.time, dial, jitter, make_nonce, settings)
-
-    def _create(self, channel: str) -> None:
-        outcomes: list[Exception | None] = []
-        self.chat.journal.submit(ChannelCreated(channel, "", time.time()), outcomes.append)
-        self.chat.journal.commit()
-        if outcomes != [None]:
-            reason = (
-                "max-channels is too small" if isinstance(outcomes[0], LimitReached) else "the database takes nothing"
-            )
-            raise StartError(f"cannot make the channel {channel}: {reason}")
+        node = Node(
+            settings,
+            store=self.store,
+            passwords=self.passwords,
+            timers=loop,
+            now=time.time,
+            time_of_day=time_of_day,
+            dial=functools.partial(loop.dial, source=source, seconds=settings.federation_seconds),
+            console=ConsoleTransport(self.printer, loop.call_soon, loop.call_later),
+            stop=self.stop,
+        )
+        accounts = node.chat.users.accounts.values()
+        self.passwords.resemble(account.password_hash for account in accounts if account.password_hash is not None)
+        return node
 
     def _watch_store(self) -> None:
         self.store.watch()
         self.loop.call_later(WATCH_SECONDS, self._watch_store)
 
-    def _show(self, event: Any) -> None:
-        self.printer.print(OPERATOR_WORDS[type(event)](self.lines, event))
-
     def _before_flush(self) -> None:
-        self.chat.journal.commit()
-        self.rooms.end_turn()
+        self.node.end_turn()
         self.printer.flush()
-
-    def _build_welcomes(self) -> Mapping[str, Callable[[Connection], Session]]:
-        """Say what becomes of a new connection, by what its listener speaks."""
-        settings = self.settings
-        hello = Hello(self.chat)
-        mailbox = Mailbox(self.chat)
-        result = Result(
-            self.chat,
-            joined_only=settings.channels_reply == "joined",
-            history_on_join=settings.history_on_join,
-            echo_seconds=settings.federation_seconds,
-        )
-        talk, file_talk = (
-            RoomTalk(self.rooms, self.transfers, self.lines, time.time, files=files) for files in (False, True)
-        )
-        by_first_word: dict[str, Dialect] = {"HELLO-FROM": hello}
-        federation = self.federation
-        if federation is not None:
-            by_first_word["FEDERATE-OUT"] = federation
-
-        def greeted(connection: Connection) -> Session:
-            session = Session(connection, mailbox, settings.max_line)
-            mailbox.begin(session)
-            return session
-
-        def behind(door: Door) -> Callable[[Connection], Session]:
-            return lambda connection: Session(connection, door, settings.max_line)
-
-        return {
-            **{_door(name): behind(Door(self.rooms, name, talk, file_talk)) for name in self.rooms.hosted},
-            "auto": lambda connection: Session(connection, result, settings.max_line, by_first_word),
-            "result": lambda connection: Session(connection, result, settings.max_line),
-            "hello": lambda connection: Session(connection, hello, settings.max_line),
-            "mailbox": greeted,
-            **({} if federation is None else {"federation": federation.links.accept}),
-        }
 
     def run(self) -> None:
         """Serve until `stop`."""
@@ -264,10 +165,7 @@ class Server:
             return
         self._stopping = True
         log.info("stopping")
-        self.rooms.close()
-        self.transfers.close()
-        if self.federation is not None:
-            self.federation.links.close()
+        self.node.close()
         self.loop.drain(self.settings.shutdown_seconds)
         for connection in list(self.loop.connections):
             assert isinstance(connection.owner, Session)
@@ -282,38 +180,18 @@ class Server:
             "statistics clients=%d users=%d accounts=%d channels=%d failed-logins=%d refused-hashes=%d"
             " failed-commits=%d longest-turn-ms=%.1f %s",
             len(self.loop.connections),
-            len(self.chat.users.online),
-            len(self.chat.users.accounts),
-            len(self.chat.channels.local),
-            self.chat.accounts.failed_logins,
+            len(self.node.chat.users.online),
+            len(self.node.chat.users.accounts),
+            len(self.node.chat.channels.local),
+            self.node.chat.accounts.failed_logins,
             self.passwords.refused,
             self.store.failures,
             self.loop.longest_turn * 1000,
             closed,
         )
-        for line in self.federation.statistics() if self.federation is not None else ():
+        federation = self.node.federation
+        for line in federation.statistics() if federation is not None else ():
             log.info("%s", line)
-
-
-def jitter() -> float:
-    """Give a random number from 0 to 1."""
-    return os.urandom(1)[0] / 255
-
-
-def secret_id(_name: str) -> str:
-    """Make an account's ID that cannot be guessed."""
-    import secrets
-
-    return secrets.token_urlsafe(SECRET_BYTES)
-
-
-MAKE_ID: Mapping[str, Callable[[str], str]] = {"classic": classic_id, "secret": secret_id}
-"""How the setting mailbox-ids makes IDs."""
-
-
-def _door(channel: str) -> str:
-    """How the dialect of a channel's port is named here and in the log."""
-    return f"rooms channel={channel}"
 
 
 def time_of_day(at: float) -> str:
@@ -371,7 +249,7 @@ def open_console(server: Server) -> None:
 
     def carry_out(line: str) -> None:
         room.release()
-        server.console.typed(line)
+        server.node.operator.received(f"{line}\n".encode())
 
     threading.Thread(target=read_lines, args=(STDIN, take), daemon=True).start()
 

@@ -180,6 +180,14 @@ def squeeze(words: list[str], start: int) -> None:
     words[start:] = [text] if text else []
 
 
+def parse_number(word: str, most: int) -> int | None:
+    """Read a whole number in ASCII digits: `most` for a larger one, None for a word that is no such number."""
+    if not (word.isascii() and word.isdigit()):
+        return None
+    digits = word.lstrip("0") or "0"
+    return min(int(digits), most) if len(digits) <= len(str(most)) else most
+
+
 def clean(text: str) -> str:
     """Take out what must not reach anybody's screen: control characters but for the tab, line separators, and the
     characters that turn the direction of writing."""

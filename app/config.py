@@ -11,6 +11,7 @@ import os
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+from dialects import LISTEN_DIALECTS
 from domain.names import is_host, is_name
 from settings import HostedChannel, Listen, PeerConfig, Secret, Settings
 from text import normal
@@ -30,9 +31,6 @@ MAX_CONFIG = 1024 * 1024
 LEAST_CHANNELS = 3
 LEAST_CAPACITY = 5
 """Minimum number of channels with a port, and of places in each (C26)."""
-
-LISTEN_DIALECTS = ("auto", "result", "hello", "mailbox", "federation")
-"""What a `listen` line can name; `auto` is the kind of port where the first word decides."""
 
 
 class Directive(NamedTuple):

@@ -82,7 +82,7 @@ def parse_command_line(words: Sequence[str]) -> argparse.Namespace:
 
 
 def _manual() -> str:
-    from app.console import COMMANDS  # which brings much with it
+    from dialects.operator import COMMANDS  # which brings much with it
 
     return MANUAL.format(
         commands=_columns((command.usage, command.help) for command in COMMANDS.values()),

@@ -1,8 +1,77 @@
-"""The wires, one file each; this is their registry and nothing else."""
+"""The registry of dialects: how each is built, and which first word chooses it on a port that speaks several.
 
-from dialects.hello import Hello
-from dialects.mailbox import Mailbox
-from dialects.result import Result
-from dialects.rooms import Door, Lines, RoomTalk
+It is light, since a config is checked against it at every start: a dialect's module is imported when it is built.
+"""
 
-__all__ = ["Door", "Hello", "Lines", "Mailbox", "Result", "RoomTalk"]
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from domain.chat import Chat
+    from protocol import Dialect
+    from settings import Settings
+
+
+class Parts(Protocol):
+    """What dialects are built of; app.node.Node has it."""
+
+    settings: Settings
+    chat: Chat
+
+    @property
+    def federation(self) -> Dialect | None: ...
+
+
+class Registered(NamedTuple):
+    """A row of the registry.
+
+    Attributes:
+        build: makes the dialect; None where the settings turn it off.
+        first_word: chooses it on an `auto` port; "" where nothing does.
+    """
+
+    build: Callable[[Parts], Dialect | None]
+    first_word: str = ""
+
+
+def _result(parts: Parts) -> Dialect:
+    from dialects.result import Result
+
+    return Result(
+        parts.chat,
+        joined_only=parts.settings.channels_reply == "joined",
+        history_on_join=parts.settings.history_on_join,
+        echo_seconds=parts.settings.federation_seconds,
+    )
+
+
+def _hello(parts: Parts) -> Dialect:
+    from dialects.hello import Hello
+
+    return Hello(parts.chat)
+
+
+def _mailbox(parts: Parts) -> Dialect:
+    from dialects.mailbox import Mailbox
+
+    return Mailbox(parts.chat)
+
+
+DEFAULT = "result"
+"""What an `auto` port speaks when the first word chooses no other dialect."""
+
+DIALECTS: Mapping[str, Registered] = {
+    "result": Registered(_result),
+    "hello": Registered(_hello, first_word="HELLO-FROM"),
+    "mailbox": Registered(_mailbox),
+    "federation": Registered(lambda parts: parts.federation, first_word="FEDERATE-OUT"),
+}
+"""The dialects that a port can speak. `rooms` is not among them: the config's channels bring ports of their own."""
+
+AUTO = "auto"
+"""A port on which the first word of a connection chooses the dialect."""
+
+LISTEN_DIALECTS = (AUTO, *DIALECTS)
+"""What a `listen` line of the config can name."""

@@ -13,7 +13,7 @@ from typing import Any
 from domain.changes import Mailed
 from domain.chat import Chat
 from domain.errors import BeingCollected, HasMail, LimitReached, NameTaken, NoSuchUser, StoreUnavailable
-from domain.events import AccountGone, DirectEcho, DirectMessage, LoggedInElsewhere, MailWaiting
+from domain.events import AccountGone, DirectEcho, DirectMessage, LoggedInElsewhere
 from domain.names import MAX_NAME
 from protocol import Command, Dialect, Refusal, Request, Session, match_arguments
 from text import clean, is_too_long
@@ -40,12 +40,12 @@ def render_echo(event: DirectEcho) -> bytes:
     return f"Sender {event.sender} sends a new message {event.text} to {event.recipient}\n".encode()
 
 
+# Mail is not announced, but asked for, so MailWaiting has no words.
 WORDS: Mapping[type, Callable[[Any], bytes]] = {
     DirectMessage: lambda event: f"{event.sender}: {event.text}\n".encode(),
     DirectEcho: render_echo,
     AccountGone: lambda _event: f"{DELETED}\n".encode(),
     LoggedInElsewhere: lambda event: f"user : {event.user} is now logged in elsewhere\n".encode(),
-    MailWaiting: lambda _event: b"",  # mail is not announced: it is asked for
 }
 
 

@@ -26,7 +26,6 @@ from domain.errors import (
 from domain.events import (
     ChannelMessages,
     Departed,
-    Emptied,
     Entered,
     FileCancelled,
     FileEnded,
@@ -35,7 +34,6 @@ from domain.events import (
     FilePiece,
     FileSent,
     FileWanted,
-    Kicked,
     Queued,
     SendFile,
     Silenced,
@@ -53,7 +51,7 @@ TimeOfDay = Callable[[float], str]
 
 
 class Lines:
-    """What the server says to guests, and, with the words for the operator, on its standard output.
+    """What the server says to guests and to the operator.
 
     Args:
         time_of_day: how times are shown.
@@ -94,17 +92,6 @@ GUEST_WORDS: Mapping[type, Callable[[Lines, Any], str]] = {
     FilePiece: lambda _lines, event: f"/piece {event.number} {event.data}\n",
     FileEnded: lambda _lines, event: f"/end {event.number}\n",
     FileCancelled: lambda _lines, event: f"/cancel {event.number}\n",
-}
-
-OPERATOR_WORDS: Mapping[type, Callable[[Lines, Any], str]] = {
-    ChannelMessages: GUEST_WORDS[ChannelMessages],
-    Entered: lambda lines, event: lines.server(f"{event.user} has joined the {event.channel} channel.", event.at),
-    Departed: GUEST_WORDS[Departed],
-    WentAway: GUEST_WORDS[WentAway],
-    Whispered: lambda lines, event: lines.whisper(event, event.recipient),
-    FileSent: lambda lines, event: lines.server(f"{event.sender} sent {event.path} to {event.recipient}.", event.at),
-    Kicked: lambda lines, event: lines.server(f"Kicked {event.user}.", event.at),
-    Emptied: lambda lines, event: lines.server(f"{event.channel} has been emptied.", event.at),
 }
 
 FAILURES: Mapping[type[Exception], str] = {

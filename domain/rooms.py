@@ -69,7 +69,6 @@ class Rooms(Watch):
         self._show = show
         self._afk_seconds = afk_seconds
         self._closed = False
-        chat.outside.watch = self
 
     def host(self, name: str, capacity: int) -> None:
         """Give a channel, which exists, a port of its own: so many may be in it at once."""

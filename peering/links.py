@@ -91,9 +91,9 @@ class Links:
         for dialer in self._dialers:
             self._cancel(dialer.timer)
 
-    def accept(self, transport: Transport) -> Session:
-        """Give a session to a connection from which a link is expected."""
-        return self._begin(transport, None).session
+    def accept(self, session: Session) -> None:
+        """Expect a link from a new connection."""
+        self._expect(self._add_link(session, None))
 
     def _dial_now(self, dialer: PeerDialer) -> None:
         dialer.timer = None
@@ -114,15 +114,11 @@ class Links:
         self._dial_later(dialer)
 
     def _connected(self, dialer: PeerDialer, transport: Transport) -> Session:
-        link = self._begin(transport, dialer)
+        link = self._add_link(Session(transport, self._handler, MAX_LINK_LINE), dialer)
+        self._expect(link)
         dialer.address = link.address
         link.session.send(self._introduction("FEDERATE-OUT"))
         return link.session
-
-    def _begin(self, transport: Transport, dialer: PeerDialer | None) -> Link:
-        link = self._add_link(Session(transport, self._handler, MAX_LINK_LINE), dialer)
-        self._expect(link)
-        return link
 
     def _add_link(self, session: Session, dialer: PeerDialer | None) -> Link:
         link = Link(session, dialer, self._settings.hostname, self._timers.monotonic())

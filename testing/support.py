@@ -9,21 +9,16 @@ from typing import Any, NamedTuple
 
 from hypothesis import HealthCheck, settings
 
-from app.console import Console
-from dialects import Door, Hello, Lines, Mailbox, Result, RoomTalk
-from dialects.rooms import OPERATOR_WORDS
-from domain.changes import ChannelCreated, Done
-from domain.chat import Chat
+from app.node import Node, port_of
+from domain.changes import Done
 from domain.errors import Overloaded, WrongPassword
 from domain.interfaces import Claim
-from domain.rooms import Rooms
 from domain.sessions import Recipient
 from domain.state import Limits
-from domain.transfers import Transfers
 from federation import Federation
 from net.timers import Deadline, Deadlines
 from protocol import Dialect, Session
-from settings import PeerConfig, Settings
+from settings import HostedChannel, PeerConfig, Settings
 from store import MEMORY, Store
 
 EXAMPLES = settings(
@@ -248,44 +243,49 @@ class World:
     ) -> None:
         self.store = store or Store(MEMORY)
         self.passwords = FakePasswords()
-        self.chat = Chat(self.store, self.passwords, lambda: 1000.0, limits or Limits())
-        self.chat.restore(self.store.load())
-        self.dialect = Result(self.chat, joined_only=joined_only, history_on_join=history_on_join)
-        self.hello = Hello(self.chat)
-        self.mailbox = Mailbox(self.chat)
         self.timers = FakeTimers()
-        self.shown: list[str] = []
-        self.lines = Lines(lambda _at: TIME)
-        self.rooms = Rooms(self.chat, self.timers, lambda: 1000.0, self._show, AFK_SECONDS)
-        self.transfers = Transfers(
-            self.timers, Settings(max_file_size=MAX_FILE_SIZE), lambda: 1000.0, self._show, self.rooms.stir
-        )
-        self.stopped = 0
-        self.console = Console(self.rooms, self.lines, lambda: 1000.0, self.shown.append, self._stop)
-        self.doors: dict[str, Door] = {}
-        talks = [
-            RoomTalk(self.rooms, self.transfers, self.lines, lambda: 1000.0, files=files) for files in (False, True)
-        ]
-        for name, capacity in (channels or {}).items():
-            self.chat.journal.submit(ChannelCreated(name, "", 1000.0), lambda error: None)
-            self.chat.journal.commit()
-            self.rooms.host(name, capacity)
-            self.doors[name] = Door(self.rooms, name, *talks)
         self.soon: list[Callable[[], None]] = []
         self.clients: list[Client] = []
         self.dials: list[FakeDial] = []
         self.nonces = itertools.count(1)
-        self.federation = Federation(
-            self.chat,
-            self.timers,
-            lambda: 1000.0,
-            self._dial,
-            lambda: 0.5,
-            lambda: f"{next(self.nonces):032x}",
-            (settings or Settings())._replace(peers=tuple(listed)),
+        self.stopped = 0
+        self.screen = FakeTransport(self.soon)
+        limits = limits or Limits()
+        self.node = Node(
+            (settings or Settings())._replace(
+                peers=tuple(listed),
+                channel=tuple(HostedChannel(name, 1, size) for name, size in (channels or {}).items()),
+                channels_reply="joined" if joined_only else "all",
+                history_on_join=history_on_join,
+                max_file_size=MAX_FILE_SIZE,
+                max_name=limits.name,
+                max_users=limits.guests,
+                max_accounts=limits.accounts,
+                max_channels=limits.channels,
+                max_channels_per_creator=limits.channels_per_creator,
+                max_channels_per_user=limits.channels_per_user,
+                max_mail=limits.mail,
+                max_unlisted_mail=limits.unlisted_mail,
+            ),
+            store=self.store,
+            passwords=self.passwords,
+            timers=self.timers,
+            now=lambda: 1000.0,
+            time_of_day=lambda _at: TIME,
+            dial=self._dial,
+            console=self.screen,
+            stop=self._stop,
+            jitter=lambda: 0.5,
+            nonce=lambda: f"{next(self.nonces):032x}",
         )
-        self.console.links = self.federation.links
-        self.federation.links.start()
+        self.chat, self.rooms = self.node.chat, self.node.rooms
+        self.dialect, self.hello, self.mailbox = (self.node.dialects[name] for name in ("result", "hello", "mailbox"))
+        self.node.start()
+
+    @property
+    def federation(self) -> Federation:
+        assert self.node.federation is not None
+        return self.node.federation
 
     def _dial(
         self, host: str, port: int, *, connected: Callable[[Any], Session], failed: Callable[[str], None]
@@ -300,13 +300,9 @@ class World:
             self.soon.clear()
             for call in calls:
                 call()
-            self.chat.journal.commit()
-            self.rooms.end_turn()
+            self.node.end_turn()
             pumped = [client.transport.pump() for client in self.clients]
             busy = any(pumped) or bool(self.soon)
-
-    def _show(self, event: Any) -> None:
-        self.shown.append(OPERATOR_WORDS[type(event)](self.lines, event))
 
     def _stop(self) -> None:
         self.stopped += 1
@@ -314,8 +310,7 @@ class World:
     def client(self, dialect: Dialect | None = None, remote_address: tuple[str, int] = ("127.0.0.1", 40000)) -> Client:
         """Give a client that has not said a word yet; without a dialect its first word decides."""
         transport = FakeTransport(self.soon, remote_address)
-        by_first_word: Mapping[str, Dialect] = {"HELLO-FROM": self.hello, "FEDERATE-OUT": self.federation}
-        session = Session(transport, dialect or self.dialect, by_first_word={} if dialect else by_first_word)
+        session = Session(transport, dialect or self.dialect, by_first_word={} if dialect else self.node.by_first_word)
         return self._welcome(Client(self, transport, session))
 
     def _welcome(self, client: Client) -> Client:
@@ -334,7 +329,7 @@ class World:
     def caller(self, remote_address: tuple[str, int] = ("127.0.0.1", 40000)) -> Client:
         """Give a client that has come to a port for links and has not said a word yet."""
         transport = FakeTransport(self.soon, remote_address)
-        return self._welcome(Client(self, transport, self.federation.links.accept(transport)))
+        return self._welcome(Client(self, transport, self.node.accept(transport, "federation")))
 
     def dialled(self, address: str = "", local_port: int = 50000) -> Client:
         """Give the server that has been dialled longest, which has heard the first word."""
@@ -353,7 +348,7 @@ class World:
 
     def visitor(self, channel: str, first_line: str) -> Client:
         """Give a client that has come to a channel's port and said its name."""
-        client = self.client(self.doors[channel])
+        client = self.client(self.node.ports[port_of(channel)])
         client.send(first_line)
         return client
 
@@ -381,13 +376,12 @@ class World:
     def printed(self) -> list[str]:
         """Let the world settle and give what the operator has seen since the last time, without the times."""
         self.settle()
-        shown, self.shown[:] = "".join(self.shown), []
-        return [plain(line) for line in shown.split("\n")[:-1]]
+        return [plain(line) for line in self.screen.take().decode().split("\n")[:-1]]
 
     def type(self, *lines: str) -> list[str]:
         """Type lines at the console; give what the operator sees."""
         for line in lines:
-            self.console.typed(line)
+            self.node.operator.received(f"{line}\n".encode())
         return self.printed()
 
     def user(self, name: str, *channels: str) -> Client:

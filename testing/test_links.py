@@ -337,7 +337,10 @@ def test_what_cannot_be_kept_out(word: str) -> None:
         for verb in ("/unlink", "/relink"):
             answer = [f"* {word} is no server's name or address."] if len(word.split()) == 1 else []
             assert world.type(f"{verb} {word}") == answer
-        world.console.links = None
+
+
+def test_without_federation_there_are_no_links() -> None:
+    with World(settings=Settings(federation="off")) as world:
         assert world.type("/unlink two", "/relink two") == ["* There are no links: federation is off."] * 2
 
 

@@ -13,9 +13,8 @@ from hypothesis import strategies as st
 
 import federation
 import unicode_names
-from app import console
 from app.config import ConfigError, parse_config
-from dialects import hello, mailbox, result, rooms
+from dialects import hello, mailbox, operator, result, rooms
 from dialects.mailbox import Pattern
 from domain.changes import AccountRegistered, ChannelCreated
 from domain.names import has_form_of_name, is_name
@@ -265,7 +264,7 @@ def test_no_long_word_is_made_nfc(worked_on: list[int]) -> None:
             assert world.visitor("lobby", line).saw() == ["* Cannot connect to the lobby channel."]
         for first_line, commands in (("zoe", rooms.COMMANDS), ("yan files", rooms.FILE_COMMANDS)):
             ask(world.visitor("lobby", first_line), lines_of(iter(set(commands) - {"/quit"})))
-        world.type(*lines_of(iter(set(console.COMMANDS) - {"/shutdown"})))
+        world.type(*lines_of(iter(set(operator.COMMANDS) - {"/shutdown"})))
         ask(world.client(), lines_of(iter(federation.COMMANDS)))
         for verb in federation.COMMANDS:
             for line in lines_of(iter([verb, f"{verb} eve@two", f"{verb} eve@two tea", f"{verb} eve JOIN"])):

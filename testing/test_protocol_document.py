@@ -11,8 +11,7 @@ from typing import Any
 import pytest
 
 import federation
-from app import console
-from dialects import hello, mailbox, result, rooms
+from dialects import hello, mailbox, operator, result, rooms
 from domain.changes import Said
 from domain.events import ChannelMessages, DirectEcho
 from harness.processes import ROOT
@@ -34,7 +33,7 @@ COMMANDS: Mapping[str, Mapping[str, Any]] = {
         for verb, command in rooms.FILE_COMMANDS.items()
         if rooms.COMMANDS.get(verb) is not command
     },
-    "The operator's console": console.COMMANDS,
+    "The operator's console": operator.COMMANDS,
     "The dialect `mailbox`": mailbox.COMMANDS,
     "The dialect `federation`": federation.COMMANDS,
 }  # fmt: skip
@@ -151,7 +150,7 @@ def words_of(title: str) -> Iterator[str | bytes]:
     elif title == "The dialect `federation`":
         yield from answers(federation.COMMANDS.values())
     elif title == "The operator's console":
-        yield from render(rooms.OPERATOR_WORDS, lines)
+        yield from render(operator.OPERATOR_WORDS, lines)
     else:
         yield from rooms.FAILURES.values()
         yield from render(rooms.GUEST_WORDS, lines)

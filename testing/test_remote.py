@@ -226,7 +226,7 @@ def test_a_kick_and_a_join_in_the_same_turn(world: World) -> None:
     world.user("alice", "tea")
     peer = world.peer("two")
     peer.ask("FEDJOIN eve@two tea")
-    world.console.typed("/kick tea:eve@two")
+    world.node.operator.received(b"/kick tea:eve@two\n")
     peer.send("FEDJOIN eve@two tea")
     assert peer.heard() == ["FEDRESULT eve KICKED tea:one", "FEDRESULT eve JOIN tea:one 1"]
     assert [*world.federation.users.of(world.federation.peers["two"]).memberships] == [("eve", "tea")]
@@ -239,7 +239,7 @@ def test_a_kick_of_one_whose_server_is_lost_in_the_same_turn(world: World) -> No
     peer = world.peer("two")
     peer.ask("FEDJOIN eve@two tea")
     world.printed()
-    world.console.typed("/kick tea:eve@two")
+    world.node.operator.received(b"/kick tea:eve@two\n")
     peer.leave()
     assert world.printed() == ["* Kicked eve@two."]
     assert world.chat.users.remote == {}

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.node import port_of
 from dialects.rooms import FILE_COMMANDS
 from domain.rooms import SHORT_QUEUE
 from domain.state import Limits
@@ -81,7 +82,7 @@ def test_a_guests_name_is_nobody_elses(world: World) -> None:
 
 
 def test_lines_before_the_name(world: World) -> None:
-    client = world.client(world.doors["large"])
+    client = world.client(world.node.ports[port_of("large")])
     client.send(b"\n \t\r\n\xff\n" + b"x" * MAX_LINE + b"\n  e\xcc\x81 \r\nhi\n")
     assert client.saw() == [WELCOME.format("large", "\u00e9"), "* \u00e9 has joined the channel.", "[\u00e9] hi"]
 
@@ -597,7 +598,7 @@ def test_what_was_said_before_is_heard_before(world: World, then: str) -> None:
     ann, bob, carol = world.room("large", "ann", "bob", "carol")
     ann.send("hi")
     if then.startswith("/"):
-        world.console.typed(then)
+        world.node.operator.received(f"{then}\n".encode())
     elif then == "bob is lost":
         bob.session.lost("gone")
     else:

@@ -24,13 +24,15 @@ import pytest
 import server as server_module
 from app import bootstrap
 from app.config import MAX_CONFIG
+from app.node import StartError
 from app.options import parse_command_line, read_or_exit, settings_for
 from domain.changes import AccountRegistered, Change, ChannelCreated, Joined, Said
 from harness.peer import PATIENCE, Peer
 from harness.processes import ROOT
 from harness.servers import ServerProcess, free_ports
 from net.tcp import RESERVED_DESCRIPTORS
-from server import MAX_TYPED, Server, StartError, main
+from protocol import Session
+from server import MAX_TYPED, Server, main
 from settings import Listen, Settings
 from store import Store
 
@@ -392,7 +394,7 @@ def test_two_servers_in_one_process_know_nothing_of_each_other(tmp_path: Path, m
         for server, peer in zip(servers, peers, strict=True):
             guard = server.loop.call_later(PATIENCE, lambda: pytest.fail("no account was made"))
             peer.send("REGISTER alice pw")
-            while "alice" not in server.chat.users.accounts:
+            while "alice" not in server.node.chat.users.accounts:
                 server.loop.turn()
             server.loop.cancel(guard)
             assert peer.line() == "RESULT REGISTER 1"
@@ -609,8 +611,8 @@ def test_the_console_and_the_log_of_the_chat(tmp_path: Path, ports: list[int]) -
 def test_commands_that_the_loop_has_not_carried_out_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """The thread that reads them waits, and what is no command never comes to the loop."""
     server = Server(on(0, database=":memory:"))
-    typed, lines = list[str](), [f"/mute tea:{number} 5" for number in range(3 * MAX_TYPED)]
-    monkeypatch.setattr(server.console, "typed", typed.append)
+    typed, lines = list[bytes](), [f"/mute tea:{number} 5" for number in range(3 * MAX_TYPED)]
+    monkeypatch.setattr(Session, "received", lambda _session, data: typed.append(data))
     ended = threading.Event()
 
     def read(_descriptor: int, take: Callable[[str], None]) -> None:
@@ -627,7 +629,7 @@ def test_commands_that_the_loop_has_not_carried_out_are_bounded(monkeypatch: pyt
         server_module.open_console(server)
         while len(typed) < len(lines):
             server.loop.turn()
-        assert typed == lines
+        assert b"".join(typed).decode().splitlines() == lines
         assert ended.wait(PATIENCE)
     finally:
         server.loop.cancel(guard)
@@ -798,7 +800,7 @@ def test_an_outstanding_answer_is_given_before_the_end(tmp_path: Path, monkeypat
     with pytest.raises(OSError):
         Peer(server.port)
     again = Server(on(0, database="my.db"))
-    assert set(again.chat.users.accounts) == {"alice"}
+    assert set(again.node.chat.users.accounts) == {"alice"}
     again.loop.close()
     again.store.close()
 

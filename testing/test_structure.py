@@ -25,7 +25,7 @@ LAYERS: dict[str, set[str]] = {
     "domain": {"settings", "text", "unicode_names"},
     "protocol": {"domain", "text"},
     "store": {"domain"},
-    "dialects": {"domain", "protocol", "text"},
+    "dialects": {"domain", "peering", "protocol", "settings", "text"},
     "peering": {"domain", "net", "protocol", "settings", "text"},
     "federation": {"domain", "peering", "protocol", "settings", "text"},
     "app": {"dialects", "domain", "federation", "net", "peering", "protocol", "settings", "store", "text"},

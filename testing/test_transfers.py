@@ -357,7 +357,7 @@ def test_nothing_is_remembered_of_those_who_have_gone(world: World, pair: tuple[
     (ann if who == "ann" else bob).leave()
     assert running(other) == []
     other.leave()
-    transfers = world.transfers
+    transfers = world.node.transfers
     assert not (transfers._open or transfers._outboxes or transfers._inboxes)
     assert world.timers.deadlines.nearest() is None
 
@@ -367,7 +367,7 @@ def test_a_server_that_stops_forgets_all(world: World, pair: tuple[Client, Clien
     ann.does(*["/send bob a 3"] * 4)
     bob.does("/ready 1", "/ready 2", "/ready 3")
     ann.saw()
-    world.transfers.close()
+    world.node.transfers.close()
     world.timers.let_pass(OFFER_SECONDS * 2)
     assert not [line for line in ann.saw() if line.startswith("/")]
 
@@ -391,7 +391,7 @@ def test_places_are_kept_in_any_order_of_events(steps: list[tuple[str, str, int]
             else:
                 words = {"send": f"{'abc'[number % 3]} x 3", "piece": f"{number} aaaa"}.get(what, str(number))
                 clients[name].does(f"/{what} {words}")
-            transfers = world.transfers
+            transfers = world.node.transfers
             for inbox in transfers._inboxes.values():
                 running = [transfer for transfer in inbox.open.values() if transfer.has_place]
                 assert inbox.running == len(running) <= MAX_RUNNING

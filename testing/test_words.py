@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from dialects.rooms import OPERATOR_WORDS
 from domain import events
 from domain.changes import Said
 from domain.events import (
@@ -78,7 +77,7 @@ def renderers(world: World) -> Mapping[str, Callable[[Any], str | bytes]]:
         "hello": world.hello.render,
         "mailbox": world.mailbox.render,
         "rooms": guest.render,
-        "operator": lambda event: OPERATOR_WORDS[type(event)](world.lines, event),
+        "operator": world.node.operator.dialect.render,
     }
 
 

@@ -1,4 +1,4 @@
-"""console.py: reading and writing where somebody may be slow, or nobody may be."""
+"""app/printer.py: reading and writing where somebody may be slow, or nobody may be."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from app.console import MAX_WAITING, PIECE_SECONDS, PIECE_SIZE, Printer, read_lines
+from app.printer import MAX_WAITING, PIECE_SECONDS, PIECE_SIZE, Printer, read_lines
 from harness.peer import PATIENCE
 from support import World
 
@@ -39,11 +39,11 @@ def pipe() -> Iterator[tuple[int, int]]:
 def test_lines_are_written_when_they_are_flushed(pipe: tuple[int, int]) -> None:
     reader, writer = pipe
     printer = Printer(writer, Later())
-    printer.print("one\n")
-    printer.print("zwei \u00e9\ud800\n")
+    printer.write(b"one\n")
+    printer.write("zwei \u00e9\n".encode())
     assert not select.select([reader], [], [], 0)[0]
     printer.flush()
-    assert os.read(reader, 100) == "one\nzwei \u00e9?\n".encode()
+    assert os.read(reader, 100) == "one\nzwei \u00e9\n".encode()
     printer.flush()
     assert not select.select([reader], [], [], 0)[0]
 
@@ -54,7 +54,7 @@ def test_a_pipe_that_is_full_is_tried_again_and_nothing_is_lost(pipe: tuple[int,
     printer = Printer(writer, later)
     total = "".join(f"{number:09}\n" for number in range(30_000))
     for start in range(0, len(total), 1000):
-        printer.print(total[start : start + 1000])
+        printer.write(total[start : start + 1000].encode())
         printer.flush()
     assert len(later.calls) == 1
     received = b""
@@ -70,9 +70,9 @@ def test_what_nobody_reads_is_bounded_and_told(pipe: tuple[int, int], caplog: py
     reader, writer = pipe
     later = Later()
     printer = Printer(writer, later)
-    line = "x" * 999 + "\n"
+    line = b"x" * 999 + b"\n"
     for _ in range(3 * MAX_WAITING // 1000):
-        printer.print(line)
+        printer.write(line)
         printer.flush()
     assert caplog.text.count("dropped") == 1
     received = b""
@@ -90,7 +90,7 @@ def test_an_output_that_is_gone_is_no_matter(pipe: tuple[int, int]) -> None:
     os.close(reader)
     printer = Printer(writer, Later())
     for _ in range(3):
-        printer.print("x\n")
+        printer.write(b"x\n")
         printer.flush()
 
 
@@ -99,7 +99,7 @@ def test_a_terminal_that_nobody_reads_is_not_waited_for() -> None:
     later = Later()
     printer = Printer(theirs, later)
     for _ in range(200):
-        printer.print("x" * 999 + "\n")
+        printer.write(b"x" * 999 + b"\n")
         printer.flush()
     assert later.calls
     assert os.get_blocking(theirs), "it is the shell's, too"
@@ -110,7 +110,7 @@ def test_a_terminal_that_nobody_reads_is_not_waited_for() -> None:
 def test_what_waits_at_the_end_is_written_while_somebody_reads(pipe: tuple[int, int]) -> None:
     reader, writer = pipe
     printer = Printer(writer, Later())
-    printer.print("x" * 300_000 + "\n")
+    printer.write(b"x" * 300_000 + b"\n")
     received: list[int] = []
 
     def read() -> None:
@@ -122,14 +122,14 @@ def test_what_waits_at_the_end_is_written_while_somebody_reads(pipe: tuple[int, 
     printer.drain(PATIENCE)
     thread.join(PATIENCE)
     assert sum(received) == 300_001
-    printer.print("y" * 300_000 + "\n")
+    printer.write(b"y" * 300_000 + b"\n")
     printer.drain(0.01)
 
 
 def test_a_file_takes_everything(tmp_path: Path) -> None:
     with open(tmp_path / "log", "wb", buffering=0) as file:
         printer = Printer(file.fileno(), Later())
-        printer.print("x" * 100_000 + "\n")
+        printer.write(b"x" * 100_000 + b"\n")
         printer.flush()
     assert (tmp_path / "log").stat().st_size == 100_001
 
@@ -160,7 +160,7 @@ def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
         if len(made) == 50:
             raise Enough
 
-    monkeypatch.setattr("app.console.time.sleep", sleep)
+    monkeypatch.setattr("app.printer.time.sleep", sleep)
     return made
 
 
@@ -174,7 +174,7 @@ def test_an_input_without_end_is_read_in_pauses(
         reads.append(size)
         return (noise * size)[:size]
 
-    monkeypatch.setattr("app.console.os.read", read)
+    monkeypatch.setattr("app.printer.os.read", read)
     with pytest.raises(Enough):
         read_lines(0, lambda _line: None)
     assert reads == [PIECE_SIZE] * 50

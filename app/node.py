@@ -1,0 +1,186 @@
+"""One server's objects and their wiring. It has no sockets, threads or signals: `server.py` adds these, tests fakes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from app.throttle import Pace
+from dialects import AUTO, DEFAULT, DIALECTS
+from dialects.mailbox import RESERVED_NAMES
+from dialects.operator import Operator
+from dialects.rooms import Door, Lines, RoomTalk, TimeOfDay
+from domain.changes import ChannelCreated
+from domain.chat import Chat
+from domain.errors import LimitReached
+from domain.interfaces import Passwords, Timers
+from domain.names import classic_id
+from domain.rooms import Rooms
+from domain.state import Limits
+from domain.transfers import Transfers
+from federation import Federation
+from peering.links import Dial
+from peering.proof import make_nonce
+from protocol import Dialect, Session, Transport
+from settings import Settings
+from store import Store
+
+SECRET_BYTES = 16
+"""Random bytes of an ID that cannot be guessed."""
+
+
+class StartError(Exception):
+    """The server cannot start; the message says why and what to do."""
+
+
+class Node:
+    """One server: the domain, the other servers, the dialects.
+
+    Args:
+        settings: see settings.Settings.
+        store: the open database, whose content is loaded here.
+        passwords: hashes and checks.
+        timers: the monotonic clock, in seconds.
+        now: the wall clock, in seconds since the epoch.
+        time_of_day: gives the local time, hh:mm:ss, of a time of the wall clock.
+        dial: opens connections to other servers.
+        console: where the operator types and reads.
+        stop: ends the server.
+        jitter: gives a random number from 0 to 1.
+        nonce: gives a nonce, another one each time.
+
+    Attributes:
+        ports: what is spoken on a port, by the word of its `listen` line, or by `port_of` a channel.
+        operator: the session of the console.
+
+    Raises:
+        StartError: a channel of the config cannot be made.
+        StoreError: the database cannot be read.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        store: Store,
+        passwords: Passwords,
+        timers: Timers,
+        now: Callable[[], float],
+        time_of_day: TimeOfDay,
+        dial: Dial,
+        console: Transport,
+        stop: Callable[[], None],
+        jitter: Callable[[], float] = lambda: os.urandom(1)[0] / 255,
+        nonce: Callable[[], str] = make_nonce,
+    ) -> None:
+        self.settings = settings
+        lines = Lines(time_of_day)
+
+        # The domain.
+        pace = Pace(timers.monotonic, settings.max_registrations)
+        make_id = MAKE_ID[settings.mailbox_ids]
+        self.chat = Chat(store, passwords, now, limits_of(settings), make_id, pace, reserved_names(settings))
+        self.chat.restore(store.load())
+        self.rooms = Rooms(self.chat, timers, now, self._show, settings.afk_seconds)
+        self.transfers = Transfers(timers, settings, now, self._show, self.rooms.stir)
+        self.chat.outside.watch = self.rooms
+        for channel in settings.channel:
+            if channel.name not in self.chat.channels.local:
+                self._create(channel.name, now())
+            self.rooms.host(channel.name, channel.capacity)
+
+        # Other servers.
+        self.federation: Federation | None = None
+        if settings.federation != "off":
+            self.federation = Federation(self.chat, timers, now, dial, jitter, nonce, settings)
+            self.chat.outside.servers = self.federation.servers
+
+        # The dialects.
+        links = self.federation.links if self.federation is not None else None
+        self.operator = Session(console, Operator(self.rooms, links, lines, now, stop))
+        built = {name: row.build(self) for name, row in DIALECTS.items()}
+        self.dialects = {name: dialect for name, dialect in built.items() if dialect is not None}
+        self.by_first_word = {
+            row.first_word: self.dialects[name]
+            for name, row in DIALECTS.items()
+            if row.first_word and name in self.dialects
+        }
+        plain, with_files = (RoomTalk(self.rooms, self.transfers, lines, now, files=files) for files in (False, True))
+        self.ports: Mapping[str, Dialect] = {
+            AUTO: self.dialects[DEFAULT],
+            **self.dialects,
+            **{port_of(name): Door(self.rooms, name, plain, with_files) for name in self.rooms.hosted},
+        }
+
+    def start(self) -> None:
+        """Begin to dial the other servers of the config."""
+        if self.federation is not None:
+            self.federation.links.start()
+
+    def accept(self, transport: Transport, port: str) -> Session:
+        """Give a session to a new connection; `port` is a key of `ports`."""
+        dialect = self.ports[port]
+        max_line = dialect.max_line or self.settings.max_line
+        session = Session(transport, dialect, max_line, self.by_first_word if port == AUTO else {})
+        dialect.begin(session)
+        return session
+
+    def end_turn(self) -> None:
+        """Commit what the turn has brought, before anything is sent."""
+        self.chat.journal.commit()
+        self.rooms.end_turn()
+
+    def close(self) -> None:
+        """The server stops: nothing new begins."""
+        self.rooms.close()
+        self.transfers.close()
+        if self.federation is not None:
+            self.federation.links.close()
+
+    def _show(self, event: Any) -> None:
+        self.operator.deliver(event)
+
+    def _create(self, channel: str, at: float) -> None:
+        outcomes: list[Exception | None] = []
+        self.chat.journal.submit(ChannelCreated(channel, "", at), outcomes.append)
+        self.chat.journal.commit()
+        if outcomes != [None]:
+            is_full = isinstance(outcomes[0], LimitReached)
+            reason = "max-channels is too small" if is_full else "the database takes nothing"
+            raise StartError(f"cannot make the channel {channel}: {reason}")
+
+
+def port_of(channel: str) -> str:
+    """How the port of a channel is called in `Node.ports` and in the log."""
+    return f"rooms channel={channel}"
+
+
+def limits_of(settings: Settings) -> Limits:
+    """Give the domain's limits."""
+    return Limits(
+        name=settings.max_name,
+        guests=settings.max_users or Limits().guests,
+        accounts=settings.max_accounts,
+        channels=settings.max_channels,
+        channels_per_creator=settings.max_channels_per_creator,
+        channels_per_user=settings.max_channels_per_user,
+        mail=settings.max_mail,
+        unlisted_mail=settings.max_unlisted_mail,
+    )
+
+
+def reserved_names(settings: Settings) -> frozenset[str]:
+    """Give the names that no new user can have."""
+    return RESERVED_NAMES if "mailbox" in {listen.dialect for listen in settings.listen} else frozenset()
+
+
+def secret_id(_name: str) -> str:
+    """Make an account's ID that cannot be guessed."""
+    import secrets
+
+    return secrets.token_urlsafe(SECRET_BYTES)
+
+
+MAKE_ID: Mapping[str, Callable[[str], str]] = {"classic": classic_id, "secret": secret_id}
+"""How the setting mailbox-ids makes IDs."""

@@ -1,0 +1,164 @@
+"""The descriptors of the operator's console: standard input, and standard output.
+
+Nothing here makes the loop wait. Input is read by a thread of its own, which ends with the input and keeps nothing
+alive. Output that nobody reads waits in a bounded buffer; what exceeds that is dropped, and counted.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import select
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from app.logs import LONGEST, unblocked
+from text import LineBuffer, Overlong
+
+log = logging.getLogger("crosstalk.console")
+
+MAX_WAITING = 1024 * 1024
+"""Bytes that may wait for standard output to be read."""
+
+PIECE_SIZE = 4096
+PIECE_SECONDS = 0.1
+"""Pause after a piece of input behind which more is ready: nobody types so much, and /dev/zero would never end."""
+
+RETRY_SECONDS = 0.1
+FOREGROUND_SECONDS = 1.0
+"""Pause before a terminal is read again that refused because the server is in its background."""
+
+
+class Printer:
+    """Writes lines to a descriptor that may be slow, or have nobody at its other end.
+
+    Args:
+        descriptor: where to.
+        call_later: has a call made after so many seconds.
+    """
+
+    def __init__(self, descriptor: int, call_later: Callable[[float, Callable[[], None]], Any]) -> None:
+        self._descriptor = descriptor = unblocked(descriptor)
+        self._call_later = call_later
+        self._waiting = bytearray()
+        self._dropped = 0
+        self._retrying = False
+        self._poll = select.poll()
+        self._poll.register(descriptor, select.POLLOUT)
+
+    def write(self, data: bytes) -> None:
+        """Queue whole lines for `flush`."""
+        if len(self._waiting) > MAX_WAITING:
+            self._dropped += 1
+            if self._dropped == 1:
+                log.warning("standard output is not read; lines of the chat's log are dropped")
+        else:
+            self._waiting += data
+
+    def flush(self) -> None:
+        """Write what waits, as far as it is taken; the rest is tried again by itself."""
+        while self._waiting and self._is_writable():
+            try:
+                written = os.write(self._descriptor, self._waiting[:LONGEST])
+            except BlockingIOError:
+                break
+            except OSError:  # nobody will read it
+                self._waiting.clear()
+                return
+            del self._waiting[:written]
+        if self._waiting:
+            self._retry()
+        elif self._dropped:
+            log.warning("%d lines of the chat's log were dropped", self._dropped)
+            self._dropped = 0
+
+    def drain(self, seconds: float) -> None:
+        """Wait until all is written, but for no longer than this."""
+        until = time.monotonic() + seconds
+        self.flush()
+        while self._waiting and time.monotonic() < until:
+            self._poll.poll(1000 * RETRY_SECONDS)
+            self.flush()
+
+    def _retry(self) -> None:
+        if not self._retrying:
+            self._retrying = True
+            self._call_later(RETRY_SECONDS, self._try_again)
+
+    def _try_again(self) -> None:
+        self._retrying = False
+        self.flush()
+
+    def _is_writable(self) -> bool:
+        return any(events for _descriptor, events in self._poll.poll(0))
+
+
+class ConsoleTransport:
+    """The console as the transport of a session: it is read by nobody whom the loop could wait for.
+
+    Args:
+        printer: takes what is sent.
+        call_soon, call_later: have a call made in the loop.
+    """
+
+    congested = must_yield = is_behind = False
+    remote_address = local_address = ("", 0)
+
+    def __init__(
+        self,
+        printer: Printer,
+        call_soon: Callable[[Callable[[], None]], None],
+        call_later: Callable[[float, Callable[[], None]], Any],
+    ) -> None:
+        self.send = printer.write
+        self.call_soon = call_soon
+        self.call_later = call_later
+
+    def send_with_receipt(self, data: bytes, done: Callable[[bool], None]) -> None:
+        self.send(data)
+        self.call_soon(lambda: done(True))
+
+    def stream(self, chunks: Iterator[bytes]) -> None:
+        for chunk in chunks:
+            self.send(chunk)
+
+    def ignore(self, *_args: object) -> None:
+        """There is no connection that could be closed, paused or counted."""
+
+    has_spoken = hold_input = set_output_limit = finish = refuse = pause_reading = resume_reading = ignore
+
+
+def read_lines(descriptor: int, take: Callable[[str], None]) -> None:
+    """Read lines until the end of the input; blocks, so it wants a thread. Lines that are too long are left out.
+
+    Args:
+        descriptor: read at most PIECE_SIZE bytes in PIECE_SECONDS where it is never empty.
+        take: called with each line, without its newline; may block.
+    """
+    lines = LineBuffer()
+    while data := _read(descriptor):
+        lines.feed(data)
+        while (line := lines.next()) is not None:
+            if not isinstance(line, Overlong):
+                take(line.decode(errors="replace"))
+        if len(data) == PIECE_SIZE:
+            time.sleep(PIECE_SECONDS)
+    if len(lines):
+        lines.feed(b"\n")
+        line = lines.next()
+        if isinstance(line, bytes):
+            take(line.decode(errors="replace"))
+
+
+def _read(descriptor: int) -> bytes:
+    """Read what is there; nothing at the end, or where nothing can be read."""
+    while True:
+        try:
+            return os.read(descriptor, PIECE_SIZE)
+        except BlockingIOError:  # shared with somebody who has made it non-blocking
+            select.select([descriptor], [], [])
+        except OSError:
+            if not os.isatty(descriptor):
+                return b""
+            time.sleep(FOREGROUND_SECONDS)  # in the background of a terminal, whose keys are for somebody else

@@ -1,0 +1,162 @@
+"""The operator's console: commands on standard input, the chat's log on standard output (PROTOCOL.md, O20 to O31).
+
+The operator is a session as any other. Lines that are no command are ignored, and so are wrong numbers of words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from dialects.rooms import GUEST_WORDS, Lines
+from domain.errors import NoSuchChannel, StoreUnavailable
+from domain.events import ChannelMessages, Departed, Emptied, Entered, FileSent, Kicked, WentAway, Whispered
+from domain.rooms import FOR_EVER, Rooms
+from peering.links import Links
+from protocol import Command, Dialect, Refusal, Request, Session, match_arguments
+from text import clean, normal, parse_number, split_words
+
+OPERATOR_WORDS: Mapping[type, Callable[[Lines, Any], str]] = {
+    ChannelMessages: GUEST_WORDS[ChannelMessages],
+    Entered: lambda lines, event: lines.server(f"{event.user} has joined the {event.channel} channel.", event.at),
+    Departed: GUEST_WORDS[Departed],
+    WentAway: GUEST_WORDS[WentAway],
+    Whispered: lambda lines, event: lines.whisper(event, event.recipient),
+    FileSent: lambda lines, event: lines.server(f"{event.sender} sent {event.path} to {event.recipient}.", event.at),
+    Kicked: lambda lines, event: lines.server(f"Kicked {event.user}.", event.at),
+    Emptied: lambda lines, event: lines.server(f"{event.channel} has been emptied.", event.at),
+}
+
+
+class Operator(Dialect):
+    """What the operator types, and what the operator sees.
+
+    Args:
+        rooms: the channels with ports.
+        links: with other servers; None where there is no federation.
+        lines: the words.
+        now: the wall clock, in seconds since the epoch.
+        shut_down: ends the server.
+    """
+
+    name = "operator"
+
+    def __init__(
+        self,
+        rooms: Rooms,
+        links: Links | None,
+        lines: Lines,
+        now: Callable[[], float],
+        shut_down: Callable[[], None],
+    ) -> None:
+        super().__init__()
+        self._rooms = rooms
+        self._links = links
+        self._lines = lines
+        self._now = now
+        self._shut_down = shut_down
+
+    # ---- the dialect ----
+
+    def parse(self, line: str) -> Request | Refusal | None:
+        """Find the row of a command. The place of a user, `<channel>:<user>`, is two words for its handler."""
+        words = split_words(line)
+        if not words:
+            return None
+        command = COMMANDS.get(words.pop(0))
+        if command is None:
+            return Refusal.UNKNOWN
+        if command.handler in (Operator.kick, Operator.mute) and words:
+            channel, _, user = words[0].partition(":")
+            if not (channel and user):
+                return Refusal.TOO_FEW
+            words[:1] = channel, user
+        return match_arguments(command, list(map(normal, words)))
+
+    def fail(self, session: Session, request: Request, error: Exception | None) -> None:
+        """Say why not."""
+        words = FAILURES.get((request.command.handler, type(error)), request.command.failure)
+        self._answer(session, words.format(*request.args))
+
+    def render(self, event: Any) -> bytes:
+        """Give the words for what has happened."""
+        words = OPERATOR_WORDS.get(type(event))
+        return words(self._lines, event).encode(errors="replace") if words is not None else b""
+
+    # ---- handlers ----
+
+    def kick(self, session: Session, request: Request) -> None:
+        channel, user = request.args
+        self._rooms.kick(channel, user, session.expect_outcome(request))
+
+    def mute(self, session: Session, request: Request) -> None:
+        channel, user, word = request.args
+        seconds = parse_number(word, FOR_EVER)
+        self._rooms.who_is_there(channel, user)
+        if seconds:
+            self._rooms.mute(channel, user, seconds)
+        self._answer(session, f"Muted {user} for {seconds} seconds." if seconds else "Invalid mute time.")
+
+    def empty(self, session: Session, request: Request) -> None:
+        self._rooms.empty(request.args[0])
+
+    def unlink(self, session: Session, request: Request) -> None:
+        (server,) = request.args
+        self._change_links(
+            session, server, lambda links: f"{server} is kept out; links closed: {links.unlink(server)}."
+        )
+
+    def relink(self, session: Session, request: Request) -> None:
+        (server,) = request.args
+        self._change_links(
+            session,
+            server,
+            lambda links: f"{server} may link again." if links.relink(server) else f"{server} was not kept out.",
+        )
+
+    def shut_down(self, session: Session, request: Request) -> None:
+        session.end()
+        self._shut_down()
+
+    # ---- pieces ----
+
+    def _change_links(self, session: Session, server: str, change: Callable[[Links], str]) -> None:
+        if self._links is None:
+            answer = "There are no links: federation is off."
+        else:
+            try:
+                answer = change(self._links)
+            except ValueError:
+                answer = f"{server} is no server's name or address."
+        self._answer(session, answer)
+
+    def _answer(self, session: Session, text: str) -> None:
+        session.transport.send(self._lines.server(clean(text), self._now()).encode(errors="replace"))
+
+
+COMMANDS: Mapping[str, Command] = {
+    "/kick": Command(
+        Operator.kick, "/kick <channel>:<user>", "take somebody out of a channel or its queue",
+        min_args=2, max_args=2, failure="{1} is not in {0}.",
+    ),
+    "/mute": Command(
+        Operator.mute, "/mute <channel>:<user> <seconds>", "let somebody say nothing in a channel for a while",
+        min_args=3, max_args=3, failure="{1} is not here.",
+    ),
+    "/empty": Command(
+        Operator.empty, "/empty <channel>", "take everybody out of a channel",
+        min_args=1, max_args=1, failure="{0} does not exist.",
+    ),
+    "/unlink": Command(
+        Operator.unlink, "/unlink <server>", "close the links with a server, by name or address, and keep it out",
+        min_args=1, max_args=1,
+    ),
+    "/relink": Command(Operator.relink, "/relink <server>", "let such a server in again", min_args=1, max_args=1),
+    "/shutdown": Command(Operator.shut_down, "/shutdown", "end the server"),
+}  # fmt: skip
+
+FAILURES: Mapping[tuple[Any, type], str] = {
+    (Operator.kick, NoSuchChannel): "{0} does not exist.",
+    (Operator.kick, StoreUnavailable): "{1} cannot be removed: the database takes nothing.",
+}
+"""What a failure is called by its handler and reason; any other has the words of the command's row."""
