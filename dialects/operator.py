@@ -1,4 +1,4 @@
-"""The operator's console: commands on standard input, the chat's log on standard output (PROTOCOL.md, O20 to O31).
+"""The operator's console: commands on standard input, the chat's log on standard output (rules P1 to P10).
 
 The operator is a session as any other. Lines that are no command are ignored, and so are wrong numbers of words.
 """
