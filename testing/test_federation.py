@@ -199,6 +199,7 @@ BOUNDED = ONE._replace(
 
 
 def test_unlisted_links_have_a_bound_together(caplog: pytest.LogCaptureFixture) -> None:
+    """L50."""
     with World(settings=BOUNDED, listed=[TWO]) as world:
         first = [world.peer(name) for name in ("a", "b", "b")]
         late = world.client()
@@ -212,6 +213,7 @@ def test_unlisted_links_have_a_bound_together(caplog: pytest.LogCaptureFixture) 
 
 
 def test_unlisted_users_have_bounds_together(caplog: pytest.LogCaptureFixture) -> None:
+    """L50."""
     with World(settings=BOUNDED, listed=[TWO]) as world:
         world.user("alice", "tea", "garden", "attic")
         a, b, two = world.peer("a"), world.peer("b"), world.peer("two", "127.0.0.2")
@@ -233,6 +235,7 @@ def test_unlisted_users_have_bounds_together(caplog: pytest.LogCaptureFixture) -
 
 
 def test_unlisted_channels_have_a_bound_together(caplog: pytest.LogCaptureFixture) -> None:
+    """L50."""
     with World(settings=BOUNDED, listed=[TWO]) as world:
         a, b, two = world.peer("a"), world.peer("b"), world.peer("two", "127.0.0.2")
         two.ask("FEDCHANNELS 1, 2, 3, 4, 5")

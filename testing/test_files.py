@@ -156,6 +156,7 @@ USED = [
     ],
 )  # fmt: skip
 def test_what_a_program_would_use_is_not_called_so(name: str) -> None:
+    """F13."""
     name = name.replace("requirements/dev", "requirements-dev")
     assert safe_name(name).endswith(".received")
     assert not is_used(safe_name(name))
@@ -173,6 +174,7 @@ def test_no_other_name_is_changed(name: str) -> None:
 @EXAMPLES
 @given(st.sampled_from(USED), st.data())
 def test_a_used_name_is_known_however_its_letters_are_written(name: str, data: st.DataObject) -> None:
+    """F13."""
     forms = [
         data.draw(st.sampled_from([letter, letter.upper(), chr(ord(letter) + 0xFEE0), f"{letter}\u200b"]))
         for letter in name
@@ -204,6 +206,7 @@ def test_a_name_is_looked_at_in_bounded_time(monkeypatch: pytest.MonkeyPatch) ->
 @EXAMPLES
 @given(st.text(max_size=60))
 def test_what_is_shown_of_a_path_is_shown_so_again(path: str) -> None:
+    """F12."""
     shown = shown_path(path)
     assert shown == shown_path(shown) == clean(shown) != ""
 
@@ -554,6 +557,7 @@ def test_many_files_of_one_name(side: Side, here: Path, monkeypatch: pytest.Monk
 
 
 def test_all_files_together_have_a_limit(here: Path) -> None:
+    """F14."""
     side = Side(most=2 * COST + 10)
     assert side.hear(f"/file 1 {COST + 11} ann a") == [f"Not received: a from ann: {TOO_MUCH}."]
     assert receive(side, "b") == ["Received: b from ann, 0 bytes."]
@@ -696,6 +700,7 @@ def test_what_is_called_like_our_directory_and_is_none(here: Path, make: Callabl
 
 
 def test_a_directory_that_becomes_a_link_meanwhile(here: Path) -> None:
+    """F14."""
     side = Side(asks=True)
     side.hear("/file 1 0 ann a")
     assert side.courier.accept() == ""

@@ -358,6 +358,7 @@ def crowded(settings: Settings, users: int) -> tuple[World, Client, Client]:
 
 
 def test_many_lines_to_one_peer_are_made_as_its_link_drains() -> None:
+    """L47."""
     world, alice, peer = crowded(ONE, 5000)
     with world:
         assert alice.ask("SAY tea one") == ["RECV alice tea one"]
@@ -402,6 +403,7 @@ def test_a_piece_is_small_however_long_the_message(length: int) -> None:
 
 
 def test_a_peer_for_whom_too_much_is_still_to_be_made_is_closed(caplog: pytest.LogCaptureFixture) -> None:
+    """L7."""
     world, alice, peer = crowded(ONE._replace(max_link_buffer=262144), 3000)
     with world:
         said = 0

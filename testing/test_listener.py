@@ -92,6 +92,7 @@ def from_far_away(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("from_far_away")
 def test_one_address_has_a_share_of_the_clients(caplog: pytest.LogCaptureFixture) -> None:
+    """C19."""
     with staged(max_clients=8, address_share=25) as stage:
         address = stage.listen()
         peers = [stage.dial(address) for _ in range(3)]
@@ -117,6 +118,7 @@ def test_this_machine_has_no_share_and_no_time_to_log_in() -> None:
 
 @pytest.mark.usefixtures("from_far_away")
 def test_a_client_that_says_nothing_is_closed(caplog: pytest.LogCaptureFixture) -> None:
+    """C18."""
     caplog.set_level("INFO")
     with staged(login_seconds=0.05) as stage:
         (silent, other), (peer, _other) = stage.accept(2)

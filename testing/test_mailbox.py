@@ -237,11 +237,22 @@ def test_mail_that_did_not_leave_stays(world: World) -> None:
     assert world.mailbox_client().ask("4|wayne123")[1:] == ["mason sends: one"]
 
 
-def test_a_full_mailbox_and_a_disk_that_takes_nothing() -> None:
+def test_a_full_mailbox() -> None:
+    """B8, B22."""
     with World(Limits(mail=1)) as world:
         mason = world.mailbox_user("mason")
         world.mailbox_user("wayne").ask("bye")
         assert mason.ask("3|wayne|x", "3|wayne|x")[1] == "The mailbox of wayne is full"
+
+
+def test_a_disk_that_takes_nothing(world: World) -> None:
+    """B4: what needs no disk goes on."""
+    mason = world.mailbox_user("mason")
+    world.mailbox_user("wayne").ask("bye")
+    world.store._db.execute("PRAGMA query_only = 1")
+    assert mason.ask("1|carol", "3|wayne|x", "5|mason123", "2") == [NOT_KEPT] * 3 + [
+        "Showing all accounts: mason,wayne"
+    ]
 
 
 # ---- the end of an account ----

@@ -251,6 +251,7 @@ def ask(client: Client, lines: Iterator[str]) -> None:
 
 
 def test_no_long_word_is_made_nfc(worked_on: list[int]) -> None:
+    """C34."""
     with World(channels={"lobby": 5, "attic": 5}) as world:
         verbs = [verb.split()[0] for verb in result.COMMANDS if verb != "QUIT"]
         ask(world.client(), lines_of(iter(verbs)))

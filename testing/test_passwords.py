@@ -265,6 +265,7 @@ def test_an_attempt_waits_for_those_that_have_failed(passwords: BcryptPasswords)
 
 @pytest.mark.parametrize("is_login", [True, False])
 def test_failures_against_a_name_without_account_delay_as_well(is_login: bool) -> None:
+    """C40."""
     timers = FakeTimers()
     passwords = passwords_at(COST, timers)
     for failures in range(3):
@@ -275,6 +276,7 @@ def test_failures_against_a_name_without_account_delay_as_well(is_login: bool) -
 
 
 def test_this_machine_never_waits(passwords: BcryptPasswords) -> None:
+    """C43."""
     for _ in range(20):
         for address in ("127.0.0.1", "127.0.0.2", "::1"):
             assert len(check(passwords, "wrong", None, Client(address))) == 1
@@ -485,6 +487,7 @@ def test_a_guessing_client_waits_and_no_other_does(monkeypatch: pytest.MonkeyPat
 
 
 def test_the_right_password_of_a_user_logged_in_elsewhere_is_no_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    """C40."""
     hashing = Hashing(monkeypatch)
     hashing.client("LOGIN alice alice")
     hashing.work()
@@ -497,6 +500,7 @@ def test_the_right_password_of_a_user_logged_in_elsewhere_is_no_failure(monkeypa
 
 
 def test_a_wrong_old_password_delays_the_next_attempt_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """C40."""
     hashing = Hashing(monkeypatch)
     alice = hashing.client("LOGIN alice alice", "PASSWORD guess new", "PASSWORD alice new", address="192.0.2.1")
     hashing.work()

@@ -119,6 +119,7 @@ ELSEWHERE = PeerConfig("127.0.0.3", 5051, None)
     ],
 )
 def test_which_servers_that_dial_are_configured(listed: list[PeerConfig], sent: str, configured: bool) -> None:
+    """L14."""
     with World(settings=ONE, listed=listed) as world:
         world.peer(sent, "127.0.0.2")
         (peer,) = world.federation.peers.values()
@@ -130,6 +131,7 @@ def test_which_servers_that_dial_are_configured(listed: list[PeerConfig], sent: 
 
 
 def test_a_server_that_was_dialled_is_configured_and_so_is_the_peer_of_one_such_link() -> None:
+    """L14."""
     with World(settings=ONE, listed=[TWO, PeerConfig("127.0.0.2", 5052, "three")]) as world:
         accepted = world.peer("two", "127.0.0.2")
         peer = world.federation.peers["two"]

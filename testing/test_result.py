@@ -535,6 +535,7 @@ def test_what_is_refused_at_once_waits_for_what_the_journal_decides(world: World
 
 
 def test_a_disk_that_refuses_is_a_failure_of_each_command(world: World) -> None:
+    """C47."""
     alice, bob = world.clients
     bob.ask("SAY room before")
     alice.heard()

@@ -690,3 +690,12 @@ def test_any_coming_and_going_leaves_no_place_empty_while_somebody_waits(rng: ra
                 assert queue[: len(still)] == still, "those who came first are ahead"
                 queued[name] = queue
             assert sum(world.chat.users.visitors.values()) == len(alive)
+
+
+def test_a_message_that_cannot_be_stored(world: World) -> None:
+    """O22: nobody gets it, and what needs no disk goes on."""
+    ann, bob = world.room("large", "ann", "bob")
+    world.store._db.execute("PRAGMA query_only = 1")
+    answers = ann.ask("hello", "/whisper bob hello")
+    assert [*map(plain, answers)] == ["* Your message could not be kept; try again later."]
+    assert bob.saw() == ["[ann whispers to you:] hello"]

@@ -467,6 +467,7 @@ def test_the_settings_reach_what_they_set(tmp_path: Path) -> None:
 
 
 def test_a_disk_that_is_full_and_has_room_again(server: ServerProcess) -> None:
+    """C47."""
     if not hasattr(resource, "prlimit"):
         pytest.skip("limits of another process cannot be set here")
     with server.user("alice") as alice:
@@ -639,6 +640,7 @@ def test_commands_that_the_loop_has_not_carried_out_are_bounded(monkeypatch: pyt
 
 @pytest.mark.parametrize("stdin", ["end", "nothing", "closed"])
 def test_a_server_goes_on_when_its_input_does_not(tmp_path: Path, ports: list[int], stdin: str) -> None:
+    """P2."""
     reader, writer = os.pipe()
     os.close(writer)
     descriptor = {"end": reader, "nothing": subprocess.DEVNULL, "closed": None}[stdin]
@@ -674,6 +676,7 @@ def test_a_terminal_is_a_console_and_may_be_left(tmp_path: Path, ports: list[int
 
 
 def test_a_chat_goes_on_when_nobody_reads_its_log(tmp_path: Path, ports: list[int]) -> None:
+    """P2."""
     with rooms_server(tmp_path, subprocess.DEVNULL), Peer(ports[0]) as ann:
         ann.send("ann")
         for number in range(300):

@@ -855,6 +855,7 @@ def test_a_crash_is_survived_and_a_backup_is_not_undone_by_its_log(
 
 @pytest.mark.parametrize("deeds", [["meddle"], ["say_much", "meddle", "say_much"], ["meddle", "restart", "meddle"]])
 def test_another_program_may_move_the_log(deeds: list[str], tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """C49."""
     history = History(tmp_path)
     try:
         for deed in deeds:
@@ -885,6 +886,7 @@ def test_a_backup_that_is_put_back_twice(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("database", [None, b""])
 def test_a_log_without_its_database_is_left_alone(database: bytes | None, keeper: Keeper, tmp_path: Path) -> None:
+    """C49."""
     path = copy_files(Path(keeper.store.path), tmp_path / "crash")
     path.unlink()
     if database is not None:
@@ -897,6 +899,7 @@ def test_a_log_without_its_database_is_left_alone(database: bytes | None, keeper
 
 @pytest.mark.parametrize("content", [b"no log at all", b"\1" * 5000])
 def test_a_file_in_the_place_of_the_log_is_left_alone(content: bytes, path: Path) -> None:
+    """C49."""
     Keeper(path).store.close()
     log_of(path).write_bytes(content)
     assert "mv" in refusal(path)
@@ -911,6 +914,7 @@ def test_a_log_with_nothing_in_it_is_no_hindrance(content: bytes, path: Path) ->
 
 
 def test_another_databases_log_is_refused(path: Path, keeper: Keeper, tmp_path: Path) -> None:
+    """C49."""
     (tmp_path / "other").mkdir()
     other = tmp_path / "other" / "test.db"
     Keeper(other).store.close()
@@ -963,6 +967,7 @@ LOSSES = {
 def test_nothing_is_confirmed_while_the_files_are_away(
     loss: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
+    """C48."""
     (tmp_path / "place").mkdir()
     path = tmp_path / "place" / "test.db"
     lose, undo = LOSSES[loss]
@@ -993,6 +998,7 @@ def test_nothing_is_confirmed_while_the_files_are_away(
 
 
 def test_the_log_of_a_removed_database_is_kept(path: Path) -> None:
+    """C48."""
     keeper = Keeper(path)
     keeper.write(*FURNITURE)
     keeper.write(said("only in the log"))
@@ -1017,6 +1023,7 @@ def test_what_a_removed_log_had_is_in_the_database(path: Path) -> None:
 
 
 def test_a_database_that_is_written_over_is_not_written_to(path: Path, tmp_path: Path) -> None:
+    """C48."""
     keeper = Keeper(path)
     keeper.write(*FURNITURE)
     other = Keeper(tmp_path / "other.db")

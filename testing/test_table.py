@@ -14,6 +14,7 @@ from support import EXAMPLES
 
 
 def test_the_fullest_is_closed_when_all_buffers_are_too_full(caplog: pytest.LogCaptureFixture) -> None:
+    """C20."""
     with staged(max_out_buffer=MAX_OUT, max_buffers=100_000) as stage:
         pairs = [stage.pair() for _ in range(3)]
         for connection, _owner, _peer, sock in pairs:

@@ -21,6 +21,7 @@ def clock() -> FakeTimers:
 
 
 def test_each_failure_makes_the_next_attempt_wait_longer_up_to_a_most(clock: FakeTimers) -> None:
+    """C40."""
     failures = Failures(clock.monotonic)
     delays = []
     for _ in range(8):
@@ -125,6 +126,7 @@ def made(pace: Pace, address: str, tries: int) -> int:
 
 
 def test_an_address_makes_so_many_accounts_at_once_and_then_at_a_pace(clock: FakeTimers) -> None:
+    """C42."""
     pace = Pace(clock.monotonic, 7)
     assert made(pace, FAR, 20) == 7
     assert made(pace, "192.0.2.2", 20) == 7
@@ -137,12 +139,14 @@ def test_an_address_makes_so_many_accounts_at_once_and_then_at_a_pace(clock: Fak
 
 
 def test_a_network_of_ipv6_has_one_pace(clock: FakeTimers) -> None:
+    """C43."""
     pace = Pace(clock.monotonic, 3)
     assert sum(made(pace, f"2001:db8::{number}", 1) for number in range(10)) == 3
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "127.1.2.3", "::1"])
 def test_this_machine_makes_as_many_as_it_likes(clock: FakeTimers, address: str) -> None:
+    """C43."""
     assert made(Pace(clock.monotonic, 0), address, 1000) == 1000
 
 

@@ -68,6 +68,7 @@ def test_no_more_runs_than_there_are_threads() -> None:
 
 @pytest.mark.parametrize("is_login", [True, False])
 def test_addresses_are_served_in_turn(is_login: bool) -> None:
+    """C41."""
     bench = Bench(size=1000)
     bench.submit("first", Client("192.0.2.9"), is_login=is_login)
     for mark in range(100):
@@ -79,6 +80,7 @@ def test_addresses_are_served_in_turn(is_login: bool) -> None:
 
 
 def test_a_network_of_ipv6_is_one_address() -> None:
+    """C43."""
     bench = Bench()
     for mark in range(4):
         bench.submit(mark, Client(f"2001:db8::{mark}"))
@@ -87,6 +89,7 @@ def test_a_network_of_ipv6_is_one_address() -> None:
 
 
 def test_logins_go_before_other_work() -> None:
+    """C41."""
     bench = Bench()
     for mark in range(3):
         bench.submit(mark, Client(), is_login=False)
@@ -96,6 +99,7 @@ def test_logins_go_before_other_work() -> None:
 
 
 def test_a_login_of_a_half_closed_client_goes_with_other_work() -> None:
+    """C41."""
     bench = Bench()
     bench.submit("runs", Client(), is_login=False)
     ending, ended = Client(), Client()
@@ -109,6 +113,7 @@ def test_a_login_of_a_half_closed_client_goes_with_other_work() -> None:
 
 
 def test_no_flood_of_logins_stops_other_work_for_ever() -> None:
+    """C41."""
     bench = Bench()
     bench.submit("runs", Client(), is_login=False)
     for mark in range(3 * LOGINS_IN_A_ROW):
@@ -121,6 +126,7 @@ def test_no_flood_of_logins_stops_other_work_for_ever() -> None:
 
 
 def test_a_full_queue_refuses_other_work_and_lets_logins_wait() -> None:
+    """C39."""
     bench = Bench(size=4)
     for mark in range(4):
         bench.submit(mark, Client(), is_login=False)
@@ -136,6 +142,7 @@ def test_a_full_queue_refuses_other_work_and_lets_logins_wait() -> None:
 @pytest.mark.parametrize("is_login", [True, False])
 @pytest.mark.parametrize("address", ["192.0.2.1", "2001:db8::1"])
 def test_one_address_fills_its_share_of_the_queue_only(address: str, is_login: bool) -> None:
+    """C39, C43."""
     bench = Bench(size=8)
     bench.submit(0, Client(address), is_login=is_login)
     bench.submit(1, Client(address), is_login=is_login)
