@@ -480,15 +480,16 @@ class Session:
 
     def _step(self) -> bool:
         """Carry out the next request; False when there is none, or when it has to wait."""
-        if self._parked is None:
+        request = self._parked
+        if request is None:
             line = self._lines.next()
             if line is None:
                 return False
-            self._parked = self._read(line)
-            if self._parked is None:
+            request = self._read(line)
+            if request is None:
                 return True
-        request = self._parked
         if self._outstanding and not (self._pipelining and isinstance(request, Request) and request.command.pipelined):
+            self._parked = request
             return False
         self._parked = None
         self._carry_out(request)

@@ -112,18 +112,19 @@ class LineBuffer:
 
     def next(self) -> bytes | Overlong | None:
         """Take the next line, without its end; None when there is no whole one."""
-        end = self.data.find(b"\n", self._searched)
+        data, start = self.data, self._start
+        end = data.find(b"\n", self._searched)
         if end < 0:
             return self._incomplete()
-        start, self._start, self._searched = self._start, end + 1, end + 1
+        self._start = self._searched = following = end + 1
         if self._skipping:
             self._skipping = False
             return self.next()
-        if end + 1 - start > self.limit:
-            return Overlong(self.data[start : start + OVERLONG_HEAD])
-        if end > start and self.data[end - 1] == 0x0D:
+        if following - start > self.limit:
+            return Overlong(data[start : start + OVERLONG_HEAD])
+        if end > start and data[end - 1] == 0x0D:
             end -= 1
-        return self.data[start:end]
+        return data[start:end]
 
     def _incomplete(self) -> Overlong | None:
         if self._skipping:
