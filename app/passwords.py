@@ -11,16 +11,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
 
 from app.throttle import Failures
 from app.workqueue import Asker, Job, WorkQueue
 from domain.errors import ChatError, Overloaded, WrongPassword
 from domain.interfaces import Claim
 from net.pool import PoolFull
-
-if TYPE_CHECKING:
-    from concurrent.futures import Future
 
 BCRYPT_BYTES = 72
 """bcrypt reads no more of its input."""
@@ -34,7 +30,6 @@ NOT_UTF8 = b"\xff"
 SEALED = b"$2a$"
 """What a hash begins with that was made of a digest which no password can be."""
 
-T = TypeVar("T")
 log = logging.getLogger("crosstalk.passwords")
 
 
@@ -60,11 +55,12 @@ class BcryptPasswords:
 
     def warm_up(self) -> None:
         """Load the library now, in a thread, so that the first login need not wait for it."""
-        self._queue.submit(_job(None, _load, lambda _none: None))
+        self._queue.submit(Job(None, _load, _log_failure))
 
     def hash(self, asker: Asker, password: str, then: Callable[[bytes | None], None]) -> None:
         """Hash a password and call `then` with the hash, or with None when it cannot be done now (C39)."""
-        self._submit(_job(asker, lambda: _hash(password, self._cost), then), lambda: then(None))
+        job = Job(asker, partial(_hash, password, self._cost), partial(_on_hashed, then))
+        self._submit(job, lambda: then(None))
 
     def check(self, asker: Asker, claim: Claim, then: Callable[[ChatError | None], None], *, is_login: bool) -> None:
         """Check a password and call `then` with None, WrongPassword or Overloaded.
@@ -78,25 +74,32 @@ class BcryptPasswords:
             then: takes the outcome.
             is_login: it goes before other work, and waits where that is refused (C41, C39).
         """
-        address, name = asker.address, claim.name
-
-        def checked(matches: bool | None) -> None:
-            if matches is None:
-                then(Overloaded())
-            elif matches and claim.password_hash is not None:
-                self._failures.forget(address, name)
-                then(None)
-            else:
-                self._failures.count(address, name)
-                then(WrongPassword())
-
-        work = partial(_matches, claim.password, claim.password_hash or self._decoy)
-        job = _job(asker, work, checked, is_login=is_login)
-        self._submit(job, lambda: then(Overloaded()), self._failures.delay(address, name))
+        address = asker.address
+        compare = partial(_matches, claim.password, claim.password_hash or self._decoy)
+        job = Job(asker, compare, partial(self._on_compared, address, claim, then), is_login=is_login)
+        self._submit(job, lambda: then(Overloaded()), self._failures.delay(address, claim.name))
 
     def forget(self, asker: Asker) -> None:
         """Drop what waits for a session that is over."""
         self._queue.discard(asker)
+
+    def _on_compared(
+        self,
+        address: str,
+        claim: Claim,
+        then: Callable[[ChatError | None], None],
+        matches: bool | None,
+        error: BaseException | None,
+    ) -> None:
+        _log_failure(matches, error)
+        if error is not None:
+            then(Overloaded())
+        elif matches and claim.password_hash is not None:
+            self._failures.forget(address, claim.name)
+            then(None)
+        else:
+            self._failures.count(address, claim.name)
+            then(WrongPassword())
 
     def _submit(self, job: Job, refused: Callable[[], None], delay: float = 0.0) -> None:
         try:
@@ -107,21 +110,14 @@ class BcryptPasswords:
             refused()
 
 
-def _job(
-    asker: Asker | None, work: Callable[[], T], then: Callable[[T | None], None], *, is_login: bool = False
-) -> Job:
-    """Make a job of work; `then` takes its result, or None when there is none."""
+def _on_hashed(then: Callable[[bytes | None], None], hashed: bytes | None, error: BaseException | None) -> None:
+    _log_failure(hashed, error)
+    then(hashed)
 
-    def finished(future: Future[T]) -> None:
-        try:
-            result = future.result()
-        except Exception:
-            log.exception("hashing failed")
-            then(None)
-        else:
-            then(result)
 
-    return Job(asker, work, finished, is_login=is_login)
+def _log_failure(_result: object, error: BaseException | None) -> None:
+    if error is not None:
+        log.error("hashing failed", exc_info=error)
 
 
 def _decoy(cost: int) -> bytes:

@@ -8,13 +8,10 @@ from __future__ import annotations
 from collections import Counter, OrderedDict
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from net.addresses import is_loopback, network_of
-from net.pool import PoolFull
-
-if TYPE_CHECKING:
-    from concurrent.futures import Future
+from net.pool import PoolFull, Then
 
 SHARE = 4
 """One network may have one in so many places of the queue."""
@@ -26,7 +23,7 @@ LOGINS_IN_A_ROW = 7
 OWN_ADDRESS = "127.0.0.1"
 """Where work comes from that the server has for itself."""
 
-InThread = Callable[[Callable[[], Any], Callable[["Future[Any]"], None]], None]
+InThread = Callable[[Callable[[], Any], Then[Any]], None]
 
 
 class Asker(Protocol):
@@ -53,7 +50,7 @@ class Job:
         network: where the session comes from, which has its turn and its share of the queue.
         is_login: it is never refused.
         work: what runs in a thread.
-        then: called with its finished future in the loop's thread, unless the job is discarded.
+        then: called with its outcome in the loop's thread, unless the job is discarded.
         deadline: until when it is put off.
         ring: where it waits.
     """
@@ -64,7 +61,7 @@ class Job:
         self,
         asker: Asker | None,
         work: Callable[[], Any],
-        then: Callable[[Future[Any]], None],
+        then: Then[Any],
         *,
         is_login: bool = False,
     ) -> None:
@@ -188,11 +185,11 @@ class WorkQueue:
         self._overtaken = 0
         return self._others.take()
 
-    def _finished(self, job: Job, future: Future[Any]) -> None:
+    def _finished(self, job: Job, result: Any, error: BaseException | None) -> None:
         self._running -= 1
         self._count(job.network, -1)
         self._start()
-        job.then(future)
+        job.then(result, error)
 
     def _is_full_for(self, network: str) -> bool:
         return self._load >= self._size or self._of_network[network] >= self._share_of(network)

@@ -10,15 +10,12 @@ from collections import deque
 from collections.abc import Callable
 from functools import partial
 from selectors import EVENT_WRITE
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from net.connection import Connection, Receiver
 from net.pool import Pool, PoolFull
 from net.table import ConnectionTable
 from net.tcp import enable_keepalive, is_self_connection, resolve
-
-if TYPE_CHECKING:
-    from concurrent.futures import Future
 
 CONNECTING = (0, errno.EINPROGRESS, errno.EINTR)
 """Results of connect_ex after which the selector reports the end of the attempt."""
@@ -114,17 +111,15 @@ class Dial:
         except RuntimeError as error:  # no thread is to be had
             self._fail(str(error))
 
-    def _looked_up(self, future: Future[list[tuple[int, Any]]]) -> None:
+    def _looked_up(self, addresses: list[tuple[int, Any]] | None, error: BaseException | None) -> None:
         if self._over:
             return
-        try:
-            addresses = future.result()
-        except UnicodeError:
+        if error is None:
+            self._found(addresses or [])
+        elif isinstance(error, UnicodeError):
             self._fail("not a host name")
-        except Exception as error:
-            self._fail(_reason(error))
         else:
-            self._found(addresses)
+            self._fail(_reason(error))
 
     def _found(self, addresses: list[tuple[int, Any]]) -> None:
         if self._source is not None:
@@ -223,6 +218,6 @@ def _system_error(number: int) -> OSError:
     return OSError(number, os.strerror(number))
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: BaseException) -> str:
     """Give the text of an error, without its number."""
     return getattr(error, "strerror", None) or str(error) or type(error).__name__

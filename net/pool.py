@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
-    from concurrent.futures import Future, ThreadPoolExecutor
+    from concurrent.futures import ThreadPoolExecutor
 
 NICENESS = 10
 """Added to the niceness of the process for these threads."""
@@ -17,6 +18,8 @@ MAX_NICENESS = 19
 """The maximum niceness."""
 
 T = TypeVar("T")
+Then = Callable[[T | None, BaseException | None], None]
+"""Takes the outcome of work: its result and None, or None and the exception that it raised."""
 
 
 class PoolFull(Exception):
@@ -47,22 +50,30 @@ class Pool:
         """True while work has not come back."""
         return self._free < self._size
 
-    def submit(self, work: Callable[[], T], then: Callable[[Future[T]], None]) -> None:
-        """Run `work` in a thread and `then` with its finished future in the loop's thread.
+    def submit(self, work: Callable[[], T], then: Then[T]) -> None:
+        """Run `work` in a thread, and `then` with its outcome in the loop's thread.
 
         Raises:
             PoolFull: too much is waiting already; neither is called.
         """
         if not self._free:
             raise PoolFull
-
-        def finish(future: Future[T]) -> None:
-            self._free += 1
-            then(future)
-
-        future = self._started().submit(work)
+        self._started().submit(self._run, work, then)
         self._free -= 1
-        future.add_done_callback(lambda done: self._call_threadsafe(lambda: finish(done)))
+
+    def _run(self, work: Callable[[], T], then: Then[T]) -> None:
+        """In a thread: do the work, and send the outcome to the loop."""
+        result: T | None = None
+        error: BaseException | None = None
+        try:
+            result = work()
+        except BaseException as raised:
+            error = raised
+        self._call_threadsafe(partial(self._finish, then, result, error))
+
+    def _finish(self, then: Then[T], result: T | None, error: BaseException | None) -> None:
+        self._free += 1
+        then(result, error)
 
     def close(self) -> None:
         """Cancel waiting work. Does not wait for running work."""

@@ -31,13 +31,10 @@ import time
 from collections import deque
 from collections.abc import Callable
 from selectors import EVENT_READ
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
-from net.pool import Pool
+from net.pool import Pool, Then
 from net.timers import Deadline, Deadlines
-
-if TYPE_CHECKING:
-    from concurrent.futures import Future
 
 TURN_SECONDS = 0.02
 """Time limit for each kind of work in a turn, after which the turn ends and its output is sent."""
@@ -154,8 +151,8 @@ class Reactor:
         with contextlib.suppress(OSError):  # full of wake-up bytes, so the loop will wake anyway; or the loop is closed
             self._wake_writer.send(b"\0")
 
-    def in_thread(self, work: Callable[[], T], then: Callable[[Future[T]], None]) -> None:
-        """Run `work` in a thread of the pool and `then` with its finished future in the loop's thread.
+    def in_thread(self, work: Callable[[], T], then: Then[T]) -> None:
+        """Run `work` in a thread of the pool, and `then` with its outcome in the loop's thread.
 
         Raises:
             PoolFull: too much is waiting already; neither is called.

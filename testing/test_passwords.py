@@ -6,7 +6,6 @@ import base64
 import hashlib
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
 from typing import Any
 
 import bcrypt
@@ -21,6 +20,7 @@ from domain.errors import Overloaded, WrongPassword
 from domain.interfaces import Claim
 from harness.peer import PATIENCE
 from net.loop import Loop
+from net.pool import Then
 from support import EXAMPLES, FakeTimers, FakeTransport, World, raising
 
 COST = 4
@@ -34,14 +34,14 @@ class Client:
         self.half_closed = False
 
 
-def at_once(work: Callable[[], Any], then: Callable[[Future[Any]], None]) -> None:
+def at_once(work: Callable[[], Any], then: Then[Any]) -> None:
     """Runs work as a pool does, without one."""
-    future: Future[Any] = Future()
     try:
-        future.set_result(work())
+        result = work()
     except Exception as error:
-        future.set_exception(error)
-    then(future)
+        then(None, error)
+    else:
+        then(result, None)
 
 
 def passwords_at(cost: int, timers: FakeTimers | None = None) -> BcryptPasswords:
@@ -372,7 +372,7 @@ class Hashing:
         self.hashed: list[bytes] = []
         self.timers = FakeTimers()
         self.world = World()
-        self._running: list[tuple[Callable[[], Any], Callable[[Future[Any]], None]]] = []
+        self._running: list[tuple[Callable[[], Any], Then[Any]]] = []
         queue = WorkQueue(lambda work, then: self._running.append((work, then)), self.timers, threads, size)
         self.world.chat.accounts._passwords = BcryptPasswords(queue, self.timers.monotonic, COST)
         self.world.chat.restore([AccountRegistered("alice", b"alice", 1000.0)])

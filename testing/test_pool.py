@@ -7,7 +7,6 @@ import os
 import queue
 import sys
 import threading
-from concurrent.futures import Future
 
 import pytest
 
@@ -30,7 +29,7 @@ def niceness_in_pool(of_process: int) -> int:
     def process() -> None:
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), of_process)
         pools.append(Pool("test", 1, 1, lambda call: call()))
-        pools[0].submit(niceness, lambda future: found.put(future.result()))
+        pools[0].submit(niceness, lambda result, _error: found.put(result or 0))
 
     thread = threading.Thread(target=process)
     thread.start()
@@ -57,8 +56,9 @@ def test_slow_work_is_bounded_and_comes_back_into_the_loops_thread() -> None:
             assert go.wait(PATIENCE)
             return threading.get_ident()
 
-        def then(future: Future[int]) -> None:
-            results.append((future.result(), threading.get_ident(), stage.loop.working))
+        def then(result: int | None, _error: BaseException | None) -> None:
+            assert result is not None
+            results.append((result, threading.get_ident(), stage.loop.working))
 
         assert not stage.loop.working
         stage.loop.in_thread(work, then)
@@ -79,7 +79,7 @@ def test_slow_work_is_bounded_and_comes_back_into_the_loops_thread() -> None:
 
 def test_a_failure_of_slow_work_comes_back(stage: Stage) -> None:
     errors: list[BaseException | None] = []
-    stage.loop.in_thread(raising, lambda future: errors.append(future.exception()))
+    stage.loop.in_thread(raising, lambda _result, error: errors.append(error))
     stage.until(lambda: errors)
     assert isinstance(errors[0], RuntimeError)
     assert not stage.loop.working
@@ -106,8 +106,8 @@ def test_slow_work_that_ends_after_the_loop_is_no_matter(caplog: pytest.LogCaptu
         go.wait(PATIENCE)
 
     called: list[object] = []
-    stage.loop.in_thread(work, called.append)
-    stage.loop.in_thread(work, called.append)
+    stage.loop.in_thread(work, lambda *outcome: called.append(outcome))
+    stage.loop.in_thread(work, lambda *outcome: called.append(outcome))
     assert started.wait(PATIENCE)
     with caplog.at_level(logging.DEBUG):
         stage.close()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import Future
 from typing import Any
 
 import pytest
@@ -11,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.workqueue import LOGINS_IN_A_ROW, Job, WorkQueue
-from net.pool import PoolFull
+from net.pool import PoolFull, Then
 from support import EXAMPLES, FakeTimers
 
 
@@ -29,24 +28,23 @@ class Bench:
     def __init__(self, threads: int = 1, size: int = 100) -> None:
         self.timers = FakeTimers()
         self.queue = WorkQueue(self._in_thread, self.timers, threads, size)
-        self.running: list[tuple[Callable[[], Any], Callable[[Future[Any]], None]]] = []
+        self.running: list[tuple[Callable[[], Any], Then[Any]]] = []
         self.done: list[object] = []
 
-    def _in_thread(self, work: Callable[[], Any], then: Callable[[Future[Any]], None]) -> None:
+    def _in_thread(self, work: Callable[[], Any], then: Then[Any]) -> None:
         self.running.append((work, then))
 
     def submit(self, mark: object, client: Client | None, *, is_login: bool = True, delay: float = 0.0) -> None:
-        def then(future: Future[Any]) -> None:
-            self.done.append(future.result())
+        def then(result: object, error: BaseException | None) -> None:
+            assert error is None
+            self.done.append(result)
 
         self.queue.submit(Job(client, lambda: mark, then, is_login=is_login), delay)
 
     def finish(self) -> None:
         """Have the piece of work end that has run longest."""
         work, then = self.running.pop(0)
-        future: Future[Any] = Future()
-        future.set_result(work())
-        then(future)
+        then(work(), None)
 
     def finish_all(self) -> list[object]:
         """Have everything done; give what was, since the last time."""
