@@ -271,7 +271,7 @@ class Store:
         size = write_log.look() if write_log is not None else 0
         write.execute("BEGIN IMMEDIATE")
         for kind, group in itertools.groupby(changes, type):
-            if kind is Said:
+            if issubclass(kind, Said):
                 write.executemany(RECORD_SAID, self._chains.extend(cast(Iterable[Said], group)))
             else:
                 write.executemany(RECORD[kind], group)

@@ -91,11 +91,10 @@ class Operator(Dialect):
 
     def mute(self, session: Session, request: Request) -> None:
         channel, user, word = request.args
-        seconds = parse_number(word, FOR_EVER)
-        self._rooms.who_is_there(channel, user)
-        if seconds:
-            self._rooms.mute(channel, user, seconds)
-        self._answer(session, f"Muted {user} for {seconds} seconds." if seconds else "Invalid mute time.")
+        seconds = parse_number(word, FOR_EVER) or 0
+        answer = f"Muted {user} for {seconds} seconds." if seconds else "Invalid mute time."
+        done = session.expect_outcome(request, lambda: self._answer(session, answer))
+        self._rooms.mute(channel, user, seconds, done)
 
     def empty(self, session: Session, request: Request) -> None:
         self._rooms.empty(request.args[0])

@@ -7,14 +7,14 @@ that first line; behind it every guest's session speaks `RoomTalk`, to whichever
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from domain.changes import Said
 from domain.errors import (
     CannotEnter,
     CannotReceive,
-    ChatError,
     FileMissing,
     FileTooLarge,
     NoSuchChannel,
@@ -34,6 +34,7 @@ from domain.events import (
     FilePiece,
     FileSent,
     FileWanted,
+    Occupancy,
     Queued,
     SendFile,
     Silenced,
@@ -144,12 +145,9 @@ class Door(Dialect):
 
     def enter(self, session: Session, request: Request) -> None:
         name, files = request.args
-        outside, session.dialect = session.dialect, self.file_talk if files else self.talk
-        try:
-            self.rooms.enter(session, self.channel, normal(name), takes_files=bool(files))
-        except ChatError:
-            session.dialect = outside
-            raise
+        self.rooms.enter(session, self.channel, normal(name), session.expect_outcome(request), takes_files=bool(files))
+        if session.principal is not None:
+            session.dialect = self.file_talk if files else self.talk
 
 
 class RoomTalk(Dialect):
@@ -232,21 +230,24 @@ class RoomTalk(Dialect):
         self.rooms.say(session.principal, request.args[0], session.expect_outcome(request))
 
     def whisper(self, session: Session, request: Request) -> None:
-        name, text = request.args
         self.rooms.stir(session.principal)
-        self.rooms.whisper_to(session.principal, name, text)
+        name, text = request.args
+        self.rooms.whisper_to(session.principal, name, text, session.expect_outcome(request))
 
     def switch(self, session: Session, request: Request) -> None:
         self.rooms.stir(session.principal)
-        self.rooms.switch(session.principal, request.args[0])
+        self.rooms.switch(session.principal, request.args[0], session.expect_outcome(request))
 
     def list(self, session: Session, request: Request) -> None:
         self.rooms.stir(session.principal)
-        for name, present, capacity, queued in self.rooms.occupancy():
+        self.rooms.list_in_order(partial(self._tell_occupancy, session), session.expect_outcome(request))
+
+    def _tell_occupancy(self, session: Session, channels: Sequence[Occupancy]) -> None:
+        for name, present, capacity, queued in channels:
             session.send(f"[Channel] {name} {present}/{capacity}/{queued}.")
 
     def quit(self, session: Session, request: Request) -> None:
-        self.rooms.quit(session.principal)
+        self.rooms.quit(session.principal, session.expect_outcome(request))
 
     # ---- handlers: files ----
 
@@ -274,7 +275,7 @@ def _about_a_file(act: Callable[..., None]) -> Callable[[RoomTalk, Session, Requ
     return handle
 
 
-ENTER = Command(Door.enter, "<name> [files]", "come in under this name", min_args=2, max_args=2)
+ENTER = Command(Door.enter, "<name> [files]", "come in under this name", min_args=2, max_args=2, pipelined=True)
 
 MESSAGE = Command(
     RoomTalk.say,
@@ -289,12 +290,13 @@ MESSAGE = Command(
 COMMANDS: Mapping[str, Command] = {
     "/whisper": Command(
         RoomTalk.whisper, "/whisper <user> <message>", "say something to one who is in the channel",
-        min_args=2, max_args=2, name=True, text=True,
+        min_args=2, max_args=2, name=True, text=True, pipelined=True,
     ),
     "/quit": Command(RoomTalk.quit, "/quit", "leave, and close the connection"),
-    "/list": Command(RoomTalk.list, "/list", "show how full each channel is"),
+    "/list": Command(RoomTalk.list, "/list", "show how full each channel is", pipelined=True),
     "/switch": Command(
-        RoomTalk.switch, "/switch <channel>", "leave for another channel", min_args=1, max_args=1, name=True
+        RoomTalk.switch, "/switch <channel>", "leave for another channel",
+        min_args=1, max_args=1, name=True, pipelined=True,
     ),
     "/send": Command(
         RoomTalk.send_file, "/send <user> <path>", "send a file to one who is in the channel",

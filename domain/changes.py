@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
+Undo = Callable[[], object]
+
 
 class AccountRegistered(NamedTuple):
     name: str
@@ -74,6 +76,12 @@ class Said(NamedTuple):
     at: float
 
 
+class GuestSaid(Said):
+    """What a guest of a channel has said."""
+
+    __slots__ = ()
+
+
 class Mailed(NamedTuple):
     """A direct message to an account that is away."""
 
@@ -106,6 +114,19 @@ class MembershipsDated(NamedTuple):
     server: str
 
 
+class InOrder(NamedTuple):
+    """What is not kept, but has its place among the changes that are: it overtakes no message, and none overtakes it.
+
+    Attributes:
+        decide: called when its turn has come; gives what undoes that, or raises ChatError. Where it gives nothing it
+            is not called again, whatever becomes of the changes that are decided with it.
+        tell: called when it stands and all before it has been told.
+    """
+
+    decide: Callable[[], Undo | None]
+    tell: Callable[[], object]
+
+
 Change = (
     AccountRegistered
     | MailboxOpened
@@ -117,16 +138,17 @@ Change = (
     | RemoteJoined
     | RemoteLeft
     | Said
+    | GuestSaid
     | Mailed
     | MailDelivered
     | PeerNamed
     | MembershipsDated
+    | InOrder
 )
 
-EPHEMERAL: frozenset[type] = frozenset({RemoteJoined, RemoteLeft})
+EPHEMERAL: frozenset[type] = frozenset({RemoteJoined, RemoteLeft, InOrder})
 """Changes that have their place in the journal's order, but are not written: they end with the process."""
 
-Undo = Callable[[], object]
 Done = Callable[[Exception | None], None]
 
 Outcome = tuple[Change, Exception | None, Done]

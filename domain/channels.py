@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection
 
-from domain.changes import ChannelCreated, Joined, Left, MembershipsDated, PeerNamed, Said, Undo
+from domain.changes import ChannelCreated, GuestSaid, Joined, Left, MembershipsDated, PeerNamed, Said, Undo
 from domain.errors import AlreadyMember, ChannelFull, LimitReached, NameTaken, NoSuchChannel, NotAMember
 from domain.interfaces import Outside
 from domain.names import HOST_OF_CHANNEL
@@ -83,11 +83,9 @@ class Channels:
         if not (channel.has_room_for_remote if is_remote else channel.has_room):
             raise ChannelFull
         self._add_member(member, channel, change.server)
-        channel.joining += not is_remote
         return lambda: self._undo_joined(member, channel)
 
     def _undo_joined(self, member: Member, channel: Channel) -> None:
-        channel.joining -= not isinstance(member, RemoteUser)
         self._remove_member(member, channel)
         self._outside.watch.vacated(channel)
 
@@ -102,7 +100,14 @@ class Channels:
         channel = self.local.get(change.channel)  # no further call: this is done for every message
         if channel is None:
             raise NoSuchChannel
-        if change.sender not in channel.members and change.sender not in channel.speaking:
+        if change.sender not in channel.members:
+            raise NotAMember
+        if channel.mutes:
+            self._outside.watch.check_mute(channel, change.sender)
+
+    def apply_guest_said(self, change: GuestSaid) -> None:
+        channel = self.local[change.channel]
+        if change.sender not in channel.guests:
             raise NotAMember
         if channel.mutes:
             self._outside.watch.check_mute(channel, change.sender)

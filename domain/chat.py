@@ -22,6 +22,8 @@ from domain.changes import (
     Change,
     ChannelCreated,
     Done,
+    GuestSaid,
+    InOrder,
     Joined,
     Left,
     MailboxOpened,
@@ -99,6 +101,7 @@ class Chat:
         self._now = now
         self._limits = limits
         self._unpublished: deque[Outcome] = deque()
+        self._is_publishing = False
         users, channels = self.users, self.channels
         self.rules: dict[type, Rule] = {
             AccountRegistered: Rule(users.apply_registered),
@@ -111,6 +114,8 @@ class Chat:
             RemoteJoined: Rule(channels.apply_joined, self._seat),
             RemoteLeft: Rule(channels.apply_left, self._seat),
             Said: Rule(channels.apply_said),
+            GuestSaid: Rule(channels.apply_guest_said),
+            InOrder: Rule(lambda change: change.decide(), lambda change: change.tell()),
             Mailed: Rule(self.messages.apply_mailed),
             MailDelivered: Rule(self.messages.apply_mail_delivered),
             PeerNamed: Rule(channels.apply_named),
@@ -179,9 +184,14 @@ class Chat:
 
         self.journal.submit(change, told)
 
-    def say(self, speaker: Member | RoomGuest, channel: str, text: str, done: Done) -> None:
+    def say(self, speaker: Member, channel: str, text: str, done: Done) -> None:
         """Say something in a channel here. Fails with NoSuchChannel, NotAMember, StillMuted, StoreUnavailable."""
         self.journal.submit(Said(speaker.name, channel, text, self._now()), done)
+
+    def say_as_guest(self, guest: RoomGuest, text: str, done: Done) -> None:
+        """Say something in the channel that a guest is in. Fails with NotAMember while the guest waits, StillMuted,
+        StoreUnavailable."""
+        self.journal.submit(GuestSaid(guest.name, guest.channel.name, text, self._now()), done)
 
     def say_remotely(
         self, account: Account, channel: str, text: str, done: Done, settled: Callable[[bool], None]
@@ -262,6 +272,15 @@ class Chat:
         """Have decided and told what waits for the end of the turn. Not from inside of what tells."""
         self.journal.commit()
 
+    def tell_in_order(self, tell: Callable[[], object], done: Done = lambda _error: None) -> None:
+        """Call `tell`, then `done`, when all that was asked for before has been told: at once from inside of what
+        tells, else at the end of the turn."""
+        if self._is_publishing:
+            tell()
+            done(None)
+        else:
+            self.journal.submit(InOrder(lambda: None, tell), done)
+
     def apply(self, change: Change) -> Undo | None:
         """Decide a change, in the journal's order: see `Rule.apply`."""
         return self.rules[type(change)].apply(change)
@@ -280,8 +299,6 @@ class Chat:
                 reason = type(error).__name__
                 log.warning("a row of the database leads nowhere: %s %r: %s", type(change).__name__, names, reason)
         self.users.limits = limits
-        for channel in (*self.channels.local.values(), *self.channels.remote.values()):
-            channel.joining = 0  # nobody of them is there
 
     def publish(self, outcomes: Iterable[Outcome]) -> None:
         """Tell what became of changes, in order. Messages to one channel in a row travel together.
@@ -290,6 +307,7 @@ class Chat:
         answer to the JOIN.
         """
         self._unpublished = deque(outcomes)
+        self._is_publishing = True
         run: list[Said] = []
         while self._unpublished:
             change, error, done = self._unpublished.popleft()
@@ -307,6 +325,7 @@ class Chat:
                 log.exception("error while telling the outcome of %s", type(change).__name__)
         if run:
             self._publish(run)
+        self._is_publishing = False
 
     def _tell_created(self, change: ChannelCreated) -> None:
         self.outside.servers.created(change.name)
@@ -317,21 +336,21 @@ class Chat:
         if channel is None:
             return  # a remote one that its last member has left is known no more
         member = self.users.member(change.account)
-        session = member.session
         if isinstance(member, RemoteUser):
             self._seat_remote(member, change, channel)
-        elif isinstance(change, Joined):
-            channel.joining -= 1
-            if session is not None:
-                channel.present[session] = None
-                if channel.capacity is not None:
-                    self.outside.watch.joined(channel, change.account)
-            else:
-                self.outside.watch.vacated(channel)  # by one who was on the way in
-        elif session is not None:
-            if session in channel.present and channel.capacity is not None:
+        elif isinstance(change, Left):
+            self._unseat(member, change, channel)
+        elif member.session is not None:
+            channel.present[member.session] = None
+            if channel.capacity is not None:
+                self.outside.watch.joined(channel, change.account)
+
+    def _unseat(self, member: Account, change: Left, channel: Channel) -> None:
+        if member.session is not None and member.session in channel.present:
+            if channel.capacity is not None:
                 self.outside.watch.left(channel, change)
-            self.users.unseat(session, channel)
+            del channel.present[member.session]
+        self.outside.watch.vacated(channel)
 
     def _seat_remote(self, member: RemoteUser, change: Joined | Left, channel: Channel) -> None:
         audience = channel.elsewhere.setdefault(member.relay, Audience())

@@ -82,13 +82,12 @@ class Watch:
     def vacated(self, channel: Channel) -> None:
         """There may be room for one more in a channel."""
 
-    def member_whispers(self, member: Member, name: str, text: str) -> bool:
-        """Deliver a direct message to a guest of one of the member's channels; False when there is none.
+    def member_whispers(self, member: Member, name: str, text: str, done: Done) -> None:
+        """Deliver a direct message to a guest of one of the member's channels.
 
-        Raises:
-            StillMuted: the member may not speak there.
+        Fails with NoSuchUser, StillMuted.
         """
-        return False
+        done(NoSuchUser())
 
 
 class RemoteServers:

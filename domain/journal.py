@@ -51,7 +51,7 @@ class Journal:
 
     def _commit(self, batch: list[tuple[Change, Done]]) -> list[Outcome]:
         outcomes: list[Outcome] = []
-        undos: list[Undo] = []
+        undos: list[Undo | None] = []
         apply = self._apply
         for change, done in batch:
             try:
@@ -59,20 +59,25 @@ class Journal:
             except Exception as raised:
                 error, undo = _refusal(change, raised), None
             outcomes.append((change, error, done))
-            if undo is not None:
-                undos.append(undo)
+            undos.append(undo)
         durable = [change for change, error, _done in outcomes if error is None and type(change) not in EPHEMERAL]
         if not durable or self._write(durable):
             return outcomes
         for undo in reversed(undos):
-            undo()
-        return [(change, self._decide_unwritten(change, error), done) for change, error, done in outcomes]
+            if undo is not None:
+                undo()
+        return [
+            (change, self._decide_again(change, error, has_undo=undo is not None), done)
+            for (change, error, done), undo in zip(outcomes, undos, strict=True)
+        ]
 
-    def _decide_unwritten(self, change: Change, error: Exception | None) -> Exception | None:
-        """Decide a change of a batch that could not be written: a durable one fails, an ephemeral one has its turn
-        again, now without those."""
+    def _decide_again(self, change: Change, error: Exception | None, *, has_undo: bool) -> Exception | None:
+        """Decide a change of a batch that could not be written: a durable one fails, an ephemeral one that was undone
+        or refused has its turn again, now without those."""
         if type(change) not in EPHEMERAL:
             return error or StoreUnavailable()
+        if error is None and not has_undo:
+            return None
         try:
             self._apply(change)
         except Exception as raised:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from domain.changes import Done, MailDelivered, Mailed, Undo
-from domain.errors import BeingCollected, ChatError, IsOnline, LimitReached, NoSuchUser, NotAName
+from domain.errors import BeingCollected, IsOnline, LimitReached, NoSuchUser, NotAName
 from domain.events import DirectEcho, DirectMessage, MailWaiting
 from domain.interfaces import Backend, Outside
 from domain.journal import Journal
@@ -53,18 +53,7 @@ class DirectMessages:
         elif HOST_OF_USER in name:
             self._outside.servers.tell(sender.name, name, text, lambda error: self._answered(letter, error))
         else:
-            self._whisper(letter)
-
-    def _whisper(self, letter: Letter) -> None:
-        """Deliver a direct message to a guest of a channel that both are in."""
-        message = letter.message
-        try:
-            if not self._outside.watch.member_whispers(letter.sender, message.recipient, message.text):
-                raise NoSuchUser
-        except ChatError as error:
-            letter.done(error)
-        else:
-            self._echo(letter)
+            self._outside.watch.member_whispers(sender, name, text, lambda error: self._answered(letter, error))
 
     def _answered(self, letter: Letter, error: Exception | None) -> None:
         if error is None:

@@ -2,19 +2,24 @@
 muted or thrown out by the operator. It is the domain's other half: it speaks no wire, and what lasts is chat.Chat's.
 
 A guest holds a name in one channel only. Whoever leaves, in whatever way, makes room: the first in the queue comes in
-at once. Those who still wait are told their places; when others leave the queue, once for all of them at the end of the
-turn. What happens is told as events, to the guests concerned and to the operator, in the order in which it happens.
+at once (O10). Those who still wait are told their places; when others leave the queue, once for all of them at the end
+of the turn (O8).
+
+What guests and the operator do is decided in the journal's order (changes.InOrder), and told in it, so that it
+overtakes no message of the same turn. Only which name a guest has, and for which channel, is settled when it is asked
+for, and cannot fail later.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any
 
-from domain.changes import Done, Left, Said
+from domain.changes import Done, InOrder, Left, Said, Undo
 from domain.chat import Chat
-from domain.errors import CannotEnter, ChatError, NoSuchChannel, NotHere, StillMuted, Waiting
+from domain.errors import CannotEnter, ChatError, NoSuchChannel, NoSuchUser, NotAMember, NotHere, StillMuted, Waiting
 from domain.events import (
     ChannelMessages,
     Departed,
@@ -43,6 +48,32 @@ FOR_EVER = 10**12
 """Seconds of a mute that is meant to be longer."""
 
 
+Tell = Callable[[], object]
+"""Tells somebody something."""
+
+
+def _nothing() -> None:
+    """What there is to tell of what is told otherwise."""
+
+
+def _ignore(_error: Exception | None) -> None:
+    """Take an outcome of which nobody need know."""
+
+
+def _raise(error: ChatError) -> Callable[[], None]:
+    """Give a decision against something."""
+
+    def decide() -> None:
+        raise error
+
+    return decide
+
+
+def _call_all(calls: Iterable[Tell]) -> None:
+    for call in calls:
+        call()
+
+
 class Rooms(Watch):
     """All channels with a port, and what the operator can do in any channel.
 
@@ -58,11 +89,13 @@ class Rooms(Watch):
         self, chat: Chat, timers: Timers, now: Callable[[], float], show: Callable[[Any], None], afk_seconds: float
     ) -> None:
         self.hosted: dict[str, Channel] = {}
+        self._guests: dict[str, dict[str, RoomGuest]] = {}
+        """The guests of each channel, by name: those in it, those in its queue, and those who are still to come."""
         self._queues: dict[str, dict[str, RoomGuest]] = {}
         self._moved: dict[str, RoomGuest] = {}
         """Queues that somebody has left in this turn, and the last guest in each who was there then."""
-        self._removing: dict[int, Kicked | None] = {}
-        """What is shown for the changes that take members out, by their identity."""
+        self._removing: dict[tuple[str, str], Kicked | None] = {}
+        """What is shown when members are out whom the operator takes out, by channel and name."""
         self._chat = chat
         self._timers = timers
         self._now = now
@@ -76,6 +109,7 @@ class Rooms(Watch):
         channel.capacity = capacity
         self.hosted[name] = channel
         self._queues[name] = {}
+        self._guests[name] = {}
 
     def close(self) -> None:
         """The server stops: nobody is told anything any more, and nobody moves in."""
@@ -84,23 +118,22 @@ class Rooms(Watch):
     def end_turn(self) -> None:
         """Tell those who wait in queues that have moved where they are now, once for all moves of this turn (O8)."""
         for name in list(self._moved):
-            self._tell_places(self.hosted[name])
+            self._tell_places(self._new_places(self.hosted[name]))
 
     # ---- what guests do ----
 
-    def enter(self, session: Recipient, channel: str, name: str, *, takes_files: bool) -> None:
+    def enter(self, session: Recipient, channel: str, name: str, done: Done, *, takes_files: bool) -> None:
         """Put a session into a channel's queue, and into the channel if there is room.
 
-        Raises:
-            CannotEnter: it is no name, or somebody has it: a user, or a guest of this channel.
+        Fails with CannotEnter: it is no name, or a user or a guest of this channel has it. Then nothing has changed.
         """
-        self._settle()
-        hosted = self.hosted[channel]
-        if not self._chat.users.may_name(name) or self._chat.users.is_users(name) or self._has(hosted, name):
-            raise CannotEnter
+        hosted, users = self.hosted[channel], self._chat.users
+        if not users.may_name(name) or users.is_users(name) or self._has(hosted, name):
+            done(CannotEnter())
+            return
         guest = session.principal = RoomGuest(name, session, hosted, takes_files=takes_files)
-        self._chat.users.visitors[name] += 1
-        self._enqueue(guest)
+        users.visitors[name] += 1
+        self._arrive(guest, done)
 
     def stir(self, guest: RoomGuest) -> None:
         """The guest has done something, and is not silent; what the muted do does not count."""
@@ -109,32 +142,13 @@ class Rooms(Watch):
             guest.idle_since = now
 
     def say(self, guest: RoomGuest, text: str, done: Done) -> None:
-        """Say something in the channel. Fails with Waiting, StillMuted, StoreUnavailable."""
-        if guest.waits:
-            done(Waiting())
-            return
-        speaking = guest.channel.speaking
+        """Say something in the channel. Fails as `Chat.say_as_guest`."""
+        self._chat.say_as_guest(guest, text, done)
 
-        def said(error: Exception | None) -> None:
-            speaking[guest.name] -= 1
-            if not speaking[guest.name]:
-                del speaking[guest.name]
-            done(error)
-
-        speaking[guest.name] = speaking.get(guest.name, 0) + 1  # it is said even if the guest goes before it is written
-        self._chat.say(guest, guest.channel.name, text, said)
-
-    def whisper_to(self, guest: RoomGuest, name: str, text: str) -> None:
-        """Say something to one who is in the channel too.
-
-        Raises:
-            Waiting, StillMuted, NotHere: it reaches nobody.
-        """
-        self._settle()
-        if guest.waits:
-            raise Waiting
-        self.check_mute(guest.channel, guest.name)
-        self._whisper(guest.name, guest.channel, name, text)
+    def whisper_to(self, guest: RoomGuest, name: str, text: str, done: Done) -> None:
+        """Say something to one who is in the channel too. Fails with NotAMember while the guest waits, StillMuted,
+        NotHere."""
+        self._whisper(guest, guest.channel, name, text, done)
 
     def maybe_guest(self, guest: RoomGuest, name: str) -> RoomGuest | None:
         """Give a guest of the channel by name; None for a member who is there.
@@ -146,40 +160,40 @@ class Rooms(Watch):
             raise Waiting
         return self.who_is_there(guest.channel.name, name).guests.get(name)
 
-    def switch(self, guest: RoomGuest, channel: str) -> None:
+    def switch(self, guest: RoomGuest, channel: str, done: Done) -> None:
         """Leave, and come to another channel with a port as a newcomer does.
 
-        Raises:
-            NoSuchChannel, CannotEnter: the guest stays.
+        Fails with NoSuchChannel, and with CannotEnter where the name is another guest's; the guest stays.
         """
-        self._settle()
         target = self.hosted.get(channel)
         if target is None:
-            raise NoSuchChannel
-        if self._has(target, guest.name):
-            raise CannotEnter
-        departed = Departed(guest.name, self._now())
-        self._depart(guest, departed, departed)
-        guest.channel = target
-        self._enqueue(guest)
+            self._chat.journal.submit(InOrder(_raise(NoSuchChannel()), _nothing), done)
+        elif self._has(target, guest.name):
+            self._chat.journal.submit(InOrder(_raise(CannotEnter()), _nothing), done)
+        else:
+            departed = Departed(guest.name, self._now())
+            self._depart(guest, departed, departed)
+            del self._guests[guest.channel.name][guest.name]
+            guest.channel = target
+            self._arrive(guest, done)
 
-    def quit(self, guest: RoomGuest) -> None:
+    def quit(self, guest: RoomGuest, done: Done) -> None:
         """Leave with a goodbye."""
-        self._settle()
         departed = Departed(guest.name, self._now())
-        self._close(guest, departed, departed)
+        self._close(guest, departed, departed, done)
 
     def lost(self, session: Recipient) -> None:
         """The session is over; nothing happens if its guest has left before."""
         guest: RoomGuest | None = session.principal
         if guest is not None:
-            self._settle()
-            self._forget(guest)
-            self._depart(guest)
+            self._close(guest)
+
+    def list_in_order(self, tell: Callable[[Sequence[Occupancy]], None], done: Done) -> None:
+        """Tell `occupancy` when all that was asked for before has been told."""
+        self._chat.tell_in_order(lambda: tell(self.occupancy()), done)
 
     def occupancy(self) -> list[Occupancy]:
-        """Give how full each channel with a port is, in their order."""
-        self._settle()
+        """Give how full each channel with a port is, in their order, as far as it has been told."""
         return [
             Occupancy(name, channel.population, channel.capacity or 0, len(self._queues[name]))
             for name, channel in self.hosted.items()
@@ -190,42 +204,53 @@ class Rooms(Watch):
     def kick(self, channel: str, name: str, done: Done) -> None:
         """Take somebody out of a channel or its queue; the operator is shown it. Fails with NoSuchChannel, NotHere,
         StoreUnavailable."""
-        self._settle()
-        try:
-            found = self._find(channel)
-            guest = found.guests.get(name) or self._queue(found).get(name)
-            if guest is None and name not in found.members:
-                raise NotHere
-        except ChatError as error:
-            done(error)
-            return
+        found = self._chat.channels.local.get(channel)
+        guest = self._guests.get(channel, {}).get(name)
         kicked = Kicked(name, self._now())
-        if guest is None:
+        if found is None:
+            done(NoSuchChannel())
+        elif guest is not None:
+            self._close(guest, Departed(name, kicked.at), kicked, done)
+        elif name in found.members:
             self._remove_member(found, name, kicked, done)
         else:
-            self._close(guest, Departed(name, kicked.at), kicked)
-            done(None)
+            done(NotHere())
 
-    def mute(self, channel: str, name: str, seconds: int) -> None:
-        """Let somebody who is in a channel say nothing there for so many seconds; a newer mute counts.
-
-        Raises:
-            NotHere: nobody of this name is there.
+    def mute(self, channel: str, name: str, seconds: int, done: Done) -> None:
+        """Let somebody who is in a channel say nothing there for so many seconds; a newer mute counts. None is without
+        effect. Fails with NotHere: nobody of this name is there.
         """
-        self._settle()
-        found = self.who_is_there(channel, name)
-        now = self._timers.monotonic()
-        before = self._muted_for(found, name, now)
-        until = found.mutes[name] = now + seconds
-        guest = found.guests.get(name)
+        mute = Silenced(channel, name, seconds, self._now())
+        self._chat.journal.submit(InOrder(lambda: self._apply_mute(mute), lambda: self._tell_mute(mute)), done)
+
+    def _apply_mute(self, mute: Silenced) -> Undo | None:
+        found = self.who_is_there(mute.channel, mute.user)
+        if not mute.seconds:
+            return None
+        now, before = self._timers.monotonic(), found.mutes.get(mute.user)
+        delay = mute.seconds - self._muted_for(found, mute.user, now)
+        found.mutes[mute.user] = now + mute.seconds
+        guest = found.guests.get(mute.user)
         if guest is not None:
-            guest.idle_since += until - now - before  # the clock stands still
-        event = Silenced(channel, name, seconds, self._now())
-        self._tell_guests(found, event)
-        if guest is None:
-            session = found.members[name].session
-            assert session is not None, "who_is_there has found it"
-            session.deliver(event)
+            guest.idle_since += delay  # the clock stands still
+
+        def undo() -> None:
+            if before is None:
+                del found.mutes[mute.user]
+            else:
+                found.mutes[mute.user] = before
+            if guest is not None:
+                guest.idle_since -= delay
+
+        return undo
+
+    def _tell_mute(self, mute: Silenced) -> None:
+        if mute.seconds:
+            channel = self._chat.channels.local[mute.channel]
+            self._tell_guests(channel, mute)
+            session = self._member_session(channel, mute.user)
+            if session is not None:
+                session.deliver(mute)
 
     def who_is_there(self, channel: str, name: str) -> Channel:
         """Give the channel, if a guest or member of this name is in it now.
@@ -244,18 +269,18 @@ class Rooms(Watch):
         Raises:
             NoSuchChannel: there is none.
         """
-        self._settle()
         found = self._find(channel)
         for name in found.members:
             self._remove_member(found, name, None, lambda _error: None)
-        guests = list(found.guests.values())
+        self._in_order(partial(self._empty, found, Emptied(channel, self._now())))
+
+    def _empty(self, channel: Channel, emptied: Emptied) -> list[Tell]:
+        guests = list(channel.guests.values())
         for guest in guests:
-            self._unseat(guest)
+            self._unseat(guest, channel)
             self._forget(guest)
-        for guest in guests:
-            guest.session.end()
-        self._show(Emptied(channel, self._now()))
-        self._fill(found)
+        told = [partial(self._tell_departed, guest, channel, None, None) for guest in guests]
+        return [*told, partial(self._show, emptied), *self._fill(channel)]
 
     # ---- what the chat tells ----
 
@@ -275,102 +300,131 @@ class Rooms(Watch):
 
     def left(self, channel: Channel, change: Left) -> None:
         departed = Departed(change.account, self._now())
-        shown = self._removing.pop(id(change), departed)
+        shown = self._removing.pop((channel.name, change.account), departed)
         if shown is not None:
             self._show(shown)
             self._tell_guests(channel, departed)
 
     def vacated(self, channel: Channel) -> None:
-        self._fill(channel)
+        for tell in self._fill(channel):
+            self._chat.tell_in_order(tell)
 
-    def member_whispers(self, member: Member, name: str, text: str) -> bool:
+    def member_whispers(self, member: Member, name: str, text: str, done: Done) -> None:
         channel = next((channel for channel in member.channels.values() if name in channel.guests), None)
         if channel is None:
-            return False
-        self.check_mute(channel, member.name)
-        self._whisper(member.name, channel, name, text)
-        return True
+            done(NoSuchUser())
+        else:
+            self._whisper(member, channel, name, text, done)
 
     def _remove_member(self, channel: Channel, name: str, shown: Kicked | None, done: Done) -> None:
         """Have a member taken out. One who is away is missed by nobody, so `left` is not told."""
+        key = (channel.name, name)
 
         def removed(error: Exception | None) -> None:
-            waiting = self._removing.pop(id(change), None)
+            waiting = self._removing.pop(key, None)
             if error is None and waiting is not None:
                 self._show(waiting)
             done(error)
 
-        change = channel.members[name].leaving(channel.name)
-        self._removing[id(change)] = shown
-        self._chat.remove(change, Removed(channel.name), removed)
+        self._removing.setdefault(key, shown)
+        self._chat.remove(channel.members[name].leaving(channel.name), Removed(channel.name), removed)
 
     # ---- in and out ----
 
-    def _enqueue(self, guest: RoomGuest) -> None:
-        channel = guest.channel
-        guest.session.deliver(Welcomed(guest.name, channel.name, self._now()))
-        if channel.has_room:
-            self._seat(guest)
-        else:
-            queue = self._queue(channel)
-            queue[guest.name] = guest
-            guest.session.deliver(Queued(len(queue) - 1, self._now()))
+    def _in_order(self, act: Callable[[], list[Tell]], done: Done = _ignore) -> None:
+        """Have something done when its turn comes; it gives what is then to be told."""
+        told: list[Tell] = []
+        self._chat.journal.submit(InOrder(lambda: told.extend(act()), lambda: _call_all(told)), done)
 
-    def _seat(self, guest: RoomGuest) -> None:
-        channel, now = guest.channel, self._timers.monotonic()
+    def _arrive(self, guest: RoomGuest, done: Done) -> None:
+        """Have a guest come to the channel that it is to be in: `done` is told when the guest has been."""
+        self._guests[guest.channel.name][guest.name] = guest
+        self._in_order(partial(self._admit, guest, guest.channel), done)
+
+    def _admit(self, guest: RoomGuest, channel: Channel) -> list[Tell]:
+        if guest.gone:
+            return []
+        at = self._now()
+        welcome = partial(self._tell, (guest,), Welcomed(guest.name, channel.name, at))
+        if channel.has_room:
+            return [welcome, self._seat(guest, channel)]
+        queue = self._queue(channel)
+        queue[guest.name] = guest
+        return [welcome, partial(self._tell, (guest,), Queued(len(queue) - 1, at))]
+
+    def _seat(self, guest: RoomGuest, channel: Channel) -> Tell:
+        now = self._timers.monotonic()
         channel.add_guest(guest)
-        channel.present[guest.session] = None
         guest.idle_since = now + self._muted_for(channel, guest.name, now)
         self._watch_silence(guest)
+        return partial(self._tell_seated, guest, channel)
+
+    def _tell_seated(self, guest: RoomGuest, channel: Channel) -> None:
+        channel.present[guest.session] = None
         self.joined(channel, guest.name)
 
-    def _unseat(self, guest: RoomGuest) -> None:
-        guest.channel.remove_guest(guest)
-        del guest.channel.present[guest.session]
+    def _unseat(self, guest: RoomGuest, channel: Channel) -> None:
+        channel.remove_guest(guest)
         self._timers.cancel(guest.timer)
 
-    def _fill(self, channel: Channel) -> None:
+    def _fill(self, channel: Channel) -> list[Tell]:
+        """Let those in who are first in the queue, while there is room."""
+        told: list[Tell] = []
         queue = self._queue(channel)
         while queue and channel.has_room and not self._closed:
-            guest = queue.pop(next(iter(queue)))
-            self._seat(guest)
+            told.append(self._seat(queue.pop(next(iter(queue))), channel))
             self._has_moved(channel)
             if len(queue) <= SHORT_QUEUE:
-                self._tell_places(channel)
+                told.append(partial(self._tell_places, self._new_places(channel)))
+        return told
 
-    def _depart(self, guest: RoomGuest, farewell: Any = None, shown: Any = None) -> None:
+    def _depart(self, guest: RoomGuest, farewell: Any = None, shown: Any = None, done: Done = _ignore) -> None:
         """Take a guest out of the channel or the queue.
 
         Args:
             farewell: told to the others in the channel, but not when the guest has only waited.
             shown: told to the operator.
         """
-        channel = guest.channel
-        waited = guest.waits
-        if waited:
-            del self._queue(channel)[guest.name]
-        else:
-            self._unseat(guest)
+        self._in_order(partial(self._leave, guest, guest.channel, farewell, shown), done)
+
+    def _leave(self, guest: RoomGuest, channel: Channel, farewell: Any, shown: Any) -> list[Tell]:
+        queue = self._queue(channel)
+        if queue.get(guest.name) is guest:
+            del queue[guest.name]
+            self._has_moved(channel)
+            return [partial(self._tell_departed, guest, channel, None, shown)]
+        if channel.guests.get(guest.name) is not guest:
+            return []  # the operator has taken out everybody before
+        self._unseat(guest, channel)
+        return [partial(self._tell_departed, guest, channel, farewell, shown), *self._fill(channel)]
+
+    def _tell_departed(self, guest: RoomGuest, channel: Channel, farewell: Any, shown: Any) -> None:
+        channel.present.pop(guest.session, None)
         if shown is not None:
             self._show(shown)
-        if waited:
-            self._has_moved(channel)
-            return
         if farewell is not None:
             self._tell_guests(channel, farewell)
-        self._fill(channel)
+        if guest.gone:
+            guest.session.principal = None
+            if not guest.session.over:
+                guest.session.end()
 
-    def _close(self, guest: RoomGuest, farewell: Any, shown: Any = None) -> None:
-        self._forget(guest)
-        self._depart(guest, farewell, shown)
-        guest.session.end()
+    def _close(self, guest: RoomGuest, farewell: Any = None, shown: Any = None, done: Done = _ignore) -> None:
+        """Take a guest out for good, with the session; nothing happens to one who is on the way out."""
+        if not guest.gone:
+            self._forget(guest)
+            self._depart(guest, farewell, shown, done)
+        else:
+            self._in_order(list, done)
 
     def _forget(self, guest: RoomGuest) -> None:
-        """The session is nobody's, and the name is free."""
-        guest.session.principal = None
-        self._chat.users.visitors[guest.name] -= 1
-        if not self._chat.users.visitors[guest.name]:
-            del self._chat.users.visitors[guest.name]
+        """The guest does nothing any more, and its name is free."""
+        guest.gone = True
+        del self._guests[guest.channel.name][guest.name]
+        visitors = self._chat.users.visitors
+        visitors[guest.name] -= 1
+        if not visitors[guest.name]:
+            del visitors[guest.name]
 
     # ---- silence ----
 
@@ -381,8 +435,7 @@ class Rooms(Watch):
     def _check_silence(self, guest: RoomGuest) -> None:
         if guest.idle_since + self._afk_seconds > self._timers.monotonic():
             self._watch_silence(guest)
-        else:
-            self._settle()
+        elif not guest.gone:
             went = WentAway(guest.name, self._now())
             self._close(guest, went, went)
 
@@ -398,29 +451,36 @@ class Rooms(Watch):
 
     # ---- pieces ----
 
-    def _settle(self) -> None:
-        """Have decided and told what was asked for before, so that what is done at once does not overtake it."""
-        self._chat.settle()
+    def _whisper(self, sender: RoomGuest | Member, channel: Channel, name: str, text: str, done: Done) -> None:
+        def decided(error: Exception | None) -> None:
+            done(error or self._tell_whisper(channel, Whispered(sender.name, name, text, self._now())))
 
-    def _whisper(self, sender: str, channel: Channel, name: str, text: str) -> None:
-        event = Whispered(sender, name, text, self._now())
+        self._chat.journal.submit(InOrder(lambda: self._check_speaker(channel, sender), _nothing), decided)
+
+    def _check_speaker(self, channel: Channel, speaker: RoomGuest | Member) -> None:
+        if isinstance(speaker, RoomGuest) and channel.guests.get(speaker.name) is not speaker:
+            raise NotAMember
+        self.check_mute(channel, speaker.name)
+
+    def _tell_whisper(self, channel: Channel, event: Whispered) -> ChatError | None:
         if channel.capacity is not None:
             self._show(event)
-        guest = channel.guests.get(name)
+        guest = channel.guests.get(event.recipient)
+        session = self._member_session(channel, event.recipient)
         if guest is not None:
             guest.session.deliver(event)
-            return
-        session = self._member_session(channel, name)
-        if session is None:
-            raise NotHere
-        session.deliver(DirectMessage(sender, text, event.at))
+        elif session is not None:
+            session.deliver(DirectMessage(event.sender, event.text, event.at))
+        else:
+            return NotHere()
+        return None
 
     def _member_session(self, channel: Channel, name: str) -> Hearer | None:
         member = channel.members.get(name)
         return None if member is None else member.session
 
     def _has(self, channel: Channel, name: str) -> bool:
-        return name in channel.guests or name in self._queue(channel)
+        return name in self._guests[channel.name]
 
     def _find(self, channel: str) -> Channel:
         try:
@@ -439,15 +499,23 @@ class Rooms(Watch):
         else:
             self._moved.pop(channel.name, None)
 
-    def _tell_places(self, channel: Channel) -> None:
-        at, last = self._now(), self._moved.pop(channel.name, None)
-        for ahead, guest in enumerate(self._queue(channel).values() if last is not None else ()):
-            self._tell((guest,), Queued(ahead, at))
+    def _new_places(self, channel: Channel) -> list[RoomGuest]:
+        """Give those who are to be told their places, in order: who has come since the queue moved has been told."""
+        last, places = self._moved.pop(channel.name, None), []
+        for guest in self._queue(channel).values() if last is not None else ():
+            places.append(guest)
             if guest is last:
-                return  # who has come later has been told
+                break
+        return places
+
+    def _tell_places(self, places: Sequence[RoomGuest]) -> None:
+        at = self._now()
+        for ahead, guest in enumerate(places):
+            self._tell((guest,), Queued(ahead, at))
 
     def _tell_guests(self, channel: Channel, event: Any) -> None:
-        self._tell(channel.guests.values(), event)
+        guests = [session.principal for session in channel.present if isinstance(session.principal, RoomGuest)]
+        self._tell(guests, event)
 
     def _tell(self, guests: Iterable[RoomGuest], event: Any) -> None:
         if self._closed:

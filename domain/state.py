@@ -251,13 +251,13 @@ class Channel:
     `elsewhere` are the users of other servers.
 
     Guests come in through a port of the channel's own, if it has one; rooms.Rooms looks after them. `mutes` has for a
-    name the time on the monotonic clock until which it may not speak; `joining` counts members of this server who are
-    not seated yet, `remote` all members of other servers, `speaking` for each guest the messages that are not decided.
+    name the time on the monotonic clock until which it may not speak; `here` counts members of this server who are
+    logged in, `remote` all members of other servers. What is decided changes `members`, `guests` and the counts at
+    once; `present` and `elsewhere` change when it is told.
     """
 
     __slots__ = (
-        "_names", "capacity", "elsewhere", "guests", "joining", "members", "mutes", "name", "present", "remote",
-        "speaking",
+        "_names", "capacity", "elsewhere", "guests", "here", "members", "mutes", "name", "present", "remote",
     )  # fmt: skip
 
     def __init__(self, name: str) -> None:
@@ -265,23 +265,22 @@ class Channel:
         self.capacity: int | None = None
         self.members: dict[str, Member] = {}
         self.guests: dict[str, RoomGuest] = {}
-        self.present: dict[Hearer, None] = {}
+        self.present: dict[Recipient, None] = {}
         self.elsewhere: dict[Relay, Audience] = {}
         self.remote = 0
         self._names = SortedNames()
         self.mutes: dict[str, float] = {}
-        self.speaking: dict[str, int] = {}
-        self.joining = 0
+        self.here = 0
 
     @property
     def has_room(self) -> bool:
         """Whether one more of this server may come in. Users of other servers take nobody's place (O11)."""
-        return self.capacity is None or len(self.present) + self.joining < self.capacity
+        return self.capacity is None or self.here + len(self.guests) < self.capacity
 
     @property
     def has_room_for_remote(self) -> bool:
         """Whether one more of another server may come in."""
-        return self.capacity is None or len(self.present) + self.joining + self.remote < self.capacity
+        return self.capacity is None or self.here + len(self.guests) + self.remote < self.capacity
 
     @property
     def population(self) -> int:
@@ -295,14 +294,20 @@ class Channel:
     def add_member(self, member: Member) -> None:
         """There is one member more."""
         self.members[member.name] = member
-        self.remote += isinstance(member, RemoteUser)
+        self._count(member, 1)
         self._names.add(member.name)
 
     def remove_member(self, member: Member) -> None:
         """Somebody is a member no more."""
         del self.members[member.name]
-        self.remote -= isinstance(member, RemoteUser)
+        self._count(member, -1)
         self._names.remove(member.name)
+
+    def _count(self, member: Member, number: int) -> None:
+        if isinstance(member, RemoteUser):
+            self.remote += number
+        elif member.session is not None:
+            self.here += number
 
     def add_guest(self, guest: RoomGuest) -> None:
         """A guest has come in."""
@@ -318,16 +323,18 @@ class Channel:
 class RoomGuest:
     """Somebody in a channel, or in its queue, through the channel's own port.
 
-    `idle_since` is the time on the monotonic clock at which the guest last did something; a mute moves it on.
+    `idle_since` is the time on the monotonic clock at which the guest last did something; a mute moves it on. `channel`
+    is the one that the guest has asked for last; `gone` says that the guest leaves for good. Neither need be decided.
     """
 
-    __slots__ = ("channel", "idle_since", "name", "session", "takes_files", "timer")
+    __slots__ = ("channel", "gone", "idle_since", "name", "session", "takes_files", "timer")
 
     def __init__(self, name: str, session: Recipient, channel: Channel, *, takes_files: bool) -> None:
         self.name = name
         self.session = session
         self.channel = channel
         self.takes_files = takes_files
+        self.gone = False
         self.idle_since = 0.0
         self.timer: Any = None
 

@@ -9,8 +9,8 @@ from domain.changes import AccountDeleted, AccountRegistered, MailboxOpened, Pas
 from domain.errors import AlreadyLoggedIn, HasMail, LimitReached, NameTaken, NoSuchUser, NotAName
 from domain.interfaces import Outside
 from domain.names import is_name
-from domain.sessions import Hearer, Recipient
-from domain.state import Account, Channel, Guest, Limits, Member, RemoteUser, User
+from domain.sessions import Recipient
+from domain.state import Account, Guest, Limits, Member, RemoteUser, User
 
 
 class Users:
@@ -91,6 +91,7 @@ class Users:
         self._online_names = None
         account.session = recipient
         for channel in account.channels.values():
+            channel.here += 1
             channel.present[recipient] = None
 
     def logout(self, recipient: Recipient) -> None:
@@ -106,13 +107,9 @@ class Users:
             del self.guests[user.name]
         else:
             for channel in user.channels.values():
-                self.unseat(recipient, channel)
-
-    def unseat(self, session: Hearer, channel: Channel) -> None:
-        """Let a session hear no more of a channel."""
-        if session in channel.present:
-            del channel.present[session]
-            self._outside.watch.vacated(channel)
+                channel.here -= 1
+                channel.present.pop(recipient, None)
+                self._outside.watch.vacated(channel)
 
     def session(self, name: str) -> Recipient | None:
         """Give the session where a user is logged in."""

@@ -304,6 +304,11 @@ class World:
             pumped = [client.transport.pump() for client in self.clients]
             busy = any(pumped) or bool(self.soon)
 
+    def let_pass(self, seconds: float) -> None:
+        """Let time pass, and do what is due."""
+        self.timers.let_pass(seconds)
+        self.settle()
+
     def _stop(self) -> None:
         self.stopped += 1
 

@@ -19,6 +19,8 @@ from domain.changes import (
     Change,
     ChannelCreated,
     Done,
+    GuestSaid,
+    InOrder,
     Joined,
     Left,
     MailboxOpened,
@@ -52,7 +54,7 @@ from domain.errors import (
 from domain.events import ChannelMessages, DirectEcho, DirectMessage, MailWaiting
 from domain.interfaces import Pace, RemoteServers
 from domain.names import is_name
-from domain.state import Account, Channel, Limits, RemoteUser, SortedNames
+from domain.state import Account, Channel, Limits, RemoteUser, RoomGuest, SortedNames
 from support import EXAMPLES, FakePasswords, World
 
 NOW = 1000.0
@@ -332,6 +334,8 @@ def furnished() -> House:
     for name in ("eve", "eric"):
         house.chat.users.remote[f"{name}@elsewhere"] = RemoteUser(name, "elsewhere", ear, ear)
     house.chat.restore([RemoteJoined("eve@elsewhere", "room", NOW)])
+    room = house.chat.channels.local["room"]
+    room.add_guest(RoomGuest("zoe", Screen(), room, takes_files=False))
     return house
 
 
@@ -382,6 +386,9 @@ CHANGES: list[tuple[Change, type[ChatError] | None]] = [
     (Said("alice", "room", "hello", NOW), None),
     (Said("carol", "room", "hello", NOW), NotAMember),
     (Said("alice", "nowhere", "hello", NOW), NoSuchChannel),
+    (GuestSaid("zoe", "room", "hello", NOW), None),
+    (GuestSaid("alice", "room", "hello", NOW), NotAMember),
+    (InOrder(lambda: None, lambda: None), None),
     (Mailed("alice", "bob", "hello", NOW), None),
     (Mailed("bob", "carol", "hello", NOW), None),
     (Mailed("bob", "alice", "hello", NOW), IsOnline),
@@ -399,7 +406,7 @@ def test_each_change_is_decided_and_can_be_taken_back(change: Change, refused: t
         assert house.snapshot() == before
         return
     undo = house.chat.apply(change)
-    if isinstance(change, Said):
+    if isinstance(change, Said | InOrder):
         assert undo is None
         assert house.snapshot() == before
     else:

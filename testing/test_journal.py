@@ -29,13 +29,13 @@ class Register:
     def write(self, changes: Sequence[Change]) -> bool:
         self.batches += 1
         if not self.fails:
-            self.written += [change[0] for change in changes]
+            self.written += [name_in(change) for change in changes]
         return not self.fails
 
     def apply(self, change: Change) -> Undo:
-        if change[0] in self.names:
+        if name_in(change) in self.names:
             raise NotAMember
-        self.names.append(change[0])
+        self.names.append(name_in(change))
         return self.names.pop
 
     def publish(self, outcomes: Iterable[Outcome]) -> None:
@@ -44,10 +44,15 @@ class Register:
 
     def submit(self, change: Change, then: Callable[[], object] = lambda: None) -> None:
         def done(error: Exception | None) -> None:
-            self.told.append((change[0], None if error is None else type(error)))
+            self.told.append((name_in(change), None if error is None else type(error)))
             then()
 
         self.journal.submit(change, done)
+
+
+def name_in(change: Change) -> str:
+    assert isinstance(change, Left)
+    return change.account
 
 
 def durable(name: str) -> Left:

@@ -287,22 +287,22 @@ def test_a_switch_that_cannot_be(world: World) -> None:
 
 def test_who_is_silent_for_too_long_is_closed(world: World) -> None:
     ann, bob, carol = world.room("small", "ann", "bob", "carol")
-    world.timers.let_pass(AFK_SECONDS - 1)
+    world.let_pass(AFK_SECONDS - 1)
     bob.does("hi")
     for client in (ann, carol):
         client.saw()
     world.printed()
-    world.timers.let_pass(1)
+    world.let_pass(1)
     assert ann.saw() == []
     assert is_closed(ann)
     assert bob.saw() == ["* ann went AFK.", "* carol has joined the channel."]
     assert world.printed() == ["* ann went AFK.", "* carol has joined the small channel."]
-    world.timers.let_pass(AFK_SECONDS - 2)
+    world.let_pass(AFK_SECONDS - 2)
     assert not bob.session.over
-    world.timers.let_pass(1)
+    world.let_pass(1)
     assert is_closed(bob)
     assert not carol.session.over
-    world.timers.let_pass(1)
+    world.let_pass(1)
     assert is_closed(carol)
     assert not len(world.timers.deadlines)
 
@@ -312,47 +312,47 @@ def test_who_is_silent_for_too_long_is_closed(world: World) -> None:
 )
 def test_any_line_shows_that_somebody_is_there(world: World, line: str) -> None:
     (ann,) = world.room("large", "ann")
-    world.timers.let_pass(AFK_SECONDS - 1)
+    world.let_pass(AFK_SECONDS - 1)
     ann.send(line)
     world.settle()
-    world.timers.let_pass(AFK_SECONDS - 1)
+    world.let_pass(AFK_SECONDS - 1)
     assert not ann.session.over
-    world.timers.let_pass(1)
+    world.let_pass(1)
     assert is_closed(ann)
 
 
 def test_waiting_is_no_silence(world: World) -> None:
     ann, bob, carol = world.room("small", "ann", "bob", "carol")
     for _ in range(5):
-        world.timers.let_pass(AFK_SECONDS - 1)
+        world.let_pass(AFK_SECONDS - 1)
         ann.does("hi")
         bob.does("hi")
     ann.leave()
-    world.timers.let_pass(AFK_SECONDS - 1)
+    world.let_pass(AFK_SECONDS - 1)
     assert not carol.session.over
 
 
 @pytest.mark.parametrize("muted_at", [0, 40, 99])
 def test_the_clock_stands_still_for_the_muted(world: World, muted_at: int) -> None:
     (ann,) = world.room("large", "ann")
-    world.timers.let_pass(muted_at)
+    world.let_pass(muted_at)
     world.type("/mute large:ann 500")
-    world.timers.let_pass(499)
+    world.let_pass(499)
     ann.does("hi")  # does not count
-    world.timers.let_pass(1 + AFK_SECONDS - muted_at - 1)
+    world.let_pass(1 + AFK_SECONDS - muted_at - 1)
     assert not ann.session.over
-    world.timers.let_pass(1)
+    world.let_pass(1)
     assert is_closed(ann)
 
 
 def test_a_newer_mute_counts_for_the_clock_too(world: World) -> None:
     (ann,) = world.room("large", "ann")
     world.type("/mute large:ann 500", "/mute large:ann 10")
-    world.timers.let_pass(5)
+    world.let_pass(5)
     world.type("/mute large:ann 10")
-    world.timers.let_pass(15 + AFK_SECONDS - 5 - 1)
+    world.let_pass(15 + AFK_SECONDS - 5 - 1)
     assert not ann.session.over
-    world.timers.let_pass(1)
+    world.let_pass(1)
     assert is_closed(ann)
 
 
@@ -361,9 +361,9 @@ def test_who_comes_back_muted_has_the_whole_time_after_the_mute(world: World) ->
     world.type("/mute large:ann 500")
     ann.leave()
     (ann,) = world.room("large", "ann")
-    world.timers.let_pass(500 + AFK_SECONDS - 1)
+    world.let_pass(500 + AFK_SECONDS - 1)
     assert not ann.session.over
-    world.timers.let_pass(1)
+    world.let_pass(1)
     assert is_closed(ann)
 
 
@@ -402,11 +402,11 @@ def test_a_mute(world: World) -> None:
     assert bob.saw() == ["* ann has been muted for 10 seconds."]
     assert ann.does("hi", "/whisper bob hi", "/whisper nobody hi") == ["* You are still muted for 10 seconds."] * 3
     assert bob.saw() == world.printed() == []
-    world.timers.let_pass(3.2)
+    world.let_pass(3.2)
     assert ann.does("hi") == ["* You are still muted for 6 seconds."]
-    world.timers.let_pass(6.7)
+    world.let_pass(6.7)
     assert ann.does("hi") == ["* You are still muted for 1 seconds."]
-    world.timers.let_pass(0.1)
+    world.let_pass(0.1)
     assert ann.does("hi") == bob.saw() == ["[ann] hi"]
 
 
@@ -671,7 +671,7 @@ def test_any_coming_and_going_leaves_no_place_empty_while_somebody_waits(rng: ra
             elif kind == "lost":
                 rng.choice(present).leave()
             elif kind == "pass":
-                world.timers.let_pass(rng.choice([1, 60, 100]))
+                world.let_pass(rng.choice([1, 60, 100]))
             elif kind == "empty":
                 world.type(f"/empty {rng.choice('ab')}")
             else:

@@ -31,6 +31,7 @@ from domain.changes import (
     AccountRegistered,
     Change,
     ChannelCreated,
+    GuestSaid,
     Joined,
     Left,
     MailDelivered,
@@ -193,7 +194,7 @@ def test_a_refused_change_does_not_disturb_the_others(keeper: Keeper) -> None:
 
 
 def test_every_change_has_its_record() -> None:
-    assert set(RECORD) | {Said} | EPHEMERAL == set(Change.__args__)
+    assert set(RECORD) | {Said, GuestSaid} | EPHEMERAL == set(Change.__args__)
 
 
 # ---- reading ----

@@ -225,14 +225,14 @@ def test_one_sender_has_few_files_open(world: World, pair: tuple[Client, Client]
 def test_an_offer_without_an_answer_lapses(world: World, pair: tuple[Client, Client]) -> None:
     ann, bob = pair
     ann.does("/send bob notes/a.txt 5")
-    world.timers.let_pass(1)
+    world.let_pass(1)
     ann.does("/send bob b 5")
     for _ in range(2):
         ann.does("/list")  # nobody goes away meanwhile
         bob.does("/list")
-        world.timers.let_pass((OFFER_SECONDS - 1.5) / 2)
+        world.let_pass((OFFER_SECONDS - 1.5) / 2)
     assert ann.saw() == []
-    world.timers.let_pass(0.5)
+    world.let_pass(0.5)
     assert ann.saw() == ["* bob did not take notes/a.txt.", "/cancel 1"]
     bob.does("/ready 2", "/ready 1")
     assert ann.saw()[-1] == f"/more 2 {WINDOW}"
@@ -267,11 +267,11 @@ def test_a_file_that_stands_still_is_cancelled(world: World, pair: tuple[Client,
     ann, bob = pair
     begin(ann, bob, 100)
     for _ in range(10):
-        world.timers.let_pass(STALL_SECONDS - 1)
+        world.let_pass(STALL_SECONDS - 1)
         assert ann.does("/piece 1 aaaa") == ["/more 1 1"]
     assert len(world.timers.deadlines) <= 4  # two of silence, and this one
     bob.saw()
-    world.timers.let_pass(STALL_SECONDS)
+    world.let_pass(STALL_SECONDS)
     assert ann.saw() == bob.saw() == ["/cancel 1"]
 
 
@@ -279,15 +279,15 @@ def test_a_file_that_stands_still_is_cancelled(world: World, pair: tuple[Client,
 def test_each_side_can_be_the_one_that_stands_still(world: World, pair: tuple[Client, Client], done: str) -> None:
     ann, bob = pair
     begin(ann, bob, 3)
-    world.timers.let_pass(STALL_SECONDS - 1)
+    world.let_pass(STALL_SECONDS - 1)
     if done != "nothing":
         ann.does("/piece 1 aaaa")
-        world.timers.let_pass(STALL_SECONDS - 1)
+        world.let_pass(STALL_SECONDS - 1)
     if done == "end":
         ann.does("/end 1")
-        world.timers.let_pass(STALL_SECONDS - 1)
+        world.let_pass(STALL_SECONDS - 1)
     assert "/cancel 1" not in ann.saw()
-    world.timers.let_pass(1)
+    world.let_pass(1)
     assert ann.saw() == ["/cancel 1"]
     assert bob.saw()[-1] == "/cancel 1"
     assert bob.does("/landed 1") == ann.saw() == []
@@ -307,11 +307,11 @@ def test_others_do_not_wait_for_one_who_stalls(world: World) -> None:
         bob.does(*(f"/ready {first + more}" for more in range(MAX_OPEN)))
         assert running(sender) == [first, first + 1]
     assert len(stalling) * MAX_OF_ONE_SENDER == MAX_RUNNING
-    world.timers.let_pass(STALL_SECONDS - 1)
+    world.let_pass(STALL_SECONDS - 1)
     carol.does("/send bob a 5")
     bob.does(f"/ready {len(stalling) * MAX_OPEN + 1}")
     assert running(carol) == []
-    world.timers.let_pass(1)
+    world.let_pass(1)
     assert running(carol) == [33]  # before the files of those who have had places
     assert [running(sender) for sender in stalling] == [[3, 4], [11, 12], [19, 20], [27]]
 
@@ -322,7 +322,7 @@ def test_what_waits_for_a_place_lapses_not(world: World, pair: tuple[Client, Cli
     bob.does("/ready 1", "/ready 2", "/ready 3", "/ready 3")
     assert running(ann) == [1, 2]
     for _ in range(OFFER_SECONDS // STALL_SECONDS + 1):
-        world.timers.let_pass(STALL_SECONDS - 1)
+        world.let_pass(STALL_SECONDS - 1)
         ann.does("/piece 1 aaaa", "/piece 2 aaaa")
     ann.saw()
     assert ann.does("/cancel 1") == ["/cancel 1", f"/more 3 {WINDOW}"]
@@ -357,6 +357,7 @@ def test_nothing_is_remembered_of_those_who_have_gone(world: World, pair: tuple[
     (ann if who == "ann" else bob).leave()
     assert running(other) == []
     other.leave()
+    world.settle()
     transfers = world.node.transfers
     assert not (transfers._open or transfers._outboxes or transfers._inboxes)
     assert world.timers.deadlines.nearest() is None
@@ -368,7 +369,7 @@ def test_a_server_that_stops_forgets_all(world: World, pair: tuple[Client, Clien
     bob.does("/ready 1", "/ready 2", "/ready 3")
     ann.saw()
     world.node.transfers.close()
-    world.timers.let_pass(OFFER_SECONDS * 2)
+    world.let_pass(OFFER_SECONDS * 2)
     assert not [line for line in ann.saw() if line.startswith("/")]
 
 
@@ -387,7 +388,7 @@ def test_places_are_kept_in_any_order_of_events(steps: list[tuple[str, str, int]
         clients = dict(zip("abc", world.room("room", "a files", "b files", "c files"), strict=True))
         for name, what, number in steps:
             if what == "pass":
-                world.timers.let_pass(number)
+                world.let_pass(number)
             else:
                 words = {"send": f"{'abc'[number % 3]} x 3", "piece": f"{number} aaaa"}.get(what, str(number))
                 clients[name].does(f"/{what} {words}")
