@@ -202,7 +202,7 @@ class Federation(LinkHandler):
     def _add_channel(self, link: Link, word: str) -> None:
         name = self._names.maybe_theirs(link, word, HOST_OF_CHANNEL)
         if name is None or not is_name(name):
-            link.ignore("it announces what is no channel of its own")
+            link.ignore("it announces an invalid or foreign channel")
         elif limit := self._channels.add(link.peer, name):
             link.ignore(f"it announces more channels than {limit} allows")
 
@@ -250,7 +250,7 @@ class Federation(LinkHandler):
         full_name = remote_channel(channel, link.peer.name)
         sender = self._names.maybe_sender(link, from_word, full_name)
         if not channel or user is None or sender is None:
-            raise LineIgnored("it names somebody or something by what is no name")
+            raise LineIgnored("invalid name of a user or channel")
         self.servers.deliver(link, (user, channel), Said(sender, full_name, text, self._now()))
 
     # ---- answers to users here ----
@@ -262,7 +262,7 @@ class Federation(LinkHandler):
         about, _, outcome = rest.partition(" ")
         handle = RESULTS.get(kind)
         if user is None or handle is None or not handle(self, link, user, about, AGREED.get(outcome)):
-            raise LineIgnored("it answers what was not asked")
+            raise LineIgnored("unexpected FEDRESULT")
 
     def _handle_join_result(self, link: Link, user: str, about: str, agreed: bool | None) -> bool:
         channel = self._names.maybe_theirs(link, about, HOST_OF_CHANNEL)

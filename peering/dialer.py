@@ -46,7 +46,7 @@ class PeerDialer:
         """Write a failure to the log; one that repeats itself is told once."""
         if failure != self._told:
             name = f" ({self.config.name})" if self.config.name else ""
-            log.warning("no link with %s port %d%s: %s; it is tried again", *self.config[:2], name, failure)
+            log.warning("no link with %s port %d%s: %s; dialling again", *self.config[:2], name, failure)
         self._told = failure
 
     def succeeded(self) -> None:

@@ -134,7 +134,7 @@ class Links:
 
     def _handshake_failed(self, link: Link) -> None:
         link.deadline = None
-        self.refuse(link, f"it has not said {link.awaited} within {self._settings.federation_seconds:g} seconds")
+        self.refuse(link, f"it has sent no {link.awaited} within {self._settings.federation_seconds:g} seconds")
 
     def refuse(self, link: Link, reason: str) -> None:
         """End a link for a fault of the other side."""
@@ -224,7 +224,7 @@ class Links:
         if name is None or secret is None:
             self.refuse(link, "it asks for a proof, and the config has no secret for it")
         elif not is_nonce(nonce):
-            self.refuse(link, "it asks for a proof with what is no nonce")
+            self.refuse(link, "it asks for a proof with an invalid nonce")
         else:
             link.handshake = Handshake(secret, link.local_name, name, nonce, self._make_nonce())
             link.session.send(f"FEDERATE-PROOF {link.handshake.mac('proof')} {link.handshake.dialer_nonce}")
@@ -233,19 +233,19 @@ class Links:
         """The server that has dialled proves its name."""
         link = self._links[session]
         if link.dialer is not None or link.handshake is None or link.proven:
-            self.refuse(link, "it sends a proof for which it was not asked")
+            self.refuse(link, "it sends a proof out of turn")
             return
         link.handshake = link.handshake._replace(dialer_nonce=nonce)
         if is_nonce(nonce) and link.handshake.is_right("proof", mac):
             self._introduce_proven(link, link.handshake.dialer)
         else:
-            self.refuse(link, f"it has not proven that it is {link.handshake.dialer}: its secret is another one")
+            self.refuse(link, f"it has not proven that it is {link.handshake.dialer}: wrong secret")
 
     def receive_confirmation(self, session: Session, sent: str) -> None:
         """The server that was dialled agrees, and sends this name, or none."""
         link = self._links.get(session)
         if link is None or link.maybe_peer is not None or link.dialer is None:
-            self.ignore(session, "nothing is to be confirmed")
+            self.ignore(session, "unexpected FEDERATE-CONFIRM")
         elif link.dialer.config.secret is None:
             self._introduce(link, sent)
         else:
@@ -257,7 +257,7 @@ class Links:
         if handshake is None:
             self.refuse(link, "it confirms without having asked for a proof, and the config has a secret for it")
         elif name != handshake.receiver or not handshake.is_right("confirm", mac):
-            self.refuse(link, f"it has not proven that it is {handshake.receiver}: its secret is another one")
+            self.refuse(link, f"it has not proven that it is {handshake.receiver}: wrong secret")
         else:
             self._introduce_proven(link, name)
 

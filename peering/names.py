@@ -182,9 +182,9 @@ class PeerNames:
         if not (link.configured or link.maybe_peer or self._lets_in(link)):
             return f"the config does not list it, and has federation {self._settings.federation}"
         if not is_host(name):
-            return "it sends no name, or one that is none: a server needs a hostname where its IP address is none"
+            return "missing or invalid hostname (required for peers reached over IPv6)"
         if not is_host(link.local_name):
-            return "this server needs a hostname, since its IP address is none: set it in the config"
+            return "this server needs a hostname over IPv6: set it in the config"
         if name == self._settings.hostname or sent == link.local_name:
             return f"{name} is this server's own name"
         if not link.proven and (reason := self._address_refusal_reason(link, name, sent)):
@@ -210,7 +210,7 @@ class PeerNames:
             return f"the name {name} is in use by a server at {peer.links.oldest.address}"
         if noted and link.identity not in noted and not pinned:
             return (
-                f"the name {name} was borne by {' and by '.join(map(_described, sorted(noted)))};"
+                f"the name {name} is recorded for {' and '.join(map(_described, sorted(noted)))};"
                 f" if it has moved, list it as {link.address}:<port> {name}"
             )
         return None
@@ -244,9 +244,9 @@ class PeerNames:
         """
         user, at, host = word.partition(HOST_OF_USER)
         if not is_name(user):
-            raise LineIgnored("it speaks for somebody who has no name")
+            raise LineIgnored("invalid name of the user it speaks for")
         if at and host not in link.peer_names and not self._adopt(link, host):
-            raise Violation(f"it speaks for {word[:MAX_SHOWN]!r}, who is no user of its own")
+            raise Violation(f"it speaks for {word[:MAX_SHOWN]!r}, a user of another server")
         link.has_spoken = True
         return user
 
@@ -276,7 +276,7 @@ class PeerNames:
         """
         host = word.partition(HOST_OF_CHANNEL)[2]
         if host and not self._is_their_host(link, host):
-            raise Violation(f"it speaks for {word[:MAX_SHOWN]!r}, which is no channel of its own")
+            raise Violation(f"it speaks for {word[:MAX_SHOWN]!r}, a channel of another server")
 
     def maybe_sender(self, link: Link, word: str, channel: str) -> str | None:
         """Give the name that the sender of a message has here, bare for a user of this server (L42).

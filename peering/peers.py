@@ -146,7 +146,7 @@ class Link:
     def ignore(self, reason: str) -> None:
         """Count a line that is not obeyed."""
         if not self.ignored[reason] and (self.maybe_peer or not self.dialer):  # else the dialer tells what matters
-            log.warning("ignored a line of %s: %s; more like it are only counted", self, reason)
+            log.warning("ignored a line from %s: %s (further ones are only counted)", self, reason)
         self.ignored[reason] += 1
 
 

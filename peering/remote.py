@@ -173,7 +173,7 @@ class LinkedServers(RemoteServers):
         if request is not None:
             request.buffered.append(message)
         elif account is None or message.channel not in account.channels:
-            raise LineIgnored("its message is for somebody who is not in the channel")
+            raise LineIgnored("its message is for a user who is not in the channel")
         elif account.session is not None:
             account.session.deliver(ChannelMessages((message,)))
 

@@ -426,7 +426,7 @@ def test_a_name_that_was_proven_is_nobody_s_without_a_proof(caplog: pytest.LogCa
         for address in ("127.0.0.2", "127.0.0.3"):
             without = World(settings=ONE, store=world.store)
             assert refused(without, address)
-        assert "the name two was borne by a server that has proven it; if it has moved, list it as" in caplog.text
+        assert "the name two is recorded for a server that has proven it; if it has moved, list it as" in caplog.text
 
 
 def test_older_memberships_begin_with_the_next_link() -> None:

@@ -291,7 +291,7 @@ def test_who_proves_nothing_is_closed_in_time(caplog: pytest.LogCaptureFixture) 
         assert is_closed(at_any_port)
         assert is_closed(at_port_for_links)
         assert not is_closed(up)
-        assert "it has not said FEDERATE-PROOF within 10 seconds" in caplog.text
+        assert "it has sent no FEDERATE-PROOF within 10 seconds" in caplog.text
 
 
 def test_a_second_proof_closes_the_link() -> None:
