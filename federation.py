@@ -1,10 +1,10 @@
 """The dialect `federation`: the lines between servers, and what each of them asks for.
 
-A channel is its own server's business alone: who is in it, what is said there and in which order. So no line travels
-further than over one link, nothing goes round in a ring, and each member gets each message once.
+A channel belongs to one server, which alone decides its members, messages and order. So a line travels over one link
+only, there are no loops, and each member gets each message once.
 
-- A user of a peer who is in a channel here is a `RemoteUser`, for as long as the peer is linked (peering/members.py).
-- What users here ask of peers, and what becomes of it, is in peering/remote.py.
+- Users of a peer in channels here are in peering/members.py: a `RemoteUser` lasts as long as the peer is linked.
+- Requests of users here to peers are in peering/remote.py.
 - A peer speaks for its own users and channels. The link of one that speaks for others is closed; other lines that do
   not fit are ignored, and counted (peering/names.py).
 """
@@ -29,23 +29,23 @@ from settings import Settings
 from text import clean, split_words, squeeze
 
 NO_CHANNEL = ""
-"""What no channel here is called. The journal refuses it in its turn, so that answers keep their order (C10)."""
+"""The name of no channel. The journal refuses it in its turn, so that answers keep their order (C10)."""
 
 AGREED: Mapping[str, bool] = {"0": False, "1": True}
 """The outcomes of a FEDRESULT."""
 
 
 class Federation(LinkHandler):
-    """The dialect `federation`, and what it speaks for: this server's links, and the linked servers for the domain.
+    """The dialect `federation`, with this server's links and the linked servers.
 
     Args:
         chat: the domain.
         timers: the monotonic clock.
         now: the wall clock, in seconds since the epoch.
         dial: opens connections.
-        jitter: gives a number from 0 to 1.
-        make_nonce: gives a nonce, another one each time.
-        settings: which servers are dialled and let in, as whom, and how much each may make this one hold.
+        jitter: gives a random number from 0 to 1.
+        make_nonce: gives a new nonce at each call.
+        settings: the servers to dial, which others may link, this server's name, and the limits of peers.
     """
 
     name = "federation"
@@ -101,7 +101,7 @@ class Federation(LinkHandler):
         return match_arguments(command, words)
 
     def refuse(self, session: Session, refusal: Refusal) -> None:
-        """A line that is no request is ignored."""
+        """Ignore a line that is no request (L5)."""
         self.links.ignore(session, refusal.value)
 
     def succeed(self, session: Session, request: Request) -> None:
@@ -109,8 +109,7 @@ class Federation(LinkHandler):
         self._answer(session, request, request.command.success)
 
     def fail(self, session: Session, request: Request, error: Exception | None) -> None:
-        """Give the row's answer. Who is in the channel already has what was asked for: a restored link repeats its
-        joins."""
+        """Give the row's answer. A FEDJOIN of a member succeeds: a restored link repeats its joins (L46)."""
         if error is None:
             self.links.ignore(session, "the link is not up")
         elif isinstance(error, AlreadyMember):

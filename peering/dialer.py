@@ -1,4 +1,4 @@
-"""The servers of the config that are dialled: the pauses between the attempts, and what is logged of their failures."""
+"""The configured servers that are dialled: the pauses between attempts, and the log of failures."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ log = logging.getLogger("crosstalk.federation")
 
 
 class PeerDialer:
-    """A server of the config, and when it is dialled again. `address` is where it is, as far as that is known."""
+    """A configured server, and the back-off for dialling it again (L2).
+
+    Its `address` is the configured one, or the IP address to which that has led.
+    """
 
     def __init__(self, config: PeerConfig) -> None:
         self.config = config
@@ -28,27 +31,27 @@ class PeerDialer:
 
     @property
     def known_as(self) -> set[str]:
-        """By which names and addresses the server is known before there is a link."""
+        """The names and addresses of the server, as far as known without a link."""
         return {self.address, self.config.address, *filter(None, (self.config.name,))}
 
     def next_pause(self, lasted: float, jitter: float) -> float:
         """Give the seconds until the next attempt.
 
         Args:
-            lasted: seconds for which the link was up. The pauses begin anew after one that outlasted the last of them.
-            jitter: a number from 0 to 1.
+            lasted: seconds for which the link was up. If longer than the next pause, the back-off is reset.
+            jitter: a random number from 0 to 1.
         """
         if lasted > self._backoff.pause:
             self._backoff.reset()
         return self._backoff.next(jitter)
 
     def tell(self, failure: str) -> None:
-        """Write a failure to the log; one that repeats itself is told once."""
+        """Log a failure, unless it is the same as the last one (L48)."""
         if failure != self._told:
             name = f" ({self.config.name})" if self.config.name else ""
             log.warning("no link with %s port %d%s: %s; dialling again", *self.config[:2], name, failure)
         self._told = failure
 
     def succeeded(self) -> None:
-        """The link is up: the next failure is news."""
+        """The link is up: log the next failure, whatever it is."""
         self._told = ""

@@ -1,6 +1,6 @@
-"""Which servers are linked with this one, and by what names they are known: dialling, the handshake, the end of a link.
+"""Links to other servers: dialling, the handshake, the end of a link.
 
-What is said on a link that is up is federation.py's business; it is told of each that comes up and goes down.
+federation.py has the lines on a link that is up; it is told when a link comes up or goes down.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ log = logging.getLogger("crosstalk.federation")
 
 
 class Dial(Protocol):
-    """Connects in the background, then calls one of the two; see net.loop.Loop.dial."""
+    """Connects in the background, then calls one of `connected` and `failed`; see net.dialer."""
 
     def __call__(
         self, host: str, port: int, *, connected: Callable[[Any], Session], failed: Callable[[str], None]
@@ -31,26 +31,26 @@ class Dial(Protocol):
 
 
 class LinkHandler(Dialect, NameHandler):
-    """What is said on links."""
+    """The dialect of the links, which is told when they come up and go down."""
 
     def link_up(self, link: Link) -> None:
-        """A link has come up, and its peer is there."""
+        """A link has come up; its peer is known."""
 
     def link_down(self, peer: Peer, loss: LinkLoss) -> None:
-        """A link of a peer is lost, perhaps the last one; `loss` tells what the others have to carry again."""
+        """A link of a peer is lost, perhaps the last one; `loss` says what the others have to carry again."""
 
 
 class Links:
     """All connections to other servers, and the peers at their ends.
 
     Args:
-        handler: the dialect, which is told what comes up and goes down.
+        handler: the dialect, told when links come up and go down.
         timers: the monotonic clock.
         dial: opens connections.
-        jitter: gives a number from 0 to 1.
-        make_nonce: gives a nonce, another one each time.
-        settings: which servers are dialled and let in, and as whom.
-        chat: the domain, which notes names of servers (L20).
+        jitter: gives a random number from 0 to 1.
+        make_nonce: gives a new nonce at each call.
+        settings: the servers to dial, which others may link, and this server's name.
+        chat: the domain, which records names of servers (L20).
     """
 
     def __init__(
@@ -86,13 +86,13 @@ class Links:
             self._dial_now(dialer)
 
     def close(self) -> None:
-        """The server stops: nobody is dialled any more, and nobody is told of those who go."""
+        """The server stops: dial no server any more, and let lost peers be."""
         self.closed = True
         for dialer in self._dialers:
             self._cancel(dialer.timer)
 
     def accept(self, session: Session) -> None:
-        """Expect a link from a new connection."""
+        """Expect a link from a connection to a port that is for links alone (L3)."""
         self._expect(self._add_link(session, None))
 
     def _dial_now(self, dialer: PeerDialer) -> None:
@@ -126,7 +126,7 @@ class Links:
         return link
 
     def _expect(self, link: Link) -> None:
-        """Give the other side its time for the next word."""
+        """Start the time-out for the next line of the handshake (L3, L23)."""
         self._cancel(link.deadline)
         link.deadline = self._timers.call_later(
             self._settings.federation_seconds, partial(self._handshake_failed, link)
@@ -138,13 +138,13 @@ class Links:
 
     def refuse(self, link: Link, reason: str) -> None:
         """End a link for a fault of the other side."""
-        if link.dialer is None or link.maybe_peer is not None:  # else the dialer has a word on it
+        if link.dialer is None or link.maybe_peer is not None:  # else the dialer logs it
             log.warning("closing the link with %s: %s", link, reason)
         link.failure = reason
         link.session.refuse()
 
     def give_up(self, link: Link) -> None:
-        """End a link at the end of the turn, for it takes too little of what is said to it."""
+        """Close a slow reader at the end of the turn (L7)."""
         if not link.failure:
             link.failure = "reads too slowly"
             log.warning(
@@ -169,13 +169,13 @@ class Links:
         """Close all links with a server and let it in no more, until `relink` or the end of the process (L52).
 
         Args:
-            word: its name, or an address.
+            word: its name, or an IP address.
 
         Returns:
             How many links are closed.
 
         Raises:
-            ValueError: no server can be called so.
+            ValueError: the word is neither.
         """
         word = host_or_address(word)
         self.names.keep_out(word)
@@ -185,10 +185,13 @@ class Links:
         return len(closed)
 
     def relink(self, word: str) -> bool:
-        """Let a server in again, and dial it if it is one of the config; give whether it was kept out (L52).
+        """Let a server in again, and dial it if the config lists it (L52).
+
+        Returns:
+            Whether it was kept out.
 
         Raises:
-            ValueError: no server can be called so.
+            ValueError: the word is neither a server's name nor an IP address.
         """
         word = host_or_address(word)
         if not self.names.let_in(word):
@@ -199,7 +202,11 @@ class Links:
     # ---- a link comes up ----
 
     def receive_introduction(self, session: Session, sent: str) -> None:
-        """Another server has dialled this one and sends this name, or none."""
+        """Another server has dialled this one (L27).
+
+        Args:
+            sent: its name, or "".
+        """
         link = self._links.get(session) or self._add_link(session, None)
         if link.maybe_peer is not None or link.dialer is not None:
             link.ignore("the link is up already")
@@ -215,7 +222,7 @@ class Links:
             self._introduce(link, sent)
 
     def answer_challenge(self, session: Session, nonce: str) -> None:
-        """The server that was dialled asks for a proof of this one's name."""
+        """The dialled server asks for a proof of this server's name (L29)."""
         link = self._links[session]
         if link.dialer is None or link.handshake is not None:
             self.refuse(link, "it asks for a proof out of turn")
@@ -230,7 +237,7 @@ class Links:
             link.session.send(f"FEDERATE-PROOF {link.handshake.mac('proof')} {link.handshake.dialer_nonce}")
 
     def check_proof(self, session: Session, mac: str, nonce: str) -> None:
-        """The server that has dialled proves its name."""
+        """The dialling server proves its name (L30)."""
         link = self._links[session]
         if link.dialer is not None or link.handshake is None or link.proven:
             self.refuse(link, "it sends a proof out of turn")
@@ -242,7 +249,11 @@ class Links:
             self.refuse(link, f"it has not proven that it is {link.handshake.dialer}: wrong secret")
 
     def receive_confirmation(self, session: Session, sent: str) -> None:
-        """The server that was dialled agrees, and sends this name, or none."""
+        """The dialled server agrees (L28).
+
+        Args:
+            sent: its name, or "", and its mac if it had to prove the name.
+        """
         link = self._links.get(session)
         if link is None or link.maybe_peer is not None or link.dialer is None:
             self.ignore(session, "unexpected FEDERATE-CONFIRM")
@@ -252,7 +263,7 @@ class Links:
             self._check_confirmation(link, *sent.partition(" ")[::2])
 
     def _check_confirmation(self, link: Link, name: str, mac: str) -> None:
-        """See whether the server that was dialled proves its name, as the config's secret for it demands."""
+        """Check that the dialled server proves its name, for which the config has a secret (L22)."""
         handshake = link.handshake
         if handshake is None:
             self.refuse(link, "it confirms without having asked for a proof, and the config has a secret for it")
@@ -266,7 +277,7 @@ class Links:
         self._introduce(link, name)
 
     def _introduce(self, link: Link, sent: str) -> None:
-        """Have the link up, if the other server can be known by the name that it sends."""
+        """Bring the link up, unless the other server cannot be known by the name that it sends."""
         try:
             name = self.names.introduce(link, sent)
         except Violation as error:
@@ -275,7 +286,7 @@ class Links:
             self._link_up(link, name)
 
     def _own_calls(self) -> dict[tuple[str, int], PeerDialer]:
-        """The places from which this server has dialled others, with whom it meant."""
+        """Give the local addresses of dialled connections: a connection from one of them is to this server itself."""
         return {
             link.session.transport.local_address: link.dialer
             for link in self._links.values()
@@ -305,11 +316,11 @@ class Links:
         self._handler.link_up(link)
 
     def _dial_soon(self, link: Link) -> None:
-        """A server that has dialled is there, so it need not be waited for."""
+        """Cut the pause short: a server that has dialled this one can be reached (L2)."""
         self._dial_at_once(self.names.listed_as(link))
 
     def _dial_at_once(self, dialers: Iterable[PeerDialer]) -> None:
-        """Dial those that wait for their next attempt."""
+        """End the pauses of these servers."""
         for dialer in dialers:
             if dialer.timer is not None:
                 self._timers.cancel(dialer.timer)
@@ -318,7 +329,7 @@ class Links:
     # ---- a link goes down ----
 
     def lost(self, session: Session) -> None:
-        """A connection is gone; its server is dialled again. One that is no link is left alone."""
+        """A connection has ended; its server is dialled again. No-op for a connection that is no link."""
         link = self._links.pop(session, None)
         if link is None:
             return
@@ -341,7 +352,7 @@ class Links:
         self._handler.link_down(peer, loss)
 
     def ignore(self, session: Session, reason: str) -> None:
-        """Count a line that is not obeyed."""
+        """Count a line that is ignored. No-op for a connection that is no link."""
         link = self._links.get(session)
         if link is not None:
             link.ignore(reason)

@@ -1,6 +1,6 @@
-"""The users of other servers who are in channels here: who they are, how many there may be, how they are told events.
+"""Users of other servers in channels here: their memberships, the limits, the events that they get.
 
-A membership is not durable: it lasts as long as the other server is linked, and is asked for again by that (L46).
+A membership is not durable. It ends when the other server is lost, which requests it again later (L46).
 """
 
 from __future__ import annotations
@@ -55,12 +55,12 @@ class PeerRelay:
 
 
 class Members:
-    """All who are in from one peer, or on the way in or out, by their bare names.
+    """The users of one peer in channels here, or about to join or leave, by their bare names.
 
     Args:
-        chat: whose channels they are in.
+        chat: the domain.
         peer: their server.
-        settings: how many there may be.
+        settings: the limits.
         timers: the monotonic clock.
         session: gives the session of a user, by its bare name.
         relay: tells events to all of them.
@@ -77,11 +77,11 @@ class Members:
     ) -> None:
         self.users: dict[str, RemoteUser] = {}
         self.memberships: dict[Key, float] = {}
-        """What they are in, with the time on the monotonic clock when that was last asked for."""
+        """Their memberships, with the time of the last FEDJOIN on the monotonic clock."""
         self.in_channel: Counter[str] = Counter()
         """How many of them are in each channel."""
         self._undecided: Counter[str] = Counter()
-        """How many changes of a user's wait in the journal."""
+        """How many changes of each user wait in the journal."""
         self._chat = chat
         self._peer = peer
         self._settings = settings
@@ -90,11 +90,11 @@ class Members:
         self._relay = relay
 
     def find(self, user: str) -> RemoteUser:
-        """Give a user who may be in no channel at all."""
+        """Give a user, who need not be in any channel."""
         return self.users.get(user) or RemoteUser(user, self._peer.name, self._session(user), self._relay)
 
     def limit(self, user: str, channel: str) -> str:
-        """Name the setting that keeps a user out of a channel; "" if none does."""
+        """Give the setting whose limit keeps a user out of a channel; "" if none does (L49)."""
         if user not in self.users and len(self.users) >= self._settings.max_remote_users:
             return "max-remote-users"
         if (user, channel) not in self.memberships and len(self.memberships) >= self._settings.max_remote_memberships:
@@ -102,7 +102,7 @@ class Members:
         return ""
 
     def admit(self, user: str, channel: str, done: Done) -> None:
-        """Let a user into a channel. Fails as `Chat.admit`."""
+        """Let a user join a channel (L33). Fails as `Chat.admit`."""
         remote = self.users[user] = self.find(user)
         self._chat.users.remote[remote.name] = remote
         self.in_channel[channel] += (user, channel) not in self.memberships
@@ -118,20 +118,24 @@ class Members:
         self._chat.admit(remote, channel, decided)
 
     def leave(self, user: str, channel: str) -> None:
-        """Let a user out of a channel; nothing happens to one who is not there."""
+        """Let a user leave a channel (L34). No-op for a user of no channel."""
         remote = self.users.get(user)
         if remote is not None:
             self._undecided[user] += 1
             self._chat.dismiss(remote, channel, lambda _error: self._decided(user, channel))
 
     def dismiss(self, asked_before: float = float("inf")) -> None:
-        """End all memberships, or those that were not asked for again since a time on the monotonic clock."""
+        """End memberships.
+
+        Args:
+            asked_before: only those whose last FEDJOIN came before this time on the monotonic clock.
+        """
         for (user, channel), asked in list(self.memberships.items()):
             if asked < asked_before:
                 self.leave(user, channel)
 
     def forget(self, user: str, channel: str) -> None:
-        """Forget a membership if it has ended, and with the last one its user, who is not on the way either."""
+        """Forget a membership if it has ended, and its user after the last one."""
         remote = self.users.get(user)
         if remote is None or channel in remote.channels:
             return

@@ -1,4 +1,4 @@
-"""Who is who on a link: by which name another server is known here, and whom the names in its lines mean.
+"""Names on a link: the name by which another server is known here, and the users and channels that its lines name.
 
 The rules are L11 to L22, L24 and L52 of PROTOCOL.md.
 """
@@ -143,7 +143,7 @@ class PeerNames:
         A peer of the course protocol sends no name in FEDERATE-OUT, only in its first FEDJOIN.
 
         Returns:
-            Whether it may have that name: it is nobody else's.
+            Whether it may: no other server has that name.
         """
         known = self._peers.get(name)
         is_free = known is None or all(other.nameless and other.address == link.address for other in known.links)

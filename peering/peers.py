@@ -1,7 +1,7 @@
-"""What a server knows of others while it is linked with them: the state that federation.py works on, and no rules.
+"""The state of other servers while they are linked.
 
-A `Link` is a connection to another server, a `Peer` that server, known by its name: it is there as long as it has a
-link. Names here are bare, without a host, where nothing else is said.
+A `Link` is one connection to another server. A `Peer` is that server, known by its name; it has one link or more, in a
+`LinkSet`. Names are bare (without a host) unless stated otherwise.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from text import MAX_LINE
 
 HEAD = "FEDRECV "
 MAX_HEAD = len(HEAD) + 4 * MAX_NAME
-"""What stands before a user's name in a line that brings a message, and the bytes of both at the most."""
+"""The start of a line that delivers a message, and the most bytes of it with the user's name."""
 
 PIECE_BYTES = 64 * 1024
-"""Bytes of such lines that are made at once."""
+"""Bytes of such lines that are rendered at once (L47)."""
 
 MAX_LINK_LINE = MAX_LINE + 1024
-"""Bytes of a line on a link, its newline included: a client's full line grows by names when it is passed on."""
+"""Bytes of a line on a link, its newline included (L5): a client's longest line, and the names that are added to it."""
 
 MAX_LINKS = 8
 """Links with one peer (L8). Two are needed; the loss of older ones may not have been noticed yet."""
@@ -43,10 +43,10 @@ class Link:
     """A connection to another server.
 
     Args:
-        session: what speaks there.
-        dialer: for whom it was dialled; None for one that was accepted.
+        session: the session of the connection.
+        dialer: the configured server that was dialled; None for an accepted connection.
         hostname: this server's name; None: its address on this connection.
-        now: the time on the monotonic clock.
+        now: the time on the monotonic clock, in seconds.
     """
 
     def __init__(self, session: Session, dialer: PeerDialer | None, hostname: str | None, now: float) -> None:
@@ -58,22 +58,22 @@ class Link:
         self.maybe_peer: Peer | None = None
         """The server at the other end, once the link is up."""
         self.peer_names: frozenset[str] = frozenset()
-        """By what names the peer calls itself."""
+        """The names by which the peer may call itself."""
         self.nameless = False
-        """The peer has sent no name, so it cannot know by which one it is known here."""
+        """The peer has sent no name, so it does not know its name here."""
         self.handshake: Handshake | None = None
-        """What is to be proven, or has been, where the config has a secret (L29)."""
+        """The proof of the name, where the config has a secret (L22)."""
         self.proven = False
         """The peer has proven its name."""
         self.configured = False
-        """The config lists the peer at the other end (L14); decided when the peer gets its name."""
+        """The config lists the peer (L14); decided when the peer gets its name."""
         self.has_spoken = False
         """The peer has spoken for one of its users."""
         self.ignored: Counter[str] = Counter()
         self.failure = ""
         self.deadline: Any = None
         self.owed = 0
-        """Bytes of messages to its users that are still to be made."""
+        """Bytes of lines to its users that are not rendered yet (L47)."""
 
     def __str__(self) -> str:
         name = self.maybe_peer.name if self.maybe_peer else "a server"
@@ -81,11 +81,11 @@ class Link:
 
     @property
     def identity(self) -> str:
-        """The identity under which memberships begin that are agreed on here (L21)."""
+        """The identity under which memberships begin that this link has agreed to (L21)."""
         return PROVEN if self.proven else self.address
 
     def may_end(self, began_under: str) -> bool:
-        """Tell whether the peer may end a membership that began under this identity of the server of its name (L21)."""
+        """Tell whether the peer may end a membership that began under an identity of its name (L21)."""
         return began_under in ("", self.identity, self.address)
 
     @property
@@ -96,23 +96,23 @@ class Link:
 
     @property
     def awaited(self) -> str:
-        """The word with which the other side is to go on while the link is not up."""
+        """The next line that the other side has to send in the handshake."""
         if self.dialer is not None:
             return "FEDERATE-CONFIRM"
         return "FEDERATE-PROOF" if self.handshake else "FEDERATE-OUT"
 
     @property
     def known_as(self) -> set[str]:
-        """By which names and addresses the other side is known."""
+        """The names and addresses of the other side."""
         peer = {self.maybe_peer.name} if self.maybe_peer else set()
         return {self.address} | self.peer_names | peer | (self.dialer.known_as if self.dialer else set())
 
     def send_to_each(self, users: Sequence[str], rests: Sequence[str]) -> None:
-        """Send FEDRECV lines to each of the peer's users; one that is too long for a link is left out.
+        """Send FEDRECV lines to each of the peer's users, but none that is too long for a link (L6).
 
         Args:
             users: their bare names; the sequence may be kept.
-            rests: what stands behind the name in each line, with the newline.
+            rests: the rest of each line, after the user's name, with the newline.
         """
         heads = len(users) * len(HEAD) + len("".join(users).encode())
         sizes = [len(rest.encode()) for rest in rests]
@@ -127,7 +127,7 @@ class Link:
     def _render_pieces(
         self, users: Sequence[str], rests: Sequence[str], size: int, *, all_fit: bool
     ) -> Iterator[bytes]:
-        """Make about PIECE_BYTES of lines at once, the next ones when these have left."""
+        """Render about PIECE_BYTES of lines at a time, the next ones when these have left."""
         at_once = max(1, len(users) * PIECE_BYTES // size)
         for start in range(0, len(users), at_once):
             lines = [f"{HEAD}{user}{rest}" for user in users[start : start + at_once] for rest in rests]
@@ -144,8 +144,8 @@ class Link:
         return False
 
     def ignore(self, reason: str) -> None:
-        """Count a line that is not obeyed."""
-        if not self.ignored[reason] and (self.maybe_peer or not self.dialer):  # else the dialer tells what matters
+        """Count a line that is ignored, and log the first of its kind (L5)."""
+        if not self.ignored[reason] and (self.maybe_peer or not self.dialer):  # else the dialer logs the failure
             log.warning("ignored a line from %s: %s (further ones are only counted)", self, reason)
         self.ignored[reason] += 1
 
@@ -154,18 +154,18 @@ class LinkLoss(NamedTuple):
     """What the loss of one of several links asks for (L9)."""
 
     leaves: Sequence[Key]
-    """Memberships whose end it carried last; nobody knows whether that has arrived."""
+    """The last FEDLEAVE lines that it carried; they may not have arrived."""
     carried_traffic: bool
-    """It was the oldest: the joins that wait for an answer went over it too."""
+    """It was the oldest link, which carried the pending joins too."""
     carried_channels: bool
-    """It was the newest: the channels here were announced over it."""
+    """It was the newest link, over which the channels here were announced."""
 
 
 class LinkSet:
     """The links of one pair of servers: two servers that list each other have two, and keep both (L8).
 
     Traffic to the peer uses the oldest link, so that it stays ordered and is sent once. Channel announcements use the
-    newest, behind the list with which that began. A reply uses the link of its request.
+    newest link, after its initial FEDCHANNELS. A reply uses the link of its request.
     """
 
     def __init__(self) -> None:
@@ -200,7 +200,7 @@ class LinkSet:
         self._links.append(link)
 
     def remove(self, link: Link) -> LinkLoss:
-        """A link is lost; tell what that asks for if others are left."""
+        """A link is lost; say what the others have to carry again."""
         was_oldest, was_newest = link is self.oldest, link is self.newest
         self._links.remove(link)
         leaves: Sequence[Key] = ()
@@ -215,11 +215,11 @@ class LinkSet:
             self.oldest.session.send(line)
 
     def announce(self, line: str) -> None:
-        """Send what is new about the channels here, over the newest link."""
+        """Send news of the channels here over the newest link."""
         self.newest.session.send(line)
 
     def send_leave(self, key: Key, line: str) -> None:
-        """Send the end of a membership, and remember it: there is no answer that would confirm it."""
+        """Send a FEDLEAVE and remember it: it has no answer that would confirm it."""
         if self._links:
             self._leaves.append(key)
             self.send(line)
@@ -232,10 +232,10 @@ class Peer:
         self.name = name
         self.links = LinkSet()
         self.channels: set[str] = set()
-        """Those that it has announced."""
+        """The channels that it has announced."""
         self.joins: dict[Key, PendingRequest] = {}
         self.rejoining: set[Key] = set()
-        """Memberships that were asked for again, and are not confirmed yet."""
+        """Memberships that were requested again and are not confirmed yet (L46)."""
         self.direct_messages: PendingQueue[PendingRequest] = PendingQueue()
         """Direct messages of users here."""
         self.messages: PendingQueue[PendingMessage] = PendingQueue()
@@ -247,21 +247,21 @@ class Peer:
 
     @property
     def local_name(self) -> str:
-        """What this server is called there; nothing matters when the last link has gone."""
+        """This server's name there; "" when the last link is lost, since nothing is sent then."""
         return self.links.oldest.local_name if self.links else ""
 
     @property
     def is_waited_for(self) -> bool:
-        """Whether anybody here has asked it for something."""
+        """Whether a user here waits for its answer."""
         return bool(self.joins or self.rejoining or self.direct_messages)
 
     @property
     def is_behind(self) -> bool:
-        """Whether it reads more slowly than is said to it."""
+        """Whether it reads more slowly than messages for it come in (L7)."""
         return bool(self.links) and self.links.oldest.session.transport.is_behind
 
     def deliver(self, event: ChannelMessages, users: Sequence[str]) -> None:
-        """Say messages of a channel here to some of its users, each in a line. Many are made as the link drains."""
+        """Send messages of a channel here to some of its users, a line for each (L36, L47)."""
         self.links.oldest.send_to_each(users, [self._render(message) for message in event.messages])
 
     def _render(self, message: Said) -> str:
@@ -270,7 +270,7 @@ class Peer:
         return f" {speaker} {channel} {text}\n"
 
     def confirm(self, key: Key, text: str) -> None:
-        """A message of a user to a channel has come back."""
+        """The echo of a user's message to a channel has arrived (L43)."""
         for message in self.messages.of(key):
             if message.text == hash(text):
                 self.messages.drop(key, message).settled(True)

@@ -9,22 +9,25 @@ from typing import Any, Generic, NamedTuple, TypeVar
 from domain.changes import Done, Said
 
 MAX_PENDING = 100
-"""Messages of one user to one remote channel for which a failure can still be told; and to one remote user, whose
-answers are waited for."""
+"""Unconfirmed messages kept per sender and destination; older ones are forgotten, and their failure is not reported
+(L43)."""
 
 MAX_BUFFERED = 200
-"""Messages that are kept for one who is on the way into a remote channel."""
+"""Messages that are kept for a user who is joining a remote channel."""
 
 Key = tuple[str, str]
-"""A user and what it is about: one here and a channel or user of the peer, or one there and a channel here."""
+"""A user here and a channel or user of the peer, or a user of the peer and a channel here."""
 
 T = TypeVar("T")
 
 
 class PendingRequest:
-    """A JOIN or a direct message of a user here, which a peer has not answered yet.
+    """A JOIN or a direct message of a user here that the peer has not answered yet.
 
-    A JOIN that is `answered` is being written; `buffered` has what was said in the channel meanwhile.
+    A JOIN that is `answered` waits for the journal; `buffered` has the channel's messages of that time (L41).
+
+    Args:
+        deadline: the time-out.
     """
 
     __slots__ = ("_done", "answered", "buffered", "deadline")
@@ -36,18 +39,23 @@ class PendingRequest:
         self._done: list[Done] = []
 
     def add(self, done: Done) -> None:
-        """One more waits for the answer."""
+        """Add a callback for the outcome."""
         self._done.append(done)
 
     def end(self, error: Exception | None) -> None:
-        """Tell those who wait."""
+        """Call the callbacks with the outcome."""
         for done in self._done:
             done(error)
 
 
 class PendingMessage(NamedTuple):
-    """A message to a remote channel that has not come back yet: the hash of its text, when it was said on the monotonic
-    clock, and whom to tell whether it has come back: False says that it never will."""
+    """A message to a remote channel whose echo has not arrived yet (L43).
+
+    Attributes:
+        text: the hash of its text.
+        sent_at: the time on the monotonic clock.
+        settled: called once, with True for the echo, with False if it counts as lost.
+    """
 
     text: int
     sent_at: float
@@ -55,7 +63,7 @@ class PendingMessage(NamedTuple):
 
 
 class PendingQueue(Generic[T]):
-    """What waits for answers, by whose it is and for whom; answers come for the oldest first."""
+    """Items that wait for answers, by sender and destination; an answer is for the oldest."""
 
     def __init__(self) -> None:
         self._items: dict[Key, deque[T]] = {}
@@ -64,24 +72,24 @@ class PendingQueue(Generic[T]):
         return len(self._items)
 
     def of(self, key: Key) -> Sequence[T]:
-        """Give what waits, the oldest first."""
+        """Give the items of one sender and destination, the oldest first."""
         return self._items.get(key, ())
 
     def all(self) -> list[tuple[Key, T]]:
-        """Give everything that waits."""
+        """Give all items."""
         return [(key, item) for key, items in self._items.items() for item in items]
 
     def add(self, key: Key, item: T) -> None:
-        """Wait for one more; of more than MAX_PENDING the oldest is forgotten."""
+        """Add an item; beyond MAX_PENDING the oldest is forgotten."""
         self._items.setdefault(key, deque(maxlen=MAX_PENDING)).append(item)
 
     def take(self, key: Key) -> T | None:
-        """Give the oldest, which waits no more; None if there is none."""
+        """Remove and give the oldest item; None if there is none."""
         items = self._items.get(key)
         return self.drop(key, items[0]) if items else None
 
     def drop(self, key: Key, item: T) -> T:
-        """Give an item, which waits no more."""
+        """Remove and give an item."""
         items = self._items[key]
         items.remove(item)
         if not items:

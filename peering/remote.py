@@ -1,8 +1,8 @@
-"""What users here ask of linked servers, and what becomes of it: memberships, messages, direct messages.
+"""Requests of users here to linked servers: joins, messages, direct messages.
 
-- An account's membership in a peer's channel lasts (domain.chat.Chat keeps it). It is asked for again when the peer is
-  back (L46).
-- What a peer does not answer in time has failed (L41, L43, L44).
+- A membership in a peer's channel is durable: domain.chat.Chat keeps it. It is requested again when the peer is back
+  (L46).
+- A request that the peer does not answer in time has failed (L41, L43, L44).
 """
 
 from __future__ import annotations

@@ -159,7 +159,7 @@ def test_what_does_not_fit_is_ignored_counted_and_logged_once(
     assert peer.transport.refused == 0
     warnings = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
     assert len(warnings) == 1
-    assert warnings[0].startswith("ignored a line of two (127.0.0.1 port 40000): ")
+    assert warnings[0].startswith("ignored a line from two (127.0.0.1 port 40000): ")
     (counts,) = [line for line in world.federation.statistics() if "ignored" in line]
     assert "ignored=2 (" in counts
     assert bob.ask("CHANNELS") == ["RESULT CHANNELS garden"]

@@ -76,7 +76,7 @@ def test_who_does_not_confirm_is_closed_and_dialled_again(caplog: pytest.LogCapt
         assert peer.ask("RESULT ERROR unknown type") == []
         world.timers.let_pass(ONE.federation_seconds)
         assert is_closed(peer)
-        assert "has not said FEDERATE-CONFIRM within 10 seconds" in caplog.text
+        assert "has sent no FEDERATE-CONFIRM within 10 seconds" in caplog.text
         world.timers.let_pass(1)
         assert len(world.dials) == 1
 
