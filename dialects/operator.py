@@ -97,7 +97,7 @@ class Operator(Dialect):
         self._rooms.mute(channel, user, seconds, done)
 
     def empty(self, session: Session, request: Request) -> None:
-        self._rooms.empty(request.args[0])
+        self._rooms.empty(request.args[0], session.expect_outcome(request))
 
     def unlink(self, session: Session, request: Request) -> None:
         (server,) = request.args

@@ -263,16 +263,18 @@ class Rooms(Watch):
             raise NotHere
         return found
 
-    def empty(self, channel: str) -> None:
+    def empty(self, channel: str, done: Done) -> None:
         """Take everybody out of a channel, without a word to the guests; the operator is shown it, the queue moves in.
 
-        Raises:
-            NoSuchChannel: there is none.
+        Fails with NoSuchChannel.
         """
-        found = self._find(channel)
+        found = self._chat.channels.local.get(channel)
+        if found is None:
+            done(NoSuchChannel())
+            return
         for name in found.members:
-            self._remove_member(found, name, None, lambda _error: None)
-        self._in_order(partial(self._empty, found, Emptied(channel, self._now())))
+            self._remove_member(found, name, None, _ignore)
+        self._in_order(partial(self._empty, found, Emptied(channel, self._now())), done)
 
     def _empty(self, channel: Channel, emptied: Emptied) -> list[Tell]:
         guests = list(channel.guests.values())
@@ -481,12 +483,6 @@ class Rooms(Watch):
 
     def _has(self, channel: Channel, name: str) -> bool:
         return name in self._guests[channel.name]
-
-    def _find(self, channel: str) -> Channel:
-        try:
-            return self._chat.channels.local[channel]
-        except KeyError:
-            raise NoSuchChannel from None
 
     def _queue(self, channel: Channel) -> dict[str, RoomGuest]:
         return self._queues.get(channel.name, {})
