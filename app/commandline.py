@@ -6,6 +6,13 @@ import argparse
 from collections.abc import Callable
 from typing import NoReturn
 
+from text import parse_number
+
+MAX_PORT = 65535
+
+MAX_NUMBER = 10**18
+"""What a larger number counts as, where an option sets no limit of its own."""
+
 
 class OneLineParser(argparse.ArgumentParser):
     """Says what is wrong in one line, and exits with status 1 (C50)."""
@@ -18,9 +25,9 @@ def port_number(least: int) -> Callable[[str], int]:
     """Give a reader of ports from this one to 65535; it raises argparse.ArgumentTypeError for anything else."""
 
     def read(word: str) -> int:
-        number = int(word) if word.isascii() and word.isdigit() and len(word) < 20 else -1
-        if not least <= number <= 65535:
-            raise argparse.ArgumentTypeError(f"{word!r} is not a number from {least} to 65535")
+        number = parse_number(word, MAX_PORT + 1)
+        if number is None or not least <= number <= MAX_PORT:
+            raise argparse.ArgumentTypeError(f"{word!r} is not a number from {least} to {MAX_PORT}")
         return number
 
     return read
@@ -28,6 +35,7 @@ def port_number(least: int) -> Callable[[str], int]:
 
 def whole_number(word: str) -> int:
     """Read a number that is not negative; raises argparse.ArgumentTypeError for anything else."""
-    if not (word.isascii() and word.isdigit() and len(word) < 20):
+    number = parse_number(word, MAX_NUMBER)
+    if number is None:
         raise argparse.ArgumentTypeError(f"{word!r} is not a whole number")
-    return int(word)
+    return number

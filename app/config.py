@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from dialects import LISTEN_DIALECTS
 from domain.names import is_host, is_name
 from settings import HostedChannel, Listen, PeerConfig, Secret, Settings
-from text import normal
+from text import normal, parse_number
 
 
 class ConfigError(Exception):
@@ -49,8 +49,8 @@ class Directive(NamedTuple):
 def _number(least: int, most: int) -> tuple[str, Callable[[list[str]], Any]]:
     def read(words: list[str]) -> int:
         (word,) = words
-        number = int(word) if word.isascii() and word.isdigit() and len(word) < 20 else -1
-        if not least <= number <= most:
+        number = parse_number(word, most + 1)
+        if number is None or not least <= number <= most:
             raise ValueError
         return number
 

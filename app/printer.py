@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from app.logs import LONGEST, unblocked
+from net.descriptors import read_some
 from text import LineBuffer, Overlong
 
 log = logging.getLogger("crosstalk.console")
@@ -155,9 +156,7 @@ def _read(descriptor: int) -> bytes:
     """Read what is there; nothing at the end, or where nothing can be read."""
     while True:
         try:
-            return os.read(descriptor, PIECE_SIZE)
-        except BlockingIOError:  # shared with somebody who has made it non-blocking
-            select.select([descriptor], [], [])
+            return read_some(descriptor, PIECE_SIZE)
         except OSError:
             if not os.isatty(descriptor):
                 return b""

@@ -16,7 +16,7 @@ from domain.chat import Chat
 from domain.errors import BeingCollected, ChatError
 from domain.events import ChannelMessages, DirectEcho, DirectMessage, MailWaiting, NotRestored, Removed, Silenced
 from protocol import Command, Dialect, Refusal, Request, Session, match_arguments
-from text import clean, split_words, squeeze
+from text import clean, parse_number, split_words, squeeze
 
 HISTORY_DEFAULT = 20
 HISTORY_MOST = 1000
@@ -252,10 +252,7 @@ def _render_letters(page: list[Mailed]) -> bytes:
 
 def _count(words: tuple[str, ...]) -> int:
     """How many messages HISTORY asks for, HISTORY_MOST at most; 0 for a word that is no positive whole number."""
-    if not words:
-        return HISTORY_DEFAULT
-    word = words[0]
-    return int(min(float(word), HISTORY_MOST)) if word.isascii() and word.isdigit() else 0
+    return (parse_number(words[0], HISTORY_MOST) or 0) if words else HISTORY_DEFAULT
 
 
 COMMANDS: Mapping[str, Command] = {

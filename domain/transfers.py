@@ -21,7 +21,7 @@ from domain.events import FileCancelled, FileEnded, FileNotTaken, FileOffered, F
 from domain.interfaces import Timers
 from domain.state import RoomGuest
 from settings import Settings
-from text import MAX_LINE, NAMELESS
+from text import MAX_LINE, NAMELESS, parse_number
 
 WINDOW = 3
 """Pieces that may be between the two clients; so many lines of a connection's output buffer."""
@@ -37,8 +37,8 @@ MAX_OPEN = 8
 
 BASE64 = re.compile(r"(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?")
 
-LONGEST_SIZE = 18
-"""Digits of a file's size."""
+MAX_NUMBER = 10**18
+"""What a larger number of a transfer counts as; no transfer has it."""
 
 PIECE_FRAME = 48
 """Bytes of a line that are not a piece's data: the verb, the number, the end."""
@@ -158,17 +158,17 @@ class Transfers:
         Raises:
             FileMissing, CannotReceive, FileTooLarge, TooManyFiles: nothing begins.
         """
-        if not (size.isascii() and size.isdigit()):
+        length = parse_number(size, self._settings.max_file_size + 1)
+        if length is None:
             raise FileMissing
         if recipient is None or not recipient.takes_files:
             raise CannotReceive
-        digits = size.lstrip("0") or "0"
-        if len(digits) > LONGEST_SIZE or int(digits) > self._settings.max_file_size:
+        if length > self._settings.max_file_size:
             raise FileTooLarge
         if len(self._outboxes.get(sender, ())) >= MAX_OPEN:
             raise TooManyFiles
         receiver: Any = recipient.session
-        transfer = Transfer(next(self._numbers), sender, receiver, path, int(digits))
+        transfer = Transfer(next(self._numbers), sender, receiver, path, length)
         self._add(transfer)
         transfer.deadline = self._timers.call_later(self._settings.file_offer_seconds, lambda: self._refuse(transfer))
         sender.deliver(SendFile(transfer.number, self._piece, recipient.name, path))
@@ -268,7 +268,7 @@ class Transfers:
         self._run_next(inbox)
 
     def _find(self, number: str) -> Transfer | None:
-        return self._open.get(int(number)) if number.isascii() and number.isdigit() and len(number) < 20 else None
+        return self._open.get(parse_number(number, MAX_NUMBER) or 0)
 
     def _add(self, transfer: Transfer) -> None:
         self._open[transfer.number] = transfer

@@ -155,7 +155,7 @@ def test_a_script_can_run_again_at_once(server: ServerProcess, stack: contextlib
 )
 def test_text_from_a_descriptor(pieces: list[bytes], text: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     chunks = iter([*pieces, b""])
-    monkeypatch.setattr(streams, "read_some", lambda _descriptor: next(chunks))
+    monkeypatch.setattr(streams, "read_some", lambda _descriptor, _size: next(chunks))
     source = streams.TextInput(0)
     read = b""
     while not source.ended:

@@ -174,7 +174,7 @@ def test_an_input_without_end_is_read_in_pauses(
         reads.append(size)
         return (noise * size)[:size]
 
-    monkeypatch.setattr("app.printer.os.read", read)
+    monkeypatch.setattr("app.printer.read_some", read)
     with pytest.raises(Enough):
         read_lines(0, lambda _line: None)
     assert reads == [PIECE_SIZE] * 50

@@ -7,23 +7,13 @@ import os
 import select
 import sys
 
+from net.descriptors import read_some
 from text import Opening
 
 STDIN, STDOUT = 0, 1
 
 READ_SIZE = 65536
 """Bytes of input that are read at once. One such piece is on its way to the loop at a time."""
-
-
-def read_some(descriptor: int) -> bytes:
-    """Read what is there; nothing at the end, or where nothing can be read (a directory, a lost terminal)."""
-    while True:
-        try:
-            return os.read(descriptor, READ_SIZE)
-        except BlockingIOError:  # somebody else reads here too, and has made it non-blocking
-            select.select([descriptor], [], [])
-        except OSError:
-            return b""
 
 
 class TextInput:
@@ -37,7 +27,10 @@ class TextInput:
 
     def read(self) -> bytes:
         """Wait for a piece and give it; it may be empty before the end too."""
-        chunk = read_some(self._descriptor)
+        try:
+            chunk = read_some(self._descriptor, READ_SIZE)
+        except OSError:  # a directory, or a lost terminal
+            chunk = b""
         self.ended = not chunk
         if not self._opening.over:
             chunk = self._opening.rest(b"\n" if self.ended and self._opening.held else chunk)
