@@ -10,9 +10,9 @@ The gate's contract with a handler:
   guest of `hello` or of a channel, or a link with another server.
 - A handler may raise a ChatError, which the gate answers with `Dialect.fail`.
 
-Requests are answered in order. One whose answer comes later (a password is being hashed, the journal has not committed)
-is outstanding: `Session.expect_outcome` counts it, and until its outcome comes the session runs no further line. Only
-requests that are `pipelined` may follow each other into the journal, which gives their outcomes in the same order.
+Requests are answered in order (C10). One whose answer comes later is outstanding: a password is being hashed, or the
+journal has not committed. `Session.expect_outcome` counts it, and until its outcome comes the session runs no further
+line. Only requests that are `pipelined` may follow each other into the journal, which gives their outcomes in order.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ LIST_PIECE = 500
 
 HTTP_REQUEST = re.compile(rb"[A-Z]+ \S+ HTTP/\d")
 HTTP_REQUEST_HEAD = re.compile(rb"(GET|HEAD|POST|PUT|DELETE|CONNECT|OPTIONS|TRACE|PATCH) ")
-"""A session that starts so is closed at once: a web page must not be able to make its visitor's browser speak here.
-Of an over-long first line there is only the head to see."""
+"""A session that starts so is closed at once: a web page must not be able to make its visitor's browser speak here
+(C13). Of an over-long first line there is only the head to see."""
 
 
 # ---- requests ----
@@ -198,7 +198,7 @@ class SessionState(enum.Enum):
     INPUT_ENDED = enum.auto()
     """The client sends no more: its lines are run and answered, then the session ends (C12)."""
     DRAINING = enum.auto()
-    """The server stops: the outstanding answers are given, no further line is run (C13)."""
+    """The server stops: the outstanding answers are given, no further line is run (C21)."""
     OVER = enum.auto()
     """Nothing is run or sent any more."""
 
@@ -222,7 +222,7 @@ class Session:
         transport: the way to the client.
         dialect: the dialect that it speaks, if its first word does not choose another.
         max_line: bytes of a line, its newline included.
-        by_first_word: the dialects that can be chosen so.
+        by_first_word: the dialects that can be chosen so (C22).
 
     Attributes:
         principal: what the connection acts for (see above), None before a login. The domain sets it.
@@ -328,7 +328,7 @@ class Session:
 
     @property
     def half_closed(self) -> bool:
-        """Whether the client sends no more: it waits for its answers, or has gone."""
+        """Whether the client sends no more: it waits for its answers, or has gone (C12)."""
         return self.state in (SessionState.INPUT_ENDED, SessionState.DRAINING)
 
     def send(self, text: str) -> None:
@@ -344,7 +344,8 @@ class Session:
         self.dialect.deliver(self, event)
 
     def deliver_with_receipt(self, event: Any, done: Callable[[bool], None]) -> None:
-        """Tell the client what has happened; `done` learns whether all of it was handed to the operating system."""
+        """Tell the client what has happened; `done` learns whether all of it was handed to the operating system
+        (H13)."""
         self.transport.send_with_receipt(self.dialect.render(event), done)
 
     def send_list(self, head: str, names: Sequence[str], separator: str) -> None:
@@ -531,7 +532,7 @@ class Session:
             self.transport.call_soon(self.run)
 
     def _apply_back_pressure(self, held_back: bool) -> None:
-        """Stop reading while many lines wait, so that a client that asks faster than it reads has to wait itself."""
+        """Back-pressure (C14): stop reading while many lines wait."""
         waiting = len(self._lines)
         if waiting != self._input_held:
             self._input_held = waiting

@@ -75,8 +75,8 @@ class Opening:
 class LineBuffer:
     """Bytes in, lines out, in bounded memory.
 
-    A line ends in a newline; a carriage return before it is taken off. An over-long line is reported once, as soon as
-    it is known to be over-long, and the rest of it is skipped. So is what is no part of the first line, see `Opening`.
+    A line ends in a newline; a carriage return before it is taken off (C1). An over-long line is reported once, as soon
+    as its length is known, and the rest of it is skipped (C4). So are prefixes of the first line, see `Opening`.
 
     Args:
         limit: bytes of a line, its newline included.
@@ -155,7 +155,7 @@ _MOST_HOST_SIGNS = 2
 
 
 def split_words(text: str) -> list[str]:
-    """Split at runs of blanks (space, tab)."""
+    """Split at runs of blanks: space and tab (C3)."""
     if text.isprintable():  # then the only white space in it is the space
         return text.split()
     return [word for word in _BLANKS.split(text) if word]
@@ -191,7 +191,7 @@ def parse_number(word: str, most: int) -> int | None:
 
 def clean(text: str) -> str:
     """Take out what must not reach anybody's screen: control characters but for the tab, line separators, and the
-    characters that turn the direction of writing."""
+    characters that turn the direction of writing (C28)."""
     return text if text.isprintable() else text.translate(_UNSHOWN)
 
 
@@ -243,7 +243,7 @@ def folded_name(name: str) -> str:
 
 def normal(word: str) -> str:
     """Give a name, or its parts on either side of a host's sign, in Unicode's NFC, in which names are compared and
-    shown.
+    shown (C32).
 
     A part that is too long for a name stays as it came, and so is none (rule C34); a third part is the last. For NFC
     takes time with the square of the marks in a row; nothing else in the program makes it.

@@ -48,7 +48,7 @@ class Hello(Dialect):
     # ---- the dialect ----
 
     def parse(self, line: str) -> Request | Refusal | None:
-        """Find the row of the first word; the last of its words is the rest of the line, with its inner spacing."""
+        """Find the row of the header. The last of its words is the rest of the line, with its inner spacing (H12)."""
         verb, *rest = split_off(line, 2) or [""]
         if not verb:
             return None
@@ -100,9 +100,9 @@ class Hello(Dialect):
 
 
 COMMANDS: Mapping[str, Command] = {
-    "HELLO-FROM": Command(Hello.hello_from, "HELLO-FROM <name>", "log in", max_args=1),
-    "LIST": Command(Hello.list, "LIST", "ask who is logged in", needs_login=True),
-    "SEND": Command(
+    "HELLO-FROM": Command(Hello.hello_from, "HELLO-FROM <name>", "log in", max_args=1),  # H5
+    "LIST": Command(Hello.list, "LIST", "ask who is logged in", needs_login=True),  # H6
+    "SEND": Command(  # H7
         Hello.send, "SEND <name> <message>", "send a message to one user",
         min_args=2, max_args=2, name=True, text=True, needs_login=True, success="SEND-OK",
     ),

@@ -50,10 +50,10 @@ WORDS: Mapping[type, Callable[[Any], bytes]] = {
 
 
 class Pattern:
-    """A search pattern: `.` stands for any one character, `*` and `.*` for any run; it matches a whole name.
+    """A search pattern: `.` stands for any one character, `*` and `.*` for any run; it matches a whole name (B19).
 
     The pieces between the runs are found one after the other, each as far to the left as it can be, so a match takes no
-    second try. A pattern that asks for more characters than a name has, or is too long (C34), matches nothing.
+    second try (B20). A pattern that asks for more characters than a name has, or is too long (C34), matches nothing.
 
     Args:
         text: as it was typed.
@@ -105,11 +105,11 @@ class Mailbox(Dialect):
     # ---- the dialect ----
 
     def begin(self, session: Session) -> None:
-        """Here the server speaks first."""
+        """Here the server speaks first (B1)."""
         session.send(GREETING)
 
     def parse(self, line: str) -> Request | Refusal | None:
-        """Find the row of the opcode and split its fields; the last one may have bars in it."""
+        """Find the row of the opcode and split its fields; the last one may have bars in it (B2)."""
         text = line.strip(" \t")
         if not text:
             return None
@@ -125,7 +125,7 @@ class Mailbox(Dialect):
         return Refusal.TOO_FEW if "" in fields else match_arguments(command, fields)
 
     def refuse(self, session: Session, refusal: Refusal) -> None:
-        """Answer a line that is no request."""
+        """Answer a line that is no request (B2)."""
         session.send(HINT)
 
     def succeed(self, session: Session, request: Request) -> None:
@@ -133,7 +133,7 @@ class Mailbox(Dialect):
         session.send(request.command.success.format(*map(clean, request.args)))
 
     def fail(self, session: Session, request: Request, error: Exception | None) -> None:
-        """Give the row's answer, or one that fits the error whatever the request."""
+        """Give the row's answer, or one that fits the error whatever the request (B2, B4)."""
         if isinstance(error, StoreUnavailable):
             session.send(NOT_KEPT)
         else:
@@ -203,18 +203,22 @@ def _render_mail(account_id: str, pages: Iterator[list[Mailed]]) -> Iterator[byt
         yield b"No new messages\n" if head else b""
 
 
-LOGIN = Command(Mailbox.login, "0|<id>", "log in to an account", min_args=1, max_args=1, name=True)
-CREATE = Command(Mailbox.create, "1|<name>", "make an account, and log in to it", min_args=1, max_args=1, name=True)
-LIST = Command(Mailbox.list, "2|<pattern>", "list the accounts, all or those that match", max_args=1, name=True)
-SEND = Command(
+LOGIN = Command(Mailbox.login, "0|<id>", "log in to an account", min_args=1, max_args=1, name=True)  # B5
+CREATE = Command(  # B6
+    Mailbox.create, "1|<name>", "make an account, and log in to it", min_args=1, max_args=1, name=True
+)
+LIST = Command(Mailbox.list, "2|<pattern>", "list the accounts, all or those that match", max_args=1, name=True)  # B7
+SEND = Command(  # B8
     Mailbox.send, "3|<name>|<message>", "send a message to one user; it waits for one who is away",
     min_args=2, max_args=2, name=True, text=True, needs_login=True,
 )  # fmt: skip
-COLLECT = Command(
+COLLECT = Command(  # B9
     Mailbox.collect, "4|<id>", "take the messages that wait for an account", min_args=1, max_args=1, name=True
 )
-DELETE = Command(Mailbox.delete, "5|<id>", "delete an account", min_args=1, max_args=1, name=True, success=DELETED)
-BYE = Command(Mailbox.bye, "bye", "log off, and close the connection")
+DELETE = Command(  # B10
+    Mailbox.delete, "5|<id>", "delete an account", min_args=1, max_args=1, name=True, success=DELETED
+)
+BYE = Command(Mailbox.bye, "bye", "log off, and close the connection")  # B11
 
 COMMANDS: Mapping[str, Command] = {
     "0": LOGIN, "1": CREATE, "2": LIST, "3": SEND, "4": COLLECT, "5": DELETE, "bye": BYE,

@@ -134,24 +134,24 @@ class Operator(Dialect):
 
 
 COMMANDS: Mapping[str, Command] = {
-    "/kick": Command(
+    "/kick": Command(  # P5
         Operator.kick, "/kick <channel>:<user>", "take somebody out of a channel or its queue",
         min_args=2, max_args=2, failure="{1} is not in {0}.",
     ),
-    "/mute": Command(
+    "/mute": Command(  # P6
         Operator.mute, "/mute <channel>:<user> <seconds>", "let somebody say nothing in a channel for a while",
         min_args=3, max_args=3, failure="{1} is not here.",
     ),
-    "/empty": Command(
+    "/empty": Command(  # P7
         Operator.empty, "/empty <channel>", "take everybody out of a channel",
         min_args=1, max_args=1, failure="{0} does not exist.",
     ),
-    "/unlink": Command(
+    "/unlink": Command(  # P8
         Operator.unlink, "/unlink <server>", "close the links with a server, by name or address, and keep it out",
         min_args=1, max_args=1,
     ),
-    "/relink": Command(Operator.relink, "/relink <server>", "let such a server in again", min_args=1, max_args=1),
-    "/shutdown": Command(Operator.shut_down, "/shutdown", "end the server"),
+    "/relink": Command(Operator.relink, "/relink <server>", "let such a server in again", min_args=1, max_args=1),  # P9
+    "/shutdown": Command(Operator.shut_down, "/shutdown", "end the server"),  # P10
 }  # fmt: skip
 
 FAILURES: Mapping[tuple[Any, type], str] = {

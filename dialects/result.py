@@ -20,7 +20,7 @@ from text import clean, parse_number, split_words, squeeze
 
 HISTORY_DEFAULT = 20
 HISTORY_MOST = 1000
-"""Messages that HISTORY gives without a count, and at the most."""
+"""Messages that HISTORY gives without a count, and at the most (R35)."""
 
 NO_VERB: Mapping[Refusal, str] = {
     Refusal.UNKNOWN: "RESULT ERROR unknown type",
@@ -32,32 +32,32 @@ NO_VERB: Mapping[Refusal, str] = {
 
 
 def render_messages(event: ChannelMessages) -> bytes:
-    """A member sees each message as RECV with the channel's name."""
+    """A member sees each message as RECV with the channel's name (R25)."""
     return "".join([f"RECV {sender} {channel} {text}\n" for sender, channel, text, _at in event.messages]).encode()
 
 
 def render_direct(event: DirectMessage) -> bytes:
-    """A direct message comes from a channel that is named after its sender."""
+    """A direct message comes from a channel that is named after its sender (R26)."""
     return f"RECV {event.sender} @{event.sender} {event.text}\n".encode()
 
 
 def render_echo(event: DirectEcho) -> bytes:
-    """The sender sees a direct message in the channel that is named after its addressee."""
+    """The sender sees a direct message in the channel that is named after its addressee (R17)."""
     return f"RECV {event.sender} @{event.recipient} {event.text}\n".encode()
 
 
 def render_removed(event: Removed) -> bytes:
-    """The operator has taken the user out of a channel."""
+    """The operator has taken the user out of a channel (R27)."""
     return f"RESULT KICKED {event.channel}\n".encode()
 
 
 def render_not_restored(event: NotRestored) -> bytes:
-    """The user's membership in another server's channel has ended with a link."""
+    """The user's membership in another server's channel has ended with a link (R30)."""
     return f"RESULT JOIN {event.channel} 0\n".encode()
 
 
 def render_silenced(event: Silenced) -> bytes:
-    """The operator lets the user say nothing in a channel."""
+    """The operator lets the user say nothing in a channel (R28)."""
     return f"RESULT MUTED {event.channel} {event.seconds}\n".encode()
 
 
@@ -96,7 +96,8 @@ class Result(Dialect):
     # ---- the dialect ----
 
     def parse(self, line: str) -> Request | Refusal | None:
-        """Find the row of the first word; SAY and SEND to an @name or a channel:host have rows of their own."""
+        """Find the row of the first word; SAY and SEND to an @name or a channel:host have rows of their own
+        (R17, R18). Blanks in a message become one space (C27)."""
         words = split_words(line)
         if not words:
             return None
@@ -114,19 +115,19 @@ class Result(Dialect):
         return match_arguments(command, words)
 
     def refuse(self, session: Session, refusal: Refusal) -> None:
-        """Answer a line that is no request."""
+        """Answer a line that is no request (R2, R3, C4, C5)."""
         session.send(NO_VERB[refusal])
 
     def succeed(self, session: Session, request: Request) -> None:
-        """Give the row's answer. SAY has none: its sender sees what the others see."""
+        """Give the row's answer. SAY has none: its sender sees what the others see (R1, C36)."""
         session.send(request.command.success.format(*map(clean, request.args)))
 
     def fail(self, session: Session, request: Request, error: Exception | None) -> None:
-        """Give the row's answer; the wire has no words for the reason."""
+        """Give the row's answer; the wire has no words for the reason (R1, R4, C36)."""
         session.send(request.command.failure.format(*map(clean, request.args)))
 
     def delivers_itself(self, session: Session, event: Any) -> bool:
-        """Send waiting mail page by page. Of a message to oneself the echo is enough."""
+        """Send waiting mail page by page. Of a message to oneself the echo is enough (R31, R34)."""
         if isinstance(event, MailWaiting):
             session.stream(_render_mail(self.chat.messages.mail(session, session.principal)))
             return True
@@ -231,7 +232,7 @@ class Result(Dialect):
     # ---- pieces ----
 
     def _context(self, session: Session, request: Request) -> None:
-        """What was said in a channel before the user joined it (setting history-on-join)."""
+        """What was said in a channel before the user joined it (setting history-on-join, R37)."""
         with contextlib.suppress(ChatError):  # the JOIN stands all the same
             _found, pages = self.chat.history(session.principal, request.args[0], self.history_on_join)
             session.stream(_render_pages(pages))
@@ -256,72 +257,72 @@ def _count(words: tuple[str, ...]) -> int:
 
 
 COMMANDS: Mapping[str, Command] = {
-    "REGISTER": Command(
+    "REGISTER": Command(  # R6
         Result.register, "REGISTER <user> <password>", "make an account",
         min_args=2, max_args=2, name=True, success="RESULT REGISTER 1", failure="RESULT REGISTER 0",
     ),
-    "LOGIN": Command(
+    "LOGIN": Command(  # R7
         Result.login, "LOGIN <user> <password>", "log in to an account",
         min_args=2, max_args=2, name=True, success="RESULT LOGIN 1", failure="RESULT LOGIN 0",
     ),
-    "LOGOUT": Command(
+    "LOGOUT": Command(  # R8
         Result.logout, "LOGOUT", "log out; you stay in your channels",
         needs_login=True, success="RESULT LOGOUT 1", failure="RESULT LOGOUT 0",
     ),
-    "PASSWORD": Command(
+    "PASSWORD": Command(  # R9
         Result.password, "PASSWORD <old> <new>", "set a new password",
         min_args=2, max_args=2, needs_login=True, success="RESULT PASSWORD 1", failure="RESULT PASSWORD 0",
     ),
-    "CHANNELS": Command(Result.channels, "CHANNELS", "list the channels"),
-    "CREATE": Command(
+    "CHANNELS": Command(Result.channels, "CHANNELS", "list the channels"),  # R10
+    "CREATE": Command(  # R11
         Result.create, "CREATE <channel>", "make a channel; JOIN it to be in it",
         min_args=1, max_args=1, name=True, needs_login=True,
         success="RESULT CREATE {0} 1", failure="RESULT CREATE {0} 0",
     ),
-    "JOIN": Command(
+    "JOIN": Command(  # R12
         Result.join, "JOIN <channel>", "enter a channel; you stay in it until you LEAVE",
         min_args=1, max_args=1, name=True, needs_login=True, success="RESULT JOIN {0} 1", failure="RESULT JOIN {0} 0",
     ),
-    "LEAVE": Command(
+    "LEAVE": Command(  # R13
         Result.leave_channel, "LEAVE <channel>", "leave a channel",
         min_args=1, max_args=1, name=True, needs_login=True, success="RESULT LEAVE {0} 1", failure="RESULT LEAVE {0} 0",
     ),
-    "USERS": Command(
+    "USERS": Command(  # R14
         Result.users, "USERS <channel>", "list who is in a channel that you are in",
         min_args=1, max_args=1, name=True, needs_login=True, failure="RESULT USERS {0} 0",
     ),
-    "SAY": Command(
+    "SAY": Command(  # R15
         Result.say, "SAY <channel> <message>", "say something to everyone in a channel that you are in",
         min_args=2, max_args=2, name=True, text=True, needs_login=True, pipelined=True, failure="RESULT SAY 0",
     ),
-    "SAY @": Command(
+    "SAY @": Command(  # R17
         Result.tell, "SAY @<user> <message>", "say something to one user; it waits for one who is away",
         min_args=2, max_args=2, name=True, text=True, needs_login=True, failure="RESULT SAY 0",
     ),
-    "SAY :": Command(  # decided at once, so not pipelined
+    "SAY :": Command(  # R18; decided at once, so not pipelined
         Result.say_remotely, "SAY <channel>:<host> <message>", "say something in a channel of another server",
         min_args=2, max_args=2, name=True, text=True, needs_login=True, failure="RESULT SAY 0",
     ),
-    "SEND": Command(
+    "SEND": Command(  # R16
         Result.say, "SEND <channel> <message>", "the same as SAY",
         min_args=2, max_args=2, name=True, text=True, needs_login=True, pipelined=True, failure="RESULT SEND ERROR",
     ),
-    "SEND @": Command(
+    "SEND @": Command(  # R17
         Result.tell, "SEND @<user> <message>", "the same as SAY",
         min_args=2, max_args=2, name=True, text=True, needs_login=True, failure="RESULT SEND ERROR",
     ),
-    "SEND :": Command(
+    "SEND :": Command(  # R18
         Result.send_remotely, "SEND <channel>:<host> <message>", "the same as SAY",
         min_args=2, max_args=2, name=True, text=True, needs_login=True, failure="RESULT SEND ERROR",
     ),
-    "HISTORY": Command(
+    "HISTORY": Command(  # R19
         Result.history, "HISTORY <channel> [count]", f"repeat the last {HISTORY_DEFAULT} (or count) messages",
         min_args=1, max_args=2, name=True, needs_login=True, failure="RESULT HISTORY {0} 0",
     ),
-    "HELP": Command(
+    "HELP": Command(  # R20
         Result.help, "HELP [command]", "name the commands, or explain one",
         max_args=1, failure="RESULT HELP 0",
     ),
-    "PING": Command(Result.ping, "PING", "ask whether the server is there", success="RESULT PING 1"),
-    "QUIT": Command(Result.quit, "QUIT", "close the connection"),
+    "PING": Command(Result.ping, "PING", "ask whether the server is there", success="RESULT PING 1"),  # R21
+    "QUIT": Command(Result.quit, "QUIT", "close the connection"),  # R22
 }  # fmt: skip

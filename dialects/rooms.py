@@ -62,7 +62,7 @@ class Lines:
         self._time_of_day = time_of_day
 
     def server(self, text: str, at: float) -> str:
-        """A line in the server's own frame."""
+        """A line in the server's own frame (O1)."""
         return f"[Server message ({self._time_of_day(at)})] {text}\n"
 
     def message(self, said: Said) -> str:
@@ -131,7 +131,7 @@ class Door(Dialect):
         self.file_talk = file_talk
 
     def parse(self, line: str) -> Request | Refusal | None:
-        """Read the name; a line of several words is none, but for the word that says what the client can do."""
+        """Read the name. A second word says what the client can do; any other makes it no name (O3, F1)."""
         words = split_words(line)
         if not words:
             return None
@@ -139,7 +139,7 @@ class Door(Dialect):
         return Request(ENTER, (words[0] if takes_files else " ".join(words), "files" if takes_files else ""))
 
     def fail(self, session: Session, request: Request, error: Exception | None) -> None:
-        """Say that the name cannot be had, and close."""
+        """Say that the name cannot be had, and close (O4)."""
         session.transport.send(self.talk.answer(f"Cannot connect to the {self.channel} channel."))
         session.end()
 
@@ -176,7 +176,7 @@ class RoomTalk(Dialect):
     # ---- the dialect ----
 
     def parse(self, line: str) -> Request | Refusal | None:
-        """Find the row of a command; another line is a message."""
+        """Find the row of a command; another line is a message (O2)."""
         text = line.strip(" \t")
         if not text:
             return None
@@ -191,7 +191,7 @@ class RoomTalk(Dialect):
         return match_arguments(MESSAGE, split_off(clean(text), 1))
 
     def refuse(self, session: Session, refusal: Refusal) -> None:
-        """A line that is no request is ignored, but shows that somebody is there."""
+        """A line that is no request is ignored, but shows that somebody is there (O2, O20)."""
         self.rooms.stir(session.principal)
 
     def fail(self, session: Session, request: Request, error: Exception | None) -> None:
@@ -203,7 +203,7 @@ class RoomTalk(Dialect):
             session.transport.send(self.answer(FAILURES[type(error)].format(clean(name), *map(shown_path, rest))))
 
     def delivers_itself(self, session: Session, event: Any) -> bool:
-        """The muted guest gets other words than the others."""
+        """The muted guest gets other words than the others (O23)."""
         if not (isinstance(event, Silenced) and session.principal.name == event.user):
             return False
         session.transport.send(self.answer(f"You have been muted for {event.seconds} seconds.", event.at))
@@ -219,7 +219,7 @@ class RoomTalk(Dialect):
         return self._lines.server(text, self._now() if at is None else at).encode()
 
     def leave(self, session: Session) -> None:
-        """The guest is in no channel any more, and the files to and from there go nowhere."""
+        """The guest is in no channel any more, and the files to and from there go nowhere (O19, F8)."""
         self.transfers.lost(session)
         self.rooms.lost(session)
 
@@ -275,9 +275,9 @@ def _about_a_file(act: Callable[..., None]) -> Callable[[RoomTalk, Session, Requ
     return handle
 
 
-ENTER = Command(Door.enter, "<name> [files]", "come in under this name", min_args=2, max_args=2, pipelined=True)
+ENTER = Command(Door.enter, "<name> [files]", "come in under this name", min_args=2, max_args=2, pipelined=True)  # O3
 
-MESSAGE = Command(
+MESSAGE = Command(  # O12
     RoomTalk.say,
     "<message>",
     "say something to everyone in the channel",
@@ -288,17 +288,17 @@ MESSAGE = Command(
 )
 
 COMMANDS: Mapping[str, Command] = {
-    "/whisper": Command(
+    "/whisper": Command(  # O13
         RoomTalk.whisper, "/whisper <user> <message>", "say something to one who is in the channel",
         min_args=2, max_args=2, name=True, text=True, pipelined=True,
     ),
-    "/quit": Command(RoomTalk.quit, "/quit", "leave, and close the connection"),
-    "/list": Command(RoomTalk.list, "/list", "show how full each channel is", pipelined=True),
-    "/switch": Command(
+    "/quit": Command(RoomTalk.quit, "/quit", "leave, and close the connection"),  # O14
+    "/list": Command(RoomTalk.list, "/list", "show how full each channel is", pipelined=True),  # O15
+    "/switch": Command(  # O16
         RoomTalk.switch, "/switch <channel>", "leave for another channel",
         min_args=1, max_args=1, name=True, pipelined=True,
     ),
-    "/send": Command(
+    "/send": Command(  # O17
         RoomTalk.send_file, "/send <user> <path>", "send a file to one who is in the channel",
         min_args=2, max_args=2, name=True,
     ),
@@ -306,23 +306,23 @@ COMMANDS: Mapping[str, Command] = {
 
 FILE_COMMANDS: Mapping[str, Command] = {
     **COMMANDS,
-    "/send": Command(
+    "/send": Command(  # F3
         RoomTalk.send_file, "/send <user> <path> <size>", "offer a file of so many bytes; - for one that is not there",
         min_args=3, max_args=3, name=True,
     ),
-    "/ready": Command(
+    "/ready": Command(  # F4
         _about_a_file(Transfers.ready), "/ready <number>", "take a file that was announced", min_args=1, max_args=1,
     ),
-    "/piece": Command(
+    "/piece": Command(  # F5
         _about_a_file(Transfers.piece), "/piece <number> <base64>", "send a piece of a file", min_args=2, max_args=2,
     ),
-    "/end": Command(
+    "/end": Command(  # F6
         _about_a_file(Transfers.end), "/end <number>", "all pieces of a file have been sent", min_args=1, max_args=1,
     ),
-    "/landed": Command(
+    "/landed": Command(  # F7
         _about_a_file(Transfers.landed), "/landed <number>", "the file is there under its name", min_args=1, max_args=1,
     ),
-    "/cancel": Command(
+    "/cancel": Command(  # F8
         _about_a_file(Transfers.cancel), "/cancel <number>", "send or take a file no further", min_args=1, max_args=1,
     ),
 }  # fmt: skip
