@@ -35,6 +35,7 @@ from app.passwords import BcryptPasswords
 from app.printer import ConsoleTransport, Printer, read_lines
 from app.signals import Signals
 from app.workqueue import WorkQueue
+from net import listener
 from net.loop import Loop
 from net.tcp import raise_descriptor_limit
 from protocol import Session
@@ -48,9 +49,6 @@ MAX_TYPED = 64
 
 WATCH_SECONDS = 1.0
 """Time between two looks after the files of the database."""
-
-BACKLOG = 4096
-"""Connections that the kernel keeps ready for us; it may allow less (net.core.somaxconn)."""
 
 log = logging.getLogger("crosstalk.server")
 
@@ -205,18 +203,13 @@ def _time_of_second(second: int) -> str:
 
 
 def bound_socket(address: str | None, port: int) -> socket.socket:
-    """Listen on an address: `0.0.0.0` is all of IPv4, `::` all of IPv6 and no other, None all of both.
+    """Listen on an address, see `net.listener.bound_socket`.
 
     Raises:
         StartError: it cannot be done.
     """
     try:
-        if address is not None:
-            family = socket.AF_INET6 if ":" in address else socket.AF_INET
-            return socket.create_server((address, port), family=family, backlog=BACKLOG)
-        if socket.has_dualstack_ipv6():
-            return socket.create_server(("", port), family=socket.AF_INET6, dualstack_ipv6=True, backlog=BACKLOG)
-        return socket.create_server(("", port), backlog=BACKLOG)
+        return listener.bound_socket(address, port)
     except OSError as error:
         place, reason = f"{address or '*'}:{port}", os.strerror(error.errno or 0)
         choice = "port" if error.errno in (errno.EADDRINUSE, errno.EACCES) else "address"
@@ -225,7 +218,7 @@ def bound_socket(address: str | None, port: int) -> socket.socket:
 
 def announce(server: Server, *, lab: bool) -> None:
     """Say where the server is, and that it accepts connections."""
-    log.info("room for %d clients", server.loop.client_ceiling)
+    log.info("max clients: %d", server.loop.client_ceiling)
     for place in server.places:
         only = " (IPv6 only)" if place.ipv6_only else ""
         log.info("listening address=%s port=%d dialect=%s%s", place.address, place.port, place.dialect, only)

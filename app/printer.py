@@ -127,7 +127,7 @@ class ConsoleTransport:
     def ignore(self, *_args: object) -> None:
         """There is no connection that could be closed, paused or counted."""
 
-    has_spoken = hold_input = set_output_limit = finish = refuse = pause_reading = resume_reading = ignore
+    note_first_line = count_input = set_output_limit = finish = refuse = pause_reading = resume_reading = ignore
 
 
 def read_lines(descriptor: int, take: Callable[[str], None]) -> None:

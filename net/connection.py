@@ -70,7 +70,7 @@ class Connection(Output):
         self._address = address
         self._table.clients_at[address] += 1
         if self._table.login_seconds:
-            self._login = self._loop.call_later(self._table.login_seconds, self._said_nothing)
+            self._login = self._loop.call_later(self._table.login_seconds, self._login_timed_out)
 
     def attach_owner(self, accepted: Callable[[Connection], Receiver]) -> None:
         """Get the owner of a new connection.
@@ -88,8 +88,8 @@ class Connection(Output):
 
     # ---- for the owner ----
 
-    def has_spoken(self) -> None:
-        """The first line has arrived: the login time-out is over."""
+    def note_first_line(self) -> None:
+        """Cancel the login time-out: the first line has arrived (C50)."""
         if self._login is not None:
             self._loop.cancel(self._login)
             self._login = None
@@ -161,7 +161,7 @@ class Connection(Output):
         else:
             self._want(self._events & ~EVENT_READ)
 
-    def _said_nothing(self) -> None:
+    def _login_timed_out(self) -> None:
         self._login = None
         if self._state is State.OPEN:
             log.info("closing %s: has said nothing for %g seconds (login-seconds)", self, self._table.login_seconds)
@@ -209,7 +209,7 @@ class Connection(Output):
         """Release all resources, and tell the owner. Called by the loop at the end of the turn of `close`."""
         self._release()
         self._table.remove(self, self._reason, self._address)
-        self.has_spoken()
+        self.note_first_line()
         self._drop_output()
         if hasattr(self, "owner"):  # not where a fault kept it from getting one
             self.owner.lost(self._reason)

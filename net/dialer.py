@@ -45,7 +45,7 @@ class Dialer:
     def cancel_all(self) -> None:
         """Give up the dials under way. Calls neither of their callbacks."""
         while self.dials:
-            self.dials.pop().give_up()
+            self.dials.pop().cancel()
 
 
 class Dial:
@@ -75,16 +75,16 @@ class Dial:
         self._source_address: Any = None
         self._connected = connected
         self._failed = failed
-        self._over = False
+        self._is_over = False
         self._addresses: deque[tuple[int, Any]] = deque()
         self._sock: socket.socket | None = None
         self._reason = "no address of the family of the source"
         self._ends = loop.monotonic() + seconds
-        self._deadline = loop.call_later(seconds, self._late)
+        self._deadline = loop.call_later(seconds, self._timed_out)
 
     def begin(self) -> None:
         """Resolve the host, without a thread if it is an IP address."""
-        if self._over:
+        if self._is_over:
             return
         try:
             addresses = resolve(self._host, self._port, numeric=True)
@@ -93,16 +93,16 @@ class Dial:
         else:
             self._found(addresses)
 
-    def give_up(self) -> None:
+    def cancel(self) -> None:
         """Cancel. Calls neither callback."""
-        self._over = True
+        self._is_over = True
         self._dialer.dials.discard(self)
         self._loop.cancel(self._deadline)
-        self._drop()
+        self._close_socket()
 
     def _look_up(self) -> None:
         def work() -> list[tuple[int, Any]]:
-            return [] if self._over else resolve(self._host, self._port)
+            return [] if self._is_over else resolve(self._host, self._port)
 
         try:
             self._dialer.look_ups.submit(work, self._looked_up)
@@ -112,7 +112,7 @@ class Dial:
             self._fail(str(error))
 
     def _looked_up(self, addresses: list[tuple[int, Any]] | None, error: BaseException | None) -> None:
-        if self._over:
+        if self._is_over:
             return
         if error is None:
             self._found(addresses or [])
@@ -130,9 +130,9 @@ class Dial:
                 return
             addresses = [address for address in addresses if address[0] == family]
         self._addresses.extend(addresses)
-        self._next()
+        self._connect_next()
 
-    def _next(self) -> None:
+    def _connect_next(self) -> None:
         """Begin to connect to the next address that the system accepts; fail when none is left."""
         while self._addresses:
             family, address = self._addresses.popleft()
@@ -141,7 +141,7 @@ class Dial:
                 return
             except OSError as error:
                 self._reason = _reason(error)
-                self._drop()
+                self._close_socket()
         self._fail(self._reason)
 
     def _try(self, family: int, address: Any) -> None:
@@ -159,23 +159,23 @@ class Dial:
         error = sock.connect_ex(address)
         if error not in CONNECTING:
             raise _system_error(error)
-        self._loop.watch(sock, EVENT_WRITE, partial(self._answered, sock))
+        self._loop.watch(sock, EVENT_WRITE, partial(self._attempt_ended, sock))
         # Each address has an equal share of the remaining time, so that a silent one leaves some to the others.
         share = (self._ends - self._loop.monotonic()) / (len(self._addresses) + 1)
         self._loop.cancel(self._deadline)
-        self._deadline = self._loop.call_later(share, self._late)
+        self._deadline = self._loop.call_later(share, self._timed_out)
 
-    def _answered(self, sock: socket.socket, _mask: int) -> None:
+    def _attempt_ended(self, sock: socket.socket, _mask: int) -> None:
         """The attempt with one address has ended."""
         if sock is not self._sock:  # a stale event
             return
         try:
             connection = self._establish(sock)
         except OSError as error:
-            self._go_on(_reason(error))
+            self._try_next(_reason(error))
             return
         self._sock = None
-        self.give_up()
+        self.cancel()
         self._dialer.table.dialled.add(connection)
         connection.attach_owner(self._connected)
 
@@ -193,20 +193,20 @@ class Dial:
         self._loop.unwatch(sock)
         return Connection(self._dialer.table, sock)
 
-    def _late(self) -> None:
-        self._go_on("timed out")
+    def _timed_out(self) -> None:
+        self._try_next("timed out")
 
-    def _go_on(self, reason: str) -> None:
+    def _try_next(self, reason: str) -> None:
         """Go on with the next address after this one, or the look-up, has failed."""
         self._reason = reason
-        self._drop()
-        self._next()
+        self._close_socket()
+        self._connect_next()
 
     def _fail(self, reason: str) -> None:
-        self.give_up()
+        self.cancel()
         self._failed(reason)
 
-    def _drop(self) -> None:
+    def _close_socket(self) -> None:
         sock, self._sock = self._sock, None
         if sock is not None:
             with contextlib.suppress(KeyError):  # not watched yet

@@ -19,7 +19,28 @@ ACCEPTS_PER_TURN = 128
 ACCEPT_RETRY_SECONDS = 0.5
 """Pause after the system had no descriptor or memory for a new connection."""
 
+BACKLOG = 4096
+"""Connections that the kernel completes ahead of `accept`; it may allow fewer (net.core.somaxconn)."""
+
 log = logging.getLogger("crosstalk.loop")
+
+
+def bound_socket(address: str | None, port: int) -> socket.socket:
+    """Listen on an address.
+
+    Args:
+        address: `0.0.0.0` is all of IPv4, `::` all of IPv6 and no other, None all of both.
+        port: 0 lets the system choose.
+
+    Raises:
+        OSError: the address or the port cannot be used.
+    """
+    if address is not None:
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        return socket.create_server((address, port), family=family, backlog=BACKLOG)
+    if socket.has_dualstack_ipv6():
+        return socket.create_server(("", port), family=socket.AF_INET6, dualstack_ipv6=True, backlog=BACKLOG)
+    return socket.create_server(("", port), backlog=BACKLOG)
 
 
 class Listener:

@@ -130,7 +130,7 @@ class Output(Endpoint):
         """No output is left: finish, or report that the congestion is over."""
         raise NotImplementedError
 
-    def hold_input(self, size: int) -> None:
+    def count_input(self, size: int) -> None:
         """Count the bytes of received input that wait with the owner."""
         self._input = size
         self._count()

@@ -100,10 +100,10 @@ class FakeTransport:
         self.behind.append(chunks)
         self.congested = True
 
-    def has_spoken(self) -> None:
+    def note_first_line(self) -> None:
         self.spoken += 1
 
-    def hold_input(self, size: int) -> None:
+    def count_input(self, size: int) -> None:
         self.holds_input = size
 
     def finish(self) -> None:

@@ -122,7 +122,7 @@ def test_a_client_that_says_nothing_is_closed(caplog: pytest.LogCaptureFixture) 
     caplog.set_level("INFO")
     with staged(login_seconds=0.05) as stage:
         (silent, other), (peer, _other) = stage.accept(2)
-        connection_of(other).has_spoken()
+        connection_of(other).note_first_line()
         put(peer, b"no whole line")
         stage.until(lambda: silent.lost_for)
         assert silent.lost_for == [CloseReason.SILENT]

@@ -489,7 +489,7 @@ def test_a_disk_that_is_full_and_has_room_again(server: ServerProcess) -> None:
 
 def test_more_clients_than_descriptors_wait_and_are_served_later(tmp_path: Path) -> None:
     with ServerProcess(tmp_path, shell="ulimit -S -n 40; ulimit -H -n 48") as server, contextlib.ExitStack() as stack:
-        room = int(server.wait_for(r"room for (\d+) clients")[1])
+        room = int(server.wait_for(r"max clients: (\d+)")[1])
         assert room == 48 - RESERVED_DESCRIPTORS  # what it was given it has raised
         peers = [stack.enter_context(server.peer()) for _ in range(room + 4)]
         for peer in peers:

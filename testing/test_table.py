@@ -24,7 +24,7 @@ def test_the_fullest_is_closed_when_all_buffers_are_too_full(caplog: pytest.LogC
         stage.turn()
         assert stage.loop.table.buffers.total == 60_000
         first, second, third = (connection for connection, *_rest in pairs)
-        second.hold_input(30_000)
+        second.count_input(30_000)
         assert stage.loop.table.buffers.total == 90_000
         first.send(b"y" * 5_000)  # to one that takes nothing each byte counts at once
         assert stage.loop.table.buffers.total == 95_000
@@ -41,7 +41,7 @@ def test_the_fullest_is_closed_when_all_buffers_are_too_full(caplog: pytest.LogC
                 stage.until(lambda connection=connection: not connection.has_output)  # type: ignore[misc]
         assert stage.loop.table.buffers.total == 0
         first.close(CloseReason.PEER)
-        first.hold_input(10)
+        first.count_input(10)
         stage.turn()
         assert stage.loop.table.buffers.total == 0
 
