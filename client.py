@@ -9,7 +9,7 @@
   fast as the screen shows it.
 - Between pipes the client starts quickly: the standard library alone, and little of it. What only a terminal
   needs (prompt_toolkit, asyncio) is imported by the functions that need it.
-- A thread owns what it works with. The loop's thread owns `Link` and `Keeper`; the main thread owns the talk and the
+- A thread owns what it works with. The loop's thread owns `Link` and `Keeper`; the main thread owns the dialect and the
   files: on a terminal with the screen, between pipes it is the loop's thread. What crosses over is handed in with a
   call made for that.
 
@@ -19,10 +19,10 @@ Reading order, in `ui/`:
 2. `dialects/`      one file for each wire, as a person uses it; what they share is in `base.py`. Pure
 3. `connection.py`  `dial`; `Link`: lines to and from the server, on the loop; `Keeper` dials again
 4. `transfers.py`   the lines that carry files; `files.py`: names of files, reading and writing
-5. `pipes.py`       the netcat, and the talk without a screen; `streams.py`: the standard descriptors
-6. `terminal.py`    ties talk, files, keeper and screen together; `screens.py`: the line being typed
+5. `pipes.py`       the netcat, and the chat without a screen; `streams.py`: the standard descriptors
+6. `terminal.py`    ties dialect, files, keeper and screen together; `screens.py`: the line being typed
 
-Another wire moves in as another talk: pipes, terminal and screens see only a `Talk`.
+Another wire is added as another module of `dialects/`: pipes, terminal and screens see only a `ClientDialect`.
 """
 
 from __future__ import annotations
@@ -40,28 +40,28 @@ import socket
 
 from app import bootstrap
 from ui.connection import Address, dial
-from ui.dialects import TALKS, nobody, recognised
-from ui.dialects.base import Recognise, Talk
+from ui.dialects import DIALECTS, never_recognise, recognise_greeting
+from ui.dialects.base import ClientDialect, Recogniser
 from ui.streams import STDIN, STDOUT, complain
 
 
-def talk_for(options: argparse.Namespace) -> Talk:
-    """Give the talk of the command line's dialect, which has taken the name, if there is one."""
-    talk = TALKS[options.dialect]()
+def dialect_for(options: argparse.Namespace) -> ClientDialect:
+    """Load the dialect that the command line names, with the user's name if there is one."""
+    dialect = DIALECTS[options.dialect]()
     if options.name is not None:
-        talk.take_name(options.name)
-    return talk
+        dialect.take_name(options.name)
+    return dialect
 
 
 def main(options: argparse.Namespace) -> int:
     """Run the client as the command line says; return the exit status."""
-    address, talk = Address(options.host, options.port), talk_for(options)
-    recognise = recognised if options.guessed else nobody
+    address, dialect = Address(options.host, options.port), dialect_for(options)
+    recognise = recognise_greeting if options.guessed else never_recognise
     bootstrap.occupy_standard_descriptors()
     on_terminal = os.isatty(STDIN) and os.isatty(STDOUT)
     if on_terminal:
         bootstrap.use_environment("prompt_toolkit")  # may start this program again, so it comes first
-    elif not talk.failure and options.name is None:
+    elif not dialect.failure and options.name is None:
         return complain("between pipes there is nobody to ask for a name: --name is needed")
     try:
         sock = dial(address)
@@ -70,17 +70,19 @@ def main(options: argparse.Namespace) -> int:
     if on_terminal:
         from ui.terminal import run_terminal  # each way of running loads what it needs itself
 
-        return run_terminal(address, sock, talk, recognise, options.max_received)
-    return run_between_pipes(sock, talk, recognise, options)
+        return run_terminal(address, sock, dialect, recognise, options.max_received)
+    return run_between_pipes(sock, dialect, recognise, options)
 
 
-def run_between_pipes(sock: socket.socket, talk: Talk, recognise: Recognise, options: argparse.Namespace) -> int:
-    """Pass the lines of the wire, or chat where the talk has its own words; return the exit status."""
+def run_between_pipes(
+    sock: socket.socket, dialect: ClientDialect, recognise: Recogniser, options: argparse.Namespace
+) -> int:
+    """Pass the lines of the wire as they are, or chat, as the dialect needs; return the exit status."""
     from ui.pipes import ChatPipes, Netcat
 
-    if talk.failure:
-        return Netcat(sock, talk, recognise, stay=options.stay).run()
-    return ChatPipes(sock, talk, options.max_received).run()
+    if dialect.failure:
+        return Netcat(sock, dialect, recognise, stay=options.stay).run()
+    return ChatPipes(sock, dialect, options.max_received).run()
 
 
 if __name__ == "__main__":

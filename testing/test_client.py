@@ -30,7 +30,7 @@ from ui import pipes as ui_pipes
 from ui import streams
 from ui.connection import MAX_RECEIVED_LINE, Link
 from ui.dialects.base import TOO_LONG
-from ui.dialects.hello import ENOUGH_UNANSWERED, WRONG_SERVER, HelloTalk
+from ui.dialects.hello import MAX_UNANSWERED, WRONG_SERVER, HelloClient
 from ui.options import MAX_RECEIVED, parse_command_line
 from ui.pipes import SERVER_HAS_CLOSED
 from ui.streams import READ_SIZE
@@ -346,9 +346,9 @@ def test_a_server_that_does_not_admit_us_is_not_waited_for(
     fake: FakeServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], answer: str
 ) -> None:
     monkeypatch.setattr(ui_pipes, "LOGIN_SECONDS", 0.0 if not answer else 0.1)
-    talk = HelloTalk()
-    talk.take_name("amy")
-    pipes = ui_pipes.ChatPipes(socket.create_connection(("127.0.0.1", fake.port)), talk, 0)
+    dialect = HelloClient()
+    dialect.take_name("amy")
+    pipes = ui_pipes.ChatPipes(socket.create_connection(("127.0.0.1", fake.port)), dialect, 0)
     pipes._take(b"@bob hi\n!quit\n")
     with contextlib.closing(fake.accept()) as wire:
         wire.send_bytes(answer.encode())
@@ -440,9 +440,9 @@ def test_leaving_does_not_wait_for_ever(
     fake: FakeServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(ui_pipes, "ANSWER_SECONDS", 0.0)
-    talk = HelloTalk()
-    talk.name, talk.admitted = "amy", True
-    pipes = ui_pipes.ChatPipes(socket.create_connection(("127.0.0.1", fake.port)), talk, 0)
+    dialect = HelloClient()
+    dialect.name, dialect.admitted = "amy", True
+    pipes = ui_pipes.ChatPipes(socket.create_connection(("127.0.0.1", fake.port)), dialect, 0)
     pipes._take(b"@bob hi\n!quit\n")
     pipes._loop.run()
     pipes._loop.close()
@@ -458,11 +458,11 @@ def test_a_chat_takes_input_as_fast_as_the_server_answers(
     source.write(b"!who\n" * number)
     source.seek(0)
     piped, wire = admitted(fake, stack, stdin=source.fileno())
-    wire.expect("LIST\n" * ENOUGH_UNANSWERED)
+    wire.expect("LIST\n" * MAX_UNANSWERED)
     for round_number in range(100):  # each round gives it the time to ask too much
         wire.send(f"{round_number}.")
         piped.output.expect(f"{round_number}.\n")
-    assert wire.received == "HELLO-FROM amy\n" + "LIST\n" * ENOUGH_UNANSWERED
+    assert wire.received == "HELLO-FROM amy\n" + "LIST\n" * MAX_UNANSWERED
     assert os.lseek(source.fileno(), 0, os.SEEK_CUR) <= 2 * READ_SIZE  # the offset is shared with the client
     wire.send("LIST-OK amy")
     wire.expect("LIST\n")
@@ -522,7 +522,7 @@ def test_wrong_arguments(words: list[str], capsys: pytest.CaptureFixture[str]) -
     ],
 )
 def test_what_the_command_line_says_first(words: list[str], first_line: str) -> None:
-    assert client.talk_for(parse_command_line(["5050", *words])).begun().send == first_line
+    assert client.dialect_for(parse_command_line(["5050", *words])).begun().send == first_line
 
 
 @pytest.mark.parametrize(

@@ -93,7 +93,7 @@ def endless(directory: Path) -> None:
         file.truncate(MAX_FILE_SIZE)
 
 
-# ---- talking between pipes ----
+# ---- client_dialect between pipes ----
 
 
 def test_lines_go_both_ways_and_the_server_ends_it(desk: Desk) -> None:

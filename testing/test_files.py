@@ -1,4 +1,4 @@
-"""The client's files: what is sent and received beside the talk, without a server."""
+"""The client's files: what is sent and received, without a server."""
 
 from __future__ import annotations
 
@@ -327,8 +327,8 @@ def test_an_offer_is_for_one_file(side: Side, here: Path) -> None:
 def test_a_file_of_any_name_can_be_sent(side: Side, here: Path, name: bytes) -> None:
     path = os.fsdecode(name)
     (here / path).write_bytes(b"12345")
-    meaning = interpret(f"/send bob {path}")
-    line = side.courier.offer(meaning.send, meaning.offer)
+    parsed = interpret(f"/send bob {path}")
+    line = side.courier.offer(parsed.send, parsed.offer)
     _verb, _user, shown, size = line.split(" ")
     assert (shown_path(shown), size) == (shown, "5")
     side.hear(f"/sending 1 9 bob {shown}", "/more 1 1")

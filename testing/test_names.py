@@ -21,7 +21,7 @@ from domain.names import has_form_of_name, is_name
 from harness.processes import ROOT
 from support import EXAMPLES, Client, World
 from text import MAX_CHARACTERS, MAX_WORD, is_too_long, normal
-from ui.dialects import TALKS
+from ui.dialects import DIALECTS
 
 # ---- what is seen ----
 
@@ -277,15 +277,15 @@ def test_no_long_word_is_made_nfc(worked_on: list[int]) -> None:
     assert max(worked_on) == MAX_CHARACTERS
 
 
-@pytest.mark.parametrize("dialect", TALKS)
-def test_no_long_word_is_made_nfc_by_the_client(dialect: str, worked_on: list[int]) -> None:
-    talk = TALKS[dialect]()
-    talk.take_name("ann")
+@pytest.mark.parametrize("dialect_name", DIALECTS)
+def test_no_long_word_is_made_nfc_by_the_client(dialect_name: str, worked_on: list[int]) -> None:
+    dialect = DIALECTS[dialect_name]()
+    dialect.take_name("ann")
     verbs = ["", "LOGIN", "JOIN", "SAY", "SEND", "HELLO-FROM", "!who", "/send", "/new", "0|", "3|", "/whisper", "@bob"]
     for line in lines_of(iter([*verbs, "RESULT JOIN", "RECV", "DELIVERY", "user :"])):
-        talk.typed(line)
-        talk.sent(line)
-        talk.received(line)
+        dialect.typed(line)
+        dialect.sent(line)
+        dialect.received(line)
     assert max(worked_on, default=0) <= MAX_CHARACTERS
 
 

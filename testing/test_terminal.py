@@ -22,10 +22,10 @@ from dialects.mailbox import GREETING
 from harness.peer import Peer
 from harness.servers import ServerProcess, free_ports
 from ui.connection import Address
-from ui.dialects import nobody
+from ui.dialects import never_recognise
 from ui.dialects.base import Fragments
-from ui.dialects.hello import HelloTalk
-from ui.dialects.result import ResultTalk
+from ui.dialects.hello import HelloClient
+from ui.dialects.result import ResultClient
 from ui.terminal import LINES_AT_ONCE, Terminal
 
 
@@ -251,7 +251,7 @@ class Stage:
 
 def test_a_flood_of_lines_leaves_the_user_a_turn(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.socket() as sock:
-        terminal = Terminal(Address("here", 1), sock, ResultTalk(), nobody, lambda: None, 0)
+        terminal = Terminal(Address("here", 1), sock, ResultClient(), never_recognise, lambda: None, 0)
     stage = Stage()
     for name in ("_screen", "_keeper", "_own"):
         monkeypatch.setattr(terminal, name, stage, raising=False)
@@ -266,7 +266,7 @@ def test_a_flood_of_lines_leaves_the_user_a_turn(monkeypatch: pytest.MonkeyPatch
 
 def test_a_connection_that_is_back_shows_in_the_prompt_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.socket() as sock:
-        terminal = Terminal(Address("here", 1), sock, HelloTalk(), nobody, lambda: None, 0)
+        terminal = Terminal(Address("here", 1), sock, HelloClient(), never_recognise, lambda: None, 0)
     stage = Stage()
     monkeypatch.setattr(terminal, "_screen", stage, raising=False)
     terminal.returned()
@@ -441,7 +441,7 @@ def mailbox_peer(port: int) -> Peer:
 
 
 def mailbox(port: int, *words: str) -> OnTerminal:
-    """A terminal on which the client has noticed to what it talks."""
+    """A terminal on which the client has recognised the server."""
     terminal = OnTerminal(port, *words)
     terminal.output.expect(GREETING[:40])
     terminal.output.expect("/login <id> enters one")

@@ -7,58 +7,58 @@ import pytest
 from text import MAX_LINE
 from ui.dialects.base import (
     CONNECTION_LOST,
-    REPETITIONS,
+    LOGIN_RETRY_SECONDS,
     STILL_HELD,
     STYLES,
     TOO_LONG,
-    Meaning,
+    ParsedInput,
     refuse,
     without_style,
 )
 from ui.dialects.hello import (
-    ENOUGH_UNANSWERED,
+    MAX_UNANSWERED,
     NOBODY_ADDRESSED,
     NOT_A_NAME,
-    HelloTalk,
+    HelloClient,
     complete,
     interpret,
 )
 
 
-def talk_of(name: str) -> HelloTalk:
-    """A talk whose name came with the command line, and whose login has no answer yet."""
-    talk = HelloTalk()
-    assert not talk.take_name(name)
-    talk.sent(talk.begun().send)
-    return talk
+def dialect_of(name: str) -> HelloClient:
+    """A dialect whose name came with the command line, and whose login has no answer yet."""
+    dialect = HelloClient()
+    assert not dialect.take_name(name)
+    dialect.sent(dialect.begun().send)
+    return dialect
 
 
-def talk_after(*lines: str) -> HelloTalk:
-    """A talk in which amy has logged in, and then typed these lines, to which nothing was answered yet."""
-    talk = talk_of("amy")
-    talk.received("HELLO amy")
+def dialect_after(*lines: str) -> HelloClient:
+    """A dialect in which amy has logged in, and then typed these lines, to which nothing was answered yet."""
+    dialect = dialect_of("amy")
+    dialect.received("HELLO amy")
     for line in lines:
-        enter(talk, line)
-    return talk
+        enter(dialect, line)
+    return dialect
 
 
-def enter(talk: HelloTalk, line: str) -> Meaning:
+def enter(dialect: HelloClient, line: str) -> ParsedInput:
     """Type a line and send what it comes to."""
-    meaning = talk.typed(line)
-    if meaning.send:
-        talk.sent(meaning.send)
-    return meaning
+    parsed = dialect.typed(line)
+    if parsed.send:
+        dialect.sent(parsed.send)
+    return parsed
 
 
-def shown(talk: HelloTalk, line: str) -> str:
+def shown(dialect: HelloClient, line: str) -> str:
     """A received line as the screen shows it, without its colours."""
-    return without_style(talk.received(line))
+    return without_style(dialect.received(line))
 
 
-def turned_away(talk: HelloTalk, answer: str) -> str:
+def turned_away(dialect: HelloClient, answer: str) -> str:
     """Have a login refused and the connection closed; return what the user is told then."""
-    talk.received(answer)
-    return talk.lost()
+    dialect.received(answer)
+    return dialect.lost()
 
 
 # ---- typing ----
@@ -85,34 +85,36 @@ def turned_away(talk: HelloTalk, answer: str) -> str:
     ],
 )
 def test_what_a_typed_line_sends(line: str, current: str, sent: str) -> None:
-    meaning = interpret(line, current)
-    assert (meaning.send, meaning.hint) == (sent, "")
+    parsed = interpret(line, current)
+    assert (parsed.send, parsed.hint) == (sent, "")
 
 
 @pytest.mark.parametrize(
     ("line", "current"), [("hi", ""), ("@", ""), ("@ hi", "bob"), ("!what", "bob"), ("!who is", "bob"), ("list", "")]
 )
 def test_what_makes_no_sense_is_not_sent_but_helped(line: str, current: str) -> None:
-    meaning = interpret(line, current)
-    assert not meaning.send
-    assert meaning.hint.startswith("Not sent: ")
-    assert "@<user> <message>" in meaning.hint
+    parsed = interpret(line, current)
+    assert not parsed.send
+    assert parsed.hint.startswith("Not sent: ")
+    assert "@<user> <message>" in parsed.hint
 
 
 def test_plain_text_goes_to_whom_was_addressed_alone() -> None:
-    talk = talk_after()
-    assert talk.prompt() == "> "
-    assert talk.typed("hello") == refuse(NOBODY_ADDRESSED)
-    assert not talk.typed("@bob").send
-    assert talk.prompt() == "@bob> "
-    assert talk.typed("@cid psst").send == "SEND cid psst"
-    assert talk.typed(" hello ").send == "SEND bob hello"
+    dialect = dialect_after()
+    assert dialect.prompt() == "> "
+    assert dialect.typed("hello") == refuse(NOBODY_ADDRESSED)
+    assert not dialect.typed("@bob").send
+    assert dialect.prompt() == "@bob> "
+    assert dialect.typed("@cid psst").send == "SEND cid psst"
+    assert dialect.typed(" hello ").send == "SEND bob hello"
 
 
 @pytest.mark.parametrize("line", ["", " ", "\t "])
-@pytest.mark.parametrize("talk", [HelloTalk(), talk_of("amy"), talk_after()], ids=["nameless", "waiting", "admitted"])
-def test_blanks_mean_nothing(talk: HelloTalk, line: str) -> None:
-    assert talk.typed(line) == Meaning()
+@pytest.mark.parametrize(
+    "dialect", [HelloClient(), dialect_of("amy"), dialect_after()], ids=["nameless", "waiting", "admitted"]
+)
+def test_blanks_mean_nothing(dialect: HelloClient, line: str) -> None:
+    assert dialect.typed(line) == ParsedInput()
 
 
 @pytest.mark.parametrize(
@@ -134,18 +136,18 @@ def test_completion(text: str, word: str, choices: list[str]) -> None:
 
 
 def test_names_are_learnt_from_what_is_seen() -> None:
-    talk = talk_after("!who", "@dee hi", "@fox hi", "@gus hi")
+    dialect = dialect_after("!who", "@dee hi", "@fox hi", "@gus hi")
     for line in ["LIST-OK amy,bob,gus", "DELIVERY cid hi", "SEND-OK", "BAD-DEST-USER", "BAD-DEST-USER"]:
-        talk.received(line)
-    assert talk.complete("@") == ("@", ["@amy ", "@bob ", "@cid ", "@dee "])
+        dialect.received(line)
+    assert dialect.complete("@") == ("@", ["@amy ", "@bob ", "@cid ", "@dee "])
 
 
 def test_a_line_has_a_longest_length() -> None:
-    talk = talk_after()
+    dialect = dialect_after()
     room = MAX_LINE - len("SEND bob \n")
-    assert len(talk.typed(f"@bob {'x' * room}").send) == MAX_LINE - 1
-    assert talk.typed(f"@bob {'x' * (room + 1)}") == refuse(TOO_LONG)
-    assert talk.typed("@bob " + "\u00e9" * (room // 2 + 1)).refused
+    assert len(dialect.typed(f"@bob {'x' * room}").send) == MAX_LINE - 1
+    assert dialect.typed(f"@bob {'x' * (room + 1)}") == refuse(TOO_LONG)
+    assert dialect.typed("@bob " + "\u00e9" * (room // 2 + 1)).refused
     assert f"{MAX_LINE} bytes" in TOO_LONG
 
 
@@ -154,32 +156,32 @@ def test_a_line_has_a_longest_length() -> None:
 
 @pytest.mark.parametrize("name", ["", " ", "a b", " a", "a\t", "a,b", "a\nb", "\x1b", "a\u2028b", "a\udcff"])
 def test_what_cannot_be_a_name_is_refused_at_once(name: str) -> None:
-    talk = HelloTalk()
-    assert talk.take_name(name) == NOT_A_NAME
-    assert not talk.name
+    dialect = HelloClient()
+    assert dialect.take_name(name) == NOT_A_NAME
+    assert not dialect.name
 
 
 @pytest.mark.parametrize("line", ["!who", "@bob", "@bob hi", "a b", "a,b", "a\x1bb", "LIST x"])
 def test_a_name_is_asked_for_before_anything_else(line: str) -> None:
-    talk = HelloTalk()
-    assert "name" in talk.begun().hint
-    assert talk.prompt() == "Your name> "
-    meaning = talk.typed(line)
-    assert meaning.hint.startswith("Not sent: ")
-    assert not meaning.send
+    dialect = HelloClient()
+    assert "name" in dialect.begun().hint
+    assert dialect.prompt() == "Your name> "
+    parsed = dialect.typed(line)
+    assert parsed.hint.startswith("Not sent: ")
+    assert not parsed.send
 
 
 @pytest.mark.parametrize("line", ["amy", " amy\t", "HELLO-FROM amy"])
 def test_a_typed_name_logs_in(line: str) -> None:
-    talk = HelloTalk()
-    talk.begun()
-    assert enter(talk, line) == Meaning(send="HELLO-FROM amy")
-    assert not talk.admitted
-    assert talk.prompt() == "> "
-    assert talk.typed("@bob hi").hint.startswith("Not sent: you are not logged in at the moment")
-    talk.received("HELLO amy")
-    assert talk.admitted
-    assert talk.typed("@bob hi").send
+    dialect = HelloClient()
+    dialect.begun()
+    assert enter(dialect, line) == ParsedInput(send="HELLO-FROM amy")
+    assert not dialect.admitted
+    assert dialect.prompt() == "> "
+    assert dialect.typed("@bob hi").hint.startswith("Not sent: you are not logged in at the moment")
+    dialect.received("HELLO amy")
+    assert dialect.admitted
+    assert dialect.typed("@bob hi").send
 
 
 # ---- answers ----
@@ -222,7 +224,7 @@ def test_a_typed_name_logs_in(line: str) -> None:
     ],
 )
 def test_how_a_received_line_is_drawn(typed: str, line: str, text: str) -> None:
-    assert shown(talk_after(typed), line) == text
+    assert shown(dialect_after(typed), line) == text
 
 
 @pytest.mark.parametrize(
@@ -240,13 +242,13 @@ def test_how_a_received_line_is_drawn(typed: str, line: str, text: str) -> None:
     ],
 )
 def test_how_the_answer_to_a_login_is_drawn(line: str, text: str) -> None:
-    assert shown(talk_of("amy"), line) == text
+    assert shown(dialect_of("amy"), line) == text
 
 
 def test_answers_belong_to_requests_in_their_order() -> None:
-    talk = talk_after("@bob one", "!who", "@cid two")
+    dialect = dialect_after("@bob one", "!who", "@cid two")
     lines = ["SEND-OK", "DELIVERY dee hi", "LIST-OK amy", "BAD-DEST-USER"]
-    texts = [shown(talk, line).split(".")[0] for line in lines]
+    texts = [shown(dialect, line).split(".")[0] for line in lines]
     assert texts == [
         "The message to bob was sent successfully",
         "From dee: hi",
@@ -256,9 +258,9 @@ def test_answers_belong_to_requests_in_their_order() -> None:
 
 
 def test_drawing_uses_styles_that_exist() -> None:
-    talk = talk_after("@bob hi", "@bob hi", "!who")
+    dialect = dialect_after("@bob hi", "@bob hi", "!who")
     for line in ["DELIVERY bob hi", "SEND-OK", "BAD-DEST-USER", "LIST-OK amy", "anything else"]:
-        for style, _text in talk.received(line):
+        for style, _text in dialect.received(line):
             assert not style or style.removeprefix("class:") in STYLES
 
 
@@ -266,95 +268,95 @@ def test_drawing_uses_styles_that_exist() -> None:
 
 
 def test_a_name_that_is_in_use_is_asked_for_again() -> None:
-    talk = talk_of("amy")
-    talk.received("IN-USE")
-    assert talk.prompt() == "Your name> "
-    assert talk.typed("bob").hint == "You will be logged in as bob as soon as there is a connection."
-    assert talk.lost() == "Type another name."
-    assert talk.returned().send == "HELLO-FROM bob"
+    dialect = dialect_of("amy")
+    dialect.received("IN-USE")
+    assert dialect.prompt() == "Your name> "
+    assert dialect.typed("bob").hint == "You will be logged in as bob as soon as there is a connection."
+    assert dialect.lost() == "Type another name."
+    assert dialect.returned().send == "HELLO-FROM bob"
 
 
 @pytest.mark.parametrize("answer", ["IN-USE", "BAD-RQST-BODY", "BAD-RQST-HDR"])
 def test_without_another_name_nothing_is_sent(answer: str) -> None:
-    talk = talk_of("amy")
-    assert turned_away(talk, answer) == "Type another name."
-    assert talk.returned() == Meaning()
-    assert enter(talk, "bob").send == "HELLO-FROM bob"
+    dialect = dialect_of("amy")
+    assert turned_away(dialect, answer) == "Type another name."
+    assert dialect.returned() == ParsedInput()
+    assert enter(dialect, "bob").send == "HELLO-FROM bob"
 
 
 def test_a_full_server_is_asked_again_with_the_same_name() -> None:
-    talk = talk_of("amy")
+    dialect = dialect_of("amy")
     for _time in range(100):
-        assert turned_away(talk, "BUSY").startswith("Trying again")
-        meaning = talk.returned()
-        assert meaning.send == "HELLO-FROM amy"
-        talk.sent(meaning.send)
-    assert shown(talk, "HELLO amy") == "Successfully logged in as amy!"
+        assert turned_away(dialect, "BUSY").startswith("Trying again")
+        parsed = dialect.returned()
+        assert parsed.send == "HELLO-FROM amy"
+        dialect.sent(parsed.send)
+    assert shown(dialect, "HELLO amy") == "Successfully logged in as amy!"
 
 
 def test_after_a_lost_connection_the_name_may_still_be_ours() -> None:
-    talk = talk_after("@bob hi")
-    assert talk.lost() == CONNECTION_LOST
-    assert not talk.admitted
+    dialect = dialect_after("@bob hi")
+    assert dialect.lost() == CONNECTION_LOST
+    assert not dialect.admitted
     waited: list[float | None] = []
-    for number in range(len(REPETITIONS)):
-        meaning = talk.returned()
-        assert bool(meaning.hint) == (number == 0)
-        talk.sent(meaning.send)
-        assert shown(talk, "IN-USE") == (f"* {STILL_HELD}" if number == 0 else "")
-        waited.append(talk.pause)
-        assert talk.again() == Meaning()
-        assert talk.lost() == ""
-    assert tuple(waited) == REPETITIONS
-    talk.pause = None
-    talk.sent(talk.returned().send)
-    assert shown(talk, "IN-USE").startswith("Cannot log in as amy.")
-    assert talk.pause is None
-    assert talk.lost() == "Type another name."
-    assert talk.prompt() == "Your name> "
+    for number in range(len(LOGIN_RETRY_SECONDS)):
+        parsed = dialect.returned()
+        assert bool(parsed.hint) == (number == 0)
+        dialect.sent(parsed.send)
+        assert shown(dialect, "IN-USE") == (f"* {STILL_HELD}" if number == 0 else "")
+        waited.append(dialect.pause)
+        assert dialect.again() == ParsedInput()
+        assert dialect.lost() == ""
+    assert tuple(waited) == LOGIN_RETRY_SECONDS
+    dialect.pause = None
+    dialect.sent(dialect.returned().send)
+    assert shown(dialect, "IN-USE").startswith("Cannot log in as amy.")
+    assert dialect.pause is None
+    assert dialect.lost() == "Type another name."
+    assert dialect.prompt() == "Your name> "
 
 
 def test_a_name_that_was_had_again_may_be_lost_again() -> None:
-    talk = talk_after()
+    dialect = dialect_after()
     for _time in range(2):
-        talk.lost()
-        talk.sent(talk.returned().send)
-        talk.received("IN-USE")
-        assert talk.pause == 1
-        talk.lost()
-        talk.sent(talk.returned().send)
-        talk.received("HELLO amy")
+        dialect.lost()
+        dialect.sent(dialect.returned().send)
+        dialect.received("IN-USE")
+        assert dialect.pause == 1
+        dialect.lost()
+        dialect.sent(dialect.returned().send)
+        dialect.received("HELLO amy")
 
 
 def test_another_name_is_not_tried_again_as_if_it_had_been_ours() -> None:
-    talk = talk_after()
-    talk.lost()
-    talk.sent(talk.returned().send)
-    turned_away(talk, "BAD-RQST-BODY")
-    talk.returned()
-    enter(talk, "bob")
-    assert turned_away(talk, "IN-USE") == "Type another name."
+    dialect = dialect_after()
+    dialect.lost()
+    dialect.sent(dialect.returned().send)
+    turned_away(dialect, "BAD-RQST-BODY")
+    dialect.returned()
+    enter(dialect, "bob")
+    assert turned_away(dialect, "IN-USE") == "Type another name."
 
 
 def test_what_was_lost_with_the_connection_is_not_waited_for() -> None:
-    talk = talk_after("@bob hi", "!who")
-    talk.lost()
-    talk.sent(talk.returned().send)
-    assert shown(talk, "HELLO amy") == "Successfully logged in as amy!"
+    dialect = dialect_after("@bob hi", "!who")
+    dialect.lost()
+    dialect.sent(dialect.returned().send)
+    assert shown(dialect, "HELLO amy") == "Successfully logged in as amy!"
 
 
 def test_what_is_no_server_of_this_dialect_is_told_by_its_answer_to_the_login() -> None:
-    talk = talk_of("amy")
-    assert shown(talk, "DELIVERY bob hi") == "From bob: hi"
-    assert not talk.wrong
-    talk.received("To get started on this chat room")
-    assert talk.wrong
-    talk.lost()
-    assert not talk.wrong
-    talk.sent(talk.returned().send)
-    talk.received("HELLO amy")
-    talk.received("anything")
-    assert not talk.wrong
+    dialect = dialect_of("amy")
+    assert shown(dialect, "DELIVERY bob hi") == "From bob: hi"
+    assert not dialect.wrong
+    dialect.received("To get started on this chat room")
+    assert dialect.wrong
+    dialect.lost()
+    assert not dialect.wrong
+    dialect.sent(dialect.returned().send)
+    dialect.received("HELLO amy")
+    dialect.received("anything")
+    assert not dialect.wrong
 
 
 @pytest.mark.parametrize(
@@ -371,48 +373,50 @@ def test_what_is_no_server_of_this_dialect_is_told_by_its_answer_to_the_login() 
     ],
 )
 def test_what_was_not_delivered_is_remembered(typed: str, answer: str, undelivered: bool) -> None:
-    talk = talk_after(typed)
-    talk.received(answer)
-    assert talk.undelivered == undelivered
+    dialect = dialect_after(typed)
+    dialect.received(answer)
+    assert dialect.undelivered == undelivered
 
 
 def test_the_server_says_what_the_name_is() -> None:
-    talk = talk_of("e\u0301lan")
-    talk.received("HELLO \u00e9lan")
-    talk.lost()
-    assert talk.returned().send == "HELLO-FROM \u00e9lan"
+    dialect = dialect_of("e\u0301lan")
+    dialect.received("HELLO \u00e9lan")
+    dialect.lost()
+    assert dialect.returned().send == "HELLO-FROM \u00e9lan"
 
 
 # ---- leaving, and pipes ----
 
 
 def test_leaving_waits_for_answers() -> None:
-    talk = talk_after("@bob hi")
-    assert not talk.done()
-    assert "Ctrl-D" in talk.typed("!quit").hint
-    assert not talk.done()
-    assert talk.typed("@bob more") == Meaning()
-    talk.received("DELIVERY bob hi")
-    assert not talk.done()
-    talk.received("SEND-OK")
-    assert talk.done()
+    dialect = dialect_after("@bob hi")
+    assert not dialect.done()
+    assert "Ctrl-D" in dialect.typed("!quit").hint
+    assert not dialect.done()
+    assert dialect.typed("@bob more") == ParsedInput()
+    dialect.received("DELIVERY bob hi")
+    assert not dialect.done()
+    dialect.received("SEND-OK")
+    assert dialect.done()
 
 
-@pytest.mark.parametrize("talk", [HelloTalk(), talk_of("amy"), talk_after()], ids=["nameless", "waiting", "admitted"])
-def test_leaving_waits_for_nothing_else(talk: HelloTalk) -> None:
-    talk.typed("!quit")
-    assert talk.done()
+@pytest.mark.parametrize(
+    "dialect", [HelloClient(), dialect_of("amy"), dialect_after()], ids=["nameless", "waiting", "admitted"]
+)
+def test_leaving_waits_for_nothing_else(dialect: HelloClient) -> None:
+    dialect.typed("!quit")
+    assert dialect.done()
 
 
 def test_a_pipe_waits_for_the_login_and_while_much_is_unanswered() -> None:
-    talk = talk_of("amy")
-    assert not talk.ready()
-    talk.received("HELLO amy")
-    for _time in range(ENOUGH_UNANSWERED):
-        assert talk.ready()
-        enter(talk, "!who")
-    assert not talk.ready()
-    talk.received("LIST-OK amy")
-    assert talk.ready()
-    talk.typed("!quit")
-    assert not talk.ready()
+    dialect = dialect_of("amy")
+    assert not dialect.ready()
+    dialect.received("HELLO amy")
+    for _time in range(MAX_UNANSWERED):
+        assert dialect.ready()
+        enter(dialect, "!who")
+    assert not dialect.ready()
+    dialect.received("LIST-OK amy")
+    assert dialect.ready()
+    dialect.typed("!quit")
+    assert not dialect.ready()

@@ -8,35 +8,35 @@ from dialects.mailbox import COMMANDS, GREETING, HINT, NOT_KEPT, Mailbox
 from protocol import Request
 from support import World
 from text import MAX_LINE
-from ui.dialects.base import CONNECTION_LOST, STYLES, TOO_LONG, Meaning, cut, hide, refuse, without_style
-from ui.dialects.mailbox import NOBODY_ADDRESSED, VERBS, MailboxTalk, complete, interpret
+from ui.dialects.base import CONNECTION_LOST, STYLES, TOO_LONG, ParsedInput, cut, hide, refuse, without_style
+from ui.dialects.mailbox import NOBODY_ADDRESSED, VERBS, MailboxClient, complete, interpret
 
 LOGGED_IN = "user : amy is now logged in"
 MADE = "Success New Account Creation! Your new Account ID: "
 
 
-def talk_after(*lines: str) -> MailboxTalk:
-    """A talk in which amy has logged in, and then typed these lines, to which nothing was answered yet."""
-    talk = MailboxTalk()
-    talk.received(GREETING)
-    enter(talk, "/login s3cret")
-    talk.received(LOGGED_IN)
+def dialect_after(*lines: str) -> MailboxClient:
+    """A dialect in which amy has logged in, and then typed these lines, to which nothing was answered yet."""
+    dialect = MailboxClient()
+    dialect.received(GREETING)
+    enter(dialect, "/login s3cret")
+    dialect.received(LOGGED_IN)
     for line in lines:
-        enter(talk, line)
-    return talk
+        enter(dialect, line)
+    return dialect
 
 
-def enter(talk: MailboxTalk, line: str) -> Meaning:
+def enter(dialect: MailboxClient, line: str) -> ParsedInput:
     """Type a line and send what it comes to."""
-    meaning = talk.typed(line)
-    if meaning.send:
-        talk.sent(meaning.send)
-    return meaning
+    parsed = dialect.typed(line)
+    if parsed.send:
+        dialect.sent(parsed.send)
+    return parsed
 
 
-def shown(talk: MailboxTalk, line: str) -> str:
+def shown(dialect: MailboxClient, line: str) -> str:
     """A received line as the screen shows it, without its colours."""
-    return without_style(talk.received(line))
+    return without_style(dialect.received(line))
 
 
 # ---- typing ----
@@ -50,7 +50,7 @@ def test_the_client_knows_the_commands_of_the_server() -> None:
 def test_the_server_takes_what_the_words_stand_for(verb: str) -> None:
     with World() as world:
         row = VERBS[verb]
-        words = ["ann"] * row.most
+        words = ["ann"] * row.max_args
         request = Mailbox(world.chat).parse(interpret(" ".join([verb, *words]), "", "").send)
         assert isinstance(request, Request)
         assert (request.command, request.args) == (COMMANDS[row.opcode], tuple(words))
@@ -87,8 +87,8 @@ def test_the_server_takes_what_the_words_stand_for(verb: str) -> None:
     ],
 )
 def test_what_a_typed_line_sends(line: str, sent: str) -> None:
-    meaning = interpret(line, "cid", "own1")
-    assert (meaning.send, meaning.hint, meaning.goodbye) == (sent, "", sent == "bye")
+    parsed = interpret(line, "cid", "own1")
+    assert (parsed.send, parsed.hint, parsed.goodbye) == (sent, "", sent == "bye")
 
 
 @pytest.mark.parametrize(
@@ -99,38 +99,38 @@ def test_what_a_typed_line_sends(line: str, sent: str) -> None:
     ],
 )  # fmt: skip
 def test_what_makes_no_sense_is_not_sent_but_helped(line: str) -> None:
-    meaning = interpret(line, "", "")
-    assert meaning.refused
-    assert not meaning.send
-    assert meaning.hint.startswith("Not sent: ")
+    parsed = interpret(line, "", "")
+    assert parsed.refused
+    assert not parsed.send
+    assert parsed.hint.startswith("Not sent: ")
 
 
 def test_an_account_is_not_deleted_by_one_word() -> None:
-    meaning = talk_after().typed("/delete")
-    assert meaning == refuse("it is typed /delete <id>. It is for good, so the ID has to be typed.")
+    parsed = dialect_after().typed("/delete")
+    assert parsed == refuse("it is typed /delete <id>. It is for good, so the ID has to be typed.")
 
 
 def test_plain_text_goes_to_whom_was_addressed_alone() -> None:
-    talk = talk_after()
-    assert talk.prompt() == "> "
-    assert talk.typed("hello") == refuse(NOBODY_ADDRESSED)
-    assert talk.typed("@bob ") == Meaning(hint="Plain text goes to bob now.", current="bob")
-    assert talk.prompt() == "@bob> "
-    assert talk.typed("@cid psst").send == "3|cid|psst"
-    assert talk.typed(" hello ").send == "3|bob|hello"
+    dialect = dialect_after()
+    assert dialect.prompt() == "> "
+    assert dialect.typed("hello") == refuse(NOBODY_ADDRESSED)
+    assert dialect.typed("@bob ") == ParsedInput(hint="Plain text goes to bob now.", current="bob")
+    assert dialect.prompt() == "@bob> "
+    assert dialect.typed("@cid psst").send == "3|cid|psst"
+    assert dialect.typed(" hello ").send == "3|bob|hello"
 
 
 @pytest.mark.parametrize("line", ["", " ", "\t "])
 def test_blanks_mean_nothing(line: str) -> None:
-    assert talk_after().typed(line) == Meaning()
+    assert dialect_after().typed(line) == ParsedInput()
 
 
 def test_a_line_has_a_longest_length() -> None:
-    talk = talk_after()
+    dialect = dialect_after()
     room = MAX_LINE - len("3|bob|\n")
-    assert talk.typed("@bob " + "x" * room).send
-    assert talk.typed("@bob " + "x" * (room + 1)) == refuse(TOO_LONG)
-    assert talk.typed("3|bob|" + "x" * (room + 1)) == refuse(TOO_LONG)
+    assert dialect.typed("@bob " + "x" * room).send
+    assert dialect.typed("@bob " + "x" * (room + 1)) == refuse(TOO_LONG)
+    assert dialect.typed("3|bob|" + "x" * (room + 1)) == refuse(TOO_LONG)
 
 
 @pytest.mark.parametrize(
@@ -156,8 +156,8 @@ def test_a_line_has_a_longest_length() -> None:
     ],
 )
 def test_ids_are_masked_and_not_kept(typed: str, masked: str, kept: str) -> None:
-    talk = talk_after()
-    start = talk.secret_start(typed)
+    dialect = dialect_after()
+    start = dialect.secret_start(typed)
     assert hide(typed, start) == masked
     assert cut(typed, start) == kept
 
@@ -180,15 +180,15 @@ def test_completion(text: str, word: str, choices: list[str]) -> None:
 
 
 def test_names_are_learnt_from_what_is_seen() -> None:
-    talk = talk_after("/users", "@dee hi", "@eve hi", "@fox hi", "/users .*", "/users", "/mail")
+    dialect = dialect_after("/users", "@dee hi", "@eve hi", "@fox hi", "/users .*", "/users", "/mail")
     for line in [
         "Showing all accounts: amy,bob,fox", "cid: hi", "Sender amy sends a new message hi to dee",
         "message from amy has been delivered to eve's mailbox", "Receiver: fox doesn't exist", "Account matched: gus",
         "Showing all accounts:", "undelivered message for user ID s3cret:", "hal sends: hi",
     ]:  # fmt: skip
-        talk.received(line)
+        dialect.received(line)
     names = ["amy", "bob", "cid", "dee", "eve", "gus", "hal"]
-    assert talk.complete("@") == ("@", [f"@{name} " for name in names])
+    assert dialect.complete("@") == ("@", [f"@{name} " for name in names])
 
 
 # ---- answers ----
@@ -268,29 +268,29 @@ def test_names_are_learnt_from_what_is_seen() -> None:
     ],
 )
 def test_how_a_received_line_is_drawn(typed: str, line: str, text: str) -> None:
-    talk = talk_after(typed)
-    drawn = talk.received(line)
+    dialect = dialect_after(typed)
+    drawn = dialect.received(line)
     assert without_style(drawn) == text
     assert all(not style or style.removeprefix("class:") in STYLES for style, _text in drawn)
 
 
 def test_answers_belong_to_requests_in_their_order() -> None:
-    talk = talk_after("@bob one", "/users", "/mail", "@cid two")
+    dialect = dialect_after("@bob one", "/users", "/mail", "@cid two")
     lines = [
         "Sender amy sends a new message one to bob", "dee: Showing all accounts: x", "Showing all accounts: amy,bob",
         "undelivered message for user ID s3cret:", "eve sends: hi", "eve sends: you", "Receiver: cid doesn't exist",
     ]  # fmt: skip
-    assert [shown(talk, line) for line in lines] == [
+    assert [shown(dialect, line) for line in lines] == [
         "Delivered to bob: one", "dee: Showing all accounts: x", "All accounts: amy, bob", "What has waited:",
         "[mail] eve: hi", "[mail] eve: you", "Not delivered: cid doesn't exist.",
     ]  # fmt: skip
 
 
 def test_an_answer_that_is_not_known_does_not_disturb_the_others() -> None:
-    talk = talk_after("/users", "/login x", "/users")
-    assert shown(talk, "(a line that is too long)") == "(a line that is too long)"
-    assert shown(talk, "user : bob is now logged in").startswith("You are logged in as bob.")
-    assert shown(talk, "Showing all accounts: bob") == "All accounts: bob"
+    dialect = dialect_after("/users", "/login x", "/users")
+    assert shown(dialect, "(a line that is too long)") == "(a line that is too long)"
+    assert shown(dialect, "user : bob is now logged in").startswith("You are logged in as bob.")
+    assert shown(dialect, "Showing all accounts: bob") == "All accounts: bob"
 
 
 @pytest.mark.parametrize(
@@ -318,7 +318,7 @@ def test_an_answer_that_is_not_known_does_not_disturb_the_others() -> None:
     ],
 )  # fmt: skip
 def test_what_is_a_failure_between_pipes(line: str, fails: bool) -> None:
-    failure = MailboxTalk().failure
+    failure = MailboxClient().failure
     assert failure
     assert bool(failure.fullmatch(line)) == fails
 
@@ -327,10 +327,10 @@ def test_what_is_a_failure_between_pipes(line: str, fails: bool) -> None:
 
 
 def test_who_is_not_logged_in_stays_so() -> None:
-    talk = MailboxTalk()
-    assert talk.lost() == CONNECTION_LOST
-    assert talk.returned() == Meaning(hint="Connected again; you are not logged in.")
-    assert talk.typed("/mail").refused
+    dialect = MailboxClient()
+    assert dialect.lost() == CONNECTION_LOST
+    assert dialect.returned() == ParsedInput(hint="Connected again; you are not logged in.")
+    assert dialect.typed("/mail").refused
 
 
 @pytest.mark.parametrize(
@@ -343,27 +343,27 @@ def test_who_is_not_logged_in_stays_so() -> None:
     ],
 )
 def test_a_login_is_repeated_after_a_lost_connection(typed: str, answer: str, login: str) -> None:
-    talk = MailboxTalk()
-    enter(talk, typed)
-    talk.received(answer)
-    assert talk.typed("/mail").send == login.replace("0", "4", 1)
-    enter(talk, "/users")
+    dialect = MailboxClient()
+    enter(dialect, typed)
+    dialect.received(answer)
+    assert dialect.typed("/mail").send == login.replace("0", "4", 1)
+    enter(dialect, "/users")
     for _time in range(2):
-        assert talk.lost() == CONNECTION_LOST
-        assert talk.returned() == Meaning(send=login, hint="Connected again; logging in.")
-        talk.sent(login)
-        talk.received(GREETING)
-        assert shown(talk, "user : ann is now logged in").startswith("You are logged in as ann.")
+        assert dialect.lost() == CONNECTION_LOST
+        assert dialect.returned() == ParsedInput(send=login, hint="Connected again; logging in.")
+        dialect.sent(login)
+        dialect.received(GREETING)
+        assert shown(dialect, "user : ann is now logged in").startswith("You are logged in as ann.")
 
 
 def test_a_login_that_fails_changes_nothing() -> None:
-    talk = talk_after("/login other", "/new amy")
-    talk.received(
+    dialect = dialect_after("/login other", "/new amy")
+    dialect.received(
         "user with ID : other is not recognized in the system, please try a different name or create a new one"
     )
-    talk.received("Username amy already exists. Please try a different username.")
-    talk.lost()
-    assert talk.returned().send == "0|s3cret"
+    dialect.received("Username amy already exists. Please try a different username.")
+    dialect.lost()
+    assert dialect.returned().send == "0|s3cret"
 
 
 @pytest.mark.parametrize(
@@ -379,38 +379,38 @@ def test_a_login_that_fails_changes_nothing() -> None:
     ],
 )
 def test_an_account_that_is_gone_is_not_entered_again(typed: str, line: str) -> None:
-    talk = talk_after(typed)
-    talk.received(line)
-    assert talk.typed("/mail").refused
-    talk.lost()
-    assert not talk.returned().send
+    dialect = dialect_after(typed)
+    dialect.received(line)
+    assert dialect.typed("/mail").refused
+    dialect.lost()
+    assert not dialect.returned().send
 
 
 def test_another_account_that_is_gone_is_not_ours() -> None:
-    talk = talk_after("/delete other")
-    talk.received("Your account has been deleted")
-    talk.lost()
-    assert talk.returned().send == "0|s3cret"
+    dialect = dialect_after("/delete other")
+    dialect.received("Your account has been deleted")
+    dialect.lost()
+    assert dialect.returned().send == "0|s3cret"
 
 
 def test_two_clients_do_not_show_each_other_out_for_ever() -> None:
-    talk = talk_after()
-    talk.received("user : amy is now logged in elsewhere")
-    assert talk.lost() == ""
-    assert talk.returned() == Meaning(hint="Connected again; you are not logged in.")
-    assert talk.lost() == CONNECTION_LOST
-    assert not talk.returned().send
-    assert talk.typed("/mail").send == "4|s3cret"
-    enter(talk, "/login s3cret")
-    talk.received(LOGGED_IN)
-    talk.lost()
-    assert talk.returned().send == "0|s3cret"
+    dialect = dialect_after()
+    dialect.received("user : amy is now logged in elsewhere")
+    assert dialect.lost() == ""
+    assert dialect.returned() == ParsedInput(hint="Connected again; you are not logged in.")
+    assert dialect.lost() == CONNECTION_LOST
+    assert not dialect.returned().send
+    assert dialect.typed("/mail").send == "4|s3cret"
+    enter(dialect, "/login s3cret")
+    dialect.received(LOGGED_IN)
+    dialect.lost()
+    assert dialect.returned().send == "0|s3cret"
 
 
 @pytest.mark.parametrize("line", ["/bye", "bye"])
 def test_leaving_waits_for_the_server(line: str) -> None:
-    talk = talk_after()
-    assert not talk.leaving
-    enter(talk, line)
-    assert talk.leaving
-    assert not talk.done()
+    dialect = dialect_after()
+    assert not dialect.leaving
+    enter(dialect, line)
+    assert dialect.leaving
+    assert not dialect.done()

@@ -8,12 +8,12 @@ from dialects.result import COMMANDS, render_not_restored
 from domain.events import NotRestored
 from text import MAX_LINE
 from ui.dialects.base import (
-    REPETITIONS,
+    LOGIN_RETRY_SECONDS,
     STILL_HELD,
     STYLES,
     TOO_LONG,
     Fragments,
-    Meaning,
+    ParsedInput,
     cut,
     hide,
     password_start,
@@ -21,13 +21,13 @@ from ui.dialects.base import (
     refuse,
     without_style,
 )
-from ui.dialects.result import ANSWERS, NO_CHANNEL, VERBS, ResultTalk, complete, interpret
+from ui.dialects.result import ANSWERS, NO_CHANNEL, VERBS, ResultClient, complete, interpret
 
 
 def draw(line: str) -> Fragments:
     """A received line as the screen shows it."""
     answer, words = read(line, ANSWERS)
-    return answer.draw(*words)
+    return answer.render(*words)
 
 
 def shown(line: str) -> str:
@@ -89,15 +89,15 @@ def test_passwords_are_masked_and_not_kept(typed: str, masked: str, kept: str) -
     ],
 )
 def test_what_a_typed_line_sends(typed: str, current: str, sent: str, echoed: bool) -> None:
-    meaning = interpret(typed, current)
-    assert (meaning.send, meaning.echoed) == (sent, echoed)
-    assert bool(meaning.hint) != bool(meaning.send)
+    parsed = interpret(typed, current)
+    assert (parsed.send, parsed.echoed) == (sent, echoed)
+    assert bool(parsed.hint) != bool(parsed.send)
 
 
 def test_a_line_has_a_longest_length() -> None:
-    talk = ResultTalk()
-    assert talk.typed("SAY den " + "x" * (MAX_LINE - len("SAY den \n"))).send
-    assert talk.typed("SAY den " + "x" * (MAX_LINE - len("SAY den "))) == refuse(TOO_LONG)
+    dialect = ResultClient()
+    assert dialect.typed("SAY den " + "x" * (MAX_LINE - len("SAY den \n"))).send
+    assert dialect.typed("SAY den " + "x" * (MAX_LINE - len("SAY den "))) == refuse(TOO_LONG)
 
 
 def test_plain_text_without_a_channel_is_not_sent_but_helped() -> None:
@@ -106,11 +106,11 @@ def test_plain_text_without_a_channel_is_not_sent_but_helped() -> None:
 
 @pytest.mark.parametrize("typed", ["", " ", "\t "])
 def test_blanks_mean_nothing(typed: str) -> None:
-    assert interpret(typed, "den") == Meaning()
+    assert interpret(typed, "den") == ParsedInput()
 
 
 def test_say_without_a_message_makes_a_channel_current() -> None:
-    talk = ResultTalk()
+    dialect = ResultClient()
     for typed, prompt in [
         ("SAY den", "den> "),
         ("SAY @bob", "@bob> "),
@@ -119,8 +119,8 @@ def test_say_without_a_message_makes_a_channel_current() -> None:
         ("SAY @bob@two.org", "@bob@two.org> "),
         ("LEAVE", "> "),
     ]:
-        assert not talk.typed(typed).send
-        assert talk.prompt() == prompt
+        assert not dialect.typed(typed).send
+        assert dialect.prompt() == prompt
 
 
 @pytest.mark.parametrize(
@@ -233,26 +233,26 @@ def test_drawing_uses_styles_that_exist() -> None:
     ],
 )
 def test_what_is_a_failure_between_pipes(line: str, fails: bool) -> None:
-    failure = ResultTalk().failure
+    failure = ResultClient().failure
     assert failure
     assert bool(failure.fullmatch(line)) == fails
 
 
-# ---- talk ----
+# ---- dialect ----
 
 
-def talk_after(*lines: str) -> ResultTalk:
-    """A talk in which amy has logged in, and then sent and received these lines; `lost` is the connection."""
-    talk = ResultTalk()
-    talk.sent("LOGIN amy hush")
+def dialect_after(*lines: str) -> ResultClient:
+    """A dialect in which amy has logged in, and then sent and received these lines; `lost` is the connection."""
+    dialect = ResultClient()
+    dialect.sent("LOGIN amy hush")
     for line in ("RESULT LOGIN 1", *lines):
         if line == "lost":
-            talk.lost()
+            dialect.lost()
         elif line.split()[0] in VERBS:
-            talk.sent(line)
+            dialect.sent(line)
         else:
-            talk.received(line)
-    return talk
+            dialect.received(line)
+    return dialect
 
 
 @pytest.mark.parametrize(
@@ -279,51 +279,51 @@ def talk_after(*lines: str) -> ResultTalk:
     ],
 )
 def test_the_current_channel(lines: list[str], current: str) -> None:
-    assert talk_after(*lines).current == current
+    assert dialect_after(*lines).current == current
 
 
 def test_names_are_learnt_from_what_is_seen() -> None:
-    talk = talk_after(
+    dialect = dialect_after(
         "RESULT CHANNELS den, lab",
         "RESULT CREATE attic 1",
         "RECV bob hall hi",
         "RECV amy @cid hi",
         "RESULT USERS hall bob, dee",
     )
-    assert talk.complete("JOIN ") == ("", ["attic", "den", "hall", "lab"])
-    assert talk.complete("@") == ("@", ["@amy", "@bob", "@cid", "@dee"])
+    assert dialect.complete("JOIN ") == ("", ["attic", "den", "hall", "lab"])
+    assert dialect.complete("@") == ("@", ["@amy", "@bob", "@cid", "@dee"])
 
 
 def test_a_login_is_repeated_with_what_succeeded_last() -> None:
-    talk = ResultTalk()
-    assert not talk.returned().send
+    dialect = ResultClient()
+    assert not dialect.returned().send
     for line in ["LOGIN amy wrong", "LOGIN amy hush", "PASSWORD hush x", "PASSWORD hush new", "PASSWORD x"]:
-        talk.sent(line)
+        dialect.sent(line)
     for line in ["RESULT LOGIN 0", "RESULT LOGIN 1", "RESULT PASSWORD 0", "RESULT PASSWORD 1"]:
-        talk.received(line)
-    assert talk.returned().send == "LOGIN amy new"
-    talk.received("RESULT LOGOUT 1")
-    assert not talk.returned().send
+        dialect.received(line)
+    assert dialect.returned().send == "LOGIN amy new"
+    dialect.received("RESULT LOGOUT 1")
+    assert not dialect.returned().send
 
 
 def test_an_answer_that_was_lost_with_the_connection_is_not_waited_for() -> None:
-    talk = talk_after()
-    talk.sent("LOGIN bob other")
-    talk.sent("PASSWORD hush newer")
-    talk.lost()
-    talk.received("RESULT LOGIN 1")
-    talk.received("RESULT PASSWORD 1")
-    assert talk.returned().send == "LOGIN amy hush"
+    dialect = dialect_after()
+    dialect.sent("LOGIN bob other")
+    dialect.sent("PASSWORD hush newer")
+    dialect.lost()
+    dialect.received("RESULT LOGIN 1")
+    dialect.received("RESULT PASSWORD 1")
+    assert dialect.returned().send == "LOGIN amy hush"
 
 
 def test_another_user_starts_without_a_channel_and_the_same_one_keeps_it() -> None:
-    talk = talk_after("RESULT JOIN den 1")
-    talk.sent("LOGIN amy hush")
-    talk.received("RESULT LOGIN 1")
-    assert talk.current == "den"
-    talk.sent("LOGIN bob hush")
-    talk.received("RESULT LOGIN 1")
-    assert not talk.current
+    dialect = dialect_after("RESULT JOIN den 1")
+    dialect.sent("LOGIN amy hush")
+    dialect.received("RESULT LOGIN 1")
+    assert dialect.current == "den"
+    dialect.sent("LOGIN bob hush")
+    dialect.received("RESULT LOGIN 1")
+    assert not dialect.current
 
 
 @pytest.mark.parametrize(
@@ -335,54 +335,54 @@ def test_another_user_starts_without_a_channel_and_the_same_one_keeps_it() -> No
     ],
 )
 def test_a_join_that_fails_is_looked_into(before: list[str], answer: str, told: str) -> None:
-    talk = talk_after(*before, "JOIN den")
-    assert talk.received("RESULT JOIN den 0") == []
-    assert talk.asks == ("USERS den",)
-    assert without_style(talk.received(answer)).startswith(told)
-    assert without_style(talk.received("RESULT USERS den 0")).startswith("Cannot list den:")
+    dialect = dialect_after(*before, "JOIN den")
+    assert dialect.received("RESULT JOIN den 0") == []
+    assert dialect.automatic_lines == ("USERS den",)
+    assert without_style(dialect.received(answer)).startswith(told)
+    assert without_style(dialect.received("RESULT USERS den 0")).startswith("Cannot list den:")
 
 
 def test_a_join_that_fails_where_that_can_be_known_is_not_looked_into() -> None:
-    for talk, channel, told in (
-        (ResultTalk(), "den", "Cannot join den: you are not logged in."),
-        (talk_after("RESULT JOIN den 1"), "den", "You are in den already"),
-        (talk_after(), "den:two.org", "Cannot join den:two.org: there is no such channel"),
+    for dialect, channel, told in (
+        (ResultClient(), "den", "Cannot join den: you are not logged in."),
+        (dialect_after("RESULT JOIN den 1"), "den", "You are in den already"),
+        (dialect_after(), "den:two.org", "Cannot join den:two.org: there is no such channel"),
     ):
-        talk.sent(f"JOIN {channel}")
-        assert without_style(talk.received(f"RESULT JOIN {channel} 0")).startswith(told)
-        assert not talk.asks
+        dialect.sent(f"JOIN {channel}")
+        assert without_style(dialect.received(f"RESULT JOIN {channel} 0")).startswith(told)
+        assert not dialect.automatic_lines
 
 
 def test_a_login_that_the_server_still_holds_is_repeated() -> None:
-    talk = talk_after("RESULT JOIN den 1", "lost")
-    talk.sent(talk.returned().send)
+    dialect = dialect_after("RESULT JOIN den 1", "lost")
+    dialect.sent(dialect.returned().send)
     waited = []
-    for number in range(len(REPETITIONS)):
-        text = without_style(talk.received("RESULT LOGIN 0"))
+    for number in range(len(LOGIN_RETRY_SECONDS)):
+        text = without_style(dialect.received("RESULT LOGIN 0"))
         assert text == (f"* {STILL_HELD}" if number == 0 else "")
-        waited.append(talk.pause)
-        assert talk.again() == Meaning(send="LOGIN amy hush")
-        talk.sent("LOGIN amy hush")
-    assert tuple(waited) == REPETITIONS
-    assert without_style(talk.received("RESULT LOGIN 0")).startswith("Not logged in:")
-    assert talk.pause is None
-    assert talk.again() == Meaning()
+        waited.append(dialect.pause)
+        assert dialect.again() == ParsedInput(send="LOGIN amy hush")
+        dialect.sent("LOGIN amy hush")
+    assert tuple(waited) == LOGIN_RETRY_SECONDS
+    assert without_style(dialect.received("RESULT LOGIN 0")).startswith("Not logged in:")
+    assert dialect.pause is None
+    assert dialect.again() == ParsedInput()
 
 
 def test_a_login_is_not_repeated_after_a_success_nor_without_a_loss() -> None:
-    talk = talk_after()
-    talk.sent("LOGIN amy hush")
-    assert without_style(talk.received("RESULT LOGIN 0")).startswith("Not logged in:")
-    assert talk.pause is None
-    talk.lost()
-    talk.sent(talk.returned().send)
-    talk.sent("LOGIN bob other")
-    talk.received("RESULT LOGIN 0")
-    assert without_style(talk.received("RESULT LOGIN 0")).startswith("Not logged in:")
-    talk.sent("LOGIN amy hush")
-    talk.received("RESULT LOGIN 1")
-    assert talk.again() == Meaning()
-    never = ResultTalk()
+    dialect = dialect_after()
+    dialect.sent("LOGIN amy hush")
+    assert without_style(dialect.received("RESULT LOGIN 0")).startswith("Not logged in:")
+    assert dialect.pause is None
+    dialect.lost()
+    dialect.sent(dialect.returned().send)
+    dialect.sent("LOGIN bob other")
+    dialect.received("RESULT LOGIN 0")
+    assert without_style(dialect.received("RESULT LOGIN 0")).startswith("Not logged in:")
+    dialect.sent("LOGIN amy hush")
+    dialect.received("RESULT LOGIN 1")
+    assert dialect.again() == ParsedInput()
+    never = ResultClient()
     never.lost()
     never.sent("LOGIN amy hush")
     assert without_style(never.received("RESULT LOGIN 0")).startswith("Not logged in:")
@@ -409,18 +409,18 @@ NOT_RESTORED = render_not_restored(NotRestored("den:two.org")).decode().rstrip()
     ],
 )
 def test_a_membership_that_is_not_restored_has_ended(lines: list[str], current: str) -> None:
-    assert talk_after(*lines).current == current
+    assert dialect_after(*lines).current == current
 
 
 def test_a_membership_that_has_ended_is_told_in_other_words_than_a_join_that_is_refused() -> None:
-    talk = talk_after(*IN, "JOIN lab:two.org")
-    assert without_style(talk.received(NOT_RESTORED)).startswith("You are no longer in den:two.org:")
-    assert without_style(talk.received("RESULT JOIN lab:two.org 0")).startswith("Cannot join lab:two.org:")
+    dialect = dialect_after(*IN, "JOIN lab:two.org")
+    assert without_style(dialect.received(NOT_RESTORED)).startswith("You are no longer in den:two.org:")
+    assert without_style(dialect.received("RESULT JOIN lab:two.org 0")).startswith("Cannot join lab:two.org:")
 
 
 def test_a_join_is_answered_whatever_the_form_of_its_name() -> None:
-    talk = talk_after("JOIN cafe\u0301:two.org")
-    assert without_style(talk.received("RESULT JOIN caf\u00e9:two.org 0")).startswith("Cannot join")
+    dialect = dialect_after("JOIN cafe\u0301:two.org")
+    assert without_style(dialect.received("RESULT JOIN caf\u00e9:two.org 0")).startswith("Cannot join")
 
 
 def test_a_message_that_did_not_arrive_is_told_with_its_channel() -> None:
@@ -430,12 +430,12 @@ def test_a_message_that_did_not_arrive_is_told_with_its_channel() -> None:
 
 
 def test_names_on_other_servers_are_learnt_from_what_is_seen() -> None:
-    talk = talk_after(
+    dialect = dialect_after(
         "RESULT CHANNELS den, lab:two.org",
         "RECV bob@two.org den hi",
         "RECV cid@two.org @cid@two.org psst",
         "RECV amy @dee@one.org hi",
         "RESULT USERS den amy, eve@one.org",
     )
-    assert talk.complete("JOIN l") == ("l", ["lab:two.org"])
-    assert talk.complete("@") == ("@", ["@amy", "@bob@two.org", "@cid@two.org", "@dee@one.org", "@eve@one.org"])
+    assert dialect.complete("JOIN l") == ("l", ["lab:two.org"])
+    assert dialect.complete("@") == ("@", ["@amy", "@bob@two.org", "@cid@two.org", "@dee@one.org", "@eve@one.org"])

@@ -10,22 +10,22 @@ from dialects.rooms import COMMANDS, FILE_COMMANDS
 from support import EXAMPLES
 from text import MAX_LINE, clean
 from ui.dialects import slash
-from ui.dialects.base import STYLES, TOO_LONG, Consent, Meaning, refuse, without_style
-from ui.dialects.rooms import FILE_VERBS, NOT_A_NAME, VERBS, WHAT_TO_TYPE, RoomTalk, interpret
+from ui.dialects.base import STYLES, TOO_LONG, Consent, ParsedInput, refuse, without_style
+from ui.dialects.rooms import FILE_VERBS, NOT_A_NAME, VERBS, WHAT_TO_TYPE, RoomsClient, interpret
 
 FRAME = "[Server message (12:34:56)]"
 
 
-def talk_after(*lines: str) -> RoomTalk:
-    """A talk in which ann has come into the lobby, and then these lines have come."""
-    talk = RoomTalk(lambda word: [f"{word}.txt"])
-    assert not talk.take_name("ann")
-    talk.sent(talk.begun().send)
+def dialect_after(*lines: str) -> RoomsClient:
+    """A dialect in which ann has come into the lobby, and then these lines have come."""
+    dialect = RoomsClient(lambda word: [f"{word}.txt"])
+    assert not dialect.take_name("ann")
+    dialect.sent(dialect.begun().send)
     for line in ("Welcome to the lobby channel, ann.", "ann has joined the channel."):
-        talk.received(f"{FRAME} {line}")
+        dialect.received(f"{FRAME} {line}")
     for line in lines:
-        talk.received(line)
-    return talk
+        dialect.received(line)
+    return dialect
 
 
 # ---- typing ----
@@ -37,48 +37,48 @@ def test_the_client_knows_the_commands_of_the_server() -> None:
 
 
 @pytest.mark.parametrize(
-    ("typed", "meaning"),
+    ("typed", "parsed"),
     [
-        ("hi", Meaning(send="hi", echoed=True, said=True)),
-        ("  hi   there\t", Meaning(send="hi   there", echoed=True, said=True)),
-        ("\u3000hi\r", Meaning(send="hi", echoed=True, said=True)),
-        ("/foo bar", Meaning(send="/foo bar", echoed=True, said=True)),
-        ("/", Meaning(send="/", echoed=True, said=True)),
-        ("/QUIT", Meaning(send="/QUIT", echoed=True, said=True)),
-        ("/sending 1", Meaning(send="/sending 1", echoed=True, said=True)),
-        ("/quit", Meaning(send="/quit", goodbye=True)),
-        ("/list", Meaning(send="/list")),
-        ("/switch  den", Meaning(send="/switch  den")),
-        ("/whisper bob a   b", Meaning(send="/whisper bob a   b")),
-        ("/send bob a.txt", Meaning(send="/send bob a.txt", offer="a.txt")),
-        ("/send\tbob   ../a", Meaning(send="/send bob ../a", offer="../a")),
-        ("/send bob a\u200e\u202e.txt", Meaning(send="/send bob a.txt", offer="a\u200e\u202e.txt")),
-        ("/send bob a\udcff\udcfe", Meaning(send="/send bob a\ufffd\ufffd", offer="a\udcff\udcfe")),
-        ("/send bob \u200b", Meaning(send="/send bob file", offer="\u200b")),
-        ("/accept", Meaning(send="/accept", echoed=True, said=True)),
-        ("/decline ann", Meaning(send="/decline ann", echoed=True, said=True)),
-        ("/send e\u0301lan e\u0301", Meaning(send="/send \u00e9lan e\u0301", offer="e\u0301")),
-        ("", Meaning()),
-        (" \t\r", Meaning()),
+        ("hi", ParsedInput(send="hi", echoed=True, said=True)),
+        ("  hi   there\t", ParsedInput(send="hi   there", echoed=True, said=True)),
+        ("\u3000hi\r", ParsedInput(send="hi", echoed=True, said=True)),
+        ("/foo bar", ParsedInput(send="/foo bar", echoed=True, said=True)),
+        ("/", ParsedInput(send="/", echoed=True, said=True)),
+        ("/QUIT", ParsedInput(send="/QUIT", echoed=True, said=True)),
+        ("/sending 1", ParsedInput(send="/sending 1", echoed=True, said=True)),
+        ("/quit", ParsedInput(send="/quit", goodbye=True)),
+        ("/list", ParsedInput(send="/list")),
+        ("/switch  den", ParsedInput(send="/switch  den")),
+        ("/whisper bob a   b", ParsedInput(send="/whisper bob a   b")),
+        ("/send bob a.txt", ParsedInput(send="/send bob a.txt", offer="a.txt")),
+        ("/send\tbob   ../a", ParsedInput(send="/send bob ../a", offer="../a")),
+        ("/send bob a\u200e\u202e.txt", ParsedInput(send="/send bob a.txt", offer="a\u200e\u202e.txt")),
+        ("/send bob a\udcff\udcfe", ParsedInput(send="/send bob a\ufffd\ufffd", offer="a\udcff\udcfe")),
+        ("/send bob \u200b", ParsedInput(send="/send bob file", offer="\u200b")),
+        ("/accept", ParsedInput(send="/accept", echoed=True, said=True)),
+        ("/decline ann", ParsedInput(send="/decline ann", echoed=True, said=True)),
+        ("/send e\u0301lan e\u0301", ParsedInput(send="/send \u00e9lan e\u0301", offer="e\u0301")),
+        ("", ParsedInput()),
+        (" \t\r", ParsedInput()),
     ],
 )
-def test_what_a_typed_line_sends(typed: str, meaning: Meaning) -> None:
-    assert talk_after().typed(typed) == meaning
+def test_what_a_typed_line_sends(typed: str, parsed: ParsedInput) -> None:
+    assert dialect_after().typed(typed) == parsed
 
 
 @pytest.mark.parametrize(
-    ("typed", "meaning"),
+    ("typed", "parsed"),
     [
-        ("/accept", Meaning(consent=Consent(True, ""))),
-        ("/accept  e\u0301lan ", Meaning(consent=Consent(True, "\u00e9lan"))),
-        ("/decline", Meaning(consent=Consent(False, ""))),
-        ("/decline\tann", Meaning(consent=Consent(False, "ann"))),
-        ("/DECLINE @ann", Meaning(consent=Consent(False, "ann"))),
+        ("/accept", ParsedInput(consent=Consent(True, ""))),
+        ("/accept  e\u0301lan ", ParsedInput(consent=Consent(True, "\u00e9lan"))),
+        ("/decline", ParsedInput(consent=Consent(False, ""))),
+        ("/decline\tann", ParsedInput(consent=Consent(False, "ann"))),
+        ("/DECLINE @ann", ParsedInput(consent=Consent(False, "ann"))),
         ("/accept ann bob", refuse("it is typed /accept [user].")),
     ],
 )
-def test_on_a_terminal_offers_are_answered(typed: str, meaning: Meaning) -> None:
-    assert slash.enter(talk_after(), typed) == meaning
+def test_on_a_terminal_offers_are_answered(typed: str, parsed: ParsedInput) -> None:
+    assert slash.enter(dialect_after(), typed) == parsed
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ def test_on_a_terminal_offers_are_answered(typed: str, meaning: Meaning) -> None
     ],
 )
 def test_a_command_with_other_words_is_left_to_the_server_but_is_no_offer(typed: str, sent: str) -> None:
-    assert interpret(typed) == Meaning(send=sent, hint=f"Usage: {VERBS[typed.split()[0]].usage}")
+    assert interpret(typed) == ParsedInput(send=sent, hint=f"Usage: {VERBS[typed.split()[0]].usage}")
 
 
 @pytest.mark.parametrize(
@@ -113,15 +113,15 @@ def test_a_command_with_other_words_is_left_to_the_server_but_is_no_offer(typed:
     ],
 )
 def test_what_the_server_would_misunderstand_is_not_sent(typed: str) -> None:
-    meaning = talk_after().typed(typed)
-    assert meaning.refused
-    assert not meaning.send
-    assert meaning.hint.startswith("Not sent: ")
+    parsed = dialect_after().typed(typed)
+    assert parsed.refused
+    assert not parsed.send
+    assert parsed.hint.startswith("Not sent: ")
 
 
 def test_a_line_may_be_as_long_as_the_server_takes_it() -> None:
-    assert talk_after().typed("x" * (MAX_LINE - 1)).send
-    assert talk_after().typed("x" * MAX_LINE) == refuse(TOO_LONG)
+    assert dialect_after().typed("x" * (MAX_LINE - 1)).send
+    assert dialect_after().typed("x" * MAX_LINE) == refuse(TOO_LONG)
 
 
 @pytest.mark.parametrize(
@@ -145,15 +145,15 @@ def test_a_line_may_be_as_long_as_the_server_takes_it() -> None:
     ],
 )
 def test_completion(text: str, word: str, choices: list[str]) -> None:
-    talk = talk_after("[bob (12:34:56)] hi", "[bert whispers to you: (12:34:56)] hi", "[Channel] attic 0/5/0.")
-    assert talk.complete(text) == (word, sorted(choices))
+    dialect = dialect_after("[bob (12:34:56)] hi", "[bert whispers to you: (12:34:56)] hi", "[Channel] attic 0/5/0.")
+    assert dialect.complete(text) == (word, sorted(choices))
 
 
 def test_completion_of_answers_to_offers() -> None:
-    talk = talk_after("[bob (12:34:56)] hi")
-    assert slash.complete(talk, "/ac") == ("/ac", ["/accept"])
-    assert slash.complete(talk, "/decline b") == ("b", ["bob"])
-    assert slash.complete(talk, "/accept bob ") == ("", [])
+    dialect = dialect_after("[bob (12:34:56)] hi")
+    assert slash.complete(dialect, "/ac") == ("/ac", ["/accept"])
+    assert slash.complete(dialect, "/decline b") == ("b", ["bob"])
+    assert slash.complete(dialect, "/accept bob ") == ("", [])
 
 
 # ---- names ----
@@ -161,54 +161,54 @@ def test_completion_of_answers_to_offers() -> None:
 
 @pytest.mark.parametrize("name", ["", " ", "a b", " a", "a\t", "a\nb", "\x1b", "a\u2028b", "a\udcff", "ann files"])
 def test_what_cannot_be_a_name_is_refused_at_once(name: str) -> None:
-    talk = RoomTalk(lambda _word: [])
-    assert talk.take_name(name) == NOT_A_NAME
-    assert not talk.name
+    dialect = RoomsClient(lambda _word: [])
+    assert dialect.take_name(name) == NOT_A_NAME
+    assert not dialect.name
 
 
 def test_a_name_is_asked_for_before_anything_else() -> None:
-    talk = RoomTalk(lambda _word: [])
-    assert talk.begun().hint.startswith("Type the name")
-    assert talk.prompt() == "Your name> "
-    assert not talk.ready()
-    assert talk.typed("a b") == refuse(f"{NOT_A_NAME}.")
-    assert talk.typed(" ann ") == Meaning(send="ann files", hint=WHAT_TO_TYPE)
-    assert talk.ready()
-    assert talk.typed("bob").send == "bob"
+    dialect = RoomsClient(lambda _word: [])
+    assert dialect.begun().hint.startswith("Type the name")
+    assert dialect.prompt() == "Your name> "
+    assert not dialect.ready()
+    assert dialect.typed("a b") == refuse(f"{NOT_A_NAME}.")
+    assert dialect.typed(" ann ") == ParsedInput(send="ann files", hint=WHAT_TO_TYPE)
+    assert dialect.ready()
+    assert dialect.typed("bob").send == "bob"
 
 
 # ---- what comes ----
 
 
 def test_the_prompt_tells_where_one_is() -> None:
-    talk = RoomTalk(lambda _word: [])
-    talk.take_name("e\u0301lan")
-    assert talk.prompt() == "> "
-    talk.received(f"{FRAME} Welcome to the lobby channel, \u00e9lan.")
-    talk.received(f"{FRAME} You are in the waiting queue and there are 0 user(s) ahead of you.")
-    assert talk.prompt() == "(waiting) lobby> "
-    assert talk.typed("hi") == Meaning(send="hi", said=True)  # nobody will show it
-    talk.received(f"{FRAME} bob has joined the channel.")
-    assert talk.prompt() == "(waiting) lobby> "
-    talk.received(f"{FRAME} \u00e9lan has joined the channel.")
-    assert talk.prompt() == "lobby> "
-    assert talk.typed("hi") == Meaning(send="hi", echoed=True, said=True)
-    talk.received(f"{FRAME} Welcome to the den channel, \u00e9lan.")
-    assert talk.prompt() == "(waiting) den> "
+    dialect = RoomsClient(lambda _word: [])
+    dialect.take_name("e\u0301lan")
+    assert dialect.prompt() == "> "
+    dialect.received(f"{FRAME} Welcome to the lobby channel, \u00e9lan.")
+    dialect.received(f"{FRAME} You are in the waiting queue and there are 0 user(s) ahead of you.")
+    assert dialect.prompt() == "(waiting) lobby> "
+    assert dialect.typed("hi") == ParsedInput(send="hi", said=True)  # nobody will show it
+    dialect.received(f"{FRAME} bob has joined the channel.")
+    assert dialect.prompt() == "(waiting) lobby> "
+    dialect.received(f"{FRAME} \u00e9lan has joined the channel.")
+    assert dialect.prompt() == "lobby> "
+    assert dialect.typed("hi") == ParsedInput(send="hi", echoed=True, said=True)
+    dialect.received(f"{FRAME} Welcome to the den channel, \u00e9lan.")
+    assert dialect.prompt() == "(waiting) den> "
 
 
 def test_names_are_learnt_from_what_is_seen_and_forgotten() -> None:
-    talk = talk_after(
+    dialect = dialect_after(
         *(f"{FRAME} {name} has joined the channel." for name in ("bob", "cid", "dee", "eve")),
         f"{FRAME} bob has left the channel.",
         f"{FRAME} cid went AFK.",
         f"{FRAME} dee is not here.",
         "[fox (12:34:56)] bob has joined the channel.",
     )
-    assert talk.complete("/send ")[1] == ["ann", "eve", "fox"]
-    talk.received(f"{FRAME} Welcome to the den channel, ann.")
-    assert talk.complete("/send ")[1] == []
-    assert talk.complete("/switch ")[1] == ["den", "lobby"]
+    assert dialect.complete("/send ")[1] == ["ann", "eve", "fox"]
+    dialect.received(f"{FRAME} Welcome to the den channel, ann.")
+    assert dialect.complete("/send ")[1] == []
+    assert dialect.complete("/switch ")[1] == ["den", "lobby"]
 
 
 @pytest.mark.parametrize(
@@ -227,7 +227,7 @@ def test_names_are_learnt_from_what_is_seen_and_forgotten() -> None:
     ],
 )
 def test_how_a_received_line_is_drawn(line: str, styles: list[str]) -> None:
-    drawn = talk_after().received(line)
+    drawn = dialect_after().received(line)
     assert [style for style, _text in drawn] == styles
     assert without_style(drawn) == line
     assert {style.removeprefix("class:") for style in styles} <= {"", *STYLES}
@@ -241,17 +241,17 @@ words = st.text("ab{}[]():. ", max_size=20)
 @example(f"{FRAME} Welcome to the {{0}} channel, {{x}}.")
 def test_a_drawn_line_is_the_line(text: str) -> None:
     line = clean(text)
-    assert without_style(talk_after().received(line)) == line
+    assert without_style(dialect_after().received(line)) == line
 
 
 # ---- the end ----
 
 
 def test_a_server_that_closes_is_not_dialled_again() -> None:
-    talk = talk_after()
-    assert not talk.returns
-    assert talk.lost() == "The server has closed the connection."
-    assert talk.returned() == Meaning()
-    talk.sent("/quit")
-    assert talk.lost() == ""
-    assert not (talk.done() or talk.leaving)
+    dialect = dialect_after()
+    assert not dialect.returns
+    assert dialect.lost() == "The server has closed the connection."
+    assert dialect.returned() == ParsedInput()
+    dialect.sent("/quit")
+    assert dialect.lost() == ""
+    assert not (dialect.done() or dialect.leaving)

@@ -9,12 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from support import EXAMPLES
-from ui.dialects import TALKS
-from ui.dialects.base import Talk, cut, hide, refuse
-from ui.dialects.hello import HelloTalk
-from ui.dialects.mailbox import MailboxTalk
-from ui.dialects.result import VERBS, ResultTalk
-from ui.dialects.rooms import RoomTalk
+from ui.dialects import DIALECTS
+from ui.dialects.base import ClientDialect, cut, hide, refuse
+from ui.dialects.hello import HelloClient
+from ui.dialects.mailbox import MailboxClient
+from ui.dialects.result import VERBS, ResultClient
+from ui.dialects.rooms import RoomsClient
 from ui.dialects.slash import SECRET, complete, enter, say
 
 FRAME = "[Server message (12:34:56)]"
@@ -25,41 +25,41 @@ WHERE = {
     "mailbox": "3|den|",
     "rooms": "",
 }
-"""What stands before plain text on each wire, in the talks of these tests."""
+"""What stands before plain text on each wire, in the dialects of these tests."""
 
 
-def talking(dialect: str) -> Talk:
-    """A talk that is logged in where a login is needed, and whose plain text goes to den."""
-    talk: Talk
-    match dialect:
+def client_dialect(dialect_name: str) -> ClientDialect:
+    """A dialect that is logged in where a login is needed, and whose plain text goes to den."""
+    dialect: ClientDialect
+    match dialect_name:
         case "result":
-            talk = ResultTalk()
-            talk.received("RESULT JOIN den 1")
+            dialect = ResultClient()
+            dialect.received("RESULT JOIN den 1")
         case "hello":
-            talk = HelloTalk()
-            talk.take_name("amy")
-            talk.sent(talk.begun().send)
-            talk.received("HELLO amy")
-            talk.typed("@den")
+            dialect = HelloClient()
+            dialect.take_name("amy")
+            dialect.sent(dialect.begun().send)
+            dialect.received("HELLO amy")
+            dialect.typed("@den")
         case "mailbox":
-            talk = MailboxTalk()
-            talk.typed("@den")
+            dialect = MailboxClient()
+            dialect.typed("@den")
         case _:
-            talk = RoomTalk(lambda word: [word])
-            talk.take_name("amy")
-            talk.received(f"{FRAME} Welcome to the den channel, amy.")
-            talk.received(f"{FRAME} amy has joined the channel.")
-    return talk
+            dialect = RoomsClient(lambda word: [word])
+            dialect.take_name("amy")
+            dialect.received(f"{FRAME} Welcome to the den channel, amy.")
+            dialect.received(f"{FRAME} amy has joined the channel.")
+    return dialect
 
 
-dialects = pytest.mark.parametrize("dialect", TALKS)
+dialects = pytest.mark.parametrize("dialect_name", DIALECTS)
 
 
 # ---- what a line comes to ----
 
 
 @pytest.mark.parametrize(
-    ("dialect", "typed", "sent"),
+    ("dialect_name", "typed", "sent"),
     [
         ("result", "/login bob secret", "LOGIN bob secret"),
         ("result", " \t/Login  bob secret ", "LOGIN bob secret"),
@@ -100,55 +100,56 @@ dialects = pytest.mark.parametrize("dialect", TALKS)
         ("rooms", "/list", "/list"),
         ("rooms", "/QUIT", "/quit"),
         ("rooms", "/leave", "/quit"),
-        *((dialect, "//foo bar", f"{where}/foo bar") for dialect, where in WHERE.items()),
-        *((dialect, "hi /quit @bob", f"{where}hi /quit @bob") for dialect, where in WHERE.items()),
+        *((dialect_name, "//foo bar", f"{where}/foo bar") for dialect_name, where in WHERE.items()),
+        *((dialect_name, "hi /quit @bob", f"{where}hi /quit @bob") for dialect_name, where in WHERE.items()),
     ],
 )
-def test_what_a_line_with_a_slash_sends(dialect: str, typed: str, sent: str) -> None:
-    meaning = enter(talking(dialect), typed)
-    assert meaning.send == sent
-    assert not meaning.refused
+def test_what_a_line_with_a_slash_sends(dialect_name: str, typed: str, sent: str) -> None:
+    parsed = enter(client_dialect(dialect_name), typed)
+    assert parsed.send == sent
+    assert not parsed.refused
 
 
 @dialects
 @pytest.mark.parametrize(
     "typed", ["/", "/foo", "/foo bar", "/ foo", "/join/lab", "/@bob hi", "/e\u0301", "@", "@ hi", "/msg"]
 )
-def test_what_makes_no_sense_is_refused_with_a_hint(dialect: str, typed: str) -> None:
-    meaning = enter(talking(dialect), typed)
-    assert meaning.refused
-    assert not meaning.send
-    assert "/" in meaning.hint or "@<user>" in meaning.hint
+def test_what_makes_no_sense_is_refused_with_a_hint(dialect_name: str, typed: str) -> None:
+    parsed = enter(client_dialect(dialect_name), typed)
+    assert parsed.refused
+    assert not parsed.send
+    assert "/" in parsed.hint or "@<user>" in parsed.hint
 
 
 @dialects
-def test_help_lists_what_can_be_typed(dialect: str) -> None:
-    talk = talking(dialect)
+def test_help_lists_what_can_be_typed(dialect_name: str) -> None:
+    dialect = client_dialect(dialect_name)
     for typed in ("/help", "/HELP me"):
-        meaning = enter(talk, typed)
-        assert not (meaning.send or meaning.refused)
-        for row in talk.slashes.values():
-            assert row.usage in meaning.hint
+        parsed = enter(dialect, typed)
+        assert not (parsed.send or parsed.refused)
+        for row in dialect.slash_commands.values():
+            assert row.usage in parsed.hint
 
 
 @pytest.mark.parametrize(
-    ("dialect", "typed"), [("result", "@bob"), ("result", "/msg bob"), ("hello", "/msg bob"), ("mailbox", "/msg bob")]
+    ("dialect_name", "typed"),
+    [("result", "@bob"), ("result", "/msg bob"), ("hello", "/msg bob"), ("mailbox", "/msg bob")],
 )
-def test_a_user_can_be_made_current(dialect: str, typed: str) -> None:
-    talk = talking(dialect)
-    assert not enter(talk, typed).send
-    assert talk.prompt() == "@bob> "
+def test_a_user_can_be_made_current(dialect_name: str, typed: str) -> None:
+    dialect = client_dialect(dialect_name)
+    assert not enter(dialect, typed).send
+    assert dialect.prompt() == "@bob> "
 
 
 @dialects
-def test_every_row_has_a_name_of_its_own_and_says_how_it_is_typed(dialect: str) -> None:
-    for name, row in talking(dialect).slashes.items():
+def test_every_row_has_a_name_of_its_own_and_says_how_it_is_typed(dialect_name: str) -> None:
+    for name, row in client_dialect(dialect_name).slash_commands.items():
         assert row.usage.split()[0].startswith(name)
         assert name == name.casefold()
 
 
 def test_every_verb_of_the_wire_can_be_typed_with_a_slash() -> None:
-    assert {f"/{verb.lower()}" for verb in VERBS} <= {*ResultTalk.slashes, "/help"}
+    assert {f"/{verb.lower()}" for verb in VERBS} <= {*ResultClient.slash_commands, "/help"}
 
 
 # ---- secrets ----
@@ -169,19 +170,22 @@ IDS = [
 
 
 @pytest.mark.parametrize(
-    ("dialect", "typed"),
-    [*((dialect, typed) for dialect in TALKS for typed in SECRETS), *(("mailbox", typed) for typed in IDS)],
+    ("dialect_name", "typed"),
+    [
+        *((dialect_name, typed) for dialect_name in DIALECTS for typed in SECRETS),
+        *(("mailbox", typed) for typed in IDS),
+    ],
 )
-def test_a_secret_is_never_said_shown_or_kept(dialect: str, typed: str) -> None:
-    talk = talking(dialect)
-    start = talk.secret_start(typed)
+def test_a_secret_is_never_said_shown_or_kept(dialect_name: str, typed: str) -> None:
+    dialect = client_dialect(dialect_name)
+    start = dialect.secret_start(typed)
     assert "s3cret" not in hide(typed, start)
     assert len(hide(typed, start)) == len(typed)
     assert "s3cret" not in cut(typed, start)
-    for meaning in (enter(talk, typed), say(talk, typed)):
-        assert not meaning.said
-        assert "s3cret" not in meaning.hint
-        assert "s3cret" not in meaning.send or re.match(r"(LOGIN|REGISTER|PASSWORD) |[045][ \t]*\||1\|", meaning.send)
+    for parsed in (enter(dialect, typed), say(dialect, typed)):
+        assert not parsed.said
+        assert "s3cret" not in parsed.hint
+        assert "s3cret" not in parsed.send or re.match(r"(LOGIN|REGISTER|PASSWORD) |[045][ \t]*\||1\|", parsed.send)
 
 
 @dialects
@@ -199,27 +203,27 @@ def test_a_secret_is_never_said_shown_or_kept(dialect: str, typed: str) -> None:
         "mail me about it",
     ],
 )
-def test_what_is_no_secret_is_said(dialect: str, typed: str) -> None:
-    talk = talking(dialect)
-    assert talk.secret_start(typed) == len(typed)
-    assert enter(talk, typed).said
+def test_what_is_no_secret_is_said(dialect_name: str, typed: str) -> None:
+    dialect = client_dialect(dialect_name)
+    assert dialect.secret_start(typed) == len(typed)
+    assert enter(dialect, typed).said
 
 
 def test_without_a_channel_a_secret_is_still_told_to_be_one() -> None:
-    assert enter(ResultTalk(), "login bob secret") == refuse(SECRET)
+    assert enter(ResultClient(), "login bob secret") == refuse(SECRET)
 
 
 # ---- in a pipe ----
 
 
-@pytest.mark.parametrize("dialect", ["hello", "rooms"])
+@pytest.mark.parametrize("dialect_name", ["hello", "rooms"])
 @pytest.mark.parametrize("typed", ["/foo", "//foo", "login bob secret", "/login bob secret"])
-def test_between_pipes_it_is_a_message(dialect: str, typed: str) -> None:
-    assert talking(dialect).typed(typed).send == f"{WHERE[dialect]}{typed}"
+def test_between_pipes_it_is_a_message(dialect_name: str, typed: str) -> None:
+    assert client_dialect(dialect_name).typed(typed).send == f"{WHERE[dialect_name]}{typed}"
 
 
 def test_between_pipes_a_guest_of_a_channel_says_what_begins_with_an_at_sign() -> None:
-    assert talking("rooms").typed("@bob hi").send == "@bob hi"
+    assert client_dialect("rooms").typed("@bob hi").send == "@bob hi"
 
 
 # ---- text as it is ----
@@ -229,60 +233,60 @@ def test_between_pipes_a_guest_of_a_channel_says_what_begins_with_an_at_sign() -
     "typed", ["LEAVE", "QUIT", "SAY den hi", "@bob hi", "/foo", "//foo", "!who", "LIST", "2", "3|bob|hi", "bye"]
 )
 @dialects
-def test_a_text_is_said_whatever_command_it_looks_like(dialect: str, typed: str) -> None:
-    meaning = say(talking(dialect), typed)
-    assert meaning.send == f"{WHERE[dialect]}{typed}"
-    assert meaning.said
+def test_a_text_is_said_whatever_command_it_looks_like(dialect_name: str, typed: str) -> None:
+    parsed = say(client_dialect(dialect_name), typed)
+    assert parsed.send == f"{WHERE[dialect_name]}{typed}"
+    assert parsed.said
 
 
 @pytest.mark.parametrize("typed", ["/quit", "/whisper bob hi", "/send bob a", "/list", "/switch den", "/piece 1 AAAA"])
 def test_what_the_server_of_a_channel_would_obey_cannot_be_said(typed: str) -> None:
-    for meaning in (say(talking("rooms"), typed), enter(talking("rooms"), f"/{typed}")):
-        assert meaning.refused
-        assert not meaning.send
+    for parsed in (say(client_dialect("rooms"), typed), enter(client_dialect("rooms"), f"/{typed}")):
+        assert parsed.refused
+        assert not parsed.send
 
 
 @EXAMPLES
-@given(st.sampled_from(sorted(TALKS)), st.text("/@ ab|!\t", max_size=12), st.booleans())
+@given(st.sampled_from(sorted(DIALECTS)), st.text("/@ ab|!\t", max_size=12), st.booleans())
 def test_a_line_that_begins_with_a_slash_or_an_at_sign_is_never_said_as_it_is(
-    dialect: str, text: str, at: bool
+    dialect_name: str, text: str, at: bool
 ) -> None:
     line = f"{'@' if at else '/'}{text}"
-    meaning = enter(talking(dialect), line)
-    assert not meaning.said or line.startswith("//")
-    assert not meaning.said or meaning.send == WHERE[dialect] + line.strip(" \t")[1:]
+    parsed = enter(client_dialect(dialect_name), line)
+    assert not parsed.said or line.startswith("//")
+    assert not parsed.said or parsed.send == WHERE[dialect_name] + line.strip(" \t")[1:]
 
 
 @pytest.mark.parametrize("typed", ["a\udcff", "@bob \udcff", "/msg bob \udcff"])
 @dialects
-def test_what_is_no_text_is_not_sent(dialect: str, typed: str) -> None:
-    meaning = enter(talking(dialect), typed)
-    assert meaning.refused
-    assert "UTF-8" in meaning.hint
+def test_what_is_no_text_is_not_sent(dialect_name: str, typed: str) -> None:
+    parsed = enter(client_dialect(dialect_name), typed)
+    assert parsed.refused
+    assert "UTF-8" in parsed.hint
 
 
 # ---- a guest without a name ----
 
 
-@pytest.mark.parametrize("talk", [RoomTalk(lambda word: [word]), HelloTalk()], ids=["rooms", "hello"])
+@pytest.mark.parametrize("dialect", [RoomsClient(lambda word: [word]), HelloClient()], ids=["rooms", "hello"])
 @pytest.mark.parametrize("typed", ["/list", "/msg bob hi", "@bob hi", "//amy", "/foo", "login bob secret"])
-def test_a_command_is_no_name(talk: Talk, typed: str) -> None:
-    talk.begun()
-    assert enter(talk, typed).refused
+def test_a_command_is_no_name(dialect: ClientDialect, typed: str) -> None:
+    dialect.begun()
+    assert enter(dialect, typed).refused
 
 
-@pytest.mark.parametrize("talk", [RoomTalk(lambda word: [word]), HelloTalk()], ids=["rooms", "hello"])
-def test_a_guest_without_a_name_can_leave(talk: Talk) -> None:
-    talk.begun()
-    assert not enter(talk, "/quit").send
-    assert talk.done()
+@pytest.mark.parametrize("dialect", [RoomsClient(lambda word: [word]), HelloClient()], ids=["rooms", "hello"])
+def test_a_guest_without_a_name_can_leave(dialect: ClientDialect) -> None:
+    dialect.begun()
+    assert not enter(dialect, "/quit").send
+    assert dialect.done()
 
 
 # ---- completion ----
 
 
 @pytest.mark.parametrize(
-    ("dialect", "text", "word", "choices"),
+    ("dialect_name", "text", "word", "choices"),
     [
         ("result", "/l", "/l", ["/leave", "/list", "/login", "/logout"]),
         ("result", "/J", "/J", ["/join"]),
@@ -303,13 +307,13 @@ def test_a_guest_without_a_name_can_leave(talk: Talk) -> None:
         ("rooms", "/send bob x", "x", ["x"]),
     ],
 )
-def test_completion(dialect: str, text: str, word: str, choices: list[str]) -> None:
-    talk = talking(dialect)
+def test_completion(dialect_name: str, text: str, word: str, choices: list[str]) -> None:
+    dialect = client_dialect(dialect_name)
     for line in {
         "result": ["RECV bob den hi"],
         "hello": ["DELIVERY bob hi"],
         "mailbox": ["bob: hi"],
         "rooms": [f"{FRAME} bob has joined the channel."],
-    }[dialect]:
-        talk.received(line)
-    assert complete(talk, text) == (word, choices)
+    }[dialect_name]:
+        dialect.received(line)
+    assert complete(dialect, text) == (word, choices)

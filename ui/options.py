@@ -9,7 +9,7 @@ import argparse
 from collections.abc import Sequence
 
 from app.commandline import OneLineParser, port_number, whole_number
-from ui.dialects import TALKS
+from ui.dialects import DIALECTS
 
 MAX_RECEIVED = 1024 * 1024 * 1024
 """Bytes of all the files that are received, where the command line says nothing else."""
@@ -36,7 +36,7 @@ def parse_command_line(words: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("username", nargs="?", help="the name to come in with, at a channel's port")
     parser.add_argument("--host", metavar="H", default="localhost", help="the server's host (%(default)s)")
     parser.add_argument(
-        "--dialect", choices=tuple(TALKS), help="how to talk (rooms with a username, else result or mailbox)"
+        "--dialect", choices=tuple(DIALECTS), help="how to talk (rooms with a username, else result or mailbox)"
     )
     parser.add_argument("--name", metavar="N", help="with --dialect hello or rooms: the name to log in with")
     parser.add_argument("--stay", action="store_true", help="in a pipe, go on receiving after the end of the input")
@@ -62,7 +62,7 @@ def parse_command_line(words: Sequence[str]) -> argparse.Namespace:
 
 
 def _check_name(parser: OneLineParser, arguments: argparse.Namespace, source: str) -> None:
-    if wrong := TALKS[arguments.dialect]().take_name(arguments.name):
+    if wrong := DIALECTS[arguments.dialect]().take_name(arguments.name):
         parser.error(f"argument {source}: {wrong}")
 
 

@@ -17,16 +17,16 @@ from net.loop import Loop
 from net.table import CloseReason
 from text import LineBuffer, Overlong
 from ui.connection import Link
-from ui.dialects import nobody
-from ui.dialects.base import TOO_LONG, Meaning, Recognise, Talk, without_style
+from ui.dialects import never_recognise
+from ui.dialects.base import TOO_LONG, ClientDialect, ParsedInput, Recogniser, without_style
 from ui.streams import READ_SIZE, STDIN, STDOUT, TextInput, complain, write_all
 from ui.transfers import Courier
 
 ANSWER_SECONDS = 5.0
-"""How long a talk that is leaving waits between pipes for the last answers."""
+"""How long a chat that is leaving waits between pipes for the last answers."""
 
 LOGIN_SECONDS = 10.0
-"""How long a talk waits between pipes for the server to admit it."""
+"""How long a chat waits between pipes for the server to admit it."""
 
 
 class Pipes:
@@ -35,10 +35,10 @@ class Pipes:
     The loop is never closed, since that thread may be about to hand something in; the process ends anyway.
     """
 
-    def __init__(self, sock: socket.socket, talk: Talk) -> None:
+    def __init__(self, sock: socket.socket, dialect: ClientDialect) -> None:
         self._loop = Loop()
         self._link = Link(self._loop, sock, self._heard, self._lost, self._go_on)
-        self._talk = talk
+        self._dialect = dialect
         self._status = 0
         self._failed = False
         self._taken = threading.Semaphore(0)
@@ -125,23 +125,30 @@ class Netcat(Pipes):
 
     Args:
         sock: connected to the server.
-        talk: says which answers are failures.
-        recognise: gives the talk that takes its place, or none, by the server's first line.
+        dialect: says which answers are failures.
+        recognise: gives the dialect that takes its place, or none, by the server's first line.
         stay: do not half-close.
     """
 
-    def __init__(self, sock: socket.socket, talk: Talk, recognise: Recognise = nobody, *, stay: bool = False) -> None:
-        super().__init__(sock, talk)
+    def __init__(
+        self,
+        sock: socket.socket,
+        dialect: ClientDialect,
+        recognise: Recogniser = never_recognise,
+        *,
+        stay: bool = False,
+    ) -> None:
+        super().__init__(sock, dialect)
         self._recognise = recognise
         self._stay = stay
         self._tail = b"\n"
         self._goodbye = False
 
     def _heard(self, lines: list[str]) -> None:
-        self._talk = self._recognise(lines[0]) or self._talk
-        self._recognise = nobody
-        assert self._talk.failure
-        if any(map(self._talk.failure.fullmatch, lines)):
+        self._dialect = self._recognise(lines[0]) or self._dialect
+        self._recognise = never_recognise
+        assert self._dialect.failure
+        if any(map(self._dialect.failure.fullmatch, lines)):
             self._status = 1
         self._print(lines)
 
@@ -164,21 +171,21 @@ class Netcat(Pipes):
 
 
 class ChatPipes(Pipes):
-    """A talk between pipes: lines from the input count as typed, and the output gets what a screen would show.
+    """A chat between pipes: lines from the input count as typed, and the output gets what a screen would show.
 
     What the client itself has to say goes to standard error. The input has to wait while the server does not serve us,
     and while it owes us many answers. What could not be sent or delivered shows in the exit status.
     """
 
-    def __init__(self, sock: socket.socket, talk: Talk, max_received: int) -> None:
-        super().__init__(sock, talk)
+    def __init__(self, sock: socket.socket, dialect: ClientDialect, max_received: int) -> None:
+        super().__init__(sock, dialect)
         self._courier = Courier(self._say, most=max_received)
         self._lines = LineBuffer(READ_SIZE)
-        self._loop.call_soon(lambda: self._send(talk.begun()))
+        self._loop.call_soon(lambda: self._send(dialect.begun()))
         self._loop.call_later(LOGIN_SECONDS, self._check_login)
 
     def run(self) -> int:
-        """Talk until one of both sides has enough, or a signal comes; leave no half file behind."""
+        """Chat until the server closes, the user leaves, or a signal comes; leave no half file behind."""
         end_tidily()
         try:
             status = super().run()
@@ -188,33 +195,33 @@ class ChatPipes(Pipes):
         return 1 if self._courier.failed else status
 
     def _heard(self, lines: list[str]) -> None:
-        self._print([without_style(self._talk.received(line)) for line in lines if self._is_shown(line)])
-        if self._talk.undelivered:
+        self._print([without_style(self._dialect.received(line)) for line in lines if self._is_shown(line)])
+        if self._dialect.undelivered:
             self._status = 1
-        if self._talk.wrong:
-            self._fail(self._talk.wrong)
-        elif self._talk.done():
+        if self._dialect.wrong:
+            self._fail(self._dialect.wrong)
+        elif self._dialect.done():
             self._loop.stop()
         self._go_on()
 
     def _is_shown(self, line: str) -> bool:
-        """Whether a line is the talk's, and not one that carries files."""
-        note = self._courier.hear(line) if self._talk.files else None
+        """Whether a line is the dialect's, and not one that carries files."""
+        note = self._courier.hear(line) if self._dialect.files else None
         if note:
             complain(note)
         return note is None
 
     def _lost(self, reason: CloseReason) -> None:
-        expected, told = self._talk.admitted or self._talk.wrong, self._talk.undelivered
-        self._talk.lost()
+        expected, told = self._dialect.admitted or self._dialect.wrong, self._dialect.undelivered
+        self._dialect.lost()
         if not expected:
             self._fail("the server has closed without a login")
-        elif self._talk.undelivered and not told:
+        elif self._dialect.undelivered and not told:
             self._fail("the server has closed without an answer to every message")
         self._loop.stop()
 
     def _check_login(self) -> None:
-        if not self._talk.admitted:
+        if not self._dialect.admitted:
             self._fail(f"no login within {LOGIN_SECONDS:.0f} seconds; is this a server of that dialect?")
 
     def _take(self, chunk: bytes) -> None:
@@ -222,7 +229,7 @@ class ChatPipes(Pipes):
         super()._take(chunk)
 
     def _go_on(self) -> None:
-        while self._talk.ready() and not self._link.congested:
+        while self._dialect.ready() and not self._link.congested:
             line = self._lines.next()
             if line is None:
                 super()._go_on()
@@ -234,28 +241,28 @@ class ChatPipes(Pipes):
             self._status = complain(f"Not sent: {TOO_LONG}")
             return
         try:
-            meaning = self._talk.typed(line.decode())
+            parsed = self._dialect.typed(line.decode())
         except UnicodeDecodeError:
             self._status = complain("Not sent: a line that is not UTF-8.")
             return
-        if self._talk.leaving:
+        if self._dialect.leaving:
             self._leave()
-        elif meaning.hint:
-            complain(meaning.hint)
-        if meaning.refused:
+        elif parsed.hint:
+            complain(parsed.hint)
+        if parsed.refused:
             self._status = 1
-        if meaning.send:
-            self._send(meaning)
+        if parsed.send:
+            self._send(parsed)
 
-    def _send(self, meaning: Meaning) -> None:
-        self._talk.sent(meaning.send)
-        self._say(self._courier.offer(meaning.send, meaning.offer) if meaning.offer else meaning.send)
+    def _send(self, parsed: ParsedInput) -> None:
+        self._dialect.sent(parsed.send)
+        self._say(self._courier.offer(parsed.send, parsed.offer) if parsed.offer else parsed.send)
 
     def _say(self, line: str) -> None:
         self._link.send(f"{line}\n".encode(errors="replace"))
 
     def _leave(self) -> None:
-        if self._talk.done():
+        if self._dialect.done():
             self._loop.stop()
         else:
             self._loop.call_later(ANSWER_SECONDS, lambda: self._fail("the server has not answered every request"))

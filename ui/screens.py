@@ -26,8 +26,8 @@ class Typing(NamedTuple):
     Attributes:
         prompt: stands before it.
         progress: stands at its right end, where there is room.
-        complete: see `Talk`.
-        secret_start: see `Talk`; what stands there is neither shown nor kept.
+        complete: see `ClientDialect`.
+        secret_start: see `ClientDialect`; what stands there is neither shown nor kept.
     """
 
     prompt: Callable[[], str]

@@ -1,6 +1,6 @@
 """The client on a terminal: ties the dialect, the files, the connection and the screen together.
 
-The main thread owns `Terminal`, the talk, the files and the screen, the loop's thread owns the keeper. What crosses
+The main thread owns `Terminal`, the dialect, the files and the screen, the loop's thread owns the keeper. What crosses
 over is handed in with a call made for that. prompt_toolkit and asyncio are imported by the functions that need them, so
 that whoever imports this file need not have them.
 """
@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any
 from app.bootstrap import INTERRUPTED
 from net.loop import Loop
 from ui.connection import Address, Keeper
-from ui.dialects import nobody, slash
-from ui.dialects.base import Consent, Fragments, Meaning, Recognise, Talk, draw_note
+from ui.dialects import never_recognise, slash
+from ui.dialects.base import ClientDialect, Consent, Fragments, ParsedInput, Recogniser, render_note
 from ui.screens import DumbScreen, RichScreen, Screen, Typing
 from ui.streams import STDIN
 from ui.transfers import Courier
@@ -41,13 +41,13 @@ HUNG_UP = 128 + signal.SIGHUP
 
 
 class Terminal:
-    """Ties a talk, its files, a keeper and a screen together; the keeper's listener. Lives in the main thread.
+    """Ties a dialect, its files, a keeper and a screen together; the keeper's listener. Lives in the main thread.
 
     Args:
         address: of the server.
         sock: connected to it.
-        talk: the wire.
-        recognise: gives the talk that takes over, or none, by the server's first line. Asked when nothing was sent yet.
+        dialect: the wire.
+        recognise: gives the dialect that takes over, or none, by the server's first line.
         make_raw: sets the terminal's modes, see `raw_terminal`.
         max_received: bytes of all files that are received.
     """
@@ -56,21 +56,21 @@ class Terminal:
         self,
         address: Address,
         sock: socket.socket,
-        talk: Talk,
-        recognise: Recognise,
+        dialect: ClientDialect,
+        recognise: Recogniser,
         make_raw: Callable[[], None],
         max_received: int,
     ) -> None:
         self._address = address
         self._sock = sock
-        self._talk = talk
+        self._dialect = dialect
         self._recognise = recognise
         self._make_raw = make_raw
         self._courier = Courier(lambda line: self._keeper.send(line), asks=True, most=max_received)
         self._progress = ""
-        self._pasted: list[tuple[str, Meaning]] = []
+        self._pasted: list[tuple[str, ParsedInput]] = []
         self._connected = True
-        self._repetition: asyncio.TimerHandle | None = None
+        self._retry_timer: asyncio.TimerHandle | None = None
         self._over = False
         self._status = 0
 
@@ -83,8 +83,8 @@ class Terminal:
             Typing(
                 self._prompt,
                 lambda: self._progress,
-                lambda text: slash.complete(self._talk, text),
-                lambda line: self._talk.secret_start(line),
+                lambda text: slash.complete(self._dialect, text),
+                lambda line: self._dialect.secret_start(line),
             )
         )
         own = self._own = asyncio.get_running_loop()
@@ -98,7 +98,7 @@ class Terminal:
         network = threading.Thread(target=loop.run, daemon=True)
         network.start()
         try:
-            self._start(f"Connected to {self._address}. ", self._talk.begun())
+            self._start(f"Connected to {self._address}. ", self._dialect.begun())
             await self._take_lines()
         finally:
             notes = self._courier.close()
@@ -131,13 +131,13 @@ class Terminal:
 
     def _question(self, lines: list[str]) -> None:
         """Only a paste has several lines. It is text whatever is in it, and goes out after one question."""
-        meanings = [slash.say(self._talk, line) for line in lines]
-        for number, (line, meaning) in enumerate(zip(lines, meanings, strict=True), 1):
+        parsed_lines = [slash.say(self._dialect, line) for line in lines]
+        for number, (line, parsed) in enumerate(zip(lines, parsed_lines, strict=True), 1):
             self._screen.repeat(self._prompt(), line)
-            if not meaning.send:
-                self._note(f"Line {number} of the paste, so none is sent: {meaning.hint}")
+            if not parsed.send:
+                self._note(f"Line {number} of the paste, so none is sent: {parsed.hint}")
                 return
-        self._pasted = list(zip(lines, meanings, strict=True))
+        self._pasted = list(zip(lines, parsed_lines, strict=True))
         self._note(f"You have pasted {len(lines)} lines. y sends them as text; anything else drops them.")
 
     def _decide(self, answer: str) -> None:
@@ -145,39 +145,39 @@ class Terminal:
         if answer.strip().casefold() not in ("y", "yes"):
             self._note("The pasted lines are dropped. The up arrow brings them back.")
             return
-        for line, meaning in pasted:
-            self._carry_out(self._prompt(), line, meaning)
+        for line, parsed in pasted:
+            self._carry_out(self._prompt(), line, parsed)
 
     def _take(self, line: str) -> None:
         prompt = self._prompt()
-        meaning = slash.enter(self._talk, line)
-        if self._talk.done() or (meaning.goodbye and not self._connected):
+        parsed = slash.enter(self._dialect, line)
+        if self._dialect.done() or (parsed.goodbye and not self._connected):
             self._end(0)
             return
-        if meaning.goodbye:
+        if parsed.goodbye:
             self._own.call_later(GOODBYE_SECONDS, self._end, 0)
-        self._carry_out(prompt, line, meaning)
+        self._carry_out(prompt, line, parsed)
 
-    def _carry_out(self, prompt: str, line: str, meaning: Meaning) -> None:
-        if meaning.consent:
+    def _carry_out(self, prompt: str, line: str, parsed: ParsedInput) -> None:
+        if parsed.consent:
             self._screen.repeat(prompt, line)
-            self._answer(meaning.consent)
+            self._answer(parsed.consent)
             return
-        if not (meaning.send or meaning.hint):
+        if not (parsed.send or parsed.hint):
             return
-        sending = bool(meaning.send) and self._connected
-        if not (sending and meaning.echoed):
+        sending = bool(parsed.send) and self._connected
+        if not (sending and parsed.echoed):
             self._screen.repeat(prompt, line)
-        self._note(meaning.hint)
+        self._note(parsed.hint)
         if sending:
-            self._send(meaning)
-        elif meaning.send:
+            self._send(parsed)
+        elif parsed.send:
             self.refused()
 
-    def _send(self, meaning: Meaning) -> None:
-        self._recognise = nobody
-        self._talk.sent(meaning.send)
-        self._keeper.send(self._courier.offer(meaning.send, meaning.offer) if meaning.offer else meaning.send)
+    def _send(self, parsed: ParsedInput) -> None:
+        self._recognise = never_recognise
+        self._dialect.sent(parsed.send)
+        self._keeper.send(self._courier.offer(parsed.send, parsed.offer) if parsed.offer else parsed.send)
 
     def _answer(self, consent: Consent) -> None:
         self._note((self._courier.accept if consent.accepted else self._courier.decline)(consent.user))
@@ -193,57 +193,57 @@ class Terminal:
         if len(lines) > LINES_AT_ONCE:
             self._own.call_soon(self.heard, lines[LINES_AT_ONCE:])
         else:
-            self._keeper.go_on(self._talk.admitted, self._talk.pause)
-        self._run_errands()
-        if self._talk.done():
+            self._keeper.go_on(self._dialect.admitted, self._dialect.pause)
+        self._send_automatic_lines()
+        if self._dialect.done():
             self._end(0)
 
     def _hear(self, lines: list[str]) -> None:
         other = self._recognise(lines[0])
-        self._recognise = nobody
-        self._talk = other or self._talk
-        shown = [drawn for line in lines if (drawn := self._draw(line))]
+        self._recognise = never_recognise
+        self._dialect = other or self._dialect
+        shown = [drawn for line in lines if (drawn := self._render(line))]
         if shown:
             self._screen.show(shown)
         if other:
             self._start("", other.begun())
         self._show_progress()
 
-    def _run_errands(self) -> None:
-        """Send what the talk wants to have sent by itself, now or later."""
-        asks, self._talk.asks = self._talk.asks, ()
-        pause, self._talk.pause = self._talk.pause, None
-        for line in asks:
-            self._send(Meaning(send=line))
+    def _send_automatic_lines(self) -> None:
+        """Send what the dialect wants to have sent by itself, now or later."""
+        lines, self._dialect.automatic_lines = self._dialect.automatic_lines, ()
+        pause, self._dialect.pause = self._dialect.pause, None
+        for line in lines:
+            self._send(ParsedInput(send=line))
         if pause is not None:
-            self._repeat_no_more()
-            self._repetition = self._own.call_later(pause, lambda: self._start("", self._talk.again()))
+            self._cancel_retry()
+            self._retry_timer = self._own.call_later(pause, lambda: self._start("", self._dialect.again()))
 
-    def _repeat_no_more(self) -> None:
-        if self._repetition:
-            self._repetition.cancel()
+    def _cancel_retry(self) -> None:
+        if self._retry_timer:
+            self._retry_timer.cancel()
 
-    def _draw(self, line: str) -> Fragments:
+    def _render(self, line: str) -> Fragments:
         """Give a line for the screen; none for most of those that carry files."""
-        note = self._courier.hear(line) if self._talk.files else None
+        note = self._courier.hear(line) if self._dialect.files else None
         if note is None:
-            return self._talk.received(line)
-        return draw_note(note) if note else []
+            return self._dialect.received(line)
+        return render_note(note) if note else []
 
     def lost(self) -> None:
         """Without a connection there is nothing to do after a goodbye, and else, on most wires, to wait for another."""
         self._connected = False
-        self._repeat_no_more()
-        hint = self._talk.lost()
-        if not self._talk.leaving:
+        self._cancel_retry()
+        hint = self._dialect.lost()
+        if not self._dialect.leaving:
             self._note(hint)
-        if self._talk.leaving or not self._talk.returns:
+        if self._dialect.leaving or not self._dialect.returns:
             self._end(0)
 
     def returned(self) -> None:
         """There is a connection again."""
         self._connected = True
-        self._start("", self._talk.returned())
+        self._start("", self._dialect.returned())
         self._screen.refresh()  # the prompt has told otherwise
 
     def refused(self) -> None:
@@ -268,16 +268,16 @@ class Terminal:
 
     # ---- pieces ----
 
-    def _start(self, news: str, meaning: Meaning) -> None:
-        """There is a connection: tell so, and send what a talk begins with."""
-        self._note(news + meaning.hint)
-        if meaning.send:
-            self._send(meaning)
+    def _start(self, news: str, parsed: ParsedInput) -> None:
+        """There is a connection: tell so, and send what a dialect begins with."""
+        self._note(news + parsed.hint)
+        if parsed.send:
+            self._send(parsed)
 
     def _prompt(self) -> str:
         if self._pasted:
             return f"Send {len(self._pasted)} lines as text? y/n "
-        return ("" if self._connected else "(no connection) ") + self._talk.prompt()
+        return ("" if self._connected else "(no connection) ") + self._dialect.prompt()
 
     def _show_progress(self) -> None:
         if self._progress != (progress := self._courier.progress()):
@@ -286,7 +286,7 @@ class Terminal:
 
     def _note(self, text: str) -> None:
         if text:
-            self._screen.show([draw_note(text)])
+            self._screen.show([render_note(text)])
 
     def _end(self, status: int) -> None:
         self._over, self._status = True, status
@@ -303,17 +303,17 @@ def _in_background() -> bool:
 def run_terminal(
     address: Address,
     sock: socket.socket,
-    talk: Talk,
-    recognise: Recognise,
+    dialect: ClientDialect,
+    recognise: Recogniser,
     max_received: int,
 ) -> int:
-    """Talk on a terminal, see `Terminal`; return the exit status."""
+    """Run the client on a terminal, see `Terminal`; return the exit status."""
     import asyncio
     import termios
 
     try:
         with raw_terminal() as make_raw:
-            return asyncio.run(Terminal(address, sock, talk, recognise, make_raw, max_received).run())
+            return asyncio.run(Terminal(address, sock, dialect, recognise, make_raw, max_received).run())
     except (OSError, termios.error):
         if os.isatty(STDIN):
             raise

@@ -6,35 +6,35 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ui.dialects.base import Talk
+    from ui.dialects.base import ClientDialect
 
 
-def _result() -> Talk:
-    from ui.dialects.result import ResultTalk
+def _result() -> ClientDialect:
+    from ui.dialects.result import ResultClient
 
-    return ResultTalk()
-
-
-def _hello() -> Talk:
-    from ui.dialects.hello import HelloTalk
-
-    return HelloTalk()
+    return ResultClient()
 
 
-def _rooms() -> Talk:
-    from ui.dialects.rooms import RoomTalk
+def _hello() -> ClientDialect:
+    from ui.dialects.hello import HelloClient
+
+    return HelloClient()
+
+
+def _rooms() -> ClientDialect:
+    from ui.dialects.rooms import RoomsClient
     from ui.files import paths
 
-    return RoomTalk(paths)
+    return RoomsClient(paths)
 
 
-def _mailbox() -> Talk:
-    from ui.dialects.mailbox import MailboxTalk
+def _mailbox() -> ClientDialect:
+    from ui.dialects.mailbox import MailboxClient
 
-    return MailboxTalk()
+    return MailboxClient()
 
 
-TALKS: Mapping[str, Callable[[], Talk]] = {
+DIALECTS: Mapping[str, Callable[[], ClientDialect]] = {
     "result": _result,
     "hello": _hello,
     "rooms": _rooms,
@@ -42,12 +42,12 @@ TALKS: Mapping[str, Callable[[], Talk]] = {
 }
 
 
-def recognised(line: str) -> Talk | None:
-    """Give the talk for a server that says this before anything is said to it."""
+def recognise_greeting(line: str) -> ClientDialect | None:
+    """Give the dialect for a server that says this before anything is said to it."""
     from ui.dialects.mailbox import GREETING
 
     return _mailbox() if line.startswith(GREETING) else None
 
 
-def nobody(_line: str) -> None:
-    """No other talk takes over, whatever the server says first."""
+def never_recognise(_line: str) -> None:
+    """No other dialect takes over, whatever the server says first."""

@@ -1,4 +1,4 @@
-"""What all talks share: what the program asks of one, what a typed line comes to, how a received one is drawn."""
+"""What all dialects share: their interface, what a typed line is parsed to, how a received line is rendered."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from text import MAX_LINE
 NAMES_KEPT = 10_000
 """Names of a kind that are remembered for completion; a server makes no more channels by default."""
 
-LONGEST_NAME = 256
+MAX_NAME_SHOWN = 256
 """Characters of a name that is remembered, or shown beside the line being typed. A name has 64, its server as many."""
 
 CHOICES_SHOWN = 200
 """Choices of a completion that are offered at once."""
 
-REPETITIONS = (*[1.0] * 15, *[5.0] * 10)
+LOGIN_RETRY_SECONDS = (*[1.0] * 15, *[5.0] * 10)
 """Seconds before each time that a login is repeated which the server may still hold for a connection that was lost:
 until it has noticed (its `keepalive-seconds`, 60 by default) and 5 more have gone."""
 
@@ -39,7 +39,7 @@ class Consent(NamedTuple):
     user: str
 
 
-class Meaning(NamedTuple):
+class ParsedInput(NamedTuple):
     """What a typed line comes to.
 
     Attributes:
@@ -65,19 +65,19 @@ class Meaning(NamedTuple):
     goodbye: bool = False
 
 
-class Slash(NamedTuple):
+class SlashCommand(NamedTuple):
     """A command that a person types on a terminal, see `ui.dialects.slash`.
 
     Attributes:
         usage: how it is typed.
-        typed: what it stands for, as a line for `Talk.typed`; `{}` is the place of the words behind it.
-        least: words that have to stand behind it.
+        typed: what it stands for, as a line for `ClientDialect.typed`; `{}` is the place of the words behind it.
+        min_args: words that have to stand behind it.
         accepts: the command answers the offer of a file, so; None for any other. Then it is completed as `typed` is.
     """
 
     usage: str
     typed: str
-    least: int = 0
+    min_args: int = 0
     accepts: bool | None = None
 
 
@@ -90,16 +90,16 @@ TOO_LONG = (
 NOT_TEXT = "there is something in it that is not UTF-8."
 
 
-def refuse(why: str) -> Meaning:
+def refuse(why: str) -> ParsedInput:
     """A line that is not sent, and why."""
-    return Meaning(hint=f"Not sent: {why}", refused=True)
+    return ParsedInput(hint=f"Not sent: {why}", refused=True)
 
 
-def fit(meaning: Meaning) -> Meaning:
+def check_length(parsed: ParsedInput) -> ParsedInput:
     """Refuse what is too long for a line, or no text, which a server would not take."""
-    if not is_text(meaning.send):
+    if not is_text(parsed.send):
         return refuse(NOT_TEXT)
-    return refuse(TOO_LONG) if len(meaning.send.encode()) >= MAX_LINE else meaning
+    return refuse(TOO_LONG) if len(parsed.send.encode()) >= MAX_LINE else parsed
 
 
 def is_text(word: str) -> bool:
@@ -111,7 +111,7 @@ def is_text(word: str) -> bool:
     return True
 
 
-class Talk(Protocol):
+class ClientDialect(Protocol):
     """One wire as a person uses it, with what is remembered of the lines that went both ways.
 
     Attributes:
@@ -119,18 +119,18 @@ class Talk(Protocol):
             are what would be typed and shown.
         admitted: the server serves us. False until a login, on a wire that begins with one.
         leaving: the user has said goodbye.
-        slashes: what a person can type on a terminal beside the words of `typed`, by its first word; `@` is the row of
-            a word that begins so.
+        slash_commands: commands for a terminal beside those of `typed`, by their first word; `@` is the row of every
+            word that begins so.
         returns: a lost connection is dialled again.
-        files: some lines of the server carry files, and are not for the talk.
+        files: some lines of the server carry files, and are not for the dialect.
         undelivered: the server has refused something since the login, or has not said what became of a message.
         wrong: why this server cannot be talked with; nothing when it can, or when nobody knows yet.
-        asks: lines that are to be sent to the server without the user's doing; whoever sends them empties it.
+        automatic_lines: lines that the dialect wants to send by itself; the caller sends them and empties it.
         pause: seconds after which `again` is to be called, or, where the server closes first, another connection is to
             be made; None for never. Whoever sees to it sets it to None.
     """
 
-    slashes: Mapping[str, Slash]
+    slash_commands: Mapping[str, SlashCommand]
     returns: bool
     files: bool
     failure: re.Pattern[str] | None
@@ -138,7 +138,7 @@ class Talk(Protocol):
     leaving: bool
     undelivered: bool
     wrong: str
-    asks: Sequence[str]
+    automatic_lines: Sequence[str]
     pause: float | None
 
     def take_name(self, name: str) -> str:
@@ -146,16 +146,16 @@ class Talk(Protocol):
 
     # ---- the connection ----
 
-    def begun(self) -> Meaning:
+    def begun(self) -> ParsedInput:
         """There is the first connection: what is to be sent on it, and told."""
 
     def lost(self) -> str:
-        """The connection is lost, and so is what was not answered. Return what to tell."""
+        """The connection is lost, and so is what was not answered. Return what to tell the user."""
 
-    def returned(self) -> Meaning:
+    def returned(self) -> ParsedInput:
         """The connection is back: what is to be sent on it, and told."""
 
-    def again(self) -> Meaning:
+    def again(self) -> ParsedInput:
         """The `pause` is over: what is to be sent, if that still makes sense."""
 
     def sent(self, line: str) -> None:
@@ -185,18 +185,18 @@ class Talk(Protocol):
             The last word as it is typed (it may be empty), and the words that can take its place.
         """
 
-    def typed(self, text: str) -> Meaning:
+    def typed(self, text: str) -> ParsedInput:
         """Take a typed line; what is to be sent is not sent yet, see `sent`."""
 
-    def say(self, text: str) -> Meaning:
+    def say(self, text: str) -> ParsedInput:
         """Say a text to whom plain text goes, whatever command it looks like."""
 
     def secret_start(self, line: str) -> int:
         """Where the secret of a typed line begins; its length when it has none."""
 
 
-Recognise = Callable[[str], Talk | None]
-"""Gives the talk that takes over, or none, by the server's first line."""
+Recogniser = Callable[[str], ClientDialect | None]
+"""Gives the dialect that takes over, or none, by the server's first line."""
 
 # ---- answers ----
 
@@ -206,19 +206,19 @@ class Answer(NamedTuple):
 
     Attributes:
         pattern: matches the whole line; its groups are handed to the two calls.
-        draw: makes the line for the screen. It may say it in other words, and hides nothing of it but a secret.
-        learn: tells the talk; called with the talk first. It may give what is shown instead.
+        render: makes the line for the screen, perhaps in other words. It hides nothing but a secret.
+        update: changes the dialect's state; called with the dialect first. Its result, if not None, is shown instead.
     """
 
     pattern: str
-    draw: Callable[..., Fragments]
-    learn: Callable[..., Fragments | None] = lambda *_words: None
+    render: Callable[..., Fragments]
+    update: Callable[..., Fragments | None] = lambda *_words: None
 
 
-def tell(talk: object, answer: Answer, words: Sequence[str]) -> Fragments:
-    """Tell a talk what its server says; return how that is shown."""
-    instead = answer.learn(talk, *words)
-    return answer.draw(*words) if instead is None else instead
+def update_and_render(dialect: object, answer: Answer, words: Sequence[str]) -> Fragments:
+    """Update a dialect with a line from its server; return the line for the screen."""
+    instead = answer.update(dialect, *words)
+    return answer.render(*words) if instead is None else instead
 
 
 def read(line: str, answers: Sequence[Answer]) -> tuple[Answer, tuple[str, ...]]:
@@ -240,18 +240,18 @@ def find(line: str, answers: Sequence[Answer]) -> tuple[Answer, tuple[str, ...]]
 # ---- drawing ----
 
 
-def draw_note(text: str) -> Fragments:
+def render_note(text: str) -> Fragments:
     """Something that the client says itself."""
     return [("class:note", f"* {text}")]
 
 
-def draw_user(name: str) -> tuple[str, str]:
+def render_user(name: str) -> tuple[str, str]:
     """A user's name, in a colour that stays the same."""
-    return f"class:user{sum(name[:LONGEST_NAME].encode()) % USER_COLOURS}", name
+    return f"class:user{sum(name[:MAX_NAME_SHOWN].encode()) % USER_COLOURS}", name
 
 
 def _in_style(style: str) -> Callable[[str], Callable[..., Fragments]]:
-    """Give what makes the `draw` of an answer's row from a sentence with places for the words."""
+    """Give what makes the `render` of an answer's row from a sentence with places for the words."""
     return lambda sentence: lambda *words: [(style, sentence.format(*words))]
 
 
@@ -313,8 +313,8 @@ def cut(line: str, start: int) -> str:
 # ---- logins ----
 
 
-class Repetition:
-    """Says when a login is repeated by itself that was refused after a lost connection: see REPETITIONS."""
+class LoginRetries:
+    """Says when a login is repeated by itself that was refused after a lost connection: see LOGIN_RETRY_SECONDS."""
 
     def __init__(self) -> None:
         self._pauses: Iterator[float] = iter(())
@@ -323,7 +323,7 @@ class Repetition:
 
     def begin(self) -> None:
         """A connection is lost that had a login."""
-        self._pauses, self.told = iter(REPETITIONS), False
+        self._pauses, self.told = iter(LOGIN_RETRY_SECONDS), False
 
     def end(self) -> None:
         """There is a login again, or it is given up."""
@@ -335,7 +335,7 @@ class Repetition:
         if pause is None:
             self.end()
             return None
-        shown = [] if self.told else draw_note(STILL_HELD)
+        shown = [] if self.told else render_note(STILL_HELD)
         self.told = True
         return pause, shown
 
@@ -350,7 +350,7 @@ STILL_HELD = (
 
 def shorten(name: str) -> str:
     """Give a name for the prompt."""
-    return name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}..."
+    return name if len(name) <= MAX_NAME_SHOWN else f"{name[:MAX_NAME_SHOWN]}..."
 
 
 def addressees(word: str, users: Iterable[str], *, first: bool) -> list[str]:
@@ -375,7 +375,7 @@ class Names:
 
     def add(self, *names: str) -> None:
         for name in names[-NAMES_KEPT:]:
-            if len(name) > LONGEST_NAME:
+            if len(name) > MAX_NAME_SHOWN:
                 continue
             self._names.pop(name, None)
             self._names[name] = None

@@ -5,8 +5,8 @@ whether to try the same name again, or to ask for another.
 
 Reading order:
 
-1. Typing        `interpret(line, current) -> Meaning`, `complete`; pure
-2. Talk          `HelloTalk`: the login, and what is remembered of the lines that went both ways
+1. Typing        `interpret(line, current) -> ParsedInput`, `complete`; pure
+2. ClientDialect          `HelloClient`: the login, and what is remembered of the lines that went both ways
 3. Answers       for each request the table of what a server says to it
 """
 
@@ -20,27 +20,27 @@ from typing import NamedTuple
 from text import clean, normal, split_off, split_words
 from ui.dialects.base import (
     CONNECTION_LOST,
-    LONGEST_NAME,
+    MAX_NAME_SHOWN,
     Answer,
     Fragments,
-    Meaning,
+    LoginRetries,
     Names,
-    Repetition,
-    Slash,
+    ParsedInput,
+    SlashCommand,
     addressees,
     bad,
-    draw_user,
-    fit,
+    check_length,
     good,
     is_text,
     password_start,
     plain,
     read,
     refuse,
-    tell,
+    render_user,
+    update_and_render,
 )
 
-ENOUGH_UNANSWERED = 64
+MAX_UNANSWERED = 64
 """Requests that may be unanswered while a pipe's next line is taken."""
 
 
@@ -54,15 +54,15 @@ NOT_ADMITTED = "you are not logged in at the moment. The up arrow brings the lin
 WRONG_SERVER = "this is not a server of the dialect hello"
 
 
-SLASHES: Mapping[str, Slash] = {
-    "/msg": Slash("/msg <user> [message]", "@{}", 1),
-    "/who": Slash("/who", "!who"),
-    "/list": Slash("/list", "!who"),
-    "/quit": Slash("/quit", "!quit"),
+SLASH_COMMANDS: Mapping[str, SlashCommand] = {
+    "/msg": SlashCommand("/msg <user> [message]", "@{}", 1),
+    "/who": SlashCommand("/who", "!who"),
+    "/list": SlashCommand("/list", "!who"),
+    "/quit": SlashCommand("/quit", "!quit"),
 }
 
 
-def interpret(line: str, current: str) -> Meaning:
+def interpret(line: str, current: str) -> ParsedInput:
     """Say what a line comes to that is typed by a user who is logged in.
 
     Args:
@@ -71,9 +71,9 @@ def interpret(line: str, current: str) -> Meaning:
     """
     word, *text = split_off(line, 2)
     if word in ("SEND", "LIST"):
-        return Meaning(send=line)
+        return ParsedInput(send=line)
     if line == "!who":
-        return Meaning(send="LIST")
+        return ParsedInput(send="LIST")
     if word.startswith("!"):
         return refuse(f"there is no such command. {WHAT_TO_TYPE}")
     if not word.startswith("@"):
@@ -82,17 +82,17 @@ def interpret(line: str, current: str) -> Meaning:
     if not user:
         return refuse(NOBODY_ADDRESSED)
     if not text:
-        return Meaning(hint=f"Plain text goes to {user} now.", current=user)
-    return Meaning(send=f"SEND {user} {text[0]}")
+        return ParsedInput(hint=f"Plain text goes to {user} now.", current=user)
+    return ParsedInput(send=f"SEND {user} {text[0]}")
 
 
-def say(text: str, current: str) -> Meaning:
+def say(text: str, current: str) -> ParsedInput:
     """Say a text to whom plain text goes, see `interpret`."""
-    return Meaning(send=f"SEND {current} {text}", said=True) if current else refuse(NOBODY_ADDRESSED)
+    return ParsedInput(send=f"SEND {current} {text}", said=True) if current else refuse(NOBODY_ADDRESSED)
 
 
 def complete(text: str, users: Iterable[str]) -> tuple[str, list[str]]:
-    """Say how the last word may go on, see `Talk.complete`."""
+    """Say how the last word may go on, see `ClientDialect.complete`."""
     words = split_words(text)
     word = words.pop() if words and text[-1] not in " \t" else ""
     if word.startswith("@"):
@@ -102,10 +102,10 @@ def complete(text: str, users: Iterable[str]) -> tuple[str, list[str]]:
     return word, []
 
 
-# ---- 2. talk ----
+# ---- 2. state ----
 
 
-class Asked(NamedTuple):
+class PendingRequest(NamedTuple):
     """A request that is not answered yet.
 
     Attributes:
@@ -117,8 +117,8 @@ class Asked(NamedTuple):
     name: str = ""
 
 
-class HelloTalk:
-    """The talk. It logs in by itself, as soon as there are a name and a connection.
+class HelloClient:
+    """The dialect. It logs in by itself, as soon as there are a name and a connection.
 
     Attributes:
         name: of the user; empty until it is known, and again when the server has refused it.
@@ -126,10 +126,10 @@ class HelloTalk:
     """
 
     returns, files = True, False
-    slashes = SLASHES
+    slash_commands = SLASH_COMMANDS
     secret_start = staticmethod(password_start)
     failure: re.Pattern[str] | None = None
-    asks: Sequence[str] = ()
+    automatic_lines: Sequence[str] = ()
     pause: float | None = None
 
     def __init__(self) -> None:
@@ -138,14 +138,14 @@ class HelloTalk:
         self.name = ""
         self.current = ""
         self.users = Names()
-        self._asked: deque[Asked] = deque()  # answers come in the order of the requests
+        self._pending: deque[PendingRequest] = deque()  # answers come in the order of the requests
         self._fresh = False
         """There is a connection, on which no login has been tried."""
-        self._repetition = Repetition()
+        self._login_retries = LoginRetries()
         self._after_refusal = CONNECTION_LOST
         """What the user is told when the server has closed."""
 
-    # ---- for the program, see `Talk` ----
+    # ---- for the program, see `ClientDialect` ----
 
     def take_name(self, name: str) -> str:
         if split_words(clean(name)) != [name] or "," in name or not is_text(name):
@@ -153,48 +153,48 @@ class HelloTalk:
         self.name = name
         return ""
 
-    def begun(self) -> Meaning:
+    def begun(self) -> ParsedInput:
         self._fresh = True
         if self.name:
             return self._log_in(f"{WHAT_TO_TYPE} Ctrl-D ends.")
-        return Meaning(hint="Type the name under which the others are to see you; Ctrl-D ends.")
+        return ParsedInput(hint="Type the name under which the others are to see you; Ctrl-D ends.")
 
     def lost(self) -> str:
         told = self._after_refusal
         if self.admitted:
-            self._repetition.begin()
-        self.undelivered = self.undelivered or any(asked.verb == "SEND" for asked in self._asked)
-        self._asked.clear()
+            self._login_retries.begin()
+        self.undelivered = self.undelivered or any(asked.verb == "SEND" for asked in self._pending)
+        self._pending.clear()
         self._fresh = self.admitted = False
         self._after_refusal, self.wrong = CONNECTION_LOST, ""
         return told
 
-    def returned(self) -> Meaning:
+    def returned(self) -> ParsedInput:
         self._fresh = True
         if not self.name:
-            return Meaning()
-        return self._log_in("" if self._repetition.told else f"Connected again; logging in as {self.name}.")
+            return ParsedInput()
+        return self._log_in("" if self._login_retries.told else f"Connected again; logging in as {self.name}.")
 
-    def again(self) -> Meaning:
+    def again(self) -> ParsedInput:
         """Nothing: it needs another connection."""
-        return Meaning()
+        return ParsedInput()
 
     def sent(self, line: str) -> None:
         verb, name, *_ = [*split_off(line, 3), "nobody"]
-        self._asked.append(Asked(verb, clean(normal(name))))
+        self._pending.append(PendingRequest(verb, clean(normal(name))))
 
     def received(self, line: str) -> Fragments:
-        asked = self._asked[0] if self._asked else Asked("")
+        asked = self._pending[0] if self._pending else PendingRequest("")
         answer, words = read(line, ANSWERS.get(asked.verb, ANY))
-        if self._asked and answer not in (*UNASKED, NOT_OURS):
-            self._asked.popleft()
-        return tell(self, answer, (asked.name, *words))
+        if self._pending and answer not in (*UNASKED, NOT_OURS):
+            self._pending.popleft()
+        return update_and_render(self, answer, (asked.name, *words))
 
     def ready(self) -> bool:
-        return self.admitted and not self.leaving and len(self._asked) < ENOUGH_UNANSWERED
+        return self.admitted and not self.leaving and len(self._pending) < MAX_UNANSWERED
 
     def done(self) -> bool:
-        return self.leaving and not (self.admitted and self._asked)
+        return self.leaving and not (self.admitted and self._pending)
 
     def prompt(self) -> str:
         if not self.name:
@@ -204,53 +204,53 @@ class HelloTalk:
     def complete(self, text: str) -> tuple[str, list[str]]:
         return complete(text, self.users)
 
-    def typed(self, text: str) -> Meaning:
+    def typed(self, text: str) -> ParsedInput:
         line = text.strip(" \t")
         if not line or self.leaving:
-            return Meaning()
+            return ParsedInput()
         if line == "!quit":
             self.leaving = True
-            return Meaning(hint="Leaving as soon as your requests are answered; Ctrl-D does not wait.")
+            return ParsedInput(hint="Leaving as soon as your requests are answered; Ctrl-D does not wait.")
         if not self.name:
-            return self._typed_name(line)
+            return self._parse_name(line)
         if not self.admitted:
             return refuse(NOT_ADMITTED)
-        meaning = fit(interpret(line, self.current))
-        if meaning.current is not None:
-            self.current = meaning.current
-        return meaning
+        parsed = check_length(interpret(line, self.current))
+        if parsed.current is not None:
+            self.current = parsed.current
+        return parsed
 
-    def say(self, text: str) -> Meaning:
-        return fit(say(text, self.current)) if self.admitted else refuse(NOT_ADMITTED)
+    def say(self, text: str) -> ParsedInput:
+        return check_length(say(text, self.current)) if self.admitted else refuse(NOT_ADMITTED)
 
     # ---- the login ----
 
-    def _typed_name(self, line: str) -> Meaning:
+    def _parse_name(self, line: str) -> ParsedInput:
         if line.startswith(("!", "@")):
             return refuse("you are not logged in yet, and a name is what is asked for.")
         wrong = self.take_name(line.removeprefix("HELLO-FROM ").lstrip(" \t"))
         if wrong:
             return refuse(f"{wrong}.")
-        self._repetition.end()
+        self._login_retries.end()
         if not self._fresh:
-            return Meaning(hint=f"You will be logged in as {self.name} as soon as there is a connection.")
+            return ParsedInput(hint=f"You will be logged in as {self.name} as soon as there is a connection.")
         return self._log_in()
 
-    def _log_in(self, hint: str = "") -> Meaning:
+    def _log_in(self, hint: str = "") -> ParsedInput:
         self._fresh = False
-        return Meaning(send=f"HELLO-FROM {self.name}", hint=hint)
+        return ParsedInput(send=f"HELLO-FROM {self.name}", hint=hint)
 
     # ---- for the table of answers ----
 
     def logged_in(self, _name: str, name: str) -> None:
-        self.name = name[:LONGEST_NAME]
+        self.name = name[:MAX_NAME_SHOWN]
         self.admitted = True
-        self._repetition.end()
+        self._login_retries.end()
         self.users.add(name)
 
     def name_in_use(self, name: str) -> Fragments | None:
         """The name may have been ours until the connection broke."""
-        found = self._repetition.next()
+        found = self._login_retries.next()
         if found is None:
             self.name_refused(name)
             return None
@@ -259,7 +259,7 @@ class HelloTalk:
         return shown
 
     def name_refused(self, _name: str) -> None:
-        self._repetition.end()
+        self._login_retries.end()
         self.name = ""
         self._after_refusal = "Type another name."
 
@@ -290,19 +290,19 @@ class HelloTalk:
 # ---- 3. answers ----
 
 
-def draw_list(_name: str, names: str) -> Fragments:
+def render_list(_name: str, names: str) -> Fragments:
     """Who is logged in."""
     users = names.split(",")
     count = "is 1 online user" if len(users) == 1 else f"are {len(users)} online users"
     return [("", f"There {count}: {', '.join(users)}")]
 
 
-def draw_message(_name: str, sender: str, text: str) -> Fragments:
+def render_message(_name: str, sender: str, text: str) -> Fragments:
     """A message: who said it (in a colour that stays the same), what."""
-    return [("", "From "), draw_user(sender), ("", f": {text}")]
+    return [("", "From "), render_user(sender), ("", f": {text}")]
 
 
-DELIVERY = Answer(r"DELIVERY (\S+) (.*)", draw_message, HelloTalk.heard)
+DELIVERY = Answer(r"DELIVERY (\S+) (.*)", render_message, HelloClient.heard)
 
 UNASKED: Sequence[Answer] = (
     DELIVERY,
@@ -311,51 +311,55 @@ UNASKED: Sequence[Answer] = (
 
 ANY: Sequence[Answer] = (
     Answer(
-        r"BAD-RQST-HDR", bad("Error: the server does not understand the header of the last request."), HelloTalk.refused
+        r"BAD-RQST-HDR",
+        bad("Error: the server does not understand the header of the last request."),
+        HelloClient.refused,
     ),
     Answer(
-        r"BAD-RQST-BODY", bad("Error: the server does not understand the body of the last request."), HelloTalk.refused
+        r"BAD-RQST-BODY",
+        bad("Error: the server does not understand the body of the last request."),
+        HelloClient.refused,
     ),
     *UNASKED,
 )
 
-NOT_OURS = Answer(r"(.*)", bad(f"Cannot log in as {{0}}: {WRONG_SERVER}. It says: {{1}}"), HelloTalk.misunderstood)
+NOT_OURS = Answer(r"(.*)", bad(f"Cannot log in as {{0}}: {WRONG_SERVER}. It says: {{1}}"), HelloClient.misunderstood)
 """What answers a login and is none of the above."""
 
 ANSWERS: Mapping[str, Sequence[Answer]] = {
     "HELLO-FROM": (
-        Answer(r"HELLO (\S+)", good("Successfully logged in as {1}!"), HelloTalk.logged_in),
-        Answer(r"IN-USE", bad("Cannot log in as {0}. That username is already in use."), HelloTalk.name_in_use),
-        Answer(r"BUSY", bad("Cannot log in. The server is full!"), HelloTalk.no_room),
+        Answer(r"HELLO (\S+)", good("Successfully logged in as {1}!"), HelloClient.logged_in),
+        Answer(r"IN-USE", bad("Cannot log in as {0}. That username is already in use."), HelloClient.name_in_use),
+        Answer(r"BUSY", bad("Cannot log in. The server is full!"), HelloClient.no_room),
         Answer(
             r"BAD-RQST-BODY",
             bad("Cannot log in as {0}. That username contains disallowed characters."),
-            HelloTalk.name_refused,
+            HelloClient.name_refused,
         ),
         Answer(
             r"BAD-RQST-HDR",
             bad("Cannot log in as {0}. The server does not understand the login."),
-            HelloTalk.name_refused,
+            HelloClient.name_refused,
         ),
         DELIVERY,
         NOT_OURS,
     ),
     "LIST": (
-        Answer(r"LIST-OK (.+)", draw_list, HelloTalk.listed),
-        Answer(r"BAD-RQST-BODY", bad("The list was refused: nothing may stand after LIST."), HelloTalk.refused),
+        Answer(r"LIST-OK (.+)", render_list, HelloClient.listed),
+        Answer(r"BAD-RQST-BODY", bad("The list was refused: nothing may stand after LIST."), HelloClient.refused),
         *ANY,
     ),
     "SEND": (
-        Answer(r"SEND-OK", good("The message to {0} was sent successfully."), HelloTalk.delivered),
+        Answer(r"SEND-OK", good("The message to {0} was sent successfully."), HelloClient.delivered),
         Answer(
             r"BAD-DEST-USER",
             bad("The message to {0} was not sent. The destination user does not exist, or cannot be reached."),
-            HelloTalk.not_there,
+            HelloClient.not_there,
         ),
         Answer(
             r"BAD-RQST-BODY",
             bad("The message to {0} was refused: it needs a user's name, in which there is no comma, and a text."),
-            HelloTalk.refused,
+            HelloClient.refused,
         ),
         *ANY,
     ),

@@ -6,7 +6,7 @@ hidden where it is typed, and where an answer only repeats it. A new one is show
 Reading order:
 
 1. Typing        the table of commands; where the IDs in a typed line are; `interpret`, `complete`; pure
-2. Talk          `MailboxTalk`: what is remembered of the lines that went both ways
+2. ClientDialect          `MailboxClient`: what is remembered of the lines that went both ways
 3. Answers       for each opcode the table of what a server says to it, and what it says unasked
 """
 
@@ -23,20 +23,20 @@ from ui.dialects.base import (
     FULL_WIDTH,
     Answer,
     Fragments,
-    Meaning,
     Names,
-    Slash,
+    ParsedInput,
+    SlashCommand,
     addressees,
     bad,
-    draw_user,
+    check_length,
     find,
-    fit,
     good,
     password_start,
     plain,
     read,
     refuse,
-    tell,
+    render_user,
+    update_and_render,
 )
 
 GREETING = "To get started on this chat room"
@@ -51,14 +51,14 @@ class Verb(NamedTuple):
     Attributes:
         usage: how it is typed.
         opcode: what it is on the wire.
-        least, most: words that stand behind it.
+        min_args, max_args: words that stand behind it.
         own: without a word behind it, the command is for our own ID.
     """
 
     usage: str
     opcode: str
-    least: int = 0
-    most: int = 0
+    min_args: int = 0
+    max_args: int = 0
     own: bool = False
 
 
@@ -71,13 +71,13 @@ VERBS: Mapping[str, Verb] = {
     "/bye": Verb("/bye", "bye"),
 }
 
-SLASHES: Mapping[str, Slash] = {
-    **{name: Slash(verb.usage, f"{name} {{}}") for name, verb in VERBS.items()},
-    "/register": Slash("/register <name>", "/new {}"),
-    "/msg": Slash("/msg <user> [message]", "@{}", 1),
-    "/who": Slash("/who [pattern]", "/users {}"),
-    "/list": Slash("/list [pattern]", "/users {}"),
-    "/quit": Slash("/quit", "/bye"),
+SLASH_COMMANDS: Mapping[str, SlashCommand] = {
+    **{name: SlashCommand(verb.usage, f"{name} {{}}") for name, verb in VERBS.items()},
+    "/register": SlashCommand("/register <name>", "/new {}"),
+    "/msg": SlashCommand("/msg <user> [message]", "@{}", 1),
+    "/who": SlashCommand("/who [pattern]", "/users {}"),
+    "/list": SlashCommand("/list [pattern]", "/users {}"),
+    "/quit": SlashCommand("/quit", "/bye"),
 }
 
 WIRE = re.compile(r"[0-9][ \t]*\|.*|2|bye", re.DOTALL)
@@ -96,7 +96,7 @@ def secret_start(line: str) -> int:
     return min(found.end() if found else len(line), password_start(line))
 
 
-def interpret(line: str, current: str, own: str) -> Meaning:
+def interpret(line: str, current: str, own: str) -> ParsedInput:
     """Say what a line comes to, which is not empty and has no blanks around it.
 
     Args:
@@ -105,7 +105,7 @@ def interpret(line: str, current: str, own: str) -> Meaning:
         own: the ID of our account, if it is known.
     """
     if WIRE.fullmatch(line):
-        return Meaning(send=line, goodbye=line == "bye")
+        return ParsedInput(send=line, goodbye=line == "bye")
     if line.startswith("/"):
         return _interpret_command(*split_words(line), own=own)
     if not line.startswith("@"):
@@ -117,31 +117,31 @@ def interpret(line: str, current: str, own: str) -> Meaning:
     if "|" in user:
         return refuse("there is no | in a name.")
     if not text:
-        return Meaning(hint=f"Plain text goes to {user} now.", current=user)
-    return Meaning(send=f"3|{user}|{text[0]}")
+        return ParsedInput(hint=f"Plain text goes to {user} now.", current=user)
+    return ParsedInput(send=f"3|{user}|{text[0]}")
 
 
-def say(text: str, current: str) -> Meaning:
+def say(text: str, current: str) -> ParsedInput:
     """Say a text to whom plain text goes, see `interpret`."""
-    return Meaning(send=f"3|{current}|{text}", said=True) if current else refuse(NOBODY_ADDRESSED)
+    return ParsedInput(send=f"3|{current}|{text}", said=True) if current else refuse(NOBODY_ADDRESSED)
 
 
-def _interpret_command(word: str, *words: str, own: str) -> Meaning:
+def _interpret_command(word: str, *words: str, own: str) -> ParsedInput:
     verb = VERBS.get(word)
     if verb is None:
         return refuse(f"there is no such command. {', '.join(row.usage for row in VERBS.values())}")
-    if not verb.least <= len(words) <= verb.most:
+    if not verb.min_args <= len(words) <= verb.max_args:
         why = " It is for good, so the ID has to be typed." if word == "/delete" and not words else ""
         return refuse(f"it is typed {verb.usage}.{why}")
     if verb.own and not words:
         if not own:
             return refuse(f"you are not logged in, so it has to be {word} <id>.")
         words = (own,)
-    return Meaning(send="|".join((verb.opcode, *words)), goodbye=verb.opcode == "bye")
+    return ParsedInput(send="|".join((verb.opcode, *words)), goodbye=verb.opcode == "bye")
 
 
 def complete(text: str, users: Iterable[str]) -> tuple[str, list[str]]:
-    """Say how the last word may go on, see `Talk.complete`."""
+    """Say how the last word may go on, see `ClientDialect.complete`."""
     words = split_words(text)
     word = words.pop() if words and text[-1] not in " \t" else ""
     if word.startswith("@"):
@@ -151,10 +151,10 @@ def complete(text: str, users: Iterable[str]) -> tuple[str, list[str]]:
     return word, []
 
 
-# ---- 2. talk ----
+# ---- 2. state ----
 
 
-class Asked(NamedTuple):
+class PendingRequest(NamedTuple):
     """A request that is not answered yet.
 
     Attributes:
@@ -166,8 +166,8 @@ class Asked(NamedTuple):
     field: str = ""
 
 
-class MailboxTalk:
-    """The talk. It asks the server nothing by itself but for the login after a lost connection.
+class MailboxClient:
+    """The dialect. By itself it repeats the login after a lost connection.
 
     Attributes:
         current: whom plain text goes to; nobody when empty.
@@ -176,9 +176,9 @@ class MailboxTalk:
 
     returns, files = True, False
     undelivered, wrong = False, ""
-    asks: Sequence[str] = ()
+    automatic_lines: Sequence[str] = ()
     pause: float | None = None
-    slashes = SLASHES
+    slash_commands = SLASH_COMMANDS
     secret_start = staticmethod(secret_start)
 
     def __init__(self) -> None:
@@ -188,50 +188,50 @@ class MailboxTalk:
         self.current = ""
         self.own = ""
         self.users = Names()
-        self._asked: deque[Asked] = deque()  # answers come in the order of the requests
+        self._pending: deque[PendingRequest] = deque()  # answers come in the order of the requests
         self._again = False
         """A lost connection is one that was logged in, and is so again when it is back."""
         self._elsewhere = False
 
-    # ---- for the program, see `Talk` ----
+    # ---- for the program, see `ClientDialect` ----
 
     def take_name(self, name: str) -> str:
         return "an account is entered with its ID here, which is typed: /login <id>; /new <name> makes one"
 
-    def begun(self) -> Meaning:
-        return Meaning(hint=f"{WHAT_TO_TYPE} Ctrl-D ends.")
+    def begun(self) -> ParsedInput:
+        return ParsedInput(hint=f"{WHAT_TO_TYPE} Ctrl-D ends.")
 
     def lost(self) -> str:
-        self._asked.clear()
+        self._pending.clear()
         return "" if self._elsewhere else CONNECTION_LOST
 
-    def returned(self) -> Meaning:
+    def returned(self) -> ParsedInput:
         """Log in again, if there was a login. Not when the account was entered elsewhere: that client would do the same
         to us."""
         self._elsewhere = False
         if self._again:
-            return Meaning(send=f"0|{self.own}", hint="Connected again; logging in.")
-        return Meaning(hint="Connected again; you are not logged in.")
+            return ParsedInput(send=f"0|{self.own}", hint="Connected again; logging in.")
+        return ParsedInput(hint="Connected again; you are not logged in.")
 
-    def again(self) -> Meaning:
+    def again(self) -> ParsedInput:
         """Nothing: a login is never refused because there is another."""
-        return Meaning()
+        return ParsedInput()
 
     def sent(self, line: str) -> None:
         opcode, field, *_ = [part.strip(" \t") for part in (*line.split("|", 2), "")]
-        self._asked.append(Asked(opcode, clean(normal(field))))
+        self._pending.append(PendingRequest(opcode, clean(normal(field))))
         self.leaving = self.leaving or line == "bye"
 
     def received(self, line: str) -> Fragments:
         """The line answers the first request that it fits. Those before it have had an answer that nobody knew."""
-        for place, asked in enumerate(self._asked):
+        for place, asked in enumerate(self._pending):
             found = find(line, (*ANSWERS.get(asked.opcode, ()), *ANY))
             if found:
                 for _answered in range(place + 1):
-                    self._asked.popleft()
+                    self._pending.popleft()
                 answer, words = found
-                return tell(self, answer, (asked.field, *words))
-        return tell(self, *read(line, UNASKED))
+                return update_and_render(self, answer, (asked.field, *words))
+        return update_and_render(self, *read(line, UNASKED))
 
     def ready(self) -> bool:
         return True
@@ -246,17 +246,17 @@ class MailboxTalk:
     def complete(self, text: str) -> tuple[str, list[str]]:
         return complete(text, self.users)
 
-    def typed(self, text: str) -> Meaning:
+    def typed(self, text: str) -> ParsedInput:
         line = text.strip(" \t")
         if not line:
-            return Meaning()
-        meaning = fit(interpret(line, self.current, self.own))
-        if meaning.current is not None:
-            self.current = meaning.current
-        return meaning
+            return ParsedInput()
+        parsed = check_length(interpret(line, self.current, self.own))
+        if parsed.current is not None:
+            self.current = parsed.current
+        return parsed
 
-    def say(self, text: str) -> Meaning:
-        return fit(say(text, self.current))
+    def say(self, text: str) -> ParsedInput:
+        return check_length(say(text, self.current))
 
     # ---- for the tables of answers ----
 
@@ -296,7 +296,7 @@ class MailboxTalk:
 # ---- 3. answers ----
 
 
-def draw_new_account(_name: str, account_id: str) -> Fragments:
+def render_new_account(_name: str, account_id: str) -> Fragments:
     """The one line that tells an ID."""
     return [
         ("class:good", "Success New Account Creation! Your new Account ID: "), ("class:secret", account_id),
@@ -304,24 +304,24 @@ def draw_new_account(_name: str, account_id: str) -> Fragments:
     ]  # fmt: skip
 
 
-def draw_names(what: str) -> Callable[..., Fragments]:
+def render_names(what: str) -> Callable[..., Fragments]:
     """Give what draws a list of names."""
     return lambda _pattern, names: [("", f"{what}: {', '.join(names.split(',')) if names else 'none'}")]
 
 
-def draw_delivered(_name: str, _sender: str, text: str, to: str) -> Fragments:
+def render_delivered(_name: str, _sender: str, text: str, to: str) -> Fragments:
     """What has reached somebody."""
-    return [("class:good", "Delivered to "), draw_user(to), ("", f": {text}")]
+    return [("class:good", "Delivered to "), render_user(to), ("", f": {text}")]
 
 
-def draw_message(sender: str, text: str) -> Fragments:
+def render_message(sender: str, text: str) -> Fragments:
     """A message: who said it (in a colour that stays the same), what."""
-    return [draw_user(sender), ("", f": {text}")]
+    return [render_user(sender), ("", f": {text}")]
 
 
-def draw_mail(sender: str, text: str) -> Fragments:
+def render_mail(sender: str, text: str) -> Fragments:
     """A message that has waited."""
-    return [("class:time", "[mail] "), *draw_message(sender, text)]
+    return [("class:time", "[mail] "), *render_message(sender, text)]
 
 
 NOT_UNDERSTOOD = re.escape("Please give a valid input as instructed in the documentation")
@@ -337,16 +337,16 @@ ANSWERS: Mapping[str, Sequence[Answer]] = {
         Answer(
             r"user : (\S+) is now logged in",
             good("You are logged in as {1}. /mail takes what came while you were away."),
-            MailboxTalk.logged_in,
+            MailboxClient.logged_in,
         ),
         Answer(
             r"user with ID : .* is not recognized in the system, .*",
             bad("Not logged in: no account has this ID. /new <name> makes an account."),
-            MailboxTalk.gone,
+            MailboxClient.gone,
         ),
     ),
     "1": (
-        Answer(r"Success New Account Creation! Your new Account ID: (\S+)", draw_new_account, MailboxTalk.created),
+        Answer(r"Success New Account Creation! Your new Account ID: (\S+)", render_new_account, MailboxClient.created),
         Answer(
             r"Username (.*) already exists\. Please try a different username\.",
             bad("Not made: the name {1} is taken. Try another one."),
@@ -355,30 +355,30 @@ ANSWERS: Mapping[str, Sequence[Answer]] = {
         Answer(r"(There is no room for more accounts)", bad("Not made. {1}.")),
     ),
     "2": (
-        Answer(r"Showing all accounts:(?: (.+))?", draw_names("All accounts"), MailboxTalk.listed),
-        Answer(r"Account matched: (.+)", draw_names("Accounts that match"), MailboxTalk.listed),
+        Answer(r"Showing all accounts:(?: (.+))?", render_names("All accounts"), MailboxClient.listed),
+        Answer(r"Account matched: (.+)", render_names("Accounts that match"), MailboxClient.listed),
         Answer(r"Account matched to: (.*) doesn't exist", plain("No account matches {1}")),
     ),
     "3": (
-        Answer(r"Sender (\S+) sends a new message (.*) to (\S+)", draw_delivered, MailboxTalk.delivered),
+        Answer(r"Sender (\S+) sends a new message (.*) to (\S+)", render_delivered, MailboxClient.delivered),
         Answer(
             r"message from (\S+) has been delivered to (\S+)'s mailbox",
             good("{2} is away; the message waits in the mailbox."),
-            MailboxTalk.delivered,
+            MailboxClient.delivered,
         ),
-        Answer(r"Receiver: (.*) doesn't exist ?", bad("Not delivered: {1} doesn't exist."), MailboxTalk.not_there),
+        Answer(r"Receiver: (.*) doesn't exist ?", bad("Not delivered: {1} doesn't exist."), MailboxClient.not_there),
         Answer(r"The mailbox of (.*) is full", bad("Not delivered: {1} is away, and the mailbox is full.")),
         Answer(NOT_UNDERSTOOD, bad("Not delivered: you are not logged in, or a name or a message is missing.")),
     ),
     "4": (
         Answer(r"undelivered message for user ID .*:", good("What has waited:")),
         Answer(r"(No new messages)", plain("{1}")),
-        Answer(r"User not Found", bad("No mail: no account has this ID."), MailboxTalk.gone),
+        Answer(r"User not Found", bad("No mail: no account has this ID."), MailboxClient.gone),
         Answer(r"(Your messages are on their way to another connection; please try again later)", bad("{1}")),
     ),
     "5": (
-        Answer(DELETED, good(f"{DELETED}."), MailboxTalk.gone),
-        Answer(r"User Not Found! ?", bad("Not deleted: no account has this ID."), MailboxTalk.gone),
+        Answer(DELETED, good(f"{DELETED}."), MailboxClient.gone),
+        Answer(r"User Not Found! ?", bad("Not deleted: no account has this ID."), MailboxClient.gone),
         Answer(
             r"Please check your mailbox before deleting your account!",
             bad("Not deleted: mail waits in it. /mail takes it."),
@@ -396,11 +396,11 @@ UNASKED: Sequence[Answer] = (
     Answer(
         r"user : (\S+) is now logged in elsewhere",
         bad("{0} is now logged in elsewhere, so the server closes. /login <id> takes it back; nothing else will."),
-        MailboxTalk.entered_elsewhere,
+        MailboxClient.entered_elsewhere,
     ),
-    Answer(DELETED, bad("Your account has been deleted from another connection."), MailboxTalk.deleted),
-    Answer(r"([^\s:]+) sends: (.*)", draw_mail, MailboxTalk.heard),
-    Answer(r"([^\s:]+): (.*)", draw_message, MailboxTalk.heard),
+    Answer(DELETED, bad("Your account has been deleted from another connection."), MailboxClient.deleted),
+    Answer(r"([^\s:]+) sends: (.*)", render_mail, MailboxClient.heard),
+    Answer(r"([^\s:]+): (.*)", render_message, MailboxClient.heard),
     Answer(rf"({re.escape(GREETING)}.*)", lambda line: [("class:server", line)]),
     Answer(r"(.*)", plain("{0}")),
 )

@@ -3,8 +3,8 @@
 Reading order:
 
 1. Verbs         the table of commands, and that of those with a slash
-2. Typing        `interpret(text, current) -> Meaning`, `complete`; pure
-3. Talk          `ResultTalk`: what is remembered of the lines that went both ways
+2. Typing        `interpret(text, current) -> ParsedInput`, `complete`; pure
+3. ClientDialect          `ResultClient`: what is remembered of the lines that went both ways
 4. Answers       the table of what a server says, with the words for each, and that of what it says unasked alone
 """
 
@@ -20,21 +20,21 @@ from ui.dialects.base import (
     CONNECTION_LOST,
     Answer,
     Fragments,
-    Meaning,
+    LoginRetries,
     Names,
-    Repetition,
-    Slash,
+    ParsedInput,
+    SlashCommand,
     bad,
-    draw_user,
+    check_length,
     find,
-    fit,
     good,
     password_start,
     plain,
     read,
     refuse,
+    render_user,
     shorten,
-    tell,
+    update_and_render,
 )
 
 # ---- 1. verbs ----
@@ -73,24 +73,24 @@ VERBS: Mapping[str, Verb] = {
 HOST_OF_CHANNEL = ":"
 MESSAGE_VERBS = ("SAY", "SEND")
 
-SLASHES: Mapping[str, Slash] = {
-    "/register": Slash("/register <user> <password>", "REGISTER {}", 2),
-    "/login": Slash("/login <user> <password>", "LOGIN {}", 2),
-    "/logout": Slash("/logout", "LOGOUT {}"),
-    "/password": Slash("/password <old> <new>", "PASSWORD {}", 2),
-    "/channels": Slash("/channels", "CHANNELS {}"),
-    "/list": Slash("/list", "CHANNELS {}"),
-    "/create": Slash("/create <channel>", "CREATE {}", 1),
-    "/join": Slash("/join <channel>", "JOIN {}", 1),
-    "/leave": Slash("/leave [channel]", "LEAVE {}"),
-    "/users": Slash("/users [channel]", "USERS {}"),
-    "/say": Slash("/say <channel> [message]", "SAY {}", 1),
-    "/send": Slash("/send <channel> [message]", "SEND {}", 1),
-    "/msg": Slash("/msg <user> [message]", "SAY @{}", 1),
-    "@": Slash("@<user> [message]", "SAY @{}", 1),
-    "/history": Slash("/history [channel] [count]", "HISTORY {}"),
-    "/ping": Slash("/ping", "PING {}"),
-    "/quit": Slash("/quit", "QUIT {}"),
+SLASH_COMMANDS: Mapping[str, SlashCommand] = {
+    "/register": SlashCommand("/register <user> <password>", "REGISTER {}", 2),
+    "/login": SlashCommand("/login <user> <password>", "LOGIN {}", 2),
+    "/logout": SlashCommand("/logout", "LOGOUT {}"),
+    "/password": SlashCommand("/password <old> <new>", "PASSWORD {}", 2),
+    "/channels": SlashCommand("/channels", "CHANNELS {}"),
+    "/list": SlashCommand("/list", "CHANNELS {}"),
+    "/create": SlashCommand("/create <channel>", "CREATE {}", 1),
+    "/join": SlashCommand("/join <channel>", "JOIN {}", 1),
+    "/leave": SlashCommand("/leave [channel]", "LEAVE {}"),
+    "/users": SlashCommand("/users [channel]", "USERS {}"),
+    "/say": SlashCommand("/say <channel> [message]", "SAY {}", 1),
+    "/send": SlashCommand("/send <channel> [message]", "SEND {}", 1),
+    "/msg": SlashCommand("/msg <user> [message]", "SAY @{}", 1),
+    "@": SlashCommand("@<user> [message]", "SAY @{}", 1),
+    "/history": SlashCommand("/history [channel] [count]", "HISTORY {}"),
+    "/ping": SlashCommand("/ping", "PING {}"),
+    "/quit": SlashCommand("/quit", "QUIT {}"),
 }
 
 
@@ -102,7 +102,7 @@ NO_CHANNEL = (
 )
 
 
-def interpret(text: str, current: str) -> Meaning:
+def interpret(text: str, current: str) -> ParsedInput:
     """Say what a typed line comes to.
 
     Args:
@@ -112,26 +112,26 @@ def interpret(text: str, current: str) -> Meaning:
     line = text.strip(" \t")
     words = split_words(line)
     if not words:
-        return Meaning()
+        return ParsedInput()
     if words[0] in VERBS:
         return _interpret_command(line, words, current)
     return say(line, current)
 
 
-def say(text: str, current: str) -> Meaning:
+def say(text: str, current: str) -> ParsedInput:
     """Say a text where plain text goes, see `interpret`."""
-    return Meaning(send=f"SAY {current} {text}", echoed=True, said=True) if current else refuse(NO_CHANNEL)
+    return ParsedInput(send=f"SAY {current} {text}", echoed=True, said=True) if current else refuse(NO_CHANNEL)
 
 
-def _interpret_command(line: str, words: list[str], current: str) -> Meaning:
+def _interpret_command(line: str, words: list[str], current: str) -> ParsedInput:
     verb, *args = words
     if verb in MESSAGE_VERBS and len(args) == 1:
-        return Meaning(hint=f"Plain text goes to {normal(args[0])} now.", current=normal(args[0]))
+        return ParsedInput(hint=f"Plain text goes to {normal(args[0])} now.", current=normal(args[0]))
     if verb == "LEAVE" and current.startswith("@") and args in ([], [current]):
-        return Meaning(hint=f"Plain text goes to {current} no longer.", current="")
+        return ParsedInput(hint=f"Plain text goes to {current} no longer.", current="")
     if VERBS[verb].here and not args and current:
-        return Meaning(send=f"{verb} {current}")
-    return Meaning(send=line, echoed=verb in MESSAGE_VERBS, goodbye=line == "QUIT")
+        return ParsedInput(send=f"{verb} {current}")
+    return ParsedInput(send=line, echoed=verb in MESSAGE_VERBS, goodbye=line == "QUIT")
 
 
 def complete(text: str, channels: Iterable[str], users: Iterable[str]) -> tuple[str, list[str]]:
@@ -155,16 +155,16 @@ def complete(text: str, channels: Iterable[str], users: Iterable[str]) -> tuple[
     return word, []
 
 
-# ---- 3. talk ----
+# ---- 3. state ----
 
 
-class ResultTalk:
-    """The talk. It asks the server nothing by itself but for the login after a lost connection."""
+class ResultClient:
+    """The dialect. By itself it repeats the login after a lost connection, and asks with USERS why a JOIN failed."""
 
     returns, files = True, False
     undelivered, wrong = False, ""
     pause: float | None = None
-    slashes = SLASHES
+    slash_commands = SLASH_COMMANDS
     secret_start = staticmethod(password_start)
 
     def __init__(self) -> None:
@@ -181,38 +181,38 @@ class ResultTalk:
         self._joins: list[str] = []
         self._doubted: list[str] = []
         """Channels that did not let us in: USERS tells whether we are in them."""
-        self.asks: Sequence[str] = ()
-        self._repetition = Repetition()
+        self.automatic_lines: Sequence[str] = ()
+        self._login_retries = LoginRetries()
 
-    # ---- for the program, see `Talk` ----
+    # ---- for the program, see `ClientDialect` ----
 
     def take_name(self, name: str) -> str:
         return "a login has a password here: type LOGIN <user> <password>; --name is for --dialect hello or rooms"
 
-    def begun(self) -> Meaning:
-        return Meaning(hint="REGISTER or LOGIN <user> <password>; HELP lists the commands, Ctrl-D ends.")
+    def begun(self) -> ParsedInput:
+        return ParsedInput(hint="REGISTER or LOGIN <user> <password>; HELP lists the commands, Ctrl-D ends.")
 
     def lost(self) -> str:
         self._logins.clear()
         self._new_passwords.clear()
         self._joins.clear()
         self._doubted.clear()
-        self.asks, self.pause = (), None
+        self.automatic_lines, self.pause = (), None
         if self._credentials:
-            self._repetition.begin()
+            self._login_retries.begin()
         return CONNECTION_LOST
 
-    def returned(self) -> Meaning:
+    def returned(self) -> ParsedInput:
         """Log in again, if there was a login. Memberships last on the server."""
         if self._credentials is None:
-            return Meaning(hint="Connected again.")
+            return ParsedInput(hint="Connected again.")
         return self._log_in(f"Connected again; logging in as {self._credentials[0]}.")
 
-    def again(self) -> Meaning:
-        return self._log_in() if self._repetition.told else Meaning()
+    def again(self) -> ParsedInput:
+        return self._log_in() if self._login_retries.told else ParsedInput()
 
-    def _log_in(self, hint: str = "") -> Meaning:
-        return Meaning(send=" ".join(("LOGIN", *(self._credentials or ()))), hint=hint)
+    def _log_in(self, hint: str = "") -> ParsedInput:
+        return ParsedInput(send=" ".join(("LOGIN", *(self._credentials or ()))), hint=hint)
 
     def sent(self, line: str) -> None:
         match split_words(line):
@@ -228,7 +228,7 @@ class ResultTalk:
     def received(self, line: str) -> Fragments:
         unasked = find(line, UNASKED)
         answer, words = unasked if unasked and unasked[1][0] not in self._joins else read(line, ANSWERS)
-        return tell(self, answer, words)
+        return update_and_render(self, answer, words)
 
     def ready(self) -> bool:
         return True
@@ -243,14 +243,14 @@ class ResultTalk:
     def complete(self, text: str) -> tuple[str, list[str]]:
         return complete(text, self.channels, self.users)
 
-    def typed(self, text: str) -> Meaning:
-        meaning = fit(interpret(text, self.current))
-        if meaning.current is not None:
-            self.current = meaning.current
-        return meaning
+    def typed(self, text: str) -> ParsedInput:
+        parsed = check_length(interpret(text, self.current))
+        if parsed.current is not None:
+            self.current = parsed.current
+        return parsed
 
-    def say(self, text: str) -> Meaning:
-        return fit(say(text, self.current))
+    def say(self, text: str) -> ParsedInput:
+        return check_length(say(text, self.current))
 
     # ---- for the table of answers ----
 
@@ -280,7 +280,7 @@ class ResultTalk:
         if HOST_OF_CHANNEL in channel:  # of which USERS says nothing
             return None
         self._doubted.append(channel)
-        self.asks = (*self.asks, f"USERS {channel}")
+        self.automatic_lines = (*self.automatic_lines, f"USERS {channel}")
         return []
 
     def not_listed(self, channel: str) -> Fragments | None:
@@ -315,7 +315,7 @@ class ResultTalk:
     def logged_in(self) -> None:
         if not self._logins:
             return
-        self._repetition.end()
+        self._login_retries.end()
         self._credentials = user, _ = self._logins.popleft()
         if user != self.user:
             self._be_nowhere()
@@ -325,7 +325,7 @@ class ResultTalk:
     def not_logged_in(self) -> Fragments | None:
         if not self._logins or self._logins.popleft() != self._credentials:
             return None
-        self.pause, shown = self._repetition.next() or (None, None)
+        self.pause, shown = self._login_retries.next() or (None, None)
         return shown
 
     def logged_out(self) -> None:
@@ -356,9 +356,9 @@ FAILURE = re.compile(r"RESULT (ERROR( .*)?|SEND ERROR|(?!HISTORY |CHANNELS |KICK
 """An answer that says no. HISTORY's 0 is a number, and a list or KICKED may end in a name that is 0."""
 
 
-def draw_message(sender: str, channel: str, text: str) -> Fragments:
+def render_message(sender: str, channel: str, text: str) -> Fragments:
     """A message: where it was said, who said it (each in a colour that stays the same), what."""
-    return [("class:channel", f"[{channel}]"), ("", " "), draw_user(sender), ("", f": {text}")]
+    return [("class:channel", f"[{channel}]"), ("", " "), render_user(sender), ("", f": {text}")]
 
 
 CANNOT_JOIN = bad("Cannot join {0}: there is probably no such channel. CREATE {0} makes it, CHANNELS lists them.")
@@ -370,54 +370,54 @@ NOT_TAKEN = (
 """Why a message is refused; the wire does not say which."""
 
 ANSWERS: Sequence[Answer] = (
-    Answer(r"RECV (\S+) (\S+) (.*)", draw_message, ResultTalk.heard),
+    Answer(r"RECV (\S+) (\S+) (.*)", render_message, ResultClient.heard),
     Answer(r"RESULT ERROR (.*)", bad("Error: {0} (HELP <command> explains a command)")),
     Answer(r"RESULT REGISTER 1", good("You are registered; LOGIN with the same words.")),
     Answer(
         r"RESULT REGISTER 0",
         bad("Not registered: the name is taken, it cannot be a name, or the server is too busy or full."),
     ),
-    Answer(r"RESULT LOGIN 1", good("You are logged in."), ResultTalk.logged_in),
+    Answer(r"RESULT LOGIN 1", good("You are logged in."), ResultClient.logged_in),
     Answer(
         r"RESULT LOGIN 0",
         bad(
             "Not logged in: wrong name or password, there is a login already, here or elsewhere, or the server is"
             " too busy."
         ),
-        ResultTalk.not_logged_in,
+        ResultClient.not_logged_in,
     ),
-    Answer(r"RESULT LOGOUT 1", good("Logged out; you stay in your channels."), ResultTalk.logged_out),
+    Answer(r"RESULT LOGOUT 1", good("Logged out; you stay in your channels."), ResultClient.logged_out),
     Answer(r"RESULT LOGOUT 0", bad("You are not logged in.")),
-    Answer(r"RESULT PASSWORD 1", good("You have a new password."), ResultTalk.new_password),
+    Answer(r"RESULT PASSWORD 1", good("You have a new password."), ResultClient.new_password),
     Answer(
         r"RESULT PASSWORD 0",
         bad("No new password: the old one is wrong, the new one cannot be used, or you are not logged in."),
-        ResultTalk.no_new_password,
+        ResultClient.no_new_password,
     ),
     Answer(r"RESULT CHANNELS", plain("Channels: none")),
-    Answer(r"RESULT CHANNELS (.+)", plain("Channels: {0}"), ResultTalk.listed_channels),
-    Answer(r"RESULT CREATE (\S+) 1", good("{0} is there now; JOIN {0} enters it."), ResultTalk.created),
+    Answer(r"RESULT CHANNELS (.+)", plain("Channels: {0}"), ResultClient.listed_channels),
+    Answer(r"RESULT CREATE (\S+) 1", good("{0} is there now; JOIN {0} enters it."), ResultClient.created),
     Answer(
         r"RESULT CREATE (\S+) 0",
         bad("Cannot make {0}: it is there already, it cannot be a name, there are too many, or you are not logged in."),
     ),
-    Answer(r"RESULT JOIN (\S+) 1", good("You are in {0}."), ResultTalk.joined_now),
+    Answer(r"RESULT JOIN (\S+) 1", good("You are in {0}."), ResultClient.joined_now),
     Answer(
         r"RESULT JOIN (\S+) 0",
         bad(
             "Cannot join {0}: there is no such channel, it is full, its server does not answer, or you are in it"
             " already: then SAY {0} makes it current."
         ),
-        ResultTalk.not_joined,
+        ResultClient.not_joined,
     ),
-    Answer(r"RESULT LEAVE (\S+) 1", good("You have left {0}."), ResultTalk.left),
+    Answer(r"RESULT LEAVE (\S+) 1", good("You have left {0}."), ResultClient.left),
     Answer(r"RESULT LEAVE (\S+) 0", bad("Cannot leave {0}: you are not in it.")),
     Answer(
         r"RESULT USERS (\S+) 0",
         bad("Cannot list {0}: you are not in it, or it is on another server."),
-        ResultTalk.not_listed,
+        ResultClient.not_listed,
     ),
-    Answer(r"RESULT USERS (\S+) (.+)", plain("In {0}: {1}"), ResultTalk.listed_users),
+    Answer(r"RESULT USERS (\S+) (.+)", plain("In {0}: {1}"), ResultClient.listed_users),
     Answer(r"RESULT SAY 0", bad(f"Not said: {NOT_TAKEN}")),
     Answer(
         r"RESULT SAY (\S+) 0",
@@ -432,7 +432,7 @@ ANSWERS: Sequence[Answer] = (
     Answer(r"RESULT HELP 0", bad("There is no such command; HELP lists them.")),
     Answer(r"RESULT HELP (.+)", plain("Help: {0}")),
     Answer(r"RESULT PING 1", good("The server is there.")),
-    Answer(r"RESULT KICKED (\S+)", bad("You have been removed from {0}."), ResultTalk.left),
+    Answer(r"RESULT KICKED (\S+)", bad("You have been removed from {0}."), ResultClient.left),
     Answer(r"RESULT MUTED (\S+) (\S+)", bad("You are muted in {0} for {1} seconds.")),
     Answer(r"(.*)", plain("{0}")),
 )
@@ -441,7 +441,7 @@ UNASKED: Sequence[Answer] = (
     Answer(
         r"RESULT JOIN (\S+) 0",
         bad("You are no longer in {0}: its server is back, and does not let you in again."),
-        ResultTalk.left,
+        ResultClient.left,
     ),
 )
 """What these lines say of a channel that the user has not asked to join."""

@@ -6,8 +6,8 @@ them.
 
 Reading order:
 
-1. Typing        the table of commands, `interpret(line) -> Meaning`; pure
-2. Talk          `RoomTalk`: what is remembered of the lines that came
+1. Typing        the table of commands, `interpret(line) -> ParsedInput`; pure
+2. ClientDialect          `RoomsClient`: what is remembered of the lines that came
 3. Lines         the table of what a server says
 """
 
@@ -21,18 +21,18 @@ from text import clean, has_controls, normal, shown_path, split_words
 from ui.dialects.base import (
     Answer,
     Fragments,
-    Meaning,
     Names,
-    Slash,
-    draw_user,
-    fit,
+    ParsedInput,
+    SlashCommand,
+    check_length,
     is_text,
     password_start,
     plain,
     read,
     refuse,
+    render_user,
     shorten,
-    tell,
+    update_and_render,
 )
 
 # ---- 1. typing ----
@@ -69,44 +69,44 @@ NOT_A_NAME = "a name is one word, without control characters"
 WHAT_TO_TYPE = f"What you type is said to all; {', '.join(verb.usage for verb in VERBS.values())}; Ctrl-D ends."
 
 
-SLASHES: Mapping[str, Slash] = {
-    **{name: Slash(verb.usage, f"{name} {{}}", verb.words) for name, verb in VERBS.items()},
-    "/msg": Slash("/msg <user> <message>", "/whisper {}", 2),
-    "@": Slash("@<user> <message>", "/whisper {}", 2),
-    "/join": Slash("/join <channel>", "/switch {}", 1),
-    "/leave": Slash("/leave", "/quit"),
-    "/accept": Slash("/accept [user]", "/whisper {}", accepts=True),
-    "/decline": Slash("/decline [user]", "/whisper {}", accepts=False),
+SLASH_COMMANDS: Mapping[str, SlashCommand] = {
+    **{name: SlashCommand(verb.usage, f"{name} {{}}", verb.words) for name, verb in VERBS.items()},
+    "/msg": SlashCommand("/msg <user> <message>", "/whisper {}", 2),
+    "@": SlashCommand("@<user> <message>", "/whisper {}", 2),
+    "/join": SlashCommand("/join <channel>", "/switch {}", 1),
+    "/leave": SlashCommand("/leave", "/quit"),
+    "/accept": SlashCommand("/accept [user]", "/whisper {}", accepts=True),
+    "/decline": SlashCommand("/decline [user]", "/whisper {}", accepts=False),
 }
 NAME_FIRST = "you have no name yet, and a name is what is asked for; Ctrl-D ends."
 
 
-def interpret(line: str) -> Meaning:
+def interpret(line: str) -> ParsedInput:
     """Say what a line comes to, which is not empty and has no blanks around it."""
     first, *words = split_words(line)
     if first in FILE_VERBS:
         return refuse(f"the server takes {first} for a part of a file.")
     verb = VERBS.get(first)
     if verb is None:
-        return Meaning(send=line, echoed=True, said=True)
+        return ParsedInput(send=line, echoed=True, said=True)
     if not (len(words) == verb.words or (verb.text and len(words) > verb.words)):
         # The server ignores such a line; but with a third word, which is the size, it would be an offer.
-        return Meaning(send=first if first == "/send" else line, hint=f"Usage: {verb.usage}")
-    return _offer(*words) if first == "/send" else Meaning(send=line, goodbye=first == "/quit")
+        return ParsedInput(send=first if first == "/send" else line, hint=f"Usage: {verb.usage}")
+    return _offer(*words) if first == "/send" else ParsedInput(send=line, goodbye=first == "/quit")
 
 
-def _offer(user: str, path: str) -> Meaning:
+def _offer(user: str, path: str) -> ParsedInput:
     if has_controls(path):
         return refuse("there is a control character in the path.")
     readable = path.encode(errors="surrogateescape").decode(errors="replace")
-    return Meaning(send=f"/send {normal(user)} {shown_path(readable)}", offer=path)
+    return ParsedInput(send=f"/send {normal(user)} {shown_path(readable)}", offer=path)
 
 
-# ---- 2. talk ----
+# ---- 2. state ----
 
 
-class RoomTalk:
-    """The talk. It says the name as soon as there is one, and that it takes files.
+class RoomsClient:
+    """The dialect. It says the name as soon as there is one, and that it takes files.
 
     Args:
         paths: completes a path.
@@ -119,10 +119,10 @@ class RoomTalk:
 
     returns, files = False, True
     wrong = ""
-    slashes = SLASHES
+    slash_commands = SLASH_COMMANDS
     secret_start = staticmethod(password_start)
     failure: re.Pattern[str] | None = None
-    asks: Sequence[str] = ()
+    automatic_lines: Sequence[str] = ()
     pause: float | None = None
 
     def __init__(self, paths: Callable[[str], list[str]]) -> None:
@@ -135,7 +135,7 @@ class RoomTalk:
         self._paths = paths
         self._goodbye = False
 
-    # ---- for the program, see `Talk` ----
+    # ---- for the program, see `ClientDialect` ----
 
     def take_name(self, name: str) -> str:
         if split_words(clean(name)) != [name] or not is_text(name):
@@ -143,26 +143,26 @@ class RoomTalk:
         self.name = name
         return ""
 
-    def begun(self) -> Meaning:
+    def begun(self) -> ParsedInput:
         if self.name:
-            return Meaning(send=f"{self.name} files", hint=WHAT_TO_TYPE)
-        return Meaning(hint="Type the name under which the others are to see you; Ctrl-D ends.")
+            return ParsedInput(send=f"{self.name} files", hint=WHAT_TO_TYPE)
+        return ParsedInput(hint="Type the name under which the others are to see you; Ctrl-D ends.")
 
     def lost(self) -> str:
         return "" if self._goodbye else "The server has closed the connection."
 
-    def returned(self) -> Meaning:
-        return Meaning()
+    def returned(self) -> ParsedInput:
+        return ParsedInput()
 
-    def again(self) -> Meaning:
+    def again(self) -> ParsedInput:
         """Nothing: there is no login."""
-        return Meaning()
+        return ParsedInput()
 
     def sent(self, line: str) -> None:
         self._goodbye = self._goodbye or line == "/quit"
 
     def received(self, line: str) -> Fragments:
-        return tell(self, *read(line, LINES))
+        return update_and_render(self, *read(line, LINES))
 
     def ready(self) -> bool:
         return bool(self.name)
@@ -189,25 +189,25 @@ class RoomTalk:
         names: Iterable[str] = {"user": self.users, "channel": self.channels}.get(kind, ())
         return word, sorted(name for name in names if name.startswith(word))
 
-    def typed(self, text: str) -> Meaning:
+    def typed(self, text: str) -> ParsedInput:
         line = text.strip()
         if not line:
-            return Meaning()
+            return ParsedInput()
         if not self.name:
-            return self._typed_name(line)
-        meaning = fit(interpret(line))
-        return meaning._replace(echoed=meaning.echoed and self.present)
+            return self._parse_name(line)
+        parsed = check_length(interpret(line))
+        return parsed._replace(echoed=parsed.echoed and self.present)
 
-    def _typed_name(self, line: str) -> Meaning:
+    def _parse_name(self, line: str) -> ParsedInput:
         if line == "/quit":
             self.leaving = True
-            return Meaning()
+            return ParsedInput()
         if line.startswith("/"):
             return refuse(NAME_FIRST)
         wrong = self.take_name(line)
         return refuse(f"{wrong}.") if wrong else self.begun()
 
-    def say(self, text: str) -> Meaning:
+    def say(self, text: str) -> ParsedInput:
         first = split_words(text)[:1]
         if first and first[0] in VERBS:
             return refuse(f"the server takes {first[0]} for a command.")
@@ -244,25 +244,25 @@ class RoomTalk:
 FRAME = r"(\[Server message \(\S+\)\])"
 
 
-def draw_server(sentence: str) -> Callable[..., Fragments]:
+def render_server(sentence: str) -> Callable[..., Fragments]:
     """Give what draws a line of the server's own, from a sentence with places for the words behind the frame."""
     return lambda frame, *words: [("class:server", frame), ("", f" {sentence.format(*words)}")]
 
 
-def draw_message(name: str, time: str, text: str) -> Fragments:
+def render_message(name: str, time: str, text: str) -> Fragments:
     """What somebody has said."""
-    return [("", "["), draw_user(name), ("class:time", f" {time}"), ("", f"] {text}")]
+    return [("", "["), render_user(name), ("class:time", f" {time}"), ("", f"] {text}")]
 
 
-def draw_whisper(name: str, whom: str, time: str, text: str) -> Fragments:
+def render_whisper(name: str, whom: str, time: str, text: str) -> Fragments:
     """What somebody has said to one alone."""
     return [
-        ("", "["), draw_user(name), ("class:whisper", f" whispers to {whom}:"), ("class:time", f" {time}"),
+        ("", "["), render_user(name), ("class:whisper", f" whispers to {whom}:"), ("class:time", f" {time}"),
         ("", f"] {text}"),
     ]  # fmt: skip
 
 
-def draw_channel(name: str, rest: str) -> Fragments:
+def render_channel(name: str, rest: str) -> Fragments:
     """How full a channel is."""
     return [("class:server", "[Channel]"), ("", " "), ("class:channel", name), ("", f" {rest}")]
 
@@ -270,19 +270,23 @@ def draw_channel(name: str, rest: str) -> Fragments:
 LINES: Sequence[Answer] = (
     Answer(
         rf"{FRAME} Welcome to the (\S+) channel, (\S+)\.",
-        draw_server("Welcome to the {0} channel, {1}."),
-        RoomTalk.welcomed,
+        render_server("Welcome to the {0} channel, {1}."),
+        RoomsClient.welcomed,
     ),
-    Answer(rf"{FRAME} (\S+) has joined the channel\.", draw_server("{0} has joined the channel."), RoomTalk.entered),
-    Answer(rf"{FRAME} (\S+) (has left the channel|went AFK|is not here)\.", draw_server("{0} {1}."), RoomTalk.gone),
+    Answer(
+        rf"{FRAME} (\S+) has joined the channel\.", render_server("{0} has joined the channel."), RoomsClient.entered
+    ),
+    Answer(
+        rf"{FRAME} (\S+) (has left the channel|went AFK|is not here)\.", render_server("{0} {1}."), RoomsClient.gone
+    ),
     Answer(
         rf"{FRAME} Cannot connect to the (\S+) channel\.",
-        draw_server("Cannot connect to the {0} channel."),
-        RoomTalk.turned_away,
+        render_server("Cannot connect to the {0} channel."),
+        RoomsClient.turned_away,
     ),
-    Answer(rf"{FRAME} (.*)", draw_server("{0}")),
-    Answer(r"\[Channel\] (\S+) ([0-9]+/[0-9]+/[0-9]+\.)", draw_channel, RoomTalk.listed),
-    Answer(r"\[(\S+) whispers to (\S+): (\(\S+\))\] (.*)", draw_whisper, RoomTalk.heard),
-    Answer(r"\[(\S+) (\(\S+\))\] (.*)", draw_message, RoomTalk.heard),
+    Answer(rf"{FRAME} (.*)", render_server("{0}")),
+    Answer(r"\[Channel\] (\S+) ([0-9]+/[0-9]+/[0-9]+\.)", render_channel, RoomsClient.listed),
+    Answer(r"\[(\S+) whispers to (\S+): (\(\S+\))\] (.*)", render_whisper, RoomsClient.heard),
+    Answer(r"\[(\S+) (\(\S+\))\] (.*)", render_message, RoomsClient.heard),
     Answer(r"(.*)", plain("{0}")),
 )

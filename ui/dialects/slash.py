@@ -1,7 +1,7 @@
 """What a person types on a terminal, the same in every dialect: commands with a slash, `@name`, and what is no secret.
 
 A line that begins with a slash is never said; one that begins with two is said with one of them. Between pipes none of
-this holds: there a line means what it means on the wire, or to its talk.
+this holds: there a line means what it means on the wire, or to its dialect.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 
 from text import normal, split_words
-from ui.dialects.base import CHOICES_SHOWN, FULL_WIDTH, Consent, Meaning, Slash, Talk, refuse
+from ui.dialects.base import CHOICES_SHOWN, FULL_WIDTH, ClientDialect, Consent, ParsedInput, SlashCommand, refuse
 
 SECRET = (
     "there may be a password or an ID in it, so nobody gets it. /help lists the commands;"
@@ -18,22 +18,22 @@ SECRET = (
 HELP = "/help"
 
 
-def enter(talk: Talk, text: str) -> Meaning:
+def enter(dialect: ClientDialect, text: str) -> ParsedInput:
     """Say what a line comes to that was typed on a terminal.
 
     Args:
-        talk: the wire.
+        dialect: the wire.
         text: the line.
     """
     line = _with_plain_sign(text.strip(" \t"))
     if line.startswith("//"):
-        return say(talk, line[1:])
-    found = _find(talk, line)
+        return say(dialect, line[1:])
+    found = _find(dialect, line)
     if found is not None:
-        return _obey(talk, *found)
+        return _obey(dialect, *found)
     if line.startswith("/"):
         return refuse(f"there is no command {line.split()[0]}. {HELP} lists them; a second slash in front says it.")
-    return _without_secrets(talk, line, talk.typed(line))
+    return _without_secrets(dialect, line, dialect.typed(line))
 
 
 def _with_plain_sign(line: str) -> str:
@@ -43,77 +43,77 @@ def _with_plain_sign(line: str) -> str:
     return sign + bare[1:] if sign in ("/", "@") else line
 
 
-def say(talk: Talk, text: str) -> Meaning:
+def say(dialect: ClientDialect, text: str) -> ParsedInput:
     """Say what a text comes to that is to be said as it is, to whom plain text goes; a secret is not."""
-    return _without_secrets(talk, text, talk.say(text))
+    return _without_secrets(dialect, text, dialect.say(text))
 
 
-def complete(talk: Talk, text: str) -> tuple[str, list[str]]:
-    """Say how the last word may go on, see `Talk.complete`; of many choices only some."""
-    word, choices = _complete(talk, text)
+def complete(dialect: ClientDialect, text: str) -> tuple[str, list[str]]:
+    """Say how the last word may go on, see `ClientDialect.complete`; of many choices only some."""
+    word, choices = _complete(dialect, text)
     if len(choices) > CHOICES_SHOWN:  # the last one as well: then what all have in common is seen
         choices = [*choices[: CHOICES_SHOWN - 1], choices[-1]]
     return word, choices
 
 
-def _complete(talk: Talk, text: str) -> tuple[str, list[str]]:
+def _complete(dialect: ClientDialect, text: str) -> tuple[str, list[str]]:
     line = text.lstrip(" \t")
     if line.startswith("/") and not _has_blank(line):
-        return line, sorted(name for name in (*talk.slashes, HELP) if name.startswith(line.casefold()))
-    found = _find(talk, line)
+        return line, sorted(name for name in (*dialect.slash_commands, HELP) if name.startswith(line.casefold()))
+    found = _find(dialect, line)
     if found is None:
-        return talk.complete(text)
+        return dialect.complete(text)
     row, words = found
-    word, choices = talk.complete(_typed(row, words))
+    word, choices = dialect.complete(_typed(row, words))
     if word and not line.endswith(word):  # an @ that is not typed here
         return word[1:], [choice[1:] for choice in choices]
     return word, choices
 
 
-def _find(talk: Talk, line: str) -> tuple[Slash, str] | None:
+def _find(dialect: ClientDialect, line: str) -> tuple[SlashCommand, str] | None:
     """Find the row of a line and what stands behind its command, if it is one."""
     if line.startswith("@"):
         name, words = "@", line[1:]
     else:
         name, words = (*line.split(None, 1), "", "")[:2]
         name = name.translate(FULL_WIDTH).casefold()
-    row = HELP_ROW if name == HELP else talk.slashes.get(name)
+    row = HELP_ROW if name == HELP else dialect.slash_commands.get(name)
     return None if row is None else (row, words)
 
 
-def _obey(talk: Talk, row: Slash, words: str) -> Meaning:
+def _obey(dialect: ClientDialect, row: SlashCommand, words: str) -> ParsedInput:
     if row is HELP_ROW:
-        return Meaning(hint=", ".join(known.usage for known in (*talk.slashes.values(), row)))
+        return ParsedInput(hint=", ".join(known.usage for known in (*dialect.slash_commands.values(), row)))
     if row.usage.startswith("@") and not words[:1].strip():
         return refuse(f"nobody is addressed. It is typed {row.usage}.")
-    if len(words.split()) < row.least:
+    if len(words.split()) < row.min_args:
         return refuse(f"it is typed {row.usage}.")
     if row.accepts is not None:
         return _consent(row, words)
-    return talk.typed(_typed(row, words))
+    return dialect.typed(_typed(row, words))
 
 
-def _consent(row: Slash, words: str) -> Meaning:
+def _consent(row: SlashCommand, words: str) -> ParsedInput:
     if len(split_words(words)) > 1:
         return refuse(f"it is typed {row.usage}.")
-    return Meaning(consent=Consent(bool(row.accepts), normal(words.removeprefix("@").strip())))
+    return ParsedInput(consent=Consent(bool(row.accepts), normal(words.removeprefix("@").strip())))
 
 
-def _typed(row: Slash, words: str) -> str:
+def _typed(row: SlashCommand, words: str) -> str:
     """What a command stands for with these words behind it. Whoever is addressed may have an @ before the name. Blanks
     of any alphabet end the first word, since no name has one."""
     words = words.removeprefix("@") if "@" in row.typed else words
     return row.typed.format(re.sub(r"\s+", " ", words.lstrip(), count=1))
 
 
-def _without_secrets(talk: Talk, line: str, meaning: Meaning) -> Meaning:
+def _without_secrets(dialect: ClientDialect, line: str, parsed: ParsedInput) -> ParsedInput:
     """Refuse what would be said, or cannot be understood, and has a secret in it."""
-    is_secret = (meaning.said or meaning.refused) and talk.secret_start(line) < len(line)
-    return refuse(SECRET) if is_secret else meaning
+    is_secret = (parsed.said or parsed.refused) and dialect.secret_start(line) < len(line)
+    return refuse(SECRET) if is_secret else parsed
 
 
 def _has_blank(line: str) -> bool:
     return " " in line or "\t" in line
 
 
-HELP_ROW = Slash(HELP, "")
+HELP_ROW = SlashCommand(HELP, "")
