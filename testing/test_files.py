@@ -34,7 +34,7 @@ from ui.files import (
     size_of,
 )
 from ui.options import MAX_RECEIVED
-from ui.transfers import COST, FILE_LINES, MAX_OFFERS, MAX_RUNNING, NO_OFFER, OFFERS_KEPT, TOO_MUCH, Courier
+from ui.transfers import COST, FILE_LINES, MAX_OFFERS, MAX_RUNNING, NO_OFFER, OFFERS_KEPT, TOO_MUCH, FileTransfers
 
 
 @pytest.fixture
@@ -45,20 +45,20 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 class Side:
-    """A courier and the lines that it has sent."""
+    """File transfers and the lines that they have sent."""
 
-    def __init__(self, *, asks: bool = False, most: int = MAX_RECEIVED) -> None:
+    def __init__(self, *, ask_first: bool = False, max_bytes: int = MAX_RECEIVED) -> None:
         self.sent: list[str] = []
-        self.courier = Courier(self.sent.append, asks=asks, most=most)
+        self.transfers = FileTransfers(self.sent.append, ask_first=ask_first, max_bytes=max_bytes)
 
     def offer(self, user: str, path: str) -> str:
-        return self.courier.offer(f"/send {user} {shown_path(path)}", path)
+        return self.transfers.offer(f"/send {user} {shown_path(path)}", path)
 
     def hear(self, *lines: str) -> list[str]:
         """Have it take lines; return its notes."""
         notes = []
         for line in lines:
-            note = self.courier.hear(line)
+            note = self.transfers.handle_line(line)
             assert note is not None, line
             notes += [note] if note else []
         return notes
@@ -200,7 +200,7 @@ def test_a_name_is_looked_at_in_bounded_time(monkeypatch: pytest.MonkeyPatch) ->
 
     monkeypatch.setattr(files, "shown_path", look)
     assert len(safe_name("\u0301" * 10**6)) <= MAX_NAME
-    assert looked_at == [2 * files.MAX_READ]
+    assert looked_at == [2 * files.MAX_NAME_READ]
 
 
 @EXAMPLES
@@ -258,18 +258,18 @@ def offered(side: Side, here: Path, data: bytes = b"12345", piece: int = 2) -> P
 def test_a_file_goes_piece_by_piece_as_it_is_asked_for(side: Side, here: Path) -> None:
     offered(side, here)
     assert side.took() == []
-    assert side.courier.progress() == "a.txt 0 %"
+    assert side.transfers.progress() == "a.txt 0 %"
     side.hear("/more 1 2")
     assert side.took() == [f"/piece 1 {encoded(b'12')}", f"/piece 1 {encoded(b'34')}"]
-    assert side.courier.progress() == "a.txt 80 %"
+    assert side.transfers.progress() == "a.txt 80 %"
     side.hear("/more 1 1")
     assert side.took() == [f"/piece 1 {encoded(b'5')}", "/end 1"]
     side.hear("/more 1 1")
     assert side.took() == []
-    assert side.courier.progress() == "a.txt 100 %"
-    assert side.courier.hear("[Server message (12:34:56)] You sent a.txt to bob.") is None
-    assert side.courier.progress() == ""
-    assert side.hear("/cancel 1") == side.courier.close() == []
+    assert side.transfers.progress() == "a.txt 100 %"
+    assert side.transfers.handle_line("[Server message (12:34:56)] You sent a.txt to bob.") is None
+    assert side.transfers.progress() == ""
+    assert side.hear("/cancel 1") == side.transfers.close() == []
 
 
 def test_a_path_has_no_blanks_but_may_have_other_spaces(side: Side, here: Path) -> None:
@@ -277,13 +277,13 @@ def test_a_path_has_no_blanks_but_may_have_other_spaces(side: Side, here: Path) 
     side.offer("bob", "a\u00a0b")
     side.hear("/sending 1 9 bob a\u00a0b", "/more 1 1")
     assert side.took() == [f"/piece 1 {encoded(b'12345')}", "/end 1"]
-    side.courier.hear("[Server message (12:34:56)] You sent a\u00a0b to bob.")
-    assert not side.courier.close()
+    side.transfers.handle_line("[Server message (12:34:56)] You sent a\u00a0b to bob.")
+    assert not side.transfers.close()
 
 
 def test_an_empty_file_goes_when_it_is_asked_for(side: Side, here: Path) -> None:
     offered(side, here, b"")
-    assert side.courier.progress() == "a.txt 100 %"
+    assert side.transfers.progress() == "a.txt 100 %"
     side.hear("/more 1 8")
     assert side.took() == ["/end 1"]
 
@@ -328,7 +328,7 @@ def test_a_file_of_any_name_can_be_sent(side: Side, here: Path, name: bytes) -> 
     path = os.fsdecode(name)
     (here / path).write_bytes(b"12345")
     parsed = interpret(f"/send bob {path}")
-    line = side.courier.offer(parsed.send, parsed.offer)
+    line = side.transfers.offer(parsed.send, parsed.offer)
     _verb, _user, shown, size = line.split(" ")
     assert (shown_path(shown), size) == (shown, "5")
     side.hear(f"/sending 1 9 bob {shown}", "/more 1 1")
@@ -340,9 +340,9 @@ def test_what_was_not_taken_is_told_once(side: Side, here: Path) -> None:
     for number in (1, 2, 3):
         side.offer("bob", "a")
         side.hear(f"/sending {number} 9 bob a")
-    assert side.courier.hear("[Server message (12:34:56)] bob did not take a.") is None
+    assert side.transfers.handle_line("[Server message (12:34:56)] bob did not take a.") is None
     assert side.hear("/cancel 2") == []
-    assert side.courier.failed
+    assert side.transfers.failed
     assert side.hear("/cancel 1") == ["Not sent: a to bob: it was cancelled."]
     side.hear("/more 3 1")
     assert side.took() == ["/end 3"]
@@ -418,7 +418,7 @@ def test_a_file_comes(side: Side, here: Path) -> None:
     (hidden,) = names(here)
     assert hidden.startswith(".a.txt.part-")
     assert stat.S_IMODE((here / hidden).stat().st_mode) == 0o600
-    assert side.courier.progress() == "a.txt 60 %"
+    assert side.transfers.progress() == "a.txt 60 %"
     assert side.hear(f"/piece 7 {encoded(bytes([0, 255]))}") == []
     assert names(here) == [hidden]
     assert side.hear("/end 7") == ["Received: a.txt from ann, 5 bytes."]
@@ -428,7 +428,7 @@ def test_a_file_comes(side: Side, here: Path) -> None:
     umask = os.umask(0)
     os.umask(umask)
     assert stat.S_IMODE((here / "a.txt").stat().st_mode) == 0o666 & ~umask
-    assert side.courier.progress() == ""
+    assert side.transfers.progress() == ""
 
 
 def receive(side: Side, name: str, number: int = 1) -> list[str]:
@@ -558,7 +558,7 @@ def test_many_files_of_one_name(side: Side, here: Path, monkeypatch: pytest.Monk
 
 def test_all_files_together_have_a_limit(here: Path) -> None:
     """F14."""
-    side = Side(most=2 * COST + 10)
+    side = Side(max_bytes=2 * COST + 10)
     assert side.hear(f"/file 1 {COST + 11} ann a") == [f"Not received: a from ann: {TOO_MUCH}."]
     assert receive(side, "b") == ["Received: b from ann, 0 bytes."]
     side.took()
@@ -571,7 +571,7 @@ def test_all_files_together_have_a_limit(here: Path) -> None:
 
 
 def test_what_does_not_come_takes_no_room_from_others(here: Path) -> None:
-    side = Side(most=2 * COST + 10)
+    side = Side(max_bytes=2 * COST + 10)
     side.hear(*(f"/file {number} 10 s{number} a" for number in range(20)))
     assert side.took() == [f"/ready {number}" for number in range(20)]
     assert side.hear(f"/piece 19 {encoded(b'1' * 9)}", f"/piece 3 {encoded(b'1')}") == []
@@ -580,26 +580,26 @@ def test_what_does_not_come_takes_no_room_from_others(here: Path) -> None:
 
 
 def test_too_much_is_not_offered_to_the_user(here: Path) -> None:
-    side = Side(asks=True, most=2 * COST)
+    side = Side(ask_first=True, max_bytes=2 * COST)
     side.hear(f"/file 1 {COST} ann a", "/file 2 5 bob b")
     assert side.hear(f"/file 3 {COST + 1} ann c") == [f"Not received: c from ann: {TOO_MUCH}."]
-    assert side.courier.accept() == ""
+    assert side.transfers.accept() == ""
     side.hear(f"/piece 1 {encoded(b'1' * COST)}", "/end 1")
-    assert side.courier.accept() == f"Not received: b from bob: {TOO_MUCH}."
+    assert side.transfers.accept() == f"Not received: b from bob: {TOO_MUCH}."
     assert side.took() == ["/cancel 3", "/ready 1", "/landed 1", "/cancel 2"]
-    assert side.courier.accept() == NO_OFFER
+    assert side.transfers.accept() == NO_OFFER
 
 
 @pytest.mark.parametrize("accepted", [True, False])
 def test_a_number_is_offered_once(here: Path, accepted: bool) -> None:
-    side = Side(asks=True)
+    side = Side(ask_first=True)
     side.hear("/file 1 5 ann a")
     if accepted:
-        side.courier.accept()
+        side.transfers.accept()
     side.hear("/file 1 5 ann b")
     assert side.took()[-1] == "/cancel 1"
-    assert side.courier.accept() == NO_OFFER
-    assert side.courier.progress() == ""
+    assert side.transfers.accept() == NO_OFFER
+    assert side.transfers.progress() == ""
 
 
 def test_few_files_are_open_at_once(side: Side, here: Path) -> None:
@@ -609,26 +609,26 @@ def test_few_files_are_open_at_once(side: Side, here: Path) -> None:
     assert notes == ["Not received: a from ann: the server sends too many files at once."]
     assert len(os.listdir("/dev/fd")) == before + MAX_RUNNING == len(names(here)) + before
     side.hear("/cancel 0", f"/piece {MAX_RUNNING + 1} {encoded(b'1')}")
-    side.courier.close()
+    side.transfers.close()
     assert len(os.listdir("/dev/fd")) == before
     assert names(here) == []
 
 
 @pytest.mark.usefixtures("here")
-@pytest.mark.parametrize("asks", [True, False])
-def test_offers_without_end_are_declined(asks: bool) -> None:
-    side = Side(asks=asks, most=MAX_OFFERS * 2 * COST)
+@pytest.mark.parametrize("ask_first", [True, False])
+def test_offers_without_end_are_declined(ask_first: bool) -> None:
+    side = Side(ask_first=ask_first, max_bytes=MAX_OFFERS * 2 * COST)
     side.hear(*(f"/file {number} 5 s{number} {'a' * 5000}" for number in range(MAX_OFFERS)))
     side.took()
     assert side.hear("/file 9999 5 ann a") == ["Not received: a from ann: too many files are offered."]
     assert side.took() == ["/cancel 9999"]
     side.hear("/cancel 5")
     side.hear("/file 9999 5 ann a")
-    assert side.took() == ([] if asks else ["/ready 9999"])
+    assert side.took() == ([] if ask_first else ["/ready 9999"])
 
 
 def test_what_is_shown_of_a_server_that_lies_is_bounded(here: Path) -> None:
-    side = Side(asks=True)
+    side = Side(ask_first=True)
     (note,) = side.hear(f"/file 1 5 {'u' * 10**6} {'a' * 10**6}\u202e\u200b")
     assert len(note) < 2000
     assert clean(note) == note
@@ -638,37 +638,37 @@ def test_what_is_shown_of_a_server_that_lies_is_bounded(here: Path) -> None:
 
 
 def test_a_file_comes_when_it_is_accepted(here: Path) -> None:
-    side = Side(asks=True)
+    side = Side(ask_first=True)
     assert side.hear("/file 1 5 ann a.py") == [
         "ann offers a.py, 5 bytes: /accept ann puts it into received/, /decline ann does not."
     ]
-    assert (side.took(), names(here), side.courier.progress()) == ([], [], "")
+    assert (side.took(), names(here), side.transfers.progress()) == ([], [], "")
     assert side.hear(f"/piece 1 {encoded(b'12345')}", "/end 1") == side.took() == names(here) == []
-    assert side.courier.accept() == ""
+    assert side.transfers.accept() == ""
     assert side.took() == ["/ready 1"]
-    assert side.courier.progress() == "a.py 0 %"
+    assert side.transfers.progress() == "a.py 0 %"
     assert side.hear(f"/piece 1 {encoded(b'12345')}", "/end 1") == [
         "Received: a.py from ann, 5 bytes. It is called received/a.py.received here."
     ]
     assert (here / "received" / "a.py.received").read_bytes() == b"12345"
     assert stat.S_IMODE((here / "received").stat().st_mode) == 0o700
     assert (names(here), names(here / "received")) == (["received"], ["a.py.received"])
-    assert side.courier.accept() == side.courier.decline() == NO_OFFER
+    assert side.transfers.accept() == side.transfers.decline() == NO_OFFER
 
 
 def test_the_oldest_offer_is_meant_or_that_of_a_user(here: Path) -> None:
-    side = Side(asks=True)
+    side = Side(ask_first=True)
     side.hear("/file 1 5 ann a", "/file 2 5 bob b", "/file 3 5 ann c", "/file 4 5 bob d", "/file 5 5 ann e")
-    assert side.courier.accept("eve") == side.courier.decline("eve") == NO_OFFER
-    assert side.courier.accept("bob") == ""
-    assert side.courier.decline("ann") == "Declined: a."
-    assert side.courier.accept() == ""
-    assert side.courier.decline() == "Declined: d."
+    assert side.transfers.accept("eve") == side.transfers.decline("eve") == NO_OFFER
+    assert side.transfers.accept("bob") == ""
+    assert side.transfers.decline("ann") == "Declined: a."
+    assert side.transfers.accept() == ""
+    assert side.transfers.decline() == "Declined: d."
     assert side.took() == ["/ready 2", "/cancel 1", "/ready 3", "/cancel 4"]
     assert side.hear("/cancel 1", "/cancel 4") == []
     assert side.hear("/cancel 5") == ["ann does not offer e any more."]
-    assert side.courier.accept() == NO_OFFER
-    assert side.courier.close() == [
+    assert side.transfers.accept() == NO_OFFER
+    assert side.transfers.close() == [
         f"Not received: {name}: the connection is over." for name in ("b from bob", "c from ann")
     ]
 
@@ -689,21 +689,21 @@ def make_link(here: Path) -> None:
 )  # fmt: skip
 def test_what_is_called_like_our_directory_and_is_none(here: Path, make: Callable[[Path], object], why: str) -> None:
     make(here)
-    side = Side(asks=True)
+    side = Side(ask_first=True)
     side.hear("/file 1 0 ann a")
-    assert side.courier.accept() == f"Not accepted yet: a: {why}. Put that right, then /accept again."
+    assert side.transfers.accept() == f"Not accepted yet: a: {why}. Put that right, then /accept again."
     assert side.took() == []
     assert not (here / "elsewhere").exists() or names(here / "elsewhere") == []
     (here / "received").unlink()
-    assert side.courier.accept() == ""
+    assert side.transfers.accept() == ""
     assert side.took() == ["/ready 1"]
 
 
 def test_a_directory_that_becomes_a_link_meanwhile(here: Path) -> None:
     """F14."""
-    side = Side(asks=True)
+    side = Side(ask_first=True)
     side.hear("/file 1 0 ann a")
-    assert side.courier.accept() == ""
+    assert side.transfers.accept() == ""
     (here / "received").rmdir()
     make_link(here)
     assert side.hear("/end 1") == ["Not received: a from ann: received: Not a directory."]
@@ -713,18 +713,18 @@ def test_a_directory_that_becomes_a_link_meanwhile(here: Path) -> None:
 def test_a_directory_of_somebody_else_is_not_used(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (here / "received").mkdir()
     monkeypatch.setattr(os, "geteuid", lambda: 4711)
-    side = Side(asks=True)
+    side = Side(ask_first=True)
     side.hear("/file 1 0 ann a")
     why = "received belongs to somebody else. Put that right, then /accept again."
-    assert side.courier.accept() == f"Not accepted yet: a: {why}"
+    assert side.transfers.accept() == f"Not accepted yet: a: {why}"
 
 
 def test_a_directory_that_is_there_is_closed_to_others(here: Path) -> None:
     (here / "received").mkdir(mode=0o755)
     (here / "received" / "a").touch()
-    side = Side(asks=True)
+    side = Side(ask_first=True)
     side.hear("/file 1 0 ann a")
-    side.courier.accept()
+    side.transfers.accept()
     assert side.hear("/end 1") == ["Received: a from ann, 0 bytes. It is called received/a-1 here."]
     assert stat.S_IMODE((here / "received").stat().st_mode) == 0o700
 
@@ -732,13 +732,13 @@ def test_a_directory_that_is_there_is_closed_to_others(here: Path) -> None:
 def test_the_end_of_the_connection_ends_all(side: Side, here: Path) -> None:
     offered(side, here)
     side.hear("/file 2 5 ann b", f"/piece 2 {encoded(b'12')}")
-    assert side.courier.progress() == "2 files 20 %"
-    assert side.courier.close() == [
+    assert side.transfers.progress() == "2 files 20 %"
+    assert side.transfers.close() == [
         "Not sent: a.txt to bob: the connection is over.",
         "Not received: b from ann: the connection is over.",
     ]
     assert names(here) == ["a.txt"]
-    assert side.courier.close() == []
+    assert side.transfers.close() == []
 
 
 # ---- both ----
@@ -796,28 +796,28 @@ word = st.sampled_from(["1", "2", "a", "../a", "", "-1", "9" * 30, "QUJD", "bob"
 
 
 line = st.builds(lambda verb, rest: clean(" ".join([verb, *rest])), verbs, st.lists(word, max_size=5))
-answer = st.sampled_from([Courier.accept, Courier.decline])
+answer = st.sampled_from([FileTransfers.accept, FileTransfers.decline])
 
 
 @EXAMPLES
-@given(asks=st.booleans(), steps=st.lists(line | answer))
+@given(ask_first=st.booleans(), steps=st.lists(line | answer))
 def test_no_line_does_harm(
-    tmp_path_factory: pytest.TempPathFactory, asks: bool, steps: list[str | Callable[[Courier], str]]
+    tmp_path_factory: pytest.TempPathFactory, ask_first: bool, steps: list[str | Callable[[FileTransfers], str]]
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
         outside = tmp_path_factory.mktemp("outside")
         inside = outside / "inside"
         inside.mkdir()
         patch.chdir(inside)
-        side = Side(asks=asks)
+        side = Side(ask_first=ask_first)
         for step in steps:
             if isinstance(step, str):
-                side.courier.hear(step)
+                side.transfers.handle_line(step)
             else:
-                step(side.courier)
-        side.courier.close()
+                step(side.transfers)
+        side.transfers.close()
         assert names(outside) == ["inside"]
-        assert set(names(inside)) <= {RECEIVED} or not asks
-        stored = names(inside / RECEIVED) if asks and names(inside) else names(inside)
+        assert set(names(inside)) <= {RECEIVED} or not ask_first
+        stored = names(inside / RECEIVED) if ask_first and names(inside) else names(inside)
         assert not any(name.startswith(".") or is_used(name) for name in stored)
         assert all(sent.split()[0] in ("/ready", "/landed", "/cancel") for sent in side.sent)

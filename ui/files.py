@@ -32,7 +32,7 @@ MAX_NAME = 200
 MAX_SUFFIX = 32
 """Bytes of what stands behind the last dot of a name that is too long, if that is to be kept."""
 
-MAX_READ = 400
+MAX_NAME_READ = 400
 """Characters that are looked at from either end of a name, however long it is."""
 
 RECEIVED = "received"
@@ -56,8 +56,8 @@ def safe_name(name: str) -> str:
     program uses the file because of it. This takes no longer for a longer name.
     """
     base = os.path.basename(name)
-    if len(base) > 2 * MAX_READ:
-        base = base[:MAX_READ] + base[-MAX_READ:]
+    if len(base) > 2 * MAX_NAME_READ:
+        base = base[:MAX_NAME_READ] + base[-MAX_NAME_READ:]
     base = "_".join(shown_path(base).split())
     bare = base.lstrip(".-~")
     hidden = "." in base[: len(base) - len(bare)]
@@ -97,7 +97,7 @@ def other_names(name: str) -> Iterator[str]:
 
 # ---- 2. file system ----
 
-HERE = "."
+CURRENT_DIRECTORY = "."
 
 MAX_PATHS = 1000
 """Paths that a completion offers."""
@@ -108,26 +108,26 @@ NO_HARD_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
 CHANGED = "it has changed meanwhile"
 
 
-class Trouble(Exception):
+class FileError(Exception):
     """A file cannot be read or written; it says why."""
 
 
 @contextlib.contextmanager
-def in_words() -> Iterator[None]:
-    """Make what the system says of a file the reason of a `Trouble`."""
+def reporting_os_errors() -> Iterator[None]:
+    """Make what the system says of a file the reason of a `FileError`."""
     try:
         yield
     except OSError as error:
-        raise Trouble(error.strerror or str(error)) from error
+        raise FileError(error.strerror or str(error)) from error
     except ValueError as error:  # a character that no name can have here
-        raise Trouble("that cannot be a file's name here") from error
+        raise FileError("that cannot be a file's name here") from error
 
 
 def paths(word: str) -> list[str]:
     """Give the paths that begin with this word and can be typed as one; a directory's ends in a slash."""
     directory, prefix = os.path.split(word)
     found = []
-    with contextlib.suppress(OSError, ValueError), os.scandir(directory or HERE) as entries:
+    with contextlib.suppress(OSError, ValueError), os.scandir(directory or CURRENT_DIRECTORY) as entries:
         for entry in itertools.islice((entry for entry in entries if _offered(entry.name, prefix)), MAX_PATHS):
             found.append(os.path.join(directory, entry.name) + ("/" if entry.is_dir() else ""))
     return sorted(found)
@@ -140,7 +140,7 @@ def _offered(name: str, prefix: str) -> bool:
 
 def size_of(path: str) -> int | None:
     """Give the bytes of a file that can be read; None when there is none."""
-    with contextlib.suppress(Trouble), contextlib.closing(Source(path)) as source:
+    with contextlib.suppress(FileError), contextlib.closing(Source(path)) as source:
         return source.size
     return None
 
@@ -152,13 +152,13 @@ class Source:
         path: of a regular file.
 
     Raises:
-        Trouble: there is none that can be read.
+        FileError: there is none that can be read.
     """
 
     def __init__(self, path: str) -> None:
-        with in_words():
+        with reporting_os_errors():
             if not stat.S_ISREG(os.stat(path).st_mode):  # looked at first: to open a device can do something
-                raise Trouble("it is not a regular file")
+                raise FileError("it is not a regular file")
             self._descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
             self._seen = self._look()
         self.size = self._seen[0]
@@ -167,23 +167,23 @@ class Source:
         """Give the next bytes.
 
         Raises:
-            Trouble: it cannot be read, or has become shorter.
+            FileError: it cannot be read, or has become shorter.
         """
-        with in_words():
+        with reporting_os_errors():
             data = os.read(self._descriptor, most)
         if not data:
-            raise Trouble(CHANGED)
+            raise FileError(CHANGED)
         return data
 
     def check(self) -> None:
         """All has been read.
 
         Raises:
-            Trouble: it is not the file any more that it was.
+            FileError: it is not the file any more that it was.
         """
-        with in_words():
+        with reporting_os_errors():
             if self._look() != self._seen:
-                raise Trouble(CHANGED)
+                raise FileError(CHANGED)
 
     def close(self) -> None:
         os.close(self._descriptor)
@@ -199,21 +199,21 @@ def open_directory(name: str) -> int | None:
     Another one is made if it is not there. It has to be ours and no symbolic link, and is closed to everybody else.
 
     Raises:
-        Trouble: it cannot be had.
+        FileError: it cannot be had.
     """
-    if name == HERE:
+    if name == CURRENT_DIRECTORY:
         return None
-    with in_words(), contextlib.suppress(FileExistsError):
+    with reporting_os_errors(), contextlib.suppress(FileExistsError):
         os.mkdir(name, 0o700)
     with contextlib.ExitStack() as undo:
         try:
             descriptor = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
         except OSError as error:
-            raise Trouble(f"{name}: {error.strerror}") from error
+            raise FileError(f"{name}: {error.strerror}") from error
         undo.callback(os.close, descriptor)
         status = os.fstat(descriptor)
         if status.st_uid != os.geteuid():
-            raise Trouble(f"{name} belongs to somebody else")
+            raise FileError(f"{name} belongs to somebody else")
         if stat.S_IMODE(status.st_mode) != 0o700:
             with contextlib.suppress(OSError):  # not every file system has modes
                 os.fchmod(descriptor, 0o700)
@@ -222,7 +222,7 @@ def open_directory(name: str) -> int | None:
 
 
 def check_directory(name: str) -> None:
-    """Make sure that files can be stored there. Raises Trouble."""
+    """Make sure that files can be stored there. Raises FileError."""
     descriptor = open_directory(name)
     if descriptor is not None:
         os.close(descriptor)
@@ -250,27 +250,27 @@ class Sink:
         return self._descriptor >= 0
 
     def open(self) -> None:
-        """Begin, below a hidden name. Raises Trouble."""
+        """Begin, below a hidden name. Raises FileError."""
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         self._directory = open_directory(self._place)
-        with in_words():
+        with reporting_os_errors():
             self._descriptor = os.open(self._hidden, flags, 0o600, dir_fd=self._directory)
 
     def write(self, data: bytes) -> None:
-        """Write all of it. Raises Trouble."""
-        with in_words():
+        """Write all of it. Raises FileError."""
+        with reporting_os_errors():
             write_all(self._descriptor, data)
 
-    def land(self) -> str:
-        """Give the file its name, or one that is like it, and return its path from here. Raises Trouble."""
+    def commit(self) -> str:
+        """Give the file its name, or one that is like it, and return its path from here. Raises FileError."""
         with contextlib.suppress(OSError):  # not every file system has modes
             os.fchmod(self._descriptor, self._mode)
-        with in_words():
+        with reporting_os_errors():
             for name in other_names(self._name):
                 with contextlib.suppress(FileExistsError):
                     self._take(name)
-                    return name if self._place == HERE else os.path.join(self._place, name)
-        raise Trouble("there are too many files of this name")
+                    return name if self._place == CURRENT_DIRECTORY else os.path.join(self._place, name)
+        raise FileError("there are too many files of this name")
 
     def close(self) -> None:
         """Remove what has not landed."""

@@ -20,7 +20,7 @@ from ui.connection import Link
 from ui.dialects import never_recognise
 from ui.dialects.base import TOO_LONG, ClientDialect, ParsedInput, Recogniser, without_style
 from ui.streams import READ_SIZE, STDIN, STDOUT, TextInput, complain, write_all
-from ui.transfers import Courier
+from ui.transfers import FileTransfers
 
 ANSWER_SECONDS = 5.0
 """How long a chat that is leaving waits between pipes for the last answers."""
@@ -179,7 +179,7 @@ class ChatPipes(Pipes):
 
     def __init__(self, sock: socket.socket, dialect: ClientDialect, max_received: int) -> None:
         super().__init__(sock, dialect)
-        self._courier = Courier(self._say, most=max_received)
+        self._transfers = FileTransfers(self._say, max_bytes=max_received)
         self._lines = LineBuffer(READ_SIZE)
         self._loop.call_soon(lambda: self._send(dialect.begun()))
         self._loop.call_later(LOGIN_SECONDS, self._check_login)
@@ -190,9 +190,9 @@ class ChatPipes(Pipes):
         try:
             status = super().run()
         finally:
-            for note in self._courier.close():
+            for note in self._transfers.close():
                 complain(note)
-        return 1 if self._courier.failed else status
+        return 1 if self._transfers.failed else status
 
     def _heard(self, lines: list[str]) -> None:
         self._print([without_style(self._dialect.received(line)) for line in lines if self._is_shown(line)])
@@ -206,7 +206,7 @@ class ChatPipes(Pipes):
 
     def _is_shown(self, line: str) -> bool:
         """Whether a line is the dialect's, and not one that carries files."""
-        note = self._courier.hear(line) if self._dialect.files else None
+        note = self._transfers.handle_line(line) if self._dialect.files else None
         if note:
             complain(note)
         return note is None
@@ -256,7 +256,7 @@ class ChatPipes(Pipes):
 
     def _send(self, parsed: ParsedInput) -> None:
         self._dialect.sent(parsed.send)
-        self._say(self._courier.offer(parsed.send, parsed.offer) if parsed.offer else parsed.send)
+        self._say(self._transfers.offer(parsed.send, parsed.offer) if parsed.offer else parsed.send)
 
     def _say(self, line: str) -> None:
         self._link.send(f"{line}\n".encode(errors="replace"))

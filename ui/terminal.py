@@ -23,7 +23,7 @@ from ui.dialects import never_recognise, slash
 from ui.dialects.base import ClientDialect, Consent, Fragments, ParsedInput, Recogniser, render_note
 from ui.screens import DumbScreen, RichScreen, Screen, Typing
 from ui.streams import STDIN
-from ui.transfers import Courier
+from ui.transfers import FileTransfers
 
 if TYPE_CHECKING:
     import asyncio
@@ -66,7 +66,7 @@ class Terminal:
         self._dialect = dialect
         self._recognise = recognise
         self._make_raw = make_raw
-        self._courier = Courier(lambda line: self._keeper.send(line), asks=True, most=max_received)
+        self._transfers = FileTransfers(lambda line: self._keeper.send(line), ask_first=True, max_bytes=max_received)
         self._progress = ""
         self._pasted: list[tuple[str, ParsedInput]] = []
         self._connected = True
@@ -101,7 +101,7 @@ class Terminal:
             self._start(f"Connected to {self._address}. ", self._dialect.begun())
             await self._take_lines()
         finally:
-            notes = self._courier.close()
+            notes = self._transfers.close()
             loop.call_threadsafe(loop.stop)
             network.join(FAREWELL_SECONDS)
         if not os.isatty(STDIN):
@@ -177,10 +177,10 @@ class Terminal:
     def _send(self, parsed: ParsedInput) -> None:
         self._recognise = never_recognise
         self._dialect.sent(parsed.send)
-        self._keeper.send(self._courier.offer(parsed.send, parsed.offer) if parsed.offer else parsed.send)
+        self._keeper.send(self._transfers.offer(parsed.send, parsed.offer) if parsed.offer else parsed.send)
 
     def _answer(self, consent: Consent) -> None:
-        self._note((self._courier.accept if consent.accepted else self._courier.decline)(consent.user))
+        self._note((self._transfers.accept if consent.accepted else self._transfers.decline)(consent.user))
         self._show_progress()
 
     # ---- what the keeper tells ----
@@ -225,7 +225,7 @@ class Terminal:
 
     def _render(self, line: str) -> Fragments:
         """Give a line for the screen; none for most of those that carry files."""
-        note = self._courier.hear(line) if self._dialect.files else None
+        note = self._transfers.handle_line(line) if self._dialect.files else None
         if note is None:
             return self._dialect.received(line)
         return render_note(note) if note else []
@@ -280,7 +280,7 @@ class Terminal:
         return ("" if self._connected else "(no connection) ") + self._dialect.prompt()
 
     def _show_progress(self) -> None:
-        if self._progress != (progress := self._courier.progress()):
+        if self._progress != (progress := self._transfers.progress()):
             self._progress = progress
             self._screen.refresh()
 

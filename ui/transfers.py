@@ -19,11 +19,11 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
 from text import shown_path, split_words
-from ui.files import CHANGED, HERE, RECEIVED, Sink, Source, Trouble, check_directory, safe_name, size_of
+from ui.files import CHANGED, CURRENT_DIRECTORY, RECEIVED, FileError, Sink, Source, check_directory, safe_name, size_of
 
 MAX_PIECE = 8 * 1024
 MAX_PIECES = 64
-"""Bytes of a piece, and pieces that are sent at once, whatever the server asks for: less than the loop lets wait."""
+"""Bytes of a piece, and pieces that are sent at once, whatever the server asks for: less than the output limit."""
 
 OFFERS_KEPT = 64
 """Of the user's own."""
@@ -94,13 +94,13 @@ class Outgoing:
         self.size = self.rest = offer.size
 
     def begin(self) -> None:
-        """Be ready to give pieces. Raises Trouble."""
+        """Be ready to give pieces. Raises FileError."""
         self._source = Source(self._local_path)
         if self._source.size != self.size:
-            raise Trouble(CHANGED)
+            raise FileError(CHANGED)
 
     def lines(self, number: str, pieces: int) -> Iterator[str]:
-        """Give the lines that carry the next pieces, and behind the last one the end. Raises Trouble."""
+        """Give the lines that carry the next pieces, and behind the last one the end. Raises FileError."""
         assert self._source
         for _ in range(pieces):
             if not self.rest:
@@ -139,28 +139,28 @@ class Incoming:
         return COST + self.size - self.rest if self.has_begun else 0
 
     def begin(self) -> None:
-        """Be ready for pieces. Raises Trouble."""
+        """Be ready for pieces. Raises FileError."""
         self._sink.open()
 
     def write(self, base64: str, room: int) -> int:
-        """Take a piece, if it has at most so many bytes; return how many it has. Raises Trouble."""
+        """Write a piece of at most `room` bytes; return its bytes. Raises FileError."""
         try:
             data = binascii.a2b_base64(base64, strict_mode=True)
         except ValueError as error:
-            raise Trouble("a piece of it is damaged") from error
+            raise FileError("a piece of it is damaged") from error
         if len(data) > self.rest:
-            raise Trouble("more of it comes than was said")
+            raise FileError("more of it comes than was said")
         if len(data) > room:
-            raise Trouble(TOO_MUCH)
+            raise FileError(TOO_MUCH)
         self._sink.write(data)
         self.rest -= len(data)
         return len(data)
 
-    def land(self) -> str:
-        """All has come: give the file its name; return what to tell. Raises Trouble."""
+    def commit(self) -> str:
+        """All has come: give the file its name; return what to tell. Raises FileError."""
         if self.rest:
-            raise Trouble("a part of it is missing")
-        name = self._sink.land()
+            raise FileError("a part of it is missing")
+        name = self._sink.commit()
         self._sink.close()
         renamed = "" if name == self.path else f" It is called {name} here."
         return f"Received: {self.path} from {self._sender}, {self.size} bytes.{renamed}"
@@ -171,23 +171,23 @@ class Incoming:
         return f"Not received: {self.path} from {self._sender}: "
 
 
-class Courier:
-    """Sends what the user offers and takes what comes. Where a note is returned, an empty one is none.
+class FileTransfers:
+    """Sends the files that the user offers, and receives those that are offered. An empty note is none.
 
     Args:
         send: takes the lines for the server, without their newlines.
-        asks: a file comes when the user has accepted it, and into `received/`; else at once, and into the current
+        ask_first: a file comes when the user has accepted it, and into `received/`; else at once, and into the current
             directory.
-        most: bytes of all files that are received; each counts COST beside.
+        max_bytes: of all files that are received; each counts COST more.
 
     Attributes:
-        failed: a file that was on its way from here has not arrived.
+        failed: a file that was being sent has not arrived.
     """
 
-    def __init__(self, send: Callable[[str], None], *, asks: bool = False, most: int) -> None:
+    def __init__(self, send: Callable[[str], None], *, ask_first: bool = False, max_bytes: int) -> None:
         self._send = send
-        self._asks = asks
-        self._room = most
+        self._ask_first = ask_first
+        self._room = max_bytes
         """Bytes that may still come. What was offered and has not come takes none, or few could keep all others out."""
         self._own_offers: deque[OwnOffer] = deque(maxlen=OFFERS_KEPT)
         """The newest. The server does not say what becomes of each."""
@@ -222,8 +222,8 @@ class Courier:
             return NO_OFFER
         try:
             check_directory(RECEIVED)
-        except Trouble as trouble:
-            return f"Not accepted yet: {self._offers[number].name}: {trouble}. Put that right, then /accept again."
+        except FileError as error:
+            return f"Not accepted yet: {self._offers[number].name}: {error}. Put that right, then /accept again."
         return self._take(number, self._offers.pop(number))
 
     def decline(self, user: str = "") -> str:
@@ -234,7 +234,7 @@ class Courier:
         self._send(f"/cancel {number}")
         return f"Declined: {self._offers.pop(number).name}."
 
-    def hear(self, line: str) -> str | None:
+    def handle_line(self, line: str) -> str | None:
         """Take a line from the server that is about files and return the note that is shown instead; None if the line
         itself is to be shown."""
         if not line.startswith("/"):
@@ -248,10 +248,10 @@ class Courier:
         if not found:
             return ""
         try:
-            return row.take(self, *found.groups())
-        except Trouble as trouble:
+            return row.handle(self, *found.groups())
+        except FileError as error:
             self._send(f"/cancel {found[1]}")
-            return self._drop(found[1], str(trouble))
+            return self._drop(found[1], str(error))
 
     def progress(self) -> str:
         """Say how far the files are that are on their way; nothing when there are none."""
@@ -278,7 +278,7 @@ class Courier:
         """An offer was accepted."""
         offer = next((offer for offer in reversed(self._own_offers) if offer[:2] == (user, path)), None)
         if offer is None or not int(piece) or number in self._outgoing:
-            raise Trouble("the server has asked for what was not offered")
+            raise FileError("the server has asked for what was not offered")
         self._own_offers.remove(offer)
         outgoing = self._outgoing[number] = Outgoing(offer, min(int(piece), MAX_PIECE))
         outgoing.begin()
@@ -296,11 +296,11 @@ class Courier:
     def announced(self, number: str, size: str, sender: str, name: str) -> str:
         """A file is offered."""
         if number in self._incoming or number in self._offers:
-            raise Trouble("the server has sent two files as one")
+            raise FileError("the server has sent two files as one")
         offer = Offer(shown_path(sender)[:MAX_SHOWN], shown_path(name), safe_name(name), int(size))
         if len(self._offers) + len(self._incoming) >= MAX_OFFERS:
             return self._refuse(number, offer, "too many files are offered")
-        if not self._asks:
+        if not self._ask_first:
             return self._take(number, offer)
         if offer.size + COST > self._room:
             return self._refuse(number, offer, TOO_MUCH)
@@ -322,7 +322,7 @@ class Courier:
         incoming = self._begun(number)
         if incoming is None:
             return ""
-        note = incoming.land()
+        note = incoming.commit()
         del self._incoming[number]
         self._send(f"/landed {number}")
         return note
@@ -351,7 +351,7 @@ class Courier:
         """Have the server send a file."""
         if offer.size + COST > self._room:
             return self._refuse(number, offer, TOO_MUCH)
-        place = RECEIVED if self._asks else HERE
+        place = RECEIVED if self._ask_first else CURRENT_DIRECTORY
         self._incoming[number] = Incoming(offer, Sink(place, offer.stored, self._mode))
         self._send(f"/ready {number}")
         return ""
@@ -366,9 +366,9 @@ class Courier:
         incoming = self._incoming.get(number)
         if incoming is not None and not incoming.has_begun:
             if sum(other.has_begun for other in self._incoming.values()) >= MAX_RUNNING:
-                raise Trouble("the server sends too many files at once")
+                raise FileError("the server sends too many files at once")
             if self._room < COST:
-                raise Trouble(TOO_MUCH)
+                raise FileError(TOO_MUCH)
             incoming.begin()
             self._room -= COST
         return incoming
@@ -405,20 +405,20 @@ class FileLine(NamedTuple):
 
     Attributes:
         words: matches what stands behind the verb; its groups are handed to the call. The first is the file's number.
-        take: called with the courier first; returns a note. Trouble cancels the file.
+        handle: called with the `FileTransfers` first; returns a note. A FileError cancels the file.
     """
 
     words: str
-    take: Callable[..., str]
+    handle: Callable[..., str]
 
 
 _NUMBER = "([0-9]{1,18})"
 
 FILE_LINES: Mapping[str, FileLine] = {
-    "/sending": FileLine(rf"{_NUMBER} {_NUMBER} ([^ ]+) ([^ ]+)", Courier.sending),
-    "/more": FileLine(rf"{_NUMBER} {_NUMBER}", Courier.more),
-    "/file": FileLine(rf"{_NUMBER} {_NUMBER} ([^ ]+) (.+)", Courier.announced),
-    "/piece": FileLine(rf"{_NUMBER} (?s:(.*))", Courier.piece),
-    "/end": FileLine(_NUMBER, Courier.ended),
-    "/cancel": FileLine(_NUMBER, Courier.cancelled),
+    "/sending": FileLine(rf"{_NUMBER} {_NUMBER} ([^ ]+) ([^ ]+)", FileTransfers.sending),
+    "/more": FileLine(rf"{_NUMBER} {_NUMBER}", FileTransfers.more),
+    "/file": FileLine(rf"{_NUMBER} {_NUMBER} ([^ ]+) (.+)", FileTransfers.announced),
+    "/piece": FileLine(rf"{_NUMBER} (?s:(.*))", FileTransfers.piece),
+    "/end": FileLine(_NUMBER, FileTransfers.ended),
+    "/cancel": FileLine(_NUMBER, FileTransfers.cancelled),
 }

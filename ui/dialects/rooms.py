@@ -1,8 +1,7 @@
 """The dialect `rooms` as a person uses it.
 
-What the server says stands in brackets and is shown as it is, with colours. The lines that carry files do not come
-here, see `ui.files.Courier`; but typed lines that look like them are held back here, since the server would believe
-them.
+The server's lines stand in brackets and are shown as they are, with colours. `ui.transfers.FileTransfers` takes the
+lines that carry files. Typed lines that look like them are refused here, since the server would obey them.
 
 Reading order:
 
@@ -63,7 +62,7 @@ VERBS: Mapping[str, Verb] = {
 }
 
 FILE_VERBS = ("/ready", "/piece", "/end", "/landed", "/cancel")
-"""With these the client speaks to the server of files, see `ui/files.py`."""
+"""Commands by which the client transfers files, see `ui/transfers.py`."""
 
 NOT_A_NAME = "a name is one word, without control characters"
 WHAT_TO_TYPE = f"What you type is said to all; {', '.join(verb.usage for verb in VERBS.values())}; Ctrl-D ends."
