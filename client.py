@@ -3,24 +3,23 @@
 
 `client.py --help` tells how to use it. Rules that hold everywhere in the client:
 
-- What the network sends is cleaned in one place, `ui.connection.Link`, before anything else sees it: no control
-  character reaches a screen or a pipe.
-- Nothing waits here without bound. Input is read only as fast as the server takes it, and the network only as
-  fast as the screen shows it.
-- Between pipes the client starts quickly: the standard library alone, and little of it. What only a terminal
-  needs (prompt_toolkit, asyncio) is imported by the functions that need it.
-- A thread owns what it works with. The loop's thread owns `Link` and `Keeper`; the main thread owns the dialect and the
-  files: on a terminal with the screen, between pipes it is the loop's thread. What crosses over is handed in with a
-  call made for that.
+- Text from the network is cleaned in one place, `ui.connection.LineConnection`: no control character reaches a screen
+  or a pipe.
+- Every buffer is bounded, by back-pressure in both directions: input is read only as fast as the server takes it, and
+  the network only as fast as the screen shows it.
+- Between pipes the client starts quickly: the standard library alone, and little of it. Modules for the terminal
+  (prompt_toolkit, asyncio) are imported by the functions that use them.
+- On a terminal the main thread owns the dialect, the files and the screen, and a second thread owns the loop and its
+  connection. Between pipes the main thread owns all of these. Calls into another thread go through `call_threadsafe`.
 
 Reading order, in `ui/`:
 
 1. `options.py`     the command line; `manual.py` has the long part of its help
 2. `dialects/`      one file for each wire, as a person uses it; what they share is in `base.py`. Pure
-3. `connection.py`  `dial`; `Link`: lines to and from the server, on the loop; `Keeper` dials again
+3. `connection.py`  lines to and from the server, and a connection that is dialled again when it is lost
 4. `transfers.py`   the lines that carry files; `files.py`: names of files, reading and writing
 5. `pipes.py`       the netcat, and the chat without a screen; `streams.py`: the standard descriptors
-6. `terminal.py`    ties dialect, files, keeper and screen together; `screens.py`: the line being typed
+6. `terminal.py`    ties dialect, files, server and screen together; `screens.py`: the line being typed
 
 Another wire is added as another module of `dialects/`: pipes, terminal and screens see only a `ClientDialect`.
 """
@@ -42,7 +41,7 @@ from app import bootstrap
 from ui.connection import Address, dial
 from ui.dialects import DIALECTS, never_recognise, recognise_greeting
 from ui.dialects.base import ClientDialect, Recogniser
-from ui.streams import STDIN, STDOUT, complain
+from ui.streams import STDIN, STDOUT, print_error
 
 
 def dialect_for(options: argparse.Namespace) -> ClientDialect:
@@ -62,11 +61,11 @@ def main(options: argparse.Namespace) -> int:
     if on_terminal:
         bootstrap.use_environment("prompt_toolkit")  # may start this program again, so it comes first
     elif not dialect.failure and options.name is None:
-        return complain("between pipes there is nobody to ask for a name: --name is needed")
+        return print_error("between pipes there is nobody to ask for a name: --name is needed")
     try:
         sock = dial(address)
     except OSError as error:
-        return complain(f"cannot connect to {address}: {error.strerror or error}")
+        return print_error(f"cannot connect to {address}: {error.strerror or error}")
     if on_terminal:
         from ui.terminal import run_terminal  # each way of running loads what it needs itself
 

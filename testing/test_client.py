@@ -28,7 +28,7 @@ from harness.servers import ServerProcess
 from text import MAX_LINE
 from ui import pipes as ui_pipes
 from ui import streams
-from ui.connection import MAX_RECEIVED_LINE, Link
+from ui.connection import MAX_RECEIVED_LINE, LineConnection
 from ui.dialects.base import TOO_LONG
 from ui.dialects.hello import MAX_UNANSWERED, WRONG_SERVER, HelloClient
 from ui.options import MAX_RECEIVED, parse_command_line
@@ -111,8 +111,8 @@ def test_the_status_tells_of_failures_and_of_who_went_first(
     wire.send_bytes(answer.encode())
     wire.close()
     assert piped.output.rest() == answer
-    complaint = "" if status == 0 or "\nQUIT\n" in typed or "bye\n" in typed else f"client.py: {SERVER_HAS_CLOSED}\n"
-    assert (piped.status(), piped.errors()) == (status, complaint)
+    printed = "" if status == 0 or "\nQUIT\n" in typed or "bye\n" in typed else f"client.py: {SERVER_HAS_CLOSED}\n"
+    assert (piped.status(), piped.errors()) == (status, printed)
 
 
 def test_a_reset_after_the_end_of_the_input_is_no_goodbye(fake: FakeServer, stack: contextlib.ExitStack) -> None:
@@ -180,7 +180,7 @@ def test_a_line_of_a_mebibyte_arrives_but_no_more(fake: FakeServer, stack: conte
     wire.send_bytes(b"y" + longest + b"next\n")
     wire.close()
     piped.output.rest()
-    assert piped.output.raw == longest + f"{Link.TOO_LONG}\nnext\n".encode()
+    assert piped.output.raw == longest + f"{LineConnection.TOO_LONG}\nnext\n".encode()
 
 
 def test_input_waits_for_a_server_that_reads_slowly(

@@ -228,7 +228,7 @@ def test_bytes_that_are_no_text_are_not_sent(fake: FakeServer, stack: contextlib
 
 
 class Stage:
-    """What a `Terminal` works with: its screen, its keeper and its loop; nothing happens by itself."""
+    """What a `Terminal` works with: its screen, its server and its loop; nothing happens by itself."""
 
     def __init__(self) -> None:
         self.shown: list[int] = []
@@ -253,7 +253,7 @@ def test_a_flood_of_lines_leaves_the_user_a_turn(monkeypatch: pytest.MonkeyPatch
     with socket.socket() as sock:
         terminal = Terminal(Address("here", 1), sock, ResultClient(), never_recognise, lambda: None, 0)
     stage = Stage()
-    for name in ("_screen", "_keeper", "_own"):
+    for name in ("_screen", "_server", "_own"):
         monkeypatch.setattr(terminal, name, stage, raising=False)
     terminal.heard(["RECV bob den hi"] * (2 * LINES_AT_ONCE + 1))
     for number in range(1, 4):

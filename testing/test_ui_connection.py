@@ -81,17 +81,17 @@ def test_a_keeper_dials_with_growing_pauses(monkeypatch: pytest.MonkeyPatch) -> 
     told = Told()
     before = set(threading.enumerate())
     with contextlib.closing(QuickLoop()) as loop, theirs, server_side:
-        keeper = network.Keeper(loop, network.Address("here", 1), ours, told, lambda call: call())
+        server = network.ReconnectingConnection(loop, network.Address("here", 1), ours, told, lambda call: call())
         theirs.send(b"hello\n")
         turn_until(loop, lambda: told.news == [["hello"]])
-        keeper.go_on(admitted=True)
+        server.go_on(admitted=True)
         theirs.close()
         turn_until(loop, lambda: "lost" in told.news)
-        keeper.send("nobody hears this")
+        server.send("nobody hears this")
         turn_until(loop, lambda: "returned" in told.news)
         assert told.news == [["hello"], "lost", "refused", "returned"]
         assert loop.pauses == [0.5, 1, 2, 4, 8, 15, 15]
-        keeper.send("h\u00e9llo \udcff")
+        server.send("h\u00e9llo \udcff")
         turn_until(loop, lambda: bool(select.select([server_side], [], [], 0)[0]))
         assert server_side.recv(100) == "h\u00e9llo ?\n".encode()
         for thread in set(threading.enumerate()) - before:  # they still use the loop

@@ -1,6 +1,6 @@
 """The client's side of the network: lines to and from a server, and a connection that comes back. No screens, no wires.
 
-What the network sends is cleaned in one place, `Link`, before anything else sees it.
+What the network sends is cleaned in one place, `LineConnection`, before anything else sees it.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def dial(address: Address) -> socket.socket:
 # ---- lines ----
 
 
-class Link:
+class LineConnection:
     """A connection to the server, as lines. Every call comes from the loop's thread.
 
     Args:
@@ -139,11 +139,11 @@ class Link:
 # ---- keeping ----
 
 
-class Listener(Protocol):
-    """Who is told by a keeper. Each call comes through the keeper's `post`."""
+class ConnectionObserver(Protocol):
+    """Is told what happens to a `ReconnectingConnection`. Each call comes through its `post`."""
 
     def heard(self, lines: list[str]) -> None:
-        """Lines came. No more are read from the network until `Keeper.go_on`."""
+        """Lines came. No more are read from the network until `ReconnectingConnection.go_on`."""
 
     def lost(self) -> None: ...
     def returned(self) -> None: ...
@@ -151,15 +151,15 @@ class Listener(Protocol):
         """A line could not be sent, for want of a connection."""
 
 
-class Keeper:
+class ReconnectingConnection:
     """Keeps a connection to the server, and dials again with growing pauses when it is lost.
 
     Args:
         loop: what it runs on.
         address: where to dial.
         sock: the first connection.
-        listener: who is told.
-        post: runs a call in the listener's thread.
+        observer: is told what happens.
+        post: runs a call in the observer's thread.
     """
 
     def __init__(
@@ -167,20 +167,20 @@ class Keeper:
         loop: Loop,
         address: Address,
         sock: socket.socket,
-        listener: Listener,
+        observer: ConnectionObserver,
         post: Callable[[Callable[[], None]], object],
     ) -> None:
         self._loop = loop
         self._address = address
-        self._listener = listener
+        self._observer = observer
         self._post = post
         self._backoff = Backoff(FIRST_PAUSE, PAUSE_GROWTH, MAX_PAUSE)
-        self._link: Link | None = self._adopt(sock)
+        self._connection: LineConnection | None = self._adopt(sock)
 
     # ---- from any thread ----
 
     def send(self, line: str) -> None:
-        """Send a line, given without its newline. The listener is told when that cannot be."""
+        """Send a line, given without its newline. The observer is told when that cannot be."""
         self._loop.call_threadsafe(lambda: self._send(f"{line}\n".encode(errors="replace")))
 
     def go_on(self, admitted: bool, pause: float | None = None) -> None:
@@ -195,38 +195,38 @@ class Keeper:
     # ---- in the loop's thread ----
 
     def _send(self, data: bytes) -> None:
-        if self._link is None:
-            self._post(self._listener.refused)
+        if self._connection is None:
+            self._post(self._observer.refused)
         else:
-            self._link.send(data)
+            self._connection.send(data)
 
     def _go_on(self, admitted: bool, pause: float | None) -> None:
         if admitted:
             self._backoff.reset()
         if pause is not None:
             self._backoff.pause = pause
-        if self._link is not None:
-            self._link.resume()
+        if self._connection is not None:
+            self._connection.resume()
 
-    def _adopt(self, sock: socket.socket) -> Link:
-        return Link(self._loop, sock, self._heard, self._lost)
+    def _adopt(self, sock: socket.socket) -> LineConnection:
+        return LineConnection(self._loop, sock, self._heard, self._lost)
 
     def _heard(self, lines: list[str]) -> None:
-        assert self._link
-        self._link.pause()
-        self._post(lambda: self._listener.heard(lines))
+        assert self._connection
+        self._connection.pause()
+        self._post(lambda: self._observer.heard(lines))
 
     def _lost(self, _reason: CloseReason) -> None:
-        self._link = None
-        self._post(self._listener.lost)
+        self._connection = None
+        self._post(self._observer.lost)
         self._dial_later()
 
     def _dial_later(self) -> None:
         self._loop.call_later(self._backoff.next(), lambda: threading.Thread(target=self._dial, daemon=True).start())
 
     def _returned(self, sock: socket.socket) -> None:
-        self._link = self._adopt(sock)
-        self._post(self._listener.returned)
+        self._connection = self._adopt(sock)
+        self._post(self._observer.returned)
 
     # ---- in a thread of its own ----
 

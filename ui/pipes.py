@@ -16,10 +16,10 @@ from typing import NoReturn
 from net.loop import Loop
 from net.table import CloseReason
 from text import LineBuffer, Overlong
-from ui.connection import Link
+from ui.connection import LineConnection
 from ui.dialects import never_recognise
 from ui.dialects.base import TOO_LONG, ClientDialect, ParsedInput, Recogniser, without_style
-from ui.streams import READ_SIZE, STDIN, STDOUT, TextInput, complain, write_all
+from ui.streams import READ_SIZE, STDIN, STDOUT, TextInput, print_error, write_all
 from ui.transfers import FileTransfers
 
 ANSWER_SECONDS = 5.0
@@ -37,7 +37,7 @@ class Pipes:
 
     def __init__(self, sock: socket.socket, dialect: ClientDialect) -> None:
         self._loop = Loop()
-        self._link = Link(self._loop, sock, self._heard, self._lost, self._go_on)
+        self._server = LineConnection(self._loop, sock, self._heard, self._lost, self._go_on)
         self._dialect = dialect
         self._status = 0
         self._failed = False
@@ -80,12 +80,12 @@ class Pipes:
         """End, for this reason; only the first one is told."""
         if not self._failed:
             self._failed = True
-            self._status = complain(why)
+            self._status = print_error(why)
         self._loop.stop()
 
     def _go_on(self) -> None:
         """Let the input go on, if the server takes more."""
-        if self._input_waits and not self._link.congested:
+        if self._input_waits and not self._server.congested:
             self._input_waits = False
             self._taken.release()
 
@@ -113,7 +113,7 @@ class Pipes:
 
 SERVER_HAS_CLOSED = "the server has closed the connection"
 GOODBYE = re.compile(rb"\n[ \t]*(?:QUIT|bye)[ \t]*\r?\n")
-GOODBYE_MOST = 64
+MAX_GOODBYE = 64
 """What has the server close, and how many bytes of a piece of input are looked at again with the next one."""
 
 
@@ -153,7 +153,7 @@ class Netcat(Pipes):
         self._print(lines)
 
     def _lost(self, reason: CloseReason) -> None:
-        if self._goodbye or (self._link.half_closed and reason is CloseReason.PEER):
+        if self._goodbye or (self._server.half_closed and reason is CloseReason.PEER):
             self._loop.stop()
         else:
             self._fail(SERVER_HAS_CLOSED)
@@ -161,13 +161,13 @@ class Netcat(Pipes):
     def _take(self, chunk: bytes) -> None:
         seen = self._tail + chunk
         self._goodbye = self._goodbye or bool(GOODBYE.search(seen))
-        self._tail = seen[-GOODBYE_MOST:]
-        self._link.send(chunk)
+        self._tail = seen[-MAX_GOODBYE:]
+        self._server.send(chunk)
         super()._take(chunk)
 
     def _input_ended(self) -> None:
         if not self._stay:
-            self._link.end_sending()
+            self._server.end_sending()
 
 
 class ChatPipes(Pipes):
@@ -186,12 +186,12 @@ class ChatPipes(Pipes):
 
     def run(self) -> int:
         """Chat until the server closes, the user leaves, or a signal comes; leave no half file behind."""
-        end_tidily()
+        exit_on_signals()
         try:
             status = super().run()
         finally:
             for note in self._transfers.close():
-                complain(note)
+                print_error(note)
         return 1 if self._transfers.failed else status
 
     def _heard(self, lines: list[str]) -> None:
@@ -208,7 +208,7 @@ class ChatPipes(Pipes):
         """Whether a line is the dialect's, and not one that carries files."""
         note = self._transfers.handle_line(line) if self._dialect.files else None
         if note:
-            complain(note)
+            print_error(note)
         return note is None
 
     def _lost(self, reason: CloseReason) -> None:
@@ -229,7 +229,7 @@ class ChatPipes(Pipes):
         super()._take(chunk)
 
     def _go_on(self) -> None:
-        while self._dialect.ready() and not self._link.congested:
+        while self._dialect.ready() and not self._server.congested:
             line = self._lines.next()
             if line is None:
                 super()._go_on()
@@ -238,17 +238,17 @@ class ChatPipes(Pipes):
 
     def _type(self, line: bytes | Overlong) -> None:
         if isinstance(line, Overlong):
-            self._status = complain(f"Not sent: {TOO_LONG}")
+            self._status = print_error(f"Not sent: {TOO_LONG}")
             return
         try:
             parsed = self._dialect.typed(line.decode())
         except UnicodeDecodeError:
-            self._status = complain("Not sent: a line that is not UTF-8.")
+            self._status = print_error("Not sent: a line that is not UTF-8.")
             return
         if self._dialect.leaving:
             self._leave()
         elif parsed.hint:
-            complain(parsed.hint)
+            print_error(parsed.hint)
         if parsed.refused:
             self._status = 1
         if parsed.send:
@@ -259,7 +259,7 @@ class ChatPipes(Pipes):
         self._say(self._transfers.offer(parsed.send, parsed.offer) if parsed.offer else parsed.send)
 
     def _say(self, line: str) -> None:
-        self._link.send(f"{line}\n".encode(errors="replace"))
+        self._server.send(f"{line}\n".encode(errors="replace"))
 
     def _leave(self) -> None:
         if self._dialect.done():
@@ -268,7 +268,7 @@ class ChatPipes(Pipes):
             self._loop.call_later(ANSWER_SECONDS, lambda: self._fail("the server has not answered every request"))
 
 
-def end_tidily() -> None:
+def exit_on_signals() -> None:
     """Have the signals that ask the program to end raise an exception, as Ctrl-C does, unless they are ignored."""
     for signum in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(signum) is signal.SIG_DFL:

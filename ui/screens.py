@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from prompt_toolkit.output import Output
 
 
-class Typing(NamedTuple):
+class PromptHooks(NamedTuple):
     """What a screen has to know of the line being typed.
 
     Attributes:
@@ -45,7 +45,7 @@ class Typing(NamedTuple):
         return cut(line, self.secret_start(line))
 
 
-def line_session(typing: Typing, output: Output) -> PromptSession[str]:
+def line_session(hooks: PromptHooks, output: Output) -> PromptSession[str]:
     """Build a line editor: it hides passwords, keeps them out of its history, and completes words."""
     from prompt_toolkit import PromptSession
     from prompt_toolkit.completion import CompleteEvent, Completer, Completion
@@ -58,21 +58,21 @@ def line_session(typing: Typing, output: Output) -> PromptSession[str]:
     class Mask(Processor):
         def apply_transformation(self, ti: TransformationInput) -> Transformation:
             shown = explode_text_fragments(ti.fragments)
-            hidden = typing.mask(ti.document.lines[ti.lineno])
+            hidden = hooks.mask(ti.document.lines[ti.lineno])
             return Transformation([(part[0], letter) for part, letter in zip(shown, hidden, strict=False)])
 
     class Words(Completer):
         def get_completions(self, document: Document, complete_event: CompleteEvent) -> Iterator[Completion]:
-            word, choices = typing.complete(document.current_line_before_cursor)
+            word, choices = hooks.complete(document.current_line_before_cursor)
             return (Completion(choice, -len(word), display=replaced(choice)) for choice in choices)
 
     class History(InMemoryHistory):
         def append_string(self, string: str) -> None:
-            super().append_string("\n".join(map(typing.without_secrets, string.split("\n"))))
+            super().append_string("\n".join(map(hooks.without_secrets, string.split("\n"))))
 
     return PromptSession(
-        message=lambda: [("class:prompt", typing.prompt())],
-        rprompt=lambda: [("class:progress", typing.progress())],
+        message=lambda: [("class:prompt", hooks.prompt())],
+        rprompt=lambda: [("class:progress", hooks.progress())],
         completer=Words(),
         complete_while_typing=False,
         enable_suspend=True,
@@ -86,10 +86,10 @@ def line_session(typing: Typing, output: Output) -> PromptSession[str]:
 class Screen:
     """A line that is being typed, and what appears above it. All calls come from `ask`'s thread."""
 
-    def __init__(self, typing: Typing, output: Output) -> None:
-        self._session = line_session(typing, output)
+    def __init__(self, hooks: PromptHooks, output: Output) -> None:
+        self._session = line_session(hooks, output)
         self._app = self._session.app
-        self._typing = typing
+        self._hooks = hooks
 
     async def ask(self) -> str:
         """Let a line be typed.
@@ -130,18 +130,18 @@ class RichScreen(Screen):
     what is typed.
     """
 
-    def __init__(self, typing: Typing) -> None:
+    def __init__(self, hooks: PromptHooks) -> None:
         from prompt_toolkit.output import ColorDepth
         from prompt_toolkit.output.vt100 import Vt100_Output
 
         depth = ColorDepth.DEPTH_1_BIT if os.environ.get("NO_COLOR") else ColorDepth.from_env()
         output = Vt100_Output.from_pty(sys.stdout, os.environ.get("TERM"), depth)
         output.enable_cpr = False  # nothing here asks where the cursor is, and some terminals never answer
-        super().__init__(typing, output)
+        super().__init__(hooks, output)
         self._app.erase_when_done = True
 
     def repeat(self, prompt: str, line: str) -> None:
-        self.show([[("class:typed", prompt + self._typing.mask(line))]])
+        self.show([[("class:typed", prompt + self._hooks.mask(line))]])
 
     def show(self, lines: Iterable[Fragments]) -> None:
         from prompt_toolkit.formatted_text import FormattedText
@@ -158,10 +158,10 @@ class RichScreen(Screen):
 class DumbScreen(Screen):
     """A terminal that can only print (TERM=dumb): no colour, and what is typed appears letter by letter."""
 
-    def __init__(self, typing: Typing) -> None:
+    def __init__(self, hooks: PromptHooks) -> None:
         from prompt_toolkit.output import DummyOutput
 
-        super().__init__(typing, DummyOutput())
+        super().__init__(hooks, DummyOutput())
         self._buffer = self._session.default_buffer
         self._buffer.on_text_changed += self._typed
         self._printed = ""
@@ -202,7 +202,7 @@ class DumbScreen(Screen):
         self._print(self._printed)
 
     def _line(self) -> str:
-        return self._typing.prompt() + "\n".join(map(self._typing.mask, self._buffer.text.split("\n")))
+        return self._hooks.prompt() + "\n".join(map(self._hooks.mask, self._buffer.text.split("\n")))
 
     def _print(self, text: str) -> None:
         write_all(STDOUT, text.encode(errors="replace"))

@@ -52,7 +52,7 @@ def write_all(descriptor: int, data: bytes) -> None:
             select.select([], [descriptor], [])
 
 
-def complain(text: str) -> int:
+def print_error(text: str) -> int:
     """Say what is wrong, if anybody hears it; return the exit status for it."""
     if sys.stderr:
         with contextlib.suppress(OSError):

@@ -1,8 +1,8 @@
 """The client on a terminal: ties the dialect, the files, the connection and the screen together.
 
-The main thread owns `Terminal`, the dialect, the files and the screen, the loop's thread owns the keeper. What crosses
-over is handed in with a call made for that. prompt_toolkit and asyncio are imported by the functions that need them, so
-that whoever imports this file need not have them.
+The main thread owns `Terminal`, the dialect, the files and the screen; a second one owns the loop and its connection.
+Calls into the other thread go through `call_threadsafe`. prompt_toolkit and asyncio are imported by the functions that
+use them, so this module can be imported without them.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Any
 
 from app.bootstrap import INTERRUPTED
 from net.loop import Loop
-from ui.connection import Address, Keeper
+from ui.connection import Address, ReconnectingConnection
 from ui.dialects import never_recognise, slash
 from ui.dialects.base import ClientDialect, Consent, Fragments, ParsedInput, Recogniser, render_note
-from ui.screens import DumbScreen, RichScreen, Screen, Typing
+from ui.screens import DumbScreen, PromptHooks, RichScreen, Screen
 from ui.streams import STDIN
 from ui.transfers import FileTransfers
 
@@ -41,7 +41,7 @@ HUNG_UP = 128 + signal.SIGHUP
 
 
 class Terminal:
-    """Ties a dialect, its files, a keeper and a screen together; the keeper's listener. Lives in the main thread.
+    """Ties a dialect, its files, a connection and a screen together. Runs in the main thread, observes the connection.
 
     Args:
         address: of the server.
@@ -66,7 +66,7 @@ class Terminal:
         self._dialect = dialect
         self._recognise = recognise
         self._make_raw = make_raw
-        self._transfers = FileTransfers(lambda line: self._keeper.send(line), ask_first=True, max_bytes=max_received)
+        self._transfers = FileTransfers(lambda line: self._server.send(line), ask_first=True, max_bytes=max_received)
         self._progress = ""
         self._pasted: list[tuple[str, ParsedInput]] = []
         self._connected = True
@@ -80,7 +80,7 @@ class Terminal:
 
         screen = DumbScreen if os.environ.get("TERM", "") in ("", "dumb", "unknown") else RichScreen
         self._screen: Screen = screen(
-            Typing(
+            PromptHooks(
                 self._prompt,
                 lambda: self._progress,
                 lambda text: slash.complete(self._dialect, text),
@@ -94,7 +94,7 @@ class Terminal:
         own.add_signal_handler(signal.SIGCONT, self._continued)
         own.set_exception_handler(self._failed)
         loop = Loop()
-        self._keeper = Keeper(loop, self._address, self._sock, self, own.call_soon_threadsafe)
+        self._server = ReconnectingConnection(loop, self._address, self._sock, self, own.call_soon_threadsafe)
         network = threading.Thread(target=loop.run, daemon=True)
         network.start()
         try:
@@ -177,13 +177,13 @@ class Terminal:
     def _send(self, parsed: ParsedInput) -> None:
         self._recognise = never_recognise
         self._dialect.sent(parsed.send)
-        self._keeper.send(self._transfers.offer(parsed.send, parsed.offer) if parsed.offer else parsed.send)
+        self._server.send(self._transfers.offer(parsed.send, parsed.offer) if parsed.offer else parsed.send)
 
     def _answer(self, consent: Consent) -> None:
         self._note((self._transfers.accept if consent.accepted else self._transfers.decline)(consent.user))
         self._show_progress()
 
-    # ---- what the keeper tells ----
+    # ---- what the server tells ----
 
     def heard(self, lines: list[str]) -> None:
         """Show what the server says, and let the user have a turn after each LINES_AT_ONCE."""
@@ -193,7 +193,7 @@ class Terminal:
         if len(lines) > LINES_AT_ONCE:
             self._own.call_soon(self.heard, lines[LINES_AT_ONCE:])
         else:
-            self._keeper.go_on(self._dialect.admitted, self._dialect.pause)
+            self._server.go_on(self._dialect.admitted, self._dialect.pause)
         self._send_automatic_lines()
         if self._dialect.done():
             self._end(0)
