@@ -19,7 +19,8 @@ from domain.errors import AlreadyMember, LimitReached, NoSuchUser
 from domain.interfaces import Timers
 from domain.names import HOST_OF_CHANNEL, HOST_OF_USER, is_name, remote_channel
 from peering.channels import AnnouncedChannels
-from peering.links import Dial, LinkHandler, Links
+from peering.dialer import Dial
+from peering.links import LinkHandler, Links
 from peering.members import RemoteUsers
 from peering.names import LineIgnored, Violation, split_host
 from peering.peers import MAX_LINK_LINE, Link, LinkLoss, Peer

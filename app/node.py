@@ -20,7 +20,7 @@ from domain.rooms import Rooms
 from domain.state import Limits
 from domain.transfers import Transfers
 from federation import Federation
-from peering.links import Dial
+from peering.dialer import Dial
 from peering.proof import make_nonce
 from protocol import Dialect, Session, Transport
 from settings import Settings

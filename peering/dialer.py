@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Protocol
 
+from domain.interfaces import Timers
 from net.timers import Backoff
+from protocol import Session
 from settings import PeerConfig
 
 FIRST_PAUSE = 0.5
@@ -16,16 +20,46 @@ PAUSE_GROWTH = 1.6
 log = logging.getLogger("crosstalk.federation")
 
 
+class Dial(Protocol):
+    """Connects in the background, then calls one of `connected` and `failed`; see net.dialer."""
+
+    def __call__(
+        self, host: str, port: int, *, connected: Callable[[Any], Session], failed: Callable[[str], None]
+    ) -> None: ...
+
+
 class PeerDialer:
-    """A configured server, and the back-off for dialling it again (L2).
+    """Dials a configured server, and dials it again with growing pauses (L1, L2).
 
     Its `address` is the configured one, or the IP address to which that has led.
+
+    Args:
+        config: the server.
+        timers: the monotonic clock.
+        dial: opens a connection.
+        jitter: gives a random number from 0 to 1.
+        connected: takes a connection, and gives its session.
+        may_dial: tells whether the server may be dialled now; if not, it is tried again later.
     """
 
-    def __init__(self, config: PeerConfig) -> None:
+    def __init__(
+        self,
+        config: PeerConfig,
+        timers: Timers,
+        dial: Dial,
+        jitter: Callable[[], float],
+        connected: Callable[[PeerDialer, Any], Session],
+        may_dial: Callable[[PeerDialer], bool],
+    ) -> None:
         self.config = config
         self.address = config.address
-        self.timer: Any = None
+        self.stopped = False
+        self._timers = timers
+        self._dial = dial
+        self._jitter = jitter
+        self._connected = connected
+        self._may_dial = may_dial
+        self._timer: Any = None
         self._backoff = Backoff(FIRST_PAUSE, PAUSE_GROWTH, MAX_PAUSE)
         self._told = ""
 
@@ -34,16 +68,40 @@ class PeerDialer:
         """The names and addresses of the server, as far as known without a link."""
         return {self.address, self.config.address, *filter(None, (self.config.name,))}
 
-    def next_pause(self, lasted: float, jitter: float) -> float:
-        """Give the seconds until the next attempt.
+    def dial_now(self) -> None:
+        """Dial, in the background."""
+        self._timer = None
+        if self.stopped:
+            return
+        if self._may_dial(self):
+            host, port = self.config[:2]
+            self._dial(host, port, connected=partial(self._connected, self), failed=self._failed)
+        else:
+            self.dial_later()
+
+    def dial_later(self, lasted: float = 0.0) -> None:
+        """Dial after a pause.
 
         Args:
             lasted: seconds for which the link was up. If longer than the next pause, the back-off is reset.
-            jitter: a random number from 0 to 1.
         """
+        if self.stopped:
+            return
         if lasted > self._backoff.pause:
             self._backoff.reset()
-        return self._backoff.next(jitter)
+        self._timer = self._timers.call_later(self._backoff.next(self._jitter()), self.dial_now)
+
+    def dial_soon(self) -> None:
+        """End a pause. No-op outside of one."""
+        if self._timer is not None:
+            self._timers.cancel(self._timer)
+            self.dial_now()
+
+    def stop(self) -> None:
+        """Dial no more."""
+        self.stopped = True
+        if self._timer is not None:
+            self._timers.cancel(self._timer)
 
     def tell(self, failure: str) -> None:
         """Log a failure, unless it is the same as the last one (L48)."""
@@ -55,3 +113,7 @@ class PeerDialer:
     def succeeded(self) -> None:
         """The link is up: log the next failure, whatever it is."""
         self._told = ""
+
+    def _failed(self, reason: str) -> None:
+        self.tell(reason)
+        self.dial_later()

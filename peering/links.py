@@ -6,13 +6,13 @@ federation.py has the lines on a link that is up; it is told when a link comes u
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 from domain.chat import Chat
 from domain.interfaces import Timers
-from peering.dialer import PeerDialer
+from peering.dialer import Dial, PeerDialer
 from peering.names import KEPT_OUT, NameHandler, PeerNames, Violation, host_or_address
 from peering.peers import MAX_LINK_LINE, Link, LinkLoss, Peer
 from peering.proof import Handshake, is_nonce
@@ -20,14 +20,6 @@ from protocol import Dialect, Session, Transport
 from settings import Settings
 
 log = logging.getLogger("crosstalk.federation")
-
-
-class Dial(Protocol):
-    """Connects in the background, then calls one of `connected` and `failed`; see net.dialer."""
-
-    def __call__(
-        self, host: str, port: int, *, connected: Callable[[Any], Session], failed: Callable[[str], None]
-    ) -> None: ...
 
 
 class LinkHandler(Dialect, NameHandler):
@@ -67,11 +59,13 @@ class Links:
         self.closed = False
         self._handler = handler
         self._timers = timers
-        self._dial = dial
-        self._jitter = jitter
         self._make_nonce = make_nonce
         self._settings = settings
-        self._dialers = [PeerDialer(server) for server in settings.peers if server.port]
+        self._dialers = [
+            PeerDialer(server, timers, dial, jitter, self._connected, self._may_dial)
+            for server in settings.peers
+            if server.port
+        ]
         self.names = PeerNames(chat, settings, self.peers, self._dialers, handler)
         self._links: dict[Session, Link] = {}
 
@@ -83,35 +77,20 @@ class Links:
             if server.secret and server.secret.is_exposed:
                 log.warning("other users can read the secret of %s; keep it from them: chmod 600 its file", server.name)
         for dialer in self._dialers:
-            self._dial_now(dialer)
+            dialer.dial_now()
 
     def close(self) -> None:
         """The server stops: dial no server any more, and let lost peers be."""
         self.closed = True
         for dialer in self._dialers:
-            self._cancel(dialer.timer)
+            dialer.stop()
 
     def accept(self, session: Session) -> None:
         """Expect a link from a connection to a port that is for links alone (L3)."""
         self._expect(self._add_link(session, None))
 
-    def _dial_now(self, dialer: PeerDialer) -> None:
-        dialer.timer = None
-        if self.names.is_kept_out(dialer.known_as):
-            self._dial_later(dialer)
-        elif not self.closed:
-            self._dial(
-                *dialer.config[:2], connected=partial(self._connected, dialer), failed=partial(self._failed, dialer)
-            )
-
-    def _dial_later(self, dialer: PeerDialer, lasted: float = 0.0) -> None:
-        if not self.closed and dialer in self._dialers:
-            pause = dialer.next_pause(lasted, self._jitter())
-            dialer.timer = self._timers.call_later(pause, partial(self._dial_now, dialer))
-
-    def _failed(self, dialer: PeerDialer, reason: str) -> None:
-        dialer.tell(reason)
-        self._dial_later(dialer)
+    def _may_dial(self, dialer: PeerDialer) -> bool:
+        return not self.names.is_kept_out(dialer.known_as)
 
     def _connected(self, dialer: PeerDialer, transport: Transport) -> Session:
         link = self._add_link(Session(transport, self._handler, MAX_LINK_LINE), dialer)
@@ -196,7 +175,9 @@ class Links:
         word = host_or_address(word)
         if not self.names.let_in(word):
             return False
-        self._dial_at_once(dialer for dialer in self._dialers if word in dialer.known_as)
+        for dialer in self._dialers:
+            if word in dialer.known_as:
+                dialer.dial_soon()
         return True
 
     # ---- a link comes up ----
@@ -294,6 +275,7 @@ class Links:
         }
 
     def _stop_dialling_itself(self, link: Link, dialer: PeerDialer) -> None:
+        dialer.stop()
         self._dialers.remove(dialer)
         log.warning("%s port %d is this server itself, and is not dialled again", *dialer.config[:2])
         link.session.refuse()
@@ -312,19 +294,9 @@ class Links:
         else:
             mac = link.handshake.mac("confirm") if link.handshake else ""
             link.session.send(self._introduction("FEDERATE-CONFIRM", mac))
-            self._dial_soon(link)
+            for dialer in self.names.listed_as(link):  # it can be reached now (L2)
+                dialer.dial_soon()
         self._handler.link_up(link)
-
-    def _dial_soon(self, link: Link) -> None:
-        """Cut the pause short: a server that has dialled this one can be reached (L2)."""
-        self._dial_at_once(self.names.listed_as(link))
-
-    def _dial_at_once(self, dialers: Iterable[PeerDialer]) -> None:
-        """End the pauses of these servers."""
-        for dialer in dialers:
-            if dialer.timer is not None:
-                self._timers.cancel(dialer.timer)
-                self._dial_now(dialer)
 
     # ---- a link goes down ----
 
@@ -338,10 +310,10 @@ class Links:
         reason = link.failure or how
         if link.maybe_peer is not None:
             self._link_down(link, link.peer, reason)
-        elif link.dialer in self._dialers:
+        elif link.dialer is not None and not link.dialer.stopped:
             link.dialer.tell(reason)
         if link.dialer is not None:
-            self._dial_later(link.dialer, self._timers.monotonic() - link.since if link.maybe_peer else 0.0)
+            link.dialer.dial_later(self._timers.monotonic() - link.since if link.maybe_peer else 0.0)
 
     def _link_down(self, link: Link, peer: Peer, reason: str) -> None:
         counts = "".join(f"; ignored {count} lines: {why}" for why, count in link.ignored.items())

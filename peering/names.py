@@ -6,7 +6,6 @@ The rules are L11 to L22, L24 and L52 of PROTOCOL.md.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from typing import Protocol
 
@@ -307,7 +306,7 @@ class PeerNames:
         return host in link.peer_names or (link.nameless and host != link.local_name and host not in self._peers)
 
 
-def split_host(word: str) -> Sequence[str]:
+def split_host(word: str) -> tuple[str, str]:
     """Give the name, and the host or "", of a channel or user."""
     sign = HOST_OF_CHANNEL if HOST_OF_CHANNEL in word else HOST_OF_USER
     name, _, host = normal(word).partition(sign)

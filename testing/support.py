@@ -69,7 +69,7 @@ class FakeTransport:
         self.stuck = False
         self.owner: Session | None = None
         self.behind: list[bytes | Iterator[bytes]] = []
-        self._held: list[tuple[bytes, Callable[[bool], None]]] = []
+        self.held: list[tuple[bytes, Callable[[bool], None]]] = []
 
     def send(self, data: bytes) -> None:
         if self.finished:
@@ -78,7 +78,7 @@ class FakeTransport:
 
     def send_with_receipt(self, data: bytes, done: Callable[[bool], None]) -> None:
         if self.stuck:
-            self._held.append((data, done))
+            self.held.append((data, done))
         else:
             self.stream(self._receipted(data, done))
 
@@ -89,7 +89,7 @@ class FakeTransport:
     def unstick(self, *, lost: bool = False) -> None:
         """What is held leaves, or is lost with the connection."""
         self.stuck = False
-        held, self._held = self._held, []
+        held, self.held = self.held, []
         for data, done in held:
             if lost:
                 self.soon.append(partial(done, False))

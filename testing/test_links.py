@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import itertools
 import logging
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
 from federation_support import ONE, TWO, cut, is_closed, joined
+from net.timers import Deadline
 from peering.backpressure import MAX_PAUSE_SECONDS
 from peering.dialer import FIRST_PAUSE, MAX_PAUSE, PAUSE_GROWTH, PeerDialer
 from peering.peers import MAX_LINK_LINE, MAX_LINKS, PIECE_BYTES
 from settings import PeerConfig, Settings
-from support import Client, World
+from support import Client, FakeTimers, World, raising
 from text import MAX_LINE
 
 pytestmark = pytest.mark.usefixtures("no_mistake_is_only_logged")
@@ -29,14 +32,27 @@ def test_dialling() -> None:
 
 
 def test_the_pauses_grow_and_begin_anew_when_a_link_has_lasted() -> None:
-    dialer = PeerDialer(PeerConfig("127.0.0.2", 5051, None))
-    pauses = [dialer.next_pause(0.0, 0.5) for _ in range(12)]
+    jitter, pauses = [0.5], []
+
+    class Timers(FakeTimers):
+        def call_later(self, seconds: float, call: Callable[[], None]) -> Deadline:
+            pauses.append(seconds)
+            return super().call_later(seconds, call)
+
+    def dial(*_args: Any, **_kwargs: Any) -> None:
+        raise AssertionError("no pause has ended")
+
+    dialer = PeerDialer(TWO, Timers(), dial, lambda: jitter[0], raising, lambda _dialer: True)
+    for _ in range(12):
+        dialer.dial_later()
     assert pauses[0] == FIRST_PAUSE
     for earlier, later in itertools.pairwise(pauses):
         assert later == pytest.approx(min(earlier * PAUSE_GROWTH, MAX_PAUSE))
-    assert pauses[-1] == MAX_PAUSE
-    assert dialer.next_pause(0.0, 0.0) == 0.75 * MAX_PAUSE
-    assert dialer.next_pause(MAX_PAUSE + 1, 1.0) == 1.25 * pauses[0]
+    jitter[0] = 0.0
+    dialer.dial_later()
+    jitter[0] = 1.0
+    dialer.dial_later(lasted=MAX_PAUSE + 1)
+    assert pauses[-3:] == [MAX_PAUSE, 0.75 * MAX_PAUSE, 1.25 * FIRST_PAUSE]
 
 
 def test_it_dials_again_for_ever_and_tells_each_reason_once(caplog: pytest.LogCaptureFixture) -> None:
@@ -249,7 +265,7 @@ def test_a_receipt_that_comes_late_ends_no_other_wait(world: World) -> None:
     falls_behind(peer)
     alice.ask("SAY tea one")
     world.timers.let_pass(MAX_PAUSE_SECONDS)
-    late, peer.transport._held = peer.transport._held, []
+    late, peer.transport.held = peer.transport.held, []
     alice.ask("SAY tea two")
     alice.send("SAY tea three")
     for _data, done in late:
