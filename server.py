@@ -158,7 +158,7 @@ class Server:
         self.store.close()
 
     def stop(self) -> None:
-        """Accept no more, give what is owed and let it leave, then end. Stopping twice is stopping once."""
+        """Accept no more, give what is owed and let it leave, then end. Stopping twice is stopping once (C21)."""
         if self._stopping:
             return
         self._stopping = True
@@ -217,7 +217,7 @@ def bound_socket(address: str | None, port: int) -> socket.socket:
 
 
 def announce(server: Server, *, lab: bool) -> None:
-    """Say where the server is, and that it accepts connections."""
+    """Say where the server is, and that it accepts connections (C25)."""
     log.info("max clients: %d", server.loop.client_ceiling)
     for place in server.places:
         only = " (IPv6 only)" if place.ipv6_only else ""
@@ -229,7 +229,7 @@ def announce(server: Server, *, lab: bool) -> None:
 
 
 def open_console(server: Server) -> None:
-    """Take commands from standard input until its end, in a thread that waits for them."""
+    """Take commands from standard input until its end, in a thread that waits for them (P2)."""
     for signum in (signal.SIGTTIN, signal.SIGTTOU):  # in a terminal's background that must not stop the server
         signal.signal(signum, signal.SIG_IGN)
 

@@ -112,7 +112,7 @@ class Rooms(Watch):
         self._guests[name] = {}
 
     def close(self) -> None:
-        """The server stops: nobody is told anything any more, and nobody moves in."""
+        """The server stops: nobody is told anything any more, and nobody moves in (C21)."""
         self._closed = True
 
     def end_turn(self) -> None:
@@ -123,7 +123,7 @@ class Rooms(Watch):
     # ---- what guests do ----
 
     def enter(self, session: Recipient, channel: str, name: str, done: Done, *, takes_files: bool) -> None:
-        """Put a session into a channel's queue, and into the channel if there is room.
+        """Put a session into a channel's queue, and into the channel if there is room (O6, O9).
 
         Fails with CannotEnter: it is no name, or a user or a guest of this channel has it. Then nothing has changed.
         """
@@ -136,7 +136,7 @@ class Rooms(Watch):
         self._arrive(guest, done)
 
     def stir(self, guest: RoomGuest) -> None:
-        """The guest has done something, and is not silent; what the muted do does not count."""
+        """The guest has done something, and is not silent; what the muted do does not count (O20, O21)."""
         now = self._timers.monotonic()
         if not self._muted_for(guest.channel, guest.name, now):
             guest.idle_since = now
@@ -146,8 +146,7 @@ class Rooms(Watch):
         self._chat.say_as_guest(guest, text, done)
 
     def whisper_to(self, guest: RoomGuest, name: str, text: str, done: Done) -> None:
-        """Say something to one who is in the channel too. Fails with NotAMember while the guest waits, StillMuted,
-        NotHere."""
+        """Whisper to a user in the channel (O13). Fails with NotAMember while the guest waits, StillMuted, NotHere."""
         self._whisper(guest, guest.channel, name, text, done)
 
     def maybe_guest(self, guest: RoomGuest, name: str) -> RoomGuest | None:
@@ -161,7 +160,7 @@ class Rooms(Watch):
         return self.who_is_there(guest.channel.name, name).guests.get(name)
 
     def switch(self, guest: RoomGuest, channel: str, done: Done) -> None:
-        """Leave, and come to another channel with a port as a newcomer does.
+        """Leave, and come to another channel with a port as a newcomer does (O16).
 
         Fails with NoSuchChannel, and with CannotEnter where the name is another guest's; the guest stays.
         """
@@ -178,12 +177,12 @@ class Rooms(Watch):
             self._arrive(guest, done)
 
     def quit(self, guest: RoomGuest, done: Done) -> None:
-        """Leave with a goodbye."""
+        """Leave with a goodbye (O14)."""
         departed = Departed(guest.name, self._now())
         self._close(guest, departed, departed, done)
 
     def lost(self, session: Recipient) -> None:
-        """The session is over; nothing happens if its guest has left before."""
+        """The session is over; nothing happens if its guest has left before (O19)."""
         guest: RoomGuest | None = session.principal
         if guest is not None:
             self._close(guest)
@@ -193,7 +192,7 @@ class Rooms(Watch):
         self._chat.tell_in_order(lambda: tell(self.occupancy()), done)
 
     def occupancy(self) -> list[Occupancy]:
-        """Give how full each channel with a port is, in their order, as far as it has been told."""
+        """Give how full each channel with a port is, in their order, as far as it has been told (O15)."""
         return [
             Occupancy(name, channel.population, channel.capacity or 0, len(self._queues[name]))
             for name, channel in self.hosted.items()
@@ -203,7 +202,7 @@ class Rooms(Watch):
 
     def kick(self, channel: str, name: str, done: Done) -> None:
         """Take somebody out of a channel or its queue; the operator is shown it. Fails with NoSuchChannel, NotHere,
-        StoreUnavailable."""
+        StoreUnavailable (P5)."""
         found = self._chat.channels.local.get(channel)
         guest = self._guests.get(channel, {}).get(name)
         kicked = Kicked(name, self._now())
@@ -217,7 +216,7 @@ class Rooms(Watch):
             done(NotHere())
 
     def mute(self, channel: str, name: str, seconds: int, done: Done) -> None:
-        """Let somebody who is in a channel say nothing there for so many seconds; a newer mute counts. None is without
+        """Mute somebody who is in a channel for so many seconds; a newer mute counts (P6, O24). None is without
         effect. Fails with NotHere: nobody of this name is there.
         """
         mute = Silenced(channel, name, seconds, self._now())
@@ -264,7 +263,7 @@ class Rooms(Watch):
         return found
 
     def empty(self, channel: str, done: Done) -> None:
-        """Take everybody out of a channel, without a word to the guests; the operator is shown it, the queue moves in.
+        """Empty a channel (P7), without a word to the guests. The operator is shown it; the queue moves in.
 
         Fails with NoSuchChannel.
         """
@@ -370,7 +369,7 @@ class Rooms(Watch):
         self._timers.cancel(guest.timer)
 
     def _fill(self, channel: Channel) -> list[Tell]:
-        """Let those in who are first in the queue, while there is room."""
+        """Let those in who are first in the queue, while there is room (O10)."""
         told: list[Tell] = []
         queue = self._queue(channel)
         while queue and channel.has_room and not self._closed:
