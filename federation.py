@@ -27,7 +27,7 @@ from peering.peers import MAX_LINK_LINE, Link, LinkLoss, Peer
 from peering.remote import LinkedServers
 from protocol import Command, Refusal, Request, Session, match_arguments
 from settings import Settings
-from text import clean, split_words, squeeze
+from text import clean, join_message, split_words
 
 NO_CHANNEL = ""
 """The name of no channel. The journal refuses it in its turn, so that answers keep their order (C10)."""
@@ -98,7 +98,7 @@ class Federation(LinkHandler):
         if command is None:
             return Refusal.UNKNOWN
         if command.text:
-            squeeze(words, command.max_args - 1)
+            join_message(words, command.max_args - 1)
         return match_arguments(command, words)
 
     def refuse(self, session: Session, refusal: Refusal) -> None:

@@ -24,7 +24,7 @@ from functools import partial
 from typing import Any, NamedTuple, Protocol
 
 from domain.errors import ChatError
-from text import MAX_LINE, LineBuffer, Overlong, normal, split_words
+from text import MAX_LINE, LineBuffer, Overlong, normalize, split_words
 
 LINES_PER_TURN = 64
 """Lines that one session runs before the others have their turn; fewer where they take long."""
@@ -94,7 +94,7 @@ def match_arguments(command: Command, words: list[str]) -> Request | Refusal:
     if not command.min_args <= len(words) <= command.max_args:
         return Refusal.TOO_FEW if len(words) < command.min_args else Refusal.TOO_MANY
     if command.name and words:
-        words[0] = normal(words[0])
+        words[0] = normalize(words[0])
     return Request(command, tuple(words))
 
 

@@ -138,8 +138,8 @@ class Server:
             console=ConsoleTransport(self.printer, loop.call_soon, loop.call_later),
             stop=self.stop,
         )
-        accounts = node.chat.users.accounts.values()
-        self.passwords.resemble(account.password_hash for account in accounts if account.password_hash is not None)
+        hashes = (account.password_hash for account in node.chat.users.accounts.values())
+        self.passwords.calibrate_dummy_hash(filter(None, hashes))
         return node
 
     def _watch_store(self) -> None:
@@ -158,7 +158,7 @@ class Server:
         self.store.close()
 
     def stop(self) -> None:
-        """Accept no more, give what is owed and let it leave, then end. Stopping twice is stopping once (C21)."""
+        """Accept no more, give what is owed and let it leave, then end. Stopping twice is stopping once."""
         if self._stopping:
             return
         self._stopping = True
@@ -216,20 +216,20 @@ def bound_socket(address: str | None, port: int) -> socket.socket:
         raise StartError(f"cannot listen on {place}: {reason}; choose another {choice}") from error
 
 
-def announce(server: Server, *, lab: bool) -> None:
-    """Say where the server is, and that it accepts connections (C25)."""
+def announce(server: Server, *, hello_server: bool) -> None:
+    """Say where the server is, and that it accepts connections."""
     log.info("max clients: %d", server.loop.client_ceiling)
     for place in server.places:
         only = " (IPv6 only)" if place.ipv6_only else ""
         log.info("listening address=%s port=%d dialect=%s%s", place.address, place.port, place.dialect, only)
     log.info("ready address=%s port=%d database=%s", server.places[0].address, server.port, server.store.path)
-    if lab:
+    if hello_server:
         with contextlib.suppress(OSError):  # nobody may be there to read it
             print("Server is on", flush=True)  # C25
 
 
 def open_console(server: Server) -> None:
-    """Take commands from standard input until its end, in a thread that waits for them (P2)."""
+    """Take commands from standard input until its end, in a thread that waits for them."""
     for signum in (signal.SIGTTIN, signal.SIGTTOU):  # in a terminal's background that must not stop the server
         signal.signal(signum, signal.SIG_IGN)
 
@@ -247,7 +247,7 @@ def open_console(server: Server) -> None:
     threading.Thread(target=read_lines, args=(STDIN, take), daemon=True).start()
 
 
-def main(settings: Settings, *, lab: bool) -> int:
+def main(settings: Settings, *, hello_server: bool) -> int:
     """Run the server until a signal stops it; return the exit status."""
     bootstrap.occupy_standard_descriptors()
     start_logging()
@@ -262,7 +262,7 @@ def main(settings: Settings, *, lab: bool) -> int:
     loop.wake_for_signals()
     handlers.install()
     tame_garbage_collector()
-    announce(server, lab=lab)
+    announce(server, hello_server=hello_server)
     open_console(server)
     server.passwords.warm_up()
     server.run()
@@ -281,4 +281,4 @@ def tame_garbage_collector() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(OPTIONS.settings, lab=OPTIONS.lab))
+    sys.exit(main(OPTIONS.settings, hello_server=OPTIONS.hello_server))

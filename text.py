@@ -1,7 +1,7 @@
 """Text, as all protocols share it: lines of a byte stream, words, Unicode's forms, and what may be shown.
 
 `LineBuffer` splits received bytes into lines. `clean` removes control characters before text reaches a terminal.
-`normal` gives a name the form in which names are compared. Nothing here knows about sessions, commands or users.
+`normalize` gives a name the form in which names are compared. Nothing here knows about sessions, commands or users.
 """
 
 from __future__ import annotations
@@ -161,7 +161,7 @@ def split_words(text: str) -> list[str]:
     return [word for word in _BLANKS.split(text) if word]
 
 
-def split_off(text: str, most: int) -> list[str]:
+def split_at_most(text: str, most: int) -> list[str]:
     """Split off the first words at runs of blanks; what is behind them stays one, with its inner spacing.
 
     Args:
@@ -173,7 +173,7 @@ def split_off(text: str, most: int) -> list[str]:
     return _BLANKS.split(text, most - 1) if most > 1 else [text]  # a split of none is a split of all
 
 
-def squeeze(words: list[str], start: int) -> None:
+def join_message(words: list[str], start: int) -> None:
     """Make one message of the words from this place on: cleaned, with one space between them. None, if none is left."""
     text = " ".join(words[start:])
     if not text.isprintable():
@@ -232,7 +232,7 @@ def shown_path(path: str) -> str:
 
 def folded_name(name: str) -> str:
     """Give a file's name as a file system compares it that tells apart neither the case nor the forms of letters. Its
-    length is to be bounded, see `normal`."""
+    length is to be bounded, see `normalize`."""
     if name.isascii():
         return name.lower()
     import unicodedata
@@ -241,17 +241,17 @@ def folded_name(name: str) -> str:
     return unicodedata.normalize("NFKC", folded)
 
 
-def normal(word: str) -> str:
+def normalize(word: str) -> str:
     """Give a name, or its parts on either side of a host's sign, in Unicode's NFC, in which names are compared and
     shown (C32).
 
     A part that is too long for a name stays as it came, and so is none (rule C34); a third part is the last. For NFC
     takes time with the square of the marks in a row; nothing else in the program makes it.
     """
-    return word if word.isascii() else "".join(map(_normal_part, _HOST_SIGNS.split(word, _MOST_HOST_SIGNS)))
+    return word if word.isascii() else "".join(map(_normalize_part, _HOST_SIGNS.split(word, _MOST_HOST_SIGNS)))
 
 
-def _normal_part(part: str) -> str:
+def _normalize_part(part: str) -> str:
     if part.isascii() or is_too_long(part) or len(part) - part.count("*") - part.count(".") > MAX_CHARACTERS:
         return part
     import unicodedata

@@ -14,22 +14,22 @@ from typing import Any, NamedTuple
 from dialects import LISTEN_DIALECTS
 from domain.names import is_host, is_name
 from settings import HostedChannel, Listen, PeerConfig, Secret, Settings
-from text import normal, parse_number
+from text import normalize, parse_number
 
 
 class ConfigError(Exception):
     """The config cannot be used; the message gives the file, the line, and what would be right."""
 
 
-LEAST_SECRET = 16
-MOST_SECRET = 65_536
+MIN_SECRET = 16
+MAX_SECRET = 65_536
 """Bytes of a secret, without the newline at its end."""
 
 MAX_CONFIG = 1024 * 1024
 """Bytes of a config; more is not read, since the file may have no end."""
 
-LEAST_CHANNELS = 3
-LEAST_CAPACITY = 5
+MIN_CHANNELS = 3
+MIN_CAPACITY = 5
 """Minimum number of channels with a port, and of places in each (C26)."""
 
 
@@ -134,12 +134,12 @@ def read_secret(path: str) -> Secret:
     """
     try:
         with open(path, "rb") as file:
-            key = file.read(MOST_SECRET + 2).removesuffix(b"\n")
+            key = file.read(MAX_SECRET + 2).removesuffix(b"\n")
             is_exposed = bool(os.fstat(file.fileno()).st_mode & 0o077)
     except OSError as error:
         raise ConfigError(f"cannot read the secret {path}: {error.strerror}") from error
-    if not LEAST_SECRET <= len(key) <= MOST_SECRET:
-        raise ConfigError(f"the secret {path} must have {LEAST_SECRET} to {MOST_SECRET} bytes")
+    if not MIN_SECRET <= len(key) <= MAX_SECRET:
+        raise ConfigError(f"the secret {path} must have {MIN_SECRET} to {MAX_SECRET} bytes")
     return Secret(key, is_exposed=is_exposed)
 
 
@@ -155,10 +155,10 @@ def _claim_place(listen: Listen) -> list[str]:
 
 def _channel(words: list[str]) -> HostedChannel:
     name, port, capacity = words
-    name = normal(name)
+    name = normalize(name)
     if not is_name(name) or name[0].isdigit():
         raise ConfigError(f"{name!r} cannot be a channel with a port: it begins with a digit, or is no name")
-    return HostedChannel(name, _part("port", port, 1, 65535), _part("capacity", capacity, LEAST_CAPACITY, _ANY))
+    return HostedChannel(name, _part("port", port, 1, 65535), _part("capacity", capacity, MIN_CAPACITY, _ANY))
 
 
 def _part(what: str, word: str, least: int, most: int) -> int:
@@ -295,9 +295,9 @@ def parse_config(text: str, path: str) -> Settings:
         values[field] = (*values.get(field, ()), value) if directive.claims else value
     settings = Settings(**values)
     _check_federation(settings, path)
-    if 0 < len(settings.channel) < LEAST_CHANNELS:
+    if 0 < len(settings.channel) < MIN_CHANNELS:
         raise ConfigError(
-            f"{path}: channel stands {len(settings.channel)} times; it needs {LEAST_CHANNELS} or more, or none"
+            f"{path}: channel stands {len(settings.channel)} times; it needs {MIN_CHANNELS} or more, or none"
         )
     return settings
 

@@ -7,13 +7,13 @@ import os
 import select
 import time
 
-LONGEST = select.PIPE_BUF
+MAX_PIPE_WRITE = select.PIPE_BUF
 """Bytes that a pipe takes whole when it says that it can be written (POSIX)."""
 
 LINES_PER_SECOND = 50
 """Lines of one kind that are written in a second. Lines of a kind differ only in what is filled in."""
 
-MOST_KINDS = 256
+MAX_KINDS = 256
 """Kinds that are told apart in a second; more than the program has, so that what is no constant does no harm."""
 
 KIND_CHARACTERS = 120
@@ -24,10 +24,10 @@ OTHERS = "other lines"
 STDERR = 2
 
 
-def unblocked(descriptor: int) -> int:
+def nonblocking_copy(descriptor: int) -> int:
     """Give a descriptor for the same terminal that takes what fits and never waits; any other one is given as it is.
 
-    A pipe that can be written takes LONGEST bytes, but a terminal perhaps one. Making the descriptor itself
+    A pipe that can be written takes MAX_PIPE_WRITE bytes, but a terminal perhaps one. Making the descriptor itself
     non-blocking would make it so for the shell, too, and whoever else has the terminal.
     """
     try:
@@ -36,7 +36,7 @@ def unblocked(descriptor: int) -> int:
         return descriptor
 
 
-class UnblockingHandler(logging.Handler):
+class NonBlockingHandler(logging.Handler):
     """Writes a record where that does not block, and drops it, counted, where it would.
 
     Whoever started the server may have stopped reading its standard error: a full pipe must not stop the chat. Nor may
@@ -46,7 +46,7 @@ class UnblockingHandler(logging.Handler):
 
     def __init__(self, descriptor: int) -> None:
         super().__init__()
-        self._descriptor = descriptor = unblocked(descriptor)
+        self._descriptor = descriptor = nonblocking_copy(descriptor)
         self._dropped: dict[str, int] = {}
         self._second = 0
         self._lines: dict[str, int] = {}
@@ -75,11 +75,11 @@ class UnblockingHandler(logging.Handler):
 
     def _write(self, text: str) -> bool:
         data = f"{text}\n".encode(errors="backslashreplace")
-        for start in range(0, len(data), LONGEST):
+        for start in range(0, len(data), MAX_PIPE_WRITE):
             if not any(events & select.POLLOUT for _descriptor, events in self._poll.poll(0)):
                 return False
             try:
-                os.write(self._descriptor, data[start : start + LONGEST])
+                os.write(self._descriptor, data[start : start + MAX_PIPE_WRITE])
             except OSError:  # nobody is there to read
                 return False
         return True
@@ -87,7 +87,7 @@ class UnblockingHandler(logging.Handler):
 
 def _count(counts: dict[str, int], kind: str) -> int:
     """Count one more of a kind; return how many there are."""
-    if kind not in counts and len(counts) >= MOST_KINDS:
+    if kind not in counts and len(counts) >= MAX_KINDS:
         kind = OTHERS
     counts[kind] = number = counts.get(kind, 0) + 1
     return number
@@ -107,7 +107,7 @@ class LineFormatter(logging.Formatter):
 
 def start_logging() -> None:
     """Send the log to standard error."""
-    handler = UnblockingHandler(STDERR)
+    handler = NonBlockingHandler(STDERR)
     handler.setFormatter(LineFormatter())
     root = logging.getLogger("crosstalk")
     root.setLevel(logging.INFO)

@@ -10,7 +10,7 @@ from app.throttle import Pace
 from dialects import AUTO, DEFAULT, DIALECTS
 from dialects.mailbox import RESERVED_NAMES
 from dialects.operator import Operator
-from dialects.rooms import Door, Lines, RoomTalk, TimeOfDay
+from dialects.rooms import MessageFormatter, RoomsDialect, RoomsHandshake, TimeOfDay
 from domain.changes import ChannelCreated
 from domain.chat import Chat
 from domain.errors import LimitReached
@@ -75,7 +75,7 @@ class Node:
         nonce: Callable[[], str] = make_nonce,
     ) -> None:
         self.settings = settings
-        lines = Lines(time_of_day)
+        formatter = MessageFormatter(time_of_day)
 
         # The domain.
         pace = Pace(timers.monotonic, settings.max_registrations)
@@ -98,7 +98,7 @@ class Node:
 
         # The dialects.
         links = self.federation.links if self.federation is not None else None
-        self.operator = Session(console, Operator(self.rooms, links, lines, now, stop))
+        self.operator = Session(console, Operator(self.rooms, links, formatter, now, stop))
         built = {name: row.build(self) for name, row in DIALECTS.items()}
         self.dialects = {name: dialect for name, dialect in built.items() if dialect is not None}
         self.by_first_word = {
@@ -106,11 +106,13 @@ class Node:
             for name, row in DIALECTS.items()
             if row.first_word and name in self.dialects
         }
-        plain, with_files = (RoomTalk(self.rooms, self.transfers, lines, now, files=files) for files in (False, True))
+        plain, with_files = (
+            RoomsDialect(self.rooms, self.transfers, formatter, now, files=files) for files in (False, True)
+        )
         self.ports: Mapping[str, Dialect] = {
             AUTO: self.dialects[DEFAULT],
             **self.dialects,
-            **{port_of(name): Door(self.rooms, name, plain, with_files) for name in self.rooms.hosted},
+            **{port_of(name): RoomsHandshake(self.rooms, name, plain, with_files) for name in self.rooms.hosted},
         }
 
     def start(self) -> None:

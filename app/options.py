@@ -34,7 +34,7 @@ Directives of the config, one to a line:
 {directives}
 """
 
-LAB_USERS = 16
+HELLO_USERS = 16
 """Default of `max-users` at a server of the dialect `hello` (C25)."""
 
 
@@ -42,7 +42,7 @@ def parse_command_line(words: Sequence[str]) -> argparse.Namespace:
     """Read the command line; exits when it cannot be understood.
 
     Returns:
-        `port` and `config`, either may be None; `lab`, whether the lab's form was used; the options.
+        `port` and `config`, either may be None; `hello_server`, whether the third form was used; the options.
     """
     parser = OneLineParser(
         prog="server.py",
@@ -56,9 +56,14 @@ def parse_command_line(words: Sequence[str]) -> argparse.Namespace:
     add(
         "words", nargs="*", metavar="port, config", help="the port to listen on, 0 takes a free one; a file of settings"
     )
-    add("--port", metavar="P", type=port_number(0), help="be the lab's server, on this port")
+    add("--port", metavar="P", type=port_number(0), help="serve the hello protocol alone, on this port")
     add("--address", metavar="A", type=setting("address"), help="listen on this IP address only")
-    add("--max-users", metavar="N", type=setting("max-users"), help="hello users at once (lab: 16; else no limit)")
+    add(
+        "--max-users",
+        metavar="N",
+        type=setting("max-users"),
+        help="hello users at once (with --port: 16; else no limit)",
+    )
     add(
         "--database",
         metavar="PATH",
@@ -66,9 +71,9 @@ def parse_command_line(words: Sequence[str]) -> argparse.Namespace:
         help="the database file (default: crosstalk-<port>.db in the current directory); :memory: keeps nothing",
     )
     arguments = parser.parse_intermixed_args(words)
-    arguments.lab = arguments.port is not None
+    arguments.hello_server = arguments.port is not None
     rest: list[str] = arguments.words
-    if rest and not arguments.lab and rest[0].isdigit():
+    if rest and not arguments.hello_server and rest[0].isdigit():
         try:
             arguments.port = port_number(0)(rest.pop(0))
         except argparse.ArgumentTypeError as error:
@@ -117,28 +122,28 @@ def settings_for(arguments: argparse.Namespace) -> Settings:
     """
     settings = Settings() if arguments.config is None else read_config(arguments.config)
     if arguments.port is not None:
-        own = Listen(arguments.address, arguments.port, "hello" if arguments.lab else "auto")
+        own = Listen(arguments.address, arguments.port, "hello" if arguments.hello_server else "auto")
         settings = settings._replace(listen=(own, *settings.listen))
     if not (settings.listen or settings.channel):
         raise ConfigError(f"{arguments.config} has no listen line and no channel; add one, or start with a port")
     return settings._replace(
         address=arguments.address or settings.address,
         database=arguments.database or settings.database,
-        max_users=arguments.max_users or settings.max_users or (LAB_USERS if arguments.lab else None),
+        max_users=arguments.max_users or settings.max_users or (HELLO_USERS if arguments.hello_server else None),
     )
 
 
 class Options(NamedTuple):
-    """The settings, and whether the server is started as the lab's."""
+    """The settings, and whether the third form was used."""
 
     settings: Settings
-    lab: bool
+    hello_server: bool
 
 
 def read_or_exit(arguments: argparse.Namespace) -> Options:
     """Read the config, or end the program with status 1 and a line that says what is wrong."""
     try:
-        return Options(settings_for(arguments), arguments.lab)
+        return Options(settings_for(arguments), arguments.hello_server)
     except ConfigError as error:
         print(f"server.py: {error}", file=sys.stderr)
         sys.exit(1)

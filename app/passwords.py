@@ -46,12 +46,13 @@ class BcryptPasswords:
         self._queue = queue
         self._failures = Failures(now)
         self._cost = cost
-        self._decoy = _decoy(cost)
+        self._dummy_hash = _dummy_hash(cost)
         self.refused = 0
 
-    def resemble(self, hashes: Iterable[bytes]) -> None:
-        """Let the check for a user who does not exist take as long as that of the most costly of these hashes."""
-        self._decoy = _decoy(max((int(known[4:6]) for known in hashes if known[4:6].isdigit()), default=self._cost))
+    def calibrate_dummy_hash(self, hashes: Iterable[bytes]) -> None:
+        """Give the dummy hash for unknown users the highest cost in use, so that timing does not reveal who exists."""
+        costs = (int(known[4:6]) for known in hashes if known[4:6].isdigit())
+        self._dummy_hash = _dummy_hash(max(costs, default=self._cost))
 
     def warm_up(self) -> None:
         """Load the library now, in a thread, so that the first login need not wait for it."""
@@ -65,8 +66,8 @@ class BcryptPasswords:
     def check(self, asker: Asker, claim: Claim, then: Callable[[ChatError | None], None], *, is_login: bool) -> None:
         """Check a password and call `then` with None, WrongPassword or Overloaded.
 
-        A claim without a hash, for a user who does not exist, is checked as slowly as a wrong password, and is never
-        right. A session that is over is told nothing.
+        A claim for an unknown user, which has no hash, is checked against the dummy hash, and is never right. A session
+        that is over gets no outcome.
 
         Args:
             asker: the session; failures from its address for this name delay the check (C40).
@@ -75,7 +76,7 @@ class BcryptPasswords:
             is_login: it goes before other work, and waits where that is refused (C41, C39).
         """
         address = asker.address
-        compare = partial(_matches, claim.password, claim.password_hash or self._decoy)
+        compare = partial(_matches, claim.password, claim.password_hash or self._dummy_hash)
         job = Job(asker, compare, partial(self._on_compared, address, claim, then), is_login=is_login)
         self._submit(job, lambda: then(Overloaded()), self._failures.delay(address, claim.name))
 
@@ -120,8 +121,8 @@ def _log_failure(_result: object, error: BaseException | None) -> None:
         log.error("hashing failed", exc_info=error)
 
 
-def _decoy(cost: int) -> bytes:
-    """A hash that is well-formed, and nobody's."""
+def _dummy_hash(cost: int) -> bytes:
+    """Give a well-formed hash that no password has."""
     return b"$2b$%02d$" % cost + b"." * 53
 
 

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from app.logs import LONGEST, unblocked
+from app.logs import MAX_PIPE_WRITE, nonblocking_copy
 from net.descriptors import read_some
 from text import LineBuffer, Overlong
 
@@ -40,7 +40,7 @@ class Printer:
     """
 
     def __init__(self, descriptor: int, call_later: Callable[[float, Callable[[], None]], Any]) -> None:
-        self._descriptor = descriptor = unblocked(descriptor)
+        self._descriptor = descriptor = nonblocking_copy(descriptor)
         self._call_later = call_later
         self._waiting = bytearray()
         self._dropped = 0
@@ -61,7 +61,7 @@ class Printer:
         """Write what waits, as far as it is taken; the rest is tried again by itself."""
         while self._waiting and self._is_writable():
             try:
-                written = os.write(self._descriptor, self._waiting[:LONGEST])
+                written = os.write(self._descriptor, self._waiting[:MAX_PIPE_WRITE])
             except BlockingIOError:
                 break
             except OSError:  # nobody will read it

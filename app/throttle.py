@@ -1,6 +1,6 @@
 """How often a network may try: a wrong password delays its next attempt, and it makes accounts at a pace.
 
-Nobody is locked out. An attempt waits MOST_SECONDS at most, independently of others, and only for failures of its own
+Nobody is locked out. An attempt waits MAX_SECONDS at most, independently of others, and only for failures of its own
 network against the same name. Whether an account has this name makes no difference. Entries expire. A full table drops
 its oldest entry, which lengthens no delay. Loopback addresses are never delayed.
 """
@@ -15,7 +15,7 @@ from domain import interfaces
 from net.addresses import is_loopback, network_of
 
 FIRST_SECONDS = 0.25
-MOST_SECONDS = 5.0
+MAX_SECONDS = 5.0
 """What an attempt waits after one failure; each further one doubles it, up to the most."""
 
 FORGET_SECONDS = 15 * 60.0
@@ -24,7 +24,7 @@ FORGET_SECONDS = 15 * 60.0
 PACE_SECONDS = 3600.0
 """The time in which a network may make as many accounts as the setting says."""
 
-MOST_KEPT = 10_000
+MAX_KEPT = 10_000
 """Entries of a table. To have one forgotten costs a client as many hashes, which take longer than the delay."""
 
 NAME_KEPT = 65
@@ -42,7 +42,7 @@ class Recent(Generic[Value]):
         most: how many are kept.
     """
 
-    def __init__(self, now: Callable[[], float], seconds: float, most: int = MOST_KEPT) -> None:
+    def __init__(self, now: Callable[[], float], seconds: float, most: int = MAX_KEPT) -> None:
         self._now = now
         self._seconds = seconds
         self._most = most
@@ -84,7 +84,7 @@ class Failures:
         failures = self._counts.get(_key(address, name), 0)
         if not failures or is_loopback(address):
             return 0.0
-        return min(MOST_SECONDS, FIRST_SECONDS * 2.0 ** min(failures - 1, 10))
+        return min(MAX_SECONDS, FIRST_SECONDS * 2.0 ** min(failures - 1, 10))
 
     def count(self, address: str, name: str) -> None:
         """Note that an attempt from this address against this name has failed."""

@@ -13,7 +13,7 @@ from domain.chat import Chat
 from domain.errors import AlreadyLoggedIn, LimitReached, NameTaken, NoSuchUser, NotAName
 from domain.events import DirectMessage
 from protocol import Command, Dialect, Refusal, Request, Session, match_arguments
-from text import clean, normal, split_off
+from text import clean, normalize, split_at_most
 
 BAD_HEADER = "BAD-RQST-HDR"
 BAD_BODY = "BAD-RQST-BODY"
@@ -49,15 +49,15 @@ class Hello(Dialect):
 
     def parse(self, line: str) -> Request | Refusal | None:
         """Find the row of the header. The last of its words is the rest of the line, with its inner spacing (H12)."""
-        verb, *rest = split_off(line, 2) or [""]
+        verb, *rest = split_at_most(line, 2) or [""]
         if not verb:
             return None
         command = COMMANDS.get(verb)
         if command is None:
             return Refusal.UNKNOWN
-        words = split_off("".join(rest), command.max_args)
+        words = split_at_most("".join(rest), command.max_args)
         if command.text and len(words) == command.max_args:
-            words = [*words[:-1], *split_off(clean(words[-1]), 1)]
+            words = [*words[:-1], *split_at_most(clean(words[-1]), 1)]
         return match_arguments(command, words)
 
     def refuse(self, session: Session, refusal: Refusal) -> None:
@@ -80,7 +80,7 @@ class Hello(Dialect):
     # ---- handlers ----
 
     def hello_from(self, session: Session, request: Request) -> None:
-        name = normal("".join(request.args))  # without a name it is none, as any word that cannot be one
+        name = normalize("".join(request.args))  # without a name it is none, as any word that cannot be one
         self.chat.users.enter_as_guest(session, name)
         session.send(f"HELLO {name}")
 

@@ -8,23 +8,27 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from dialects.rooms import GUEST_WORDS, Lines
+from dialects.rooms import GUEST_WORDS, MessageFormatter
 from domain.errors import NoSuchChannel, StoreUnavailable
 from domain.events import ChannelMessages, Departed, Emptied, Entered, FileSent, Kicked, WentAway, Whispered
 from domain.rooms import FOR_EVER, Rooms
 from peering.links import Links
 from protocol import Command, Dialect, Refusal, Request, Session, match_arguments
-from text import clean, normal, parse_number, split_words
+from text import clean, normalize, parse_number, split_words
 
-OPERATOR_WORDS: Mapping[type, Callable[[Lines, Any], str]] = {
+OPERATOR_WORDS: Mapping[type, Callable[[MessageFormatter, Any], str]] = {
     ChannelMessages: GUEST_WORDS[ChannelMessages],
-    Entered: lambda lines, event: lines.server(f"{event.user} has joined the {event.channel} channel.", event.at),
+    Entered: lambda formatter, event: formatter.server(
+        f"{event.user} has joined the {event.channel} channel.", event.at
+    ),
     Departed: GUEST_WORDS[Departed],
     WentAway: GUEST_WORDS[WentAway],
-    Whispered: lambda lines, event: lines.whisper(event, event.recipient),
-    FileSent: lambda lines, event: lines.server(f"{event.sender} sent {event.path} to {event.recipient}.", event.at),
-    Kicked: lambda lines, event: lines.server(f"Kicked {event.user}.", event.at),
-    Emptied: lambda lines, event: lines.server(f"{event.channel} has been emptied.", event.at),
+    Whispered: lambda formatter, event: formatter.whisper(event, event.recipient),
+    FileSent: lambda formatter, event: formatter.server(
+        f"{event.sender} sent {event.path} to {event.recipient}.", event.at
+    ),
+    Kicked: lambda formatter, event: formatter.server(f"Kicked {event.user}.", event.at),
+    Emptied: lambda formatter, event: formatter.server(f"{event.channel} has been emptied.", event.at),
 }
 
 
@@ -34,7 +38,7 @@ class Operator(Dialect):
     Args:
         rooms: the channels with ports.
         links: with other servers; None where there is no federation.
-        lines: the words.
+        formatter: frames what is said.
         now: the wall clock, in seconds since the epoch.
         shut_down: ends the server.
     """
@@ -45,14 +49,14 @@ class Operator(Dialect):
         self,
         rooms: Rooms,
         links: Links | None,
-        lines: Lines,
+        formatter: MessageFormatter,
         now: Callable[[], float],
         shut_down: Callable[[], None],
     ) -> None:
         super().__init__()
         self._rooms = rooms
         self._links = links
-        self._lines = lines
+        self._formatter = formatter
         self._now = now
         self._shut_down = shut_down
 
@@ -71,7 +75,7 @@ class Operator(Dialect):
             if not (channel and user):
                 return Refusal.TOO_FEW
             words[:1] = channel, user
-        return match_arguments(command, list(map(normal, words)))
+        return match_arguments(command, list(map(normalize, words)))
 
     def fail(self, session: Session, request: Request, error: Exception | None) -> None:
         """Say why not."""
@@ -81,7 +85,7 @@ class Operator(Dialect):
     def render(self, event: Any) -> bytes:
         """Give the words for what has happened."""
         words = OPERATOR_WORDS.get(type(event))
-        return words(self._lines, event).encode(errors="replace") if words is not None else b""
+        return words(self._formatter, event).encode(errors="replace") if words is not None else b""
 
     # ---- handlers ----
 
@@ -130,7 +134,7 @@ class Operator(Dialect):
         self._answer(session, answer)
 
     def _answer(self, session: Session, text: str) -> None:
-        session.transport.send(self._lines.server(clean(text), self._now()).encode(errors="replace"))
+        session.transport.send(self._formatter.server(clean(text), self._now()).encode(errors="replace"))
 
 
 COMMANDS: Mapping[str, Command] = {

@@ -16,10 +16,10 @@ from domain.chat import Chat
 from domain.errors import BeingCollected, ChatError
 from domain.events import ChannelMessages, DirectEcho, DirectMessage, MailWaiting, NotRestored, Removed, Silenced
 from protocol import Command, Dialect, Refusal, Request, Session, match_arguments
-from text import clean, parse_number, split_words, squeeze
+from text import clean, join_message, parse_number, split_words
 
-HISTORY_DEFAULT = 20
-HISTORY_MOST = 1000
+DEFAULT_HISTORY = 20
+MAX_HISTORY = 1000
 """Messages that HISTORY gives without a count, and at the most (R35)."""
 
 NO_VERB: Mapping[Refusal, str] = {
@@ -111,7 +111,7 @@ class Result(Dialect):
         if command is None:
             return Refusal.UNKNOWN
         if command.text:
-            squeeze(words, command.max_args - 1)
+            join_message(words, command.max_args - 1)
         return match_arguments(command, words)
 
     def refuse(self, session: Session, refusal: Refusal) -> None:
@@ -252,8 +252,8 @@ def _render_letters(page: list[Mailed]) -> bytes:
 
 
 def _count(words: tuple[str, ...]) -> int:
-    """How many messages HISTORY asks for, HISTORY_MOST at most; 0 for a word that is no positive whole number."""
-    return (parse_number(words[0], HISTORY_MOST) or 0) if words else HISTORY_DEFAULT
+    """How many messages HISTORY asks for, MAX_HISTORY at most; 0 for a word that is no positive whole number."""
+    return (parse_number(words[0], MAX_HISTORY) or 0) if words else DEFAULT_HISTORY
 
 
 COMMANDS: Mapping[str, Command] = {
@@ -316,7 +316,7 @@ COMMANDS: Mapping[str, Command] = {
         min_args=2, max_args=2, name=True, text=True, needs_login=True, failure="RESULT SEND ERROR",
     ),
     "HISTORY": Command(  # R19
-        Result.history, "HISTORY <channel> [count]", f"repeat the last {HISTORY_DEFAULT} (or count) messages",
+        Result.history, "HISTORY <channel> [count]", f"repeat the last {DEFAULT_HISTORY} (or count) messages",
         min_args=1, max_args=2, name=True, needs_login=True, failure="RESULT HISTORY {0} 0",
     ),
     "HELP": Command(  # R20

@@ -1,8 +1,8 @@
 """The `rooms` wire: a port for each channel, a name, then messages and commands that begin with a slash.
 
-What the server says stands in brackets, so a line of its that begins with a slash is one of the lines by which files
-pass: only a client whose first line had a second word, `files`, gets those. A channel's port has a `Door`, which reads
-that first line; behind it every guest's session speaks `RoomTalk`, to whichever channel it switches.
+Server messages stand in brackets. Lines that begin with `/` carry files, and go only to clients whose first line was
+`<name> files`. A channel's port speaks `RoomsHandshake`, which reads that first line. After it every guest's session
+speaks `RoomsDialect`, to whichever channel it switches.
 """
 
 from __future__ import annotations
@@ -45,13 +45,13 @@ from domain.events import (
 from domain.rooms import Rooms
 from domain.transfers import Transfers
 from protocol import Command, Dialect, Refusal, Request, Session, match_arguments
-from text import clean, normal, shown_path, split_off, split_words
+from text import clean, normalize, shown_path, split_at_most, split_words
 
 TimeOfDay = Callable[[float], str]
 """Gives the local time, hh:mm:ss, of a time in seconds since the epoch."""
 
 
-class Lines:
+class MessageFormatter:
     """What the server says to guests and to the operator.
 
     Args:
@@ -74,25 +74,29 @@ class Lines:
         return f"[{whispered.sender} whispers to {whom}: ({self._time_of_day(whispered.at)})] {whispered.text}\n"
 
 
-GUEST_WORDS: Mapping[type, Callable[[Lines, Any], str]] = {
-    ChannelMessages: lambda lines, event: "".join(map(lines.message, event.messages)),
-    Welcomed: lambda lines, event: lines.server(f"Welcome to the {event.channel} channel, {event.user}.", event.at),
-    Queued: lambda lines, event: lines.server(
+GUEST_WORDS: Mapping[type, Callable[[MessageFormatter, Any], str]] = {
+    ChannelMessages: lambda formatter, event: "".join(map(formatter.message, event.messages)),
+    Welcomed: lambda formatter, event: formatter.server(
+        f"Welcome to the {event.channel} channel, {event.user}.", event.at
+    ),
+    Queued: lambda formatter, event: formatter.server(
         f"You are in the waiting queue and there are {event.ahead} user(s) ahead of you.", event.at
     ),
-    Entered: lambda lines, event: lines.server(f"{event.user} has joined the channel.", event.at),
-    Departed: lambda lines, event: lines.server(f"{event.user} has left the channel.", event.at),
-    WentAway: lambda lines, event: lines.server(f"{event.user} went AFK.", event.at),
-    Whispered: lambda lines, event: lines.whisper(event, "you"),
-    Silenced: lambda lines, event: lines.server(f"{event.user} has been muted for {event.seconds} seconds.", event.at),
-    FileSent: lambda lines, event: lines.server(f"You sent {event.path} to {event.recipient}.", event.at),
-    FileNotTaken: lambda lines, event: lines.server(f"{event.recipient} did not take {event.path}.", event.at),
-    FileOffered: lambda _lines, event: f"/file {event.number} {event.size} {event.sender} {event.name}\n",
-    SendFile: lambda _lines, event: f"/sending {event.number} {event.piece} {event.recipient} {event.path}\n",
-    FileWanted: lambda _lines, event: f"/more {event.number} {event.pieces}\n",
-    FilePiece: lambda _lines, event: f"/piece {event.number} {event.data}\n",
-    FileEnded: lambda _lines, event: f"/end {event.number}\n",
-    FileCancelled: lambda _lines, event: f"/cancel {event.number}\n",
+    Entered: lambda formatter, event: formatter.server(f"{event.user} has joined the channel.", event.at),
+    Departed: lambda formatter, event: formatter.server(f"{event.user} has left the channel.", event.at),
+    WentAway: lambda formatter, event: formatter.server(f"{event.user} went AFK.", event.at),
+    Whispered: lambda formatter, event: formatter.whisper(event, "you"),
+    Silenced: lambda formatter, event: formatter.server(
+        f"{event.user} has been muted for {event.seconds} seconds.", event.at
+    ),
+    FileSent: lambda formatter, event: formatter.server(f"You sent {event.path} to {event.recipient}.", event.at),
+    FileNotTaken: lambda formatter, event: formatter.server(f"{event.recipient} did not take {event.path}.", event.at),
+    FileOffered: lambda _formatter, event: f"/file {event.number} {event.size} {event.sender} {event.name}\n",
+    SendFile: lambda _formatter, event: f"/sending {event.number} {event.piece} {event.recipient} {event.path}\n",
+    FileWanted: lambda _formatter, event: f"/more {event.number} {event.pieces}\n",
+    FilePiece: lambda _formatter, event: f"/piece {event.number} {event.data}\n",
+    FileEnded: lambda _formatter, event: f"/end {event.number}\n",
+    FileCancelled: lambda _formatter, event: f"/cancel {event.number}\n",
 }
 
 FAILURES: Mapping[type[Exception], str] = {
@@ -112,23 +116,23 @@ NO_FILE = "-"
 """The size of a file that is not there: `/send` says so also without one."""
 
 
-class Door(Dialect):
+class RoomsHandshake(Dialect):
     """The wire of a channel's port before the guest is in: one line, the name.
 
     Args:
         rooms: the domain.
         channel: whose port it is.
-        talk: what is spoken behind the door, without and with files.
+        plain, with_files: the dialects after it, for clients without and with files.
     """
 
     name = "rooms"
 
-    def __init__(self, rooms: Rooms, channel: str, talk: RoomTalk, file_talk: RoomTalk) -> None:
+    def __init__(self, rooms: Rooms, channel: str, plain: RoomsDialect, with_files: RoomsDialect) -> None:
         super().__init__()
         self.rooms = rooms
         self.channel = channel
-        self.talk = talk
-        self.file_talk = file_talk
+        self.plain = plain
+        self.with_files = with_files
 
     def parse(self, line: str) -> Request | Refusal | None:
         """Read the name. A second word says what the client can do; any other makes it no name (O3, F1)."""
@@ -140,23 +144,24 @@ class Door(Dialect):
 
     def fail(self, session: Session, request: Request, error: Exception | None) -> None:
         """Say that the name cannot be had, and close (O4)."""
-        session.transport.send(self.talk.answer(f"Cannot connect to the {self.channel} channel."))
+        session.transport.send(self.plain.answer(f"Cannot connect to the {self.channel} channel."))
         session.end()
 
     def enter(self, session: Session, request: Request) -> None:
         name, files = request.args
-        self.rooms.enter(session, self.channel, normal(name), session.expect_outcome(request), takes_files=bool(files))
+        done = session.expect_outcome(request)
+        self.rooms.enter(session, self.channel, normalize(name), done, takes_files=bool(files))
         if session.principal is not None:
-            session.dialect = self.file_talk if files else self.talk
+            session.dialect = self.with_files if files else self.plain
 
 
-class RoomTalk(Dialect):
+class RoomsDialect(Dialect):
     """The dialect `rooms`, as the guests of all channels speak it.
 
     Args:
         rooms: the domain.
         transfers: the files that are on their way.
-        lines: the words.
+        formatter: frames what is said.
         now: the wall clock, in seconds since the epoch.
         files: whether the client can send and take files.
     """
@@ -164,13 +169,13 @@ class RoomTalk(Dialect):
     name = "rooms"
 
     def __init__(
-        self, rooms: Rooms, transfers: Transfers, lines: Lines, now: Callable[[], float], *, files: bool
+        self, rooms: Rooms, transfers: Transfers, formatter: MessageFormatter, now: Callable[[], float], *, files: bool
     ) -> None:
         super().__init__()
         self.rooms = rooms
         self.transfers = transfers
         self.commands = FILE_COMMANDS if files else COMMANDS
-        self._lines = lines
+        self._formatter = formatter
         self._now = now
 
     # ---- the dialect ----
@@ -181,14 +186,14 @@ class RoomTalk(Dialect):
         if not text:
             return None
         if text.startswith("/"):
-            verb, *rest = split_off(text, 2)
+            verb, *rest = split_at_most(text, 2)
             command = self.commands.get(verb)
             if command is not None:
                 body = clean("".join(rest))
                 return match_arguments(
-                    command, split_off(body, command.max_args) if command.text else split_words(body)
+                    command, split_at_most(body, command.max_args) if command.text else split_words(body)
                 )
-        return match_arguments(MESSAGE, split_off(clean(text), 1))
+        return match_arguments(MESSAGE, split_at_most(clean(text), 1))
 
     def refuse(self, session: Session, refusal: Refusal) -> None:
         """A line that is no request is ignored, but shows that somebody is there (O2, O20)."""
@@ -212,11 +217,11 @@ class RoomTalk(Dialect):
     def render(self, event: Any) -> bytes:
         """Give the words for what has happened."""
         words = GUEST_WORDS.get(type(event))
-        return words(self._lines, event).encode() if words is not None else b""
+        return words(self._formatter, event).encode() if words is not None else b""
 
     def answer(self, text: str, at: float | None = None) -> bytes:
         """A line in the server's frame."""
-        return self._lines.server(text, self._now() if at is None else at).encode()
+        return self._formatter.server(text, self._now() if at is None else at).encode()
 
     def leave(self, session: Session) -> None:
         """The guest is in no channel any more, and the files to and from there go nowhere (O19, F8)."""
@@ -265,20 +270,22 @@ class RoomTalk(Dialect):
         self.transfers.offer(session, recipient, shown_path(path), size)
 
 
-def _about_a_file(act: Callable[..., None]) -> Callable[[RoomTalk, Session, Request], None]:
+def _about_a_file(act: Callable[..., None]) -> Callable[[RoomsDialect, Session, Request], None]:
     """Make the handler of a line that is the transfers' business."""
 
-    def handle(talk: RoomTalk, session: Session, request: Request) -> None:
-        talk.rooms.stir(session.principal)
-        act(talk.transfers, session, *request.args)
+    def handle(dialect: RoomsDialect, session: Session, request: Request) -> None:
+        dialect.rooms.stir(session.principal)
+        act(dialect.transfers, session, *request.args)
 
     return handle
 
 
-ENTER = Command(Door.enter, "<name> [files]", "come in under this name", min_args=2, max_args=2, pipelined=True)  # O3
+ENTER = Command(  # O3
+    RoomsHandshake.enter, "<name> [files]", "come in under this name", min_args=2, max_args=2, pipelined=True
+)
 
 MESSAGE = Command(  # O12
-    RoomTalk.say,
+    RoomsDialect.say,
     "<message>",
     "say something to everyone in the channel",
     min_args=1,
@@ -289,17 +296,17 @@ MESSAGE = Command(  # O12
 
 COMMANDS: Mapping[str, Command] = {
     "/whisper": Command(  # O13
-        RoomTalk.whisper, "/whisper <user> <message>", "say something to one who is in the channel",
+        RoomsDialect.whisper, "/whisper <user> <message>", "say something to one who is in the channel",
         min_args=2, max_args=2, name=True, text=True, pipelined=True,
     ),
-    "/quit": Command(RoomTalk.quit, "/quit", "leave, and close the connection"),  # O14
-    "/list": Command(RoomTalk.list, "/list", "show how full each channel is", pipelined=True),  # O15
+    "/quit": Command(RoomsDialect.quit, "/quit", "leave, and close the connection"),  # O14
+    "/list": Command(RoomsDialect.list, "/list", "show how full each channel is", pipelined=True),  # O15
     "/switch": Command(  # O16
-        RoomTalk.switch, "/switch <channel>", "leave for another channel",
+        RoomsDialect.switch, "/switch <channel>", "leave for another channel",
         min_args=1, max_args=1, name=True, pipelined=True,
     ),
     "/send": Command(  # O17
-        RoomTalk.send_file, "/send <user> <path>", "send a file to one who is in the channel",
+        RoomsDialect.send_file, "/send <user> <path>", "send a file to one who is in the channel",
         min_args=2, max_args=2, name=True,
     ),
 }  # fmt: skip
@@ -307,7 +314,8 @@ COMMANDS: Mapping[str, Command] = {
 FILE_COMMANDS: Mapping[str, Command] = {
     **COMMANDS,
     "/send": Command(  # F3
-        RoomTalk.send_file, "/send <user> <path> <size>", "offer a file of so many bytes; - for one that is not there",
+        RoomsDialect.send_file, "/send <user> <path> <size>",
+        "offer a file of so many bytes; - for one that is not there",
         min_args=3, max_args=3, name=True,
     ),
     "/ready": Command(  # F4

@@ -61,7 +61,7 @@ class Accounts:
     # ---- with a password ----
 
     def register(self, recipient: Recipient, name: str, password: str, done: Done) -> None:
-        """Make an account (R6). Fails with NotAName, NameTaken, LimitReached, Overloaded, StoreUnavailable.
+        """Make an account. Fails with NotAName, NameTaken, LimitReached, Overloaded, StoreUnavailable.
 
         LimitReached is also for an address that makes accounts too fast (C42).
         """
@@ -78,7 +78,7 @@ class Accounts:
             self._hash(recipient, password, make, done)
 
     def login(self, recipient: Recipient, name: str, password: str, done: Done) -> None:
-        """Log a session in (R7). Fails with AlreadyLoggedIn, WrongPassword, Overloaded.
+        """Log a session in. Fails with AlreadyLoggedIn, WrongPassword, Overloaded.
 
         A name that nobody has is checked as slowly as a wrong password, so that the time tells nothing.
         """
@@ -108,7 +108,7 @@ class Accounts:
         self._passwords.check(recipient, Claim(name, password, password_hash), checked, is_login=True)
 
     def change_password(self, recipient: Recipient, old: str, new: str, done: Done) -> None:
-        """Set a new password for the account of a session that is logged in with one (R9).
+        """Set a new password for the account of a session that is logged in with one.
 
         Fails with WrongPassword, Overloaded, StoreUnavailable.
         """
@@ -137,7 +137,7 @@ class Accounts:
         self._passwords.hash(recipient, password, hashed)
 
     def session_over(self, recipient: Recipient) -> None:
-        """Log out a session that is over, and drop the work that waits for it (C41)."""
+        """Log out a session that is over, and drop the work that waits for it."""
         self._passwords.forget(recipient)
         self._users.logout(recipient)
 
@@ -164,7 +164,7 @@ class Accounts:
     # ---- with an ID ----
 
     def open_mailbox(self, recipient: Recipient, name: str, done: Done) -> str:
-        """Make an account with an ID and log the session in to it (B6); give the ID that it has if this succeeds.
+        """Make an account with an ID and log the session in to it; give the ID that it has if this succeeds.
 
         Fails with NotAName, NameTaken, LimitReached, StoreUnavailable; LimitReached as in `register`.
         """
@@ -201,7 +201,7 @@ class Accounts:
         return account.name
 
     def delete(self, recipient: Recipient, account_id: str, done: Done) -> None:
-        """Delete the account with this ID (B10, B25). Its session is logged out, and closed if another one asks.
+        """Delete the account with this ID. Its session is logged out, and closed if it is not the one that asks.
 
         Fails with NoSuchUser, HasMail, StoreUnavailable.
         """

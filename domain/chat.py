@@ -126,23 +126,21 @@ class Chat:
     # ---- channels ----
 
     def channel_names(self, account: Account | None = None) -> Sequence[str]:
-        """Give the names of all channels, other servers' too, or of those that an account is in, sorted (R5, R10)."""
+        """Give the names of all channels, other servers' too, or of those that an account is in, sorted."""
         if account is not None:
             return sorted(account.channels)
         return self.channels.names.read()
 
     def create(self, account: Account, name: str, done: Done) -> None:
-        """Make a channel (R11). Fails with NotAName, NameTaken, LimitReached, StoreUnavailable."""
+        """Make a channel. Fails with NotAName, NameTaken, LimitReached, StoreUnavailable."""
         if is_name(name, self._limits.name):
             self.journal.submit(ChannelCreated(name, account.name, self._now()), done)
         else:
             done(NotAName())
 
     def join(self, account: Account, channel: str, done: Done) -> None:
-        """Make an account a member (R12); a remote channel's server is asked first (L41).
-
-        Fails with NoSuchChannel, AlreadyMember, ChannelFull, LimitReached, StoreUnavailable.
-        """
+        """Make an account a member; a remote channel's server is asked first. Fails with NoSuchChannel, AlreadyMember,
+        ChannelFull, LimitReached, StoreUnavailable."""
         if HOST_OF_CHANNEL not in channel:
             self.join_at_once(account, channel, done)
         elif channel in account.channels:
@@ -156,7 +154,7 @@ class Chat:
         self.journal.submit(Joined(account.name, channel, self._now(), server), done)
 
     def leave(self, account: Account, channel: str, done: Done) -> None:
-        """End a membership (R13). Fails with NoSuchChannel, NotAMember, StoreUnavailable."""
+        """End a membership. Fails with NoSuchChannel, NotAMember, StoreUnavailable."""
 
         def left(error: Exception | None) -> None:
             if error is None and HOST_OF_CHANNEL in channel:
@@ -166,7 +164,7 @@ class Chat:
         self.journal.submit(account.leaving(channel), left)
 
     def admit(self, user: RemoteUser, channel: str, done: Done) -> None:
-        """Make a remote user a member of a channel here (L33). Fails with NoSuchUser, and as `join`."""
+        """Make a remote user a member of a channel here. Fails with NoSuchUser, and as `join`."""
         self.journal.submit(RemoteJoined(user.name, channel, self._now()), done)
 
     def dismiss(self, user: RemoteUser, channel: str, done: Done) -> None:
@@ -187,18 +185,18 @@ class Chat:
         self.journal.submit(change, told)
 
     def say(self, speaker: Member, channel: str, text: str, done: Done) -> None:
-        """Say something in a channel here (R15). Fails with NoSuchChannel, NotAMember, StillMuted, StoreUnavailable."""
+        """Say something in a channel here. Fails with NoSuchChannel, NotAMember, StillMuted, StoreUnavailable."""
         self.journal.submit(Said(speaker.name, channel, text, self._now()), done)
 
     def say_as_guest(self, guest: RoomGuest, text: str, done: Done) -> None:
-        """Say something in a guest's channel (O12). Fails with NotAMember while the guest waits, StillMuted,
+        """Say something in the channel that a guest is in. Fails with NotAMember while the guest waits, StillMuted,
         StoreUnavailable."""
         self.journal.submit(GuestSaid(guest.name, guest.channel.name, text, self._now()), done)
 
     def say_remotely(
         self, account: Account, channel: str, text: str, done: Done, settled: Callable[[bool], None]
     ) -> None:
-        """Say something in a remote channel (R18). Fails with NotAMember, NoSuchChannel, TooLong.
+        """Say something in a remote channel. Fails with NotAMember, NoSuchChannel, TooLong.
 
         Args:
             done: told at once; None says that it is on its way.
@@ -227,7 +225,7 @@ class Chat:
         return None if speaker is None else speaker.session
 
     def members(self, account: Account, channel: str) -> Sequence[str]:
-        """Give the names of a channel's members and guests, sorted, those who are away too (R14, M9).
+        """Give the names of a channel's members and guests, sorted, those who are away too.
 
         Raises:
             NotAMember: the account is not in such a channel.
@@ -235,7 +233,7 @@ class Chat:
         return self._joined(account, channel).names()
 
     def history(self, account: Account, channel: str, count: int) -> tuple[int, Iterator[list[Said]]]:
-        """Give the last messages of a channel (R35, R36): how many, `count` at most, and pages of them.
+        """Give the last messages of a channel: how many, `count` at most, and pages of them, the oldest first.
 
         What has been written and will be published after this call is not among them.
 

@@ -15,7 +15,7 @@ from domain.state import Account, Letter, Member, User, WaitingMail
 from domain.users import Users
 
 SENDERS_SHARE, HOSTS_SHARE, LEAST_SHARE = 5, 10, 20
-"""Which part of an account's mail can be one sender's, and one other server's; so many in any case (R33).
+"""Which part of the mail that may wait for an account can be one sender's, and one other server's; so many in any case.
 """
 
 
@@ -42,7 +42,7 @@ class DirectMessages:
         self._now = now
 
     def tell(self, sender: Member, name: str, text: str, done: Done) -> None:
-        """Send a direct message; it waits for an account that is away (R31). An account that sends gets a `DirectEcho`.
+        """Send a direct message; it waits for an account that is away. An account that sends gets a `DirectEcho`.
 
         Fails with NoSuchUser, StillMuted, LimitReached, TooLong, StoreUnavailable.
         """
@@ -62,7 +62,7 @@ class DirectMessages:
             letter.done(error)
 
     def _hand_over(self, letter: Letter) -> None:
-        """Deliver a direct message if its addressee is there, else put it into the mailbox (M3)."""
+        """Deliver a direct message if its addressee is there, else put it into the mailbox."""
         message = letter.message
         session = self._users.session(message.recipient)
         if isinstance(letter.sender, Account) and self._users.accounts.get(message.sender) is not letter.sender:
@@ -82,7 +82,7 @@ class DirectMessages:
             self._echo(letter, waits=True)
 
     def tell_now(self, sender: User, name: str, text: str, done: Done) -> None:
-        """Send a direct message to a user who is there; it succeeds when all of it has left for the client (H13).
+        """Send a direct message to a user who is there; it succeeds when all of it has left for the user's client.
 
         Fails with NotAName, NoSuchUser.
         """
@@ -106,7 +106,7 @@ class DirectMessages:
     # ---- mail ----
 
     def mail(self, recipient: Recipient, account: Account) -> Iterator[list[Mailed]]:
-        """Give an account's mail, the oldest first, in pages (R31, B23), until the recipient is over.
+        """Give the messages that wait for an account, the oldest first, in pages, until the recipient is over.
 
         Whoever asks for another page says that the one before has left for the account's client: it is then removed. So
         a message may be delivered again after a crash, and none is lost.

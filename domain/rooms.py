@@ -112,7 +112,7 @@ class Rooms(Watch):
         self._guests[name] = {}
 
     def close(self) -> None:
-        """The server stops: nobody is told anything any more, and nobody moves in (C21)."""
+        """The server stops: nobody is told anything any more, and nobody moves in."""
         self._closed = True
 
     def end_turn(self) -> None:
@@ -123,7 +123,7 @@ class Rooms(Watch):
     # ---- what guests do ----
 
     def enter(self, session: Recipient, channel: str, name: str, done: Done, *, takes_files: bool) -> None:
-        """Put a session into a channel's queue, and into the channel if there is room (O6, O9).
+        """Put a session into a channel's queue, and into the channel if there is room.
 
         Fails with CannotEnter: it is no name, or a user or a guest of this channel has it. Then nothing has changed.
         """
@@ -136,7 +136,7 @@ class Rooms(Watch):
         self._arrive(guest, done)
 
     def stir(self, guest: RoomGuest) -> None:
-        """The guest has done something, and is not silent; what the muted do does not count (O20, O21)."""
+        """The guest has done something, and is not silent; what the muted do does not count."""
         now = self._timers.monotonic()
         if not self._muted_for(guest.channel, guest.name, now):
             guest.idle_since = now
@@ -146,7 +146,8 @@ class Rooms(Watch):
         self._chat.say_as_guest(guest, text, done)
 
     def whisper_to(self, guest: RoomGuest, name: str, text: str, done: Done) -> None:
-        """Whisper to a user in the channel (O13). Fails with NotAMember while the guest waits, StillMuted, NotHere."""
+        """Say something to one who is in the channel too. Fails with NotAMember while the guest waits, StillMuted,
+        NotHere."""
         self._whisper(guest, guest.channel, name, text, done)
 
     def maybe_guest(self, guest: RoomGuest, name: str) -> RoomGuest | None:
@@ -160,7 +161,7 @@ class Rooms(Watch):
         return self.who_is_there(guest.channel.name, name).guests.get(name)
 
     def switch(self, guest: RoomGuest, channel: str, done: Done) -> None:
-        """Leave, and come to another channel with a port as a newcomer does (O16).
+        """Leave, and come to another channel with a port as a newcomer does.
 
         Fails with NoSuchChannel, and with CannotEnter where the name is another guest's; the guest stays.
         """
@@ -177,12 +178,12 @@ class Rooms(Watch):
             self._arrive(guest, done)
 
     def quit(self, guest: RoomGuest, done: Done) -> None:
-        """Leave with a goodbye (O14)."""
+        """Leave with a goodbye."""
         departed = Departed(guest.name, self._now())
         self._close(guest, departed, departed, done)
 
     def lost(self, session: Recipient) -> None:
-        """The session is over; nothing happens if its guest has left before (O19)."""
+        """The session is over; nothing happens if its guest has left before."""
         guest: RoomGuest | None = session.principal
         if guest is not None:
             self._close(guest)
@@ -192,7 +193,7 @@ class Rooms(Watch):
         self._chat.tell_in_order(lambda: tell(self.occupancy()), done)
 
     def occupancy(self) -> list[Occupancy]:
-        """Give how full each channel with a port is, in their order, as far as it has been told (O15)."""
+        """Give how full each channel with a port is, in their order, as far as it has been told."""
         return [
             Occupancy(name, channel.population, channel.capacity or 0, len(self._queues[name]))
             for name, channel in self.hosted.items()
@@ -202,7 +203,7 @@ class Rooms(Watch):
 
     def kick(self, channel: str, name: str, done: Done) -> None:
         """Take somebody out of a channel or its queue; the operator is shown it. Fails with NoSuchChannel, NotHere,
-        StoreUnavailable (P5)."""
+        StoreUnavailable."""
         found = self._chat.channels.local.get(channel)
         guest = self._guests.get(channel, {}).get(name)
         kicked = Kicked(name, self._now())
@@ -216,7 +217,7 @@ class Rooms(Watch):
             done(NotHere())
 
     def mute(self, channel: str, name: str, seconds: int, done: Done) -> None:
-        """Mute somebody who is in a channel for so many seconds; a newer mute counts (P6, O24). None is without
+        """Let somebody who is in a channel say nothing there for so many seconds; a newer mute counts. None is without
         effect. Fails with NotHere: nobody of this name is there.
         """
         mute = Silenced(channel, name, seconds, self._now())
@@ -263,7 +264,7 @@ class Rooms(Watch):
         return found
 
     def empty(self, channel: str, done: Done) -> None:
-        """Empty a channel (P7), without a word to the guests. The operator is shown it; the queue moves in.
+        """Take everybody out of a channel, without a word to the guests; the operator is shown it, the queue moves in.
 
         Fails with NoSuchChannel.
         """
@@ -369,7 +370,7 @@ class Rooms(Watch):
         self._timers.cancel(guest.timer)
 
     def _fill(self, channel: Channel) -> list[Tell]:
-        """Let those in who are first in the queue, while there is room (O10)."""
+        """Let those in who are first in the queue, while there is room."""
         told: list[Tell] = []
         queue = self._queue(channel)
         while queue and channel.has_room and not self._closed:

@@ -24,7 +24,7 @@ from settings import Settings
 from text import MAX_LINE, NAMELESS, parse_number
 
 WINDOW = 3
-"""Pieces that may be between the two clients; so many lines of a connection's output buffer (F4)."""
+"""Pieces that may be between the two clients; so many lines of a connection's output buffer."""
 
 MAX_RUNNING = 8
 """Transfers that run at once for a receiver: their pieces fit into the least output buffer that there can be."""
@@ -33,7 +33,7 @@ MAX_OF_ONE_SENDER = 2
 """How many of these may be one sender's."""
 
 MAX_OPEN = 8
-"""Transfers of one sender, in whatever state: what the server remembers of them is bounded (F2)."""
+"""Transfers of one sender, in whatever state: what the server remembers of them is bounded."""
 
 BASE64 = re.compile(r"(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?")
 
@@ -186,7 +186,7 @@ class Transfers:
             self._run_next(inbox)
 
     def piece(self, client: Client, number: str, data: str) -> None:
-        """A piece has come from the sender. More than was asked for, or said, ends the transfer (F5, F8)."""
+        """A piece has come from the sender. More than was asked for, or said, ends the transfer."""
         transfer = self._find(number)
         if transfer is None or transfer.sender is not client:
             return
@@ -200,7 +200,7 @@ class Transfers:
             transfer.receiver.deliver_with_receipt(piece, lambda has_left: self._passed(transfer, has_left))
 
     def end(self, client: Client, number: str) -> None:
-        """The sender has sent all; if it is less than was said, the transfer fails (F6, F8)."""
+        """The sender has sent all; if it is less than was said, the transfer fails."""
         transfer = self._find(number)
         if transfer is None or transfer.sender is not client or transfer.state is State.ENDED:
             return
@@ -212,7 +212,7 @@ class Transfers:
             transfer.receiver.deliver(FileEnded(transfer.number))
 
     def landed(self, client: Client, number: str) -> None:
-        """The receiver has the file under its final name (F7)."""
+        """The receiver has the file under its final name."""
         transfer = self._find(number)
         if transfer is not None and transfer.receiver is client and transfer.state is State.ENDED:
             inbox = self._remove(transfer)
@@ -222,7 +222,7 @@ class Transfers:
             self._run_next(inbox)
 
     def cancel(self, client: Client, number: str) -> None:
-        """One of both sides goes no further (F8)."""
+        """One of both sides goes no further."""
         transfer = self._find(number)
         if transfer is None:
             return
@@ -294,7 +294,7 @@ class Transfers:
     # ---- running ----
 
     def _run_next(self, inbox: Inbox) -> None:
-        """Begin accepted transfers while there are places. One sender's files do not go before all others' (F10)."""
+        """Begin what has been accepted, as far as there are places. One sender's files do not go before all others'."""
         while inbox.running < MAX_RUNNING:
             transfer = next(filter(self._may_run, inbox.accepted), None)
             if transfer is None:
@@ -313,7 +313,7 @@ class Transfers:
         return running < MAX_OF_ONE_SENDER
 
     def _watch(self, transfer: Transfer) -> None:
-        """Cancel the transfer when it has stood still for too long (F11). One deadline serves for many pieces."""
+        """Cancel the transfer when it has stood still for too long. One deadline serves for many pieces."""
         rest = transfer.moved_at + self._settings.file_stall_seconds - self._timers.monotonic()
         if rest > 0:
             transfer.deadline = self._timers.call_later(rest, lambda: self._watch(transfer))

@@ -42,14 +42,14 @@ class Users:
 
     def online_names(self) -> Sequence[str]:
         """Give the names of all who are logged in, accounts and guests, in the order in which they logged in; the same
-        list until that changes (H6, M1)."""
+        list until that changes."""
         if self._online_names is None:
             self._online_names = list(self.online)
         return self._online_names
 
     def account_names(self) -> Sequence[str]:
-        """Give the names of all accounts in the order in which they were made (B7); the same list until that changes,
-        so that many slow readers hold one."""
+        """Give the names of all accounts in the order in which they were made; the same list until that changes, so
+        that many who read it slowly hold one."""
         if self._account_names is None:
             self._account_names = list(self.accounts)
         return self._account_names
@@ -63,13 +63,13 @@ class Users:
         return name in self.accounts or name in self.guests
 
     def is_taken(self, name: str) -> bool:
-        """Tell whether no account can have this name since a user or a guest of a channel has it (C37, M2, M11)."""
+        """Tell whether no account can have this name since a user or a guest of a channel has it."""
         return self.is_users(name) or name in self.visitors
 
     # ---- who is there ----
 
     def enter_as_guest(self, recipient: Recipient, name: str) -> None:
-        """Log a session in under a name that it holds until it logs out (H5, H8).
+        """Log a session in under a name that it holds until it logs out.
 
         Raises:
             AlreadyLoggedIn, NotAName, NameTaken, LimitReached: it cannot be; the first that applies.
@@ -86,7 +86,7 @@ class Users:
         self._online_names = None
 
     def enter(self, recipient: Recipient, account: Account) -> None:
-        """Log a session in to an account that is logged in nowhere (R23)."""
+        """Log a session in to an account that is logged in nowhere."""
         recipient.principal = self.online[account.name] = account
         self._online_names = None
         account.session = recipient

@@ -195,7 +195,7 @@ class Connection(Output):
             self.close(CloseReason.LOST)
 
     def check_for_silence(self, seconds: float) -> None:
-        """Close when the peer has acknowledged nothing for so long while something was on its way to it (C16)."""
+        """Close when the peer has acknowledged nothing for so long while something was on its way to it."""
         if self._state is not State.CLOSED and unacknowledged_for(self._sock) > seconds:
             log.warning("closing %s: its machine has been silent for %g seconds (keepalive-seconds)", self, seconds)
             self.close(CloseReason.LOST)

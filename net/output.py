@@ -108,7 +108,7 @@ class Output(Endpoint):
         self._in_kernel = 0
         self._stall: Deadline | None = None
         self.congested = False
-        """True while the peer has much to read: produce no more output until `Receiver.drained` is called (C14)."""
+        """True while the peer has much to read: produce no more output until `Receiver.drained` is called."""
         self._limit = table.output_limit
         self._mark = table.high_water
         self._input = 0
@@ -295,7 +295,7 @@ class Output(Endpoint):
         return max(len(chunk), PIECE_COST)
 
     def _block(self, *, progress: bool) -> None:
-        """Wait for a write event, and close when none comes for too long (C15)."""
+        """Wait for a write event, and close when none comes for too long."""
         if progress or not self._blocked:
             self._progress = time.monotonic()
             self._in_kernel = bytes_in_kernel(self._sock)

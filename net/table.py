@@ -18,7 +18,7 @@ HIGH_WATER = 256 * 1024
 the output limit is small."""
 
 STALL_SECONDS = 30.0
-"""How long output may wait while the peer takes none of it (C15)."""
+"""How long output may wait while the peer takes none of it."""
 
 CHECK_SECONDS = 1.0
 """Interval of the checks for connections whose end no event reports."""
@@ -128,7 +128,7 @@ class ConnectionTable(Generic[M]):
 
     @property
     def client_ceiling(self) -> int:
-        """Clients that may be connected at once: the setting, or what the descriptor limit leaves (C17)."""
+        """Clients that may be connected at once: the setting, or what the descriptor limit leaves."""
         return min(self.descriptor_ceiling, self._max_clients or self.descriptor_ceiling)
 
     @property

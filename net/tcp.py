@@ -68,7 +68,7 @@ def _unmapped(host: str) -> str:
 
 
 def enable_keepalive(sock: socket.socket, seconds: int) -> None:
-    """Turn TCP keepalive on, so that the kernel detects a vanished machine (C16).
+    """Turn TCP keepalive on, so that the kernel detects a vanished machine.
 
     Probes are sent only while nothing else is in flight; `Connection.check_for_silence` covers the rest. (The user
     time-out of RFC 5482 is no alternative: Linux applies it also to a live peer that does not read.)

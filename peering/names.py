@@ -24,7 +24,7 @@ from peering.dialer import PeerDialer
 from peering.peers import Link, Peer
 from protocol import Transport
 from settings import Settings
-from text import normal
+from text import normalize
 
 KEPT_OUT = "the operator keeps it out (/unlink)"
 
@@ -255,7 +255,7 @@ class PeerNames:
         Args:
             sign: HOST_OF_CHANNEL or HOST_OF_USER.
         """
-        name, found, host = normal(word).partition(sign)
+        name, found, host = normalize(word).partition(sign)
         return name if (not found or host == link.local_name) and has_form_of_name(name) else None
 
     def maybe_theirs(self, link: Link, word: str, sign: str) -> str | None:
@@ -264,7 +264,7 @@ class PeerNames:
         Args:
             sign: HOST_OF_CHANNEL or HOST_OF_USER.
         """
-        name, found, host = normal(word).partition(sign)
+        name, found, host = normalize(word).partition(sign)
         return name if has_form_of_name(name) and (not found or self._is_their_host(link, host)) else None
 
     def check_channel(self, link: Link, word: str) -> None:
@@ -287,7 +287,7 @@ class PeerNames:
         Returns:
             None if the word is no name.
         """
-        user, at, host = normal(word).partition(HOST_OF_USER)
+        user, at, host = normalize(word).partition(HOST_OF_USER)
         peer = link.peer
         is_ours = bool(at) and host == link.local_name and (peer.name != host or self._is_in(user, channel))
         if not (is_name(user) or (is_ours and self._chat.users.is_users(user))) or not (is_host(host) or not at):
@@ -309,7 +309,7 @@ class PeerNames:
 def split_host(word: str) -> tuple[str, str]:
     """Give the name, and the host or "", of a channel or user."""
     sign = HOST_OF_CHANNEL if HOST_OF_CHANNEL in word else HOST_OF_USER
-    name, _, host = normal(word).partition(sign)
+    name, _, host = normalize(word).partition(sign)
     return name, host
 
 

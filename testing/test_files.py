@@ -15,7 +15,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from dialects.rooms import GUEST_WORDS, Lines
+from dialects.rooms import GUEST_WORDS, MessageFormatter
 from domain.events import FileCancelled, FileEnded, FileOffered, FilePiece, FileWanted, SendFile
 from support import EXAMPLES
 from text import clean, shown_path
@@ -784,7 +784,9 @@ def test_the_courier_knows_the_lines_of_the_server() -> None:
         FileEnded(1),
         FileCancelled(1),
     ]
-    lines = [GUEST_WORDS[type(event)](Lines(str), event).removesuffix("\n").split(" ", 1) for event in events]
+    lines = [
+        GUEST_WORDS[type(event)](MessageFormatter(str), event).removesuffix("\n").split(" ", 1) for event in events
+    ]
     assert [verb for verb, words in lines if re.fullmatch(FILE_LINES[verb].words, words)] == [verb for verb, _ in lines]
     assert {verb for verb, _words in lines} == set(FILE_LINES)
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from app.logs import LINES_PER_SECOND, LONGEST, MOST_KINDS, LineFormatter, UnblockingHandler
+from app.logs import LINES_PER_SECOND, MAX_KINDS, MAX_PIPE_WRITE, LineFormatter, NonBlockingHandler
 from support import raising
 
 PIPE_SIZE = 16384
@@ -23,7 +23,7 @@ class Pipe:
 
     def __init__(self) -> None:
         self.reader, self.writer = os.pipe()
-        self.handler = UnblockingHandler(self.writer)
+        self.handler = NonBlockingHandler(self.writer)
         self.second = 1000
 
     def log(self, text: str) -> None:
@@ -107,7 +107,7 @@ def test_a_long_record_is_never_waited_for(pipe: Pipe) -> None:
 def test_a_long_record_is_whole_where_there_is_room() -> None:
     pipe = Pipe()
     try:
-        text = "\u00fc" * LONGEST
+        text = "\u00fc" * MAX_PIPE_WRITE
         pipe.log(text)
         assert pipe.read() == f"{text}\n"
     finally:
@@ -149,14 +149,14 @@ def test_a_flood_hides_no_other_line(pipe: Pipe) -> None:
 
 
 def test_kinds_without_number_do_no_harm(pipe: Pipe) -> None:
-    for number in range(2 * MOST_KINDS):
+    for number in range(2 * MAX_KINDS):
         pipe.log_now(f"line {number}")
         pipe.read()
-    assert len(pipe.handler._lines) <= MOST_KINDS + 1
-    for number in range(4 * MOST_KINDS):
+    assert len(pipe.handler._lines) <= MAX_KINDS + 1
+    for number in range(4 * MAX_KINDS):
         pipe.log_now(f"line {number}")
         pipe.read()
-    assert len(pipe.handler._dropped) <= MOST_KINDS + 1
+    assert len(pipe.handler._dropped) <= MAX_KINDS + 1
 
 
 @pytest.mark.parametrize(("zone", "shown"), [("UTC0", "+00:00"), ("XST-5:45", "+05:45"), ("YST3:30", "-03:30")])

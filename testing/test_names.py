@@ -20,7 +20,7 @@ from domain.changes import AccountRegistered, ChannelCreated
 from domain.names import has_form_of_name, is_name
 from harness.processes import ROOT
 from support import EXAMPLES, Client, World
-from text import MAX_CHARACTERS, MAX_WORD, is_too_long, normal
+from text import MAX_CHARACTERS, MAX_WORD, is_too_long, normalize
 from ui.dialects import DIALECTS
 
 # ---- what is seen ----
@@ -137,7 +137,7 @@ SIGNS = st.text(
 @given(SIGNS)
 def test_taking_out_what_is_not_seen_changes_no_name_into_another_that_looks_the_same(text: str) -> None:
     """Among Latin letters and digits nothing can be put that does not show."""
-    word = normal(text)
+    word = normalize(text)
     if is_name(word):
         for hidden in "\u200c\u200d\u2800":
             assert not re.search(f"[a-z0-9\u0416]{hidden}|{hidden}[a-z0-9\u0416]|^{hidden}|{hidden}$", word)
@@ -148,7 +148,7 @@ def test_taking_out_what_is_not_seen_changes_no_name_into_another_that_looks_the
 @EXAMPLES
 @given(SIGNS)
 def test_a_new_name_has_the_form_of_a_name(text: str) -> None:
-    word = normal(text)
+    word = normalize(text)
     assert has_form_of_name(word) or not is_name(word)
 
 
@@ -291,7 +291,7 @@ def test_no_long_word_is_made_nfc_by_the_client(dialect_name: str, worked_on: li
 
 @pytest.mark.parametrize("sign", [":", "@", ":@"])
 def test_a_word_of_many_parts_is_no_more_work_than_one_of_three(sign: str, worked_on: list[int]) -> None:
-    normal(sign.join([MARKS * (MAX_CHARACTERS // 2)] * 15))
+    normalize(sign.join([MARKS * (MAX_CHARACTERS // 2)] * 15))
     assert len(worked_on) <= 3
 
 
@@ -311,16 +311,16 @@ def test_no_character_is_more_than_four_before_nfc() -> None:
 @EXAMPLES
 @given(st.text(min_size=1, max_size=64))
 def test_every_spelling_of_a_name_is_short_enough(text: str) -> None:
-    name = normal(text)
+    name = normalize(text)
     if has_form_of_name(name):
         spelled = unicodedata.normalize("NFD", name)
         assert not is_too_long(spelled)
-        assert normal(spelled) == name
-        assert normal(f"{spelled}123") == unicodedata.normalize("NFC", f"{spelled}123")
-        assert normal(f"@{spelled}@{spelled}") == f"@{name}@{name}"
-        assert normal(f"{spelled}:{spelled}") == f"{name}:{name}"
+        assert normalize(spelled) == name
+        assert normalize(f"{spelled}123") == unicodedata.normalize("NFC", f"{spelled}123")
+        assert normalize(f"@{spelled}@{spelled}") == f"@{name}@{name}"
+        assert normalize(f"{spelled}:{spelled}") == f"{name}:{name}"
         for between in ("*", ".*"):
-            assert normal(between.join(spelled)) == unicodedata.normalize("NFC", between.join(spelled))
+            assert normalize(between.join(spelled)) == unicodedata.normalize("NFC", between.join(spelled))
 
 
 @pytest.mark.parametrize(("pattern", "matches"), [("*" * MAX_WORD, True), ("*" * (MAX_WORD + 1), False)])
@@ -329,4 +329,4 @@ def test_a_longer_pattern_matches_nobody(pattern: str, matches: bool) -> None:
 
 
 def test_a_pattern_of_many_stars_is_in_nfc() -> None:
-    assert Pattern(normal("e\u0301" + "*" * 1000)).matches("\u00e9va")
+    assert Pattern(normalize("e\u0301" + "*" * 1000)).matches("\u00e9va")

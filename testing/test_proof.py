@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.config import MOST_SECRET, ConfigError, read_secret
+from app.config import MAX_SECRET, ConfigError, read_secret
 from harness.processes import ROOT
 from peering.proof import Handshake, is_nonce, make_nonce
 from settings import PeerConfig, Secret, Settings
@@ -79,7 +79,7 @@ def asked_for_proof(world: World) -> Client:
         (b"x" * 15 + b"\n\n", b"x" * 15 + b"\n"),
         (b"x" * 16 + b"\r\n", b"x" * 16 + b"\r"),
         (b"\n" + b"\xff\x00" * 8, b"\n" + b"\xff\x00" * 8),
-        (b"x" * MOST_SECRET + b"\n", b"x" * MOST_SECRET),
+        (b"x" * MAX_SECRET + b"\n", b"x" * MAX_SECRET),
     ],
 )
 def test_a_secret_is_the_file_without_the_newline_at_its_end(tmp_path: Path, content: bytes, key: bytes) -> None:
@@ -87,10 +87,10 @@ def test_a_secret_is_the_file_without_the_newline_at_its_end(tmp_path: Path, con
     assert read_secret(str(tmp_path / "secret")).mac("words") == Secret(key).mac("words")
 
 
-@pytest.mark.parametrize("content", [b"", b"\n", b"x" * 15, b"x" * 15 + b"\n", b"x" * (MOST_SECRET + 1)])
+@pytest.mark.parametrize("content", [b"", b"\n", b"x" * 15, b"x" * 15 + b"\n", b"x" * (MAX_SECRET + 1)])
 def test_a_secret_of_another_length_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "secret").write_bytes(content)
-    with pytest.raises(ConfigError, match=f"must have 16 to {MOST_SECRET} bytes"):
+    with pytest.raises(ConfigError, match=f"must have 16 to {MAX_SECRET} bytes"):
         read_secret(str(tmp_path / "secret"))
 
 

@@ -27,7 +27,18 @@ from protocol import (
     match_arguments,
 )
 from support import EXAMPLES, FakeTransport, pieces
-from text import MAX_LINE, OVERLONG_HEAD, LineBuffer, Overlong, clean, normal, replaced, split_off, split_words, squeeze
+from text import (
+    MAX_LINE,
+    OVERLONG_HEAD,
+    LineBuffer,
+    Overlong,
+    clean,
+    join_message,
+    normalize,
+    replaced,
+    split_at_most,
+    split_words,
+)
 
 Line = bytes | Overlong
 LONG = b"(too long)"
@@ -284,9 +295,9 @@ def test_cleaning_is_done_once_for_all(text: str) -> None:
 
 
 def test_names_are_compared_in_one_form() -> None:
-    assert normal("e\u0301") == "\u00e9" == normal("\u00e9")
-    assert normal("\u1112\u1161\u11ab") == "\ud55c"
-    assert normal("alice") == "alice"
+    assert normalize("e\u0301") == "\u00e9" == normalize("\u00e9")
+    assert normalize("\u1112\u1161\u11ab") == "\ud55c"
+    assert normalize("alice") == "alice"
 
 
 # ---- the row of a command and a line's words ----
@@ -330,7 +341,7 @@ def test_words_fit_a_command_or_do_not(command: Command, words: list[str], expec
     ],
 )
 def test_words_are_squeezed_to_a_message(words: list[str], squeezed: list[str]) -> None:
-    squeeze(words, 1)
+    join_message(words, 1)
     assert words == squeezed
 
 
@@ -349,7 +360,7 @@ def test_words_are_squeezed_to_a_message(words: list[str], squeezed: list[str]) 
     ],
 )
 def test_words_are_split_off_and_the_rest_keeps_its_spacing(text: str, most: int, words: list[str]) -> None:
-    assert split_off(text, most) == words
+    assert split_at_most(text, most) == words
 
 
 # ---- sessions ----

@@ -152,7 +152,7 @@ def answers(commands: Iterable[Command]) -> Iterator[str]:
 
 def words_of(title: str) -> Iterator[str | bytes]:
     """Give all that the tables of a section's dialect have to say."""
-    lines = rooms.Lines(lambda _at: BLANK)
+    lines = rooms.MessageFormatter(lambda _at: BLANK)
     if title == "The dialect `result`":
         yield from answers(result.COMMANDS.values())
         yield from result.NO_VERB.values()

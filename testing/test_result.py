@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dialects.result import COMMANDS, HISTORY_DEFAULT, HISTORY_MOST, NO_VERB, WORDS, Result
+from dialects.result import COMMANDS, DEFAULT_HISTORY, MAX_HISTORY, NO_VERB, WORDS, Result
 from domain.changes import Said
 from domain.events import ChannelMessages, DirectEcho, DirectMessage
 from domain.state import Limits
@@ -342,12 +342,12 @@ def test_a_row_of_the_table_is_complete(verb: str) -> None:
 
 def test_history_gives_the_last_messages(world: World) -> None:
     alice, bob = world.clients
-    for number in range(HISTORY_DEFAULT + 5):
+    for number in range(DEFAULT_HISTORY + 5):
         bob.ask(f"SAY room {number}")
         alice.ask(f"SAY attic {number}")
     alice.heard()
-    said = [f"RECV bob room {number}" for number in range(HISTORY_DEFAULT + 5)]
-    assert alice.ask("HISTORY room") == [f"RESULT HISTORY room {HISTORY_DEFAULT}", *said[5:]]
+    said = [f"RECV bob room {number}" for number in range(DEFAULT_HISTORY + 5)]
+    assert alice.ask("HISTORY room") == [f"RESULT HISTORY room {DEFAULT_HISTORY}", *said[5:]]
     assert alice.ask("HISTORY room 100") == [f"RESULT HISTORY room {len(said)}", *said]
     assert alice.ask("HISTORY room 2", "PING") == ["RESULT HISTORY room 2", *said[-2:], "RESULT PING 1"]
     bob.ask("LEAVE room")
@@ -356,12 +356,12 @@ def test_history_gives_the_last_messages(world: World) -> None:
 
 def test_history_has_an_upper_limit(world: World) -> None:
     bob = world.clients[1]
-    for number in range(HISTORY_MOST + 2):
+    for number in range(MAX_HISTORY + 2):
         bob.send(f"SAY room {number}")
     bob.heard()
     heard = bob.ask("HISTORY room 1000000")
-    assert heard[0] == f"RESULT HISTORY room {HISTORY_MOST}"
-    assert heard[1:] == [f"RECV bob room {number}" for number in range(2, HISTORY_MOST + 2)]
+    assert heard[0] == f"RESULT HISTORY room {MAX_HISTORY}"
+    assert heard[1:] == [f"RECV bob room {number}" for number in range(2, MAX_HISTORY + 2)]
 
 
 def test_answers_wait_behind_a_history(world: World) -> None:

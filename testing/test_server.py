@@ -99,7 +99,7 @@ def test_the_log_tells_all_addresses_from_those_of_one_family(
     caplog.set_level("INFO")
     server = Server(Settings(listen=(Listen(address, 0, "auto"),), database=":memory:"))
     try:
-        server_module.announce(server, lab=False)
+        server_module.announce(server, hello_server=False)
         assert f"listening {logged.format(server.port)}" in caplog.messages
         assert tuple(can_connect(host, server.port) for host in ("127.0.0.1", "::1")) == reached
     finally:
@@ -205,7 +205,7 @@ def start(words: list[str]) -> int:
     """Start the server as its command line does; give the exit status."""
     try:
         settings, lab = read_or_exit(parse_command_line(words))
-        return main(settings, lab=lab)
+        return main(settings, hello_server=lab)
     except SystemExit as end:
         assert isinstance(end.code, int)
         return end.code

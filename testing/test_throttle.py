@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.throttle import FORGET_SECONDS, MOST_KEPT, MOST_SECONDS, PACE_SECONDS, Failures, Pace, Recent
+from app.throttle import FORGET_SECONDS, MAX_KEPT, MAX_SECONDS, PACE_SECONDS, Failures, Pace, Recent
 from support import EXAMPLES, FakeTimers
 
 FAR = "192.0.2.1"
@@ -30,7 +30,7 @@ def test_each_failure_makes_the_next_attempt_wait_longer_up_to_a_most(clock: Fak
     assert delays == [0.0, 0.25, 0.5, 1.0, 2.0, 4.0, 5.0, 5.0]
     for _ in range(2000):  # as many as somebody likes
         failures.count(FAR, "alice")
-    assert failures.delay(FAR, "alice") == MOST_SECONDS == 5.0
+    assert failures.delay(FAR, "alice") == MAX_SECONDS == 5.0
 
 
 @pytest.mark.parametrize(
@@ -105,9 +105,9 @@ def test_what_is_kept_is_what_is_newest_and_fresh(steps: list[tuple[int, float]]
 
 def test_the_table_of_failures_has_a_bound(clock: FakeTimers) -> None:
     failures = Failures(clock.monotonic)
-    for number in range(MOST_KEPT + 5):
+    for number in range(MAX_KEPT + 5):
         failures.count(FAR, f"user{number}")
-    assert len(failures._counts) == MOST_KEPT
+    assert len(failures._counts) == MAX_KEPT
     assert failures.delay(FAR, "user4") == 0.0
     assert failures.delay(FAR, "user5") > 0
 
@@ -168,6 +168,6 @@ def test_what_was_not_made_does_not_count(clock: FakeTimers) -> None:
 
 def test_the_table_of_addresses_has_a_bound(clock: FakeTimers) -> None:
     pace = Pace(clock.monotonic, 1)
-    for number in range(MOST_KEPT + 5):
+    for number in range(MAX_KEPT + 5):
         pace.spend(f"2001:db8:{number // 65536:x}:{number % 65536:x}::1")
-    assert len(pace._spent) == MOST_KEPT
+    assert len(pace._spent) == MAX_KEPT

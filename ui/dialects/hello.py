@@ -17,7 +17,7 @@ from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from text import clean, normal, split_off, split_words
+from text import clean, normalize, split_at_most, split_words
 from ui.dialects.base import (
     CONNECTION_LOST,
     MAX_NAME_SHOWN,
@@ -69,7 +69,7 @@ def interpret(line: str, current: str) -> ParsedInput:
         line: the line, without blanks around it; not empty.
         current: whom plain text goes to, if anybody.
     """
-    word, *text = split_off(line, 2)
+    word, *text = split_at_most(line, 2)
     if word in ("SEND", "LIST"):
         return ParsedInput(send=line)
     if line == "!who":
@@ -78,7 +78,7 @@ def interpret(line: str, current: str) -> ParsedInput:
         return refuse(f"there is no such command. {WHAT_TO_TYPE}")
     if not word.startswith("@"):
         return say(line, current)
-    user = normal(word[1:])
+    user = normalize(word[1:])
     if not user:
         return refuse(NOBODY_ADDRESSED)
     if not text:
@@ -180,8 +180,8 @@ class HelloClient:
         return ParsedInput()
 
     def sent(self, line: str) -> None:
-        verb, name, *_ = [*split_off(line, 3), "nobody"]
-        self._pending.append(PendingRequest(verb, clean(normal(name))))
+        verb, name, *_ = [*split_at_most(line, 3), "nobody"]
+        self._pending.append(PendingRequest(verb, clean(normalize(name))))
 
     def received(self, line: str) -> Fragments:
         asked = self._pending[0] if self._pending else PendingRequest("")

@@ -17,7 +17,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from text import clean, normal, split_off, split_words
+from text import clean, normalize, split_at_most, split_words
 from ui.dialects.base import (
     CONNECTION_LOST,
     FULL_WIDTH,
@@ -110,8 +110,8 @@ def interpret(line: str, current: str, own: str) -> ParsedInput:
         return _interpret_command(*split_words(line), own=own)
     if not line.startswith("@"):
         return say(line, current)
-    word, *text = split_off(line, 2)
-    user = normal(word[1:])
+    word, *text = split_at_most(line, 2)
+    user = normalize(word[1:])
     if not user:
         return refuse(NOBODY_ADDRESSED)
     if "|" in user:
@@ -219,7 +219,7 @@ class MailboxClient:
 
     def sent(self, line: str) -> None:
         opcode, field, *_ = [part.strip(" \t") for part in (*line.split("|", 2), "")]
-        self._pending.append(PendingRequest(opcode, clean(normal(field))))
+        self._pending.append(PendingRequest(opcode, clean(normalize(field))))
         self.leaving = self.leaving or line == "bye"
 
     def received(self, line: str) -> Fragments:

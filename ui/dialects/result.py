@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from text import clean, normal, split_words
+from text import clean, normalize, split_words
 from ui.dialects.base import (
     CONNECTION_LOST,
     Answer,
@@ -126,7 +126,7 @@ def say(text: str, current: str) -> ParsedInput:
 def _interpret_command(line: str, words: list[str], current: str) -> ParsedInput:
     verb, *args = words
     if verb in MESSAGE_VERBS and len(args) == 1:
-        return ParsedInput(hint=f"Plain text goes to {normal(args[0])} now.", current=normal(args[0]))
+        return ParsedInput(hint=f"Plain text goes to {normalize(args[0])} now.", current=normalize(args[0]))
     if verb == "LEAVE" and current.startswith("@") and args in ([], [current]):
         return ParsedInput(hint=f"Plain text goes to {current} no longer.", current="")
     if VERBS[verb].here and not args and current:
@@ -217,11 +217,11 @@ class ResultClient:
     def sent(self, line: str) -> None:
         match split_words(line):
             case ["LOGIN", user, password]:
-                self._logins.append((normal(user), password))
+                self._logins.append((normalize(user), password))
             case ["PASSWORD", _, new]:
                 self._new_passwords.append(new)
             case ["JOIN", channel]:
-                self._joins.append(clean(normal(channel)))
+                self._joins.append(clean(normalize(channel)))
             case ["QUIT"]:
                 self.leaving = True
 

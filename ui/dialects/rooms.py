@@ -16,7 +16,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from text import clean, has_controls, normal, shown_path, split_words
+from text import clean, has_controls, normalize, shown_path, split_words
 from ui.dialects.base import (
     Answer,
     Fragments,
@@ -98,7 +98,7 @@ def _offer(user: str, path: str) -> ParsedInput:
     if has_controls(path):
         return refuse("there is a control character in the path.")
     readable = path.encode(errors="surrogateescape").decode(errors="replace")
-    return ParsedInput(send=f"/send {normal(user)} {shown_path(readable)}", offer=path)
+    return ParsedInput(send=f"/send {normalize(user)} {shown_path(readable)}", offer=path)
 
 
 # ---- 2. state ----

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from text import normal, split_words
+from text import normalize, split_words
 from ui.dialects.base import CHOICES_SHOWN, FULL_WIDTH, ClientDialect, Consent, ParsedInput, SlashCommand, refuse
 
 SECRET = (
@@ -96,7 +96,7 @@ def _obey(dialect: ClientDialect, row: SlashCommand, words: str) -> ParsedInput:
 def _consent(row: SlashCommand, words: str) -> ParsedInput:
     if len(split_words(words)) > 1:
         return refuse(f"it is typed {row.usage}.")
-    return ParsedInput(consent=Consent(bool(row.accepts), normal(words.removeprefix("@").strip())))
+    return ParsedInput(consent=Consent(bool(row.accepts), normalize(words.removeprefix("@").strip())))
 
 
 def _typed(row: SlashCommand, words: str) -> str:
