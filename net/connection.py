@@ -89,7 +89,7 @@ class Connection(Output):
     # ---- for the owner ----
 
     def note_first_line(self) -> None:
-        """Cancel the login time-out: the first line has arrived (C50)."""
+        """Cancel the login time-out: the first line has arrived (C18)."""
         if self._login is not None:
             self._loop.cancel(self._login)
             self._login = None
