@@ -155,9 +155,10 @@ class LinkedServers(RemoteServers):
 
     def kicked(self, link: Link, key: Key) -> bool:
         """A peer's operator has taken a user out of a channel (R27); tell whether that user was in it."""
-        if key in link.peer.joins:
-            self._chat.settle()  # it comes right behind the answer to the JOIN
-        return self._lose_membership(link, key, Removed)
+        if key not in link.peer.joins:
+            return self._lose_membership(link, key, Removed)
+        self._chat.tell_in_order(lambda: self._lose_membership(link, key, Removed))  # behind the answer to the JOIN
+        return True
 
     def deliver(self, link: Link, key: Key, message: Said) -> None:
         """Pass a message of a peer's channel on to a member here (L36, L42).
