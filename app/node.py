@@ -83,7 +83,7 @@ class Node:
         self.chat = Chat(store, passwords, now, limits_of(settings), make_id, pace, reserved_names(settings))
         self.chat.restore(store.load())
         self.rooms = Rooms(self.chat, timers, now, self._show, settings.afk_seconds)
-        self.transfers = Transfers(timers, settings, now, self._show, self.rooms.stir)
+        self.transfers = Transfers(timers, settings, now, self._show, self.rooms.guests.note_activity)
         self.chat.outside.watch = self.rooms
         for channel in settings.channel:
             if channel.name not in self.chat.channels.local:
@@ -131,11 +131,11 @@ class Node:
     def end_turn(self) -> None:
         """Commit what the turn has brought, before anything is sent."""
         self.chat.journal.commit()
-        self.rooms.end_turn()
+        self.rooms.guests.end_turn()
 
     def close(self) -> None:
         """The server stops: nothing new begins."""
-        self.rooms.close()
+        self.rooms.guests.stop()
         self.transfers.close()
         if self.federation is not None:
             self.federation.links.close()

@@ -197,7 +197,7 @@ class RoomsDialect(Dialect):
 
     def refuse(self, session: Session, refusal: Refusal) -> None:
         """A line that is no request is ignored, but shows that somebody is there (O2, O20)."""
-        self.rooms.stir(session.principal)
+        self.rooms.guests.note_activity(session.principal)
 
     def fail(self, session: Session, request: Request, error: Exception | None) -> None:
         """Say why not. Who waits in the queue is told nothing (O18)."""
@@ -231,20 +231,20 @@ class RoomsDialect(Dialect):
     # ---- handlers ----
 
     def say(self, session: Session, request: Request) -> None:
-        self.rooms.stir(session.principal)
+        self.rooms.guests.note_activity(session.principal)
         self.rooms.say(session.principal, request.args[0], session.expect_outcome(request))
 
     def whisper(self, session: Session, request: Request) -> None:
-        self.rooms.stir(session.principal)
+        self.rooms.guests.note_activity(session.principal)
         name, text = request.args
         self.rooms.whisper_to(session.principal, name, text, session.expect_outcome(request))
 
     def switch(self, session: Session, request: Request) -> None:
-        self.rooms.stir(session.principal)
+        self.rooms.guests.note_activity(session.principal)
         self.rooms.switch(session.principal, request.args[0], session.expect_outcome(request))
 
     def list(self, session: Session, request: Request) -> None:
-        self.rooms.stir(session.principal)
+        self.rooms.guests.note_activity(session.principal)
         self.rooms.list_in_order(partial(self._tell_occupancy, session), session.expect_outcome(request))
 
     def _tell_occupancy(self, session: Session, channels: Sequence[Occupancy]) -> None:
@@ -259,7 +259,7 @@ class RoomsDialect(Dialect):
     def send_file(self, session: Session, request: Request) -> None:
         name, path, *given = request.args
         size = given[0] if given else NO_FILE
-        self.rooms.stir(session.principal)
+        self.rooms.guests.note_activity(session.principal)
         try:
             recipient = self.rooms.maybe_guest(session.principal, name)
         except NotHere as error:
@@ -274,7 +274,7 @@ def _about_a_file(act: Callable[..., None]) -> Callable[[RoomsDialect, Session, 
     """Make the handler of a line that is the transfers' business."""
 
     def handle(dialect: RoomsDialect, session: Session, request: Request) -> None:
-        dialect.rooms.stir(session.principal)
+        dialect.rooms.guests.note_activity(session.principal)
         act(dialect.transfers, session, *request.args)
 
     return handle

@@ -291,6 +291,20 @@ class Channel:
         """Give the names of members and guests, sorted: one list for all readers until it changes."""
         return self._names.read()
 
+    def muted_for(self, name: str, now: float) -> float:
+        """Give the seconds for which a name may not speak; 0 when it may.
+
+        Args:
+            now: the time on the monotonic clock.
+        """
+        until = self.mutes.get(name)
+        if until is None:
+            return 0
+        if until <= now:
+            del self.mutes[name]
+            return 0
+        return until - now
+
     def add_member(self, member: Member) -> None:
         """There is one member more."""
         self.members[member.name] = member

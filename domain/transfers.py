@@ -125,7 +125,7 @@ class Transfers:
             `file-stall-seconds` (F11).
         now: the wall clock, in seconds since the epoch.
         show: tells the operator an event.
-        stir: notes that a guest is not silent; one who takes a file is not.
+        note_activity: notes that a guest is not silent; one who takes a file is not.
     """
 
     def __init__(
@@ -134,14 +134,14 @@ class Transfers:
         settings: Settings,
         now: Callable[[], float],
         show: Callable[[Any], None],
-        stir: Callable[[Any], None],
+        note_activity: Callable[[Any], None],
     ) -> None:
         self._timers = timers
         self._settings = settings
         self._piece = (min(settings.max_line, MAX_LINE) - PIECE_FRAME) // 4 * 3
         self._now = now
         self._show = show
-        self._stir = stir
+        self._note_activity = note_activity
         self._numbers = itertools.count(1)
         self._open: dict[int, Transfer] = {}
         self._outboxes: dict[Client, dict[int, Transfer]] = {}
@@ -248,7 +248,7 @@ class Transfers:
     def _passed(self, transfer: Transfer, has_left: bool) -> None:
         if has_left and transfer.number in self._open:
             transfer.moved_at = self._timers.monotonic()
-            self._stir(transfer.receiver.principal)
+            self._note_activity(transfer.receiver.principal)
             self._want(transfer, 1)
 
     def _want(self, transfer: Transfer, pieces: int) -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from app.node import port_of
 from dialects.rooms import FILE_COMMANDS
-from domain.rooms import SHORT_QUEUE
+from domain.guests import SHORT_QUEUE
 from domain.state import Limits
 from support import AFK_SECONDS, EXAMPLES, Client, World, pieces, plain
 from text import MAX_LINE
@@ -241,7 +241,7 @@ def test_many_who_vanish_at_once_make_one_line_for_each_who_stays(vanished: list
         still = [told for client, told in zip(staying, lines, strict=True) if client.session.principal.waits]
         assert [list(map(plain, told)) for told in still] == [[AHEAD.format(place)] for place in range(len(still))]
         assert max(map(len, lines)) == 1
-        assert len(world.rooms._moved) == 0
+        assert len(world.rooms.guests._moved) == 0
 
 
 def test_who_waits_speaks_to_nobody_but_may_look_and_go(world: World) -> None:
@@ -467,7 +467,7 @@ def test_the_end(world: World) -> None:
     world.type("/shutdown")
     assert world.stopped == 1
     ann, _bob, carol = world.room("small", "ann", "bob", "carol")
-    world.rooms.close()
+    world.rooms.guests.stop()
     ann.session.drain()
     assert is_closed(ann)
     assert carol.saw() == []
@@ -615,6 +615,19 @@ def test_who_comes_first_gets_the_place(world: World) -> None:
     assert bob.saw()[-1] == AHEAD.format(0)
 
 
+def test_who_is_kicked_does_nothing_more_in_that_turn(world: World) -> None:
+    ann, bob = world.room("large", "ann", "bob")
+    world.room("other", "carol")
+    world.node.operator.received(b"/kick large:ann\n")
+    ann.send(b"hi\n/switch other\n/whisper bob x\n/quit\n")
+    again = world.visitor("large", "ann")
+    assert ann.saw() == []
+    assert is_closed(ann)
+    assert bob.saw() == ["* ann has left the channel.", "* ann has joined the channel."]
+    assert again.saw() == [WELCOME.format("large", "ann"), "* ann has joined the channel."]
+    assert world.printed() == ["* Kicked ann.", "* ann has joined the large channel."]
+
+
 def test_commands_in_one_paste_are_carried_out_in_order(world: World) -> None:
     user = world.user("user")
     user.ask("JOIN large")
@@ -684,7 +697,7 @@ def test_any_coming_and_going_leaves_no_place_empty_while_somebody_waits(rng: ra
             alive = [client.session.principal for client in clients if not client.session.over]
             for name in "ab":
                 waiting = [guest.name for guest in alive if guest.channel.name == name and guest.waits]
-                queue = list(world.rooms._queues[name])
+                queue = list(world.rooms.guests._queues[name])
                 assert sorted(queue) == sorted(waiting)
                 still = [guest for guest in queued[name] if guest in queue]
                 assert queue[: len(still)] == still, "those who came first are ahead"

@@ -1,0 +1,290 @@
+"""The guests of channels with a port: who is in a channel, who waits in its queue, who is silent for too long.
+
+The place of a guest is decided in the journal's order, and told in it. Whoever leaves makes room for the first in the
+queue (O10). Those who still wait are told their places; when others leave the queue, once for all of them at the end of
+the turn (O8).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from typing import Any
+
+from domain.changes import Done, InOrder
+from domain.chat import Chat
+from domain.events import (
+    Emptied,
+    Entered,
+    Queued,
+    Welcomed,
+    WentAway,
+)
+from domain.interfaces import Timers
+from domain.sessions import Recipient
+from domain.state import Channel, RoomGuest
+
+log = logging.getLogger("crosstalk.rooms")
+
+SHORT_QUEUE = 100
+"""Guests who wait are told at once that one of them has come in, if they are no more than this."""
+
+Tell = Callable[[], object]
+"""Tells somebody something."""
+
+
+def ignore(_error: Exception | None) -> None:
+    """Take an outcome of which nobody need know."""
+
+
+def _call_all(calls: Iterable[Tell]) -> None:
+    for call in calls:
+        call()
+
+
+class RoomGuests:
+    """All guests of channels with a port, in channels and queues.
+
+    Args:
+        chat: whose channels they are.
+        timers: the monotonic clock.
+        now: the wall clock, in seconds since the epoch.
+        show: tells the operator an event.
+        afk_seconds: a guest who is silent for so long is closed.
+    """
+
+    def __init__(
+        self, chat: Chat, timers: Timers, now: Callable[[], float], show: Callable[[Any], None], afk_seconds: float
+    ) -> None:
+        self._by_name: dict[str, dict[str, RoomGuest]] = {}
+        """The guests of each channel, by name: those in it, those in its queue, and those who are still to come."""
+        self._queues: dict[str, dict[str, RoomGuest]] = {}
+        self._moved: dict[str, RoomGuest] = {}
+        """Queues that somebody has left in this turn, and the last guest in each who was there then."""
+        self._chat = chat
+        self._timers = timers
+        self._now = now
+        self._show = show
+        self._afk_seconds = afk_seconds
+        self._closed = False
+
+    def host(self, channel: str) -> None:
+        """A channel has a port of its own."""
+        self._queues[channel] = {}
+        self._by_name[channel] = {}
+
+    def stop(self) -> None:
+        """The server stops: nobody is told anything any more, and nobody moves in."""
+        self._closed = True
+
+    def end_turn(self) -> None:
+        """Tell those who wait in queues that have moved where they are now, once for all moves of this turn (O8)."""
+        for name in list(self._moved):
+            self._tell_places(self._new_places(self._chat.channels.local[name]))
+
+    def find(self, channel: str, name: str) -> RoomGuest | None:
+        """Give a guest of a channel by name, one in its queue or still to come among them."""
+        return self._by_name.get(channel, {}).get(name)
+
+    def waiting(self, channel: str) -> int:
+        """Give how many wait for a channel."""
+        return len(self._queues[channel])
+
+    # ---- in and out ----
+
+    def enter(self, session: Recipient, name: str, channel: Channel, done: Done, *, takes_files: bool) -> None:
+        """Put a session into a channel's queue, and into the channel if there is room, under a name that is free."""
+        guest = session.principal = RoomGuest(name, session, channel, takes_files=takes_files)
+        self._chat.users.visitors[name] += 1
+        self._arrive(guest, done)
+
+    def move(self, guest: RoomGuest, channel: Channel, farewell: Any, done: Done) -> None:
+        """Take a guest to another channel, where the name is free; nothing happens to one who is on the way out."""
+        if guest.gone:
+            self._in_order(list, done)
+            return
+        self._depart(guest, farewell, farewell)
+        del self._by_name[guest.channel.name][guest.name]
+        guest.channel = channel
+        self._arrive(guest, done)
+
+    def close(self, guest: RoomGuest, farewell: Any = None, shown: Any = None, done: Done = ignore) -> None:
+        """Take a guest out for good, with the session; nothing happens to one who is on the way out."""
+        if not guest.gone:
+            self._forget(guest)
+            self._depart(guest, farewell, shown, done)
+        else:
+            self._in_order(list, done)
+
+    def empty(self, channel: Channel, shown: Any, done: Done) -> None:
+        """Take out all who are in a channel, without a word to them; the queue moves in."""
+        self._in_order(partial(self._empty, channel, shown), done)
+
+    def _empty(self, channel: Channel, emptied: Emptied) -> list[Tell]:
+        guests = list(channel.guests.values())
+        for guest in guests:
+            self._unseat(guest, channel)
+            self._forget(guest)
+        told = [partial(self._tell_departed, guest, channel, None, None) for guest in guests]
+        return [*told, partial(self._show, emptied), *self._fill(channel)]
+
+    def _in_order(self, act: Callable[[], list[Tell]], done: Done = ignore) -> None:
+        """Have something done when its turn comes; it gives what is then to be told."""
+        told: list[Tell] = []
+        self._chat.journal.submit(InOrder(lambda: told.extend(act()), lambda: _call_all(told)), done)
+
+    def _arrive(self, guest: RoomGuest, done: Done) -> None:
+        """Have a guest come to the channel that it is to be in: `done` is told when the guest has been."""
+        self._by_name[guest.channel.name][guest.name] = guest
+        self._in_order(partial(self._admit, guest, guest.channel), done)
+
+    def _admit(self, guest: RoomGuest, channel: Channel) -> list[Tell]:
+        if guest.gone:
+            return []
+        at = self._now()
+        welcome = partial(self._deliver, (guest,), Welcomed(guest.name, channel.name, at))
+        if channel.has_room:
+            return [welcome, self._seat(guest, channel)]
+        queue = self._queue(channel)
+        queue[guest.name] = guest
+        return [welcome, partial(self._deliver, (guest,), Queued(len(queue) - 1, at))]
+
+    def _seat(self, guest: RoomGuest, channel: Channel) -> Tell:
+        now = self._timers.monotonic()
+        channel.add_guest(guest)
+        guest.idle_since = now + channel.muted_for(guest.name, now)
+        self._watch_silence(guest)
+        return partial(self._tell_seated, guest, channel)
+
+    def _tell_seated(self, guest: RoomGuest, channel: Channel) -> None:
+        channel.present[guest.session] = None
+        self.tell_entered(channel, guest.name)
+
+    def _unseat(self, guest: RoomGuest, channel: Channel) -> None:
+        channel.remove_guest(guest)
+        self._timers.cancel(guest.timer)
+
+    def vacated(self, channel: Channel) -> None:
+        """There may be room for one more."""
+        for tell in self._fill(channel):
+            self._chat.tell_in_order(tell)
+
+    def _fill(self, channel: Channel) -> list[Tell]:
+        """Let those in who are first in the queue, while there is room."""
+        told: list[Tell] = []
+        queue = self._queue(channel)
+        while queue and channel.has_room and not self._closed:
+            told.append(self._seat(queue.pop(next(iter(queue))), channel))
+            self._has_moved(channel)
+            if len(queue) <= SHORT_QUEUE:
+                told.append(partial(self._tell_places, self._new_places(channel)))
+        return told
+
+    def _depart(self, guest: RoomGuest, farewell: Any = None, shown: Any = None, done: Done = ignore) -> None:
+        """Take a guest out of the channel or the queue.
+
+        Args:
+            farewell: told to the others in the channel, but not when the guest has only waited.
+            shown: told to the operator.
+        """
+        self._in_order(partial(self._leave, guest, guest.channel, farewell, shown), done)
+
+    def _leave(self, guest: RoomGuest, channel: Channel, farewell: Any, shown: Any) -> list[Tell]:
+        queue = self._queue(channel)
+        if queue.get(guest.name) is guest:
+            del queue[guest.name]
+            self._has_moved(channel)
+            return [partial(self._tell_departed, guest, channel, None, shown)]
+        if channel.guests.get(guest.name) is not guest:
+            return []  # the operator has taken out everybody before
+        self._unseat(guest, channel)
+        return [partial(self._tell_departed, guest, channel, farewell, shown), *self._fill(channel)]
+
+    def _tell_departed(self, guest: RoomGuest, channel: Channel, farewell: Any, shown: Any) -> None:
+        channel.present.pop(guest.session, None)
+        if shown is not None:
+            self._show(shown)
+        if farewell is not None:
+            self.tell(channel, farewell)
+        if guest.gone:
+            guest.session.principal = None
+            if not guest.session.over:
+                guest.session.end()
+
+    def _forget(self, guest: RoomGuest) -> None:
+        """The guest does nothing any more, and its name is free."""
+        guest.gone = True
+        del self._by_name[guest.channel.name][guest.name]
+        visitors = self._chat.users.visitors
+        visitors[guest.name] -= 1
+        if not visitors[guest.name]:
+            del visitors[guest.name]
+
+    # ---- silence ----
+
+    def note_activity(self, guest: RoomGuest) -> None:
+        """The guest has done something, and is not silent; what the muted do does not count."""
+        now = self._timers.monotonic()
+        if not guest.channel.muted_for(guest.name, now):
+            guest.idle_since = now
+
+    def _watch_silence(self, guest: RoomGuest) -> None:
+        rest = guest.idle_since + self._afk_seconds - self._timers.monotonic()
+        guest.timer = self._timers.call_later(rest, lambda: self._check_silence(guest))
+
+    def _check_silence(self, guest: RoomGuest) -> None:
+        if guest.idle_since + self._afk_seconds > self._timers.monotonic():
+            self._watch_silence(guest)
+        elif not guest.gone:
+            went = WentAway(guest.name, self._now())
+            self.close(guest, went, went)
+
+    # ---- the queue ----
+
+    def _queue(self, channel: Channel) -> dict[str, RoomGuest]:
+        return self._queues.get(channel.name, {})
+
+    def _has_moved(self, channel: Channel) -> None:
+        """Somebody has left the queue: those who are in it are to be told their places."""
+        last = next(reversed(self._queue(channel).values()), None)
+        if last is not None:
+            self._moved[channel.name] = last
+        else:
+            self._moved.pop(channel.name, None)
+
+    def _new_places(self, channel: Channel) -> list[RoomGuest]:
+        """Give those who are to be told their places, in order: who has come since the queue moved has been told."""
+        last, places = self._moved.pop(channel.name, None), []
+        for guest in self._queue(channel).values() if last is not None else ():
+            places.append(guest)
+            if guest is last:
+                break
+        return places
+
+    def _tell_places(self, places: Sequence[RoomGuest]) -> None:
+        at = self._now()
+        for ahead, guest in enumerate(places):
+            self._deliver((guest,), Queued(ahead, at))
+
+    # ---- telling ----
+
+    def tell(self, channel: Channel, event: Any) -> None:
+        """Tell an event to the guests who are in a channel."""
+        guests = [session.principal for session in channel.present if isinstance(session.principal, RoomGuest)]
+        self._deliver(guests, event)
+
+    def tell_entered(self, channel: Channel, name: str) -> None:
+        """Tell guests and the operator who has come into a channel (O9)."""
+        event = Entered(name, channel.name, self._now())
+        self.tell(channel, event)
+        self._show(event)
+
+    def _deliver(self, guests: Iterable[RoomGuest], event: Any) -> None:
+        if self._closed:
+            return
+        for guest in guests:
+            try:
+                guest.session.deliver(event)
+            except Exception:  # a mistake with one must not cost the others the news
+                log.exception("error while telling %s", type(event).__name__)
