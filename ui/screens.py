@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 from text import replaced
-from ui.dialects.base import STYLES, Fragments, cut, hide, without_style
+from ui.dialects.base import STYLES, Fragments, WordCompletion, cut, hide, without_style
 from ui.streams import STDOUT, write_all
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class PromptHooks(NamedTuple):
 
     prompt: Callable[[], str]
     progress: Callable[[], str]
-    complete: Callable[[str], tuple[str, list[str]]]
+    complete: Callable[[str], WordCompletion]
     secret_start: Callable[[str], int]
 
     def mask(self, line: str) -> str:

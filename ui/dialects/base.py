@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
-from text import MAX_LINE
+from text import MAX_LINE, split_words
 
 NAMES_KEPT = 10_000
 """Names of a kind that are remembered for completion; a server makes no more channels by default."""
@@ -111,92 +111,133 @@ def is_text(word: str) -> bool:
     return True
 
 
-class ClientDialect(Protocol):
+class ClientDialect:
     """One wire as a person uses it, with what is remembered of the lines that went both ways.
 
     Attributes:
-        failure: between pipes the lines are those of the wire, and an answer that this matches is a failure. None: they
-            are what would be typed and shown.
-        admitted: the server serves us. False until a login, on a wire that begins with one.
-        leaving: the user has said goodbye.
+        failure: matches an answer that is a failure, for a wire whose lines pass unchanged between pipes. None: between
+            pipes the lines are those that would be typed and shown.
         slash_commands: commands for a terminal beside those of `typed`, by their first word; `@` is the row of every
             word that begins so.
         returns: a lost connection is dialled again.
         files: some lines of the server carry files, and are not for the dialect.
-        undelivered: the server has refused something since the login, or has not said what became of a message.
-        wrong: why this server cannot be talked with; nothing when it can, or when nobody knows yet.
+        admitted: the server serves us. False until a login, on a wire that begins with one.
+        leaving: the user has said goodbye.
+        undelivered: since the login the server has refused something, or left a message without an answer.
+        wrong: why this is not a server of the dialect; empty as long as nothing tells so.
+        current: where plain text goes; empty: nowhere, or there is no choice.
         automatic_lines: lines that the dialect wants to send by itself; the caller sends them and empties it.
-        pause: seconds after which `again` is to be called, or, where the server closes first, another connection is to
-            be made; None for never. Whoever sees to it sets it to None.
+        pause: seconds until `again` is to be called or, where the server closes first, the next connection is to be
+            dialled; None: no such call. The caller resets it to None.
     """
 
+    failure: re.Pattern[str] | None = None
     slash_commands: Mapping[str, SlashCommand]
-    returns: bool
-    files: bool
-    failure: re.Pattern[str] | None
-    admitted: bool
-    leaving: bool
-    undelivered: bool
-    wrong: str
-    automatic_lines: Sequence[str]
-    pause: float | None
+    returns = True
+    files = False
+    admitted = True
+    leaving = False
+    undelivered = False
+    wrong = ""
+    current = ""
+    automatic_lines: Sequence[str] = ()
+    pause: float | None = None
 
     def take_name(self, name: str) -> str:
-        """Take the name that the command line gives; return what is wrong with that, nothing when all is well."""
+        """Take the name from the command line; return why it cannot be used, or nothing."""
+        raise NotImplementedError
 
     # ---- the connection ----
 
     def begun(self) -> ParsedInput:
-        """There is the first connection: what is to be sent on it, and told."""
+        """The first connection is made: give the line to send on it, and a hint for the user."""
+        raise NotImplementedError
 
     def lost(self) -> str:
-        """The connection is lost, and so is what was not answered. Return what to tell the user."""
+        """The connection is lost, with every answer that was due. Return the news for the user."""
+        raise NotImplementedError
 
     def returned(self) -> ParsedInput:
-        """The connection is back: what is to be sent on it, and told."""
+        """The connection is made again: give the line to send on it, and a hint for the user."""
+        return ParsedInput()
 
     def again(self) -> ParsedInput:
-        """The `pause` is over: what is to be sent, if that still makes sense."""
+        """The `pause` is over: give the line to send, if there is still a reason to."""
+        return ParsedInput()
 
     def sent(self, line: str) -> None:
-        """This line goes to the server."""
+        """Remember a line that goes to the server."""
+        raise NotImplementedError
 
     def received(self, line: str) -> Fragments:
-        """This line came from the server; return how it is shown."""
+        """Take a line from the server; return it as the screen shows it."""
+        raise NotImplementedError
 
     def ready(self) -> bool:
-        """Whether the next line of a pipe can be typed: the server serves us and does not owe too many answers."""
+        """Tell whether a pipe's next line can be taken: the server serves us and owes few answers."""
+        return True
 
     def done(self) -> bool:
-        """Whether the user is leaving and need not wait for the server to close."""
+        """Tell whether the user is leaving and the server need not close first."""
+        return False
 
     # ---- the user ----
 
     def prompt(self) -> str:
-        """What stands before the line being typed."""
+        """Give the text before the line being typed."""
+        raise NotImplementedError
 
-    def complete(self, text: str) -> tuple[str, list[str]]:
-        """Say how the last word may go on.
-
-        Args:
-            text: what stands before the cursor.
-
-        Returns:
-            The last word as it is typed (it may be empty), and the words that can take its place.
-        """
+    def complete(self, text: str) -> WordCompletion:
+        """Complete the last word of the text before the cursor."""
+        raise NotImplementedError
 
     def typed(self, text: str) -> ParsedInput:
-        """Take a typed line; what is to be sent is not sent yet, see `sent`."""
+        """Parse a typed line. The line for the wire is not sent yet, see `sent`."""
+        raise NotImplementedError
 
     def say(self, text: str) -> ParsedInput:
-        """Say a text to whom plain text goes, whatever command it looks like."""
+        """Give the line that says a text where plain text goes, whatever command the text looks like."""
+        raise NotImplementedError
 
     def secret_start(self, line: str) -> int:
-        """Where the secret of a typed line begins; its length when it has none."""
+        """Give the index where the secret of a typed line begins; its length if it has none."""
+        return password_start(line)
+
+    # ---- for dialects ----
+
+    def accept(self, parsed: ParsedInput) -> ParsedInput:
+        """Refuse a line that no server would take, and remember where plain text goes from now on."""
+        checked = check_length(parsed)
+        if checked.current is not None:
+            self.current = checked.current
+        return checked
 
 
 Recogniser = Callable[[str], ClientDialect | None]
 """Gives the dialect that takes over, or none, by the server's first line."""
+
+# ---- completion ----
+
+WordCompletion = tuple[str, list[str]]
+"""The last word as it is typed (it may be empty), and the words that can take its place."""
+
+
+def split_last_word(text: str) -> tuple[list[str], str]:
+    """Give the words before the one at the cursor, and that one: empty behind a blank."""
+    words = split_words(text)
+    word = words.pop() if words and text[-1] not in " \t" else ""
+    return words, word
+
+
+def starting_with(word: str, choices: Iterable[str]) -> list[str]:
+    """Give the choices that begin with a word, sorted."""
+    return sorted(choice for choice in choices if choice.startswith(word))
+
+
+def addressees(word: str, users: Iterable[str], *, end: str = "") -> list[str]:
+    """Give the users as whom a word that begins with an @ may go on, each with this end."""
+    return [f"@{user}{end}" for user in starting_with(word[1:], users)]
+
 
 # ---- answers ----
 
@@ -351,11 +392,6 @@ STILL_HELD = (
 def shorten(name: str) -> str:
     """Give a name for the prompt."""
     return name if len(name) <= MAX_NAME_SHOWN else f"{name[:MAX_NAME_SHOWN]}..."
-
-
-def addressees(word: str, users: Iterable[str], *, first: bool) -> list[str]:
-    """Say how a word may go on that begins with an @. In the first place of a line the message can follow at once."""
-    return sorted(f"@{user}{' ' if first else ''}" for user in users if user.startswith(word[1:]))
 
 
 class Names:

@@ -12,7 +12,6 @@ Reading order:
 
 from __future__ import annotations
 
-import re
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
@@ -22,21 +21,23 @@ from ui.dialects.base import (
     CONNECTION_LOST,
     MAX_NAME_SHOWN,
     Answer,
+    ClientDialect,
     Fragments,
     LoginRetries,
     Names,
     ParsedInput,
     SlashCommand,
+    WordCompletion,
     addressees,
     bad,
-    check_length,
     good,
     is_text,
-    password_start,
     plain,
     read,
     refuse,
     render_user,
+    split_last_word,
+    starting_with,
     update_and_render,
 )
 
@@ -91,15 +92,12 @@ def say(text: str, current: str) -> ParsedInput:
     return ParsedInput(send=f"SEND {current} {text}", said=True) if current else refuse(NOBODY_ADDRESSED)
 
 
-def complete(text: str, users: Iterable[str]) -> tuple[str, list[str]]:
-    """Say how the last word may go on, see `ClientDialect.complete`."""
-    words = split_words(text)
-    word = words.pop() if words and text[-1] not in " \t" else ""
+def complete(text: str, users: Iterable[str]) -> WordCompletion:
+    """Complete the last word, see `ClientDialect.complete`. A message can follow a user at once."""
+    words, word = split_last_word(text)
     if word.startswith("@"):
-        return word, addressees(word, users, first=not words)
-    if not words:
-        return word, [command for command in COMMANDS if command.startswith(word)]
-    return word, []
+        return word, addressees(word, users, end="" if words else " ")
+    return word, [] if words else starting_with(word, COMMANDS)
 
 
 # ---- 2. state ----
@@ -117,7 +115,7 @@ class PendingRequest(NamedTuple):
     name: str = ""
 
 
-class HelloClient:
+class HelloClient(ClientDialect):
     """The dialect. It logs in by itself, as soon as there are a name and a connection.
 
     Attributes:
@@ -125,18 +123,11 @@ class HelloClient:
         current: whom plain text goes to; nobody when empty.
     """
 
-    returns, files = True, False
     slash_commands = SLASH_COMMANDS
-    secret_start = staticmethod(password_start)
-    failure: re.Pattern[str] | None = None
-    automatic_lines: Sequence[str] = ()
-    pause: float | None = None
 
     def __init__(self) -> None:
-        self.admitted = self.leaving = self.undelivered = False
-        self.wrong = ""
+        self.admitted = False
         self.name = ""
-        self.current = ""
         self.users = Names()
         self._pending: deque[PendingRequest] = deque()  # answers come in the order of the requests
         self._fresh = False
@@ -175,10 +166,6 @@ class HelloClient:
             return ParsedInput()
         return self._log_in("" if self._login_retries.told else f"Connected again; logging in as {self.name}.")
 
-    def again(self) -> ParsedInput:
-        """Nothing: it needs another connection."""
-        return ParsedInput()
-
     def sent(self, line: str) -> None:
         verb, name, *_ = [*split_at_most(line, 3), "nobody"]
         self._pending.append(PendingRequest(verb, clean(normalize(name))))
@@ -201,7 +188,7 @@ class HelloClient:
             return "Your name> "
         return f"@{self.current}> " if self.current else "> "
 
-    def complete(self, text: str) -> tuple[str, list[str]]:
+    def complete(self, text: str) -> WordCompletion:
         return complete(text, self.users)
 
     def typed(self, text: str) -> ParsedInput:
@@ -215,13 +202,10 @@ class HelloClient:
             return self._parse_name(line)
         if not self.admitted:
             return refuse(NOT_ADMITTED)
-        parsed = check_length(interpret(line, self.current))
-        if parsed.current is not None:
-            self.current = parsed.current
-        return parsed
+        return self.accept(interpret(line, self.current))
 
     def say(self, text: str) -> ParsedInput:
-        return check_length(say(text, self.current)) if self.admitted else refuse(NOT_ADMITTED)
+        return self.accept(say(text, self.current)) if self.admitted else refuse(NOT_ADMITTED)
 
     # ---- the login ----
 

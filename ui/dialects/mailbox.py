@@ -22,13 +22,14 @@ from ui.dialects.base import (
     CONNECTION_LOST,
     FULL_WIDTH,
     Answer,
+    ClientDialect,
     Fragments,
     Names,
     ParsedInput,
     SlashCommand,
+    WordCompletion,
     addressees,
     bad,
-    check_length,
     find,
     good,
     password_start,
@@ -36,6 +37,8 @@ from ui.dialects.base import (
     read,
     refuse,
     render_user,
+    split_last_word,
+    starting_with,
     update_and_render,
 )
 
@@ -140,15 +143,12 @@ def _interpret_command(word: str, *words: str, own: str) -> ParsedInput:
     return ParsedInput(send="|".join((verb.opcode, *words)), goodbye=verb.opcode == "bye")
 
 
-def complete(text: str, users: Iterable[str]) -> tuple[str, list[str]]:
-    """Say how the last word may go on, see `ClientDialect.complete`."""
-    words = split_words(text)
-    word = words.pop() if words and text[-1] not in " \t" else ""
+def complete(text: str, users: Iterable[str]) -> WordCompletion:
+    """Complete the last word, see `ClientDialect.complete`. A message can follow a user at once."""
+    words, word = split_last_word(text)
     if word.startswith("@"):
-        return word, addressees(word, users, first=not words)
-    if not words:
-        return word, sorted(verb for verb in VERBS if verb.startswith(word))
-    return word, []
+        return word, addressees(word, users, end="" if words else " ")
+    return word, [] if words else starting_with(word, VERBS)
 
 
 # ---- 2. state ----
@@ -166,7 +166,7 @@ class PendingRequest(NamedTuple):
     field: str = ""
 
 
-class MailboxClient:
+class MailboxClient(ClientDialect):
     """The dialect. By itself it repeats the login after a lost connection.
 
     Attributes:
@@ -174,18 +174,10 @@ class MailboxClient:
         own: the ID of the account that was entered last; empty when there is none.
     """
 
-    returns, files = True, False
-    undelivered, wrong = False, ""
-    automatic_lines: Sequence[str] = ()
-    pause: float | None = None
     slash_commands = SLASH_COMMANDS
-    secret_start = staticmethod(secret_start)
 
     def __init__(self) -> None:
-        self.failure: re.Pattern[str] | None = FAILURE
-        self.admitted = True
-        self.leaving = False
-        self.current = ""
+        self.failure = FAILURE
         self.own = ""
         self.users = Names()
         self._pending: deque[PendingRequest] = deque()  # answers come in the order of the requests
@@ -213,10 +205,6 @@ class MailboxClient:
             return ParsedInput(send=f"0|{self.own}", hint="Connected again; logging in.")
         return ParsedInput(hint="Connected again; you are not logged in.")
 
-    def again(self) -> ParsedInput:
-        """Nothing: a login is never refused because there is another."""
-        return ParsedInput()
-
     def sent(self, line: str) -> None:
         opcode, field, *_ = [part.strip(" \t") for part in (*line.split("|", 2), "")]
         self._pending.append(PendingRequest(opcode, clean(normalize(field))))
@@ -233,30 +221,23 @@ class MailboxClient:
                 return update_and_render(self, answer, (asked.field, *words))
         return update_and_render(self, *read(line, UNASKED))
 
-    def ready(self) -> bool:
-        return True
-
-    def done(self) -> bool:
-        """Never: the server closes after `bye`."""
-        return False
-
     def prompt(self) -> str:
         return f"@{self.current}> " if self.current else "> "
 
-    def complete(self, text: str) -> tuple[str, list[str]]:
+    def complete(self, text: str) -> WordCompletion:
         return complete(text, self.users)
 
     def typed(self, text: str) -> ParsedInput:
         line = text.strip(" \t")
         if not line:
             return ParsedInput()
-        parsed = check_length(interpret(line, self.current, self.own))
-        if parsed.current is not None:
-            self.current = parsed.current
-        return parsed
+        return self.accept(interpret(line, self.current, self.own))
 
     def say(self, text: str) -> ParsedInput:
-        return check_length(say(text, self.current))
+        return self.accept(say(text, self.current))
+
+    def secret_start(self, line: str) -> int:
+        return secret_start(line)
 
     # ---- for the tables of answers ----
 

@@ -19,21 +19,24 @@ from text import clean, normalize, split_words
 from ui.dialects.base import (
     CONNECTION_LOST,
     Answer,
+    ClientDialect,
     Fragments,
     LoginRetries,
     Names,
     ParsedInput,
     SlashCommand,
+    WordCompletion,
+    addressees,
     bad,
-    check_length,
     find,
     good,
-    password_start,
     plain,
     read,
     refuse,
     render_user,
     shorten,
+    split_last_word,
+    starting_with,
     update_and_render,
 )
 
@@ -134,45 +137,34 @@ def _interpret_command(line: str, words: list[str], current: str) -> ParsedInput
     return ParsedInput(send=line, echoed=verb in MESSAGE_VERBS, goodbye=line == "QUIT")
 
 
-def complete(text: str, channels: Iterable[str], users: Iterable[str]) -> tuple[str, list[str]]:
-    """Say how the last word may go on.
+def complete(text: str, channels: Iterable[str], users: Iterable[str]) -> WordCompletion:
+    """Complete the last word, see `ClientDialect.complete`.
 
     Args:
-        text: what stands before the cursor.
+        text: the line before the cursor.
         channels, users: the names that are known.
-
-    Returns:
-        The last word as it is typed (it may be empty), and the words that can take its place.
     """
-    words = split_words(text)
-    word = words.pop() if words and text[-1] not in " \t" else ""
+    words, word = split_last_word(text)
     if word.startswith("@"):
-        return word, sorted(f"@{user}" for user in users if user.startswith(word[1:]))
+        return word, addressees(word, users)
     if not words:
-        return word, sorted(verb for verb in VERBS if verb.startswith(word.upper()))
+        return word, starting_with(word.upper(), VERBS)
     if len(words) == 1 and words[0] in VERBS and VERBS[words[0]].channel:
-        return word, sorted(channel for channel in channels if channel.startswith(word))
+        return word, starting_with(word, channels)
     return word, []
 
 
 # ---- 3. state ----
 
 
-class ResultClient:
+class ResultClient(ClientDialect):
     """The dialect. By itself it repeats the login after a lost connection, and asks with USERS why a JOIN failed."""
 
-    returns, files = True, False
-    undelivered, wrong = False, ""
-    pause: float | None = None
     slash_commands = SLASH_COMMANDS
-    secret_start = staticmethod(password_start)
 
     def __init__(self) -> None:
-        self.failure: re.Pattern[str] | None = FAILURE
-        self.admitted = True
-        self.leaving = False
+        self.failure = FAILURE
         self.user = ""
-        self.current = ""
         self.channels, self.users, self.joined = Names(), Names(), Names()
         self._credentials: tuple[str, str] | None = None
         # What was asked and is not answered yet; answers come in the order of the requests.
@@ -181,7 +173,6 @@ class ResultClient:
         self._joins: list[str] = []
         self._doubted: list[str] = []
         """Channels that did not let us in: USERS tells whether we are in them."""
-        self.automatic_lines: Sequence[str] = ()
         self._login_retries = LoginRetries()
 
     # ---- for the program, see `ClientDialect` ----
@@ -230,27 +221,17 @@ class ResultClient:
         answer, words = unasked if unasked and unasked[1][0] not in self._joins else read(line, ANSWERS)
         return update_and_render(self, answer, words)
 
-    def ready(self) -> bool:
-        return True
-
-    def done(self) -> bool:
-        """Never: the server closes after QUIT."""
-        return False
-
     def prompt(self) -> str:
         return f"{shorten(self.current)}> "
 
-    def complete(self, text: str) -> tuple[str, list[str]]:
+    def complete(self, text: str) -> WordCompletion:
         return complete(text, self.channels, self.users)
 
     def typed(self, text: str) -> ParsedInput:
-        parsed = check_length(interpret(text, self.current))
-        if parsed.current is not None:
-            self.current = parsed.current
-        return parsed
+        return self.accept(interpret(text, self.current))
 
     def say(self, text: str) -> ParsedInput:
-        return check_length(say(text, self.current))
+        return self.accept(say(text, self.current))
 
     # ---- for the table of answers ----
 

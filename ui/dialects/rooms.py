@@ -12,25 +12,26 @@ Reading order:
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from text import clean, has_controls, normalize, shown_path, split_words
 from ui.dialects.base import (
     Answer,
+    ClientDialect,
     Fragments,
     Names,
     ParsedInput,
     SlashCommand,
-    check_length,
+    WordCompletion,
     is_text,
-    password_start,
     plain,
     read,
     refuse,
     render_user,
     shorten,
+    split_last_word,
+    starting_with,
     update_and_render,
 )
 
@@ -104,7 +105,7 @@ def _offer(user: str, path: str) -> ParsedInput:
 # ---- 2. state ----
 
 
-class RoomsClient:
+class RoomsClient(ClientDialect):
     """The dialect. It says the name as soon as there is one, and that it takes files.
 
     Args:
@@ -117,17 +118,10 @@ class RoomsClient:
     """
 
     returns, files = False, True
-    wrong = ""
     slash_commands = SLASH_COMMANDS
-    secret_start = staticmethod(password_start)
-    failure: re.Pattern[str] | None = None
-    automatic_lines: Sequence[str] = ()
-    pause: float | None = None
 
     def __init__(self, paths: Callable[[str], list[str]]) -> None:
-        self.undelivered = False
-        self.leaving = self.present = False
-        self.admitted = True
+        self.present = False
         self.name = ""
         self.channel = ""
         self.users, self.channels = Names(), Names()
@@ -150,13 +144,6 @@ class RoomsClient:
     def lost(self) -> str:
         return "" if self._goodbye else "The server has closed the connection."
 
-    def returned(self) -> ParsedInput:
-        return ParsedInput()
-
-    def again(self) -> ParsedInput:
-        """Nothing: there is no login."""
-        return ParsedInput()
-
     def sent(self, line: str) -> None:
         self._goodbye = self._goodbye or line == "/quit"
 
@@ -176,17 +163,16 @@ class RoomsClient:
         waiting = "" if self.present or not self.channel else "(waiting) "
         return f"{waiting}{shorten(self.channel)}> "
 
-    def complete(self, text: str) -> tuple[str, list[str]]:
-        words = split_words(text)
-        word = words.pop() if words and text[-1] not in " \t" else ""
+    def complete(self, text: str) -> WordCompletion:
+        words, word = split_last_word(text)
         if not words:
-            return word, sorted(verb for verb in VERBS if verb.startswith(word))
+            return word, starting_with(word, VERBS)
         verb = VERBS.get(words[0])
         kind = verb.kinds[len(words) - 1] if verb and len(words) <= len(verb.kinds) else ""
         if kind == "path":
             return word, self._paths(word)
         names: Iterable[str] = {"user": self.users, "channel": self.channels}.get(kind, ())
-        return word, sorted(name for name in names if name.startswith(word))
+        return word, starting_with(word, names)
 
     def typed(self, text: str) -> ParsedInput:
         line = text.strip()
@@ -194,7 +180,7 @@ class RoomsClient:
             return ParsedInput()
         if not self.name:
             return self._parse_name(line)
-        parsed = check_length(interpret(line))
+        parsed = self.accept(interpret(line))
         return parsed._replace(echoed=parsed.echoed and self.present)
 
     def _parse_name(self, line: str) -> ParsedInput:

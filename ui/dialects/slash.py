@@ -9,7 +9,17 @@ from __future__ import annotations
 import re
 
 from text import normalize, split_words
-from ui.dialects.base import CHOICES_SHOWN, FULL_WIDTH, ClientDialect, Consent, ParsedInput, SlashCommand, refuse
+from ui.dialects.base import (
+    CHOICES_SHOWN,
+    FULL_WIDTH,
+    ClientDialect,
+    Consent,
+    ParsedInput,
+    SlashCommand,
+    WordCompletion,
+    refuse,
+    starting_with,
+)
 
 SECRET = (
     "there may be a password or an ID in it, so nobody gets it. /help lists the commands;"
@@ -48,7 +58,7 @@ def say(dialect: ClientDialect, text: str) -> ParsedInput:
     return _without_secrets(dialect, text, dialect.say(text))
 
 
-def complete(dialect: ClientDialect, text: str) -> tuple[str, list[str]]:
+def complete(dialect: ClientDialect, text: str) -> WordCompletion:
     """Say how the last word may go on, see `ClientDialect.complete`; of many choices only some."""
     word, choices = _complete(dialect, text)
     if len(choices) > CHOICES_SHOWN:  # the last one as well: then what all have in common is seen
@@ -56,10 +66,10 @@ def complete(dialect: ClientDialect, text: str) -> tuple[str, list[str]]:
     return word, choices
 
 
-def _complete(dialect: ClientDialect, text: str) -> tuple[str, list[str]]:
+def _complete(dialect: ClientDialect, text: str) -> WordCompletion:
     line = text.lstrip(" \t")
     if line.startswith("/") and not _has_blank(line):
-        return line, sorted(name for name in (*dialect.slash_commands, HELP) if name.startswith(line.casefold()))
+        return line, starting_with(line.casefold(), (*dialect.slash_commands, HELP))
     found = _find(dialect, line)
     if found is None:
         return dialect.complete(text)
