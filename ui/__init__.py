@@ -1,1 +1,1 @@
-"""The client: pipes, the terminal, the wires as a person uses them, files, and the connection."""
+"""The client: pipes, the terminal, dialects, files and the connection."""

@@ -1,6 +1,6 @@
-"""The client's side of the network: lines to and from a server, and a connection that comes back. No screens, no wires.
+"""Connections to a server: as lines, and dialled again when lost. Knows no screen and no dialect.
 
-What the network sends is cleaned in one place, `LineConnection`, before anything else sees it.
+Text from the network is cleaned in one place, `LineConnection`: no control character reaches a screen or a pipe.
 """
 
 from __future__ import annotations
@@ -21,22 +21,24 @@ from net.timers import Backoff
 from text import LineBuffer, Overlong, clean
 
 MAX_RECEIVED_LINE = 1024 * 1024
-"""Bytes of a line from the server, its newline included: lists are long."""
+"""Maximum bytes of a line from the server, its newline included. Lists are long."""
 
 CONNECT_SECONDS = 10.0
+"""Time-out for each address of the server."""
+
 FIRST_PAUSE = 0.5
 MAX_PAUSE = 15.0
 PAUSE_GROWTH = 2.0
-"""Seconds before a lost connection is dialled again, and how they grow."""
+"""Exponential back-off before a lost connection is dialled again, in seconds."""
 
 KEEPALIVE_SECONDS = 60
-"""A server whose machine has been silent for about so long is lost, as a client is for the server."""
+"""TCP keepalive: the connection is lost when the server's machine has been silent for about so long."""
 
 # ---- dialling ----
 
 
 class Address(NamedTuple):
-    """Where the server is."""
+    """Host and port of the server."""
 
     host: str
     port: int
@@ -46,10 +48,10 @@ class Address(NamedTuple):
 
 
 def dial(address: Address) -> socket.socket:
-    """Connect to the first of the host's addresses, IPv6 or IPv4, that takes it, with TCP keepalive on. Blocks.
+    """Connect to the first of the host's addresses, IPv6 or IPv4, that accepts. Turns TCP keepalive on. Blocks.
 
     Raises:
-        OSError: none does.
+        OSError: no address accepts.
     """
     try:
         sock = socket.create_connection(address, CONNECT_SECONDS)
@@ -69,9 +71,10 @@ class LineConnection:
     """A connection to the server, as lines. Every call comes from the loop's thread.
 
     Args:
-        loop, sock: what it runs on; it takes the socket over.
-        heard: called with the lines that a turn brought, cleaned.
-        lost: called once, with the reason, when it is over.
+        loop: runs the connection.
+        sock: connected; the loop owns it from here on.
+        heard: called with the lines that arrived in one turn, cleaned.
+        lost: called once, with the reason, when the connection is over.
         drained: called when `congested` is over.
     """
 
@@ -86,7 +89,7 @@ class LineConnection:
         drained: Callable[[], None] = lambda: None,
     ) -> None:
         self.half_closed = False
-        """All that was sent has left, and the server knows that no more comes."""
+        """The output has left and is half-closed."""
         self._sock = sock
         self._lines = LineBuffer(MAX_RECEIVED_LINE)
         self._heard = heard
@@ -99,15 +102,15 @@ class LineConnection:
 
     @property
     def congested(self) -> bool:
-        """True while much waits to be sent: send no more until `drained` is called."""
+        """Back-pressure: while true, send no more until `drained` is called."""
         return self._connection.congested
 
     def end_sending(self) -> None:
-        """Half-close when all that was sent has left; lines are received as before."""
+        """Half-close when all output has left; lines are received as before."""
         self._connection.stream(self._half_close())
 
     def _half_close(self) -> Iterator[bytes]:
-        with contextlib.suppress(OSError):  # the server has gone meanwhile, which `lost` tells
+        with contextlib.suppress(OSError):  # the connection is gone; `lost` tells
             self._sock.shutdown(socket.SHUT_WR)
             self.half_closed = True
         yield from ()
@@ -124,7 +127,7 @@ class LineConnection:
             self._heard(lines)
 
     def ended(self) -> None:
-        """The server has closed. It may have said something last without ending the line."""
+        """The server has closed. Its last line may lack a newline."""
         if len(self._lines):
             self.received(b"\n")
         self._connection.close(CloseReason.PEER)
@@ -136,29 +139,33 @@ class LineConnection:
         self._lost(reason)
 
 
-# ---- keeping ----
+# ---- reconnecting ----
 
 
 class ConnectionObserver(Protocol):
-    """Is told what happens to a `ReconnectingConnection`. Each call comes through its `post`."""
+    """Receives the events of a `ReconnectingConnection`. Each call comes through its `post`."""
 
     def heard(self, lines: list[str]) -> None:
-        """Lines came. No more are read from the network until `ReconnectingConnection.go_on`."""
+        """Lines have arrived. No more are read until `ReconnectingConnection.go_on`."""
 
-    def lost(self) -> None: ...
-    def returned(self) -> None: ...
+    def lost(self) -> None:
+        """The connection is lost; it is being dialled again."""
+
+    def returned(self) -> None:
+        """There is a connection again."""
+
     def refused(self) -> None:
-        """A line could not be sent, for want of a connection."""
+        """A line is dropped because there is no connection."""
 
 
 class ReconnectingConnection:
-    """Keeps a connection to the server, and dials again with growing pauses when it is lost.
+    """A connection to the server that is dialled again, with exponential back-off, when it is lost.
 
     Args:
-        loop: what it runs on.
-        address: where to dial.
+        loop: runs the connection.
+        address: of the server.
         sock: the first connection.
-        observer: is told what happens.
+        observer: receives the events.
         post: runs a call in the observer's thread.
     """
 
@@ -180,15 +187,16 @@ class ReconnectingConnection:
     # ---- from any thread ----
 
     def send(self, line: str) -> None:
-        """Send a line, given without its newline. The observer is told when that cannot be."""
+        """Send a line, given without its newline. Without a connection the observer's `refused` is called."""
         self._loop.call_threadsafe(lambda: self._send(f"{line}\n".encode(errors="replace")))
 
     def go_on(self, admitted: bool, pause: float | None = None) -> None:
-        """What was heard has been shown: read on.
+        """The lines have been shown: read on.
 
         Args:
-            admitted: the server serves us, so the pauses begin anew. Not earlier: one that is full accepts, and closes.
-            pause: how many seconds the next one takes, if that is known.
+            admitted: the server serves us, which resets the back-off. To be connected is not enough: a full server
+                accepts, and closes at once.
+            pause: seconds of the next pause; None: as the back-off gives it.
         """
         self._loop.call_threadsafe(lambda: self._go_on(admitted, pause))
 
@@ -228,7 +236,7 @@ class ReconnectingConnection:
         self._connection = self._adopt(sock)
         self._post(self._observer.returned)
 
-    # ---- in a thread of its own ----
+    # ---- in a thread of its own, a daemon: a name look-up may block for long, and must not delay the exit ----
 
     def _dial(self) -> None:
         try:

@@ -1,7 +1,4 @@
-"""How the client is started: its command line.
-
-Little is imported here, so that a wrong start is refused at once.
-"""
+"""The client's command line. Imports little, so that a wrong one is refused at once."""
 
 from __future__ import annotations
 
@@ -12,7 +9,7 @@ from app.commandline import OneLineParser, port_number, whole_number
 from ui.dialects import DIALECTS
 
 MAX_RECEIVED = 1024 * 1024 * 1024
-"""Bytes of all the files that are received, where the command line says nothing else."""
+"""Default for the bytes of all files that are received."""
 
 DESCRIPTION = """\
 Talks to a chat server: in the words of the dialect result, as the chat `hello`,

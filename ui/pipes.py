@@ -1,7 +1,4 @@
-"""The client between pipes: a netcat, and the chat without a window.
-
-It starts quickly: the standard library alone, and little of it.
-"""
+"""The client between pipes: a netcat, and a chat without a screen. Imports little, so that it starts quickly."""
 
 from __future__ import annotations
 
@@ -23,16 +20,16 @@ from ui.streams import READ_SIZE, STDIN, STDOUT, TextInput, print_error, write_a
 from ui.transfers import FileTransfers
 
 ANSWER_SECONDS = 5.0
-"""How long a chat that is leaving waits between pipes for the last answers."""
+"""Time-out for the last answers after the user has left the chat."""
 
 LOGIN_SECONDS = 10.0
-"""How long a chat waits between pipes for the server to admit it."""
+"""Time-out for the login of a chat."""
 
 
 class Pipes:
-    """What both kinds of pipes share: the main thread runs the loop and prints, a thread of its own reads the input.
+    """Base of both kinds of pipes. The main thread runs the loop and prints; a second thread reads the input.
 
-    The loop is never closed, since that thread may be about to hand something in; the process ends anyway.
+    The loop is never closed, since the second thread may still call into it; the process ends anyway.
     """
 
     def __init__(self, sock: socket.socket, dialect: ClientDialect) -> None:
@@ -53,7 +50,7 @@ class Pipes:
     # ---- in the loop's thread ----
 
     def _heard(self, lines: list[str]) -> None:
-        """The server has said this."""
+        """Take lines from the server."""
         raise NotImplementedError
 
     def _lost(self, reason: CloseReason) -> None:
@@ -61,12 +58,12 @@ class Pipes:
         raise NotImplementedError
 
     def _take(self, chunk: bytes) -> None:
-        """A piece of input has come; no other comes until this one is passed on, see `_go_on`."""
+        """Take a piece of input. The next one is read when this one is passed on, see `_go_on`."""
         self._input_waits = True
         self._go_on()
 
     def _input_ended(self) -> None:
-        """All input has been passed on."""
+        """The input is at its end and has been passed on."""
 
     def _print(self, lines: list[str]) -> None:
         try:
@@ -77,14 +74,14 @@ class Pipes:
             self._fail(f"cannot write: {error.strerror}")
 
     def _fail(self, why: str) -> None:
-        """End, for this reason; only the first one is told."""
+        """Stop with an error. Only the first one is printed."""
         if not self._failed:
             self._failed = True
             self._status = print_error(why)
         self._loop.stop()
 
     def _go_on(self) -> None:
-        """Let the input go on, if the server takes more."""
+        """Read more input, unless the server exerts back-pressure."""
         if self._input_waits and not self._server.congested:
             self._input_waits = False
             self._taken.release()
@@ -92,10 +89,10 @@ class Pipes:
     # ---- in a thread of its own ----
 
     def _watch(self) -> None:
-        """Hand in what is read; end all when nobody reads our output any more, also after the input's end."""
+        """Hand the input to the loop. Stop when the reader of the output has gone, also after the input's end."""
         poll = select.poll()
         poll.register(STDIN, select.POLLIN)
-        poll.register(STDOUT, 0)  # for errors, which poll always tells: nobody reads
+        poll.register(STDOUT, 0)  # for errors, which poll always reports: the reader has gone
         source = TextInput(STDIN)
         while STDOUT not in dict(poll.poll()):
             if chunk := source.read():
@@ -106,7 +103,7 @@ class Pipes:
         self._loop.call_threadsafe(self._loop.stop)
 
     def _hand_in(self, chunk: bytes) -> None:
-        """Give a piece to the loop and wait until there is room for another."""
+        """Give a piece to the loop and wait until it has been passed on."""
         self._loop.call_threadsafe(lambda: self._take(chunk))
         self._taken.acquire()
 
@@ -114,7 +111,7 @@ class Pipes:
 SERVER_HAS_CLOSED = "the server has closed the connection"
 GOODBYE = re.compile(rb"\n[ \t]*(?:QUIT|bye)[ \t]*\r?\n")
 MAX_GOODBYE = 64
-"""What has the server close, and how many bytes of a piece of input are looked at again with the next one."""
+"""A request to close, and the bytes of one piece of input that are searched again with the next."""
 
 
 class Netcat(Pipes):
@@ -126,8 +123,8 @@ class Netcat(Pipes):
     Args:
         sock: connected to the server.
         dialect: says which answers are failures.
-        recognise: gives the dialect that takes its place, or none, by the server's first line.
-        stay: do not half-close.
+        recognise: may change the dialect by the server's first line.
+        stay: do not half-close at the end of the input.
     """
 
     def __init__(
@@ -171,10 +168,10 @@ class Netcat(Pipes):
 
 
 class ChatPipes(Pipes):
-    """A chat between pipes: lines from the input count as typed, and the output gets what a screen would show.
+    """A chat between pipes: each line of the input counts as typed, and the output is that of a screen.
 
-    What the client itself has to say goes to standard error. The input has to wait while the server does not serve us,
-    and while it owes us many answers. What could not be sent or delivered shows in the exit status.
+    Notes of the client go to standard error. No input is read before the login, nor while many answers are due. The
+    exit status is 1 if anything could not be sent or delivered.
     """
 
     def __init__(self, sock: socket.socket, dialect: ClientDialect, max_received: int) -> None:
@@ -205,7 +202,7 @@ class ChatPipes(Pipes):
         self._go_on()
 
     def _is_shown(self, line: str) -> bool:
-        """Whether a line is the dialect's, and not one that carries files."""
+        """Tell whether a line is for the dialect; lines that carry files are handled here."""
         note = self._transfers.handle_line(line) if self._dialect.files else None
         if note:
             print_error(note)
@@ -269,7 +266,7 @@ class ChatPipes(Pipes):
 
 
 def exit_on_signals() -> None:
-    """Have the signals that ask the program to end raise an exception, as Ctrl-C does, unless they are ignored."""
+    """Have SIGTERM and SIGHUP raise SystemExit, so that files are cleaned up. Ignored signals stay ignored."""
     for signum in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(signum) is signal.SIG_DFL:
             signal.signal(signum, _end)

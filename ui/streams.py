@@ -1,4 +1,4 @@
-"""What the client reads and writes beside the network: the standard streams, as descriptors."""
+"""The standard streams, as descriptors."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from text import Opening
 STDIN, STDOUT = 0, 1
 
 READ_SIZE = 65536
-"""Bytes of input that are read at once. One such piece is on its way to the loop at a time."""
+"""Maximum bytes of one read. At most one such piece is on its way to the loop."""
 
 
 class TextInput:
-    """Text from a descriptor, without what is no text at its start and with a newline at its end."""
+    """Text from a descriptor, without a byte order mark or telnet's negotiation, and with a newline at its end."""
 
     def __init__(self, descriptor: int) -> None:
         self.ended = False
@@ -26,7 +26,7 @@ class TextInput:
         self._last = b"\n"
 
     def read(self) -> bytes:
-        """Wait for a piece and give it; it may be empty before the end too."""
+        """Wait for a piece and give it. An empty piece need not be the end, see `ended`."""
         try:
             chunk = read_some(self._descriptor, READ_SIZE)
         except OSError:  # a directory, or a lost terminal
@@ -39,7 +39,7 @@ class TextInput:
 
 
 def write_all(descriptor: int, data: bytes) -> None:
-    """Write everything, however long it takes.
+    """Write everything; blocks.
 
     Raises:
         OSError: it cannot be written.
@@ -48,12 +48,12 @@ def write_all(descriptor: int, data: bytes) -> None:
     while rest:
         try:
             rest = rest[os.write(descriptor, rest) :]
-        except BlockingIOError:  # shared with somebody who has made it non-blocking
+        except BlockingIOError:  # another process that shares it has made it non-blocking
             select.select([], [descriptor], [])
 
 
 def print_error(text: str) -> int:
-    """Say what is wrong, if anybody hears it; return the exit status for it."""
+    """Print an error on standard error, if that is open; return the exit status for it."""
     if sys.stderr:
         with contextlib.suppress(OSError):
             print(f"client.py: {text}", file=sys.stderr, flush=True)

@@ -1,4 +1,4 @@
-"""The wires as a person uses them, one file each. This is their registry; a wire is loaded when it is asked for."""
+"""The registry of the client's dialects, one module each. A dialect is imported when it is chosen."""
 
 from __future__ import annotations
 
@@ -43,11 +43,11 @@ DIALECTS: Mapping[str, Callable[[], ClientDialect]] = {
 
 
 def recognise_greeting(line: str) -> ClientDialect | None:
-    """Give the dialect for a server that says this before anything is said to it."""
+    """Recognise a mailbox server by the line with which it begins, see `Recogniser`."""
     from ui.dialects.mailbox import GREETING
 
     return _mailbox() if line.startswith(GREETING) else None
 
 
 def never_recognise(_line: str) -> None:
-    """No other dialect takes over, whatever the server says first."""
+    """Keep the dialect, see `Recogniser`."""

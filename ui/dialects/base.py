@@ -9,30 +9,30 @@ from typing import NamedTuple
 from text import MAX_LINE, split_words
 
 NAMES_KEPT = 10_000
-"""Names of a kind that are remembered for completion; a server makes no more channels by default."""
+"""Maximum number of users, and of channels, remembered for completion; as many channels as a server has by default."""
 
 MAX_NAME_SHOWN = 256
-"""Characters of a name that is remembered, or shown beside the line being typed. A name has 64, its server as many."""
+"""Maximum characters of a name that is remembered or shown in the prompt. A name has at most 64, its server as many."""
 
 CHOICES_SHOWN = 200
-"""Choices of a completion that are offered at once."""
+"""Maximum number of choices that a completion offers."""
 
 LOGIN_RETRY_SECONDS = (*[1.0] * 15, *[5.0] * 10)
-"""Seconds before each time that a login is repeated which the server may still hold for a connection that was lost:
-until it has noticed (its `keepalive-seconds`, 60 by default) and 5 more have gone."""
+"""Pauses between repeated logins while the server may still count the lost connection as logged in. In all they exceed
+the server's default `keepalive-seconds`, 60, by 5."""
 
 CONNECTION_LOST = "The connection is lost. Trying to get it back; until then nothing can be sent."
 
 Fragments = list[tuple[str, str]]
-"""A line for the screen: (style, text) after (style, text)."""
+"""A line for the screen, as pairs of style and text."""
 
 
 class Consent(NamedTuple):
-    """What the user says to the offer of a file.
+    """The user's answer to the offer of a file.
 
     Attributes:
-        accepted: it is to be taken.
-        user: who offers it; empty for the oldest offer, whosesoever it is.
+        accepted: receive the file.
+        user: the sender; empty for the oldest offer of any sender.
     """
 
     accepted: bool
@@ -40,18 +40,18 @@ class Consent(NamedTuple):
 
 
 class ParsedInput(NamedTuple):
-    """What a typed line comes to.
+    """The result of parsing a typed line.
 
     Attributes:
-        send: the line for the wire; none when empty.
-        hint: told to the user; nothing when empty.
-        current: where plain text goes from now on; None leaves it as it is.
-        echoed: the server shows the line to its sender too, so the screen need not.
-        offer: `send` offers the file of this path and lacks its size.
-        consent: what somebody offers is to be taken, or not.
-        refused: the line asks for something that is not done, as `hint` says.
-        said: `send` has the line as a text for others.
-        goodbye: `send` has the server close.
+        send: the line for the wire; empty for none.
+        hint: a note for the user; empty for none.
+        current: where plain text goes from now on; None: as before.
+        echoed: the server sends the line back, so the screen need not show it.
+        offer: the path of the file that `send` offers; its size has to be added to `send`.
+        consent: the answer to the offer of a file.
+        refused: the request is not carried out; `hint` tells why.
+        said: `send` has the line as a message to others.
+        goodbye: `send` makes the server close.
     """
 
     send: str = ""
@@ -66,13 +66,14 @@ class ParsedInput(NamedTuple):
 
 
 class SlashCommand(NamedTuple):
-    """A command that a person types on a terminal, see `ui.dialects.slash`.
+    """A command for the terminal, see `ui.dialects.slash`.
 
     Attributes:
-        usage: how it is typed.
-        typed: what it stands for, as a line for `ClientDialect.typed`; `{}` is the place of the words behind it.
-        min_args: words that have to stand behind it.
-        accepts: the command answers the offer of a file, so; None for any other. Then it is completed as `typed` is.
+        usage: the command with its arguments, for help.
+        typed: the equivalent line for `ClientDialect.typed`, with `{}` in place of the arguments.
+        min_args: minimum number of arguments.
+        accepts: for a command that answers the offer of a file: whether it accepts. None for others. `typed` then only
+            serves completion.
     """
 
     usage: str
@@ -91,19 +92,19 @@ NOT_TEXT = "there is something in it that is not UTF-8."
 
 
 def refuse(why: str) -> ParsedInput:
-    """A line that is not sent, and why."""
+    """Refuse a typed line for this reason."""
     return ParsedInput(hint=f"Not sent: {why}", refused=True)
 
 
 def check_length(parsed: ParsedInput) -> ParsedInput:
-    """Refuse what is too long for a line, or no text, which a server would not take."""
+    """Refuse a line that is too long for the wire or not UTF-8."""
     if not is_text(parsed.send):
         return refuse(NOT_TEXT)
     return refuse(TOO_LONG) if len(parsed.send.encode()) >= MAX_LINE else parsed
 
 
 def is_text(word: str) -> bool:
-    """Whether what the user gives is UTF-8 in full."""
+    """Tell whether a typed word is valid UTF-8."""
     try:
         word.encode()
     except UnicodeEncodeError:  # bytes that could not be decoded
@@ -214,7 +215,7 @@ class ClientDialect:
 
 
 Recogniser = Callable[[str], ClientDialect | None]
-"""Gives the dialect that takes over, or none, by the server's first line."""
+"""Gives the dialect to change to by the server's first line, or None."""
 
 # ---- completion ----
 
@@ -243,7 +244,7 @@ def addressees(word: str, users: Iterable[str], *, end: str = "") -> list[str]:
 
 
 class Answer(NamedTuple):
-    """A row in the table of what a server says.
+    """A row in a table of lines that a server sends.
 
     Attributes:
         pattern: matches the whole line; its groups are handed to the two calls.
@@ -263,14 +264,14 @@ def update_and_render(dialect: object, answer: Answer, words: Sequence[str]) -> 
 
 
 def read(line: str, answers: Sequence[Answer]) -> tuple[Answer, tuple[str, ...]]:
-    """Find the row of a received line, and its words. The last row takes every line."""
+    """Find the row of a received line, and the groups of its pattern. The last row matches every line."""
     found = find(line, answers)
     assert found, "the last row of a table matches every line"
     return found
 
 
 def find(line: str, answers: Sequence[Answer]) -> tuple[Answer, tuple[str, ...]] | None:
-    """Find the row of a received line, if there is one, and its words."""
+    """Find the row of a received line, if any, and the groups of its pattern."""
     for answer in answers:
         found = re.fullmatch(answer.pattern, line)
         if found:
@@ -278,21 +279,21 @@ def find(line: str, answers: Sequence[Answer]) -> tuple[Answer, tuple[str, ...]]
     return None
 
 
-# ---- drawing ----
+# ---- rendering ----
 
 
 def render_note(text: str) -> Fragments:
-    """Something that the client says itself."""
+    """Render a note of the client itself."""
     return [("class:note", f"* {text}")]
 
 
 def render_user(name: str) -> tuple[str, str]:
-    """A user's name, in a colour that stays the same."""
+    """Render a user's name, always in the same colour."""
     return f"class:user{sum(name[:MAX_NAME_SHOWN].encode()) % USER_COLOURS}", name
 
 
 def _in_style(style: str) -> Callable[[str], Callable[..., Fragments]]:
-    """Give what makes the `render` of an answer's row from a sentence with places for the words."""
+    """Make functions for `Answer.render` in a style: each formats a sentence with the groups of the pattern."""
     return lambda sentence: lambda *words: [(style, sentence.format(*words))]
 
 
@@ -300,7 +301,7 @@ plain, good, bad = _in_style(""), _in_style("class:good"), _in_style("class:bad"
 
 
 def without_style(line: Fragments) -> str:
-    """The bare text of a line."""
+    """Give the bare text of a line."""
     return "".join([text for _style, text in line])
 
 
@@ -329,25 +330,25 @@ STYLES: Mapping[str, str] = {
 # ---- secrets in typed lines ----
 
 FULL_WIDTH = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}
-"""The full-width letters and signs that input methods of East Asia type, each with its ASCII character."""
+"""Full-width characters, as East Asian input methods type them, mapped to their ASCII characters."""
 
 SECRETS = re.compile(r"[^\w@]*(?:(?:login|register)[^\w\s]*\s+\S+|password[^\w\s]*)\s+(?=\S)", re.IGNORECASE)
-"""What stands before a password, wherever it is typed: with and without a slash, in any case of letters."""
+"""Matches the text before a password: a command with or without a slash, in any case of letters."""
 
 
 def password_start(line: str) -> int:
-    """Where the passwords of a typed line begin; its length when it has none."""
+    """Give the index where the passwords of a typed line begin; its length if it has none."""
     found = SECRETS.match(line.translate(FULL_WIDTH))
     return found.end() if found else len(line)
 
 
 def hide(line: str, start: int) -> str:
-    """Give a line as the screen may show it that is secret from this place on: as long as it is."""
+    """Mask a line from this index on, for the screen; the length stays."""
     return line[:start] + re.sub(r"[^ \t]", "*", line[start:])
 
 
 def cut(line: str, start: int) -> str:
-    """Give a line as the history may keep it that is secret from this place on."""
+    """Cut a line at this index, for the history."""
     return line if start == len(line) else line[:start].rstrip()
 
 
@@ -355,23 +356,23 @@ def cut(line: str, start: int) -> str:
 
 
 class LoginRetries:
-    """Says when a login is repeated by itself that was refused after a lost connection: see LOGIN_RETRY_SECONDS."""
+    """The pauses between repeated logins after a lost connection, see LOGIN_RETRY_SECONDS."""
 
     def __init__(self) -> None:
         self._pauses: Iterator[float] = iter(())
         self.told = False
-        """The user knows that the login is being repeated."""
+        """The user has been told that the login is being repeated."""
 
     def begin(self) -> None:
-        """A connection is lost that had a login."""
+        """A connection with a login is lost."""
         self._pauses, self.told = iter(LOGIN_RETRY_SECONDS), False
 
     def end(self) -> None:
-        """There is a login again, or it is given up."""
+        """The login has succeeded, or is given up."""
         self._pauses, self.told = iter(()), False
 
     def next(self) -> tuple[float, Fragments] | None:
-        """The login was refused: give the seconds until the next one, and what to show; None when there is no more."""
+        """The login was refused: give the seconds until the next one, and a line to show; None to give up."""
         pause = next(self._pauses, None)
         if pause is None:
             self.end()
@@ -390,14 +391,14 @@ STILL_HELD = (
 
 
 def shorten(name: str) -> str:
-    """Give a name for the prompt."""
+    """Shorten a name for the prompt."""
     return name if len(name) <= MAX_NAME_SHOWN else f"{name[:MAX_NAME_SHOWN]}..."
 
 
 class Names:
-    """A set of names that keeps the newest NAMES_KEPT, and none that is longer than a name can be.
+    """The newest NAMES_KEPT names, without those longer than MAX_NAME_SHOWN.
 
-    Whatever a server says, remembering it, completing it and showing it takes a bounded time.
+    The bounds keep the prompt and its completion quick, whatever a server sends.
     """
 
     def __init__(self) -> None:
