@@ -335,6 +335,10 @@ class Session:
         """Send a line, given without its newline."""
         self.transport.send(f"{text}\n".encode())
 
+    def send_bytes(self, data: bytes) -> None:
+        """Send whole lines, newlines included."""
+        self.transport.send(data)
+
     def stream(self, chunks: Iterator[bytes]) -> None:
         """Send what is made piece by piece, as the client reads it. No line is run before its end."""
         self.transport.stream(chunks)

@@ -34,10 +34,14 @@ MIN_CAPACITY = 5
 
 
 class Directive(NamedTuple):
-    """A row of the table: what the words behind the directive must be, in words, and what reads them.
+    """A row of the table.
 
-    read raises ValueError when they are not. A row with `claims` may stand more than once: what it reads is collected
-    in a tuple, and `claims` gives what only one line can have.
+    Attributes:
+        expects: what its words must be, for an error message.
+        read: makes a value of its words; raises ValueError if they are wrong.
+        help: what it sets, in one line.
+        claims: for a directive that may be repeated, whose values are collected in a tuple: what only one of its lines
+            can have. None where one line is all.
     """
 
     expects: str

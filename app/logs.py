@@ -8,16 +8,16 @@ import select
 import time
 
 MAX_PIPE_WRITE = select.PIPE_BUF
-"""Bytes that a pipe takes whole when it says that it can be written (POSIX)."""
+"""Bytes that a writable pipe takes at once without blocking (POSIX)."""
 
 LINES_PER_SECOND = 50
-"""Lines of one kind that are written in a second. Lines of a kind differ only in what is filled in."""
+"""Lines of one kind that are written in a second. Lines of one kind have the same format string."""
 
 MAX_KINDS = 256
-"""Kinds that are told apart in a second; more than the program has, so that what is no constant does no harm."""
+"""Kinds that are counted apart in a second; more than the program has. Further ones are counted together."""
 
 KIND_CHARACTERS = 120
-"""What is kept, and shown, of what a kind's lines have in common."""
+"""Characters of a format string that are kept, and shown."""
 
 OTHERS = "other lines"
 
@@ -25,23 +25,22 @@ STDERR = 2
 
 
 def nonblocking_copy(descriptor: int) -> int:
-    """Give a descriptor for the same terminal that takes what fits and never waits; any other one is given as it is.
+    """Open the terminal of a descriptor once more, non-blocking; return any other descriptor as it is.
 
-    A pipe that can be written takes MAX_PIPE_WRITE bytes, but a terminal perhaps one. Making the descriptor itself
-    non-blocking would make it so for the shell, too, and whoever else has the terminal.
+    A writable pipe takes MAX_PIPE_WRITE bytes without blocking, a terminal perhaps only one. The descriptor itself
+    cannot be made non-blocking: the shell shares it.
     """
     try:
         return os.open(os.ttyname(descriptor), os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY)
-    except OSError:  # no terminal, or not ours to open
+    except OSError:  # no terminal, or no permission to open it
         return descriptor
 
 
 class NonBlockingHandler(logging.Handler):
-    """Writes a record where that does not block, and drops it, counted, where it would.
+    """Writes a record if that does not block; drops and counts it otherwise.
 
-    Whoever started the server may have stopped reading its standard error: a full pipe must not stop the chat. Nor may
-    anyone who provokes warnings fill a disk with them, or hide what else is logged: of each kind LINES_PER_SECOND are
-    written. A record that is dropped costs nothing more: its text is not made.
+    A full pipe on standard error must not stop the chat. Nor may a client that provokes warnings fill the disk, or hide
+    other lines: LINES_PER_SECOND of each kind are written. A dropped record is not even formatted.
     """
 
     def __init__(self, descriptor: int) -> None:
@@ -54,7 +53,7 @@ class NonBlockingHandler(logging.Handler):
         self._poll.register(descriptor, select.POLLOUT)
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write one record, behind a line that tells what has been dropped since the last one."""
+        """Write one record, after a line that counts the ones dropped before it."""
         kind = str(record.msg)[:KIND_CHARACTERS]
         if self._within_rate(kind, int(record.created)) and self._write(self._told_dropped() + self.format(record)):
             self._dropped.clear()

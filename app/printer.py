@@ -28,7 +28,7 @@ PIECE_SECONDS = 0.1
 
 RETRY_SECONDS = 0.1
 FOREGROUND_SECONDS = 1.0
-"""Pause before a terminal is read again that refused because the server is in its background."""
+"""Pause before the next try to read from a terminal in whose background the server is."""
 
 
 class Printer:
@@ -58,13 +58,13 @@ class Printer:
             self._waiting += data
 
     def flush(self) -> None:
-        """Write what waits, as far as it is taken; the rest is tried again by itself."""
+        """Write what the descriptor takes now; the rest is retried later by itself."""
         while self._waiting and self._is_writable():
             try:
                 written = os.write(self._descriptor, self._waiting[:MAX_PIPE_WRITE])
             except BlockingIOError:
                 break
-            except OSError:  # nobody will read it
+            except OSError:  # its reader has gone
                 self._waiting.clear()
                 return
             del self._waiting[:written]
@@ -75,7 +75,7 @@ class Printer:
             self._dropped = 0
 
     def drain(self, seconds: float) -> None:
-        """Wait until all is written, but for no longer than this."""
+        """Wait until all is written, at most for this many seconds."""
         until = time.monotonic() + seconds
         self.flush()
         while self._waiting and time.monotonic() < until:
@@ -96,7 +96,7 @@ class Printer:
 
 
 class ConsoleTransport:
-    """The console as the transport of a session: it is read by nobody whom the loop could wait for.
+    """The console as the transport of a session. It never congests: the printer drops what nobody reads.
 
     Args:
         printer: takes what is sent.
@@ -131,10 +131,10 @@ class ConsoleTransport:
 
 
 def read_lines(descriptor: int, take: Callable[[str], None]) -> None:
-    """Read lines until the end of the input; blocks, so it wants a thread. Lines that are too long are left out.
+    """Read lines until the end of the input; blocks, so it needs a thread of its own. Over-long lines are skipped.
 
     Args:
-        descriptor: read at most PIECE_SIZE bytes in PIECE_SECONDS where it is never empty.
+        descriptor: where from. An input without end is read at PIECE_SIZE bytes in PIECE_SECONDS.
         take: called with each line, without its newline; may block.
     """
     lines = LineBuffer()
@@ -153,11 +153,11 @@ def read_lines(descriptor: int, take: Callable[[str], None]) -> None:
 
 
 def _read(descriptor: int) -> bytes:
-    """Read what is there; nothing at the end, or where nothing can be read."""
+    """Wait for input and return it; nothing at its end, or if it cannot be read."""
     while True:
         try:
             return read_some(descriptor, PIECE_SIZE)
         except OSError:
             if not os.isatty(descriptor):
                 return b""
-            time.sleep(FOREGROUND_SECONDS)  # in the background of a terminal, whose keys are for somebody else
+            time.sleep(FOREGROUND_SECONDS)  # in the background of a terminal, which another program reads

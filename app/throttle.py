@@ -1,8 +1,8 @@
-"""How often a network may try: a wrong password delays its next attempt, and it makes accounts at a pace.
+"""Rate limits for a network: a wrong password delays its next attempt, and it makes a limited number of accounts.
 
-Nobody is locked out. An attempt waits MAX_SECONDS at most, independently of others, and only for failures of its own
-network against the same name. Whether an account has this name makes no difference. Entries expire. A full table drops
-its oldest entry, which lengthens no delay. Loopback addresses are never delayed.
+An attempt is never refused, only delayed, by at most MAX_SECONDS, and only for failures of the same network and name.
+Unknown names are delayed alike. Entries expire. A full table drops its oldest entry, which lengthens no delay. Loopback
+addresses are never delayed.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ from net.addresses import is_loopback, network_of
 
 FIRST_SECONDS = 0.25
 MAX_SECONDS = 5.0
-"""What an attempt waits after one failure; each further one doubles it, up to the most."""
+"""Delay after the first failure; each further failure doubles it, up to the maximum."""
 
 FORGET_SECONDS = 15 * 60.0
-"""How long a failure makes others wait, if no other comes."""
+"""Time after which failures are forgotten, if none follows."""
 
 PACE_SECONDS = 3600.0
-"""The time in which a network may make as many accounts as the setting says."""
+"""Time in which a network may make `max-registrations` accounts."""
 
 MAX_KEPT = 10_000
-"""Entries of a table. To have one forgotten costs a client as many hashes, which take longer than the delay."""
+"""Entries of a table. To push one out, a client has to cause as many hashes, which takes longer than the delay."""
 
 NAME_KEPT = 65
-"""Characters of a name that are kept. A longer word is no name; such words that begin alike count as one."""
+"""Characters of a name that are kept. Longer words are invalid names; those that begin alike count as one."""
 
 Value = TypeVar("Value")
 

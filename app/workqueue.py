@@ -1,6 +1,6 @@
-"""Which slow work is next: the addresses in turn, logins first, and nothing for sessions that are over.
+"""The queue of slow work: networks take turns, logins go first, and a closed session's work is dropped.
 
-The threads hold only what runs. What waits stays here, where its order can still change and from where it can be taken.
+A thread holds only the job that it runs. Waiting jobs stay here, where they can still be reordered and removed.
 """
 
 from __future__ import annotations
@@ -14,20 +14,19 @@ from net.addresses import is_loopback, network_of
 from net.pool import PoolFull, Then
 
 SHARE = 4
-"""One network may have one in so many places of the queue."""
+"""A network may fill one part in this many of the queue."""
 
 LOGINS_IN_A_ROW = 7
-"""So many logins may go before other work that waits, then it has a turn: a flood of logins must not stop it for ever.
-"""
+"""Logins that may overtake other work in a row. Then that has its turn, so that a flood of logins cannot starve it."""
 
 OWN_ADDRESS = "127.0.0.1"
-"""Where work comes from that the server has for itself."""
+"""The address to which the server's own work is counted."""
 
 InThread = Callable[[Callable[[], Any], Then[Any]], None]
 
 
 class Asker(Protocol):
-    """A session for which something is done."""
+    """The session that a job is for."""
 
     @property
     def address(self) -> str: ...

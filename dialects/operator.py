@@ -134,7 +134,7 @@ class Operator(Dialect):
         self._answer(session, answer)
 
     def _answer(self, session: Session, text: str) -> None:
-        session.transport.send(self._formatter.server(clean(text), self._now()).encode(errors="replace"))
+        session.send_bytes(self._formatter.server(clean(text), self._now()).encode(errors="replace"))
 
 
 COMMANDS: Mapping[str, Command] = {

@@ -144,7 +144,7 @@ class RoomsHandshake(Dialect):
 
     def fail(self, session: Session, request: Request, error: Exception | None) -> None:
         """Say that the name cannot be had, and close (O4)."""
-        session.transport.send(self.plain.answer(f"Cannot connect to the {self.channel} channel."))
+        session.send_bytes(self.plain.answer(f"Cannot connect to the {self.channel} channel."))
         session.end()
 
     def enter(self, session: Session, request: Request) -> None:
@@ -202,16 +202,16 @@ class RoomsDialect(Dialect):
     def fail(self, session: Session, request: Request, error: Exception | None) -> None:
         """Say why not. Who waits in the queue is told nothing (O18)."""
         if isinstance(error, StillMuted):
-            session.transport.send(self.answer(f"You are still muted for {error.seconds} seconds."))
+            session.send_bytes(self.answer(f"You are still muted for {error.seconds} seconds."))
         elif error is not None and type(error) in FAILURES:
             name, *rest = request.args
-            session.transport.send(self.answer(FAILURES[type(error)].format(clean(name), *map(shown_path, rest))))
+            session.send_bytes(self.answer(FAILURES[type(error)].format(clean(name), *map(shown_path, rest))))
 
     def delivers_itself(self, session: Session, event: Any) -> bool:
         """The muted guest gets other words than the others (O23)."""
         if not (isinstance(event, Silenced) and session.principal.name == event.user):
             return False
-        session.transport.send(self.answer(f"You have been muted for {event.seconds} seconds.", event.at))
+        session.send_bytes(self.answer(f"You have been muted for {event.seconds} seconds.", event.at))
         return True
 
     def render(self, event: Any) -> bytes:
