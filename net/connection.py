@@ -1,6 +1,6 @@
 """Connections: input, the owner, and how a connection ends. `net.output` has their writing half.
 
-Bytes move in three places: `Output._send_out` writes, `_receive` reads, and `_linger` discards unread input.
+Bytes move in three places: `Output.flush` writes, `_receive` reads, and `_linger` discards unread input.
 """
 
 from __future__ import annotations

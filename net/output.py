@@ -34,7 +34,7 @@ class State(enum.Enum):
     CLOSED = "nothing is sent or received; to be freed in this turn"
 
 
-_OPEN = State.OPEN  # looked up for every message
+_OPEN, _CLOSED = State.OPEN, State.CLOSED  # looked up for every message
 
 
 class Receipt:
@@ -185,7 +185,7 @@ class Output(Endpoint):
     def _count(self) -> None:
         """Count what waits here. While output is blocked the mark is all of it, so that each byte more is counted."""
         self._mark = self._pending if self._blocked else self._table.high_water
-        if self._state is not State.CLOSED:
+        if self._state is not _CLOSED:
             self._table.buffers.count(self, self._input + (self._pending if self._blocked else 0))
 
     def send_with_receipt(self, data: bytes, done: Callable[[bool], None]) -> None:
@@ -197,7 +197,8 @@ class Output(Endpoint):
         if self._state is _OPEN and not (self._blocked or self._streams):
             self._out.append(data)
             self._pending += len(data)
-            if self._send_out():
+            self.flush()
+            if self._state is _OPEN and not self._blocked:
                 done(True)
                 return
             data = b""  # its rest is the last of what waits now
@@ -229,48 +230,42 @@ class Output(Endpoint):
     # ---- for the loop ----
 
     def flush(self) -> None:
-        """Send what is pending; the rest of a short write waits for the next write event."""
-        if self._state is State.CLOSED or (self._out and not self._send_out()):
-            return
-        if self._streams:
-            self._flush_streams()
-        elif self._blocked or self.congested or self._state is not _OPEN:
-            self._flushed()
-
-    def _flush_streams(self) -> None:
+        """Send what is pending, and what streams give; the rest of a short write waits for the next write event."""
         budget = HIGH_WATER  # so that one long stream does not fill the turn
-        while self._streams and budget > 0:
-            budget -= self._pull()
-            if self._state is State.CLOSED or (self._out and not self._send_out()):
+        while self._state is not _CLOSED:
+            out = self._out
+            if out:  # no further call: this is done for every message and receiver
+                data = out[0] if len(out) == 1 else b"".join(out)
+                try:
+                    sent = self._sock.send(data)
+                except (BlockingIOError, InterruptedError):
+                    sent = 0
+                except OSError:
+                    self.close(CloseReason.LOST)
+                    return
+                self._pending -= sent
+                if sent < len(data):
+                    self._keep_rest(data[sent:], progress=sent > 0)
+                    return
+                out.clear()
+                self._chunk = 0
+            if not self._streams:
+                if self._blocked or self.congested or self._state is not _OPEN:
+                    self._flushed()
                 return
-        if self._streams:
-            self._block(progress=True)
-        else:
-            self._flushed()
+            if budget <= 0:
+                self._block(progress=True)
+                return
+            budget -= self._pull()
 
-    def _send_out(self) -> bool:
-        """Hand all of `_out` to the kernel; False when it did not take everything."""
-        out = self._out
-        data = out[0] if len(out) == 1 else b"".join(out)
-        try:
-            sent = self._sock.send(data)
-        except (BlockingIOError, InterruptedError):
-            sent = 0
-        except OSError:
-            self.close(CloseReason.LOST)
-            return False
-        self._pending -= sent
-        if sent == len(data):
-            out.clear()
-            self._chunk = 0
-            return True
-        self._out[:] = [data[sent:]]
+    def _keep_rest(self, rest: bytes, *, progress: bool) -> None:
+        """The kernel has not taken everything: wait until it does, unless too much waits."""
+        self._out[:] = [rest]
         if self._pending - self._chunk > self._limit.size:
             log.warning("closing %s: reads too slowly, %d bytes wait (%s)", self, self._pending, self._limit.setting)
             self.close(CloseReason.SLOW_READER)
         else:
-            self._block(progress=sent > 0)
-        return False
+            self._block(progress=progress)
 
     def _pull(self) -> int:
         """Take the next chunk of the first stream, or end that stream; return its cost in bytes."""
