@@ -17,6 +17,7 @@ from domain.changes import Said
 from domain.events import ChannelMessages, DirectEcho
 from harness.processes import ROOT
 from protocol import Command
+from support import TIME, Client, World
 
 TEXT = (ROOT / "PROTOCOL.md").read_text(encoding="utf-8")
 PROSE = re.sub(r"^```.*?^```$", "", TEXT, flags=re.MULTILINE | re.DOTALL)
@@ -223,3 +224,90 @@ def test_examples_show_answers_of_the_document(title: str) -> None:
 def test_examples_have_commands(title: str) -> None:
     for verb in re.findall(r"^> ([\w-]+)", section(title, TEXT), re.MULTILINE):
         assert verb in COMMANDS[title]
+
+
+# ---- its examples, played ----
+
+
+def examples(title: str) -> dict[str, list[str]]:
+    """Give the lines of the example of each subsection that has one."""
+    found = re.findall(r"^### (.*)\n(?:(?!^#|^```).*\n)*```\n((?:[<>] .*\n)+)```", section(title, TEXT), re.MULTILINE)
+    return {heading: lines.splitlines() for heading, lines in found}
+
+
+def play(client: Client, lines: list[str]) -> list[str]:
+    """Send the lines of an example that a client sends; give them with the answers, as the example should be."""
+    played = []
+    for line in lines:
+        if line.startswith("> "):
+            played += [line, *(f"< {answer}" for answer in client.ask(line.removeprefix("> ")))]
+    return played
+
+
+LOGIN = ("REGISTER alice wonderland", "LOGIN alice wonderland")
+SAID = (*LOGIN, "JOIN tea", "SAY tea is anybody here?")
+
+RESULT_EXAMPLES: Mapping[str, tuple[str, ...]] = {
+    "`REGISTER <user> <password>`": (),
+    "`LOGIN <user> <password>`": ("REGISTER alice wonderland",),
+    "`LOGOUT`": LOGIN,
+    "`PASSWORD <old> <new>`": LOGIN,
+    "`CHANNELS`": (),
+    "`CREATE <channel>`": LOGIN,
+    "`JOIN <channel>`": LOGIN,
+    "`LEAVE <channel>`": SAID,
+    "`USERS <channel>`": SAID,
+    "`SAY <channel> <message>`": SAID,
+    "`SEND <channel> <message>`": LOGIN,
+    "`SAY @<user> <message>`, `SEND @<user> <message>`": LOGIN,
+    "`HISTORY <channel> [count]`": SAID,
+    "`HELP [command]`": (),
+    "`PING`": (),
+}
+"""What alice has typed before."""
+
+
+@pytest.mark.parametrize("heading", RESULT_EXAMPLES)
+def test_examples_of_result(heading: str) -> None:
+    with World() as world:
+        bob = world.user("bob", *() if "CREATE" in heading else ("garden", "tea"))
+        alice = world.client()
+        alice.ask(*RESULT_EXAMPLES[heading])
+        bob.ask("SAY tea so it seems")
+        alice.heard()
+        example = examples("The dialect `result`")[heading]
+        assert play(alice, example) == example
+
+
+@pytest.mark.parametrize("heading", examples("The dialect `hello`"))
+def test_examples_of_hello(heading: str) -> None:
+    with World() as world:
+        world.guest("alice"), world.guest("bob")
+        carol = world.client(world.hello) if "HELLO-FROM" in heading else world.guest("carol")
+        example = examples("The dialect `hello`")[heading]
+        assert play(carol, example) == example
+
+
+@pytest.mark.parametrize("heading", examples("The dialect `mailbox`"))
+def test_examples_of_mailbox(heading: str) -> None:
+    with World() as world:
+        world.mailbox_user("ada").ask("bye")
+        nora = world.mailbox_client() if "1|" in heading else world.mailbox_user("nora")
+        if "4|" in heading:
+            nora.ask("3|ada|are you there?")
+        example = examples("The dialect `mailbox`")[heading]
+        assert play(nora, example) == example
+
+
+@pytest.mark.parametrize("heading", examples("The dialect `rooms`"))
+def test_examples_of_rooms(heading: str) -> None:
+    with World(channels={"lobby": 5, "attic": 5, "cellar": 9}) as world:
+        ann, _bob = world.room("lobby", "ann", "bob")
+        example = [re.sub(r"\d\d:\d\d:\d\d", TIME, line) for line in examples("The dialect `rooms`")[heading]]
+        assert play(ann, example) == example
+
+
+def test_every_example_is_played() -> None:
+    """Those with other servers are cases: testing/federation/example.txt."""
+    unplayed = examples("The dialect `result`").keys() - RESULT_EXAMPLES.keys()
+    assert unplayed == {"`SAY <channel>:<host> <message>`, `SEND <channel>:<host> <message>`"}
