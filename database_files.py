@@ -14,7 +14,7 @@ import errno
 import fcntl
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import BinaryIO, NamedTuple
 
 PAGE_SIZE = 4096
@@ -109,6 +109,8 @@ class DatabaseFiles:
         self._encoded_path, self._encoded_log_path = os.fsencode(self.path), os.fsencode(self.log_path)
         for each in (self.path, self.log_path):
             _check_kind(each)
+        if os.path.islink(path):
+            self._check_log_beside_link()
         if not os.path.exists(self.path):
             self._check_orphan()  # before the database is made
         self._file = self._claim()
@@ -142,6 +144,15 @@ class DatabaseFiles:
             raise StoreError(
                 f"the database {self.name} is missing or empty, but {self.log_path} has what was written to it:"
                 f" put the database back, or start a new one with: mv {self.log_path} {self.log_path}.old"
+            )
+
+    def _check_log_beside_link(self) -> None:
+        """A link has no log of its own: one that is there belongs to a database that was moved away from here."""
+        log_path = f"{self.name}-wal"
+        if any(_frames(log_path)):
+            raise StoreError(
+                f"the database {self.name} is a link to {self.path}, but {log_path} has what was written to a database"
+                f" that was here: put that one back, or start without what it has with: mv {log_path} {log_path}.old"
             )
 
     def _check_log(self, stamped_version: int) -> None:
@@ -193,7 +204,7 @@ class DatabaseFiles:
         Raises:
             OSError: one of them is not there.
         """
-        self._database, self._log = os.stat(self.path), os.stat(self.log_path)
+        self._database, self._log = os.lstat(self.path), os.stat(self.log_path)
         self.accept_change()
 
     def accept_change(self) -> None:
@@ -208,15 +219,15 @@ class DatabaseFiles:
             WrittenElsewhere: another program has written to the database's file.
         """
         try:
-            database, log = os.stat(self._encoded_path), os.stat(self._encoded_log_path)
+            database, log = os.lstat(self._encoded_path), os.stat(self._encoded_log_path)
         except OSError:
             pass  # told below
         else:
             same = database.st_ino == self._database.st_ino and log.st_ino == self._log.st_ino
             if same and database.st_mtime_ns == self._written:
                 return log.st_size
-        _check_same(self.path, self._database, FilesLost)
-        _check_same(self.log_path, self._log, LogLost)
+        _check_same(self.path, os.lstat, self._database, FilesLost)  # SQLite seeks the log where a link leads
+        _check_same(self.log_path, os.stat, self._log, LogLost)
         raise WrittenElsewhere
 
     @property
@@ -230,9 +241,9 @@ class DatabaseFiles:
         return any(os.stat(path).st_mode & 0o077 for path in (self.path, self.log_path))
 
 
-def _check_same(path: str, known: os.stat_result, lost: type[FilesLost]) -> None:
+def _check_same(path: str, look: Callable[[str], os.stat_result], known: os.stat_result, lost: type[FilesLost]) -> None:
     try:
-        status = os.stat(path)
+        status = look(path)
     except OSError as error:
         raise lost(f"{path} was moved or removed ({error.strerror})") from error
     if not os.path.samestat(status, known):

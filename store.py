@@ -133,6 +133,13 @@ RECORD: dict[type, str] = {
 }
 """How each change but Said is written; its fields are the parameters."""
 
+REMOVE_ORPHANS = (
+    "DELETE FROM mail WHERE recipient NOT IN (SELECT name FROM accounts)",
+    "DELETE FROM memberships WHERE account NOT IN (SELECT name FROM accounts)"
+    " OR NOT instr(channel, ':') AND channel NOT IN (SELECT name FROM channels)",
+)
+"""Removes the rows of accounts and channels that are not there."""
+
 RECORD_SAID = "INSERT INTO messages VALUES (?1, ?2, ?3, ?4, ?5, ?6)"
 RECORD_END = "UPDATE channels SET last_message = ?2 WHERE name = ?1"
 NEWER_ENDS = "SELECT channel, max(id) FROM messages WHERE id > ? GROUP BY channel"
@@ -340,6 +347,18 @@ class Store:
                     yield kind(*row)
         except sqlite3.Error as error:
             raise StoreError(f"cannot read the database {self.path}: {error}") from error
+
+    def remove_orphans(self) -> None:
+        """Remove mail and memberships whose account or channel is not there, so that no later one of its name has them.
+
+        Raises:
+            StoreError: they cannot be removed.
+        """
+        try:
+            for statement in REMOVE_ORPHANS:
+                self._db.execute(statement)
+        except sqlite3.Error as error:
+            raise StoreError(f"cannot write to the database {self.path}: {_reason(error, self.path)}") from error
 
     def history(self, channel: str, count: int, but_last: int = 0) -> tuple[int, Iterator[list[Said]]]:
         """Give messages of a channel: how many there are, `count` at most, and pages of them, the oldest first.

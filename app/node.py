@@ -56,7 +56,7 @@ class Node:
 
     Raises:
         StartError: a channel of the config cannot be made.
-        StoreError: the database cannot be read.
+        StoreError: the database cannot be read, or rows that lead nowhere cannot be removed.
     """
 
     def __init__(
@@ -81,7 +81,8 @@ class Node:
         pace = Pace(timers.monotonic, settings.max_registrations)
         make_id = MAKE_ID[settings.mailbox_ids]
         self.chat = Chat(store, passwords, now, limits_of(settings), make_id, pace, reserved_names(settings))
-        self.chat.restore(store.load())
+        if not self.chat.restore(store.load()):
+            store.remove_orphans()
         self.rooms = Rooms(self.chat, timers, now, self._show, settings.afk_seconds)
         self.transfers = Transfers(timers, settings, now, self._show, self.rooms.guests.note_activity)
         self.chat.outside.watch = self.rooms

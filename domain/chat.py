@@ -285,12 +285,16 @@ class Chat:
         """Decide a change, in the journal's order: see `Rule.apply`."""
         return self.rules[type(change)].apply(change)
 
-    def restore(self, changes: Iterable[Change]) -> None:
+    def restore(self, changes: Iterable[Change]) -> bool:
         """Apply what was decided before this process began; the limits of today do not undo it.
 
         What leads nowhere is left out and told: somebody may have deleted an account from the database by hand.
+
+        Returns:
+            Whether all of it leads somewhere.
         """
         limits, self.users.limits = self.users.limits, NO_LIMITS
+        complete = True
         for change in changes:
             try:
                 self.apply(change)
@@ -298,7 +302,9 @@ class Chat:
                 names = change[:2] if isinstance(change, Joined | Mailed) else change[:1]
                 reason = type(error).__name__
                 log.warning("a row of the database leads nowhere: %s %r: %s", type(change).__name__, names, reason)
+                complete = False
         self.users.limits = limits
+        return complete
 
     def publish(self, outcomes: Iterable[Outcome]) -> None:
         """Tell what became of changes, in order. Messages to one channel in a row travel together.

@@ -719,6 +719,44 @@ def test_memberships_elsewhere_began_where_their_servers_were_noted_or_nobody_kn
         keeper.store.close()
 
 
+def test_rows_of_an_account_deleted_by_hand_reach_nobody(path: Path, keeper: Keeper) -> None:
+    kept = (
+        Joined("bob", "room", NOW),
+        Joined("bob", "tea:elsewhere", NOW, "address"),
+        Mailed("gone", "bob", "kept", NOW),
+    )
+    keeper.write(
+        *kept,
+        AccountRegistered("gone", b"hash", NOW),
+        ChannelCreated("removed", "gone", NOW),
+        Joined("gone", "room", NOW),
+        Joined("gone", "tea:elsewhere", NOW, "address"),
+        Joined("bob", "removed", NOW),
+        Mailed("bob", "gone", "secret", NOW),
+    )
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as database:
+        database.execute("DELETE FROM accounts WHERE name = 'gone'")
+        database.execute("DELETE FROM channels WHERE name = 'removed'")
+    keeper.store.remove_orphans()
+    assert set(keeper.store.load()) == {*FURNITURE, *kept}
+    namesakes = (
+        AccountRegistered("gone", b"new", NOW),
+        Joined("gone", "room", NOW),
+        ChannelCreated("removed", "bob", NOW),
+        Joined("bob", "removed", NOW),
+        Mailed("bob", "gone", "new", NOW),
+    )
+    assert keeper.write(*namesakes) == [None] * len(namesakes)
+    ((_last, mail),) = keeper.store.mail("gone")
+    assert [message.text for message in mail] == ["new"]
+
+
+def test_orphans_that_cannot_be_removed_end_the_start(keeper: Keeper) -> None:
+    keeper.store._db.execute("PRAGMA query_only = ON")
+    with pytest.raises(StoreError, match="cannot write"):
+        keeper.store.remove_orphans()
+
+
 def test_opening_says_nothing(path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.DEBUG):
         Store(str(path)).close()
@@ -950,12 +988,23 @@ def replace(name: str) -> tuple[Callable[[Path], object], Callable[[Path], objec
     return exchange, back
 
 
+def link_away(name: str) -> tuple[Callable[[Path], object], Callable[[Path], object]]:
+    away, back = rename(name)
+
+    def exchange(path: Path) -> None:
+        away(path)
+        path.with_name(name).symlink_to(f"{name}.away")
+
+    return exchange, back
+
+
 LOSSES = {
     "database moved": rename("test.db"),
     "log moved": rename("test.db-wal"),
     "both moved": rename("test.db", "test.db-wal"),
     "database replaced": replace("test.db"),
     "log replaced": replace("test.db-wal"),
+    "database moved behind a link": link_away("test.db"),
     "directory moved": (
         lambda path: path.parent.rename(f"{path.parent}.away"),
         lambda path: path.parent.with_name(f"{path.parent.name}.away").rename(path.parent),
@@ -1091,6 +1140,21 @@ def test_a_link_leads_to_the_files(tmp_path: Path) -> None:
     assert {path.name for path in tmp_path.iterdir()} == {"real", "link.db"}
     assert {path.name for path in (tmp_path / "real").iterdir()} == {"x.db", "x.db-wal", "x.db-shm"}
     keeper.store.close()
+
+
+def test_a_link_in_the_place_of_a_database_does_not_hide_its_log(path: Path, tmp_path: Path) -> None:
+    keeper = Keeper(path)
+    keeper.write(*FURNITURE, said("only in the log"))
+    crashed = copy_files(path, tmp_path / "crash")
+    keeper.store.close()
+    crashed.rename(tmp_path / "crash" / "away.db")
+    crashed.symlink_to("away.db")
+    assert f"mv {log_of(crashed)} " in refusal(crashed)
+    crashed.unlink()
+    (tmp_path / "crash" / "away.db").rename(crashed)
+    again = Keeper(crashed)
+    assert again.history("room") == ["only in the log"]
+    again.store.close()
 
 
 def test_what_is_no_file_is_refused_before_it_is_opened(tmp_path: Path) -> None:
