@@ -10,7 +10,7 @@ from app.throttle import Pace
 from dialects import AUTO, DEFAULT, DIALECTS
 from dialects.mailbox import RESERVED_NAMES
 from dialects.operator import Operator
-from dialects.rooms import MessageFormatter, RoomsDialect, RoomsHandshake, TimeOfDay
+from dialects.rooms import MessageFormatter, RoomsDialect, RoomsHandshake, TimeOfDay, piece_size
 from domain.changes import ChannelCreated
 from domain.chat import Chat
 from domain.errors import LimitReached
@@ -84,7 +84,9 @@ class Node:
         if not self.chat.restore(store.load()):
             store.remove_orphans()
         self.rooms = Rooms(self.chat, timers, now, self._show, settings.afk_seconds)
-        self.transfers = Transfers(timers, settings, now, self._show, self.rooms.guests.note_activity)
+        self.transfers = Transfers(
+            timers, settings, piece_size(settings.max_line), now, self._show, self.rooms.guests.note_activity
+        )
         self.chat.outside.watch = self.rooms
         for channel in settings.channel:
             if channel.name not in self.chat.channels.local:

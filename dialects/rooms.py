@@ -7,6 +7,8 @@ speaks `RoomsDialect`, to whichever channel it switches.
 
 from __future__ import annotations
 
+import posixpath
+import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -45,7 +47,7 @@ from domain.events import (
 from domain.rooms import Rooms
 from domain.transfers import Transfers
 from protocol import Command, Dialect, Refusal, Request, Session, match_arguments
-from text import clean, normalize, shown_path, split_at_most, split_words
+from text import MAX_LINE, NAMELESS, clean, normalize, parse_number, shown_path, split_at_most, split_words
 
 TimeOfDay = Callable[[float], str]
 """Gives the local time, hh:mm:ss, of a time in seconds since the epoch."""
@@ -74,6 +76,28 @@ class MessageFormatter:
         return f"[{whispered.sender} whispers to {whom}: ({self._time_of_day(whispered.at)})] {whispered.text}\n"
 
 
+BASE64 = re.compile(r"(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?")
+
+MAX_NUMBER = 10**18
+"""What a larger number of a transfer, or of bytes, counts as; there is none."""
+
+PIECE_FRAME = 48
+"""Bytes of a line that are not a piece's data: the verb, the number, the end."""
+
+
+def piece_size(max_line: int) -> int:
+    """Give how many bytes of a file a line can carry.
+
+    Args:
+        max_line: bytes of a line that the server takes.
+    """
+    return (min(max_line, MAX_LINE) - PIECE_FRAME) // 4 * 3
+
+
+def _file_name(path: str) -> str:
+    return posixpath.basename(path) or NAMELESS
+
+
 GUEST_WORDS: Mapping[type, Callable[[MessageFormatter, Any], str]] = {
     ChannelMessages: lambda formatter, event: "".join(map(formatter.message, event.messages)),
     Welcomed: lambda formatter, event: formatter.server(
@@ -91,7 +115,9 @@ GUEST_WORDS: Mapping[type, Callable[[MessageFormatter, Any], str]] = {
     ),
     FileSent: lambda formatter, event: formatter.server(f"You sent {event.path} to {event.recipient}.", event.at),
     FileNotTaken: lambda formatter, event: formatter.server(f"{event.recipient} did not take {event.path}.", event.at),
-    FileOffered: lambda _formatter, event: f"/file {event.number} {event.size} {event.sender} {event.name}\n",
+    FileOffered: lambda _formatter, event: (
+        f"/file {event.number} {event.size} {event.sender} {_file_name(event.path)}\n"
+    ),
     SendFile: lambda _formatter, event: f"/sending {event.number} {event.piece} {event.recipient} {event.path}\n",
     FileWanted: lambda _formatter, event: f"/more {event.number} {event.pieces}\n",
     FilePiece: lambda _formatter, event: f"/piece {event.number} {event.data}\n",
@@ -267,7 +293,12 @@ class RoomsDialect(Dialect):
                 raise
             self.fail(session, request, error)  # both things are wrong, and both are said
             raise FileMissing from None
-        self.transfers.offer(session, recipient, shown_path(path), size)
+        self.transfers.offer(session, recipient, shown_path(path), parse_number(size, MAX_NUMBER))
+
+
+def _piece(transfers: Transfers, session: Session, number: int, data: str) -> None:
+    is_base64 = BASE64.fullmatch(data)
+    transfers.piece(session, number, data, len(data) // 4 * 3 - data[-2:].count("=") if is_base64 else None)
 
 
 def _about_a_file(act: Callable[..., None]) -> Callable[[RoomsDialect, Session, Request], None]:
@@ -275,7 +306,8 @@ def _about_a_file(act: Callable[..., None]) -> Callable[[RoomsDialect, Session, 
 
     def handle(dialect: RoomsDialect, session: Session, request: Request) -> None:
         dialect.rooms.guests.note_activity(session.principal)
-        act(dialect.transfers, session, *request.args)
+        number, *data = request.args
+        act(dialect.transfers, session, parse_number(number, MAX_NUMBER) or 0, *data)
 
     return handle
 
@@ -322,7 +354,7 @@ FILE_COMMANDS: Mapping[str, Command] = {
         _about_a_file(Transfers.ready), "/ready <number>", "take a file that was announced", min_args=1, max_args=1,
     ),
     "/piece": Command(  # F5
-        _about_a_file(Transfers.piece), "/piece <number> <base64>", "send a piece of a file", min_args=2, max_args=2,
+        _about_a_file(_piece), "/piece <number> <base64>", "send a piece of a file", min_args=2, max_args=2,
     ),
     "/end": Command(  # F6
         _about_a_file(Transfers.end), "/end <number>", "all pieces of a file have been sent", min_args=1, max_args=1,

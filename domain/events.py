@@ -155,7 +155,7 @@ class FileOffered(NamedTuple):
     number: int
     size: int
     sender: str
-    name: str
+    path: str
 
 
 class SendFile(NamedTuple):

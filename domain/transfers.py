@@ -11,8 +11,6 @@ from __future__ import annotations
 
 import enum
 import itertools
-import posixpath
-import re
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -21,7 +19,6 @@ from domain.events import FileCancelled, FileEnded, FileNotTaken, FileOffered, F
 from domain.interfaces import Timers
 from domain.state import RoomGuest
 from settings import Settings
-from text import MAX_LINE, NAMELESS, parse_number
 
 WINDOW = 3
 """Pieces that may be between the two clients; so many lines of a connection's output buffer."""
@@ -34,14 +31,6 @@ MAX_OF_ONE_SENDER = 2
 
 MAX_OPEN = 8
 """Transfers of one sender, in whatever state: what the server remembers of them is bounded."""
-
-BASE64 = re.compile(r"(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?")
-
-MAX_NUMBER = 10**18
-"""What a larger number of a transfer counts as; no transfer has it."""
-
-PIECE_FRAME = 48
-"""Bytes of a line that are not a piece's data: the verb, the number, the end."""
 
 
 class Client(Protocol):
@@ -121,8 +110,8 @@ class Transfers:
 
     Args:
         timers: the monotonic clock.
-        settings: `max-file-size`; `max-line`, since a piece has to fit into a line; `file-offer-seconds` (F9);
-            `file-stall-seconds` (F11).
+        settings: `max-file-size`; `file-offer-seconds` (F9); `file-stall-seconds` (F11).
+        piece_size: bytes of a piece, at most.
         now: the wall clock, in seconds since the epoch.
         show: tells the operator an event.
         note_activity: notes that a guest is not silent; one who takes a file is not.
@@ -132,13 +121,14 @@ class Transfers:
         self,
         timers: Timers,
         settings: Settings,
+        piece_size: int,
         now: Callable[[], float],
         show: Callable[[Any], None],
         note_activity: Callable[[Any], None],
     ) -> None:
         self._timers = timers
         self._settings = settings
-        self._piece = (min(settings.max_line, MAX_LINE) - PIECE_FRAME) // 4 * 3
+        self._piece_size = piece_size
         self._now = now
         self._show = show
         self._note_activity = note_activity
@@ -147,35 +137,33 @@ class Transfers:
         self._outboxes: dict[Client, dict[int, Transfer]] = {}
         self._inboxes: dict[Client, Inbox] = {}
 
-    def offer(self, sender: Client, recipient: RoomGuest | None, path: str, size: str) -> None:
+    def offer(self, sender: Client, recipient: RoomGuest | None, path: str, size: int | None) -> None:
         """Offer a file (F3).
 
         Args:
             recipient: None for somebody who is no guest.
             path: as it may be shown (F12).
-            size: its bytes in digits, or - where there is no such file.
+            size: its bytes; None where there is no such file.
 
         Raises:
             FileMissing, CannotReceive, FileTooLarge, TooManyFiles: nothing begins.
         """
-        length = parse_number(size, self._settings.max_file_size + 1)
-        if length is None:
+        if size is None:
             raise FileMissing
         if recipient is None or not recipient.takes_files:
             raise CannotReceive
-        if length > self._settings.max_file_size:
+        if size > self._settings.max_file_size:
             raise FileTooLarge
         if len(self._outboxes.get(sender, ())) >= MAX_OPEN:
             raise TooManyFiles
         receiver: Any = recipient.session
-        transfer = Transfer(next(self._numbers), sender, receiver, path, length)
+        transfer = Transfer(next(self._numbers), sender, receiver, path, size)
         self._add(transfer)
         transfer.deadline = self._timers.call_later(self._settings.file_offer_seconds, lambda: self._refuse(transfer))
-        sender.deliver(SendFile(transfer.number, self._piece, recipient.name, path))
-        name = posixpath.basename(path) or NAMELESS
-        receiver.deliver(FileOffered(transfer.number, transfer.rest, transfer.sender_name, name))
+        sender.deliver(SendFile(transfer.number, self._piece_size, recipient.name, path))
+        receiver.deliver(FileOffered(transfer.number, transfer.rest, transfer.sender_name, path))
 
-    def ready(self, client: Client, number: str) -> None:
+    def ready(self, client: Client, number: int) -> None:
         """The receiver takes the file; it comes as soon as there is a place (F10)."""
         transfer = self._find(number)
         if transfer is not None and transfer.receiver is client and transfer.state is State.OFFERED:
@@ -185,21 +173,26 @@ class Transfers:
             inbox.accepted.append(transfer)
             self._run_next(inbox)
 
-    def piece(self, client: Client, number: str, data: str) -> None:
-        """A piece has come from the sender. More than was asked for, or said, ends the transfer."""
+    def piece(self, client: Client, number: int, data: str, size: int | None) -> None:
+        """A piece has come from the sender. More than was asked for, or said, ends the transfer.
+
+        Args:
+            data: as it is passed on.
+            size: its bytes; None where it cannot be read, which ends the transfer, too.
+        """
         transfer = self._find(number)
         if transfer is None or transfer.sender is not client:
             return
-        transfer.rest -= len(data) // 4 * 3 - data[-2:].count("=")
+        transfer.rest -= size or 0
         transfer.allowed -= 1
-        if transfer.rest < 0 or transfer.allowed < 0 or not BASE64.fullmatch(data):
+        if size is None or transfer.rest < 0 or transfer.allowed < 0:
             self._cancel(transfer)
         else:
             transfer.moved_at = self._timers.monotonic()
             piece = FilePiece(transfer.number, data)
             transfer.receiver.deliver_with_receipt(piece, lambda has_left: self._passed(transfer, has_left))
 
-    def end(self, client: Client, number: str) -> None:
+    def end(self, client: Client, number: int) -> None:
         """The sender has sent all; if it is less than was said, the transfer fails."""
         transfer = self._find(number)
         if transfer is None or transfer.sender is not client or transfer.state is State.ENDED:
@@ -211,7 +204,7 @@ class Transfers:
             transfer.moved_at = self._timers.monotonic()
             transfer.receiver.deliver(FileEnded(transfer.number))
 
-    def landed(self, client: Client, number: str) -> None:
+    def landed(self, client: Client, number: int) -> None:
         """The receiver has the file under its final name."""
         transfer = self._find(number)
         if transfer is not None and transfer.receiver is client and transfer.state is State.ENDED:
@@ -221,7 +214,7 @@ class Transfers:
             self._show(event)
             self._run_next(inbox)
 
-    def cancel(self, client: Client, number: str) -> None:
+    def cancel(self, client: Client, number: int) -> None:
         """One of both sides goes no further."""
         transfer = self._find(number)
         if transfer is None:
@@ -267,8 +260,8 @@ class Transfers:
             client.deliver(FileCancelled(transfer.number))
         self._run_next(inbox)
 
-    def _find(self, number: str) -> Transfer | None:
-        return self._open.get(parse_number(number, MAX_NUMBER) or 0)
+    def _find(self, number: int) -> Transfer | None:
+        return self._open.get(number)
 
     def _add(self, transfer: Transfer) -> None:
         self._open[transfer.number] = transfer
