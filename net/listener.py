@@ -81,14 +81,14 @@ class Listener:
                 self._pause(error.strerror or str(error))
                 self._loop.call_later(ACCEPT_RETRY_SECONDS, self.resume)
                 return
-            self._welcome(sock, host_of(address))
+            self._admit(sock, host_of(address))
 
-    def _welcome(self, sock: socket.socket, host: str) -> None:
+    def _admit(self, sock: socket.socket, host: str) -> None:
         address = "" if is_loopback(host) else network_of(host)
-        objection = self._objection(address)
-        if objection:
+        refusal = self._refusal(address)
+        if refusal:
             self._table.closed[CloseReason.REFUSED] += 1
-            log.warning(*objection)
+            log.warning(*refusal)
             sock.close()
             return
         connection = Connection(self._table, sock)
@@ -96,7 +96,7 @@ class Listener:
             connection.count_for(address)
         connection.attach_owner(self._accepted)
 
-    def _objection(self, address: str) -> tuple[Any, ...]:
+    def _refusal(self, address: str) -> tuple[Any, ...]:
         """Give the log record of a refusal, if one more client from this address is too many."""
         clients, neighbours = self._table.clients, self._table.clients_at[address]
         if clients >= self._table.client_ceiling:

@@ -121,6 +121,24 @@ def test_sockets_are_where_they_belong() -> None:
         )
 
 
+PUBLIC = {"_asdict", "_exit", "_fields", "_replace", "_srcfile"}
+"""What has an underscore in the standard library and may be used all the same."""
+
+
+@pytest.mark.parametrize("name", PRODUCT)
+def test_private_attributes_are_used_in_their_own_module(name: str) -> None:
+    nodes = list(ast.walk(TREES[name]))
+    own = {node.name for node in nodes if isinstance(node, ast.FunctionDef)}
+    foreign = {
+        node.attr
+        for node in nodes
+        if isinstance(node, ast.Attribute)
+        and re.match("_[^_]", node.attr)
+        and ast.unparse(node.value) not in ("self", "cls", "super()")
+    }
+    assert foreign - own - PUBLIC == set()
+
+
 @pytest.mark.parametrize("name", PRODUCT)
 def test_nothing_sends_until_all_has_left(name: str) -> None:
     """Such a call blocks, or fails in the middle."""
