@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The server: the command line, and what ties the rooms together. `./server.py --help` tells how to start it."""
+"""The server: a Node with sockets, signals and a console. `./server.py --help` tells how to start it."""
 
 from __future__ import annotations
 
@@ -45,20 +45,20 @@ from store import Store, StoreError
 STDIN, STDOUT = 0, 1
 
 MAX_TYPED = 64
-"""Commands that may wait for the loop before more of standard input is read."""
+"""Commands that may wait for the loop before reading from standard input pauses."""
 
 WATCH_SECONDS = 1.0
-"""Time between two looks after the files of the database."""
+"""Interval at which the database's files are checked."""
 
 log = logging.getLogger("crosstalk.server")
 
 
 WILDCARDS = {"0.0.0.0", "::"}
-"""All addresses of one family: a place to listen, but none to call from."""
+"""All addresses of one family: valid to listen on, but not as a source address."""
 
 
-class Place(NamedTuple):
-    """Where one of the listeners is; `::` with `ipv6_only` where it does not take IPv4 as well."""
+class Endpoint(NamedTuple):
+    """The address of one listener and what it speaks. `ipv6_only`: its address `::` does not accept IPv4."""
 
     address: str
     port: int
@@ -67,11 +67,10 @@ class Place(NamedTuple):
 
 
 class Server:
-    """One chat: a store, a domain, a loop, listeners. Two of them can live in one process.
+    """A Node on real sockets: a loop, a store, listeners. Two of them can live in one process.
 
     Args:
-        settings: see config.Settings; at least one `listen` or `channel`. The database is named after the first one's
-            port.
+        settings: at least one `listen` or `channel`. The database is named after the first one's port.
 
     Raises:
         StartError: a port or the database cannot be had.
@@ -100,11 +99,11 @@ class Server:
             sockets = [
                 undo.enter_context(bound_socket(listen.address or settings.address, listen.port)) for listen in listens
             ]
-            self.places = [
-                Place(host, port, listen.dialect, ipv6_only=(listen.address or settings.address) == "::")
+            self.endpoints = [
+                Endpoint(host, port, listen.dialect, ipv6_only=(listen.address or settings.address) == "::")
                 for (host, port, *_), listen in zip((sock.getsockname() for sock in sockets), listens, strict=True)
             ]
-            self.port = self.places[0].port
+            self.port = self.endpoints[0].port
             try:
                 self.store = Store(settings.database or f"crosstalk-{self.port}.db")
                 undo.callback(self.store.close)
@@ -120,8 +119,7 @@ class Server:
         self._stopping = False
 
     def _build_node(self, own_addresses: set[str | None]) -> Node:
-        """Wire all that needs no sockets. Other servers are dialled from the one address that this one is bound to, if
-        there is one."""
+        """Wire what needs no sockets. If all listeners share one address, other servers are dialed from it."""
         settings, loop = self.settings, self.loop
         queue = WorkQueue(loop.in_thread, loop, settings.hash_threads, settings.max_hash_queue)
         self.passwords = BcryptPasswords(queue, loop.monotonic, settings.bcrypt_cost)
@@ -158,7 +156,7 @@ class Server:
         self.store.close()
 
     def stop(self) -> None:
-        """Accept no more, give what is owed and let it leave, then end. Stopping twice is stopping once."""
+        """Stop accepting, send the outstanding answers, then end (C21). Idempotent."""
         if self._stopping:
             return
         self._stopping = True
@@ -217,26 +215,26 @@ def bound_socket(address: str | None, port: int) -> socket.socket:
 
 
 def announce(server: Server, *, hello_server: bool) -> None:
-    """Say where the server is, and that it accepts connections."""
+    """Log the listeners, and that the server is ready."""
     log.info("max clients: %d", server.loop.client_ceiling)
-    for place in server.places:
-        only = " (IPv6 only)" if place.ipv6_only else ""
-        log.info("listening address=%s port=%d dialect=%s%s", place.address, place.port, place.dialect, only)
-    log.info("ready address=%s port=%d database=%s", server.places[0].address, server.port, server.store.path)
+    for endpoint in server.endpoints:
+        only = " (IPv6 only)" if endpoint.ipv6_only else ""
+        log.info("listening address=%s port=%d dialect=%s%s", endpoint.address, endpoint.port, endpoint.dialect, only)
+    log.info("ready address=%s port=%d database=%s", server.endpoints[0].address, server.port, server.store.path)
     if hello_server:
-        with contextlib.suppress(OSError):  # nobody may be there to read it
+        with contextlib.suppress(OSError):  # standard output may be closed
             print("Server is on", flush=True)  # C25
 
 
 def open_console(server: Server) -> None:
-    """Take commands from standard input until its end, in a thread that waits for them."""
-    for signum in (signal.SIGTTIN, signal.SIGTTOU):  # in a terminal's background that must not stop the server
+    """Read commands from standard input until its end, in a thread of its own."""
+    for signum in (signal.SIGTTIN, signal.SIGTTOU):  # they would stop a server in a terminal's background
         signal.signal(signum, signal.SIG_IGN)
 
     room = threading.Semaphore(MAX_TYPED)
 
     def take(line: str) -> None:
-        if line.lstrip().startswith("/"):  # nothing else is a command, and the loop need not see it
+        if line.lstrip().startswith("/"):  # nothing else is a command
             room.acquire()
             server.loop.call_threadsafe(functools.partial(carry_out, line))
 
@@ -274,8 +272,8 @@ def main(settings: Settings, *, hello_server: bool) -> int:
 
 
 def tame_garbage_collector() -> None:
-    """Collect rarely: what a message leaves behind is freed by counting, and a full collection with ten thousand
-    connections would hold the loop for longer than a hash does."""
+    """Collect cyclic garbage rarely: messages leave none, and a full collection with 10,000 connections stalls the loop
+    for longer than a hash."""
     gc.freeze()
     gc.set_threshold(50_000, 50, 1000)
 

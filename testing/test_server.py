@@ -173,7 +173,7 @@ def test_a_config_alone_can_say_where_to_listen(tmp_path: Path) -> None:
     settings = settings_for(parse_command_line([str(tmp_path / "my.conf"), "--database", ":memory:"]))
     assert settings.listen == (Listen(None, 0, "hello"), Listen(None, 0, "auto"))
     server = Server(settings)
-    assert [(place.address, place.dialect) for place in server.places] == [
+    assert [(place.address, place.dialect) for place in server.endpoints] == [
         ("127.0.0.1", "hello"),
         ("127.0.0.1", "auto"),
     ]
