@@ -239,7 +239,7 @@ class Federation(LinkHandler):
         if name is None:
             raise NoSuchUser
         sender = self.users.of(link.peer).find(user)
-        self._chat.messages.tell(sender, name, request.args[2], link.session.expect_outcome(request))
+        self._chat.messages.send_direct(sender, name, request.args[2], link.session.expect_outcome(request))
 
     def handle_fedrecv(self, link: Link, request: Request) -> None:
         """FEDRECV: a message in a channel of the peer, for one of its members here (L36)."""

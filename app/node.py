@@ -87,7 +87,7 @@ class Node:
         self.transfers = Transfers(
             timers, settings, piece_size(settings.max_line), now, self._show, self.rooms.guests.note_activity
         )
-        self.chat.outside.watch = self.rooms
+        self.chat.outside.observer = self.rooms
         for channel in settings.channel:
             if channel.name not in self.chat.channels.local:
                 self._create(channel.name, now())

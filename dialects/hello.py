@@ -89,7 +89,7 @@ class Hello(Dialect):
 
     def send(self, session: Session, request: Request) -> None:
         name, text = request.args
-        self.chat.messages.tell_now(session.principal, name, text, session.expect_outcome(request))
+        self.chat.messages.send_direct_online(session.principal, name, text, session.expect_outcome(request))
 
     # ---- pieces ----
 

@@ -166,11 +166,11 @@ class Mailbox(Dialect):
 
     def send(self, session: Session, request: Request) -> None:
         name, text = request.args
-        self.chat.messages.tell(session.principal, name, text, session.expect_outcome(request))
+        self.chat.messages.send_direct(session.principal, name, text, session.expect_outcome(request))
 
     def collect(self, session: Session, request: Request) -> None:
         account_id = request.args[0]
-        session.stream(_render_mail(clean(account_id), self.chat.messages.mail_of(session, account_id)))
+        session.stream(_render_mail(clean(account_id), self.chat.messages.mail_by_id(session, account_id)))
 
     def delete(self, session: Session, request: Request) -> None:
         self.chat.accounts.delete(session, request.args[0], session.expect_outcome(request))

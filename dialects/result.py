@@ -182,7 +182,7 @@ class Result(Dialect):
         channel, text = request.args
         self.chat.say(session.principal, channel, text, session.expect_outcome(request))
 
-    def say_remotely(self, session: Session, request: Request) -> None:
+    def say_to_remote_channel(self, session: Session, request: Request) -> None:
         self._say_remotely(session, request, f"RESULT SAY {request.args[0]} 0")
 
     def send_remotely(self, session: Session, request: Request) -> None:
@@ -197,11 +197,13 @@ class Result(Dialect):
             session.late_answer_given()
 
         on_its_way = partial(session.expect_late_answer, self.echo_seconds)
-        self.chat.say_remotely(session.principal, channel, text, session.expect_outcome(request, on_its_way), settled)
+        self.chat.say_to_remote_channel(
+            session.principal, channel, text, session.expect_outcome(request, on_its_way), settled
+        )
 
     def tell(self, session: Session, request: Request) -> None:
         address, text = request.args
-        self.chat.messages.tell(session.principal, address[1:], text, session.expect_outcome(request))
+        self.chat.messages.send_direct(session.principal, address[1:], text, session.expect_outcome(request))
 
     def history(self, session: Session, request: Request) -> None:
         channel, count = request.args[0], _count(request.args[1:])
@@ -300,7 +302,7 @@ COMMANDS: Mapping[str, Command] = {
         min_args=2, max_args=2, name=True, text=True, needs_login=True, failure="RESULT SAY 0",
     ),
     "SAY :": Command(  # R18; decided at once, so not pipelined
-        Result.say_remotely, "SAY <channel>:<host> <message>", "say something in a channel of another server",
+        Result.say_to_remote_channel, "SAY <channel>:<host> <message>", "say something in a channel of another server",
         min_args=2, max_args=2, name=True, text=True, needs_login=True, failure="RESULT SAY 0",
     ),
     "SEND": Command(  # R16

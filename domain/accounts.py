@@ -20,7 +20,7 @@ from domain.events import AccountGone, LoggedInElsewhere, MailWaiting
 from domain.interfaces import Claim, Pace, Passwords
 from domain.journal import Journal
 from domain.names import MAX_NAME, is_name
-from domain.sessions import Recipient
+from domain.sessions import ClientSession
 from domain.state import Account
 from domain.users import Users
 
@@ -60,7 +60,7 @@ class Accounts:
 
     # ---- with a password ----
 
-    def register(self, recipient: Recipient, name: str, password: str, done: Done) -> None:
+    def register(self, recipient: ClientSession, name: str, password: str, done: Done) -> None:
         """Make an account. Fails with NotAName, NameTaken, LimitReached, Overloaded, StoreUnavailable.
 
         LimitReached is also for an address that makes accounts too fast (C42).
@@ -77,7 +77,7 @@ class Accounts:
 
             self._hash(recipient, password, make, done)
 
-    def login(self, recipient: Recipient, name: str, password: str, done: Done) -> None:
+    def login(self, recipient: ClientSession, name: str, password: str, done: Done) -> None:
         """Log a session in. Fails with AlreadyLoggedIn, WrongPassword, Overloaded.
 
         A name that nobody has is checked as slowly as a wrong password, so that the time tells nothing.
@@ -107,7 +107,7 @@ class Accounts:
 
         self._passwords.check(recipient, Claim(name, password, password_hash), checked, is_login=True)
 
-    def change_password(self, recipient: Recipient, old: str, new: str, done: Done) -> None:
+    def change_password(self, recipient: ClientSession, old: str, new: str, done: Done) -> None:
         """Set a new password for the account of a session that is logged in with one.
 
         Fails with WrongPassword, Overloaded, StoreUnavailable.
@@ -127,7 +127,7 @@ class Accounts:
 
         self._passwords.check(recipient, Claim(account.name, old, account.password_hash), checked, is_login=False)
 
-    def _hash(self, recipient: Recipient, password: str, then: Callable[[bytes], None], done: Done) -> None:
+    def _hash(self, recipient: ClientSession, password: str, then: Callable[[bytes], None], done: Done) -> None:
         def hashed(password_hash: bytes | None) -> None:
             if password_hash is None:
                 done(Overloaded())
@@ -136,7 +136,7 @@ class Accounts:
 
         self._passwords.hash(recipient, password, hashed)
 
-    def session_over(self, recipient: Recipient) -> None:
+    def session_over(self, recipient: ClientSession) -> None:
         """Log out a session that is over, and drop the work that waits for it."""
         self._passwords.forget(recipient)
         self._users.logout(recipient)
@@ -163,7 +163,7 @@ class Accounts:
 
     # ---- with an ID ----
 
-    def open_mailbox(self, recipient: Recipient, name: str, done: Done) -> str:
+    def open_mailbox(self, recipient: ClientSession, name: str, done: Done) -> str:
         """Make an account with an ID and log the session in to it; give the ID that it has if this succeeds.
 
         Fails with NotAName, NameTaken, LimitReached, StoreUnavailable; LimitReached as in `register`.
@@ -184,7 +184,7 @@ class Accounts:
         self._make_account(recipient.address, opened, decided)
         return opened.id
 
-    def login_by_id(self, recipient: Recipient, account_id: str) -> str:
+    def login_by_id(self, recipient: ClientSession, account_id: str) -> str:
         """Log a session in, out of where it was; give the account's name. An older session of the account is told and
         closed.
 
@@ -200,7 +200,7 @@ class Accounts:
         self._take_over(recipient, account)
         return account.name
 
-    def delete(self, recipient: Recipient, account_id: str, done: Done) -> None:
+    def delete(self, recipient: ClientSession, account_id: str, done: Done) -> None:
         """Delete the account with this ID. Its session is logged out, and closed if it is not the one that asks.
 
         Fails with NoSuchUser, HasMail, StoreUnavailable.
@@ -222,7 +222,7 @@ class Accounts:
 
         self._journal.submit(AccountDeleted(account.name, account.id), decided)
 
-    def _take_over(self, recipient: Recipient, account: Account) -> None:
+    def _take_over(self, recipient: ClientSession, account: Account) -> None:
         older = account.session
         if older is recipient:
             return

@@ -87,7 +87,7 @@ class Channels:
 
     def _undo_joined(self, member: Member, channel: Channel) -> None:
         self._remove_member(member, channel)
-        self._outside.watch.vacated(channel)
+        self._outside.observer.vacated(channel)
 
     def apply_left(self, change: Left) -> Undo:
         member, channel = self._users.member(change.account), self._channel(change.channel)
@@ -103,14 +103,14 @@ class Channels:
         if change.sender not in channel.members:
             raise NotAMember
         if channel.mutes:
-            self._outside.watch.check_mute(channel, change.sender)
+            self._outside.observer.check_mute(channel, change.sender)
 
     def apply_guest_said(self, change: GuestSaid) -> None:
         channel = self.local[change.channel]
         if change.sender not in channel.guests:
             raise NotAMember
         if channel.mutes:
-            self._outside.watch.check_mute(channel, change.sender)
+            self._outside.observer.check_mute(channel, change.sender)
 
     def apply_named(self, change: PeerNamed) -> Undo:
         before = self.hosts.get(change.name)

@@ -45,7 +45,7 @@ from domain.interfaces import Backend, Outside, Pace, Passwords
 from domain.journal import Journal
 from domain.messages import DirectMessages
 from domain.names import HOST_OF_CHANNEL, classic_id, is_name
-from domain.sessions import Hearer
+from domain.sessions import Subscriber
 from domain.state import NO_LIMITS, Account, Audience, Channel, Limits, Member, RemoteUser, RoomGuest
 from domain.users import Users
 
@@ -193,7 +193,7 @@ class Chat:
         StoreUnavailable."""
         self.journal.submit(GuestSaid(guest.name, guest.channel.name, text, self._now()), done)
 
-    def say_remotely(
+    def say_to_remote_channel(
         self, account: Account, channel: str, text: str, done: Done, settled: Callable[[bool], None]
     ) -> None:
         """Say something in a remote channel. Fails with NotAMember, NoSuchChannel, TooLong.
@@ -217,7 +217,7 @@ class Chat:
         else:
             done(None)
 
-    def speaker_session(self, message: Said) -> Hearer | None:
+    def speaker_session(self, message: Said) -> Subscriber | None:
         """Give the session of who has said something, if it is one of this server's and still there."""
         speaker = self.users.accounts.get(message.sender) or self.channels.local[message.channel].guests.get(
             message.sender
@@ -349,24 +349,24 @@ class Chat:
         elif member.session is not None:
             channel.present[member.session] = None
             if channel.capacity is not None:
-                self.outside.watch.joined(channel, change.account)
+                self.outside.observer.joined(channel, change.account)
 
     def _unseat(self, member: Account, change: Left, channel: Channel) -> None:
         if member.session is not None and member.session in channel.present:
             if channel.capacity is not None:
-                self.outside.watch.left(channel, change)
+                self.outside.observer.left(channel, change)
             del channel.present[member.session]
-        self.outside.watch.vacated(channel)
+        self.outside.observer.vacated(channel)
 
     def _seat_remote(self, member: RemoteUser, change: Joined | Left, channel: Channel) -> None:
         audience = channel.elsewhere.setdefault(member.relay, Audience())
         if isinstance(change, Joined):
             audience.add(member.user)
             if channel.capacity is not None:
-                self.outside.watch.joined(channel, change.account)
+                self.outside.observer.joined(channel, change.account)
         elif member.user in audience:
             if channel.capacity is not None:
-                self.outside.watch.left(channel, change)
+                self.outside.observer.left(channel, change)
             audience.remove(member.user)
         if not audience:
             del channel.elsewhere[member.relay]
@@ -385,4 +385,4 @@ class Chat:
             except Exception:
                 log.exception("error while delivering a message to another server")
         if channel.capacity is not None:
-            self.outside.watch.said(run)
+            self.outside.observer.said(run)

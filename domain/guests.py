@@ -22,7 +22,7 @@ from domain.events import (
     WentAway,
 )
 from domain.interfaces import Timers
-from domain.sessions import Recipient
+from domain.sessions import ClientSession
 from domain.state import Channel, RoomGuest
 
 log = logging.getLogger("crosstalk.rooms")
@@ -93,7 +93,7 @@ class RoomGuests:
 
     # ---- in and out ----
 
-    def enter(self, session: Recipient, name: str, channel: Channel, done: Done, *, takes_files: bool) -> None:
+    def enter(self, session: ClientSession, name: str, channel: Channel, done: Done, *, takes_files: bool) -> None:
         """Put a session into a channel's queue, and into the channel if there is room, under a name that is free."""
         guest = session.principal = RoomGuest(name, session, channel, takes_files=takes_files)
         self._chat.users.visitors[name] += 1

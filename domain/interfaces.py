@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, Protocol
 
 from domain.changes import Change, Done, Left, Mailed, Said
 from domain.errors import NoSuchChannel, NoSuchUser
-from domain.sessions import Recipient
+from domain.sessions import ClientSession
 from domain.state import Account, Channel, Member
 
 
@@ -23,14 +23,14 @@ class Claim(NamedTuple):
 class Passwords(Protocol):
     """Hashing, done elsewhere. Each is done for a session, and forgotten when that is over."""
 
-    def hash(self, asker: Recipient, password: str, then: Callable[[bytes | None], None]) -> None:
+    def hash(self, asker: ClientSession, password: str, then: Callable[[bytes | None], None]) -> None:
         """Hash a password; None says that too much is waiting."""
 
-    def check(self, asker: Recipient, claim: Claim, then: Done, *, is_login: bool) -> None:
+    def check(self, asker: ClientSession, claim: Claim, then: Done, *, is_login: bool) -> None:
         """Check a password; the outcome is None, WrongPassword or Overloaded. Where there is no hash it is wrong, and
         found so as slowly as any other. A login waits where anything else is Overloaded."""
 
-    def forget(self, asker: Recipient) -> None:
+    def forget(self, asker: ClientSession) -> None:
         """Drop what waits for a session that is over; its outcome is not told."""
 
 
@@ -64,7 +64,7 @@ class Backend(Protocol):
     def mail(self, recipient: str) -> Iterator[tuple[int, list[Mailed]]]: ...
 
 
-class Watch:
+class ChannelObserver:
     """Is told what happens in channels, and has a say in some of it. This one does nothing; rooms.Rooms does more."""
 
     def check_mute(self, channel: Channel, name: str) -> None:
@@ -82,7 +82,7 @@ class Watch:
     def vacated(self, channel: Channel) -> None:
         """There may be room for one more in a channel."""
 
-    def member_whispers(self, member: Member, name: str, text: str, done: Done) -> None:
+    def whisper_from_member(self, member: Member, name: str, text: str, done: Done) -> None:
         """Deliver a direct message to a guest of one of the member's channels.
 
         Fails with NoSuchUser, StillMuted.
@@ -128,5 +128,5 @@ class Outside:
     """What the domain tells and asks; whoever observes channels or speaks with other servers enters it here."""
 
     def __init__(self) -> None:
-        self.watch = Watch()
+        self.observer = ChannelObserver()
         self.servers = RemoteServers()

@@ -10,8 +10,8 @@ from domain.events import DirectEcho, DirectMessage, MailWaiting
 from domain.interfaces import Backend, Outside
 from domain.journal import Journal
 from domain.names import HOST_OF_USER, is_name
-from domain.sessions import Recipient
-from domain.state import Account, Letter, Member, User, WaitingMail
+from domain.sessions import ClientSession
+from domain.state import Account, Member, PendingDirectMessage, User, WaitingMail
 from domain.users import Users
 
 SENDERS_SHARE, HOSTS_SHARE, LEAST_SHARE = 5, 10, 20
@@ -41,27 +41,27 @@ class DirectMessages:
         self._outside = outside
         self._now = now
 
-    def tell(self, sender: Member, name: str, text: str, done: Done) -> None:
+    def send_direct(self, sender: Member, name: str, text: str, done: Done) -> None:
         """Send a direct message; it waits for an account that is away. An account that sends gets a `DirectEcho`.
 
         Fails with NoSuchUser, StillMuted, LimitReached, TooLong, StoreUnavailable.
         """
         session = sender.session if isinstance(sender, Account) else None
-        letter = Letter(sender, session, Mailed(sender.name, name, text, self._now()), done)
+        letter = PendingDirectMessage(sender, session, Mailed(sender.name, name, text, self._now()), done)
         if self._users.is_users(name):
             self._hand_over(letter)
         elif HOST_OF_USER in name:
             self._outside.servers.tell(sender.name, name, text, lambda error: self._answered(letter, error))
         else:
-            self._outside.watch.member_whispers(sender, name, text, lambda error: self._answered(letter, error))
+            self._outside.observer.whisper_from_member(sender, name, text, lambda error: self._answered(letter, error))
 
-    def _answered(self, letter: Letter, error: Exception | None) -> None:
+    def _answered(self, letter: PendingDirectMessage, error: Exception | None) -> None:
         if error is None:
             self._echo(letter)
         else:
             letter.done(error)
 
-    def _hand_over(self, letter: Letter) -> None:
+    def _hand_over(self, letter: PendingDirectMessage) -> None:
         """Deliver a direct message if its addressee is there, else put it into the mailbox."""
         message = letter.message
         session = self._users.session(message.recipient)
@@ -73,7 +73,7 @@ class DirectMessages:
             session.deliver(DirectMessage(message.sender, message.text, message.at))
             self._echo(letter)
 
-    def _mailed(self, letter: Letter, error: Exception | None) -> None:
+    def _mailed(self, letter: PendingDirectMessage, error: Exception | None) -> None:
         if isinstance(error, IsOnline):
             self._hand_over(letter)
         elif error is not None:
@@ -81,7 +81,7 @@ class DirectMessages:
         else:
             self._echo(letter, waits=True)
 
-    def tell_now(self, sender: User, name: str, text: str, done: Done) -> None:
+    def send_direct_online(self, sender: User, name: str, text: str, done: Done) -> None:
         """Send a direct message to a user who is there; it succeeds when all of it has left for the user's client.
 
         Fails with NotAName, NoSuchUser.
@@ -98,14 +98,14 @@ class DirectMessages:
             lambda has_left: done(None if has_left else NoSuchUser()),
         )
 
-    def _echo(self, letter: Letter, *, waits: bool = False) -> None:
+    def _echo(self, letter: PendingDirectMessage, *, waits: bool = False) -> None:
         if letter.session is not None and letter.session.principal is letter.sender:
             letter.session.deliver(DirectEcho(*letter.message, waits))
         letter.done(None)
 
     # ---- mail ----
 
-    def mail(self, recipient: Recipient, account: Account) -> Iterator[list[Mailed]]:
+    def mail(self, recipient: ClientSession, account: Account) -> Iterator[list[Mailed]]:
         """Give the messages that wait for an account, the oldest first, in pages, until the recipient is over.
 
         Whoever asks for another page says that the one before has left for the account's client: it is then removed. So
@@ -138,7 +138,7 @@ class DirectMessages:
             if not complete and account.session not in (None, recipient):  # it has got nothing there yet
                 account.session.deliver(MailWaiting())
 
-    def mail_of(self, recipient: Recipient, account_id: str) -> Iterator[list[Mailed]]:
+    def mail_by_id(self, recipient: ClientSession, account_id: str) -> Iterator[list[Mailed]]:
         """Give the mail of the account with this ID as `mail` does.
 
         Raises:

@@ -27,8 +27,8 @@ from domain.events import (
     Whispered,
 )
 from domain.guests import RoomGuests, ignore
-from domain.interfaces import Timers, Watch
-from domain.sessions import Hearer, Recipient
+from domain.interfaces import ChannelObserver, Timers
+from domain.sessions import ClientSession, Subscriber
 from domain.state import Channel, Member, RoomGuest
 
 FOR_EVER = 10**12
@@ -48,7 +48,7 @@ def _raise(error: ChatError) -> Callable[[], None]:
     return decide
 
 
-class Rooms(Watch):
+class Rooms(ChannelObserver):
     """All channels with a port, and what the operator can do in any channel.
 
     Args:
@@ -80,7 +80,7 @@ class Rooms(Watch):
 
     # ---- what guests do ----
 
-    def enter(self, session: Recipient, channel: str, name: str, done: Done, *, takes_files: bool) -> None:
+    def enter(self, session: ClientSession, channel: str, name: str, done: Done, *, takes_files: bool) -> None:
         """Put a session into a channel's queue, and into the channel if there is room.
 
         Fails with CannotEnter: it is no name, or a user or a guest of this channel has it. Then nothing has changed.
@@ -128,7 +128,7 @@ class Rooms(Watch):
         departed = Departed(guest.name, self._now())
         self.guests.close(guest, departed, departed, done)
 
-    def lost(self, session: Recipient) -> None:
+    def lost(self, session: ClientSession) -> None:
         """The session is over; nothing happens if its guest has left before."""
         guest: RoomGuest | None = session.principal
         if guest is not None:
@@ -259,7 +259,7 @@ class Rooms(Watch):
     def vacated(self, channel: Channel) -> None:
         self.guests.vacated(channel)
 
-    def member_whispers(self, member: Member, name: str, text: str, done: Done) -> None:
+    def whisper_from_member(self, member: Member, name: str, text: str, done: Done) -> None:
         channel = next((channel for channel in member.channels.values() if name in channel.guests), None)
         if channel is None:
             done(NoSuchUser())
@@ -292,6 +292,6 @@ class Rooms(Watch):
             return NotHere()
         return None
 
-    def _member_session(self, channel: Channel, name: str) -> Hearer | None:
+    def _member_session(self, channel: Channel, name: str) -> Subscriber | None:
         member = channel.members.get(name)
         return None if member is None else member.session

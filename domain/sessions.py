@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 
-class Hearer(Protocol):
+class Subscriber(Protocol):
     """Who is told events: a session, or the way to a user of another server."""
 
     def deliver(self, event: Any) -> None: ...
@@ -19,7 +19,7 @@ class Relay(Protocol):
         """Tell an event to these users, given by their bare names; the sequence may be kept."""
 
 
-class Recipient(Hearer, Protocol):
+class ClientSession(Subscriber, Protocol):
     """A session, as the domain sees it."""
 
     principal: Any

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from domain.changes import Done, Left, Mailed, RemoteLeft
 from domain.names import HOST_OF_CHANNEL, HOST_OF_USER, MAX_NAME, remote_user
-from domain.sessions import Hearer, Recipient, Relay
+from domain.sessions import ClientSession, Relay, Subscriber
 
 
 class Limits(NamedTuple):
@@ -141,7 +141,7 @@ class Account:
         self.password_hash = password_hash
         self.id = account_id
         self.channels: dict[str, Channel] = {}
-        self.session: Recipient | None = None
+        self.session: ClientSession | None = None
         self._waiting: WaitingMail | None = None
         self.collecting = 0
 
@@ -174,10 +174,10 @@ class RemoteUser:
 
     __slots__ = ("channels", "name", "relay", "session", "user")
 
-    def __init__(self, user: str, host: str, session: Hearer, relay: Relay) -> None:
+    def __init__(self, user: str, host: str, session: Subscriber, relay: Relay) -> None:
         self.user = user
         self.name = remote_user(user, host)
-        self.session: Hearer | None = session
+        self.session: Subscriber | None = session
         self.relay = relay
         self.channels: dict[str, Channel] = {}
 
@@ -191,17 +191,17 @@ class Guest:
 
     __slots__ = ("name", "session")
 
-    def __init__(self, name: str, session: Recipient) -> None:
+    def __init__(self, name: str, session: ClientSession) -> None:
         self.name = name
-        self.session: Recipient | None = session
+        self.session: ClientSession | None = session
 
 
-class Letter(NamedTuple):
+class PendingDirectMessage(NamedTuple):
     """A direct message on its way: who sends it, at which session, and who is to be told what became of it. A user of
     another server has no session here."""
 
     sender: Account | RemoteUser
-    session: Recipient | None
+    session: ClientSession | None
     message: Mailed
     done: Done
 
@@ -265,7 +265,7 @@ class Channel:
         self.capacity: int | None = None
         self.members: dict[str, Member] = {}
         self.guests: dict[str, RoomGuest] = {}
-        self.present: dict[Recipient, None] = {}
+        self.present: dict[ClientSession, None] = {}
         self.elsewhere: dict[Relay, Audience] = {}
         self.remote = 0
         self._names = SortedNames()
@@ -343,7 +343,7 @@ class RoomGuest:
 
     __slots__ = ("channel", "gone", "idle_since", "name", "session", "takes_files", "timer")
 
-    def __init__(self, name: str, session: Recipient, channel: Channel, *, takes_files: bool) -> None:
+    def __init__(self, name: str, session: ClientSession, channel: Channel, *, takes_files: bool) -> None:
         self.name = name
         self.session = session
         self.channel = channel

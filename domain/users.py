@@ -9,7 +9,7 @@ from domain.changes import AccountDeleted, AccountRegistered, MailboxOpened, Pas
 from domain.errors import AlreadyLoggedIn, HasMail, LimitReached, NameTaken, NoSuchUser, NotAName
 from domain.interfaces import Outside
 from domain.names import is_name
-from domain.sessions import Recipient
+from domain.sessions import ClientSession
 from domain.state import Account, Guest, Limits, Member, RemoteUser, User
 
 
@@ -68,7 +68,7 @@ class Users:
 
     # ---- who is there ----
 
-    def enter_as_guest(self, recipient: Recipient, name: str) -> None:
+    def enter_as_guest(self, recipient: ClientSession, name: str) -> None:
         """Log a session in under a name that it holds until it logs out.
 
         Raises:
@@ -85,7 +85,7 @@ class Users:
         recipient.principal = self.guests[name] = self.online[name] = Guest(name, recipient)
         self._online_names = None
 
-    def enter(self, recipient: Recipient, account: Account) -> None:
+    def enter(self, recipient: ClientSession, account: Account) -> None:
         """Log a session in to an account that is logged in nowhere."""
         recipient.principal = self.online[account.name] = account
         self._online_names = None
@@ -94,7 +94,7 @@ class Users:
             channel.here += 1
             channel.present[recipient] = None
 
-    def logout(self, recipient: Recipient) -> None:
+    def logout(self, recipient: ClientSession) -> None:
         """Log a session out: a guest's name is free, an account's memberships stay. Nothing happens to one that is not
         logged in."""
         user: User | None = recipient.principal
@@ -109,9 +109,9 @@ class Users:
             for channel in user.channels.values():
                 channel.here -= 1
                 channel.present.pop(recipient, None)
-                self._outside.watch.vacated(channel)
+                self._outside.observer.vacated(channel)
 
-    def session(self, name: str) -> Recipient | None:
+    def session(self, name: str) -> ClientSession | None:
         """Give the session where a user is logged in."""
         user = self.online.get(name)
         return None if user is None else user.session

@@ -15,7 +15,7 @@ from domain.chat import Chat
 from domain.events import ChannelMessages, DirectMessage, Removed
 from domain.interfaces import Timers
 from domain.names import remote_channel, remote_user
-from domain.sessions import Hearer, Relay
+from domain.sessions import Relay, Subscriber
 from domain.state import RemoteUser
 from peering.backpressure import BackPressure
 from peering.links import Links
@@ -72,7 +72,7 @@ class Members:
         peer: Peer,
         settings: Settings,
         timers: Timers,
-        session: Callable[[str], Hearer],
+        session: Callable[[str], Subscriber],
         relay: Relay,
     ) -> None:
         self.users: dict[str, RemoteUser] = {}

@@ -13,7 +13,7 @@ from app.node import Node, port_of
 from domain.changes import Done
 from domain.errors import Overloaded, WrongPassword
 from domain.interfaces import Claim
-from domain.sessions import Recipient
+from domain.sessions import ClientSession
 from domain.state import Limits
 from federation import Federation
 from net.timers import Deadline, Deadlines
@@ -154,19 +154,19 @@ class FakePasswords:
         self.later = False
         self.overloaded = False
         self.checked: list[tuple[str, bytes | None]] = []
-        self.forgotten: list[Recipient] = []
+        self.forgotten: list[ClientSession] = []
         self._waiting: list[Callable[[], None]] = []
 
-    def hash(self, asker: Recipient, password: str, then: Callable[[bytes | None], None]) -> None:
+    def hash(self, asker: ClientSession, password: str, then: Callable[[bytes | None], None]) -> None:
         self._give(lambda: then(None if self.overloaded else password.encode()))
 
-    def check(self, asker: Recipient, claim: Claim, then: Done, *, is_login: bool) -> None:
+    def check(self, asker: ClientSession, claim: Claim, then: Done, *, is_login: bool) -> None:
         self.checked.append((claim.password, claim.password_hash))
         matches = claim.password.encode() == claim.password_hash
         error = Overloaded() if self.overloaded else None if matches else WrongPassword()
         self._give(lambda: then(error))
 
-    def forget(self, asker: Recipient) -> None:
+    def forget(self, asker: ClientSession) -> None:
         self.forgotten.append(asker)
 
     def answer(self) -> int:

@@ -467,8 +467,8 @@ def test_limits() -> None:
     assert house.outcome(lambda done: chat.join(alice, "two", done)) is LimitReached
     assert house.outcome(lambda done: chat.leave(alice, "one", done)) is None
     assert house.outcome(lambda done: chat.join(alice, "two", done)) is None
-    assert house.outcome(lambda done: chat.messages.tell(alice, "bob", "hi", done)) is None
-    assert house.outcome(lambda done: chat.messages.tell(alice, "bob", "hi", done)) is LimitReached
+    assert house.outcome(lambda done: chat.messages.send_direct(alice, "bob", "hi", done)) is None
+    assert house.outcome(lambda done: chat.messages.send_direct(alice, "bob", "hi", done)) is LimitReached
     assert bob.mail == 1
     assert set(chat.users.accounts) == {"alice", "bob"}
     assert set(chat.channels.local) == {"one", "two"}
@@ -736,7 +736,7 @@ def test_a_disk_that_refuses_fails_each_change(house: House) -> None:
         lambda done: chat.create(alice.principal, "attic", done),
         lambda done: chat.leave(alice.principal, "room", done),
         lambda done: chat.say(alice.principal, "room", "hello", done),
-        lambda done: chat.messages.tell(alice.principal, "bob", "hello", done),
+        lambda done: chat.messages.send_direct(alice.principal, "bob", "hello", done),
     ):
         assert house.outcome(call) is StoreUnavailable
     assert house.outcome(lambda done: chat.join(alice.principal, "room", done)) is AlreadyMember
@@ -868,7 +868,7 @@ def test_a_membership_lasts_over_a_logout(house: House) -> None:
 
 def test_a_message_to_one_who_is_there(house: House) -> None:
     alice, bob = house.user("alice"), house.user("bob")
-    assert house.outcome(lambda done: house.chat.messages.tell(alice.principal, "bob", "hi", done)) is None
+    assert house.outcome(lambda done: house.chat.messages.send_direct(alice.principal, "bob", "hi", done)) is None
     assert alice.take() == [DirectEcho("alice", "bob", "hi", NOW)]
     assert bob.take() == [DirectMessage("alice", "hi", NOW)]
     assert house.backend.written == []
@@ -876,20 +876,20 @@ def test_a_message_to_one_who_is_there(house: House) -> None:
 
 def test_a_message_to_oneself_is_delivered_and_echoed_as_any_other(house: House) -> None:
     alice = house.user("alice")
-    assert house.outcome(lambda done: house.chat.messages.tell(alice.principal, "alice", "hi", done)) is None
+    assert house.outcome(lambda done: house.chat.messages.send_direct(alice.principal, "alice", "hi", done)) is None
     assert alice.take() == [DirectMessage("alice", "hi", NOW), DirectEcho("alice", "alice", "hi", NOW)]
 
 
 def test_a_message_to_nobody(house: House) -> None:
     alice = house.user("alice", "room")
     for name in ("nobody", "room", ""):
-        assert house.outcome(partial(house.chat.messages.tell, alice.principal, name, "hi")) is NoSuchUser
+        assert house.outcome(partial(house.chat.messages.send_direct, alice.principal, name, "hi")) is NoSuchUser
     assert alice.take() == []
 
 
 def test_a_message_to_one_who_is_away_waits(house: House) -> None:
     alice, bob = house.user("alice"), house.account("bob")
-    assert house.outcome(lambda done: house.chat.messages.tell(alice.principal, "bob", "hi", done)) is None
+    assert house.outcome(lambda done: house.chat.messages.send_direct(alice.principal, "bob", "hi", done)) is None
     assert alice.take() == [DirectEcho("alice", "bob", "hi", NOW, waits=True)]
     assert bob.mail == 1
     screen = Screen()
@@ -899,7 +899,7 @@ def test_a_message_to_one_who_is_away_waits(house: House) -> None:
 
 def test_a_login_between_a_message_and_its_commit(house: House) -> None:
     alice, bob = house.user("alice"), house.account("bob")
-    house.chat.messages.tell(alice.principal, "bob", "hi", alice.done("told"))
+    house.chat.messages.send_direct(alice.principal, "bob", "hi", alice.done("told"))
     screen = house.user("bob")
     house.journal.commit()
     assert screen.take() == [DirectMessage("alice", "hi", NOW)]
@@ -911,7 +911,7 @@ def test_a_login_between_a_message_and_its_commit(house: House) -> None:
 def test_a_logout_between_a_message_and_its_commit(house: House) -> None:
     alice = house.user("alice")
     house.account("bob")
-    house.chat.messages.tell(alice.principal, "bob", "hi", alice.done("told"))
+    house.chat.messages.send_direct(alice.principal, "bob", "hi", alice.done("told"))
     house.chat.users.logout(alice)
     house.journal.commit()
     assert alice.take() == [("told", None)]
@@ -922,7 +922,7 @@ def mailed(house: House, count: int) -> Account:
     """Give bob so many messages."""
     alice, bob = house.user("alice"), house.account("bob")
     for number in range(count):
-        house.chat.messages.tell(alice.principal, "bob", str(number), alice.done())
+        house.chat.messages.send_direct(alice.principal, "bob", str(number), alice.done())
     house.journal.commit()
     assert bob.mail == count
     return bob
@@ -973,7 +973,7 @@ def test_mail_that_comes_while_mail_is_read(house: House) -> None:
     bob = mailed(house, 2)
     pages = house.chat.messages.mail(Screen(), bob)
     next(pages)
-    house.chat.messages.tell(house.chat.users.accounts["alice"], "bob", "late", lambda _error: None)
+    house.chat.messages.send_direct(house.chat.users.accounts["alice"], "bob", "late", lambda _error: None)
     house.journal.commit()
     assert [mail.text for page in pages for mail in page] == ["late"]
     house.journal.commit()
@@ -1025,7 +1025,7 @@ def test_a_message_for_now_reaches_who_is_there_or_fails(house: House) -> None:
     house.chat.users.enter_as_guest(zoe, "zoe")
 
     def tell(name: str) -> type[Exception] | None:
-        return house.outcome(partial(house.chat.messages.tell_now, zoe.principal, name, "hi"))
+        return house.outcome(partial(house.chat.messages.send_direct_online, zoe.principal, name, "hi"))
 
     assert tell("alice") is None
     assert alice.take() == [DirectMessage("zoe", "hi", NOW)]
@@ -1116,7 +1116,7 @@ def test_a_message_of_a_deleted_account_does_not_come_from_the_next_one(house: H
     house.chat.accounts.delete(Screen(), "mason123", told.append)
     newer = Screen()
     house.chat.accounts.open_mailbox(newer, "mason", told.append)
-    house.chat.messages.tell(account, "wayne", "secret", told.append)
+    house.chat.messages.send_direct(account, "wayne", "secret", told.append)
     house.chat.accounts.login_by_id(wayne, "wayne123")
     house.journal.commit()
     assert [type(error) for error in told] == [type(None), type(None), NoSuchUser]
