@@ -234,10 +234,12 @@ class RoomsDialect(Dialect):
             session.send_bytes(self.answer(FAILURES[type(error)].format(clean(name), *map(shown_path, rest))))
 
     def delivers_itself(self, session: Session, event: Any) -> bool:
-        """The muted guest gets other words than the others (O23)."""
-        if not (isinstance(event, Silenced) and session.principal.name == event.user):
+        """The muted guest gets other words than the others (O23), so a mute is never rendered for all."""
+        if not isinstance(event, Silenced):
             return False
-        session.send_bytes(self.answer(f"You have been muted for {event.seconds} seconds.", event.at))
+        is_meant = session.principal.name == event.user
+        words = self.answer(f"You have been muted for {event.seconds} seconds.", event.at)
+        session.send_bytes(words if is_meant else self.render(event))
         return True
 
     def render(self, event: Any) -> bytes:

@@ -395,6 +395,15 @@ def test_a_kick_that_finds_nobody(world: World) -> None:
     assert ann.saw() == []
 
 
+def test_the_muted_guest_has_other_words_than_the_others_wherever_it_stands(world: World) -> None:
+    """O23."""
+    clients = dict(zip("abc", world.room("large", *"abc"), strict=True))
+    for muted in "abc":
+        world.type(f"/mute large:{muted} 10")
+        for name, client in clients.items():
+            assert client.saw() == [f"* {'You have' if name == muted else f'{muted} has'} been muted for 10 seconds."]
+
+
 def test_a_mute(world: World) -> None:
     ann, bob = world.room("large", "ann", "bob")
     assert world.type("/mute large:ann 10") == ["* Muted ann for 10 seconds."]
