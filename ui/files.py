@@ -2,14 +2,14 @@
 
 Rules:
 
-- A file that comes is written below a hidden name. When all of it is there it gets its own name, but never that of a
-  file that is there, nor one that a program looks for.
-- What is not whole is removed when it is cancelled and when the client ends, unless it is killed outright.
+- A file is received under a hidden name. When it is complete it gets its own name, but never that of an existing file,
+  nor one that a program looks for (F13).
+- An incomplete file is removed when it is cancelled and when the client ends, unless the client is killed.
 
 Reading order:
 
-1. Names        what a file is called here that somebody else has named; pure
-2. File system  what is there, `Source` to read from, `Sink` to write to
+1. Names        from the sender's name to a safe one; pure
+2. File system  `paths` for completion, `Source` to read from, `Sink` to write to
 """
 
 from __future__ import annotations
@@ -27,30 +27,30 @@ from ui.streams import write_all
 # ---- 1. names ----
 
 MAX_NAME = 200
-"""Bytes of a name. File systems take 255; there has to be room for what is put before and behind it."""
+"""Maximum bytes of a name. File systems take 255; the rest is for what `Sink` and `other_names` add."""
 
 MAX_SUFFIX = 32
-"""Bytes of what stands behind the last dot of a name that is too long, if that is to be kept."""
+"""Maximum bytes of a suffix that is kept when a name is cut."""
 
 MAX_NAME_READ = 400
-"""Characters that are looked at from either end of a name, however long it is."""
+"""Characters that are examined at either end of a long name."""
 
 RECEIVED = "received"
-"""Where files are stored that the user has accepted; with a dot, what a name gets that a program looks for."""
+"""The directory for files that the user has accepted; also the suffix added to a name that a program looks for."""
 
 USED_ENDINGS = (
     ".py", ".pyc", ".pyw", ".so", ".pyd", ".pth", ".db", ".sqlite", ".sqlite3", "-wal", "-shm", "-journal", ".mk",
     ".toml", ".ini", ".cfg", ".conf",
 )  # fmt: skip
 USED_NAMES = frozenset({"makefile", "gnumakefile", "dockerfile", "package.json", "cmakelists.txt", RECEIVED})
-"""Names of files that programs use when they find them (F13), and that of our own directory, which stays free."""
+"""Names of files that programs use when they find them (F13), and of our own directory."""
 
 NUMBERED = 100
-"""Names that are tried by number when a name is taken; then they are drawn by lot."""
+"""Numbered names to try when a name is taken, before random ones."""
 
 
 def safe_name(name: str) -> str:
-    """Give the name under which a file may be stored that is called so elsewhere (F13).
+    """Give the safe name under which a file of this name is stored (F13).
 
     It is a name in one directory and all visible, is not hidden, is no option of a command, is not too long, and no
     program uses the file because of it. This takes no longer for a longer name.
@@ -66,7 +66,7 @@ def safe_name(name: str) -> str:
 
 
 def is_used(name: str) -> bool:
-    """Tell whether programs use a file when they find it under this name (F13).
+    """Tell whether programs use a file of this name when they find it (F13).
 
     It is looked at as a file system sees it that does not tell apart the forms of letters, or drops dots at the end.
     """
@@ -76,7 +76,7 @@ def is_used(name: str) -> bool:
 
 
 def _cut(name: str) -> str:
-    """Give a name in MAX_NAME bytes at most, with its suffix if that is not long."""
+    """Cut a name to MAX_NAME bytes. A suffix of at most MAX_SUFFIX bytes is kept."""
     if len(name.encode()) <= MAX_NAME:
         return name
     stem, suffix = os.path.splitext(name)
@@ -86,7 +86,7 @@ def _cut(name: str) -> str:
 
 
 def other_names(name: str) -> Iterator[str]:
-    """Give a name, then others that are like it: a.txt, a-1.txt, a-2.txt. After many come some that are free."""
+    """Give a name, then numbered variants of it (a.txt, a-1.txt, a-2.txt), then random ones."""
     yield name
     stem, suffix = os.path.splitext(name)
     for number in range(1, NUMBERED):
@@ -100,21 +100,21 @@ def other_names(name: str) -> Iterator[str]:
 CURRENT_DIRECTORY = "."
 
 MAX_PATHS = 1000
-"""Paths that a completion offers."""
+"""Maximum number of paths that a completion offers."""
 
 NO_HARD_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
-"""What file systems say that have none."""
+"""Errors of file systems without hard links."""
 
 CHANGED = "it has changed meanwhile"
 
 
 class FileError(Exception):
-    """A file cannot be read or written; it says why."""
+    """A file cannot be read or written. Its text is the reason, for the user."""
 
 
 @contextlib.contextmanager
 def reporting_os_errors() -> Iterator[None]:
-    """Make what the system says of a file the reason of a `FileError`."""
+    """Turn errors of the system into `FileError`."""
     try:
         yield
     except OSError as error:
@@ -124,7 +124,7 @@ def reporting_os_errors() -> Iterator[None]:
 
 
 def paths(word: str) -> list[str]:
-    """Give the paths that begin with this word and can be typed as one; a directory's ends in a slash."""
+    """Give the paths that begin with this word and contain no blank. That of a directory ends in a slash."""
     directory, prefix = os.path.split(word)
     found = []
     with contextlib.suppress(OSError, ValueError), os.scandir(directory or CURRENT_DIRECTORY) as entries:
@@ -139,7 +139,7 @@ def _offered(name: str, prefix: str) -> bool:
 
 
 def size_of(path: str) -> int | None:
-    """Give the bytes of a file that can be read; None when there is none."""
+    """Give the size of a readable file in bytes; None if there is none."""
     with contextlib.suppress(FileError), contextlib.closing(Source(path)) as source:
         return source.size
     return None
@@ -152,12 +152,12 @@ class Source:
         path: of a regular file.
 
     Raises:
-        FileError: there is none that can be read.
+        FileError: it cannot be read.
     """
 
     def __init__(self, path: str) -> None:
         with reporting_os_errors():
-            if not stat.S_ISREG(os.stat(path).st_mode):  # looked at first: to open a device can do something
+            if not stat.S_ISREG(os.stat(path).st_mode):  # before it is opened: that has effects on a device
                 raise FileError("it is not a regular file")
             self._descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
             self._seen = self._look()
@@ -176,10 +176,10 @@ class Source:
         return data
 
     def check(self) -> None:
-        """All has been read.
+        """Check the file after the last read.
 
         Raises:
-            FileError: it is not the file any more that it was.
+            FileError: the file has changed since it was opened.
         """
         with reporting_os_errors():
             if self._look() != self._seen:
@@ -194,12 +194,12 @@ class Source:
 
 
 def open_directory(name: str) -> int | None:
-    """Give a descriptor of the directory in which files are stored; None for the current one.
+    """Open the directory for received files; None stands for the current one.
 
-    Another one is made if it is not there. It has to be ours and no symbolic link, and is closed to everybody else.
+    Another directory is made if it is missing. It must be our own and no symbolic link. Its mode becomes 0700.
 
     Raises:
-        FileError: it cannot be had.
+        FileError: it cannot be opened, or is not our own.
     """
     if name == CURRENT_DIRECTORY:
         return None
@@ -229,16 +229,16 @@ def check_directory(name: str) -> None:
 
 
 class Sink:
-    """A file to write to. Nothing is there before `open`.
+    """A file to write to. It is made by `open`, under a hidden name.
 
     Args:
-        directory: in which it is.
-        name: that it shall have in the end.
-        mode: its permissions in the end.
+        directory: in which it is made.
+        name: its final name, if that is free.
+        mode: its final permissions.
     """
 
     def __init__(self, directory: str, name: str, mode: int) -> None:
-        self._place = directory
+        self._location = directory
         self._name = name
         self._mode = mode
         self._hidden = f".{name}.part-{os.urandom(6).hex()}"
@@ -250,9 +250,9 @@ class Sink:
         return self._descriptor >= 0
 
     def open(self) -> None:
-        """Begin, below a hidden name. Raises FileError."""
+        """Make the file under its hidden name. Raises FileError."""
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-        self._directory = open_directory(self._place)
+        self._directory = open_directory(self._location)
         with reporting_os_errors():
             self._descriptor = os.open(self._hidden, flags, 0o600, dir_fd=self._directory)
 
@@ -262,18 +262,18 @@ class Sink:
             write_all(self._descriptor, data)
 
     def commit(self) -> str:
-        """Give the file its name, or one that is like it, and return its path from here. Raises FileError."""
+        """Give the file its final name, or a variant if that is taken; return its path. Raises FileError."""
         with contextlib.suppress(OSError):  # not every file system has modes
             os.fchmod(self._descriptor, self._mode)
         with reporting_os_errors():
             for name in other_names(self._name):
                 with contextlib.suppress(FileExistsError):
                     self._take(name)
-                    return name if self._place == CURRENT_DIRECTORY else os.path.join(self._place, name)
+                    return name if self._location == CURRENT_DIRECTORY else os.path.join(self._location, name)
         raise FileError("there are too many files of this name")
 
     def close(self) -> None:
-        """Remove what has not landed."""
+        """Close the file, and remove it unless it was committed."""
         if self._descriptor >= 0:
             os.close(self._descriptor)
             with contextlib.suppress(OSError, ValueError):
@@ -283,7 +283,7 @@ class Sink:
         self._descriptor, self._directory = -1, None
 
     def _take(self, name: str) -> None:
-        """Move to a name. Raises FileExistsError when there is something under it already."""
+        """Move the file to a name. Raises FileExistsError if the name is taken."""
         directory = self._directory
         try:
             os.link(self._hidden, name, src_dir_fd=directory, dst_dir_fd=directory)
@@ -292,7 +292,7 @@ class Sink:
                 raise
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
             os.close(os.open(name, flags, 0o600, dir_fd=directory))
-            try:  # our own empty file has held the name
+            try:  # over the empty file that reserves the name
                 os.replace(self._hidden, name, src_dir_fd=directory, dst_dir_fd=directory)
             except OSError:
                 os.unlink(name, dir_fd=directory)

@@ -1,6 +1,6 @@
-"""The line being typed, and what appears above it, on a terminal that can move its cursor and on one that cannot.
+"""The prompt, and the lines above it, on terminals with and without cursor movement.
 
-prompt_toolkit is imported by the functions that need it, so that whoever imports this file need not have it.
+prompt_toolkit is imported by the functions that use it, so this module can be imported without it.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 
 
 class PromptHooks(NamedTuple):
-    """What a screen has to know of the line being typed.
+    """The calls by which a screen gets what belongs to the line being typed.
 
     Attributes:
-        prompt: stands before it.
-        progress: stands at its right end, where there is room.
+        prompt: gives the text before the line.
+        progress: gives the text at its right end, if there is room.
         complete: see `ClientDialect`.
-        secret_start: see `ClientDialect`; what stands there is neither shown nor kept.
+        secret_start: see `ClientDialect`. Secrets are neither shown nor kept.
     """
 
     prompt: Callable[[], str]
@@ -36,12 +36,11 @@ class PromptHooks(NamedTuple):
     secret_start: Callable[[str], int]
 
     def mask(self, line: str) -> str:
-        """Give a typed line as the screen may show it, as long as it is. A name that Tab completes may have anything in
-        it."""
+        """Mask the secrets of a typed line, and control characters that Tab may have completed; the length stays."""
         return replaced(hide(line, self.secret_start(line)))
 
     def without_secrets(self, line: str) -> str:
-        """Give a typed line as the history may keep it."""
+        """Cut the secrets off a typed line, for the history."""
         return cut(line, self.secret_start(line))
 
 
@@ -84,7 +83,7 @@ def line_session(hooks: PromptHooks, output: Output) -> PromptSession[str]:
 
 
 class Screen:
-    """A line that is being typed, and what appears above it. All calls come from `ask`'s thread."""
+    """A line being typed, and lines above it. All calls come from the thread of `ask`."""
 
     def __init__(self, hooks: PromptHooks, output: Output) -> None:
         self._session = line_session(hooks, output)
@@ -101,7 +100,7 @@ class Screen:
         return await self._session.prompt_async(set_exception_handler=False)
 
     def repeat(self, prompt: str, line: str) -> None:
-        """Leave a line on the screen that was typed just now, behind this prompt."""
+        """Keep the line that was just typed on the screen, behind this prompt."""
         raise NotImplementedError
 
     def show(self, lines: Iterable[Fragments]) -> None:
@@ -109,12 +108,12 @@ class Screen:
         raise NotImplementedError
 
     def refresh(self) -> None:
-        """What stands around the line has changed."""
+        """The prompt or the progress has changed."""
         self._app.invalidate()
 
     def redraw(self) -> None:
-        """Somebody else has used the terminal: draw the line anew, over one that is drawn already."""
-        self._app.renderer.erase()  # also forgets which of the terminal's modes are on
+        """Another program has used the terminal: draw the line again."""
+        self._app.renderer.erase()  # also forgets the terminal's modes
         self._app.invalidate()
 
     def end(self) -> None:
@@ -126,8 +125,7 @@ class Screen:
 class RichScreen(Screen):
     """A terminal that can move its cursor: the line being typed stays below everything.
 
-    prompt_toolkit's own way to print above it, `run_in_terminal`, will not do: meanwhile the terminal shows
-    what is typed.
+    prompt_toolkit's `run_in_terminal` will not do to print above it: meanwhile the terminal echoes the keys.
     """
 
     def __init__(self, hooks: PromptHooks) -> None:
@@ -136,7 +134,7 @@ class RichScreen(Screen):
 
         depth = ColorDepth.DEPTH_1_BIT if os.environ.get("NO_COLOR") else ColorDepth.from_env()
         output = Vt100_Output.from_pty(sys.stdout, os.environ.get("TERM"), depth)
-        output.enable_cpr = False  # nothing here asks where the cursor is, and some terminals never answer
+        output.enable_cpr = False  # cursor position requests, which some terminals never answer
         super().__init__(hooks, output)
         self._app.erase_when_done = True
 
@@ -156,7 +154,7 @@ class RichScreen(Screen):
 
 
 class DumbScreen(Screen):
-    """A terminal that can only print (TERM=dumb): no colour, and what is typed appears letter by letter."""
+    """A terminal that can only print (TERM=dumb): no colour, and the typed line is printed letter by letter."""
 
     def __init__(self, hooks: PromptHooks) -> None:
         from prompt_toolkit.output import DummyOutput
@@ -175,7 +173,7 @@ class DumbScreen(Screen):
             self._print("\n")
 
     def repeat(self, prompt: str, line: str) -> None:
-        """It stands there already."""
+        """Nothing: the line is on the screen already."""
 
     def show(self, lines: Iterable[Fragments]) -> None:
         text = "".join([without_style(line) + "\n" for line in lines])

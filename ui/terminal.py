@@ -29,13 +29,13 @@ if TYPE_CHECKING:
     import asyncio
 
 FAREWELL_SECONDS = 1.0
-"""How long the end waits for the loop's thread to send what was typed last."""
+"""Time-out at the end for the loop's thread to send the last lines."""
 
 LINES_AT_ONCE = 200
-"""Lines that are shown before the user has a turn: some 15 ms."""
+"""Maximum lines shown before keys are handled again: about 15 ms."""
 
 GOODBYE_SECONDS = 1.0
-"""How long a server that was told goodbye may take to close."""
+"""Time-out for the server to close after a goodbye."""
 
 HUNG_UP = 128 + signal.SIGHUP
 
@@ -46,8 +46,8 @@ class Terminal:
     Args:
         address: of the server.
         sock: connected to it.
-        dialect: the wire.
-        recognise: gives the dialect that takes over, or none, by the server's first line.
+        dialect: of the server, unless `recognise` gives another one by the first line.
+        recognise: see `Recogniser`.
         make_raw: sets the terminal's modes, see `raw_terminal`.
         max_received: bytes of all files that are received.
     """
@@ -75,7 +75,7 @@ class Terminal:
         self._status = 0
 
     async def run(self) -> int:
-        """Serve the user until one of both sides has enough; return the exit status."""
+        """Serve the user until the user leaves or the server closes for good; return the exit status."""
         import asyncio
 
         screen = DumbScreen if os.environ.get("TERM", "") in ("", "dumb", "unknown") else RichScreen
@@ -110,7 +110,7 @@ class Terminal:
             self._note(note)
         return self._status
 
-    # ---- what the user does ----
+    # ---- events of the user ----
 
     async def _take_lines(self) -> None:
         while not self._over:
@@ -130,7 +130,7 @@ class Terminal:
                 self._take("".join(lines))
 
     def _question(self, lines: list[str]) -> None:
-        """Only a paste has several lines. It is text whatever is in it, and goes out after one question."""
+        """Ask whether to send a paste; only a paste has several lines. All of them are text, whatever is in them."""
         parsed_lines = [slash.say(self._dialect, line) for line in lines]
         for number, (line, parsed) in enumerate(zip(lines, parsed_lines, strict=True), 1):
             self._screen.repeat(self._prompt(), line)
@@ -183,10 +183,10 @@ class Terminal:
         self._note((self._transfers.accept if consent.accepted else self._transfers.decline)(consent.user))
         self._show_progress()
 
-    # ---- what the server tells ----
+    # ---- events of the connection ----
 
     def heard(self, lines: list[str]) -> None:
-        """Show what the server says, and let the user have a turn after each LINES_AT_ONCE."""
+        """Show lines of the server, and handle keys after each LINES_AT_ONCE."""
         if self._over:
             return
         self._hear(lines[:LINES_AT_ONCE])
@@ -210,7 +210,7 @@ class Terminal:
         self._show_progress()
 
     def _send_automatic_lines(self) -> None:
-        """Send what the dialect wants to have sent by itself, now or later."""
+        """Send the lines that the dialect sends by itself, and set the timer for `again`."""
         lines, self._dialect.automatic_lines = self._dialect.automatic_lines, ()
         pause, self._dialect.pause = self._dialect.pause, None
         for line in lines:
@@ -224,14 +224,14 @@ class Terminal:
             self._retry_timer.cancel()
 
     def _render(self, line: str) -> Fragments:
-        """Give a line for the screen; none for most of those that carry files."""
+        """Render a line for the screen; most lines that carry files give an empty one."""
         note = self._transfers.handle_line(line) if self._dialect.files else None
         if note is None:
             return self._dialect.received(line)
         return render_note(note) if note else []
 
     def lost(self) -> None:
-        """Without a connection there is nothing to do after a goodbye, and else, on most wires, to wait for another."""
+        """The connection is lost: end after a goodbye, or if the dialect does not dial again."""
         self._connected = False
         self._cancel_retry()
         hint = self._dialect.lost()
@@ -244,23 +244,23 @@ class Terminal:
         """There is a connection again."""
         self._connected = True
         self._start("", self._dialect.returned())
-        self._screen.refresh()  # the prompt has told otherwise
+        self._screen.refresh()  # the prompt shows whether there is one
 
     def refused(self) -> None:
-        """A line could not be sent."""
+        """A line is dropped because there is no connection."""
         if not self._over:
             self._note("Not sent: there is no connection at the moment. The up arrow brings the line back.")
 
-    # ---- what the terminal tells ----
+    # ---- events of the terminal ----
 
     def _continued(self) -> None:
-        """The program was stopped, and a shell has had the terminal meanwhile."""
+        """The program continues after a stop; the shell has used the terminal."""
         if not _in_background():
             self._make_raw()
             self._screen.redraw()
 
     def _failed(self, own: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        """Something has failed that the loop called. When the terminal is gone, that is the reason."""
+        """A call of the loop has failed. If the terminal is gone, that is why."""
         if os.isatty(STDIN):
             own.default_exception_handler(context)
         else:
@@ -269,7 +269,7 @@ class Terminal:
     # ---- pieces ----
 
     def _start(self, news: str, parsed: ParsedInput) -> None:
-        """There is a connection: tell so, and send what a dialect begins with."""
+        """Show the news of a connection, and send the first line of the dialect."""
         self._note(news + parsed.hint)
         if parsed.send:
             self._send(parsed)
@@ -296,7 +296,7 @@ class Terminal:
 def _in_background() -> bool:
     try:
         return os.tcgetpgrp(STDIN) != os.getpgrp()
-    except OSError:  # it is not the terminal that controls this program
+    except OSError:  # not our controlling terminal
         return False
 
 
@@ -322,10 +322,10 @@ def run_terminal(
 
 @contextlib.contextmanager
 def raw_terminal() -> Iterator[Callable[[], None]]:
-    """Have the terminal hand over every key and echo none, from the start to the end; give what sets this again.
+    """Turn echo and line editing of the terminal off while the context lasts; give a function that does so again.
 
-    The line editor does so too, but only while it runs: a password typed before or between would be shown, a
-    Ctrl-D would get lost.
+    The line editor does so too, but only while it runs: before and between, a password would be echoed and a Ctrl-D
+    lost.
     """
     import termios
 

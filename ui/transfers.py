@@ -2,11 +2,11 @@
 
 Rules:
 
-- Only what the user has offered leaves, once and to that user only: a server that asks for another file gets none.
-- On a terminal a file comes only when the user has accepted it, and into `received/`; in a pipe it comes into the
-  current directory.
-- A file is read and written piece by piece, as the server asks for it; nothing here waits for anybody.
-- What a server can make this client hold, write and show is bounded: offers, open files, bytes, lengths of names.
+- A file is sent only if the user has offered it, once, and only to that user, whatever the server asks for.
+- On a terminal a file is received only when the user has accepted it, into `received/`. Between pipes every file is
+  received, into the current directory.
+- Files are read and written in pieces, as the server asks for them (F4); nothing here blocks on a peer.
+- Offers, open files, bytes and the lengths of names are bounded, whatever a server sends.
 """
 
 from __future__ import annotations
@@ -23,41 +23,41 @@ from ui.files import CHANGED, CURRENT_DIRECTORY, RECEIVED, FileError, Sink, Sour
 
 MAX_PIECE = 8 * 1024
 MAX_PIECES = 64
-"""Bytes of a piece, and pieces that are sent at once, whatever the server asks for: less than the output limit."""
+"""Maximum bytes of a piece, and pieces sent at once, whatever the server asks for: less than the output limit."""
 
 OFFERS_KEPT = 64
-"""Of the user's own."""
+"""Maximum number of the user's own offers that are remembered."""
 
 MAX_OFFERS = 1000
-"""Files that may be offered to the user, or be on their way here, whatever the server does."""
+"""Maximum number of files that are offered to the user or being received."""
 
 MAX_RUNNING = 8
-"""Files that may be open here, as many as the server lets run at once (F10)."""
+"""Maximum number of received files open at once, as many as the server allows (F10)."""
 
 COST = 64 * 1024
-"""What a file counts beside its bytes, so that there are not too many either."""
+"""Bytes that each file counts in addition to its own, which bounds the number of files too."""
 
 ARRIVED = re.compile(r"\[Server message \([0-9:]+\)\] You sent ([^ ]+) to ([^ ]+)\.")
 NOT_TAKEN = re.compile(r"\[Server message \([0-9:]+\)\] ([^ ]+) did not take ([^ ]+)\.")
 
 MAX_SHOWN = 100
-"""Characters of a user's name that are shown, of whatever length the server gives it."""
+"""Maximum characters of a sender's name that are shown."""
 
 TOO_MUCH = "it is more than this client takes of all files together (--max-received)"
 NO_OFFER = "Nobody offers such a file."
 
 SHOWN_NAME = 30
-"""Characters of a file's name in the progress."""
+"""Maximum characters of a file's name in the progress."""
 
 
 class OwnOffer(NamedTuple):
-    """What the user has offered.
+    """A file that the user has offered.
 
     Attributes:
-        user: to whom.
-        path: how it is called on the wire, see `shown_path`.
-        local_path: how it is called here.
-        size: its bytes.
+        user: the receiver.
+        path: the path on the wire, see `shown_path`.
+        local_path: the path on this machine.
+        size: in bytes.
     """
 
     user: str
@@ -67,12 +67,12 @@ class OwnOffer(NamedTuple):
 
 
 class Offer(NamedTuple):
-    """What somebody offers to the user.
+    """A file that is offered to the user.
 
     Attributes:
         sender, name: as they may be shown.
-        stored: under which name the file may be stored.
-        size: its bytes.
+        stored: the safe name under which it is stored.
+        size: in bytes.
     """
 
     sender: str
@@ -82,7 +82,7 @@ class Offer(NamedTuple):
 
 
 class Outgoing:
-    """A file that is being sent. It stays until the server says what has become of it."""
+    """A file that is being sent. It is kept until the server tells its outcome."""
 
     def __init__(self, offer: OwnOffer, piece: int) -> None:
         self._piece = piece
@@ -94,13 +94,13 @@ class Outgoing:
         self.size = self.rest = offer.size
 
     def begin(self) -> None:
-        """Be ready to give pieces. Raises FileError."""
+        """Open the file. Raises FileError."""
         self._source = Source(self._local_path)
         if self._source.size != self.size:
             raise FileError(CHANGED)
 
     def lines(self, number: str, pieces: int) -> Iterator[str]:
-        """Give the lines that carry the next pieces, and behind the last one the end. Raises FileError."""
+        """Give the lines with the next pieces, and after the last one the line for the end. Raises FileError."""
         assert self._source
         for _ in range(pieces):
             if not self.rest:
@@ -114,7 +114,7 @@ class Outgoing:
             yield f"/end {number}"
 
     def close(self) -> str:
-        """It goes no further; return what to tell, to which the reason is to be added."""
+        """Close the file; return a note for the user, without the reason."""
         if self._source:
             self._source.close()
         return f"Not sent: {self.path} to {self.user}: "
@@ -135,11 +135,11 @@ class Incoming:
 
     @property
     def cost(self) -> int:
-        """What the file counts so far against the bytes that may be received."""
+        """Bytes that the file has used of all that may be received."""
         return COST + self.size - self.rest if self.has_begun else 0
 
     def begin(self) -> None:
-        """Be ready for pieces. Raises FileError."""
+        """Make the file. Raises FileError."""
         self._sink.open()
 
     def write(self, base64: str, room: int) -> int:
@@ -157,7 +157,7 @@ class Incoming:
         return len(data)
 
     def commit(self) -> str:
-        """All has come: give the file its name; return what to tell. Raises FileError."""
+        """The file is complete: give it its name; return a note for the user. Raises FileError."""
         if self.rest:
             raise FileError("a part of it is missing")
         name = self._sink.commit()
@@ -166,7 +166,7 @@ class Incoming:
         return f"Received: {self.path} from {self._sender}, {self.size} bytes.{renamed}"
 
     def close(self) -> str:
-        """It goes no further; return what to tell, to which the reason is to be added."""
+        """Close the file; return a note for the user, without the reason."""
         self._sink.close()
         return f"Not received: {self.path} from {self._sender}: "
 
@@ -176,7 +176,7 @@ class FileTransfers:
 
     Args:
         send: takes the lines for the server, without their newlines.
-        ask_first: a file comes when the user has accepted it, and into `received/`; else at once, and into the current
+        ask_first: receive a file into `received/` when the user has accepted it; else at once, into the current
             directory.
         max_bytes: of all files that are received; each counts COST more.
 
@@ -188,11 +188,11 @@ class FileTransfers:
         self._send = send
         self._ask_first = ask_first
         self._room = max_bytes
-        """Bytes that may still come. What was offered and has not come takes none, or few could keep all others out."""
+        """Bytes that may still be received. A mere offer uses none, or a few offers could keep out all others."""
         self._own_offers: deque[OwnOffer] = deque(maxlen=OFFERS_KEPT)
-        """The newest. The server does not say what becomes of each."""
+        """The newest. The server does not report the outcome of each offer."""
         self._not_taken: tuple[str, ...] = ()
-        """Path and user of the file of which the server has said so last."""
+        """Path and user of the last file of which the server has said that it was not taken."""
         self._offers: dict[str, Offer] = {}
         self._outgoing: dict[str, Outgoing] = {}
         self._incoming: dict[str, Incoming] = {}
@@ -204,9 +204,9 @@ class FileTransfers:
     # ---- for the program ----
 
     def offer(self, line: str, local_path: str) -> str:
-        """Complete a line that offers a file, `/send <user> <path>`: with its size, or a dash if there is no such file.
+        """Complete the offer `/send <user> <path>` with the file's size, or a dash if it cannot be read.
 
-        What follows is the server's decision; it may ask for the file later.
+        The server decides about the offer, and may ask for the file later (F1).
         """
         _verb, user, path = split_words(line)
         size = size_of(local_path)
@@ -216,7 +216,7 @@ class FileTransfers:
         return f"{line} {size}"
 
     def accept(self, user: str = "") -> str:
-        """Take the oldest file that this user offers, or anybody; where it cannot be stored, it stays offered."""
+        """Accept the oldest offer of a user, or of all. If the file cannot be stored, it stays offered."""
         number = self._oldest(user)
         if not number:
             return NO_OFFER
@@ -227,7 +227,7 @@ class FileTransfers:
         return self._take(number, self._offers.pop(number))
 
     def decline(self, user: str = "") -> str:
-        """Do not take the oldest file that this user offers, or anybody."""
+        """Decline the oldest offer of a user, or of all."""
         number = self._oldest(user)
         if not number:
             return NO_OFFER
@@ -235,8 +235,11 @@ class FileTransfers:
         return f"Declined: {self._offers.pop(number).name}."
 
     def handle_line(self, line: str) -> str | None:
-        """Take a line from the server that is about files and return the note that is shown instead; None if the line
-        itself is to be shown."""
+        """Handle a line from the server.
+
+        Returns:
+            For a line that carries files the note to show instead, perhaps empty; None for any other line.
+        """
         if not line.startswith("/"):
             self._confirm(line)
             return None
@@ -254,7 +257,7 @@ class FileTransfers:
             return self._drop(found[1], str(error))
 
     def progress(self) -> str:
-        """Say how far the files are that are on their way; nothing when there are none."""
+        """Give the progress of all transfers in a few words; empty when there are none."""
         files = self._under_way()
         if not files:
             return ""
@@ -264,7 +267,7 @@ class FileTransfers:
         return f"{what} {100 * done // total if total else 100} %"
 
     def close(self) -> list[str]:
-        """The connection is over, or the client: drop everything, and return what to tell of it."""
+        """The connection or the client ends: drop all transfers; return the notes for the user."""
         files = self._under_way()
         self.failed = self.failed or bool(self._outgoing)
         self._offers.clear()
@@ -275,7 +278,7 @@ class FileTransfers:
     # ---- for the table of lines: files that go ----
 
     def sending(self, number: str, piece: str, user: str, path: str) -> str:
-        """An offer was accepted."""
+        """The receiver has accepted an offer."""
         offer = next((offer for offer in reversed(self._own_offers) if offer[:2] == (user, path)), None)
         if offer is None or not int(piece) or number in self._outgoing:
             raise FileError("the server has asked for what was not offered")
@@ -285,7 +288,7 @@ class FileTransfers:
         return ""
 
     def more(self, number: str, pieces: str) -> str:
-        """So many more pieces may go."""
+        """The server asks for so many more pieces."""
         if number in self._outgoing:
             for line in self._outgoing[number].lines(number, min(int(pieces), MAX_PIECES)):
                 self._send(line)
@@ -311,14 +314,14 @@ class FileTransfers:
         )
 
     def piece(self, number: str, base64: str) -> str:
-        """A piece of a file has come."""
+        """A piece of a file arrives."""
         incoming = self._begun(number)
         if incoming is not None:
             self._room -= incoming.write(base64, self._room)
         return ""
 
     def ended(self, number: str) -> str:
-        """All of a file has come."""
+        """A file is complete."""
         incoming = self._begun(number)
         if incoming is None:
             return ""
@@ -330,7 +333,7 @@ class FileTransfers:
     # ---- for the table of lines: both ----
 
     def cancelled(self, number: str) -> str:
-        """The server says so to both sides, also to the one that has asked for it."""
+        """A transfer is cancelled. The server tells both sides, also the one that has cancelled it."""
         offer = self._offers.pop(number, None)
         if offer:
             return f"{offer.sender} does not offer {offer.name} any more."
@@ -344,15 +347,15 @@ class FileTransfers:
     # ---- pieces ----
 
     def _oldest(self, user: str) -> str:
-        """The number of the oldest file that this user offers, or anybody; nothing if there is none."""
+        """Find the number of the oldest offer of a user, or of all; empty if there is none."""
         return next((number for number, offer in self._offers.items() if user in ("", offer.sender)), "")
 
     def _take(self, number: str, offer: Offer) -> str:
-        """Have the server send a file."""
+        """Accept an offer, if there is room for the file."""
         if offer.size + COST > self._room:
             return self._refuse(number, offer, TOO_MUCH)
-        place = RECEIVED if self._ask_first else CURRENT_DIRECTORY
-        self._incoming[number] = Incoming(offer, Sink(place, offer.stored, self._mode))
+        location = RECEIVED if self._ask_first else CURRENT_DIRECTORY
+        self._incoming[number] = Incoming(offer, Sink(location, offer.stored, self._mode))
         self._send(f"/ready {number}")
         return ""
 
@@ -361,8 +364,10 @@ class FileTransfers:
         return f"Not received: {offer.name} from {offer.sender}: {why}."
 
     def _begun(self, number: str) -> Incoming | None:
-        """Give a file that has been accepted, ready to be written; None if there is none of this number. A file waits
-        for its turn without being open, so that descriptors do not run out."""
+        """Find an accepted file by its number, and make it before its first piece; None if there is none.
+
+        Not earlier: files that wait for their turn hold no descriptors.
+        """
         incoming = self._incoming.get(number)
         if incoming is not None and not incoming.has_begun:
             if sum(other.has_begun for other in self._incoming.values()) >= MAX_RUNNING:
@@ -377,7 +382,7 @@ class FileTransfers:
         return [*self._outgoing.values(), *self._incoming.values()]
 
     def _drop(self, number: str, why: str) -> str:
-        """A file goes no further. One that somebody sends himself has the same number on both ways."""
+        """Drop a file; return the note for the user. A file to oneself has the same number in both directions."""
         self._offers.pop(number, None)
         self.failed = self.failed or number in self._outgoing
         incoming = self._incoming.pop(number, None)
@@ -387,7 +392,7 @@ class FileTransfers:
         return " ".join([f"{file.close()}{why}." for file in files if file])
 
     def _confirm(self, line: str) -> None:
-        """The server may say here of a file that it has arrived, or was not taken."""
+        """Notice a line that tells that a file has arrived, or was not taken."""
         if found := NOT_TAKEN.fullmatch(line):
             self._not_taken = (found[2], found[1])
             return
@@ -401,10 +406,10 @@ class FileTransfers:
 
 
 class FileLine(NamedTuple):
-    """A row in the table of the lines by which a server passes files on.
+    """A row in the table of the lines with which a server transfers files.
 
     Attributes:
-        words: matches what stands behind the verb; its groups are handed to the call. The first is the file's number.
+        words: matches the text after the verb. Its groups are arguments of the call, the file's number first.
         handle: called with the `FileTransfers` first; returns a note. A FileError cancels the file.
     """
 

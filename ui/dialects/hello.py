@@ -1,13 +1,13 @@
 """The dialect `hello` as a person uses it.
 
-A connection begins with the login, and allows one: after a refusal the server closes. So it is here that it is known
-whether to try the same name again, or to ask for another.
+A connection begins with the only login that it allows: the server closes after a refusal. So this module decides
+whether to dial again with the same name, or to ask for another one.
 
 Reading order:
 
 1. Typing        `interpret(line, current) -> ParsedInput`, `complete`; pure
-2. ClientDialect          `HelloClient`: the login, and what is remembered of the lines that went both ways
-3. Answers       for each request the table of what a server says to it
+2. State         `HelloClient`: the login, and the state of the conversation
+3. Answers       for each request a table of its answers
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ from ui.dialects.base import (
 )
 
 MAX_UNANSWERED = 64
-"""Requests that may be unanswered while a pipe's next line is taken."""
+"""Maximum requests without an answer while input from a pipe is read: back-pressure."""
 
 
 # ---- 1. typing ----
@@ -64,11 +64,11 @@ SLASH_COMMANDS: Mapping[str, SlashCommand] = {
 
 
 def interpret(line: str, current: str) -> ParsedInput:
-    """Say what a line comes to that is typed by a user who is logged in.
+    """Parse a line of a user who is logged in.
 
     Args:
         line: the line, without blanks around it; not empty.
-        current: whom plain text goes to, if anybody.
+        current: the user to whom plain text goes; empty for none.
     """
     word, *text = split_at_most(line, 2)
     if word in ("SEND", "LIST"):
@@ -88,7 +88,7 @@ def interpret(line: str, current: str) -> ParsedInput:
 
 
 def say(text: str, current: str) -> ParsedInput:
-    """Say a text to whom plain text goes, see `interpret`."""
+    """Say a text to the current user, see `interpret`."""
     return ParsedInput(send=f"SEND {current} {text}", said=True) if current else refuse(NOBODY_ADDRESSED)
 
 
@@ -104,11 +104,11 @@ def complete(text: str, users: Iterable[str]) -> WordCompletion:
 
 
 class PendingRequest(NamedTuple):
-    """A request that is not answered yet.
+    """A request without an answer yet.
 
     Attributes:
         verb: its first word.
-        name: whom it is for, or who wants to log in.
+        name: of the addressee, or of the user who logs in.
     """
 
     verb: str
@@ -120,7 +120,7 @@ class HelloClient(ClientDialect):
 
     Attributes:
         name: of the user; empty until it is known, and again when the server has refused it.
-        current: whom plain text goes to; nobody when empty.
+        current: the user to whom plain text goes; empty for none.
     """
 
     slash_commands = SLASH_COMMANDS
@@ -131,12 +131,12 @@ class HelloClient(ClientDialect):
         self.users = Names()
         self._pending: deque[PendingRequest] = deque()  # answers come in the order of the requests
         self._fresh = False
-        """There is a connection, on which no login has been tried."""
+        """There is a connection, and no login has been tried on it."""
         self._login_retries = LoginRetries()
         self._after_refusal = CONNECTION_LOST
-        """What the user is told when the server has closed."""
+        """The note for the user when the server closes."""
 
-    # ---- for the program, see `ClientDialect` ----
+    # ---- see `ClientDialect` ----
 
     def take_name(self, name: str) -> str:
         if split_words(clean(name)) != [name] or "," in name or not is_text(name):
@@ -154,7 +154,7 @@ class HelloClient(ClientDialect):
         told = self._after_refusal
         if self.admitted:
             self._login_retries.begin()
-        self.undelivered = self.undelivered or any(asked.verb == "SEND" for asked in self._pending)
+        self.undelivered = self.undelivered or any(request.verb == "SEND" for request in self._pending)
         self._pending.clear()
         self._fresh = self.admitted = False
         self._after_refusal, self.wrong = CONNECTION_LOST, ""
@@ -171,11 +171,11 @@ class HelloClient(ClientDialect):
         self._pending.append(PendingRequest(verb, clean(normalize(name))))
 
     def received(self, line: str) -> Fragments:
-        asked = self._pending[0] if self._pending else PendingRequest("")
-        answer, words = read(line, ANSWERS.get(asked.verb, ANY))
+        request = self._pending[0] if self._pending else PendingRequest("")
+        answer, words = read(line, ANSWERS.get(request.verb, ANY))
         if self._pending and answer not in (*UNASKED, NOT_OURS):
             self._pending.popleft()
-        return update_and_render(self, answer, (asked.name, *words))
+        return update_and_render(self, answer, (request.name, *words))
 
     def ready(self) -> bool:
         return self.admitted and not self.leaving and len(self._pending) < MAX_UNANSWERED
@@ -233,7 +233,7 @@ class HelloClient(ClientDialect):
         self.users.add(name)
 
     def name_in_use(self, name: str) -> Fragments | None:
-        """The name may have been ours until the connection broke."""
+        """The name may still be ours, from the lost connection: retry for a while."""
         found = self._login_retries.next()
         if found is None:
             self.name_refused(name)
@@ -264,7 +264,7 @@ class HelloClient(ClientDialect):
         self.undelivered = True
 
     def misunderstood(self, _name: str, _line: str) -> None:
-        """What answers our login is no word of this wire."""
+        """The answer to the login is none of this dialect."""
         self.wrong = WRONG_SERVER
 
     def heard(self, _name: str, sender: str, _text: str) -> None:
@@ -275,14 +275,14 @@ class HelloClient(ClientDialect):
 
 
 def render_list(_name: str, names: str) -> Fragments:
-    """Who is logged in."""
+    """Render the list of users."""
     users = names.split(",")
     count = "is 1 online user" if len(users) == 1 else f"are {len(users)} online users"
     return [("", f"There {count}: {', '.join(users)}")]
 
 
 def render_message(_name: str, sender: str, text: str) -> Fragments:
-    """A message: who said it (in a colour that stays the same), what."""
+    """Render a message."""
     return [("", "From "), render_user(sender), ("", f": {text}")]
 
 
@@ -308,7 +308,7 @@ ANY: Sequence[Answer] = (
 )
 
 NOT_OURS = Answer(r"(.*)", bad(f"Cannot log in as {{0}}: {WRONG_SERVER}. It says: {{1}}"), HelloClient.misunderstood)
-"""What answers a login and is none of the above."""
+"""Any other answer to a login."""
 
 ANSWERS: Mapping[str, Sequence[Answer]] = {
     "HELLO-FROM": (

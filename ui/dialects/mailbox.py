@@ -1,13 +1,13 @@
 """The dialect `mailbox` as a person uses it.
 
-The wire's own lines are always taken; the words here stand for them. An ID is what a password is elsewhere, so it is
-hidden where it is typed, and where an answer only repeats it. A new one is shown: the server tells it once.
+Lines of the wire are always accepted; the commands here are translated to them. An ID serves as a password, so it is
+masked where it is typed, and where an answer repeats it. A new ID is shown, since the server sends it only once.
 
 Reading order:
 
 1. Typing        the table of commands; where the IDs in a typed line are; `interpret`, `complete`; pure
-2. ClientDialect          `MailboxClient`: what is remembered of the lines that went both ways
-3. Answers       for each opcode the table of what a server says to it, and what it says unasked
+2. State         `MailboxClient`: the state of the conversation
+3. Answers       for each opcode a table of its answers, and one of the lines that are no answers
 """
 
 from __future__ import annotations
@@ -43,19 +43,19 @@ from ui.dialects.base import (
 )
 
 GREETING = "To get started on this chat room"
-"""With this a server of the dialect begins, before anything was said to it."""
+"""The start of the first line of a mailbox server."""
 
 # ---- 1. typing ----
 
 
 class Verb(NamedTuple):
-    """What the client knows of a command.
+    """A command, as far as the client knows it.
 
     Attributes:
         usage: how it is typed.
-        opcode: what it is on the wire.
-        min_args, max_args: words that stand behind it.
-        own: without a word behind it, the command is for our own ID.
+        opcode: the first field on the wire.
+        min_args, max_args: bounds of the number of arguments.
+        own: without an argument the command is for our own ID.
     """
 
     usage: str
@@ -70,7 +70,7 @@ VERBS: Mapping[str, Verb] = {
     "/login": Verb("/login <id>", "0", 1, 1),
     "/users": Verb("/users [pattern]", "2", 0, 1),
     "/mail": Verb("/mail [id]", "4", 0, 1, own=True),
-    "/delete": Verb("/delete <id>", "5", 1, 1),  # not own: what cannot be undone is not done by one word
+    "/delete": Verb("/delete <id>", "5", 1, 1),  # not own: one word must not do what cannot be undone
     "/bye": Verb("/bye", "bye"),
 }
 
@@ -87,25 +87,25 @@ WIRE = re.compile(r"[0-9][ \t]*\|.*|2|bye", re.DOTALL)
 BEFORE_ID = re.compile(
     r"[^\w@]*(?:[045]\s*\|\s*|login[^\w\s]*\s+|/(?:mail|delete)\s+|(?:mail|delete)\s+(?=\S+\s*$))(?=\S)", re.IGNORECASE
 )
-"""What stands before an ID in a typed line. Whoever types `login`, or `mail` and one word, has an ID in mind too."""
+"""Matches the text before an ID in a typed line, also behind `login`, or `mail` with one word, without a slash."""
 
 WHAT_TO_TYPE = "/new <name> makes an account, /login <id> enters one, @<user> <message> sends, /bye leaves."
 NOBODY_ADDRESSED = f"nobody is addressed. {WHAT_TO_TYPE}"
 
 
 def secret_start(line: str) -> int:
-    """Where the ID of a typed line begins; its length when it has none."""
+    """Give the index where the ID of a typed line begins; its length if it has none."""
     found = BEFORE_ID.match(line.translate(FULL_WIDTH))
     return min(found.end() if found else len(line), password_start(line))
 
 
 def interpret(line: str, current: str, own: str) -> ParsedInput:
-    """Say what a line comes to, which is not empty and has no blanks around it.
+    """Parse a line that is not empty and has no blanks around it.
 
     Args:
         line: the line.
-        current: whom plain text goes to, if anybody.
-        own: the ID of our account, if it is known.
+        current: the user to whom plain text goes; empty for none.
+        own: the ID of our account; empty if unknown.
     """
     if WIRE.fullmatch(line):
         return ParsedInput(send=line, goodbye=line == "bye")
@@ -125,7 +125,7 @@ def interpret(line: str, current: str, own: str) -> ParsedInput:
 
 
 def say(text: str, current: str) -> ParsedInput:
-    """Say a text to whom plain text goes, see `interpret`."""
+    """Say a text to the current user, see `interpret`."""
     return ParsedInput(send=f"3|{current}|{text}", said=True) if current else refuse(NOBODY_ADDRESSED)
 
 
@@ -155,11 +155,11 @@ def complete(text: str, users: Iterable[str]) -> WordCompletion:
 
 
 class PendingRequest(NamedTuple):
-    """A request that is not answered yet.
+    """A request without an answer yet.
 
     Attributes:
         opcode: its first field.
-        field: the one behind it: a name, a pattern or an ID.
+        field: its second field: a name, a pattern or an ID.
     """
 
     opcode: str
@@ -170,8 +170,8 @@ class MailboxClient(ClientDialect):
     """The dialect. By itself it repeats the login after a lost connection.
 
     Attributes:
-        current: whom plain text goes to; nobody when empty.
-        own: the ID of the account that was entered last; empty when there is none.
+        current: the user to whom plain text goes; empty for none.
+        own: the ID of the account of the last login; empty when there is none.
     """
 
     slash_commands = SLASH_COMMANDS
@@ -182,10 +182,10 @@ class MailboxClient(ClientDialect):
         self.users = Names()
         self._pending: deque[PendingRequest] = deque()  # answers come in the order of the requests
         self._again = False
-        """A lost connection is one that was logged in, and is so again when it is back."""
+        """Log in again when a lost connection is back."""
         self._elsewhere = False
 
-    # ---- for the program, see `ClientDialect` ----
+    # ---- see `ClientDialect` ----
 
     def take_name(self, name: str) -> str:
         return "an account is entered with its ID here, which is typed: /login <id>; /new <name> makes one"
@@ -198,8 +198,7 @@ class MailboxClient(ClientDialect):
         return "" if self._elsewhere else CONNECTION_LOST
 
     def returned(self) -> ParsedInput:
-        """Log in again, if there was a login. Not when the account was entered elsewhere: that client would do the same
-        to us."""
+        """Log in again, unless the account was entered elsewhere: two clients would disconnect each other for ever."""
         self._elsewhere = False
         if self._again:
             return ParsedInput(send=f"0|{self.own}", hint="Connected again; logging in.")
@@ -211,14 +210,14 @@ class MailboxClient(ClientDialect):
         self.leaving = self.leaving or line == "bye"
 
     def received(self, line: str) -> Fragments:
-        """The line answers the first request that it fits. Those before it have had an answer that nobody knew."""
-        for place, asked in enumerate(self._pending):
-            found = find(line, (*ANSWERS.get(asked.opcode, ()), *ANY))
+        """The line answers the first request that it fits. Earlier requests were answered by unknown lines."""
+        for position, request in enumerate(self._pending):
+            found = find(line, (*ANSWERS.get(request.opcode, ()), *ANY))
             if found:
-                for _answered in range(place + 1):
+                for _answered in range(position + 1):
                     self._pending.popleft()
                 answer, words = found
-                return update_and_render(self, answer, (asked.field, *words))
+                return update_and_render(self, answer, (request.field, *words))
         return update_and_render(self, *read(line, UNASKED))
 
     def prompt(self) -> str:
@@ -249,12 +248,12 @@ class MailboxClient(ClientDialect):
         self.logged_in(account_id, name)
 
     def gone(self, account_id: str) -> None:
-        """There is no such account, or no more."""
+        """There is no such account."""
         if account_id == self.own:
             self.own, self._again = "", False
 
     def deleted(self) -> None:
-        """Ours, by somebody else."""
+        """Our account was deleted from another connection."""
         self.gone(self.own)
 
     def entered_elsewhere(self, _name: str) -> None:
@@ -278,7 +277,7 @@ class MailboxClient(ClientDialect):
 
 
 def render_new_account(_name: str, account_id: str) -> Fragments:
-    """The one line that tells an ID."""
+    """Render the only line with a new ID."""
     return [
         ("class:good", "Success New Account Creation! Your new Account ID: "), ("class:secret", account_id),
         ("", "  (keep it: it is the only way in, and whoever knows it is you)"),
@@ -286,22 +285,22 @@ def render_new_account(_name: str, account_id: str) -> Fragments:
 
 
 def render_names(what: str) -> Callable[..., Fragments]:
-    """Give what draws a list of names."""
+    """Make a function that renders a list of names."""
     return lambda _pattern, names: [("", f"{what}: {', '.join(names.split(',')) if names else 'none'}")]
 
 
 def render_delivered(_name: str, _sender: str, text: str, to: str) -> Fragments:
-    """What has reached somebody."""
+    """Render the confirmation of a message."""
     return [("class:good", "Delivered to "), render_user(to), ("", f": {text}")]
 
 
 def render_message(sender: str, text: str) -> Fragments:
-    """A message: who said it (in a colour that stays the same), what."""
+    """Render a message."""
     return [render_user(sender), ("", f": {text}")]
 
 
 def render_mail(sender: str, text: str) -> Fragments:
-    """A message that has waited."""
+    """Render a message from the mailbox."""
     return [("class:time", "[mail] "), *render_message(sender, text)]
 
 
@@ -310,7 +309,7 @@ FAILURE = re.compile(
     rf"{NOT_UNDERSTOOD}|user with ID : .* is not recognized in the system, .*|User [Nn]ot Found!? *"
     r"|(?:Receiver:|Account matched to:) .* doesn't exist *|Username .* already exists\. .*"
 )
-"""An answer that says no. Each begins like no message of another user."""
+"""Matches a negative answer. None begins like a message of another user."""
 DELETED = "Your account has been deleted"
 
 ANSWERS: Mapping[str, Sequence[Answer]] = {
@@ -371,7 +370,7 @@ ANY: Sequence[Answer] = (
     Answer(f"({NOT_UNDERSTOOD})", bad("The server does not understand that. {1}")),
     Answer(r"(The server cannot keep this at the moment; please try again later)", bad("{1}")),
 )
-"""What may answer any request."""
+"""Answers to any request."""
 
 UNASKED: Sequence[Answer] = (
     Answer(

@@ -4,8 +4,8 @@ Reading order:
 
 1. Verbs         the table of commands, and that of those with a slash
 2. Typing        `interpret(text, current) -> ParsedInput`, `complete`; pure
-3. ClientDialect          `ResultClient`: what is remembered of the lines that went both ways
-4. Answers       the table of what a server says, with the words for each, and that of what it says unasked alone
+3. State         `ResultClient`: the state of the conversation
+4. Answers       the tables of answers and of lines that are no answers
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ from ui.dialects.base import (
 
 
 class Verb(NamedTuple):
-    """What the client knows of a command.
+    """A command, as far as the client knows it.
 
     Attributes:
         channel: the first word after the verb names a channel, and is completed.
@@ -106,11 +106,11 @@ NO_CHANNEL = (
 
 
 def interpret(text: str, current: str) -> ParsedInput:
-    """Say what a typed line comes to.
+    """Parse a typed line.
 
     Args:
         text: the line.
-        current: where plain text goes: a channel, `@user`, or nothing.
+        current: where plain text goes: a channel, `@user`, or empty for nowhere.
     """
     line = text.strip(" \t")
     words = split_words(line)
@@ -167,15 +167,15 @@ class ResultClient(ClientDialect):
         self.user = ""
         self.channels, self.users, self.joined = Names(), Names(), Names()
         self._credentials: tuple[str, str] | None = None
-        # What was asked and is not answered yet; answers come in the order of the requests.
+        # Requests without an answer yet, in the order in which answers come.
         self._logins: deque[tuple[str, str]] = deque()
         self._new_passwords: deque[str] = deque()
         self._joins: list[str] = []
         self._doubted: list[str] = []
-        """Channels that did not let us in: USERS tells whether we are in them."""
+        """Channels whose JOIN has failed: USERS tells whether we are in them already."""
         self._login_retries = LoginRetries()
 
-    # ---- for the program, see `ClientDialect` ----
+    # ---- see `ClientDialect` ----
 
     def take_name(self, name: str) -> str:
         return "a login has a password here: type LOGIN <user> <password>; --name is for --dialect hello or rooms"
@@ -252,7 +252,7 @@ class ResultClient(ClientDialect):
         self.current = channel
 
     def not_joined(self, channel: str) -> Fragments | None:
-        """Also what JOIN says of a channel that one is in: then plain text goes there, as was meant."""
+        """The same answer means that we are in the channel already: then plain text goes there, as was meant."""
         self._join_answered(channel)
         if channel in self.joined:
             return self._be_in_already(channel)
@@ -334,11 +334,11 @@ class ResultClient(ClientDialect):
 # ---- 4. answers ----
 
 FAILURE = re.compile(r"RESULT (ERROR( .*)?|SEND ERROR|(?!HISTORY |CHANNELS |KICKED |(WHO|JOINED) .*, )\S+( \S*)? 0)")
-"""An answer that says no. HISTORY's 0 is a number, and a list or KICKED may end in a name that is 0."""
+"""Matches a negative answer. HISTORY's 0 is a number, and a list or KICKED may end in the name 0."""
 
 
 def render_message(sender: str, channel: str, text: str) -> Fragments:
-    """A message: where it was said, who said it (each in a colour that stays the same), what."""
+    """Render a message with its channel and sender."""
     return [("class:channel", f"[{channel}]"), ("", " "), render_user(sender), ("", f": {text}")]
 
 
@@ -348,7 +348,7 @@ NOT_TAKEN = (
     "you are not in that channel or are muted there, or nobody has that name, or too much waits for whoever has it,"
     " or its server cannot be reached."
 )
-"""Why a message is refused; the wire does not say which."""
+"""The reasons to refuse a message, of which the wire tells none."""
 
 ANSWERS: Sequence[Answer] = (
     Answer(r"RECV (\S+) (\S+) (.*)", render_message, ResultClient.heard),
@@ -425,4 +425,4 @@ UNASKED: Sequence[Answer] = (
         ResultClient.left,
     ),
 )
-"""What these lines say of a channel that the user has not asked to join."""
+"""The meaning of these lines for a channel that the user has not asked to join."""

@@ -6,8 +6,8 @@ lines that carry files. Typed lines that look like them are refused here, since 
 Reading order:
 
 1. Typing        the table of commands, `interpret(line) -> ParsedInput`; pure
-2. ClientDialect          `RoomsClient`: what is remembered of the lines that came
-3. Lines         the table of what a server says
+2. State         `RoomsClient`: the state of the conversation
+3. Lines         the table of a server's lines
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from ui.dialects.base import (
 
 
 class Verb(NamedTuple):
-    """What the client knows of a command.
+    """A command, as far as the client knows it.
 
     Attributes:
         usage: how it is typed.
@@ -82,7 +82,7 @@ NAME_FIRST = "you have no name yet, and a name is what is asked for; Ctrl-D ends
 
 
 def interpret(line: str) -> ParsedInput:
-    """Say what a line comes to, which is not empty and has no blanks around it."""
+    """Parse a line that is not empty and has no blanks around it."""
     first, *words = split_words(line)
     if first in FILE_VERBS:
         return refuse(f"the server takes {first} for a part of a file.")
@@ -90,7 +90,7 @@ def interpret(line: str) -> ParsedInput:
     if verb is None:
         return ParsedInput(send=line, echoed=True, said=True)
     if not (len(words) == verb.words or (verb.text and len(words) > verb.words)):
-        # The server ignores such a line; but with a third word, which is the size, it would be an offer.
+        # The server ignores such a line; but it would take a third word for the size of an offered file.
         return ParsedInput(send=first if first == "/send" else line, hint=f"Usage: {verb.usage}")
     return _offer(*words) if first == "/send" else ParsedInput(send=line, goodbye=first == "/quit")
 
@@ -113,7 +113,7 @@ class RoomsClient(ClientDialect):
 
     Attributes:
         name: of the user; empty until it is known.
-        channel: in which the user is, or for which he waits; empty until it is known.
+        channel: in which the user is or waits; empty until it is known.
         present: the user is in the channel.
     """
 
@@ -128,7 +128,7 @@ class RoomsClient(ClientDialect):
         self._paths = paths
         self._goodbye = False
 
-    # ---- for the program, see `ClientDialect` ----
+    # ---- see `ClientDialect` ----
 
     def take_name(self, name: str) -> str:
         if split_words(clean(name)) != [name] or not is_text(name):
@@ -154,7 +154,7 @@ class RoomsClient(ClientDialect):
         return bool(self.name)
 
     def done(self) -> bool:
-        """Whether the user leaves before there is a name; later the server closes."""
+        """Tell whether the user leaves before a name is given. Afterwards the server closes."""
         return self.leaving
 
     def prompt(self) -> str:
@@ -201,7 +201,7 @@ class RoomsClient(ClientDialect):
     # ---- for the table of lines ----
 
     def welcomed(self, _frame: str, channel: str, name: str) -> None:
-        """A newcomer begins in the queue, also after a switch."""
+        """A guest begins in the queue, also after a switch."""
         self.name, self.channel, self.present = name, channel, False
         self.channels.add(channel)
         self.users.clear()
@@ -214,7 +214,7 @@ class RoomsClient(ClientDialect):
         self.users.discard(name)
 
     def turned_away(self, *_words: str) -> None:
-        """The name is in use, or is none; the server closes."""
+        """The name is in use or not allowed; the server closes."""
         self.undelivered = True
 
     def heard(self, name: str, *_rest: str) -> None:
@@ -230,17 +230,17 @@ FRAME = r"(\[Server message \(\S+\)\])"
 
 
 def render_server(sentence: str) -> Callable[..., Fragments]:
-    """Give what draws a line of the server's own, from a sentence with places for the words behind the frame."""
+    """Make a function that renders a line of the server itself from a sentence with places for the words."""
     return lambda frame, *words: [("class:server", frame), ("", f" {sentence.format(*words)}")]
 
 
 def render_message(name: str, time: str, text: str) -> Fragments:
-    """What somebody has said."""
+    """Render a message."""
     return [("", "["), render_user(name), ("class:time", f" {time}"), ("", f"] {text}")]
 
 
 def render_whisper(name: str, whom: str, time: str, text: str) -> Fragments:
-    """What somebody has said to one alone."""
+    """Render a whisper."""
     return [
         ("", "["), render_user(name), ("class:whisper", f" whispers to {whom}:"), ("class:time", f" {time}"),
         ("", f"] {text}"),
@@ -248,7 +248,7 @@ def render_whisper(name: str, whom: str, time: str, text: str) -> Fragments:
 
 
 def render_channel(name: str, rest: str) -> Fragments:
-    """How full a channel is."""
+    """Render the entry of a channel in a list."""
     return [("class:server", "[Channel]"), ("", " "), ("class:channel", name), ("", f" {rest}")]
 
 

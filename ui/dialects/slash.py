@@ -1,7 +1,7 @@
-"""What a person types on a terminal, the same in every dialect: commands with a slash, `@name`, and what is no secret.
+"""Input on a terminal, the same in every dialect: slash commands, `@name`, and the guard against said secrets.
 
-A line that begins with a slash is never said; one that begins with two is said with one of them. Between pipes none of
-this holds: there a line means what it means on the wire, or to its dialect.
+A line that begins with a slash is never said. One that begins with two slashes is said with one of them. Between pipes
+none of this holds: lines go to the wire, or to the dialect, as they are.
 """
 
 from __future__ import annotations
@@ -29,12 +29,7 @@ HELP = "/help"
 
 
 def enter(dialect: ClientDialect, text: str) -> ParsedInput:
-    """Say what a line comes to that was typed on a terminal.
-
-    Args:
-        dialect: the wire.
-        text: the line.
-    """
+    """Parse a line that was typed on a terminal."""
     line = _with_plain_sign(text.strip(" \t"))
     if line.startswith("//"):
         return say(dialect, line[1:])
@@ -47,21 +42,21 @@ def enter(dialect: ClientDialect, text: str) -> ParsedInput:
 
 
 def _with_plain_sign(line: str) -> str:
-    """Give a line that begins with a slash or an @, also full-width or behind other blanks, with that sign in front."""
+    """Replace a full-width slash or @ at the start of a line, and the blanks before it, by the plain sign."""
     bare = line.lstrip()
     sign = bare[:1].translate(FULL_WIDTH)
     return sign + bare[1:] if sign in ("/", "@") else line
 
 
 def say(dialect: ClientDialect, text: str) -> ParsedInput:
-    """Say what a text comes to that is to be said as it is, to whom plain text goes; a secret is not."""
+    """Say a text as it is, where plain text goes, unless it has a secret."""
     return _without_secrets(dialect, text, dialect.say(text))
 
 
 def complete(dialect: ClientDialect, text: str) -> WordCompletion:
-    """Say how the last word may go on, see `ClientDialect.complete`; of many choices only some."""
+    """Complete the last word, see `ClientDialect.complete`. Offers at most CHOICES_SHOWN choices."""
     word, choices = _complete(dialect, text)
-    if len(choices) > CHOICES_SHOWN:  # the last one as well: then what all have in common is seen
+    if len(choices) > CHOICES_SHOWN:  # with the last one, the common prefix stays right
         choices = [*choices[: CHOICES_SHOWN - 1], choices[-1]]
     return word, choices
 
@@ -75,13 +70,13 @@ def _complete(dialect: ClientDialect, text: str) -> WordCompletion:
         return dialect.complete(text)
     row, words = found
     word, choices = dialect.complete(_typed(row, words))
-    if word and not line.endswith(word):  # an @ that is not typed here
+    if word and not line.endswith(word):  # the dialect's @, which was not typed
         return word[1:], [choice[1:] for choice in choices]
     return word, choices
 
 
 def _find(dialect: ClientDialect, line: str) -> tuple[SlashCommand, str] | None:
-    """Find the row of a line and what stands behind its command, if it is one."""
+    """Find the row of a slash command, and the text after the command; None for any other line."""
     if line.startswith("@"):
         name, words = "@", line[1:]
     else:
@@ -110,14 +105,16 @@ def _consent(row: SlashCommand, words: str) -> ParsedInput:
 
 
 def _typed(row: SlashCommand, words: str) -> str:
-    """What a command stands for with these words behind it. Whoever is addressed may have an @ before the name. Blanks
-    of any alphabet end the first word, since no name has one."""
+    """Give the equivalent line of a command with these arguments.
+
+    The name of a user may begin with an @. Any Unicode blank ends the first word, since no name has one.
+    """
     words = words.removeprefix("@") if "@" in row.typed else words
     return row.typed.format(re.sub(r"\s+", " ", words.lstrip(), count=1))
 
 
 def _without_secrets(dialect: ClientDialect, line: str, parsed: ParsedInput) -> ParsedInput:
-    """Refuse what would be said, or cannot be understood, and has a secret in it."""
+    """Refuse a line with a secret if it would be said, or is not understood."""
     is_secret = (parsed.said or parsed.refused) and dialect.secret_start(line) < len(line)
     return refuse(SECRET) if is_secret else parsed
 
