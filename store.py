@@ -161,7 +161,7 @@ PAST_MESSAGES = """
 log = logging.getLogger("crosstalk.store")
 
 
-class Chains:
+class ChannelHeads:
     """Where the chain of each channel's messages ends.
 
     The ends are in memory, and on disk in the channels' rows, there up to RECORD_ENDS_EVERY messages behind: what is
@@ -279,12 +279,12 @@ class Store:
         write.execute("BEGIN IMMEDIATE")
         for kind, group in itertools.groupby(changes, type):
             if issubclass(kind, Said):
-                write.executemany(RECORD_SAID, self._chains.extend(cast(Iterable[Said], group)))
+                write.executemany(RECORD_SAID, self._heads.extend(cast(Iterable[Said], group)))
             else:
                 write.executemany(RECORD[kind], group)
-        self._chains.maybe_record(write)
+        self._heads.maybe_record(write)
         write.execute("COMMIT")
-        self._chains.committed()
+        self._heads.committed()
         if size > LOG_SIZE and write_log is not None:
             write_log.empty()
 
@@ -319,7 +319,7 @@ class Store:
         self._complain(error)
         with contextlib.suppress(sqlite3.Error):  # some errors have rolled back already
             self._db.execute("ROLLBACK")
-        self._chains.rolled_back()
+        self._heads.rolled_back()
 
     # ---- reading ----
 
@@ -370,7 +370,7 @@ class Store:
             StoreUnavailable: they cannot be read; the pages raise it, too.
         """
         with _readable():
-            found = self._db.execute(PAST_MESSAGES, (self._chains.end(channel), count + but_last)).fetchall()
+            found = self._db.execute(PAST_MESSAGES, (self._heads.end(channel), count + but_last)).fetchall()
         numbers = [number for (number,) in reversed(found[but_last:])]
         return len(numbers), self._pages(numbers)
 
@@ -422,7 +422,7 @@ class Store:
                 f"BEGIN; {MIGRATIONS[number]}"
                 f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {number + 1}; COMMIT;"
             )
-        self._chains = Chains(db)
+        self._heads = ChannelHeads(db)
 
 
 class WriteAheadLog:

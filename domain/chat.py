@@ -347,15 +347,15 @@ class Chat:
         elif isinstance(change, Left):
             self._unseat(member, change, channel)
         elif member.session is not None:
-            channel.present[member.session] = None
+            channel.subscribers[member.session] = None
             if channel.capacity is not None:
                 self.outside.observer.joined(channel, change.account)
 
     def _unseat(self, member: Account, change: Left, channel: Channel) -> None:
-        if member.session is not None and member.session in channel.present:
+        if member.session is not None and member.session in channel.subscribers:
             if channel.capacity is not None:
                 self.outside.observer.left(channel, change)
-            del channel.present[member.session]
+            del channel.subscribers[member.session]
         self.outside.observer.vacated(channel)
 
     def _seat_remote(self, member: RemoteUser, change: Joined | Left, channel: Channel) -> None:
@@ -374,7 +374,7 @@ class Chat:
     def _publish(self, run: list[Said]) -> None:
         event = ChannelMessages(tuple(run))
         channel = self.channels.local[run[0].channel]
-        for recipient in channel.present:
+        for recipient in channel.subscribers:
             try:
                 recipient.deliver(event)
             except Exception:  # nor may one member's cost the others the message

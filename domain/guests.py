@@ -96,7 +96,7 @@ class RoomGuests:
     def enter(self, session: ClientSession, name: str, channel: Channel, done: Done, *, takes_files: bool) -> None:
         """Put a session into a channel's queue, and into the channel if there is room, under a name that is free."""
         guest = session.principal = RoomGuest(name, session, channel, takes_files=takes_files)
-        self._chat.users.visitors[name] += 1
+        self._chat.users.room_guest_names[name] += 1
         self._arrive(guest, done)
 
     def move(self, guest: RoomGuest, channel: Channel, farewell: Any, done: Done) -> None:
@@ -158,7 +158,7 @@ class RoomGuests:
         return partial(self._tell_seated, guest, channel)
 
     def _tell_seated(self, guest: RoomGuest, channel: Channel) -> None:
-        channel.present[guest.session] = None
+        channel.subscribers[guest.session] = None
         self.tell_entered(channel, guest.name)
 
     def _unseat(self, guest: RoomGuest, channel: Channel) -> None:
@@ -202,7 +202,7 @@ class RoomGuests:
         return [partial(self._tell_departed, guest, channel, farewell, shown), *self._fill(channel)]
 
     def _tell_departed(self, guest: RoomGuest, channel: Channel, farewell: Any, shown: Any) -> None:
-        channel.present.pop(guest.session, None)
+        channel.subscribers.pop(guest.session, None)
         if shown is not None:
             self._show(shown)
         if farewell is not None:
@@ -216,10 +216,10 @@ class RoomGuests:
         """The guest does nothing any more, and its name is free."""
         guest.gone = True
         del self._by_name[guest.channel.name][guest.name]
-        visitors = self._chat.users.visitors
-        visitors[guest.name] -= 1
-        if not visitors[guest.name]:
-            del visitors[guest.name]
+        room_guest_names = self._chat.users.room_guest_names
+        room_guest_names[guest.name] -= 1
+        if not room_guest_names[guest.name]:
+            del room_guest_names[guest.name]
 
     # ---- silence ----
 
@@ -271,7 +271,7 @@ class RoomGuests:
 
     def tell(self, channel: Channel, event: Any) -> None:
         """Tell an event to the guests who are in a channel."""
-        guests = [session.principal for session in channel.present if isinstance(session.principal, RoomGuest)]
+        guests = [session.principal for session in channel.subscribers if isinstance(session.principal, RoomGuest)]
         self._deliver(guests, event)
 
     def tell_entered(self, channel: Channel, name: str) -> None:

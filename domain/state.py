@@ -247,17 +247,17 @@ class Audience:
 
 
 class Channel:
-    """A named set of members. `present` are the sessions of those who are logged in here, and of the guests;
+    """A named set of members. `subscribers` are the sessions of those who are logged in here, and of the guests;
     `elsewhere` are the users of other servers.
 
     Guests come in through a port of the channel's own, if it has one; rooms.Rooms looks after them. `mutes` has for a
     name the time on the monotonic clock until which it may not speak; `here` counts members of this server who are
     logged in, `remote` all members of other servers. What is decided changes `members`, `guests` and the counts at
-    once; `present` and `elsewhere` change when it is told.
+    once; `subscribers` and `elsewhere` change when it is told.
     """
 
     __slots__ = (
-        "_names", "capacity", "elsewhere", "guests", "here", "members", "mutes", "name", "present", "remote",
+        "_names", "capacity", "elsewhere", "guests", "here", "members", "mutes", "name", "remote", "subscribers",
     )  # fmt: skip
 
     def __init__(self, name: str) -> None:
@@ -265,7 +265,7 @@ class Channel:
         self.capacity: int | None = None
         self.members: dict[str, Member] = {}
         self.guests: dict[str, RoomGuest] = {}
-        self.present: dict[ClientSession, None] = {}
+        self.subscribers: dict[ClientSession, None] = {}
         self.elsewhere: dict[Relay, Audience] = {}
         self.remote = 0
         self._names = SortedNames()
@@ -285,7 +285,7 @@ class Channel:
     @property
     def population(self) -> int:
         """How many are there, users of other servers among them."""
-        return len(self.present) + sum(map(len, self.elsewhere.values()))
+        return len(self.subscribers) + sum(map(len, self.elsewhere.values()))
 
     def names(self) -> Sequence[str]:
         """Give the names of members and guests, sorted: one list for all readers until it changes."""

@@ -27,7 +27,7 @@ class Users:
         self.by_id: dict[str, Account] = {}
         self.guests: dict[str, Guest] = {}
         self.online: dict[str, User] = {}
-        self.visitors: Counter[str] = Counter()
+        self.room_guest_names: Counter[str] = Counter()
         """Names of the guests of channels, with how many bear each."""
         self.remote: dict[str, RemoteUser] = {}
         """Users of other servers who are in channels here, or on the way in: whoever deals with them enters them."""
@@ -64,7 +64,7 @@ class Users:
 
     def is_taken(self, name: str) -> bool:
         """Tell whether no account can have this name since a user or a guest of a channel has it."""
-        return self.is_users(name) or name in self.visitors
+        return self.is_users(name) or name in self.room_guest_names
 
     # ---- who is there ----
 
@@ -92,7 +92,7 @@ class Users:
         account.session = recipient
         for channel in account.channels.values():
             channel.here += 1
-            channel.present[recipient] = None
+            channel.subscribers[recipient] = None
 
     def logout(self, recipient: ClientSession) -> None:
         """Log a session out: a guest's name is free, an account's memberships stay. Nothing happens to one that is not
@@ -108,7 +108,7 @@ class Users:
         else:
             for channel in user.channels.values():
                 channel.here -= 1
-                channel.present.pop(recipient, None)
+                channel.subscribers.pop(recipient, None)
                 self._outside.observer.vacated(channel)
 
     def session(self, name: str) -> ClientSession | None:

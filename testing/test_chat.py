@@ -173,7 +173,7 @@ class House:
     def audiences_are_right(self) -> bool:
         """Whether everyone who is in a channel, and there, hears what is said in it, and nobody else."""
         return all(
-            set(channel.present) == {member.session for member in local(channel) if member.session}
+            set(channel.subscribers) == {member.session for member in local(channel) if member.session}
             and channel.remote == len(channel.members) - len(local(channel))
             and all(name in account.channels for account in channel.members.values())
             for name, channel in self.chat.channels.local.items()
@@ -195,7 +195,7 @@ class House:
                 for name, account in self.chat.users.accounts.items()
             },
             {
-                name: (channel.name, set(channel.members), set(channel.present), channel.remote, channel.names())
+                name: (channel.name, set(channel.members), set(channel.subscribers), channel.remote, channel.names())
                 for name, channel in (self.chat.channels.local | self.chat.channels.remote).items()
             },
             {name: set(user.channels) for name, user in self.chat.users.remote.items()},
@@ -537,12 +537,12 @@ def test_login_and_logout(house: House) -> None:
     house.chat.accounts.login(screen, "alice", "alice", screen.done())
     assert screen.take() == [("", None)]
     assert screen.principal is alice
-    assert list(house.chat.channels.local["room"].present) == [screen]
+    assert list(house.chat.channels.local["room"].subscribers) == [screen]
     house.chat.users.logout(screen)
     house.chat.users.logout(screen)
     assert screen.principal is None
     assert alice.session is None
-    assert not house.chat.channels.local["room"].present
+    assert not house.chat.channels.local["room"].subscribers
     assert set(house.chat.channels.local["room"].members) == {"alice"}
 
 
@@ -668,7 +668,7 @@ def test_whoever_is_gone_is_not_logged_in(house: House) -> None:
     house.chat.users.logout(screen)
     house.passwords.answer()
     assert alice.session is None
-    assert not house.chat.channels.local["room"].present
+    assert not house.chat.channels.local["room"].subscribers
 
 
 def test_an_account_that_is_registered_while_its_name_is_checked(house: House) -> None:

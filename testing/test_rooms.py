@@ -711,7 +711,7 @@ def test_any_coming_and_going_leaves_no_place_empty_while_somebody_waits(rng: ra
                 still = [guest for guest in queued[name] if guest in queue]
                 assert queue[: len(still)] == still, "those who came first are ahead"
                 queued[name] = queue
-            assert sum(world.chat.users.visitors.values()) == len(alive)
+            assert sum(world.chat.users.room_guest_names.values()) == len(alive)
 
 
 def test_a_message_that_cannot_be_stored(world: World) -> None:
