@@ -17,7 +17,8 @@ from domain.changes import Said
 from domain.events import ChannelMessages, DirectEcho
 from harness.processes import ROOT
 from protocol import Command
-from support import TIME, Client, World
+from settings import Settings
+from support import TIME, Client, World, plain
 
 TEXT = (ROOT / "PROTOCOL.md").read_text(encoding="utf-8")
 PROSE = re.sub(r"^```.*?^```$", "", TEXT, flags=re.MULTILINE | re.DOTALL)
@@ -263,6 +264,7 @@ RESULT_EXAMPLES: Mapping[str, tuple[str, ...]] = {
     "`HISTORY <channel> [count]`": SAID,
     "`HELP [command]`": (),
     "`PING`": (),
+    "`QUIT`": (),
 }
 """What alice has typed before."""
 
@@ -299,15 +301,56 @@ def test_examples_of_mailbox(heading: str) -> None:
         assert play(nora, example) == example
 
 
+def at_one_time(lines: list[str]) -> list[str]:
+    return [re.sub(r"\d\d:\d\d:\d\d", TIME, line) for line in lines]
+
+
 @pytest.mark.parametrize("heading", examples("The dialect `rooms`"))
 def test_examples_of_rooms(heading: str) -> None:
     with World(channels={"lobby": 5, "attic": 5, "cellar": 9}) as world:
         ann, _bob = world.room("lobby", "ann", "bob")
-        example = [re.sub(r"\d\d:\d\d:\d\d", TIME, line) for line in examples("The dialect `rooms`")[heading]]
+        example = at_one_time(examples("The dialect `rooms`")[heading])
         assert play(ann, example) == example
 
 
+def test_examples_of_files() -> None:
+    """One after the other they send a file, but for the last one."""
+    with World(channels={"lobby": 5}) as world:
+        ann, bob = world.room("lobby", "ann files", "bob files")
+        *sent, cancelled = examples("Files between room guests").values()
+        for lines in sent:
+            client = bob if lines[0].split()[1] in ("/ready", "/landed") else ann
+            ann.heard(), bob.heard()
+            assert play(client, lines) == lines
+        assert ann.saw() == ["* You sent tea.txt to bob."]
+        ann.ask("/send bob tea.txt 5")
+        lines = [line.replace("1", "2") for line in cancelled]  # it is the second file
+        assert play(ann, lines) == lines
+
+
+@pytest.mark.parametrize("heading", examples("The operator's console"))
+def test_examples_of_the_operator(heading: str) -> None:
+    with World(channels={"lobby": 5, "attic": 5, "cellar": 9}) as world:
+        world.room("lobby", "ann", "bob")
+        if "/relink" in heading:
+            world.type("/unlink server2.com")
+        command, *answers = at_one_time(examples("The operator's console")[heading])
+        assert world.type(command.removeprefix("> ")) == [plain(answer.removeprefix("< ")) for answer in answers]
+
+
+@pytest.mark.parametrize("heading", [name for name in examples("The dialect `federation`") if name[0] == "`"])
+def test_examples_of_federation(heading: str) -> None:
+    with World(settings=Settings(hostname="server2.com")) as world:
+        world.user("alice", "helloworld")
+        peer = world.caller() if "FEDERATE" in heading else world.peer("server1.com")
+        if "FEDLEAVE" in heading or "FEDSAY" in heading:
+            peer.ask("FEDJOIN bob@server1.com helloworld")
+        peer.heard()
+        example = examples("The dialect `federation`")[heading]
+        assert play(peer, example) == example
+
+
 def test_every_example_is_played() -> None:
-    """Those with other servers are cases: testing/federation/example.txt."""
+    """Those with a dialled server are played elsewhere: in testing/federation/example.txt, and in test_proof.py."""
     unplayed = examples("The dialect `result`").keys() - RESULT_EXAMPLES.keys()
     assert unplayed == {"`SAY <channel>:<host> <message>`, `SEND <channel>:<host> <message>`"}
