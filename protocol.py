@@ -203,7 +203,7 @@ class SessionState(enum.Enum):
     """Nothing is run or sent any more."""
 
 
-_OVER = SessionState.OVER  # looked up for every line
+_OPEN, _OVER = SessionState.OPEN, SessionState.OVER  # compared for every line, where a look-up in the enum costs
 
 
 class Block(enum.Enum):
@@ -259,7 +259,7 @@ class Session:
         self.transport = transport
         self.dialect = dialect
         self.principal: Any = None
-        self.state = SessionState.OPEN
+        self.state = _OPEN
         self.reason: object = None
         self._ignores_congestion = False
         self._paused = False
@@ -277,12 +277,12 @@ class Session:
     @property
     def over(self) -> bool:
         """Whether nothing is run or sent any more."""
-        return self.state is SessionState.OVER
+        return self.state is _OVER
 
     @property
     def blocked_by(self) -> Block | None:
         """Why no line is run for now; None when the next one can be."""
-        if self.state is SessionState.OVER:
+        if self.state is _OVER:
             return Block.OVER
         if self._paused:
             return Block.PAUSED
@@ -296,7 +296,7 @@ class Session:
 
     def received(self, data: bytes) -> None:
         """Run the lines that these bytes complete."""
-        if self.state is not SessionState.OPEN:
+        if self.state is not _OPEN:
             return
         self._lines.feed(data)
         if self._scheduled:  # reading more must not bring more turns
@@ -306,7 +306,7 @@ class Session:
 
     def ended(self) -> None:
         """The client sends no more: it gets its answers, then the session ends."""
-        if self.state is SessionState.OPEN:
+        if self.state is _OPEN:
             self.state = SessionState.INPUT_ENDED
         self.run()
 
@@ -424,7 +424,7 @@ class Session:
 
         Input is still read, and dropped: unread, it would cost the client its last answers.
         """
-        if self.state is SessionState.OVER:
+        if self.state is _OVER:
             return
         self.state = SessionState.DRAINING
         self._lines.clear()
@@ -443,7 +443,7 @@ class Session:
                 self.dialect.succeed(self, request)
             if then is not None:
                 then()
-        if not self._outstanding and (self._parked or self.state is not SessionState.OPEN or len(self._lines)):
+        if not self._outstanding and (self._parked or self.state is not _OPEN or len(self._lines)):
             self._run_soon()
 
     def run(self) -> None:
@@ -460,16 +460,15 @@ class Session:
             steps -= 1
             if not steps & 1 and self.transport.must_yield:  # every other time, since most often there is but one line
                 steps = 0
-        block = self.blocked_by
-        if block is Block.OVER:
+        if self.state is _OVER:
             return
         if not steps:
             self._run_soon()
-        elif self.state is not SessionState.OPEN and not self._outstanding and block is None:
+        elif self.state is not _OPEN and not self._outstanding and self.blocked_by is None:
             self._end_when_answered()
             return
         if self._input_held or self._lines.data:  # most often nothing waits, and nothing did
-            self._apply_back_pressure(held_back=not steps or block is not None)
+            self._apply_back_pressure(held_back=not steps or self.blocked_by is not None)
 
     def _end_when_answered(self) -> None:
         """All lines are run and answered: end now, or after the late answers, or when these have taken too long."""
@@ -546,8 +545,8 @@ class Session:
             (self.transport.pause_reading if self._reading_paused else self.transport.resume_reading)()
 
     def _leave(self) -> None:
-        if self.state is not SessionState.OVER:
-            self.state = SessionState.OVER
+        if self.state is not _OVER:
+            self.state = _OVER
             self.dialect.leave(self)
 
 
