@@ -143,7 +143,13 @@ def test_the_macs_are_those_of_the_protocol() -> None:
 
 
 def test_the_example_of_the_protocol_document() -> None:
-    lines = (ROOT / "PROTOCOL.md").read_text(encoding="utf-8").split("### Names that are proven")[1].splitlines()
+    lines = (
+        (ROOT / "PROTOCOL.md")
+        .read_text(encoding="utf-8")
+        .split("### Names that are proven")[1]
+        .split("\n#")[0]
+        .splitlines()
+    )
     said = [line.split()[2:] for line in lines if line.startswith(("> FEDERATE-", "< FEDERATE-"))]
     (dialer,), (receiver_nonce,), (proof, dialer_nonce), (receiver, confirmation) = said
     handshake = Handshake(SECRET, dialer, receiver, receiver_nonce, dialer_nonce)
