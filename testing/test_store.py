@@ -1091,7 +1091,7 @@ def test_a_database_that_is_written_over_is_not_written_to(path: Path, tmp_path:
 def test_a_reader_that_holds_the_log_is_told_once(
     path: Path, keeper: Keeper, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(store_module, "HELD_LOG_SIZE", LOG_SIZE)
+    monkeypatch.setattr("write_ahead_log.HELD_LOG_SIZE", LOG_SIZE)
     with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as reader:
         reader.execute("BEGIN")
         reader.execute("SELECT * FROM accounts").fetchall()
