@@ -11,11 +11,11 @@ from collections.abc import Callable
 from selectors import EVENT_READ, EVENT_WRITE
 from typing import Any, Protocol
 
-from net.endpoint import READ_SIZE
 from net.output import Output, State
 from net.table import CloseReason, ConnectionTable
 from net.tcp import unacknowledged_for
 from net.timers import Deadline
+from net.watched import READ_SIZE
 
 DISCARDED_READS = 16
 """Reads of input that is dropped before a connection lingers."""

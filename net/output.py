@@ -12,11 +12,11 @@ from functools import partial
 from selectors import EVENT_WRITE
 from typing import Any
 
-from net.endpoint import Endpoint
 from net.reactor import Reactor
 from net.table import HIGH_WATER, CloseReason, ConnectionTable, OutputLimit
 from net.tcp import bytes_in_kernel
 from net.timers import Deadline
+from net.watched import WatchedSocket
 
 PIECE_COST = HIGH_WATER // 6
 """Minimum cost of one stream chunk in bytes: producing it takes time, so at most six per connection and turn."""
@@ -73,7 +73,7 @@ class Receipt:
             self._loop.confirm_later(partial(done, has_left))
 
 
-class Output(Endpoint):
+class Output(WatchedSocket):
     """The writing half of a connection.
 
     Output is a list of byte strings, so the same object can wait for a thousand receivers without a copy. A `stream` is

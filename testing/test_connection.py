@@ -13,9 +13,9 @@ import pytest
 from harness.peer import PATIENCE
 from loop_support import Owner, Stage, connection_of, get, numbered, put
 from net.connection import Connection
-from net.endpoint import READ_SIZE
 from net.table import CloseReason
 from net.tcp import bytes_in_kernel, unacknowledged_for
+from net.watched import READ_SIZE
 from support import raising
 
 

@@ -14,8 +14,8 @@ import pytest
 
 from harness.peer import PATIENCE
 from loop_support import Stage, get, put
-from net.endpoint import READ_SIZE
 from net.reactor import MAX_WAIT, THREADSAFE_CALLS_PER_TURN, TURN_SECONDS
+from net.watched import READ_SIZE
 from support import raising
 
 

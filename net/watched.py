@@ -16,7 +16,7 @@ READ_SIZE = 65536
 """Bytes that one connection may hand in each turn, so that no sender makes the others wait."""
 
 
-class Endpoint:
+class WatchedSocket:
     """The part of a connection that deals with its descriptor.
 
     Args:
