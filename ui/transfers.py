@@ -206,7 +206,7 @@ class FileTransfers:
     def offer(self, line: str, local_path: str) -> str:
         """Complete the offer `/send <user> <path>` with the file's size, or a dash if it cannot be read.
 
-        The server decides about the offer, and may ask for the file later (F1).
+        The server decides about the offer, and may ask for the file later (F3, F4).
         """
         _verb, user, path = split_words(line)
         size = size_of(local_path)
