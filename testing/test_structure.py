@@ -95,6 +95,12 @@ def test_imports_point_one_way(name: str) -> None:
     assert {layer(other) for other in IMPORTS[name]} <= {layer(name), *LAYERS[layer(name)]}
 
 
+def test_the_client_knows_nothing_of_the_server() -> None:
+    shared = {"app", "app.bootstrap", "app.commandline"}
+    known = {other for name in PRODUCT if layer(name) in ("client", "ui") for other in IMPORTS[name]}
+    assert {name for name in known if layer(name) == "app"} <= shared
+
+
 def test_no_module_is_imported_by_what_it_imports() -> None:
     graphlib.TopologicalSorter(IMPORTS).prepare()
 

@@ -1,4 +1,4 @@
-"""The client's side of the network: dialling, and a connection that comes back."""
+"""ui/connection.py: dialling, and a connection that is dialled again."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ import pytest
 from client_support import SECONDS
 from net.loop import Loop
 from net.timers import Deadline
-from ui import connection as network
+from ui import connection
+from ui.connection import Address, ReconnectingConnection, dial
 
 
 def test_a_connection_to_oneself_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -23,13 +24,13 @@ def test_a_connection_to_oneself_is_none(monkeypatch: pytest.MonkeyPatch) -> Non
     sock.connect(sock.getsockname())
     monkeypatch.setattr(socket, "create_connection", lambda *_args: sock)
     with pytest.raises(ConnectionRefusedError):
-        network.dial(network.Address("127.0.0.1", 1))
+        dial(Address("127.0.0.1", 1))
 
 
 def test_the_kernel_looks_after_a_server_that_says_nothing() -> None:
     with (
         socket.create_server(("127.0.0.1", 0)) as server,
-        network.dial(network.Address(*server.getsockname())) as sock,
+        dial(Address(*server.getsockname())) as sock,
     ):
         assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
 
@@ -48,7 +49,7 @@ class QuickLoop(Loop):
 
 
 class Told:
-    """A listener that writes down what it is told."""
+    """An observer that records its events."""
 
     def __init__(self) -> None:
         self.news: list[object] = []
@@ -66,22 +67,22 @@ class Told:
         self.news.append("refused")
 
 
-def test_a_keeper_dials_with_growing_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lost_connection_is_dialled_with_growing_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     ours, theirs = socket.socketpair()
     again, server_side = socket.socketpair()
     answers: list[socket.socket | OSError] = [*[OSError("refused")] * 6, again]
 
-    def dial(_address: network.Address) -> socket.socket:
+    def answer_dial(_address: Address) -> socket.socket:
         answer = answers.pop(0)
         if isinstance(answer, OSError):
             raise answer
         return answer
 
-    monkeypatch.setattr(network, "dial", dial)
+    monkeypatch.setattr(connection, "dial", answer_dial)
     told = Told()
     before = set(threading.enumerate())
     with contextlib.closing(QuickLoop()) as loop, theirs, server_side:
-        server = network.ReconnectingConnection(loop, network.Address("here", 1), ours, told, lambda call: call())
+        server = ReconnectingConnection(loop, Address("here", 1), ours, told, lambda call: call())
         theirs.send(b"hello\n")
         turn_until(loop, lambda: told.news == [["hello"]])
         server.go_on(admitted=True)

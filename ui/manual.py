@@ -7,12 +7,12 @@ the dialect result, on a terminal:
   HELP                        lists commands     HELP <command>  explains one
 
   Commands are written in upper case, or behind a slash: /join <channel>. Other
-  text is said in the current channel,
-  which the prompt names: the one that was joined last. SAY <channel>, or
-  SAY @<user>, without a message makes another one current; with a message it
-  says that there, and the current channel stays. LEAVE, USERS and HISTORY alone
-  are for the current channel. To say something that begins with the name of a
-  command, use SAY <channel> <message>. QUIT ends the client.
+  text is said in the current channel, which the prompt names: the one that was
+  joined last. SAY <channel>, or SAY @<user>, without a message makes another one
+  current. With a message it says that there, and the current channel stays.
+  LEAVE, USERS and HISTORY alone are for the current channel. To say something
+  that begins with the name of a command, use SAY <channel> <message>. QUIT ends
+  the client.
 
   After a lost connection the last login is repeated, for about a minute while the
   server has not noticed the loss; the password for that is kept in memory only.
@@ -35,12 +35,12 @@ the dialect hello:
   refused, another one is asked for; where the server is full, the client tries
   again. After a lost connection it logs in with the same name.
 
-  In pipes --name is needed. The input is what would be typed, and the output what
-  would be shown, one line each; what the client has to say about a line that it
-  cannot send goes to standard error. !quit waits for the answers that are due. If
-  there is no login within ten seconds, or the server answers it in other words
-  than those of this dialect, the client ends. The exit status tells whether all
-  was sent and delivered.
+  In pipes --name is needed. The input is what would be typed, and the output
+  what would be shown, one line each; what the client has to say about a line
+  that it cannot send goes to standard error. !quit waits for the answers that
+  are due. If there is no login within ten seconds, or its answer is none of
+  this dialect, the client ends. The exit status tells whether all was sent and
+  delivered.
 
 the dialect rooms, at the port of a channel: client.py <port> <username>
   /whisper <user> <message>   says it to one    /send <user> <path>  sends a file
@@ -83,7 +83,7 @@ the dialect mailbox, on a terminal:
 
   IDs that are typed are hidden and not kept, as passwords are. After a lost
   connection the client logs in again; not when the account was entered elsewhere,
-  since two clients would show each other out for ever.
+  since two clients would disconnect each other for ever.
 
 the dialect mailbox, in pipes:
   As the dialect result: the lines are those of the wire.
@@ -100,8 +100,8 @@ on a terminal, in every dialect:
   Tab completes commands, channels, users (after an @, where that is how they are
   written) and paths. The arrow keys bring back what was typed, Ctrl-R searches in
   it. A lost connection is dialled again, with pauses from 0.5 to 15 seconds; not
-  in the dialect rooms, where nobody can tell it from being shown the door. Ctrl-D
-  and Ctrl-C end the client. NO_COLOR and TERM=dumb turn colour off.
+  in the dialect rooms, where it looks the same as being removed. Ctrl-D and
+  Ctrl-C end the client. NO_COLOR and TERM=dumb turn colour off.
 
 in pipes:
   The client ends when the server closes, or when nobody reads its output. After
