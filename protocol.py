@@ -105,7 +105,7 @@ Done = Callable[[Exception | None], None]
 
 
 class Transport(Protocol):
-    """What a session needs of its connection. loop.Connection is one; what each call means stands there."""
+    """What a session needs of its connection. net.connection.Connection is one, and documents each call."""
 
     @property
     def congested(self) -> bool: ...

@@ -749,7 +749,7 @@ class Eager(FakeTransport):
 
 
 def test_a_relief_inside_of_an_answer_does_not_mix_answers() -> None:
-    """loop.Connection may call `drained` while the session is in the middle of an answer."""
+    """net.connection.Connection may call `drained` while the session is in the middle of an answer."""
     talk = Talk()
     talk.transport = Eager(talk.soon)
     talk.session = talk.transport.owner = Session(talk.transport, talk.dialect)
