@@ -41,8 +41,10 @@ class WriteAheadLog:
         self._stamp(Stamp.before_checkpoint(self._on_file))
         files.remember()
         self._moving = True
+        self._least = 0
         self._checkpoint()
         files.lengthen_log()
+        self._note_size()
         if files.is_exposed:
             log.warning("other users can read the database %s; keep it from them: chmod 600 %s*", *[files.name] * 2)
 
@@ -50,14 +52,21 @@ class WriteAheadLog:
         """Give the bytes of the log's file.
 
         Raises:
-            FilesLost: one of the files is no longer the one that was opened.
+            FilesLost: one of the files is no longer the one that was opened, or the log has been cut off.
             sqlite3.Error: another program has moved the log to the database, which cannot be noted.
         """
         try:
-            return self._files.look()
+            size = self._files.look()
         except WrittenElsewhere:
             self._note_checkpoint()
-            return self._files.log_size
+            size = self._files.log_size
+        if size < self._least and not self._moving:
+            raise FilesLost(f"{self._files.log_path} was cut off")
+        return size
+
+    def _note_size(self) -> None:
+        """Between two checkpoints the log only grows; emptied, it keeps LOG_SIZE."""
+        self._least = min(LOG_SIZE, self._files.log_size)
 
     def _note_checkpoint(self) -> None:
         """Another program has written to the database itself: all is well if it has moved the log there."""
@@ -65,6 +74,7 @@ class WriteAheadLog:
         if token == self._last.token and not self._moving:
             self._stamp(Stamp.after_checkpoint(token))
             self._on_file = token
+            self._note_size()
             log.warning(
                 "another program has written to the database %s itself; a backup that it has put there does not count",
                 self._files.name,
@@ -130,6 +140,7 @@ class WriteAheadLog:
             self._on_file = self._last.token
             self._stamp(Stamp.after_checkpoint(self._on_file))
             self._moving = False
+            self._note_size()
 
     def finish(self) -> None:
         """Prepare for the end of the last connection, when SQLite itself moves the log to the database."""

@@ -1060,6 +1060,35 @@ def test_the_log_of_a_removed_database_is_kept(path: Path) -> None:
     assert f"mv {log_of(path)} " in refusal(path)
 
 
+@pytest.mark.parametrize("length", [0, 32, 5000])
+def test_a_log_that_is_cut_off_harms_the_database_no_further(length: int, path: Path) -> None:
+    keeper = Keeper(path)
+    keeper.write(*FURNITURE, said("one"))
+    keeper.store.close()
+    keeper = Keeper(path)
+    keeper.write(said("cut off"))
+    os.truncate(log_of(path), length)
+    database = path.read_bytes()
+    for _ in range(2):
+        assert isinstance(keeper.write(said("lost"))[0], StoreUnavailable)
+        keeper.store.watch()
+    keeper.store.close()
+    assert path.read_bytes() == database
+    again = Keeper(copy_files(path, path.parent / "crash"))
+    assert again.history("room") == ["one"]
+    again.store.close()
+
+
+@pytest.mark.parametrize("mode", ["PASSIVE", "FULL", "RESTART", "TRUNCATE"])
+def test_a_log_that_another_program_has_moved_is_not_cut_off(mode: str, keeper: Keeper, path: Path) -> None:
+    for text in ("one", "two", "three"):
+        with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
+            other.execute(f"PRAGMA wal_checkpoint({mode})")
+        assert keeper.write(said(text)) == [None]
+        keeper.store.watch()
+    assert keeper.history("room") == ["one", "two", "three"]
+
+
 def test_what_a_removed_log_had_is_in_the_database(path: Path) -> None:
     keeper = Keeper(path)
     keeper.write(*FURNITURE)
