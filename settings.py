@@ -1,7 +1,6 @@
 """The settings: values alone. `app/config.py` reads them from a file, docs/settings.md explains each."""
 
-from __future__ import annotations
-
+# No postponed annotations: NamedTuple would compile each of them when the server starts.
 import os
 from typing import NamedTuple
 

@@ -1,7 +1,6 @@
 """Changes, which are decided in one order: plain values, most of them durable. chat.py has the rules."""
 
-from __future__ import annotations
-
+# No postponed annotations: NamedTuple would compile each of them when the server starts.
 from collections.abc import Callable
 from typing import NamedTuple
 

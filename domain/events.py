@@ -3,8 +3,7 @@
 `at` is in seconds since the epoch.
 """
 
-from __future__ import annotations
-
+# No postponed annotations: NamedTuple would compile each of them when the server starts.
 from typing import NamedTuple
 
 from domain.changes import Said
