@@ -35,8 +35,8 @@ READ_AHEAD = 64 * 1024
 LIST_PIECE = 500
 """Names of a list that are rendered at once."""
 
-HTTP_REQUEST = re.compile(rb"[A-Z]+ \S+ HTTP/\d")
-HTTP_REQUEST_HEAD = re.compile(rb"(GET|HEAD|POST|PUT|DELETE|CONNECT|OPTIONS|TRACE|PATCH) ")
+HTTP_REQUEST = rb"[A-Z]+ \S+ HTTP/\d"
+HTTP_REQUEST_HEAD = rb"(GET|HEAD|POST|PUT|DELETE|CONNECT|OPTIONS|TRACE|PATCH) "
 """A session that starts so is closed at once: a web page must not be able to make its visitor's browser speak here
 (C13). Of an over-long first line there is only the head to see."""
 
@@ -571,5 +571,5 @@ def _render_list(head: str, names: Sequence[str], separator: str) -> Iterator[by
 
 def _is_http(first_line: bytes | Overlong) -> bool:
     if isinstance(first_line, Overlong):
-        return HTTP_REQUEST_HEAD.match(first_line.head) is not None
-    return HTTP_REQUEST.match(first_line) is not None
+        return re.match(HTTP_REQUEST_HEAD, first_line.head) is not None
+    return re.match(HTTP_REQUEST, first_line) is not None

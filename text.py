@@ -44,12 +44,13 @@ class Opening:
     __slots__ = ("held", "over", "room")
 
     LONGEST = 64
-    WHOLE = re.compile(
+    STARTS = b"\xef", b"\xff", b""
+    WHOLE = (  # compiled when the first one comes, as most clients send none
         rb"\xef\xbb\xbf"
         rb"|\xff[\xfb-\xfe][\x00-\x09\x0b\x0c\x0e-\x31]"  # IAC, WILL to DONT, an option that cannot end a line
         rb"|\xff\xfa(?:[^\xff\n]|\xff\xff){0,60}\xff\xf0"  # IAC SB ... IAC SE
     )
-    BEGUN = re.compile(rb"(?:\xef\xbb?|\xff(?:[\xfb-\xfe]|\xfa(?:[^\xff\n]|\xff\xff){0,60}\xff?)?)?")
+    BEGUN = rb"(?:\xef\xbb?|\xff(?:[\xfb-\xfe]|\xfa(?:[^\xff\n]|\xff\xff){0,60}\xff?)?)?"
 
     def __init__(self) -> None:
         self.held = b""
@@ -59,15 +60,15 @@ class Opening:
     def rest(self, data: bytes) -> bytes:
         """Give what belongs to lines of these bytes and of those that were held."""
         data, start = self.held + data, 0
-        while (
-            (found := self.WHOLE.match(data, start))
-            and found.end() - start <= self.LONGEST
-            and found.end() <= self.room
-        ):
+        if data[:1] not in self.STARTS:
+            self.over = True
+            return data
+        whole = re.compile(self.WHOLE)
+        while (found := whole.match(data, start)) and found.end() - start <= self.LONGEST and found.end() <= self.room:
             start = found.end()
         self.room -= start
         rest = data[start:]
-        self.over = len(rest) >= self.LONGEST or self.BEGUN.fullmatch(rest) is None
+        self.over = len(rest) >= self.LONGEST or re.fullmatch(self.BEGUN, rest) is None
         self.held = b"" if self.over else rest
         return rest if self.over else b""
 
@@ -211,12 +212,12 @@ MAX_PATH = 1024
 NAMELESS = "file"
 """How a file is called that has no name."""
 
-_NOT_SHOWN_AT_ALL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_NOT_SHOWN_AT_ALL = "[\x00-\x1f\x7f-\x9f\u2028\u2029]"
 
 
 def has_controls(text: str) -> bool:
     """Tell whether a text has control characters or line separators."""
-    return _NOT_SHOWN_AT_ALL.search(text) is not None
+    return re.search(_NOT_SHOWN_AT_ALL, text) is not None
 
 
 def shown_path(path: str) -> str:

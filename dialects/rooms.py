@@ -76,7 +76,7 @@ class MessageFormatter:
         return f"[{whispered.sender} whispers to {whom}: ({self._time_of_day(whispered.at)})] {whispered.text}\n"
 
 
-BASE64 = re.compile(r"(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?")
+BASE64 = r"(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?"
 
 MAX_NUMBER = 10**18
 """What a larger number of a transfer, or of bytes, counts as; there is none."""
@@ -299,7 +299,7 @@ class RoomsDialect(Dialect):
 
 
 def _piece(transfers: Transfers, session: Session, number: int, data: str) -> None:
-    is_base64 = BASE64.fullmatch(data)
+    is_base64 = re.fullmatch(BASE64, data)
     transfers.piece(session, number, data, len(data) // 4 * 3 - data[-2:].count("=") if is_base64 else None)
 
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from settings import Secret
 
 NONCE_BYTES = 16
-_NONCE = re.compile(rf"[0-9a-fA-F]{{{2 * NONCE_BYTES}}}")
+_NONCE = rf"[0-9a-fA-F]{{{2 * NONCE_BYTES}}}"
 
 
 def make_nonce() -> str:
@@ -23,7 +23,7 @@ def make_nonce() -> str:
 
 def is_nonce(word: str) -> bool:
     """Tell whether a word is one that `make_nonce` could give, in either case of letters."""
-    return _NONCE.fullmatch(word) is not None
+    return re.fullmatch(_NONCE, word) is not None
 
 
 class Handshake(NamedTuple):
