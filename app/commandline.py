@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 from text import parse_number
@@ -15,7 +16,27 @@ MAX_NUMBER = 10**18
 
 
 class OneLineParser(argparse.ArgumentParser):
-    """Says what is wrong in one line, and exits with status 1 (C50)."""
+    """Says what is wrong in one line, and exits with status 1 (C50).
+
+    Args:
+        words: the command line that will be parsed.
+        manual: gives the end of the help, where that is asked for.
+    """
+
+    def __init__(
+        self, words: Sequence[str], *, prog: str, description: str, manual: Callable[[], str], usage: str | None = None
+    ) -> None:
+        helps = not {"-h", "--help"}.isdisjoint(words)
+        formatter = argparse.RawDescriptionHelpFormatter
+        super().__init__(
+            prog=prog,
+            usage=usage,
+            description=description,
+            epilog=manual() if helps else None,
+            # argparse formats also to check itself; without a width it would load shutil, to ask the terminal for one
+            formatter_class=formatter if helps else functools.partial(formatter, width=80),
+            allow_abbrev=False,
+        )
 
     def error(self, message: str) -> NoReturn:
         self.exit(1, f"{self.prog}: {message} (try {self.prog} --help)\n")

@@ -45,12 +45,11 @@ def parse_command_line(words: Sequence[str]) -> argparse.Namespace:
         `port` and `config`, either may be None; `hello_server`, whether the third form was used; the options.
     """
     parser = OneLineParser(
+        words,
         prog="server.py",
         usage=USAGE,
         description="A chat server. Talk to it with netcat, client.py, or any client of the protocols that it speaks.",
-        epilog=_manual() if {"-h", "--help"} & {*words} else None,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
+        manual=_manual,
     )
     add = parser.add_argument
     add(

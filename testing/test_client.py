@@ -572,21 +572,3 @@ def test_the_options_name_the_talks_and_their_defaults(capsys: pytest.CaptureFix
         parse_command_line(["--help"])
     assert "received (1 GiB)" in " ".join(capsys.readouterr().out.split())
     assert MAX_RECEIVED == 1 << 30
-
-
-def test_wrong_arguments_are_refused_before_anything_else_is_loaded() -> None:
-    program = (
-        "import runpy, sys; sys.argv = ['client.py', '5050', '--what']\n"
-        "try: runpy.run_path('client.py', run_name='__main__')\n"
-        "except SystemExit as end: print(end.code, *sys.modules)"
-    )
-    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
-    status, *modules = done.stdout.split()
-    assert status == "1"
-    assert not {"net", "socket", "ui.connection", "ui.dialects.base", "ui.manual"} & set(modules)
-
-
-def test_nothing_heavy_is_imported_between_pipes() -> None:
-    program = "import client, ui.pipes, sys; print(*sys.modules)"
-    modules = subprocess.check_output([sys.executable, "-c", program], cwd=ROOT, text=True).split()
-    assert not {"asyncio", "prompt_toolkit", "concurrent.futures"} & set(modules)

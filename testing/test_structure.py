@@ -228,3 +228,29 @@ def anchors(text: str) -> set[str]:
         if seen[anchor] > 1:
             plain[number] = f"{anchor}-{seen[anchor] - 1}"
     return {*plain}
+
+
+REFUSE = """\
+import runpy, sys
+sys.argv = ["{0}.py", "5050", "--what"]
+try: runpy.run_path("{0}.py", run_name="__main__")
+except SystemExit as end: assert end.code == 1"""
+
+RARELY_NEEDED = {"asyncio", "concurrent.futures", "hmac", "ipaddress", "prompt_toolkit", "shutil", "tempfile"}
+FOR_SERVING = {"app.node", "bcrypt", "domain.chat", "logging", "net.loop", "protocol", "sqlite3"}
+FOR_CHATTING = {"logging", "net", "socket", "ui.connection", "ui.dialects.base", "ui.manual"}
+
+
+@pytest.mark.parametrize(
+    ("program", "unwanted"),
+    [
+        pytest.param(REFUSE.format("client"), FOR_CHATTING | RARELY_NEEDED, id="client-refuses"),
+        pytest.param("import client, ui.pipes", RARELY_NEEDED, id="client-in-a-pipe"),
+        pytest.param(REFUSE.format("server"), FOR_SERVING | RARELY_NEEDED, id="server-refuses"),
+        pytest.param("import server", RARELY_NEEDED, id="server-starts"),
+    ],
+)
+def test_a_start_loads_nothing_that_it_may_not_need(program: str, unwanted: set[str]) -> None:
+    show = f"{program}\nimport sys; print(*sys.modules)"
+    modules = subprocess.check_output([sys.executable, "-c", show], cwd=ROOT, text=True).split()
+    assert not unwanted & set(modules)

@@ -23,11 +23,10 @@ def parse_command_line(words: Sequence[str]) -> argparse.Namespace:
         `host`, `port`; `dialect`, and whether it was `guessed`; `name` or None; `stay`; `max_received`.
     """
     parser = OneLineParser(
+        words,
         prog="client.py",
         description=DESCRIPTION,
-        epilog=_manual() if {"-h", "--help"} & {*words} else None,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
+        manual=_manual,
     )
     parser.add_argument("port", type=port_number(1), help="the server's port")
     parser.add_argument("username", nargs="?", help="the name to come in with, at a channel's port")
