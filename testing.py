@@ -4,16 +4,18 @@
 TESTING.md describes the language of the scripts. `harness/` plays them; this is the command line. Both need the
 standard library alone. Reading order of `harness/`:
 
-    text        how arguments are read from a line, how bytes are shown to a person
-    processes   ports, server processes, their output
-    actors      the client and the server that a script moves, on their stage
+    text        reads the arguments of a line, and shows bytes to a person
+    processes   ports, server processes and their output
+    peer        a blocking client that reads lines
+    actors      the clients and servers of a script, on their stage
     language    the table of the actions, and the parser
     player      plays one case
     cases       finds and runs the cases
-    report      the record of a case, and what a person is told
+    report      the record of a case, and the report for a person
+    servers     our server in a process, for unit tests and the benchmark
 
-Nothing there sleeps for a fixed time: whatever waits does so for an event and under a deadline. Deadlines are points
-on the monotonic clock and are called `until`.
+Nothing sleeps for a fixed time: each wait is for an event and has a deadline. Deadlines are times of the monotonic
+clock and are called `until`.
 """
 
 from __future__ import annotations
@@ -49,11 +51,11 @@ def jobs(word: str) -> int:
 
 
 def read_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
-    most = max(4, 2 * (os.cpu_count() or 1))
+    default_jobs = max(4, 2 * (os.cpu_count() or 1))
     parser = argparse.ArgumentParser(description="Play the scripts in testing/ against real servers.")
     add = parser.add_argument
     add("pattern", nargs="?", default="", help="only the cases with this text in their names")
-    add("--jobs", type=jobs, default=most, metavar="N", help="cases at a time (default %(default)s)")
+    add("--jobs", type=jobs, default=default_jobs, metavar="N", help="cases at a time (default %(default)s)")
     add("--deadline", type=seconds, default=10.0, metavar="SECONDS", help="of a step (default %(default)s)")
     add("--quiet-seconds", type=seconds, default=0.1, metavar="SECONDS", help="of `<-` (default %(default)s)")
     add("--exact-ports", action="store_true", help="use the scripts' own ports, one case after the other")
@@ -68,7 +70,7 @@ def read_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def main(arguments: Sequence[str] | None = None, root: Path = CASES) -> int:
-    """Run the cases below the root that the arguments ask for; the exit status: 0 when all passed."""
+    """Run the cases below the root that the arguments select; return the exit status: 0 when all passed."""
     options = read_arguments(arguments)
     paths = find_cases(options.pattern, root)
     if not paths:
@@ -98,32 +100,32 @@ def main(arguments: Sequence[str] | None = None, root: Path = CASES) -> int:
             interrupted = True
         print(summary(records, seconds_since(began)) + (", interrupted" if interrupted else ""), flush=True)
 
-    is_told = attempt("write the report", run)
-    is_kept = attempt(f"write {RECORD}", lambda: write_record(records, seconds_since(began)))
+    is_reported = attempt("write the report", run)
+    is_recorded = attempt(f"write {RECORD}", lambda: write_record(records, seconds_since(began)))
     all_passed = all(record.outcome is Outcome.PASSED for record in records)
-    return int(interrupted or not (is_told and is_kept and all_passed))
+    return int(interrupted or not (is_reported and is_recorded and all_passed))
 
 
 def attempt(what: str, call: Callable[[], None]) -> bool:
-    """Do what the system may not allow, and say so if it does not; tell whether it is done."""
+    """Make a call that may raise OSError, and print the error; tell whether the call succeeded."""
     try:
         call()
     except OSError as error:
-        complain(f"cannot {what}: {error.strerror}")
+        print_error(f"cannot {what}: {error.strerror}")
         return False
     return True
 
 
-def complain(text: str) -> None:
-    """Say what is wrong, if anybody hears it."""
+def print_error(text: str) -> None:
+    """Print an error on standard error, if that can be written."""
     with contextlib.suppress(OSError):
         print(f"testing.py: {text}", file=sys.stderr, flush=True)
 
 
 def interrupt_at_signals() -> None:
-    """Have each signal that asks for the end do what Ctrl-C does, once: the servers of a run must not outlive it.
+    """Have each terminating signal raise KeyboardInterrupt, once, so that a run kills its servers.
 
-    A closing terminal sends SIGHUP, often twice. One that is ignored, as under `nohup`, stays so.
+    A closing terminal sends SIGHUP, often twice. An ignored signal, as under `nohup`, stays ignored.
     """
     numbers = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT]
 
@@ -138,19 +140,19 @@ def interrupt_at_signals() -> None:
 
 
 def run_program() -> int:
-    """Run `main`; return the exit status, with nothing left to be written that cannot be."""
+    """Run `main`; return the exit status. Leave nothing in the buffer of standard output that cannot be written."""
     interrupt_at_signals()
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
         status = main()
-    except KeyboardInterrupt:  # before the first case, or behind the last one
-        complain("interrupted")
+    except KeyboardInterrupt:  # before the first case, or after the last one
+        print_error("interrupted")
         status = 1
     try:
         if sys.stdout:
             sys.stdout.flush()
-    except OSError:  # told already; what is in the buffer must not be tried again
+    except OSError:  # reported already; the buffer must not be flushed again at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return status
 

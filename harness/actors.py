@@ -1,7 +1,7 @@
 """The actors of a case, which are clients and servers, and the stage that they share.
 
-A method that plays an action takes the argument that its row in the table of the language reads. It returns what was
-received, for the record, or None, and raises Failed.
+A method that plays an action takes the argument that the action's row in `language.ACTIONS` has read. It returns what
+was received, for the record, or None, and raises Failed.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 from harness.peer import Peer
 from harness.processes import (
     CONFIG_HEAD,
-    LONGEST_WAIT,
+    MAX_WAIT,
     STDERR_LINES,
     Process,
     Settings,
@@ -30,7 +30,7 @@ from harness.processes import (
 )
 from harness.text import LOGINS, PORT_REFERENCE, Failed, Pattern, Place, Start, Target, escape, read_glob
 
-LONGEST_LINE = 16 * 1024 * 1024  # bytes; a server that sends more without a newline is not waited for
+MAX_LINE = 16 * 1024 * 1024  # bytes; a longer line from a server fails the step
 
 
 def check_line(line: bytes, wanted: bytes) -> str:
@@ -46,7 +46,7 @@ def check_pattern(line: bytes, pattern: Pattern) -> str:
 
 
 class Client:
-    """A client of the script, with one connection at a time. It may listen for its connections."""
+    """A client of the script, with one connection at a time. It connects, or listens and accepts."""
 
     def __init__(self, name: str, stage: Stage) -> None:
         self._name = name
@@ -72,7 +72,7 @@ class Client:
                 self.expect_match(read_glob(answer.format(name=self._name)))
 
     def listen(self, place: Place) -> str:
-        assert place.port is not None, "there is no listening without a port"
+        assert place.port is not None, "a client listens at a port"
         address, port = place.address, self._stage.real_port(place.port)
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
         try:
@@ -94,10 +94,10 @@ class Client:
         hang_up(self._stage.listeners.pop(self._name))
 
     def _next_connection(self, listener: socket.socket) -> tuple[socket.socket, tuple[Any, ...]]:
-        """What `accept` returns. Raises OSError; soon also when the run is over, since then nobody will connect."""
+        """Return what `accept` returns. Raises OSError at the deadline, or soon after the run is over."""
         until = self._stage.until()
         while True:
-            listener.settimeout(min(remaining(until), LONGEST_WAIT))
+            listener.settimeout(min(remaining(until), MAX_WAIT))
             try:
                 return listener.accept()
             except TimeoutError:
@@ -147,7 +147,7 @@ class Client:
 
     @property
     def _peer(self) -> Peer:
-        assert self._connection is not None, "the parser lets nobody use it before `connect` or `accept`"
+        assert self._connection is not None, "the parser puts `connect` or `accept` before every use"
         return self._connection
 
     def _next_line(self, expected: str) -> bytes:
@@ -157,8 +157,8 @@ class Client:
         return line
 
     def _wait_for_more(self, expected: str, until: float) -> None:
-        if self._peer.unread_size > LONGEST_LINE:
-            raise Failed(f"more than {LONGEST_LINE} bytes came without a newline", expected)
+        if self._peer.unread_size > MAX_LINE:
+            raise Failed(f"more than {MAX_LINE} bytes came without a newline", expected)
         try:
             if self._peer.receive(until):
                 return
@@ -171,7 +171,7 @@ class Client:
 
 
 class Server:
-    """A server of the script: its place and config, and its lives so far."""
+    """A server of the script: its port and config, and its processes so far, one for each start."""
 
     def __init__(self, name: str, stage: Stage) -> None:
         self.lives: list[Process] = []
@@ -197,7 +197,7 @@ class Server:
         return f"port {port}, process {life.pid}, {'ready' if life.ready else 'ended'}"
 
     def _command(self, port: int) -> list[str]:
-        """Write the config; the words that start the server with it."""
+        """Write the config; return the words that start the server with it."""
         template = self._stage.settings.command
         head = CONFIG_HEAD if wants_config(template) else ()
         lines = [*head, *map(self._stage.with_real_ports, self._directives)]
@@ -208,12 +208,12 @@ class Server:
         return [*command_words(template, port, self._config, bool(self._directives)), *more]
 
     def serving_port(self, script_port: int | None) -> int:
-        """The real port for one of its script ports (None: its own). Raises Failed if it was not ready."""
+        """Return the real port for one of its script ports (None: its own). Raises Failed if it was not ready."""
         self._serving()
         return self._stage.real_port(script_port or self._own_port())
 
     def _own_port(self) -> int:
-        assert self._start.port is not None, "the parser lets no server start without a port"
+        assert self._start.port is not None, "the parser gives each first start a port"
         return self._start.port
 
     def stop(self, _: None) -> str:
@@ -261,7 +261,7 @@ class Server:
         return line
 
     def _serving(self) -> Process:
-        """The life that is, or was, ready to be used."""
+        """Return the last process. Raises Failed if it ended before it was ready."""
         life = self.lives[-1]
         if not life.ready:
             raise Failed("the server ended before it was ready")
@@ -276,7 +276,7 @@ class Server:
 
 
 class Stage:
-    """What one playing of a case owns: a directory, the actors by name, the clients' listeners, the real ports."""
+    """The state of one run of a case: a directory, the actors by name, the clients' listeners, the real ports."""
 
     def __init__(self, roles: Mapping[str, type], settings: Settings, directory: Path) -> None:
         self.settings = settings
@@ -290,7 +290,7 @@ class Stage:
         return self.servers.get(name) or self.clients[name]
 
     def until(self) -> float:
-        """The deadline of a step that begins now."""
+        """Return the deadline of a step that begins now."""
         return time.monotonic() + self.settings.deadline
 
     def real_port(self, script_port: int) -> int:
@@ -302,11 +302,11 @@ class Stage:
         return port
 
     def with_real_ports(self, text: str) -> str:
-        """The text with the real port in place of each `$5051`."""
+        """Replace each script port, written as `$5051`, by its real port."""
         return PORT_REFERENCE.sub(lambda match: str(self.real_port(int(match[1]))), text)
 
     def close(self) -> list[tuple[str, str]]:
-        """Stop everything; each server that did not live or end well: its name and what was wrong."""
+        """Stop everything; return each server that did not run or end well, with what was wrong."""
         for client in self.clients.values():
             client.close()
         for listener in self.listeners.values():
@@ -321,7 +321,7 @@ class Stage:
         return [(name, complaint) for name, complaint in complaints if complaint]
 
     def stderr(self) -> dict[str, list[str]]:
-        """For each life of each server the last lines of its standard error."""
+        """Return the last lines of standard error for each process of each server."""
         return {
             f"{name}, start {number}" if len(server.lives) > 1 else name: life.log.tail(STDERR_LINES)
             for name, server in self.servers.items()

@@ -1,4 +1,4 @@
-"""The scripts below a directory: finding, reading and running them, several at a time."""
+"""Finds, reads and runs the scripts below a directory, several at a time."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from pathlib import Path
 
 from harness.language import InvalidCase, parse
 from harness.player import play, render_exception
-from harness.processes import LONGEST_WAIT, ROOT, Settings
+from harness.processes import MAX_WAIT, ROOT, Settings
 from harness.report import Outcome, Record, Trouble
 from harness.text import readable
 
 CASES = ROOT / "testing"
-NO_CASE_SUFFIXES = {".py", ".pyc", ".md", ".json"}
+OTHER_SUFFIXES = {".py", ".pyc", ".md", ".json"}
 
 
 def is_case(path: Path, root: Path = CASES) -> bool:
-    """Whether a file below the root is a script: not Python, not a document, not hidden with `.` or `_`."""
+    """Tell whether a file below the root is a script: not Python, not a document, not hidden with `.` or `_`."""
     hidden = any(part.startswith((".", "_")) for part in path.relative_to(root).parts)
-    return not hidden and path.suffix not in NO_CASE_SUFFIXES and path.is_file()
+    return not hidden and path.suffix not in OTHER_SUFFIXES and path.is_file()
 
 
 def case_name(path: Path, root: Path = CASES) -> str:
@@ -28,13 +28,13 @@ def case_name(path: Path, root: Path = CASES) -> str:
 
 
 def find_cases(pattern: str = "", root: Path = CASES) -> list[Path]:
-    """The scripts below the root with the pattern in their names, sorted."""
+    """Return the scripts below the root with the pattern in their names, sorted."""
     scripts = (path for path in root.rglob("*") if is_case(path, root))
     return sorted(path for path in scripts if pattern in case_name(path, root))
 
 
 def run_case(path: Path, settings: Settings, root: Path = CASES) -> Record:
-    """Read a script and play it. Whatever goes wrong is in the record: one bad case never ends a run."""
+    """Read a script and play it. Every error goes into the record, so one bad case never ends a run."""
     name, file = case_name(path, root), path.relative_to(root.parent).as_posix()
     try:
         return play(parse(read_script(path), name, file), settings)
@@ -47,7 +47,7 @@ def run_case(path: Path, settings: Settings, root: Path = CASES) -> Record:
 
 
 def read_script(path: Path) -> str:
-    """The text of a script. Raises InvalidCase where it is not UTF-8."""
+    """Return the text of a script. Raises InvalidCase where it is not UTF-8."""
     data = path.read_bytes()
     try:
         return data.decode("utf-8-sig")
@@ -59,9 +59,14 @@ def read_script(path: Path) -> str:
 def run_cases(
     paths: Iterable[Path], settings: Settings, jobs: int, root: Path, report: Callable[[Record], None]
 ) -> None:
-    """Run cases side by side; report each one when it has ended, one at a time, from the thread that ran it.
+    """Run cases side by side. At the end, or when interrupted, kill all servers; these settings start no more.
 
-    At the end, or when it is interrupted, all servers are ended; these settings start no more.
+    Args:
+        paths: the scripts.
+        settings: shared by the cases, since they keep the cases' ports apart.
+        jobs: cases at a time.
+        root: the names of the cases are relative to it.
+        report: called when a case has ended, from the thread that ran it, by one thread at a time.
 
     Raises:
         OSError: a report cannot be written; nothing else in a run raises it.
@@ -71,14 +76,14 @@ def run_cases(
     def run(path: Path) -> None:
         record = run_case(path, settings, root)
         with reporting:
-            if not settings.processes.closed:  # else it was cut off, which says nothing about it
+            if not settings.processes.closed:  # else the interruption may have failed the case
                 report(record)
 
     executor = ThreadPoolExecutor(jobs)
     try:
         pending = {executor.submit(run, path) for path in paths}
         while pending:
-            done, pending = wait(pending, LONGEST_WAIT, FIRST_COMPLETED)
+            done, pending = wait(pending, MAX_WAIT, FIRST_COMPLETED)
             for future in done:
                 future.result()
     finally:

@@ -1,6 +1,6 @@
 """The language of the cases: a table with a row for each action of each kind of actor, and the parser.
 
-`parse(text) -> Case` also finds every misuse of a name; it touches nothing outside.
+`parse(text) -> Case` also finds every wrong use of a name. It is pure.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from harness.text import (
 
 
 class InvalidCase(Exception):
-    """The script itself is wrong, at this line; the server has no part in it."""
+    """The script itself is wrong, at this line. No server has been started."""
 
     def __init__(self, line: int, text: str, message: str) -> None:
         super().__init__(f"line {line}: {message}: {text}")
@@ -46,7 +46,7 @@ class InvalidCase(Exception):
 
 
 class State(enum.Enum):
-    """What a name can be at some line of a script; the value completes "alice is ..."."""
+    """The state of a name at a line of a script. The value completes "alice is ..."."""
 
     NEW = "not known yet"
     CONFIGURED = "configured, but was never started"
@@ -65,11 +65,11 @@ APART, OPEN, HALF, LEFT, CLOSED = State.APART, State.OPEN, State.HALF, State.LEF
 
 @dataclass
 class Scene:
-    """What the parser knows when it has read a part of a script."""
+    """What the parser knows at a line of a script."""
 
     roles: dict[str, type] = field(default_factory=dict)
     states: dict[str, State] = field(default_factory=dict)
-    ports: dict[str, set[int]] = field(default_factory=dict)  # server -> the script ports it may listen at
+    ports: dict[str, set[int]] = field(default_factory=dict)  # server -> the script ports at which it may listen
     listeners: dict[str, Place] = field(default_factory=dict)  # client -> where it listens now
 
 
@@ -79,9 +79,15 @@ Argument = TypeVar("Argument")
 
 @dataclass(frozen=True)
 class Action(Generic[Actor, Argument]):
-    """A row of the language: who does it, how its argument is read, what it does, where it leads from where.
+    """A row of the language.
 
-    `check` sees an argument in its scene, raises ValueError if it does not fit in, and notes what it adds.
+    Attributes:
+        symbol: as a script writes it.
+        role: the kind of actor that has the action.
+        read: reads the argument. Raises ValueError.
+        play: plays the action; returns what was received. Raises Failed.
+        moves: the states in which it is allowed, each with the state that follows.
+        check: checks the argument against the scene, and updates the scene. Raises ValueError.
     """
 
     symbol: str
@@ -177,7 +183,7 @@ STEP = re.compile(rf"(?P<name>[^{BLANKS}]+)[{BLANKS}]+(?P<symbol>[^{BLANKS}]+)(?
 
 @dataclass(frozen=True)
 class Step:
-    """A line of a script: its number, its text without the comment, and what it means."""
+    """A line of a script: its number, its text without the comment, and its parsed action."""
 
     line: int
     text: str
@@ -196,12 +202,12 @@ class Case:
 
     @property
     def roles(self) -> dict[str, type]:
-        """What each name is."""
+        """The kind of actor of each name."""
         return {step.name: step.action.role for step in self.steps}
 
 
 def parse(text: str, name: str = "script", file: str = "script") -> Case:
-    """Read a script. Raises InvalidCase for the first line that is wrong, also for what it says of a name."""
+    """Read a script. Raises InvalidCase for the first line that is wrong in itself or in its use of a name."""
     scene = Scene()
     steps = []
     for number, line in enumerate(text.split("\n"), 1):
@@ -215,7 +221,7 @@ def parse(text: str, name: str = "script", file: str = "script") -> Case:
 
 
 def _read_step(scene: Scene, number: int, text: str) -> Step:
-    """Read a line and move the scene on. Raises ValueError."""
+    """Read a line and update the scene. Raises ValueError."""
     match = STEP.fullmatch(text)
     if not match:
         raise ValueError("a name and an action are needed")
@@ -232,7 +238,7 @@ def _read_step(scene: Scene, number: int, text: str) -> Step:
 
 
 def _find_action(scene: Scene, name: str, symbol: str) -> Action[Any, Any]:
-    """The row for a symbol; a new name takes the kind of actor that can begin with it. Raises ValueError."""
+    """Return the row for a symbol. A new name becomes an actor that can begin with it. Raises ValueError."""
     rows = [action for action in ACTIONS if action.symbol == symbol]
     if not rows:
         raise ValueError(f"unknown action {symbol!r}")

@@ -1,4 +1,4 @@
-"""The other end of a connection: a blocking client, which reads lines and waits for nothing without a deadline."""
+"""A blocking client, which reads lines, and waits for nothing without a deadline."""
 
 from __future__ import annotations
 
@@ -8,47 +8,50 @@ import time
 from harness.text import LOOPBACK
 
 PATIENCE = 30.0
-"""Seconds after which something that must come soon is given up."""
+"""Time-out in seconds for what must come soon, even on a loaded machine."""
 
 
 class Peer:
-    """A connection to a port, or one that has been accepted. What has come is kept, and read up to a place.
+    """A connection to a port, or one that has been accepted. All received bytes are kept, with a read position.
 
     Args:
-        place: a port, or a socket that is connected.
+        endpoint: a port, or a socket that is connected.
         host: of the port.
         source: the address to connect from.
-        seconds: what a wait may take, unless the call says until when.
+        seconds: time-out of a wait, unless the call gives a deadline.
+
+    Raises:
+        OSError: the port does not accept.
     """
 
     def __init__(
         self,
-        place: int | socket.socket,
+        endpoint: int | socket.socket,
         host: str = LOOPBACK,
         *,
         source: str | None = None,
         seconds: float = PATIENCE,
     ) -> None:
-        if isinstance(place, int):
-            place = socket.create_connection((host, place), seconds, (source, 0) if source else None)
-        place.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.socket = place
+        if isinstance(endpoint, int):
+            endpoint = socket.create_connection((host, endpoint), seconds, (source, 0) if source else None)
+        endpoint.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.socket = endpoint
         self._seconds = seconds
         self._received = bytearray()
-        self._place = 0
-        self._searched = 0  # up to here there is no newline behind the place
+        self._position = 0
+        self._searched = 0  # there is no newline between the position and here
 
     # ---- bytes ----
 
     def send_bytes(self, data: bytes, until: float | None = None) -> None:
-        """Raises OSError, TimeoutError among them."""
+        """Send all of it. Raises OSError, TimeoutError among them."""
         left = memoryview(data)
         while left:
             self._set_deadline(until)
             left = left[self.socket.send(left) :]
 
     def receive(self, until: float | None = None) -> bool:
-        """Take what arrives next; False when the other side has closed, with a reset too. Raises TimeoutError."""
+        """Receive once; return False when the other side has closed or reset. Raises TimeoutError."""
         self._set_deadline(until)
         try:
             data = self.socket.recv(65536)
@@ -59,25 +62,25 @@ class Peer:
 
     @property
     def unread(self) -> bytes:
-        """What has come and was not read yet."""
-        return bytes(self._received[self._place :])
+        """The received bytes that have not been read."""
+        return bytes(self._received[self._position :])
 
     @property
     def unread_size(self) -> int:
-        return len(self._received) - self._place
+        return len(self._received) - self._position
 
     def take_line(self) -> bytes | None:
-        """Read the next line, without its newline; None if it has not come yet."""
-        end = self._received.find(b"\n", max(self._searched, self._place))
+        """Read the next line, without its newline; None if it has not arrived completely."""
+        end = self._received.find(b"\n", max(self._searched, self._position))
         if end < 0:
             self._searched = len(self._received)
             return None
-        line = bytes(self._received[self._place : end])
-        self._place = end + 1
+        line = bytes(self._received[self._position : end])
+        self._position = end + 1
         return line
 
     def _set_deadline(self, until: float | None) -> None:
-        """At least a moment, since 0 means "do not wait at all" to a socket."""
+        """Set the socket's time-out: at least a moment, since 0 would make it non-blocking."""
         self.socket.settimeout(self._seconds if until is None else max(until - time.monotonic(), 0.001))
 
     # ---- lines of text ----
@@ -87,7 +90,7 @@ class Peer:
         self.send_bytes("".join(f"{line}\n" for line in lines).encode())
 
     def line(self) -> str:
-        """The next line; what is left, if anything, at the end."""
+        """Read the next line; at the end of the connection, what is left."""
         while (line := self.take_line()) is None:
             if not self.receive():
                 return self.rest().decode()
@@ -99,26 +102,26 @@ class Peer:
         return [self.line() for _line in lines]
 
     def rest(self) -> bytes:
-        """Read what comes until the other side closes."""
+        """Read until the other side closes."""
         while self.receive():
             pass
-        rest, self._place = self.unread, len(self._received)
+        rest, self._position = self.unread, len(self._received)
         return rest
 
     def expect(self, wanted: str) -> None:
-        """Read on until a text has come."""
+        """Read up to the end of this text. Raises AssertionError when it does not come."""
         data = wanted.encode()
         until = time.monotonic() + self._seconds
-        while (start := self._received.find(data, self._place)) < 0:
+        while (start := self._received.find(data, self._position)) < 0:
             try:
                 assert self.receive(until), f"{wanted!r} is not in {self.unread!r}, which is all"
             except TimeoutError:
                 raise AssertionError(f"no {wanted!r} in time, only {self.unread!r}") from None
-        self._place = start + len(data)
+        self._position = start + len(data)
 
     @property
     def received(self) -> str:
-        """All that has come so far, read or not."""
+        """All received text so far, read or not."""
         try:
             while self.receive(0.0):
                 pass

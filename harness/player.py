@@ -16,7 +16,7 @@ from harness.text import Failed
 
 
 def play(case: Case, settings: Settings | None = None) -> Record:
-    """Play a case on servers of its own, in a directory of its own. The record tells what failed."""
+    """Play a case on servers of its own, in a directory of its own. A failure is in the record."""
     settings = settings or Settings()
     record = Record(case.name, case.file)
     began = time.monotonic()
@@ -51,12 +51,12 @@ def _perform_all(case: Case, stage: Stage, transcript: list[Entry], began: float
 
 
 def perform(stage: Stage, step: Step) -> str | None:
-    """Play a step; what was received. Raises Failed."""
+    """Play a step; return what was received. Raises Failed."""
     return step.action.play(stage.actor(step.name), step.argument)
 
 
 def _close(case: Case, stage: Stage, trouble: Trouble | None) -> Trouble | None:
-    """Stop everything. A server's bad end is trouble too, told at its start, if there was none before."""
+    """Stop everything. If all steps passed, a server that ended badly fails the step that started it."""
     for name, complaint in stage.close():
         start = next(step for step in case.steps if step.name == name and step.action.symbol in ("@", "@@"))
         trouble = trouble or _trouble(start, Failed(f"the server {complaint}"))

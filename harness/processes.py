@@ -1,4 +1,4 @@
-"""Server processes: their ports, commands and output, and how they are started and ended."""
+"""Starts and ends server processes; their ports, commands and output."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ from harness.text import LOOPBACK, Failed, readable
 ROOT = Path(__file__).resolve().parent.parent
 SERVER = ROOT / "server.py"
 
-# What starts a server, as words; `{port}` and `{config}` are filled in. The variable names another one.
+# The command that starts a server, as words; `{port}` and `{config}` are filled in. The variable replaces it.
 OUR_COMMAND = (sys.executable, str(SERVER), "{port}", "{config}")
 COMMAND_VARIABLE = "CROSSTALK_SERVER"
 
-# Every config that a command asks for begins so: the scripts test the chat, not how slow a hash can be made.
+# The first lines of each config that a command asks for: cheap hashes, since the scripts test the chat.
 CONFIG_HEAD = ("bcrypt-cost 4",)
 
-LONGEST_WAIT = 0.5  # seconds; a Ctrl-C in the moment before a wait begins is noticed only after that wait
+MAX_WAIT = 0.5  # seconds; a Ctrl-C in the moment before a wait begins is noticed only after that wait
 
 # Below the usual ephemeral range: no client socket takes a port between its choice and the server's bind.
 FIRST_PORT, LAST_PORT = 20000, 32000
@@ -46,8 +46,8 @@ STDERR_LINES = 20  # of each server, shown with a failure
 class Ports:
     """Hands out free ports, none twice.
 
-    Runs that go on at one time keep apart: each begins at a random port, and claims one by binding its UDP
-    namesake, which no server here needs and which the system takes back even from a run that was killed.
+    Several runs may share a machine: each begins at a random port, and claims a port by binding the UDP port of that
+    number. No server here needs that one, and the system frees it even when a run is killed.
     """
 
     def __init__(self) -> None:
@@ -57,7 +57,7 @@ class Ports:
         self._lock = threading.Lock()
 
     def take(self) -> socket.socket:
-        """A claim, which keeps other runs from its port until it is closed. Raises Failed if none is left."""
+        """Claim a port until the returned socket is closed. Raises Failed if none is left."""
         with self._lock:
             for port in self._candidates:
                 claim = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -69,7 +69,7 @@ class Ports:
         raise Failed(f"no port from {FIRST_PORT} to {LAST_PORT} is free any more")
 
     def take_for_good(self) -> int:
-        """A port whose claim lasts as long as this process. Raises Failed if none is left."""
+        """Claim a port for the rest of this process. Raises Failed if none is left."""
         claim = self.take()
         self._kept.append(claim)
         port: int = claim.getsockname()[1]
@@ -77,7 +77,7 @@ class Ports:
 
 
 def is_free(port: int) -> bool:
-    """Whether nobody has bound the port at any address; a machine without IPv6 has it free there."""
+    """Tell whether the port is bound at no address. A machine without IPv6 counts as free there."""
     for family in (socket.AF_INET, socket.AF_INET6):
         try:
             with socket.socket(family) as probe:
@@ -89,7 +89,7 @@ def is_free(port: int) -> bool:
 
 
 def accepts(port: int, until: float) -> bool:
-    """Whether somebody accepts a connection at the port."""
+    """Tell whether a connection to the port is accepted by the deadline."""
     try:
         socket.create_connection((LOOPBACK, port), timeout=remaining(until)).close()
     except OSError:
@@ -98,14 +98,14 @@ def accepts(port: int, until: float) -> bool:
 
 
 def hang_up(sock: socket.socket) -> None:
-    """Close a socket at once, although a process that is being started may hold a copy of it for a moment."""
+    """Close a connection at once, even if a process that is being started holds a copy of the socket for a moment."""
     with contextlib.suppress(OSError):
         sock.shutdown(socket.SHUT_RDWR)
     sock.close()
 
 
 def remaining(until: float) -> float:
-    """The seconds until then; at least a moment, since 0 means "do not wait at all" to a socket."""
+    """Return the seconds until then: at least a moment, since a time-out of 0 would make a socket non-blocking."""
     return max(until - time.monotonic(), 0.001)
 
 
@@ -114,7 +114,7 @@ def seconds_since(began: float) -> float:
 
 
 class Processes:
-    """The server processes of a run that are alive: an interrupted run ends them, and starts no more."""
+    """The running server processes of a run. An interrupted run kills them, and starts no more."""
 
     def __init__(self) -> None:
         self._alive: set[subprocess.Popen[bytes]] = set()
@@ -139,12 +139,12 @@ class Processes:
         return popen
 
     def forget(self, popen: subprocess.Popen[bytes]) -> None:
-        """This one has ended."""
+        """Remove a process that has ended."""
         with self._lock:
             self._alive.discard(popen)
 
     def close(self) -> None:
-        """Kill all of them, by process id. What waits for one of them goes on, and fails."""
+        """Kill all of them, by process id. Steps that wait for one of them fail."""
         with self._lock:
             self.closed = True
             for popen in self._alive:
@@ -152,7 +152,7 @@ class Processes:
 
 
 class Output:
-    """The lines that come out of a pipe. A thread takes them: the process at its other end never blocks."""
+    """The lines from a pipe. A thread reads them, so that the process at the other end never blocks."""
 
     def __init__(self, pipe: IO[bytes]) -> None:
         self._pipe = pipe
@@ -173,7 +173,7 @@ class Output:
             self._changed.notify_all()
 
     def _search(self, matches: Callable[[bytes], bool], start: int, until: float) -> int | None:
-        """The index of the first such line, from a start on; None at the end of the output or of the time."""
+        """Return the index of the first such line from `start` on; None at the end of the output or at the deadline."""
         with self._changed:
             while True:
                 for index in range(start, len(self._lines)):
@@ -184,7 +184,7 @@ class Output:
                     return None
 
     def take(self, matches: Callable[[bytes], bool], until: float) -> bytes | None:
-        """The first such line after the one taken last; None if there is none until then."""
+        """Return the first such line after the one taken last; None at the deadline."""
         index = self._search(matches, self._taken, until)
         if index is None:
             return None
@@ -192,31 +192,31 @@ class Output:
         return self._lines[index]
 
     def find(self, matches: Callable[[bytes], bool], until: float) -> bytes | None:
-        """The first such line of all that comes, or came, until then; takes nothing."""
+        """Return the first such line, also of those before this call; None at the deadline. Takes nothing."""
         index = self._search(matches, 0, until)
         return None if index is None else self._lines[index]
 
     @property
     def lines(self) -> list[bytes]:
-        """All so far."""
+        """All lines so far."""
         return self._lines[:]
 
     def wait_for_end(self, until: float) -> None:
-        """Wait until every line is here."""
+        """Wait for the end of the output, or for the deadline."""
         self._search(lambda _: False, len(self._lines), until)
 
     def excerpt(self, matches: Callable[[bytes], bool], count: int) -> list[str]:
-        """The first such line so far and those after it, readable; empty if there is none."""
+        """Return the first such line so far and those after it, at most `count`, readable; empty if there is none."""
         start = self._search(matches, 0, 0)
         return [] if start is None else [readable(line) for line in self._lines[start : start + count]]
 
     def tail(self, count: int) -> list[str]:
-        """The last lines so far, readable."""
+        """Return the last lines so far, readable."""
         return [readable(line) for line in self._lines[-count:]]
 
 
 class Process:
-    """One life of a server, from its start to its exit."""
+    """One process of a server, from its start to its exit."""
 
     def __init__(self, command: Sequence[str], directory: Path, processes: Processes) -> None:
         self._popen = processes.start(command, directory)
@@ -228,7 +228,7 @@ class Process:
         self.log = Output(stderr)
         self.pid = self._popen.pid
         self.ready = False
-        self.judged = False  # the script has said how it must end, so its end needs no second opinion
+        self.judged = False  # the script has checked its exit status, so `close` does not
         self._processes = processes
         self._status: int | None = None
         self._stopped = False
@@ -241,18 +241,18 @@ class Process:
         self._ended.set()
 
     def wait(self, until: float) -> int | None:
-        """The exit status (negative: the signal that ended it); None if it still runs then."""
+        """Return the exit status (negative: the signal that ended it); None if it still runs at the deadline."""
         self._ended.wait(max(until - time.monotonic(), 0))
         return self._status
 
     def wait_until_ready(self, until: float) -> None:
-        """Wait for the line that says so. A process that exits first is not ready, which may be right."""
+        """Wait for the log line that says so. A process that exits first is not ready, which a script may expect."""
         self.ready = self.log.find(says_ready, until) is not None
         if not self.ready and self.wait(until) is None:
-            raise Failed("the server said nothing of being ready in time")
+            raise Failed("the server did not say in time that it is ready")
 
     def wait_until_accepting(self, port: int, until: float) -> None:
-        """The same for a server that may not say it: one that accepts a connection is ready too."""
+        """Wait likewise for a server that may not log it: it is also ready when it accepts a connection."""
         while not self._ended.wait(PROBE_SECONDS):
             if self.log.find(says_ready, 0) or accepts(port, until):
                 self.ready = True
@@ -261,12 +261,12 @@ class Process:
                 raise Failed(f"the server accepted no connection at port {port} in time")
 
     def write(self, data: bytes) -> None:
-        """Type at the console. Raises OSError when it is closed or full: this never waits."""
+        """Write to the console. Never blocks. Raises OSError when it is closed or full."""
         while data:
             data = data[os.write(self._stdin.fileno(), data) :]
 
     def stop(self) -> None:
-        """Ask it to end; `wait` tells when it has."""
+        """Send SIGTERM. `wait` tells when the process has ended."""
         self._stopped = not self._ended.is_set()
         self._popen.terminate()
 
@@ -274,13 +274,15 @@ class Process:
         self._popen.send_signal(number)
 
     def kill(self) -> None:
-        """End it at once."""
+        """Send SIGKILL."""
         self._popen.kill()
 
     def close(self, may_ignore_stop: bool, until: float) -> str | None:
-        """Wait for the end and free the pipes; what was wrong with this life, if anything.
+        """Wait for the end, free the pipes, and return what was wrong with this process, if anything.
 
-        `may_ignore_stop`: somebody else's server may leave the stop signal to the system, which ends it.
+        Args:
+            may_ignore_stop: SIGTERM may end it, since another server need not handle the signal.
+            until: the deadline, after which it is killed.
         """
         status = self.wait(until)
         if status is None:
@@ -303,7 +305,7 @@ def says_ready(line: bytes) -> bool:
 
 
 def matched(match: Callable[[str], re.Match[str] | None], line: bytes) -> bool:
-    """Whether a pattern's method finds a match in a line; bytes that are not UTF-8 appear as `\\xff`."""
+    """Tell whether a pattern's method finds a match in a line. Bytes that are not UTF-8 appear as `\\xff`."""
     return match(line.decode("utf-8", "backslashreplace")) is not None
 
 
@@ -312,7 +314,7 @@ def render_status(status: int) -> str:
 
 
 def command_words(template: Sequence[str], port: int, config: Path, has_directives: bool) -> list[str]:
-    """The words that start a server at a port; what the template has no place for is appended."""
+    """Return the words that start a server at a port. A port or config without a placeholder is appended."""
     words = list(template)
     if not any("{port}" in word for word in template):
         words.append("{port}")
@@ -322,7 +324,7 @@ def command_words(template: Sequence[str], port: int, config: Path, has_directiv
 
 
 def program_words(template: Sequence[str]) -> list[str]:
-    """The words that start a server, without its port and config."""
+    """Return the words that start a server, without its port and config."""
     return [word for word in template if "{port}" not in word and "{config}" not in word]
 
 
@@ -332,10 +334,16 @@ def wants_config(template: Sequence[str]) -> bool:
 
 @dataclass(frozen=True)
 class Settings:
-    """How cases are played; those that run at one time share one, since it keeps their ports apart.
+    """How cases are played. Cases that run at one time share one object, since it keeps their ports apart.
 
-    `command` is the template that starts a server, `deadline` the seconds that a step may take, `quiet` the
-    seconds in which nothing may come for `<-`.
+    Attributes:
+        command: the template that starts a server.
+        deadline: seconds that a step may take.
+        quiet: seconds in which nothing may come for `<-`.
+        exact_ports: use the scripts' own ports.
+        keep: keep the directory of each case.
+        ports: the free ports.
+        processes: the running servers.
     """
 
     command: Sequence[str] = OUR_COMMAND
@@ -348,14 +356,17 @@ class Settings:
 
     @property
     def is_ours(self) -> bool:
-        """Whether the command starts this repository's server: it says when it is ready, and exits with 0."""
+        """Whether the command starts this repository's server, which logs when it is ready, and exits with 0."""
         return str(SERVER) in self.command
 
 
 def server_command(given: str | None = None) -> Sequence[str]:
-    """The template to start a server with: the given one, the environment's, or ours. Raises ValueError.
+    """Return the template that starts a server: the given one, the environment's, or ours.
 
-    A word that names a file from here is made absolute, since the server will run elsewhere.
+    A word that names an existing file is made absolute, since the server runs in another directory.
+
+    Raises:
+        ValueError: the command has an unclosed quotation.
     """
     text = given or os.environ.get(COMMAND_VARIABLE)
     if not text:

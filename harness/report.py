@@ -1,4 +1,4 @@
-"""What became of the cases: the record of each one, and what a person is told."""
+"""The record of each case, and the report for a person."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 RECORD = "testing.json"
-LONGEST_SHOWN = 1000  # characters of an expected or received line in a report
+MAX_SHOWN = 1000  # characters of an expected or received line in a report
 
 
 class Outcome(enum.StrEnum):
@@ -45,7 +45,7 @@ class Entry:
 
 @dataclass
 class Record:
-    """What became of a case. `directory` is where its servers ran, if that was kept."""
+    """The result of a case. `directory` is where its servers ran, if that was kept."""
 
     name: str
     file: str
@@ -57,7 +57,7 @@ class Record:
 
 
 def describe(record: Record) -> str:
-    """What a person is told about a case: one line, or with a trouble all that is known about it."""
+    """Describe a case for a person: in one line, followed by all that is known about a trouble."""
     lines = [f"{record.outcome:7} {record.name} ({record.seconds:.2f} s)"]
     if record.directory:
         lines.append(f"  directory: {record.directory}")
@@ -81,10 +81,10 @@ def _describe_trouble(file: str, trouble: Trouble) -> Iterator[str]:
 
 
 def shorten(text: str) -> str:
-    """A text that a person can look over; the record has all of it."""
-    if len(text) <= LONGEST_SHOWN:
+    """Shorten a text for a person; the record has all of it."""
+    if len(text) <= MAX_SHOWN:
         return text
-    return f"{text[: LONGEST_SHOWN // 2]} ... {text[-LONGEST_SHOWN // 2 :]} ({len(text)} characters)"
+    return f"{text[: MAX_SHOWN // 2]} ... {text[-MAX_SHOWN // 2 :]} ({len(text)} characters)"
 
 
 def write_record(records: Sequence[Record], seconds: float) -> None:

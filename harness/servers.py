@@ -16,11 +16,11 @@ from harness.text import LOOPBACK
 
 PORTS = Ports()
 PROCESSES = Processes()
-"""Shared by all: a test run that is interrupted ends them."""
+"""Shared by all tests: an interrupted run kills them."""
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on, each handed out once."""
+    """Return free ports, each handed out once."""
     return [PORTS.take_for_good() for _ in range(count)]
 
 
@@ -29,11 +29,11 @@ class ServerProcess:
 
     Args:
         directory: where it runs.
-        config: its directives, to which cheap hashing is added.
+        config: its directives; cheap hashing is put before them.
         port: 0 takes a free one; None leaves it to the directives.
-        lab: start it in the lab's form, on 127.0.0.1.
-        shell: shell commands to be run in front of it, in its process.
-        words: further ones on its command line.
+        lab: start it with `--address 127.0.0.1 --port`, as the lab does.
+        shell: shell commands to run before it, in its process.
+        words: further words of its command line.
 
     Raises:
         AssertionError: it does not say that it is ready.
@@ -66,11 +66,11 @@ class ServerProcess:
 
     @property
     def log(self) -> list[str]:
-        """The lines of its standard error so far."""
+        """The lines of standard error so far."""
         return [line.decode() for line in self.process.log.lines]
 
     def wait_for(self, pattern: str) -> re.Match[str]:
-        """Wait for a line of its log in which the pattern is found; the first one, also of those before this call."""
+        """Wait for a line of the log that contains the pattern; the first one, also of those before this call."""
         regex = re.compile(pattern)
         line = self.process.log.find(lambda line: regex.search(line.decode()) is not None, self._until())
         match = regex.search((line or b"").decode())
@@ -81,7 +81,7 @@ class ServerProcess:
         return Peer(self.port, host)
 
     def user(self, name: str) -> Peer:
-        """Give a client that is logged in as a new user."""
+        """Return a client that is logged in as a new user."""
         peer = self.peer()
         assert peer.ask(f"REGISTER {name} {name}", f"LOGIN {name} {name}") == ["RESULT REGISTER 1", "RESULT LOGIN 1"]
         return peer
@@ -94,7 +94,7 @@ class ServerProcess:
         return self.process.wait(0) is None
 
     def wait(self) -> int:
-        """Wait for its end; return its status, when all of its log has been read."""
+        """Wait for its end, and until its whole log has been read; return its exit status."""
         status = self.process.wait(self._until())
         assert status is not None, "the server does not end"
         self.process.log.wait_for_end(self._until())

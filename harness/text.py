@@ -1,4 +1,4 @@
-"""Words and texts: how arguments are read from a line, and how bytes are shown to a person."""
+"""Reads the arguments of a line, and shows bytes to a person."""
 
 from __future__ import annotations
 
@@ -18,9 +18,8 @@ class Failed(Exception):
         self.received = received
 
 
-#
-# The readers take what follows the action in a line, without the comment and the blanks around it, and raise
-# ValueError when it is no argument of theirs. Blanks are ASCII: other white space is for the server to judge.
+# Each reader takes what follows the action in a line, without the comment and the blanks around it. It raises
+# ValueError when that is not a valid argument. Blanks are ASCII: other white space is passed on to the server.
 
 BLANKS = " \t"
 NAME = re.compile(r"[\w.-]+")
@@ -28,7 +27,7 @@ PORT_REFERENCE = re.compile(r"\$([0-9]+)")
 TARGET = re.compile(
     r"(?P<server>[^ ]+)(?: (?!from |as )(?P<place>[^ ]+))?(?: from (?P<source>[^ ]+))?(?: as (?P<login>[^ ]+))?"
 )
-LOOPBACK = "127.0.0.1"  # where a script says no address
+LOOPBACK = "127.0.0.1"  # the default address of a script
 
 GLOB = re.compile(r"\\[*?\\]|.", re.DOTALL)
 GLOB_SIGNS = {"*": ".*", "?": "."}
@@ -53,7 +52,7 @@ ESCAPE = re.compile(
     rb"\\(?:(?P<plain>[ntrs\\#])|x(?P<byte>[0-9A-Fa-f]{2})|u(?P<char>[0-9A-Fa-f]{4})"
     rb"|\{(?P<body>.+?)\*(?P<count>[0-9]{1,8})\}|(?P<unknown>.?))"
 )
-LONGEST_REPEAT = 16 * 1024 * 1024  # bytes; sixteen times the longest line that our own client takes
+MAX_REPEAT = 16 * 1024 * 1024  # bytes; sixteen times the longest line that our own client takes
 
 SHOWN_ESCAPES = {"\n": r"\n", "\t": r"\t", "\r": r"\r", "\\": r"\\"}
 NOT_PLAIN = re.compile(r"(.)\1{39,}|[^ -\[\]-~]", re.DOTALL)  # shorter runs are easier to read as they are
@@ -61,7 +60,13 @@ NOT_PLAIN = re.compile(r"(.)\1{39,}|[^ -\[\]-~]", re.DOTALL)  # shorter runs are
 
 @dataclass(frozen=True)
 class Start:
-    """How a server is started: the script's port (None: as it was started before), further words, or (`alone`) all."""
+    """How a server is started.
+
+    Attributes:
+        port: the script's port; None: that of the start before.
+        words: further words of the command line.
+        alone: these are all of its words; no port and no config are added.
+    """
 
     port: int | None
     words: tuple[str, ...]
@@ -70,7 +75,7 @@ class Start:
 
 @dataclass(frozen=True)
 class Place:
-    """Where somebody listens: a script port (None: the first one of a server), at a loopback address."""
+    """An endpoint: a script port (None: the first one of a server) at a loopback address."""
 
     port: int | None = None
     address: str = LOOPBACK
@@ -78,7 +83,7 @@ class Place:
 
 @dataclass(frozen=True)
 class Pattern:
-    """What a line must match, as a whole, and how the script writes it."""
+    """A pattern for a line, and how the script writes it."""
 
     text: str
     regex: re.Pattern[str]
@@ -86,7 +91,7 @@ class Pattern:
 
 @dataclass(frozen=True)
 class Target:
-    """A place of a server of the script that a client connects to; from which address; as what it logs in."""
+    """The endpoint of a server to connect to, the source address, and the kind of user to log in as."""
 
     server: str
     place: Place = Place()
@@ -95,7 +100,7 @@ class Target:
 
 
 def read_words(rest: str) -> list[str]:
-    """The words of a line; a backslash that protects a leading `#` is taken off."""
+    """Split a line into words; a backslash that protects a leading `#` is removed."""
     return [word[1:] if word.startswith(r"\#") else word for word in re.split(f"[{BLANKS}]+", rest) if word]
 
 
@@ -126,7 +131,7 @@ def read_pattern(rest: str) -> Pattern:
 
 
 def read_glob(rest: str) -> Pattern:
-    """A line in which `*` stands for any text and `?` for one character; a backslash takes that meaning off."""
+    """Read a glob: `*` matches any text and `?` one character, unless a backslash precedes it."""
     text = " ".join(read_words(rest))
     return Pattern(text, re.compile(GLOB.sub(_globbed, text)))
 
@@ -191,7 +196,7 @@ def read_target(rest: str) -> Target:
 
 
 def read_listener(rest: str) -> str | None:
-    """The client whose listener is meant; None: the one that the line begins with."""
+    """Read the name of the client that listens; None: the client that accepts."""
     return rest or None
 
 
@@ -202,12 +207,12 @@ def read_directive(rest: str) -> str:
 
 
 def referred_ports(text: str) -> set[int]:
-    """The script ports that a text refers to as `$5051`."""
+    """Return the script ports to which a text refers as `$5051`."""
     return {read_port(number) for number in PORT_REFERENCE.findall(text)}
 
 
 def unescape(text: str) -> bytes:
-    """The bytes that an escaped text stands for. Raises ValueError for an escape that does not exist."""
+    """Decode an escaped text. Raises ValueError for an unknown escape."""
     return ESCAPE.sub(_unescaped, text.encode())
 
 
@@ -224,13 +229,13 @@ def _unescaped(match: re.Match[bytes]) -> bytes:
 
 
 def _repeated(body: bytes, count: int) -> bytes:
-    if len(body) * count > LONGEST_REPEAT:
-        raise ValueError(f"a repeat is longer than {LONGEST_REPEAT} bytes")
+    if len(body) * count > MAX_REPEAT:
+        raise ValueError(f"a repeat is longer than {MAX_REPEAT} bytes")
     return body * count
 
 
 def escape(data: bytes) -> str:
-    """A text that shows every byte and that `unescape` turns back into them: what `<<` would expect."""
+    """Encode bytes as a text that shows each of them: the inverse of `unescape`, and an argument of `<<`."""
     text = NOT_PLAIN.sub(_escaped, data.decode("utf-8", "surrogateescape"))
     text = re.sub(r"(?<![^ ])#", r"\\#", text)
     return re.sub(r"^ | $", r"\\s", text)
@@ -252,6 +257,6 @@ def _shown(character: str) -> str:
 
 
 def readable(data: bytes) -> str:
-    """A text for a person, safe for a terminal: a line of a server's standard error."""
+    """Decode a line of standard error for a person. The text is safe for a terminal."""
     text = data.decode("utf-8", "surrogateescape")
     return "".join(character if character.isprintable() else _shown(character) for character in text)

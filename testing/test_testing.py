@@ -629,7 +629,7 @@ def test_nobody_connects(settings: Settings, tmp_path: Path) -> None:
 def test_an_interrupted_run_waits_for_no_connection(
     settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(actors, "LONGEST_WAIT", 0.01)
+    monkeypatch.setattr(actors, "MAX_WAIT", 0.01)
     case = script("p ~@ 5052\np ~<")
     with staged(case, settings, tmp_path) as stage:
         settings.processes.close()
