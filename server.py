@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 
 from app import bootstrap
 
 if __name__ == "__main__":
     bootstrap.end_quietly_when_interrupted()  # also while the rest is loaded
+    gc.disable()  # until `tame_garbage_collector`: what a start loads stays
 
 from app import options
 
@@ -20,7 +22,6 @@ if __name__ == "__main__":
 import contextlib
 import errno
 import functools
-import gc
 import logging
 import os
 import signal
@@ -276,6 +277,7 @@ def tame_garbage_collector() -> None:
     for longer than a hash."""
     gc.freeze()
     gc.set_threshold(50_000, 50, 1000)
+    gc.enable()
 
 
 if __name__ == "__main__":
