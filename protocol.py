@@ -18,13 +18,12 @@ line. Only requests that are `pipelined` may follow each other into the journal,
 from __future__ import annotations
 
 import enum
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple, Protocol
 
 from domain.errors import ChatError
-from text import MAX_LINE, LineBuffer, Overlong, normalize, split_words
+from text import MAX_LINE, LineBuffer, Overlong, first_word, is_http_request, normalize
 
 LINES_PER_TURN = 64
 """Lines that one session runs before the others have their turn; fewer where they take long."""
@@ -34,11 +33,6 @@ READ_AHEAD = 64 * 1024
 
 LIST_PIECE = 500
 """Names of a list that are rendered at once."""
-
-HTTP_REQUEST = rb"[A-Z]+ \S+ HTTP/\d"
-HTTP_REQUEST_HEAD = rb"(GET|HEAD|POST|PUT|DELETE|CONNECT|OPTIONS|TRACE|PATCH) "
-"""A session that starts so is closed at once: a web page must not be able to make its visitor's browser speak here
-(C13). Of an over-long first line there is only the head to see."""
 
 
 # ---- requests ----
@@ -479,7 +473,7 @@ class Session:
             self._late_seconds = 0.0
 
     def _give_up_late_answers(self) -> None:
-        if not self.over:
+        if self.state is not _OVER:
             self.end()
 
     def _step(self) -> bool:
@@ -504,10 +498,10 @@ class Session:
         if self._by_first_word is not None and (isinstance(line, Overlong) or line.strip(b" \t")):
             choice, self._by_first_word = self._by_first_word, None
             self.transport.note_first_line()
-            if _is_http(line):
+            if is_http_request(line):  # no web page may have its visitor's browser speak here (C13)
                 self.refuse()
                 return None
-            self.dialect = choice.get(_first_word(line), self.dialect)
+            self.dialect = choice.get(first_word(line), self.dialect)
         if isinstance(line, Overlong):
             return Refusal.TOO_LONG
         try:
@@ -550,16 +544,6 @@ class Session:
             self.dialect.leave(self)
 
 
-def _first_word(line: bytes | Overlong) -> str:
-    """The first word of a line; none of one that is not whole, or not UTF-8."""
-    if isinstance(line, Overlong):
-        return ""
-    try:
-        return split_words(line.decode())[0]
-    except UnicodeDecodeError:
-        return ""
-
-
 def _render_list(head: str, names: Sequence[str], separator: str) -> Iterator[bytes]:
     before = " "
     yield head.encode()
@@ -567,9 +551,3 @@ def _render_list(head: str, names: Sequence[str], separator: str) -> Iterator[by
         yield (before + separator.join(names[start : start + LIST_PIECE])).encode()
         before = separator
     yield b"\n"
-
-
-def _is_http(first_line: bytes | Overlong) -> bool:
-    if isinstance(first_line, Overlong):
-        return re.match(HTTP_REQUEST_HEAD, first_line.head) is not None
-    return re.match(HTTP_REQUEST, first_line) is not None

@@ -142,6 +142,27 @@ class LineBuffer:
         return None
 
 
+HTTP_REQUEST = rb"[A-Z]+ \S+ HTTP/\d"
+HTTP_REQUEST_HEAD = rb"(GET|HEAD|POST|PUT|DELETE|CONNECT|OPTIONS|TRACE|PATCH) "
+
+
+def is_http_request(line: bytes | Overlong) -> bool:
+    """Tell whether a line begins a request of HTTP. An over-long line is known by its head alone."""
+    if isinstance(line, Overlong):
+        return re.match(HTTP_REQUEST_HEAD, line.head) is not None
+    return re.match(HTTP_REQUEST, line) is not None
+
+
+def first_word(line: bytes | Overlong) -> str:
+    """Give the first word of a line that is not blank; "" if the line is over-long or not UTF-8."""
+    if isinstance(line, Overlong):
+        return ""
+    try:
+        return split_words(line.decode())[0]
+    except UnicodeDecodeError:
+        return ""
+
+
 # ---- words and messages ----
 
 _CONTROLS = [chr(code) for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) != "\t"]
