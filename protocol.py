@@ -1,7 +1,7 @@
 """What all dialects share, free of sockets, clocks and SQL: requests, the gate, the session.
 
-A byte's way through this file: `Session.received` feeds the `LineBuffer`. `Session.run` takes a line, has its dialect
-`parse` it into a `Request` or a `Refusal`, and passes that through the gate.
+The path of a byte: `Session.received` feeds the `LineBuffer`. `Session.run` takes a line, has its dialect `parse` it
+into a `Request` or a `Refusal`, and passes that through the gate (`Session._carry_out`).
 
 The gate's contract with a handler:
 
@@ -10,9 +10,9 @@ The gate's contract with a handler:
   guest of `hello` or of a channel, or a link with another server.
 - A handler may raise a ChatError, which the gate answers with `Dialect.fail`.
 
-Requests are answered in order (C10). One whose answer comes later is outstanding: a password is being hashed, or the
-journal has not committed. `Session.expect_outcome` counts it, and until its outcome comes the session runs no further
-line. Only requests that are `pipelined` may follow each other into the journal, which gives their outcomes in order.
+Requests are answered in order (C10). A request is outstanding while a password is being hashed for it, or until the
+journal commits. `Session.expect_outcome` counts it, and until its outcome comes the session runs no further line. Only
+requests that are `pipelined` may follow each other into the journal, which gives their outcomes in order.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from domain.errors import ChatError
 from text import MAX_LINE, LineBuffer, Overlong, first_word, is_http_request, normalize
 
 LINES_PER_TURN = 64
-"""Lines that one session runs before the others have their turn; fewer where they take long."""
+"""Maximum lines that one session runs before the others have their turn; fewer where they take long."""
 
 READ_AHEAD = 64 * 1024
-"""Bytes of lines that may wait in a session before it stops reading from its socket."""
+"""Bytes of lines that wait in a session before it may stop reading from its socket (C14)."""
 
 LIST_PIECE = 500
-"""Names of a list that are rendered at once."""
+"""Names of a list that are rendered at once; a longer list is streamed."""
 
 
 # ---- requests ----
@@ -56,8 +56,8 @@ class Command(NamedTuple):
         usage: the command as it is typed.
         help: what it does, in one line.
         min_args, max_args: how many words may follow the verb.
-        name: the first of these is a name.
-        text: the last one is a message, the rest of the line, cleaned. If nothing is left of it, it is missing.
+        name: the first word is a name, which is normalized.
+        text: the last word is a message: the rest of the line, cleaned. An empty message counts as no word.
         needs_login: only a session with a principal may run it.
         pipelined: it may enter the journal behind outstanding requests that are pipelined, too.
         success, failure: the answers that depend on the words alone ({0} is the first).
@@ -84,7 +84,7 @@ class Request(NamedTuple):
 
 
 def match_arguments(command: Command, words: list[str]) -> Request | Refusal:
-    """Match the words behind a verb with the row of its command."""
+    """Check the number of words after a verb against the row of its command; normalize the name among them."""
     if not command.min_args <= len(words) <= command.max_args:
         return Refusal.TOO_FEW if len(words) < command.min_args else Refusal.TOO_MANY
     if command.name and words:
@@ -99,7 +99,7 @@ Done = Callable[[Exception | None], None]
 
 
 class Transport(Protocol):
-    """What a session needs of its connection. net.connection.Connection is one, and documents each call."""
+    """What a session needs of its connection; `net.connection.Connection` implements and explains each call."""
 
     @property
     def congested(self) -> bool: ...
@@ -126,12 +126,12 @@ class Transport(Protocol):
 
 
 class Dialect:
-    """One protocol: its parsing, its words, its commands. It keeps nothing of a session but in the session.
+    """One protocol: its parsing, its words, its commands. The state of a session is kept in the session alone.
 
     Attributes:
-        name: what a `listen` line of the config calls it.
+        name: of the dialect, as in a `listen` line of the config.
         max_line: bytes of a line, its newline included; 0: what the setting max-line says.
-        words: what each event is called that a session of this dialect may get. Any other event is not told.
+        words: renders each type of event that this dialect delivers; it delivers no other.
     """
 
     name = ""
@@ -142,10 +142,10 @@ class Dialect:
         self._rendered: tuple[object, bytes] = (None, b"")
 
     def begin(self, session: Session) -> None:
-        """A connection has come that speaks this dialect from its first byte."""
+        """Called when a connection opens that speaks this dialect from its first byte."""
 
     def parse(self, line: str) -> Request | Refusal | None:
-        """Read a line; None when there is nothing but blanks in it."""
+        """Parse a line, given without its newline; None when it is blank."""
         raise NotImplementedError
 
     def refuse(self, session: Session, refusal: Refusal) -> None:
@@ -155,7 +155,7 @@ class Dialect:
         """Answer a request that was carried out and whose row has an answer to success."""
 
     def fail(self, session: Session, request: Request, error: Exception | None) -> None:
-        """Answer a request that was not carried out, because of this error or (None) for want of a login."""
+        """Answer a request that was not carried out, because of this error or (None) because it needs a login."""
 
     def deliver(self, session: Session, event: Any) -> None:
         """Tell the session's client what has happened. An event is rendered once for all sessions in a row."""
@@ -169,16 +169,16 @@ class Dialect:
             session.transport.send(rendered)
 
     def delivers_itself(self, session: Session, event: Any) -> bool:
-        """Deliver an event for which each session gets words of its own, or none; False for any other event."""
+        """Deliver an event that is not rendered alike for all sessions; return False for any other event."""
         return False
 
     def render(self, event: Any) -> bytes:
-        """Give the words for what has happened; nothing where this dialect has none."""
+        """Give the words for an event; b"" where this dialect has none."""
         words = self.words.get(type(event))
         return words(event) if words is not None else b""
 
     def leave(self, session: Session) -> None:
-        """The session is over: undo what its login did."""
+        """Called once when the session is over: undo what its login did."""
 
 
 NO_CHOICE: Mapping[str, Dialect] = {}
@@ -190,14 +190,14 @@ class SessionState(enum.Enum):
     OPEN = enum.auto()
     """Lines are run as they come."""
     INPUT_ENDED = enum.auto()
-    """The client sends no more: its lines are run and answered, then the session ends (C12)."""
+    """The client has half-closed: its lines are run and answered, then the session ends (C12)."""
     DRAINING = enum.auto()
-    """The server stops: the outstanding answers are given, no further line is run (C21)."""
+    """The server stops: outstanding answers are sent, no further line is run (C21)."""
     OVER = enum.auto()
     """Nothing is run or sent any more."""
 
 
-_OPEN, _OVER = SessionState.OPEN, SessionState.OVER  # compared for every line, where a look-up in the enum costs
+_OPEN, _OVER = SessionState.OPEN, SessionState.OVER  # compared for every line; looking them up in the enum costs time
 
 
 class Block(enum.Enum):
@@ -206,17 +206,17 @@ class Block(enum.Enum):
     OVER = "the session is over"
     PAUSED = "it produces more than another server can read"
     CONGESTED = "the client does not read"
-    UNANSWERED = "the answer to the request before comes first"
+    UNANSWERED = "an earlier request is outstanding"
 
 
 class Session:
     """One connection, speaking one dialect; the transport's owner.
 
     Args:
-        transport: the way to the client.
-        dialect: the dialect that it speaks, if its first word does not choose another.
-        max_line: bytes of a line, its newline included.
-        by_first_word: the dialects that can be chosen so (C22).
+        transport: the connection to the client.
+        dialect: the dialect that it speaks unless its first word chooses another.
+        max_line: maximum bytes of a line, its newline included.
+        by_first_word: the dialects that the first word can choose (C22).
 
     Attributes:
         principal: what the connection acts for (see above), None before a login. The domain sets it.
@@ -257,14 +257,14 @@ class Session:
         self.reason: object = None
         self._ignores_congestion = False
         self._paused = False
-        self._input_held = 0  # bytes of lines, as the transport knows
+        self._input_held = 0  # bytes in `_lines`, as last reported to the transport
         self._lines = LineBuffer(max_line)
         self._parked: Request | Refusal | None = None
         self._outstanding = 0
-        self._pipelining = True  # all that is outstanding is pipelined
+        self._pipelining = True  # every outstanding request is pipelined
         self._late_answers = 0
         self._late_seconds = 0.0
-        self._by_first_word: Mapping[str, Dialect] | None = by_first_word  # None: the first line has been
+        self._by_first_word: Mapping[str, Dialect] | None = by_first_word  # None after the first line
         self._reading_paused = False
         self._scheduled = False
 
@@ -293,19 +293,19 @@ class Session:
         if self.state is not _OPEN:
             return
         self._lines.feed(data)
-        if self._scheduled:  # reading more must not bring more turns
+        if self._scheduled:  # sending more must not win a session more turns
             self._apply_back_pressure(held_back=True)
         else:
             self.run()
 
     def ended(self) -> None:
-        """The client sends no more: it gets its answers, then the session ends."""
+        """The client has half-closed: it gets its answers, then the session ends (C12)."""
         if self.state is _OPEN:
             self.state = SessionState.INPUT_ENDED
         self.run()
 
     def drained(self) -> None:
-        """The client has read what waited for it."""
+        """The output buffer is no longer congested."""
         self._run_soon()
 
     def lost(self, reason: object) -> None:
@@ -317,12 +317,12 @@ class Session:
 
     @property
     def address(self) -> str:
-        """The client's IP address; "" when it is gone already."""
+        """The client's IP address; "" when the connection is gone already."""
         return self.transport.remote_address[0]
 
     @property
     def half_closed(self) -> bool:
-        """Whether the client sends no more: it waits for its answers, or has gone (C12)."""
+        """Whether no more input is taken: the client has half-closed or gone (C12), or the server stops (C21)."""
         return self.state in (SessionState.INPUT_ENDED, SessionState.DRAINING)
 
     def send(self, text: str) -> None:
@@ -334,7 +334,7 @@ class Session:
         self.transport.send(data)
 
     def stream(self, chunks: Iterator[bytes]) -> None:
-        """Send what is made piece by piece, as the client reads it. No line is run before its end."""
+        """Send chunks that are made as the client reads them. No line is run before the last one."""
         self.transport.stream(chunks)
 
     def deliver(self, event: Any) -> None:
@@ -342,19 +342,18 @@ class Session:
         self.dialect.deliver(self, event)
 
     def deliver_with_receipt(self, event: Any, done: Callable[[bool], None]) -> None:
-        """Tell the client what has happened; `done` learns whether all of it was handed to the operating system
-        (H13)."""
+        """Tell the client what has happened; `done` gets whether the operating system took all of it (H13)."""
         self.transport.send_with_receipt(self.dialect.render(event), done)
 
     def send_list(self, head: str, names: Sequence[str], separator: str) -> None:
-        """Send a list of any length, in pieces when it is long, so that it is no burden for memory."""
+        """Send a list; a long one is streamed, so that it is never rendered in memory as a whole."""
         if len(names) <= LIST_PIECE:
             self.send(f"{head} {separator.join(names)}".rstrip())
         else:
             self.transport.stream(_render_list(head, names, separator))
 
     def expect_outcome(self, request: Request, then: Callable[[], None] | None = None) -> Done:
-        """Count the request as outstanding; return what takes its outcome and answers it.
+        """Count the request as outstanding; return the callback that takes its outcome and answers it.
 
         Args:
             then: called after the answer to a success.
@@ -364,18 +363,18 @@ class Session:
         return partial(self._on_outcome, request, then)
 
     def expect_late_answer(self, seconds: float) -> None:
-        """Count a line that comes by itself and holds up no request: the echo of a message, or its failure.
+        """Count an answer that holds up no later request: the echo of a message, or its failure.
 
         A client that ends its sending side stays until all of them have come (C12).
 
         Args:
-            seconds: how long it stays at most.
+            seconds: maximum time that it stays.
         """
         self._late_answers += 1
         self._late_seconds = seconds
 
     def late_answer_given(self) -> None:
-        """Such a line has come, or will never come."""
+        """A late answer has been sent, or will never be."""
         self._late_answers -= 1
         if self.half_closed and not self._late_answers:
             self._run_soon()
@@ -388,14 +387,14 @@ class Session:
         Args:
             max_line: bytes of a line, its newline included.
             max_output: bytes that may wait for the peer before it is closed as a slow reader.
-            setting: what these are called.
+            setting: the name of the setting that gives max_output.
         """
         self._lines.limit = max_line
         self._ignores_congestion = True
         self.transport.set_output_limit(max_output, setting)
 
     def pause(self) -> None:
-        """Run no lines for now: they produce more than a linked server can read. Idempotent."""
+        """Run no lines until `resume`: they produce more than a linked server can read. Idempotent."""
         self._paused = True
 
     def resume(self) -> None:
@@ -404,19 +403,19 @@ class Session:
         self._run_soon()
 
     def end(self) -> None:
-        """Say goodbye: run no more lines, close when the output has left."""
+        """Run no more lines; close the connection once the output has been sent."""
         self._leave()
         self.transport.finish()
 
     def refuse(self) -> None:
-        """Close at once, without a word: nothing more is run or sent."""
+        """Close the connection at once: nothing more is run or sent."""
         self._leave()
         self.transport.refuse()
 
     def drain(self) -> None:
-        """The server stops: give the outstanding answers, run no more lines, end.
+        """The server stops: send the outstanding answers, run no more lines, end (C21).
 
-        Input is still read, and dropped: unread, it would cost the client its last answers.
+        Input is still read, and dropped: closing a socket with unread input would discard the last answers.
         """
         if self.state is _OVER:
             return
@@ -452,7 +451,7 @@ class Session:
             and self._step()
         ):
             steps -= 1
-            if not steps & 1 and self.transport.must_yield:  # every other time, since most often there is but one line
+            if not steps & 1 and self.transport.must_yield:  # every second line: most often there is only one
                 steps = 0
         if self.state is _OVER:
             return
@@ -461,7 +460,7 @@ class Session:
         elif self.state is not _OPEN and not self._outstanding and self.blocked_by is None:
             self._end_when_answered()
             return
-        if self._input_held or self._lines.data:  # most often nothing waits, and nothing did
+        if self._input_held or self._lines.data:  # mostly nothing waits now, and nothing waited before
             self._apply_back_pressure(held_back=not steps or self.blocked_by is not None)
 
     def _end_when_answered(self) -> None:
@@ -494,7 +493,7 @@ class Session:
         return True
 
     def _read(self, line: bytes | Overlong) -> Request | Refusal | None:
-        """Make a line a request; None when there is nothing in it to answer."""
+        """Parse a line, the first one also for its dialect; None when there is nothing to answer."""
         if self._by_first_word is not None and (isinstance(line, Overlong) or line.strip(b" \t")):
             choice, self._by_first_word = self._by_first_word, None
             self.transport.note_first_line()
