@@ -1,4 +1,4 @@
-"""Text, as all protocols share it: lines of a byte stream, words, Unicode's forms, and what may be shown.
+"""Text, as all protocols share it: lines of a byte stream, words, Unicode forms, and what may be shown.
 
 `LineBuffer` splits received bytes into lines. `clean` removes control characters before text reaches a terminal.
 `normalize` gives a name the form in which names are compared. Nothing here knows about sessions, commands or users.
@@ -13,18 +13,18 @@ MAX_LINE = 8192
 """Bytes of a line, its newline included."""
 
 MAX_WORD = 1280
-"""Bytes of a word that may be a name: 20 for each of its characters, however these are written."""
+"""Maximum bytes of a name or an ID in any Unicode form: 20 for each of its characters (C34)."""
 
 MAX_CHARACTERS = 4 * 67
-"""Characters of a name, or an ID, before NFC makes them one for four at the most. A pattern's stars and dots do not
-count."""
+"""Maximum characters of a name or an ID before NFC, which makes one of at most four. The stars and dots of a search
+pattern do not count."""
 
 
 # ---- lines ----
 
 
 class Overlong(NamedTuple):
-    """A line that was too long to keep, but for its first bytes."""
+    """A line that was too long to keep; `head` is its first OVERLONG_HEAD bytes."""
 
     head: bytes
 
@@ -33,19 +33,19 @@ OVERLONG_HEAD = 64
 
 
 class Opening:
-    """Takes off what some clients send before their first line: a byte order mark, telnet's negotiation (rule C7).
+    """Removes what some clients send before their first line: a byte order mark, telnet's negotiation (C7).
 
     Attributes:
-        over: all that comes now belongs to lines.
-        held: what may be a part of a sequence.
-        room: bytes that may still be taken off, so that this is little work whatever comes.
+        over: all further bytes belong to lines.
+        held: bytes that may be the beginning of a sequence.
+        budget: bytes that may still be removed, which bounds the work.
     """
 
-    __slots__ = ("held", "over", "room")
+    __slots__ = ("budget", "held", "over")
 
-    LONGEST = 64
+    MAX_SEQUENCE = 64
     STARTS = b"\xef", b"\xff", b""
-    WHOLE = (  # compiled when the first one comes, as most clients send none
+    WHOLE = (  # compiled with the first match: most clients send none
         rb"\xef\xbb\xbf"
         rb"|\xff[\xfb-\xfe][\x00-\x09\x0b\x0c\x0e-\x31]"  # IAC, WILL to DONT, an option that cannot end a line
         rb"|\xff\xfa(?:[^\xff\n]|\xff\xff){0,60}\xff\xf0"  # IAC SB ... IAC SE
@@ -55,20 +55,24 @@ class Opening:
     def __init__(self) -> None:
         self.held = b""
         self.over = False
-        self.room = MAX_LINE
+        self.budget = MAX_LINE
 
-    def rest(self, data: bytes) -> bytes:
-        """Give what belongs to lines of these bytes and of those that were held."""
+    def strip(self, data: bytes) -> bytes:
+        """Add received bytes; return those that belong to lines, b"" as long as that is open."""
         data, start = self.held + data, 0
         if data[:1] not in self.STARTS:
             self.over = True
             return data
         whole = re.compile(self.WHOLE)
-        while (found := whole.match(data, start)) and found.end() - start <= self.LONGEST and found.end() <= self.room:
+        while (
+            (found := whole.match(data, start))
+            and found.end() - start <= self.MAX_SEQUENCE
+            and found.end() <= self.budget
+        ):
             start = found.end()
-        self.room -= start
+        self.budget -= start
         rest = data[start:]
-        self.over = len(rest) >= self.LONGEST or re.fullmatch(self.BEGUN, rest) is None
+        self.over = len(rest) >= self.MAX_SEQUENCE or re.fullmatch(self.BEGUN, rest) is None
         self.held = b"" if self.over else rest
         return rest if self.over else b""
 
@@ -76,11 +80,11 @@ class Opening:
 class LineBuffer:
     """Bytes in, lines out, in bounded memory.
 
-    A line ends in a newline; a carriage return before it is taken off (C1). An over-long line is reported once, as soon
-    as its length is known, and the rest of it is skipped (C4). So are prefixes of the first line, see `Opening`.
+    A line ends in a newline; a carriage return before it is removed (C1). An over-long line is reported once, as soon
+    as its length is known, and the rest of it is skipped (C4). `Opening` removes prefixes of the first line.
 
     Args:
-        limit: bytes of a line, its newline included.
+        limit: maximum bytes of a line, its newline included.
     """
 
     __slots__ = ("_opening", "_searched", "_skipping", "_start", "data", "limit")
@@ -94,13 +98,13 @@ class LineBuffer:
         self._opening: Opening | None = Opening()
 
     def __len__(self) -> int:
-        """Bytes that wait here."""
+        """Bytes in the buffer."""
         return len(self.data) - self._start
 
     def feed(self, data: bytes) -> None:
         """Add what has been received."""
         if self._opening is not None:
-            data = self._opening.rest(data)
+            data = self._opening.strip(data)
             if self._opening.over:
                 self._opening = None
         self.data = self.data[self._start :] + data if self._start < len(self.data) else data
@@ -108,11 +112,11 @@ class LineBuffer:
         self._start = 0
 
     def clear(self) -> None:
-        """Forget what waits."""
+        """Drop the bytes in the buffer."""
         self.data, self._start, self._searched = b"", 0, 0
 
     def next(self) -> bytes | Overlong | None:
-        """Take the next line, without its end; None when there is no whole one."""
+        """Take the next line, without its newline; None when no line is complete."""
         data, start = self.data, self._start
         end = data.find(b"\n", self._searched)
         if end < 0:
@@ -167,13 +171,13 @@ def first_word(line: bytes | Overlong) -> str:
 
 _CONTROLS = [chr(code) for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) != "\t"]
 _LINE_SEPARATORS = "\u2028\u2029"
-_TURN_DIRECTION = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
-_UNSHOWN = str.maketrans(dict.fromkeys([*_CONTROLS, *_LINE_SEPARATORS, *_TURN_DIRECTION], ""))
+_BIDI_CONTROLS = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+_UNSHOWN = str.maketrans(dict.fromkeys([*_CONTROLS, *_LINE_SEPARATORS, *_BIDI_CONTROLS], ""))
 _REPLACED = dict.fromkeys(_UNSHOWN, "\ufffd")
 _BLANKS = re.compile("[ \t]+")
 _HOST_SIGNS = re.compile("([:@])")
-_MOST_HOST_SIGNS = 2
-"""In front of a user who is addressed, and between a name and its host."""
+_MAX_HOST_SIGNS = 2
+"""One before the user in `@user`, and one between a name and its host."""
 
 
 def split_words(text: str) -> list[str]:
@@ -184,19 +188,20 @@ def split_words(text: str) -> list[str]:
 
 
 def split_at_most(text: str, most: int) -> list[str]:
-    """Split off the first words at runs of blanks; what is behind them stays one, with its inner spacing.
+    """Split at the first runs of blanks; the last word is the rest of the text, with its inner spacing.
 
     Args:
-        most: words that are given at most, the last one being the rest; 0 is as 1.
+        most: maximum number of words; 0 counts as 1.
     """
     text = text.strip(" \t")
     if not text:
         return []
-    return _BLANKS.split(text, most - 1) if most > 1 else [text]  # a split of none is a split of all
+    return _BLANKS.split(text, most - 1) if most > 1 else [text]  # maxsplit=0 would mean no limit
 
 
 def join_message(words: list[str], start: int) -> None:
-    """Make one message of the words from this place on: cleaned, with one space between them. None, if none is left."""
+    """Replace the words from `start` on, in place, by one message: cleaned, with single spaces. An empty message is
+    left out."""
     text = " ".join(words[start:])
     if not text.isprintable():
         text = " ".join(split_words(clean(text)))
@@ -204,7 +209,7 @@ def join_message(words: list[str], start: int) -> None:
 
 
 def parse_number(word: str, most: int) -> int | None:
-    """Read a whole number in ASCII digits: `most` for a larger one, None for a word that is no such number."""
+    """Parse a whole number in ASCII digits: `most` if it is larger, None if the word is no number."""
     if not (word.isascii() and word.isdigit()):
         return None
     digits = word.lstrip("0") or "0"
@@ -212,26 +217,26 @@ def parse_number(word: str, most: int) -> int | None:
 
 
 def clean(text: str) -> str:
-    """Take out what must not reach anybody's screen: control characters but for the tab, line separators, and the
-    characters that turn the direction of writing (C28)."""
+    """Remove what must not reach a terminal: control characters but for the tab, line separators, and bidirectional
+    controls (C28)."""
     return text if text.isprintable() else text.translate(_UNSHOWN)
 
 
 def replaced(text: str) -> str:
-    """Give a text of the same length with a sign in the place of each character that `clean` takes out."""
+    """Replace each character that `clean` removes by U+FFFD; the length stays the same."""
     return text if text.isprintable() else text.translate(_REPLACED)
 
 
 def is_too_long(word: str) -> bool:
-    """Tell whether a word has more bytes than a name can have, in whatever form it is written (rule C34)."""
+    """Tell whether a word has more than MAX_WORD bytes, so that it is no name in any Unicode form (C34)."""
     return len(word) > MAX_WORD or len(word.encode(errors="replace")) > MAX_WORD
 
 
 MAX_PATH = 1024
-"""Characters of the path of a file that are shown and sent, the last ones."""
+"""Maximum characters of a file's path that are shown and sent: its last ones."""
 
 NAMELESS = "file"
-"""How a file is called that has no name."""
+"""The name given to a file without one."""
 
 _NOT_SHOWN_AT_ALL = "[\x00-\x1f\x7f-\x9f\u2028\u2029]"
 
@@ -242,19 +247,23 @@ def has_controls(text: str) -> bool:
 
 
 def shown_path(path: str) -> str:
-    """Give a file's name or path as it may be shown and sent: nothing in it is invisible or turns the direction of
-    writing, and it has MAX_PATH characters at most. It is no path to be opened (rule F12)."""
+    """Give a file's name or path in a form that is safe to show and send, but not a path to open (F12).
+
+    It has no invisible characters, no bidirectional controls, and at most MAX_PATH characters.
+    """
     text = clean(path[-MAX_PATH:])
     if not text.isascii():
         import unicode_names
 
-        text = unicode_names.seen(text)
+        text = unicode_names.visible(text)
     return text or NAMELESS
 
 
 def folded_name(name: str) -> str:
-    """Give a file's name as a file system compares it that tells apart neither the case nor the forms of letters. Its
-    length is to be bounded, see `normalize`."""
+    """Give a file's name in the form in which a file system that ignores case and Unicode forms compares it.
+
+    The caller bounds its length, since this takes quadratic time as NFC does (see `normalize`).
+    """
     if name.isascii():
         return name.lower()
     import unicodedata
@@ -264,13 +273,12 @@ def folded_name(name: str) -> str:
 
 
 def normalize(word: str) -> str:
-    """Give a name, or its parts on either side of a host's sign, in Unicode's NFC, in which names are compared and
-    shown (C32).
+    """Give a name, or each part of it before and after `:` or `@`, in NFC, the form in which names are compared (C32).
 
-    A part that is too long for a name stays as it came, and so is none (rule C34); a third part is the last. For NFC
-    takes time with the square of the marks in a row; nothing else in the program makes it.
+    NFC takes time that is quadratic in the combining marks in a row. So a part that is too long for a name stays as it
+    is, and is refused later (C34). There are at most three parts.
     """
-    return word if word.isascii() else "".join(map(_normalize_part, _HOST_SIGNS.split(word, _MOST_HOST_SIGNS)))
+    return word if word.isascii() else "".join(map(_normalize_part, _HOST_SIGNS.split(word, _MAX_HOST_SIGNS)))
 
 
 def _normalize_part(part: str) -> str:

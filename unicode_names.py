@@ -1,7 +1,7 @@
-"""Names that are not ASCII: what has the form of one, and what of that is visible (rules C31 and C33 of PROTOCOL.md).
+"""Names that are not ASCII: which of them are well formed, and which are visible (C31, C33).
 
-For the latter a name is made a word of kinds, one letter for each character; SEEN says what such a word may be. This is
-loaded for the first name that is not ASCII.
+Each character of a name is mapped to a kind, one letter; the regular expression VISIBLE says which sequences of kinds
+are visible. This module is loaded for the first name that is not ASCII.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ IGNORED = (
 the ranges of a regular expression."""
 
 BLANK_SIGNS = "\u2800\U0001d159"
-"""Signs that are drawn as nothing: the Braille pattern without dots, the musical null notehead."""
+"""Symbols without a visible glyph: the Braille pattern without dots, the musical null notehead."""
 
 NUMBER_SIGNS = "\u0600-\u0605\u06dd\u070f\u0890\u0891\u08e2\U000110bd\U000110cd"
-"""Unicode's property Prepended_Concatenation_Mark: characters of category Cf that are seen."""
+"""Unicode's property Prepended_Concatenation_Mark: characters of category Cf that are visible."""
 
 SELECTORS = "\u180b-\u180d\u180f\ufe00-\ufe0f\U000e0100-\U000e01ef"
 """Unicode's property Variation_Selector."""
@@ -34,13 +34,13 @@ LATIN_GREEK_CYRILLIC = (
     "\ua640-\ua69f\ua720-\ua7ff\uab30-\uab6f\ufb00-\ufb06\uff21-\uff5a\U00010780-\U000107bf\U0001d400-\U0001d7ff"
     "\U0001df00-\U0001dfff\U0001e030-\U0001e08f"
 )
-"""The blocks of these letters, those that are signs of mathematics too. What else is in them is no letter."""
+"""The blocks of these scripts, mathematical letters included. A character in them is a letter if its category is."""
 
 SPECIAL = re.compile(
     f"(?P<j>[{JOINERS}])|(?P<v>[{SELECTORS}])|(?P<x>[{IGNORED}{BLANK_SIGNS}])|(?P<o>[{NUMBER_SIGNS}])|(?P<k>{KEYCAP})"
     "|(?P<n>[0-9])|(?P<h>[#*])"
 )
-"""Kinds that a category does not tell; the first that fits."""
+"""Kinds that do not follow from a category; the first alternative that matches wins."""
 
 KINDS_OF_CATEGORIES = {
     **dict.fromkeys(("Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp", "Zs"), "x"),
@@ -50,49 +50,54 @@ KINDS_OF_CATEGORIES = {
 }
 LETTER = re.compile(f"[{LATIN_GREEK_CYRILLIC}]")
 
-SEEN = re.compile(
+VISIBLE = re.compile(
     r"(?:"
-    r"(?:l|n(?:v(?=k))?)[mk]{0,4}"  # a letter of these alphabets or a digit, perhaps on a keycap: never joined
+    r"(?:l|n(?:v(?=k))?)[mk]{0,4}"  # a letter of these scripts or a digit, perhaps on a keycap: never joined
     r"|(?:o|sv?|h(?:v(?=k))?)(?:j?[mk]){0,4}(?:j(?=[osh]))?"  # anything else, perhaps joined with the next
     r")+"
 )
-"""Kinds of what is seen: x is refused, l a Latin, Greek or Cyrillic letter or a digit, n one of 0 to 9, h # or *, s a
-sign (So, Sm), o anything else that stands for itself, m a mark (Mn, Me), k the keycap, v a selector, j a joiner."""
+"""Sequences of kinds that are visible. The kinds:
 
-UNFIT = frozenset({"Cc", "Cf", "Cs", "Zs", "Zl", "Zp"})
-FIT = re.compile(f"[{JOINERS}{NUMBER_SIGNS}]")
+x: invisible, or refused; l: a Latin, Greek or Cyrillic letter, or a digit; n: 0 to 9; h: # or *; s: a symbol (So, Sm);
+o: any other base character; m: a mark (Mn, Me); k: the keycap; v: a variation selector; j: a joiner.
+"""
+
+REFUSED_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Zs", "Zl", "Zp"})
+ALLOWED_FORMATS = re.compile(f"[{JOINERS}{NUMBER_SIGNS}]")
 
 
 @functools.lru_cache(maxsize=1024)
-def has_form(name: str) -> bool:
-    """Tell whether a word is in NFC and has no white space, control or format character. Its length is to be bounded.
+def is_well_formed(name: str) -> bool:
+    """Tell whether a word is in NFC and has no white space, control or format character (C31).
 
-    That is what names have always had, so it says what can exist.
+    This has always held for new names, so it holds for every name that exists. The caller bounds the length.
     """
     return unicodedata.is_normalized("NFC", name) and all(
-        FIT.match(character) or unicodedata.category(character) not in UNFIT for character in name
+        ALLOWED_FORMATS.match(character) or unicodedata.category(character) not in REFUSED_CATEGORIES
+        for character in name
     )
 
 
 @functools.lru_cache(maxsize=1024)
-def is_seen(name: str) -> bool:
-    """Tell whether all of a name is visible. Its length is to be bounded."""
-    return SEEN.fullmatch(_kinds(name)) is not None
+def is_visible(name: str) -> bool:
+    """Tell whether every character of a name is visible (C33). The caller bounds the length."""
+    return VISIBLE.fullmatch(_kinds(name)) is not None
 
 
-def seen(text: str) -> str:
-    """Take out of a text whatever is invisible, and make the white space between its words one no-break space (rule
-    F12). The text's length is to be bounded.
+def visible(text: str) -> str:
+    """Remove what is invisible from a text; a no-break space replaces the white space between words (F12).
+
+    The caller bounds the length.
     """
-    return "\u00a0".join(filter(None, map(_seen_word, text.split())))
+    return "\u00a0".join(filter(None, map(_visible_word, text.split())))
 
 
-def _seen_word(word: str) -> str:
-    return "".join([word[found.start() : found.end()] for found in SEEN.finditer(_kinds(word))])
+def _visible_word(word: str) -> str:
+    return "".join([word[found.start() : found.end()] for found in VISIBLE.finditer(_kinds(word))])
 
 
 def _kinds(word: str) -> str:
-    """Give the kinds of a word's characters, in a time that is short for a long word too."""
+    """Give the kinds of a word's characters, one letter each, in linear time."""
     categories = [*map(unicodedata.category, word)]
     kinds = [KINDS_OF_CATEGORIES.get(category, "o") for category in categories]
     for found in LETTER.finditer(word):

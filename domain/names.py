@@ -22,7 +22,7 @@ def is_name(word: str, longest: int = MAX_NAME) -> bool:
         return True
     import unicode_names
 
-    return unicode_names.is_seen(word)
+    return unicode_names.is_visible(word)
 
 
 def has_form_of_name(word: str, longest: int = MAX_NAME) -> bool:
@@ -38,7 +38,7 @@ def has_form_of_name(word: str, longest: int = MAX_NAME) -> bool:
         return word.isprintable() and " " not in word
     import unicode_names
 
-    return unicode_names.has_form(word)
+    return unicode_names.is_well_formed(word)
 
 
 MAX_HOST = 64

@@ -33,7 +33,7 @@ class TextInput:
             chunk = b""
         self.ended = not chunk
         if not self._opening.over:
-            chunk = self._opening.rest(b"\n" if self.ended and self._opening.held else chunk)
+            chunk = self._opening.strip(b"\n" if self.ended and self._opening.held else chunk)
         self._last = chunk[-1:] or self._last
         return chunk + b"\n" if self.ended and self._last != b"\n" else chunk
 
