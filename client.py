@@ -5,7 +5,7 @@
 
 - Text from the network is cleaned in one place, `ui.connection.LineConnection`: no control character reaches a screen
   or a pipe.
-- Every buffer is bounded, by back-pressure in both directions: input is read only as fast as the server takes it, and
+- Every buffer is bounded, by back-pressure in both directions. Input is read only as fast as the server takes it, and
   the network only as fast as the screen shows it.
 - Between pipes the client starts quickly: the standard library alone, and little of it. Modules for the terminal
   (prompt_toolkit, asyncio) are imported by the functions that use them.
@@ -15,13 +15,13 @@
 Reading order, in `ui/`:
 
 1. `options.py`     the command line; `manual.py` has the long part of its help
-2. `dialects/`      one file for each wire, as a person uses it; what they share is in `base.py`. Pure
+2. `dialects/`      the client's side of each dialect; what they share is in `base.py`. Pure
 3. `connection.py`  lines to and from the server, and a connection that is dialled again when it is lost
 4. `transfers.py`   the lines that carry files; `files.py`: names of files, reading and writing
 5. `pipes.py`       the netcat, and the chat without a screen; `streams.py`: the standard descriptors
 6. `terminal.py`    ties dialect, files, server and screen together; `screens.py`: the line being typed
 
-Another wire is added as another module of `dialects/`: pipes, terminal and screens see only a `ClientDialect`.
+A new dialect is another module of `dialects/`: pipes, terminal and screens see only a `ClientDialect`.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def main(options: argparse.Namespace) -> int:
 def run_between_pipes(
     sock: socket.socket, dialect: ClientDialect, recognise: Recogniser, options: argparse.Namespace
 ) -> int:
-    """Pass the lines of the wire as they are, or chat, as the dialect needs; return the exit status."""
+    """Pass the lines of the protocol as they are, or chat, as the dialect needs; return the exit status."""
     from ui.pipes import ChatPipes, Netcat
 
     if dialect.failure:

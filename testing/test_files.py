@@ -34,7 +34,7 @@ from ui.files import (
     size_of,
 )
 from ui.options import MAX_RECEIVED
-from ui.transfers import COST, FILE_LINES, MAX_OFFERS, MAX_RUNNING, NO_OFFER, OFFERS_KEPT, TOO_MUCH, FileTransfers
+from ui.transfers import FILE_COST, FILE_LINES, MAX_OFFERS, MAX_RUNNING, NO_OFFER, OFFERS_KEPT, TOO_MUCH, FileTransfers
 
 
 @pytest.fixture
@@ -558,8 +558,8 @@ def test_many_files_of_one_name(side: Side, here: Path, monkeypatch: pytest.Monk
 
 def test_all_files_together_have_a_limit(here: Path) -> None:
     """F14."""
-    side = Side(max_bytes=2 * COST + 10)
-    assert side.hear(f"/file 1 {COST + 11} ann a") == [f"Not received: a from ann: {TOO_MUCH}."]
+    side = Side(max_bytes=2 * FILE_COST + 10)
+    assert side.hear(f"/file 1 {FILE_COST + 11} ann a") == [f"Not received: a from ann: {TOO_MUCH}."]
     assert receive(side, "b") == ["Received: b from ann, 0 bytes."]
     side.took()
     side.hear("/file 2 10 ann c", f"/piece 2 {encoded(b'1' * 10)}")
@@ -571,7 +571,7 @@ def test_all_files_together_have_a_limit(here: Path) -> None:
 
 
 def test_what_does_not_come_takes_no_room_from_others(here: Path) -> None:
-    side = Side(max_bytes=2 * COST + 10)
+    side = Side(max_bytes=2 * FILE_COST + 10)
     side.hear(*(f"/file {number} 10 s{number} a" for number in range(20)))
     assert side.took() == [f"/ready {number}" for number in range(20)]
     assert side.hear(f"/piece 19 {encoded(b'1' * 9)}", f"/piece 3 {encoded(b'1')}") == []
@@ -580,11 +580,11 @@ def test_what_does_not_come_takes_no_room_from_others(here: Path) -> None:
 
 
 def test_too_much_is_not_offered_to_the_user(here: Path) -> None:
-    side = Side(ask_first=True, max_bytes=2 * COST)
-    side.hear(f"/file 1 {COST} ann a", "/file 2 5 bob b")
-    assert side.hear(f"/file 3 {COST + 1} ann c") == [f"Not received: c from ann: {TOO_MUCH}."]
+    side = Side(ask_first=True, max_bytes=2 * FILE_COST)
+    side.hear(f"/file 1 {FILE_COST} ann a", "/file 2 5 bob b")
+    assert side.hear(f"/file 3 {FILE_COST + 1} ann c") == [f"Not received: c from ann: {TOO_MUCH}."]
     assert side.transfers.accept() == ""
-    side.hear(f"/piece 1 {encoded(b'1' * COST)}", "/end 1")
+    side.hear(f"/piece 1 {encoded(b'1' * FILE_COST)}", "/end 1")
     assert side.transfers.accept() == f"Not received: b from bob: {TOO_MUCH}."
     assert side.took() == ["/cancel 3", "/ready 1", "/landed 1", "/cancel 2"]
     assert side.transfers.accept() == NO_OFFER
@@ -617,7 +617,7 @@ def test_few_files_are_open_at_once(side: Side, here: Path) -> None:
 @pytest.mark.usefixtures("here")
 @pytest.mark.parametrize("ask_first", [True, False])
 def test_offers_without_end_are_declined(ask_first: bool) -> None:
-    side = Side(ask_first=ask_first, max_bytes=MAX_OFFERS * 2 * COST)
+    side = Side(ask_first=ask_first, max_bytes=MAX_OFFERS * 2 * FILE_COST)
     side.hear(*(f"/file {number} 5 s{number} {'a' * 5000}" for number in range(MAX_OFFERS)))
     side.took()
     assert side.hear("/file 9999 5 ann a") == ["Not received: a from ann: too many files are offered."]

@@ -253,7 +253,7 @@ def test_a_flood_of_lines_leaves_the_user_a_turn(monkeypatch: pytest.MonkeyPatch
     with socket.socket() as sock:
         terminal = Terminal(Address("here", 1), sock, ResultClient(), never_recognise, lambda: None, 0)
     stage = Stage()
-    for name in ("_screen", "_server", "_own"):
+    for name in ("_screen", "_server", "_main_loop"):
         monkeypatch.setattr(terminal, name, stage, raising=False)
     terminal.heard(["RECV bob den hi"] * (2 * LINES_AT_ONCE + 1))
     for number in range(1, 4):

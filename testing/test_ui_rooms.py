@@ -249,7 +249,7 @@ def test_a_drawn_line_is_the_line(text: str) -> None:
 
 def test_a_server_that_closes_is_not_dialled_again() -> None:
     dialect = dialect_after()
-    assert not dialect.returns
+    assert not dialect.reconnects
     assert dialect.lost() == "The server has closed the connection."
     assert dialect.returned() == ParsedInput()
     dialect.sent("/quit")

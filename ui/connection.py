@@ -32,7 +32,7 @@ PAUSE_GROWTH = 2.0
 """Exponential back-off before a lost connection is dialled again, in seconds."""
 
 KEEPALIVE_SECONDS = 60
-"""TCP keepalive: the connection is lost when the server's machine has been silent for about so long."""
+"""TCP keepalive: the connection is lost when the server's machine has been silent for about this long."""
 
 # ---- dialling ----
 

@@ -52,8 +52,8 @@ NUMBERED = 100
 def safe_name(name: str) -> str:
     """Give the safe name under which a file of this name is stored (F13).
 
-    It is a name in one directory and all visible, is not hidden, is no option of a command, is not too long, and no
-    program uses the file because of it. This takes no longer for a longer name.
+    It is a single path component, visible in full, and not too long. It is neither hidden nor an option of a command,
+    and no program uses a file because of it. The time it takes is bounded, whatever the length of the name.
     """
     base = os.path.basename(name)
     if len(base) > 2 * MAX_NAME_READ:
@@ -68,7 +68,7 @@ def safe_name(name: str) -> str:
 def is_used(name: str) -> bool:
     """Tell whether programs use a file of this name when they find it (F13).
 
-    It is looked at as a file system sees it that does not tell apart the forms of letters, or drops dots at the end.
+    Compares as a file system does that ignores the case of letters or drops dots at the end.
     """
     folded = folded_name(name).rstrip(". ")
     requirements = folded.startswith("requirements") and folded.endswith(".txt")
@@ -163,14 +163,14 @@ class Source:
             self._seen = self._look()
         self.size = self._seen[0]
 
-    def read(self, most: int) -> bytes:
-        """Give the next bytes.
+    def read(self, size: int) -> bytes:
+        """Give the next bytes, at most `size` of them.
 
         Raises:
             FileError: it cannot be read, or has become shorter.
         """
         with reporting_os_errors():
-            data = os.read(self._descriptor, most)
+            data = os.read(self._descriptor, size)
         if not data:
             raise FileError(CHANGED)
         return data

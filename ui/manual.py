@@ -29,7 +29,7 @@ the dialect hello:
   @<user> <message>  sends it            @<user>  sends plain text there from now on
   !who               lists who is here   !quit    ends the client
 
-  SEND <user> <message> and LIST, the words of the wire, mean the same. There are
+  SEND <user> <message> and LIST, as in the protocol, mean the same. There are
   no accounts: a name is given with --name, or typed when it is asked for, and is
   free again when its user leaves. It is one word without commas. Where it is
   refused, another one is asked for; where the server is full, the client tries
@@ -38,8 +38,8 @@ the dialect hello:
   In pipes --name is needed. The input is what would be typed, and the output
   what would be shown, one line each; what the client has to say about a line
   that it cannot send goes to standard error. !quit waits for the answers that
-  are due. If there is no login within ten seconds, or its answer is none of
-  this dialect, the client ends. The exit status tells whether all was sent and
+  are due. If there is no login within ten seconds, or its answer does not belong
+  to this dialect, the client ends. The exit status tells whether all was sent and
   delivered.
 
 the dialect rooms, at the port of a channel: client.py <port> <username>
@@ -50,7 +50,7 @@ the dialect rooms, at the port of a channel: client.py <port> <username>
   Any other text is said to everyone in the channel. While it is full you wait;
   what is said then reaches nobody. The client ends when the server closes.
 
-  /send sends a file to somebody who is in the channel with this client; the path
+  /send sends a file to a user who is in the channel with this client; the path
   has no blanks in it. On a terminal a file that is offered comes when it is
   accepted, within two minutes, and into the directory received, which is made:
 
@@ -76,17 +76,17 @@ the dialect mailbox, on a terminal:
                      for good
   /bye               ends the client
 
-  The wire's own lines are always taken: 1|<name>, 0|<id>, 2, 2|<pattern>,
+  The protocol's lines are always taken: 1|<name>, 0|<id>, 2, 2|<pattern>,
   3|<user>|<message>, 4|<id>, 5|<id>, bye. So to say such a thing write it behind
   @<user>. This dialect need not be named: on a terminal, where neither --dialect
   nor a username is given, a server that begins with its greeting gets it.
 
   IDs that are typed are hidden and not kept, as passwords are. After a lost
   connection the client logs in again; not when the account was entered elsewhere,
-  since two clients would disconnect each other for ever.
+  since two clients would disconnect each other endlessly.
 
 the dialect mailbox, in pipes:
-  As the dialect result: the lines are those of the wire.
+  As the dialect result: the lines are those of the protocol.
 
 on a terminal, in every dialect:
   A line that begins with a slash is a command and never said: /help lists them,

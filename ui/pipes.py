@@ -115,7 +115,7 @@ MAX_GOODBYE = 64
 
 
 class Netcat(Pipes):
-    """The lines of the wire as they are, in both directions.
+    """Passes the lines of the protocol as they are, in both directions.
 
     At the end of the input it half-closes, prints what is still answered, and ends when the server closes. The exit
     status is 1 when an answer was a failure, or when the server went away first.

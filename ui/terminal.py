@@ -87,14 +87,14 @@ class Terminal:
                 lambda line: self._dialect.secret_start(line),
             )
         )
-        own = self._own = asyncio.get_running_loop()
+        main_loop = self._main_loop = asyncio.get_running_loop()
         for signum in (signal.SIGTERM, signal.SIGHUP):
             if signal.getsignal(signum) is signal.SIG_DFL:
-                own.add_signal_handler(signum, self._end, 128 + signum)
-        own.add_signal_handler(signal.SIGCONT, self._continued)
-        own.set_exception_handler(self._failed)
+                main_loop.add_signal_handler(signum, self._end, 128 + signum)
+        main_loop.add_signal_handler(signal.SIGCONT, self._continued)
+        main_loop.set_exception_handler(self._failed)
         loop = Loop()
-        self._server = ReconnectingConnection(loop, self._address, self._sock, self, own.call_soon_threadsafe)
+        self._server = ReconnectingConnection(loop, self._address, self._sock, self, main_loop.call_soon_threadsafe)
         network = threading.Thread(target=loop.run, daemon=True)
         network.start()
         try:
@@ -155,7 +155,7 @@ class Terminal:
             self._end(0)
             return
         if parsed.goodbye:
-            self._own.call_later(GOODBYE_SECONDS, self._end, 0)
+            self._main_loop.call_later(GOODBYE_SECONDS, self._end, 0)
         self._carry_out(prompt, line, parsed)
 
     def _carry_out(self, prompt: str, line: str, parsed: ParsedInput) -> None:
@@ -191,7 +191,7 @@ class Terminal:
             return
         self._hear(lines[:LINES_AT_ONCE])
         if len(lines) > LINES_AT_ONCE:
-            self._own.call_soon(self.heard, lines[LINES_AT_ONCE:])
+            self._main_loop.call_soon(self.heard, lines[LINES_AT_ONCE:])
         else:
             self._server.go_on(self._dialect.admitted, self._dialect.pause)
         self._send_automatic_lines()
@@ -217,7 +217,7 @@ class Terminal:
             self._send(ParsedInput(send=line))
         if pause is not None:
             self._cancel_retry()
-            self._retry_timer = self._own.call_later(pause, lambda: self._start("", self._dialect.again()))
+            self._retry_timer = self._main_loop.call_later(pause, lambda: self._start("", self._dialect.again()))
 
     def _cancel_retry(self) -> None:
         if self._retry_timer:
@@ -237,7 +237,7 @@ class Terminal:
         hint = self._dialect.lost()
         if not self._dialect.leaving:
             self._note(hint)
-        if self._dialect.leaving or not self._dialect.returns:
+        if self._dialect.leaving or not self._dialect.reconnects:
             self._end(0)
 
     def returned(self) -> None:
@@ -259,10 +259,10 @@ class Terminal:
             self._make_raw()
             self._screen.redraw()
 
-    def _failed(self, own: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    def _failed(self, main_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         """A call of the loop has failed. If the terminal is gone, that is why."""
         if os.isatty(STDIN):
-            own.default_exception_handler(context)
+            main_loop.default_exception_handler(context)
         else:
             self._end(HUNG_UP)
 

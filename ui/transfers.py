@@ -34,8 +34,8 @@ MAX_OFFERS = 1000
 MAX_RUNNING = 8
 """Maximum number of received files open at once, as many as the server allows (F10)."""
 
-COST = 64 * 1024
-"""Bytes that each file counts in addition to its own, which bounds the number of files too."""
+FILE_COST = 64 * 1024
+"""Bytes that each file counts in addition to its size, so that `max_bytes` bounds the number of files too."""
 
 ARRIVED = re.compile(r"\[Server message \([0-9:]+\)\] You sent ([^ ]+) to ([^ ]+)\.")
 NOT_TAKEN = re.compile(r"\[Server message \([0-9:]+\)\] ([^ ]+) did not take ([^ ]+)\.")
@@ -55,7 +55,7 @@ class OwnOffer(NamedTuple):
 
     Attributes:
         user: the receiver.
-        path: the path on the wire, see `shown_path`.
+        path: the path as the protocol carries it, see `shown_path`.
         local_path: the path on this machine.
         size: in bytes.
     """
@@ -136,7 +136,7 @@ class Incoming:
     @property
     def cost(self) -> int:
         """Bytes that the file has used of all that may be received."""
-        return COST + self.size - self.rest if self.has_begun else 0
+        return FILE_COST + self.size - self.rest if self.has_begun else 0
 
     def begin(self) -> None:
         """Make the file. Raises FileError."""
@@ -172,13 +172,13 @@ class Incoming:
 
 
 class FileTransfers:
-    """Sends the files that the user offers, and receives those that are offered. An empty note is none.
+    """Sends the files that the user offers, and receives those that are offered. An empty note means no note.
 
     Args:
         send: takes the lines for the server, without their newlines.
         ask_first: receive a file into `received/` when the user has accepted it; else at once, into the current
             directory.
-        max_bytes: of all files that are received; each counts COST more.
+        max_bytes: of all files that are received; each counts FILE_COST more.
 
     Attributes:
         failed: a file that was being sent has not arrived.
@@ -305,7 +305,7 @@ class FileTransfers:
             return self._refuse(number, offer, "too many files are offered")
         if not self._ask_first:
             return self._take(number, offer)
-        if offer.size + COST > self._room:
+        if offer.size + FILE_COST > self._room:
             return self._refuse(number, offer, TOO_MUCH)
         self._offers[number] = offer
         return (
@@ -352,7 +352,7 @@ class FileTransfers:
 
     def _take(self, number: str, offer: Offer) -> str:
         """Accept an offer, if there is room for the file."""
-        if offer.size + COST > self._room:
+        if offer.size + FILE_COST > self._room:
             return self._refuse(number, offer, TOO_MUCH)
         location = RECEIVED if self._ask_first else CURRENT_DIRECTORY
         self._incoming[number] = Incoming(offer, Sink(location, offer.stored, self._mode))
@@ -372,10 +372,10 @@ class FileTransfers:
         if incoming is not None and not incoming.has_begun:
             if sum(other.has_begun for other in self._incoming.values()) >= MAX_RUNNING:
                 raise FileError("the server sends too many files at once")
-            if self._room < COST:
+            if self._room < FILE_COST:
                 raise FileError(TOO_MUCH)
             incoming.begin()
-            self._room -= COST
+            self._room -= FILE_COST
         return incoming
 
     def _under_way(self) -> list[Outgoing | Incoming]:

@@ -43,7 +43,7 @@ class ParsedInput(NamedTuple):
     """The result of parsing a typed line.
 
     Attributes:
-        send: the line for the wire; empty for none.
+        send: the line for the server; empty for none.
         hint: a note for the user; empty for none.
         current: where plain text goes from now on; None: as before.
         echoed: the server sends the line back, so the screen need not show it.
@@ -97,7 +97,7 @@ def refuse(why: str) -> ParsedInput:
 
 
 def check_length(parsed: ParsedInput) -> ParsedInput:
-    """Refuse a line that is too long for the wire or not UTF-8."""
+    """Refuse a line that is too long for the server or not UTF-8."""
     if not is_text(parsed.send):
         return refuse(NOT_TEXT)
     return refuse(TOO_LONG) if len(parsed.send.encode()) >= MAX_LINE else parsed
@@ -113,19 +113,19 @@ def is_text(word: str) -> bool:
 
 
 class ClientDialect:
-    """One wire as a person uses it, with what is remembered of the lines that went both ways.
+    """The client's side of one dialect, with the state of the conversation.
 
     Attributes:
-        failure: matches an answer that is a failure, for a wire whose lines pass unchanged between pipes. None: between
-            pipes the lines are those that would be typed and shown.
+        failure: matches an answer that is a failure, for a dialect whose lines pass unchanged between pipes. None:
+            between pipes the lines are those that would be typed and shown.
         slash_commands: commands for a terminal beside those of `typed`, by their first word; `@` is the row of every
             word that begins so.
-        returns: a lost connection is dialled again.
+        reconnects: a lost connection is dialled again.
         files: some lines of the server carry files, and are not for the dialect.
-        admitted: the server serves us. False until a login, on a wire that begins with one.
+        admitted: the server serves us. False until a login, where the dialect begins with one.
         leaving: the user has said goodbye.
         undelivered: since the login the server has refused something, or left a message without an answer.
-        wrong: why this is not a server of the dialect; empty as long as nothing tells so.
+        wrong: why this is not a server of the dialect; empty unless that has been found out.
         current: where plain text goes; empty: nowhere, or there is no choice.
         automatic_lines: lines that the dialect wants to send by itself; the caller sends them and empties it.
         pause: seconds until `again` is to be called or, where the server closes first, the next connection is to be
@@ -134,7 +134,7 @@ class ClientDialect:
 
     failure: re.Pattern[str] | None = None
     slash_commands: Mapping[str, SlashCommand]
-    returns = True
+    reconnects = True
     files = False
     admitted = True
     leaving = False
@@ -145,7 +145,7 @@ class ClientDialect:
     pause: float | None = None
 
     def take_name(self, name: str) -> str:
-        """Take the name from the command line; return why it cannot be used, or nothing."""
+        """Take the name from the command line; return why it cannot be used, or an empty text."""
         raise NotImplementedError
 
     # ---- the connection ----
@@ -193,7 +193,7 @@ class ClientDialect:
         raise NotImplementedError
 
     def typed(self, text: str) -> ParsedInput:
-        """Parse a typed line. The line for the wire is not sent yet, see `sent`."""
+        """Parse a typed line. The line for the server is not sent yet, see `sent`."""
         raise NotImplementedError
 
     def say(self, text: str) -> ParsedInput:

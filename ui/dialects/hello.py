@@ -1,4 +1,4 @@
-"""The dialect `hello` as a person uses it.
+"""The client's side of the dialect `hello`.
 
 A connection begins with the only login that it allows: the server closes after a refusal. So this module decides
 whether to dial again with the same name, or to ask for another one.
@@ -173,7 +173,7 @@ class HelloClient(ClientDialect):
     def received(self, line: str) -> Fragments:
         request = self._pending[0] if self._pending else PendingRequest("")
         answer, words = read(line, ANSWERS.get(request.verb, ANY))
-        if self._pending and answer not in (*UNASKED, NOT_OURS):
+        if self._pending and answer not in (*UNSOLICITED, NOT_OURS):
             self._pending.popleft()
         return update_and_render(self, answer, (request.name, *words))
 
@@ -264,7 +264,7 @@ class HelloClient(ClientDialect):
         self.undelivered = True
 
     def misunderstood(self, _name: str, _line: str) -> None:
-        """The answer to the login is none of this dialect."""
+        """The answer to the login belongs to another protocol."""
         self.wrong = WRONG_SERVER
 
     def heard(self, _name: str, sender: str, _text: str) -> None:
@@ -288,7 +288,7 @@ def render_message(_name: str, sender: str, text: str) -> Fragments:
 
 DELIVERY = Answer(r"DELIVERY (\S+) (.*)", render_message, HelloClient.heard)
 
-UNASKED: Sequence[Answer] = (
+UNSOLICITED: Sequence[Answer] = (
     DELIVERY,
     Answer(r"(.*)", plain("{1}")),
 )
@@ -304,7 +304,7 @@ ANY: Sequence[Answer] = (
         bad("Error: the server does not understand the body of the last request."),
         HelloClient.refused,
     ),
-    *UNASKED,
+    *UNSOLICITED,
 )
 
 NOT_OURS = Answer(r"(.*)", bad(f"Cannot log in as {{0}}: {WRONG_SERVER}. It says: {{1}}"), HelloClient.misunderstood)

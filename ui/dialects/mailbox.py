@@ -1,7 +1,7 @@
-"""The dialect `mailbox` as a person uses it.
+"""The client's side of the dialect `mailbox`.
 
-Lines of the wire are always accepted; the commands here are translated to them. An ID serves as a password, so it is
-masked where it is typed, and where an answer repeats it. A new ID is shown, since the server sends it only once.
+The protocol's own lines are always accepted; the commands here are translated to them. An ID serves as a password. So
+it is masked where it is typed, and where an answer repeats it. A new ID is shown, since the server sends it only once.
 
 Reading order:
 
@@ -49,11 +49,11 @@ GREETING = "To get started on this chat room"
 
 
 class Verb(NamedTuple):
-    """A command, as far as the client knows it.
+    """What the client knows of a command.
 
     Attributes:
         usage: how it is typed.
-        opcode: the first field on the wire.
+        opcode: the first field of its line.
         min_args, max_args: bounds of the number of arguments.
         own: without an argument the command is for our own ID.
     """
@@ -198,7 +198,7 @@ class MailboxClient(ClientDialect):
         return "" if self._elsewhere else CONNECTION_LOST
 
     def returned(self) -> ParsedInput:
-        """Log in again, unless the account was entered elsewhere: two clients would disconnect each other for ever."""
+        """Log in again, unless the account was entered elsewhere: two clients would disconnect each other endlessly."""
         self._elsewhere = False
         if self._again:
             return ParsedInput(send=f"0|{self.own}", hint="Connected again; logging in.")
@@ -218,7 +218,7 @@ class MailboxClient(ClientDialect):
                     self._pending.popleft()
                 answer, words = found
                 return update_and_render(self, answer, (request.field, *words))
-        return update_and_render(self, *read(line, UNASKED))
+        return update_and_render(self, *read(line, UNSOLICITED))
 
     def prompt(self) -> str:
         return f"@{self.current}> " if self.current else "> "
@@ -372,7 +372,7 @@ ANY: Sequence[Answer] = (
 )
 """Answers to any request."""
 
-UNASKED: Sequence[Answer] = (
+UNSOLICITED: Sequence[Answer] = (
     Answer(
         r"user : (\S+) is now logged in elsewhere",
         bad("{0} is now logged in elsewhere, so the server closes. /login <id> takes it back; nothing else will."),

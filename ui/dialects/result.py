@@ -1,4 +1,4 @@
-"""The dialect `result` as a person uses it.
+"""The client's side of the dialect `result`.
 
 Reading order:
 
@@ -44,7 +44,7 @@ from ui.dialects.base import (
 
 
 class Verb(NamedTuple):
-    """A command, as far as the client knows it.
+    """What the client knows of a command.
 
     Attributes:
         channel: the first word after the verb names a channel, and is completed.
@@ -171,7 +171,7 @@ class ResultClient(ClientDialect):
         self._logins: deque[tuple[str, str]] = deque()
         self._new_passwords: deque[str] = deque()
         self._joins: list[str] = []
-        self._doubted: list[str] = []
+        self._failed_joins: list[str] = []
         """Channels whose JOIN has failed: USERS tells whether we are in them already."""
         self._login_retries = LoginRetries()
 
@@ -187,7 +187,7 @@ class ResultClient(ClientDialect):
         self._logins.clear()
         self._new_passwords.clear()
         self._joins.clear()
-        self._doubted.clear()
+        self._failed_joins.clear()
         self.automatic_lines, self.pause = (), None
         if self._credentials:
             self._login_retries.begin()
@@ -217,8 +217,8 @@ class ResultClient(ClientDialect):
                 self.leaving = True
 
     def received(self, line: str) -> Fragments:
-        unasked = find(line, UNASKED)
-        answer, words = unasked if unasked and unasked[1][0] not in self._joins else read(line, ANSWERS)
+        unsolicited = find(line, UNSOLICITED)
+        answer, words = unsolicited if unsolicited and unsolicited[1][0] not in self._joins else read(line, ANSWERS)
         return update_and_render(self, answer, words)
 
     def prompt(self) -> str:
@@ -255,22 +255,22 @@ class ResultClient(ClientDialect):
         """The same answer means that we are in the channel already: then plain text goes there, as was meant."""
         self._join_answered(channel)
         if channel in self.joined:
-            return self._be_in_already(channel)
+            return self._already_joined(channel)
         if not self.user:
             return bad("Cannot join {0}: you are not logged in.")(channel)
         if HOST_OF_CHANNEL in channel:  # of which USERS says nothing
             return None
-        self._doubted.append(channel)
+        self._failed_joins.append(channel)
         self.automatic_lines = (*self.automatic_lines, f"USERS {channel}")
         return []
 
     def not_listed(self, channel: str) -> Fragments | None:
-        if channel not in self._doubted:
+        if channel not in self._failed_joins:
             return None
-        self._doubted.remove(channel)
+        self._failed_joins.remove(channel)
         return (CANNOT_JOIN_KNOWN if channel in self.channels else CANNOT_JOIN)(channel)
 
-    def _be_in_already(self, channel: str) -> Fragments:
+    def _already_joined(self, channel: str) -> Fragments:
         self.current = channel
         return good("You are in {0} already; plain text goes there now.")(channel)
 
@@ -288,10 +288,10 @@ class ResultClient(ClientDialect):
     def listed_users(self, channel: str, names: str) -> Fragments | None:
         self.entered(channel)
         self.users.add(*names.split(", "))
-        if channel not in self._doubted:
+        if channel not in self._failed_joins:
             return None
-        self._doubted.remove(channel)
-        return self._be_in_already(channel)
+        self._failed_joins.remove(channel)
+        return self._already_joined(channel)
 
     def logged_in(self) -> None:
         if not self._logins:
@@ -299,7 +299,7 @@ class ResultClient(ClientDialect):
         self._login_retries.end()
         self._credentials = user, _ = self._logins.popleft()
         if user != self.user:
-            self._be_nowhere()
+            self._forget_channels()
             self.user = user
             self.users.add(user)
 
@@ -312,7 +312,7 @@ class ResultClient(ClientDialect):
     def logged_out(self) -> None:
         self._credentials = None
         self.user = ""
-        self._be_nowhere()
+        self._forget_channels()
 
     def new_password(self) -> None:
         if self._new_passwords and self._credentials:
@@ -326,7 +326,7 @@ class ResultClient(ClientDialect):
         if channel in self._joins:
             self._joins.remove(channel)
 
-    def _be_nowhere(self) -> None:
+    def _forget_channels(self) -> None:
         self.joined.clear()
         self.current = ""
 
@@ -348,7 +348,7 @@ NOT_TAKEN = (
     "you are not in that channel or are muted there, or nobody has that name, or too much waits for whoever has it,"
     " or its server cannot be reached."
 )
-"""The reasons to refuse a message, of which the wire tells none."""
+"""The reasons to refuse a message, of which the answer tells none."""
 
 ANSWERS: Sequence[Answer] = (
     Answer(r"RECV (\S+) (\S+) (.*)", render_message, ResultClient.heard),
@@ -418,7 +418,7 @@ ANSWERS: Sequence[Answer] = (
     Answer(r"(.*)", plain("{0}")),
 )
 
-UNASKED: Sequence[Answer] = (
+UNSOLICITED: Sequence[Answer] = (
     Answer(
         r"RESULT JOIN (\S+) 0",
         bad("You are no longer in {0}: its server is back, and does not let you in again."),

@@ -1,4 +1,4 @@
-"""The dialect `rooms` as a person uses it.
+"""The client's side of the dialect `rooms`.
 
 The server's lines stand in brackets and are shown as they are, with colours. `ui.transfers.FileTransfers` takes the
 lines that carry files. Typed lines that look like them are refused here, since the server would obey them.
@@ -39,13 +39,13 @@ from ui.dialects.base import (
 
 
 class Verb(NamedTuple):
-    """A command, as far as the client knows it.
+    """What the client knows of a command.
 
     Attributes:
         usage: how it is typed.
-        words: how many stand behind it; the last one may be a whole text.
-        text: it is.
-        kinds: what these words are, for the completion.
+        words: number of its arguments.
+        text: the last argument is the rest of the line.
+        kinds: the kind of each argument that is completed.
     """
 
     usage: str
@@ -117,7 +117,7 @@ class RoomsClient(ClientDialect):
         present: the user is in the channel.
     """
 
-    returns, files = False, True
+    reconnects, files = False, True
     slash_commands = SLASH_COMMANDS
 
     def __init__(self, paths: Callable[[str], list[str]]) -> None:

@@ -1,7 +1,7 @@
 """Input on a terminal, the same in every dialect: slash commands, `@name`, and the guard against said secrets.
 
 A line that begins with a slash is never said. One that begins with two slashes is said with one of them. Between pipes
-none of this holds: lines go to the wire, or to the dialect, as they are.
+none of this holds: lines go to the server, or to the dialect, as they are.
 """
 
 from __future__ import annotations
