@@ -211,9 +211,9 @@ class Reactor:
 
     def _work_off(self, queue: deque[Work], carry_out: Callable[[Work], None], most: int = sys.maxsize) -> None:
         """Carry out what is in a queue now, the oldest first, until its share of the turn is used up."""
-        count = min(len(queue), most)
-        if not count:
+        if not queue:
             return
+        count = min(len(queue), most)
         now = time.monotonic()
         ends = now + TURN_SECONDS
         share = min(SLICE_SECONDS, TURN_SECONDS / count)
@@ -267,14 +267,14 @@ class Reactor:
                 self._guarded(confirm)
 
     def _free_closed(self) -> None:
-        dying = _take(self._dying)
-        for connection in dying:
+        if not self._dying:
+            return
+        for connection in _take(self._dying):
             try:
                 connection.free()
             except Exception:
                 log.exception("error after a connection ended")
-        if dying:
-            self._freed()
+        self._freed()
 
     def _freed(self) -> None:
         """Descriptors have become free."""
