@@ -1,1 +1,1 @@
-"""Descriptors and time: the loop, connections, listeners, dials, threads. Nothing here knows a word of chat."""
+"""Descriptors and time: the loop, connections, listeners, dials, threads. Knows nothing of chat."""

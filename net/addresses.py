@@ -12,7 +12,7 @@ def is_loopback(address: str) -> bool:
     """Tell whether an address is loopback, which is exempt from rate limits and shares.
 
     Args:
-        address: an IPv4 or IPv6 address, an IPv4 one not mapped into IPv6, as `remote_address` gives it; "" is none.
+        address: an IPv4 or IPv6 address as `remote_address` gives it, so not an IPv4-mapped one; "" if there is none.
     """
     return address == "::1" or address.startswith("127.")
 

@@ -21,8 +21,8 @@ DISCARDED_READS = 16
 """Reads of input that is dropped before a connection lingers."""
 
 LINGER_SECONDS = 2.0
-"""How long a connection that we closed waits for its peer to close too. Closing a socket while it holds unread input
-makes the kernel send a reset, which can destroy our last output on its way."""
+"""Seconds that a connection which we closed waits for its peer to close too. Closing a socket while it holds unread
+input makes the kernel send a reset, which can destroy our last output on its way."""
 
 log = logging.getLogger("crosstalk.loop")
 
@@ -40,7 +40,7 @@ class Receiver(Protocol):
         """The connection was congested and has nothing left to send. May be called within `Connection.send`."""
 
     def lost(self, reason: CloseReason) -> None:
-        """The connection is gone. Called exactly once, never from inside a call of its owner's."""
+        """The connection has ended. Called exactly once, never from within a call that the owner makes."""
 
 
 class Connection(Output):
@@ -76,7 +76,7 @@ class Connection(Output):
         """Get the owner of a new connection.
 
         Args:
-            accepted: gives it. An exception of its closes the connection, and is raised.
+            accepted: returns the owner. If it raises, the connection is closed, and the exception is passed on.
         """
         try:
             self.owner = accepted(self)
@@ -112,7 +112,7 @@ class Connection(Output):
             self._loop.free_later(self)
 
     def refuse(self) -> None:
-        """Close now a connection that is not admitted."""
+        """Close now, because the connection is not admitted."""
         self.close(CloseReason.REFUSED)
 
     def pause_reading(self) -> None:
@@ -190,12 +190,12 @@ class Connection(Output):
             self._loop.call_later(LINGER_SECONDS, self.abort_linger)
 
     def check_for_reset(self) -> None:
-        """Find out that the peer is gone while neither reading nor writing would tell."""
+        """Close if the peer has reset the connection, which no event reports while the socket is not watched."""
         if self._state is not State.CLOSED and self._sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
             self.close(CloseReason.LOST)
 
     def check_for_silence(self, seconds: float) -> None:
-        """Close when the peer has acknowledged nothing for so long while something was on its way to it."""
+        """Close if the peer has acknowledged nothing for this long while data was in flight."""
         if self._state is not State.CLOSED and unacknowledged_for(self._sock) > seconds:
             log.warning("closing %s: its machine has been silent for %g seconds (keepalive-seconds)", self, seconds)
             self.close(CloseReason.LOST)
@@ -211,6 +211,6 @@ class Connection(Output):
         self._table.remove(self, self._reason, self._address)
         self.note_first_line()
         self._drop_output()
-        if hasattr(self, "owner"):  # not where a fault kept it from getting one
+        if hasattr(self, "owner"):  # missing if `accepted` has raised
             self.owner.lost(self._reason)
-            del self.owner  # which has a reference to this connection: without the circle both are freed at once
+            del self.owner  # breaks the reference cycle, so that both are freed at once

@@ -7,7 +7,7 @@ import select
 
 
 def read_some(descriptor: int, size: int) -> bytes:
-    """Wait until something can be read; return it, at most `size` bytes, or nothing at the end.
+    """Wait until something can be read; return it, at most `size` bytes; empty at the end of the input.
 
     Raises:
         OSError: nothing can be read: a directory, a lost terminal, a terminal in whose background the program is.

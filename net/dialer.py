@@ -24,7 +24,7 @@ LOOK_UP_THREADS = 2
 """Few: all look-ups wait for the same name server when it does not answer."""
 
 LOOK_UP_QUEUE = 64
-"""Look-ups that may run or wait at once. An abandoned one keeps its place until its thread returns."""
+"""Look-ups that may run or wait at once. An abandoned one counts until its thread returns."""
 
 
 class Dialer:
@@ -33,7 +33,7 @@ class Dialer:
     The threads are not those for other slow work, since a dead name server holds a thread for minutes.
 
     Args:
-        table: the connections come into it.
+        table: the connections enter it.
     """
 
     def __init__(self, table: ConnectionTable[Connection]) -> None:
@@ -43,7 +43,7 @@ class Dialer:
         self.dials: set[Dial] = set()
 
     def cancel_all(self) -> None:
-        """Give up the dials under way. Calls neither of their callbacks."""
+        """Cancel the dials under way. Calls neither of their callbacks."""
         while self.dials:
             self.dials.pop().cancel()
 
@@ -108,7 +108,7 @@ class Dial:
             self._dialer.look_ups.submit(work, self._looked_up)
         except PoolFull:
             self._fail("too many names are being looked up")
-        except RuntimeError as error:  # no thread is to be had
+        except RuntimeError as error:  # the system starts no more threads
             self._fail(str(error))
 
     def _looked_up(self, addresses: list[tuple[int, Any]] | None, error: BaseException | None) -> None:

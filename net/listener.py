@@ -47,7 +47,7 @@ class Listener:
     """Accepts connections until it would block, a few in each turn; pauses while no descriptor is free.
 
     Args:
-        table: the connections come into it, as far as its limits allow.
+        table: the connections enter it, within its limits.
         sock: bound and listening; the listener owns it from here on.
         accepted: called with each new connection, returns its owner.
     """

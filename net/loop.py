@@ -1,6 +1,6 @@
-"""The event loop of a program: a reactor whose sockets are connections. It knows no word of chat.
+"""The event loop of a program: a reactor whose sockets are connections. Knows nothing of chat.
 
-Nothing here waits for another machine: `dial` connects as the selector says, and looks names up in a thread.
+Nothing here waits for another machine: `dial` connects without blocking, and looks names up in a thread.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ class Loop(Reactor):
     Args:
         max_clients: connections that may be open at once; more are refused. None: as many as descriptors allow.
         max_out_buffer: bytes that may wait for one connection before it is closed as a slow reader.
-        stall_seconds: how long output may wait while the peer takes none of it, before it is closed as one, too.
-        keepalive_seconds: after about so much silence of a client's machine the connection is lost; 0: never.
+        stall_seconds: a peer that takes none of its pending output for this long is also closed as a slow reader.
+        keepalive_seconds: a connection whose peer's machine is silent for about this long is lost; 0: never.
         login_seconds: time-out for a client's first line (C18); 0: none. Loopback is exempt.
         address_share: percentage of the clients that may come from one address (C19). Loopback is exempt.
-        max_buffers: bytes that may wait in all connections together (C20). None: any number.
-        pool_threads: threads for slow work. Names are looked up in others.
-        pool_queue: pieces of slow work that may wait or run at once.
+        max_buffers: bytes that may wait in all connections together (C20). None: no limit.
+        pool_threads: threads for slow work, apart from those that look names up.
+        pool_queue: maximum of slow jobs that wait or run.
     """
 
     def __init__(
@@ -64,12 +64,12 @@ class Loop(Reactor):
 
     @property
     def connections(self) -> set[Connection]:
-        """All that are open, accepted or dialled."""
+        """All open connections, accepted or dialled."""
         return self.table.connections
 
     @property
     def closed(self) -> Counter[CloseReason]:
-        """How many have ended, by reason."""
+        """Number of connections that have ended, by reason."""
         return self.table.closed
 
     @property

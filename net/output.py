@@ -41,7 +41,7 @@ class Receipt:
     """Output that is confirmed when it has left: a stream of one chunk.
 
     Args:
-        loop: calls `done`, in the turn of the outcome, but not from inside of a connection's work.
+        loop: calls `done` at the end of the turn of the outcome.
         data: the chunk.
         done: called once, with True when all of it has been handed to the operating system, with False when the
             connection has ended before that.
@@ -174,7 +174,7 @@ class Output(WatchedSocket):
             self._relieve()
 
     def _relieve(self) -> None:
-        """Handle output above the mark: count what is blocked, send early what is much."""
+        """Handle output above the mark: count it if it is blocked, and send it early if it is large."""
         if self._blocked:
             self._count()
         if self._pending > self._table.high_water:
@@ -183,7 +183,7 @@ class Output(WatchedSocket):
                 self.flush()
 
     def _count(self) -> None:
-        """Count what waits here. While output is blocked the mark is all of it, so that each byte more is counted."""
+        """Count what waits here. While output is blocked the mark is its size, so that each further byte counts."""
         self._mark = self._pending if self._blocked else self._table.high_water
         if self._state is not _CLOSED:
             self._table.buffers.count(self, self._input + (self._pending if self._blocked else 0))
@@ -201,7 +201,7 @@ class Output(WatchedSocket):
             if self._state is _OPEN and not self._blocked:
                 done(True)
                 return
-            data = b""  # its rest is the last of what waits now
+            data = b""  # what is left of it is at the end of the pending output
         if self._queue_stream(Receipt(self._loop, data, done)):
             self._pending += len(data)
             if self._pending > self._mark:
@@ -210,8 +210,8 @@ class Output(WatchedSocket):
     def stream(self, chunks: Iterator[bytes]) -> None:
         """Queue output that is produced chunk by chunk as the peer reads.
 
-        The next chunk is requested when the one before it has been handed to the operating system in full: code after
-        a `yield` runs when that chunk has left. A generator is closed when the connection ends first.
+        The next chunk is requested when the operating system has taken the one before in full. So code after a `yield`
+        runs when that chunk has left. A generator is closed when the connection ends first.
         """
         if self._queue_stream(chunks):
             self.congested = True
@@ -230,7 +230,7 @@ class Output(WatchedSocket):
     # ---- for the loop ----
 
     def flush(self) -> None:
-        """Send what is pending, and what streams give; the rest of a short write waits for the next write event."""
+        """Send pending output and chunks of streams; the rest of a short write waits for the next write event."""
         budget = HIGH_WATER  # so that one long stream does not fill the turn
         while self._state is not _CLOSED:
             out = self._out
@@ -324,7 +324,7 @@ class Output(WatchedSocket):
         self._all_sent()
 
     def _drop_output(self) -> None:
-        """Release what waits here, once the connection has ended."""
+        """Drop pending output and close streams, once the connection has ended."""
         self._out.clear()
         if self._stall is not None:
             self._loop.cancel(self._stall)

@@ -32,7 +32,7 @@ class Pool:
     Args:
         name: prefix of the threads' names.
         threads: their maximum number.
-        queue: pieces of work that may wait or run at once.
+        queue: maximum of jobs that wait or run.
         call_threadsafe: runs a call in the loop's thread.
     """
 
@@ -54,7 +54,7 @@ class Pool:
         """Run `work` in a thread, and `then` with its outcome in the loop's thread.
 
         Raises:
-            PoolFull: too much is waiting already; neither is called.
+            PoolFull: the queue is full; neither is called.
         """
         if not self._free:
             raise PoolFull

@@ -1,4 +1,4 @@
-"""The reactor: what a turn of the event loop does. It knows descriptors, deadlines and threads, no connection.
+"""The reactor: what a turn of the event loop does. It knows descriptors, deadlines and threads, but not connections.
 
 One turn, in this order:
 
@@ -6,17 +6,20 @@ One turn, in this order:
 2. serve the ready descriptors: a listener accepts, a dial learns whether it has connected, a connection reads at most
    READ_SIZE and hands the bytes on;
 3. run the calls put off to this turn, those from other threads, and the deadlines that are due;
-4. end the turn: call the ``before_flush`` hook (the journal commits there), send pending output with one ``send`` for
-   each connection, free what was closed, confirm receipts, and repeat until nothing is left to do.
+4. end the turn: call the `before_flush` hook, in which the journal commits; send pending output, with one `send` for
+   each connection; free what was closed; confirm receipts. Repeat until nothing is left to do.
 
-Each kind of work in steps 2 and 3 has TURN_SECONDS in a turn; the rest of it comes first in the next turn, before the
-selector is asked again. Deadlines run only when all input that had arrived by then has been handled, so that no
-connection times out because the server itself was slow.
+Each kind of work in steps 2 and 3 has TURN_SECONDS in a turn. The rest comes first in the next turn, before the
+selector is asked again. Deadlines run only when all input that had arrived by then has been handled. So no connection
+times out because the server itself was slow.
 
-Three rules hold in the whole package. A handler never writes to a socket: it appends to a buffer that step 4 sends
-(sooner where the buffer is large or has a receipt; what is in a buffer is durable already). Interest in writing is
-registered only while bytes remain after a short write. Closing marks a connection at once, but step 4 frees it, since
-the batch of ready descriptors may still hold an event for it.
+Three rules hold in the whole package:
+
+- A handler never writes to a socket: it appends to a buffer that step 4 sends. A large buffer, or one with a receipt,
+  is sent sooner; its content is already durable.
+- Interest in writing is registered only while bytes remain after a short write.
+- Closing marks a connection at once, but step 4 frees it, since the batch of ready descriptors may still hold an event
+  for it.
 """
 
 from __future__ import annotations
@@ -46,7 +49,7 @@ THREADSAFE_CALLS_PER_TURN = 64
 """Calls from other threads that run in one turn."""
 
 MAX_WAIT = 24 * 3600.0
-"""Seconds that a turn waits at most; some systems refuse a much longer time-out."""
+"""Maximum seconds that a turn waits; some systems refuse a much longer time-out."""
 
 T = TypeVar("T")
 Work = TypeVar("Work")
@@ -71,7 +74,7 @@ class Reactor:
 
     Args:
         pool_threads: threads for slow work.
-        pool_queue: pieces of slow work that may wait or run at once.
+        pool_queue: maximum of slow jobs that wait or run.
     """
 
     def __init__(self, *, pool_threads: int = 2, pool_queue: int = 512) -> None:
@@ -106,7 +109,7 @@ class Reactor:
     # ---- descriptors ----
 
     def watch(self, sock: socket.socket, events: int, ready: Callable[[int], None]) -> None:
-        """Call `ready` with the events of a socket in each turn in which it has some.
+        """Call `ready` with the events of a socket, in each turn that has any.
 
         Args:
             sock: not watched yet.
@@ -155,7 +158,7 @@ class Reactor:
         """Run `work` in a thread of the pool, and `then` with its outcome in the loop's thread.
 
         Raises:
-            PoolFull: too much is waiting already; neither is called.
+            PoolFull: the queue is full; neither is called.
         """
         self._pool.submit(work, then)
 
@@ -209,11 +212,11 @@ class Reactor:
         nearest = self._deadlines.nearest()
         return None if nearest is None else min(max(0.0, nearest - time.monotonic()), MAX_WAIT)
 
-    def _work_off(self, queue: deque[Work], carry_out: Callable[[Work], None], most: int = sys.maxsize) -> None:
-        """Carry out what is in a queue now, the oldest first, until its share of the turn is used up."""
+    def _work_off(self, queue: deque[Work], carry_out: Callable[[Work], None], limit: int = sys.maxsize) -> None:
+        """Carry out at most `limit` entries of a queue, the oldest first, for at most TURN_SECONDS."""
         if not queue:
             return
-        count = min(len(queue), most)
+        count = min(len(queue), limit)
         now = time.monotonic()
         ends = now + TURN_SECONDS
         share = min(SLICE_SECONDS, TURN_SECONDS / count)
@@ -252,7 +255,7 @@ class Reactor:
                 self._guarded(call)
 
     def _end_turn(self) -> None:
-        """Commit, send, free, confirm; each may bring more of the others."""
+        """Commit, send, free and confirm, until none of these has caused more of the others."""
         while True:
             self._guarded(self.before_flush)
             if not self._dirty and not self._dying and not self._receipts:

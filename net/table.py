@@ -18,7 +18,7 @@ HIGH_WATER = 256 * 1024
 the output limit is small."""
 
 STALL_SECONDS = 30.0
-"""How long output may wait while the peer takes none of it."""
+"""Seconds that output may wait while the peer takes none of it."""
 
 CHECK_SECONDS = 1.0
 """Interval of the checks for connections whose end no event reports."""
@@ -41,7 +41,7 @@ class CloseReason(enum.Enum):
 
 
 class OutputLimit(NamedTuple):
-    """How many bytes may wait for a connection, and the setting that says so."""
+    """Maximum bytes that wait for a connection, and the name of the setting, for the log."""
 
     size: int
     setting: str
@@ -62,12 +62,12 @@ M = TypeVar("M", bound=Member)
 
 
 class Buffers(Generic[M]):
-    """What waits in the buffers of all connections: bytes that a peer has not taken, and lines that have not run yet.
+    """Counts what waits in all connections: output that a peer has not taken, and input that has not been handled.
 
-    Bytes that come and go within a turn are not counted, so a message costs nothing here.
+    Bytes that arrive and leave within a turn are not counted, so a message costs nothing here.
 
     Args:
-        bound: bytes that may wait together; beyond it the connection with the most is closed (C20).
+        bound: maximum bytes in total; beyond it the connection with the most is closed (C20).
     """
 
     def __init__(self, bound: float) -> None:
@@ -116,7 +116,7 @@ class ConnectionTable(Generic[M]):
         self.connections: set[M] = set()
         self.dialled: set[M] = set()
         self.unwatched: dict[M, None] = {}
-        """Connections without any event, oldest first: only a check finds out that one of them was reset."""
+        """Connections that are watched for no event, oldest first: only a check finds out that one was reset."""
         self.clients_at: Counter[str] = Counter()
         self.closed: Counter[CloseReason] = Counter()
         self.buffers = Buffers[M](max_buffers or math.inf)
@@ -145,7 +145,9 @@ class ConnectionTable(Generic[M]):
         """Forget a connection that has ended.
 
         Args:
-            address: the one for which it was counted; "" is none.
+            connection: the connection.
+            reason: why it has ended.
+            address: for which it was counted; "" if for none.
         """
         self.connections.discard(connection)
         self.dialled.discard(connection)
@@ -158,13 +160,13 @@ class ConnectionTable(Generic[M]):
                 del self.clients_at[address]
 
     def drain(self) -> None:
-        """Wait for no peer's end any more."""
+        """Stop lingering: from now on no connection waits for its peer to close."""
         self.draining = True
         for connection in list(self.connections):
             connection.abort_linger()
 
     def close_slow_readers(self) -> None:
-        """Close all that have output left: others may wait for what they have not read."""
+        """Close all connections with pending output: replies to others may wait for them."""
         for connection in list(self.connections):
             if connection.has_output:
                 connection.close(CloseReason.SHUTDOWN)
@@ -172,7 +174,7 @@ class ConnectionTable(Generic[M]):
     # ---- ends that no event reports ----
 
     def check_later(self) -> None:
-        """Check before long whether a peer is gone whose connection is not watched, or whose machine has vanished."""
+        """Schedule a check for peers that have reset an unwatched connection, or whose machine has vanished."""
         if not self._checking:
             self._checking = True
             self.reactor.call_later(CHECK_SECONDS, self._check)

@@ -19,8 +19,8 @@ TCP_INFO_UNACKED, TCP_INFO_LAST_ACK = 24, 56
 """Offsets in Linux's struct tcp_info: packets in flight, and milliseconds since the last acknowledgement."""
 
 RESERVED_DESCRIPTORS = 32
-"""Descriptors kept for other uses than clients: the database, late imports, the system's own, and connections that are
-dialled when the number of clients is at its limit."""
+"""Descriptors that clients never use. They are for the database, late imports, the system's own, and connections
+that are dialled while the number of clients is at its limit."""
 
 
 def resolve(host: str, port: int, *, numeric: bool = False) -> list[tuple[int, Any]]:
@@ -74,7 +74,7 @@ def enable_keepalive(sock: socket.socket, seconds: int) -> None:
     time-out of RFC 5482 is no alternative: Linux applies it also to a live peer that does not read.)
 
     Args:
-        seconds: about how long the machine may be silent.
+        seconds: the machine may be silent for about this long.
     """
     interval = max(1, seconds // (2 * KEEPALIVE_PROBES))
     options = {

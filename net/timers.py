@@ -70,17 +70,17 @@ class Backoff:
     Args:
         first: seconds of the first pause.
         growth: the factor from one pause to the next.
-        longest: seconds that no pause exceeds, jitter aside.
+        max_pause: maximum seconds of a pause, without jitter.
     """
 
-    __slots__ = ("_first", "_growth", "_longest", "pause")
+    __slots__ = ("_first", "_growth", "_max_pause", "pause")
 
-    def __init__(self, first: float, growth: float, longest: float) -> None:
+    def __init__(self, first: float, growth: float, max_pause: float) -> None:
         self.pause = first
         """Seconds of the next pause, without jitter."""
         self._first = first
         self._growth = growth
-        self._longest = longest
+        self._max_pause = max_pause
 
     def next(self, jitter: float = 0.5) -> float:
         """Give the pause before the next attempt, and let the one after it be longer.
@@ -89,7 +89,7 @@ class Backoff:
             jitter: from 0 to 1, for a quarter less up to a quarter more.
         """
         pause = self.pause * (0.75 + jitter / 2)
-        self.pause = min(self.pause * self._growth, self._longest)
+        self.pause = min(self.pause * self._growth, self._max_pause)
         return pause
 
     def reset(self) -> None:

@@ -13,7 +13,7 @@ from net.tcp import address_of
 from net.timers import Deadline
 
 READ_SIZE = 65536
-"""Bytes that one connection may hand in each turn, so that no sender makes the others wait."""
+"""Maximum bytes of input that one connection takes in each turn, so that no sender makes the others wait."""
 
 
 class WatchedSocket:
@@ -28,7 +28,7 @@ class WatchedSocket:
 
     def __init__(self, table: ConnectionTable[Any], sock: socket.socket) -> None:
         sock.setblocking(False)
-        # A message that waits for the acknowledgement of the one before shows as a tail of 40 ms.
+        # Nagle's algorithm would hold a message until the one before is acknowledged: up to 40 ms.
         with contextlib.suppress(OSError):  # not a TCP socket
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._table = table
@@ -62,11 +62,11 @@ class WatchedSocket:
         self._loop.call_soon(call)
 
     def call_later(self, seconds: float, call: Callable[[], None]) -> Deadline:
-        """Run `call` after so many seconds."""
+        """Run `call` once, after these seconds on the monotonic clock."""
         return self._loop.call_later(seconds, call)
 
     def _want(self, events: int) -> None:
-        """Be watched for these events from now on."""
+        """Watch the socket for these events, and no others."""
         if events == self._events:
             return
         if not self._events:
