@@ -16,8 +16,8 @@ from app import options
 
 if __name__ == "__main__":
     ARGUMENTS = options.parse_command_line(sys.argv[1:])
-    bootstrap.use_environment("bcrypt")  # may start this program again, so the config is read behind it,
-    OPTIONS = options.read_or_exit(ARGUMENTS)  # once, and is refused before anything else is loaded
+    bootstrap.use_environment("bcrypt")  # may start this program again; the config can be read only once, so after it
+    OPTIONS = options.read_or_exit(ARGUMENTS)  # before the other imports, so that a wrong config is refused at once
 
 import contextlib
 import errno
@@ -31,7 +31,7 @@ import time
 from typing import NamedTuple
 
 from app.logs import start_logging
-from app.node import Node, StartError, port_of
+from app.node import Node, StartError, port_label
 from app.passwords import BcryptPasswords
 from app.printer import ConsoleTransport, Printer, read_lines
 from app.signals import Signals
@@ -46,20 +46,19 @@ from store import Store, StoreError
 STDIN, STDOUT = 0, 1
 
 MAX_TYPED = 64
-"""Commands that may wait for the loop before reading from standard input pauses."""
+"""Maximum typed commands that wait for the loop; then reading from standard input pauses."""
 
 WATCH_SECONDS = 1.0
 """Interval at which the database's files are checked."""
 
-log = logging.getLogger("crosstalk.server")
-
-
 WILDCARDS = {"0.0.0.0", "::"}
 """All addresses of one family: valid to listen on, but not as a source address."""
 
+log = logging.getLogger("crosstalk.server")
+
 
 class Endpoint(NamedTuple):
-    """The address of one listener and what it speaks. `ipv6_only`: its address `::` does not accept IPv4."""
+    """The address of one listener, and the dialect of its connections. `ipv6_only`: `::` does not accept IPv4."""
 
     address: str
     port: int
@@ -71,10 +70,10 @@ class Server:
     """A Node on real sockets: a loop, a store, listeners. Two of them can live in one process.
 
     Args:
-        settings: at least one `listen` or `channel`. The database is named after the first one's port.
+        settings: with at least one `listen` or `channel`. The database is named after the first one's port.
 
     Raises:
-        StartError: a port or the database cannot be had.
+        StartError: a port or the database cannot be opened, or a channel of the config cannot be made.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -88,20 +87,18 @@ class Server:
             address_share=settings.max_address_share,
             max_buffers=settings.max_buffers,
             pool_threads=settings.hash_threads,
-            pool_queue=settings.hash_threads,  # what waits for a thread waits in the work queue
+            pool_queue=settings.hash_threads,  # further jobs wait in the work queue
         )
         with contextlib.ExitStack() as undo:
             undo.callback(self.loop.close)
             listens = [
-                *settings.listen,
-                *(Listen(None, channel.port, port_of(channel.name)) for channel in settings.channel),
+                *(listen._replace(address=listen.address or settings.address) for listen in settings.listen),
+                *(Listen(settings.address, channel.port, port_label(channel.name)) for channel in settings.channel),
             ]
-            own_addresses = {listen.address or settings.address for listen in listens}
-            sockets = [
-                undo.enter_context(bound_socket(listen.address or settings.address, listen.port)) for listen in listens
-            ]
+            own_addresses = {listen.address for listen in listens}
+            sockets = [undo.enter_context(bound_socket(listen.address, listen.port)) for listen in listens]
             self.endpoints = [
-                Endpoint(host, port, listen.dialect, ipv6_only=(listen.address or settings.address) == "::")
+                Endpoint(host, port, listen.dialect, ipv6_only=listen.address == "::")
                 for (host, port, *_), listen in zip((sock.getsockname() for sock in sockets), listens, strict=True)
             ]
             self.port = self.endpoints[0].port
@@ -112,7 +109,7 @@ class Server:
             except StoreError as error:
                 raise StartError(str(error)) from error
             for sock, listen in zip(sockets, listens, strict=True):
-                self.loop.listen(sock, functools.partial(self.node.accept, port=listen.dialect))
+                self.loop.listen(sock, functools.partial(self.node.accept, label=listen.dialect))
             self.loop.before_flush = self._before_flush
             undo.pop_all()
         self._watch_store()
@@ -120,7 +117,7 @@ class Server:
         self._stopping = False
 
     def _build_node(self, own_addresses: set[str | None]) -> Node:
-        """Wire what needs no sockets. If all listeners share one address, other servers are dialed from it."""
+        """Build the Node. If all listeners share one address, other servers are dialled from it."""
         settings, loop = self.settings, self.loop
         queue = WorkQueue(loop.in_thread, loop, settings.hash_threads, settings.max_hash_queue)
         self.passwords = BcryptPasswords(queue, loop.monotonic, settings.bcrypt_cost)
@@ -150,7 +147,7 @@ class Server:
         self.printer.flush()
 
     def run(self) -> None:
-        """Serve until `stop`."""
+        """Serve until `stop`, then write what is left for the console and close the database."""
         self.loop.run()
         self.printer.drain(self.settings.shutdown_seconds)
         self.loop.close()
@@ -192,7 +189,7 @@ class Server:
 
 
 def time_of_day(at: float) -> str:
-    """Give the local time, hh:mm:ss (O1), of a time in seconds since the epoch."""
+    """Format a time in seconds since the epoch as local time, hh:mm:ss (O1)."""
     return _time_of_second(int(at))
 
 
@@ -202,45 +199,45 @@ def _time_of_second(second: int) -> str:
 
 
 def bound_socket(address: str | None, port: int) -> socket.socket:
-    """Listen on an address, see `net.listener.bound_socket`.
+    """Bind a socket to an address and a port, see `net.listener.bound_socket`.
 
     Raises:
-        StartError: it cannot be done.
+        StartError: the operating system refuses it.
     """
     try:
         return listener.bound_socket(address, port)
     except OSError as error:
-        place, reason = f"{address or '*'}:{port}", os.strerror(error.errno or 0)
+        endpoint, reason = f"{address or '*'}:{port}", os.strerror(error.errno or 0)
         choice = "port" if error.errno in (errno.EADDRINUSE, errno.EACCES) else "address"
-        raise StartError(f"cannot listen on {place}: {reason}; choose another {choice}") from error
+        raise StartError(f"cannot listen on {endpoint}: {reason}; choose another {choice}") from error
 
 
 def announce(server: Server, *, hello_server: bool) -> None:
-    """Log the listeners, and that the server is ready."""
+    """Log the listeners, and that the server is ready; a server of the `hello` lab also says so on standard output."""
     log.info("max clients: %d", server.loop.client_ceiling)
     for endpoint in server.endpoints:
         only = " (IPv6 only)" if endpoint.ipv6_only else ""
         log.info("listening address=%s port=%d dialect=%s%s", endpoint.address, endpoint.port, endpoint.dialect, only)
     log.info("ready address=%s port=%d database=%s", server.endpoints[0].address, server.port, server.store.path)
     if hello_server:
-        with contextlib.suppress(OSError):  # standard output may be closed
+        with contextlib.suppress(OSError):  # nobody may be reading standard output
             print("Server is on", flush=True)  # C25
 
 
 def open_console(server: Server) -> None:
     """Read commands from standard input until its end, in a thread of its own."""
-    for signum in (signal.SIGTTIN, signal.SIGTTOU):  # they would stop a server in a terminal's background
+    for signum in (signal.SIGTTIN, signal.SIGTTOU):  # either would suspend a server in a terminal's background
         signal.signal(signum, signal.SIG_IGN)
 
-    room = threading.Semaphore(MAX_TYPED)
+    free_places = threading.Semaphore(MAX_TYPED)
 
     def take(line: str) -> None:
         if line.lstrip().startswith("/"):  # nothing else is a command
-            room.acquire()
+            free_places.acquire()
             server.loop.call_threadsafe(functools.partial(carry_out, line))
 
     def carry_out(line: str) -> None:
-        room.release()
+        free_places.release()
         server.node.operator.received(f"{line}\n".encode())
 
     threading.Thread(target=read_lines, args=(STDIN, take), daemon=True).start()
@@ -268,13 +265,15 @@ def main(settings: Settings, *, hello_server: bool) -> int:
     handlers.ignore()
     server.log_statistics()
     if loop.working:
-        os._exit(0)  # a password that is being hashed is no reason to wait
+        os._exit(0)  # an ordinary exit would wait for the threads that hash passwords
     return 0
 
 
 def tame_garbage_collector() -> None:
-    """Collect cyclic garbage rarely: messages leave none, and a full collection with 10,000 connections stalls the loop
-    for longer than a hash."""
+    """Collect cyclic garbage rarely: messages leave none.
+
+    A full collection with 10,000 connections stalls the loop for longer than hashing a password takes.
+    """
     gc.freeze()
     gc.set_threshold(50_000, 50, 1000)
     gc.enable()

@@ -1,4 +1,4 @@
-"""The settings: values alone. `app/config.py` reads them from a file, docs/settings.md explains each."""
+"""The settings: values and defaults. `app/config.py` reads them from a file, docs/settings.md explains each."""
 
 # No postponed annotations: NamedTuple would compile each of them when the server starts.
 import os
@@ -6,11 +6,11 @@ from typing import NamedTuple
 
 
 class Secret:
-    """What two servers share. It shows itself nowhere.
+    """A secret that two servers share. Its text representation does not show the key.
 
     Args:
         key: its bytes.
-        is_exposed: other users of the machine can read or write its file.
+        is_exposed: other users of the machine have access to its file.
     """
 
     __slots__ = ("_key", "is_exposed")
@@ -21,13 +21,13 @@ class Secret:
 
     def mac(self, words: str) -> str:
         """Give the HMAC-SHA-256 of some words, in hex."""
-        import hmac  # most servers have no use for it
+        import hmac  # most servers have no secrets
 
         return hmac.digest(self._key, words.encode(), "sha256").hex()
 
 
 class Listen(NamedTuple):
-    """An address (None: that of the setting), a port (0: a free one) and the dialect that is spoken there."""
+    """An address (None: that of the setting), a port (0: a free one) and the dialect of its connections."""
 
     address: str | None
     port: int
@@ -35,7 +35,7 @@ class Listen(NamedTuple):
 
 
 class HostedChannel(NamedTuple):
-    """A channel with a port of its own, and how many may be in it at once."""
+    """A channel with a port of its own. `capacity`: guests that can be in it at once."""
 
     name: str
     port: int
@@ -43,8 +43,14 @@ class HostedChannel(NamedTuple):
 
 
 class PeerConfig(NamedTuple):
-    """A server to federate with: its IP address or a name that leads there, its port, the only name that it may bear
-    (None: any), and the secret by which it proves that name (None: it need not). One with port 0 is never dialled."""
+    """A server to federate with.
+
+    Attributes:
+        address: its IP address, or a name that resolves to it.
+        port: of that address; 0: it is never dialled.
+        name: the only host name that it may use; None: any.
+        secret: by which it proves that name; None: it need not.
+    """
 
     address: str
     port: int
@@ -53,12 +59,12 @@ class PeerConfig(NamedTuple):
 
 
 def _processors() -> int:
-    """Processors that this process may use; hashing in more threads than these takes time from the loop."""
+    """Give the processors that this process may use; more threads than that would take time from the loop."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class Settings(NamedTuple):
-    """What can be set, with its defaults. docs/settings.md explains each; config.DIRECTIVES has the accepted values."""
+    """All settings. docs/settings.md explains each, and gives its unit; `app.config.DIRECTIVES` has what it accepts."""
 
     address: str | None = None
     listen: tuple[Listen, ...] = ()

@@ -1,4 +1,4 @@
-"""One server's objects and their wiring. It has no sockets, threads or signals: `server.py` adds these, tests fakes."""
+"""One server's objects and their wiring, free of sockets, threads and signals: `server.py` adds these, tests fakes."""
 
 from __future__ import annotations
 
@@ -45,18 +45,18 @@ class Node:
         now: the wall clock, in seconds since the epoch.
         time_of_day: gives the local time, hh:mm:ss, of a time of the wall clock.
         dial: opens connections to other servers.
-        console: where the operator types and reads.
+        console: the transport of the operator's session.
         stop: ends the server.
         jitter: gives a random number from 0 to 1.
-        nonce: gives a nonce, another one each time.
+        nonce: gives a new nonce each time.
 
     Attributes:
-        ports: what is spoken on a port, by the word of its `listen` line, or by `port_of` a channel.
+        ports: the first dialect of a port's connections by the word of its `listen` line, or `port_label` of a channel.
         operator: the session of the console.
 
     Raises:
         StartError: a channel of the config cannot be made.
-        StoreError: the database cannot be read, or rows that lead nowhere cannot be removed.
+        StoreError: the database cannot be read, or its orphaned rows cannot be removed.
     """
 
     def __init__(
@@ -115,7 +115,7 @@ class Node:
         self.ports: Mapping[str, Dialect] = {
             AUTO: self.dialects[DEFAULT],
             **self.dialects,
-            **{port_of(name): RoomsHandshake(self.rooms, name, plain, with_files) for name in self.rooms.hosted},
+            **{port_label(name): RoomsHandshake(self.rooms, name, plain, with_files) for name in self.rooms.hosted},
         }
 
     def start(self) -> None:
@@ -123,21 +123,21 @@ class Node:
         if self.federation is not None:
             self.federation.links.start()
 
-    def accept(self, transport: Transport, port: str) -> Session:
-        """Give a session to a new connection; `port` is a key of `ports`."""
-        dialect = self.ports[port]
+    def accept(self, transport: Transport, label: str) -> Session:
+        """Create the session of a new connection; `label` is a key of `ports`."""
+        dialect = self.ports[label]
         max_line = dialect.max_line or self.settings.max_line
-        session = Session(transport, dialect, max_line, self.by_first_word if port == AUTO else {})
+        session = Session(transport, dialect, max_line, self.by_first_word if label == AUTO else {})
         dialect.begin(session)
         return session
 
     def end_turn(self) -> None:
-        """Commit what the turn has brought, before anything is sent."""
+        """Commit the changes of the turn, before anything is sent."""
         self.chat.journal.commit()
         self.rooms.guests.end_turn()
 
     def close(self) -> None:
-        """The server stops: nothing new begins."""
+        """End transfers and links, and tell guests nothing more: the server stops."""
         self.rooms.guests.stop()
         self.transfers.close()
         if self.federation is not None:
@@ -156,8 +156,8 @@ class Node:
             raise StartError(f"cannot make the channel {channel}: {reason}")
 
 
-def port_of(channel: str) -> str:
-    """How the port of a channel is called in `Node.ports` and in the log."""
+def port_label(channel: str) -> str:
+    """Give the key of a channel's port in `Node.ports`, which is also its dialect in the log."""
     return f"rooms channel={channel}"
 
 
@@ -176,7 +176,7 @@ def limits_of(settings: Settings) -> Limits:
 
 
 def reserved_names(settings: Settings) -> frozenset[str]:
-    """Give the names that no new user can have."""
+    """Give the names that no new user can have (C35)."""
     return RESERVED_NAMES if "mailbox" in {listen.dialect for listen in settings.listen} else frozenset()
 
 

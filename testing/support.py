@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from hypothesis import HealthCheck, settings
 
-from app.node import Node, port_of
+from app.node import Node, port_label
 from domain.changes import Done
 from domain.errors import Overloaded, WrongPassword
 from domain.interfaces import Claim
@@ -353,7 +353,7 @@ class World:
 
     def visitor(self, channel: str, first_line: str) -> Client:
         """Give a client that has come to a channel's port and said its name."""
-        client = self.client(self.node.ports[port_of(channel)])
+        client = self.client(self.node.ports[port_label(channel)])
         client.send(first_line)
         return client
 

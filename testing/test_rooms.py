@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.node import port_of
+from app.node import port_label
 from dialects.rooms import FILE_COMMANDS
 from domain.guests import SHORT_QUEUE
 from domain.state import Limits
@@ -82,7 +82,7 @@ def test_a_guests_name_is_nobody_elses(world: World) -> None:
 
 
 def test_lines_before_the_name(world: World) -> None:
-    client = world.client(world.node.ports[port_of("large")])
+    client = world.client(world.node.ports[port_label("large")])
     client.send(b"\n \t\r\n\xff\n" + b"x" * MAX_LINE + b"\n  e\xcc\x81 \r\nhi\n")
     assert client.saw() == [WELCOME.format("large", "\u00e9"), "* \u00e9 has joined the channel.", "[\u00e9] hi"]
 
