@@ -1,4 +1,4 @@
-"""What our programs need before they begin: the modules that ./setup installed, and the standard descriptors."""
+"""What the programs need before they start: the modules that ./setup installs, and the standard descriptors."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ import sys
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 ENVIRONMENT = os.path.join(ROOT, ".venv")
 
-
 INTERRUPTED = 130
-"""Exit status of a program that SIGINT has ended, as shells give it."""
+"""Exit status of a program that SIGINT has ended, as shells report it."""
 
 
 def end_quietly_when_interrupted() -> None:
@@ -21,10 +20,9 @@ def end_quietly_when_interrupted() -> None:
 
 
 def use_environment(*needed: str) -> None:
-    """Go on if the modules can be imported here; else start this program again in the environment.
+    """Return if the modules can be imported here; else start this program again with the environment's Python.
 
-    Exits with status 1 and one line that says what to do when there is no environment, it cannot be used, or it lacks
-    the modules too.
+    Exits with status 1 and one line that says what to do, if the environment is missing, unusable or incomplete.
     """
     from importlib.machinery import PathFinder
 
@@ -35,9 +33,9 @@ def use_environment(*needed: str) -> None:
     remedy = f"run {ROOT}/setup first"
     try:
         if os.path.samefile(sys.prefix, ENVIRONMENT):
-            for place in sys.path:  # what cannot be listed looks empty to the import
-                if place.startswith(ENVIRONMENT):
-                    os.listdir(place)
+            for directory in sys.path:  # one that cannot be listed looks empty to the import
+                if directory.startswith(ENVIRONMENT):
+                    os.listdir(directory)
         else:
             os.execv(python, [python, *sys.orig_argv[1:]])
     except OSError as error:
@@ -47,7 +45,7 @@ def use_environment(*needed: str) -> None:
 
 
 def occupy_standard_descriptors() -> None:
-    """Open to nowhere what the shell has closed (`2>&-`), so that no socket or database gets the number of one."""
+    """Open /dev/null for each standard descriptor that is closed (`2>&-`), so that no socket gets its number."""
     while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
         pass
     os.close(descriptor)

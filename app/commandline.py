@@ -1,4 +1,4 @@
-"""Command lines that say in one line what is wrong with them, shared by the server and the client."""
+"""Parsing of command lines, with errors of one line; shared by the server and the client."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from text import parse_number
 MAX_PORT = 65535
 
 MAX_NUMBER = 10**18
-"""What a larger number counts as, where an option sets no limit of its own."""
+"""Value of any larger number, where an option sets no limit of its own."""
 
 
 class OneLineParser(argparse.ArgumentParser):
@@ -42,20 +42,24 @@ class OneLineParser(argparse.ArgumentParser):
         self.exit(1, f"{self.prog}: {message} (try {self.prog} --help)\n")
 
 
-def port_number(least: int) -> Callable[[str], int]:
-    """Give a reader of ports from this one to 65535; it raises argparse.ArgumentTypeError for anything else."""
+def port_number(minimum: int) -> Callable[[str], int]:
+    """Give a parser of ports from `minimum` to 65535; it raises argparse.ArgumentTypeError for anything else."""
 
     def read(word: str) -> int:
         number = parse_number(word, MAX_PORT + 1)
-        if number is None or not least <= number <= MAX_PORT:
-            raise argparse.ArgumentTypeError(f"{word!r} is not a number from {least} to {MAX_PORT}")
+        if number is None or not minimum <= number <= MAX_PORT:
+            raise argparse.ArgumentTypeError(f"{word!r} is not a number from {minimum} to {MAX_PORT}")
         return number
 
     return read
 
 
 def whole_number(word: str) -> int:
-    """Read a number that is not negative; raises argparse.ArgumentTypeError for anything else."""
+    """Parse a number that is not negative, at most MAX_NUMBER.
+
+    Raises:
+        argparse.ArgumentTypeError: the word is no such number.
+    """
     number = parse_number(word, MAX_NUMBER)
     if number is None:
         raise argparse.ArgumentTypeError(f"{word!r} is not a whole number")

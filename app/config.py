@@ -1,7 +1,7 @@
-"""The settings and the file that gives them: one directive and its words a line.
+"""The config file: on each line one directive and its words.
 
-DIRECTIVES is the whole list. A setting is a field of `Settings`; a directive is a row that reads its words into it. One
-that may stand more than once collects what its lines give.
+DIRECTIVES lists all of them. Each row parses the words of its directive into a field of `Settings`. A directive that
+may be repeated collects the values of its lines in a tuple.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import os
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+from app.commandline import MAX_PORT
 from dialects import LISTEN_DIALECTS
 from domain.names import is_host, is_name
 from settings import HostedChannel, Listen, PeerConfig, Secret, Settings
@@ -18,19 +19,19 @@ from text import normalize, parse_number
 
 
 class ConfigError(Exception):
-    """The config cannot be used; the message gives the file, the line, and what would be right."""
+    """The config cannot be used; the message gives the file, the line, and what is expected there."""
 
 
 MIN_SECRET = 16
 MAX_SECRET = 65_536
-"""Bytes of a secret, without the newline at its end."""
+"""Minimum and maximum bytes of a secret, without the newline at its end."""
 
 MAX_CONFIG = 1024 * 1024
-"""Bytes of a config; more is not read, since the file may have no end."""
+"""Maximum bytes of a config; no more is read, since the file may be endless."""
 
 MIN_CHANNELS = 3
 MIN_CAPACITY = 5
-"""Minimum number of channels with a port, and of places in each (C26)."""
+"""Minimum number of channels with a port, and minimum capacity of each (C26)."""
 
 
 class Directive(NamedTuple):
@@ -38,10 +39,9 @@ class Directive(NamedTuple):
 
     Attributes:
         expects: what its words must be, for an error message.
-        read: makes a value of its words; raises ValueError if they are wrong.
+        read: parses its words into a value; raises ValueError if they are wrong.
         help: what it sets, in one line.
-        claims: for a directive that may be repeated, whose values are collected in a tuple: what only one of its lines
-            can have. None where one line is all.
+        claims: gives what no other line may claim too, such as a port; None for a directive that cannot be repeated.
     """
 
     expects: str
@@ -50,18 +50,22 @@ class Directive(NamedTuple):
     claims: Callable[[Any], list[str]] | None = None
 
 
-def _number(least: int, most: int) -> tuple[str, Callable[[list[str]], Any]]:
+def _number(minimum: int, maximum: int) -> tuple[str, Callable[[list[str]], Any]]:
+    """Give what is expected, and the parser, of a directive's number."""
+
     def read(words: list[str]) -> int:
         (word,) = words
-        number = parse_number(word, most + 1)
-        if number is None or not least <= number <= most:
+        number = parse_number(word, maximum + 1)
+        if number is None or not minimum <= number <= maximum:
             raise ValueError
         return number
 
-    return f"a whole number from {least} to {most}", read
+    return f"a whole number from {minimum} to {maximum}", read
 
 
 def _one_of(*choices: str) -> tuple[str, Callable[[list[str]], Any]]:
+    """Give what is expected, and the parser, of a directive with these choices."""
+
     def read(words: list[str]) -> str:
         (word,) = words
         if word not in choices:
@@ -78,21 +82,21 @@ def _address(words: list[str]) -> str:
     return str(ipaddress.ip_address(word))
 
 
-def _place(word: str, least_port: int) -> tuple[str, int]:
-    """Split `<address>:<port>`; the address is "" where only a port stands."""
+def _split_endpoint(word: str, min_port: int) -> tuple[str, int]:
+    """Split `<address>:<port>`; the address is "" where there is only a port."""
     address, _colon, port = word.rpartition(":")
     bracketed = address.startswith("[") and address.endswith("]")
     if (":" in address) != bracketed:
         raise ValueError  # without brackets nobody can tell where an IPv6 address ends
-    _words, read_port = _number(least_port, 65535)
+    _expects, read_port = _number(min_port, MAX_PORT)
     return address[1:-1] if bracketed else address, read_port([port])
 
 
 def _listen(words: list[str]) -> Listen:
-    place, dialect = words
-    if dialect not in LISTEN_DIALECTS or place.startswith(":"):
+    endpoint, dialect = words
+    if dialect not in LISTEN_DIALECTS or endpoint.startswith(":"):
         raise ValueError
-    address, port = _place(place, 0)
+    address, port = _split_endpoint(endpoint, 0)
     return Listen(_address([address]) if address else None, port, dialect)
 
 
@@ -104,20 +108,20 @@ def _host(words: list[str]) -> str:
 
 
 SECRET = "secret="
-"""Begins the last part of a peer's line; the rest of the line is a path."""
+"""Begins the last part of a peer's line; the rest of that line is a path."""
 
 
 def _peer(words: list[str]) -> PeerConfig:
-    place, *rest = words
+    endpoint, *rest = words
     names = list(itertools.takewhile(lambda word: not word.startswith(SECRET), rest))
     path = " ".join(rest[len(names) :]).removeprefix(SECRET).strip()
     has_secret = len(names) < len(rest)
-    address, port = _place(place, 0 if has_secret else 1)
+    address, port = _split_endpoint(endpoint, 0 if has_secret else 1)
     try:
         address = _address([address])
     except ValueError:
         if _host([address]).rpartition(".")[2].isdigit():
-            raise  # a wrong IP address, which no name looks like
+            raise  # a wrong IP address: the last label of a host name is no number
     name = _host(names) if names else None
     return PeerConfig(address, port, name, _secret(name, path) if has_secret else None)
 
@@ -131,10 +135,10 @@ def _secret(name: str | None, path: str) -> Secret:
 
 
 def read_secret(path: str) -> Secret:
-    """Read the file of a secret; a newline at its end does not count.
+    """Read a secret from a file; a newline at its end does not count.
 
     Raises:
-        ConfigError: it cannot be read, or is too short or too long.
+        ConfigError: the file cannot be read, or the secret is too short or too long.
     """
     try:
         with open(path, "rb") as file:
@@ -148,13 +152,13 @@ def read_secret(path: str) -> Secret:
 
 
 def _claim_peer(peer: PeerConfig) -> list[str]:
-    place = [f"server {peer.address}:{peer.port}"] if peer.port else []
-    return place + ([f"hostname {peer.name}"] if peer.name else [])
+    endpoint = [f"server {peer.address}:{peer.port}"] if peer.port else []
+    return endpoint + ([f"hostname {peer.name}"] if peer.name else [])
 
 
-def _claim_place(listen: Listen) -> list[str]:
-    place = f"{listen.address}:{listen.port}" if listen.address else str(listen.port)
-    return [f"port {place}"] if listen.port else []
+def _claim_port(listen: Listen) -> list[str]:
+    endpoint = f"{listen.address}:{listen.port}" if listen.address else str(listen.port)
+    return [f"port {endpoint}"] if listen.port else []
 
 
 def _channel(words: list[str]) -> HostedChannel:
@@ -162,11 +166,11 @@ def _channel(words: list[str]) -> HostedChannel:
     name = normalize(name)
     if not is_name(name) or name[0].isdigit():
         raise ConfigError(f"{name!r} cannot be a channel with a port: it begins with a digit, or is no name")
-    return HostedChannel(name, _part("port", port, 1, 65535), _part("capacity", capacity, MIN_CAPACITY, _ANY))
+    return HostedChannel(name, _part("port", port, 1, MAX_PORT), _part("capacity", capacity, MIN_CAPACITY, _ANY))
 
 
-def _part(what: str, word: str, least: int, most: int) -> int:
-    expects, read = _number(least, most)
+def _part(what: str, word: str, minimum: int, maximum: int) -> int:
+    expects, read = _number(minimum, maximum)
     try:
         number: int = read([word])
     except ValueError:
@@ -180,7 +184,7 @@ def _claim_channel(channel: HostedChannel) -> list[str]:
 
 def _path(words: list[str]) -> str:
     path = " ".join(words)
-    if not path or b"\0" in os.fsencode(path):  # which raises ValueError for what no file can be called
+    if not path or b"\0" in os.fsencode(path):  # fsencode raises ValueError for what cannot be a path
         raise ValueError
     return path
 
@@ -188,12 +192,12 @@ def _path(words: list[str]) -> str:
 _ANY = 1_000_000_000
 
 PEER = "<ip>:<port>"
-"""The directive of a line that begins with the place of another server (L1)."""
+"""The directive of a line that begins with the endpoint of another server (L1)."""
 
 DIRECTIVES: Mapping[str, Directive] = {
     "address": Directive("an IP address", _address, "listen on this address only"),
     "listen": Directive(
-        f"[<address>:]<port> and one of {', '.join(LISTEN_DIALECTS)}", _listen, "listen here too", _claim_place
+        f"[<address>:]<port> and one of {', '.join(LISTEN_DIALECTS)}", _listen, "listen here too", _claim_port
     ),
     "channel": Directive(
         "<name> <port> <capacity>", _channel, "a channel with a port of its own; three or more", _claim_channel
@@ -231,25 +235,25 @@ DIRECTIVES: Mapping[str, Directive] = {
     "max-registrations": Directive(*_number(0, _ANY), "accounts that one address may make in an hour"),
     "max-clients": Directive(*_number(1, _ANY), "connections at once"),
     "max-address-share": Directive(*_number(1, 100), "percent of these that one address may hold; not loopback"),
-    "login-seconds": Directive(*_number(0, 86400), "how long a client may take to its first line; 0: for ever"),
+    "login-seconds": Directive(*_number(0, 86400), "how long a client may take to its first line; 0: no limit"),
     "max-users": Directive(*_number(1, _ANY), "users of the hello dialect at once"),
     "max-line": Directive(*_number(512, 65536), "bytes of a line, its newline included"),
     "max-out-buffer": Directive(*_number(262144, _ANY), "bytes that may wait for a client that reads slowly"),
     "max-buffers": Directive(*_number(1024 * 1024, _ANY), "bytes that may wait in all buffers together"),
-    "stall-seconds": Directive(*_number(1, 86400), "how long output may wait for a client that takes none of it"),
-    "keepalive-seconds": Directive(*_number(0, 32767), "silence after which a client's machine is given up; 0: never"),
+    "stall-seconds": Directive(*_number(1, 86400), "how long output may wait for a client that reads none of it"),
+    "keepalive-seconds": Directive(*_number(0, 32767), "silence after which a connection counts as lost; 0: never"),
     "max-name": Directive(*_number(1, 64), "characters of a user's or channel's name"),
     "max-accounts": Directive(*_number(1, _ANY), "registered users"),
     "max-channels": Directive(*_number(1, _ANY), "channels"),
     "max-channels-per-creator": Directive(*_number(1, _ANY), "channels that one user may make"),
     "max-channels-per-user": Directive(*_number(1, _ANY), "channels that one user may be in"),
     "max-mail": Directive(*_number(0, _ANY), "direct messages that wait for a user who is away"),
-    "mailbox-ids": Directive(*_one_of("classic", "secret"), "IDs that are guessed, or that are not"),
+    "mailbox-ids": Directive(*_one_of("classic", "secret"), "account IDs that can be guessed, or that cannot"),
     "afk-seconds": Directive(*_number(1, _ANY), "silence after which a guest of a channel is closed"),
     "max-file-size": Directive(*_number(0, _ANY), "bytes of a file that guests of a channel send each other"),
     "file-offer-seconds": Directive(*_number(1, _ANY), "how long the offer of a file waits for its answer"),
     "file-stall-seconds": Directive(*_number(1, _ANY), "how long a file that was accepted may stand still"),
-    "shutdown-seconds": Directive(*_number(0, 3600), "what clients are owed may take so long to leave at the end"),
+    "shutdown-seconds": Directive(*_number(0, 3600), "how long outstanding output may take when the server stops"),
     "hangup": Directive(*_one_of("end", "reload"), "what SIGHUP does: end the server, or have it read its config"),
 }
 
@@ -273,7 +277,7 @@ def read_config(path: str) -> Settings:
 
 
 def parse_config(text: str, path: str) -> Settings:
-    """Read a config's text; `path` is for the messages.
+    """Parse a config's text; `path` is for the messages.
 
     Raises:
         ConfigError: a line is wrong.
