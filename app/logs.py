@@ -1,4 +1,4 @@
-"""The operator's log: one line an event on standard error, which never makes the loop wait."""
+"""The operator's log: one line for each event on standard error. Writing it never makes the loop wait."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ MAX_PIPE_WRITE = select.PIPE_BUF
 """Bytes that a writable pipe takes at once without blocking (POSIX)."""
 
 LINES_PER_SECOND = 50
-"""Lines of one kind that are written in a second. Lines of one kind have the same format string."""
+"""Maximum lines of one kind that are written in a second. Lines of one kind have the same format string."""
 
 MAX_KINDS = 256
-"""Kinds that are counted apart in a second; more than the program has. Further ones are counted together."""
+"""Kinds that are counted separately; the program has fewer. Further kinds are counted together."""
 
 KIND_CHARACTERS = 120
-"""Characters of a format string that are kept, and shown."""
+"""Characters of a format string that identify its kind."""
 
 OTHERS = "other lines"
 
@@ -40,7 +40,10 @@ class NonBlockingHandler(logging.Handler):
     """Writes a record if that does not block; drops and counts it otherwise.
 
     A full pipe on standard error must not stop the chat. Nor may a client that provokes warnings fill the disk, or hide
-    other lines: LINES_PER_SECOND of each kind are written. A dropped record is not even formatted.
+    other lines: at most LINES_PER_SECOND of each kind are written. A dropped record is not even formatted.
+
+    Args:
+        descriptor: of the log.
     """
 
     def __init__(self, descriptor: int) -> None:
@@ -53,9 +56,9 @@ class NonBlockingHandler(logging.Handler):
         self._poll.register(descriptor, select.POLLOUT)
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write one record, after a line that counts the ones dropped before it."""
+        """Write one record, after a line that counts the dropped ones before it."""
         kind = str(record.msg)[:KIND_CHARACTERS]
-        if self._within_rate(kind, int(record.created)) and self._write(self._told_dropped() + self.format(record)):
+        if self._within_rate(kind, int(record.created)) and self._write(self._dropped_line() + self.format(record)):
             self._dropped.clear()
         else:
             _count(self._dropped, kind)
@@ -66,7 +69,7 @@ class NonBlockingHandler(logging.Handler):
             self._lines.clear()
         return _count(self._lines, kind) <= LINES_PER_SECOND
 
-    def _told_dropped(self) -> str:
+    def _dropped_line(self) -> str:
         if not self._dropped:
             return ""
         kinds = ", ".join(f"{count} of {kind!r}" for kind, count in self._dropped.items())
@@ -79,7 +82,7 @@ class NonBlockingHandler(logging.Handler):
                 return False
             try:
                 os.write(self._descriptor, data[start : start + MAX_PIPE_WRITE])
-            except OSError:  # nobody is there to read
+            except OSError:  # its reader has gone
                 return False
         return True
 
@@ -93,13 +96,13 @@ def _count(counts: dict[str, int], kind: str) -> int:
 
 
 class LineFormatter(logging.Formatter):
-    """A line each: the local time with its distance from UTC (ISO 8601), the level, the message."""
+    """Formats a record as the local time with its offset from UTC (ISO 8601), the level and the message."""
 
     def __init__(self) -> None:
         super().__init__("%(asctime)s %(levelname)s %(message)s")
 
     def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: N802
-        """Give the time in whole seconds, such as 2026-11-30T17:20:18+01:00."""
+        """Format the time in whole seconds, such as 2026-11-30T17:20:18+01:00."""
         text = time.strftime("%Y-%m-%dT%H:%M:%S%z", time.localtime(record.created))
         return f"{text[:-2]}:{text[-2:]}"
 
@@ -112,6 +115,6 @@ def start_logging() -> None:
     root.setLevel(logging.INFO)
     root.addHandler(handler)
     root.propagate = False
-    # What no line shows need not be found out for each: who logs, in which thread and process.
+    # No line shows its caller, thread or process, so these need not be looked up.
     logging._srcfile = None
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False

@@ -1,6 +1,6 @@
-"""How the server is started: its command line, and the settings that this and the config come to.
+"""How the server is started: its command line, and the settings that result from it and the config.
 
-Little is imported here, so that a wrong start is refused at once.
+Little is imported here, so that a wrong command line is refused at once.
 """
 
 from __future__ import annotations
@@ -20,12 +20,13 @@ server.py <port> [config] [options]
        server.py --address A --port P [config] [options]"""
 
 MANUAL = """\
-The first form serves all who come to one port; the first word that they send decides which protocol they speak. In the
-second one, the config's `listen` and `channel` lines say where what is spoken. The third is the server of the `hello`
-lab: it speaks that protocol only, says `Server is on` on standard output when it accepts connections, and takes 16
-users. In every form the config's `listen` and `channel` lines open more ports.
+The first form serves all clients on one port; the first word of a client selects its protocol. In the second form, the
+config's `listen` and `channel` lines name the ports and their protocols. The third form is the server of the `hello`
+lab: it speaks that protocol only, and takes 16 users. It prints `Server is on` when it accepts connections. In every
+form the config's `listen` and `channel` lines open more ports.
 
-Signals: TERM, INT and HUP stop it (TERM or INT half a second later: at once), USR1 writes counters to the log.
+Signals: TERM, INT and HUP stop the server. A second TERM or INT, half a second later or more, ends it at once. USR1
+writes counters to the log.
 
 Commands on standard input, for the channels:
 {commands}
@@ -39,10 +40,10 @@ HELLO_USERS = 16
 
 
 def parse_command_line(words: Sequence[str]) -> argparse.Namespace:
-    """Read the command line; exits when it cannot be understood.
+    """Parse the command line; exit with status 1 and one line if it is wrong.
 
     Returns:
-        `port` and `config`, either may be None; `hello_server`, whether the third form was used; the options.
+        The options, and `port` and `config`, of which one may be None. `hello_server`: the third form was used.
     """
     parser = OneLineParser(
         words,
@@ -86,7 +87,7 @@ def parse_command_line(words: Sequence[str]) -> argparse.Namespace:
 
 
 def _manual() -> str:
-    from dialects.operator import COMMANDS  # which brings much with it
+    from dialects.operator import COMMANDS  # imports much
 
     return MANUAL.format(
         commands=_columns((command.usage, command.help) for command in COMMANDS.values()),
@@ -99,7 +100,7 @@ def _columns(rows: Iterable[tuple[str, str]]) -> str:
 
 
 def setting(name: str) -> Callable[[str], Any]:
-    """Give a reader of an option that is a setting too; it raises argparse.ArgumentTypeError."""
+    """Give a parser of an option that is a setting, too; it raises argparse.ArgumentTypeError."""
     directive = DIRECTIVES[name]
 
     def read(word: str) -> Any:
@@ -112,12 +113,12 @@ def setting(name: str) -> Callable[[str], Any]:
 
 
 def settings_for(arguments: argparse.Namespace) -> Settings:
-    """Give the settings of a command line and of the config that it names; the command line wins.
+    """Give the settings of a command line and of the config that it names; the command line takes precedence.
 
-    The config is opened and read here alone, and once: it may be a pipe, or standard input (C51).
+    Only here is the config opened and read, and only once: it may be a pipe, or standard input (C51).
 
     Raises:
-        ConfigError: the config cannot be used, or says nowhere to listen.
+        ConfigError: the config cannot be used, or has no port to listen on.
     """
     settings = Settings() if arguments.config is None else read_config(arguments.config)
     if arguments.port is not None:
@@ -133,14 +134,14 @@ def settings_for(arguments: argparse.Namespace) -> Settings:
 
 
 class Options(NamedTuple):
-    """The settings, and whether the third form was used."""
+    """The settings. `hello_server`: the third form of the command line was used."""
 
     settings: Settings
     hello_server: bool
 
 
 def read_or_exit(arguments: argparse.Namespace) -> Options:
-    """Read the config, or end the program with status 1 and a line that says what is wrong."""
+    """Read the config, or exit with status 1 and a line that says what is wrong."""
     try:
         return Options(settings_for(arguments), arguments.hello_server)
     except ConfigError as error:

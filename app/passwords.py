@@ -1,9 +1,9 @@
 """Passwords: hashed and checked with bcrypt, in threads, never on the loop; guesses are delayed.
 
-A stored hash begins with bcrypt's version. All versions hash alike, so this tells what bcrypt was given:
+A stored hash begins with bcrypt's version. All versions hash alike, so here the version tells what was hashed:
 
-- `$2b$`: the password itself. A long password that was set by an early version: its digest, which is a password, too.
-- `$2a$`: a digest behind a byte that no password has.
+- `$2b$`: the password itself; or, if an early version of this server set a long password, its digest alone.
+- `$2a$`: a digest after a byte that no password has.
 """
 
 from __future__ import annotations
@@ -19,27 +19,30 @@ from domain.interfaces import Claim
 from net.pool import PoolFull
 
 BCRYPT_BYTES = 72
-"""bcrypt reads no more of its input."""
+"""Maximum bytes of its input that bcrypt reads."""
 
 DIGEST_BYTES = 44
-"""Length of a SHA-256 in base64, which ends in an equals sign."""
+"""Bytes of a SHA-256 digest in base64, the last of which is an equals sign."""
 
 NOT_UTF8 = b"\xff"
-"""A byte that no text in UTF-8 has, so no password either."""
+"""A byte that does not occur in UTF-8, so in no password either."""
 
 SEALED = b"$2a$"
-"""What a hash begins with that was made of a digest which no password can be."""
+"""Prefix of a hash that was made of NOT_UTF8 and a digest."""
 
 log = logging.getLogger("crosstalk.passwords")
 
 
 class BcryptPasswords:
-    """What the domain needs of passwords.
+    """Hashes and checks passwords; implements `domain.interfaces.Passwords`.
 
     Args:
-        queue: where work waits for a thread.
+        queue: in which jobs wait for a thread.
         now: the monotonic clock, in seconds.
         cost: bcrypt's, 4 to 31; each step doubles the time that a guess takes.
+
+    Attributes:
+        refused: jobs that were refused because the queue was full.
     """
 
     def __init__(self, queue: WorkQueue, now: Callable[[], float], cost: int) -> None:
@@ -55,25 +58,25 @@ class BcryptPasswords:
         self._dummy_hash = _dummy_hash(max(costs, default=self._cost))
 
     def warm_up(self) -> None:
-        """Load the library now, in a thread, so that the first login need not wait for it."""
+        """Load bcrypt in a thread, so that the first login need not wait for it."""
         self._queue.submit(Job(None, _load, _log_failure))
 
     def hash(self, asker: Asker, password: str, then: Callable[[bytes | None], None]) -> None:
-        """Hash a password and call `then` with the hash, or with None when it cannot be done now (C39)."""
+        """Hash a password and call `then` with the hash, or with None if the queue is full or hashing fails (C39)."""
         job = Job(asker, partial(_hash, password, self._cost), partial(_on_hashed, then))
         self._submit(job, lambda: then(None))
 
     def check(self, asker: Asker, claim: Claim, then: Callable[[ChatError | None], None], *, is_login: bool) -> None:
         """Check a password and call `then` with None, WrongPassword or Overloaded.
 
-        A claim for an unknown user, which has no hash, is checked against the dummy hash, and is never right. A session
+        A claim for an unknown user has no hash: it is checked against the dummy hash, and is never right. A session
         that is over gets no outcome.
 
         Args:
             asker: the session; failures from its address for this name delay the check (C40).
-            claim: the password.
+            claim: the name, the password to check, and the hash to check it against.
             then: takes the outcome.
-            is_login: it goes before other work, and waits where that is refused (C41, C39).
+            is_login: it goes before other work, and is never refused (C41, C39).
         """
         address = asker.address
         compare = partial(_matches, claim.password, claim.password_hash or self._dummy_hash)
@@ -81,7 +84,7 @@ class BcryptPasswords:
         self._submit(job, lambda: then(Overloaded()), self._failures.delay(address, claim.name))
 
     def forget(self, asker: Asker) -> None:
-        """Drop what waits for a session that is over."""
+        """Discard the waiting job of a session that is over."""
         self._queue.discard(asker)
 
     def _on_compared(
@@ -122,17 +125,17 @@ def _log_failure(_result: object, error: BaseException | None) -> None:
 
 
 def _dummy_hash(cost: int) -> bytes:
-    """Give a well-formed hash that no password has."""
+    """Give a well-formed hash that no password matches."""
     return b"$2b$%02d$" % cost + b"." * 53
 
 
 def _is_plain(data: bytes) -> bool:
-    """Tell whether bcrypt can read a password in full."""
+    """Tell whether bcrypt reads all bytes of a password."""
     return len(data) <= BCRYPT_BYTES and b"\0" not in data
 
 
 def _digest(data: bytes) -> bytes:
-    """Give a word that stands for a password of any length."""
+    """Give the SHA-256 digest of a password in base64, which bcrypt reads in full."""
     import base64
     import hashlib
 
@@ -140,7 +143,7 @@ def _digest(data: bytes) -> bytes:
 
 
 def _needs_seal(data: bytes) -> bool:
-    """Tell whether bcrypt is to be given a digest: for want of room, or since it might be taken for a digest."""
+    """Tell whether a password is hashed as a sealed digest: bcrypt cannot read all of it, or it looks like a digest."""
     return not _is_plain(data) or (len(data) == DIGEST_BYTES and data.endswith(b"="))
 
 

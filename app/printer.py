@@ -1,7 +1,7 @@
 """The descriptors of the operator's console: standard input, and standard output.
 
-Nothing here makes the loop wait. Input is read by a thread of its own, which ends with the input and keeps nothing
-alive. Output that nobody reads waits in a bounded buffer; what exceeds that is dropped, and counted.
+Nothing here makes the loop wait. A daemon thread reads the input until its end. Output that nobody reads waits in a
+bounded buffer; what exceeds that is dropped and counted.
 """
 
 from __future__ import annotations
@@ -20,22 +20,24 @@ from text import LineBuffer, Overlong
 log = logging.getLogger("crosstalk.console")
 
 MAX_WAITING = 1024 * 1024
-"""Bytes that may wait for standard output to be read."""
+"""Bytes in the output buffer beyond which further lines are dropped."""
 
 PIECE_SIZE = 4096
 PIECE_SECONDS = 0.1
-"""Pause after a piece of input behind which more is ready: nobody types so much, and /dev/zero would never end."""
+"""Bytes that are read at once, and the pause after a full piece. Nobody types so much, but /dev/zero never ends."""
 
 RETRY_SECONDS = 0.1
+"""Pause before the next try to write what standard output has not taken."""
+
 FOREGROUND_SECONDS = 1.0
-"""Pause before the next try to read from a terminal in whose background the server is."""
+"""Pause before the next try to read from a terminal while the server is in its background."""
 
 
 class Printer:
-    """Writes lines to a descriptor that may be slow, or have nobody at its other end.
+    """Writes lines to a descriptor whose reader may be slow, or gone.
 
     Args:
-        descriptor: where to.
+        descriptor: of the output.
         call_later: has a call made after so many seconds.
     """
 
@@ -58,7 +60,7 @@ class Printer:
             self._waiting += data
 
     def flush(self) -> None:
-        """Write what the descriptor takes now; the rest is retried later by itself."""
+        """Write what the descriptor takes now; the rest is retried after RETRY_SECONDS."""
         while self._waiting and self._is_writable():
             try:
                 written = os.write(self._descriptor, self._waiting[:MAX_PIPE_WRITE])
@@ -125,7 +127,7 @@ class ConsoleTransport:
             self.send(chunk)
 
     def ignore(self, *_args: object) -> None:
-        """There is no connection that could be closed, paused or counted."""
+        """Do nothing: there is no connection to close, pause or count."""
 
     note_first_line = count_input = set_output_limit = finish = refuse = pause_reading = resume_reading = ignore
 
@@ -134,7 +136,7 @@ def read_lines(descriptor: int, take: Callable[[str], None]) -> None:
     """Read lines until the end of the input; blocks, so it needs a thread of its own. Over-long lines are skipped.
 
     Args:
-        descriptor: where from. An input without end is read at PIECE_SIZE bytes in PIECE_SECONDS.
+        descriptor: of the input. An endless one is read at PIECE_SIZE bytes in PIECE_SECONDS.
         take: called with each line, without its newline; may block.
     """
     lines = LineBuffer()
@@ -153,11 +155,11 @@ def read_lines(descriptor: int, take: Callable[[str], None]) -> None:
 
 
 def _read(descriptor: int) -> bytes:
-    """Wait for input and return it; nothing at its end, or if it cannot be read."""
+    """Wait for input and return it; b"" at its end, or if it cannot be read."""
     while True:
         try:
             return read_some(descriptor, PIECE_SIZE)
         except OSError:
             if not os.isatty(descriptor):
                 return b""
-            time.sleep(FOREGROUND_SECONDS)  # in the background of a terminal, which another program reads
+            time.sleep(FOREGROUND_SECONDS)  # another program is in the foreground of the terminal

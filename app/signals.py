@@ -1,7 +1,7 @@
-"""What signals do: they stop the server, once and cleanly, and have its counters written.
+"""Handlers of signals: these stop the server, once and cleanly, or write its counters to the log.
 
-A handler may run between any two steps of the main thread, so it only notes what is to be done in a turn of the loop.
-The one thing that it does itself is to end the process at once, since a loop that hangs would never do so.
+A handler may run between any two bytecodes of the main thread, so it only schedules a call in the loop. The one thing
+that it does itself is to end the process at once, since a loop that hangs would never do so.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 ONE_SIGNAL_SECONDS = 0.5
-"""Signals that come so soon after the first are one with it: `timeout` sends two, and a shell that loses its terminal
+"""Signals that follow the first so soon count as one with it: `timeout` sends two, and a shell that loses its terminal
 adds its own SIGHUP to the kernel's."""
 
 log = logging.getLogger("crosstalk.signals")
@@ -24,17 +24,17 @@ class Signals:
     """The handlers of a server's signals. Main thread only.
 
     Args:
-        hand_in: runs a call in the loop's thread (net.loop.Loop.call_threadsafe).
-        stop: lets the server end; may be called again.
-        report: writes the counters.
-        hangup: `end` for a SIGHUP that stops the server, `reload` for one that does not.
+        call_threadsafe: has a call made in the loop's thread (net.loop.Loop.call_threadsafe).
+        stop: stops the server; idempotent.
+        report: writes the counters to the log.
+        hangup: `end` if SIGHUP stops the server, `reload` if it does not.
         now: the monotonic clock, in seconds.
-        exit_now: ends the process with a status, without a word.
+        exit_now: ends the process at once, with this exit status.
     """
 
     def __init__(
         self,
-        hand_in: Callable[[Callable[[], None]], None],
+        call_threadsafe: Callable[[Callable[[], None]], None],
         stop: Callable[[], None],
         report: Callable[[], None],
         hangup: str,
@@ -42,48 +42,50 @@ class Signals:
         now: Callable[[], float] = time.monotonic,
         exit_now: Callable[[int], Any] = os._exit,
     ) -> None:
-        self._hand_in = hand_in
+        self._call_threadsafe = call_threadsafe
         self._stop = stop
         self._now = now
         self._exit_now = exit_now
         self._stopped_at: float | None = None
         self._calls: Mapping[int, Callable[[], None]] = {
-            signal.SIGTERM: self._end,
-            signal.SIGINT: self._end,
-            signal.SIGHUP: self._begin_to_end if hangup == "end" else lambda: self._unless_ending(_reload_nothing),
-            signal.SIGUSR1: lambda: self._unless_ending(report),
+            signal.SIGTERM: self._stop_or_exit,
+            signal.SIGINT: self._stop_or_exit,
+            signal.SIGHUP: self._stop_once if hangup == "end" else lambda: self._unless_stopping(_reload_nothing),
+            signal.SIGUSR1: lambda: self._unless_stopping(report),
         }
 
     def install(self) -> None:
-        """Take the signals from now on, but no SIGHUP that whoever started us has had ignored (`nohup`)."""
+        """Install the handlers; a SIGHUP that is ignored already (`nohup`) stays so."""
         for signum in self._calls:
             if signum != signal.SIGHUP or signal.getsignal(signum) is not signal.SIG_IGN:
                 signal.signal(signum, self.handle)
 
     def ignore(self) -> None:
-        """The server has ended: no signal changes the exit status any more, also while the interpreter ends."""
+        """Ignore the signals: the server has ended, and none may change the exit status while the interpreter ends."""
         for signum in self._calls:
             signal.signal(signum, signal.SIG_IGN)
 
     def handle(self, signum: int, _frame: object = None) -> None:
-        """Do what a signal says: the first that stops the server stops it, a later SIGTERM or SIGINT ends the process,
-        and nothing else is heeded meanwhile."""
+        """Handle a signal. The first that stops the server does so once; a later SIGTERM or SIGINT ends the process.
+
+        While the server stops, all others are ignored.
+        """
         self._calls[signum]()
 
-    def _end(self) -> None:
+    def _stop_or_exit(self) -> None:
         if self._stopped_at is not None and self._now() - self._stopped_at > ONE_SIGNAL_SECONDS:
             self._exit_now(1)
         else:
-            self._begin_to_end()
+            self._stop_once()
 
-    def _begin_to_end(self) -> None:
+    def _stop_once(self) -> None:
         if self._stopped_at is None:
             self._stopped_at = self._now()
-            self._hand_in(self._stop)
+            self._call_threadsafe(self._stop)
 
-    def _unless_ending(self, call: Callable[[], None]) -> None:
+    def _unless_stopping(self, call: Callable[[], None]) -> None:
         if self._stopped_at is None:
-            self._hand_in(call)
+            self._call_threadsafe(call)
 
 
 def _reload_nothing() -> None:

@@ -1,4 +1,4 @@
-"""Rate limits for a network: a wrong password delays its next attempt, and it makes a limited number of accounts.
+"""Rate limits for a network: wrong passwords delay its next attempt, and it can make a limited number of accounts.
 
 An attempt is never refused, only delayed, by at most MAX_SECONDS, and only for failures of the same network and name.
 Unknown names are delayed alike. Entries expire. A full table drops its oldest entry, which lengthens no delay. Loopback
@@ -24,48 +24,49 @@ FORGET_SECONDS = 15 * 60.0
 PACE_SECONDS = 3600.0
 """Time in which a network may make `max-registrations` accounts."""
 
-MAX_KEPT = 10_000
-"""Entries of a table. To push one out, a client has to cause as many hashes, which takes longer than the delay."""
+MAX_ENTRIES = 10_000
+"""Maximum entries of a table. To displace one, a client has to cause so many hashes, which takes longer than the delay.
+"""
 
-NAME_KEPT = 65
-"""Characters of a name that are kept. Longer words are invalid names; those that begin alike count as one."""
+MAX_KEY = 65
+"""Characters of a name that are compared. Longer words are no names; those with the same beginning count as one."""
 
 Value = TypeVar("Value")
 
 
 class Recent(Generic[Value]):
-    """Values by keys, each forgotten a while after it was set, and the oldest when there are too many.
+    """Values by keys. Each expires some time after it was set; a full table drops the oldest.
 
     Args:
-        now: the monotonic clock.
-        seconds: how long a value is kept.
-        most: how many are kept.
+        now: the monotonic clock, in seconds.
+        seconds: time after which a value expires.
+        size: maximum number of values.
     """
 
-    def __init__(self, now: Callable[[], float], seconds: float, most: int = MAX_KEPT) -> None:
+    def __init__(self, now: Callable[[], float], seconds: float, size: int = MAX_ENTRIES) -> None:
         self._now = now
         self._seconds = seconds
-        self._most = most
+        self._size = size
         self._values: OrderedDict[Hashable, tuple[float, Value]] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._values)
 
     def get(self, key: Hashable, default: Value) -> Value:
-        """Give the value of a key, or the default where there is none any more."""
+        """Give the value of a key, or the default if there is none or it has expired."""
         at, value = self._values.get(key, (0.0, default))
         return value if self._now() < at + self._seconds else default
 
     def set(self, key: Hashable, value: Value) -> None:
-        """Keep a value from now on."""
+        """Set the value of a key, which expires anew."""
         now = self._now()
         self._values[key] = (now, value)
         self._values.move_to_end(key)
-        while len(self._values) > self._most or next(iter(self._values.values()))[0] + self._seconds <= now:
+        while len(self._values) > self._size or next(iter(self._values.values()))[0] + self._seconds <= now:
             self._values.popitem(last=False)
 
     def forget(self, key: Hashable) -> None:
-        """Keep nothing for a key."""
+        """Remove the value of a key, if there is one."""
         self._values.pop(key, None)
 
 
@@ -97,7 +98,7 @@ class Failures:
 
 
 def _key(address: str, name: str) -> tuple[str, str]:
-    return network_of(address), name[:NAME_KEPT]
+    return network_of(address), name[:MAX_KEY]
 
 
 class Pace(interfaces.Pace):
@@ -105,29 +106,29 @@ class Pace(interfaces.Pace):
 
     Args:
         now: the monotonic clock, in seconds.
-        most: how many times.
+        limit: how many times.
     """
 
-    def __init__(self, now: Callable[[], float], most: int) -> None:
+    def __init__(self, now: Callable[[], float], limit: int) -> None:
         self._now = now
-        self._most = most
-        self._spent: Recent[tuple[float, float]] = Recent(now, PACE_SECONDS)  # how much, and when that was so
+        self._limit = limit
+        self._spent: Recent[tuple[float, float]] = Recent(now, PACE_SECONDS)  # how many times, and when that was so
 
     def allows(self, address: str) -> bool:
         """Tell whether this address may do it once more now."""
-        return is_loopback(address) or self._spent_by(address) + 1 <= self._most
+        return is_loopback(address) or self._spent_by(address) + 1 <= self._limit
 
     def spend(self, address: str) -> None:
         """Note that this address does it."""
         self._set(address, self._spent_by(address) + 1)
 
     def give_back(self, address: str) -> None:
-        """Note that what this address was to do has failed."""
+        """Note that this address did not do it after all."""
         self._set(address, max(0.0, self._spent_by(address) - 1))
 
     def _spent_by(self, address: str) -> float:
         spent, at = self._spent.get(network_of(address), (0.0, 0.0))
-        return max(0.0, spent - (self._now() - at) * self._most / PACE_SECONDS)
+        return max(0.0, spent - (self._now() - at) * self._limit / PACE_SECONDS)
 
     def _set(self, address: str, spent: float) -> None:
         if not is_loopback(address):

@@ -1,6 +1,6 @@
-"""The queue of slow work: networks take turns, logins go first, and a closed session's work is dropped.
+"""The queue of slow work: networks take turns, logins go first, and the jobs of closed sessions are dropped.
 
-A thread holds only the job that it runs. Waiting jobs stay here, where they can still be reordered and removed.
+A thread has no queue of its own. Waiting jobs stay here, where they can still be reordered and removed.
 """
 
 from __future__ import annotations
@@ -14,19 +14,19 @@ from net.addresses import is_loopback, network_of
 from net.pool import PoolFull, Then
 
 SHARE = 4
-"""A network may fill one part in this many of the queue."""
+"""A network may fill one in this many places of the queue."""
 
 LOGINS_IN_A_ROW = 7
-"""Logins that may overtake other work in a row. Then that has its turn, so that a flood of logins cannot starve it."""
+"""Logins in a row that may overtake other work. Then that has its turn, so that a flood of logins cannot starve it."""
 
 OWN_ADDRESS = "127.0.0.1"
-"""The address to which the server's own work is counted."""
+"""The address that counts as the origin of the server's own work."""
 
 InThread = Callable[[Callable[[], Any], Then[Any]], None]
 
 
 class Asker(Protocol):
-    """The session that a job is for."""
+    """The session that a job is for; `protocol.Session` implements it."""
 
     @property
     def address(self) -> str: ...
@@ -35,7 +35,7 @@ class Asker(Protocol):
 
 
 class Timers(Protocol):
-    """Calls that come later; net.loop.Loop has them."""
+    """Timers; `net.loop.Loop` implements them."""
 
     def call_later(self, seconds: float, call: Callable[[], None]) -> Any: ...
     def cancel(self, deadline: Any) -> None: ...
@@ -46,12 +46,12 @@ class Job:
 
     Attributes:
         asker: the session for which it is done, which has no other job; None: the server itself.
-        network: where the session comes from, which has its turn and its share of the queue.
+        network: of the session's address; it has its turn and its share of the queue.
         is_login: it is never refused.
-        work: what runs in a thread.
+        work: the call that runs in a thread.
         then: called with its outcome in the loop's thread, unless the job is discarded.
-        deadline: until when it is put off.
-        ring: where it waits.
+        deadline: the timer of a delayed job.
+        ring: in which it waits; None while it is delayed.
     """
 
     __slots__ = ("asker", "deadline", "is_login", "network", "ring", "then", "work")
@@ -74,13 +74,12 @@ class Job:
 
     @property
     def is_urgent(self) -> bool:
-        """Whether it goes before others. Not when the client sends no more: it may have gone, and nothing tells that
-        before it gets an answer."""
+        """Whether it goes before others. A half-closed client has no such priority, since it may be gone (C41)."""
         return self.is_login and not (self.asker is not None and self.asker.half_closed)
 
 
 class Ring:
-    """Jobs that wait: each network has its turn, and within it the one that has waited longest."""
+    """Waiting jobs: networks take turns, and the jobs of one network are served in order."""
 
     def __init__(self) -> None:
         self._jobs: OrderedDict[str, OrderedDict[Job, None]] = OrderedDict()
@@ -93,7 +92,7 @@ class Ring:
         job.ring = self
 
     def take(self) -> Job:
-        """Take out the next one; its network comes last now. There must be one."""
+        """Remove and return the next job; its network comes last now. There must be one."""
         network, jobs = self._jobs.popitem(last=False)
         job, _ = jobs.popitem(last=False)
         if jobs:
@@ -108,14 +107,16 @@ class Ring:
 
 
 class WorkQueue:
-    """Slow work of many sessions in front of a few threads. Each session has one job at a time (C10). So the number of
-    connections bounds what waits here, also where logins exceed the queue's size.
+    """A queue of slow work of many sessions for a few threads.
+
+    Each session has one job at a time (C10). So the number of connections bounds this queue, although logins may exceed
+    its size.
 
     Args:
-        in_thread: runs work in a thread; takes as much at once as there are threads.
-        timers: for what is put off.
-        threads: how many there are.
-        size: jobs that may wait or run before one that is no login is refused.
+        in_thread: runs work in a thread; accepts one job for each thread.
+        timers: for delayed jobs.
+        threads: number of threads.
+        size: jobs that may wait or run; then further ones are refused, logins excepted.
     """
 
     def __init__(self, in_thread: InThread, timers: Timers, threads: int, size: int) -> None:
@@ -126,32 +127,32 @@ class WorkQueue:
         self._running = 0
         self._urgent, self._others = Ring(), Ring()
         self._overtaken = 0
-        self._put_aside: dict[Asker, Job] = {}  # what waits, and can be discarded
+        self._waiting: dict[Asker, Job] = {}  # delayed or in a ring, so it can be discarded
         self._of_network: Counter[str] = Counter()
-        self._load = 0  # networks count with their shares at most, so that none fills the queue for the others
+        self._load = 0  # each network counts up to its share, so that none fills the queue for the others
 
     def submit(self, job: Job, delay: float = 0.0) -> None:
-        """Have a job done when its turn has come.
+        """Queue a job.
 
         Args:
-            delay: seconds until it may have one. Until then it holds no thread and no place of the queue.
+            delay: seconds before it enters the queue. Until then it holds no thread and no place.
 
         Raises:
-            PoolFull: the queue is full, or its network's share of it, and the job is no login.
+            PoolFull: the queue or the network's share of it is full, and the job is no login.
         """
         if not job.is_login and self._is_full_for(job.network):
             raise PoolFull
         if job.asker is not None:
-            assert job.asker not in self._put_aside
-            self._put_aside[job.asker] = job
+            assert job.asker not in self._waiting
+            self._waiting[job.asker] = job
         if delay:
             job.deadline = self._timers.call_later(delay, partial(self._enter, job))
         else:
             self._enter(job)
 
     def discard(self, asker: Asker) -> None:
-        """Forget the job of a session that is over, unless it runs already."""
-        job = self._put_aside.pop(asker, None)
+        """Drop the job of a session that is over, unless it runs already."""
+        job = self._waiting.pop(asker, None)
         if job is None:
             return
         if job.ring is None:
@@ -166,11 +167,11 @@ class WorkQueue:
         self._start()
 
     def _start(self) -> None:
-        """Give the threads that are free something to do."""
+        """Start jobs as long as threads are free."""
         while self._running < self._threads and (self._urgent or self._others):
             job = self._take()
             if job.asker is not None:
-                del self._put_aside[job.asker]
+                del self._waiting[job.asker]
             self._running += 1
             self._in_thread(job.work, partial(self._finished, job))
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.throttle import FORGET_SECONDS, MAX_KEPT, MAX_SECONDS, PACE_SECONDS, Failures, Pace, Recent
+from app.throttle import FORGET_SECONDS, MAX_ENTRIES, MAX_SECONDS, PACE_SECONDS, Failures, Pace, Recent
 from support import EXAMPLES, FakeTimers
 
 FAR = "192.0.2.1"
@@ -105,9 +105,9 @@ def test_what_is_kept_is_what_is_newest_and_fresh(steps: list[tuple[int, float]]
 
 def test_the_table_of_failures_has_a_bound(clock: FakeTimers) -> None:
     failures = Failures(clock.monotonic)
-    for number in range(MAX_KEPT + 5):
+    for number in range(MAX_ENTRIES + 5):
         failures.count(FAR, f"user{number}")
-    assert len(failures._counts) == MAX_KEPT
+    assert len(failures._counts) == MAX_ENTRIES
     assert failures.delay(FAR, "user4") == 0.0
     assert failures.delay(FAR, "user5") > 0
 
@@ -168,6 +168,6 @@ def test_what_was_not_made_does_not_count(clock: FakeTimers) -> None:
 
 def test_the_table_of_addresses_has_a_bound(clock: FakeTimers) -> None:
     pace = Pace(clock.monotonic, 1)
-    for number in range(MAX_KEPT + 5):
+    for number in range(MAX_ENTRIES + 5):
         pace.spend(f"2001:db8:{number // 65536:x}:{number % 65536:x}::1")
-    assert len(pace._spent) == MAX_KEPT
+    assert len(pace._spent) == MAX_ENTRIES
