@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 from domain.changes import Said
 from domain.chat import Chat
-from domain.errors import AlreadyMember, LimitReached, NoSuchUser
+from domain.errors import AlreadyMember, NoSuchUser
 from domain.interfaces import Timers
 from domain.names import HOST_OF_CHANNEL, HOST_OF_USER, is_name, remote_channel
 from peering.channels import AnnouncedChannels
@@ -157,7 +157,6 @@ class Federation(LinkHandler):
         self.servers.peer_lost(peer)
         if not self.links.closed:
             members.dismiss()
-            self._chat.settle()  # before the peer can be back, and they with it
 
     def is_in_use(self, peer: Peer) -> bool:
         """Tell whether the name by which a peer is known has to stay (L13)."""
@@ -212,9 +211,7 @@ class Federation(LinkHandler):
         """FEDJOIN: a user of the peer asks to come into a channel here (L33)."""
         user = self._names.user(link, request.args[0])
         channel = self._names.maybe_local(link, request.args[1], HOST_OF_CHANNEL) or NO_CHANNEL
-        if not self.users.makes_room_for(link, user, channel):
-            raise LimitReached
-        self.users.of(link.peer).admit(user, channel, link.session.expect_outcome(request))
+        self.users.of(link.peer).admit(link, user, channel, link.session.expect_outcome(request))
 
     def handle_fedleave(self, link: Link, request: Request) -> None:
         """FEDLEAVE: a user of the peer leaves a channel here (L34). There is no answer."""

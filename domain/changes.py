@@ -54,18 +54,6 @@ class Left(NamedTuple):
     channel: str
 
 
-class RemoteJoined(Joined):
-    """A user of another server, `user@host`, has come into a channel of this one. It lasts as long as the link."""
-
-    __slots__ = ()
-
-
-class RemoteLeft(Left):
-    """A user of another server has left a channel of this one."""
-
-    __slots__ = ()
-
-
 class Said(NamedTuple):
     """A message to a channel; `at` is in seconds since the epoch."""
 
@@ -114,7 +102,7 @@ class MembershipsDated(NamedTuple):
 
 
 class InOrder(NamedTuple):
-    """What is not kept, but has its place among the changes that are: it overtakes no message, and none overtakes it.
+    """An ephemeral change: it is not written, but keeps its place in the order. It ends with the process.
 
     Attributes:
         decide: called when its turn has come; gives what undoes that, or raises ChatError. Where it gives nothing it
@@ -134,8 +122,6 @@ Change = (
     | ChannelCreated
     | Joined
     | Left
-    | RemoteJoined
-    | RemoteLeft
     | Said
     | GuestSaid
     | Mailed
@@ -144,9 +130,6 @@ Change = (
     | MembershipsDated
     | InOrder
 )
-
-EPHEMERAL: frozenset[type] = frozenset({RemoteJoined, RemoteLeft, InOrder})
-"""Changes that have their place in the journal's order, but are not written: they end with the process."""
 
 Done = Callable[[Exception | None], None]
 

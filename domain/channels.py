@@ -74,7 +74,23 @@ class Channels:
         self.names.remove(name)
 
     def apply_joined(self, change: Joined) -> Undo:
-        member, channel = self._users.member(change.account), self._channel_to_join(change.channel)
+        return self.add(self._users.account(change.account), change.channel, change.server)
+
+    def apply_left(self, change: Left) -> Undo:
+        return self.remove(self._users.account(change.account), change.channel)
+
+    def add(self, member: Member, name: str, server: str = "") -> Undo:
+        """Make an account or a remote user a member of a channel.
+
+        Args:
+            member: who joins.
+            name: the channel's name.
+            server: the identity of a remote channel's server (L21).
+
+        Raises:
+            NoSuchChannel, AlreadyMember, LimitReached, ChannelFull: it cannot be; the first that applies.
+        """
+        channel = self._channel_to_join(name)
         if member.name in channel.members:
             raise AlreadyMember
         if len(member.channels) >= self._users.limits.channels_per_user:
@@ -82,15 +98,20 @@ class Channels:
         is_remote = isinstance(member, RemoteUser)
         if not (channel.has_room_for_remote if is_remote else channel.has_room):
             raise ChannelFull
-        self._add_member(member, channel, change.server)
+        self._add_member(member, channel, server)
         return lambda: self._undo_joined(member, channel)
 
     def _undo_joined(self, member: Member, channel: Channel) -> None:
         self._remove_member(member, channel)
         self._outside.observer.vacated(channel)
 
-    def apply_left(self, change: Left) -> Undo:
-        member, channel = self._users.member(change.account), self._channel(change.channel)
+    def remove(self, member: Member, name: str) -> Undo:
+        """End a membership.
+
+        Raises:
+            NoSuchChannel, NotAMember: there is none.
+        """
+        channel = self._channel(name)
         if member.name not in channel.members:
             raise NotAMember
         server = self._remove_member(member, channel)

@@ -33,8 +33,6 @@ from domain.changes import (
     Outcome,
     PasswordChanged,
     PeerNamed,
-    RemoteJoined,
-    RemoteLeft,
     Said,
     Undo,
 )
@@ -111,8 +109,6 @@ class Chat:
             ChannelCreated: Rule(channels.apply_created, self._tell_created),
             Joined: Rule(channels.apply_joined, self._seat),
             Left: Rule(channels.apply_left, self._seat),
-            RemoteJoined: Rule(channels.apply_joined, self._seat),
-            RemoteLeft: Rule(channels.apply_left, self._seat),
             Said: Rule(channels.apply_said),
             GuestSaid: Rule(channels.apply_guest_said),
             InOrder: Rule(lambda change: change.decide(), lambda change: change.tell()),
@@ -163,26 +159,16 @@ class Chat:
 
         self.journal.submit(account.leaving(channel), left)
 
-    def admit(self, user: RemoteUser, channel: str, done: Done) -> None:
-        """Make a remote user a member of a channel here. Fails with NoSuchUser, and as `join`."""
-        self.journal.submit(RemoteJoined(user.name, channel, self._now()), done)
-
-    def dismiss(self, user: RemoteUser, channel: str, done: Done) -> None:
-        """End a remote user's membership. Fails with NoSuchUser, NoSuchChannel, NotAMember."""
-        self.journal.submit(user.leaving(channel), done)
-
-    def remove(self, change: Left, event: Any, done: Done) -> None:
-        """Take a member out of a channel, by another's will: the member is told the event. Fails with NotAMember,
+    def remove(self, member: Member, channel: str, event: Any, done: Done) -> None:
+        """End a membership by another's will; the member is told the event. Fails with NotAMember,
         StoreUnavailable."""
-
-        member = self.users.member(change.account)
 
         def told(error: Exception | None) -> None:
             if error is None and member.session is not None:
                 member.session.deliver(event)
             done(error)
 
-        self.journal.submit(change, told)
+        self.journal.submit(member.leaving(channel), told)
 
     def say(self, speaker: Member, channel: str, text: str, done: Done) -> None:
         """Say something in a channel here. Fails with NoSuchChannel, NotAMember, StillMuted, StoreUnavailable."""
@@ -268,10 +254,6 @@ class Chat:
 
     # ---- the journal's side ----
 
-    def settle(self) -> None:
-        """Have decided and told what waits for the end of the turn. Not from inside of what tells."""
-        self.journal.commit()
-
     def tell_in_order(self, tell: Callable[[], object], done: Done = lambda _error: None) -> None:
         """Call `tell`, then `done`, when all that was asked for before has been told: at once from inside of what
         tells, else at the end of the turn."""
@@ -341,33 +323,35 @@ class Chat:
         channel = self.channels.find(change.channel)
         if channel is None:
             return  # a remote one that its last member has left is known no more
-        member = self.users.member(change.account)
-        if isinstance(member, RemoteUser):
-            self._seat_remote(member, change, channel)
-        elif isinstance(change, Left):
-            self._unseat(member, change, channel)
+        member = self.users.account(change.account)
+        if isinstance(change, Left):
+            self._unseat(member, channel)
         elif member.session is not None:
             channel.subscribers[member.session] = None
             if channel.capacity is not None:
                 self.outside.observer.joined(channel, change.account)
 
-    def _unseat(self, member: Account, change: Left, channel: Channel) -> None:
+    def _unseat(self, member: Account, channel: Channel) -> None:
         if member.session is not None and member.session in channel.subscribers:
             if channel.capacity is not None:
-                self.outside.observer.left(channel, change)
+                self.outside.observer.left(channel, member.name)
             del channel.subscribers[member.session]
         self.outside.observer.vacated(channel)
 
-    def _seat_remote(self, member: RemoteUser, change: Joined | Left, channel: Channel) -> None:
-        audience = channel.elsewhere.setdefault(member.relay, Audience())
-        if isinstance(change, Joined):
-            audience.add(member.user)
-            if channel.capacity is not None:
-                self.outside.observer.joined(channel, change.account)
-        elif member.user in audience:
-            if channel.capacity is not None:
-                self.outside.observer.left(channel, change)
-            audience.remove(member.user)
+    def seat_remote(self, member: RemoteUser, name: str) -> None:
+        """Let a remote user who has joined a channel here hear what comes next."""
+        channel = self.channels.local[name]
+        channel.elsewhere.setdefault(member.relay, Audience()).add(member.user)
+        if channel.capacity is not None:
+            self.outside.observer.joined(channel, member.name)
+
+    def unseat_remote(self, member: RemoteUser, name: str) -> None:
+        """Let a remote user who has left a channel here hear no more of it."""
+        channel = self.channels.local[name]
+        if channel.capacity is not None:
+            self.outside.observer.left(channel, member.name)
+        audience = channel.elsewhere[member.relay]
+        audience.remove(member.user)
         if not audience:
             del channel.elsewhere[member.relay]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple, Protocol
 
-from domain.changes import Change, Done, Left, Mailed, Said
+from domain.changes import Change, Done, Mailed, Said
 from domain.errors import NoSuchChannel, NoSuchUser
 from domain.sessions import ClientSession
 from domain.state import Account, Channel, Member
@@ -76,8 +76,8 @@ class ChannelObserver:
     def joined(self, channel: Channel, name: str) -> None:
         """A member has come into a channel that has a capacity."""
 
-    def left(self, channel: Channel, change: Left) -> None:
-        """By this change one who was there has left a channel that has a capacity."""
+    def left(self, channel: Channel, name: str) -> None:
+        """A member who was there has left a channel that has a capacity."""
 
     def vacated(self, channel: Channel) -> None:
         """There may be room for one more in a channel."""

@@ -13,7 +13,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Sequence
 
-from domain.changes import EPHEMERAL, Change, Done, Outcome, Undo
+from domain.changes import Change, Done, InOrder, Outcome, Undo
 from domain.errors import ChatError, StoreUnavailable
 
 log = logging.getLogger("crosstalk.journal")
@@ -60,7 +60,7 @@ class Journal:
                 error, undo = _refusal(change, raised), None
             outcomes.append((change, error, done))
             undos.append(undo)
-        durable = [change for change, error, _done in outcomes if error is None and type(change) not in EPHEMERAL]
+        durable = [change for change, error, _done in outcomes if error is None and type(change) is not InOrder]
         if not durable or self._write(durable):
             return outcomes
         for undo in reversed(undos):
@@ -74,7 +74,7 @@ class Journal:
     def _decide_again(self, change: Change, error: Exception | None, *, has_undo: bool) -> Exception | None:
         """Decide a change of a batch that could not be written: a durable one fails, an ephemeral one that was undone
         or refused has its turn again, now without those."""
-        if type(change) not in EPHEMERAL:
+        if type(change) is not InOrder:
             return error or StoreUnavailable()
         if error is None and not has_undo:
             return None

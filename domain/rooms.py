@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from domain.changes import Done, InOrder, Left, Said, Undo
+from domain.changes import Done, InOrder, Said, Undo
 from domain.chat import Chat
 from domain.errors import CannotEnter, ChatError, NoSuchChannel, NoSuchUser, NotAMember, NotHere, StillMuted, Waiting
 from domain.events import (
@@ -233,7 +233,7 @@ class Rooms(ChannelObserver):
             done(error)
 
         self._removing.setdefault(key, shown)
-        self._chat.remove(channel.members[name].leaving(channel.name), Removed(channel.name), removed)
+        self._chat.remove(channel.members[name], channel.name, Removed(channel.name), removed)
 
     # ---- what the chat tells ----
 
@@ -249,9 +249,9 @@ class Rooms(ChannelObserver):
     def joined(self, channel: Channel, name: str) -> None:
         self.guests.tell_entered(channel, name)
 
-    def left(self, channel: Channel, change: Left) -> None:
-        departed = Departed(change.account, self._now())
-        shown = self._removing.pop((channel.name, change.account), departed)
+    def left(self, channel: Channel, name: str) -> None:
+        departed = Departed(name, self._now())
+        shown = self._removing.pop((channel.name, name), departed)
         if shown is not None:
             self._show(shown)
             self.guests.tell(channel, departed)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
+from domain.changes import InOrder
+
 
 class Subscriber(Protocol):
     """Who is told events: a session, or the way to a user of another server."""
@@ -17,6 +19,9 @@ class Relay(Protocol):
 
     def deliver(self, event: Any, users: Sequence[str]) -> None:
         """Tell an event to these users, given by their bare names; the sequence may be kept."""
+
+    def leaving(self, user: str, channel: str) -> InOrder:
+        """Give the change that ends the membership of a user, given by the bare name. Fails as `Channels.remove`."""
 
 
 class ClientSession(Subscriber, Protocol):

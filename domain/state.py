@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-from domain.changes import Done, Left, Mailed, RemoteLeft
+from domain.changes import Done, InOrder, Left, Mailed
 from domain.names import HOST_OF_CHANNEL, HOST_OF_USER, MAX_NAME, remote_user
 from domain.sessions import ClientSession, Relay, Subscriber
 
@@ -163,7 +163,7 @@ class Account:
 
 
 class RemoteUser:
-    """A user of another server who is in channels of this one, or on the way in.
+    """A user of another server who is in channels of this one, or is about to join one.
 
     Args:
         user: the bare name.
@@ -181,9 +181,9 @@ class RemoteUser:
         self.relay = relay
         self.channels: dict[str, Channel] = {}
 
-    def leaving(self, channel: str) -> RemoteLeft:
+    def leaving(self, channel: str) -> InOrder:
         """Give the change that ends a membership."""
-        return RemoteLeft(self.name, channel)
+        return self.relay.leaving(self.user, channel)
 
 
 class Guest:

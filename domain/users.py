@@ -10,7 +10,7 @@ from domain.errors import AlreadyLoggedIn, HasMail, LimitReached, NameTaken, NoS
 from domain.interfaces import Outside
 from domain.names import is_name
 from domain.sessions import ClientSession
-from domain.state import Account, Guest, Limits, Member, RemoteUser, User
+from domain.state import Account, Guest, Limits, User
 
 
 class Users:
@@ -29,8 +29,6 @@ class Users:
         self.online: dict[str, User] = {}
         self.room_guest_names: Counter[str] = Counter()
         """Names of the guests of channels, with how many bear each."""
-        self.remote: dict[str, RemoteUser] = {}
-        """Users of other servers who are in channels here, or on the way in: whoever deals with them enters them."""
         self.limits = limits
         self._outside = outside
         self._reserved = reserved
@@ -116,16 +114,16 @@ class Users:
         user = self.online.get(name)
         return None if user is None else user.session
 
-    def member(self, name: str) -> Member:
-        """Give an account, or a user of another server who is in a channel here or on the way in.
+    def account(self, name: str) -> Account:
+        """Give the account of this name.
 
         Raises:
             NoSuchUser: there is none.
         """
-        member = self.accounts.get(name) or self.remote.get(name)
-        if member is None:
+        account = self.accounts.get(name)
+        if account is None:
             raise NoSuchUser
-        return member
+        return account
 
     def owner(self, account_id: str) -> Account:
         """Give the account with this ID.

@@ -7,15 +7,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any
 
-from domain.changes import Done
+from domain.changes import Done, InOrder, Undo
 from domain.chat import Chat
+from domain.errors import AlreadyMember, LimitReached, NoSuchUser
 from domain.events import ChannelMessages, DirectMessage, Removed
 from domain.interfaces import Timers
 from domain.names import remote_channel, remote_user
-from domain.sessions import Relay, Subscriber
+from domain.sessions import Relay
 from domain.state import RemoteUser
 from peering.backpressure import BackPressure
 from peering.links import Links
@@ -42,56 +42,35 @@ class RemoteUserSession:
             self._users.send_direct(event.sender, name, event.text, lambda _error: None)
 
 
-class PeerRelay:
-    """Tells events to those users of a peer who are in one channel."""
+class Members(Relay):
+    """The users of one peer in channels here, by their bare names.
 
-    def __init__(self, users: RemoteUsers, peer: Peer) -> None:
-        self._users = users
-        self._peer = peer
-
-    def deliver(self, event: Any, users: Sequence[str]) -> None:
-        """Pass messages on to these users, given by their bare names."""
-        self._users.deliver(self._peer, event, users)
-
-
-class Members:
-    """The users of one peer in channels here, or about to join or leave, by their bare names.
+    Their memberships are decided in the journal's order, with the limits, so that all that was asked for before counts.
 
     Args:
         chat: the domain.
         peer: their server.
+        users: the users of all peers.
         settings: the limits.
         timers: the monotonic clock.
-        session: gives the session of a user, by its bare name.
-        relay: tells events to all of them.
     """
 
-    def __init__(
-        self,
-        chat: Chat,
-        peer: Peer,
-        settings: Settings,
-        timers: Timers,
-        session: Callable[[str], Subscriber],
-        relay: Relay,
-    ) -> None:
+    def __init__(self, chat: Chat, peer: Peer, users: RemoteUsers, settings: Settings, timers: Timers) -> None:
         self.users: dict[str, RemoteUser] = {}
         self.memberships: dict[Key, float] = {}
         """Their memberships, with the time of the last FEDJOIN on the monotonic clock."""
         self.in_channel: Counter[str] = Counter()
         """How many of them are in each channel."""
-        self._undecided: Counter[str] = Counter()
-        """How many changes of each user wait in the journal."""
         self._chat = chat
         self._peer = peer
+        self._all = users
         self._settings = settings
         self._timers = timers
-        self._session = session
-        self._relay = relay
 
     def find(self, user: str) -> RemoteUser:
         """Give a user, who need not be in any channel."""
-        return self.users.get(user) or RemoteUser(user, self._peer.name, self._session(user), self._relay)
+        known = self.users.get(user)
+        return known or RemoteUser(user, self._peer.name, RemoteUserSession(self._all, self._peer, user), self)
 
     def limit(self, user: str, channel: str) -> str:
         """Give the setting whose limit keeps a user out of a channel; "" if none does (L49)."""
@@ -101,28 +80,26 @@ class Members:
             return "max-remote-memberships"
         return ""
 
-    def admit(self, user: str, channel: str, done: Done) -> None:
-        """Let a user join a channel (L33). Fails as `Chat.admit`."""
-        remote = self.users[user] = self.find(user)
-        self._chat.users.remote[remote.name] = remote
-        self.in_channel[channel] += (user, channel) not in self.memberships
-        self.memberships[user, channel] = self._timers.monotonic()
-        self._undecided[user] += 1
+    def deliver(self, event: Any, users: Sequence[str]) -> None:
+        """Pass messages on to these users, given by their bare names; the sequence may be kept."""
+        self._all.deliver(self._peer, event, users)
 
-        def decided(error: Exception | None) -> None:
-            self._decided(user, channel)
-            if not self._peer.links and channel in remote.channels:
-                self.leave(user, channel)
-            done(error)
-
-        self._chat.admit(remote, channel, decided)
+    def admit(self, link: Link, user: str, channel: str, done: Done) -> None:
+        """Let a user join a channel (L33). Fails with NoSuchUser where the peer is lost by then, with LimitReached
+        (L49, L50), and as `Channels.add`."""
+        asked = self._timers.monotonic()
+        joining = InOrder(
+            lambda: self._join(link, user, channel, asked), lambda: self._chat.seat_remote(self.find(user), channel)
+        )
+        self._chat.journal.submit(joining, done)
 
     def leave(self, user: str, channel: str) -> None:
-        """Let a user leave a channel (L34). No-op for a user of no channel."""
-        remote = self.users.get(user)
-        if remote is not None:
-            self._undecided[user] += 1
-            self._chat.dismiss(remote, channel, lambda _error: self._decided(user, channel))
+        """Let a user leave a channel (L34). Nothing happens to one who is not in it."""
+        self._chat.journal.submit(self.leaving(user, channel), lambda _error: None)
+
+    def leaving(self, user: str, channel: str) -> InOrder:
+        """Give the change that ends a membership. Fails as `Channels.remove`."""
+        return InOrder(lambda: self._leave(user, channel), lambda: self._chat.unseat_remote(self.find(user), channel))
 
     def dismiss(self, asked_before: float = float("inf")) -> None:
         """End memberships.
@@ -130,25 +107,54 @@ class Members:
         Args:
             asked_before: only those whose last FEDJOIN came before this time on the monotonic clock.
         """
-        for (user, channel), asked in list(self.memberships.items()):
+        for (user, channel), asked in self.memberships.items():
             if asked < asked_before:
                 self.leave(user, channel)
 
-    def forget(self, user: str, channel: str) -> None:
-        """Forget a membership if it has ended, and its user after the last one."""
-        remote = self.users.get(user)
-        if remote is None or channel in remote.channels:
-            return
-        if self.memberships.pop((user, channel), None) is not None:
-            self.in_channel[channel] -= 1
-            if not self.in_channel[channel]:
-                del self.in_channel[channel]
-        if not remote.channels and not self._undecided[user]:
-            del self.users[user], self._undecided[user], self._chat.users.remote[remote.name]
+    def _join(self, link: Link, user: str, channel: str, asked: float) -> Undo:
+        if not self._peer.links:
+            raise NoSuchUser
+        if (user, channel) in self.memberships:
+            self.memberships[user, channel] = asked
+            raise AlreadyMember
+        if limit := self._all.limit(self._peer, user, channel):
+            link.ignore(f"it has as many users or memberships here as {limit} allows")
+            raise LimitReached
+        remote = self.find(user)
+        undo = self._chat.channels.add(remote, channel)
+        self._add(remote, channel, asked)
 
-    def _decided(self, user: str, channel: str) -> None:
-        self._undecided[user] -= 1
-        self.forget(user, channel)
+        def take_back() -> None:
+            undo()
+            self._remove(remote, channel)
+
+        return take_back
+
+    def _leave(self, user: str, channel: str) -> Undo:
+        remote = self.find(user)
+        undo = self._chat.channels.remove(remote, channel)
+        asked = self._remove(remote, channel)
+
+        def take_back() -> None:
+            undo()
+            self._add(remote, channel, asked)
+
+        return take_back
+
+    def _add(self, remote: RemoteUser, channel: str, asked: float) -> None:
+        self.users[remote.user] = remote
+        self.memberships[remote.user, channel] = asked
+        self.in_channel[channel] += 1
+
+    def _remove(self, remote: RemoteUser, channel: str) -> float:
+        """Forget a membership, and the user after the last one; give the time of its last FEDJOIN."""
+        asked = self.memberships.pop((remote.user, channel))
+        self.in_channel[channel] -= 1
+        if not self.in_channel[channel]:
+            del self.in_channel[channel]
+        if not remote.channels:
+            del self.users[remote.user]
+        return asked
 
 
 class RemoteUsers:
@@ -180,8 +186,7 @@ class RemoteUsers:
 
     def add_peer(self, peer: Peer) -> None:
         """A peer is linked; none of its users is in a channel yet."""
-        session = partial(RemoteUserSession, self, peer)
-        self._members[peer] = Members(self._chat, peer, self._settings, self._timers, session, PeerRelay(self, peer))
+        self._members[peer] = Members(self._chat, peer, self, self._settings, self._timers)
 
     def remove_peer(self, peer: Peer) -> Members:
         """Forget a peer that is lost, and give its users, whose memberships are to be ended."""
@@ -207,17 +212,8 @@ class RemoteUsers:
 
     # ---- limits ----
 
-    def makes_room_for(self, link: Link, user: str, channel: str) -> bool:
-        """Tell whether the limits let a peer's user in, when all that was said before has been decided (L49, L50)."""
-        if self._limit(link.peer, user, channel):
-            self._chat.settle()
-        limit = self._limit(link.peer, user, channel)
-        if limit:
-            link.ignore(f"it has as many users or memberships here as {limit} allows")
-        return not limit
-
-    def _limit(self, peer: Peer, user: str, channel: str) -> str:
-        """Name the setting that keeps a peer's user out of a channel; "" if none does."""
+    def limit(self, peer: Peer, user: str, channel: str) -> str:
+        """Give the setting whose limit keeps a linked peer's user out of a channel; "" if none does (L49, L50)."""
         members, settings = self._members[peer], self._settings
         limit = members.limit(user, channel)
         if limit or peer.configured:
@@ -235,8 +231,6 @@ class RemoteUsers:
     def removed(self, peer: Peer, user: str, channel: str) -> None:
         """The operator has taken a peer's user out of a channel here (R27)."""
         peer.links.send(f"FEDRESULT {user} KICKED {remote_channel(channel, peer.local_name)}")
-        if peer in self._members:  # else it is lost, and all its users with it
-            self._members[peer].forget(user, channel)
 
     def deliver(self, peer: Peer, event: ChannelMessages, users: Sequence[str]) -> None:
         """Send messages of a channel here to a peer's users who are in it (L36).

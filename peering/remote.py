@@ -208,7 +208,7 @@ class LinkedServers(RemoteServers):
         if not link.may_end(self._chat.channels.began_under(account, channel)):
             link.ignore("it ends a membership that did not begin under its address or proof")
             return True
-        self._chat.remove(account.leaving(channel), event(channel), lambda _error: None)
+        self._chat.remove(account, channel, event(channel), lambda _error: None)
         return True
 
     # ---- links come up and go down ----

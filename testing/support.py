@@ -292,6 +292,12 @@ class World:
     ) -> None:
         self.dials.append(FakeDial(host, port, connected, failed))
 
+    def remote_members(self) -> set[str]:
+        """Give the users of other servers who are in channels here, or hear what is said there."""
+        channels = self.chat.channels.local.values()
+        hearing = {user for channel in channels for audience in channel.elsewhere.values() for user in audience.users}
+        return hearing | {name for channel in channels for name in channel.members if "@" in name}
+
     def settle(self) -> None:
         """Turn until nothing is left to do, but give no answer that `passwords` holds back."""
         busy = True

@@ -29,8 +29,6 @@ from domain.changes import (
     MembershipsDated,
     PasswordChanged,
     PeerNamed,
-    RemoteJoined,
-    RemoteLeft,
     Said,
 )
 from domain.chat import Chat
@@ -198,7 +196,11 @@ class House:
                 name: (channel.name, set(channel.members), set(channel.subscribers), channel.remote, channel.names())
                 for name, channel in (self.chat.channels.local | self.chat.channels.remote).items()
             },
-            {name: set(user.channels) for name, user in self.chat.users.remote.items()},
+            {
+                name: set(member.channels)
+                for channel in self.chat.channels.local.values()
+                for name, member in channel.members.items()
+            },
             {name: dict(channel.servers) for name, channel in self.chat.channels.remote.items()},
             {name: dict(counts) for name, counts in self.chat.channels._identities.items()},
             dict(self.chat.channels.hosts),
@@ -313,11 +315,18 @@ class Ear:
 
     def deliver(self, event: Any, users: Sequence[str] = ()) -> None: ...
 
+    def leaving(self, user: str, channel: str) -> InOrder:
+        raise NotImplementedError
+
+
+def remote(user: str) -> RemoteUser:
+    return RemoteUser(user, "elsewhere", Ear(), Ear())
+
 
 def furnished() -> House:
     """alice and bob in `room`, alice alone in `attic`, carol nowhere; alice is there, the others are away.
 
-    alice is also in `room:elsewhere`. eve@elsewhere is in `room`, and eric@elsewhere in no channel.
+    alice is also in `room:elsewhere`. eve@elsewhere is in `room`.
 
     mason and wayne have no password; mail waits for wayne, and for bob.
     """
@@ -330,10 +339,7 @@ def furnished() -> House:
     house.chat.restore([Mailed("alice", "wayne", "hi", NOW)])
     house.chat.restore([Joined("alice", "room:elsewhere", NOW)])
     house.chat.restore([Joined("bob", "room:elsewhere", NOW, "127.0.0.1"), PeerNamed("elsewhere", "127.0.0.1")])
-    ear = Ear()
-    for name in ("eve", "eric"):
-        house.chat.users.remote[f"{name}@elsewhere"] = RemoteUser(name, "elsewhere", ear, ear)
-    house.chat.restore([RemoteJoined("eve@elsewhere", "room", NOW)])
+    house.chat.channels.add(remote("eve"), "room")
     room = house.chat.channels.local["room"]
     room.add_guest(RoomGuest("zoe", Screen(), room, takes_files=False))
     return house
@@ -370,13 +376,8 @@ CHANGES: list[tuple[Change, type[ChatError] | None]] = [
     (Left("alice", "room:elsewhere"), None),
     (Left("carol", "room:elsewhere"), NotAMember),
     (Left("carol", "attic:elsewhere"), NoSuchChannel),
-    (RemoteJoined("eric@elsewhere", "room", NOW), None),
-    (RemoteJoined("eve@elsewhere", "room", NOW), AlreadyMember),
-    (RemoteJoined("eve@elsewhere", "nowhere", NOW), NoSuchChannel),
-    (RemoteJoined("nobody@elsewhere", "room", NOW), NoSuchUser),
-    (RemoteLeft("eve@elsewhere", "room"), None),
-    (RemoteLeft("eric@elsewhere", "room"), NotAMember),
-    (RemoteLeft("nobody@elsewhere", "room"), NoSuchUser),
+    (Joined("eve@elsewhere", "room", NOW), NoSuchUser),
+    (Left("eve@elsewhere", "room"), NoSuchUser),
     (PeerNamed("nowhere", "127.0.0.1"), None),
     (PeerNamed("elsewhere", "127.0.0.2"), None),
     (MembershipsDated("elsewhere", "127.0.0.2"), None),
@@ -415,6 +416,25 @@ def test_each_change_is_decided_and_can_be_taken_back(change: Change, refused: t
         undo()
         assert house.snapshot() == before
         assert house.chat.apply(change) is not None  # as if it had never been
+
+
+def test_memberships_of_remote_users_can_be_taken_back() -> None:
+    house = furnished()
+    channels, before = house.chat.channels, house.snapshot()
+    eve, eric = channels.local["room"].members["eve@elsewhere"], remote("eric")
+    for decide, member, channel, refused in (
+        (channels.add, eve, "room", AlreadyMember),
+        (channels.add, eve, "nowhere", NoSuchChannel),
+        (channels.remove, eric, "room", NotAMember),
+    ):
+        with pytest.raises(refused):
+            decide(member, channel)
+        assert house.snapshot() == before
+    for decide, member in ((channels.add, eric), (channels.remove, eve)):
+        undo = decide(member, "room")
+        assert house.snapshot() != before
+        undo()
+        assert house.snapshot() == before
 
 
 def test_every_kind_of_change_is_tried() -> None:

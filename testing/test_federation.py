@@ -285,6 +285,35 @@ def test_a_limit_counts_what_was_said_before_in_the_same_packet() -> None:
         )]  # fmt: skip
 
 
+def test_a_turn_is_one_commit_whatever_a_peer_asks_beyond_its_limits() -> None:
+    """L49."""
+    with World(settings=Settings(hostname="one", max_remote_users=1)) as world:
+        world.user("alice", "tea")
+        peer = world.peer("two")
+        peer.ask("FEDJOIN bob@two tea")
+        statements: list[str] = []
+        world.store._db.set_trace_callback(statements.append)
+        peer.send(b"FEDSAY bob@two tea hi\nFEDJOIN carol@two tea\n" * 3)
+        assert [line for line in peer.heard() if line.startswith("FEDRESULT")] == ["FEDRESULT carol JOIN tea:one 0"] * 3
+        assert statements.count("COMMIT") == 1
+
+
+def test_a_peer_that_is_back_in_the_turn_of_its_loss_has_new_members(world: World) -> None:
+    """L46."""
+    alice = world.user("alice", "tea")
+    peer = world.peer("two")
+    peer.ask("FEDJOIN bob@two tea", "FEDJOIN eve@two tea")
+    peer.send(b"FEDJOIN ann@two tea\n")
+    peer.leave()
+    back = world.client()
+    back.send(b"FEDERATE-OUT two\nFEDJOIN bob@two tea\n")
+    assert back.heard()[-1] == "FEDRESULT bob JOIN tea:one 1"
+    assert alice.ask("USERS tea") == ["RESULT USERS tea alice, bob@two"]
+    assert [*world.federation.users.of(world.federation.peers["two"]).memberships] == [("bob", "tea")]
+    alice.ask("SAY tea hi")
+    assert back.heard() == ["FEDRECV bob alice@one tea hi"]
+
+
 def test_answers_name_what_was_asked(world: World) -> None:
     world.user("alice", "caf\u00e9")
     peer = world.peer("two")
@@ -311,16 +340,17 @@ def test_nothing_is_kept_of_users_who_are_nowhere(world: World) -> None:
     ):  # fmt: skip
         peer.ask(*lines)
         members = world.federation.users.of(world.federation.peers["two"])
-        assert (members.users, members._undecided, members.memberships, world.chat.users.remote) == ({}, {}, {}, {}), (
-            lines
-        )
+        assert (members.users, members.memberships, members.in_channel) == ({}, {}, {}), lines
+        assert not world.remote_members()
     peer.ask("FEDJOIN a@two tea")
     assert world.type("/kick tea:a@two") == ["* Kicked a@two."]
     assert peer.heard() == ["FEDRESULT a KICKED tea:one"]
-    assert (members.users, members.memberships, world.chat.users.remote) == ({}, {}, {})
+    assert (members.users, members.memberships, members.in_channel) == ({}, {}, {})
+    assert not world.remote_members()
     peer.ask("FEDJOIN a@two tea", "FEDJOIN b@two tea")
     cut(peer)
-    assert (members.users, members.memberships, world.chat.users.remote) == ({}, {}, {})
+    assert (members.users, members.memberships, members.in_channel) == ({}, {}, {})
+    assert not world.remote_members()
     assert not world.federation.peers
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.changes import Change, Left, Outcome, RemoteLeft, Undo
+from domain.changes import Change, InOrder, Left, Outcome, Undo
 from domain.errors import NotAMember, StoreUnavailable
 from domain.journal import Journal
 from support import EXAMPLES
@@ -51,6 +51,8 @@ class Register:
 
 
 def name_in(change: Change) -> str:
+    if isinstance(change, InOrder):
+        return str(change.tell())
     assert isinstance(change, Left)
     return change.account
 
@@ -59,8 +61,8 @@ def durable(name: str) -> Left:
     return Left(name, "room")
 
 
-def ephemeral(name: str) -> RemoteLeft:
-    return RemoteLeft(name, "room")
+def ephemeral(name: str) -> InOrder:
+    return InOrder(lambda: None, lambda: name)
 
 
 def test_nothing_is_decided_before_the_commit_and_one_batch_is_written() -> None:

@@ -258,7 +258,7 @@ def test_a_server_whose_users_are_known_by_its_address_stays_so(world: World) ->
     assert alice.ask("USERS tea") == ["RESULT USERS tea alice, ann@127.0.0.1, bob@127.0.0.1"]
     cut(second)
     assert alice.ask("USERS tea") == ["RESULT USERS tea alice"]
-    assert world.chat.users.remote == {}
+    assert not world.remote_members()
 
 
 def test_a_server_that_has_spoken_as_its_address_is_nobody_else(world: World) -> None:

@@ -461,7 +461,7 @@ def test_no_line_but_the_right_proof_gets_a_name(lines: Sequence[tuple[int, str]
                     elif verb == "FEDERATE-PROOF":
                         heard += [answer, f"FEDERATE-CONFIRM two {words[0]}"]
             assert "two" not in world.federation.peers
-        assert "bob@two" not in world.chat.users.remote
+        assert not world.remote_members()
 
 
 @EXAMPLES

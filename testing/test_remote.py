@@ -231,7 +231,7 @@ def test_a_kick_and_a_join_in_the_same_turn(world: World) -> None:
     assert peer.heard() == ["FEDRESULT eve KICKED tea:one", "FEDRESULT eve JOIN tea:one 1"]
     assert [*world.federation.users.of(world.federation.peers["two"]).memberships] == [("eve", "tea")]
     cut(peer)
-    assert world.chat.users.remote == {}
+    assert not world.remote_members()
 
 
 def test_a_kick_of_one_whose_server_is_lost_in_the_same_turn(world: World) -> None:
@@ -242,7 +242,7 @@ def test_a_kick_of_one_whose_server_is_lost_in_the_same_turn(world: World) -> No
     world.node.operator.received(b"/kick tea:eve@two\n")
     peer.leave()
     assert world.printed() == ["* Kicked eve@two."]
-    assert world.chat.users.remote == {}
+    assert not world.remote_members()
     assert alice.ask("USERS tea") == ["RESULT USERS tea alice"]
 
 
@@ -266,7 +266,7 @@ def test_remote_users_come_and_go_while_the_disk_takes_nothing(world: World) -> 
     cut(peer)
     assert alice.heard() == ["RESULT SAY 0"]
     assert alice.ask("USERS tea") == ["RESULT USERS tea alice"]
-    assert world.chat.users.remote == {}
+    assert not world.remote_members()
     assert world.type("/empty tea") != []
     world.store._db.execute("PRAGMA query_only = 0")
     assert world.peer("two").ask("FEDJOIN eve@two tea") == ["FEDRESULT eve JOIN tea:one 1"]
