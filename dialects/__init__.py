@@ -1,6 +1,6 @@
-"""The registry of dialects: how each is built, and which first word chooses it on a port that speaks several.
+"""The registry of dialects: how each is built, and which first word chooses it on an `auto` port.
 
-It is light, since a config is checked against it at every start: a dialect's module is imported when it is built.
+A config is checked against it at every start, so it imports little: a dialect's module is imported when it is built.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Parts(Protocol):
-    """What dialects are built of; app.node.Node has it."""
+    """What the dialects are built from; `app.node.Node` implements it."""
 
     settings: Settings
     chat: Chat
@@ -28,8 +28,8 @@ class Registered(NamedTuple):
     """A row of the registry.
 
     Attributes:
-        build: makes the dialect; None where the settings turn it off.
-        first_word: chooses it on an `auto` port; "" where nothing does.
+        build: creates the dialect; gives None where the settings turn it off.
+        first_word: chooses it on an `auto` port (C22); "" where no word does.
     """
 
     build: Callable[[Parts], Dialect | None]
@@ -60,7 +60,7 @@ def _mailbox(parts: Parts) -> Dialect:
 
 
 DEFAULT = "result"
-"""What an `auto` port speaks when the first word chooses no other dialect."""
+"""The dialect of a connection to an `auto` port whose first word chooses no other."""
 
 DIALECTS: Mapping[str, Registered] = {
     "result": Registered(_result),
@@ -74,4 +74,4 @@ AUTO = "auto"
 """A port on which the first word of a connection chooses the dialect."""
 
 LISTEN_DIALECTS = (AUTO, *DIALECTS)
-"""What a `listen` line of the config can name."""
+"""The dialects that a `listen` line of the config can name."""

@@ -1,7 +1,6 @@
-"""The `hello` wire: `HELLO-FROM <name>`, `SEND <name> <message>`, `DELIVERY <name> <message>`.
+"""The dialect `hello`: `HELLO-FROM <name>`, `SEND <name> <message>`, `DELIVERY <name> <message>`.
 
-Its users are guests: a name is theirs while they are connected. One rule makes its answers: whoever is not logged in
-after a failure is closed.
+Its users are guests: a name is theirs while they are connected. A failure without a login closes the connection.
 """
 
 from __future__ import annotations
@@ -48,7 +47,7 @@ class Hello(Dialect):
     # ---- the dialect ----
 
     def parse(self, line: str) -> Request | Refusal | None:
-        """Find the row of the header. The last of its words is the rest of the line, with its inner spacing (H12)."""
+        """Find the row of the header. The last argument is the rest of the line, with its inner spacing (H12)."""
         verb, *rest = split_at_most(line, 2) or [""]
         if not verb:
             return None
@@ -70,17 +69,17 @@ class Hello(Dialect):
         session.send(request.command.success.format(*request.args))
 
     def fail(self, session: Session, request: Request, error: Exception | None) -> None:
-        """Give the words for the error; without a login no request but HELLO-FROM fits (H2)."""
+        """Give the words for the error; without a login every request but HELLO-FROM is a bad header (H2)."""
         self._fail(session, FAILURES[type(error)] if error is not None else BAD_HEADER)
 
     def leave(self, session: Session) -> None:
-        """A session that is over is logged out (H8)."""
+        """Log the session out (H8)."""
         self.chat.users.logout(session)
 
     # ---- handlers ----
 
     def hello_from(self, session: Session, request: Request) -> None:
-        name = normalize("".join(request.args))  # without a name it is none, as any word that cannot be one
+        name = normalize("".join(request.args))  # "" without an argument, which is no name
         self.chat.users.enter_as_guest(session, name)
         session.send(f"HELLO {name}")
 

@@ -1,7 +1,7 @@
-"""The `mailbox` wire: an opcode, a bar, its fields; the server speaks first.
+"""The dialect `mailbox`: an opcode, a bar, its fields; the server speaks first.
 
-Accounts have no password: whoever knows an account's ID is its owner. A message to one who is away waits until it is
-asked for. The answers are fixed, word for word.
+Accounts have no password: an account belongs to everyone who knows its ID. A message to a user who is offline waits
+until it is collected. The answers are fixed, word for word.
 """
 
 from __future__ import annotations
@@ -23,24 +23,24 @@ GREETING = (
     " the documentation "
 )
 RESERVED_NAMES = frozenset({"Receiver"})
-"""Nobody can have these: what such a user says would look like an answer (rule C35)."""
+"""Names that no user can have: the messages of such a user would look like answers (C35)."""
 
 HINT = "Please give a valid input as instructed in the documentation"
 NAMES_AT_ONCE = 50
-"""Names that a search looks at in one go."""
+"""Names that a search compares before other sessions get their turn."""
 
 DELETED = "Your account has been deleted"
 NOT_KEPT = "The server cannot keep this at the moment; please try again later"
 
 
 def render_echo(event: DirectEcho) -> bytes:
-    """What became of a message, for its sender."""
+    """Tell the sender of a message whether it was delivered, or waits in a mailbox."""
     if event.waits:
         return f"message from {event.sender} has been delivered to {event.recipient}'s mailbox\n".encode()
     return f"Sender {event.sender} sends a new message {event.text} to {event.recipient}\n".encode()
 
 
-# Mail is not announced, but asked for, so MailWaiting has no words.
+# Mail is not announced but collected, so MailWaiting has no words.
 WORDS: Mapping[type, Callable[[Any], bytes]] = {
     DirectMessage: lambda event: f"{event.sender}: {event.text}\n".encode(),
     DirectEcho: render_echo,
@@ -52,11 +52,11 @@ WORDS: Mapping[type, Callable[[Any], bytes]] = {
 class Pattern:
     """A search pattern: `.` stands for any one character, `*` and `.*` for any run; it matches a whole name (B19).
 
-    The pieces between the runs are found one after the other, each as far to the left as it can be, so a match takes no
-    second try (B20). A pattern that asks for more characters than a name has, or is too long (C34), matches nothing.
+    The pieces between the runs are found one after the other, each as far left as possible, so there is no backtracking
+    (B20). A pattern that needs more characters than a name has, or is too long (C34), matches nothing.
 
     Args:
-        text: as it was typed.
+        text: the pattern as it was typed.
     """
 
     def __init__(self, text: str) -> None:
@@ -70,7 +70,7 @@ class Pattern:
             self._last_length = len(pieces[-1])
 
     def matches(self, name: str) -> bool:
-        """Tell whether the pattern stands for this name."""
+        """Tell whether the pattern matches this whole name."""
         if not self._possible or len(name) < self._length:
             return False
         if self._whole:
@@ -105,11 +105,11 @@ class Mailbox(Dialect):
     # ---- the dialect ----
 
     def begin(self, session: Session) -> None:
-        """Here the server speaks first (B1)."""
+        """Send the greeting: the server speaks first (B1)."""
         session.send(GREETING)
 
     def parse(self, line: str) -> Request | Refusal | None:
-        """Find the row of the opcode and split its fields; the last one may have bars in it (B2)."""
+        """Find the row of the opcode and split its fields; a message may contain bars (B2)."""
         text = line.strip(" \t")
         if not text:
             return None
@@ -133,7 +133,7 @@ class Mailbox(Dialect):
         session.send(request.command.success.format(*map(clean, request.args)))
 
     def fail(self, session: Session, request: Request, error: Exception | None) -> None:
-        """Give the row's answer, or one that fits the error whatever the request (B2, B4)."""
+        """Give the answer to this error of this request, or to an error of the store (B2, B4)."""
         if isinstance(error, StoreUnavailable):
             session.send(NOT_KEPT)
         else:
@@ -141,7 +141,7 @@ class Mailbox(Dialect):
             session.send(words.format(*map(clean, request.args)))
 
     def leave(self, session: Session) -> None:
-        """A session that is over is logged out."""
+        """Log the session out."""
         self.chat.users.logout(session)
 
     # ---- handlers ----
@@ -161,8 +161,8 @@ class Mailbox(Dialect):
             session.send_list("Showing all accounts:", self.chat.users.account_names(), ",")
             return
         pattern = Pattern(request.args[0])
-        none = f"Account matched to: {clean(request.args[0])} doesn't exist\n"
-        session.stream(_render_matches(pattern, self.chat.users.account_names(), none))
+        no_match = f"Account matched to: {clean(request.args[0])} doesn't exist\n"
+        session.stream(_render_matches(pattern, self.chat.users.account_names(), no_match))
 
     def send(self, session: Session, request: Request) -> None:
         name, text = request.args
@@ -179,14 +179,14 @@ class Mailbox(Dialect):
         session.end()
 
 
-def _render_matches(pattern: Pattern, names: Sequence[str], none: str) -> Iterator[bytes]:
-    """Look for names some at a time, so that the others have their turns."""
+def _render_matches(pattern: Pattern, names: Sequence[str], no_match: str) -> Iterator[bytes]:
+    """Search in NAMES_AT_ONCE names for each chunk, so that other sessions get their turns."""
     before = "Account matched: "
     for start in range(0, len(names), NAMES_AT_ONCE):
         found = ",".join(filter(pattern.matches, names[start : start + NAMES_AT_ONCE]))
         yield (before + found).encode() if found else b""
         before = "," if found else before
-    yield b"\n" if before == "," else none.encode()
+    yield b"\n" if before == "," else no_match.encode()
 
 
 def _render_mail(account_id: str, pages: Iterator[list[Mailed]]) -> Iterator[bytes]:
@@ -236,4 +236,4 @@ FAILURES: Mapping[tuple[Command, type], str] = {
     (DELETE, NoSuchUser): "User Not Found! ",
     (DELETE, HasMail): "Please check your mailbox before deleting your account!",
 }
-"""What a failed request is answered with; anything else gets the hint."""
+"""The answers to a failed request by its command and error; any other failure gets the hint."""

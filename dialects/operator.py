@@ -1,6 +1,6 @@
 """The operator's console: commands on standard input, the chat's log on standard output (rules P1 to P10).
 
-The operator is a session as any other. Lines that are no command are ignored, and so are wrong numbers of words.
+The operator is a session like any other. A line that is no command, or has a wrong number of words, is ignored.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ OPERATOR_WORDS: Mapping[type, Callable[[MessageFormatter, Any], str]] = {
 
 
 class Operator(Dialect):
-    """What the operator types, and what the operator sees.
+    """The dialect of the operator's console.
 
     Args:
         rooms: the channels with ports.
-        links: with other servers; None where there is no federation.
-        formatter: frames what is said.
+        links: those with other servers; None where there is no federation.
+        formatter: formats messages and answers.
         now: the wall clock, in seconds since the epoch.
-        shut_down: ends the server.
+        stop: stops the server.
     """
 
     name = "operator"
@@ -51,19 +51,19 @@ class Operator(Dialect):
         links: Links | None,
         formatter: MessageFormatter,
         now: Callable[[], float],
-        shut_down: Callable[[], None],
+        stop: Callable[[], None],
     ) -> None:
         super().__init__()
         self._rooms = rooms
         self._links = links
         self._formatter = formatter
         self._now = now
-        self._shut_down = shut_down
+        self._stop = stop
 
     # ---- the dialect ----
 
     def parse(self, line: str) -> Request | Refusal | None:
-        """Find the row of a command. The place of a user, `<channel>:<user>`, is two words for its handler."""
+        """Find the row of a command. `<channel>:<user>` becomes two arguments of its handler."""
         words = split_words(line)
         if not words:
             return None
@@ -78,12 +78,12 @@ class Operator(Dialect):
         return match_arguments(command, list(map(normalize, words)))
 
     def fail(self, session: Session, request: Request, error: Exception | None) -> None:
-        """Say why not."""
+        """Answer with the reason, or with the row's failure."""
         words = FAILURES.get((request.command.handler, type(error)), request.command.failure)
         self._answer(session, words.format(*request.args))
 
     def render(self, event: Any) -> bytes:
-        """Give the words for what has happened."""
+        """Give the words for an event; b"" for one that the operator does not see."""
         words = OPERATOR_WORDS.get(type(event))
         return words(self._formatter, event).encode(errors="replace") if words is not None else b""
 
@@ -119,7 +119,7 @@ class Operator(Dialect):
 
     def shut_down(self, session: Session, request: Request) -> None:
         session.end()
-        self._shut_down()
+        self._stop()
 
     # ---- pieces ----
 
@@ -139,22 +139,22 @@ class Operator(Dialect):
 
 COMMANDS: Mapping[str, Command] = {
     "/kick": Command(  # P5
-        Operator.kick, "/kick <channel>:<user>", "take somebody out of a channel or its queue",
+        Operator.kick, "/kick <channel>:<user>", "remove a user from a channel or its queue",
         min_args=2, max_args=2, failure="{1} is not in {0}.",
     ),
     "/mute": Command(  # P6
-        Operator.mute, "/mute <channel>:<user> <seconds>", "let somebody say nothing in a channel for a while",
+        Operator.mute, "/mute <channel>:<user> <seconds>", "mute a user in a channel for a while",
         min_args=3, max_args=3, failure="{1} is not here.",
     ),
     "/empty": Command(  # P7
-        Operator.empty, "/empty <channel>", "take everybody out of a channel",
+        Operator.empty, "/empty <channel>", "remove everybody from a channel",
         min_args=1, max_args=1, failure="{0} does not exist.",
     ),
     "/unlink": Command(  # P8
         Operator.unlink, "/unlink <server>", "close the links with a server, by name or address, and keep it out",
         min_args=1, max_args=1,
     ),
-    "/relink": Command(Operator.relink, "/relink <server>", "let such a server in again", min_args=1, max_args=1),  # P9
+    "/relink": Command(Operator.relink, "/relink <server>", "undo /unlink for a server", min_args=1, max_args=1),  # P9
     "/shutdown": Command(Operator.shut_down, "/shutdown", "end the server"),  # P10
 }  # fmt: skip
 
@@ -162,4 +162,4 @@ FAILURES: Mapping[tuple[Any, type], str] = {
     (Operator.kick, NoSuchChannel): "{0} does not exist.",
     (Operator.kick, StoreUnavailable): "{1} cannot be removed: the database takes nothing.",
 }
-"""What a failure is called by its handler and reason; any other has the words of the command's row."""
+"""The answer to a failure by its handler and error; for any other the command's row has it."""

@@ -1,7 +1,7 @@
-"""The `result` wire: `RESULT <type> <outcome>`, `RECV <user> <channel> <message>`.
+"""The dialect `result`: `RESULT <type> <outcome>`, `RECV <user> <channel> <message>`.
 
-The table of commands at the end is the place to look first. A handler calls the domain and leaves the answer to the
-outcome; most answers stand in the table's rows.
+Start with COMMANDS, the table at the end of this file. A handler calls the domain, and its outcome gives the answer;
+most answers are in the rows of the table.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from text import clean, join_message, parse_number, split_words
 
 DEFAULT_HISTORY = 20
 MAX_HISTORY = 1000
-"""Messages that HISTORY gives without a count, and at the most (R35)."""
+"""Default and maximum number of messages that HISTORY gives (R35)."""
 
-NO_VERB: Mapping[Refusal, str] = {
+REFUSALS: Mapping[Refusal, str] = {
     Refusal.UNKNOWN: "RESULT ERROR unknown type",
     Refusal.TOO_FEW: "RESULT ERROR not enough arguments",
     Refusal.TOO_MANY: "RESULT ERROR too many arguments",
@@ -32,32 +32,32 @@ NO_VERB: Mapping[Refusal, str] = {
 
 
 def render_messages(event: ChannelMessages) -> bytes:
-    """A member sees each message as RECV with the channel's name (R25)."""
+    """Render messages for a member: each one is a RECV with the channel's name (R25)."""
     return "".join([f"RECV {sender} {channel} {text}\n" for sender, channel, text, _at in event.messages]).encode()
 
 
 def render_direct(event: DirectMessage) -> bytes:
-    """A direct message comes from a channel that is named after its sender (R26)."""
+    """Render a direct message for its recipient: it comes from a channel named after its sender (R26)."""
     return f"RECV {event.sender} @{event.sender} {event.text}\n".encode()
 
 
 def render_echo(event: DirectEcho) -> bytes:
-    """The sender sees a direct message in the channel that is named after its addressee (R17)."""
+    """Render a direct message for its sender: it appears in a channel named after its recipient (R17)."""
     return f"RECV {event.sender} @{event.recipient} {event.text}\n".encode()
 
 
 def render_removed(event: Removed) -> bytes:
-    """The operator has taken the user out of a channel (R27)."""
+    """Tell a user that the operator has removed it from a channel (R27)."""
     return f"RESULT KICKED {event.channel}\n".encode()
 
 
 def render_not_restored(event: NotRestored) -> bytes:
-    """The user's membership in another server's channel has ended with a link (R30)."""
+    """Tell a user that its membership in another server's channel has ended with a link (R30)."""
     return f"RESULT JOIN {event.channel} 0\n".encode()
 
 
 def render_silenced(event: Silenced) -> bytes:
-    """The operator lets the user say nothing in a channel (R28)."""
+    """Tell a user that the operator has muted it in a channel (R28)."""
     return f"RESULT MUTED {event.channel} {event.seconds}\n".encode()
 
 
@@ -76,9 +76,9 @@ class Result(Dialect):
 
     Args:
         chat: the domain.
-        joined_only: CHANNELS gives the channels that its asker is in, not all.
-        history_on_join: messages that a successful JOIN is followed by.
-        echo_seconds: how long a client that has ended its input stays for the echo of what it said in a remote channel.
+        joined_only: CHANNELS lists the channels that the user is in, not all.
+        history_on_join: number of earlier messages that follow the answer to JOIN (R37).
+        echo_seconds: how long a half-closed client stays for the echo of a message to a remote channel (C12).
     """
 
     name = "result"
@@ -96,8 +96,10 @@ class Result(Dialect):
     # ---- the dialect ----
 
     def parse(self, line: str) -> Request | Refusal | None:
-        """Find the row of the first word; SAY and SEND to an @name or a channel:host have rows of their own
-        (R17, R18). Blanks in a message become one space (C27)."""
+        """Find the row of the first word. Blanks in a message become one space (C27).
+
+        SAY and SEND to an @name or a channel:host have rows of their own (R17, R18).
+        """
         words = split_words(line)
         if not words:
             return None
@@ -116,28 +118,28 @@ class Result(Dialect):
 
     def refuse(self, session: Session, refusal: Refusal) -> None:
         """Answer a line that is no request (R2, R3, C4, C5)."""
-        session.send(NO_VERB[refusal])
+        session.send(REFUSALS[refusal])
 
     def succeed(self, session: Session, request: Request) -> None:
         """Give the row's answer. SAY has none: its sender sees what the others see (R1, C36)."""
         session.send(request.command.success.format(*map(clean, request.args)))
 
     def fail(self, session: Session, request: Request, error: Exception | None) -> None:
-        """Give the row's answer; the wire has no words for the reason (R1, R4, C36)."""
+        """Give the row's answer; the protocol has no words for the reason (R1, R4, C36)."""
         session.send(request.command.failure.format(*map(clean, request.args)))
 
     def delivers_itself(self, session: Session, event: Any) -> bool:
-        """Send waiting mail page by page. Of a message to oneself the echo is enough (R31, R34)."""
+        """Stream waiting mail page by page. A message to oneself is only echoed (R31, R34)."""
         if isinstance(event, MailWaiting):
             session.stream(_render_mail(self.chat.messages.mail(session, session.principal)))
             return True
         return isinstance(event, DirectMessage) and event.sender == session.principal.name
 
     def leave(self, session: Session) -> None:
-        """A session that is over is logged out, and no password is hashed for it."""
+        """Log the session out, and drop its password that waits to be hashed."""
         self.chat.accounts.session_over(session)
 
-    # ---- handlers: who is who ----
+    # ---- handlers: accounts ----
 
     def register(self, session: Session, request: Request) -> None:
         name, password = request.args
@@ -161,7 +163,7 @@ class Result(Dialect):
         self.chat.create(session.principal, request.args[0], session.expect_outcome(request))
 
     def join(self, session: Session, request: Request) -> None:
-        then = (lambda: self._context(session, request)) if self.history_on_join else None
+        then = (lambda: self._send_context(session, request)) if self.history_on_join else None
         self.chat.join(session.principal, request.args[0], session.expect_outcome(request, then))
 
     def leave_channel(self, session: Session, request: Request) -> None:
@@ -191,14 +193,14 @@ class Result(Dialect):
     def _say_remotely(self, session: Session, request: Request, failed_later: str) -> None:
         channel, text = request.args
 
-        def settled(said: bool) -> None:
+        def on_echo(said: bool) -> None:
             if not said:
                 session.send(failed_later)
             session.late_answer_given()
 
-        on_its_way = partial(session.expect_late_answer, self.echo_seconds)
+        on_sent = partial(session.expect_late_answer, self.echo_seconds)
         self.chat.say_to_remote_channel(
-            session.principal, channel, text, session.expect_outcome(request, on_its_way), settled
+            session.principal, channel, text, session.expect_outcome(request, on_sent), on_echo
         )
 
     def tell(self, session: Session, request: Request) -> None:
@@ -233,8 +235,8 @@ class Result(Dialect):
 
     # ---- pieces ----
 
-    def _context(self, session: Session, request: Request) -> None:
-        """What was said in a channel before the user joined it (setting history-on-join, R37)."""
+    def _send_context(self, session: Session, request: Request) -> None:
+        """Send the last messages from before the user joined (setting history-on-join, R37)."""
         with contextlib.suppress(ChatError):  # the JOIN stands all the same
             _found, pages = self.chat.history(session.principal, request.args[0], self.history_on_join)
             session.stream(_render_pages(pages))
@@ -246,15 +248,15 @@ def _render_pages(pages: Iterator[list[Said]]) -> Iterator[bytes]:
 
 def _render_mail(pages: Iterator[list[Mailed]]) -> Iterator[bytes]:
     with contextlib.suppress(BeingCollected):  # an older connection gets it; what that does not take comes here
-        yield from map(_render_letters, pages)
+        yield from map(_render_mail_page, pages)
 
 
-def _render_letters(page: list[Mailed]) -> bytes:
+def _render_mail_page(page: list[Mailed]) -> bytes:
     return b"".join([render_direct(DirectMessage(mail.sender, mail.text, mail.at)) for mail in page])
 
 
 def _count(words: tuple[str, ...]) -> int:
-    """How many messages HISTORY asks for, MAX_HISTORY at most; 0 for a word that is no positive whole number."""
+    """Give the number of messages that HISTORY asks for, at most MAX_HISTORY; 0 for a word that is no such number."""
     return (parse_number(words[0], MAX_HISTORY) or 0) if words else DEFAULT_HISTORY
 
 
@@ -301,7 +303,7 @@ COMMANDS: Mapping[str, Command] = {
         Result.tell, "SAY @<user> <message>", "say something to one user; it waits for one who is away",
         min_args=2, max_args=2, name=True, text=True, needs_login=True, failure="RESULT SAY 0",
     ),
-    "SAY :": Command(  # R18; decided at once, so not pipelined
+    "SAY :": Command(  # R18; its outcome comes at once, not from the journal, so it is not pipelined
         Result.say_to_remote_channel, "SAY <channel>:<host> <message>", "say something in a channel of another server",
         min_args=2, max_args=2, name=True, text=True, needs_login=True, failure="RESULT SAY 0",
     ),

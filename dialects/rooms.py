@@ -1,8 +1,8 @@
-"""The `rooms` wire: a port for each channel, a name, then messages and commands that begin with a slash.
+"""The dialect `rooms`: a port for each channel, a name, then messages and commands that begin with a slash.
 
-Server messages stand in brackets. Lines that begin with `/` carry files, and go only to clients whose first line was
-`<name> files`. A channel's port speaks `RoomsHandshake`, which reads that first line. After it every guest's session
-speaks `RoomsDialect`, to whichever channel it switches.
+Server messages are in brackets. The server's lines that begin with `/` carry files, and go only to clients whose first
+line was `<name> files`. A channel's port speaks `RoomsHandshake`, which reads that first line. After it the session
+speaks `RoomsDialect`, also when the guest switches to another channel.
 """
 
 from __future__ import annotations
@@ -50,46 +50,46 @@ from protocol import Command, Dialect, Refusal, Request, Session, match_argument
 from text import MAX_LINE, NAMELESS, clean, normalize, parse_number, shown_path, split_at_most, split_words
 
 TimeOfDay = Callable[[float], str]
-"""Gives the local time, hh:mm:ss, of a time in seconds since the epoch."""
+"""Formats a time in seconds since the epoch as local time, hh:mm:ss."""
 
 
 class MessageFormatter:
-    """What the server says to guests and to the operator.
+    """Formats the lines that guests and the operator see.
 
     Args:
-        time_of_day: how times are shown.
+        time_of_day: formats times.
     """
 
     def __init__(self, time_of_day: TimeOfDay) -> None:
         self._time_of_day = time_of_day
 
     def server(self, text: str, at: float) -> str:
-        """A line in the server's own frame (O1)."""
+        """Format a server message (O1)."""
         return f"[Server message ({self._time_of_day(at)})] {text}\n"
 
     def message(self, said: Said) -> str:
-        """What somebody has said."""
+        """Format a message to a channel."""
         return f"[{said.sender} ({self._time_of_day(said.at)})] {said.text}\n"
 
     def whisper(self, whispered: Whispered, whom: str) -> str:
-        """What somebody has whispered to whom."""
+        """Format a whispered message; `whom` is "you" for its recipient."""
         return f"[{whispered.sender} whispers to {whom}: ({self._time_of_day(whispered.at)})] {whispered.text}\n"
 
 
 BASE64 = r"(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?"
 
 MAX_NUMBER = 10**18
-"""What a larger number of a transfer, or of bytes, counts as; there is none."""
+"""Value of any larger number of a transfer or of bytes, which no transfer has."""
 
 PIECE_FRAME = 48
-"""Bytes of a line that are not a piece's data: the verb, the number, the end."""
+"""Bytes of a line besides the data of a piece: the verb, the number, the newline."""
 
 
 def piece_size(max_line: int) -> int:
-    """Give how many bytes of a file a line can carry.
+    """Give the maximum bytes of a file that one line can carry in base64.
 
     Args:
-        max_line: bytes of a line that the server takes.
+        max_line: maximum bytes of a line, its newline included.
     """
     return (min(max_line, MAX_LINE) - PIECE_FRAME) // 4 * 3
 
@@ -135,19 +135,18 @@ FAILURES: Mapping[type[Exception], str] = {
     TooManyFiles: "Wait until other files of yours have been sent.",
     StoreUnavailable: "Your message could not be kept; try again later.",
 }
-"""What a guest is told of a failed request; its words can be filled in."""
-
+"""The answer to a failed request by its error; {0} and {1} are the arguments of the request."""
 
 NO_FILE = "-"
-"""The size of a file that is not there: `/send` says so also without one."""
+"""What `/send` gives as the size of a file that does not exist (F3); no size means the same."""
 
 
 class RoomsHandshake(Dialect):
-    """The wire of a channel's port before the guest is in: one line, the name.
+    """The dialect of a channel's port until its guest has entered: one line, the name.
 
     Args:
-        rooms: the domain.
-        channel: whose port it is.
+        rooms: the channels with ports.
+        channel: the one that this port belongs to.
         plain, with_files: the dialects after it, for clients without and with files.
     """
 
@@ -161,7 +160,7 @@ class RoomsHandshake(Dialect):
         self.with_files = with_files
 
     def parse(self, line: str) -> Request | Refusal | None:
-        """Read the name. A second word says what the client can do; any other makes it no name (O3, F1)."""
+        """Read the name. The second word `files` says what the client can do; any other makes it no name (O3, F1)."""
         words = split_words(line)
         if not words:
             return None
@@ -169,7 +168,7 @@ class RoomsHandshake(Dialect):
         return Request(ENTER, (words[0] if takes_files else " ".join(words), "files" if takes_files else ""))
 
     def fail(self, session: Session, request: Request, error: Exception | None) -> None:
-        """Say that the name cannot be had, and close (O4)."""
+        """Tell the client that it cannot enter, and close (O4)."""
         session.send_bytes(self.plain.answer(f"Cannot connect to the {self.channel} channel."))
         session.end()
 
@@ -182,14 +181,14 @@ class RoomsHandshake(Dialect):
 
 
 class RoomsDialect(Dialect):
-    """The dialect `rooms`, as the guests of all channels speak it.
+    """The dialect `rooms` after the handshake, for the guests of all channels.
 
     Args:
-        rooms: the domain.
-        transfers: the files that are on their way.
-        formatter: frames what is said.
+        rooms: the channels with ports.
+        transfers: the transfers of files.
+        formatter: formats messages and answers.
         now: the wall clock, in seconds since the epoch.
-        files: whether the client can send and take files.
+        files: whether the client can send and receive files.
     """
 
     name = "rooms"
@@ -207,7 +206,7 @@ class RoomsDialect(Dialect):
     # ---- the dialect ----
 
     def parse(self, line: str) -> Request | Refusal | None:
-        """Find the row of a command; another line is a message (O2)."""
+        """Find the row of a command; any other line is a message (O2)."""
         text = line.strip(" \t")
         if not text:
             return None
@@ -222,11 +221,11 @@ class RoomsDialect(Dialect):
         return match_arguments(MESSAGE, split_at_most(clean(text), 1))
 
     def refuse(self, session: Session, refusal: Refusal) -> None:
-        """A line that is no request is ignored, but shows that somebody is there (O2, O20)."""
+        """Ignore the line, but count it as activity of the guest (O2, O20)."""
         self.rooms.guests.note_activity(session.principal)
 
     def fail(self, session: Session, request: Request, error: Exception | None) -> None:
-        """Say why not. Who waits in the queue is told nothing (O18)."""
+        """Answer with the reason. A guest in the queue gets no answer (O18)."""
         if isinstance(error, StillMuted):
             session.send_bytes(self.answer(f"You are still muted for {error.seconds} seconds."))
         elif error is not None and type(error) in FAILURES:
@@ -234,25 +233,25 @@ class RoomsDialect(Dialect):
             session.send_bytes(self.answer(FAILURES[type(error)].format(clean(name), *map(shown_path, rest))))
 
     def delivers_itself(self, session: Session, event: Any) -> bool:
-        """The muted guest gets other words than the others (O23), so a mute is never rendered for all."""
+        """Deliver a mute, for which the muted guest gets other words than the others (O23)."""
         if not isinstance(event, Silenced):
             return False
-        is_meant = session.principal.name == event.user
+        is_muted = session.principal.name == event.user
         words = self.answer(f"You have been muted for {event.seconds} seconds.", event.at)
-        session.send_bytes(words if is_meant else self.render(event))
+        session.send_bytes(words if is_muted else self.render(event))
         return True
 
     def render(self, event: Any) -> bytes:
-        """Give the words for what has happened."""
+        """Give the words for an event; b"" for one that guests do not see."""
         words = GUEST_WORDS.get(type(event))
         return words(self._formatter, event).encode() if words is not None else b""
 
     def answer(self, text: str, at: float | None = None) -> bytes:
-        """A line in the server's frame."""
+        """Format a server message, by default with the time of now (O1)."""
         return self._formatter.server(text, self._now() if at is None else at).encode()
 
     def leave(self, session: Session) -> None:
-        """The guest is in no channel any more, and the files to and from there go nowhere (O19, F8)."""
+        """Cancel the guest's transfers, and remove the guest from its channel (O19, F8)."""
         self.transfers.lost(session)
         self.rooms.lost(session)
 
@@ -293,7 +292,7 @@ class RoomsDialect(Dialect):
         except NotHere as error:
             if size != NO_FILE:
                 raise
-            self.fail(session, request, error)  # both things are wrong, and both are said
+            self.fail(session, request, error)  # neither the recipient nor the file exists: two answers
             raise FileMissing from None
         self.transfers.offer(session, recipient, shown_path(path), parse_number(size, MAX_NUMBER))
 
@@ -304,7 +303,7 @@ def _piece(transfers: Transfers, session: Session, number: int, data: str) -> No
 
 
 def _about_a_file(act: Callable[..., None]) -> Callable[[RoomsDialect, Session, Request], None]:
-    """Make the handler of a line that is the transfers' business."""
+    """Make the handler of a command that `Transfers` carries out."""
 
     def handle(dialect: RoomsDialect, session: Session, request: Request) -> None:
         dialect.rooms.guests.note_activity(session.principal)
@@ -315,7 +314,7 @@ def _about_a_file(act: Callable[..., None]) -> Callable[[RoomsDialect, Session, 
 
 
 ENTER = Command(  # O3
-    RoomsHandshake.enter, "<name> [files]", "come in under this name", min_args=2, max_args=2, pipelined=True
+    RoomsHandshake.enter, "<name> [files]", "enter under this name", min_args=2, max_args=2, pipelined=True
 )
 
 MESSAGE = Command(  # O12
@@ -330,7 +329,7 @@ MESSAGE = Command(  # O12
 
 COMMANDS: Mapping[str, Command] = {
     "/whisper": Command(  # O13
-        RoomsDialect.whisper, "/whisper <user> <message>", "say something to one who is in the channel",
+        RoomsDialect.whisper, "/whisper <user> <message>", "say something to one user in the channel",
         min_args=2, max_args=2, name=True, text=True, pipelined=True,
     ),
     "/quit": Command(RoomsDialect.quit, "/quit", "leave, and close the connection"),  # O14
@@ -340,7 +339,7 @@ COMMANDS: Mapping[str, Command] = {
         min_args=1, max_args=1, name=True, pipelined=True,
     ),
     "/send": Command(  # O17
-        RoomsDialect.send_file, "/send <user> <path>", "send a file to one who is in the channel",
+        RoomsDialect.send_file, "/send <user> <path>", "send a file to one user in the channel",
         min_args=2, max_args=2, name=True,
     ),
 }  # fmt: skip
@@ -349,7 +348,7 @@ FILE_COMMANDS: Mapping[str, Command] = {
     **COMMANDS,
     "/send": Command(  # F3
         RoomsDialect.send_file, "/send <user> <path> <size>",
-        "offer a file of so many bytes; - for one that is not there",
+        "offer a file of so many bytes; - for one that does not exist",
         min_args=3, max_args=3, name=True,
     ),
     "/ready": Command(  # F4

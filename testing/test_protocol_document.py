@@ -157,7 +157,7 @@ def words_of(title: str) -> Iterator[str | bytes]:
     lines = rooms.MessageFormatter(lambda _at: BLANK)
     if title == "The dialect `result`":
         yield from answers(result.COMMANDS.values())
-        yield from result.NO_VERB.values()
+        yield from result.REFUSALS.values()
         yield from render(result.WORDS)
     elif title == "The dialect `hello`":
         yield from answers(hello.COMMANDS.values())

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dialects.result import COMMANDS, DEFAULT_HISTORY, MAX_HISTORY, NO_VERB, WORDS, Result
+from dialects.result import COMMANDS, DEFAULT_HISTORY, MAX_HISTORY, REFUSALS, WORDS, Result
 from domain.changes import Said
 from domain.events import ChannelMessages, DirectEcho, DirectMessage
 from domain.state import Limits
@@ -200,8 +200,8 @@ def test_lines_that_are_no_text(world: World) -> None:
 
 
 def test_every_refusal_has_words() -> None:
-    assert set(NO_VERB) == set(Refusal)
-    assert all(text.startswith("RESULT ERROR ") for text in NO_VERB.values())
+    assert set(REFUSALS) == set(Refusal)
+    assert all(text.startswith("RESULT ERROR ") for text in REFUSALS.values())
 
 
 # ---- commands and what they change ----
@@ -626,7 +626,7 @@ DOCUMENTED = re.compile(
     rf"|RESULT SAY 0|RESULT SEND ERROR|RESULT PING 1"
     rf"|RESULT HISTORY ({ANYTHING} 0|{NAME} [1-9][0-9]*)"
     rf"|RESULT HELP (0|.+)"
-    rf"|{'|'.join(NO_VERB.values())}"
+    rf"|{'|'.join(REFUSALS.values())}"
     rf"|RECV {NAME} @?{NAME} \S.*",
     re.DOTALL,
 )
