@@ -1,12 +1,12 @@
-# One word for each habit. `make run PORT=5050`
+# Shortcuts for frequent commands. `make run PORT=5050`
 PORT ?= 5050
 
 .PHONY: help setup run test cases coverage lint types format bench
 
-help: # what there is
+help: # list the targets
 	@grep -E '^[a-z]+:.*#' Makefile | sed 's/:[^#]*#/ -/'
 
-setup: # install what is needed into .venv
+setup: # install the dependencies into .venv
 	./setup
 
 run: setup # start a server: make run PORT=5050
@@ -18,7 +18,7 @@ test: setup # all tests
 cases: # the scripted cases alone
 	python3 testing.py
 
-coverage: setup # all tests, and what they do not reach
+coverage: setup # all tests, and the lines that they do not reach
 	./testcov
 
 lint: setup # ruff
@@ -31,5 +31,5 @@ types: setup # mypy
 format: setup # let ruff format the source
 	.venv/bin/ruff format
 
-bench: setup # how fast is it
+bench: setup # measure the speed
 	.venv/bin/python -m tools.bench
