@@ -254,7 +254,7 @@ DIRECTIVES: Mapping[str, Directive] = {
     "file-offer-seconds": Directive(*_number(1, _ANY), "how long the offer of a file waits for its answer"),
     "file-stall-seconds": Directive(*_number(1, _ANY), "how long a file that was accepted may stand still"),
     "shutdown-seconds": Directive(*_number(0, 3600), "how long outstanding output may take when the server stops"),
-    "hangup": Directive(*_one_of("end", "reload"), "what SIGHUP does: end the server, or have it read its config"),
+    "hangup": Directive(*_one_of("end", "reload"), "what SIGHUP does: end the server, or only write a line to the log"),
 }
 
 

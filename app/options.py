@@ -96,7 +96,7 @@ def _manual() -> str:
 
 
 def _columns(rows: Iterable[tuple[str, str]]) -> str:
-    return "\n".join(f"  {left:<32}{right}" for left, right in rows)
+    return "\n".join(f"  {left:<33} {right}" for left, right in rows)
 
 
 def setting(name: str) -> Callable[[str], Any]:
