@@ -1,6 +1,6 @@
 """What the tests of the client share: the client between pipes and on a terminal, and servers for it.
 
-Whatever waits does so for an event and under a deadline; nothing sleeps.
+Each wait is for an event and has a deadline; nothing sleeps.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from harness.processes import ROOT
 from harness.servers import ServerProcess, free_ports
 
 SECONDS = 20.0
-"""How long an event may take on a machine that has much else to do."""
+"""Time-out of an event in seconds, on a loaded machine."""
 
 CHANNELS = ("lobby", "den", "attic")
 
@@ -33,7 +33,7 @@ ESCAPES = re.compile(r"\x1b(\[[0-9;?]*[ -/]*[@-~]|[()=>].?)|\r")
 
 
 class Output:
-    """What comes out of a descriptor or a socket, read with deadlines."""
+    """The text from a descriptor, read with deadlines."""
 
     def __init__(self, descriptor: int) -> None:
         self.descriptor = descriptor
@@ -45,12 +45,12 @@ class Output:
         return ESCAPES.sub("", self.raw.decode(errors="replace"))
 
     def expect(self, wanted: str, after: int = 0) -> int:
-        """Wait until a text has come after a place in `text`; return the place behind it."""
+        """Wait until a text has come after a position in `text`; return the position behind it."""
         until = time.monotonic() + SECONDS
-        while (place := self.text.find(wanted, after)) < 0:
+        while (start := self.text.find(wanted, after)) < 0:
             assert not self.ended, f"{wanted!r} is not in {self.text!r}, which is all"
             assert self.read(until - time.monotonic()), f"no {wanted!r} in time, only {self.text!r}"
-        return place + len(wanted)
+        return start + len(wanted)
 
     def rest(self) -> str:
         """Wait for the end; return all."""
@@ -60,12 +60,12 @@ class Output:
         return self.text
 
     def read(self, seconds: float) -> bool:
-        """Read a piece; False when none has come in that time."""
+        """Read a piece; return False when none has come in that time."""
         if not select.select([self.descriptor], [], [], max(0.0, seconds))[0]:
             return False
         try:
             data = os.read(self.descriptor, 65536)
-        except OSError:  # a terminal whose other side has gone
+        except OSError:  # the other side of the terminal is closed
             data = b""
         self.raw += data
         self.ended = not data
@@ -93,7 +93,7 @@ class Piped:
         if self.process.stdout:
             self.output = Output(self.process.stdout.fileno())
         assert self.process.stderr
-        self.complaints = Output(self.process.stderr.fileno())
+        self.stderr = Output(self.process.stderr.fileno())
 
     def send(self, text: str) -> None:
         assert self.process.stdin
@@ -108,8 +108,8 @@ class Piped:
         return self.process.wait(SECONDS)
 
     def errors(self) -> str:
-        """All that it has complained of until its end."""
-        return self.complaints.rest()
+        """Wait for its end; return its standard error."""
+        return self.stderr.rest()
 
     def close(self) -> None:
         self.process.kill()
@@ -146,7 +146,7 @@ class OnTerminal:
         )
         os.close(slave)
         self.output = Output(master)
-        self._place = 0
+        self._position = 0
         self.expect("Ctrl-D ends.")
         self.expect(">")
 
@@ -154,20 +154,20 @@ class OnTerminal:
         os.write(self.output.descriptor, text.encode())
 
     def enter(self, line: str, answer: str) -> None:
-        """Type a line and wait for what it brings."""
+        """Type a line and wait for the answer."""
         self.type(f"{line}\r")
         self.expect(answer)
 
     def expect(self, wanted: str) -> None:
-        """Wait until a text has come behind the one that was expected last."""
-        self._place = self.output.expect(wanted, self._place)
+        """Wait until a text has come after the one that was expected last."""
+        self._position = self.output.expect(wanted, self._position)
 
     def status(self) -> int:
         self.output.rest()
         return self.process.wait(SECONDS)
 
     def hang_up(self) -> int:
-        """Close the terminal's window; return what becomes of the client."""
+        """Close the terminal; return the exit status of the client."""
         os.close(self.output.descriptor)
         self.output.descriptor = -1
         return self.process.wait(SECONDS)
@@ -188,7 +188,7 @@ class RoomServer(ServerProcess):
         super().__init__(directory, "database :memory:", *channels, *directives, port=None)
 
     def guest(self, first_line: str) -> Peer:
-        """A plain connection that has come into the lobby."""
+        """Return a plain connection that has entered the lobby."""
         peer = self.peer()
         peer.send(first_line)
         peer.expect(f"{first_line.split()[0]} has joined the channel.\n")

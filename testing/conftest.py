@@ -1,6 +1,6 @@
 """Lets pytest play the scripts in this directory, each one as an item `testing/result/login.txt::case`.
 
-Has the fixtures, too, that the tests of the client, of net/ and of peering/ share.
+Also has the fixtures that the tests of the client, of net/ and of peering/ share.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_cmdline_main(config: pytest.Config) -> None:
-    """Run directories in several processes, unless the command line says how many; files in this one.
+    """Run directories in several processes, unless the command line gives their number; run files in this one.
 
-    There is one more than there are processors, since a test now and then waits. Starting them takes seconds, which a
-    single file would not earn back.
+    There is one more process than processors, since some tests wait. Starting them takes seconds, which is too long for
+    a single file.
     """
     if hasattr(config, "workerinput"):
         return  # it is one of those processes
@@ -53,14 +53,14 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    # One for all items: its ports are never handed out twice.
+    # One object for all items, so that no port is handed out twice.
     config.stash[SETTINGS] = Settings(command=server_command(), processes=servers.PROCESSES)
     if hasattr(config, "workerinput"):
         signal.signal(signal.SIGINT, end_servers)
 
 
 def end_servers(_number: int, _frame: object) -> None:
-    """Interrupt a worker. Its thread for the connection to pytest would keep it for many seconds more."""
+    """Interrupt a worker, and end it soon: its thread for the connection to pytest would delay the end by seconds."""
     servers.PROCESSES.close()
     exit_soon = threading.Timer(1.0, os._exit, [128 + signal.SIGINT])
     exit_soon.daemon = True
@@ -69,7 +69,7 @@ def end_servers(_number: int, _frame: object) -> None:
 
 
 def pytest_unconfigure() -> None:
-    # After Ctrl-C in the middle of a case its servers are still there.
+    # After Ctrl-C in the middle of a case its servers still run.
     servers.PROCESSES.close()
 
 
@@ -87,11 +87,11 @@ class CaseFile(pytest.File):
 
 
 class CaseDidNotPass(Exception):
-    """Carries what the runner tells about the case."""
+    """Carries the report of a case that did not pass."""
 
 
 class CaseItem(pytest.Item):
-    """The playing of a script."""
+    """One run of a script."""
 
     def runtest(self) -> None:
         record = run_case(self.path, self.config.stash[SETTINGS])
@@ -134,14 +134,14 @@ def fake() -> Iterator[FakeServer]:
 
 @pytest.fixture
 def no_mistake_is_only_logged(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
-    """What fails in the middle of a turn is logged, and the turn goes on: with this it fails the test all the same."""
+    """Fail the test for an exception that the loop has only logged, since a turn goes on after one."""
     yield
     assert [record.getMessage() for record in caplog.get_records("call") if record.exc_info] == []
 
 
 @pytest.fixture
 def world() -> Iterator[World]:
-    """A server called `one`, without sockets, threads and clocks."""
+    """A server with the hostname `one`, without sockets, threads and clocks."""
     from federation_support import ONE
     from support import World
 

@@ -1,4 +1,4 @@
-"""For the tests of other servers: settings, and what peers played by hand do."""
+"""What the tests of federation share: settings, and steps of peers."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ PINNED = PeerConfig("127.0.0.2", 5051, "two")
 
 
 def is_closed(peer: Client) -> bool:
-    """Whether the server has ended the link, without another word."""
+    """Tell whether the server has ended the link without a further line."""
     return peer.transport.refused == 1 and peer.heard() == []
 
 
 def cut(*peers: Client) -> None:
-    """The connections are gone."""
+    """Lose the connections of these peers."""
     for peer in peers:
         peer.leave()
         peer.world.settle()
@@ -30,6 +30,3 @@ def joined(world: World, name: str, channel: str, peer: Client) -> Client:
     peer.send(f"FEDRESULT {name} JOIN {channel}:two 1")
     assert user.heard() == [f"RESULT JOIN {channel}:two 1"]
     return user
-
-
-PINNED = PeerConfig("127.0.0.2", 5051, "two")

@@ -1,4 +1,4 @@
-"""What the tests of net/ share: a loop on a stage, with owners, peers, and sockets that take what the script says."""
+"""What the tests of net/ share: a loop with owners, peers, and sockets whose sends are scripted."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MAX_OUT = 1024 * 1024
 
 
 class CountingSelector(selectors.DefaultSelector):
-    """Notes what it is asked for: (call, events)."""
+    """Records its calls: (call, events)."""
 
     calls: list[tuple[str, int]]
 
@@ -41,7 +41,7 @@ class CountingSelector(selectors.DefaultSelector):
 
 
 class ScriptedSocket(socket.socket):
-    """A socket that notes what is sent, and takes only as much as `takes` says: a number for each send."""
+    """A socket that records the size of each send, and takes only as many bytes as `takes` gives for it."""
 
     def __init__(self, other: socket.socket) -> None:
         super().__init__(fileno=other.detach())
@@ -59,7 +59,7 @@ class ScriptedSocket(socket.socket):
 
 
 class Owner:
-    """A receiver that notes what it is told."""
+    """A receiver that records its calls."""
 
     def __init__(self, connection: Connection | None = None) -> None:
         self.connection = connection
@@ -83,13 +83,13 @@ class Owner:
 
 
 def connection_of(owner: Owner) -> Connection:
-    """The connection that this owner was made for."""
+    """Return the connection of an owner."""
     assert owner.connection is not None
     return owner.connection
 
 
 class Outcome:
-    """What came of a dial."""
+    """The outcome of a dial."""
 
     def __init__(self) -> None:
         self.owners: list[Owner] = []
@@ -102,7 +102,7 @@ class Outcome:
 
     @property
     def owner(self) -> Owner:
-        """Of the connection that has come, and of no other."""
+        """The owner of the only connection."""
         assert self.reasons == []
         [owner] = self.owners
         return owner
@@ -136,7 +136,7 @@ class Stage:
         return sock
 
     def pair(self) -> tuple[Connection, Owner, socket.socket, ScriptedSocket]:
-        """Give a connection, its owner, the peer, and the socket of the connection."""
+        """Return a connection, its owner, the peer, and the socket of the connection."""
         ours, theirs = socket.socketpair()
         scripted = ScriptedSocket(ours)
         owner = Owner()
@@ -144,7 +144,7 @@ class Stage:
         return connection, owner, self.keep(theirs), scripted
 
     def accept(self, count: int = 1) -> tuple[list[Owner], list[socket.socket]]:
-        """Have peers connect over TCP; give the owners of the connections, and the peers, in the same order."""
+        """Have peers connect over TCP; return the owners of the connections, and the peers, in the same order."""
         owners: list[Owner] = []
 
         def accepted(connection: Connection) -> Owner:
@@ -157,7 +157,7 @@ class Stage:
         return owners, peers
 
     def listen(self, accepted: Callable[[Connection], Any] = Owner) -> tuple[str, int]:
-        """Listen and give the address."""
+        """Listen; return the address."""
         sock = socket.create_server(("127.0.0.1", 0))
         address: tuple[str, int] = sock.getsockname()
         self.loop.listen(sock, accepted)
@@ -168,21 +168,21 @@ class Stage:
 
     def call_out(
         self,
-        place: tuple[str, int],
+        address: tuple[str, int],
         outcome: Outcome | None = None,
         *,
         source: str | None = None,
         seconds: float = 10 * PATIENCE,
     ) -> Outcome:
-        """Have the loop dial. Nothing comes of it before the next turn."""
+        """Have the loop dial. It calls nothing before the next turn."""
         outcome = outcome or Outcome()
         told = outcome.told
-        self.loop.dial(*place, source=source, seconds=seconds, connected=outcome.connected, failed=outcome.failed)
+        self.loop.dial(*address, source=source, seconds=seconds, connected=outcome.connected, failed=outcome.failed)
         assert outcome.told == told
         return outcome
 
     def until(self, condition: Callable[[], object]) -> None:
-        """Turn until something is true."""
+        """Turn until a condition is true. Raises AssertionError after PATIENCE."""
         late = False
 
         def give_up() -> None:
@@ -192,12 +192,12 @@ class Stage:
         deadline = self.loop.call_later(PATIENCE, give_up)
         self.loop.call_soon(lambda: None)  # what was queued between two turns leaves in the first one
         while not condition():
-            assert not late, "this did not come"
+            assert not late, "the condition did not become true in time"
             self.loop.turn()
         self.loop.cancel(deadline)
 
     def turn(self) -> None:
-        """One turn that waits for nothing."""
+        """Make one turn, which waits for nothing."""
         self.loop.call_soon(lambda: None)
         self.loop.turn()
 
@@ -208,7 +208,7 @@ class Stage:
 
 
 def open_descriptors() -> int | None:
-    """How many this process has, where the system tells."""
+    """Return the number of this process's descriptors; None where the system does not tell."""
     return len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else None
 
 

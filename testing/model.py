@@ -1,8 +1,8 @@
-"""The rules of `result` and `hello` once more, in short: what the server is held against.
+"""An executable specification of `result` and `hello`, with which the server is compared.
 
 It is written from PROTOCOL.md and knows nothing of the server's code, of sockets, or of disks. A `Turn` is what clients
-do at the same moment. Where its steps meet, the order in which they are decided is the server's choice, and may change
-what everybody hears: `Model.after` gives every outcome that is right.
+do at the same moment. The server chooses the order in which its steps are decided, which may change the lines that
+clients receive. `Model.after` gives every correct outcome.
 """
 
 from __future__ import annotations
@@ -16,48 +16,48 @@ from functools import partial
 from typing import NamedTuple
 
 CLOSED = "\n"
-"""Heard at the end of a connection; no line is like it."""
+"""Stands for the end of a connection; no line is equal to it."""
 
 UNSHOWN = {0x1B: None, 0x202E: None}
-"""Those of the characters that no message may bring to a screen (C28) that the tests use."""
+"""The characters used here that the server takes out of messages (C28)."""
 
 RESULT_WORDS = {
     "REGISTER": (2, 2), "LOGIN": (2, 2), "LOGOUT": (0, 0), "CHANNELS": (0, 0), "CREATE": (1, 1), "JOIN": (1, 1),
     "LEAVE": (1, 1), "USERS": (1, 1), "SAY": (2, 2), "SEND": (2, 2), "HISTORY": (1, 1), "PING": (0, 0), "QUIT": (0, 0),
 }  # fmt: skip
-"""How many words stand behind a verb at least and at most. A message is one, and HISTORY is used without a count."""
+"""Minimum and maximum number of arguments. A message is one, and HISTORY is used without a count."""
 
 
 # ---- steps ----
 
 
 class Send(NamedTuple):
-    """These bytes leave; who is not connected connects first."""
+    """The client sends these bytes. It connects first if it is not connected."""
 
     client: str
     data: bytes
 
 
 class End(NamedTuple):
-    """The client ends its sending side."""
+    """The client half-closes."""
 
     client: str
 
 
 class Leave(NamedTuple):
-    """The client is gone."""
+    """The client disconnects."""
 
     client: str
 
 
 class Stick(NamedTuple):
-    """The client takes no more of what is sent with a receipt. It does nothing else until `Unstick`, or leaves."""
+    """The client reads no more of what is sent with a receipt. Its next step is `Unstick` or `Leave`."""
 
     client: str
 
 
 class Unstick(NamedTuple):
-    """The client takes what waits for it."""
+    """The client reads what waits for it."""
 
     client: str
 
@@ -67,11 +67,11 @@ Turn = tuple[Step, ...]
 """Steps of different clients at the same moment."""
 
 Heard = dict[str, list[str]]
-"""The lines that came to each client, and CLOSED."""
+"""The lines that each client has received, and CLOSED."""
 
 
 class Moment(NamedTuple):
-    """A turn and what comes of it."""
+    """A turn and the lines that it causes."""
 
     turn: Turn
     heard: Heard
@@ -80,9 +80,9 @@ class Moment(NamedTuple):
 # ---- words ----
 
 
-def split(text: str, most: int = 0) -> list[str]:
-    """Split at runs of blanks, the last one of `most` words with all that follows it (C3)."""
-    return re.split("[ \t]+", text.strip(" \t"), maxsplit=most - 1 if most else 0)
+def split(text: str, limit: int = 0) -> list[str]:
+    """Split at runs of blanks. The last of at most `limit` words, if given, is the rest of the text (C3)."""
+    return re.split("[ \t]+", text.strip(" \t"), maxsplit=limit - 1 if limit else 0)
 
 
 def clean(text: str) -> str:
@@ -105,12 +105,12 @@ def is_name(name: str) -> bool:
 
 @dataclass
 class Session:
-    """A connection. `answer` is what its SEND comes to, "" while that is open; then the next line waits."""
+    """A connection. `answer` is the answer to its SEND, "" while that is undecided; until it is sent, lines wait."""
 
     dialect: str
     fresh: bool = True
     user: str = ""
-    since: int = 0  # how many had logged in before
+    since: int = 0  # number of logins before its own
     piece: bytes = b""
     lines: list[bytes] = field(default_factory=list)
     answer: str | None = None
@@ -122,10 +122,10 @@ class Session:
 
 @dataclass
 class Model:
-    """A server, what it knows, and what has been heard in the last turn.
+    """The state of a server, and the lines that the last turn has caused.
 
     Args:
-        dialects: what is spoken at the port where each client comes in; `auto`: its first word decides.
+        dialects: for each client the dialect of its port; `auto`: its first word decides.
         max_users, max_mail: the settings.
     """
 
@@ -145,7 +145,7 @@ class Model:
         return copied
 
     def can(self, step: Step) -> bool:
-        """Whether the client is in a state to do this."""
+        """Tell whether the client can do this in its state."""
         session = self.sessions.get(step.client)
         if session is None:
             return isinstance(step, Send)
@@ -154,7 +154,7 @@ class Model:
         return session.stuck if isinstance(step, Unstick) else not (session.stuck or session.ended)
 
     def after(self, turn: Turn) -> list[Model]:
-        """Give the outcomes: one for each order of decisions that makes a difference. This model is used up."""
+        """Return the outcomes, one for each order of decisions that makes a difference. Modifies this model."""
         self.heard = {}
         for step in turn:
             self._begin(step)
@@ -194,8 +194,10 @@ class Model:
                 session.held.clear()
 
     def _moves(self) -> list[tuple[Callable[[Model, str], None], str]]:
-        """Say what may be next: a client's next line when the one before is answered (C10). Who leaves may do so before
-        its lines have been run, and after."""
+        """Return what may be next: a client's next line when the one before is answered (C10), or its end.
+
+        A client that disconnects may do so before its lines have been run, or after.
+        """
         moves: list[tuple[Callable[[Model, str], None], str]] = []
         for client, session in self.sessions.items():
             if session.answer:
@@ -222,7 +224,7 @@ class Model:
             self.heard.setdefault(client, []).extend(lines)
 
     def _gone(self, client: str) -> None:
-        """What was to leave for it has not; what it has sent goes its way, but nobody waits for the receipt."""
+        """Messages held for the client are not delivered. Those that it has sent stay held, without a receipt."""
         for sender, _line in self.sessions.pop(client).held:
             self._decide(sender, "BAD-DEST-USER")
         for session in self.sessions.values():
@@ -264,7 +266,7 @@ class Model:
         try:
             text = line.decode()
         except UnicodeDecodeError:
-            text = ""  # which no line is that comes this far
+            text = ""  # an empty line does not come this far
         if session.dialect == "auto":
             session.dialect = "hello" if split(text)[0] == "HELLO-FROM" else "result"
         (self._hello if session.dialect == "hello" else self._result)(client, session, text)
@@ -312,18 +314,18 @@ class Model:
         if verb in ("SAY", "SEND"):
             message = " ".join(split(clean(" ".join(words[1:]))))
             words[1:] = [message] if message else []
-        least, most = RESULT_WORDS.get(verb, (0, len(words)))
+        min_args, max_args = RESULT_WORDS.get(verb, (0, len(words)))
         if not text:
             self._tell(client, "RESULT ERROR not utf-8")
         elif verb not in RESULT_WORDS:
             self._tell(client, "RESULT ERROR unknown type")
-        elif not least <= len(words) <= most:
-            self._tell(client, f"RESULT ERROR {'not enough' if len(words) < least else 'too many'} arguments")
+        elif not min_args <= len(words) <= max_args:
+            self._tell(client, f"RESULT ERROR {'not enough' if len(words) < min_args else 'too many'} arguments")
         else:
             self._command(client, session, verb, *map(composed, words[:1]), *words[1:])
 
     def _command(self, client: str, session: Session, verb: str, name: str = "", more: str = "") -> None:
-        """Carry out a line that has its words. `yes` is for an answer that is 1 or 0."""
+        """Carry out a line with a valid number of arguments. `yes` is whether the answer is 1."""
         user, tell = session.user, partial(self._tell, client)
         joined = bool(user) and user in self.members.get(name, ())
         match verb:
@@ -382,7 +384,7 @@ class Model:
                 self._tell(client, line)
 
     def _say_to_one(self, client: str, user: str, name: str, text: str) -> bool:
-        """Say something to somebody who is there, or for whom it can wait (R32); the sender hears it too (R34)."""
+        """Send a message to a user who is online, or has room for mail (R32); the sender receives it too (R34)."""
         addressee = self._online().get(name)
         if not user or not self._is_taken(name) or (addressee is None and len(self.mail[name]) >= self.max_mail):
             return False

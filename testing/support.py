@@ -24,26 +24,26 @@ from store import MEMORY, Store
 EXAMPLES = settings(
     derandomize=True, deadline=None, max_examples=100, database=None, suppress_health_check=[HealthCheck.too_slow]
 )
-"""The same examples in each run, with no regard to the clock."""
+"""The same examples in each run, without a time limit."""
 
 
 def pieces(data: bytes, cuts: Sequence[int]) -> list[bytes]:
-    """Cut bytes at these places; places outside of them count from the start again."""
-    places = sorted({cut % (len(data) + 1) for cut in cuts})
-    return [data[start:end] for start, end in zip([0, *places], [*places, len(data)], strict=True)]
+    """Cut bytes at these positions, modulo their length."""
+    positions = sorted({cut % (len(data) + 1) for cut in cuts})
+    return [data[start:end] for start, end in zip([0, *positions], [*positions, len(data)], strict=True)]
 
 
 # ---- without sockets ----
 
 
 HERE = ("127.0.0.1", 5050)
-"""Where a server without sockets is."""
+"""The address of a server without sockets."""
 
 
 class FakeTransport:
-    """What a session needs of its connection. `pump` is the peer that reads all that waits.
+    """The transport of a session without a socket. `pump` has the peer read everything that waits.
 
-    While `stuck`, the peer takes nothing for which a receipt was asked: that waits until `unstick`, or is `lost`.
+    While `stuck`, the peer reads nothing that has a receipt: that waits until `unstick`, or is `lost`.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class FakeTransport:
     ) -> None:
         self.remote_address = remote_address
         self.local_address = local_address
-        self.most_output = 0
+        self.output_limit = 0
         self.congested = False
         self.must_yield = False
         self.is_behind = False
@@ -87,7 +87,7 @@ class FakeTransport:
         self.soon.append(partial(done, True))
 
     def unstick(self, *, lost: bool = False) -> None:
-        """What is held leaves, or is lost with the connection."""
+        """Send what is held, or lose it with the connection."""
         self.stuck = False
         held, self.held = self.held, []
         for data, done in held:
@@ -113,7 +113,7 @@ class FakeTransport:
         self.refused += 1
 
     def set_output_limit(self, size: int, setting: str) -> None:
-        self.most_output = size
+        self.output_limit = size
 
     def pause_reading(self) -> None:
         assert self.reading
@@ -130,7 +130,7 @@ class FakeTransport:
         self.later.append((seconds, call))
 
     def pump(self) -> bool:
-        """Let the peer read; True when there was something that it had to wait for."""
+        """Let the peer read; return True when output was waiting."""
         if not self.congested:
             return False
         waiting, self.behind = self.behind, []
@@ -142,13 +142,13 @@ class FakeTransport:
         return True
 
     def take(self) -> bytes:
-        """Give what has been sent since the last time."""
+        """Return what has been sent since the last call."""
         data, self.sent = b"".join(self.sent), []
         return data
 
 
 class FakePasswords:
-    """Hashes that cost nothing. They come at once, or, while `later` is set, when `answer` is called."""
+    """Hashes that cost nothing. They are ready at once or, while `later` is set, when `answer` is called."""
 
     def __init__(self) -> None:
         self.later = False
@@ -170,7 +170,7 @@ class FakePasswords:
         self.forgotten.append(asker)
 
     def answer(self) -> int:
-        """Give the answers that wait; return how many there were."""
+        """Deliver the answers that wait; return their number."""
         waiting, self._waiting = self._waiting, []
         for give in waiting:
             give()
@@ -200,7 +200,7 @@ class FakeTimers:
         self.deadlines.cancel(deadline)
 
     def let_pass(self, seconds: float) -> None:
-        """Let time pass, and have everything called that falls due meanwhile, each at its time."""
+        """Let time pass, and run each call that falls due, at its time."""
         end = self.now + seconds
         while (when := self.deadlines.nearest()) is not None and when <= end:
             self.now = max(self.now, when)
@@ -209,7 +209,7 @@ class FakeTimers:
 
 
 class FakeDial(NamedTuple):
-    """A server that is being dialled; one of the two is to be called."""
+    """A server that is being dialled. The test calls `connected` or `failed`."""
 
     host: str
     port: int
@@ -225,9 +225,10 @@ class World:
     """A server without sockets, threads and clocks. Nothing happens on its own: see `settle`.
 
     Args:
-        channels: those with a port, and their capacities.
-        settings, listed: what it asks of other servers, and those that it dials.
-        store: its database, an empty one if none is given.
+        channels: the hosted channels, with their capacities.
+        settings: replaced by what the other arguments give.
+        listed: the configured peers, which it dials.
+        store: its database; None: an empty one.
     """
 
     def __init__(
@@ -299,7 +300,7 @@ class World:
         return hearing | {name for channel in channels for name in channel.members if "@" in name}
 
     def settle(self) -> None:
-        """Turn until nothing is left to do, but give no answer that `passwords` holds back."""
+        """Turn until nothing is left to do, without the answers that `passwords` holds back."""
         busy = True
         while busy:
             calls = self.soon[:]
@@ -311,7 +312,7 @@ class World:
             busy = any(pumped) or bool(self.soon)
 
     def let_pass(self, seconds: float) -> None:
-        """Let time pass, and do what is due."""
+        """Let time pass, and settle."""
         self.timers.let_pass(seconds)
         self.settle()
 
@@ -319,7 +320,7 @@ class World:
         self.stopped += 1
 
     def client(self, dialect: Dialect | None = None, remote_address: tuple[str, int] = ("127.0.0.1", 40000)) -> Client:
-        """Give a client that has not said a word yet; without a dialect its first word decides."""
+        """Return a client that has sent nothing; without a dialect its first word decides."""
         transport = FakeTransport(self.soon, remote_address)
         session = Session(transport, dialect or self.dialect, by_first_word={} if dialect else self.node.by_first_word)
         return self._welcome(Client(self, transport, session))
@@ -330,7 +331,7 @@ class World:
         return client
 
     def peer(self, hostname: str = "", address: str = "127.0.0.1", port: int = 40000) -> Client:
-        """Give another server that has dialled this one, and has heard its channels."""
+        """Return a peer that has dialled this server, and has received its channels."""
         peer = self.client(remote_address=(address, port))
         confirmed, channels, *_joins = peer.ask(f"FEDERATE-OUT {hostname}")
         assert confirmed.startswith("FEDERATE-CONFIRM")
@@ -338,12 +339,12 @@ class World:
         return peer
 
     def caller(self, remote_address: tuple[str, int] = ("127.0.0.1", 40000)) -> Client:
-        """Give a client that has come to a port for links and has not said a word yet."""
+        """Return a client at a port for links that has sent nothing."""
         transport = FakeTransport(self.soon, remote_address)
         return self._welcome(Client(self, transport, self.node.accept(transport, "federation")))
 
     def dialled(self, address: str = "", local_port: int = 50000) -> Client:
-        """Give the server that has been dialled longest, which has heard the first word."""
+        """Return the server that was dialled first; it has received the first line."""
         dial = self.dials.pop(0)
         transport = FakeTransport(self.soon, (address or dial.host, dial.port), (HERE[0], local_port))
         client = self._welcome(Client(self, transport, dial.connected(transport)))
@@ -352,32 +353,32 @@ class World:
         return client
 
     def guest(self, name: str) -> Client:
-        """Give a client that is logged in with HELLO-FROM."""
+        """Return a client that is logged in with HELLO-FROM."""
         client = self.client(self.hello)
         assert client.ask(f"HELLO-FROM {name}") == [f"HELLO {name}"]
         return client
 
     def visitor(self, channel: str, first_line: str) -> Client:
-        """Give a client that has come to a channel's port and said its name."""
+        """Return a client at a channel's port that has sent its first line."""
         client = self.client(self.node.ports[port_label(channel)])
         client.send(first_line)
         return client
 
     def mailbox_client(self) -> Client:
-        """Give a client that has come to the port of `mailbox` and has been greeted."""
+        """Return a client at the port of `mailbox` that has been greeted."""
         client = self.client(self.mailbox)
         self.mailbox.begin(client.session)
         assert len(client.heard()) == 1
         return client
 
     def mailbox_user(self, name: str) -> Client:
-        """Give a client that has made an account without a password."""
+        """Return a client that has made an account without a password."""
         client = self.mailbox_client()
         assert client.ask(f"1|{name}") == [f"Success New Account Creation! Your new Account ID: {name}123"]
         return client
 
     def room(self, channel: str, *names: str) -> list[Client]:
-        """Give guests who are in a channel and have heard all that was said at their coming."""
+        """Return guests in a channel who have received the lines of their joins."""
         visitors = [self.visitor(channel, name) for name in names]
         for visitor in visitors:
             visitor.heard()
@@ -385,18 +386,18 @@ class World:
         return visitors
 
     def printed(self) -> list[str]:
-        """Let the world settle and give what the operator has seen since the last time, without the times."""
+        """Settle, and return what the operator has seen since the last call, without the times."""
         self.settle()
         return [plain(line) for line in self.screen.take().decode().split("\n")[:-1]]
 
     def type(self, *lines: str) -> list[str]:
-        """Type lines at the console; give what the operator sees."""
+        """Type lines at the console; return what the operator sees."""
         for line in lines:
             self.node.operator.received(f"{line}\n".encode())
         return self.printed()
 
     def user(self, name: str, *channels: str) -> Client:
-        """Give a client that is logged in as a new user, in these channels, which are made where they are not."""
+        """Return a client that is logged in as a new user, in these channels, which are created if missing."""
         client = self.client()
         client.ask(f"REGISTER {name} {name}", f"LOGIN {name} {name}")
         for channel in channels:
@@ -423,26 +424,26 @@ class Client:
         self.session = session
 
     def send(self, data: bytes | str) -> None:
-        """Hand in bytes, or a line, and do nothing else."""
+        """Receive bytes, or a line, and do nothing else."""
         self.session.received(data if isinstance(data, bytes) else f"{data}\n".encode())
 
     def heard(self) -> list[str]:
-        """Let the world settle and give the lines that have come since the last time."""
+        """Settle, and return the lines that have come since the last call."""
         self.world.settle()
         data = self.transport.take()
         assert not data or data.endswith(b"\n")
         return data.decode().split("\n")[:-1]
 
     def saw(self) -> list[str]:
-        """As `heard`, without the times in what it gives."""
+        """As `heard`, without the times."""
         return [plain(line) for line in self.heard()]
 
     def does(self, *lines: str) -> list[str]:
-        """As `ask`, without the times in what it gives."""
+        """As `ask`, without the times."""
         return [plain(line) for line in self.ask(*lines)]
 
     def ask(self, *lines: str) -> list[str]:
-        """Send lines, each when the one before has been answered; give what has come meanwhile."""
+        """Send lines, each when the one before has been answered; return what has come meanwhile."""
         heard = []
         for line in lines:
             self.send(line)
@@ -450,7 +451,7 @@ class Client:
         return heard
 
     def leave(self) -> None:
-        """The connection is gone."""
+        """Lose the connection."""
         self.session.lost("gone")
         self.transport.unstick(lost=True)
 
@@ -459,10 +460,10 @@ TIME = "12:34:56"
 
 
 def plain(line: str) -> str:
-    """Shorten a line of the rooms: the server's frame to `* `, the time to nothing."""
+    """Shorten a line of the dialect `rooms`: the server's frame to `* `, the time to nothing."""
     return line.replace(f"[Server message ({TIME})] ", "* ").replace(f" ({TIME})", "")
 
 
 def raising(*_args: Any) -> Any:
-    """A call that fails for a reason that nobody has foreseen."""
+    """Fail unexpectedly."""
     raise RuntimeError("a mistake")

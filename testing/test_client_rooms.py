@@ -200,7 +200,7 @@ def test_a_file_goes_from_one_to_another(desk: Desk, data: bytes) -> None:
     (notes / "a.bin").write_bytes(data)
     ann.send("/send bob notes/a.bin\n")
     ann.output.expect("] You sent notes/a.bin to bob.\n")
-    bob.complaints.expect(f"client.py: Received: a.bin from ann, {len(data)} bytes.\n")
+    bob.stderr.expect(f"client.py: Received: a.bin from ann, {len(data)} bytes.\n")
     assert contents(desk.directory("bob")) == {"a.bin": data}
     for piped in (ann, bob):
         piped.send("/quit\n")
@@ -218,7 +218,7 @@ def test_in_a_pipe_there_is_no_question(desk: Desk) -> None:
         (desk.directory("ann") / name).write_text(name)
         ann.send(f"/send bob {name}\n")
         stored = f"{name.lstrip('.')}.received"
-        bob.complaints.expect(f"Received: {name} from ann, {len(name)} bytes. It is called {stored} here.\n")
+        bob.stderr.expect(f"Received: {name} from ann, {len(name)} bytes. It is called {stored} here.\n")
         assert contents(desk.directory("bob")).pop(stored) == name.encode()
 
 
@@ -230,7 +230,7 @@ def test_the_command_line_limits_what_is_received(desk: Desk) -> None:
     ann.send("/send bob a\n/send bob b\n")
     ann.output.expect("] bob did not take a.\n")
     ann.output.expect("] You sent b to bob.\n")
-    bob.complaints.expect("Not received: a from ann: it is more than this client takes of all files together")
+    bob.stderr.expect("Not received: a from ann: it is more than this client takes of all files together")
     assert contents(desk.directory("bob")) == {"b": b""}
 
 
@@ -243,8 +243,8 @@ def test_files_cross_each_other_and_none_is_replaced(desk: Desk) -> None:
         ann.send(f"/send bob {name}\n")
         bob.send(f"/send ann {name}\n")
     for name in data:
-        ann.complaints.expect(f"Received: {name} from bob, 100000 bytes. It is called {name}-1 here.\n")
-        bob.complaints.expect(f"Received: {name} from ann, 100000 bytes. It is called {name}-1 here.\n")
+        ann.stderr.expect(f"Received: {name} from bob, 100000 bytes. It is called {name}-1 here.\n")
+        bob.stderr.expect(f"Received: {name} from ann, 100000 bytes. It is called {name}-1 here.\n")
     here, there = contents(desk.directory("ann")), contents(desk.directory("bob"))
     assert here == {**data, **{f"{name}-1": data[name].upper() for name in data}}
     assert there == {**{name: data[name].upper() for name in data}, **{f"{name}-1": data[name] for name in data}}
@@ -301,7 +301,7 @@ class Sender:
 def test_a_sender_who_vanishes(desk: Desk) -> None:
     bob = desk.guest("bob")
     Sender(desk, "bob").wire.close()
-    bob.complaints.expect("client.py: Not received: a.bin from ann: it was cancelled.\n")
+    bob.stderr.expect("client.py: Not received: a.bin from ann: it was cancelled.\n")
     assert contents(desk.directory("bob")) == {}
 
 
@@ -357,7 +357,7 @@ def on_its_way(desk: Desk) -> tuple[Piped, Piped]:
 def test_a_sender_is_killed(desk: Desk) -> None:
     ann, bob = on_its_way(desk)
     ann.process.kill()
-    bob.complaints.expect("Not received: huge from ann: it was cancelled.\n")
+    bob.stderr.expect("Not received: huge from ann: it was cancelled.\n")
     assert contents(desk.directory("bob")) == {}
     bob.send("still here\n")
     bob.output.expect("[bob (")
@@ -366,7 +366,7 @@ def test_a_sender_is_killed(desk: Desk) -> None:
 def test_a_receiver_is_killed(desk: Desk) -> None:
     ann, bob = on_its_way(desk)
     bob.process.kill()
-    ann.complaints.expect("client.py: Not sent: huge to bob: it was cancelled.\n")
+    ann.stderr.expect("client.py: Not sent: huge to bob: it was cancelled.\n")
     assert all(path.name.startswith(".huge.part-") for path in desk.directory("bob").iterdir())
     ann.send("still here\n")
     ann.output.expect("[ann (")

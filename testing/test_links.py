@@ -28,7 +28,7 @@ def test_dialling() -> None:
         assert peer.ask("FEDCHANNELS too, early") == []
         assert peer.ask("FEDERATE-CONFIRM two", "FEDCHANNELS tea") == ["FEDCHANNELS"]
         assert world.client().ask("CHANNELS") == ["RESULT CHANNELS tea:two"]
-        assert peer.transport.most_output == ONE.max_link_buffer
+        assert peer.transport.output_limit == ONE.max_link_buffer
 
 
 def test_the_pauses_grow_and_begin_anew_when_a_link_has_lasted() -> None:

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """How fast is the server? Run by `make bench`; it prints a table and judges nothing.
 
-Each workload starts a server of its own on one processor and plays its clients on another. What counts is deliveries
-for each second of the server's processor time: the wall clock also measures this program, which is the slower of the
-two. Compare two versions on one machine in alternating runs, and take medians; single figures mean little.
+Each workload starts a server on one processor and runs its clients on another. The main figure is deliveries per second
+of the server's processor time, since the wall clock also measures this program, which is slower. Compare
+two versions on one machine in alternating runs, and take medians; single figures mean little.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ PROCESSORS = sorted(os.sched_getaffinity(0))
 
 
 class Measured(NamedTuple):
-    """A row of the table: what was done, how often, and what it cost the server."""
+    """A row of the table: deliveries, and their cost in seconds."""
 
     deliveries: int
     processor_seconds: float
@@ -43,12 +43,12 @@ class Server(ServerProcess):
         os.sched_setaffinity(self.process.pid, {PROCESSORS[0]})
 
     def processor_seconds(self) -> float:
-        """Time that the server's first thread has had on a processor."""
+        """Return the seconds that the server's main thread has run on a processor."""
         with open(f"/proc/{self.process.pid}/schedstat", encoding="ascii") as file:
             return int(file.read().split()[0]) / 1e9
 
     def resident_kib(self) -> int:
-        """Resident memory."""
+        """Return the resident memory in KiB."""
         with open(f"/proc/{self.process.pid}/status", encoding="ascii") as file:
             return next(int(line.split()[1]) for line in file if line.startswith("VmRSS"))
 
@@ -59,7 +59,7 @@ class Server(ServerProcess):
 
 
 class Client(Peer):
-    """A client that can also count lines without looking at them; `lines` is how many `drain` has read."""
+    """A client that also counts lines without parsing them; `lines` is the number that `drain` has read."""
 
     def __init__(self, port: int, *login: str) -> None:
         super().__init__(port)
@@ -68,24 +68,24 @@ class Client(Peer):
             self.ask(line)
 
     def drain(self) -> None:
-        """Read what is there."""
+        """Read once, and count the lines."""
         self.lines += self.socket.recv(1 << 20).count(b"\n")
 
 
 def account(name: str) -> tuple[str, str]:
-    """The lines that make an account and log in to it."""
+    """Return the lines that make an account and log in to it."""
     return f"REGISTER {name} secret", f"LOGIN {name} secret"
 
 
-def fan_out(rooms: int, members: int, senders: int, window: int, rounds: int) -> Measured:
-    """Let `senders` of each room say `window` messages in each round, until everyone has everything."""
+def fan_out(channels: int, members: int, senders: int, window: int, rounds: int) -> Measured:
+    """Let `senders` of each channel say `window` messages in each round, until every member has all of them."""
     server = Server()
-    clients = [Client(server.port, *account(f"user{number}")) for number in range(rooms * members)]
+    clients = [Client(server.port, *account(f"user{number}")) for number in range(channels * members)]
     for number, client in enumerate(clients):
-        client.ask(f"CREATE room{number // members}")
-        client.ask(f"JOIN room{number // members}")
+        client.ask(f"CREATE channel{number // members}")
+        client.ask(f"JOIN channel{number // members}")
     packets = [
-        (c, f"SAY room{i // members} {TEXT}\n".encode() * window)
+        (c, f"SAY channel{i // members} {TEXT}\n".encode() * window)
         for i, c in enumerate(clients)
         if i % members < senders
     ]
@@ -106,7 +106,7 @@ def direct(users: int, window: int, rounds: int) -> Measured:
 def exchange(
     server: Server, clients: list[Client], packets: list[tuple[Client, bytes]], deliveries: int, lines: int, rounds: int
 ) -> Measured:
-    """Send the packets in each round, and read until so many lines have come; stop the server."""
+    """Send the packets in each round, read until this many lines have come, and stop the server."""
     selector = selectors.DefaultSelector()
     for client in clients:
         selector.register(client.socket, selectors.EVENT_READ, client)
@@ -125,20 +125,20 @@ def exchange(
 
 
 def ping_pong(idle: int, rounds: int) -> tuple[float, float]:
-    """Let two of many connected users talk in turns; give the median seconds of a message, and KiB for each user."""
+    """Let two of many connected users talk in turns; return the median seconds of a message, and KiB per user."""
     server = Server()
     empty = server.resident_kib()
     clients = [Client(server.port, *account(f"user{number}")) for number in range(idle)]
     each = (server.resident_kib() - empty) / idle
     first, last = clients[0], clients[-1]
-    first.ask("CREATE room")
+    first.ask("CREATE channel")
     for client in (first, last):
-        client.ask("JOIN room")
+        client.ask("JOIN channel")
     times = []
     for _ in range(rounds):
         for speaker, listener in ((first, last), (last, first)):
             started = time.perf_counter()
-            speaker.socket.send(f"SAY room {TEXT}\n".encode())
+            speaker.socket.send(f"SAY channel {TEXT}\n".encode())
             listener.drain()
             times.append(time.perf_counter() - started)
             speaker.drain()
