@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 
 from app.throttle import Failures
-from app.workqueue import Asker, Job, WorkQueue
+from app.workqueue import Job, JobSession, WorkQueue
 from domain.errors import ChatError, Overloaded, WrongPassword
 from domain.interfaces import Claim
 from net.pool import PoolFull
@@ -61,31 +61,33 @@ class BcryptPasswords:
         """Load bcrypt in a thread, so that the first login need not wait for it."""
         self._queue.submit(Job(None, _load, _log_failure))
 
-    def hash(self, asker: Asker, password: str, then: Callable[[bytes | None], None]) -> None:
+    def hash(self, session: JobSession, password: str, then: Callable[[bytes | None], None]) -> None:
         """Hash a password and call `then` with the hash, or with None if the queue is full or hashing fails (C39)."""
-        job = Job(asker, partial(_hash, password, self._cost), partial(_on_hashed, then))
+        job = Job(session, partial(_hash, password, self._cost), partial(_on_hashed, then))
         self._submit(job, lambda: then(None))
 
-    def check(self, asker: Asker, claim: Claim, then: Callable[[ChatError | None], None], *, is_login: bool) -> None:
+    def check(
+        self, session: JobSession, claim: Claim, then: Callable[[ChatError | None], None], *, is_login: bool
+    ) -> None:
         """Check a password and call `then` with None, WrongPassword or Overloaded.
 
         A claim for an unknown user has no hash: it is checked against the dummy hash, and is never right. A session
         that is over gets no outcome.
 
         Args:
-            asker: the session; failures from its address for this name delay the check (C40).
+            session: for which it is checked; failures from its address for this name delay the check (C40).
             claim: the name, the password to check, and the hash to check it against.
             then: takes the outcome.
             is_login: it goes before other work, and is never refused (C41, C39).
         """
-        address = asker.address
+        address = session.address
         compare = partial(_matches, claim.password, claim.password_hash or self._dummy_hash)
-        job = Job(asker, compare, partial(self._on_compared, address, claim, then), is_login=is_login)
+        job = Job(session, compare, partial(self._on_compared, address, claim, then), is_login=is_login)
         self._submit(job, lambda: then(Overloaded()), self._failures.delay(address, claim.name))
 
-    def forget(self, asker: Asker) -> None:
+    def forget(self, session: JobSession) -> None:
         """Discard the waiting job of a session that is over."""
-        self._queue.discard(asker)
+        self._queue.discard(session)
 
     def _on_compared(
         self,

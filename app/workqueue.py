@@ -25,7 +25,7 @@ OWN_ADDRESS = "127.0.0.1"
 InThread = Callable[[Callable[[], Any], Then[Any]], None]
 
 
-class Asker(Protocol):
+class JobSession(Protocol):
     """The session that a job is for; `protocol.Session` implements it."""
 
     @property
@@ -45,7 +45,7 @@ class Job:
     """A piece of slow work.
 
     Attributes:
-        asker: the session for which it is done, which has no other job; None: the server itself.
+        session: for which it is done, which has no other job; None: the server itself.
         network: of the session's address; it has its turn and its share of the queue.
         is_login: it is never refused.
         work: the call that runs in a thread.
@@ -54,18 +54,18 @@ class Job:
         ring: in which it waits; None while it is delayed.
     """
 
-    __slots__ = ("asker", "deadline", "is_login", "network", "ring", "then", "work")
+    __slots__ = ("deadline", "is_login", "network", "ring", "session", "then", "work")
 
     def __init__(
         self,
-        asker: Asker | None,
+        session: JobSession | None,
         work: Callable[[], Any],
         then: Then[Any],
         *,
         is_login: bool = False,
     ) -> None:
-        self.asker = asker
-        self.network = network_of(OWN_ADDRESS if asker is None else asker.address)
+        self.session = session
+        self.network = network_of(OWN_ADDRESS if session is None else session.address)
         self.is_login = is_login
         self.work = work
         self.then = then
@@ -75,7 +75,7 @@ class Job:
     @property
     def is_urgent(self) -> bool:
         """Whether it goes before others. A half-closed client has no such priority, since it may be gone (C41)."""
-        return self.is_login and not (self.asker is not None and self.asker.half_closed)
+        return self.is_login and not (self.session is not None and self.session.half_closed)
 
 
 class Ring:
@@ -127,7 +127,7 @@ class WorkQueue:
         self._running = 0
         self._urgent, self._others = Ring(), Ring()
         self._overtaken = 0
-        self._waiting: dict[Asker, Job] = {}  # delayed or in a ring, so it can be discarded
+        self._waiting: dict[JobSession, Job] = {}  # delayed or in a ring, so it can be discarded
         self._of_network: Counter[str] = Counter()
         self._load = 0  # each network counts up to its share, so that none fills the queue for the others
 
@@ -142,17 +142,17 @@ class WorkQueue:
         """
         if not job.is_login and self._is_full_for(job.network):
             raise PoolFull
-        if job.asker is not None:
-            assert job.asker not in self._waiting
-            self._waiting[job.asker] = job
+        if job.session is not None:
+            assert job.session not in self._waiting
+            self._waiting[job.session] = job
         if delay:
             job.deadline = self._timers.call_later(delay, partial(self._enter, job))
         else:
             self._enter(job)
 
-    def discard(self, asker: Asker) -> None:
+    def discard(self, session: JobSession) -> None:
         """Drop the job of a session that is over, unless it runs already."""
-        job = self._waiting.pop(asker, None)
+        job = self._waiting.pop(session, None)
         if job is None:
             return
         if job.ring is None:
@@ -170,8 +170,8 @@ class WorkQueue:
         """Start jobs as long as threads are free."""
         while self._running < self._threads and (self._urgent or self._others):
             job = self._take()
-            if job.asker is not None:
-                del self._waiting[job.asker]
+            if job.session is not None:
+                del self._waiting[job.session]
             self._running += 1
             self._in_thread(job.work, partial(self._finished, job))
 

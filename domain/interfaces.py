@@ -23,14 +23,14 @@ class Claim(NamedTuple):
 class Passwords(Protocol):
     """Hashing, done elsewhere. Each is done for a session, and forgotten when that is over."""
 
-    def hash(self, asker: ClientSession, password: str, then: Callable[[bytes | None], None]) -> None:
+    def hash(self, session: ClientSession, password: str, then: Callable[[bytes | None], None]) -> None:
         """Hash a password; None says that too much is waiting."""
 
-    def check(self, asker: ClientSession, claim: Claim, then: Done, *, is_login: bool) -> None:
+    def check(self, session: ClientSession, claim: Claim, then: Done, *, is_login: bool) -> None:
         """Check a password; the outcome is None, WrongPassword or Overloaded. Where there is no hash it is wrong, and
         found so as slowly as any other. A login waits where anything else is Overloaded."""
 
-    def forget(self, asker: ClientSession) -> None:
+    def forget(self, session: ClientSession) -> None:
         """Drop what waits for a session that is over; its outcome is not told."""
 
 

@@ -157,17 +157,17 @@ class FakePasswords:
         self.forgotten: list[ClientSession] = []
         self._waiting: list[Callable[[], None]] = []
 
-    def hash(self, asker: ClientSession, password: str, then: Callable[[bytes | None], None]) -> None:
+    def hash(self, session: ClientSession, password: str, then: Callable[[bytes | None], None]) -> None:
         self._give(lambda: then(None if self.overloaded else password.encode()))
 
-    def check(self, asker: ClientSession, claim: Claim, then: Done, *, is_login: bool) -> None:
+    def check(self, session: ClientSession, claim: Claim, then: Done, *, is_login: bool) -> None:
         self.checked.append((claim.password, claim.password_hash))
         matches = claim.password.encode() == claim.password_hash
         error = Overloaded() if self.overloaded else None if matches else WrongPassword()
         self._give(lambda: then(error))
 
-    def forget(self, asker: ClientSession) -> None:
-        self.forgotten.append(asker)
+    def forget(self, session: ClientSession) -> None:
+        self.forgotten.append(session)
 
     def answer(self) -> int:
         """Deliver the answers that wait; return their number."""
