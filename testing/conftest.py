@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from harness import servers
+from harness import processes, servers
 from harness.cases import case_name, is_case, run_case
 from harness.processes import Settings, server_command
 from harness.report import Outcome, describe
@@ -130,6 +131,29 @@ def fake() -> Iterator[FakeServer]:
 
     with contextlib.closing(FakeServer()) as fake:
         yield fake
+
+
+@pytest.fixture(scope="session")
+def fake_program(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The program of a server that does what a client tells it, see `runner_support`."""
+    from runner_support import FAKE_SERVER
+
+    path = tmp_path_factory.mktemp("fake") / "server.py"
+    path.write_text(FAKE_SERVER)
+    return path
+
+
+@pytest.fixture
+def runner_settings(fake_program: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """Settings of the case runner with the fake server in place of ours."""
+    monkeypatch.setattr(processes, "SERVER", fake_program)
+    return Settings(command=(sys.executable, "-IS", str(fake_program), "{port}", "{config}"), quiet=0.02)
+
+
+@pytest.fixture
+def foreign_settings(fake_program: Path) -> Settings:
+    """Settings of the case runner with the fake server as another project's."""
+    return Settings(command=(sys.executable, "-IS", str(fake_program)))
 
 
 @pytest.fixture
