@@ -10,9 +10,9 @@ The gate's contract with a handler:
   guest of `hello` or of a channel, or a link with another server.
 - A handler may raise a ChatError, which the gate answers with `Dialect.fail`.
 
-Requests are answered in order (C10). A request is outstanding while a password is being hashed for it, or until the
-journal commits. `Session.expect_outcome` counts it, and until its outcome comes the session runs no further line. Only
-requests that are `pipelined` may follow each other into the journal, which gives their outcomes in order.
+Requests are answered in order (C10). A request is outstanding until a password is hashed, the journal commits or
+another server answers. `Session.expect_outcome` counts it, and until its outcome comes the session runs no further
+line. Only requests that are `pipelined` may follow each other into the journal, which gives their outcomes in order.
 """
 
 from __future__ import annotations
@@ -131,7 +131,7 @@ class Dialect:
     Attributes:
         name: of the dialect, as in a `listen` line of the config.
         max_line: bytes of a line, its newline included; 0: what the setting max-line says.
-        words: renders each type of event that this dialect delivers; it delivers no other.
+        words: renders an event, by its type. `render` has no words for any other type.
     """
 
     name = ""
