@@ -1,4 +1,4 @@
-"""Changes, which are decided in one order: plain values, most of them durable. `Chat.rules` in domain/chat.py applies them."""
+"""Changes, decided in one order: plain values, most of them durable. `Chat.rules` in domain/chat.py applies them."""
 
 # No postponed annotations: NamedTuple would compile each of them when the server starts.
 from collections.abc import Callable

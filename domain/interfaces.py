@@ -35,7 +35,7 @@ class Passwords(Protocol):
 
 
 class Pace:
-    """How many accounts an address may make in a time. This one lets it make all it likes; app.throttle.Pace does not."""
+    """How many accounts an address may make in a time. This one sets no limit; app.throttle.Pace does."""
 
     def allows(self, address: str) -> bool:
         """Tell whether this address may make one more now."""
