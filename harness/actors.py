@@ -28,7 +28,7 @@ from harness.processes import (
     render_status,
     wants_config,
 )
-from harness.text import LOGINS, PORT_REFERENCE, Failed, Pattern, Place, Start, Target, escape, read_glob
+from harness.text import LOGINS, PORT_REFERENCE, Endpoint, Failed, Pattern, Start, Target, escape, read_glob
 
 MAX_LINE = 16 * 1024 * 1024  # bytes; a longer line from a server fails the step
 
@@ -55,8 +55,8 @@ class Client:
 
     def connect(self, target: Target) -> str:
         self.close()
-        address = target.place.address
-        port = self._stage.servers[target.server].serving_port(target.place.port)
+        address = target.endpoint.address
+        port = self._stage.servers[target.server].serving_port(target.endpoint.port)
         deadline = self._stage.settings.deadline
         try:
             self._connection = Peer(port, address, source=target.source, seconds=deadline)
@@ -71,9 +71,9 @@ class Client:
             for answer in answers:
                 self.expect_match(read_glob(answer.format(name=self._name)))
 
-    def listen(self, place: Place) -> str:
-        assert place.port is not None, "a client listens at a port"
-        address, port = place.address, self._stage.real_port(place.port)
+    def listen(self, endpoint: Endpoint) -> str:
+        assert endpoint.port is not None, "a client listens at a port"
+        address, port = endpoint.address, self._stage.real_port(endpoint.port)
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
         try:
             self._stage.listeners[self._name] = socket.create_server((address, port), family=family)
@@ -174,7 +174,7 @@ class Server:
     """A server of the script: its port and config, and its processes so far, one for each start."""
 
     def __init__(self, name: str, stage: Stage) -> None:
-        self.lives: list[Process] = []
+        self.processes: list[Process] = []
         self._stage = stage
         self._start = Start(None, ())
         self._directives: list[str] = []
@@ -188,13 +188,13 @@ class Server:
             self._start = start
         settings, until = self._stage.settings, self._stage.until()
         port = self._stage.real_port(self._own_port())
-        life = Process(self._command(port), self._stage.directory, settings.processes)
-        self.lives.append(life)
+        process = Process(self._command(port), self._stage.directory, settings.processes)
+        self.processes.append(process)
         if settings.is_ours:
-            life.wait_until_ready(until)
+            process.wait_until_ready(until)
         else:
-            life.wait_until_accepting(port, until)
-        return f"port {port}, process {life.pid}, {'ready' if life.ready else 'ended'}"
+            process.wait_until_accepting(port, until)
+        return f"port {port}, process {process.pid}, {'ready' if process.ready else 'ended'}"
 
     def _command(self, port: int) -> list[str]:
         """Write the config; return the words that start the server with it."""
@@ -217,19 +217,19 @@ class Server:
         return self._start.port
 
     def stop(self, _: None) -> str:
-        life = self._running()
-        life.stop()
+        process = self._running()
+        process.stop()
         return self.expect_end(0)
 
     def kill(self, _: None) -> str:
-        life = self._running()
-        life.kill()
+        process = self._running()
+        process.kill()
         return self.expect_end(-signal.SIGKILL)
 
     def expect_end(self, wanted: int) -> str:
-        life = self.lives[-1]
-        life.judged = True
-        status = life.wait(self._stage.until())
+        process = self.processes[-1]
+        process.judged = True
+        status = process.wait(self._stage.until())
         if status is None:
             raise Failed("the server still runs", render_status(wanted))
         if status != wanted:
@@ -249,7 +249,7 @@ class Server:
         return check_pattern(self._next_line(pattern.text), pattern)
 
     def expect_log(self, pattern: Pattern) -> str:
-        line = self.lives[-1].log.take(lambda line: matched(pattern.regex.search, line), self._stage.until())
+        line = self.processes[-1].log.take(lambda line: matched(pattern.regex.search, line), self._stage.until())
         if line is None:
             raise Failed("no new line on standard error matches", pattern.text)
         return escape(line)
@@ -262,17 +262,17 @@ class Server:
 
     def _serving(self) -> Process:
         """Return the last process. Raises Failed if it ended before it was ready."""
-        life = self.lives[-1]
-        if not life.ready:
+        process = self.processes[-1]
+        if not process.ready:
             raise Failed("the server ended before it was ready")
-        return life
+        return process
 
     def _running(self) -> Process:
-        life = self._serving()
-        status = life.wait(0)
+        process = self._serving()
+        status = process.wait(0)
         if status is not None:
             raise Failed(f"the server has ended by itself, with {render_status(status)}")
-        return life
+        return process
 
 
 class Stage:
@@ -311,11 +311,11 @@ class Stage:
             client.close()
         for listener in self.listeners.values():
             hang_up(listener)
-        lives = [(name, life) for name, server in self.servers.items() for life in server.lives]
-        for _, life in lives:
-            life.stop()
+        processes = [(name, process) for name, server in self.servers.items() for process in server.processes]
+        for _, process in processes:
+            process.stop()
         until = self.until()
-        complaints = [(name, life.close(not self.settings.is_ours, until)) for name, life in lives]
+        complaints = [(name, process.close(not self.settings.is_ours, until)) for name, process in processes]
         for claim in self._claims.values():
             claim.close()
         return [(name, complaint) for name, complaint in complaints if complaint]
@@ -323,7 +323,7 @@ class Stage:
     def stderr(self) -> dict[str, list[str]]:
         """Return the last lines of standard error for each process of each server."""
         return {
-            f"{name}, start {number}" if len(server.lives) > 1 else name: life.log.tail(STDERR_LINES)
+            f"{name}, start {number}" if len(server.processes) > 1 else name: process.log.tail(STDERR_LINES)
             for name, server in self.servers.items()
-            for number, life in enumerate(server.lives, 1)
+            for number, process in enumerate(server.processes, 1)
         }

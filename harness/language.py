@@ -15,17 +15,17 @@ from harness.actors import Client, Server
 from harness.text import (
     BLANKS,
     NAME,
-    Place,
+    Endpoint,
     Start,
     Target,
     read_directive,
+    read_endpoint,
     read_exact_line,
     read_glob,
     read_line,
     read_listener,
     read_nothing,
     read_pattern,
-    read_place,
     read_raw,
     read_start,
     read_start_alone,
@@ -70,7 +70,7 @@ class Scene:
     roles: dict[str, type] = field(default_factory=dict)
     states: dict[str, State] = field(default_factory=dict)
     ports: dict[str, set[int]] = field(default_factory=dict)  # server -> the script ports at which it may listen
-    listeners: dict[str, Place] = field(default_factory=dict)  # client -> where it listens now
+    listeners: dict[str, Endpoint] = field(default_factory=dict)  # client -> where it listens now
 
 
 Actor = TypeVar("Actor")
@@ -119,17 +119,17 @@ def check_directive(scene: Scene, name: str, directive: str) -> None:
 def check_target(scene: Scene, _name: str, target: Target) -> None:
     if scene.states.get(target.server) is not RUNNING:
         raise ValueError(f"no server {target.server} runs here")
-    port = target.place.port
+    port = target.endpoint.port
     if port is not None and port not in scene.ports[target.server]:
         raise ValueError(f"{target.server} has no port {port}: no ${port} stands above")
 
 
-def check_listen(scene: Scene, name: str, place: Place) -> None:
+def check_listen(scene: Scene, name: str, endpoint: Endpoint) -> None:
     if name in scene.listeners:
         raise ValueError(f"{name} listens already")
-    if place in scene.listeners.values():
-        raise ValueError(f"another client listens at {place.address} port {place.port}")
-    scene.listeners[name] = place
+    if endpoint in scene.listeners.values():
+        raise ValueError(f"another client listens at {endpoint.address} port {endpoint.port}")
+    scene.listeners[name] = endpoint
 
 
 def check_accept(scene: Scene, name: str, listener: str | None) -> None:
@@ -161,7 +161,7 @@ ACTIONS: tuple[Action[Any, Any], ...] = (
     Action("!", Server, read_nothing, Server.stop, {RUNNING: STOPPED}),
     Action("!!", Server, read_nothing, Server.kill, {RUNNING: STOPPED}),
     Action("~", Client, read_target, Client.connect, CONNECTING, check_target),
-    Action("~@", Client, read_place, Client.listen, LISTENING, check_listen),
+    Action("~@", Client, read_endpoint, Client.listen, LISTENING, check_listen),
     Action("~<", Client, read_listener, Client.accept, CONNECTING, check_accept),
     Action("~!", Client, read_nothing, Client.stop_listening, LISTENING, check_stop_listening),
     Action(">", Client, read_line, Client.send_line, stay(OPEN)),

@@ -50,8 +50,8 @@ class ServerProcess:
     ) -> None:
         path = directory / "config"
         path.write_text("".join(f"{line}\n" for line in (*CONFIG_HEAD, *config)), encoding="utf-8")
-        place = [] if port is None else ["--address", LOOPBACK, "--port", str(port)] if lab else [str(port)]
-        command = [sys.executable, str(SERVER), *place, str(path), *words]
+        port_words = [] if port is None else ["--address", LOOPBACK, "--port", str(port)] if lab else [str(port)]
+        command = [sys.executable, str(SERVER), *port_words, str(path), *words]
         if shell:
             command = ["sh", "-c", f'{shell}; exec "$@"', "sh", *command]
         self.process = Process(command, directory, PROCESSES)

@@ -25,7 +25,7 @@ BLANKS = " \t"
 NAME = re.compile(r"[\w.-]+")
 PORT_REFERENCE = re.compile(r"\$([0-9]+)")
 TARGET = re.compile(
-    r"(?P<server>[^ ]+)(?: (?!from |as )(?P<place>[^ ]+))?(?: from (?P<source>[^ ]+))?(?: as (?P<login>[^ ]+))?"
+    r"(?P<server>[^ ]+)(?: (?!from |as )(?P<endpoint>[^ ]+))?(?: from (?P<source>[^ ]+))?(?: as (?P<login>[^ ]+))?"
 )
 LOOPBACK = "127.0.0.1"  # the default address of a script
 
@@ -74,7 +74,7 @@ class Start:
 
 
 @dataclass(frozen=True)
-class Place:
+class Endpoint:
     """An endpoint: a script port (None: the first one of a server) at a loopback address."""
 
     port: int | None = None
@@ -94,7 +94,7 @@ class Target:
     """The endpoint of a server to connect to, the source address, and the kind of user to log in as."""
 
     server: str
-    place: Place = Place()
+    endpoint: Endpoint = Endpoint()
     source: str | None = None
     login: str | None = None
 
@@ -178,9 +178,9 @@ def read_address(word: str) -> str:
     return str(address)
 
 
-def read_place(rest: str) -> Place:
+def read_endpoint(rest: str) -> Endpoint:
     address, colon, port = rest.rpartition(":")
-    return Place(read_port(port), read_address(address) if colon else LOOPBACK)
+    return Endpoint(read_port(port), read_address(address) if colon else LOOPBACK)
 
 
 def read_target(rest: str) -> Target:
@@ -189,10 +189,12 @@ def read_target(rest: str) -> Target:
         raise ValueError(
             "a server's name is needed, perhaps with one of its ports, `from` and an address, `as` and a kind"
         )
-    server, place, source, login = match.groups()
+    server, endpoint, source, login = match.groups()
     if login is not None and login not in LOGINS:
         raise ValueError(f"{login!r} is none of {', '.join(LOGINS)}")
-    return Target(server, read_place(place) if place else Place(), read_address(source) if source else None, login)
+    return Target(
+        server, read_endpoint(endpoint) if endpoint else Endpoint(), read_address(source) if source else None, login
+    )
 
 
 def read_listener(rest: str) -> str | None:

@@ -10,7 +10,7 @@ from harness.language import ACTIONS, InvalidCase, parse
 from harness.processes import (
     ROOT,
 )
-from harness.text import Place, Start, Target, read_pattern
+from harness.text import Endpoint, Start, Target, read_pattern
 from runner_support import script
 
 
@@ -61,9 +61,9 @@ def test_every_action_is_parsed() -> None:
         b"/kick a:b",
         b"one two",
         Target("server"),
-        Target("server", Place(5051, "127.0.0.2"), "::1", "hello"),
+        Target("server", Endpoint(5051, "127.0.0.2"), "::1", "hello"),
     ]
-    assert [words[line] for line in (10, 11, 12, 13)] == [Place(5052, "::1"), None, "e", None]
+    assert [words[line] for line in (10, 11, 12, 13)] == [Endpoint(5052, "::1"), None, "e", None]
     assert [words[line] for line in (14, 15, 16, 17, 20)] == [
         b"LOGIN alice secret",
         b"a \0",

@@ -230,7 +230,7 @@ def test_using_a_server_that_ended_by_itself_fails(
 ) -> None:
     case = connected(f"c > !os._exit(0)\n{use}")
     with staged(case, runner_settings, tmp_path) as stage:
-        assert stage.servers["server"].lives[-1].wait(stage.until()) == 0
+        assert stage.servers["server"].processes[-1].wait(stage.until()) == 0
         with pytest.raises(Failed, match=message):
             perform(stage, case.steps[-1])
 
