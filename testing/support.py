@@ -358,7 +358,7 @@ class World:
         assert client.ask(f"HELLO-FROM {name}") == [f"HELLO {name}"]
         return client
 
-    def visitor(self, channel: str, first_line: str) -> Client:
+    def room_guest(self, channel: str, first_line: str) -> Client:
         """Return a client at a channel's port that has sent its first line."""
         client = self.client(self.node.ports[port_label(channel)])
         client.send(first_line)
@@ -379,11 +379,11 @@ class World:
 
     def room(self, channel: str, *names: str) -> list[Client]:
         """Return guests in a channel who have received the lines of their joins."""
-        visitors = [self.visitor(channel, name) for name in names]
-        for visitor in visitors:
-            visitor.heard()
+        guests = [self.room_guest(channel, name) for name in names]
+        for guest in guests:
+            guest.heard()
         self.printed()
-        return visitors
+        return guests
 
     def printed(self) -> list[str]:
         """Settle, and return what the operator has seen since the last call, without the times."""

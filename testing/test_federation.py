@@ -257,12 +257,12 @@ def test_members_of_other_servers_take_no_place_in_a_room() -> None:
     with World(settings=ONE, channels={"lobby": 2}) as world:
         peer = world.peer("two")
         assert [line[-1] for line in peer.ask(*(f"FEDJOIN {user}@two lobby" for user in "xyz"))] == ["1", "1", "0"]
-        ann, bob = (world.visitor("lobby", name) for name in ("ann", "bob"))
+        ann, bob = (world.room_guest("lobby", name) for name in ("ann", "bob"))
         assert ann.saw() == ["* Welcome to the lobby channel, ann.", "* ann has joined the channel.",
                              "* bob has joined the channel."]  # fmt: skip
         carol = world.user("carol")
         assert carol.ask("JOIN lobby") == ["RESULT JOIN lobby 0"]
-        dave = world.visitor("lobby", "dave")
+        dave = world.room_guest("lobby", "dave")
         assert dave.saw() == ["* Welcome to the lobby channel, dave.",
                               "* You are in the waiting queue and there are 0 user(s) ahead of you."]  # fmt: skip
         assert (

@@ -65,7 +65,7 @@ def test_a_name_is_nobody_elses(world: World) -> None:
     world.mailbox_user("mason").ask("bye")
     assert world.client().ask("REGISTER mason x", "LOGIN mason x") == ["RESULT REGISTER 0", "RESULT LOGIN 0"]
     assert world.client().ask("HELLO-FROM mason") == ["IN-USE"]
-    assert world.visitor("room", "mason").saw() == ["* Cannot connect to the room channel."]
+    assert world.room_guest("room", "mason").saw() == ["* Cannot connect to the room channel."]
 
 
 @pytest.mark.parametrize("name", ["mason123", "", "None"])

@@ -170,7 +170,7 @@ def test_no_new_user_or_channel_can_be_called_so() -> None:
         assert world.user("ann").ask(f"CREATE {FORGED}") == [f"RESULT CREATE {FORGED} 0"]
         assert world.client(world.hello).ask(f"HELLO-FROM {FORGED}") == ["BAD-RQST-BODY"]
         assert world.mailbox_client().ask(f"1|{FORGED}") == [mailbox.HINT]
-        assert world.visitor("lobby", FORGED).saw() == ["* Cannot connect to the lobby channel."]
+        assert world.room_guest("lobby", FORGED).saw() == ["* Cannot connect to the lobby channel."]
         assert world.printed() == []
         peer = world.peer("two")
         peer.ask(f"FEDJOIN {FORGED}@two lobby", f"FEDNEW {FORGED}", f"FEDCHANNELS {FORGED}")
@@ -262,9 +262,9 @@ def test_no_long_word_is_made_nfc(worked_on: list[int]) -> None:
         for client in (world.mailbox_client(), world.mailbox_user("mason")):
             ask(client, (line.replace(" ", "|") for line in lines_of(iter(set(mailbox.COMMANDS) - {"bye"}))))
         for line in lines_of(iter([""]), most=1):
-            assert world.visitor("lobby", line).saw() == ["* Cannot connect to the lobby channel."]
+            assert world.room_guest("lobby", line).saw() == ["* Cannot connect to the lobby channel."]
         for first_line, commands in (("zoe", rooms.COMMANDS), ("yan files", rooms.FILE_COMMANDS)):
-            ask(world.visitor("lobby", first_line), lines_of(iter(set(commands) - {"/quit"})))
+            ask(world.room_guest("lobby", first_line), lines_of(iter(set(commands) - {"/quit"})))
         world.type(*lines_of(iter(set(operator.COMMANDS) - {"/shutdown"})))
         ask(world.client(), lines_of(iter(federation.COMMANDS)))
         for verb in federation.COMMANDS:

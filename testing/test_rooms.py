@@ -36,9 +36,9 @@ def is_closed(client: Client) -> bool:
 
 
 def test_a_newcomer_is_welcomed_and_everybody_sees_who_has_joined(world: World) -> None:
-    ann = world.visitor("large", "ann")
+    ann = world.room_guest("large", "ann")
     assert ann.saw() == [WELCOME.format("large", "ann"), "* ann has joined the channel."]
-    bob = world.visitor("large", "bob")
+    bob = world.room_guest("large", "bob")
     assert bob.saw() == [WELCOME.format("large", "bob"), "* bob has joined the channel."]
     assert ann.saw() == ["* bob has joined the channel."]
     assert world.printed() == ["* ann has joined the large channel.", "* bob has joined the large channel."]
@@ -46,7 +46,7 @@ def test_a_newcomer_is_welcomed_and_everybody_sees_who_has_joined(world: World) 
 
 def test_who_finds_no_room_waits_and_is_told_how_many_are_ahead(world: World) -> None:
     ann, bob = world.room("small", "ann", "bob")
-    carol, dave = world.visitor("small", "carol"), world.visitor("small", "dave")
+    carol, dave = world.room_guest("small", "carol"), world.room_guest("small", "dave")
     assert carol.saw() == [WELCOME.format("small", "carol"), AHEAD.format(0)]
     assert dave.saw() == [WELCOME.format("small", "dave"), AHEAD.format(1)]
     assert world.printed() == ann.saw() == bob.saw() == []
@@ -60,14 +60,14 @@ def test_a_name_that_cannot_be_had_is_refused(world: World, line: str) -> None:
     world.room("small", "ann", "bob", "waiting")
     world.user("user")
     world.guest("guest")
-    client = world.visitor("small", line)
+    client = world.room_guest("small", line)
     assert client.saw() == ["* Cannot connect to the small channel."]
     assert is_closed(client)
 
 
 def test_a_name_is_a_guests_own_in_one_channel_only(world: World) -> None:
     world.room("small", "ann")
-    assert world.visitor("large", "ann").saw()[-1] == "* ann has joined the channel."
+    assert world.room_guest("large", "ann").saw()[-1] == "* ann has joined the channel."
 
 
 def test_a_guests_name_is_nobody_elses(world: World) -> None:
@@ -89,8 +89,8 @@ def test_lines_before_the_name(world: World) -> None:
 
 def test_limits_of_names_hold_here_too() -> None:
     with World(Limits(name=3), channels={"large": 9}) as world:
-        assert world.visitor("large", "anna").saw() == ["* Cannot connect to the large channel."]
-        assert len(world.visitor("large", "ann").saw()) == 2
+        assert world.room_guest("large", "anna").saw() == ["* Cannot connect to the large channel."]
+        assert len(world.room_guest("large", "ann").saw()) == 2
 
 
 # ---- speaking ----
@@ -203,7 +203,7 @@ def test_one_in_the_queue_makes_one_line_for_each_who_waits_in_a_turn() -> None:
         world.room("b", "bob")
         carol, dave = world.room("a", "carol", "dave")
         (eve,) = world.room("b", "eve")
-        restless = world.visitor("a", "restless")
+        restless = world.room_guest("a", "restless")
         restless.saw()
         restless.send(b"/switch b\n/switch a\n" * 20)
         assert carol.saw() == [AHEAD.format(0)]
@@ -215,7 +215,7 @@ def test_one_in_the_queue_makes_one_line_for_each_who_waits_in_a_turn() -> None:
 def test_who_comes_after_a_guest_has_left_the_queue_is_told_once(world: World) -> None:
     _ann, _bob, carol, dave = world.room("small", "ann", "bob", "carol", "dave")
     carol.leave()
-    erin = world.visitor("small", "erin")
+    erin = world.room_guest("small", "erin")
     assert dave.saw() == [AHEAD.format(0)]
     assert erin.saw() == [WELCOME.format("small", "erin"), AHEAD.format(1)]
     dave.leave()
@@ -511,7 +511,7 @@ def test_a_full_channel_takes_no_member(world: World) -> None:
     user.send("JOIN small")
     other.send("JOIN small")
     assert sorted(user.heard() + other.heard()) == ["RESULT JOIN small 0", "RESULT JOIN small 1"]
-    assert world.visitor("small", "dave").saw()[-1] == AHEAD.format(0)
+    assert world.room_guest("small", "dave").saw()[-1] == AHEAD.format(0)
 
 
 def test_a_login_may_be_one_too_many_and_a_logout_makes_room(world: World) -> None:
@@ -619,7 +619,7 @@ def test_who_comes_first_gets_the_place(world: World) -> None:
     world.room("small", "ann")
     user = world.user("user")
     user.send("JOIN small")
-    bob = world.visitor("small", "bob")
+    bob = world.room_guest("small", "bob")
     assert user.heard() == ["RESULT JOIN small 1"]
     assert bob.saw()[-1] == AHEAD.format(0)
 
@@ -629,7 +629,7 @@ def test_who_is_kicked_does_nothing_more_in_that_turn(world: World) -> None:
     world.room("other", "carol")
     world.node.operator.received(b"/kick large:ann\n")
     ann.send(b"hi\n/switch other\n/whisper bob x\n/quit\n")
-    again = world.visitor("large", "ann")
+    again = world.room_guest("large", "ann")
     assert ann.saw() == []
     assert is_closed(ann)
     assert bob.saw() == ["* ann has left the channel.", "* ann has joined the channel."]
@@ -687,7 +687,7 @@ def test_any_coming_and_going_leaves_no_place_empty_while_somebody_waits(rng: ra
             present = [client for client in clients if not client.session.over]
             kind = rng.choice(["come", "come", "quit", "lost", "switch", "kick", "pass", "empty", "mute"])
             if kind == "come" or not present:
-                clients.append(world.visitor(rng.choice("ab"), f"u{number}"))
+                clients.append(world.room_guest(rng.choice("ab"), f"u{number}"))
             elif kind in ("quit", "switch"):
                 rng.choice(present).does("/quit" if kind == "quit" else f"/switch {rng.choice('ab')}")
             elif kind == "lost":

@@ -71,7 +71,7 @@ def example(event: type) -> Any:
 
 
 def renderers(world: World) -> Mapping[str, Callable[[Any], str | bytes]]:
-    guest: Any = world.visitor("lobby", "ann").session.dialect
+    guest: Any = world.room_guest("lobby", "ann").session.dialect
     return {
         "result": world.dialect.render,
         "hello": world.hello.render,
