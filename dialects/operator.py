@@ -11,7 +11,7 @@ from typing import Any
 from dialects.rooms import GUEST_WORDS, MessageFormatter
 from domain.errors import NoSuchChannel, StoreUnavailable
 from domain.events import ChannelMessages, Departed, Emptied, Entered, FileSent, Kicked, WentAway, Whispered
-from domain.rooms import FOR_EVER, Rooms
+from domain.rooms import MAX_MUTE_SECONDS, Rooms
 from peering.links import Links
 from protocol import Command, Dialect, Refusal, Request, Session, match_arguments
 from text import clean, normalize, parse_number, split_words
@@ -95,7 +95,7 @@ class Operator(Dialect):
 
     def mute(self, session: Session, request: Request) -> None:
         channel, user, word = request.args
-        seconds = parse_number(word, FOR_EVER) or 0
+        seconds = parse_number(word, MAX_MUTE_SECONDS) or 0
         answer = f"Muted {user} for {seconds} seconds." if seconds else "Invalid mute time."
         done = session.expect_outcome(request, lambda: self._answer(session, answer))
         self._rooms.mute(channel, user, seconds, done)

@@ -1,4 +1,4 @@
-"""Accounts: making them, logging in, passwords and IDs."""
+"""Accounts: creation, login, passwords and IDs."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ log = logging.getLogger("crosstalk.chat")
 
 
 class Accounts:
-    """What clients ask for about accounts: making, logging in, passwords, deleting.
+    """Requests about accounts: creation, login, passwords, deletion.
 
     Methods that end in a `done` argument never raise: `done` takes None or the error, at once or later.
 
@@ -142,7 +142,7 @@ class Accounts:
         self._users.logout(recipient)
 
     def _why_no_account(self, address: str, name: str) -> ChatError | None:
-        """Give what forbids an account of this name as things are; None when nothing does."""
+        """Give the error that now forbids an account of this name; None if it may be made."""
         if self._users.is_taken(name):
             return NameTaken()
         return None if self._pace.allows(address) else LimitReached()
@@ -164,7 +164,7 @@ class Accounts:
     # ---- with an ID ----
 
     def open_mailbox(self, recipient: ClientSession, name: str, done: Done) -> str:
-        """Make an account with an ID and log the session in to it; give the ID that it has if this succeeds.
+        """Make an account with an ID and log the session in to it; give that ID, which is valid if this succeeds.
 
         Fails with NotAName, NameTaken, LimitReached, StoreUnavailable; LimitReached as in `register`.
         """
@@ -235,5 +235,5 @@ class Accounts:
 
 
 def _loggable(name: str) -> str:
-    """Give a word that stands where a name belongs, with nothing in it that a terminal would obey, and not too long."""
+    """Give a word in a form for the log: no control characters, and MAX_NAME characters of it at most."""
     return name if is_name(name) else ascii(name[:MAX_NAME])

@@ -14,7 +14,7 @@ class AccountRegistered(NamedTuple):
 
 
 class MailboxOpened(NamedTuple):
-    """An account without a password: whoever knows its ID is its owner (B3)."""
+    """An account without a password; its ID gives access to it (B3)."""
 
     name: str
     id: str
@@ -22,7 +22,7 @@ class MailboxOpened(NamedTuple):
 
 
 class AccountDeleted(NamedTuple):
-    """The account with this ID, which alone tells it from a later one of the same name."""
+    """The account with this ID is deleted. A later account of the same name has another ID."""
 
     name: str
     id: str
@@ -40,8 +40,12 @@ class ChannelCreated(NamedTuple):
 
 
 class Joined(NamedTuple):
-    """A member has come into a channel. `server` is the identity of a remote channel's server (L21); "" for a channel
-    here, and for a membership that is older than this was kept."""
+    """An account has become a member of a channel.
+
+    Attributes:
+        server: the identity of a remote channel's server (L21). It is "" for a channel here, and where the membership
+            is older than the record of identities.
+    """
 
     account: str
     channel: str
@@ -70,7 +74,7 @@ class GuestSaid(Said):
 
 
 class Mailed(NamedTuple):
-    """A direct message to an account that is away."""
+    """A direct message to an account that is not logged in; `at` is in seconds since the epoch."""
 
     sender: str
     recipient: str
@@ -79,7 +83,7 @@ class Mailed(NamedTuple):
 
 
 class MailDelivered(NamedTuple):
-    """So many messages, the oldest, up to the one numbered `last`, have left for the account's client."""
+    """The oldest messages, up to the one numbered `last`, left for the account's client; `messages` is how many."""
 
     recipient: str
     last: int
@@ -87,15 +91,14 @@ class MailDelivered(NamedTuple):
 
 
 class PeerNamed(NamedTuple):
-    """A server that the config lists has borne this name under this identity (L21)."""
+    """A configured server has used this name under this identity (L21)."""
 
     name: str
     server: str
 
 
 class MembershipsDated(NamedTuple):
-    """Memberships in this server's channels of which nobody knows under which identity of it they began (L21) began
-    under this one."""
+    """Memberships in this server's channels without a recorded identity count as begun under this identity (L21)."""
 
     name: str
     server: str
@@ -105,9 +108,9 @@ class InOrder(NamedTuple):
     """An ephemeral change: it is not written, but keeps its place in the order. It ends with the process.
 
     Attributes:
-        decide: called when its turn has come; gives what undoes that, or raises ChatError. Where it gives nothing it
-            is not called again, whatever becomes of the changes that are decided with it.
-        tell: called when it stands and all before it has been told.
+        decide: carries it out, in its turn; gives its undo, or raises ChatError. It is called again if its batch fails,
+            unless it gave None.
+        tell: publishes it, after all changes before it.
     """
 
     decide: Callable[[], Undo | None]
@@ -134,4 +137,4 @@ Change = (
 Done = Callable[[Exception | None], None]
 
 Outcome = tuple[Change, Exception | None, Done]
-"""What became of a change: the error is None when it is applied and durable. `done` is to be told."""
+"""A change, its error, and the callback for the outcome. The error is None when the change is applied and durable."""

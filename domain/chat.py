@@ -1,9 +1,8 @@
-"""The rules of the domain: accounts, guests, channels, who is in them and who is there. It speaks no wire and no SQL.
+"""The domain's facade: its parts, the rule of each change, and requests about channels. It knows no dialect and no SQL.
 
-Every change is a plain value (changes.Change). A method that wants one hands it to the journal; the journal comes back
-to `Chat.apply` when it is the change's turn, and there it is decided: applied to the state, or refused with a
-`ChatError`. When it is on disk, `Chat.publish` tells everyone concerned. So nobody is told what could still be lost,
-and what two people ask for at once is decided in one order.
+Every change is a plain value (changes.Change), which a method submits to the journal. In its turn the journal passes it
+to `Chat.apply`, which applies it to the state or refuses it with a `ChatError`. When it is on disk, `Chat.publish`
+sends the answer and the events. So no client is told what could still be lost, and there is one order of all changes.
 
 Methods that end in a `done` argument never raise: `done` takes None or the error, at once or later.
 """
@@ -47,8 +46,8 @@ from domain.sessions import Subscriber
 from domain.state import NO_LIMITS, Account, Audience, Channel, Limits, Member, RemoteUser, RoomGuest
 from domain.users import Users
 
-MOST_HOSTS = 1000
-"""Names of servers of the config that are kept with their identities."""
+MAX_HOSTS = 1000
+"""Names of configured servers that are recorded with their identities."""
 
 log = logging.getLogger("crosstalk.chat")
 
@@ -57,9 +56,9 @@ class Rule(NamedTuple):
     """What a kind of change does.
 
     Attributes:
-        apply: decides it and carries it out in memory; gives what undoes that, None where nothing has changed. Raises
+        apply: decides it, carries it out in memory, and gives its undo; None where nothing has changed. Raises
             ChatError when the change is refused: nothing has changed then.
-        tell: tells everybody concerned that it stands, but not the session that has asked for it.
+        tell: publishes it to the sessions concerned; the session that has asked for it gets an answer instead.
     """
 
     apply: Callable[[Any], Undo | None]
@@ -67,13 +66,13 @@ class Rule(NamedTuple):
 
 
 class Chat:
-    """The domain as a whole, and what is asked of it about channels.
+    """The domain as a whole, and requests about channels.
 
     Args:
         backend: keeps what is durable.
         passwords: hashes and checks.
         now: the wall clock, in seconds since the epoch.
-        limits: how much there may be.
+        limits: the limits.
         make_id: makes the ID of an account without a password from its name.
         pace: how many accounts one address may make.
         reserved: names that no new user can have.
@@ -107,8 +106,8 @@ class Chat:
             AccountDeleted: Rule(users.apply_deleted),
             PasswordChanged: Rule(users.apply_password),
             ChannelCreated: Rule(channels.apply_created, self._tell_created),
-            Joined: Rule(channels.apply_joined, self._seat),
-            Left: Rule(channels.apply_left, self._seat),
+            Joined: Rule(channels.apply_joined, self._subscribe),
+            Left: Rule(channels.apply_left, self._unsubscribe),
             Said: Rule(channels.apply_said),
             GuestSaid: Rule(channels.apply_guest_said),
             InOrder: Rule(lambda change: change.decide(), lambda change: change.tell()),
@@ -117,12 +116,12 @@ class Chat:
             PeerNamed: Rule(channels.apply_named),
             MembershipsDated: Rule(channels.apply_dated),
         }
-        """What each kind of change does. Others may add kinds of their own."""
+        """What each kind of change does."""
 
     # ---- channels ----
 
     def channel_names(self, account: Account | None = None) -> Sequence[str]:
-        """Give the names of all channels, other servers' too, or of those that an account is in, sorted."""
+        """Give the names of all channels, also of other servers, or of an account's channels, sorted."""
         if account is not None:
             return sorted(account.channels)
         return self.channels.names.read()
@@ -160,8 +159,10 @@ class Chat:
         self.journal.submit(account.leaving(channel), left)
 
     def remove(self, member: Member, channel: str, event: Any, done: Done) -> None:
-        """End a membership by another's will; the member is told the event. Fails with NotAMember,
-        StoreUnavailable."""
+        """End a membership without the member's request; the member is told the event.
+
+        Fails with NoSuchChannel, NotAMember, StoreUnavailable.
+        """
 
         def told(error: Exception | None) -> None:
             if error is None and member.session is not None:
@@ -185,9 +186,9 @@ class Chat:
         """Say something in a remote channel. Fails with NotAMember, NoSuchChannel, TooLong.
 
         Args:
-            done: told at once; None says that it is on its way.
-            settled: told later, once and not after a failure, that it is known what has become of the message. False
-                says that the channel has not got it, and that the account is still logged in at the same session.
+            done: called at once; None means that the message is on its way.
+            settled: called once, later, unless `done` got an error. False means that the channel has not got the
+                message, and that the account is still logged in at the same session.
         """
         session = account.session
 
@@ -204,14 +205,14 @@ class Chat:
             done(None)
 
     def speaker_session(self, message: Said) -> Subscriber | None:
-        """Give the session of who has said something, if it is one of this server's and still there."""
+        """Give the session of a message's sender; None for a remote user, and for one that has logged out."""
         speaker = self.users.accounts.get(message.sender) or self.channels.local[message.channel].guests.get(
             message.sender
         )
         return None if speaker is None else speaker.session
 
     def members(self, account: Account, channel: str) -> Sequence[str]:
-        """Give the names of a channel's members and guests, sorted, those who are away too.
+        """Give the names of a channel's guests and of all its members, also those not logged in, sorted.
 
         Raises:
             NotAMember: the account is not in such a channel.
@@ -219,9 +220,9 @@ class Chat:
         return self._joined(account, channel).names()
 
     def history(self, account: Account, channel: str, count: int) -> tuple[int, Iterator[list[Said]]]:
-        """Give the last messages of a channel: how many, `count` at most, and pages of them, the oldest first.
+        """Give the number of a channel's last messages, `count` at most, and pages of them, the oldest first.
 
-        What has been written and will be published after this call is not among them.
+        Messages that are written but not yet published are left out.
 
         Raises:
             NotAMember: the account is not in such a channel.
@@ -234,7 +235,7 @@ class Chat:
         return self._backend.history(self._joined(account, channel).name, count, still_to_come)
 
     def _joined(self, account: Account, channel: str) -> Channel:
-        """The account's channel of this name; of a remote one nothing is known here."""
+        """Give the account's channel of this name. Members and history of a remote one are unknown here."""
         if channel not in account.channels or channel in self.channels.remote:
             raise NotAMember
         return account.channels[channel]
@@ -242,21 +243,21 @@ class Chat:
     # ---- other servers ----
 
     def remember_host(self, name: str, server: str) -> None:
-        """Keep under which identity a server of the config has borne a name; of MOST_HOSTS names at the most."""
+        """Record the identity under which a configured server has used a name (L20), for MAX_HOSTS names at most."""
         known = self.channels.hosts.get(name)
-        if known != server and (known is not None or len(self.channels.hosts) < MOST_HOSTS):
+        if known != server and (known is not None or len(self.channels.hosts) < MAX_HOSTS):
             self.journal.submit(PeerNamed(name, server), lambda _error: None)
 
     def date_memberships(self, name: str, server: str) -> None:
-        """Have memberships in a server's channels that began nobody knows when count as begun under this identity."""
+        """Have memberships in a server's channels without a recorded identity count as begun under this one (L21)."""
         if self.channels.has_undated(name):
             self.journal.submit(MembershipsDated(name, server), lambda _error: None)
 
     # ---- the journal's side ----
 
     def tell_in_order(self, tell: Callable[[], object], done: Done = lambda _error: None) -> None:
-        """Call `tell`, then `done`, when all that was asked for before has been told: at once from inside of what
-        tells, else at the end of the turn."""
+        """Call `tell`, then `done`, when all changes before have been published: at once while outcomes are published,
+        else at the end of the turn."""
         if self._is_publishing:
             tell()
             done(None)
@@ -268,12 +269,12 @@ class Chat:
         return self.rules[type(change)].apply(change)
 
     def restore(self, changes: Iterable[Change]) -> bool:
-        """Apply what was decided before this process began; the limits of today do not undo it.
+        """Apply changes that were decided before this process began; today's limits do not apply to them.
 
-        What leads nowhere is left out and told: somebody may have deleted an account from the database by hand.
+        A change that is refused is left out and logged: an account may have been deleted from the database by hand.
 
         Returns:
-            Whether all of it leads somewhere.
+            Whether none was refused.
         """
         limits, self.users.limits = self.users.limits, NO_LIMITS
         complete = True
@@ -289,10 +290,9 @@ class Chat:
         return complete
 
     def publish(self, outcomes: Iterable[Outcome]) -> None:
-        """Tell what became of changes, in order. Messages to one channel in a row travel together.
+        """Publish the outcomes of changes, in order. Consecutive messages to one channel are one event.
 
-        Who joins or leaves begins or ceases to hear in this order, too, so that nobody hears of a channel before the
-        answer to the JOIN.
+        Subscriptions follow the same order, so no session gets a channel's messages before the answer to its JOIN.
         """
         self._unpublished = deque(outcomes)
         self._is_publishing = True
@@ -309,7 +309,7 @@ class Chat:
                 elif error is None and (tell := self.rules[type(change)].tell) is not None:
                     tell(change)
                 done(error)
-            except Exception:  # a mistake in one answer must not cost the others theirs
+            except Exception:  # a fault in one answer must not cost the others theirs
                 log.exception("error while telling the outcome of %s", type(change).__name__)
         if run:
             self._publish(run)
@@ -318,35 +318,35 @@ class Chat:
     def _tell_created(self, change: ChannelCreated) -> None:
         self.outside.servers.created(change.name)
 
-    def _seat(self, change: Joined | Left) -> None:
-        """Let who has joined hear what comes next, and who has left not."""
+    def _subscribe(self, change: Joined) -> None:
         channel = self.channels.find(change.channel)
-        if channel is None:
-            return  # a remote one that its last member has left is known no more
-        member = self.users.account(change.account)
-        if isinstance(change, Left):
-            self._unseat(member, channel)
-        elif member.session is not None:
-            channel.subscribers[member.session] = None
-            if channel.capacity is not None:
-                self.outside.observer.joined(channel, change.account)
+        session = self.users.account(change.account).session
+        if channel is None or session is None:
+            return  # a remote channel is forgotten when its last member leaves
+        channel.subscribers[session] = None
+        if channel.capacity is not None:
+            self.outside.observer.joined(channel, change.account)
 
-    def _unseat(self, member: Account, channel: Channel) -> None:
-        if member.session is not None and member.session in channel.subscribers:
+    def _unsubscribe(self, change: Left) -> None:
+        channel = self.channels.find(change.channel)
+        session = self.users.account(change.account).session
+        if channel is None:
+            return
+        if session is not None and session in channel.subscribers:
             if channel.capacity is not None:
-                self.outside.observer.left(channel, member.name)
-            del channel.subscribers[member.session]
+                self.outside.observer.left(channel, change.account)
+            del channel.subscribers[session]
         self.outside.observer.vacated(channel)
 
-    def seat_remote(self, member: RemoteUser, name: str) -> None:
-        """Let a remote user who has joined a channel here hear what comes next."""
+    def subscribe_remote(self, member: RemoteUser, name: str) -> None:
+        """Subscribe a remote user who has joined a channel here."""
         channel = self.channels.local[name]
         channel.elsewhere.setdefault(member.relay, Audience()).add(member.user)
         if channel.capacity is not None:
             self.outside.observer.joined(channel, member.name)
 
-    def unseat_remote(self, member: RemoteUser, name: str) -> None:
-        """Let a remote user who has left a channel here hear no more of it."""
+    def unsubscribe_remote(self, member: RemoteUser, name: str) -> None:
+        """Unsubscribe a remote user who has left a channel here."""
         channel = self.channels.local[name]
         if channel.capacity is not None:
             self.outside.observer.left(channel, member.name)
@@ -361,7 +361,7 @@ class Chat:
         for recipient in channel.subscribers:
             try:
                 recipient.deliver(event)
-            except Exception:  # nor may one member's cost the others the message
+            except Exception:  # nor may a fault with one subscriber cost the others the message
                 log.exception("error while delivering a message")
         for relay, audience in channel.elsewhere.items():
             try:

@@ -20,7 +20,7 @@ class AlreadyLoggedIn(ChatError):
 
 
 class WrongPassword(ChatError):
-    """There is no such user, or the password is another."""
+    """There is no such user, or the password is wrong."""
 
 
 class NoSuchChannel(ChatError):
@@ -28,7 +28,7 @@ class NoSuchChannel(ChatError):
 
 
 class NoSuchUser(ChatError):
-    """Nobody has this name, or nobody who could get this message."""
+    """No user has this name, or none that could get this message."""
 
 
 class HasMail(ChatError):
@@ -40,7 +40,7 @@ class BeingCollected(ChatError):
 
 
 class IsOnline(ChatError):
-    """The addressee needs no mailbox: a login came in between."""
+    """The recipient has logged in meanwhile, so the message need not wait."""
 
 
 class ChannelFull(ChatError):
@@ -68,19 +68,19 @@ class LimitReached(ChatError):
 
 
 class Overloaded(ChatError):
-    """Too much slow work is waiting."""
+    """Too much hashing waits."""
 
 
 class TooLong(ChatError):
-    """The message is longer than another server need take."""
+    """The message is too long for a link to another server."""
 
 
 class StoreUnavailable(ChatError):
-    """The disk does not take or give what it should."""
+    """The store cannot be written or read."""
 
 
 class CannotEnter(ChatError):
-    """The name cannot be had in the channel."""
+    """The name is invalid, or in use in the channel."""
 
 
 class NotHere(ChatError):

@@ -1,4 +1,4 @@
-"""What sessions and the operator are told: plain values, which each dialect puts into words.
+"""Events for sessions and the operator: plain values, which each dialect renders.
 
 `at` is in seconds since the epoch.
 """
@@ -10,13 +10,13 @@ from domain.changes import Said
 
 
 class ChannelMessages(NamedTuple):
-    """Messages to one channel, in order; each member who is there gets them, their senders too."""
+    """Messages to one channel, in order, for all its subscribers, their senders too."""
 
     messages: tuple[Said, ...]
 
 
 class DirectMessage(NamedTuple):
-    """A direct message, for the one to whom it is sent."""
+    """A direct message, for its recipient."""
 
     sender: str
     text: str
@@ -24,7 +24,7 @@ class DirectMessage(NamedTuple):
 
 
 class DirectEcho(NamedTuple):
-    """A direct message, for its sender: it has been delivered, or waits for one who is away."""
+    """A direct message, for its sender: it has been delivered, or waits for the recipient's login."""
 
     sender: str
     recipient: str
@@ -46,7 +46,7 @@ class LoggedInElsewhere(NamedTuple):
 
 
 class MailWaiting(NamedTuple):
-    """Direct messages have come while the user was away: `Chat.mail` gives them."""
+    """Direct messages wait for the account; `DirectMessages.mail` gives them."""
 
 
 class Removed(NamedTuple):
@@ -56,7 +56,7 @@ class Removed(NamedTuple):
 
 
 class NotRestored(NamedTuple):
-    """The user was in a channel of another server, which is back and does not let the user in again."""
+    """The user was in a channel of another server, which refuses the membership after its return (L46)."""
 
     channel: str
 
@@ -158,7 +158,7 @@ class FileOffered(NamedTuple):
 
 
 class SendFile(NamedTuple):
-    """For the sender: the file has this number, and its pieces this many bytes at most."""
+    """For the sender: the file's number, and the most bytes of a piece."""
 
     number: int
     piece: int

@@ -1,8 +1,7 @@
 """The guests of channels with a port: who is in a channel, who waits in its queue, who is silent for too long.
 
-The place of a guest is decided in the journal's order, and told in it. Whoever leaves makes room for the first in the
-queue (O10). Those who still wait are told their places; when others leave the queue, once for all of them at the end of
-the turn (O8).
+A guest's place is decided and published in the journal's order. When a guest leaves, the first in the queue comes in
+(O10). The guests behind are told their new places, once for all moves of a turn (O8).
 """
 
 from __future__ import annotations
@@ -28,14 +27,14 @@ from domain.state import Channel, RoomGuest
 log = logging.getLogger("crosstalk.rooms")
 
 SHORT_QUEUE = 100
-"""Guests who wait are told at once that one of them has come in, if they are no more than this."""
+"""Guests in a queue up to which a move is told to all of them at once, not at the end of the turn."""
 
 Tell = Callable[[], object]
-"""Tells somebody something."""
+"""Publishes something."""
 
 
 def ignore(_error: Exception | None) -> None:
-    """Take an outcome of which nobody need know."""
+    """Take an outcome and do nothing."""
 
 
 def _call_all(calls: Iterable[Tell]) -> None:
@@ -51,17 +50,17 @@ class RoomGuests:
         timers: the monotonic clock.
         now: the wall clock, in seconds since the epoch.
         show: tells the operator an event.
-        afk_seconds: a guest who is silent for so long is closed.
+        afk_seconds: the connection of a guest who is silent for so long is closed.
     """
 
     def __init__(
         self, chat: Chat, timers: Timers, now: Callable[[], float], show: Callable[[Any], None], afk_seconds: float
     ) -> None:
         self._by_name: dict[str, dict[str, RoomGuest]] = {}
-        """The guests of each channel, by name: those in it, those in its queue, and those who are still to come."""
+        """The guests of each channel, by name: in it, in its queue, or not admitted yet."""
         self._queues: dict[str, dict[str, RoomGuest]] = {}
         self._moved: dict[str, RoomGuest] = {}
-        """Queues that somebody has left in this turn, and the last guest in each who was there then."""
+        """Queues that a guest has left in this turn, and the last guest who was in each of them then."""
         self._chat = chat
         self._timers = timers
         self._now = now
@@ -75,20 +74,20 @@ class RoomGuests:
         self._by_name[channel] = {}
 
     def stop(self) -> None:
-        """The server stops: nobody is told anything any more, and nobody moves in."""
+        """The server stops: no event is delivered any more, and no guest moves up."""
         self._closed = True
 
     def end_turn(self) -> None:
-        """Tell those who wait in queues that have moved where they are now, once for all moves of this turn (O8)."""
+        """Tell guests in queues that have moved their new places, once for all moves of this turn (O8)."""
         for name in list(self._moved):
             self._tell_places(self._new_places(self._chat.channels.local[name]))
 
     def find(self, channel: str, name: str) -> RoomGuest | None:
-        """Give a guest of a channel by name, one in its queue or still to come among them."""
+        """Give a guest of a channel by name, also from its queue, or not admitted yet."""
         return self._by_name.get(channel, {}).get(name)
 
     def waiting(self, channel: str) -> int:
-        """Give how many wait for a channel."""
+        """Give the length of a channel's queue."""
         return len(self._queues[channel])
 
     # ---- in and out ----
@@ -100,7 +99,7 @@ class RoomGuests:
         self._arrive(guest, done)
 
     def move(self, guest: RoomGuest, channel: Channel, farewell: Any, done: Done) -> None:
-        """Take a guest to another channel, where the name is free; nothing happens to one who is on the way out."""
+        """Move a guest to another channel, where the name is free. No-op for a guest who is about to leave."""
         if guest.gone:
             self._in_order(list, done)
             return
@@ -110,7 +109,7 @@ class RoomGuests:
         self._arrive(guest, done)
 
     def close(self, guest: RoomGuest, farewell: Any = None, shown: Any = None, done: Done = ignore) -> None:
-        """Take a guest out for good, with the session; nothing happens to one who is on the way out."""
+        """Remove a guest for good, and end the session. No-op for a guest who is about to leave."""
         if not guest.gone:
             self._forget(guest)
             self._depart(guest, farewell, shown, done)
@@ -118,7 +117,7 @@ class RoomGuests:
             self._in_order(list, done)
 
     def empty(self, channel: Channel, shown: Any, done: Done) -> None:
-        """Take out all who are in a channel, without a word to them; the queue moves in."""
+        """Remove all guests from a channel, who are told nothing; the queue moves up."""
         self._in_order(partial(self._empty, channel, shown), done)
 
     def _empty(self, channel: Channel, emptied: Emptied) -> list[Tell]:
@@ -130,12 +129,12 @@ class RoomGuests:
         return [*told, partial(self._show, emptied), *self._fill(channel)]
 
     def _in_order(self, act: Callable[[], list[Tell]], done: Done = ignore) -> None:
-        """Have something done when its turn comes; it gives what is then to be told."""
+        """Do something in the journal's order; it gives what is then to be published."""
         told: list[Tell] = []
         self._chat.journal.submit(InOrder(lambda: told.extend(act()), lambda: _call_all(told)), done)
 
     def _arrive(self, guest: RoomGuest, done: Done) -> None:
-        """Have a guest come to the channel that it is to be in: `done` is told when the guest has been."""
+        """Admit a guest to its channel or the queue; `done` is called behind the guest's events."""
         self._by_name[guest.channel.name][guest.name] = guest
         self._in_order(partial(self._admit, guest, guest.channel), done)
 
@@ -166,12 +165,12 @@ class RoomGuests:
         self._timers.cancel(guest.timer)
 
     def vacated(self, channel: Channel) -> None:
-        """There may be room for one more."""
+        """There may be room for one more guest."""
         for tell in self._fill(channel):
             self._chat.tell_in_order(tell)
 
     def _fill(self, channel: Channel) -> list[Tell]:
-        """Let those in who are first in the queue, while there is room."""
+        """Admit the first in the queue, while there is room."""
         told: list[Tell] = []
         queue = self._queue(channel)
         while queue and channel.has_room and not self._closed:
@@ -182,11 +181,11 @@ class RoomGuests:
         return told
 
     def _depart(self, guest: RoomGuest, farewell: Any = None, shown: Any = None, done: Done = ignore) -> None:
-        """Take a guest out of the channel or the queue.
+        """Remove a guest from the channel or the queue.
 
         Args:
-            farewell: told to the others in the channel, but not when the guest has only waited.
-            shown: told to the operator.
+            farewell: the event for the others in the channel, if the guest was not in the queue.
+            shown: the event for the operator.
         """
         self._in_order(partial(self._leave, guest, guest.channel, farewell, shown), done)
 
@@ -197,7 +196,7 @@ class RoomGuests:
             self._has_moved(channel)
             return [partial(self._tell_departed, guest, channel, None, shown)]
         if channel.guests.get(guest.name) is not guest:
-            return []  # the operator has taken out everybody before
+            return []  # the operator has emptied the channel before
         self._unseat(guest, channel)
         return [partial(self._tell_departed, guest, channel, farewell, shown), *self._fill(channel)]
 
@@ -213,7 +212,7 @@ class RoomGuests:
                 guest.session.end()
 
     def _forget(self, guest: RoomGuest) -> None:
-        """The guest does nothing any more, and its name is free."""
+        """Free a guest's name; its later requests do nothing."""
         guest.gone = True
         del self._by_name[guest.channel.name][guest.name]
         room_guest_names = self._chat.users.room_guest_names
@@ -224,7 +223,7 @@ class RoomGuests:
     # ---- silence ----
 
     def note_activity(self, guest: RoomGuest) -> None:
-        """The guest has done something, and is not silent; what the muted do does not count."""
+        """Note that a guest is not silent. What muted guests do does not count."""
         now = self._timers.monotonic()
         if not guest.channel.muted_for(guest.name, now):
             guest.idle_since = now
@@ -246,7 +245,7 @@ class RoomGuests:
         return self._queues.get(channel.name, {})
 
     def _has_moved(self, channel: Channel) -> None:
-        """Somebody has left the queue: those who are in it are to be told their places."""
+        """A guest has left the queue: the guests in it now are to be told their places."""
         last = next(reversed(self._queue(channel).values()), None)
         if last is not None:
             self._moved[channel.name] = last
@@ -254,7 +253,7 @@ class RoomGuests:
             self._moved.pop(channel.name, None)
 
     def _new_places(self, channel: Channel) -> list[RoomGuest]:
-        """Give those who are to be told their places, in order: who has come since the queue moved has been told."""
+        """Give the guests who are to be told their places, in order: later ones were told when they came."""
         last, places = self._moved.pop(channel.name, None), []
         for guest in self._queue(channel).values() if last is not None else ():
             places.append(guest)
@@ -275,7 +274,7 @@ class RoomGuests:
         self._deliver(guests, event)
 
     def tell_entered(self, channel: Channel, name: str) -> None:
-        """Tell guests and the operator who has come into a channel (O9)."""
+        """Tell guests and the operator that a user has come into a channel (O9)."""
         event = Entered(name, channel.name, self._now())
         self.tell(channel, event)
         self._show(event)
@@ -286,5 +285,5 @@ class RoomGuests:
         for guest in guests:
             try:
                 guest.session.deliver(event)
-            except Exception:  # a mistake with one must not cost the others the news
+            except Exception:  # a fault with one must not cost the others the event
                 log.exception("error while telling %s", type(event).__name__)

@@ -1,4 +1,4 @@
-"""What the domain is handed: hashing, clocks, the journal, observers and other servers."""
+"""What the domain needs from outside: hashing, pace, timers, the backend, observers, other servers."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ from domain.state import Account, Channel, Member
 
 
 class Claim(NamedTuple):
-    """A password that somebody gives for a name, and the account's hash. There is no hash where no account with a
-    password has this name."""
+    """A password given for a name, and the account's hash; None where no account with a password has this name."""
 
     name: str
     password: str
@@ -21,10 +20,10 @@ class Claim(NamedTuple):
 
 
 class Passwords(Protocol):
-    """Hashing, done elsewhere. Each is done for a session, and forgotten when that is over."""
+    """Hashing of passwords, outside of the loop. Each task belongs to a session, and is dropped with it."""
 
     def hash(self, session: ClientSession, password: str, then: Callable[[bytes | None], None]) -> None:
-        """Hash a password; None says that too much is waiting."""
+        """Hash a password; None means that too many tasks wait."""
 
     def check(self, session: ClientSession, claim: Claim, then: Done, *, is_login: bool) -> None:
         """Check a password; the outcome is None, WrongPassword or Overloaded. Where there is no hash it is wrong, and
@@ -45,11 +44,11 @@ class Pace:
         """Note that this address makes one."""
 
     def give_back(self, address: str) -> None:
-        """Note that what this address was to make has failed."""
+        """Note that an account that was counted has not been made."""
 
 
 class Timers(Protocol):
-    """The monotonic clock, in seconds, and calls that it brings. net.loop.Loop has them."""
+    """The monotonic clock, in seconds, and deferred calls; net.reactor implements it."""
 
     def monotonic(self) -> float: ...
     def call_later(self, seconds: float, call: Callable[[], None]) -> Any: ...
@@ -65,10 +64,14 @@ class Backend(Protocol):
 
 
 class ChannelObserver:
-    """Is told what happens in channels, and has a say in some of it. This one does nothing; rooms.Rooms does more."""
+    """Called for what happens in channels with a port. This one does nothing; rooms.Rooms is the other one."""
 
     def check_mute(self, channel: Channel, name: str) -> None:
-        """Raise StillMuted for who may not speak there."""
+        """Check a sender.
+
+        Raises:
+            StillMuted: this name may not speak in the channel yet.
+        """
 
     def said(self, messages: Sequence[Said]) -> None:
         """These messages, all to one channel that has a capacity, have been delivered."""
@@ -77,10 +80,10 @@ class ChannelObserver:
         """A member has come into a channel that has a capacity."""
 
     def left(self, channel: Channel, name: str) -> None:
-        """A member who was there has left a channel that has a capacity."""
+        """A member who was logged in has left a channel that has a capacity."""
 
     def vacated(self, channel: Channel) -> None:
-        """There may be room for one more in a channel."""
+        """A channel may have room for one more."""
 
     def whisper_from_member(self, member: Member, name: str, text: str, done: Done) -> None:
         """Deliver a direct message to a guest of one of the member's channels.
@@ -91,10 +94,10 @@ class ChannelObserver:
 
 
 class RemoteServers:
-    """The other servers, as the domain sees them. This one has none; peering.remote.LinkedServers does more."""
+    """The other servers, as the domain sees them. This one has none; peering.remote.LinkedServers has those linked."""
 
     def is_unlisted(self, host: str) -> bool:
-        """Tell whether the config does not mean the server of this name (L14)."""
+        """Tell whether the server of this name is unlisted (L14)."""
         return False
 
     def created(self, channel: str) -> None:
@@ -108,14 +111,14 @@ class RemoteServers:
         """An account is no longer a member of a remote channel."""
 
     def say(self, account: Account, channel: str, text: str, settled: Callable[[bool], None]) -> None:
-        """Say something in a remote channel that the account is a member of.
+        """Say something in a remote channel of the account.
 
         Args:
-            settled: told once what has become of it: False if the channel has not got it, as far as that is known.
+            settled: called once, with False if the channel has not got the message, as far as is known.
 
         Raises:
             NoSuchChannel: its server cannot be reached.
-            TooLong: it would not take so long a message.
+            TooLong: the message is too long for a link.
         """
         raise NoSuchChannel
 
@@ -125,7 +128,7 @@ class RemoteServers:
 
 
 class Outside:
-    """What the domain tells and asks; whoever observes channels or speaks with other servers enters it here."""
+    """The observer of channels and the other servers; both are set when they are made."""
 
     def __init__(self) -> None:
         self.observer = ChannelObserver()

@@ -1,11 +1,11 @@
 """The journal: one order in which changes are decided, written and published.
 
-A change may be submitted at any time. `Journal.commit`, called once a turn before anything is sent, decides every
-change that waits, in order, and hands those that stand to the backend as one batch. It publishes the outcomes behind
-that, so what a client hears survives the process.
+A change may be submitted at any time. `Journal.commit` is called once a turn, before anything is sent. It decides all
+waiting changes in order, and writes the accepted ones to the backend as one batch. It publishes the outcomes after
+that, so what a client is told survives the process.
 
 When the backend refuses the batch, its decisions are undone and each durable change of it fails; the next commit tries
-the backend afresh. Ephemeral changes have their place in the same order, but are never written.
+again. Ephemeral changes (changes.InOrder) have their place in the same order, but are never written.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ class Journal:
     """The changes that wait, and what becomes of them.
 
     Args:
-        write: makes a batch of changes durable, all or none; False says none.
-        apply: decides a change and carries it out in memory; gives what undoes it, or raises why it is refused.
-        publish: tells outcomes, in order.
+        write: makes a batch of changes durable, all or none; False means none.
+        apply: decides a change and carries it out in memory; gives its undo, or raises a ChatError.
+        publish: publishes outcomes, in order.
     """
 
     def __init__(
@@ -72,8 +72,10 @@ class Journal:
         ]
 
     def _decide_again(self, change: Change, error: Exception | None, *, has_undo: bool) -> Exception | None:
-        """Decide a change of a batch that could not be written: a durable one fails, an ephemeral one that was undone
-        or refused has its turn again, now without those."""
+        """Give the outcome of a change whose batch could not be written.
+
+        A durable one fails. An ephemeral one that was undone or refused is decided again, without the durable ones.
+        """
         if type(change) is not InOrder:
             return error or StoreUnavailable()
         if error is None and not has_undo:
@@ -86,7 +88,7 @@ class Journal:
 
 
 def _refusal(change: Change, error: Exception) -> Exception:
-    """Give the outcome of a change that was refused. Logs what is no refusal but a fault."""
+    """Give the outcome of a change that was refused; log an error that is no ChatError."""
     if not isinstance(error, ChatError):
         log.exception("error while deciding %s", type(change).__name__)
     error.__traceback__ = None  # it leads back to the list of outcomes: only the collector would free that

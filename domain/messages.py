@@ -14,9 +14,9 @@ from domain.sessions import ClientSession
 from domain.state import Account, Member, PendingDirectMessage, User, WaitingMail
 from domain.users import Users
 
-SENDERS_SHARE, HOSTS_SHARE, LEAST_SHARE = 5, 10, 20
-"""Which part of the mail that may wait for an account can be one sender's, and one other server's; so many in any case.
-"""
+SENDER_DIVISOR, HOST_DIVISOR, MIN_SHARE = 5, 10, 20
+"""One sender may have a fifth of the mail that may wait for an account, and one other server a tenth; each of them at
+least 20 messages (R33, L51)."""
 
 
 class DirectMessages:
@@ -47,42 +47,42 @@ class DirectMessages:
         Fails with NoSuchUser, StillMuted, LimitReached, TooLong, StoreUnavailable.
         """
         session = sender.session if isinstance(sender, Account) else None
-        letter = PendingDirectMessage(sender, session, Mailed(sender.name, name, text, self._now()), done)
+        pending = PendingDirectMessage(sender, session, Mailed(sender.name, name, text, self._now()), done)
         if self._users.is_users(name):
-            self._hand_over(letter)
+            self._hand_over(pending)
         elif HOST_OF_USER in name:
-            self._outside.servers.tell(sender.name, name, text, lambda error: self._answered(letter, error))
+            self._outside.servers.tell(sender.name, name, text, lambda error: self._answered(pending, error))
         else:
-            self._outside.observer.whisper_from_member(sender, name, text, lambda error: self._answered(letter, error))
+            self._outside.observer.whisper_from_member(sender, name, text, lambda error: self._answered(pending, error))
 
-    def _answered(self, letter: PendingDirectMessage, error: Exception | None) -> None:
+    def _answered(self, pending: PendingDirectMessage, error: Exception | None) -> None:
         if error is None:
-            self._echo(letter)
+            self._echo(pending)
         else:
-            letter.done(error)
+            pending.done(error)
 
-    def _hand_over(self, letter: PendingDirectMessage) -> None:
-        """Deliver a direct message if its addressee is there, else put it into the mailbox."""
-        message = letter.message
+    def _hand_over(self, pending: PendingDirectMessage) -> None:
+        """Deliver a direct message if its recipient is logged in, else store it as mail."""
+        message = pending.message
         session = self._users.session(message.recipient)
-        if isinstance(letter.sender, Account) and self._users.accounts.get(message.sender) is not letter.sender:
-            letter.done(NoSuchUser())  # the sender's account was deleted meanwhile, and its name may be another's
+        if isinstance(pending.sender, Account) and self._users.accounts.get(message.sender) is not pending.sender:
+            pending.done(NoSuchUser())  # the sender's account was deleted meanwhile, and its name may be another's
         elif session is None:
-            self._journal.submit(message, lambda error: self._mailed(letter, error))
+            self._journal.submit(message, lambda error: self._mailed(pending, error))
         else:
             session.deliver(DirectMessage(message.sender, message.text, message.at))
-            self._echo(letter)
+            self._echo(pending)
 
-    def _mailed(self, letter: PendingDirectMessage, error: Exception | None) -> None:
+    def _mailed(self, pending: PendingDirectMessage, error: Exception | None) -> None:
         if isinstance(error, IsOnline):
-            self._hand_over(letter)
+            self._hand_over(pending)
         elif error is not None:
-            letter.done(error)
+            pending.done(error)
         else:
-            self._echo(letter, waits=True)
+            self._echo(pending, waits=True)
 
     def send_direct_online(self, sender: User, name: str, text: str, done: Done) -> None:
-        """Send a direct message to a user who is there; it succeeds when all of it has left for the user's client.
+        """Send a direct message to a user who is logged in; it succeeds when all of it has left for the user's client.
 
         Fails with NotAName, NoSuchUser.
         """
@@ -98,18 +98,18 @@ class DirectMessages:
             lambda has_left: done(None if has_left else NoSuchUser()),
         )
 
-    def _echo(self, letter: PendingDirectMessage, *, waits: bool = False) -> None:
-        if letter.session is not None and letter.session.principal is letter.sender:
-            letter.session.deliver(DirectEcho(*letter.message, waits))
-        letter.done(None)
+    def _echo(self, pending: PendingDirectMessage, *, waits: bool = False) -> None:
+        if pending.session is not None and pending.session.principal is pending.sender:
+            pending.session.deliver(DirectEcho(*pending.message, waits))
+        pending.done(None)
 
     # ---- mail ----
 
     def mail(self, recipient: ClientSession, account: Account) -> Iterator[list[Mailed]]:
         """Give the messages that wait for an account, the oldest first, in pages, until the recipient is over.
 
-        Whoever asks for another page says that the one before has left for the account's client: it is then removed. So
-        a message may be delivered again after a crash, and none is lost.
+        A request for the next page means that the page before has left for the account's client. That page is then
+        removed, so a message may be delivered again after a crash, and none is lost.
 
         Raises:
             StoreUnavailable: they cannot be read.
@@ -162,19 +162,19 @@ class DirectMessages:
 
     def _has_its_share(self, waiting: WaitingMail, sender: str) -> bool:
         """Tell whether as much waits as may from this sender, or from the sender's server (R33, L51)."""
-        if waiting.by_sender[sender] >= self._share(SENDERS_SHARE):
+        if waiting.by_sender[sender] >= self._share(SENDER_DIVISOR):
             return True
         host = sender.partition(HOST_OF_USER)[2]
         if not host:
             return False
-        if waiting.by_host[host] >= self._share(HOSTS_SHARE):
+        if waiting.by_host[host] >= self._share(HOST_DIVISOR):
             return True
         is_unlisted = self._outside.servers.is_unlisted
         unlisted = sum(count for other, count in waiting.by_host.items() if is_unlisted(other))
         return is_unlisted(host) and unlisted >= self._users.limits.unlisted_mail
 
     def _share(self, part: int) -> int:
-        return max(LEAST_SHARE, self._users.limits.mail // part)
+        return max(MIN_SHARE, self._users.limits.mail // part)
 
     def apply_mail_delivered(self, change: MailDelivered) -> Undo:
         waiting = self._users.accounts[change.recipient].waiting

@@ -8,15 +8,15 @@ MAX_NAME = 64
 _NOT_IN_NAMES = frozenset(",:@|")
 
 
-def is_name(word: str, longest: int = MAX_NAME) -> bool:
+def is_name(word: str, max_length: int = MAX_NAME) -> bool:
     """Tell whether a word may name a new user or channel (rules C30, C31 and C33).
 
     It has the form of a name, and nothing in it is invisible.
 
     Args:
-        longest: characters that it may have.
+        max_length: how many characters it may have.
     """
-    if not has_form_of_name(word, longest):
+    if not has_form_of_name(word, max_length):
         return False
     if word.isascii():
         return True
@@ -25,14 +25,14 @@ def is_name(word: str, longest: int = MAX_NAME) -> bool:
     return unicode_names.is_visible(word)
 
 
-def has_form_of_name(word: str, longest: int = MAX_NAME) -> bool:
+def has_form_of_name(word: str, max_length: int = MAX_NAME) -> bool:
     """Tell whether a word may be the name of a user or channel that exists (rules C30 and C31).
 
-    1 to `longest` characters, in NFC, of any language; no white space of any alphabet, comma, colon, at sign or
-    vertical bar; no control or format character but for joiners and signs of numbers; no slash in front. Names from
-    before rule C33 need not be visible.
+    It has 1 to `max_length` characters of any language, in NFC, and no slash in front. It has no white space, comma,
+    colon, at sign or vertical bar. Of the control and format characters it may have joiners and signs of numbers alone.
+    Names that are older than rule C33 need not be visible.
     """
-    if not 1 <= len(word) <= longest or word[0] == "/" or not _NOT_IN_NAMES.isdisjoint(word):
+    if not 1 <= len(word) <= max_length or word[0] == "/" or not _NOT_IN_NAMES.isdisjoint(word):
         return False
     if word.isascii():
         return word.isprintable() and " " not in word
@@ -47,24 +47,23 @@ MAX_HOST = 64
 HOST_OF_CHANNEL = ":"
 
 HOST_OF_USER = "@"
-"""What parts a remote name, that of a channel or user of another server, from its host (L39). No local name has
-either."""
+"""Separates the name of a remote channel or user from its host (L39). No local name has either sign."""
 
 
 def remote_channel(name: str, host: str) -> str:
-    """Give the name that a server's channel has for others."""
+    """Give the name of a server's channel at other servers."""
     return f"{name}{HOST_OF_CHANNEL}{host}"
 
 
 def remote_user(name: str, host: str) -> str:
-    """Give the name that a server's user has for others."""
+    """Give the name of a server's user at other servers."""
     return f"{name}{HOST_OF_USER}{host}"
 
 
 _IN_HOSTS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-.")
 
 PROVEN = "proven"
-"""The identity of a server that has proven its name (L21); that of another one is its IP address."""
+"""The identity of a server that has proven its name; that of any other server is its IP address (L21)."""
 
 
 def is_host(word: str) -> bool:
@@ -73,5 +72,5 @@ def is_host(word: str) -> bool:
 
 
 def classic_id(name: str) -> str:
-    """Make an account's classic ID: anybody can guess it (B17)."""
+    """Make an account's classic ID, which anybody can guess (B17)."""
     return f"{name}123"

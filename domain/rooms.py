@@ -1,10 +1,8 @@
-"""Channels with a port of their own (C26): guests, who wait in a queue when a channel is full, go AFK, and may be
-muted or thrown out by the operator. It is the domain's other half: it speaks no wire, and what lasts is chat.Chat's.
+"""Channels with a port of their own (C26), and what the operator does in channels: mute, kick, empty.
 
-A guest holds a name in one channel only; guests.py has where guests are. What happens is told as events, to the guests
-concerned and to the operator. It is decided in the journal's order (changes.InOrder), and told in it, so that it
-overtakes no message of the same turn. Only which name a guest has, and for which channel, is settled when it is asked
-for, and cannot fail later.
+A guest has a name in one channel only; guests.py has the places of guests. Events go to the guests concerned and to the
+operator. All is decided and published in the journal's order (changes.InOrder), so it overtakes no message of the same
+turn. Only a guest's name and channel are settled at once, when the guest asks; they cannot fail later.
 """
 
 from __future__ import annotations
@@ -31,16 +29,16 @@ from domain.interfaces import ChannelObserver, Timers
 from domain.sessions import ClientSession, Subscriber
 from domain.state import Channel, Member, RoomGuest
 
-FOR_EVER = 10**12
-"""Seconds of a mute that is meant to be longer."""
+MAX_MUTE_SECONDS = 10**12
+"""Seconds of a mute; longer ones are cut to this, more than 30,000 years."""
 
 
 def _nothing() -> None:
-    """What there is to tell of what is told otherwise."""
+    """Publish nothing: the outcome is all there is."""
 
 
 def _raise(error: ChatError) -> Callable[[], None]:
-    """Give a decision against something."""
+    """Give a decision that refuses with this error."""
 
     def decide() -> None:
         raise error
@@ -56,7 +54,7 @@ class Rooms(ChannelObserver):
         timers: the monotonic clock.
         now: the wall clock, in seconds since the epoch.
         show: tells the operator an event.
-        afk_seconds: a guest who is silent for so long is closed.
+        afk_seconds: the connection of a guest who is silent for so long is closed.
     """
 
     def __init__(
@@ -65,14 +63,19 @@ class Rooms(ChannelObserver):
         self.hosted: dict[str, Channel] = {}
         self.guests = RoomGuests(chat, timers, now, show, afk_seconds)
         self._removing: dict[tuple[str, str], Kicked | None] = {}
-        """What is shown when members are out whom the operator takes out, by channel and name."""
+        """What the operator is shown when a member is out whom the operator removes, by channel and name."""
         self._chat = chat
         self._timers = timers
         self._now = now
         self._show = show
 
     def host(self, name: str, capacity: int) -> None:
-        """Give a channel, which exists, a port of its own: so many may be in it at once."""
+        """Give an existing channel a port of its own.
+
+        Args:
+            name: the channel's name.
+            capacity: how many may be in it at once.
+        """
         channel = self._chat.channels.local[name]
         channel.capacity = capacity
         self.hosted[name] = channel
@@ -96,15 +99,16 @@ class Rooms(ChannelObserver):
         self._chat.say_as_guest(guest, text, done)
 
     def whisper_to(self, guest: RoomGuest, name: str, text: str, done: Done) -> None:
-        """Say something to one who is in the channel too. Fails with NotAMember while the guest waits, StillMuted,
-        NotHere."""
+        """Send a direct message to a user who is in the channel too. Fails with NotAMember while the guest waits,
+        StillMuted, NotHere."""
         self._whisper(guest, guest.channel, name, text, done)
 
     def maybe_guest(self, guest: RoomGuest, name: str) -> RoomGuest | None:
-        """Give a guest of the channel by name; None for a member who is there.
+        """Give a guest of the channel by name; None for a member who is logged in.
 
         Raises:
-            Waiting, NotHere: nobody of this name is there.
+            Waiting: this guest is in the queue.
+            NotHere: nobody of this name is in the channel.
         """
         if guest.waits:
             raise Waiting
@@ -129,17 +133,17 @@ class Rooms(ChannelObserver):
         self.guests.close(guest, departed, departed, done)
 
     def lost(self, session: ClientSession) -> None:
-        """The session is over; nothing happens if its guest has left before."""
+        """The session is over. No-op if its guest has left before."""
         guest: RoomGuest | None = session.principal
         if guest is not None:
             self.guests.close(guest)
 
     def list_in_order(self, tell: Callable[[Sequence[Occupancy]], None], done: Done) -> None:
-        """Tell `occupancy` when all that was asked for before has been told."""
+        """Call `tell` with `occupancy` when all changes before have been published."""
         self._chat.tell_in_order(lambda: tell(self.occupancy()), done)
 
     def occupancy(self) -> list[Occupancy]:
-        """Give how full each channel with a port is, in their order, as far as it has been told."""
+        """Give the published occupancy of each channel with a port, in the order of their creation."""
         return [
             Occupancy(name, channel.population, channel.capacity or 0, self.guests.waiting(name))
             for name, channel in self.hosted.items()
@@ -148,7 +152,7 @@ class Rooms(ChannelObserver):
     # ---- what the operator does ----
 
     def kick(self, channel: str, name: str, done: Done) -> None:
-        """Take somebody out of a channel or its queue; the operator is shown it. Fails with NoSuchChannel, NotHere,
+        """Remove a user from a channel or its queue; the operator is shown it. Fails with NoSuchChannel, NotHere,
         StoreUnavailable."""
         found = self._chat.channels.local.get(channel)
         guest = self.guests.find(channel, name)
@@ -163,9 +167,7 @@ class Rooms(ChannelObserver):
             done(NotHere())
 
     def mute(self, channel: str, name: str, seconds: int, done: Done) -> None:
-        """Let somebody who is in a channel say nothing there for so many seconds; a newer mute counts. None is without
-        effect. Fails with NotHere: nobody of this name is there.
-        """
+        """Mute a user who is in a channel; this replaces an earlier mute. 0 seconds do nothing. Fails with NotHere."""
         mute = Silenced(channel, name, seconds, self._now())
         self._chat.journal.submit(InOrder(lambda: self._apply_mute(mute), lambda: self._tell_mute(mute)), done)
 
@@ -178,7 +180,7 @@ class Rooms(ChannelObserver):
         found.mutes[mute.user] = now + mute.seconds
         guest = found.guests.get(mute.user)
         if guest is not None:
-            guest.idle_since += delay  # the clock stands still
+            guest.idle_since += delay  # a mute does not count as silence
 
         def undo() -> None:
             if before is None:
@@ -210,7 +212,7 @@ class Rooms(ChannelObserver):
         return found
 
     def empty(self, channel: str, done: Done) -> None:
-        """Take everybody out of a channel, without a word to the guests; the operator is shown it, the queue moves in.
+        """Remove everybody from a channel; guests are told nothing, the operator is shown it, and the queue moves up.
 
         Fails with NoSuchChannel.
         """
@@ -223,7 +225,7 @@ class Rooms(ChannelObserver):
         self.guests.empty(found, Emptied(channel, self._now()), done)
 
     def _remove_member(self, channel: Channel, name: str, shown: Kicked | None, done: Done) -> None:
-        """Have a member taken out. One who is away is missed by nobody, so `left` is not told."""
+        """Remove a member. `left` is not called for a member who is not logged in."""
         key = (channel.name, name)
 
         def removed(error: Exception | None) -> None:

@@ -1,4 +1,4 @@
-"""Sessions, as the domain sees them: whom it tells events."""
+"""Sessions, as the domain sees them: the receivers of its events."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from domain.changes import InOrder
 
 
 class Subscriber(Protocol):
-    """Who is told events: a session, or the way to a user of another server."""
+    """A receiver of events: a session, or a user of another server."""
 
     def deliver(self, event: Any) -> None: ...
 
 
 class Relay(Protocol):
-    """The way to the users of one other server."""
+    """Delivers to the users of one other server."""
 
     def deliver(self, event: Any, users: Sequence[str]) -> None:
         """Tell an event to these users, given by their bare names; the sequence may be kept."""
@@ -28,7 +28,7 @@ class ClientSession(Subscriber, Protocol):
     """A session, as the domain sees it."""
 
     principal: Any
-    """Whoever has logged in there: an account or a guest. None before a login."""
+    """The account or guest that is logged in; None before a login."""
 
     @property
     def over(self) -> bool:
@@ -43,7 +43,7 @@ class ClientSession(Subscriber, Protocol):
         """Whether the client sends no more."""
 
     def end(self) -> None:
-        """Close it when what has been delivered has left."""
+        """Close it when all delivered events have left."""
 
     def deliver_with_receipt(self, event: Any, done: Callable[[bool], None]) -> None:
-        """Deliver, and tell once whether the event has wholly left for the client."""
+        """Deliver, and call `done` once with whether the whole event has left for the client."""

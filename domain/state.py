@@ -1,4 +1,4 @@
-"""The state: users, channels and who is in them. Its classes hold what is so, and decide nothing."""
+"""The state: users, channels and their members. Its classes hold data; the rules are in the modules that use them."""
 
 from __future__ import annotations
 
@@ -12,9 +12,18 @@ from domain.sessions import ClientSession, Relay, Subscriber
 
 
 class Limits(NamedTuple):
-    """How much there may be: characters of a name; guests at once, accounts, channels; channels that one account has
-    made, and is in; direct messages that wait for one account, and those of them that users of unlisted servers have
-    sent."""
+    """How much there may be.
+
+    Attributes:
+        name: characters of a name.
+        guests: guests of `hello` at once.
+        accounts: accounts in all.
+        channels: channels here.
+        channels_per_creator: channels that one account has made.
+        channels_per_user: channels that one account or remote user is in.
+        mail: direct messages that wait for one account.
+        unlisted_mail: how many of these may come from unlisted servers together.
+    """
 
     name: int = MAX_NAME
     guests: int = 1 << 62
@@ -28,15 +37,15 @@ class Limits(NamedTuple):
 
 NO_LIMITS = Limits(*[1 << 62] * len(Limits._fields))
 
-MANY_CHANGES = 100
-"""Changes of a list of names that wait to be merged in, whatever its length."""
+MAX_UNMERGED = 100
+"""Changes that a list of names of any length collects before it merges them in."""
 
 
 class SortedNames:
-    """Names in the order of their code points, for those who read them often.
+    """Names in the order of their code points.
 
-    Changes are collected and merged in when somebody reads, or when they are many, so that no reader waits for a sort.
-    Readers get one list, which is replaced and not changed, so that many who take it slowly hold it once.
+    Changes are collected, and merged in by the next read or when there are many, so that no reader waits for a sort.
+    All readers share one list. It is replaced, never changed, so slow readers do not each hold a copy.
     """
 
     __slots__ = ("_changes", "_names")
@@ -44,14 +53,14 @@ class SortedNames:
     def __init__(self) -> None:
         self._names: list[str] = []
         self._changes: dict[str, bool] = {}
-        """Names that have been added or removed since."""
+        """Names that have been added (True) or removed since the last merge."""
 
     def add(self, name: str) -> None:
-        """There is one name more."""
+        """Add a name."""
         self._change(name, added=True)
 
     def remove(self, name: str) -> None:
-        """A name is there no more."""
+        """Remove a name."""
         self._change(name, added=False)
 
     def read(self) -> Sequence[str]:
@@ -65,7 +74,7 @@ class SortedNames:
             del self._changes[name]  # the one undoes the other
         else:
             self._changes[name] = added
-            if len(self._changes) > MANY_CHANGES + len(self._names) // 16:
+            if len(self._changes) > MAX_UNMERGED + len(self._names) // 16:
                 self._merge()
 
     def _merge(self) -> None:
@@ -78,7 +87,7 @@ class SortedNames:
 
 
 class WaitingMail:
-    """Who has sent the messages that wait for an account, the oldest first; how many each sender and each host has."""
+    """The senders of the messages that wait for an account, the oldest first, and their numbers by sender and host."""
 
     __slots__ = ("_senders", "by_host", "by_sender")
 
@@ -86,18 +95,18 @@ class WaitingMail:
         self._senders: list[str] = []
         self.by_sender: Counter[str] = Counter()
         self.by_host: Counter[str] = Counter()
-        """Of users of other servers alone."""
+        """Messages of users of other servers."""
 
     def __len__(self) -> int:
         return len(self._senders)
 
     def add(self, sender: str) -> None:
-        """One more waits, the newest."""
+        """Add the newest message."""
         self._senders.append(sender)
         self._count((sender,), 1)
 
     def drop_newest(self) -> None:
-        """The newest is taken back."""
+        """Undo an `add`."""
         self._count((self._senders.pop(),), -1)
 
     def take(self, count: int) -> list[str]:
@@ -129,8 +138,8 @@ def _add(counts: Counter[str], key: str, number: int) -> None:
 class Account:
     """A registered name, its memberships, the session where it is logged in, and how much mail waits for it.
 
-    It has a password or an ID; `number` grows with each that is made. While its mail is being collected nobody else
-    gets it: `collecting` counts those who do, and what of it is on its way to be deleted.
+    It has a password or an ID; `number` grows with each new account. `collecting` counts the readers of its mail and
+    the pages that are about to be deleted; until it is 0, no other session gets the mail.
     """
 
     __slots__ = ("_waiting", "channels", "collecting", "id", "name", "number", "password_hash", "session")
@@ -152,7 +161,7 @@ class Account:
 
     @property
     def waiting(self) -> WaitingMail:
-        """Whose messages wait; most accounts never have any."""
+        """The mail that waits; made when it is first needed, since most accounts never have any."""
         if self._waiting is None:
             self._waiting = WaitingMail()
         return self._waiting
@@ -187,7 +196,7 @@ class RemoteUser:
 
 
 class Guest:
-    """Somebody who holds a name while connected, and has nothing that lasts."""
+    """A user of `hello`: the name is free again when the connection ends."""
 
     __slots__ = ("name", "session")
 
@@ -197,7 +206,7 @@ class Guest:
 
 
 class PendingDirectMessage(NamedTuple):
-    """A direct message on its way: who sends it, at which session, and who is to be told what became of it. A user of
+    """A direct message on its way: its sender, the sender's session, and the callback for the outcome. A user of
     another server has no session here."""
 
     sender: Account | RemoteUser
@@ -210,11 +219,11 @@ User = Account | Guest
 """Who can be logged in."""
 
 Member = Account | RemoteUser
-"""Who can be in a channel and is known outside of it."""
+"""Who can be a member of a channel. Guests of a channel are no members."""
 
 
 class Audience:
-    """The users of one other server who hear what is said in a channel, by their bare names."""
+    """The subscribers of a channel at one other server, by their bare names."""
 
     __slots__ = ("_listed", "_users")
 
@@ -229,31 +238,37 @@ class Audience:
         return user in self._users
 
     def add(self, user: str) -> None:
-        """One more hears it."""
+        """Add a subscriber."""
         self._users[user] = None
         self._listed = None
 
     def remove(self, user: str) -> None:
-        """One hears it no more."""
+        """Remove a subscriber."""
         del self._users[user]
         self._listed = None
 
     @property
     def users(self) -> tuple[str, ...]:
-        """All of them, in the order in which they came; the same tuple until that changes."""
+        """All of them, in the order of their joins; the same tuple until that changes."""
         if self._listed is None:
             self._listed = tuple(self._users)
         return self._listed
 
 
 class Channel:
-    """A named set of members. `subscribers` are the sessions of those who are logged in here, and of the guests;
-    `elsewhere` are the users of other servers.
+    """A named set of members, and of guests, who come in through a port of the channel's own (rooms.Rooms).
 
-    Guests come in through a port of the channel's own, if it has one; rooms.Rooms looks after them. `mutes` has for a
-    name the time on the monotonic clock until which it may not speak; `here` counts members of this server who are
-    logged in, `remote` all members of other servers. What is decided changes `members`, `guests` and the counts at
-    once; `subscribers` and `elsewhere` change when it is told.
+    A decision changes `members`, `guests` and the counts; `subscribers` and `elsewhere` follow when it is published.
+
+    Attributes:
+        capacity: how many may be in it at once; None for a channel without a port.
+        members: accounts and remote users, by name.
+        guests: the guests who are in it, by name.
+        subscribers: the sessions here that are told its messages.
+        elsewhere: the subscribers at other servers.
+        here: how many members of this server are logged in.
+        remote: how many members other servers have.
+        mutes: the time on the monotonic clock until which a name may not speak.
     """
 
     __slots__ = (
@@ -274,17 +289,17 @@ class Channel:
 
     @property
     def has_room(self) -> bool:
-        """Whether one more of this server may come in. Users of other servers take nobody's place (O11)."""
+        """Whether one more user of this server may come in. Users of other servers do not count (O11)."""
         return self.capacity is None or self.here + len(self.guests) < self.capacity
 
     @property
     def has_room_for_remote(self) -> bool:
-        """Whether one more of another server may come in."""
+        """Whether one more user of another server may come in."""
         return self.capacity is None or self.here + len(self.guests) + self.remote < self.capacity
 
     @property
     def population(self) -> int:
-        """How many are there, users of other servers among them."""
+        """How many subscribers there are, at other servers too."""
         return len(self.subscribers) + sum(map(len, self.elsewhere.values()))
 
     def names(self) -> Sequence[str]:
@@ -306,13 +321,13 @@ class Channel:
         return until - now
 
     def add_member(self, member: Member) -> None:
-        """There is one member more."""
+        """Add a member."""
         self.members[member.name] = member
         self._count(member, 1)
         self._names.add(member.name)
 
     def remove_member(self, member: Member) -> None:
-        """Somebody is a member no more."""
+        """Remove a member."""
         del self.members[member.name]
         self._count(member, -1)
         self._names.remove(member.name)
@@ -324,21 +339,23 @@ class Channel:
             self.here += number
 
     def add_guest(self, guest: RoomGuest) -> None:
-        """A guest has come in."""
+        """Add a guest."""
         self.guests[guest.name] = guest
         self._names.add(guest.name)
 
     def remove_guest(self, guest: RoomGuest) -> None:
-        """A guest has left."""
+        """Remove a guest."""
         del self.guests[guest.name]
         self._names.remove(guest.name)
 
 
 class RoomGuest:
-    """Somebody in a channel, or in its queue, through the channel's own port.
+    """A guest in a channel, or in its queue, through the channel's own port.
 
-    `idle_since` is the time on the monotonic clock at which the guest last did something; a mute moves it on. `channel`
-    is the one that the guest has asked for last; `gone` says that the guest leaves for good. Neither need be decided.
+    Attributes:
+        channel: the channel that the guest has asked for last; this need not be decided yet.
+        gone: the guest leaves for good; this need not be decided yet.
+        idle_since: the time of the last activity, on the monotonic clock; a mute moves it on.
     """
 
     __slots__ = ("channel", "gone", "idle_since", "name", "session", "takes_files", "timer")
@@ -359,8 +376,11 @@ class RoomGuest:
 
 
 class RemoteChannel(Channel):
-    """A channel of another server, and the accounts here that are its members. `servers` has for each of them the
-    identity of the server when the membership began (L21)."""
+    """A channel of another server, and the accounts here that are its members.
+
+    Attributes:
+        servers: for each account, the identity of the server when the membership began (L21).
+    """
 
     __slots__ = ("servers",)
 

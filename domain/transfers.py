@@ -1,10 +1,10 @@
 """Files on their way from one guest of a channel to another, piece by piece, with never more than a few pieces here.
 
-The receiving side's pace is the sending side's: a piece is asked for when one before it has left for the receiver. What
-becomes of a file is for the two clients; this passes the pieces on and sees that they are as many as was said.
+The receiver sets the pace: the next piece is requested when one has left for the receiver. The clients read and write
+the files; the server passes the pieces on, and checks that their bytes add up to the announced size.
 
-A transfer is first *offered*, then *accepted*, then *running*. Only running ones take a place of their receiver's; an
-accepted one waits for such a place. Offers and running transfers have deadlines, so none of them stays for ever.
+A transfer is first *offered*, then *accepted*, then *running*. Only running ones count for their
+receiver's limit; an accepted one waits for a free place. Offers and running transfers have deadlines.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from domain.state import RoomGuest
 from settings import Settings
 
 WINDOW = 3
-"""Pieces that may be between the two clients; so many lines of a connection's output buffer."""
+"""Pieces of a file that may be in flight; so many lines of a connection's output buffer."""
 
 MAX_RUNNING = 8
-"""Transfers that run at once for a receiver: their pieces fit into the least output buffer that there can be."""
+"""Transfers that run at once for a receiver; their pieces fit into the smallest output buffer."""
 
 MAX_OF_ONE_SENDER = 2
-"""How many of these may be one sender's."""
+"""Transfers that run at once for a receiver from one sender."""
 
 MAX_OPEN = 8
-"""Transfers of one sender, in whatever state: what the server remembers of them is bounded."""
+"""Transfers of one sender, in any state; so the memory for them is bounded."""
 
 
 class Client(Protocol):
@@ -49,11 +49,11 @@ class State(enum.Enum):
     ACCEPTED = enum.auto()
     RUNNING = enum.auto()
     ENDED = enum.auto()
-    """The sender has sent all. It still has its place."""
+    """The sender has sent all; the transfer still counts for the limit."""
 
 
 class Transfer:
-    """A file on its way: between whom, how much of it is still to come, and how many pieces may."""
+    """A file on its way: its two sessions, the bytes still to come, and the pieces that may come now."""
 
     __slots__ = (
         "allowed",
@@ -84,7 +84,7 @@ class Transfer:
 
     @property
     def has_place(self) -> bool:
-        """Whether it has begun, and so counts among those of its receiver."""
+        """Whether it has begun, and so counts for its receiver's limit."""
         return self.state in (State.RUNNING, State.ENDED)
 
 
@@ -114,7 +114,7 @@ class Transfers:
         piece_size: bytes of a piece, at most.
         now: the wall clock, in seconds since the epoch.
         show: tells the operator an event.
-        note_activity: notes that a guest is not silent; one who takes a file is not.
+        note_activity: notes that a guest is not silent; called for a guest who receives a file.
     """
 
     def __init__(
@@ -141,7 +141,7 @@ class Transfers:
         """Offer a file (F3).
 
         Args:
-            recipient: None for somebody who is no guest.
+            recipient: None for a user who is no guest.
             path: as it may be shown (F12).
             size: its bytes; None where there is no such file.
 
@@ -174,11 +174,11 @@ class Transfers:
             self._run_next(inbox)
 
     def piece(self, client: Client, number: int, data: str, size: int | None) -> None:
-        """A piece has come from the sender. More than was asked for, or said, ends the transfer.
+        """A piece has come from the sender. More pieces than requested, or more bytes than announced, end the transfer.
 
         Args:
-            data: as it is passed on.
-            size: its bytes; None where it cannot be read, which ends the transfer, too.
+            data: the piece in base64, passed on as it is.
+            size: its bytes; None for invalid base64, which ends the transfer too.
         """
         transfer = self._find(number)
         if transfer is None or transfer.sender is not client:
@@ -193,7 +193,7 @@ class Transfers:
             transfer.receiver.deliver_with_receipt(piece, lambda has_left: self._passed(transfer, has_left))
 
     def end(self, client: Client, number: int) -> None:
-        """The sender has sent all; if it is less than was said, the transfer fails."""
+        """The sender has sent all; if bytes are missing, the transfer fails."""
         transfer = self._find(number)
         if transfer is None or transfer.sender is not client or transfer.state is State.ENDED:
             return
@@ -215,7 +215,7 @@ class Transfers:
             self._run_next(inbox)
 
     def cancel(self, client: Client, number: int) -> None:
-        """One of both sides goes no further."""
+        """The sender or the receiver ends the transfer."""
         transfer = self._find(number)
         if transfer is None:
             return
@@ -225,14 +225,14 @@ class Transfers:
             self._refuse(transfer)
 
     def lost(self, client: Client) -> None:
-        """A client is gone, and so are its files. Those that run are the last, so that no other takes their place."""
+        """Cancel all transfers of a client that is gone. Running ones are last, so that none of its others starts."""
         sent = self._outboxes.get(client, {})
         received = self._inboxes[client].open if client in self._inboxes else {}
         for transfer in sorted({**sent, **received}.values(), key=lambda transfer: transfer.has_place):
             self._cancel(transfer)
 
     def close(self) -> None:
-        """The server stops: no file goes further, and nobody is told."""
+        """The server stops: forget all transfers, without a word to the clients."""
         for transfer in list(self._open.values()):
             self._remove(transfer)
 
@@ -249,7 +249,7 @@ class Transfers:
         transfer.sender.deliver(FileWanted(transfer.number, pieces))
 
     def _refuse(self, transfer: Transfer) -> None:
-        """The receiver goes no further. Of a file that has not begun the sender is told so (F9)."""
+        """The receiver ends the transfer. If it has not begun, the sender is told so (F9)."""
         if not transfer.has_place:
             transfer.sender.deliver(FileNotTaken(transfer.recipient, transfer.path, self._now()))
         self._cancel(transfer)
@@ -269,7 +269,7 @@ class Transfers:
         self._inboxes.setdefault(transfer.receiver, Inbox()).open[transfer.number] = transfer
 
     def _remove(self, transfer: Transfer) -> Inbox:
-        """Forget a transfer; return where its place has become free."""
+        """Forget a transfer; give its receiver's inbox, which may have a free place."""
         self._timers.cancel(transfer.deadline)
         del self._open[transfer.number]
         outbox, inbox = self._outboxes[transfer.sender], self._inboxes[transfer.receiver]
@@ -287,7 +287,7 @@ class Transfers:
     # ---- running ----
 
     def _run_next(self, inbox: Inbox) -> None:
-        """Begin what has been accepted, as far as there are places. One sender's files do not go before all others'."""
+        """Start accepted transfers while there are places, by turns of their senders."""
         while inbox.running < MAX_RUNNING:
             transfer = next(filter(self._may_run, inbox.accepted), None)
             if transfer is None:

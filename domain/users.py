@@ -1,4 +1,4 @@
-"""Users: accounts, guests, who is logged in, and which names are taken."""
+"""Users: accounts, guests, logged-in users, and taken names."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from domain.state import Account, Guest, Limits, User
 
 
 class Users:
-    """All users and their names: accounts, guests, and who is logged in.
+    """All users and their names: accounts, guests, and logged-in users.
 
     Args:
-        limits: how much there may be.
+        limits: the limits.
         outside: observers of channels.
         reserved: names that no new user can have.
     """
@@ -28,7 +28,7 @@ class Users:
         self.guests: dict[str, Guest] = {}
         self.online: dict[str, User] = {}
         self.room_guest_names: Counter[str] = Counter()
-        """Names of the guests of channels, with how many bear each."""
+        """Names of the guests of channels, and how many guests have each."""
         self.limits = limits
         self._outside = outside
         self._reserved = reserved
@@ -39,15 +39,19 @@ class Users:
     # ---- names ----
 
     def online_names(self) -> Sequence[str]:
-        """Give the names of all who are logged in, accounts and guests, in the order in which they logged in; the same
-        list until that changes."""
+        """Give the names of all logged-in accounts and guests, in the order of their logins.
+
+        It is the same list until that changes.
+        """
         if self._online_names is None:
             self._online_names = list(self.online)
         return self._online_names
 
     def account_names(self) -> Sequence[str]:
-        """Give the names of all accounts in the order in which they were made; the same list until that changes, so
-        that many who read it slowly hold one."""
+        """Give the names of all accounts, in the order of their creation.
+
+        It is the same list until that changes, so slow readers do not each hold a copy.
+        """
         if self._account_names is None:
             self._account_names = list(self.accounts)
         return self._account_names
@@ -57,20 +61,20 @@ class Users:
         return is_name(word, self.limits.name) and word not in self._reserved
 
     def is_users(self, name: str) -> bool:
-        """Tell whether a name is an account's, or is held by a guest who is logged in."""
+        """Tell whether a name is an account's or a logged-in guest's."""
         return name in self.accounts or name in self.guests
 
     def is_taken(self, name: str) -> bool:
-        """Tell whether no account can have this name since a user or a guest of a channel has it."""
+        """Tell whether a user or a guest of a channel has this name, so that no new account can have it."""
         return self.is_users(name) or name in self.room_guest_names
 
-    # ---- who is there ----
+    # ---- logins ----
 
     def enter_as_guest(self, recipient: ClientSession, name: str) -> None:
         """Log a session in under a name that it holds until it logs out.
 
         Raises:
-            AlreadyLoggedIn, NotAName, NameTaken, LimitReached: it cannot be; the first that applies.
+            AlreadyLoggedIn, NotAName, NameTaken, LimitReached: the first that applies.
         """
         if recipient.principal is not None:
             raise AlreadyLoggedIn
@@ -93,8 +97,7 @@ class Users:
             channel.subscribers[recipient] = None
 
     def logout(self, recipient: ClientSession) -> None:
-        """Log a session out: a guest's name is free, an account's memberships stay. Nothing happens to one that is not
-        logged in."""
+        """Log a session out: a guest's name is free, an account's memberships stay. No-op without a login."""
         user: User | None = recipient.principal
         if user is None:
             return
@@ -118,7 +121,7 @@ class Users:
         """Give the account of this name.
 
         Raises:
-            NoSuchUser: there is none.
+            NoSuchUser: no account has it.
         """
         account = self.accounts.get(name)
         if account is None:
@@ -129,7 +132,7 @@ class Users:
         """Give the account with this ID.
 
         Raises:
-            NoSuchUser: there is none.
+            NoSuchUser: no account has this ID.
         """
         try:
             return self.by_id[account_id]

@@ -89,7 +89,8 @@ class Members(Relay):
         (L49, L50), and as `Channels.add`."""
         asked = self._timers.monotonic()
         joining = InOrder(
-            lambda: self._join(link, user, channel, asked), lambda: self._chat.seat_remote(self.find(user), channel)
+            lambda: self._join(link, user, channel, asked),
+            lambda: self._chat.subscribe_remote(self.find(user), channel),
         )
         self._chat.journal.submit(joining, done)
 
@@ -99,7 +100,9 @@ class Members(Relay):
 
     def leaving(self, user: str, channel: str) -> InOrder:
         """Give the change that ends a membership. Fails as `Channels.remove`."""
-        return InOrder(lambda: self._leave(user, channel), lambda: self._chat.unseat_remote(self.find(user), channel))
+        return InOrder(
+            lambda: self._leave(user, channel), lambda: self._chat.unsubscribe_remote(self.find(user), channel)
+        )
 
     def dismiss(self, asked_before: float = float("inf")) -> None:
         """End memberships.
