@@ -1,12 +1,12 @@
-"""The dialect `federation`: the lines between servers, and what each of them asks for.
+"""The dialect `federation`: the lines between servers, and the handler of each.
 
 A channel belongs to one server, which alone decides its members, messages and order. So a line travels over one link
 only, there are no loops, and each member gets each message once.
 
 - Users of a peer in channels here are in peering/members.py: a `RemoteUser` lasts as long as the peer is linked.
 - Requests of users here to peers are in peering/remote.py.
-- A peer speaks for its own users and channels. The link of one that speaks for others is closed; other lines that do
-  not fit are ignored, and counted (peering/names.py).
+- A peer speaks for its own users and channels. If it speaks for another server's, its link is closed. Other invalid
+  lines are ignored and counted (peering/names.py).
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from settings import Settings
 from text import clean, join_message, split_words
 
 NO_CHANNEL = ""
-"""The name of no channel. The journal refuses it in its turn, so that answers keep their order (C10)."""
+"""No channel has this name. A request for it is refused in the journal's order, so answers keep theirs (C10)."""
 
 AGREED: Mapping[str, bool] = {"0": False, "1": True}
 """The outcomes of a FEDRESULT."""
@@ -73,7 +73,7 @@ class Federation(LinkHandler):
         self.users = RemoteUsers(chat, timers, settings, self.links, self.servers.tell)
 
     def statistics(self) -> Iterator[str]:
-        """Give a line on each link (L48)."""
+        """Give a line for each link (L48)."""
         for peer in self.peers.values():
             members = self.users.of(peer)
             for link in peer.links:
@@ -86,7 +86,7 @@ class Federation(LinkHandler):
     # ---- the dialect ----
 
     def begin(self, session: Session) -> None:
-        """Another server is expected here."""
+        """Expect a link on this connection (L3)."""
         self.links.accept(session)
 
     def parse(self, line: str) -> Request | Refusal | None:
@@ -102,7 +102,7 @@ class Federation(LinkHandler):
         return match_arguments(command, words)
 
     def refuse(self, session: Session, refusal: Refusal) -> None:
-        """Ignore a line that is no request (L5)."""
+        """Ignore an invalid line (L5)."""
         self.links.ignore(session, refusal.value)
 
     def succeed(self, session: Session, request: Request) -> None:
@@ -119,7 +119,7 @@ class Federation(LinkHandler):
             self._answer(session, request, request.command.failure)
 
     def leave(self, session: Session) -> None:
-        """The connection is over."""
+        """The connection has ended."""
         self.links.lost(session)
 
     def _answer(self, session: Session, request: Request, words: str) -> None:
@@ -131,10 +131,10 @@ class Federation(LinkHandler):
         else:
             link.ignore("its answer would be too long")
 
-    # ---- what links tell ----
+    # ---- links come up and go down ----
 
     def link_up(self, link: Link) -> None:
-        """Begin a link with what the peer should know (L4)."""
+        """Send the channels here and the joins of users here (L4)."""
         peer = link.peer
         self._channels.announce(link)
         if len(peer.links) == 1:
@@ -142,7 +142,7 @@ class Federation(LinkHandler):
             self.servers.resend_joins(peer)
 
     def link_down(self, peer: Peer, loss: LinkLoss) -> None:
-        """Let the remaining links carry what a lost one did (L9), or end what a lost peer has here (L46)."""
+        """Resend over the remaining links what the lost one carried (L9), or remove a lost peer's users (L46)."""
         if peer.links:
             self.servers.resend(peer, loss)
             self.users.expire_unconfirmed(peer)
@@ -159,11 +159,11 @@ class Federation(LinkHandler):
             members.dismiss()
 
     def is_in_use(self, peer: Peer) -> bool:
-        """Tell whether the name by which a peer is known has to stay (L13)."""
+        """Tell whether anything here depends on a peer's name now (L13)."""
         return bool(self.users.of(peer).users) or self.servers.is_in_use(peer)
 
     def peer_renamed(self, peer: Peer, before: str) -> None:
-        """A peer has got another name than its address (L13)."""
+        """A peer has got a name instead of its address (L13)."""
         self._channels.rename(peer, before)
         self.servers.resend_joins(peer)
 
@@ -195,7 +195,7 @@ class Federation(LinkHandler):
             self._add_channel(link, word)
 
     def handle_fednew(self, link: Link, request: Request) -> None:
-        """FEDNEW: the peer has one more channel (L32)."""
+        """FEDNEW: the peer has a new channel (L32)."""
         self._add_channel(link, request.args[0])
 
     def _add_channel(self, link: Link, word: str) -> None:
@@ -287,7 +287,7 @@ class Federation(LinkHandler):
 def _on_link(
     handle: Callable[[Federation, Link, Request], None],
 ) -> Callable[[Federation, Session, Request], None]:
-    """Make a row's handler of one that takes the link, which is up, and may raise LineIgnored or Violation."""
+    """Make a row's handler from a function that takes a link, which is up, and may raise LineIgnored or Violation."""
 
     def handler(federation: Federation, session: Session, request: Request) -> None:
         link: Link = session.principal
@@ -307,7 +307,7 @@ RESULTS: Mapping[str, Callable[[Federation, Link, str, str, bool | None], bool]]
     "MSG": Federation._handle_msg_result,
     "KICKED": Federation._handle_kicked_result,
 }
-"""What a FEDRESULT of each type does; each tells whether that was asked."""
+"""The handler of each type of FEDRESULT (L38); it tells whether the result was expected."""
 
 COMMANDS: Mapping[str, Command] = {
     "FEDERATE-OUT": Command(

@@ -26,11 +26,13 @@ class Passwords(Protocol):
         """Hash a password; None means that too many tasks wait."""
 
     def check(self, session: ClientSession, claim: Claim, then: Done, *, is_login: bool) -> None:
-        """Check a password; the outcome is None, WrongPassword or Overloaded. Where there is no hash it is wrong, and
-        found so as slowly as any other. A login waits where anything else is Overloaded."""
+        """Check a password; the outcome is None, WrongPassword or Overloaded.
+
+        Without a hash it is wrong, after the same time. A login waits when any other check would be Overloaded.
+        """
 
     def forget(self, session: ClientSession) -> None:
-        """Drop what waits for a session that is over; its outcome is not told."""
+        """Drop the tasks of a session that is over; their callbacks are not called."""
 
 
 class Pace:

@@ -1,4 +1,4 @@
-"""Back-pressure from links: sessions here that say more than a peer's link can take are paused (L7 of PROTOCOL.md)."""
+"""Back-pressure from links: sessions that send more than a peer's link can take are paused (L7)."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from peering.peers import Link
 from protocol import Session
 
 MAX_PAUSE_SECONDS = 1.0
-"""How long a session is paused at most."""
+"""The longest pause of a session."""
 
 
 class Batch(NamedTuple):
-    """Sessions that wait for the same output, and the deadline after which they wait no longer."""
+    """Sessions that wait for the same output, and the deadline at which they are resumed."""
 
     sessions: list[Session]
     deadline: Any

@@ -26,7 +26,7 @@ class AnnouncedChannels:
         self._settings = settings
 
     def announce(self, link: Link) -> None:
-        """Send the channels here: as many as a line takes, each of the others in a line of its own (L31)."""
+        """Send the channels here: as many as fit into one line, then each in a line of its own (L31)."""
         names = sorted(self._chat.channels.local)
         size, fitting = len("FEDCHANNELS"), 0
         for name in names:
@@ -39,7 +39,7 @@ class AnnouncedChannels:
             link.session.send("\n".join(f"FEDNEW {name}" for name in names[fitting:]))
 
     def add(self, peer: Peer, name: str) -> str:
-        """List one more channel of a peer.
+        """Add a channel of a peer to the list.
 
         Returns:
             "", or the setting that keeps the channel out.
@@ -65,7 +65,7 @@ class AnnouncedChannels:
             self._chat.channels.names.add(remote_channel(name, peer.name))
 
     def _limit(self, peer: Peer) -> str:
-        """Name the setting that keeps a peer from announcing one more channel; "" if none does."""
+        """Give the setting whose limit keeps a peer from announcing another channel; "" if none does."""
         if len(peer.channels) >= self._settings.max_remote_channels:
             return "max-remote-channels"
         if not peer.configured:

@@ -15,7 +15,7 @@ from settings import PeerConfig
 FIRST_PAUSE = 0.5
 MAX_PAUSE = 30.0
 PAUSE_GROWTH = 1.6
-"""Seconds before a server is dialled again, and how they grow (L2)."""
+"""Seconds before a server is dialled again, and the factor by which they grow (L2)."""
 
 log = logging.getLogger("crosstalk.federation")
 
@@ -61,7 +61,7 @@ class PeerDialer:
         self._may_dial = may_dial
         self._timer: Any = None
         self._backoff = Backoff(FIRST_PAUSE, PAUSE_GROWTH, MAX_PAUSE)
-        self._told = ""
+        self._last_failure = ""
 
     @property
     def known_as(self) -> set[str]:
@@ -103,17 +103,17 @@ class PeerDialer:
         if self._timer is not None:
             self._timers.cancel(self._timer)
 
-    def tell(self, failure: str) -> None:
+    def log_failure(self, failure: str) -> None:
         """Log a failure, unless it is the same as the last one (L48)."""
-        if failure != self._told:
+        if failure != self._last_failure:
             name = f" ({self.config.name})" if self.config.name else ""
             log.warning("no link with %s port %d%s: %s; dialling again", *self.config[:2], name, failure)
-        self._told = failure
+        self._last_failure = failure
 
     def succeeded(self) -> None:
         """The link is up: log the next failure, whatever it is."""
-        self._told = ""
+        self._last_failure = ""
 
     def _failed(self, reason: str) -> None:
-        self.tell(reason)
+        self.log_failure(reason)
         self.dial_later()

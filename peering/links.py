@@ -1,6 +1,6 @@
 """Links to other servers: dialling, the handshake, the end of a link.
 
-federation.py has the lines on a link that is up; it is told when a link comes up or goes down.
+federation.py has the lines of a link that is up; it is called when a link comes up or goes down.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ log = logging.getLogger("crosstalk.federation")
 
 
 class LinkHandler(Dialect, NameHandler):
-    """The dialect of the links, which is told when they come up and go down."""
+    """The dialect of the links, which is called when they come up and go down."""
 
     def link_up(self, link: Link) -> None:
         """A link has come up; its peer is known."""
 
     def link_down(self, peer: Peer, loss: LinkLoss) -> None:
-        """A link of a peer is lost, perhaps the last one; `loss` says what the others have to carry again."""
+        """A link of a peer is lost, perhaps the last one; `loss` says what the remaining ones have to resend."""
 
 
 class Links:
     """All connections to other servers, and the peers at their ends.
 
     Args:
-        handler: the dialect, told when links come up and go down.
+        handler: the dialect, called when links come up and go down.
         timers: the monotonic clock.
         dial: opens connections.
         jitter: gives a random number from 0 to 1.
@@ -80,13 +80,13 @@ class Links:
             dialer.dial_now()
 
     def close(self) -> None:
-        """The server stops: dial no server any more, and let lost peers be."""
+        """The server stops: dial no server any more, and do nothing for lost peers."""
         self.closed = True
         for dialer in self._dialers:
             dialer.stop()
 
     def accept(self, session: Session) -> None:
-        """Expect a link from a connection to a port that is for links alone (L3)."""
+        """Expect a link on a connection to a `federation` listener (L3)."""
         self._expect(self._add_link(session, None))
 
     def _may_dial(self, dialer: PeerDialer) -> bool:
@@ -311,7 +311,7 @@ class Links:
         if link.maybe_peer is not None:
             self._link_down(link, link.peer, reason)
         elif link.dialer is not None and not link.dialer.stopped:
-            link.dialer.tell(reason)
+            link.dialer.log_failure(reason)
         if link.dialer is not None:
             link.dialer.dial_later(self._timers.monotonic() - link.since if link.maybe_peer else 0.0)
 

@@ -1,4 +1,4 @@
-"""Users of other servers in channels here: their memberships, the limits, the events that they get.
+"""Users of other servers in channels here: memberships, limits, events.
 
 A membership is not durable. It ends when the other server is lost, which requests it again later (L46).
 """
@@ -26,7 +26,7 @@ from settings import Settings
 
 
 class RemoteUserSession:
-    """Tells events to a user of another server, as a session does to a user here."""
+    """Delivers events to a user of another server, as a session does to a user here."""
 
     def __init__(self, users: RemoteUsers, peer: Peer, user: str) -> None:
         self._users = users
@@ -34,10 +34,10 @@ class RemoteUserSession:
         self._user = user
 
     def deliver(self, event: Any) -> None:
-        """Pass an event on, if the wire has a line for it."""
+        """Send an event, if the protocol of links has a line for it."""
         if isinstance(event, Removed):
             self._users.removed(self._peer, self._user, event.channel)
-        elif isinstance(event, DirectMessage):  # of a guest, who is not told what becomes of it
+        elif isinstance(event, DirectMessage):  # of a guest, who gets no outcome
             name = remote_user(self._user, self._peer.name)
             self._users.send_direct(event.sender, name, event.text, lambda _error: None)
 
@@ -45,7 +45,7 @@ class RemoteUserSession:
 class Members(Relay):
     """The users of one peer in channels here, by their bare names.
 
-    Their memberships are decided in the journal's order, with the limits, so that all that was asked for before counts.
+    Their memberships and the limits are decided in the journal's order, so that all earlier requests count.
 
     Args:
         chat: the domain.
@@ -95,7 +95,7 @@ class Members(Relay):
         self._chat.journal.submit(joining, done)
 
     def leave(self, user: str, channel: str) -> None:
-        """Let a user leave a channel (L34). Nothing happens to one who is not in it."""
+        """Let a user leave a channel (L34). No-op for a user who is not in it."""
         self._chat.journal.submit(self.leaving(user, channel), lambda _error: None)
 
     def leaving(self, user: str, channel: str) -> InOrder:
@@ -167,7 +167,7 @@ class RemoteUsers:
         chat: the domain.
         timers: the monotonic clock.
         settings: how many there may be.
-        links: closes those that take too little.
+        links: the links, which can give up a slow one.
         send_direct: sends a direct message to a remote user, as `RemoteServers.tell`.
     """
 
@@ -232,13 +232,13 @@ class RemoteUsers:
     # ---- events ----
 
     def removed(self, peer: Peer, user: str, channel: str) -> None:
-        """The operator has taken a peer's user out of a channel here (R27)."""
+        """The operator has removed a peer's user from a channel here (R27)."""
         peer.links.send(f"FEDRESULT {user} KICKED {remote_channel(channel, peer.local_name)}")
 
     def deliver(self, peer: Peer, event: ChannelMessages, users: Sequence[str]) -> None:
         """Send messages of a channel here to a peer's users who are in it (L36).
 
-        A peer for whom too much waits already is closed when the turn is over; one batch may be of any size (L47).
+        A link on which too much waits already is closed at the end of the turn; one batch may be of any size (L47).
         """
         if not peer.links:
             return

@@ -35,32 +35,37 @@ log = logging.getLogger("crosstalk.federation")
 
 
 class LineIgnored(Exception):
-    """A line of a peer that is not obeyed, but does no harm: it is counted. The message says why (L5, L19)."""
+    """A line of a peer that is ignored and counted; the message says why (L5, L19)."""
 
 
 class Violation(Exception):
-    """A link that has to be closed, by a fault of the other side. The message says why (L15, L18)."""
+    """A fault of the other side for which the link is closed; the message says why (L15, L18)."""
 
 
 class NameHandler(Protocol):
-    """What else goes by the name of a peer."""
+    """Depends on the names of peers."""
 
     def is_in_use(self, peer: Peer) -> bool:
-        """Tell whether anything here depends on the name by which a peer is known."""
+        """Tell whether anything here depends on a peer's name now."""
 
     def peer_renamed(self, peer: Peer, before: str) -> None:
-        """A peer, known by another name before, has its name now."""
+        """A peer has got another name.
+
+        Args:
+            peer: the peer, with its new name.
+            before: its old name.
+        """
 
 
 class PeerNames:
     """The names of other servers.
 
     Args:
-        chat: the domain, which notes names of servers (L20), and knows the users here.
-        settings: which servers the config lists, and which others are let in.
+        chat: the domain, which records names of servers (L20), and has the users here.
+        settings: which servers the config lists, and which others may link.
         peers: the linked servers, by their names; shared with `Links`.
         dialers: the servers of the config that are dialled; shared with `Links`.
-        users: told when a peer gets another name.
+        users: called when a peer gets another name.
     """
 
     def __init__(
@@ -73,7 +78,7 @@ class PeerNames:
         self._dialers = dialers
         self._users = users
         self._kept_out: set[str] = set()
-        """Names and addresses of servers that the operator does not let in."""
+        """Names and addresses of servers that the operator keeps out."""
 
     # ---- what the operator does ----
 
@@ -91,14 +96,14 @@ class PeerNames:
         """Tell whether the operator keeps out one of these names and addresses."""
         return not self._kept_out.isdisjoint(known_as)
 
-    # ---- whom the config means ----
+    # ---- the servers of the config ----
 
     def lists(self, host: str) -> bool:
-        """Tell whether a line of the config has this name or address, for a server that is away."""
+        """Tell whether a line of the config has this name or address, of a server that is not linked."""
         return host in self.secrets or any(host in (dialer.config.name, dialer.address) for dialer in self._dialers)
 
     def listed_as(self, link: Link) -> list[PeerDialer]:
-        """Give the lines of the config that may mean the other server."""
+        """Give the dialled servers of the config that the other server may be."""
         if link.dialer is not None:
             return [link.dialer]
         if link.proven and link.handshake is not None:
@@ -106,7 +111,7 @@ class PeerNames:
         return [dialer for dialer in self._dialers if dialer.address == link.address]
 
     def _is_configured(self, link: Link, name: str) -> bool:
-        """Tell whether the config lists the server at the other end, which bears this name (L14)."""
+        """Tell whether the config lists the server at the other end, which has this name (L14)."""
         if link.dialer is not None or link.proven:
             return True
         listed = self.listed_as(link)
@@ -137,7 +142,7 @@ class PeerNames:
         return name
 
     def _adopt(self, link: Link, name: str) -> bool:
-        """Let a peer that has sent no name have the host of the first user that it speaks for (L13).
+        """Take the host of the first user as the name of a peer that has sent none (L13).
 
         A peer of the course protocol sends no name in FEDERATE-OUT, only in its first FEDJOIN.
 
@@ -153,7 +158,7 @@ class PeerNames:
         return True
 
     def _rename(self, link: Link, name: str) -> None:
-        """Know a peer by this name instead of its address, unless anything depends on that, or it has other links."""
+        """Call a peer by this name instead of its address, unless something depends on that, or it has other links."""
         peer = link.peer
         if peer.name != link.address or len(peer.links) > 1 or name in self._peers:
             return
@@ -228,7 +233,7 @@ class PeerNames:
         return None
 
     def _lets_in(self, link: Link) -> bool:
-        """Tell whether an unlisted server may link, as far as the setting `federation` goes (L16, L17)."""
+        """Tell whether the setting `federation` lets an unlisted server link (L16, L17)."""
         policy = self._settings.federation
         return policy == "open" or (policy == "local" and _is_local(link.session.transport))
 
@@ -297,12 +302,15 @@ class PeerNames:
         return remote_user(user, peer.name if not at or host in link.peer_names else host)
 
     def _is_in(self, user: str, channel: str) -> bool:
-        """Two servers without a hostname can have the same address: then this tells whose user it is."""
+        """Tell whether a user here is in a channel.
+
+        Two servers without a hostname can have the same address; this then tells which one a user belongs to.
+        """
         account = self._chat.users.accounts.get(user)
         return account is not None and channel in account.channels
 
     def _is_their_host(self, link: Link, host: str) -> bool:
-        """Tell whether the peer may mean itself. One that has sent no name cannot know its name here (L18)."""
+        """Tell whether a host may be the peer. A peer that has sent no name cannot know its name here (L18)."""
         return host in link.peer_names or (link.nameless and host != link.local_name and host not in self._peers)
 
 
@@ -314,7 +322,7 @@ def split_host(word: str) -> tuple[str, str]:
 
 
 def host_or_address(word: str) -> str:
-    """Give a server's name as it stands, or an IP address in the form in which connections have it.
+    """Give a server's name as it is, or an IP address in the form of a connection's address.
 
     Raises:
         ValueError: it is neither.

@@ -22,13 +22,13 @@ from text import MAX_LINE
 
 HEAD = "FEDRECV "
 MAX_HEAD = len(HEAD) + 4 * MAX_NAME
-"""The start of a line that delivers a message, and the most bytes of it with the user's name."""
+"""The start of a line that delivers a message, and its largest size in bytes with the user's name."""
 
 PIECE_BYTES = 64 * 1024
 """Bytes of such lines that are rendered at once (L47)."""
 
 MAX_LINK_LINE = MAX_LINE + 1024
-"""Bytes of a line on a link, its newline included (L5): a client's longest line, and the names that are added to it."""
+"""Bytes of a line on a link, its newline included (L5): a client's longest line, and room for the added names."""
 
 MAX_LINKS = 8
 """Links with one peer (L8). Two are needed; the loss of older ones may not have been noticed yet."""
@@ -60,17 +60,19 @@ class Link:
         self.peer_names: frozenset[str] = frozenset()
         """The names by which the peer may call itself."""
         self.nameless = False
-        """The peer has sent no name, so it does not know its name here."""
+        """Whether the peer has sent no name, and so does not know its name here."""
         self.handshake: Handshake | None = None
         """The proof of the name, where the config has a secret (L22)."""
         self.proven = False
-        """The peer has proven its name."""
+        """Whether the peer has proven its name."""
         self.configured = False
-        """The config lists the peer (L14); decided when the peer gets its name."""
+        """Whether the config lists the peer (L14); decided when the peer gets its name."""
         self.has_spoken = False
-        """The peer has spoken for one of its users."""
+        """Whether the peer has spoken for one of its users."""
         self.ignored: Counter[str] = Counter()
+        """How many lines were ignored, by reason (L5)."""
         self.failure = ""
+        """Why this server closes the link; "" while it does not."""
         self.deadline: Any = None
         self.owed = 0
         """Bytes of lines to its users that are not rendered yet (L47)."""
@@ -151,7 +153,7 @@ class Link:
 
 
 class LinkLoss(NamedTuple):
-    """What the loss of one of several links asks for (L9)."""
+    """What has to be resent after the loss of one of several links (L9)."""
 
     leaves: Sequence[Key]
     """The last FEDLEAVE lines that it carried; they may not have arrived."""
@@ -200,7 +202,7 @@ class LinkSet:
         self._links.append(link)
 
     def remove(self, link: Link) -> LinkLoss:
-        """A link is lost; say what the others have to carry again."""
+        """A link is lost; give what the remaining ones have to resend."""
         was_oldest, was_newest = link is self.oldest, link is self.newest
         self._links.remove(link)
         leaves: Sequence[Key] = ()
@@ -257,7 +259,7 @@ class Peer:
 
     @property
     def is_behind(self) -> bool:
-        """Whether it reads more slowly than messages for it come in (L7)."""
+        """Whether it reads more slowly than messages for it arrive (L7)."""
         return bool(self.links) and self.links.oldest.session.transport.is_behind
 
     def deliver(self, event: ChannelMessages, users: Sequence[str]) -> None:

@@ -9,7 +9,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 from domain.changes import Done, Said
 
 MAX_PENDING = 100
-"""Unconfirmed messages kept per sender and destination; older ones are forgotten, and their failure is not reported
+"""Unconfirmed messages kept for a sender and destination. Older ones are forgotten: their failure is not reported
 (L43)."""
 
 MAX_BUFFERED = 200
@@ -84,7 +84,7 @@ class PendingQueue(Generic[T]):
         self._items.setdefault(key, deque(maxlen=MAX_PENDING)).append(item)
 
     def take(self, key: Key) -> T | None:
-        """Remove and give the oldest item; None if there is none."""
+        """Remove and give the oldest item; None without items."""
         items = self._items.get(key)
         return self.drop(key, items[0]) if items else None
 

@@ -1,7 +1,7 @@
-"""The proof that a server bears its name: a secret that two servers share, and what each of them computes with it.
+"""The proof of a server's name: the macs that two servers compute with a shared secret.
 
-Both sides compute over the same words, in which a name stands by its role on the link. So what one side has said is of
-no use on another link, in the other role, or for another nonce (PROTOCOL.md, L22 and L23).
+A mac covers the step, both names by their roles on the link, and both nonces. So it is of no use on another link, in
+the other role, or for another nonce (L22, L23).
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ def make_nonce() -> str:
 
 
 def is_nonce(word: str) -> bool:
-    """Tell whether a word is one that `make_nonce` could give, in either case of letters."""
+    """Tell whether a word has the form of a nonce, in upper or lower case."""
     return re.fullmatch(_NONCE, word) is not None
 
 
 class Handshake(NamedTuple):
-    """What is proven on one link: the secret, the two names by their roles, and the two nonces."""
+    """The input of the macs on one link: the secret, the two names by their roles, and the two nonces."""
 
     secret: Secret
     dialer: str
@@ -40,7 +40,7 @@ class Handshake(NamedTuple):
         return self.secret.mac(f"{step} {self.dialer} {self.receiver} {self.receiver_nonce} {self.dialer_nonce}")
 
     def is_right(self, step: str, mac: str) -> bool:
-        """Tell whether the other side's mac of a step is right, in a time that tells nothing of the right one."""
+        """Tell whether the other side's mac of a step is right, compared in constant time."""
         import hmac
 
         return hmac.compare_digest(mac.lower().encode(), self.mac(step).encode())

@@ -43,7 +43,7 @@ class LinkedServers(RemoteServers):
         self._peers = links.peers
         self._names = links.names
 
-    # ---- what the domain asks ----
+    # ---- requests of the domain ----
 
     def is_unlisted(self, host: str) -> bool:
         peer = self._peers.get(host)
@@ -82,7 +82,7 @@ class LinkedServers(RemoteServers):
         key = (account.name, name)
         waiting = peer.messages.of(key)
         if len(waiting) >= MAX_PENDING:
-            peer.messages.drop(key, waiting[0]).settled(True)  # no failure can be told any more
+            peer.messages.drop(key, waiting[0]).settled(True)  # its failure cannot be reported any more
         peer.messages.add(key, PendingMessage(hash(text), self._timers.monotonic(), settled))
 
     def tell(self, sender: str, name: str, text: str, done: Done) -> None:
@@ -104,7 +104,7 @@ class LinkedServers(RemoteServers):
         peer.direct_messages.add(key, request)
 
     def _find(self, remote_name: str, sign: str) -> tuple[str, Peer | None]:
-        """Split a remote name; there is no peer where it is none, or its server is not linked."""
+        """Split a remote name into the bare name and the peer; None for an invalid name, and without a link."""
         name, _, host = remote_name.partition(sign)
         return name, self._peers.get(host) if has_form_of_name(name) else None
 
@@ -112,7 +112,7 @@ class LinkedServers(RemoteServers):
         return self._timers.call_later(self._settings.federation_seconds, partial(call, *args))
 
     def _join_timed_out(self, peer: Peer, key: Key) -> None:
-        """Too late: the user is told that it has failed, so it had better not succeed."""
+        """Withdraw a join that has failed for the user, so that it does not succeed later."""
         request = peer.joins.pop(key)
         self._send_leave(peer, key)
         request.end(NoSuchChannel())
@@ -120,7 +120,7 @@ class LinkedServers(RemoteServers):
     def _direct_timed_out(self, peer: Peer, key: Key, request: PendingRequest) -> None:
         peer.direct_messages.drop(key, request).end(NoSuchUser())
 
-    # ---- what peers answer ----
+    # ---- answers of peers ----
 
     def join_answered(self, link: Link, key: Key, *, agreed: bool) -> bool:
         """A peer has answered a FEDJOIN (L41, L46); tell whether that was asked."""
@@ -200,7 +200,7 @@ class LinkedServers(RemoteServers):
         request.end(NoSuchChannel())
 
     def _lose_membership(self, link: Link, key: Key, event: Callable[[str], Any]) -> bool:
-        """End a membership in a peer's channel, by its server's will; give whether there is one."""
+        """End a membership in a peer's channel on the peer's request; tell whether there was one."""
         user, channel = key[0], remote_channel(key[1], link.peer.name)
         account = self._chat.users.accounts.get(user)
         if account is None or channel not in account.channels:
@@ -268,10 +268,10 @@ class LinkedServers(RemoteServers):
 
 
 def _check_length(line: str) -> None:
-    """See to it that a message fits into a link's line, there and back, whoever gets it: a client's line does.
+    """Check that a message fits into a link's line, there and back, for any recipient.
 
     Raises:
-        TooLong: it may not.
+        TooLong: it is longer than a client's line.
     """
     if len(line.encode()) >= MAX_LINE:
         raise TooLong
