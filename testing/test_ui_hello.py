@@ -12,15 +12,16 @@ from ui.dialects.base import (
     STYLES,
     TOO_LONG,
     ParsedInput,
+    complete_addressed,
     refuse,
     without_style,
 )
 from ui.dialects.hello import (
+    COMMANDS,
     MAX_UNANSWERED,
     NOBODY_ADDRESSED,
     NOT_A_NAME,
     HelloClient,
-    complete,
     interpret,
 )
 
@@ -132,7 +133,7 @@ def test_blanks_mean_nothing(dialect: HelloClient, line: str) -> None:
     ],
 )
 def test_completion(text: str, word: str, choices: list[str]) -> None:
-    assert complete(text, ["bob", "amy"]) == (word, choices)
+    assert complete_addressed(text, ["bob", "amy"], COMMANDS) == (word, choices)
 
 
 def test_names_are_learnt_from_what_is_seen() -> None:

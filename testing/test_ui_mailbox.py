@@ -8,8 +8,18 @@ from dialects.mailbox import COMMANDS, GREETING, HINT, NOT_KEPT, Mailbox
 from protocol import Request
 from support import World
 from text import MAX_LINE
-from ui.dialects.base import CONNECTION_LOST, STYLES, TOO_LONG, ParsedInput, cut, hide, refuse, without_style
-from ui.dialects.mailbox import NOBODY_ADDRESSED, VERBS, MailboxClient, complete, interpret
+from ui.dialects.base import (
+    CONNECTION_LOST,
+    STYLES,
+    TOO_LONG,
+    ParsedInput,
+    complete_addressed,
+    cut,
+    hide,
+    refuse,
+    without_style,
+)
+from ui.dialects.mailbox import NOBODY_ADDRESSED, VERBS, MailboxClient, interpret
 
 LOGGED_IN = "user : amy is now logged in"
 MADE = "Success New Account Creation! Your new Account ID: "
@@ -176,7 +186,7 @@ def test_ids_are_masked_and_not_kept(typed: str, masked: str, kept: str) -> None
     ],
 )
 def test_completion(text: str, word: str, choices: list[str]) -> None:
-    assert complete(text, ["bob", "amy"]) == (word, choices)
+    assert complete_addressed(text, ["bob", "amy"], VERBS) == (word, choices)
 
 
 def test_names_are_learnt_from_what_is_seen() -> None:

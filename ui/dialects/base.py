@@ -236,8 +236,16 @@ def starting_with(word: str, choices: Iterable[str]) -> list[str]:
 
 
 def addressees(word: str, users: Iterable[str], *, end: str = "") -> list[str]:
-    """Give the users as whom a word that begins with an @ may go on, each with this end."""
+    """Give the completions of a word that begins with an @ to users, each followed by this end."""
     return [f"@{user}{end}" for user in starting_with(word[1:], users)]
+
+
+def complete_addressed(text: str, users: Iterable[str], commands: Iterable[str]) -> WordCompletion:
+    """Complete a user, or the first word to a command. A message can follow the user in the first word at once."""
+    words, word = split_last_word(text)
+    if word.startswith("@"):
+        return word, addressees(word, users, end="" if words else " ")
+    return word, [] if words else starting_with(word, commands)
 
 
 # ---- answers ----

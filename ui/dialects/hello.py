@@ -5,7 +5,7 @@ whether to dial again with the same name, or to ask for another one.
 
 Reading order:
 
-1. Typing        `interpret(line, current) -> ParsedInput`, `complete`; pure
+1. Typing        `interpret(line, current) -> ParsedInput`; pure
 2. State         `HelloClient`: the login, and the state of the conversation
 3. Answers       for each request a table of its answers
 """
@@ -13,7 +13,7 @@ Reading order:
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from text import clean, normalize, split_at_most, split_words
@@ -28,16 +28,14 @@ from ui.dialects.base import (
     ParsedInput,
     SlashCommand,
     WordCompletion,
-    addressees,
     bad,
+    complete_addressed,
     good,
     is_text,
     plain,
     read,
     refuse,
     render_user,
-    split_last_word,
-    starting_with,
     update_and_render,
 )
 
@@ -90,14 +88,6 @@ def interpret(line: str, current: str) -> ParsedInput:
 def say(text: str, current: str) -> ParsedInput:
     """Say a text to the current user, see `interpret`."""
     return ParsedInput(send=f"SEND {current} {text}", said=True) if current else refuse(NOBODY_ADDRESSED)
-
-
-def complete(text: str, users: Iterable[str]) -> WordCompletion:
-    """Complete the last word, see `ClientDialect.complete`. A message can follow a user at once."""
-    words, word = split_last_word(text)
-    if word.startswith("@"):
-        return word, addressees(word, users, end="" if words else " ")
-    return word, [] if words else starting_with(word, COMMANDS)
 
 
 # ---- 2. state ----
@@ -189,7 +179,7 @@ class HelloClient(ClientDialect):
         return f"@{self.current}> " if self.current else "> "
 
     def complete(self, text: str) -> WordCompletion:
-        return complete(text, self.users)
+        return complete_addressed(text, self.users, COMMANDS)
 
     def typed(self, text: str) -> ParsedInput:
         line = text.strip(" \t")

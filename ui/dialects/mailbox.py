@@ -5,7 +5,7 @@ it is masked where it is typed, and where an answer repeats it. A new ID is show
 
 Reading order:
 
-1. Typing        the table of commands; where the IDs in a typed line are; `interpret`, `complete`; pure
+1. Typing        the table of commands; where the IDs in a typed line are; `interpret`; pure
 2. State         `MailboxClient`: the state of the conversation
 3. Answers       for each opcode a table of its answers, and one of the lines that are no answers
 """
@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from text import clean, normalize, split_at_most, split_words
@@ -28,8 +28,8 @@ from ui.dialects.base import (
     ParsedInput,
     SlashCommand,
     WordCompletion,
-    addressees,
     bad,
+    complete_addressed,
     find,
     good,
     password_start,
@@ -37,8 +37,6 @@ from ui.dialects.base import (
     read,
     refuse,
     render_user,
-    split_last_word,
-    starting_with,
     update_and_render,
 )
 
@@ -143,14 +141,6 @@ def _interpret_command(word: str, *words: str, own: str) -> ParsedInput:
     return ParsedInput(send="|".join((verb.opcode, *words)), goodbye=verb.opcode == "bye")
 
 
-def complete(text: str, users: Iterable[str]) -> WordCompletion:
-    """Complete the last word, see `ClientDialect.complete`. A message can follow a user at once."""
-    words, word = split_last_word(text)
-    if word.startswith("@"):
-        return word, addressees(word, users, end="" if words else " ")
-    return word, [] if words else starting_with(word, VERBS)
-
-
 # ---- 2. state ----
 
 
@@ -224,7 +214,7 @@ class MailboxClient(ClientDialect):
         return f"@{self.current}> " if self.current else "> "
 
     def complete(self, text: str) -> WordCompletion:
-        return complete(text, self.users)
+        return complete_addressed(text, self.users, VERBS)
 
     def typed(self, text: str) -> ParsedInput:
         line = text.strip(" \t")
