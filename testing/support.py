@@ -1,4 +1,4 @@
-"""What several test files share: a session without a socket, a server in memory, a server in a process."""
+"""What several test files share: a session without a socket, and a server in memory."""
 
 from __future__ import annotations
 

@@ -104,15 +104,15 @@ on a terminal, in every dialect:
   Ctrl-C end the client. NO_COLOR and TERM=dumb turn colour off.
 
 in pipes:
-  The client ends when the server closes, or when nobody reads its output. After
-  the end of its input it goes on in the dialects hello and rooms. A byte order
+  The client ends when the server closes, or when the reader of its output has
+  gone. After the end of its input it goes on in the dialects hello and rooms. A byte order
   mark at the start of the input, or telnet's negotiation, is left out.
 
 everywhere:
   Control characters from the network are taken out (a tab stays), and what is
-  not UTF-8 is replaced. What would be a line of more than 8192 bytes, its end
-  included, is not sent, but for the pipes of result and mailbox, which pass on
-  everything; a server can be set to take longer ones.
+  not UTF-8 is replaced. A line of more than 8192 bytes, its end included, is not
+  sent, although a server can be set to take longer ones. In the pipes of result
+  and mailbox everything is passed on.
 
 exit status:
   0    all went well: the input has ended and everything is answered, the server
