@@ -1,9 +1,10 @@
-"""The files of a database: who may have them, whether they belong together, and whether they are still there. No SQL.
+"""The files of a database: the lock, whether they belong together, and whether they are still there. No SQL.
 
-SQLite applies any write-ahead log that it finds beside a database, also one that a crash has left behind when a backup
-has taken the place of the database since. So a row of the database, its *stamp*, ties the two together. The file on
-the disk bears one token; every state that is read through the log, so every backup, bears another one; and each stamp
-in the log names the tokens that its file may bear. `Stamp` says when which one is written.
+SQLite applies any write-ahead log that it finds beside a database. That may be the log of a crashed server, beside a
+backup that was put there since. So a row of the database, its *stamp*, ties the two together:
+
+- The database file has one token. A state that is read through the log, so also a backup, has another one.
+- Each stamp in the log names the tokens that its database file may have. `Stamp` says when each of them is written.
 
 SQLite also goes on writing to files that were moved or removed meanwhile. `DatabaseFiles.look` notices that.
 """
@@ -24,8 +25,8 @@ LOG_PAGES = 1000
 _HEADER = 32
 _FRAME = 24
 LOG_SIZE = LOG_PAGES * (PAGE_SIZE + _FRAME) + _HEADER
-"""Bytes that the write-ahead log is given at once. A commit that need not make its file longer takes half the time,
-since the file system then has nothing of its own to write (measured: 0.11 ms against 0.21 ms)."""
+"""Bytes that the write-ahead log is given at once. A commit takes half the time if it need not extend the file, since
+the file system then writes nothing of its own (measured: 0.11 ms against 0.21 ms)."""
 
 _LOG_MAGIC = (b"\x37\x7f\x06\x82", b"\x37\x7f\x06\x83")
 _STAMP_MAGIC = b"stamp of"
@@ -45,14 +46,14 @@ class LogLost(FilesLost):
 
 
 class WrittenElsewhere(Exception):
-    """Another program has written to the database's file, and not through the log."""
+    """Another program has written to the database file, not through the log."""
 
 
 class Stamp(NamedTuple):
-    """A token, and the tokens that the file on the disk may bear while this stamp is in its log.
+    """A token, and the tokens that the database file may have while this stamp is in its log.
 
-    Before a checkpoint the stamp is (new, old, new): the file bears the old token until the stamp's own page is moved.
-    After it the stamp is (another, new, new), so that what is read through the log is told from the file.
+    Before a checkpoint the stamp is (new, old, new): the file has the old token until the stamp's own page is moved.
+    After it the stamp is (another, new, new), so a state read through the log differs from the file.
     """
 
     token: bytes
@@ -69,12 +70,12 @@ class Stamp(NamedTuple):
         return cls(os.urandom(_TOKEN), on_file, on_file)
 
     def pack(self) -> bytes:
-        """Give the only value in the only row of the stamp's table, which is (id INTEGER PRIMARY KEY, stamp BLOB)."""
+        """Give the value for the one row of the table `stamp` (id INTEGER PRIMARY KEY, stamp BLOB)."""
         return b"".join((_STAMP_MAGIC, *self))
 
     @classmethod
     def on_page(cls, page: bytes) -> Stamp | None:
-        """Find the stamp on a page of the database: a leaf of a table with one cell, as SQLite's file format has it."""
+        """Find the stamp on a page of the database: in SQLite's file format, a table's leaf page with one cell."""
         if page[:1] != b"\x0d" or page[3:5] != b"\0\1":
             return None
         start = int.from_bytes(page[8:10], "big") + 5  # of the cell: two lengths, the row's number, two types
@@ -85,16 +86,16 @@ class Stamp(NamedTuple):
 
 
 NO_TOKEN = bytes(_TOKEN)
-"""What a file without a stamp bears."""
+"""The token of a file without a stamp."""
 
 
 class DatabaseFiles:
-    """A database and its log, claimed for this process until `close`, or until the process ends in whatever way.
+    """A database and its log, locked for this process until `close` or the end of the process.
 
-    SQLite itself uses another kind of lock, so that other programs may go on reading.
+    SQLite itself uses another kind of lock, so other programs may still read.
 
     Args:
-        path: of the database, which is made for its owner alone if it is not there.
+        path: the database's path. A missing file is made, for its owner alone.
         stamped_version: the first schema (`PRAGMA user_version`) that has a stamp.
 
     Raises:
@@ -134,7 +135,7 @@ class DatabaseFiles:
         return file
 
     def close(self) -> None:
-        """Give the database up."""
+        """Unlock the database."""
         self._file.close()
 
     # ---- whether they belong together ----
@@ -172,7 +173,7 @@ class DatabaseFiles:
             )
 
     def _check_unstamped_log(self, stamped_version: int) -> None:
-        """One of before there were stamps, or with nothing in it, is right."""
+        """Accept a log without stamps if it is empty, or if its database is older than stamps."""
         version = int.from_bytes(os.pread(self._file.fileno(), 4, 60), "big")
         if version >= stamped_version and any(_frames(self.log_path)):
             raise StoreError(
@@ -181,7 +182,7 @@ class DatabaseFiles:
             )
 
     def token(self, page_number: int) -> bytes:
-        """Give the token that the file bears on this page, whatever its log says."""
+        """Give the token that the database file has on this page; the log is not read."""
         file = self._file.fileno()
         size = int.from_bytes(os.pread(file, 2, 16), "big")  # 1 stands for 65536, which nobody has
         stamp = Stamp.on_page(os.pread(file, size, (page_number - 1) * size))
@@ -190,7 +191,7 @@ class DatabaseFiles:
     # ---- whether they are still there ----
 
     def lengthen_log(self) -> None:
-        """Fill the log up to LOG_SIZE with zeros, which SQLite takes for what an earlier round has left."""
+        """Fill the log up to LOG_SIZE with zeros, which SQLite takes for old frames."""
         with open(self.log_path, "ab") as file:
             missing = LOG_SIZE - file.tell()
             if missing > 0:
@@ -199,7 +200,7 @@ class DatabaseFiles:
                 os.fsync(file.fileno())
 
     def remember(self) -> None:
-        """Take both files as they are now for right.
+        """Remember which two files these are, for `look`.
 
         Raises:
             OSError: one of them is not there.
@@ -208,15 +209,15 @@ class DatabaseFiles:
         self.accept_change()
 
     def accept_change(self) -> None:
-        """Take what has been written to the database's file up to now for known."""
+        """Accept all writes to the database file up to now."""
         self._written = os.fstat(self._file.fileno()).st_mtime_ns
 
     def look(self) -> int:
-        """Give the bytes of the log's file. Done for every commit, so it makes no call but two to the system.
+        """Give the bytes of the log's file. Done for every commit, so it makes two system calls only.
 
         Raises:
             FilesLost: the database is no longer the file that was opened; LogLost: the log is not.
-            WrittenElsewhere: another program has written to the database's file.
+            WrittenElsewhere: another program has written to the database file.
         """
         try:
             database, log = os.lstat(self._encoded_path), os.stat(self._encoded_log_path)
@@ -251,7 +252,11 @@ def _check_same(path: str, look: Callable[[str], os.stat_result], known: os.stat
 
 
 def _check_kind(path: str) -> None:
-    """Raise OSError for what would hang or harm when it is opened: a FIFO, a device, a directory."""
+    """Check that a path is no FIFO, device or directory, which must not be opened.
+
+    Raises:
+        OSError: it is.
+    """
     try:
         mode = os.stat(path).st_mode
     except FileNotFoundError:
@@ -263,7 +268,7 @@ def _check_kind(path: str) -> None:
 
 
 def _frames(log_path: str) -> Iterator[tuple[int, bytes]]:
-    """Give what a write-ahead log holds: numbers of pages, and the pages. Nothing where there is no log."""
+    """Give the frames of a write-ahead log: page numbers, and pages. There are none without a log."""
     if not os.path.exists(log_path):
         return
     with open(log_path, "rb") as file:
@@ -278,7 +283,7 @@ def _frames(log_path: str) -> Iterator[tuple[int, bytes]]:
 
 
 def why_the_disk_refuses(directory: str) -> str | None:
-    """Say in the system's words why a directory's disk takes nothing; None when it takes a file."""
+    """Give the system's reason why nothing can be written to a directory's disk; None when a file can be."""
     import tempfile
 
     try:

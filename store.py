@@ -1,15 +1,15 @@
-"""The durable state in SQLite. All SQL is here, but for that of the log.
+"""The durable state in SQLite. All SQL is here, but for that of write_ahead_log.py.
 
 `Store.write` takes a batch of changes that the journal has decided (domain/journal.py) and writes them in one
-transaction. When it returns True they survive `kill -9` and a power cut (WAL, synchronous=FULL); when it returns False
-nothing of them is written, and the next batch tries the disk afresh.
+transaction. When it returns True, they survive `kill -9` and a power cut (WAL, synchronous=FULL). When it returns
+False, none of them is written, and the next batch tries again.
 
 A channel's messages are a chain: each row holds the number of the one before, the channel's row that of the last. An
-index would be as good to read, but to write it each message of a turn dirties another page; a chain only appends.
+index would be as quick to read, but each message of a turn would write to another page of it; a chain only appends.
 
-The schema grows by appending to MIGRATIONS; `PRAGMA user_version` tells how many a file has seen.
+The schema grows by appending to MIGRATIONS; `PRAGMA user_version` is the number of migrations that a file has had.
 
-The log is moved to the database by write_ahead_log.py alone, and never by SQLite itself.
+Checkpoints of the write-ahead log are made by write_ahead_log.py alone, never by SQLite itself.
 """
 
 from __future__ import annotations
@@ -52,13 +52,13 @@ MEMORY = ":memory:"
 """The path of a database that keeps nothing."""
 
 APPLICATION_ID = 0x43524F53
-"""Marks the file as ours ("CROS"), so that no other program's database is taken for one."""
+"""Marks the file as Crosstalk's ("CROS"), so that another program's database is refused."""
 
 PAGE_ROWS = 32
 """Messages that are read at once: at MAX_LINE each, 256 KiB."""
 
 START_SECONDS = 5.0
-"""How long the start waits for another program that has the database at that moment."""
+"""How long the start waits for another program that is writing to the database."""
 
 STAMP_TABLE = """
     CREATE TABLE stamp (id INTEGER PRIMARY KEY, stamp BLOB NOT NULL);
@@ -129,14 +129,14 @@ REMOVE_ORPHANS = (
     "DELETE FROM memberships WHERE account NOT IN (SELECT name FROM accounts)"
     " OR NOT instr(channel, ':') AND channel NOT IN (SELECT name FROM channels)",
 )
-"""Removes the rows of accounts and channels that are not there."""
+"""Removes the rows of accounts and channels that do not exist."""
 
 RECORD_SAID = "INSERT INTO messages VALUES (?1, ?2, ?3, ?4, ?5, ?6)"
 RECORD_END = "UPDATE channels SET last_message = ?2 WHERE name = ?1"
 NEWER_ENDS = "SELECT channel, max(id) FROM messages WHERE id > ? GROUP BY channel"
 
 RECORD_ENDS_EVERY = 1000
-"""Messages between two writings of where the channels' chains end; so many are read in a millisecond at the start."""
+"""Messages after which the ends of the channels' chains are written; a start reads so many in a millisecond."""
 
 PAST_MESSAGES = """
     WITH RECURSIVE past (id, previous, place) AS (
@@ -147,16 +147,16 @@ PAST_MESSAGES = """
     )
     SELECT id FROM past
 """
-"""The numbers of a channel's messages, from this one back, at most so many."""
+"""The numbers of a channel's messages: from message ?1 back, ?2 at most."""
 
 log = logging.getLogger("crosstalk.store")
 
 
 class ChannelHeads:
-    """Where the chain of each channel's messages ends.
+    """The last message of each channel.
 
-    The ends are in memory, and on disk in the channels' rows, there up to RECORD_ENDS_EVERY messages behind: what is
-    newer is found at the start from the messages themselves.
+    On disk, in the channels' rows, they are up to RECORD_ENDS_EVERY messages behind those in memory. At the start the
+    newer ones are found from the messages themselves.
 
     Args:
         db: the open database.
@@ -173,7 +173,7 @@ class ChannelHeads:
         self._next = max(self._ends.values(), default=0) + 1
 
     def end(self, channel: str) -> int | None:
-        """The number of a channel's last message; None where there is none."""
+        """Give the number of a channel's last message; None in a channel without messages."""
         return self._ends.get(channel)
 
     def extend(self, messages: Iterable[Said]) -> Iterator[tuple[int | str | float | None, ...]]:
@@ -186,12 +186,12 @@ class ChannelHeads:
             moved[channel] = number
 
     def maybe_record(self, db: sqlite3.Cursor) -> None:
-        """Write the ends, if enough has been said since they were last written."""
+        """Write the ends, if RECORD_ENDS_EVERY messages have come since they were last written."""
         if self._next - self._recorded > RECORD_ENDS_EVERY:
             db.executemany(RECORD_END, (self._unrecorded | self._moved).items())
 
     def committed(self) -> None:
-        """What `extend` and `maybe_record` did is on disk."""
+        """Note that the transaction with `extend` and `maybe_record` is on disk."""
         self._ends.update(self._moved)
         self._unrecorded.update(self._moved)
         self._moved.clear()
@@ -200,7 +200,7 @@ class ChannelHeads:
             self._unrecorded.clear()
 
     def rolled_back(self) -> None:
-        """What `extend` did is undone."""
+        """Undo `extend`: the transaction has failed."""
         self._moved.clear()
 
 
@@ -208,10 +208,10 @@ class Store:
     """A database file.
 
     Args:
-        path: the file, made if it is not there; MEMORY for none.
+        path: the file, which is made if it is missing; MEMORY for none.
 
     Raises:
-        StoreError: it cannot be opened, is in use, is no Crosstalk database, or is a newer version's.
+        StoreError: the file cannot be opened, is in use, is another program's, or has a newer schema.
     """
 
     def __init__(self, path: str) -> None:
@@ -240,7 +240,7 @@ class Store:
             undo.pop_all()
 
     def close(self) -> None:
-        """Close the file. What waits in the journal is lost, so commit first."""
+        """Close the file. Changes that wait in the journal are lost, so commit first."""
         self.watch()
         if self._trouble is FilesLost:
             _keep_open(self._db)
@@ -254,7 +254,7 @@ class Store:
     # ---- writing ----
 
     def write(self, changes: Sequence[Change]) -> bool:
-        """Write changes in one transaction; False, and nothing written, when the disk refuses."""
+        """Write changes in one transaction. False means that the disk refuses, and that none is written."""
         try:
             self._transact(changes)
         except (FilesLost, sqlite3.Error) as error:
@@ -280,7 +280,7 @@ class Store:
             write_log.empty()
 
     def watch(self) -> None:
-        """Look after the files once a second, also while nothing is written (C48)."""
+        """Check the files; called once a second, also while nothing is written (C48)."""
         if self._log is None:
             return
         try:
@@ -340,7 +340,7 @@ class Store:
             raise StoreError(f"cannot read the database {self.path}: {error}") from error
 
     def remove_orphans(self) -> None:
-        """Remove mail and memberships whose account or channel is not there, so that no later one of its name has them.
+        """Remove mail and memberships whose account or channel does not exist, so that a later one does not get them.
 
         Raises:
             StoreError: they cannot be removed.
@@ -352,10 +352,10 @@ class Store:
             raise StoreError(f"cannot write to the database {self.path}: {_reason(error, self.path)}") from error
 
     def history(self, channel: str, count: int, but_last: int = 0) -> tuple[int, Iterator[list[Said]]]:
-        """Give messages of a channel: how many there are, `count` at most, and pages of them, the oldest first.
+        """Give the number of a channel's last messages, `count` at most, and pages of them, the oldest first.
 
         Args:
-            but_last: this many of the last messages do not count.
+            but_last: how many of the newest messages are left out.
 
         Raises:
             StoreUnavailable: they cannot be read; the pages raise it, too.
@@ -420,11 +420,11 @@ def _keep_open(db: sqlite3.Connection) -> None:
     """Have a connection outlive the interpreter: else SQLite would move the log to another file, and remove it."""
     cycle: list[object] = [db]
     cycle.append(cycle)
-    gc.freeze()  # what is in it and refers to itself is never freed
+    gc.freeze()  # a cycle of frozen objects is never freed
 
 
 def _reason(error: Exception, path: str) -> str:
-    """Say what is wrong; SQLite calls many things a disk I/O error, the system knows better."""
+    """Give the reason of an error: the system's, where SQLite has only a general one, such as disk I/O error."""
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     if getattr(error, "sqlite_errorname", "").startswith(("SQLITE_IOERR", "SQLITE_FULL", "SQLITE_CANTOPEN")):

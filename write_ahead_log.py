@@ -1,6 +1,7 @@
-"""The write-ahead log of an open database: when it is stamped, and when it is moved to the database.
+"""The write-ahead log of an open database: stamps and checkpoints.
 
-database_files.py says why. Nothing else moves the log, SQLite itself among it.
+A checkpoint moves the log's pages to the database. Nothing else starts one, not even SQLite itself, since each needs
+its stamps; database_files.py says why.
 """
 
 from __future__ import annotations
@@ -13,16 +14,16 @@ from typing import cast
 from database_files import LOG_SIZE, DatabaseFiles, FilesLost, LogLost, Stamp, WrittenElsewhere
 
 HELD_LOG_SIZE = 4 * LOG_SIZE
-"""Bytes of the write-ahead log from which on it is told that it cannot be emptied."""
+"""Bytes of the write-ahead log above which a warning says that it cannot be emptied."""
 
 BUSY_MILLISECONDS = 10
-"""How long a commit waits for another program that has the database at that moment."""
+"""How long a commit waits for another program that is writing to the database."""
 
 log = logging.getLogger("crosstalk.store")
 
 
 class WriteAheadLog:
-    """The log of an open database: when it is stamped and moved to the database. database_files.py says why.
+    """The write-ahead log of an open database.
 
     Args:
         db: the open database.
@@ -36,12 +37,12 @@ class WriteAheadLog:
         self._db = db
         self._files = files
         self._on_file = files.token(self._stamp_page())
-        self._moving = False
-        self._largest = 0
+        self._is_checkpointing = False
+        self._warned_size = 0
         self._stamp(Stamp.before_checkpoint(self._on_file))
         files.remember()
-        self._moving = True
-        self._least = 0
+        self._is_checkpointing = True
+        self._min_size = 0
         self._checkpoint()
         files.lengthen_log()
         self._note_size()
@@ -53,25 +54,25 @@ class WriteAheadLog:
 
         Raises:
             FilesLost: one of the files is no longer the one that was opened, or the log has been cut off.
-            sqlite3.Error: another program has moved the log to the database, which cannot be noted.
+            sqlite3.Error: a stamp that another program's checkpoint requires cannot be written.
         """
         try:
             size = self._files.look()
         except WrittenElsewhere:
             self._note_checkpoint()
             size = self._files.log_size
-        if size < self._least and not self._moving:
+        if size < self._min_size and not self._is_checkpointing:
             raise FilesLost(f"{self._files.log_path} was cut off")
         return size
 
     def _note_size(self) -> None:
-        """Between two checkpoints the log only grows; emptied, it keeps LOG_SIZE."""
-        self._least = min(LOG_SIZE, self._files.log_size)
+        """Note the size below which the log counts as cut off: it only grows, and an emptied one keeps LOG_SIZE."""
+        self._min_size = min(LOG_SIZE, self._files.log_size)
 
     def _note_checkpoint(self) -> None:
-        """Another program has written to the database itself: all is well if it has moved the log there."""
+        """Another program has written to the database file: accept it if that was a checkpoint."""
         token = self._token_on_file()
-        if token == self._last.token and not self._moving:
+        if token == self._last.token and not self._is_checkpointing:
             self._stamp(Stamp.after_checkpoint(token))
             self._on_file = token
             self._note_size()
@@ -88,49 +89,45 @@ class WriteAheadLog:
         return token
 
     def watch(self) -> None:
-        """Look, and empty the log if it is too long, or could not be emptied before.
-
-        Raises:
-            FilesLost, sqlite3.Error: as look does.
-        """
+        """Look, and empty the log if it is too long, or could not be emptied before. Raises as `look`."""
         try:
             size = self.look()
         except LogLost:
             self._rescue()
             raise
-        if self._moving or size > LOG_SIZE:
+        if self._is_checkpointing or size > LOG_SIZE:
             self.empty()
 
     def _rescue(self) -> None:
-        """Move what a lost log has to the database while it can still be read."""
+        """Checkpoint a lost log while it can still be read."""
         self._token_on_file()
         with contextlib.suppress(sqlite3.Error):
             self._checkpoint()
 
     def empty(self) -> None:
-        """Move what the log has to the database, if nobody prevents it. A failure is told when the log is large."""
+        """Checkpoint the log, unless another program prevents it. A failure is logged when the log is large."""
         reason = "another program reads the database"
         try:
             self._checkpoint()
         except sqlite3.Error as error:
             reason = str(error)
-        self._tell(reason)
+        self._warn(reason)
 
-    def _tell(self, reason: str) -> None:
+    def _warn(self, reason: str) -> None:
         size = self._files.log_size
-        if self._moving and size > HELD_LOG_SIZE and not self._largest:
+        if self._is_checkpointing and size > HELD_LOG_SIZE and not self._warned_size:
             log.warning("the write-ahead log has %d bytes and cannot be emptied: %s", size, reason)
-        if self._moving and size > HELD_LOG_SIZE:
-            self._largest = size
-        elif not self._moving and self._largest:
-            log.warning("the write-ahead log, of %d bytes at last, has been emptied", self._largest)
-            self._largest = 0
+        if self._is_checkpointing and size > HELD_LOG_SIZE:
+            self._warned_size = size
+        elif not self._is_checkpointing and self._warned_size:
+            log.warning("the write-ahead log, of %d bytes at last, has been emptied", self._warned_size)
+            self._warned_size = 0
 
     def _checkpoint(self) -> None:
-        if not self._moving:
+        if not self._is_checkpointing:
             self._stamp(Stamp.before_checkpoint(self._on_file))
-            self._moving = True
-        self._db.execute("PRAGMA busy_timeout = 0")  # a reader may take its time, and is asked again
+            self._is_checkpointing = True
+        self._db.execute("PRAGMA busy_timeout = 0")  # do not wait for a reader: it is tried again later
         try:
             (busy, _pages, _moved) = self._db.execute("PRAGMA wal_checkpoint(RESTART)").fetchone()
         finally:
@@ -139,11 +136,11 @@ class WriteAheadLog:
         if not busy:
             self._on_file = self._last.token
             self._stamp(Stamp.after_checkpoint(self._on_file))
-            self._moving = False
+            self._is_checkpointing = False
             self._note_size()
 
     def finish(self) -> None:
-        """Prepare for the end of the last connection, when SQLite itself moves the log to the database."""
+        """Prepare for the end of the last connection, at which SQLite itself checkpoints the log."""
         with contextlib.suppress(sqlite3.Error):
             self._stamp(Stamp.before_checkpoint(self._on_file))
 
@@ -152,6 +149,6 @@ class WriteAheadLog:
         self._last = stamp
 
     def _stamp_page(self) -> int:
-        """Give the number of the page on which the stamp is; another program's VACUUM may change it."""
+        """Give the number of the stamp's page, which another program's VACUUM may change."""
         (number,) = self._db.execute("SELECT rootpage FROM sqlite_schema WHERE name = 'stamp'").fetchone()
         return cast(int, number)
