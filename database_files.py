@@ -184,7 +184,7 @@ class DatabaseFiles:
     def token(self, page_number: int) -> bytes:
         """Give the token that the database file has on this page; the log is not read."""
         file = self._file.fileno()
-        size = int.from_bytes(os.pread(file, 2, 16), "big")  # 1 stands for 65536, which nobody has
+        size = int.from_bytes(os.pread(file, 2, 16), "big")  # 1 stands for 65536, a size that is not used here
         stamp = Stamp.on_page(os.pread(file, size, (page_number - 1) * size))
         return stamp.token if stamp else NO_TOKEN
 

@@ -80,7 +80,7 @@ class Accounts:
     def login(self, recipient: ClientSession, name: str, password: str, done: Done) -> None:
         """Log a session in. Fails with AlreadyLoggedIn, WrongPassword, Overloaded.
 
-        A name that nobody has is checked as slowly as a wrong password, so that the time tells nothing.
+        A name without an account is checked as slowly as a wrong password, so that the time does not tell them apart.
         """
         if recipient.principal is not None:
             done(AlreadyLoggedIn())
@@ -176,7 +176,7 @@ class Accounts:
         def decided(error: Exception | None) -> None:
             account = self._users.by_id.get(opened.id)
             if error is None and recipient.over:
-                self._journal.submit(AccountDeleted(name, opened.id), lambda _error: None)  # nobody has learned its ID
+                self._journal.submit(AccountDeleted(name, opened.id), lambda _error: None)  # its ID has not been sent
             elif error is None and account is not None:  # it may have been deleted in the same commit
                 self._take_over(recipient, account)
             done(error)

@@ -1,4 +1,4 @@
-"""Channels here and on other servers: their members, and the changes that concern them."""
+"""Channels here and on other servers: their members, and the rules of their changes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from domain.users import Users
 
 
 class Channels:
-    """All channels, here and on other servers, and who is a member of which.
+    """All channels, here and on other servers, and their members.
 
     Args:
         users: all users.
@@ -26,32 +26,31 @@ class Channels:
         self.remote: dict[str, RemoteChannel] = {}
         """Channels of other servers that accounts are members of."""
         self.names = SortedNames()
-        """The names of channels here, and of those of other servers, which the network enters."""
+        """The names of channels here and of announced ones of other servers (peering.channels)."""
         self._made: Counter[str] = Counter()
         self._users = users
         self._outside = outside
         self.hosts: dict[str, str] = {}
-        """Names that servers of the config have borne, and their identities then (L21)."""
+        """Names that configured servers have used, and their identities (L20, L21)."""
         self._identities: dict[str, Counter[str]] = {}
-        """For each server in whose channels accounts are members the identities under which memberships began, and how
-        many did."""
+        """For each server's name: the identities under which memberships in its channels began, and their numbers."""
 
     def find(self, name: str) -> Channel | None:
         """Give a channel here, or a remote one that an account is a member of."""
         return self.local.get(name) or self.remote.get(name)
 
     def noted(self, name: str) -> Collection[str]:
-        """Give the identities for which a server's name is noted (L20); none where anybody may bear it."""
+        """Give the identities for which a server's name is recorded (L20); none if the name is free."""
         if name in self.hosts:
             return [self.hosts[name]]
         return [server for server in self._identities.get(name, ()) if server]
 
     def began_under(self, account: Account, channel: str) -> str:
-        """Give the identity of a remote channel's server under which a membership began (L21); "" if nobody knows."""
+        """Give the identity of a remote channel's server under which a membership began (L21); "" if unknown."""
         return self.remote[channel].servers[account.name]
 
     def has_undated(self, host: str) -> bool:
-        """Tell whether memberships in a server's channels began under an identity that nobody knows."""
+        """Tell whether a server's channels have memberships without a recorded identity."""
         return "" in self._identities.get(host, ())
 
     # ---- changes ----
@@ -59,7 +58,7 @@ class Channels:
     def apply_created(self, change: ChannelCreated) -> Undo:
         if change.name in self.local:
             raise NameTaken
-        made = self._made[change.creator] if change.creator else 0  # the config's channels are nobody's
+        made = self._made[change.creator] if change.creator else 0  # channels of the config have no creator
         if len(self.local) >= self._users.limits.channels or made >= self._users.limits.channels_per_creator:
             raise LimitReached
         self.local[change.name] = Channel(change.name)
@@ -83,12 +82,12 @@ class Channels:
         """Make an account or a remote user a member of a channel.
 
         Args:
-            member: who joins.
+            member: the account or remote user.
             name: the channel's name.
             server: the identity of a remote channel's server (L21).
 
         Raises:
-            NoSuchChannel, AlreadyMember, LimitReached, ChannelFull: it cannot be; the first that applies.
+            NoSuchChannel, AlreadyMember, LimitReached, ChannelFull: the first that applies.
         """
         channel = self._channel_to_join(name)
         if member.name in channel.members:
@@ -109,7 +108,7 @@ class Channels:
         """End a membership.
 
         Raises:
-            NoSuchChannel, NotAMember: there is none.
+            NoSuchChannel, NotAMember: the first that applies.
         """
         channel = self._channel(name)
         if member.name not in channel.members:
@@ -155,7 +154,7 @@ class Channels:
         date(change.server)
         return lambda: date("")
 
-    # ---- pieces ----
+    # ---- channels by name, and their members ----
 
     def _channel(self, name: str) -> Channel:
         channel = self.find(name)
@@ -164,7 +163,7 @@ class Channels:
         return channel
 
     def _channel_to_join(self, name: str) -> Channel:
-        """A channel here, or a remote one, whose server has said that there is one."""
+        """Give a channel here, or a remote one, whose server has agreed to the join."""
         if HOST_OF_CHANNEL in name:
             return self.remote.get(name) or RemoteChannel(name)
         return self._channel(name)

@@ -50,7 +50,7 @@ class MailWaiting(NamedTuple):
 
 
 class Removed(NamedTuple):
-    """The operator has taken the user out of the channel."""
+    """The operator has removed the user from the channel."""
 
     channel: str
 
@@ -126,14 +126,14 @@ class FileNotTaken(NamedTuple):
 
 
 class Kicked(NamedTuple):
-    """The operator has taken the user out of a channel."""
+    """The operator has removed the user from a channel."""
 
     user: str
     at: float
 
 
 class Emptied(NamedTuple):
-    """The operator has taken everybody out of a channel."""
+    """The operator has removed everybody from a channel."""
 
     channel: str
     at: float
