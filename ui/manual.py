@@ -69,7 +69,7 @@ the dialect rooms, at the port of a channel: client.py <port> <username>
 the dialect mailbox, on a terminal:
   /new <name>        makes an account and enters it; the server tells its ID once
   /login <id>        enters an account          /users [pattern]  lists accounts
-  @<user> <message>  sends it; it waits for one who is away
+  @<user> <message>  sends it; it waits for a user who is away
   @<user>            sends plain text there from now on
   /mail [id]         takes the messages that wait; without an ID, your own
   /delete <id>       deletes an account; the ID is always needed, since this is
