@@ -50,7 +50,7 @@ class Pace:
 
 
 class Timers(Protocol):
-    """The monotonic clock, in seconds, and deferred calls; net.reactor implements it."""
+    """The monotonic clock, in seconds, and deferred calls; net.loop.Loop implements it."""
 
     def monotonic(self) -> float: ...
     def call_later(self, seconds: float, call: Callable[[], None]) -> Any: ...
