@@ -208,12 +208,12 @@ def join_message(words: list[str], start: int) -> None:
     words[start:] = [text] if text else []
 
 
-def parse_number(word: str, most: int) -> int | None:
-    """Parse a whole number in ASCII digits: `most` if it is larger, None if the word is no number."""
+def parse_number(word: str, maximum: int) -> int | None:
+    """Parse a whole number in ASCII digits: `maximum` if it is larger, None if the word is no number."""
     if not (word.isascii() and word.isdigit()):
         return None
     digits = word.lstrip("0") or "0"
-    return min(int(digits), most) if len(digits) <= len(str(most)) else most
+    return min(int(digits), maximum) if len(digits) <= len(str(maximum)) else maximum
 
 
 def clean(text: str) -> str:

@@ -29,15 +29,15 @@ def test_what_is_no_whole_number(word: str) -> None:
         whole_number(word)
 
 
-@pytest.mark.parametrize(("least", "word"), [(0, "0"), (1, "1"), (1, "65535")])
-def test_ports(least: int, word: str) -> None:
-    assert port_number(least)(word) == int(word)
+@pytest.mark.parametrize(("minimum", "word"), [(0, "0"), (1, "1"), (1, "65535")])
+def test_ports(minimum: int, word: str) -> None:
+    assert port_number(minimum)(word) == int(word)
 
 
-@pytest.mark.parametrize(("least", "word"), [(1, "0"), (0, "65536"), (0, "-1"), (0, "")])
-def test_what_is_no_port(least: int, word: str) -> None:
+@pytest.mark.parametrize(("minimum", "word"), [(1, "0"), (0, "65536"), (0, "-1"), (0, "")])
+def test_what_is_no_port(minimum: int, word: str) -> None:
     with pytest.raises(argparse.ArgumentTypeError):
-        port_number(least)(word)
+        port_number(minimum)(word)
 
 
 @pytest.mark.parametrize("words", [["--most", "x"], ["--port", "0"], ["--unknown"], ["--por", "1"]])
