@@ -10,6 +10,7 @@ import re
 import stat
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import example, given
@@ -823,3 +824,21 @@ def test_no_line_does_harm(
         stored = names(inside / RECEIVED) if ask_first and names(inside) else names(inside)
         assert not any(name.startswith(".") or is_used(name) for name in stored)
         assert all(sent.split()[0] in ("/ready", "/landed", "/cancel") for sent in side.sent)
+
+
+def test_a_signal_while_a_file_is_made_leaves_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make = os.open
+
+    def interrupted(path: Any, flags: int, *args: Any, **keywords: Any) -> int:
+        descriptor = make(path, flags, *args, **keywords)
+        if flags & os.O_CREAT:
+            os.close(descriptor)
+            raise KeyboardInterrupt
+        return descriptor
+
+    sink = files.Sink(str(tmp_path), "a.bin", 0o600)
+    monkeypatch.setattr(os, "open", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        sink.open()
+    sink.close()
+    assert [*tmp_path.iterdir()] == []

@@ -244,6 +244,8 @@ class Sink:
         self._hidden = f".{name}.part-{os.urandom(6).hex()}"
         self._directory: int | None = None
         self._descriptor = -1
+        self._may_exist = False
+        """The hidden file has been made, or is being made: a signal may come before its descriptor is known."""
 
     @property
     def is_open(self) -> bool:
@@ -254,6 +256,7 @@ class Sink:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         self._directory = open_directory(self._location)
         with reporting_os_errors():
+            self._may_exist = True
             self._descriptor = os.open(self._hidden, flags, 0o600, dir_fd=self._directory)
 
     def write(self, data: bytes) -> None:
@@ -276,11 +279,12 @@ class Sink:
         """Close the file, and remove it unless it was committed."""
         if self._descriptor >= 0:
             os.close(self._descriptor)
+        if self._may_exist:
             with contextlib.suppress(OSError, ValueError):
                 os.unlink(self._hidden, dir_fd=self._directory)
         if self._directory is not None:
             os.close(self._directory)
-        self._descriptor, self._directory = -1, None
+        self._descriptor, self._directory, self._may_exist = -1, None, False
 
     def _take(self, name: str) -> None:
         """Move the file to a name. Raises FileExistsError if the name is taken."""
