@@ -22,9 +22,9 @@ from harness.processes import Settings, server_command
 from harness.report import Outcome, describe
 
 if TYPE_CHECKING:
-    from client_support import FakeServer
-    from loop_support import Stage
-    from support import World
+    from support.clients import FakeServer
+    from support.loop import Stage
+    from support.world import World
 
 HERE = Path(__file__).resolve().parent
 
@@ -118,7 +118,7 @@ def stack() -> Iterator[contextlib.ExitStack]:
 @pytest.fixture
 def stage() -> Iterator[Stage]:
     """A loop with the default settings."""
-    from loop_support import staged
+    from support.loop import staged
 
     with staged() as stage:
         yield stage
@@ -127,7 +127,7 @@ def stage() -> Iterator[Stage]:
 @pytest.fixture
 def fake() -> Iterator[FakeServer]:
     """A server that does what the test says."""
-    from client_support import FakeServer
+    from support.clients import FakeServer
 
     with contextlib.closing(FakeServer()) as fake:
         yield fake
@@ -135,8 +135,8 @@ def fake() -> Iterator[FakeServer]:
 
 @pytest.fixture(scope="session")
 def fake_program(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The program of a server that does what a client tells it, see `runner_support`."""
-    from runner_support import FAKE_SERVER
+    """The program of a server that does what a client tells it, see `support.runner`."""
+    from support.runner import FAKE_SERVER
 
     path = tmp_path_factory.mktemp("fake") / "server.py"
     path.write_text(FAKE_SERVER)
@@ -166,8 +166,8 @@ def no_mistake_is_only_logged(caplog: pytest.LogCaptureFixture) -> Iterator[None
 @pytest.fixture
 def world() -> Iterator[World]:
     """A server with the hostname `one`, without sockets, threads and clocks."""
-    from federation_support import ONE
-    from support import World
+    from support.peers import ONE
+    from support.world import World
 
     with World(settings=ONE) as world:
         yield world

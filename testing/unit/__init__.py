@@ -1,0 +1,1 @@
+"""The tests that Python calls, in the packages of what they test."""

@@ -1,0 +1,314 @@
+"""config.py: the settings and their file."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.config import DIRECTIVES, PEER, ConfigError, field_of, parse_config, read_config
+from settings import HostedChannel, Listen, PeerConfig, Settings
+from support.examples import EXAMPLES
+
+
+def refusal(text: str) -> str:
+    """What a config is refused for."""
+    with pytest.raises(ConfigError) as caught:
+        parse_config(text, "my.conf")
+    message = str(caught.value)
+    assert "\n" not in message
+    return message
+
+
+def directive_of(line: str) -> str:
+    """The directive of a line: one that begins with a place has none but that."""
+    word = line.split()[0]
+    return PEER if ":" in word else word
+
+
+RANGES = {
+    name: (int(match[1]), int(match[2]))
+    for name, directive in DIRECTIVES.items()
+    if (match := re.fullmatch(r"a whole number from (\d+) to (\d+)", directive.expects))
+}
+
+GOOD: list[tuple[str, Any]] = [
+    *[(f"{name} {number}", number) for name, (least, most) in RANGES.items() for number in (least, least + 1, most)],
+    ("address 127.0.0.1", "127.0.0.1"),
+    ("address ::1", "::1"),
+    ("listen 5050 auto", (Listen(None, 5050, "auto"),)),
+    ("listen 0 hello", (Listen(None, 0, "hello"),)),
+    ("listen 127.0.0.1:65535 result", (Listen("127.0.0.1", 65535, "result"),)),
+    ("listen [0:0::1]:5050 hello", (Listen("::1", 5050, "hello"),)),
+    ("address 0:0:0:0:0:0:0:1", "::1"),
+    ("hangup end", "end"),
+    ("hangup reload", "reload"),
+    ("database chat.db", "chat.db"),
+    ("database :memory:", ":memory:"),
+    ("database /var/lib/my chat.db", "/var/lib/my chat.db"),
+    ("channels-reply all", "all"),
+    ("mailbox-ids secret", "secret"),
+    ("mailbox-ids classic", "classic"),
+    ("listen 6666 mailbox", (Listen(None, 6666, "mailbox"),)),
+    ("channel lobby 6001 5", None),
+    ("channels-reply joined", "joined"),
+    ("hostname server1.com", "server1.com"),
+    ("hostname A-1." + "x" * 60, "A-1." + "x" * 60),
+    *[(f"federation {policy}", policy) for policy in ("local", "open", "listed", "off")],
+    ("listen 6667 federation", (Listen(None, 6667, "federation"),)),
+    ("192.168.1.1:4400", (PeerConfig("192.168.1.1", 4400, None),)),
+    ("127.0.0.1:65535 server2.com", (PeerConfig("127.0.0.1", 65535, "server2.com"),)),
+    ("[0:0::1]:1 server2.com # far away", (PeerConfig("::1", 1, "server2.com"),)),
+    ("chat.example.org:5050", (PeerConfig("chat.example.org", 5050, None),)),
+]
+
+NO_NUMBERS = ["x", "-1", "+1", "1.5", "0x10", "1_0", "1 2", "\u0663", "\u00b2", "10000000000", "9" * 5000]
+
+BAD = [
+    *[(name, "") for name in DIRECTIVES if name != PEER],
+    *[(name, word) for name in RANGES for word in NO_NUMBERS],
+    *[(name, str(least - 1)) for name, (least, _most) in RANGES.items()],
+    *[(name, str(most + 1)) for name, (_least, most) in RANGES.items()],
+    # Zeros in front make no number smaller than it is.
+    *[(name, "0" * zeros + str(most + 1)) for name, (_least, most) in RANGES.items() for zeros in (9, 15, 18, 30)],
+    ("address", "localhost"),
+    ("address", "127.0.0.1:5050"),
+    ("address", "300.0.0.1"),
+    ("address", "127.0.0.1 ::1"),
+    ("address", "1"),
+    *[
+        ("listen", f"{place} auto")
+        for place in ("x", "-1", "65536", "localhost:1", "1.2.3:1", "127.0.0.1:", ":1", "::1:1")
+    ],
+    *[
+        ("listen", f"{place} auto")
+        for place in ("::1", "[::1]", "[]:1", "[[::1]]:1", "[::1:1", "127.0.0.1", "127.0.0.1:65536")
+    ],
+    *[("listen", words) for words in ("5050", "auto", "5050 rooms", "5050 AUTO", "5050 auto hello", "auto 5050")],
+    ("channels-reply", "none"),
+    ("hangup", "ignore"),
+    ("hangup", "END"),
+    ("mailbox-ids", "guess"),
+    ("channel", "lobby 6001"),
+    ("channels-reply", "ALL"),
+    ("channels-reply", "all joined"),
+    ("database", "a\0b"),
+    *[("hostname", word) for word in ("a_b", "a b", "a:b", "a@b", "\u4e2d", "x" * 65)],
+    *[("federation", word) for word in ("yes", "OPEN", "open listed")],
+]
+
+BAD_PEERS = [
+    *["127.0.0.1:", "127.0.0.1:x", "127.0.0.1:0", "127.0.0.1:65536", ":5050", "::1:5050", "[::1]", "[x]:5050"],
+    *["256.0.0.1:5050", "1.2.3:5050", "1:5050", "a_b:5050", "a,b:5050", "127.0.0.1:5050 a_b", "127.0.0.1:5050 a b"],
+    *["192.168.1.1:4400192.168.1.2:4400", "hostname: server1.com"],
+]
+
+ATTIC, CELLAR = "channel attic 5052 5", "channel cellar 5053 9"
+CHANNEL_PORT = "the port of a channel is a whole number from 1 to 65535, not "
+CHANNEL_CAPACITY = "the capacity of a channel is a whole number from 5 to 1000000000, not "
+NO_CHANNEL_NAME = "cannot be a channel with a port: it begins with a digit, or is no name"
+
+BAD_CHANNELS = [
+    (["channel lobby 5051 5"], ": channel stands 1 times; it needs 3 or more, or none"),
+    (["channel lobby 5051 5", ATTIC], ": channel stands 2 times; it needs 3 or more, or none"),
+    ([ATTIC, CELLAR, "channel"], ":3: channel needs <name> <port> <capacity>, not nothing"),
+    ([ATTIC, CELLAR, "channel lobby 5051"], ":3: channel needs <name> <port> <capacity>, not 'lobby 5051'"),
+    ([ATTIC, CELLAR, "channel lobby 5051 5 5"], ":3: channel needs <name> <port> <capacity>, not 'lobby 5051 5 5'"),
+    ([ATTIC, CELLAR, "channel lobby 5051 many"], f":3: {CHANNEL_CAPACITY}'many'"),
+    ([ATTIC, CELLAR, "channel lobby 5051 -5"], f":3: {CHANNEL_CAPACITY}'-5'"),
+    ([ATTIC, CELLAR, "channel lobby 5051 4"], f":3: {CHANNEL_CAPACITY}'4'"),
+    ([ATTIC, CELLAR, "channel lobby tea 5"], f":3: {CHANNEL_PORT}'tea'"),
+    ([ATTIC, CELLAR, "channel lobby 0 5"], f":3: {CHANNEL_PORT}'0'"),
+    ([ATTIC, CELLAR, "channel lobby 65536 5"], f":3: {CHANNEL_PORT}'65536'"),
+    ([ATTIC, CELLAR, "channel 1lobby 5051 5"], f":3: '1lobby' {NO_CHANNEL_NAME}"),
+    ([ATTIC, CELLAR, "channel @lobby 5051 5"], f":3: '@lobby' {NO_CHANNEL_NAME}"),
+    ([ATTIC, CELLAR, "channel lobby 5052 5"], ":3: port 5052 stands in line 1 already; remove one of them"),
+    (["listen 5052 auto", CELLAR, ATTIC], ":3: port 5052 stands in line 1 already; remove one of them"),
+    ([ATTIC, "channel th\u00e9 5051 5", "channel the\u0301 5053 9"], ":3: channel th\u00e9 stands in line 2 already"),
+    ([ATTIC, CELLAR, "chanel lobby 5051 5"], ":3: unknown directive 'chanel'"),
+]
+
+
+@pytest.mark.parametrize(("line", "value"), GOOD)
+def test_a_directive_sets_its_setting_and_no_other(line: str, value: Any) -> None:
+    field = field_of(directive_of(line))
+    if line.startswith("channel "):
+        line = f"{line}\nchannel attic 6002 9\nchannel \u674e 6003 5"
+        value = (
+            HostedChannel("lobby", 6001, 5), HostedChannel("attic", 6002, 9), HostedChannel("\u674e", 6003, 5),
+        )  # fmt: skip
+    settings = parse_config(f"# a config\n\n{line}\n", "my.conf")
+    assert getattr(settings, field) == value
+    assert settings == Settings()._replace(**{field: value})
+
+
+@pytest.mark.parametrize(("name", "words"), BAD, ids=lambda words: words[:20] or "nothing")
+def test_a_wrong_value_is_refused_with_the_place_and_what_would_be_right(name: str, words: str) -> None:
+    message = refusal(f"# a config\n\n{name} {words}\n")
+    assert message.startswith(f"my.conf:3: {name} needs {DIRECTIVES[name].expects}, not ")
+    assert message.endswith("nothing" if not words else repr(words))
+
+
+@pytest.mark.parametrize("line", BAD_PEERS)
+def test_a_place_that_is_none_is_refused(line: str) -> None:
+    assert refusal(f"\n{line}\n") == f"my.conf:2: {PEER} needs {DIRECTIVES[PEER].expects}, not {line!r}"
+
+
+@pytest.mark.parametrize(("lines", "reason"), BAD_CHANNELS, ids=str)
+def test_channels_that_cannot_be_are_refused(lines: list[str], reason: str) -> None:
+    """C50, C26, and C32 for a name that stands twice."""
+    assert refusal("\n".join(lines)).startswith(f"my.conf{reason}")
+
+
+def test_servers_to_federate_with() -> None:
+    text = "192.168.1.1:4400\n168.172.3.23:2344 server2.com\n192.168.1.1:4401"
+    assert parse_config(text, "").peers == (
+        PeerConfig("192.168.1.1", 4400, None),
+        PeerConfig("168.172.3.23", 2344, "server2.com"),
+        PeerConfig("192.168.1.1", 4401, None),
+    )
+    assert refusal("127.0.0.1:1\n127.0.0.1:2\n127.0.0.1:1 a") == (
+        "my.conf:3: server 127.0.0.1:1 stands in line 1 already; remove one of them"
+    )
+    assert refusal("127.0.0.1:1 a\n127.0.0.1:2 a") == (
+        "my.conf:2: hostname a stands in line 1 already; remove one of them"
+    )
+    assert "hostname a is this server's own" in refusal("127.0.0.1:1 a\nhostname a")
+    assert "federation is off" in refusal("listen 5050 federation\nfederation off")
+
+
+def test_servers_that_prove_their_names(tmp_path: Path) -> None:
+    secret, short = tmp_path / "a secret", tmp_path / "short"
+    secret.write_text("0123456789abcdef\n")
+    short.write_text("0123456789abcde\n")
+    head = "hostname me\n"
+    (listed,) = parse_config(f"{head}127.0.0.1:5051 two secret={secret} # it calls us\n", "").peers
+    assert listed[:3] == ("127.0.0.1", 5051, "two")
+    assert listed.secret is not None
+    undialled = parse_config("".join(f"127.0.0.1:0 {name} secret={secret}\n" for name in "ab") + head, "").peers
+    assert [server.name for server in undialled] == ["a", "b"]
+    expected = f"{PEER} needs {DIRECTIVES[PEER].expects}, not "
+    for line, reason in {
+        "127.0.0.1:5051 two secret=missing": "cannot read the secret missing: No such file or directory",
+        f"127.0.0.1:5051 two secret={tmp_path}": f"cannot read the secret {tmp_path}: Is a directory",
+        f"127.0.0.1:5051 two secret={short}": f"the secret {short} must have 16 to 65536 bytes",
+        f"127.0.0.1:5051 secret={secret}": "secret= needs the name that it proves in front of it",
+        f"127.0.0.1:0 secret={secret}": "secret= needs the name that it proves in front of it",
+        "127.0.0.1:5051 two secret=": expected,
+        "127.0.0.1:5051 two secret= x": "cannot read the secret x: ",
+        "127.0.0.1:5051 two secret": expected,
+        f"127.0.0.1:5051 secret={secret} two": "secret= needs the name that it proves in front of it",
+        f"127.0.0.1:5051 two three secret={secret}": expected,
+        f"127.0.0.1:5051 two Secret={secret}": expected,
+        f"127.0.0.1:65536 two secret={secret}": expected,
+        "127.0.0.1:0 two": expected,
+        f"127.0.0.1:5051 two secret={secret}\0": expected,
+    }.items():
+        assert refusal(f"{head}{line}\n").startswith(f"my.conf:2: {reason}")
+    assert refusal(f"127.0.0.1:5051 two secret={secret}") == (
+        "my.conf: secret= needs a name of this server's own, too; add hostname <name>"
+    )
+    assert "hostname a stands in line 2" in refusal(f"{head}127.0.0.1:1 a\n127.0.0.1:0 a secret={secret}")
+
+
+def test_every_directive_is_tried() -> None:
+    assert {directive_of(line) for line, _value in GOOD} == set(DIRECTIVES)
+    assert {name for name, words in BAD if words} == set(DIRECTIVES) - {PEER}
+
+
+def test_directives_and_settings_are_the_same() -> None:
+    assert [field_of(name) for name in DIRECTIVES] == list(Settings._fields)
+    for directive in DIRECTIVES.values():
+        assert directive.help
+        assert directive.expects
+
+
+def test_the_defaults_are_values_that_could_be_given() -> None:
+    for name, value in Settings()._asdict().items():
+        if value not in (None, ()):
+            assert getattr(parse_config(f"{name.replace('_', '-')} {value}", ""), name) == value
+
+
+def test_blanks_comments_and_empty_lines() -> None:
+    text = "\n  \t\n# comment\n   # max-clients 1\n#max-clients 2\n\t bcrypt-cost \t 5  \r\nmax-mail 7"
+    assert parse_config(text, "") == Settings(bcrypt_cost=5, max_mail=7)
+    assert parse_config("", "") == Settings()
+    assert parse_config("max-mail 7 # not 8\nbcrypt-cost 5 #9\ndatabase a#b # c", "") == Settings(
+        bcrypt_cost=5, max_mail=7, database="a#b"
+    )
+
+
+def test_an_unknown_directive_is_refused_and_the_known_ones_are_named() -> None:
+    message = refusal("bcrypt-cost 4\nmax-cleints 5\n")
+    assert message.startswith("my.conf:2: unknown directive 'max-cleints'")
+    for name in DIRECTIVES:
+        assert name in message
+    for name in ("bcrypt_cost", "Bcrypt-cost", "BCRYPT-COST"):
+        assert "unknown directive" in refusal(f"{name} 4")
+
+
+def test_a_directive_stands_once() -> None:
+    message = refusal("bcrypt-cost 4\n\nmax-mail 1\nbcrypt-cost 4\n")
+    assert message.startswith("my.conf:4: bcrypt-cost ")
+    assert "line 1" in message
+
+
+def test_a_directive_that_may_stand_more_than_once() -> None:
+    text = "listen 5050 auto\nlisten 127.0.0.1:5050 auto\nlisten 5051 hello"
+    assert parse_config(text, "").listen == (
+        Listen(None, 5050, "auto"),
+        Listen("127.0.0.1", 5050, "auto"),
+        Listen(None, 5051, "hello"),
+    )
+    assert refusal("listen 5050 auto\nlisten  5050 hello") == (
+        "my.conf:2: port 5050 stands in line 1 already; remove one of them"
+    )
+    assert refusal("listen 5050 auto\nlisten 5050 auto") == (
+        "my.conf:2: port 5050 stands in line 1 already; remove one of them"
+    )
+
+
+def test_the_first_mistake_is_told() -> None:
+    assert refusal("max-mail x\nwhat\n").startswith("my.conf:1: ")
+
+
+def test_a_line_ends_with_a_newline_and_nothing_else() -> None:
+    """An editor counts so, and what stands in a comment stays there."""
+    for character in "\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029":
+        assert parse_config(f"# a comment{character}what\nbcrypt-cost 4\n", "").bcrypt_cost == 4
+        assert refusal(f"# a comment{character}\nwhat\n").startswith("my.conf:2: ")
+
+
+def test_reading_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "my.conf"
+    path.write_bytes("# \u00fc\r\nbcrypt-cost 4\r\ndatabase \u4f60.db".encode())
+    assert read_config(str(path)) == Settings(bcrypt_cost=4, database="\u4f60.db")
+    path.write_text("\nbcrypt-cost x")
+    with pytest.raises(ConfigError, match=r"my\.conf:2: bcrypt-cost needs"):
+        read_config(str(path))
+
+
+def test_files_that_cannot_be_read(tmp_path: Path) -> None:
+    (tmp_path / "latin").write_bytes(b"# \xfc\n")
+    for name, reason in (("missing", "No such file"), (".", "directory"), ("latin", "UTF-8")):
+        with pytest.raises(ConfigError) as caught:
+            read_config(str(tmp_path / name))
+        assert str(tmp_path / name) in str(caught.value)
+        assert reason in str(caught.value)
+        assert "\n" not in str(caught.value)
+
+
+@EXAMPLES
+@given(st.lists(st.one_of(st.text(max_size=30), st.sampled_from([line for line, _value in GOOD])), max_size=4))
+def test_any_text_gives_settings_or_one_line_that_says_where(lines: list[str]) -> None:
+    try:
+        settings = parse_config("\n".join(lines), "my.conf")
+    except ConfigError as error:
+        assert str(error).startswith("my.conf:")
+        assert len(str(error).splitlines()) == 1
+    else:
+        assert isinstance(settings, Settings)

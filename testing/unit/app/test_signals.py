@@ -1,0 +1,163 @@
+"""signals.py: what stops the server, and what does not."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from signal import SIGHUP, SIGINT, SIGKILL, SIGTERM, SIGUSR1
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.bootstrap import INTERRUPTED
+from app.signals import ONE_SIGNAL_SECONDS, Signals
+from harness.peer import PATIENCE
+from harness.processes import ROOT
+from harness.servers import ServerProcess
+from support.examples import EXAMPLES
+
+
+class Stopping:
+    """Signals and what they do, on a clock that stands still."""
+
+    def __init__(self, hangup: str = "end") -> None:
+        self.now = 1000.0
+        self.did: list[str] = []
+        self.signals = Signals(
+            lambda call: call(),
+            lambda: self.did.append("stop"),
+            lambda: self.did.append("report"),
+            hangup,
+            now=lambda: self.now,
+            exit_now=lambda status: self.did.append(f"exit {status}"),
+        )
+
+    def get(self, *steps: signal.Signals | float) -> list[str]:
+        """Get signals, or let seconds pass; give what was done."""
+        for step in steps:
+            if isinstance(step, signal.Signals):
+                self.signals.handle(step)
+            else:
+                self.now += step
+        return self.did
+
+
+LONG, SHORT = ONE_SIGNAL_SECONDS + 0.01, ONE_SIGNAL_SECONDS / 4
+
+
+@pytest.mark.parametrize(
+    ("steps", "did"),
+    [
+        ([SIGTERM], ["stop"]),
+        ([SIGINT], ["stop"]),
+        ([SIGHUP], ["stop"]),
+        ([SIGUSR1, LONG, SIGUSR1], ["report", "report"]),
+        ([SIGTERM, SIGTERM, SHORT, SIGINT, SHORT, SIGTERM], ["stop"]),
+        ([SIGTERM, LONG, SIGTERM], ["stop", "exit 1"]),
+        ([SIGINT, LONG, SIGINT], ["stop", "exit 1"]),
+        ([SIGHUP, LONG, SIGTERM], ["stop", "exit 1"]),
+        ([SIGTERM, SHORT, SIGTERM, LONG, SIGINT], ["stop", "exit 1"]),
+        ([SIGHUP, SIGHUP, LONG, SIGHUP, LONG, SIGHUP], ["stop"]),
+        ([SIGTERM, SIGUSR1, SIGHUP, LONG, SIGHUP, SIGUSR1], ["stop"]),
+        ([SIGUSR1, SIGTERM, SIGUSR1], ["report", "stop"]),
+    ],
+)
+def test_signals_stop_the_server_once(steps: list[signal.Signals | float], did: list[str]) -> None:
+    assert Stopping().get(*steps) == did
+
+
+def test_a_hangup_that_reloads_stops_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    stopping = Stopping("reload")
+    assert stopping.get(SIGHUP, LONG, SIGHUP) == []
+    assert caplog.text.count("nothing to reload") == 2
+    assert stopping.get(SIGTERM, SIGHUP, LONG, SIGHUP) == ["stop"]
+    assert caplog.text.count("nothing to reload") == 2
+
+
+@EXAMPLES
+@given(st.lists(st.sampled_from([SIGTERM, SIGINT, SIGHUP, SIGUSR1, SHORT, LONG])), st.sampled_from(["end", "reload"]))
+def test_any_signals_in_any_order(steps: list[signal.Signals | float], hangup: str) -> None:
+    ending = {SIGTERM, SIGINT} | ({SIGHUP} if hangup == "end" else set())
+    did = Stopping(hangup).get(*steps)
+    first = next((place for place, step in enumerate(steps) if step in ending), len(steps))
+    assert did.count("report") == steps[:first].count(SIGUSR1)
+    assert did.count("stop") == (first < len(steps))
+    late, passed = 0, 0.0
+    for step in steps[first + 1 :]:
+        if isinstance(step, signal.Signals):
+            late += step in (SIGTERM, SIGINT) and passed > ONE_SIGNAL_SECONDS
+        else:
+            passed += step
+    assert did.count("exit 1") == late
+
+
+# ---- processes ----
+
+
+@pytest.mark.parametrize("first", [SIGTERM, SIGINT, SIGHUP])
+def test_signals_without_end_do_not_change_how_a_server_ends(tmp_path: Path, first: signal.Signals) -> None:
+    """Until it is gone, so also while its loop is closed and the interpreter ends."""
+    with ServerProcess(tmp_path) as server:
+        server.signal(first)
+        sent = 0
+        while server.is_running:
+            server.signal((SIGHUP, SIGUSR1)[sent % 2])
+            sent += 1
+        assert server.wait() == 0
+        assert sum("stopping" in line for line in server.log) == 1
+        assert "Traceback" not in "".join(server.log)
+        assert "Exception" not in "".join(server.log)
+
+
+def test_two_signals_at_once_are_one(tmp_path: Path) -> None:
+    for _ in range(3):
+        with ServerProcess(tmp_path) as server:
+            server.signal(SIGTERM)
+            server.signal(SIGTERM)
+            assert server.wait() == 0
+            assert "Traceback" not in "".join(server.log)
+
+
+def test_a_hangup_that_was_ignored_stays_ignored(tmp_path: Path) -> None:
+    with ServerProcess(tmp_path, shell="trap '' HUP") as server, server.peer() as peer:
+        server.signal(SIGHUP)
+        server.signal(SIGUSR1)
+        server.wait_for("statistics")
+        assert peer.ask("PING") == ["RESULT PING 1"]
+        server.signal(SIGTERM)
+        assert server.wait() == 0
+
+
+def test_a_hangup_can_be_set_to_stop_nothing(tmp_path: Path) -> None:
+    with ServerProcess(tmp_path, "hangup reload") as server, server.peer() as peer:
+        server.signal(SIGHUP)
+        server.wait_for("nothing to reload")
+        assert peer.ask("PING") == ["RESULT PING 1"]
+        server.signal(SIGTERM)
+        assert server.wait() == 0
+
+
+@pytest.mark.parametrize(("signum", "status"), [(SIGINT, INTERRUPTED), (SIGTERM, -SIGTERM), (SIGKILL, -SIGKILL)])
+def test_a_start_can_be_interrupted_quietly(tmp_path: Path, signum: signal.Signals, status: int) -> None:
+    """While it waits for its config, which stands for the whole start."""
+    os.mkfifo(tmp_path / "config")
+    process = subprocess.Popen(
+        [sys.executable, str(ROOT / "server.py"), "0", "config"],
+        cwd=tmp_path, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    try:
+        writer = os.open(tmp_path / "config", os.O_WRONLY)  # waits until the config is read
+        try:
+            process.send_signal(signum)
+            assert process.communicate(timeout=PATIENCE) == (b"", b"")
+        finally:
+            os.close(writer)
+        assert process.returncode == status
+    finally:
+        process.kill()
+        process.wait()

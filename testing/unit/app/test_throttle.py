@@ -1,0 +1,174 @@
+"""throttle.py: what has failed makes the next attempt wait, and accounts are made at a pace."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.throttle import FORGET_SECONDS, MAX_ENTRIES, MAX_SECONDS, PACE_SECONDS, Failures, Pace, Recent
+from support.examples import EXAMPLES
+from support.world import FakeTimers
+
+FAR = "192.0.2.1"
+
+
+@pytest.fixture
+def clock() -> FakeTimers:
+    return FakeTimers()
+
+
+# ---- failures ----
+
+
+def test_each_failure_makes_the_next_attempt_wait_longer_up_to_a_most(clock: FakeTimers) -> None:
+    """C40."""
+    failures = Failures(clock.monotonic)
+    delays = []
+    for _ in range(8):
+        delays.append(failures.delay(FAR, "alice"))
+        failures.count(FAR, "alice")
+    assert delays == [0.0, 0.25, 0.5, 1.0, 2.0, 4.0, 5.0, 5.0]
+    for _ in range(2000):  # as many as somebody likes
+        failures.count(FAR, "alice")
+    assert failures.delay(FAR, "alice") == MAX_SECONDS == 5.0
+
+
+@pytest.mark.parametrize(
+    ("address", "name", "waits"),
+    [
+        ("192.0.2.1", "alice", True),
+        ("192.0.2.1", "bob", False),
+        ("192.0.2.2", "alice", False),
+        ("2001:db8::1", "alice", True),
+        ("2001:db8::2:3", "alice", True),
+        ("2001:db8:0:1::1", "alice", False),
+        ("127.0.0.1", "alice", False),
+        ("127.9.9.9", "alice", False),
+        ("::1", "alice", False),
+        ("192.0.2.1", "", False),
+    ],
+)
+def test_only_the_same_network_waits_and_only_for_the_same_name(
+    clock: FakeTimers, address: str, name: str, waits: bool
+) -> None:
+    failures = Failures(clock.monotonic)
+    for failing in ("192.0.2.1", "2001:db8::1", "127.0.0.1", "::1"):
+        failures.count(failing, "alice")
+    assert (failures.delay(address, name) > 0) is waits
+
+
+def test_the_right_password_ends_the_wait(clock: FakeTimers) -> None:
+    failures = Failures(clock.monotonic)
+    failures.count(FAR, "alice")
+    failures.forget(FAR, "alice")
+    failures.forget(FAR, "alice")
+    assert failures.delay(FAR, "alice") == 0.0
+
+
+def test_failures_are_forgotten_with_time(clock: FakeTimers) -> None:
+    failures = Failures(clock.monotonic)
+    failures.count(FAR, "alice")
+    clock.let_pass(FORGET_SECONDS - 1)
+    failures.count(FAR, "alice")
+    clock.let_pass(FORGET_SECONDS - 1)
+    assert failures.delay(FAR, "alice") == 0.5
+    clock.let_pass(1)
+    assert failures.delay(FAR, "alice") == 0.0
+
+
+def test_words_that_are_too_long_for_a_name_count_as_one(clock: FakeTimers) -> None:
+    failures = Failures(clock.monotonic)
+    failures.count(FAR, "x" * 8000)
+    assert failures.delay(FAR, "x" * 7000) > 0
+    assert failures.delay(FAR, "x" * 64) == 0.0
+
+
+# ---- what is kept ----
+
+
+@EXAMPLES
+@given(st.lists(st.tuples(st.integers(0, 9), st.sampled_from([0.0, 1.0, 4.0, 11.0])), max_size=50), st.integers(1, 6))
+def test_what_is_kept_is_what_is_newest_and_fresh(steps: list[tuple[int, float]], most: int) -> None:
+    clock = FakeTimers()
+    recent: Recent[int] = Recent(clock.monotonic, 10.0, most)
+    expected: dict[int, float] = {}
+    for key, seconds in steps:
+        clock.let_pass(seconds)
+        recent.set(key, key)
+        expected.pop(key, None)
+        expected[key] = clock.now
+        expected = dict(list(expected.items())[-most:])
+        fresh = {kept for kept, at in expected.items() if clock.now < at + 10.0}
+        assert {kept for kept in range(10) if recent.get(kept, -1) == kept} == fresh
+        assert len(recent) == len(fresh)
+
+
+def test_the_table_of_failures_has_a_bound(clock: FakeTimers) -> None:
+    failures = Failures(clock.monotonic)
+    for number in range(MAX_ENTRIES + 5):
+        failures.count(FAR, f"user{number}")
+    assert len(failures._counts) == MAX_ENTRIES
+    assert failures.delay(FAR, "user4") == 0.0
+    assert failures.delay(FAR, "user5") > 0
+
+
+# ---- accounts ----
+
+
+def made(pace: Pace, address: str, tries: int) -> int:
+    """How many of so many accounts an address may make."""
+    allowed = 0
+    for _ in range(tries):
+        if pace.allows(address):
+            pace.spend(address)
+            allowed += 1
+    return allowed
+
+
+def test_an_address_makes_so_many_accounts_at_once_and_then_at_a_pace(clock: FakeTimers) -> None:
+    """C42."""
+    pace = Pace(clock.monotonic, 7)
+    assert made(pace, FAR, 20) == 7
+    assert made(pace, "192.0.2.2", 20) == 7
+    clock.let_pass(PACE_SECONDS / 7 + 0.1)
+    assert made(pace, FAR, 20) == 1
+    clock.let_pass(PACE_SECONDS / 2)
+    assert made(pace, FAR, 20) == 3
+    clock.let_pass(10 * PACE_SECONDS)
+    assert made(pace, FAR, 20) == 7
+
+
+def test_a_network_of_ipv6_has_one_pace(clock: FakeTimers) -> None:
+    """C43."""
+    pace = Pace(clock.monotonic, 3)
+    assert sum(made(pace, f"2001:db8::{number}", 1) for number in range(10)) == 3
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "127.1.2.3", "::1"])
+def test_this_machine_makes_as_many_as_it_likes(clock: FakeTimers, address: str) -> None:
+    """C43."""
+    assert made(Pace(clock.monotonic, 0), address, 1000) == 1000
+
+
+def test_none_at_all_can_be_allowed(clock: FakeTimers) -> None:
+    pace = Pace(clock.monotonic, 0)
+    clock.let_pass(10 * PACE_SECONDS)
+    assert made(pace, FAR, 1) == 0
+
+
+def test_what_was_not_made_does_not_count(clock: FakeTimers) -> None:
+    pace = Pace(clock.monotonic, 1)
+    pace.give_back(FAR)
+    for _ in range(5):
+        assert pace.allows(FAR)
+        pace.spend(FAR)
+        pace.give_back(FAR)
+    assert made(pace, FAR, 5) == 1
+
+
+def test_the_table_of_addresses_has_a_bound(clock: FakeTimers) -> None:
+    pace = Pace(clock.monotonic, 1)
+    for number in range(MAX_ENTRIES + 5):
+        pace.spend(f"2001:db8:{number // 65536:x}:{number % 65536:x}::1")
+    assert len(pace._spent) == MAX_ENTRIES

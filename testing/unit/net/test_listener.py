@@ -1,0 +1,236 @@
+"""net/listener.py: accepting, refusing, pausing."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+from typing import Any
+
+import pytest
+
+from harness.peer import PATIENCE
+from net.connection import Connection
+from net.table import CloseReason
+from support.loop import Owner, Stage, connection_of, put, staged
+
+
+def test_a_message_does_not_wait_for_an_acknowledgement(stage: Stage) -> None:
+    (owner,), _peers = stage.accept()
+    sock = connection_of(owner)._sock
+    assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+    assert not sock.getblocking()
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_KEEPIDLE"), reason="a system that does not tell")
+@pytest.mark.parametrize(("seconds", "longest"), [(60, 60), (7, 7), (1, 4), (32767, 32767)])
+def test_the_kernel_looks_after_silent_peers(seconds: int, longest: int) -> None:
+    stage = Stage(keepalive_seconds=seconds)
+    (owner,), _peers = stage.accept()
+    sock = connection_of(owner)._sock
+
+    def option(name: str) -> int:
+        return sock.getsockopt(socket.IPPROTO_TCP, getattr(socket, name))
+
+    assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+    silence = option("TCP_KEEPIDLE") + option("TCP_KEEPCNT") * option("TCP_KEEPINTVL")
+    assert seconds <= silence <= longest
+    stage.close()
+
+
+def test_without_keepalive_the_kernel_is_left_alone(stage: Stage) -> None:
+    (owner,), _peers = stage.accept()
+    sock = connection_of(owner)._sock
+    assert not sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+
+
+def test_all_that_wait_are_accepted_in_one_turn(stage: Stage) -> None:
+    address = stage.listen()
+    for _ in range(10):
+        stage.dial(address)
+    stage.until(lambda: stage.loop.connections)
+    assert len(stage.loop.connections) == 10
+
+
+def test_a_flood_of_connections_shares_its_turns(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("net.listener.ACCEPTS_PER_TURN", 3)
+    address = stage.listen()
+    for _ in range(10):
+        stage.dial(address)
+    counts = []
+    while len(stage.loop.connections) < 10:
+        stage.loop.turn()
+        counts.append(len(stage.loop.connections))
+    assert counts == [3, 6, 9, 10]
+
+
+def test_more_clients_than_the_setting_allows_are_refused(caplog: pytest.LogCaptureFixture) -> None:
+    stage = Stage(max_clients=2)
+    try:
+        address = stage.listen()
+        first, _second, third = (stage.dial(address) for _ in range(3))
+        stage.until(lambda: stage.loop.closed[CloseReason.REFUSED])
+        assert third.recv(1) == b""
+        assert len(stage.loop.connections) == 2 == stage.loop.client_ceiling
+        assert "max-clients" in caplog.text
+        first.close()
+        for connection in stage.loop.connections:
+            assert isinstance(connection.owner, Owner)
+            connection.owner.ended = connection.finish  # type: ignore[method-assign]
+        stage.until(lambda: len(stage.loop.connections) == 1)
+        stage.dial(address)
+        stage.until(lambda: len(stage.loop.connections) == 2)
+    finally:
+        stage.close()
+
+
+@pytest.fixture
+def from_far_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No address is this machine's own."""
+    monkeypatch.setattr("net.listener.is_loopback", lambda _address: False)
+
+
+@pytest.mark.usefixtures("from_far_away")
+def test_one_address_has_a_share_of_the_clients(caplog: pytest.LogCaptureFixture) -> None:
+    """C19."""
+    with staged(max_clients=8, address_share=25) as stage:
+        address = stage.listen()
+        peers = [stage.dial(address) for _ in range(3)]
+        stage.until(lambda: stage.loop.closed[CloseReason.REFUSED] == 1)
+        assert peers[2].recv(1) == b""
+        assert "2 clients are connected from 127.0.0.1 (max-address-share)" in caplog.text
+        assert stage.loop.table.clients_at == {"127.0.0.1": 2}
+        for connection in list(stage.loop.connections):
+            connection.close(CloseReason.PEER)
+        stage.until(lambda: not stage.loop.connections)
+        assert not stage.loop.table.clients_at
+        stage.dial(address)
+        stage.until(lambda: stage.loop.connections)
+
+
+def test_this_machine_has_no_share_and_no_time_to_log_in() -> None:
+    with staged(max_clients=8, address_share=1, login_seconds=1) as stage:
+        owners, _peers = stage.accept(8)
+        assert not stage.loop.table.clients_at
+        assert stage.loop._deadlines.nearest() is None
+        assert all(connection_of(owner)._login is None for owner in owners)
+
+
+@pytest.mark.usefixtures("from_far_away")
+def test_a_client_that_says_nothing_is_closed(caplog: pytest.LogCaptureFixture) -> None:
+    """C18."""
+    caplog.set_level("INFO")
+    with staged(login_seconds=0.05) as stage:
+        (silent, other), (peer, _other) = stage.accept(2)
+        connection_of(other).note_first_line()
+        put(peer, b"no whole line")
+        stage.until(lambda: silent.lost_for)
+        assert silent.lost_for == [CloseReason.SILENT]
+        assert "has said nothing for 0.05 seconds (login-seconds)" in caplog.text
+        assert other.lost_for == []
+        assert stage.loop._deadlines.nearest() is None
+
+
+@pytest.mark.usefixtures("from_far_away")
+def test_a_client_that_leaves_before_its_first_line_leaves_no_deadline() -> None:
+    with staged(login_seconds=1000) as stage:
+        (owner,), _peers = stage.accept()
+        assert stage.loop._deadlines.nearest() is not None
+        connection_of(owner).close(CloseReason.PEER)
+        stage.turn()
+        assert stage.loop._deadlines.nearest() is None
+
+
+def test_a_listener_waits_at_the_descriptor_ceiling(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("net.table.descriptor_ceiling", lambda: 2)
+    stage = Stage()
+    try:
+        owners: list[Owner] = []
+
+        def accepted(connection: Connection) -> Owner:
+            owners.append(Owner(connection))
+            return owners[-1]
+
+        address = stage.listen(accepted)
+        peers = [stage.dial(address) for _ in range(4)]
+        stage.until(lambda: "every descriptor" in caplog.text)
+        for _ in range(3):
+            stage.turn()
+        assert len(owners) == 2
+        assert caplog.text.count("every descriptor") == 1
+        put(peers[3], b"waited")
+        for number in (0, 1):
+            connection = owners[number].connection
+            assert connection is not None
+            connection.close(CloseReason.GOODBYE)
+        stage.until(lambda: len(owners) == 4 and owners[3].data)
+        assert owners[3].data == b"waited"
+        assert CloseReason.REFUSED not in stage.loop.closed
+    finally:
+        stage.close()
+
+
+class FullTable(socket.socket):
+    """A listening socket in a process that runs out of descriptors."""
+
+    failures = 0
+    error = errno.EMFILE
+
+    def accept(self) -> tuple[socket.socket, Any]:
+        if self.failures:
+            self.failures -= 1
+            raise OSError(self.error, os.strerror(self.error))
+        return super().accept()
+
+
+@pytest.mark.parametrize("error", [errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM])
+def test_a_listener_tries_again_when_descriptors_run_out(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, error: int
+) -> None:
+    monkeypatch.setattr("net.listener.ACCEPT_RETRY_SECONDS", 0.01)
+    listening = socket.create_server(("127.0.0.1", 0))
+    address = listening.getsockname()
+    sock = FullTable(fileno=listening.detach())
+    sock.failures, sock.error = 2, error
+    stage.loop.listen(sock, Owner)
+    stage.dial(address)
+    stage.until(lambda: stage.loop.connections)
+    assert caplog.text.count("accept paused") == 2
+
+
+@pytest.mark.parametrize("error", [errno.ECONNABORTED, errno.EINTR])
+def test_a_client_that_is_gone_before_it_is_accepted_is_no_matter(
+    stage: Stage, caplog: pytest.LogCaptureFixture, error: int
+) -> None:
+    listening = socket.create_server(("127.0.0.1", 0))
+    address = listening.getsockname()
+    sock = FullTable(fileno=listening.detach())
+    sock.failures, sock.error = 1, error
+    stage.loop.listen(sock, Owner)
+    stage.dial(address)
+    stage.until(lambda: stage.loop.connections)
+    assert caplog.text == ""
+
+
+def test_a_closed_listener_refuses_and_a_paused_one_can_be_closed(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("net.listener.ACCEPT_RETRY_SECONDS", 0.01)
+    address = stage.listen()
+    listening = socket.create_server(("127.0.0.1", 0))
+    paused_address = listening.getsockname()
+    sock = FullTable(fileno=listening.detach())
+    sock.failures = 1
+    stage.loop.listen(sock, Owner)
+    stage.dial(paused_address)
+    stage.until(lambda: not sock.failures)
+    stage.loop.stop_listening()
+    for closed in (address, paused_address):
+        with pytest.raises(ConnectionError):
+            socket.create_connection(closed, PATIENCE)
+    passed: list[bool] = []
+    stage.loop.call_later(0.02, lambda: passed.append(True))
+    stage.until(lambda: passed)
+    assert not stage.loop.connections

@@ -1,0 +1,290 @@
+"""net/reactor.py: what a turn does, and in which order; calls from other threads."""
+
+from __future__ import annotations
+
+import selectors
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+import pytest
+
+from harness.peer import PATIENCE
+from net.reactor import MAX_WAIT, THREADSAFE_CALLS_PER_TURN, TURN_SECONDS
+from net.watched import READ_SIZE
+from support.examples import raising
+from support.loop import Stage, get, put
+
+
+def test_the_loop_calls_later(stage: Stage) -> None:
+    called: list[str] = []
+    started = time.monotonic()
+    stage.loop.call_later(0.02, lambda: called.append("second"))
+    stage.loop.call_later(0.01, lambda: called.append("first"))
+    stage.loop.cancel(stage.loop.call_later(0.015, raising))
+    stage.until(lambda: len(called) == 2)
+    assert called == ["first", "second"]
+    assert time.monotonic() - started >= 0.02
+
+
+def test_a_deadline_far_away_is_waited_for_in_pieces(stage: Stage) -> None:
+    for seconds in (1e12, 1e300, float("inf")):
+        stage.loop.call_later(seconds, lambda: None)
+        assert stage.loop._timeout() == MAX_WAIT
+        stage.turn()
+    with selectors.DefaultSelector() as selector:
+        reader, writer = socket.socketpair()
+        selector.register(reader, selectors.EVENT_READ)
+        writer.send(b"x")
+        assert selector.select(MAX_WAIT)
+        reader.close()
+        writer.close()
+
+
+def test_a_flood_from_another_thread_shares_its_turns(stage: Stage) -> None:
+    called: list[int] = []
+    for number in range(3 * THREADSAFE_CALLS_PER_TURN):
+        stage.loop.call_threadsafe(partial(called.append, number))
+    stage.turn()
+    assert len(called) == THREADSAFE_CALLS_PER_TURN
+    stage.until(lambda: len(called) == 3 * THREADSAFE_CALLS_PER_TURN)
+    assert called == sorted(called)
+
+
+@pytest.fixture
+def no_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A turn has time for one piece of work of each kind."""
+    monkeypatch.setattr("net.reactor.TURN_SECONDS", 0.0)
+
+
+@pytest.mark.usefixtures("no_time")
+def test_what_a_turn_has_no_time_for_comes_first_in_the_next_one(stage: Stage) -> None:
+    served: list[int] = []
+    pairs = [stage.pair() for _ in range(4)]
+    for number, (_connection, owner, peer, _sock) in enumerate(pairs):
+        owner.on_data = lambda _data, number=number: served.append(number)  # type: ignore[misc]
+        put(peer, b"x" * 3 * READ_SIZE)
+    for turn in range(12):
+        stage.turn()
+        assert len(served) == turn + 1
+    rounds = [served[start : start + 4] for start in (0, 4, 8)]
+    assert [sorted(round_) for round_ in rounds] == [[0, 1, 2, 3]] * 3
+
+
+@pytest.mark.usefixtures("no_time")
+def test_calls_and_input_have_their_own_shares_of_a_turn(stage: Stage) -> None:
+    called: list[str] = []
+    _connection, owner, peer, _sock = stage.pair()
+    owner.on_data = lambda _data: called.append("input")
+    for _ in range(3):
+        stage.loop.call_soon(lambda: called.append("soon"))
+        stage.loop.call_threadsafe(lambda: called.append("thread"))
+    put(peer, b"x")
+    stage.loop._woken(0)
+    stage.loop.turn()
+    assert called == ["input", "soon", "thread"]
+    stage.loop.turn()
+    stage.loop.turn()
+    assert called == ["input", *["soon", "thread"] * 3]
+
+
+@pytest.mark.usefixtures("no_time")
+def test_no_deadline_runs_before_input_that_had_arrived(stage: Stage) -> None:
+    """However many others are served first, and not for ever: who comes later does not put it off."""
+    pairs = [stage.pair() for _ in range(3)]
+    told: list[str] = []
+    for _connection, owner, _peer, _sock in pairs:
+        owner.on_data = lambda data: told.append(data[:1].decode())
+    stage.loop.call_later(0, lambda: told.append("deadline"))
+    for name, (_connection, _owner, peer, _sock) in zip("abc", pairs, strict=True):
+        put(peer, name.encode() * 3 * READ_SIZE)
+    while "deadline" not in told:
+        stage.turn()
+    assert told.count("a") == told.count("b") == told.count("c") == 2  # a turn of each, and a last look at all
+
+
+def test_a_process_that_stood_still_asks_for_input_before_its_deadlines(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a stop and a continue the system's answer is that nothing came, without having looked."""
+    told: list[str] = []
+    _connection, owner, peer, _sock = stage.pair()
+    owner.on_data = lambda data: told.append(data.decode())
+    stage.loop.call_later(0, lambda: told.append("deadline"))
+    answers, select = [[]], stage.selector.select  # type: ignore[var-annotated]
+    monkeypatch.setattr(stage.selector, "select", lambda timeout: answers.pop() if answers else select(timeout))
+    put(peer, b"typed")
+    stage.loop.turn()
+    assert told == ["typed", "deadline"]
+
+
+@pytest.mark.usefixtures("no_time")
+def test_an_event_that_waited_for_its_turn_may_be_stale(stage: Stage) -> None:
+    first, other = stage.pair(), stage.pair()
+    address = stage.listen()
+    accepted = len(stage.loop.connections)
+    stage.dial(address)
+    for _connection, _owner, peer, _sock in (first, other):
+        put(peer, b"x")
+    stage.turn()
+    assert len(stage.loop._ready) == 2
+    for connection, owner, _peer, _sock in (first, other):
+        if not owner.data:
+            connection.pause_reading()
+    stage.loop.stop_listening()
+    for _ in range(3):
+        stage.turn()
+    assert len(first[1].data + other[1].data) <= 1
+    assert len(stage.loop.connections) <= accepted + 1
+
+
+def test_a_connections_time_is_over_after_its_slice(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    _connection, owner, peer, _sock = stage.pair()
+    yields: list[bool] = []
+    owner.on_data = lambda _data: yields.append(_connection.must_yield)
+    put(peer, b"x")
+    stage.until(lambda: yields)
+    monkeypatch.setattr("net.reactor.SLICE_SECONDS", 0.0)
+    put(peer, b"x")
+    stage.until(lambda: len(yields) == 2)
+    assert yields == [False, True]
+
+
+def test_a_connections_slice_is_smaller_where_many_are_ready(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time, "monotonic", lambda: 100.0)
+    slices: list[float] = []
+    for _ in range(50):
+        _connection, owner, peer, _sock = stage.pair()
+        owner.on_data = lambda _data: slices.append(stage.loop.slice_ends - 100)
+        put(peer, b"x")
+    stage.turn()
+    assert slices == [pytest.approx(TURN_SECONDS / 50)] * 50
+
+
+def test_calls_that_are_put_off_run_in_the_next_turn_without_waiting(stage: Stage) -> None:
+    called: list[int] = []
+
+    def again() -> None:
+        called.append(len(called))
+        stage.loop.call_soon(again)
+
+    stage.loop.call_soon(again)
+    stage.loop.turn()
+    assert called == [0]
+    stage.loop.turn()
+    assert called == [0, 1]
+
+
+def test_a_mistake_in_a_call_is_logged_and_the_loop_goes_on(stage: Stage, caplog: pytest.LogCaptureFixture) -> None:
+    called: list[str] = []
+    stage.loop.call_soon(raising)
+    stage.loop.call_soon(lambda: called.append("soon"))
+    stage.loop.call_later(0, raising)
+    stage.loop.call_later(0, lambda: called.append("later"))
+    stage.loop.call_threadsafe(raising)
+    stage.loop.call_threadsafe(lambda: called.append("handed in"))
+    stage.until(lambda: len(called) == 3)
+    assert caplog.text.count("RuntimeError: a mistake") == 3
+
+
+def test_a_mistake_before_the_flush_does_not_keep_output_back(stage: Stage, caplog: pytest.LogCaptureFixture) -> None:
+    connection, _owner, peer, _sock = stage.pair()
+    stage.loop.before_flush = raising
+    connection.send(b"abc")
+    stage.turn()
+    assert get(peer, 3) == b"abc"
+    assert "a mistake" in caplog.text
+
+
+def test_the_journal_comes_before_the_answers(stage: Stage) -> None:
+    connection, _owner, peer, sock = stage.pair()
+    sends_at_commit: list[int] = []
+
+    def commit() -> None:
+        sends_at_commit.append(len(sock.sends))
+        if len(sends_at_commit) == 1:
+            connection.send(b"committed\n")
+
+    stage.loop.before_flush = commit
+    connection.send(b"before\n")
+    stage.turn()
+    assert sends_at_commit == [0, 1]
+    assert sock.sends == [len(b"before\ncommitted\n")]
+    assert get(peer, 17) == b"before\ncommitted\n"
+
+
+def test_what_a_flush_brings_is_committed_and_sent_in_the_same_turn(stage: Stage) -> None:
+    """The end of a stream may submit a change, whose outcome is more to be sent."""
+    connection, _owner, peer, _sock = stage.pair()
+    submitted: list[bytes] = []
+
+    def commit() -> None:
+        while submitted:
+            connection.send(submitted.pop())
+
+    def chunks() -> Iterator[bytes]:
+        yield b"piece\n"
+        submitted.append(b"outcome\n")
+
+    stage.loop.before_flush = commit
+    connection.stream(chunks())
+    stage.turn()
+    peer.setblocking(False)
+    assert peer.recv(100) == b"piece\noutcome\n"
+
+
+def test_any_thread_may_hand_in_a_call(stage: Stage) -> None:
+    called: list[tuple[int, int]] = []
+    threads_of_calls: set[int] = set()
+
+    def call(thread: int, number: int) -> None:
+        called.append((thread, number))
+        threads_of_calls.add(threading.get_ident())
+
+    def hand_in(thread: int) -> None:
+        for number in range(200):
+            stage.loop.call_threadsafe(lambda number=number: call(thread, number))  # type: ignore[misc]
+
+    threads = [threading.Thread(target=hand_in, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    stage.until(lambda: len(called) == 800)
+    for thread in threads:
+        thread.join()
+    assert threads_of_calls == {threading.get_ident()}
+    for number in range(4):
+        assert [order for thread, order in called if thread == number] == list(range(200))
+
+
+def test_a_call_from_a_thread_wakes_a_loop_that_waits(stage: Stage) -> None:
+    in_select = threading.Event()
+    select = stage.selector.select
+
+    def waiting(timeout: float | None = None) -> Any:
+        in_select.set()
+        return select(timeout)
+
+    stage.selector.select = waiting  # type: ignore[method-assign]
+    guard = stage.loop.call_later(PATIENCE, lambda: pytest.fail("nobody woke the loop"))
+
+    def stop() -> None:
+        in_select.wait(PATIENCE)
+        stage.loop.call_threadsafe(stage.loop.stop)
+
+    thread = threading.Thread(target=stop)
+    thread.start()
+    stage.loop.run()
+    thread.join()
+    stage.loop.cancel(guard)
+
+
+def test_calls_that_nobody_takes_never_block_a_thread(stage: Stage) -> None:
+    called: list[int] = []
+    for number in range(20_000):
+        stage.loop.call_threadsafe(lambda number=number: called.append(number))  # type: ignore[misc]
+    stage.until(lambda: len(called) == 20_000)
+    stage.loop.call_threadsafe(lambda: called.append(-1))
+    stage.until(lambda: called[-1] == -1)
