@@ -10,6 +10,9 @@ index would be as quick to read, but each message of a turn would write to anoth
 The schema grows by appending to MIGRATIONS; `PRAGMA user_version` is the number of migrations that a file has had.
 
 Checkpoints of the write-ahead log are made by write_ahead_log.py alone, never by SQLite itself.
+
+In a cluster the file is a copy of a replicated log (replica/log.py): `Store.replicate` writes changes and the position
+in that log in one transaction. The log is the durable one then, so commits are not synced (synchronous=NORMAL).
 """
 
 from __future__ import annotations
@@ -21,7 +24,7 @@ import logging
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from typing import cast
+from typing import NamedTuple, cast
 
 from database_files import (
     LOG_SIZE,
@@ -59,6 +62,12 @@ PAGE_ROWS = 32
 
 START_SECONDS = 5.0
 """How long the start waits for another program that is writing to the database."""
+
+BUSY_SECONDS = 0.01
+"""How long a commit waits for it."""
+
+COPY_BUSY_SECONDS = 5.0
+"""How long a commit waits in a cluster, where a failed one makes a leader step down."""
 
 STAMP_TABLE = """
     CREATE TABLE stamp (id INTEGER PRIMARY KEY, stamp BLOB NOT NULL);
@@ -104,6 +113,11 @@ MIGRATIONS: tuple[str, ...] = (
         WHERE instr(channel, ':') AND substr(channel, instr(channel, ':') + 1) IN (SELECT name FROM hosts);
     """,
     STAMP_TABLE,
+    """
+    CREATE TABLE position (
+        id INTEGER PRIMARY KEY, applied INTEGER NOT NULL, run TEXT NOT NULL, digest TEXT NOT NULL, created TEXT NOT NULL
+    );
+    """,
 )
 
 RECORD: dict[type, str] = {
@@ -124,6 +138,8 @@ RECORD: dict[type, str] = {
 }
 """How each change but Said is written; its fields are the parameters."""
 
+READ_POSITION = "SELECT applied, run, digest, created FROM position"
+
 REMOVE_ORPHANS = (
     "DELETE FROM mail WHERE recipient NOT IN (SELECT name FROM accounts)",
     "DELETE FROM memberships WHERE account NOT IN (SELECT name FROM accounts)"
@@ -131,6 +147,7 @@ REMOVE_ORPHANS = (
 )
 """Removes the rows of accounts and channels that do not exist."""
 
+RECORD_POSITION = "REPLACE INTO position VALUES (1, ?, ?, ?, ?)"
 RECORD_SAID = "INSERT INTO messages VALUES (?1, ?2, ?3, ?4, ?5, ?6)"
 RECORD_END = "UPDATE channels SET last_message = ?2 WHERE name = ?1"
 NEWER_ENDS = "SELECT channel, max(id) FROM messages WHERE id > ? GROUP BY channel"
@@ -150,6 +167,22 @@ PAST_MESSAGES = """
 """The numbers of a channel's messages: from message ?1 back, ?2 at most."""
 
 log = logging.getLogger("crosstalk.store")
+
+
+class Position(NamedTuple):
+    """Up to where a file has the replicated log of its cluster.
+
+    Attributes:
+        applied: the sequence of the last entry that was written to the file; 0 for none.
+        run: the run that leads at that point; "" for none.
+        digest: the hash of that entry.
+        created: when the log was made, in the engines' words, which tells it from another of the same name.
+    """
+
+    applied: int = 0
+    run: str = ""
+    digest: str = ""
+    created: str = ""
 
 
 class ChannelHeads:
@@ -200,8 +233,9 @@ class ChannelHeads:
             self._unrecorded.clear()
 
     def rolled_back(self) -> None:
-        """Undo `extend`: the transaction has failed."""
+        """Undo `extend`: the transaction has failed, and its numbers are free again."""
         self._moved.clear()
+        self._next = max(self._ends.values(), default=0) + 1
 
 
 class Store:
@@ -209,12 +243,17 @@ class Store:
 
     Args:
         path: the file, which is made if it is missing; MEMORY for none.
+        is_copy: it belongs to a cluster, whose log is the durable one.
+
+    Attributes:
+        position: up to where the file has the cluster's log.
+        safe: the last entry of that log that has been synced to the disk.
 
     Raises:
         StoreError: the file cannot be opened, is in use, is another program's, or has a newer schema.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, *, is_copy: bool = False) -> None:
         self.path = path
         self.failures = 0
         self._trouble: type[Exception] | None = None
@@ -232,8 +271,11 @@ class Store:
                 self._writer = self._db.cursor()  # one for all commits, which is quicker than one for each
                 self._open()
                 if self._files is not None:
-                    self._log = WriteAheadLog(self._db, self._files)
-                self._db.execute("PRAGMA synchronous = FULL")
+                    self._log = WriteAheadLog(self._db, self._files, COPY_BUSY_SECONDS if is_copy else BUSY_SECONDS)
+                self._db.execute(f"PRAGMA synchronous = {'NORMAL' if is_copy else 'FULL'}")
+                self.position = Position(*(self._db.execute(READ_POSITION).fetchone() or ()))
+                self.safe = self._checkpoints = 0
+                self._note_safe()
             except (OSError, ValueError, sqlite3.Error) as error:
                 hint = "choose another with --database PATH"
                 raise StoreError(f"cannot open the database {path}: {_reason(error, path)}; {hint}") from error
@@ -255,8 +297,15 @@ class Store:
 
     def write(self, changes: Sequence[Change]) -> bool:
         """Write changes in one transaction. False means that the disk refuses, and that none is written."""
+        return self._attempt(changes, None)
+
+    def replicate(self, changes: Sequence[Change], position: Position) -> bool:
+        """Write changes, and that the file has the cluster's log up to this position, as `write`."""
+        return self._attempt(changes, position)
+
+    def _attempt(self, changes: Sequence[Change], position: Position | None) -> bool:
         try:
-            self._transact(changes)
+            self._transact(changes, position)
         except (FilesLost, sqlite3.Error) as error:
             self._failed(error)
             return False
@@ -264,7 +313,7 @@ class Store:
             self._recovered()
         return True
 
-    def _transact(self, changes: Sequence[Change]) -> None:
+    def _transact(self, changes: Sequence[Change], position: Position | None) -> None:
         write, write_log = self._writer, self._log
         size = write_log.look() if write_log is not None else 0
         write.execute("BEGIN IMMEDIATE")
@@ -274,10 +323,21 @@ class Store:
             else:
                 write.executemany(RECORD[kind], group)
         self._heads.maybe_record(write)
+        if position is not None:
+            write.execute(RECORD_POSITION, position)
         write.execute("COMMIT")
         self._heads.committed()
+        if position is not None:
+            self.position = position
         if size > LOG_SIZE and write_log is not None:
             write_log.empty()
+            self._note_safe()
+
+    def _note_safe(self) -> None:
+        """A checkpoint syncs all that it moves."""
+        if self._log is not None and self._log.checkpoints != self._checkpoints:
+            self._checkpoints = self._log.checkpoints
+            self.safe = self.position.applied
 
     def watch(self) -> None:
         """Check the files; called once a second, also while nothing is written (C48)."""
@@ -285,6 +345,7 @@ class Store:
             return
         try:
             self._log.watch()
+            self._note_safe()
         except (FilesLost, sqlite3.Error) as error:
             self._complain(error)
         else:

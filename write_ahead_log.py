@@ -16,9 +16,6 @@ from database_files import LOG_SIZE, DatabaseFiles, FilesLost, LogLost, Stamp, W
 HELD_LOG_SIZE = 4 * LOG_SIZE
 """Bytes of the write-ahead log above which a warning says that it cannot be emptied."""
 
-BUSY_MILLISECONDS = 10
-"""How long a commit waits for another program that is writing to the database."""
-
 log = logging.getLogger("crosstalk.store")
 
 
@@ -28,16 +25,22 @@ class WriteAheadLog:
     Args:
         db: the open database.
         files: its files.
+        busy_seconds: how long a commit waits for another program that is writing to the database.
+
+    Attributes:
+        checkpoints: how many have moved everything to the database, and synced it.
 
     Raises:
         sqlite3.Error, OSError: the database cannot be written.
     """
 
-    def __init__(self, db: sqlite3.Connection, files: DatabaseFiles) -> None:
+    def __init__(self, db: sqlite3.Connection, files: DatabaseFiles, busy_seconds: float) -> None:
         self._db = db
+        self._busy_timeout = f"PRAGMA busy_timeout = {round(busy_seconds * 1000)}"
         self._files = files
         self._on_file = files.token(self._stamp_page())
         self._is_checkpointing = False
+        self.checkpoints = 0
         self._warned_size = 0
         self._stamp(Stamp.before_checkpoint(self._on_file))
         files.remember()
@@ -131,12 +134,13 @@ class WriteAheadLog:
         try:
             (busy, _pages, _moved) = self._db.execute("PRAGMA wal_checkpoint(RESTART)").fetchone()
         finally:
-            self._db.execute(f"PRAGMA busy_timeout = {BUSY_MILLISECONDS}")
+            self._db.execute(self._busy_timeout)
             self._files.accept_change()
         if not busy:
             self._on_file = self._last.token
             self._stamp(Stamp.after_checkpoint(self._on_file))
             self._is_checkpointing = False
+            self.checkpoints += 1
             self._note_size()
 
     def finish(self) -> None:

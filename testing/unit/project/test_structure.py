@@ -25,6 +25,7 @@ LAYERS: dict[str, set[str]] = {
     "domain": {"settings", "text", "unicode_names"},
     "protocol": {"domain", "text"},
     "store": {"domain"},
+    "replica": {"domain", "net", "store"},
     "dialects": {"domain", "peering", "protocol", "settings", "text"},
     "peering": {"domain", "net", "protocol", "settings", "text"},
     "federation": {"domain", "peering", "protocol", "settings", "text"},

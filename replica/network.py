@@ -1,0 +1,128 @@
+"""Sockets to engines: in a loop's turn as any other descriptor, and polled alone while an entry is undecided."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import socket
+import time
+from collections.abc import Callable
+from selectors import EVENT_READ, EVENT_WRITE
+from typing import NamedTuple, Protocol
+
+from net.reactor import Reactor
+
+READ_SIZE = 256 * 1024
+"""Maximum bytes that are read at once."""
+
+
+class Address(NamedTuple):
+    """An engine's IP address and port."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+class Pipe(Protocol):
+    """One connection to an engine. Nothing here waits, except `wait`."""
+
+    def send(self, data: bytes | bytearray) -> int:
+        """Send as much as the connection takes now, and tell how much that was. Raises OSError when it is broken."""
+
+    def receive(self) -> bytes | None:
+        """Give what has arrived; None for nothing, b"" for the end. Raises OSError when it is broken."""
+
+    def want_to_send(self, wanted: bool) -> None:
+        """Also report when more can be sent."""
+
+    def wait(self, seconds: float) -> None:
+        """Wait until there is something to receive, or to send if that is wanted, for at most so many seconds."""
+
+    def close(self) -> None:
+        """Release the descriptor."""
+
+
+class Network(Protocol):
+    """What a link needs from outside: a clock and connections."""
+
+    def monotonic(self) -> float:
+        """Give the time in seconds."""
+
+    def sleep(self, seconds: float) -> None:
+        """Wait for nothing else."""
+
+    def dial(self, address: Address, ready: Callable[[], None]) -> Pipe:
+        """Begin to connect; `ready` is called in the loop when there is something to receive or to send.
+
+        Raises:
+            OSError: the system refuses at once.
+        """
+
+
+class LoopNetwork:
+    """Connections in a reactor.
+
+    Args:
+        reactor: reports what is ready.
+    """
+
+    def __init__(self, reactor: Reactor) -> None:
+        self._reactor = reactor
+        self.monotonic = reactor.monotonic
+        self.sleep = time.sleep
+
+    def dial(self, address: Address, ready: Callable[[], None]) -> Pipe:
+        """Begin to connect, see Network."""
+        return _Socket(self._reactor, address, ready)
+
+
+class _Socket:
+    def __init__(self, reactor: Reactor, address: Address, ready: Callable[[], None]) -> None:
+        self._reactor = reactor
+        self._sock = socket.socket(socket.AF_INET6 if ":" in address.host else socket.AF_INET, socket.SOCK_STREAM)
+        with contextlib.ExitStack() as undo:
+            undo.callback(self._sock.close)
+            self._sock.setblocking(False)
+            self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            with contextlib.suppress(BlockingIOError):
+                self._sock.connect(address)
+            reactor.watch(self._sock, EVENT_READ, lambda _mask: ready())
+            undo.pop_all()
+        self._ready = ready
+        self._events = EVENT_READ
+
+    def send(self, data: bytes | bytearray) -> int:
+        try:
+            return self._sock.send(data)
+        except BlockingIOError:
+            return 0
+
+    def receive(self) -> bytes | None:
+        try:
+            return self._sock.recv(READ_SIZE)
+        except BlockingIOError:
+            return None
+
+    def want_to_send(self, wanted: bool) -> None:
+        events = EVENT_READ | EVENT_WRITE if wanted else EVENT_READ
+        if events != self._events:
+            self._events = events
+            self._reactor.watch_for(self._sock, events, lambda _mask: self._ready())
+
+    def wait(self, seconds: float) -> None:
+        poll = select.poll()
+        poll.register(self._sock, select.POLLIN | (select.POLLOUT if self._events & EVENT_WRITE else 0))
+        poll.poll(max(0.0, seconds) * 1000)
+
+    def close(self) -> None:
+        self._reactor.unwatch(self._sock)
+        self._sock.close()
+
+
+def new_run() -> str:
+    """Give the name of a new run: 12 hexadecimal digits."""
+    return os.urandom(6).hex()

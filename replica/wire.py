@@ -1,0 +1,131 @@
+"""Entries of the log: the changes of a turn as JSON, and what only the cluster needs, `Leads` and `Leaves`.
+
+An entry is `{"v": 1, "run": ..., "n": ..., "c": [[kind, field, ...], ...]}`: the run of the process that wrote it,
+its number in that run, and the changes with all that was decided. A change is written field by field, after the
+declared types of its class, so a new kind of change needs nothing here.
+"""
+
+from __future__ import annotations
+
+import base64
+import functools
+import json
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple, get_args, get_origin, get_type_hints
+
+from domain.changes import Change, InOrder
+
+VERSION = 1
+"""Of the entries that are written and understood."""
+
+MAX_ENTRY = 256 * 1024
+"""Bytes of an entry, above which a turn's changes become several; one change alone may be longer."""
+
+
+class NewerVersion(Exception):
+    """The entry has a version or a change that is unknown here: a newer version has written it."""
+
+
+class Leads(NamedTuple):
+    """The writer of this entry leads from here on.
+
+    Attributes:
+        node: its name.
+        base: a hash of the data with which the log was begun; "" for none. Only an entry that begins a log has it.
+    """
+
+    node: str
+    base: str = ""
+
+
+class Leaves(NamedTuple):
+    """The leader writes nothing more: whoever wants may lead, without waiting."""
+
+    node: str
+
+
+class Entry(NamedTuple):
+    """What an entry says: the run that wrote it, its number there, and its changes."""
+
+    run: str
+    number: int
+    changes: Sequence[Any]
+
+
+KINDS: dict[str, type] = {kind.__name__: kind for kind in (*get_args(Change), Leads, Leaves) if kind is not InOrder}
+"""Every durable change, by the name under which it is written."""
+
+
+def encode(run: str, number: int, changes: Sequence[Any]) -> bytes:
+    """Give the bytes of an entry; without changes it only proves that its writer still leads."""
+    return _entry(run, number, ",".join(map(_written, changes)))
+
+
+def encode_turn(changes: Sequence[Any]) -> Iterator[tuple[str, Sequence[Any]]]:
+    """Divide the changes of a turn into entries: the text of each, for `encode_text`, and its changes."""
+    texts: list[str] = []
+    size = begin = 0
+    for place, text in enumerate(map(_written, changes)):
+        length = len(text.encode("utf-8", "surrogatepass")) if not text.isascii() else len(text)
+        if texts and size + length > MAX_ENTRY - 100:
+            yield ",".join(texts), changes[begin:place]
+            texts, size, begin = [], 0, place
+        texts.append(text)
+        size += length + 1
+    yield ",".join(texts), changes[begin:]
+
+
+def encode_text(run: str, number: int, text: str) -> bytes:
+    """Give the bytes of an entry whose changes are this text, which `encode_turn` made."""
+    return _entry(run, number, text)
+
+
+def decode(data: bytes) -> Entry:
+    """Read an entry.
+
+    Raises:
+        NewerVersion: it cannot be understood.
+    """
+    try:
+        fields = json.loads(data)
+        if fields["v"] != VERSION:
+            raise NewerVersion(f"version {fields['v']}")
+        return Entry(str(fields["run"]), int(fields["n"]), [_read(*row) for row in fields["c"]])
+    except (KeyError, TypeError, ValueError) as error:
+        raise NewerVersion(f"{type(error).__name__}: {error}") from error
+
+
+def _entry(run: str, number: int, text: str) -> bytes:
+    return f'{{"v":{VERSION},"run":"{run}","n":{number},"c":[{text}]}}'.encode("utf-8", "surrogatepass")
+
+
+_dump = json.JSONEncoder(
+    ensure_ascii=False, separators=(",", ":"), default=lambda value: base64.b64encode(value).decode()
+).encode
+
+
+def _written(change: Any) -> str:
+    return _dump([type(change).__name__, *change])
+
+
+def _read(name: str, *fields: Any) -> Any:
+    try:
+        kind = KINDS[name]
+    except KeyError:
+        raise NewerVersion(f"change {name}") from None
+    return _reader(kind)(fields)
+
+
+@functools.cache
+def _reader(hint: Any) -> Callable[[Any], Any]:
+    """Give the function that turns what JSON has made of a value of this type into the value."""
+    if hint is bytes:
+        return base64.b64decode
+    if isinstance(hint, type) and hasattr(hint, "_fields"):
+        readers = [_reader(each) for each in get_type_hints(hint).values()]
+        return lambda values: hint(*(read(value) for read, value in zip(readers, values, strict=True)))
+    if get_origin(hint) in (tuple, list, Sequence):
+        read = _reader(get_args(hint)[0])
+        make = list if get_origin(hint) is list else tuple
+        return lambda values: make(map(read, values))
+    return lambda value: value
