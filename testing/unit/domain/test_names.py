@@ -16,7 +16,10 @@ import unicode_names
 from app.config import ConfigError, parse_config
 from dialects import hello, mailbox, operator, result, rooms
 from dialects.mailbox import Pattern
-from domain.changes import AccountRegistered, ChannelCreated
+from domain.changes import (
+    AccountRegistered,
+    ChannelCreated,
+)
 from domain.names import has_form_of_name, is_name
 from harness.processes import ROOT
 from support.examples import EXAMPLES
@@ -331,3 +334,47 @@ def test_a_longer_pattern_matches_nobody(pattern: str, matches: bool) -> None:
 
 def test_a_pattern_of_many_stars_is_in_nfc() -> None:
     assert Pattern(normalize("e\u0301" + "*" * 1000)).matches("\u00e9va")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "a", "alice", "Alice_1-2.3", "x" * 64, "-", "#room", "a/b", "a//", "!", "42", "~", "<b>", "{0}", "%s", "\\",
+        "\u4f60\u597d", "\u3042", "\ud55c", "\u00e9", "\u00fc" * 64, "\u0645\u0631\u062d\u0628\u0627",
+        "\u0915\u094d\u200d\u0937", "\u0646\u0645\u06cc\u200c\u062e", "\U0001f600", "\U0001f468\u200d\U0001f469",
+        "\u4e2d" * 64, "\uff0f", "\uff20a", "\uff1aa",
+    ],
+)  # fmt: skip
+def test_names(name: str) -> None:
+    assert is_name(name)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "", "x" * 65, "\u4e2d" * 65, "/", "/a", "a,b", "a:b", ":", "a@b", "@", "a|b", ",",
+        " ", "a b", "a\tb", "a\nb", "a\rb", "a\x0bb", "a\x0cb", "a\x1cb", "a\x1fb",
+        "\x00", "a\x00", "a\x1b[31m", "a\x07", "a\x7f", "a\x80", "a\x85b", "a\x9b",
+        "a\u00a0b", "a\u1680b", "a\u2003b", "a\u200ab", "a\u2028b", "a\u2029b", "a\u202fb", "a\u205fb", "\u3000",
+        "a\u200bb", "a\u2060b", "\ufeffa", "a\u00adb", "a\u180eb", "a\U000e0041", "\U0001d173",
+        "a\u202eb", "a\u061cb", "a\u200eb", "a\u200fb", "a\u2066b", "a\u2069b",
+        "e\u0301", "\u1112\u1161\u11ab", "\u212b", "a\ud800",
+    ],
+)  # fmt: skip
+def test_no_names(name: str) -> None:
+    assert not is_name(name)
+
+
+def test_a_shorter_name_may_be_asked_for() -> None:
+    assert is_name("abc", 3)
+    assert not is_name("abcd", 3)
+    assert not is_name("\u4f60\u597d\u5417\u5440", 3)
+
+
+@EXAMPLES
+@given(st.text(min_size=1, max_size=5))
+def test_no_name_has_white_space_or_control_characters(word: str) -> None:
+    if is_name(word):
+        assert not any(character.isspace() or character in ",:@|" for character in word)
+        assert word.split() == [word]
+        assert len(word.splitlines()) == 1

@@ -1,0 +1,180 @@
+"""A chat whose backend is in memory, and sessions that note what they are told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from domain.changes import (
+    AccountRegistered,
+    Change,
+    ChannelCreated,
+    Done,
+    Joined,
+    MailDelivered,
+    Mailed,
+    Said,
+)
+from domain.chat import Chat
+from domain.interfaces import Pace
+from domain.state import Account, Channel, Limits
+from support.world import FakePasswords
+
+NOW = 1000.0
+
+
+class MemoryBackend:
+    """Keeps what is written to it in memory. `fails`: the disk does not take it."""
+
+    def __init__(self) -> None:
+        self.fails = False
+        self.written: list[Change] = []
+        self.mailbox: list[tuple[int, Mailed]] = []
+        self._mails = 0
+
+    def write(self, changes: Sequence[Change]) -> bool:
+        if not self.fails:
+            for change in changes:
+                self._write(change)
+        return not self.fails
+
+    def _write(self, change: Change) -> None:
+        self.written.append(change)
+        if isinstance(change, Mailed):
+            self._mails += 1
+            self.mailbox.append((self._mails, change))
+        elif isinstance(change, MailDelivered):
+            gone = [(n, mail) for n, mail in self.mailbox if mail.recipient == change.recipient and n <= change.last]
+            for entry in gone[: change.messages]:
+                self.mailbox.remove(entry)
+
+    def history(self, channel: str, count: int, but_last: int) -> tuple[int, Iterator[list[Said]]]:
+        said = [change for change in self.written if isinstance(change, Said) and change.channel == channel]
+        said = said[: len(said) - but_last][-count:]
+        return len(said), iter([said])
+
+    def mail(self, recipient: str) -> Iterator[tuple[int, list[Mailed]]]:
+        """Pages of two."""
+        last = 0
+        while page := [(n, mail) for n, mail in self.mailbox if mail.recipient == recipient and n > last][:2]:
+            last = page[-1][0]
+            yield last, [mail for _n, mail in page]
+
+
+class Screen:
+    """A session: it notes what it is told."""
+
+    def __init__(self, address: str = "192.0.2.1") -> None:
+        self.principal: Any = None
+        self.over = False
+        self.half_closed = False
+        self.address = address
+        self.told: list[Any] = []
+
+    def deliver(self, event: Any) -> None:
+        self.told.append(event)
+
+    def deliver_with_receipt(self, event: Any, done: Callable[[bool], None]) -> None:
+        self.told.append(event)
+        done(not self.over)
+
+    def end(self) -> None:
+        self.over = True
+
+    def done(self, mark: str = "") -> Done:
+        """What takes an outcome: noted among the events, since their order matters."""
+        return lambda error: self.told.append((mark, None if error is None else type(error)))
+
+    def take(self) -> list[Any]:
+        told, self.told = self.told, []
+        return told
+
+
+def local(channel: Channel) -> list[Account]:
+    """The members who are users of this server."""
+    return [member for member in channel.members.values() if isinstance(member, Account)]
+
+
+class House:
+    """A chat whose backend is in memory."""
+
+    def __init__(self, limits: Limits | None = None, pace: Pace | None = None) -> None:
+        self.backend = MemoryBackend()
+        self.passwords = FakePasswords()
+        self.chat = Chat(self.backend, self.passwords, lambda: NOW, limits or Limits(), pace=pace)
+        self.journal = self.chat.journal
+
+    def account(self, name: str, *channels: str) -> Account:
+        """An account in these channels, which are made where they are not."""
+        self.chat.restore([AccountRegistered(name, name.encode(), NOW)])
+        for channel in channels:
+            if channel not in self.chat.channels.local:
+                self.chat.restore([ChannelCreated(channel, name, NOW)])
+            self.chat.restore([Joined(name, channel, NOW)])
+        return self.chat.users.accounts[name]
+
+    def user(self, name: str, *channels: str) -> Screen:
+        """An account that is logged in."""
+        if name not in self.chat.users.accounts:
+            self.account(name, *channels)
+        screen = Screen()
+        self.chat.accounts.login(screen, name, name, screen.done())
+        assert screen.take()[0] == ("", None)
+        return screen
+
+    def outcome(self, call: Callable[[Done], object]) -> type[Exception] | None:
+        """Make a call that takes a `done`, commit, and give its outcome."""
+        outcomes: list[Exception | None] = []
+        call(outcomes.append)
+        self.journal.commit()
+        (error,) = outcomes
+        return None if error is None else type(error)
+
+    def audiences_are_right(self) -> bool:
+        """Whether everyone who is in a channel, and there, hears what is said in it, and nobody else."""
+        return all(
+            set(channel.subscribers) == {member.session for member in local(channel) if member.session}
+            and channel.remote == len(channel.members) - len(local(channel))
+            and all(name in account.channels for account in channel.members.values())
+            for name, channel in self.chat.channels.local.items()
+        )
+
+    def snapshot(self) -> Any:
+        """All state, in a form that can be compared."""
+        return (
+            {
+                name: (
+                    account.name,
+                    account.password_hash,
+                    set(account.channels),
+                    account.session,
+                    list(account.waiting._senders),
+                    dict(account.waiting.by_sender),
+                    dict(account.waiting.by_host),
+                )
+                for name, account in self.chat.users.accounts.items()
+            },
+            {
+                name: (channel.name, set(channel.members), set(channel.subscribers), channel.remote, channel.names())
+                for name, channel in (self.chat.channels.local | self.chat.channels.remote).items()
+            },
+            {
+                name: set(member.channels)
+                for channel in self.chat.channels.local.values()
+                for name, member in channel.members.items()
+            },
+            {name: dict(channel.servers) for name, channel in self.chat.channels.remote.items()},
+            {name: dict(counts) for name, counts in self.chat.channels._identities.items()},
+            dict(self.chat.channels.hosts),
+            self.chat.channel_names(),
+        )
+
+
+def mailed(house: House, count: int) -> Account:
+    """Give bob so many messages."""
+    alice, bob = house.user("alice"), house.account("bob")
+    for number in range(count):
+        house.chat.messages.send_direct(alice.principal, "bob", str(number), alice.done())
+    house.journal.commit()
+    assert bob.mail == count
+    return bob

@@ -1,0 +1,12 @@
+"""What the dialect `rooms` says at the door."""
+
+from __future__ import annotations
+
+from support.world import Client
+
+WELCOME = "* Welcome to the {} channel, {}."
+AHEAD = "* You are in the waiting queue and there are {} user(s) ahead of you."
+
+
+def is_closed(client: Client) -> bool:
+    return client.session.over and client.transport.finished == 1

@@ -1,0 +1,1 @@
+"""Channels with ports: `domain/rooms.py`, `domain/guests.py` and `dialects/rooms.py`."""

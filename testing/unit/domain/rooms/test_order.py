@@ -1,0 +1,146 @@
+"""What happens in one turn, and any bytes in any order."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dialects.rooms import FILE_COMMANDS
+from support.examples import EXAMPLES, pieces
+from support.rooms import AHEAD, WELCOME, is_closed
+from support.world import Client, World, plain
+
+
+@pytest.mark.parametrize(
+    "then",
+    [
+        "/empty large",
+        "/mute large:ann 5",
+        "/kick large:ann",
+        "bob quits",
+        "bob is lost",
+        "bob whispers",
+        "bob switches",
+    ],
+)
+def test_what_was_said_before_is_heard_before(world: World, then: str) -> None:
+    ann, bob, carol = world.room("large", "ann", "bob", "carol")
+    ann.send("hi")
+    if then.startswith("/"):
+        world.node.operator.received(f"{then}\n".encode())
+    elif then == "bob is lost":
+        bob.session.lost("gone")
+    else:
+        bob.send({"quits": "/quit", "whispers": "/whisper carol yo", "switches": "/switch other"}[then.split()[1]])
+    assert bob.saw()[0] == carol.saw()[0] == world.printed()[0] == "[ann] hi"
+
+
+def test_who_comes_first_gets_the_place(world: World) -> None:
+    world.room("small", "ann")
+    user = world.user("user")
+    user.send("JOIN small")
+    bob = world.room_guest("small", "bob")
+    assert user.heard() == ["RESULT JOIN small 1"]
+    assert bob.saw()[-1] == AHEAD.format(0)
+
+
+def test_who_is_kicked_does_nothing_more_in_that_turn(world: World) -> None:
+    ann, bob = world.room("large", "ann", "bob")
+    world.room("other", "carol")
+    world.node.operator.received(b"/kick large:ann\n")
+    ann.send(b"hi\n/switch other\n/whisper bob x\n/quit\n")
+    again = world.room_guest("large", "ann")
+    assert ann.saw() == []
+    assert is_closed(ann)
+    assert bob.saw() == ["* ann has left the channel.", "* ann has joined the channel."]
+    assert again.saw() == [WELCOME.format("large", "ann"), "* ann has joined the channel."]
+    assert world.printed() == ["* Kicked ann.", "* ann has joined the large channel."]
+
+
+def test_commands_in_one_paste_are_carried_out_in_order(world: World) -> None:
+    user = world.user("user")
+    user.ask("JOIN large")
+    world.room("large", "ann")
+    assert world.type("/kick large:user", "/kick large:ann", "/empty large", "/shutdown", "/kick large:ann") == [
+        "* Kicked user.", "* Kicked ann.", "* large has been emptied.",
+    ]  # fmt: skip
+
+
+# ---- any bytes, any order ----
+
+
+LINES = st.one_of(
+    st.binary(max_size=20).map(lambda line: line.replace(b"\n", b"")),
+    st.builds(
+        lambda verb, body: f"{verb} {body}".encode(errors="ignore"),
+        st.sampled_from(sorted({*FILE_COMMANDS} - {"/quit"})),
+        st.text(alphabet="ab01, \t\x1b\u3000\u202e:@|/李-=", max_size=12),
+    ),
+)
+
+
+@EXAMPLES
+@given(st.booleans(), st.lists(LINES, max_size=8), st.lists(st.integers(0, 200), max_size=5))
+def test_any_bytes_do_the_same_however_they_are_cut(files: bool, lines: list[bytes], cuts: list[int]) -> None:
+    seen = []
+    data = b"".join(line + b"\n" for line in lines)
+    for parts in ([data], pieces(data, cuts), [bytes([byte]) for byte in data]):
+        with World(channels={"a": 5, "b": 5}) as world:
+            other = world.room("a", "b files")[0]
+            client = world.room("a", "a files" if files else "a")[0]
+            other.saw()
+            for part in parts:
+                client.send(part)
+            seen.append((client.saw(), other.saw(), world.printed()))
+            assert all(line.startswith(("[", "* ", "/")) for line in seen[-1][0])
+    assert seen[0] == seen[1] == seen[2]
+
+
+@EXAMPLES
+@given(st.randoms(use_true_random=False))
+def test_any_coming_and_going_leaves_no_place_empty_while_somebody_waits(rng: random.Random) -> None:
+    """Whatever happens: nobody is in two places, who came first is ahead, and nobody waits beside a free place."""
+    with World(channels={"a": 2, "b": 3}) as world:
+        clients: list[Client] = []
+        queued: dict[str, list[str]] = {"a": [], "b": []}
+        for number in range(40):
+            present = [client for client in clients if not client.session.over]
+            kind = rng.choice(["come", "come", "quit", "lost", "switch", "kick", "pass", "empty", "mute"])
+            if kind == "come" or not present:
+                clients.append(world.room_guest(rng.choice("ab"), f"u{number}"))
+            elif kind in ("quit", "switch"):
+                rng.choice(present).does("/quit" if kind == "quit" else f"/switch {rng.choice('ab')}")
+            elif kind == "lost":
+                rng.choice(present).leave()
+            elif kind == "pass":
+                world.let_pass(rng.choice([1, 60, 100]))
+            elif kind == "empty":
+                world.type(f"/empty {rng.choice('ab')}")
+            else:
+                guest = rng.choice(present).session.principal
+                world.type(f"/{kind} {guest.channel.name}:{guest.name}" + " 5" * (kind == "mute"))
+            world.settle()
+            for place in world.rooms.occupancy():
+                assert place.present <= place.capacity
+                assert not place.queued or place.present == place.capacity
+            alive = [client.session.principal for client in clients if not client.session.over]
+            for name in "ab":
+                waiting = [guest.name for guest in alive if guest.channel.name == name and guest.waits]
+                queue = list(world.rooms.guests._queues[name])
+                assert sorted(queue) == sorted(waiting)
+                still = [guest for guest in queued[name] if guest in queue]
+                assert queue[: len(still)] == still, "those who came first are ahead"
+                queued[name] = queue
+            assert sum(world.chat.users.room_guest_names.values()) == len(alive)
+
+
+def test_a_message_that_cannot_be_stored(world: World) -> None:
+    """O22: nobody gets it, and what needs no disk goes on."""
+    ann, bob = world.room("large", "ann", "bob")
+    world.store._db.execute("PRAGMA query_only = 1")
+    answers = ann.ask("hello", "/whisper bob hello")
+    assert [*map(plain, answers)] == ["* Your message could not be kept; try again later."]
+    assert bob.saw() == ["[ann whispers to you:] hello"]

@@ -1,0 +1,277 @@
+"""domain/changes.py: what is decided, what is refused, and how it is taken back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from domain.changes import (
+    AccountDeleted,
+    AccountRegistered,
+    Change,
+    ChannelCreated,
+    GuestSaid,
+    InOrder,
+    Joined,
+    Left,
+    MailboxOpened,
+    MailDelivered,
+    Mailed,
+    MembershipsDated,
+    PasswordChanged,
+    PeerNamed,
+    Said,
+)
+from domain.errors import (
+    AlreadyMember,
+    ChatError,
+    HasMail,
+    IsOnline,
+    LimitReached,
+    NameTaken,
+    NoSuchChannel,
+    NoSuchUser,
+    NotAMember,
+    NotAName,
+    StoreUnavailable,
+)
+from domain.state import Limits, RemoteUser, RoomGuest
+from support.examples import EXAMPLES
+from support.house import NOW, House, Screen
+from support.world import World
+
+
+class Ear:
+    """Hears all and says nothing: a user of another server, or all of them."""
+
+    def deliver(self, event: Any, users: Sequence[str] = ()) -> None: ...
+
+    def leaving(self, user: str, channel: str) -> InOrder:
+        raise NotImplementedError
+
+
+def remote(user: str) -> RemoteUser:
+    return RemoteUser(user, "elsewhere", Ear(), Ear())
+
+
+def furnished() -> House:
+    """alice and bob in `room`, alice alone in `attic`, carol nowhere; alice is there, the others are away.
+
+    alice is also in `room:elsewhere`. eve@elsewhere is in `room`.
+
+    mason and wayne have no password; mail waits for wayne, and for bob.
+    """
+    house = House()
+    house.account("bob", "room")
+    house.account("carol")
+    house.user("alice", "room", "attic")
+    house.chat.restore([Mailed("alice", "bob", "hi", NOW)] * 3)
+    house.chat.restore([MailboxOpened("wayne", "wayne123", NOW), MailboxOpened("mason", "mason123", NOW)])
+    house.chat.restore([Mailed("alice", "wayne", "hi", NOW)])
+    house.chat.restore([Joined("alice", "room:elsewhere", NOW)])
+    house.chat.restore([Joined("bob", "room:elsewhere", NOW, "127.0.0.1"), PeerNamed("elsewhere", "127.0.0.1")])
+    house.chat.channels.add(remote("eve"), "room")
+    room = house.chat.channels.local["room"]
+    room.add_guest(RoomGuest("zoe", Screen(), room, takes_files=False))
+    return house
+
+
+CHANGES: list[tuple[Change, type[ChatError] | None]] = [
+    (AccountRegistered("dave", b"hash", NOW), None),
+    (AccountRegistered("alice", b"hash", NOW), NameTaken),
+    (MailboxOpened("dave", "dave123", NOW), None),
+    (MailboxOpened("alice", "alice123", NOW), NameTaken),
+    (MailboxOpened("mason", "mason456", NOW), NameTaken),
+    (MailboxOpened("dave", "mason123", NOW), NameTaken),
+    (AccountDeleted("mason", "mason123"), None),
+    (AccountDeleted("wayne", "wayne123"), HasMail),
+    (AccountDeleted("mason", "mason456"), NoSuchUser),
+    (Mailed("alice", "nobody", "hello", NOW), NoSuchUser),
+    (PasswordChanged("alice", b"other"), None),
+    (ChannelCreated("cellar", "alice", NOW), None),
+    (ChannelCreated("room", "alice", NOW), NameTaken),
+    (ChannelCreated("alice", "bob", NOW), None),
+    (Joined("carol", "room", NOW), None),
+    (Joined("bob", "attic", NOW), None),
+    (Joined("alice", "room", NOW), AlreadyMember),
+    (Joined("bob", "room", NOW), AlreadyMember),
+    (Joined("alice", "nowhere", NOW), NoSuchChannel),
+    (Left("alice", "room"), None),
+    (Left("bob", "room"), None),
+    (Left("carol", "room"), NotAMember),
+    (Left("alice", "nowhere"), NoSuchChannel),
+    (Joined("carol", "room:elsewhere", NOW), None),
+    (Joined("carol", "attic:elsewhere", NOW, "proven"), None),
+    (Joined("carol", "attic:nowhere", NOW, "127.0.0.2"), None),
+    (Joined("alice", "room:elsewhere", NOW), AlreadyMember),
+    (Left("alice", "room:elsewhere"), None),
+    (Left("carol", "room:elsewhere"), NotAMember),
+    (Left("carol", "attic:elsewhere"), NoSuchChannel),
+    (Joined("eve@elsewhere", "room", NOW), NoSuchUser),
+    (Left("eve@elsewhere", "room"), NoSuchUser),
+    (PeerNamed("nowhere", "127.0.0.1"), None),
+    (PeerNamed("elsewhere", "127.0.0.2"), None),
+    (MembershipsDated("elsewhere", "127.0.0.2"), None),
+    (Said("eve@elsewhere", "room", "hello", NOW), None),
+    (Said("eric@elsewhere", "room", "hello", NOW), NotAMember),
+    (Said("alice", "room:elsewhere", "hello", NOW), NoSuchChannel),
+    (Said("alice", "room", "hello", NOW), None),
+    (Said("carol", "room", "hello", NOW), NotAMember),
+    (Said("alice", "nowhere", "hello", NOW), NoSuchChannel),
+    (GuestSaid("zoe", "room", "hello", NOW), None),
+    (GuestSaid("alice", "room", "hello", NOW), NotAMember),
+    (InOrder(lambda: None, lambda: None), None),
+    (Mailed("alice", "bob", "hello", NOW), None),
+    (Mailed("bob", "carol", "hello", NOW), None),
+    (Mailed("bob", "alice", "hello", NOW), IsOnline),
+    (MailDelivered("bob", 2, 2), None),
+]
+
+
+@pytest.mark.parametrize(("change", "refused"), CHANGES)
+def test_each_change_is_decided_and_can_be_taken_back(change: Change, refused: type[ChatError] | None) -> None:
+    house = furnished()
+    before = house.snapshot()
+    if refused is not None:
+        with pytest.raises(refused):
+            house.chat.apply(change)
+        assert house.snapshot() == before
+        return
+    undo = house.chat.apply(change)
+    if isinstance(change, Said | InOrder):
+        assert undo is None
+        assert house.snapshot() == before
+    else:
+        assert undo is not None
+        assert house.snapshot() != before
+        undo()
+        assert house.snapshot() == before
+        assert house.chat.apply(change) is not None  # as if it had never been
+
+
+def test_memberships_of_remote_users_can_be_taken_back() -> None:
+    house = furnished()
+    channels, before = house.chat.channels, house.snapshot()
+    eve, eric = channels.local["room"].members["eve@elsewhere"], remote("eric")
+    for decide, member, channel, refused in (
+        (channels.add, eve, "room", AlreadyMember),
+        (channels.add, eve, "nowhere", NoSuchChannel),
+        (channels.remove, eric, "room", NotAMember),
+    ):
+        with pytest.raises(refused):
+            decide(member, channel)
+        assert house.snapshot() == before
+    for decide, member in ((channels.add, eric), (channels.remove, eve)):
+        undo = decide(member, "room")
+        assert house.snapshot() != before
+        undo()
+        assert house.snapshot() == before
+
+
+def test_every_kind_of_change_is_tried() -> None:
+    assert {type(change) for change, refused in CHANGES if refused is None} == set(Change.__args__)
+
+
+@EXAMPLES
+@given(
+    st.lists(
+        st.one_of(
+            st.builds(AccountRegistered, st.sampled_from("ab"), st.just(b"hash"), st.just(NOW)),
+            st.builds(ChannelCreated, st.sampled_from("xy"), st.sampled_from("ab"), st.just(NOW)),
+            st.builds(Joined, st.sampled_from("ab"), st.sampled_from("xyz"), st.just(NOW)),
+            st.builds(Left, st.sampled_from("ab"), st.sampled_from("xyz")),
+            st.builds(Mailed, st.sampled_from("ab"), st.sampled_from("ab"), st.just("hi"), st.just(NOW)),
+        ),
+        max_size=25,
+    ),
+    st.integers(0, 25),
+)
+def test_a_failed_commit_leaves_no_trace(changes: list[Change], failing: int) -> None:
+    house = House()
+    house.user("a", "x")
+    house.account("b")
+    house.chat.restore([ChannelCreated("y", "a", NOW)])
+    outcomes: list[Exception | None] = []
+    for change in changes[:failing]:
+        house.journal.submit(change, outcomes.append)
+    house.journal.commit()
+    assert house.audiences_are_right()
+    before = house.snapshot()
+    for change in changes[failing:]:
+        house.journal.submit(change, outcomes.append)
+    house.backend.fails = True
+    house.journal.commit()
+    assert house.snapshot() == before
+    assert len(outcomes) == len(changes)
+    assert None not in outcomes[failing:]
+
+
+def test_limits() -> None:
+    house = House(Limits(name=5, accounts=2, channels=2, channels_per_user=1, mail=1))
+    alice, bob = house.account("alice", "one"), house.account("bob", "one")
+    chat = house.chat
+    assert house.outcome(lambda done: chat.accounts.register(Screen(), "carol", "pw", done)) is LimitReached
+    assert house.outcome(lambda done: chat.accounts.register(Screen(), "toolong", "pw", done)) is NotAName
+    assert house.outcome(lambda done: chat.create(alice, "toolong", done)) is NotAName
+    assert house.outcome(lambda done: chat.create(alice, "two", done)) is None
+    assert house.outcome(lambda done: chat.create(alice, "three", done)) is LimitReached
+    assert house.outcome(lambda done: chat.join(alice, "two", done)) is LimitReached
+    assert house.outcome(lambda done: chat.leave(alice, "one", done)) is None
+    assert house.outcome(lambda done: chat.join(alice, "two", done)) is None
+    assert house.outcome(lambda done: chat.messages.send_direct(alice, "bob", "hi", done)) is None
+    assert house.outcome(lambda done: chat.messages.send_direct(alice, "bob", "hi", done)) is LimitReached
+    assert bob.mail == 1
+    assert set(chat.users.accounts) == {"alice", "bob"}
+    assert set(chat.channels.local) == {"one", "two"}
+
+
+def test_a_channel_counts_for_its_creator_unless_it_could_not_be_written() -> None:
+    house = House(Limits(channels_per_creator=2))
+    alice = house.account("alice", "one")
+    house.backend.fails = True
+    for _ in range(2):
+        assert house.outcome(lambda done: house.chat.create(alice, "two", done)) is StoreUnavailable
+    house.backend.fails = False
+    assert house.outcome(lambda done: house.chat.create(alice, "two", done)) is None
+    assert house.outcome(lambda done: house.chat.create(alice, "three", done)) is LimitReached
+    for name in ("lobby", "garden", "attic"):
+        house.chat.apply(ChannelCreated(name, "", NOW))
+    assert len(house.chat.channels.local) == 5
+
+
+def test_limits_do_not_undo_what_was_decided_before() -> None:
+    house = House(Limits(name=1, accounts=1, channels=1, channels_per_user=1, mail=0))
+    house.chat.restore(
+        [
+            AccountRegistered("alice", b"", NOW), AccountRegistered("bob", b"", NOW),
+            ChannelCreated("room", "alice", NOW), ChannelCreated("attic", "alice", NOW),
+            Joined("alice", "room", NOW), Joined("alice", "attic", NOW),
+            Mailed("alice", "bob", "hi", NOW),
+        ]
+    )  # fmt: skip
+    assert set(house.chat.users.accounts["alice"].channels) == {"room", "attic"}
+    assert house.chat.users.accounts["bob"].mail == 1
+    with pytest.raises(LimitReached):
+        house.chat.apply(AccountRegistered("carol", b"", NOW))
+
+
+def test_rows_that_lead_nowhere_are_left_out_and_told(caplog: pytest.LogCaptureFixture) -> None:
+    """Somebody has deleted an account, or a channel, from the database by hand."""
+    nowhere: list[Change] = [
+        Joined("gone", "room", 1.0),
+        Joined("ann", "gone", 1.0),
+        Mailed("ann", "gone", "secret", 1.0),
+    ]
+    with World() as world:
+        right: list[Change] = [AccountRegistered("ann", b"", 1.0), ChannelCreated("room", "gone", 1.0)]
+        assert world.chat.restore(right)
+        assert not world.chat.restore([*nowhere, Joined("ann", "room", 1.0)])
+        assert list(world.chat.users.accounts["ann"].channels) == ["room"]
+    told = [record.getMessage() for record in caplog.records]
+    assert [line for line in told if "gone" in line and "leads nowhere" in line and "\n" not in line] == told
+    assert len(told) == len(nowhere)
+    assert "secret" not in caplog.text

@@ -1,0 +1,1 @@
+"""Tests of `server.py`, and of what only a whole process shows."""

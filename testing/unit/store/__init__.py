@@ -1,0 +1,1 @@
+"""Tests of `store.py` and of the modules that it alone uses."""

@@ -1,0 +1,170 @@
+"""store.py: disks that refuse, and writers that are killed."""
+
+from __future__ import annotations
+
+import signal
+import sqlite3
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from domain.changes import (
+    Change,
+    Joined,
+)
+from domain.errors import NameTaken, StoreUnavailable
+from harness.peer import PATIENCE
+from harness.processes import ROOT
+from support.keeper import BIG, NOW, WRITER, Keeper, said
+
+
+def test_a_full_disk_fails_each_change_and_takes_all_back(
+    keeper: Keeper, other: sqlite3.Connection, caplog: pytest.LogCaptureFixture
+) -> None:
+    keeper.write(said("before"))
+    keeper.fail()
+    refused = Joined("bob", "attic", NOW)
+    keeper.refused[refused] = NameTaken()
+    changes: list[Change] = [Joined("bob", "room", NOW), *[said(BIG) for _ in range(5)], refused]
+    errors = keeper.write(*changes)
+    assert [type(error) for error in errors] == [StoreUnavailable] * 6 + [NameTaken]
+    assert keeper.taken_back == changes[5::-1]
+    assert other.execute("SELECT text FROM messages").fetchall() == [("before",)]
+    assert other.execute("SELECT * FROM memberships").fetchall() == [("alice", "room", NOW, "")]
+    assert keeper.history("room") == ["before"]
+    for _ in range(3):
+        keeper.write(*[said(BIG)] * 2)
+    assert keeper.store.failures == 4
+    assert caplog.text.count("cannot write") == 1
+    assert str(keeper.store.path) in caplog.text
+    keeper.recover()
+    assert keeper.write(said("after"), said(BIG)) == [None, None]
+    assert keeper.history("room") == ["before", "after", BIG]
+    assert caplog.text.count("is written again") == 1
+    keeper.fail()
+    keeper.write(*[said(BIG)] * 5)
+    assert caplog.text.count("cannot write") == 2
+
+
+def test_the_chain_of_messages_is_whole_after_a_failure(keeper: Keeper, path: Path) -> None:
+    keeper.write(said("1"), said("a", "attic"))
+    keeper.fail(spare=10)
+    (error, *_errors) = keeper.write(*[said(BIG), said(BIG, "attic")] * 8)
+    assert isinstance(error, StoreUnavailable)
+    keeper.recover()
+    keeper.write(said("2"), said("b", "attic"), said("3"))
+    expected = (["1", "2", "3"], ["a", "b"])
+    assert (keeper.history("room"), keeper.history("attic")) == expected
+    keeper.store.close()
+    again = Keeper(path)
+    try:
+        assert (again.history("room"), again.history("attic")) == expected
+    finally:
+        again.store.close()
+
+
+def test_another_programs_lock_is_a_failure_and_passes(keeper: Keeper, other: sqlite3.Connection) -> None:
+    other.execute("BEGIN IMMEDIATE")
+    (error,) = keeper.write(said("one"))
+    assert isinstance(error, StoreUnavailable)
+    other.rollback()
+    assert keeper.write(said("two")) == [None]
+    assert keeper.history("room") == ["two"]
+
+
+def test_a_failure_in_the_commit_itself(keeper: Keeper, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Everything went well up to the last word."""
+
+    class Broken:
+        """What writes to the database, but for COMMIT."""
+
+        def __init__(self, db: sqlite3.Cursor) -> None:
+            self.db = db
+
+        def execute(self, sql: str, *parameters: Any) -> sqlite3.Cursor:
+            if sql == "COMMIT":
+                raise sqlite3.OperationalError("disk I/O error")
+            return self.db.execute(sql, *parameters)
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self.db, name)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(keeper.store, "_writer", Broken(keeper.store._writer))
+        (error,) = keeper.write(said("one"))
+        assert isinstance(error, StoreUnavailable)
+        assert keeper.history("room") == []
+    assert keeper.write(said("two")) == [None]
+    assert keeper.history("room") == ["two"]
+
+
+def test_a_file_that_must_not_grow(path: Path) -> None:
+    """The operating system refuses in the middle of a write, as a full disk does."""
+    script = WRITER + textwrap.dedent(
+        """
+        def write(text):
+            failures = store.failures
+            journal.submit(Said("alice", "room", text.ljust(8000), 1.0), None)
+            journal.commit()
+            return store.failures == failures
+        write("before")
+        _soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, hard))
+        for number in range(100):
+            if not write(f"{number}"):
+                break
+        write("again")
+        resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+        write("after")
+        os._exit(0)
+        """
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(ROOT), str(path)], capture_output=True, text=True, timeout=PATIENCE
+    )
+    assert done.returncode == 0
+    told = [line.split() for line in done.stdout.splitlines()]
+    assert [text for text, error in told if error == "NoneType"][-1] == "after"
+    assert [error for _text, error in told].count("StoreUnavailable") == 2
+    database = sqlite3.connect(path)
+    kept = [text.strip() for (text,) in database.execute("SELECT text FROM messages ORDER BY id")]
+    database.close()
+    assert kept == [text for text, error in told if error == "NoneType"]
+
+
+def test_a_killed_writer_loses_nothing_that_it_has_told(path: Path) -> None:
+    script = WRITER + textwrap.dedent(
+        """
+        store.write([ChannelCreated("room", "alice", 1.0)])
+        number = 0
+        while True:
+            for _ in range(3):
+                journal.submit(Said("alice", "room", f"{number}", 1.0), None)
+                number += 1
+            journal.commit()
+        """
+    )
+    process = subprocess.Popen([sys.executable, "-c", script, str(ROOT), str(path)], stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    try:
+        told = [process.stdout.readline() for _ in range(300)]
+    finally:
+        process.kill()
+    told += process.stdout.readlines()
+    assert process.wait(PATIENCE) == -signal.SIGKILL
+    process.stdout.close()
+    assert told[0] == b"0 NoneType\n"
+    keeper = Keeper(path)
+    try:
+        kept = keeper.history("room", 1_000_000)
+        numbers = [int(line.split()[0]) for line in told if line.endswith(b"\n")]
+        assert kept == [str(number) for number in range(len(kept))]
+        assert len(kept) > max(numbers)
+        keeper.write(said("next"))
+        assert keeper.history("room", 2) == [kept[-1], "next"]
+    finally:
+        keeper.store.close()
