@@ -70,7 +70,7 @@ class Stamp(NamedTuple):
         return cls(os.urandom(_TOKEN), on_file, on_file)
 
     def pack(self) -> bytes:
-        """Give the value for the one row of the table `stamp` (id INTEGER PRIMARY KEY, stamp BLOB)."""
+        """Return the value for the one row of the table `stamp` (id INTEGER PRIMARY KEY, stamp BLOB)."""
         return b"".join((_STAMP_MAGIC, *self))
 
     @classmethod
@@ -182,7 +182,7 @@ class DatabaseFiles:
             )
 
     def token(self, page_number: int) -> bytes:
-        """Give the token that the database file has on this page; the log is not read."""
+        """Return the token that the database file has on this page; the log is not read."""
         file = self._file.fileno()
         size = int.from_bytes(os.pread(file, 2, 16), "big")  # 1 stands for 65536, a size that is not used here
         stamp = Stamp.on_page(os.pread(file, size, (page_number - 1) * size))
@@ -213,7 +213,7 @@ class DatabaseFiles:
         self._written = os.fstat(self._file.fileno()).st_mtime_ns
 
     def look(self) -> int:
-        """Give the bytes of the log's file. Done for every commit, so it makes two system calls only.
+        """Return the bytes of the log's file. Done for every commit, so it makes two system calls only.
 
         Raises:
             FilesLost: the database is no longer the file that was opened; LogLost: the log is not.
@@ -268,7 +268,7 @@ def _check_kind(path: str) -> None:
 
 
 def _frames(log_path: str) -> Iterator[tuple[int, bytes]]:
-    """Give the frames of a write-ahead log: page numbers, and pages. There are none without a log."""
+    """Return the frames of a write-ahead log: page numbers, and pages. There are none without a log."""
     if not os.path.exists(log_path):
         return
     with open(log_path, "rb") as file:
@@ -283,7 +283,7 @@ def _frames(log_path: str) -> Iterator[tuple[int, bytes]]:
 
 
 def why_the_disk_refuses(directory: str) -> str | None:
-    """Give the system's reason why nothing can be written to a directory's disk; None when a file can be."""
+    """Return the system's reason why nothing can be written to a directory's disk; None when a file can be."""
     import tempfile
 
     try:

@@ -73,7 +73,7 @@ class Federation(LinkHandler):
         self.users = RemoteUsers(chat, timers, settings, self.links, self.servers.tell)
 
     def statistics(self) -> Iterator[str]:
-        """Give a line for each link (L48)."""
+        """Return a line for each link (L48)."""
         for peer in self.peers.values():
             members = self.users.of(peer)
             for link in peer.links:
@@ -106,11 +106,11 @@ class Federation(LinkHandler):
         self.links.ignore(session, refusal.value)
 
     def succeed(self, session: Session, request: Request) -> None:
-        """Give the row's answer."""
+        """Return the row's answer."""
         self._answer(session, request, request.command.success)
 
     def fail(self, session: Session, request: Request, error: Exception | None) -> None:
-        """Give the row's answer. A FEDJOIN of a member succeeds: a restored link repeats its joins (L46)."""
+        """Return the row's answer. A FEDJOIN of a member succeeds: a restored link repeats its joins (L46)."""
         if error is None:
             self.links.ignore(session, "the link is not up")
         elif isinstance(error, AlreadyMember):

@@ -20,7 +20,7 @@ class Secret:
         self.is_exposed = is_exposed
 
     def mac(self, words: str) -> str:
-        """Give the HMAC-SHA-256 of some words, in hex."""
+        """Return the HMAC-SHA-256 of some words, in hex."""
         import hmac  # most servers have no secrets
 
         return hmac.digest(self._key, words.encode(), "sha256").hex()
@@ -59,7 +59,7 @@ class PeerConfig(NamedTuple):
 
 
 def _processors() -> int:
-    """Give the processors that this process may use; more threads than that would take time from the loop."""
+    """Return the processors that this process may use; more threads than that would take time from the loop."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 

@@ -206,7 +206,7 @@ class ChannelHeads:
         self._next = max(self._ends.values(), default=0) + 1
 
     def end(self, channel: str) -> int | None:
-        """Give the number of a channel's last message; None in a channel without messages."""
+        """Return the number of a channel's last message; None in a channel without messages."""
         return self._ends.get(channel)
 
     def extend(self, messages: Iterable[Said]) -> Iterator[tuple[int | str | float | None, ...]]:
@@ -376,7 +376,9 @@ class Store:
     # ---- reading ----
 
     def load(self) -> Iterator[Change]:
-        """Give the state as the changes that lead to it, for `domain.chat.Chat.restore`. Channel messages stay on disk.
+        """Return the state as the changes that lead to it, for `domain.chat.Chat.restore`.
+
+        Channel messages stay on disk.
 
         Raises:
             StoreError: the file cannot be read.
@@ -413,7 +415,7 @@ class Store:
             raise StoreError(f"cannot write to the database {self.path}: {_reason(error, self.path)}") from error
 
     def history(self, channel: str, count: int, but_last: int = 0) -> tuple[int, Iterator[list[Said]]]:
-        """Give the number of a channel's last messages, `count` at most, and pages of them, the oldest first.
+        """Return the number of a channel's last messages, `count` at most, and pages of them, the oldest first.
 
         Args:
             but_last: how many of the newest messages are left out.
@@ -436,7 +438,7 @@ class Store:
             yield [Said(*row) for row in rows]
 
     def mail(self, recipient: str) -> Iterator[tuple[int, list[Mailed]]]:
-        """Give the mail of an account, the oldest first: pages, each with the number of its last message.
+        """Return the mail of an account, the oldest first: pages, each with the number of its last message.
 
         Raises:
             StoreUnavailable: it cannot be read.
@@ -485,7 +487,7 @@ def _keep_open(db: sqlite3.Connection) -> None:
 
 
 def _reason(error: Exception, path: str) -> str:
-    """Give the reason of an error: the system's, where SQLite has only a general one, such as disk I/O error."""
+    """Return the reason of an error: the system's, where SQLite has only a general one, such as disk I/O error."""
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     if getattr(error, "sqlite_errorname", "").startswith(("SQLITE_IOERR", "SQLITE_FULL", "SQLITE_CANTOPEN")):

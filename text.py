@@ -158,7 +158,7 @@ def is_http_request(line: bytes | Overlong) -> bool:
 
 
 def first_word(line: bytes | Overlong) -> str:
-    """Give the first word of a line that is not blank; "" if the line is over-long or not UTF-8."""
+    """Return the first word of a line that is not blank; "" if the line is over-long or not UTF-8."""
     if isinstance(line, Overlong):
         return ""
     try:
@@ -247,7 +247,7 @@ def has_controls(text: str) -> bool:
 
 
 def shown_path(path: str) -> str:
-    """Give a file's name or path in a form that is safe to show and send, but not a path to open (F12).
+    """Return a file's name or path in a form that is safe to show and send, but not a path to open (F12).
 
     It has no invisible characters, no bidirectional controls, and at most MAX_PATH characters.
     """
@@ -260,7 +260,7 @@ def shown_path(path: str) -> str:
 
 
 def folded_name(name: str) -> str:
-    """Give a file's name in the form in which a file system that ignores case and Unicode forms compares it.
+    """Return a file's name in the form in which a file system that ignores case and Unicode forms compares it.
 
     The caller bounds its length, since this takes quadratic time as NFC does (see `normalize`).
     """
@@ -273,7 +273,7 @@ def folded_name(name: str) -> str:
 
 
 def normalize(word: str) -> str:
-    """Give a name, or each part of it before and after `:` or `@`, in NFC, the form in which names are compared (C32).
+    """Return a name, or each part of it before and after `:` or `@`, in NFC: names are compared in that form (C32).
 
     NFC takes time that is quadratic in the combining marks in a row. So a part that is too long for a name stays as it
     is, and is refused later (C34). There are at most three parts.

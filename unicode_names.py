@@ -97,7 +97,7 @@ def _visible_word(word: str) -> str:
 
 
 def _kinds(word: str) -> str:
-    """Give the kinds of a word's characters, one letter each, in linear time."""
+    """Return the kinds of a word's characters, one letter each, in linear time."""
     categories = [*map(unicodedata.category, word)]
     kinds = [KINDS_OF_CATEGORIES.get(category, "o") for category in categories]
     for found in LETTER.finditer(word):

@@ -53,7 +53,7 @@ class WriteAheadLog:
             log.warning("other users can read the database %s; keep it from them: chmod 600 %s*", *[files.name] * 2)
 
     def look(self) -> int:
-        """Give the bytes of the log's file.
+        """Return the bytes of the log's file.
 
         Raises:
             FilesLost: one of the files is no longer the one that was opened, or the log has been cut off.
@@ -153,6 +153,6 @@ class WriteAheadLog:
         self._last = stamp
 
     def _stamp_page(self) -> int:
-        """Give the number of the stamp's page, which another program's VACUUM may change."""
+        """Return the number of the stamp's page, which another program's VACUUM may change."""
         (number,) = self._db.execute("SELECT rootpage FROM sqlite_schema WHERE name = 'stamp'").fetchone()
         return cast(int, number)

@@ -43,7 +43,7 @@ class OneLineParser(argparse.ArgumentParser):
 
 
 def port_number(minimum: int) -> Callable[[str], int]:
-    """Give a parser of ports from `minimum` to 65535; it raises argparse.ArgumentTypeError for anything else."""
+    """Return a parser of ports from `minimum` to 65535; it raises argparse.ArgumentTypeError for anything else."""
 
     def read(word: str) -> int:
         number = parse_number(word, MAX_PORT + 1)

@@ -51,7 +51,7 @@ class Directive(NamedTuple):
 
 
 def _number(minimum: int, maximum: int) -> tuple[str, Callable[[list[str]], Any]]:
-    """Give what is expected, and the parser, of a directive's number."""
+    """Return what is expected, and the parser, of a directive's number."""
 
     def read(words: list[str]) -> int:
         (word,) = words
@@ -64,7 +64,7 @@ def _number(minimum: int, maximum: int) -> tuple[str, Callable[[list[str]], Any]
 
 
 def _one_of(*choices: str) -> tuple[str, Callable[[list[str]], Any]]:
-    """Give what is expected, and the parser, of a directive with these choices."""
+    """Return what is expected, and the parser, of a directive with these choices."""
 
     def read(words: list[str]) -> str:
         (word,) = words
@@ -311,7 +311,7 @@ def parse_config(text: str, path: str) -> Settings:
 
 
 def field_of(directive: str) -> str:
-    """Give the setting that a directive sets."""
+    """Return the setting that a directive sets."""
     return "peers" if directive == PEER else directive.replace("-", "_")
 
 

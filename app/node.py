@@ -157,12 +157,12 @@ class Node:
 
 
 def port_label(channel: str) -> str:
-    """Give the key of a channel's port in `Node.ports`, which is also its dialect in the log."""
+    """Return the key of a channel's port in `Node.ports`, which is also its dialect in the log."""
     return f"rooms channel={channel}"
 
 
 def limits_of(settings: Settings) -> Limits:
-    """Give the domain's limits."""
+    """Return the domain's limits."""
     return Limits(
         name=settings.max_name,
         guests=settings.max_users or Limits().guests,
@@ -176,7 +176,7 @@ def limits_of(settings: Settings) -> Limits:
 
 
 def reserved_names(settings: Settings) -> frozenset[str]:
-    """Give the names that no new user can have (C35)."""
+    """Return the names that no new user can have (C35)."""
     return RESERVED_NAMES if "mailbox" in {listen.dialect for listen in settings.listen} else frozenset()
 
 

@@ -100,7 +100,7 @@ def _columns(rows: Iterable[tuple[str, str]]) -> str:
 
 
 def setting(name: str) -> Callable[[str], Any]:
-    """Give a parser of an option that is a setting, too; it raises argparse.ArgumentTypeError."""
+    """Return a parser of an option that is a setting, too; it raises argparse.ArgumentTypeError."""
     directive = DIRECTIVES[name]
 
     def read(word: str) -> Any:
@@ -113,7 +113,7 @@ def setting(name: str) -> Callable[[str], Any]:
 
 
 def settings_for(arguments: argparse.Namespace) -> Settings:
-    """Give the settings of a command line and of the config that it names; the command line takes precedence.
+    """Return the settings of a command line and of the config that it names; the command line takes precedence.
 
     Only here is the config opened and read, and only once: it may be a pipe, or standard input (C51).
 

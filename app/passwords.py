@@ -127,7 +127,7 @@ def _log_failure(_result: object, error: BaseException | None) -> None:
 
 
 def _dummy_hash(cost: int) -> bytes:
-    """Give a well-formed hash that no password matches."""
+    """Return a well-formed hash that no password matches."""
     return b"$2b$%02d$" % cost + b"." * 53
 
 
@@ -137,7 +137,7 @@ def _is_plain(data: bytes) -> bool:
 
 
 def _digest(data: bytes) -> bytes:
-    """Give the SHA-256 digest of a password in base64, which bcrypt reads in full."""
+    """Return the SHA-256 digest of a password in base64, which bcrypt reads in full."""
     import base64
     import hashlib
 

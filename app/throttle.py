@@ -53,7 +53,7 @@ class Recent(Generic[Value]):
         return len(self._values)
 
     def get(self, key: Hashable, default: Value) -> Value:
-        """Give the value of a key, or the default if there is none or it has expired."""
+        """Return the value of a key, or the default if there is none or it has expired."""
         at, value = self._values.get(key, (0.0, default))
         return value if self._now() < at + self._seconds else default
 
@@ -81,7 +81,7 @@ class Failures:
         self._counts: Recent[int] = Recent(now, FORGET_SECONDS)
 
     def delay(self, address: str, name: str) -> float:
-        """Give the seconds that an attempt from this address against this name has to wait (C40)."""
+        """Return the seconds that an attempt from this address against this name has to wait (C40)."""
         failures = self._counts.get(_key(address, name), 0)
         if not failures or is_loopback(address):
             return 0.0

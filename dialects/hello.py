@@ -65,11 +65,11 @@ class Hello(Dialect):
         self._fail(session, BAD_HEADER if unknown else BAD_BODY)
 
     def succeed(self, session: Session, request: Request) -> None:
-        """Give the row's answer."""
+        """Return the row's answer."""
         session.send(request.command.success.format(*request.args))
 
     def fail(self, session: Session, request: Request, error: Exception | None) -> None:
-        """Give the words for the error; without a login every request but HELLO-FROM is a bad header (H2)."""
+        """Return the words for the error; without a login every request but HELLO-FROM is a bad header (H2)."""
         self._fail(session, FAILURES[type(error)] if error is not None else BAD_HEADER)
 
     def leave(self, session: Session) -> None:

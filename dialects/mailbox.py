@@ -129,11 +129,11 @@ class Mailbox(Dialect):
         session.send(HINT)
 
     def succeed(self, session: Session, request: Request) -> None:
-        """Give the row's answer."""
+        """Return the row's answer."""
         session.send(request.command.success.format(*map(clean, request.args)))
 
     def fail(self, session: Session, request: Request, error: Exception | None) -> None:
-        """Give the answer to this error of this request, or to an error of the store (B2, B4)."""
+        """Return the answer to this error of this request, or to an error of the store (B2, B4)."""
         if isinstance(error, StoreUnavailable):
             session.send(NOT_KEPT)
         else:

@@ -83,7 +83,7 @@ class Operator(Dialect):
         self._answer(session, words.format(*request.args))
 
     def render(self, event: Any) -> bytes:
-        """Give the words for an event; b"" for one that the operator does not see."""
+        """Return the words for an event; b"" for one that the operator does not see."""
         words = OPERATOR_WORDS.get(type(event))
         return words(self._formatter, event).encode(errors="replace") if words is not None else b""
 

@@ -121,11 +121,11 @@ class Result(Dialect):
         session.send(REFUSALS[refusal])
 
     def succeed(self, session: Session, request: Request) -> None:
-        """Give the row's answer. SAY has none: its sender sees what the others see (R1, C36)."""
+        """Return the row's answer. SAY has none: its sender sees what the others see (R1, C36)."""
         session.send(request.command.success.format(*map(clean, request.args)))
 
     def fail(self, session: Session, request: Request, error: Exception | None) -> None:
-        """Give the row's answer; the protocol has no words for the reason (R1, R4, C36)."""
+        """Return the row's answer; the protocol has no words for the reason (R1, R4, C36)."""
         session.send(request.command.failure.format(*map(clean, request.args)))
 
     def delivers_itself(self, session: Session, event: Any) -> bool:
@@ -256,7 +256,7 @@ def _render_mail_page(page: list[Mailed]) -> bytes:
 
 
 def _count(words: tuple[str, ...]) -> int:
-    """Give the number of messages that HISTORY asks for, at most MAX_HISTORY; 0 for a word that is no such number."""
+    """Return the number of messages that HISTORY asks for, at most MAX_HISTORY; 0 for a word that is no such number."""
     return (parse_number(words[0], MAX_HISTORY) or 0) if words else DEFAULT_HISTORY
 
 

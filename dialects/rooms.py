@@ -86,7 +86,7 @@ PIECE_FRAME = 48
 
 
 def piece_size(max_line: int) -> int:
-    """Give the maximum bytes of a file that one line can carry in base64.
+    """Return the maximum bytes of a file that one line can carry in base64.
 
     Args:
         max_line: maximum bytes of a line, its newline included.
@@ -242,7 +242,7 @@ class RoomsDialect(Dialect):
         return True
 
     def render(self, event: Any) -> bytes:
-        """Give the words for an event; b"" for one that guests do not see."""
+        """Return the words for an event; b"" for one that guests do not see."""
         words = GUEST_WORDS.get(type(event))
         return words(self._formatter, event).encode() if words is not None else b""
 

@@ -142,7 +142,7 @@ class Accounts:
         self._users.logout(recipient)
 
     def _why_no_account(self, address: str, name: str) -> ChatError | None:
-        """Give the error that now forbids an account of this name; None if it may be made."""
+        """Return the error that now forbids an account of this name; None if it may be made."""
         if self._users.is_taken(name):
             return NameTaken()
         return None if self._pace.allows(address) else LimitReached()
@@ -164,7 +164,7 @@ class Accounts:
     # ---- with an ID ----
 
     def open_mailbox(self, recipient: ClientSession, name: str, done: Done) -> str:
-        """Make an account with an ID and log the session in to it; give that ID, which is valid if this succeeds.
+        """Make an account with an ID and log the session in to it; return that ID, which is valid if this succeeds.
 
         Fails with NotAName, NameTaken, LimitReached, StoreUnavailable; LimitReached as in `register`.
         """
@@ -185,7 +185,7 @@ class Accounts:
         return opened.id
 
     def login_by_id(self, recipient: ClientSession, account_id: str) -> str:
-        """Log a session in, out of where it was; give the account's name. An older session of the account is told and
+        """Log a session in, out of where it was; return the account's name. An older session of the account is told and
         closed.
 
         Raises:
@@ -235,5 +235,5 @@ class Accounts:
 
 
 def _loggable(name: str) -> str:
-    """Give a word in a form for the log: no control characters, and MAX_NAME characters of it at most."""
+    """Return a word in a form for the log: no control characters, and MAX_NAME characters of it at most."""
     return name if is_name(name) else ascii(name[:MAX_NAME])

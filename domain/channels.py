@@ -36,17 +36,17 @@ class Channels:
         """For each server's name: the identities under which memberships in its channels began, and their numbers."""
 
     def find(self, name: str) -> Channel | None:
-        """Give a channel here, or a remote one that an account is a member of."""
+        """Return a channel here, or a remote one that an account is a member of."""
         return self.local.get(name) or self.remote.get(name)
 
     def noted(self, name: str) -> Collection[str]:
-        """Give the identities for which a server's name is recorded (L20); none if the name is free."""
+        """Return the identities for which a server's name is recorded (L20); none if the name is free."""
         if name in self.hosts:
             return [self.hosts[name]]
         return [server for server in self._identities.get(name, ()) if server]
 
     def began_under(self, account: Account, channel: str) -> str:
-        """Give the identity of a remote channel's server under which a membership began (L21); "" if unknown."""
+        """Return the identity of a remote channel's server under which a membership began (L21); "" if unknown."""
         return self.remote[channel].servers[account.name]
 
     def has_undated(self, host: str) -> bool:
@@ -163,7 +163,7 @@ class Channels:
         return channel
 
     def _channel_to_join(self, name: str) -> Channel:
-        """Give a channel here, or a remote one, whose server has agreed to the join."""
+        """Return a channel here, or a remote one, whose server has agreed to the join."""
         if HOST_OF_CHANNEL in name:
             return self.remote.get(name) or RemoteChannel(name)
         return self._channel(name)
@@ -176,7 +176,7 @@ class Channels:
             self._keep_server(channel, member.name, server)
 
     def _remove_member(self, member: Member, channel: Channel) -> str:
-        """End a membership; give the identity of a remote channel's server under which it began."""
+        """End a membership; return the identity of a remote channel's server under which it began."""
         channel.remove_member(member)
         del member.channels[channel.name]
         if not isinstance(channel, RemoteChannel):

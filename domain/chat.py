@@ -121,7 +121,7 @@ class Chat:
     # ---- channels ----
 
     def channel_names(self, account: Account | None = None) -> Sequence[str]:
-        """Give the names of all channels, also of other servers, or of an account's channels, sorted."""
+        """Return the names of all channels, also of other servers, or of an account's channels, sorted."""
         if account is not None:
             return sorted(account.channels)
         return self.channels.names.read()
@@ -205,14 +205,14 @@ class Chat:
             done(None)
 
     def speaker_session(self, message: Said) -> Subscriber | None:
-        """Give the session of a message's sender; None for a remote user, and for one that has logged out."""
+        """Return the session of a message's sender; None for a remote user, and for one that has logged out."""
         speaker = self.users.accounts.get(message.sender) or self.channels.local[message.channel].guests.get(
             message.sender
         )
         return None if speaker is None else speaker.session
 
     def members(self, account: Account, channel: str) -> Sequence[str]:
-        """Give the names of a channel's guests and of all its members, also those not logged in, sorted.
+        """Return the names of a channel's guests and of all its members, also those not logged in, sorted.
 
         Raises:
             NotAMember: the account is not in such a channel.
@@ -220,7 +220,7 @@ class Chat:
         return self._joined(account, channel).names()
 
     def history(self, account: Account, channel: str, count: int) -> tuple[int, Iterator[list[Said]]]:
-        """Give the number of a channel's last messages, `count` at most, and pages of them, the oldest first.
+        """Return the number of a channel's last messages, `count` at most, and pages of them, the oldest first.
 
         Messages that are written but not yet published are left out.
 
@@ -235,7 +235,7 @@ class Chat:
         return self._backend.history(self._joined(account, channel).name, count, still_to_come)
 
     def _joined(self, account: Account, channel: str) -> Channel:
-        """Give the account's channel of this name. Members and history of a remote one are unknown here."""
+        """Return the account's channel of this name. Members and history of a remote one are unknown here."""
         if channel not in account.channels or channel in self.channels.remote:
             raise NotAMember
         return account.channels[channel]

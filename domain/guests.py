@@ -83,11 +83,11 @@ class RoomGuests:
             self._tell_places(self._new_places(self._chat.channels.local[name]))
 
     def find(self, channel: str, name: str) -> RoomGuest | None:
-        """Give a guest of a channel by name, also from its queue, or not admitted yet."""
+        """Return a guest of a channel by name, also from its queue, or not admitted yet."""
         return self._by_name.get(channel, {}).get(name)
 
     def waiting(self, channel: str) -> int:
-        """Give the length of a channel's queue."""
+        """Return the length of a channel's queue."""
         return len(self._queues[channel])
 
     # ---- in and out ----
@@ -253,7 +253,7 @@ class RoomGuests:
             self._moved.pop(channel.name, None)
 
     def _new_places(self, channel: Channel) -> list[RoomGuest]:
-        """Give the guests who are to be told their places, in order: later ones were told when they came."""
+        """Return the guests who are to be told their places, in order: later ones were told when they came."""
         last, places = self._moved.pop(channel.name, None), []
         for guest in self._queue(channel).values() if last is not None else ():
             places.append(guest)

@@ -72,7 +72,7 @@ class Journal:
         ]
 
     def _decide_again(self, change: Change, error: Exception | None, *, has_undo: bool) -> Exception | None:
-        """Give the outcome of a change whose batch could not be written.
+        """Return the outcome of a change whose batch could not be written.
 
         A durable one fails. An ephemeral one that was undone or refused is decided again, without the durable ones.
         """
@@ -88,7 +88,7 @@ class Journal:
 
 
 def _refusal(change: Change, error: Exception) -> Exception:
-    """Give the outcome of a change that was refused; log an error that is no ChatError."""
+    """Return the outcome of a change that was refused; log an error that is no ChatError."""
     if not isinstance(error, ChatError):
         log.exception("error while deciding %s", type(change).__name__)
     error.__traceback__ = None  # it leads back to the list of outcomes: only the collector would free that

@@ -106,7 +106,7 @@ class DirectMessages:
     # ---- mail ----
 
     def mail(self, recipient: ClientSession, account: Account) -> Iterator[list[Mailed]]:
-        """Give the messages that wait for an account, the oldest first, in pages, until the recipient is over.
+        """Return the messages that wait for an account, the oldest first, in pages, until the recipient is over.
 
         A request for the next page means that the page before has left for the account's client. That page is then
         removed, so a message may be delivered again after a crash, and none is lost.
@@ -139,7 +139,7 @@ class DirectMessages:
                 account.session.deliver(MailWaiting())
 
     def mail_by_id(self, recipient: ClientSession, account_id: str) -> Iterator[list[Mailed]]:
-        """Give the mail of the account with this ID as `mail` does.
+        """Return the mail of the account with this ID as `mail` does.
 
         Raises:
             NoSuchUser: no account has this ID.

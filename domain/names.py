@@ -51,12 +51,12 @@ HOST_OF_USER = "@"
 
 
 def remote_channel(name: str, host: str) -> str:
-    """Give the name of a server's channel at other servers."""
+    """Return the name of a server's channel at other servers."""
     return f"{name}{HOST_OF_CHANNEL}{host}"
 
 
 def remote_user(name: str, host: str) -> str:
-    """Give the name of a server's user at other servers."""
+    """Return the name of a server's user at other servers."""
     return f"{name}{HOST_OF_USER}{host}"
 
 

@@ -38,7 +38,7 @@ def _nothing() -> None:
 
 
 def _raise(error: ChatError) -> Callable[[], None]:
-    """Give a decision that refuses with this error."""
+    """Return a decision that refuses with this error."""
 
     def decide() -> None:
         raise error
@@ -70,7 +70,7 @@ class Rooms(ChannelObserver):
         self._show = show
 
     def host(self, name: str, capacity: int) -> None:
-        """Give an existing channel a port of its own.
+        """Return an existing channel a port of its own.
 
         Args:
             name: the channel's name.
@@ -104,7 +104,7 @@ class Rooms(ChannelObserver):
         self._whisper(guest, guest.channel, name, text, done)
 
     def maybe_guest(self, guest: RoomGuest, name: str) -> RoomGuest | None:
-        """Give a guest of the channel by name; None for a member who is logged in.
+        """Return a guest of the channel by name; None for a member who is logged in.
 
         Raises:
             Waiting: this guest is in the queue.
@@ -143,7 +143,7 @@ class Rooms(ChannelObserver):
         self._chat.tell_in_order(lambda: tell(self.occupancy()), done)
 
     def occupancy(self) -> list[Occupancy]:
-        """Give the published occupancy of each channel with a port, in the order of their creation."""
+        """Return the published occupancy of each channel with a port, in the order of their creation."""
         return [
             Occupancy(name, channel.population, channel.capacity or 0, self.guests.waiting(name))
             for name, channel in self.hosted.items()
@@ -201,7 +201,7 @@ class Rooms(ChannelObserver):
                 session.deliver(mute)
 
     def who_is_there(self, channel: str, name: str) -> Channel:
-        """Give the channel, if a guest or member of this name is in it now.
+        """Return the channel, if a guest or member of this name is in it now.
 
         Raises:
             NotHere: there is none.

@@ -21,7 +21,7 @@ class Relay(Protocol):
         """Tell an event to these users, given by their bare names; the sequence may be kept."""
 
     def leaving(self, user: str, channel: str) -> InOrder:
-        """Give the change that ends the membership of a user, given by the bare name. Fails as `Channels.remove`."""
+        """Return the change that ends the membership of a user, given by the bare name. Fails as `Channels.remove`."""
 
 
 class ClientSession(Subscriber, Protocol):

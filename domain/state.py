@@ -64,7 +64,7 @@ class SortedNames:
         self._change(name, added=False)
 
     def read(self) -> Sequence[str]:
-        """Give all names; the list may be kept, and never changes."""
+        """Return all names; the list may be kept, and never changes."""
         if self._changes:
             self._merge()
         return self._names
@@ -110,7 +110,7 @@ class WaitingMail:
         self._count((self._senders.pop(),), -1)
 
     def take(self, count: int) -> list[str]:
-        """Take the oldest; give their senders."""
+        """Take the oldest; return their senders."""
         taken = self._senders[:count]
         del self._senders[:count]
         self._count(taken, -1)
@@ -167,7 +167,7 @@ class Account:
         return self._waiting
 
     def leaving(self, channel: str) -> Left:
-        """Give the change that ends a membership."""
+        """Return the change that ends a membership."""
         return Left(self.name, channel)
 
 
@@ -191,7 +191,7 @@ class RemoteUser:
         self.channels: dict[str, Channel] = {}
 
     def leaving(self, channel: str) -> InOrder:
-        """Give the change that ends a membership."""
+        """Return the change that ends a membership."""
         return self.relay.leaving(self.user, channel)
 
 
@@ -303,11 +303,11 @@ class Channel:
         return len(self.subscribers) + sum(map(len, self.elsewhere.values()))
 
     def names(self) -> Sequence[str]:
-        """Give the names of members and guests, sorted: one list for all readers until it changes."""
+        """Return the names of members and guests, sorted: one list for all readers until it changes."""
         return self._names.read()
 
     def muted_for(self, name: str, now: float) -> float:
-        """Give the seconds for which a name may not speak; 0 when it may.
+        """Return the seconds for which a name may not speak; 0 when it may.
 
         Args:
             now: the time on the monotonic clock.

@@ -269,7 +269,7 @@ class Transfers:
         self._inboxes.setdefault(transfer.receiver, Inbox()).open[transfer.number] = transfer
 
     def _remove(self, transfer: Transfer) -> Inbox:
-        """Forget a transfer; give its receiver's inbox, which may have a free place."""
+        """Forget a transfer; return its receiver's inbox, which may have a free place."""
         self._timers.cancel(transfer.deadline)
         del self._open[transfer.number]
         outbox, inbox = self._outboxes[transfer.sender], self._inboxes[transfer.receiver]

@@ -39,7 +39,7 @@ class Users:
     # ---- names ----
 
     def online_names(self) -> Sequence[str]:
-        """Give the names of all logged-in accounts and guests, in the order of their logins.
+        """Return the names of all logged-in accounts and guests, in the order of their logins.
 
         It is the same list until that changes.
         """
@@ -48,7 +48,7 @@ class Users:
         return self._online_names
 
     def account_names(self) -> Sequence[str]:
-        """Give the names of all accounts, in the order of their creation.
+        """Return the names of all accounts, in the order of their creation.
 
         It is the same list until that changes, so slow readers do not each hold a copy.
         """
@@ -113,12 +113,12 @@ class Users:
                 self._outside.observer.vacated(channel)
 
     def session(self, name: str) -> ClientSession | None:
-        """Give the session where a user is logged in."""
+        """Return the session where a user is logged in."""
         user = self.online.get(name)
         return None if user is None else user.session
 
     def account(self, name: str) -> Account:
-        """Give the account of this name.
+        """Return the account of this name.
 
         Raises:
             NoSuchUser: no account has it.
@@ -129,7 +129,7 @@ class Users:
         return account
 
     def owner(self, account_id: str) -> Account:
-        """Give the account with this ID.
+        """Return the account with this ID.
 
         Raises:
             NoSuchUser: no account has this ID.

@@ -18,7 +18,7 @@ def is_loopback(address: str) -> bool:
 
 
 def network_of(address: str) -> str:
-    """Give the key under which limits count an address: the /64 of an IPv6 address, any other address itself.
+    """Return the key under which limits count an address: the /64 of an IPv6 address, any other address itself.
 
     Args:
         address: as for `is_loopback`; loopback and "" stay as they are.

@@ -219,5 +219,5 @@ def _system_error(number: int) -> OSError:
 
 
 def _reason(error: BaseException) -> str:
-    """Give the text of an error, without its number."""
+    """Return the text of an error, without its number."""
     return getattr(error, "strerror", None) or str(error) or type(error).__name__

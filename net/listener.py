@@ -97,7 +97,7 @@ class Listener:
         connection.attach_owner(self._accepted)
 
     def _refusal(self, address: str) -> tuple[Any, ...]:
-        """Give the log record of a refusal, if one more client from this address is too many."""
+        """Return the log record of a refusal, if one more client from this address is too many."""
         clients, neighbours = self._table.clients, self._table.clients_at[address]
         if clients >= self._table.client_ceiling:
             return "refused a connection: %d clients are connected (max-clients)", clients

@@ -296,7 +296,7 @@ class Reactor:
 
 
 def _take(queue: list[T]) -> list[T]:
-    """Empty a list, and give what was in it."""
+    """Empty a list, and return what was in it."""
     taken = queue[:]
     queue.clear()
     return taken

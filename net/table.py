@@ -190,7 +190,7 @@ class ConnectionTable(Generic[M]):
             self.check_later()
 
     def _next_to_check(self, count: int) -> list[M]:
-        """Give some of the connections; each has its turn about once in the keepalive's time."""
+        """Return some of the connections; each has its turn about once in the keepalive's time."""
         chosen = list(itertools.islice(self._to_check, count))
         if len(chosen) < count:
             self._to_check = iter(list(self.connections))

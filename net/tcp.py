@@ -49,7 +49,7 @@ def is_self_connection(sock: socket.socket) -> bool:
 
 
 def address_of(name: Callable[[], Any]) -> tuple[str, int]:
-    """Give the IP address and port that a socket's getsockname or getpeername returns; "" and 0 if it fails."""
+    """Return the IP address and port that a socket's getsockname or getpeername returns; "" and 0 if it fails."""
     try:
         host, port = name()[:2]
     except (OSError, ValueError):  # gone already, or not a TCP socket
@@ -58,12 +58,12 @@ def address_of(name: Callable[[], Any]) -> tuple[str, int]:
 
 
 def host_of(address: Any) -> str:
-    """Give the IP address of a socket address; "" if it has none."""
+    """Return the IP address of a socket address; "" if it has none."""
     return _unmapped(address[0]) if isinstance(address, tuple) else ""
 
 
 def _unmapped(host: str) -> str:
-    """Give an IPv4-mapped IPv6 address as the IPv4 address."""
+    """Return an IPv4-mapped IPv6 address as the IPv4 address."""
     return host.removeprefix("::ffff:")
 
 

@@ -83,7 +83,7 @@ class Backoff:
         self._max_pause = max_pause
 
     def next(self, jitter: float = 0.5) -> float:
-        """Give the pause before the next attempt, and let the one after it be longer.
+        """Return the pause before the next attempt, and let the one after it be longer.
 
         Args:
             jitter: from 0 to 1, for a quarter less up to a quarter more.

@@ -43,7 +43,7 @@ class WatchedSocket:
         raise NotImplementedError
 
     def __str__(self) -> str:
-        """Give the peer's address and port, for the log."""
+        """Return the peer's address and port, for the log."""
         host, port = self.remote_address
         return f"{host} port {port}" if host else "a client"
 

@@ -45,7 +45,7 @@ class BackPressure:
             self._batch(link).sessions.append(session)
 
     def _batch(self, link: Link) -> Batch:
-        """Give the sessions that wait for this link; the first of them asks for a receipt."""
+        """Return the sessions that wait for this link; the first of them asks for a receipt."""
         batch = self._batches.get(link)
         if batch is None:
             sessions: list[Session] = []

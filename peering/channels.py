@@ -65,7 +65,7 @@ class AnnouncedChannels:
             self._chat.channels.names.add(remote_channel(name, peer.name))
 
     def _limit(self, peer: Peer) -> str:
-        """Give the setting whose limit keeps a peer from announcing another channel; "" if none does."""
+        """Return the setting whose limit keeps a peer from announcing another channel; "" if none does."""
         if len(peer.channels) >= self._settings.max_remote_channels:
             return "max-remote-channels"
         if not peer.configured:

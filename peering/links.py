@@ -267,7 +267,7 @@ class Links:
             self._link_up(link, name)
 
     def _own_calls(self) -> dict[tuple[str, int], PeerDialer]:
-        """Give the local addresses of dialled connections: a connection from one of them is to this server itself."""
+        """Return the local addresses of dialled connections: a connection from one of them is to this server itself."""
         return {
             link.session.transport.local_address: link.dialer
             for link in self._links.values()

@@ -68,12 +68,12 @@ class Members(Relay):
         self._timers = timers
 
     def find(self, user: str) -> RemoteUser:
-        """Give a user, who need not be in any channel."""
+        """Return a user, who need not be in any channel."""
         known = self.users.get(user)
         return known or RemoteUser(user, self._peer.name, RemoteUserSession(self._all, self._peer, user), self)
 
     def limit(self, user: str, channel: str) -> str:
-        """Give the setting whose limit keeps a user out of a channel; "" if none does (L49)."""
+        """Return the setting whose limit keeps a user out of a channel; "" if none does (L49)."""
         if user not in self.users and len(self.users) >= self._settings.max_remote_users:
             return "max-remote-users"
         if (user, channel) not in self.memberships and len(self.memberships) >= self._settings.max_remote_memberships:
@@ -99,7 +99,7 @@ class Members(Relay):
         self._chat.journal.submit(self.leaving(user, channel), lambda _error: None)
 
     def leaving(self, user: str, channel: str) -> InOrder:
-        """Give the change that ends a membership. Fails as `Channels.remove`."""
+        """Return the change that ends a membership. Fails as `Channels.remove`."""
         return InOrder(
             lambda: self._leave(user, channel), lambda: self._chat.unsubscribe_remote(self.find(user), channel)
         )
@@ -150,7 +150,7 @@ class Members(Relay):
         self.in_channel[channel] += 1
 
     def _remove(self, remote: RemoteUser, channel: str) -> float:
-        """Forget a membership, and the user after the last one; give the time of its last FEDJOIN."""
+        """Forget a membership, and the user after the last one; return the time of its last FEDJOIN."""
         asked = self.memberships.pop((remote.user, channel))
         self.in_channel[channel] -= 1
         if not self.in_channel[channel]:
@@ -192,11 +192,11 @@ class RemoteUsers:
         self._members[peer] = Members(self._chat, peer, self, self._settings, self._timers)
 
     def remove_peer(self, peer: Peer) -> Members:
-        """Forget a peer that is lost, and give its users, whose memberships are to be ended."""
+        """Forget a peer that is lost, and return its users, whose memberships are to be ended."""
         return self._members.pop(peer)
 
     def of(self, peer: Peer) -> Members:
-        """Give the users of a linked peer."""
+        """Return the users of a linked peer."""
         return self._members[peer]
 
     def expire_unconfirmed(self, peer: Peer) -> None:
@@ -216,7 +216,7 @@ class RemoteUsers:
     # ---- limits ----
 
     def limit(self, peer: Peer, user: str, channel: str) -> str:
-        """Give the setting whose limit keeps a linked peer's user out of a channel; "" if none does (L49, L50)."""
+        """Return the setting whose limit keeps a linked peer's user out of a channel; "" if none does (L49, L50)."""
         members, settings = self._members[peer], self._settings
         limit = members.limit(user, channel)
         if limit or peer.configured:

@@ -103,7 +103,7 @@ class PeerNames:
         return host in self.secrets or any(host in (dialer.config.name, dialer.address) for dialer in self._dialers)
 
     def listed_as(self, link: Link) -> list[PeerDialer]:
-        """Give the dialled servers of the config that the other server may be."""
+        """Return the dialled servers of the config that the other server may be."""
         if link.dialer is not None:
             return [link.dialer]
         if link.proven and link.handshake is not None:
@@ -121,7 +121,7 @@ class PeerNames:
     # ---- a link gets a name, and a peer perhaps another one ----
 
     def introduce(self, link: Link, sent: str) -> str:
-        """Give the name by which the other server is known (L12).
+        """Return the name by which the other server is known (L12).
 
         Args:
             sent: the name that it sends, or "".
@@ -179,7 +179,7 @@ class PeerNames:
             self._chat.remember_host(name, link.identity)
 
     def _refusal_reason(self, link: Link, name: str, sent: str) -> str | None:
-        """Give the reason why the other server cannot be known by this name; None if it can."""
+        """Return the reason why the other server cannot be known by this name; None if it can."""
         peer = self._peers.get(name)
         if self.is_kept_out({name} | link.known_as):
             return KEPT_OUT
@@ -198,7 +198,7 @@ class PeerNames:
         return None if link.configured or link.maybe_peer else self._limit_reason(peer)
 
     def _address_refusal_reason(self, link: Link, name: str, sent: str) -> str | None:
-        """Give the reason why a server that has proven nothing cannot have this name at its address."""
+        """Return the reason why a server that has proven nothing cannot have this name at its address."""
         peer = self._peers.get(name)
         pinned = [dialer for dialer in self._dialers if dialer.config.name == name]
         noted = self._chat.channels.noted(name)
@@ -220,7 +220,7 @@ class PeerNames:
         return None
 
     def _limit_reason(self, peer: Peer | None) -> str | None:
-        """Give the reason why no more unlisted servers can be linked (L16, L50).
+        """Return the reason why no more unlisted servers can be linked (L16, L50).
 
         Args:
             peer: the server, if it has links already.
@@ -240,7 +240,7 @@ class PeerNames:
     # ---- names in the lines of a link that is up ----
 
     def user(self, link: Link, word: str) -> str:
-        """Give the bare name of the peer's user for whom a line speaks (L18, L19).
+        """Return the bare name of the peer's user for whom a line speaks (L18, L19).
 
         Raises:
             LineIgnored: it is no name.
@@ -255,7 +255,7 @@ class PeerNames:
         return user
 
     def maybe_local(self, link: Link, word: str, sign: str) -> str | None:
-        """Give the bare name of a channel or user of this server; None if it is no name, or another server's.
+        """Return the bare name of a channel or user of this server; None if it is no name, or another server's.
 
         Args:
             sign: HOST_OF_CHANNEL or HOST_OF_USER.
@@ -264,7 +264,7 @@ class PeerNames:
         return name if (not found or host == link.local_name) and has_form_of_name(name) else None
 
     def maybe_theirs(self, link: Link, word: str, sign: str) -> str | None:
-        """Give the bare name of a channel or user of the peer; None if it is no name, or another server's.
+        """Return the bare name of a channel or user of the peer; None if it is no name, or another server's.
 
         Args:
             sign: HOST_OF_CHANNEL or HOST_OF_USER.
@@ -283,7 +283,7 @@ class PeerNames:
             raise Violation(f"it speaks for {word[:MAX_SHOWN]!r}, a channel of another server")
 
     def maybe_sender(self, link: Link, word: str, channel: str) -> str | None:
-        """Give the name that the sender of a message has here, bare for a user of this server (L42).
+        """Return the name that the sender of a message has here, bare for a user of this server (L42).
 
         Args:
             word: the sender, as the peer writes it.
@@ -315,14 +315,14 @@ class PeerNames:
 
 
 def split_host(word: str) -> tuple[str, str]:
-    """Give the name, and the host or "", of a channel or user."""
+    """Return the name, and the host or "", of a channel or user."""
     sign = HOST_OF_CHANNEL if HOST_OF_CHANNEL in word else HOST_OF_USER
     name, _, host = normalize(word).partition(sign)
     return name, host
 
 
 def host_or_address(word: str) -> str:
-    """Give a server's name as it is, or an IP address in the form of a connection's address.
+    """Return a server's name as it is, or an IP address in the form of a connection's address.
 
     Raises:
         ValueError: it is neither.

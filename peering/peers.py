@@ -202,7 +202,7 @@ class LinkSet:
         self._links.append(link)
 
     def remove(self, link: Link) -> LinkLoss:
-        """A link is lost; give what the remaining ones have to resend."""
+        """A link is lost; return what the remaining ones have to resend."""
         was_oldest, was_newest = link is self.oldest, link is self.newest
         self._links.remove(link)
         leaves: Sequence[Key] = ()

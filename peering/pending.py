@@ -72,11 +72,11 @@ class PendingQueue(Generic[T]):
         return len(self._items)
 
     def of(self, key: Key) -> Sequence[T]:
-        """Give the items of one sender and destination, the oldest first."""
+        """Return the items of one sender and destination, the oldest first."""
         return self._items.get(key, ())
 
     def all(self) -> list[tuple[Key, T]]:
-        """Give all items."""
+        """Return all items."""
         return [(key, item) for key, items in self._items.items() for item in items]
 
     def add(self, key: Key, item: T) -> None:
@@ -84,12 +84,12 @@ class PendingQueue(Generic[T]):
         self._items.setdefault(key, deque(maxlen=MAX_PENDING)).append(item)
 
     def take(self, key: Key) -> T | None:
-        """Remove and give the oldest item; None without items."""
+        """Remove and return the oldest item; None without items."""
         items = self._items.get(key)
         return self.drop(key, items[0]) if items else None
 
     def drop(self, key: Key, item: T) -> T:
-        """Remove and give an item."""
+        """Remove and return an item."""
         items = self._items[key]
         items.remove(item)
         if not items:

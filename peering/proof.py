@@ -17,7 +17,7 @@ _NONCE = rf"[0-9a-fA-F]{{{2 * NONCE_BYTES}}}"
 
 
 def make_nonce() -> str:
-    """Give random bytes in hex, for one use."""
+    """Return random bytes in hex, for one use."""
     return os.urandom(NONCE_BYTES).hex()
 
 
@@ -36,7 +36,7 @@ class Handshake(NamedTuple):
     dialer_nonce: str = ""
 
     def mac(self, step: str) -> str:
-        """Give the mac of a step, `proof` (said by the dialer) or `confirm` (said by the receiver)."""
+        """Return the mac of a step, `proof` (said by the dialer) or `confirm` (said by the receiver)."""
         return self.secret.mac(f"{step} {self.dialer} {self.receiver} {self.receiver_nonce} {self.dialer_nonce}")
 
     def is_right(self, step: str, mac: str) -> bool:

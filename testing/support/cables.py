@@ -104,7 +104,7 @@ class Network:
         return bool(self.live(pair)) and not any(cable.links(pair) for cable, _host in self._unnoticed)
 
     def carry(self, cable: Cable, to: str, most: int | None = None) -> bool:
-        """Let bytes arrive; give whether there were any."""
+        """Let bytes arrive; return whether there were any."""
         source, goal = cable.other(to), cable.ends[to]
         self.worlds[source.host].settle()
         data = cable.flying[to] + source.transport.take()

@@ -123,7 +123,7 @@ class House:
         return screen
 
     def outcome(self, call: Callable[[Done], object]) -> type[Exception] | None:
-        """Make a call that takes a `done`, commit, and give its outcome."""
+        """Make a call that takes a `done`, commit, and return its outcome."""
         outcomes: list[Exception | None] = []
         call(outcomes.append)
         self.journal.commit()

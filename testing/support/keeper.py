@@ -49,7 +49,7 @@ class Keeper:
             done(error)
 
     def write(self, *changes: Change) -> list[Exception | None]:
-        """Commit changes and give their errors."""
+        """Commit changes and return their errors."""
         outcomes: list[Exception | None] = []
         for change in changes:
             self.journal.submit(change, outcomes.append)

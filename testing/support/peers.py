@@ -23,7 +23,7 @@ def cut(*peers: Client) -> None:
 
 
 def joined(world: World, name: str, channel: str, peer: Client) -> Client:
-    """Give a new user who is in a channel of the peer `two`."""
+    """Return a new user who is in a channel of the peer `two`."""
     user = world.user(name)
     user.send(f"JOIN {channel}:two")
     assert peer.heard() == [f"FEDJOIN {name}@one {channel}"]

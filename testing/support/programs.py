@@ -24,7 +24,7 @@ def on(port: int, **settings: Any) -> Settings:
 
 
 def start(words: list[str]) -> int:
-    """Start the server as its command line does; give the exit status."""
+    """Start the server as its command line does; return the exit status."""
     try:
         settings, lab = read_or_exit(parse_command_line(words))
         return main(settings, hello_server=lab)

@@ -277,7 +277,7 @@ class World:
         self.dials.append(FakeDial(host, port, connected, failed))
 
     def remote_members(self) -> set[str]:
-        """Give the users of other servers who are in channels here, or hear what is said there."""
+        """Return the users of other servers who are in channels here, or hear what is said there."""
         channels = self.chat.channels.local.values()
         hearing = {user for channel in channels for audience in channel.elsewhere.values() for user in audience.users}
         return hearing | {name for channel in channels for name in channel.members if "@" in name}

@@ -72,7 +72,7 @@ def check(
     *,
     is_login: bool = True,
 ) -> list[Exception | None]:
-    """Check a password; give the list that has the outcome, or will have it."""
+    """Check a password; return the list that has the outcome, or will have it."""
     outcomes: list[Exception | None] = []
     claim = Claim("alice", password, password_hash)
     passwords.check(client or Client(), claim, outcomes.append, is_login=is_login)
@@ -383,7 +383,7 @@ class Hashing:
         return password == password_hash
 
     def client(self, *lines: str, address: str = "127.0.0.1") -> FakeTransport:
-        """Give the connection of a client that has sent these lines."""
+        """Return the connection of a client that has sent these lines."""
         client = self.world.client(remote_address=(address, 40000))
         self.send(client.transport, *lines)
         return client.transport

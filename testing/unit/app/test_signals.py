@@ -37,7 +37,7 @@ class Stopping:
         )
 
     def get(self, *steps: signal.Signals | float) -> list[str]:
-        """Get signals, or let seconds pass; give what was done."""
+        """Get signals, or let seconds pass; return what was done."""
         for step in steps:
             if isinstance(step, signal.Signals):
                 self.signals.handle(step)

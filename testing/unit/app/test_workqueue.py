@@ -48,7 +48,7 @@ class Bench:
         then(work(), None)
 
     def finish_all(self) -> list[object]:
-        """Have everything done; give what was, since the last time."""
+        """Have everything done; return what was, since the last time."""
         while self.running:
             self.finish()
         done, self.done = self.done, []

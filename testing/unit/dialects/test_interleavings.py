@@ -378,7 +378,7 @@ def praise_too_early(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def shrunk(talks: Sequence[Talk]) -> str:
-    """Give the script for the least turns in which the server, with a mistake in it, differs from the rules."""
+    """Return the script for the least turns in which the server, with a mistake in it, differs from the rules."""
 
     @settings(EXAMPLES, max_examples=1000, report_multiple_bugs=False, phases=[Phase.generate, Phase.shrink])
     @given(turns_of(talks, lists=2))

@@ -325,7 +325,7 @@ def test_a_message_for_now_reaches_who_is_there_or_fails(house: House) -> None:
 
 
 def by_id(house: House, name: str) -> Screen:
-    """Give a session that has made an account with an ID."""
+    """Return a session that has made an account with an ID."""
     screen = Screen()
     assert house.outcome(partial(house.chat.accounts.open_mailbox, screen, name)) is None
     return screen

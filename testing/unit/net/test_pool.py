@@ -21,7 +21,7 @@ def niceness() -> int:
 
 
 def niceness_in_pool(of_process: int) -> int:
-    """Give the niceness of a pool's thread when the thread that makes the pool has this one. Linux keeps one for each
+    """Return the niceness of a pool's thread when the thread that makes the pool has this one. Linux keeps one for each
     thread, so nothing else of this process is changed."""
     found: queue.SimpleQueue[int] = queue.SimpleQueue()
     pools: list[Pool] = []

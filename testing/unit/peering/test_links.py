@@ -365,7 +365,7 @@ def test_without_federation_there_are_no_links() -> None:
 
 
 def crowded(settings: Settings, users: int) -> tuple[World, Client, Client]:
-    """Give a world, a user in the channel tea, and the peer that has so many users there and reads nothing more yet."""
+    """Return a world, a user in the channel tea, and the peer with so many users there, which reads no more yet."""
     world = World(settings=settings, listed=[TWO])
     alice, peer = world.user("alice", "tea"), world.peer("two", "127.0.0.2")
     peer.send("".join(f"FEDJOIN u{number}@two tea\n" for number in range(users)).encode())

@@ -298,7 +298,7 @@ def test_names_that_are_another_s_are_not_given_to_users(name: str) -> None:
 
 
 def member(world: World, peer: Client) -> Client:
-    """Give bob, who is in `tea` at the peer `two`."""
+    """Return bob, who is in `tea` at the peer `two`."""
     bob = world.client()
     bob.ask("REGISTER bob bob", "LOGIN bob bob")
     bob.send("JOIN tea:two")
@@ -370,7 +370,7 @@ BY_PROOF = PeerConfig("127.0.0.2", 0, "two", SECRET)
 
 
 def linked(world: World, address: str) -> Client:
-    """Give the server `two` at an address, which proves its name if it is asked to."""
+    """Return the server `two` at an address, which proves its name if it is asked to."""
     peer = world.client(remote_address=(address, 40000))
     verb, *words = peer.ask("FEDERATE-OUT two")[0].split()
     if verb == "FEDERATE-PROVE":

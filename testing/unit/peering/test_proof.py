@@ -40,7 +40,7 @@ def is_closed(peer: Client) -> bool:
 
 
 def caller(world: World, name: str = "two", address: str = "127.0.0.9") -> Client:
-    """Give a server that has dialled with a name and was asked for a proof."""
+    """Return a server that has dialled with a name and was asked for a proof."""
     peer = world.client(remote_address=(address, 40000))
     (line,) = peer.ask(f"FEDERATE-OUT {name}")
     assert line.startswith("FEDERATE-PROVE ")
@@ -48,12 +48,12 @@ def caller(world: World, name: str = "two", address: str = "127.0.0.9") -> Clien
 
 
 def proof(nonce: str, dialer: str = "two", step: str = "proof") -> str:
-    """Give what the server `two`, which has dialled, says in answer to a nonce."""
+    """Return what the server `two`, which has dialled, says in answer to a nonce."""
     return f"FEDERATE-PROOF {Handshake(SECRET, dialer, 'one', nonce, OUR_NONCE).mac(step)} {OUR_NONCE}"
 
 
 def proven(world: World, address: str = "127.0.0.9") -> Client:
-    """Give the server `two` on a link that is up."""
+    """Return the server `two` on a link that is up."""
     peer = world.client(remote_address=(address, 40000))
     (line,) = peer.ask("FEDERATE-OUT two")
     confirmed, channels, *_joins = peer.ask(proof(line.split()[1]))
@@ -63,7 +63,7 @@ def proven(world: World, address: str = "127.0.0.9") -> Client:
 
 
 def asked_for_proof(world: World) -> Client:
-    """Give the server that has been dialled and has asked for a proof, which it has got."""
+    """Return the server that has been dialled and has asked for a proof, which it has got."""
     peer = world.dialled()
     assert peer.ask(f"FEDERATE-PROVE {OUR_NONCE}") == [f"FEDERATE-PROOF {PROOF_OF_ONE} {ITS_NONCE}"]
     return peer

@@ -50,7 +50,7 @@ def section(title: str, text: str = PROSE) -> str:
 
 
 def quoted(text: str) -> list[str]:
-    """Give what stands between backquotes."""
+    """Return what stands between backquotes."""
     return [span.replace("\\|", "|") for span in re.findall(r"`([^`]+)`", text)]
 
 
@@ -91,7 +91,7 @@ def test_each_number_is_one_rule() -> None:
 
 
 def rules_cited() -> dict[str, set[str]]:
-    """Give the rules that each file cites. A case cites them in its comments."""
+    """Return the rules that each file cites. A case cites them in its comments."""
     files = [*ROOT.glob("*.py"), *ROOT.glob("*.md"), *ROOT.glob("[a-z]*/**/*.py"), *ROOT.glob("[a-z]*/**/*.md")]
     texts = {
         path: path.read_text(encoding="utf-8")
@@ -153,7 +153,7 @@ def answers(commands: Iterable[Command]) -> Iterator[str]:
 
 
 def words_of(title: str) -> Iterator[str | bytes]:
-    """Give all that the tables of a section's dialect have to say."""
+    """Return all that the tables of a section's dialect have to say."""
     lines = rooms.MessageFormatter(lambda _at: BLANK)
     if title == "The dialect `result`":
         yield from answers(result.COMMANDS.values())
@@ -190,7 +190,7 @@ def test_every_answer_is_quoted(title: str) -> None:
 
 
 def texts(tree: ast.AST) -> Iterator[str]:
-    """Give the strings of a file, with BLANK where something is filled in."""
+    """Return the strings of a file, with BLANK where something is filled in."""
     for node in ast.walk(tree):
         if isinstance(node, ast.JoinedStr):
             yield "".join(part.value if isinstance(part, ast.Constant) else BLANK for part in node.values)  # type: ignore[misc]
@@ -231,13 +231,13 @@ def test_examples_have_commands(title: str) -> None:
 
 
 def examples(title: str) -> dict[str, list[str]]:
-    """Give the lines of the example of each subsection that has one."""
+    """Return the lines of the example of each subsection that has one."""
     found = re.findall(r"^### (.*)\n(?:(?!^#|^```).*\n)*```\n((?:[<>] .*\n)+)```", section(title, TEXT), re.MULTILINE)
     return {heading: lines.splitlines() for heading, lines in found}
 
 
 def play(client: Client, lines: list[str]) -> list[str]:
-    """Send the lines of an example that a client sends; give them with the answers, as the example should be."""
+    """Send the lines of an example that a client sends; return them with the answers, as the example should be."""
     played = []
     for line in lines:
         if line.startswith("> "):

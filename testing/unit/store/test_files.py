@@ -34,7 +34,7 @@ def log_of(path: Path) -> Path:
 
 
 def copy_files(path: Path, directory: Path) -> Path:
-    """Give the files as a crash at this moment leaves them, moved to another place."""
+    """Return the files as a crash at this moment leaves them, moved to another place."""
     directory.mkdir()
     for file in (path, log_of(path)):
         if file.exists():

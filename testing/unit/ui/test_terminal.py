@@ -333,7 +333,7 @@ def hello(port: int, *words: str) -> OnTerminal:
 
 
 def logging_in(fake: FakeServer, stack: contextlib.ExitStack) -> tuple[OnTerminal, Peer]:
-    """Give a client that has said its name, amy, and the server's end of its connection."""
+    """Return a client that has said its name, amy, and the server's end of its connection."""
     amy = stack.enter_context(contextlib.closing(hello(fake.port, "--name", "amy")))
     wire = stack.enter_context(contextlib.closing(fake.accept()))
     wire.expect("HELLO-FROM amy\n")
