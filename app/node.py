@@ -14,6 +14,7 @@ from dialects.rooms import MessageFormatter, RoomsDialect, RoomsHandshake, TimeO
 from domain.changes import ChannelCreated
 from domain.chat import Chat
 from domain.errors import LimitReached
+from domain.guests import RoomGuests
 from domain.interfaces import Passwords, Timers
 from domain.names import classic_id
 from domain.rooms import Rooms
@@ -83,9 +84,10 @@ class Node:
         self.chat = Chat(store, passwords, now, limits_of(settings), make_id, pace, reserved_names(settings))
         if not self.chat.restore(store.load()):
             store.remove_orphans()
-        self.rooms = Rooms(self.chat, timers, now, self._show, settings.afk_seconds)
+        guests = RoomGuests(self.chat, timers, now, self._show, settings.afk_seconds)
+        self.rooms = Rooms(self.chat, guests, timers, now, self._show)
         self.transfers = Transfers(
-            timers, settings, piece_size(settings.max_line), now, self._show, self.rooms.guests.note_activity
+            timers, settings, piece_size(settings.max_line), now, self._show, guests.note_activity
         )
         self.chat.outside.observer = self.rooms
         for channel in settings.channel:

@@ -42,7 +42,7 @@ from domain.interfaces import Backend, Outside, Pace, Passwords
 from domain.journal import Journal
 from domain.messages import DirectMessages
 from domain.names import HOST_OF_CHANNEL, classic_id, is_name
-from domain.sessions import Subscriber
+from domain.sessions import ClientSession
 from domain.state import NO_LIMITS, Account, Audience, Channel, Limits, Member, RemoteUser, RoomGuest
 from domain.users import Users
 
@@ -204,7 +204,7 @@ class Chat:
         else:
             done(None)
 
-    def speaker_session(self, message: Said) -> Subscriber | None:
+    def speaker_session(self, message: Said) -> ClientSession | None:
         """Return the session of a message's sender; None for a remote user, and for one that has logged out."""
         speaker = self.users.accounts.get(message.sender) or self.channels.local[message.channel].guests.get(
             message.sender

@@ -51,17 +51,17 @@ class Rooms(ChannelObserver):
 
     Args:
         chat: whose channels they are.
+        guests: the guests of these channels.
         timers: the monotonic clock.
         now: the wall clock, in seconds since the epoch.
         show: tells the operator an event.
-        afk_seconds: the connection of a guest who is silent for so long is closed.
     """
 
     def __init__(
-        self, chat: Chat, timers: Timers, now: Callable[[], float], show: Callable[[Any], None], afk_seconds: float
+        self, chat: Chat, guests: RoomGuests, timers: Timers, now: Callable[[], float], show: Callable[[Any], None]
     ) -> None:
         self.hosted: dict[str, Channel] = {}
-        self.guests = RoomGuests(chat, timers, now, show, afk_seconds)
+        self.guests = guests
         self._removing: dict[tuple[str, str], Kicked | None] = {}
         """What the operator is shown when a member is out whom the operator removes, by channel and name."""
         self._chat = chat
@@ -70,7 +70,7 @@ class Rooms(ChannelObserver):
         self._show = show
 
     def host(self, name: str, capacity: int) -> None:
-        """Return an existing channel a port of its own.
+        """Give an existing channel a port of its own.
 
         Args:
             name: the channel's name.

@@ -42,6 +42,12 @@ class ClientSession(Subscriber, Protocol):
     def half_closed(self) -> bool:
         """Whether the client sends no more."""
 
+    def pause(self) -> None:
+        """Take no more input until `resume`: it produces more than a linked server can read (L7). Idempotent."""
+
+    def resume(self) -> None:
+        """Take input again."""
+
     def end(self) -> None:
         """Close it when all delivered events have left."""
 

@@ -21,7 +21,6 @@ from peering.backpressure import BackPressure
 from peering.links import Links
 from peering.peers import Link, Peer
 from peering.pending import Key
-from protocol import Session
 from settings import Settings
 
 
@@ -254,5 +253,5 @@ class RemoteUsers:
         """Pause the sessions here that said this, while the link catches up (L7)."""
         for message in event.messages:
             session = self._chat.speaker_session(message)
-            if isinstance(session, Session):
+            if session is not None:
                 self._back_pressure.pause(session, link)

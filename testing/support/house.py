@@ -68,6 +68,7 @@ class Screen:
         self.principal: Any = None
         self.over = False
         self.half_closed = False
+        self.paused = False
         self.address = address
         self.told: list[Any] = []
 
@@ -77,6 +78,12 @@ class Screen:
     def deliver_with_receipt(self, event: Any, done: Callable[[bool], None]) -> None:
         self.told.append(event)
         done(not self.over)
+
+    def pause(self) -> None:
+        self.paused = True
+
+    def resume(self) -> None:
+        self.paused = False
 
     def end(self) -> None:
         self.over = True
