@@ -203,24 +203,24 @@ class ChannelHeads:
         self._unrecorded = dict[str, int](db.execute(NEWER_ENDS, (self._recorded,)))
         self._ends.update(self._unrecorded)
         self._moved: dict[str, int] = {}
-        self._next = max(self._ends.values(), default=0) + 1
+        self.newest = max(self._ends.values(), default=0)
+        """The number of the newest message of all channels; 0 without messages."""
 
     def end(self, channel: str) -> int | None:
         """Return the number of a channel's last message; None in a channel without messages."""
         return self._ends.get(channel)
 
     def extend(self, messages: Iterable[Said]) -> Iterator[tuple[int | str | float | None, ...]]:
-        """Make messages rows: each with its own number and that of the one before it in its channel."""
+        """Make messages rows: each with the number of the one before it in its channel."""
         moved, ends = self._moved, self._ends
-        for sender, channel, text, at in messages:
-            number = self._next
-            self._next += 1
+        for sender, channel, text, at, number in messages:
             yield number, moved.get(channel) or ends.get(channel), sender, channel, text, at
             moved[channel] = number
+        self.newest = number
 
     def maybe_record(self, db: sqlite3.Cursor) -> None:
-        """Write the ends, if RECORD_ENDS_EVERY messages have come since they were last written."""
-        if self._next - self._recorded > RECORD_ENDS_EVERY:
+        """Write the ends, if the numbers have grown by RECORD_ENDS_EVERY since they were last written."""
+        if self.newest - self._recorded > RECORD_ENDS_EVERY:
             db.executemany(RECORD_END, (self._unrecorded | self._moved).items())
 
     def committed(self) -> None:
@@ -228,8 +228,8 @@ class ChannelHeads:
         self._ends.update(self._moved)
         self._unrecorded.update(self._moved)
         self._moved.clear()
-        if self._next - self._recorded > RECORD_ENDS_EVERY:
-            self._recorded = self._next
+        if self.newest - self._recorded > RECORD_ENDS_EVERY:
+            self._recorded = self.newest
             self._unrecorded.clear()
 
     def rolled_back(self) -> None:
@@ -375,6 +375,11 @@ class Store:
 
     # ---- reading ----
 
+    @property
+    def last_number(self) -> int:
+        """The number of the newest message; 0 without messages."""
+        return self._heads.newest
+
     def load(self) -> Iterator[Change]:
         """Return the state as the changes that lead to it, for `domain.chat.Chat.restore`.
 
@@ -432,7 +437,7 @@ class Store:
         for start in range(0, len(numbers), PAGE_ROWS):
             page = numbers[start : start + PAGE_ROWS]
             places = ",".join("?" * len(page))
-            query = f"SELECT sender, channel, text, sent FROM messages WHERE id IN ({places}) ORDER BY id"
+            query = f"SELECT sender, channel, text, sent, id FROM messages WHERE id IN ({places}) ORDER BY id"
             with _readable():
                 rows = self._db.execute(query, page).fetchall()
             yield [Said(*row) for row in rows]

@@ -167,6 +167,17 @@ def first_word(line: bytes | Overlong) -> str:
         return ""
 
 
+def utc_time(at: float) -> str:
+    """Return a time in UTC to the millisecond, as IRCv3's server-time has it (R39).
+
+    Args:
+        at: in seconds since the epoch.
+    """
+    from datetime import UTC, datetime
+
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{at % 1 * 1000 // 1:03.0f}Z"
+
+
 # ---- words and messages ----
 
 _CONTROLS = [chr(code) for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) != "\t"]

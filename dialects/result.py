@@ -7,16 +7,18 @@ most answers are in the rows of the table.
 from __future__ import annotations
 
 import contextlib
+import copy
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
+from dialects.tags import TAGS, add_tags, in_order
 from domain.changes import Mailed, Said
 from domain.chat import Chat
 from domain.errors import BeingCollected, ChatError
 from domain.events import ChannelMessages, DirectEcho, DirectMessage, MailWaiting, NotRestored, Removed, Silenced
 from protocol import Command, Dialect, Refusal, Request, Session, match_arguments
-from text import clean, join_message, parse_number, split_words
+from text import MAX_LINE, clean, join_message, parse_number, split_words
 
 DEFAULT_HISTORY = 20
 MAX_HISTORY = 1000
@@ -33,7 +35,8 @@ REFUSALS: Mapping[Refusal, str] = {
 
 def render_messages(event: ChannelMessages) -> bytes:
     """Render messages for a member: each one is a RECV with the channel's name (R25)."""
-    return "".join([f"RECV {sender} {channel} {text}\n" for sender, channel, text, _at in event.messages]).encode()
+    lines = [f"RECV {sender} {channel} {text}\n" for sender, channel, text, _at, _number in event.messages]
+    return "".join(lines).encode()
 
 
 def render_direct(event: DirectMessage) -> bytes:
@@ -79,6 +82,10 @@ class Result(Dialect):
         joined_only: CHANNELS lists the channels that the user is in, not all.
         history_on_join: number of earlier messages that follow the answer to JOIN (R37).
         echo_seconds: how long a half-closed client stays for the echo of a message to a remote channel (C12).
+
+    Attributes:
+        tags: what a RECV begins with (R39). A session with tags has a dialect of its own, so that sessions with the
+            same tags share what is rendered.
     """
 
     name = "result"
@@ -92,6 +99,8 @@ class Result(Dialect):
         self.joined_only = joined_only
         self.history_on_join = history_on_join
         self.echo_seconds = echo_seconds
+        self.tags: tuple[str, ...] = ()
+        self._by_tags: dict[tuple[str, ...], Result] = {(): self}
 
     # ---- the dialect ----
 
@@ -128,10 +137,15 @@ class Result(Dialect):
         """Return the row's answer; the protocol has no words for the reason (R1, R4, C36)."""
         session.send(request.command.failure.format(*map(clean, request.args)))
 
+    def render(self, event: Any) -> bytes:
+        """Give the words for an event, with the session's tags (R39)."""
+        words = super().render(event)
+        return add_tags(self.tags, event, words) if self.tags else words
+
     def delivers_itself(self, session: Session, event: Any) -> bool:
         """Stream waiting mail page by page. A message to oneself is only echoed (R31, R34)."""
         if isinstance(event, MailWaiting):
-            session.stream(_render_mail(self.chat.messages.mail(session, session.principal)))
+            session.stream(self._render_mail(self.chat.messages.mail(session, session.principal)))
             return True
         return isinstance(event, DirectMessage) and event.sender == session.principal.name
 
@@ -213,9 +227,16 @@ class Result(Dialect):
             raise ChatError
         found, pages = self.chat.history(session.principal, channel, count)
         session.send(f"RESULT HISTORY {channel} {found}")
-        session.stream(_render_pages(pages))
+        session.stream(self._render_pages(pages))
 
     # ---- handlers: the rest ----
+
+    def set_tags(self, session: Session, request: Request) -> None:
+        tags = in_order(request.args)
+        if tags is None:
+            raise ChatError
+        session.dialect = self._with_tags(tags)
+        self.succeed(session, request)
 
     def help(self, session: Session, request: Request) -> None:
         if not request.args:
@@ -239,20 +260,24 @@ class Result(Dialect):
         """Send the last messages from before the user joined (setting history-on-join, R37)."""
         with contextlib.suppress(ChatError):  # the JOIN stands all the same
             _found, pages = self.chat.history(session.principal, request.args[0], self.history_on_join)
-            session.stream(_render_pages(pages))
+            session.stream(self._render_pages(pages))
 
+    def _render_pages(self, pages: Iterator[list[Said]]) -> Iterator[bytes]:
+        return (self.render(ChannelMessages(tuple(page))) for page in pages)
 
-def _render_pages(pages: Iterator[list[Said]]) -> Iterator[bytes]:
-    return (render_messages(ChannelMessages(tuple(page))) for page in pages)
+    def _render_mail(self, pages: Iterator[list[Mailed]]) -> Iterator[bytes]:
+        with contextlib.suppress(BeingCollected):  # an older connection gets it; what that does not take comes here
+            yield from map(self._render_mail_page, pages)
 
+    def _render_mail_page(self, page: list[Mailed]) -> bytes:
+        return b"".join([self.render(DirectMessage(mail.sender, mail.text, mail.at)) for mail in page])
 
-def _render_mail(pages: Iterator[list[Mailed]]) -> Iterator[bytes]:
-    with contextlib.suppress(BeingCollected):  # an older connection gets it; what that does not take comes here
-        yield from map(_render_mail_page, pages)
-
-
-def _render_mail_page(page: list[Mailed]) -> bytes:
-    return b"".join([render_direct(DirectMessage(mail.sender, mail.text, mail.at)) for mail in page])
+    def _with_tags(self, tags: tuple[str, ...]) -> Result:
+        """Return this dialect with these tags: one for all sessions that have them."""
+        if tags not in self._by_tags:
+            tagged = self._by_tags[tags] = copy.copy(self)
+            tagged.tags = tags
+        return self._by_tags[tags]
 
 
 def _count(words: tuple[str, ...]) -> int:
@@ -322,6 +347,10 @@ COMMANDS: Mapping[str, Command] = {
     "HISTORY": Command(  # R19
         Result.history, "HISTORY <channel> [count]", f"repeat the last {DEFAULT_HISTORY} (or count) messages",
         min_args=1, max_args=2, name=True, needs_login=True, failure="RESULT HISTORY {0} 0",
+    ),
+    "TAGS": Command(  # R38
+        Result.set_tags, "TAGS [name...]", f"have RECV begin with these tags ({', '.join(TAGS)}), or none",
+        max_args=MAX_LINE, success="RESULT TAGS 1", failure="RESULT TAGS 0",
     ),
     "HELP": Command(  # R20
         Result.help, "HELP [command]", "name the commands, or explain one",

@@ -59,12 +59,18 @@ class Left(NamedTuple):
 
 
 class Said(NamedTuple):
-    """A message to a channel; `at` is in seconds since the epoch."""
+    """A message to a channel.
+
+    Attributes:
+        at: in seconds since the epoch.
+        number: grows with each message of this server; 0 for a message of another server's channel.
+    """
 
     sender: str
     channel: str
     text: str
     at: float
+    number: int = 0
 
 
 class GuestSaid(Said):

@@ -97,6 +97,8 @@ class Chat:
         self._backend = backend
         self._now = now
         self._limits = limits
+        self._last_number = backend.last_number
+        """The number of the newest message that has been submitted."""
         self._unpublished: deque[Outcome] = deque()
         self._is_publishing = False
         users, channels = self.users, self.channels
@@ -173,12 +175,17 @@ class Chat:
 
     def say(self, speaker: Member, channel: str, text: str, done: Done) -> None:
         """Say something in a channel here. Fails with NoSuchChannel, NotAMember, StillMuted, StoreUnavailable."""
-        self.journal.submit(Said(speaker.name, channel, text, self._now()), done)
+        self.journal.submit(Said(speaker.name, channel, text, self._now(), self._next_number()), done)
 
     def say_as_guest(self, guest: RoomGuest, text: str, done: Done) -> None:
         """Say something in the channel that a guest is in. Fails with NotAMember while the guest waits, StillMuted,
         StoreUnavailable."""
-        self.journal.submit(GuestSaid(guest.name, guest.channel.name, text, self._now()), done)
+        self.journal.submit(GuestSaid(guest.name, guest.channel.name, text, self._now(), self._next_number()), done)
+
+    def _next_number(self) -> int:
+        """Return the number of a message that is about to be submitted; a refused one leaves a gap."""
+        self._last_number += 1
+        return self._last_number
 
     def say_to_remote_channel(
         self, account: Account, channel: str, text: str, done: Done, settled: Callable[[bool], None]

@@ -58,8 +58,14 @@ class Timers(Protocol):
 
 
 class Backend(Protocol):
-    """Where the journal's durable changes are kept, and read again. Reading raises StoreUnavailable."""
+    """Where the journal's durable changes are kept, and read again. Reading raises StoreUnavailable.
 
+    Attributes:
+        last_number: the number of the newest message; 0 without messages.
+    """
+
+    @property
+    def last_number(self) -> int: ...
     def write(self, changes: Sequence[Change]) -> bool: ...
     def history(self, channel: str, count: int, but_last: int) -> tuple[int, Iterator[list[Said]]]: ...
     def mail(self, recipient: str) -> Iterator[tuple[int, list[Mailed]]]: ...

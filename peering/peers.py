@@ -267,9 +267,9 @@ class Peer:
         self.links.oldest.send_to_each(users, [self._render(message) for message in event.messages])
 
     def _render(self, message: Said) -> str:
-        sender, channel, text, _at = message
+        sender = message.sender
         speaker = sender if HOST_OF_USER in sender else remote_user(sender, self.local_name)
-        return f" {speaker} {channel} {text}\n"
+        return f" {speaker} {message.channel} {message.text}\n"
 
     def confirm(self, key: Key, text: str) -> None:
         """The echo of a user's message to a channel has arrived (L43)."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import textwrap
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -74,8 +75,12 @@ class Keeper:
         self.store._db.execute("PRAGMA max_page_count = 1000000")
 
 
+NUMBERS = itertools.count(1)
+
+
 def said(text: str, channel: str = "room", sender: str = "alice") -> Said:
-    return Said(sender, channel, text, NOW)
+    """Return a message with the next number."""
+    return Said(sender, channel, text, NOW, next(NUMBERS))
 
 
 BIG = "x" * 8000
@@ -90,7 +95,7 @@ FURNITURE = (
 
 WRITER = textwrap.dedent(
     """
-    import os, resource, sys
+    import itertools, os, resource, sys
     sys.path.insert(0, sys.argv[1])
     from domain.changes import *
     from domain.journal import Journal

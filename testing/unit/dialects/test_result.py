@@ -150,6 +150,10 @@ ANSWERS: list[tuple[str, str, list[str]]] = [
     (OUT, "HISTORY room", ["RESULT HISTORY room 0"]),
     (IN, "HISTORY", [MISSING]),
     (IN, "HISTORY room 1 2", [TOO_MANY]),
+    (OUT, "TAGS", ["RESULT TAGS 1"]),
+    (OUT, "TAGS time id", ["RESULT TAGS 1"]),
+    (IN, "TAGS id time id", ["RESULT TAGS 1"]),
+    *[(IN, f"TAGS {names}", ["RESULT TAGS 0"]) for names in ("TIME", "time,id", "id what", "\x1b", "time=1")],
     (OUT, "HELP WHAT", ["RESULT HELP 0"]),
     (OUT, "HELP say", ["RESULT HELP 0"]),
     (OUT, "HELP PING", ["RESULT HELP PING: ask whether the server is there"]),
@@ -331,9 +335,10 @@ def test_a_row_of_the_table_is_complete(verb: str) -> None:
     assert "\n" not in command.help
     words = command.usage.split()
     assert words[0] == verb.split()[0]
-    assert len(words) - 1 == command.max_args, "the usage shows as many words as the command takes"
+    many = words[-1].endswith("...]")
+    assert many or len(words) - 1 == command.max_args, "the usage shows as many words as the command takes"
     assert len([word for word in words[1:] if not word.startswith("[")]) == command.min_args
-    assert all(re.fullmatch(r"@?<[a-z]+>|<[a-z]+>:<host>|\[[a-z]+\]", word) for word in words[1:])
+    assert all(re.fullmatch(r"@?<[a-z]+>|<[a-z]+>:<host>|\[[a-z]+(\.\.\.)?\]", word) for word in words[1:])
     assert command.failure or not (command.needs_login or command.min_args)
     assert not command.text or command.max_args
 
@@ -627,13 +632,16 @@ DOCUMENTED = re.compile(
     rf"|RESULT SAY 0|RESULT SEND ERROR|RESULT PING 1"
     rf"|RESULT HISTORY ({ANYTHING} 0|{NAME} [1-9][0-9]*)"
     rf"|RESULT HELP (0|.+)"
+    rf"|RESULT TAGS [01]"
     rf"|{'|'.join(REFUSALS.values())}"
-    rf"|RECV {NAME} @?{NAME} \S.*",
+    rf"|(@(time=[0-9.:TZ-]+)?;?(id=[1-9][0-9]*)? )?RECV {NAME} @?{NAME} \S.*",
     re.DOTALL,
 )
 
 WORD = st.one_of(
-    st.sampled_from(["alice", "bob", "carol", "room", "attic", "nowhere", "@bob", "@carol", "@", "1", "{0}", "pw"]),
+    st.sampled_from(
+        ["alice", "bob", "carol", "room", "attic", "nowhere", "@bob", "@carol", "@", "1", "{0}", "pw", "id"]
+    ),
     st.text(max_size=6).map(lambda text: text.replace("\n", "")),
 )
 LINE = st.one_of(

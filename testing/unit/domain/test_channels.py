@@ -50,7 +50,7 @@ def test_everyone_gets_the_same_event(house: House) -> None:
     house.chat.say(alice.principal, "room", "hello", alice.done())
     house.journal.commit()
     (event,) = bob.take()
-    assert event == ChannelMessages((Said("alice", "room", "hello", NOW),))
+    assert event == ChannelMessages((Said("alice", "room", "hello", NOW, 1),))
     assert any(told is event for told in alice.take())
 
 

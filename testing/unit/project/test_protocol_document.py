@@ -262,6 +262,7 @@ RESULT_EXAMPLES: Mapping[str, tuple[str, ...]] = {
     "`SEND <channel> <message>`": LOGIN,
     "`SAY @<user> <message>`, `SEND @<user> <message>`": LOGIN,
     "`HISTORY <channel> [count]`": SAID,
+    "`TAGS [name...]`": SAID,
     "`HELP [command]`": (),
     "`PING`": (),
     "`QUIT`": (),

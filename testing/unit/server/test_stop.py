@@ -54,7 +54,7 @@ def owing(directory: Path, config: str) -> Iterator[tuple[ServerProcess, Peer]]:
         ChannelCreated("room", "alice", 1.0),
         Joined("alice", "room", 1.0),
     ]
-    assert store.write([*furniture, *[Said("alice", "room", "y" * 60_000, 1.0)] * 400])
+    assert store.write([*furniture, *[Said("alice", "room", "y" * 60_000, 1.0, number) for number in range(1, 401)]])
     store.close()
     with ServerProcess(directory, config, "database big.db") as server, server.peer() as alice:
         assert alice.ask("LOGIN alice alice") == ["RESULT LOGIN 1"]

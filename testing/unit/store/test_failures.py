@@ -37,7 +37,7 @@ def test_a_full_disk_fails_each_change_and_takes_all_back(
     assert other.execute("SELECT * FROM memberships").fetchall() == [("alice", "room", NOW, "")]
     assert keeper.history("room") == ["before"]
     for _ in range(3):
-        keeper.write(*[said(BIG)] * 2)
+        keeper.write(*[said(BIG) for _ in range(2)])
     assert keeper.store.failures == 4
     assert caplog.text.count("cannot write") == 1
     assert str(keeper.store.path) in caplog.text
@@ -46,14 +46,14 @@ def test_a_full_disk_fails_each_change_and_takes_all_back(
     assert keeper.history("room") == ["before", "after", BIG]
     assert caplog.text.count("is written again") == 1
     keeper.fail()
-    keeper.write(*[said(BIG)] * 5)
+    keeper.write(*[said(BIG) for _ in range(5)])
     assert caplog.text.count("cannot write") == 2
 
 
 def test_the_chain_of_messages_is_whole_after_a_failure(keeper: Keeper, path: Path) -> None:
     keeper.write(said("1"), said("a", "attic"))
     keeper.fail(spare=10)
-    (error, *_errors) = keeper.write(*[said(BIG), said(BIG, "attic")] * 8)
+    (error, *_errors) = keeper.write(*[said(BIG, channel) for _ in range(8) for channel in ("room", "attic")])
     assert isinstance(error, StoreUnavailable)
     keeper.recover()
     keeper.write(said("2"), said("b", "attic"), said("3"))
@@ -106,9 +106,10 @@ def test_a_file_that_must_not_grow(path: Path) -> None:
     """The operating system refuses in the middle of a write, as a full disk does."""
     script = WRITER + textwrap.dedent(
         """
+        numbers = itertools.count(1)
         def write(text):
             failures = store.failures
-            journal.submit(Said("alice", "room", text.ljust(8000), 1.0), None)
+            journal.submit(Said("alice", "room", text.ljust(8000), 1.0, next(numbers)), None)
             journal.commit()
             return store.failures == failures
         write("before")
@@ -143,7 +144,7 @@ def test_a_killed_writer_loses_nothing_that_it_has_told(path: Path) -> None:
         number = 0
         while True:
             for _ in range(3):
-                journal.submit(Said("alice", "room", f"{number}", 1.0), None)
+                journal.submit(Said("alice", "room", f"{number}", 1.0, number + 1), None)
                 number += 1
             journal.commit()
         """
@@ -164,7 +165,7 @@ def test_a_killed_writer_loses_nothing_that_it_has_told(path: Path) -> None:
         numbers = [int(line.split()[0]) for line in told if line.endswith(b"\n")]
         assert kept == [str(number) for number in range(len(kept))]
         assert len(kept) > max(numbers)
-        keeper.write(said("next"))
+        keeper.write(said("next")._replace(number=keeper.store.last_number + 1))
         assert keeper.history("room", 2) == [kept[-1], "next"]
     finally:
         keeper.store.close()

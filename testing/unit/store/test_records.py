@@ -126,8 +126,10 @@ def test_history_is_the_last_of_its_channel_oldest_first(keeper: Keeper) -> None
     assert keeper.history("room", 5) == expected[-5:]
     assert keeper.history("room", 1) == expected[-1:]
     assert keeper.history("attic", 2) == ["attic 4", "attic 5"]
+    last = said("last", "attic", "bob")
+    keeper.write(last)
     _found, pages = keeper.store.history("attic", 1)
-    assert next(pages) == [Said("bob", "attic", "attic 5", NOW)]
+    assert next(pages) == [last]
 
 
 @pytest.mark.parametrize("count", [PAGE_ROWS - 1, PAGE_ROWS, PAGE_ROWS + 1, 3 * PAGE_ROWS, 1000])
