@@ -49,7 +49,7 @@ class EngineLink:
     Args:
         engines: all engines, the one to try first at the beginning.
         network: clock and sockets.
-        name: what the engine calls this connection.
+        run: the name of this run of the process, unlike any other's; the engine knows the connection by it.
         user, password: the credentials; "" for none.
 
     Attributes:
@@ -57,22 +57,24 @@ class EngineLink:
         settled: called when all that had arrived has been handed to its handlers.
         engine: the engine that is connected or being connected; None for none.
         is_open: whether messages can be sent.
-        changes: how often an engine was lost.
+        openings: how often an engine has taken the subscriptions.
     """
 
     def __init__(
-        self, engines: Sequence[Address], network: Network, *, name: str, user: str = "", password: str = ""
+        self, engines: Sequence[Address], network: Network, *, run: str, user: str = "", password: str = ""
     ) -> None:
         self.opened: Callable[[], None] = lambda: None
         self.settled: Callable[[], None] = lambda: None
         self.engine: Address | None = None
         self.is_open = False
-        self.changes = 0
+        self.openings = 0
         self._engines = engines
         self._network = network
-        self._greeting = nats.connect(name, user, password)
+        self._greeting = nats.connect(run, user, password)
         self._handlers: dict[int, tuple[str, Callable[[Message], None]]] = {}
-        self._sids = itertools.count(1)
+        self._numbers = itertools.count(1)
+        self._inbox = f"_INBOX.{run}."
+        self._expected: dict[str, Callable[[Message], None]] = {}
         self._pipe: Pipe | None = None
         self._decoder = nats.Decoder()
         self._pending = bytearray()
@@ -80,10 +82,11 @@ class EngineLink:
         self._failed = 0
         self._dial_at = 0.0
         self._heard = self._pinged = self._ticked = network.monotonic()
+        self.subscribe(f"{self._inbox}*", self._answered)
 
     def subscribe(self, subject: str, handler: Callable[[Message], None]) -> int:
         """Call `handler` with each message to this subject, at every engine; give a number for `unsubscribe`."""
-        sid = next(self._sids)
+        sid = next(self._numbers)
         self._handlers[sid] = subject, handler
         if self.is_open:
             self._send(nats.subscribe(subject, sid))
@@ -100,6 +103,21 @@ class EngineLink:
         """Send a message, if an engine is open."""
         if self.is_open:
             self._send(nats.publish(subject, payload, reply, headers))
+
+    def expect(self, handler: Callable[[Message], None]) -> str:
+        """Give a new reply subject, the messages to which go to `handler` until `forget`."""
+        reply = f"{self._inbox}{next(self._numbers)}"
+        self._expected[reply] = handler
+        return reply
+
+    def forget(self, reply: str) -> None:
+        """Ignore what still comes to a reply subject."""
+        self._expected.pop(reply, None)
+
+    def _answered(self, message: Message) -> None:
+        handler = self._expected.get(message.subject)
+        if handler is not None:
+            handler(message)
 
     def tick(self) -> None:
         """Dial, ask whether the engine is there, or leave it. To be called every TICK seconds."""
@@ -182,6 +200,7 @@ class EngineLink:
 
     def _open(self) -> None:
         self.is_open = True
+        self.openings += 1
         self._failed = 0
         log.info("connected to engine %s", self.engine)
         self.opened()
@@ -200,7 +219,6 @@ class EngineLink:
         """Close this connection; the next `tick` goes on with the next engine."""
         if self.is_open or not self._failed:
             log.warning("engine %s %s", self.engine, reason)
-        self.changes += self.is_open
         if self._pipe is not None:
             self._pipe.close()
         self._pipe = self.engine = None

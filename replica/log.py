@@ -27,20 +27,32 @@ At each new connection the log is compared with the file before anything is writ
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple, Protocol
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Protocol
 
 from domain.changes import Change, Mailed, Said
-from replica.link import EngineLink
-from replica.wire import Entry
+from replica import wire
+from replica.history import History
+from replica.link import TICK, EngineLink
+from replica.names import (
+    ANSWER_SECONDS,
+    WRONG_LAST_SEQUENCE,
+    Names,
+    SteppedDown,
+    Unfit,
+    digest_of,
+    error_code,
+    read_answer,
+    sequence_of,
+)
+from replica.nats import Message
+from replica.reading import Reader
+from replica.wire import Entry, Leads, Leaves
 from store import Position
 
 LEASE_SECONDS = 0.8
 """How long output may leave after the first send of the last entry that was decided."""
-
-ANSWER_SECONDS = 0.5
-"""After this an engine's answer is not waited for: the request is sent again."""
 
 AGAIN_SECONDS = 0.05
 """Pause before an entry is sent again after an error."""
@@ -54,66 +66,6 @@ READ_SECONDS = 1.0
 LEAVE_SECONDS = 2.0
 """How long the end of a leader may take."""
 
-MISSING_SECONDS = 5.0
-"""How long a log that this file was written from may be unknown to the engines, which may just have started."""
-
-WRONG_LAST_SEQUENCE = 10071
-NO_SUCH_STREAM = 10059
-
-BATCH = {"batch": 256, "max_bytes": 1_000_000}
-"""How much a read asks for at once."""
-
-MAX_LOG_BYTES = 8 * 1024**3
-"""Size at which the engines refuse to store more; the purge keeps the log far below."""
-
-log = logging.getLogger("crosstalk.replica")
-
-
-class Ending(BaseException):
-    """This process ends; nothing in its memory may be told to anybody. Not an Exception: nothing may handle it."""
-
-
-class SteppedDown(Ending):
-    """The program begins again, as a backup, with a new run."""
-
-
-class Unfit(Ending):
-    """The node cannot belong to this cluster; the message says why and what to do."""
-
-
-class Names(NamedTuple):
-    """The names in the engines of a cluster, so that several can share them."""
-
-    cluster: str
-
-    @property
-    def stream(self) -> str:
-        return f"CT_{self.cluster}"
-
-    @property
-    def journal(self) -> str:
-        """Where entries are appended."""
-        return f"ct.{self.cluster}.j"
-
-    @property
-    def feed(self) -> str:
-        """Where the engines send each entry once, after it was stored."""
-        return f"ct.{self.cluster}.r"
-
-    @property
-    def presence(self) -> str:
-        """Where nodes announce themselves."""
-        return f"ct.{self.cluster}.p"
-
-    @property
-    def snapshot(self) -> str:
-        """Where a copy of the file is asked for."""
-        return f"ct.{self.cluster}.snap"
-
-    def leader(self, run: str) -> str:
-        """Where this run's process answers while it leads."""
-        return f"ct.{self.cluster}.n.{run}"
-
 
 class ReplicaStore(Protocol):
     """What the log needs of the store."""
@@ -123,7 +75,6 @@ class ReplicaStore(Protocol):
     def replicate(self, changes: Sequence[Change], position: Position) -> bool: ...
     def history(self, channel: str, count: int, but_last: int = 0) -> tuple[int, Iterator[list[Said]]]: ...
     def mail(self, recipient: str) -> Iterator[tuple[int, list[Mailed]]]: ...
-    def load(self) -> Iterator[Change]: ...
 
 
 class Observer(Protocol):
@@ -146,10 +97,17 @@ class Observer(Protocol):
 
 
 class Out:
-    """An entry that is out."""
+    """An entry that is out.
 
-    def __init__(self, number: int, payload: bytes, changes: Sequence[Any], now: float) -> None:
+    Attributes:
+        reply: where the answers to all its copies come.
+        first_sent: when it was sent for the first time, which begins the lease that it gives.
+        send_at: when it is to be sent again.
+    """
+
+    def __init__(self, number: int, payload: bytes, changes: Sequence[Any], reply: str, now: float) -> None:
         self.number = number
+        self.reply = reply
         self.payload = payload
         self.changes = changes
         self.first_sent = now
@@ -172,7 +130,6 @@ class ReplicatedLog:
         position: up to which entry the file has the log.
         observer: must be set before anything arrives.
         leading: the mode. `Roles` sets it, once: what ends leading ends the process.
-        is_checked: the log of the engine that is connected is the one of the file.
         is_empty: the log has no entry, as far as is known.
         can_write: the file took the last transaction.
         lease_ends: on the monotonic clock.
@@ -197,12 +154,65 @@ class ReplicatedLog:
         self.names = names
         self.base = base
         self.leading = False
-        self.is_checked = False
-        self.is_empty = False
         self.can_write = True
         self.lease_ends = 0.0
         self.last_sequence = self.position.applied
-        self.history, self.mail, self.load = store.history, store.mail, store.load
+        self.history, self.mail = store.history, store.mail
+        self._link = link
+        self._store = store
+        self._clock = clock
+        self._out: Out | None = None
+        self._queue: deque[tuple[str, Sequence[Any]]] = deque()
+        self._number = 0
+        self._gathered: list[tuple[Entry, bytes]] = []
+        self._history = History(link, names, lambda: self.position, self._accepted, clock=clock, copies=copies)
+        self._reader = Reader(
+            link,
+            names,
+            clock=clock,
+            begin=lambda: self._next_sequence,
+            take=self._take,
+            caught_up=self._caught_up,
+            purged=self._behind,
+        )
+        link.subscribe(names.feed, self._fed)
+        link.settled = self._write_gathered
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether an engine is connected whose log is the one of the file."""
+        return self._link.is_open and self._history.is_checked
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether the log has no entry, as far as is known."""
+        return self._history.is_empty and not self.last_sequence
+
+    def _accepted(self) -> None:
+        """A new connection: the log there is the one of the file."""
+        self.last_sequence = max(self.last_sequence, self._history.last)
+        self._gathered.clear()
+        self._reader.abandon()
+        if self._out is not None:
+            self._send(self._out)
+        self.read()
+
+    def tick(self) -> None:
+        """Send again what got no answer. To be called every TICK seconds.
+
+        Raises:
+            SteppedDown: an entry has been out for too long.
+        """
+        now, out = self._clock(), self._out
+        if self.leading and out is not None and now - out.first_sent >= UNDECIDED_SECONDS:
+            raise SteppedDown(f"an entry has been undecided for {UNDECIDED_SECONDS:g} seconds")
+        if not self._link.is_open:
+            return
+        self._history.tick()
+        if out is not None and now >= out.send_at:
+            self._send(out)
+        if now >= self._reader.started + READ_SECONDS:
+            self.read()
 
     # ---- the journal's backend ----
 
@@ -215,7 +225,9 @@ class ReplicatedLog:
         Raises:
             SteppedDown: they are undecided for too long, another leads, or the file refuses them.
         """
-        raise NotImplementedError
+        self.begin(changes)
+        self._wait(float("inf"))
+        return True
 
     def hold_lease(self) -> None:
         """Return when output may leave: at once while the lease lasts, else after an empty entry was decided.
@@ -223,27 +235,216 @@ class ReplicatedLog:
         Raises:
             SteppedDown: see `write`.
         """
-        raise NotImplementedError
+        while not self.has_lease:
+            self.write(())
 
-    def leave(self) -> bool:
-        """Append `Leaves`, for LEAVE_SECONDS at most: a backup leads at once. Whether it was decided."""
-        raise NotImplementedError
+    @property
+    def has_lease(self) -> bool:
+        """Whether output may leave now."""
+        return self._clock() < self.lease_ends
 
-    # ---- for Roles ----
+    def leave(self, node: str) -> bool:
+        """Append `Leaves`, for LEAVE_SECONDS at most, so that a backup leads at once. Tell whether it was decided.
+
+        Raises:
+            SteppedDown: see `write`.
+        """
+        self.begin([Leaves(node)])
+        self._wait(self._clock() + LEAVE_SECONDS)
+        return not self.is_busy
+
+    def _wait(self, ends: float) -> None:
+        while self.is_busy and self._clock() < ends:
+            self._link.wait(TICK)
+            self.observer.tick()
+
+    # ---- appending ----
 
     def begin(self, changes: Sequence[Any]) -> None:
-        """Append changes without waiting; `is_busy` until they are decided. Only while it is not busy."""
-        raise NotImplementedError
+        """Append changes without waiting: `is_busy` until they are decided. Only while it is not busy."""
+        self._queue.extend(wire.encode_turn(changes))
+        self._append_next()
 
     @property
     def is_busy(self) -> bool:
         """Whether an entry is out."""
-        raise NotImplementedError
+        return self._out is not None
+
+    def withdraw(self) -> None:
+        """Do not send again what is out. It may be decided all the same."""
+        if self._out is not None:
+            self._link.forget(self._out.reply)
+            self._out = None
+
+    def _append_next(self) -> None:
+        self.withdraw()
+        if self._queue:
+            text, changes = self._queue.popleft()
+            self._number += 1
+            payload = wire.encode_text(self.run, self._number, text)
+            reply = self._link.expect(self._acknowledged)
+            self._out = Out(self._number, payload, changes, reply, self._clock())
+            self._send(self._out)
+
+    def _send(self, out: Out) -> None:
+        """Send an entry; the engines store it at applied + 1 or not at all, however often it is sent."""
+        out.send_at = self._clock() + ANSWER_SECONDS
+        if self.is_ready:
+            expected = {"Nats-Expected-Last-Sequence": str(self.position.applied)}
+            self._link.publish(self.names.journal, out.payload, reply=out.reply, headers=expected)
+
+    def _acknowledged(self, message: Message) -> None:
+        out = self._out
+        if out is None or message.subject != out.reply:
+            return
+        answer = read_answer(message.payload)
+        if answer.get("seq") == self.position.applied + 1:
+            self._stored(out)
+            return
+        out.send_at = self._clock() + AGAIN_SECONDS
+        if error_code(answer) == WRONG_LAST_SEQUENCE:
+            self._refused(answer)
+
+    def _stored(self, out: Out) -> None:
+        """The engines have an entry of this node: a leader's is decided, a candidate's is applied when it is read."""
+        if self.leading:
+            self._decide(out)
+        else:
+            self.read()
+
+    def _refused(self, _answer: Mapping[str, Any]) -> None:
+        """Wrong last sequence: it names what was proposed, which may vanish. So only what can be read counts."""
+        self.read()
+        self.observer.refused()
+
+    def _decide(self, out: Out) -> None:
+        """The log has the entry at applied + 1: write it to the file.
+
+        Raises:
+            SteppedDown: the file refuses it, though it stands.
+        """
+        position = self._after(Entry(self.run, out.number, out.changes), out.payload, self.position)
+        if not self._store.replicate(_rows(out.changes), position):
+            raise SteppedDown("the file refuses what is in the log")
+        self.position = position
+        self._extend_lease(out)
+        self._append_next()
+
+    def _extend_lease(self, out: Out) -> None:
+        self.lease_ends = out.first_sent + LEASE_SECONDS
+
+    # ---- reading ----
 
     def read(self) -> None:
-        """Read what the log has after `applied`, unless that is being done."""
-        raise NotImplementedError
+        """Read what the log has after `applied`; once more if that is being done."""
+        if self.is_ready:
+            self._reader.read()
 
-    def tick(self) -> None:
-        """Send again what got no answer. To be called every TICK seconds."""
-        raise NotImplementedError
+    @property
+    def is_reading(self) -> bool:
+        """Whether a read has not been answered, and still may be."""
+        return self._reader.is_reading
+
+    def _caught_up(self) -> None:
+        self._write_gathered()
+        self.observer.caught_up()
+
+    def _fed(self, message: Message) -> None:
+        self._take(sequence_of(message), message.payload)
+
+    @property
+    def _next_sequence(self) -> int:
+        return self.position.applied + len(self._gathered) + 1
+
+    def _take(self, sequence: int, payload: bytes) -> None:
+        """Take an entry that the log has.
+
+        Raises:
+            SteppedDown: this node led, and the entry is not its own.
+            Unfit: the entry cannot be understood.
+        """
+        if not self.is_ready or sequence < self._next_sequence:
+            return
+        self.last_sequence = max(self.last_sequence, sequence)
+        if sequence > self._next_sequence:
+            self._miss(sequence)
+            return
+        try:
+            entry = wire.decode(payload)
+        except wire.NewerVersion as error:
+            raise Unfit(f"a newer version has written the log ({error}): update this node") from error
+        out = self._out
+        is_own = out is not None and entry.run == self.run and entry.number == out.number
+        if not self.leading:
+            self._gather(entry, payload, out if is_own else None)
+        elif out is not None and is_own:
+            self._decide(out)
+        else:
+            raise SteppedDown(f"replaced: entry {sequence} is of run {entry.run}")
+
+    def _miss(self, sequence: int) -> None:
+        """An entry has come that is not the next one.
+
+        Raises:
+            SteppedDown: a leader has no gaps; so it was replaced.
+        """
+        if self.leading:
+            raise SteppedDown(f"replaced: the log has entry {sequence}")
+        self.read()
+
+    def _gather(self, entry: Entry, payload: bytes, own: Out | None) -> None:
+        first = next((change for change in entry.changes if isinstance(change, Leads)), None)
+        if self._next_sequence == 1 and (first is None or first.base != self.base):
+            self._behind()
+            return
+        if own is not None:
+            self._extend_lease(own)
+        self.withdraw()  # what was out for this place has landed, or never will
+        self._gathered.append((entry, payload))
+
+    def _write_gathered(self) -> None:
+        """Write the entries that have come together in one transaction. If it fails, they are read again."""
+        gathered, self._gathered = self._gathered, []
+        if not gathered:
+            return
+        position = self.position
+        for entry, payload in gathered:
+            position = self._after(entry, payload, position)
+        changes = [change for entry, _payload in gathered for change in _rows(entry.changes)]
+        self.can_write = self._store.replicate(changes, position)
+        if self.can_write:
+            self.position = position
+            for entry, _payload in gathered:
+                self.observer.applied(entry)
+
+    def _after(self, entry: Entry, payload: bytes, before: Position) -> Position:
+        """Give the position after an entry."""
+        run = before.run
+        for change in entry.changes:
+            if isinstance(change, Leads):
+                run = entry.run
+            elif isinstance(change, Leaves):
+                run = ""
+        return Position(before.applied + 1, run, digest_of(payload), self._history.created)
+
+    def try_file(self) -> None:
+        """Find out whether a file that has refused a transaction can be written again."""
+        self.can_write = self._store.replicate((), self.position)
+
+    def _behind(self) -> None:
+        """The log begins after applied + 1, or with other data.
+
+        Raises:
+            Unfit: this file has data of its own, which a snapshot would destroy.
+        """
+        if self.base and not self.position.applied:
+            raise Unfit(
+                "the database has data of its own, and the cluster has begun with other data:"
+                " move the database away, or choose another with --database PATH"
+            )
+        self.observer.behind()
+
+
+def _rows(changes: Sequence[Any]) -> list[Change]:
+    """Give the changes that the file has rows for."""
+    return [change for change in changes if not isinstance(change, Leads | Leaves)]

@@ -1,0 +1,183 @@
+"""Whether the log that the engines have is the one that this file was written from.
+
+At each new connection it is compared before anything is written or applied: when it was made, where it ends, and the
+entry at `applied`. Where there is no log yet it is made; nodes may race, since the same one again is no error.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from functools import partial
+
+from replica.link import EngineLink
+from replica.names import (
+    ANSWER_SECONDS,
+    NO_RESPONDERS,
+    NO_SUCH_STREAM,
+    Names,
+    Unfit,
+    ask,
+    digest_of,
+    error_code,
+    read_answer,
+    sequence_of,
+)
+from replica.nats import Message
+from store import Position
+
+MISSING_SECONDS = 5.0
+"""How long a log that this file was written from may be unknown to the engines, which may just have started."""
+
+MAX_LOG_BYTES = 8 * 1024**3
+"""Size at which the engines refuse to store more; the purge keeps the log far below."""
+
+STREAM = {
+    "storage": "file",
+    "retention": "limits",
+    "discard": "new",
+    "max_bytes": MAX_LOG_BYTES,
+    "allow_direct": True,
+    "deny_delete": True,
+}
+"""Properties of the log that all clusters share."""
+
+OTHER_HISTORY = "the engines' log is not the one of this database"
+
+log = logging.getLogger("crosstalk.replica")
+
+
+class History:
+    """The comparison.
+
+    Args:
+        link: the connection to an engine; its `opened` belongs to this.
+        names: the cluster's names.
+        position: gives the position of the file.
+        accepted: called when the log is the one of the file.
+        clock: the monotonic clock, in seconds.
+        copies: how many engines keep the log.
+
+    Attributes:
+        is_checked: the log of the engine that is connected is the one of the file.
+        is_empty: the log had no entry then.
+        created: when the log was made, in the engines' words.
+        last: its last sequence then.
+    """
+
+    def __init__(
+        self,
+        link: EngineLink,
+        names: Names,
+        position: Callable[[], Position],
+        accepted: Callable[[], None],
+        *,
+        clock: Callable[[], float],
+        copies: int,
+    ) -> None:
+        self.is_checked = False
+        self.is_empty = False
+        self.created = position().created
+        self.last = position().applied
+        self._link = link
+        self._names = names
+        self._position = position
+        self._accepted = accepted
+        self._clock = clock
+        self._copies = copies
+        self._reply = ""
+        self._ask_at = 0.0
+        self._missing_since: float | None = None
+        link.opened = self._opened
+
+    def tick(self) -> None:
+        """Ask again for what got no answer."""
+        if not self.is_checked and self._clock() >= self._ask_at:
+            self._ask_for_state()
+
+    def _opened(self) -> None:
+        self.is_checked = False
+        self._missing_since = None
+        self._ask_for_state()
+
+    def _ask_for_state(self) -> None:
+        self._ask_at = self._clock() + ANSWER_SECONDS
+        self._ask("STREAM.INFO", self._informed)
+
+    def _ask(self, request: str, handler: Callable[[Message], None], **fields: object) -> None:
+        """Ask, and expect no other answer any more."""
+        self._link.forget(self._reply)
+        self._reply = self._link.expect(handler)
+        ask(self._link, request, self._names, self._reply, fields)
+
+    def _informed(self, message: Message) -> None:
+        """Compare what the engines know of the log with the file.
+
+        Raises:
+            Unfit: it is another log.
+        """
+        info, position = read_answer(message.payload), self._position()
+        if error_code(info) == NO_SUCH_STREAM:
+            self._missing()
+        if "state" not in info:
+            return
+        applied, state = position.applied, info["state"]
+        if position.created not in ("", info["created"]):
+            raise Unfit(f"{OTHER_HISTORY}: made at {info['created']}, not at {position.created}")
+        if state["last_seq"] < applied:
+            raise Unfit(f"{OTHER_HISTORY}: it ends at entry {state['last_seq']}, the database has entry {applied}")
+        self.created = info["created"]
+        self.last = state["last_seq"]
+        self.is_empty = not self.last
+        if applied and state["first_seq"] <= applied:
+            self._ask("DIRECT.GET", partial(self._compare, position), seq=applied)
+        else:
+            self._accept()
+
+    def _compare(self, position: Position, message: Message) -> None:
+        """Compare the entry at a position with the hash in the file; a copy that is behind does not have it.
+
+        Raises:
+            Unfit: it is another entry.
+        """
+        if message.status == NO_RESPONDERS:
+            return
+        is_there = not message.status and sequence_of(message) == position.applied
+        if is_there and digest_of(message.payload) != position.digest:
+            raise Unfit(f"{OTHER_HISTORY}: its entry {position.applied} is not that of the database")
+        self._accept()
+
+    def _accept(self) -> None:
+        self._link.forget(self._reply)
+        self.is_checked = True
+        self._accepted()
+
+    def _missing(self) -> None:
+        """The engines know of no such log: make it, unless this file was written from it.
+
+        Raises:
+            Unfit: the log is lost.
+        """
+        names = self._names
+        if not self._position().applied:
+            self._ask(
+                "STREAM.CREATE",
+                self._made,
+                name=names.stream,
+                subjects=[names.journal],
+                republish={"src": names.journal, "dest": names.feed},
+                num_replicas=self._copies,
+                **STREAM,
+            )
+            return
+        if self._missing_since is None:
+            self._missing_since = self._clock()
+        if self._clock() - self._missing_since > MISSING_SECONDS:
+            raise Unfit(f"{OTHER_HISTORY}: they have no stream {names.stream}")
+
+    def _made(self, message: Message) -> None:
+        error = read_answer(message.payload).get("error")
+        if error:
+            log.warning("the engines cannot make the log: %s", error.get("description"))
+        else:
+            self._ask_for_state()

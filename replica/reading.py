@@ -1,0 +1,98 @@
+"""Reading what the log has: batches of entries from a sequence on, from whichever copy answers.
+
+A copy may be behind the others. So what comes is right, and what is missing is not missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+from replica.link import EngineLink
+from replica.names import ANSWER_SECONDS, NO_RESPONDERS, Names, ask, sequence_of
+from replica.nats import Message
+
+BATCH = 256
+BATCH_BYTES = 1_000_000
+"""How much a read asks for at once."""
+
+
+class Reader:
+    """The reads of a log, one at a time.
+
+    Args:
+        link: the connection to an engine.
+        names: the cluster's names.
+        clock: the monotonic clock, in seconds.
+        begin: gives the sequence from which on entries are wanted.
+        take: called with the sequence and the bytes of each entry.
+        caught_up: called when a read has brought nothing.
+        purged: called when the log begins later than wanted.
+    """
+
+    def __init__(
+        self,
+        link: EngineLink,
+        names: Names,
+        *,
+        clock: Callable[[], float],
+        begin: Callable[[], int],
+        take: Callable[[int, bytes], None],
+        caught_up: Callable[[], None],
+        purged: Callable[[], None],
+    ) -> None:
+        self.started = 0.0
+        """When the last read began."""
+        self._link = link
+        self._names = names
+        self._clock = clock
+        self._begin = begin
+        self._take = take
+        self._caught_up = caught_up
+        self._purged = purged
+        self._reply = ""
+        self._ends = 0.0
+        self._again = False
+        self._is_empty = True
+
+    @property
+    def is_reading(self) -> bool:
+        """Whether a read has not been answered, and still may be."""
+        return self._clock() < self._ends
+
+    def read(self) -> None:
+        """Read; once more if that is being done."""
+        if self.is_reading:
+            self._again = True
+            return
+        self._again, self._is_empty = False, True
+        self.started = self._clock()
+        self._ends = self.started + ANSWER_SECONDS
+        self._link.forget(self._reply)
+        begin = self._begin()
+        self._reply = self._link.expect(partial(self._shown, begin))
+        fields = {"seq": begin, "batch": BATCH, "max_bytes": BATCH_BYTES}
+        ask(self._link, "DIRECT.GET", self._names, self._reply, fields)
+
+    def abandon(self) -> None:
+        """Expect no answer any more: the connection is another."""
+        self._link.forget(self._reply)
+        self._ends = 0.0
+
+    def _shown(self, begin: int, message: Message) -> None:
+        if not message.status:
+            sequence = sequence_of(message)
+            if self._is_empty and sequence > begin:  # a batch begins with the first entry that there is
+                self.abandon()
+                self._purged()
+                return
+            self._is_empty = False
+            self._take(sequence, message.payload)
+            return
+        self.abandon()
+        if message.status == NO_RESPONDERS:
+            return
+        if self._again or not self._is_empty:
+            self.read()
+        else:
+            self._caught_up()
