@@ -42,6 +42,20 @@ class HostedChannel(NamedTuple):
     capacity: int
 
 
+class EngineAddress(NamedTuple):
+    """The IP address and port of an engine."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+LOCAL_ENGINES = tuple(EngineAddress("127.0.0.1", port) for port in (4222, 4223, 4224))
+"""The engines that `engine.py start` runs."""
+
+
 class PeerConfig(NamedTuple):
     """A server to federate with.
 
@@ -112,3 +126,8 @@ class Settings(NamedTuple):
     file_stall_seconds: int = 30
     shutdown_seconds: int = 3
     hangup: str = "end"
+    node: str | None = None
+    engine: tuple[EngineAddress, ...] = LOCAL_ENGINES
+    engine_password_file: str | None = None  # the password itself
+    cluster: str = "crosstalk"
+    log_bytes: int = 256 * 1024 * 1024

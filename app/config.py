@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from app.commandline import MAX_PORT
 from dialects import LISTEN_DIALECTS
 from domain.names import is_host, is_name
-from settings import HostedChannel, Listen, PeerConfig, Secret, Settings
+from settings import EngineAddress, HostedChannel, Listen, PeerConfig, Secret, Settings
 from text import normalize, parse_number
 
 
@@ -28,6 +28,12 @@ MAX_SECRET = 65_536
 
 MAX_CONFIG = 1024 * 1024
 """Maximum bytes of a config; no more is read, since the file may be endless."""
+
+ENGINES = (1, 3, 5)
+"""Numbers of engines that a cluster can have."""
+
+MAX_TOKEN = 64
+"""Maximum characters of the name of a node or cluster."""
 
 MIN_CHANNELS = 3
 MIN_CAPACITY = 5
@@ -182,6 +188,32 @@ def _claim_channel(channel: HostedChannel) -> list[str]:
     return [f"channel {channel.name}", f"port {channel.port}"]
 
 
+def _engines(words: list[str]) -> tuple[EngineAddress, ...]:
+    endpoints = (_split_endpoint(word, 1) for word in words)
+    engines = tuple(EngineAddress(_address([address]), port) for address, port in endpoints)
+    if len(engines) not in ENGINES:
+        raise ValueError
+    if len(set(engines)) < len(engines):
+        raise ConfigError("engine has an address twice; each stands for a copy of its own")
+    return engines
+
+
+def _password(words: list[str]) -> str:
+    from replica.password import PasswordError, read_password  # most servers are no nodes
+
+    try:
+        return read_password(_path(words))
+    except PasswordError as error:
+        raise ConfigError(str(error)) from error
+
+
+def _token(words: list[str]) -> str:
+    (word,) = words
+    if not (word.isascii() and word.replace("-", "x").isalnum() and len(word) <= MAX_TOKEN):
+        raise ValueError
+    return word
+
+
 def _path(words: list[str]) -> str:
     path = " ".join(words)
     if not path or b"\0" in os.fsencode(path):  # fsencode raises ValueError for what cannot be a path
@@ -190,6 +222,7 @@ def _path(words: list[str]) -> str:
 
 
 _ANY = 1_000_000_000
+_TOKEN = f"1 to {MAX_TOKEN} letters, digits and hyphens"
 
 PEER = "<ip>:<port>"
 """The directive of a line that begins with the endpoint of another server (L1)."""
@@ -255,6 +288,13 @@ DIRECTIVES: Mapping[str, Directive] = {
     "file-stall-seconds": Directive(*_number(1, _ANY), "how long a file that was accepted may stand still"),
     "shutdown-seconds": Directive(*_number(0, 3600), "how long outstanding output may take when the server stops"),
     "hangup": Directive(*_one_of("end", "reload"), "what SIGHUP does: end the server, or only write a line to the log"),
+    "node": Directive(_TOKEN, _token, "be a node of a cluster, under this name"),
+    "engine": Directive(
+        "1, 3 or 5 times <ip>:<port>", _engines, "all engines of the cluster, the one to try first in front"
+    ),
+    "engine-password-file": Directive("the path of a file", _password, "has the password that the engines want"),
+    "cluster": Directive(_TOKEN, _token, "the name of the cluster; several can share engines"),
+    "log-bytes": Directive(*_number(65536, _ANY), "bytes that the engines' log is kept near"),
 }
 
 

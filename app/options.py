@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 from app.commandline import OneLineParser, port_number
-from app.config import DIRECTIVES, ConfigError, read_config
+from app.config import DIRECTIVES, ConfigError, field_of, read_config
 from settings import Listen, Settings
 
 USAGE = """\
@@ -126,11 +126,36 @@ def settings_for(arguments: argparse.Namespace) -> Settings:
         settings = settings._replace(listen=(own, *settings.listen))
     if not (settings.listen or settings.channel):
         raise ConfigError(f"{arguments.config} has no listen line and no channel; add one, or start with a port")
-    return settings._replace(
+    settings = settings._replace(
         address=arguments.address or settings.address,
         database=arguments.database or settings.database,
         max_users=arguments.max_users or settings.max_users or (HELLO_USERS if arguments.hello_server else None),
     )
+    _check_cluster(settings)
+    return settings
+
+
+CLUSTER_DIRECTIVES = ("engine", "engine-password-file", "cluster", "log-bytes")
+"""Directives that only a node needs."""
+
+
+def _check_cluster(settings: Settings) -> None:
+    if settings.node is None:
+        unused = [
+            name
+            for name in CLUSTER_DIRECTIVES
+            if getattr(settings, field := field_of(name)) != getattr(Settings(), field)
+        ]
+        if unused:
+            raise ConfigError(f"{unused[0]} is for a node of a cluster; add node <name>, or remove it")
+    elif settings.database == MEMORY:
+        raise ConfigError(f"a node keeps a copy of the cluster's data in a file, so its database cannot be {MEMORY}")
+    elif 0 in {listen.port for listen in settings.listen}:
+        raise ConfigError("a node's clients must know its ports before it serves, so none can be 0")
+
+
+MEMORY = ":memory:"
+"""The path of a database that keeps nothing."""
 
 
 class Options(NamedTuple):

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.config import DIRECTIVES, PEER, ConfigError, field_of, parse_config, read_config
-from settings import HostedChannel, Listen, PeerConfig, Settings
+from app.options import parse_command_line, settings_for
+from settings import EngineAddress, HostedChannel, Listen, PeerConfig, Settings
 from support.examples import EXAMPLES
 
 
@@ -64,7 +65,17 @@ GOOD: list[tuple[str, Any]] = [
     ("127.0.0.1:65535 server2.com", (PeerConfig("127.0.0.1", 65535, "server2.com"),)),
     ("[0:0::1]:1 server2.com # far away", (PeerConfig("::1", 1, "server2.com"),)),
     ("chat.example.org:5050", (PeerConfig("chat.example.org", 5050, None),)),
-]
+    ("node c1", "c1"),
+    ("node A-1" + "x" * 61, "A-1" + "x" * 61),
+    ("cluster two", "two"),
+    ("engine 127.0.0.1:4222", (EngineAddress("127.0.0.1", 4222),)),
+    *[
+        (f"engine {' '.join(f'[::{number}]:{number}' for number in range(1, count + 1))}", tuple(
+            EngineAddress(f"::{number}", number) for number in range(1, count + 1)
+        ))
+        for count in (3, 5)
+    ],
+]  # fmt: skip
 
 NO_NUMBERS = ["x", "-1", "+1", "1.5", "0x10", "1_0", "1 2", "\u0663", "\u00b2", "10000000000", "9" * 5000]
 
@@ -99,6 +110,10 @@ BAD = [
     ("database", "a\0b"),
     *[("hostname", word) for word in ("a_b", "a b", "a:b", "a@b", "\u4e2d", "x" * 65)],
     *[("federation", word) for word in ("yes", "OPEN", "open listed")],
+    *[(name, word) for name in ("node", "cluster") for word in ("a b", "a.b", "a>", "*", "\u4e2d", "x" * 65)],
+    ("engine-password-file", "a\0b"),
+    ("engine", "127.0.0.1:1 127.0.0.1:2"),
+    *[("engine", word) for word in ("4222", ":4222", "localhost:4222", "127.0.0.1", "127.0.0.1:0", "::1:4222")],
 ]
 
 BAD_PEERS = [
@@ -216,7 +231,7 @@ def test_servers_that_prove_their_names(tmp_path: Path) -> None:
 
 
 def test_every_directive_is_tried() -> None:
-    assert {directive_of(line) for line, _value in GOOD} == set(DIRECTIVES)
+    assert {directive_of(line) for line, _value in GOOD} == set(DIRECTIVES) - {"engine-password-file"}
     assert {name for name, words in BAD if words} == set(DIRECTIVES) - {PEER}
 
 
@@ -230,7 +245,8 @@ def test_directives_and_settings_are_the_same() -> None:
 def test_the_defaults_are_values_that_could_be_given() -> None:
     for name, value in Settings()._asdict().items():
         if value not in (None, ()):
-            assert getattr(parse_config(f"{name.replace('_', '-')} {value}", ""), name) == value
+            words = " ".join(map(str, value)) if isinstance(value, tuple) else value
+            assert getattr(parse_config(f"{name.replace('_', '-')} {words}", ""), name) == value
 
 
 def test_blanks_comments_and_empty_lines() -> None:
@@ -312,3 +328,54 @@ def test_any_text_gives_settings_or_one_line_that_says_where(lines: list[str]) -
         assert len(str(error).splitlines()) == 1
     else:
         assert isinstance(settings, Settings)
+
+
+def test_an_engine_stands_once() -> None:
+    words = "127.0.0.1:1 127.0.0.1:2 127.0.0.1:1"
+    assert refusal(f"engine {words}") == "my.conf:1: engine has an address twice; each stands for a copy of its own"
+
+
+def test_the_password_of_the_engines_is_read_from_its_file(tmp_path: Path) -> None:
+    path = tmp_path / "a password"
+    path.write_text("open sesame\n")
+    assert parse_config(f"engine-password-file {path}", "").engine_password_file == "open sesame"
+
+
+@pytest.mark.parametrize("content", ["", "\n", "two\nlines", "x" * 1025, "\t", "$2a$10$x", b"\xff"])
+def test_a_password_that_no_engine_could_use_is_refused(content: str | bytes, tmp_path: Path) -> None:
+    path = tmp_path / "password"
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    assert f" the password {path}" in refusal(f"engine-password-file {path}")
+
+
+def test_a_password_file_that_is_missing_is_named() -> None:
+    assert refusal("engine-password-file nowhere") == (
+        "my.conf:1: cannot read the password nowhere: No such file or directory"
+    )
+
+
+NODE = "node c1\nlisten 6666 mailbox\n"
+
+
+@pytest.mark.parametrize(
+    ("config", "words", "reason"),
+    [
+        (NODE, ["--database", ":memory:"], "its database cannot be :memory:"),
+        (f"{NODE}database :memory:", [], "its database cannot be :memory:"),
+        (NODE, ["0"], "none can be 0"),
+        (f"{NODE}listen 0 hello", [], "none can be 0"),
+        ("engine 127.0.0.1:4222", ["5050"], "engine is for a node of a cluster; add node <name>, or remove it"),
+        ("cluster x", ["5050"], "cluster is for a node"),
+        ("log-bytes 70000", ["5050"], "log-bytes is for a node"),
+    ],
+)
+def test_a_config_that_makes_no_node_is_refused(config: str, words: list[str], reason: str, tmp_path: Path) -> None:
+    (tmp_path / "my.conf").write_text(config)
+    with pytest.raises(ConfigError, match=reason):
+        settings_for(parse_command_line([*words, str(tmp_path / "my.conf")]))
+
+
+def test_a_node_has_the_ports_of_its_config(tmp_path: Path) -> None:
+    (tmp_path / "my.conf").write_text(NODE)
+    settings = settings_for(parse_command_line(["5051", str(tmp_path / "my.conf")]))
+    assert (settings.node, [listen.port for listen in settings.listen]) == ("c1", [5051, 6666])

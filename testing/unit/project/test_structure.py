@@ -29,8 +29,9 @@ LAYERS: dict[str, set[str]] = {
     "dialects": {"domain", "peering", "protocol", "settings", "text"},
     "peering": {"domain", "net", "protocol", "settings", "text"},
     "federation": {"domain", "peering", "protocol", "settings", "text"},
-    "app": {"dialects", "domain", "federation", "net", "peering", "protocol", "settings", "store", "text"},
+    "app": {"dialects", "domain", "federation", "net", "peering", "protocol", "replica", "settings", "store", "text"},
     "server": {"app", "dialects", "domain", "federation", "net", "peering", "protocol", "settings", "store", "text"},
+    "engine": {"app", "replica"},
     "ui": {"app", "net", "text"},
     "client": {"app", "net", "text", "ui"},
     "harness": set(),
@@ -128,7 +129,7 @@ def test_sockets_are_where_they_belong() -> None:
         )
 
 
-PUBLIC = {"_asdict", "_exit", "_fields", "_replace", "_srcfile"}
+PUBLIC = {"_asdict", "_exit", "_field_defaults", "_fields", "_replace", "_srcfile"}
 """What has an underscore in the standard library and may be used all the same."""
 
 
