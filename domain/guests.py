@@ -124,7 +124,8 @@ class RoomGuests:
         guests = list(channel.guests.values())
         for guest in guests:
             self._unseat(guest, channel)
-            self._forget(guest)
+            if not guest.gone:  # it is not about to leave anyway
+                self._forget(guest)
         told = [partial(self._tell_departed, guest, channel, None, None) for guest in guests]
         return [*told, partial(self._show, emptied), *self._fill(channel)]
 

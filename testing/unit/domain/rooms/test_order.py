@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dialects.rooms import FILE_COMMANDS
-from support.examples import EXAMPLES, pieces
+from support.examples import EXAMPLES, pieces, raising
 from support.rooms import AHEAD, WELCOME, is_closed
-from support.world import Client, World, plain
+from support.world import AFK_SECONDS, Client, World, plain
 
 
 @pytest.mark.parametrize(
@@ -58,6 +58,63 @@ def test_who_is_kicked_does_nothing_more_in_that_turn(world: World) -> None:
     assert bob.saw() == ["* ann has left the channel.", "* ann has joined the channel."]
     assert again.saw() == [WELCOME.format("large", "ann"), "* ann has joined the channel."]
     assert world.printed() == ["* Kicked ann.", "* ann has joined the large channel."]
+
+
+@pytest.mark.parametrize("then", ["/quit", "/switch other", "is lost"])
+def test_who_leaves_a_channel_that_is_emptied_is_out_once(world: World, then: str) -> None:
+    """P7. The guest's line comes in the same turn, behind the operator's."""
+    ann, bob = world.room("large", "ann", "bob")
+    (carol,) = world.room("other", "carol")
+    world.node.operator.received(b"/empty large\n")
+    if then == "is lost":
+        ann.session.lost("gone")
+    else:
+        ann.send(then)
+    assert world.printed() == ["* large has been emptied."]
+    assert ann.saw() == bob.saw() == carol.saw() == []
+    assert ann.session.over
+    assert is_closed(bob)
+    assert world.room_guest("other", "ann").saw()[0] == WELCOME.format("other", "ann")
+
+
+def test_who_is_kicked_while_leaving_has_left(world: World) -> None:
+    ann, bob = world.room("large", "ann", "bob")
+    ann.send("/quit")
+    assert world.type("/kick large:ann") == ["* ann is not in large.", "* ann has left the channel."]
+    assert bob.saw() == ["* ann has left the channel."]
+
+
+def test_who_comes_and_goes_in_one_turn_was_never_there(world: World) -> None:
+    (ann,) = world.room("large", "ann")
+    guest = world.room_guest("large", "bob")
+    guest.session.lost("gone")
+    assert ann.saw() == world.printed() == guest.saw() == []
+    assert world.room_guest("large", "bob").saw()[0] == WELCOME.format("large", "bob")
+
+
+def test_a_fault_with_one_guest_costs_the_others_nothing(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    ann, bob, carol = world.room("large", "ann", "bob", "carol")
+    monkeypatch.setattr(bob.transport, "send", raising)
+    ann.send("/quit")
+    assert carol.saw() == world.printed() == ["* ann has left the channel."]
+
+
+@pytest.mark.parametrize("earlier", [0, 50])
+def test_a_mute_beside_a_message_that_cannot_be_stored_counts_once(world: World, earlier: int) -> None:
+    """The changes of such a turn are taken back and decided again."""
+    ann, bob = world.room("large", "ann", "bob")
+    if earlier:
+        world.type(f"/mute large:bob {earlier}")
+        ann.saw()
+    world.store._db.execute("PRAGMA query_only = 1")
+    ann.send("hi")
+    assert world.type("/mute large:bob 10")[-1] == "* Muted bob for 10 seconds."
+    assert ann.saw()[0] == "* Your message could not be kept; try again later."
+    assert bob.does("hi")[-1] == "* You are still muted for 10 seconds."
+    world.let_pass(AFK_SECONDS + 9.9)
+    assert not bob.session.over
+    world.let_pass(0.1)
+    assert is_closed(bob)
 
 
 def test_commands_in_one_paste_are_carried_out_in_order(world: World) -> None:
