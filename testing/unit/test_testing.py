@@ -12,6 +12,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -182,6 +183,52 @@ def test_a_signal_that_is_ignored_stays_so(project: Path) -> None:
             server.close()
             told = run.communicate(timeout=20)[0]
     assert run.returncode == 0, told
+
+
+@pytest.fixture
+def handlers() -> Iterator[Callable[[int], object]]:
+    """Puts the handlers of the terminating signals back; tells which one a signal has."""
+    numbers = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT]
+    before = {number: signal.getsignal(number) for number in numbers}
+    yield signal.getsignal
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def test_a_signal_before_the_first_case_is_told_and_the_next_ones_change_nothing(
+    handlers: Callable[[int], object], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    signal.signal(signal.SIGQUIT, signal.SIG_IGN)
+    monkeypatch.setattr(testing, "main", lambda: signal.raise_signal(signal.SIGTERM))
+    assert testing.run_program() == 1
+    assert capsys.readouterr().err == "testing.py: interrupted\n"
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.raise_signal(number)
+    assert handlers(signal.SIGQUIT) is signal.SIG_IGN
+
+
+def test_a_signal_between_cases_ends_the_run_with_its_record(
+    project: Path, fake_program: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(testing, "run_cases", interrupted)
+    add_case(project, "a.txt", PASSING)
+    assert run_main(project, fake_program) == 1
+    assert re.fullmatch(r"0 passed, 0 failed, 0 invalid in .* s, interrupted\n", capsys.readouterr().out)
+    assert json.loads((project / "testing.json").read_text())["cases"] == []
+
+
+@pytest.mark.usefixtures("handlers")
+def test_what_nobody_can_read_is_not_tried_again_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    with open(writer, "w") as output:
+        monkeypatch.setattr(sys, "stdout", output)
+        monkeypatch.setattr(testing, "main", lambda: output.write("a report\n") and 1)
+        assert testing.run_program() == 1
+        output.flush()
 
 
 @pytest.mark.parametrize("count", [1, 3])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import select
 import threading
@@ -10,9 +11,16 @@ from pathlib import Path
 
 import pytest
 
-from app.printer import MAX_WAITING, PIECE_SECONDS, PIECE_SIZE, Printer, read_lines
+from app.printer import (
+    FOREGROUND_SECONDS,
+    MAX_WAITING,
+    PIECE_SECONDS,
+    PIECE_SIZE,
+    ConsoleTransport,
+    Printer,
+    read_lines,
+)
 from harness.peer import PATIENCE
-from support.world import World
 
 
 class Later:
@@ -213,8 +221,62 @@ def test_an_input_that_somebody_made_non_blocking_is_waited_for(pipe: tuple[int,
     assert lines == ["one"]
 
 
-def test_a_mute_of_one_who_leaves_in_the_same_turn() -> None:
-    with World() as world:
-        bob = world.user("bob", "tea")
-        bob.send("LEAVE tea")
-        assert world.type("/mute tea:bob 5") == ["* bob is not here."]
+def test_a_terminal_whose_foreground_is_another_programs_is_read_again_later(
+    pauses: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers: list[bytes | OSError] = [
+        OSError(errno.EIO, "in the background"),
+        b"one\n",
+        OSError(errno.EIO, "again"),
+        b"",
+    ]
+
+    def read(_descriptor: int, _size: int) -> bytes:
+        answer = answers.pop(0)
+        if isinstance(answer, OSError):
+            raise answer
+        return answer
+
+    monkeypatch.setattr("app.printer.read_some", read)
+    monkeypatch.setattr("app.printer.os.isatty", lambda _descriptor: True)
+    lines: list[str] = []
+    read_lines(0, lines.append)
+    assert lines == ["one"]
+    assert pauses == [FOREGROUND_SECONDS] * 2
+
+
+def test_a_descriptor_that_others_fill_between_the_look_and_the_write_is_tried_again(
+    pipe: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reader, writer = pipe
+    later = Later()
+    printer = Printer(writer, later)
+    printer.write(b"one\n")
+    with monkeypatch.context() as patch:
+
+        def full(_descriptor: int, _data: bytes) -> int:
+            raise BlockingIOError
+
+        patch.setattr("app.printer.os.write", full)
+        printer.flush()
+    assert not select.select([reader], [], [], 0)[0]
+    later.calls[0]()
+    assert os.read(reader, 100) == b"one\n"
+
+
+def test_the_console_takes_what_a_connection_takes(pipe: tuple[int, int]) -> None:
+    """The operator's session is one like any other: what it gets with a receipt, or in pieces, comes in order."""
+    reader, writer = pipe
+    soon: list[Callable[[], None]] = []
+    printer = Printer(writer, Later())
+    console = ConsoleTransport(printer, soon.append, Later())
+    left: list[bool] = []
+    console.send(b"one\n")
+    console.send_with_receipt(b"two\n", left.append)
+    console.stream(iter([b"three\n", b"four\n"]))
+    console.finish()
+    printer.flush()
+    assert os.read(reader, 100) == b"one\ntwo\nthree\nfour\n"
+    assert left == []
+    soon.pop()()
+    assert left == [True]

@@ -72,6 +72,7 @@ def test_lines_of_a_client(lines: str, runner_settings: Settings) -> None:
         ("d ~ server as hello", "does not match", "HELLO d", "HELLO-FROM d"),
         ("c > !reset()\nc < x", "closed the connection", "x", None),
         ("c > !send('par') or bye()\nc < x", "closed the connection", "x", "par"),
+        ("c > !send('x' * 17_000_000)\nc < x", "bytes came without a newline", "x", None),
         ("c > a\nc > !send('b')\nc < a\nc <-", "something came", "nothing", "b"),
         ("c > !bye()\nc <-", "closed the connection", "nothing", None),
         ("c > !say('last') or bye()\nc <!", "before the close", "closed", "last\\n"),
@@ -118,8 +119,12 @@ def test_deadlines(lines: str, message: str, runner_settings: Settings, tmp_path
 def test_sending_fails_when_the_connection_is_broken(runner_settings: Settings, tmp_path: Path) -> None:
     case = connected("c > !reset()\nc <!")
     # The first bytes may leave before the reset is here; it is here at the latest when all buffers are full.
-    with staged(case, runner_settings, tmp_path) as stage, pytest.raises(Failed, match="cannot send"):
-        stage.clients["c"].send(bytes(16_000_000))
+    with staged(case, runner_settings, tmp_path) as stage:
+        client = stage.clients["c"]
+        with pytest.raises(Failed, match="cannot send"):
+            client.send(bytes(16_000_000))
+        with pytest.raises(Failed, match="cannot end the sending side"):
+            client.end_sending(None)
 
 
 # --- addresses and listeners ---

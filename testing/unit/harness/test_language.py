@@ -104,6 +104,7 @@ def test_only_ascii_blanks_part_words() -> None:
         ("c > hi", 1, "c is not known yet"),
         ("server !", 1, "not known yet"),
         ("server @", 1, "first start needs a port"),
+        ("server @@", 1, "first start needs a port"),
         ("server @ 0", 1, "not a port"),
         ("server @ 65536", 1, "not a port"),
         ("server @ x", 1, "not a port"),

@@ -5,21 +5,27 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import random
+import signal
 import socket
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from harness import player, processes
+from harness import player, processes, servers
 from harness.actors import Stage
 from harness.language import parse
+from harness.peer import PATIENCE
 from harness.player import perform
 from harness.processes import (
     FIRST_PORT,
     LAST_PORT,
     OUR_COMMAND,
     Ports,
+    Processes,
     Settings,
     command_words,
     is_free,
@@ -27,6 +33,7 @@ from harness.processes import (
     server_command,
 )
 from harness.report import describe
+from harness.servers import ServerProcess
 from harness.text import Failed
 from support.runner import PASSING, check_fails, check_passes, connected, script, staged
 
@@ -296,6 +303,36 @@ def test_directories_are_removed_unless_kept(
     assert record.directory is not None
     assert [file.name for file in Path(record.directory).iterdir()] == ["server.conf"]
     assert record.directory in describe(record)
+
+
+def test_no_process_outlives_a_run_that_was_interrupted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The signal may come while one is being started."""
+    waiting = [sys.executable, "-IS", "-c", "input()"]
+    processes = Processes()
+    popen = subprocess.Popen
+
+    def interrupted(*words: Any, **options: Any) -> subprocess.Popen[bytes]:
+        processes.close()
+        return popen(*words, **options)
+
+    early = processes.start(waiting, tmp_path)
+    monkeypatch.setattr(subprocess, "Popen", interrupted)
+    late = processes.start(waiting, tmp_path)
+    for process in (early, late):
+        with process:
+            assert process.wait(PATIENCE) == -signal.SIGKILL
+    with pytest.raises(Failed, match="interrupted"):
+        processes.start(waiting, tmp_path)
+
+
+def test_a_server_that_is_not_ready_is_not_left_behind(tmp_path: Path) -> None:
+    (tmp_path / "config").mkdir()
+    with pytest.raises(IsADirectoryError):
+        ServerProcess(tmp_path)
+    (tmp_path / "config").rmdir()
+    with pytest.raises(AssertionError, match=r"no line of the log matches.*nonsense"):
+        ServerProcess(tmp_path, "nonsense")
+    assert not servers.PROCESSES._alive
 
 
 def test_ports_are_never_handed_out_twice(monkeypatch: pytest.MonkeyPatch) -> None:

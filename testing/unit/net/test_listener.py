@@ -11,6 +11,7 @@ import pytest
 
 from harness.peer import PATIENCE
 from net.connection import Connection
+from net.listener import bound_socket
 from net.table import CloseReason
 from support.loop import Owner, Stage, connection_of, put, staged
 
@@ -234,3 +235,10 @@ def test_a_closed_listener_refuses_and_a_paused_one_can_be_closed(
     stage.loop.call_later(0.02, lambda: passed.append(True))
     stage.until(lambda: passed)
     assert not stage.loop.connections
+
+
+def test_where_no_socket_serves_both_families_ipv4_is_served(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(socket, "has_dualstack_ipv6", lambda: False)
+    with bound_socket(None, 0) as sock:
+        assert sock.family == socket.AF_INET
+        socket.create_connection(("127.0.0.1", sock.getsockname()[1])).close()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import resource
+import socket
 from typing import Any
 
 import pytest
 
-from net.tcp import host_of
+from net.tcp import RESERVED_DESCRIPTORS, bytes_in_kernel, descriptor_ceiling, host_of, unacknowledged_for
 
 
 @pytest.mark.parametrize(
@@ -20,3 +22,20 @@ from net.tcp import host_of
 )
 def test_the_host_of_a_socket_address(place: Any, host: str) -> None:
     assert host_of(place) == host
+
+
+def test_what_the_system_does_not_tell_counts_as_nothing() -> None:
+    one, other = socket.socketpair()
+    with one, other:
+        assert unacknowledged_for(one) == 0.0
+    assert bytes_in_kernel(one) == 0
+    assert unacknowledged_for(one) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("soft", "ceiling"),
+    [(RESERVED_DESCRIPTORS + 5, 5), (RESERVED_DESCRIPTORS - 1, 1), (resource.RLIM_INFINITY, 1 << 20)],
+)
+def test_how_many_connections_the_descriptors_allow(soft: int, ceiling: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resource, "getrlimit", lambda _what: (soft, resource.RLIM_INFINITY))
+    assert descriptor_ceiling() == ceiling

@@ -118,3 +118,9 @@ def test_the_end(world: World) -> None:
     ann.session.drain()
     assert is_closed(ann)
     assert carol.saw() == []
+
+
+def test_a_mute_of_one_who_leaves_in_the_same_turn(world: World) -> None:
+    bob = world.user("bob", "tea")
+    bob.send("LEAVE tea")
+    assert world.type("/mute tea:bob 5") == ["* bob is not here."]
