@@ -140,6 +140,7 @@ UNFIT = [
     "FEDRECV bob eve@two /tea hi", "FEDRECV bob eve@two tea", "FEDRECV bob eve@two tea \x1b",
     "FEDRESULT bob JOIN tea:two 1", "FEDRESULT bob JOIN tea:two 0", "FEDRESULT bob JOIN coffee:two 1",
     "FEDRESULT bob SAY tea:two 0", "FEDRESULT bob SAY tea:three 0", "FEDRESULT bob MSG ann@two 1",
+    "FEDRESULT bob MSG ann@three 1", "FEDRESULT bob MSG ann@two perhaps", "FEDRESULT bob JOIN tea:two perhaps",
     "FEDRESULT bob KICKED coffee:two", "FEDRESULT bob KICKED tea:three", "FEDRESULT ann KICKED tea:two",
     "FEDRESULT bob LOGIN 1", "FEDRESULT bob SAY", "FEDRESULT bob CHANNELS a, b", "FEDRESULT bob@two KICKED tea:two",
     "FEDJOIN eve@two", "FEDJOIN e,ve@two garden", "FEDJOIN @two garden", "FEDJOIN eve@two garden now",

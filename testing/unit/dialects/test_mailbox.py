@@ -256,6 +256,18 @@ def test_a_disk_that_takes_nothing(world: World) -> None:
     ]
 
 
+def test_mail_that_cannot_be_read_is_not_lost(world: World) -> None:
+    mason, wayne = world.mailbox_user("mason"), world.mailbox_user("wayne")
+    wayne.ask("bye")
+    mason.ask("3|wayne|hi")
+    wayne = world.mailbox_client()
+    wayne.ask("0|wayne123")
+    world.store._db.execute("ALTER TABLE mail RENAME TO hidden")
+    assert wayne.ask("4|wayne123") == [NOT_KEPT]
+    world.store._db.execute("ALTER TABLE hidden RENAME TO mail")
+    assert wayne.ask("4|wayne123") == ["undelivered message for user ID wayne123:", "mason sends: hi"]
+
+
 # ---- the end of an account ----
 
 

@@ -182,6 +182,20 @@ def test_two_logins_at_once(house: House) -> None:
     assert house.chat.users.accounts["alice"].session is first
 
 
+def test_a_password_that_changes_while_it_is_checked_lets_nobody_in(house: House) -> None:
+    alice, other = house.user("alice"), Screen()
+    house.passwords.later = True
+    house.chat.accounts.change_password(alice, "alice", "new", alice.done())
+    house.passwords.answer()
+    house.passwords.answer()
+    house.chat.accounts.login(other, "alice", "alice", other.done())
+    house.journal.commit()
+    assert alice.take() == [("", None)]
+    house.passwords.answer()
+    assert other.take() == [("", WrongPassword)]
+    assert other.principal is None
+
+
 def test_whoever_is_gone_is_not_logged_in(house: House) -> None:
     alice, screen = house.account("alice", "room"), Screen()
     house.passwords.later = True

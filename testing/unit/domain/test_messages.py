@@ -120,6 +120,17 @@ def test_mail_that_cannot_be_removed_stays(house: House) -> None:
     assert bob.mail == 0
 
 
+def test_who_takes_over_while_mail_is_read_is_told_what_is_left(house: House) -> None:
+    bob = mailed(house, 5)
+    older = Screen()
+    pages = house.chat.messages.mail(older, bob)
+    next(pages)
+    newer = house.user("bob")
+    older.over = True
+    assert list(pages) == []
+    assert newer.take() == [MailWaiting()]
+
+
 def test_mail_that_comes_while_mail_is_read(house: House) -> None:
     bob = mailed(house, 2)
     pages = house.chat.messages.mail(Screen(), bob)

@@ -290,6 +290,33 @@ def test_failures_are_told_for_the_last_messages_only(world: World) -> None:
     assert bob.heard() == ["RESULT SAY tea:two 0"] * MAX_PENDING
 
 
+def test_direct_messages_that_nobody_answers_are_limited(world: World) -> None:
+    """A session waits for its answer; a user who comes back again and again does not."""
+    peer = world.peer("two")
+    world.user("bob").leave()
+    for number in range(MAX_PENDING):
+        bob = world.client()
+        bob.ask("LOGIN bob bob", f"SAY @eve@two {number}")
+        bob.leave()
+    assert len(peer.heard()) == MAX_PENDING
+    bob = world.client()
+    assert bob.ask("LOGIN bob bob", "SAY @eve@two more") == ["RESULT LOGIN 1", "RESULT SAY 0"]
+    assert peer.ask("FEDRESULT bob MSG eve@two 1") == []
+    bob.send("SAY @eve@two again")
+    assert peer.heard() == ["FEDMSG bob@one eve again"]
+
+
+def test_what_is_said_while_a_link_is_lost_reaches_those_who_are_here(world: World) -> None:
+    """The peer's users are still members when the message is published; nothing is sent to them any more."""
+    peer = world.peer("two")
+    ann, bob = world.user("ann", "garden"), world.user("bob", "garden")
+    peer.ask("FEDJOIN eve@two garden")
+    ann.send("SAY garden hello")
+    peer.leave()
+    assert ann.heard() == bob.heard() == ["RECV ann garden hello"]
+    assert peer.heard() == []
+
+
 def test_a_late_failure_is_for_the_session_that_spoke(world: World) -> None:
     peer = world.peer("two")
     bob = joined(world, "bob", "tea", peer)
