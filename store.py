@@ -47,6 +47,7 @@ from domain.changes import (
     PasswordChanged,
     PeerNamed,
     Said,
+    TopicSet,
 )
 from domain.errors import StoreUnavailable
 from write_ahead_log import WriteAheadLog
@@ -118,6 +119,9 @@ MIGRATIONS: tuple[str, ...] = (
         id INTEGER PRIMARY KEY, applied INTEGER NOT NULL, run TEXT NOT NULL, digest TEXT NOT NULL, created TEXT NOT NULL
     );
     """,
+    """
+    ALTER TABLE channels ADD COLUMN topic TEXT NOT NULL DEFAULT '';
+    """,
 )
 
 RECORD: dict[type, str] = {
@@ -125,7 +129,8 @@ RECORD: dict[type, str] = {
     MailboxOpened: "INSERT INTO accounts (name, id, registered) VALUES (?1, ?2, ?3)",
     AccountDeleted: "DELETE FROM accounts WHERE id = ?2",
     PasswordChanged: "UPDATE accounts SET password_hash = ?2 WHERE name = ?1",
-    ChannelCreated: "INSERT INTO channels VALUES (?1, ?2, ?3, NULL)",
+    ChannelCreated: "INSERT INTO channels (name, creator, created, topic) VALUES (?1, ?2, ?3, ?4)",
+    TopicSet: "UPDATE channels SET topic = ?3 WHERE name = ?2",
     Joined: "INSERT INTO memberships VALUES (?1, ?2, ?3, ?4)",
     Left: "DELETE FROM memberships WHERE account = ?1 AND channel = ?2",
     Mailed: "INSERT INTO mail (sender, recipient, text, sent) VALUES (?1, ?2, ?3, ?4)",
@@ -397,7 +402,7 @@ class Store:
                 else:
                     yield MailboxOpened(name, account_id, at)
             for kind, query in (
-                (ChannelCreated, "SELECT name, creator, created FROM channels"),
+                (ChannelCreated, "SELECT name, creator, created, topic FROM channels"),
                 (Joined, "SELECT account, channel, joined, server FROM memberships"),
                 (Mailed, "SELECT sender, recipient, text, sent FROM mail ORDER BY id"),
                 (PeerNamed, "SELECT name, server FROM hosts"),

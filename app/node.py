@@ -139,7 +139,8 @@ class Node:
         self.rooms.guests.end_turn()
 
     def close(self) -> None:
-        """End transfers and links, and tell guests nothing more: the server stops."""
+        """End transfers and links, and tell nobody of departures any more: the server stops."""
+        self.chat.users.presence.stop()
         self.rooms.guests.stop()
         self.transfers.close()
         if self.federation is not None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -16,13 +16,27 @@ from dialects.tags import TAGS, add_tags, in_order
 from domain.changes import Mailed, Said
 from domain.chat import Chat
 from domain.errors import BeingCollected, ChatError
-from domain.events import ChannelMessages, DirectEcho, DirectMessage, MailWaiting, NotRestored, Removed, Silenced
+from domain.events import (
+    ChannelMessages,
+    DirectEcho,
+    DirectMessage,
+    MailWaiting,
+    NotRestored,
+    PresenceChanged,
+    Removed,
+    Silenced,
+    TopicChanged,
+)
+from domain.state import Account
 from protocol import Command, Dialect, Refusal, Request, Session, match_arguments
 from text import MAX_LINE, clean, join_message, parse_number, split_words
 
 DEFAULT_HISTORY = 20
 MAX_HISTORY = 1000
 """Default and maximum number of messages that HISTORY gives (R35)."""
+
+NO_TOPIC = "-"
+"""The text with which TOPIC clears a topic (R44)."""
 
 REFUSALS: Mapping[Refusal, str] = {
     Refusal.UNKNOWN: "RESULT ERROR unknown type",
@@ -64,6 +78,20 @@ def render_silenced(event: Silenced) -> bytes:
     return f"RESULT MUTED {event.channel} {event.seconds}\n".encode()
 
 
+def render_presence(event: PresenceChanged) -> bytes:
+    """Tell a user who has come into its channels or left them (R43)."""
+    return f"PRESENCE {event.user} {'on' if event.online else 'off'}\n".encode()
+
+
+def render_topic(event: TopicChanged) -> bytes:
+    """Tell a user that a channel has a new topic, or none (R43)."""
+    return f"TOPIC {event.user} {_with_topic(event.channel, event.topic)}\n".encode()
+
+
+def _with_topic(channel: str, topic: str) -> str:
+    return f"{channel} {topic}" if topic else channel
+
+
 WORDS: Mapping[type, Callable[[Any], bytes]] = {
     ChannelMessages: render_messages,
     DirectMessage: render_direct,
@@ -71,6 +99,8 @@ WORDS: Mapping[type, Callable[[Any], bytes]] = {
     Removed: render_removed,
     NotRestored: render_not_restored,
     Silenced: render_silenced,
+    PresenceChanged: render_presence,
+    TopicChanged: render_topic,
 }
 
 
@@ -229,6 +259,39 @@ class Result(Dialect):
         session.send(f"RESULT HISTORY {channel} {found}")
         session.stream(self._render_pages(pages))
 
+    def topic(self, session: Session, request: Request) -> None:
+        channel, *texts = request.args
+        if not texts:
+            session.send(f"RESULT TOPIC {_with_topic(channel, self.chat.topic(channel))}")
+            return
+        text = "" if texts[0] == NO_TOPIC else texts[0]
+        self.chat.set_topic(session.principal, channel, text, session.expect_outcome(request))
+
+    # ---- handlers: who is there ----
+
+    def joined(self, session: Session, request: Request) -> None:
+        session.send_list("RESULT JOINED", self.chat.channel_names(session.principal), ", ")
+
+    def who(self, session: Session, request: Request) -> None:
+        head = " ".join(("RESULT WHO", *map(clean, request.args)))
+        try:
+            session.send_list(head, self._present(session.principal, *request.args), ", ")
+        except ChatError:
+            session.send(f"{head} 0")
+
+    def _present(self, account: Account | None, channel: str = "") -> Sequence[str]:
+        if account is None:
+            raise ChatError
+        return self.chat.present(account, channel) if channel else self.chat.users.sorted_online_names()
+
+    def presence(self, session: Session, request: Request) -> None:
+        presence = self.chat.users.presence
+        switch = {"on": presence.watch, "off": presence.unwatch}.get(request.args[0])
+        if switch is None:
+            raise ChatError
+        switch(session)
+        self.succeed(session, request)
+
     # ---- handlers: the rest ----
 
     def set_tags(self, session: Session, request: Request) -> None:
@@ -319,6 +382,22 @@ COMMANDS: Mapping[str, Command] = {
     "USERS": Command(  # R14
         Result.users, "USERS <channel>", "list who is in a channel that you are in",
         min_args=1, max_args=1, name=True, needs_login=True, failure="RESULT USERS {0} 0",
+    ),
+    "JOINED": Command(  # R40
+        Result.joined, "JOINED", "list the channels that you are in", needs_login=True, failure="RESULT JOINED 0"
+    ),
+    "WHO": Command(  # R41
+        Result.who, "WHO [channel]", "list who is logged in, here or in a channel that you are in",
+        max_args=1, name=True,
+    ),
+    "PRESENCE": Command(  # R42
+        Result.presence, "PRESENCE on|off", "be told, or not, who comes into your channels and who leaves",
+        min_args=1, max_args=1, needs_login=True, success="RESULT PRESENCE 1", failure="RESULT PRESENCE 0",
+    ),
+    "TOPIC": Command(  # R44
+        Result.topic, "TOPIC <channel> [text]", f"show a channel's topic, or set it; {NO_TOPIC} clears it",
+        min_args=1, max_args=2, name=True, text=True, needs_login=True,
+        success="RESULT TOPIC {0} 1", failure="RESULT TOPIC {0} 0",
     ),
     "SAY": Command(  # R15
         Result.say, "SAY <channel> <message>", "say something to everyone in a channel that you are in",

@@ -34,9 +34,20 @@ class PasswordChanged(NamedTuple):
 
 
 class ChannelCreated(NamedTuple):
+    """A channel; a new one has no topic."""
+
     name: str
     creator: str
     at: float
+    topic: str = ""
+
+
+class TopicSet(NamedTuple):
+    """A member has set a channel's topic; "" clears it."""
+
+    account: str
+    channel: str
+    topic: str
 
 
 class Joined(NamedTuple):
@@ -129,6 +140,7 @@ Change = (
     | AccountDeleted
     | PasswordChanged
     | ChannelCreated
+    | TopicSet
     | Joined
     | Left
     | Said

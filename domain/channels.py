@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection
 
-from domain.changes import ChannelCreated, GuestSaid, Joined, Left, MembershipsDated, PeerNamed, Said, Undo
+from domain.changes import ChannelCreated, GuestSaid, Joined, Left, MembershipsDated, PeerNamed, Said, TopicSet, Undo
 from domain.errors import AlreadyMember, ChannelFull, LimitReached, NameTaken, NoSuchChannel, NotAMember
 from domain.interfaces import Outside
 from domain.names import HOST_OF_CHANNEL
@@ -39,6 +39,17 @@ class Channels:
         """Return a channel here, or a remote one that an account is a member of."""
         return self.local.get(name) or self.remote.get(name)
 
+    def topical(self, name: str) -> Channel:
+        """Return a channel here: those of other servers have no topic.
+
+        Raises:
+            NoSuchChannel: there is none of this name.
+        """
+        channel = self.local.get(name)
+        if channel is None:
+            raise NoSuchChannel
+        return channel
+
     def noted(self, name: str) -> Collection[str]:
         """Return the identities for which a server's name is recorded (L20); none if the name is free."""
         if name in self.hosts:
@@ -61,7 +72,8 @@ class Channels:
         made = self._made[change.creator] if change.creator else 0  # channels of the config have no creator
         if len(self.local) >= self._users.limits.channels or made >= self._users.limits.channels_per_creator:
             raise LimitReached
-        self.local[change.name] = Channel(change.name)
+        channel = self.local[change.name] = Channel(change.name)
+        channel.topic = change.topic
         self.names.add(change.name)
         self._made[change.creator] += 1
         return lambda: self._undo_created(change)
@@ -71,6 +83,14 @@ class Channels:
         self._made[change.creator] -= 1
         del self.local[name]
         self.names.remove(name)
+
+    def apply_topic(self, change: TopicSet) -> Undo:
+        channel = self.topical(change.channel)
+        if change.account not in channel.members:
+            raise NotAMember
+        self._outside.observer.check_mute(channel, change.account)
+        before, channel.topic = channel.topic, change.topic
+        return lambda: setattr(channel, "topic", before)
 
     def apply_joined(self, change: Joined) -> Undo:
         return self.add(self._users.account(change.account), change.channel, change.server)

@@ -33,11 +33,12 @@ from domain.changes import (
     PasswordChanged,
     PeerNamed,
     Said,
+    TopicSet,
     Undo,
 )
 from domain.channels import Channels
-from domain.errors import AlreadyMember, ChatError, NotAMember, NotAName
-from domain.events import ChannelMessages
+from domain.errors import AlreadyMember, ChatError, NotAMember, NotAName, NotATopic
+from domain.events import ChannelMessages, TopicChanged
 from domain.interfaces import Backend, Outside, Pace, Passwords
 from domain.journal import Journal
 from domain.messages import DirectMessages
@@ -48,6 +49,12 @@ from domain.users import Users
 
 MAX_HOSTS = 1000
 """Names of configured servers that are recorded with their identities."""
+
+MAX_TOPIC = 390
+"""Bytes of a channel's topic in UTF-8, which fit into a line of every protocol (R45)."""
+
+NO_TOPICS = ("0", "1", "-")
+"""Texts that are no topics: clients would take them for an answer, or for the request to clear one (R45)."""
 
 log = logging.getLogger("crosstalk.chat")
 
@@ -108,6 +115,7 @@ class Chat:
             AccountDeleted: Rule(users.apply_deleted),
             PasswordChanged: Rule(users.apply_password),
             ChannelCreated: Rule(channels.apply_created, self._tell_created),
+            TopicSet: Rule(channels.apply_topic, self._tell_topic),
             Joined: Rule(channels.apply_joined, self._subscribe),
             Left: Rule(channels.apply_left, self._unsubscribe),
             Said: Rule(channels.apply_said),
@@ -134,6 +142,22 @@ class Chat:
             self.journal.submit(ChannelCreated(name, account.name, self._now()), done)
         else:
             done(NotAName())
+
+    def topic(self, channel: str) -> str:
+        """Return a channel's topic; "" if it has none.
+
+        Raises:
+            NoSuchChannel: there is no such channel here.
+        """
+        return self.channels.topical(channel).topic
+
+    def set_topic(self, account: Account, channel: str, topic: str, done: Done) -> None:
+        """Set a channel's topic, or clear it with "". Fails with NotATopic, NoSuchChannel, NotAMember, StillMuted,
+        StoreUnavailable."""
+        if topic in NO_TOPICS or len(topic.encode()) > MAX_TOPIC:
+            done(NotATopic())
+        else:
+            self.journal.submit(TopicSet(account.name, channel, topic), done)
 
     def join(self, account: Account, channel: str, done: Done) -> None:
         """Make an account a member; a remote channel's server is asked first. Fails with NoSuchChannel, AlreadyMember,
@@ -225,6 +249,14 @@ class Chat:
             NotAMember: the account is not in such a channel.
         """
         return self._joined(account, channel).names()
+
+    def present(self, account: Account, channel: str) -> Sequence[str]:
+        """Return the names of a channel's guests and of its members who are logged in, sorted (R41).
+
+        Raises:
+            NotAMember: the account is not in such a channel.
+        """
+        return self._joined(account, channel).present()
 
     def history(self, account: Account, channel: str, count: int) -> tuple[int, Iterator[list[Said]]]:
         """Return the number of a channel's last messages, `count` at most, and pages of them, the oldest first.
@@ -325,12 +357,17 @@ class Chat:
     def _tell_created(self, change: ChannelCreated) -> None:
         self.outside.servers.created(change.name)
 
+    def _tell_topic(self, change: TopicSet) -> None:
+        session = self.users.account(change.account).session
+        self.users.presence.topic_changed(TopicChanged(*change), self.channels.local[change.channel], session)
+
     def _subscribe(self, change: Joined) -> None:
         channel = self.channels.find(change.channel)
         session = self.users.account(change.account).session
         if channel is None or session is None:
             return  # a remote channel is forgotten when its last member leaves
         channel.subscribers[session] = None
+        self.users.presence.changed(change.account, online=True, channels=(channel,), own=session)
         if channel.capacity is not None:
             self.outside.observer.joined(channel, change.account)
 
@@ -343,12 +380,14 @@ class Chat:
             if channel.capacity is not None:
                 self.outside.observer.left(channel, change.account)
             del channel.subscribers[session]
+            self.users.presence.changed(change.account, online=False, channels=(channel,), own=session)
         self.outside.observer.vacated(channel)
 
     def subscribe_remote(self, member: RemoteUser, name: str) -> None:
         """Subscribe a remote user who has joined a channel here."""
         channel = self.channels.local[name]
         channel.elsewhere.setdefault(member.relay, Audience()).add(member.user)
+        self.users.presence.changed(member.name, online=True, channels=(channel,))
         if channel.capacity is not None:
             self.outside.observer.joined(channel, member.name)
 
@@ -361,6 +400,7 @@ class Chat:
         audience.remove(member.user)
         if not audience:
             del channel.elsewhere[member.relay]
+        self.users.presence.changed(member.name, online=False, channels=(channel,))
 
     def _publish(self, run: list[Said]) -> None:
         event = ChannelMessages(tuple(run))

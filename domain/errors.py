@@ -75,6 +75,10 @@ class TooLong(ChatError):
     """The message is too long for a link to another server."""
 
 
+class NotATopic(ChatError):
+    """The text cannot be a channel's topic."""
+
+
 class StoreUnavailable(ChatError):
     """The store cannot be written or read."""
 

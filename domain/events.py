@@ -49,6 +49,21 @@ class MailWaiting(NamedTuple):
     """Direct messages wait for the account; `DirectMessages.mail` gives them."""
 
 
+class PresenceChanged(NamedTuple):
+    """A user has come into the session's channels, or has left them (R43)."""
+
+    user: str
+    online: bool
+
+
+class TopicChanged(NamedTuple):
+    """A user has set the topic of one of the session's channels; "" means that it has none any more."""
+
+    user: str
+    channel: str
+    topic: str
+
+
 class Removed(NamedTuple):
     """The operator has removed the user from the channel."""
 

@@ -159,6 +159,7 @@ class RoomGuests:
 
     def _tell_seated(self, guest: RoomGuest, channel: Channel) -> None:
         channel.subscribers[guest.session] = None
+        self._chat.users.presence.changed(guest.name, online=True, channels=(channel,))
         self.tell_entered(channel, guest.name)
 
     def _unseat(self, guest: RoomGuest, channel: Channel) -> None:
@@ -202,7 +203,9 @@ class RoomGuests:
         return [partial(self._tell_departed, guest, channel, farewell, shown), *self._fill(channel)]
 
     def _tell_departed(self, guest: RoomGuest, channel: Channel, farewell: Any, shown: Any) -> None:
-        channel.subscribers.pop(guest.session, None)
+        if guest.session in channel.subscribers:
+            del channel.subscribers[guest.session]
+            self._chat.users.presence.changed(guest.name, online=False, channels=(channel,))
         if shown is not None:
             self._show(shown)
         if farewell is not None:

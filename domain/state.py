@@ -269,14 +269,17 @@ class Channel:
         here: how many members of this server are logged in.
         remote: how many members other servers have.
         mutes: the time on the monotonic clock until which a name may not speak.
+        topic: its topic; "" without one.
     """
 
     __slots__ = (
         "_names", "capacity", "elsewhere", "guests", "here", "members", "mutes", "name", "remote", "subscribers",
+        "topic",
     )  # fmt: skip
 
     def __init__(self, name: str) -> None:
         self.name = name
+        self.topic = ""
         self.capacity: int | None = None
         self.members: dict[str, Member] = {}
         self.guests: dict[str, RoomGuest] = {}
@@ -305,6 +308,11 @@ class Channel:
     def names(self) -> Sequence[str]:
         """Return the names of members and guests, sorted: one list for all readers until it changes."""
         return self._names.read()
+
+    def present(self) -> list[str]:
+        """Return the names of guests, of members who are logged in, and of remote members, sorted."""
+        members = self.members
+        return [name for name in self.names() if name not in members or members[name].session is not None]
 
     def muted_for(self, name: str, now: float) -> float:
         """Return the seconds for which a name may not speak; 0 when it may.

@@ -9,6 +9,7 @@ from domain.changes import AccountDeleted, AccountRegistered, MailboxOpened, Pas
 from domain.errors import AlreadyLoggedIn, HasMail, LimitReached, NameTaken, NoSuchUser, NotAName
 from domain.interfaces import Outside
 from domain.names import is_name
+from domain.presence import Presence
 from domain.sessions import ClientSession
 from domain.state import Account, Guest, Limits, User
 
@@ -33,8 +34,10 @@ class Users:
         self._outside = outside
         self._reserved = reserved
         self._numbers = 0
+        self.presence = Presence()
         self._account_names: list[str] | None = None
         self._online_names: list[str] | None = None
+        self._sorted_online_names: list[str] | None = None
 
     # ---- names ----
 
@@ -46,6 +49,12 @@ class Users:
         if self._online_names is None:
             self._online_names = list(self.online)
         return self._online_names
+
+    def sorted_online_names(self) -> Sequence[str]:
+        """Return the names of all logged-in accounts and guests, sorted: the same list until that changes."""
+        if self._sorted_online_names is None:
+            self._sorted_online_names = sorted(self.online)
+        return self._sorted_online_names
 
     def account_names(self) -> Sequence[str]:
         """Return the names of all accounts, in the order of their creation.
@@ -85,16 +94,17 @@ class Users:
         if len(self.guests) >= self.limits.guests:
             raise LimitReached
         recipient.principal = self.guests[name] = self.online[name] = Guest(name, recipient)
-        self._online_names = None
+        self._forget_lists()
 
     def enter(self, recipient: ClientSession, account: Account) -> None:
         """Log a session in to an account that is logged in nowhere."""
         recipient.principal = self.online[account.name] = account
-        self._online_names = None
+        self._forget_lists()
         account.session = recipient
         for channel in account.channels.values():
             channel.here += 1
             channel.subscribers[recipient] = None
+        self.presence.changed(account.name, online=True, channels=account.channels.values(), own=recipient)
 
     def logout(self, recipient: ClientSession) -> None:
         """Log a session out: a guest's name is free, an account's memberships stay. No-op without a login."""
@@ -103,7 +113,8 @@ class Users:
             return
         recipient.principal = user.session = None
         del self.online[user.name]
-        self._online_names = None
+        self._forget_lists()
+        self.presence.unwatch(recipient)
         if isinstance(user, Guest):
             del self.guests[user.name]
         else:
@@ -111,6 +122,11 @@ class Users:
                 channel.here -= 1
                 channel.subscribers.pop(recipient, None)
                 self._outside.observer.vacated(channel)
+            self.presence.changed(user.name, online=False, channels=user.channels.values())
+
+    def _forget_lists(self) -> None:
+        """Drop the lists of who is online: that has changed."""
+        self._online_names = self._sorted_online_names = None
 
     def session(self, name: str) -> ClientSession | None:
         """Return the session where a user is logged in."""

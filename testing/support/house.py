@@ -163,7 +163,14 @@ class House:
                 for name, account in self.chat.users.accounts.items()
             },
             {
-                name: (channel.name, set(channel.members), set(channel.subscribers), channel.remote, channel.names())
+                name: (
+                    channel.name,
+                    set(channel.members),
+                    set(channel.subscribers),
+                    channel.remote,
+                    channel.names(),
+                    channel.topic,
+                )
                 for name, channel in (self.chat.channels.local | self.chat.channels.remote).items()
             },
             {

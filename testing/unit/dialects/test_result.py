@@ -150,6 +150,40 @@ ANSWERS: list[tuple[str, str, list[str]]] = [
     (OUT, "HISTORY room", ["RESULT HISTORY room 0"]),
     (IN, "HISTORY", [MISSING]),
     (IN, "HISTORY room 1 2", [TOO_MANY]),
+    (IN, "JOINED", ["RESULT JOINED attic, room"]),
+    (OUT, "JOINED", ["RESULT JOINED 0"]),
+    (IN, "JOINED room", [TOO_MANY]),
+    (IN, "WHO", ["RESULT WHO alice, bob"]),
+    (IN, "WHO room", ["RESULT WHO room alice, bob"]),
+    (IN, "WHO attic", ["RESULT WHO attic alice"]),
+    *[(IN, f"WHO {channel}", [f"RESULT WHO {channel} 0"]) for channel in ("cellar", "nowhere", "room:host", "0")],
+    (IN, "WHO \x1b", ["RESULT WHO  0"]),
+    (IN, "WHO room attic", [TOO_MANY]),
+    (OUT, "WHO", ["RESULT WHO 0"]),
+    (OUT, "WHO room", ["RESULT WHO room 0"]),
+    (IN, "PRESENCE on", ["RESULT PRESENCE 1"]),
+    (IN, "PRESENCE off", ["RESULT PRESENCE 1"]),
+    *[(IN, f"PRESENCE {word}", ["RESULT PRESENCE 0"]) for word in ("ON", "1", "on,off", "\x1b")],
+    (OUT, "PRESENCE on", ["RESULT PRESENCE 0"]),
+    (IN, "PRESENCE", [MISSING]),
+    (IN, "PRESENCE on off", [TOO_MANY]),
+    (IN, "TOPIC room", ["RESULT TOPIC room"]),
+    (IN, "TOPIC cellar", ["RESULT TOPIC cellar"]),
+    (IN, "TOPIC room \x1b", ["RESULT TOPIC room"]),
+    *[
+        (IN, f"TOPIC room {text}", ["RESULT TOPIC room 1"])
+        for text in ("roses", " a  b\tc ", "-", "--", "10", "\u3000", "x" * 390, "\u00e9" * 195, "\u202ex")
+    ],
+    *[
+        (IN, f"TOPIC room {text}", ["RESULT TOPIC room 0"])
+        for text in ("0", "1", "0\x1b", "x" * 391, "\u00e9" * 196, "x" * 8000)
+    ],
+    *[(IN, f"TOPIC {channel} x", [f"RESULT TOPIC {channel} 0"]) for channel in ("cellar", "nowhere", "room:host")],
+    (IN, "TOPIC nowhere", ["RESULT TOPIC nowhere 0"]),
+    (IN, "TOPIC room:host", ["RESULT TOPIC room:host 0"]),
+    (OUT, "TOPIC room", ["RESULT TOPIC room 0"]),
+    (OUT, "TOPIC room x", ["RESULT TOPIC room 0"]),
+    (IN, "TOPIC", [MISSING]),
     (OUT, "TAGS", ["RESULT TAGS 1"]),
     (OUT, "TAGS time id", ["RESULT TAGS 1"]),
     (IN, "TAGS id time id", ["RESULT TAGS 1"]),
@@ -338,7 +372,7 @@ def test_a_row_of_the_table_is_complete(verb: str) -> None:
     many = words[-1].endswith("...]")
     assert many or len(words) - 1 == command.max_args, "the usage shows as many words as the command takes"
     assert len([word for word in words[1:] if not word.startswith("[")]) == command.min_args
-    assert all(re.fullmatch(r"@?<[a-z]+>|<[a-z]+>:<host>|\[[a-z]+(\.\.\.)?\]", word) for word in words[1:])
+    assert all(re.fullmatch(r"@?<[a-z]+>|<[a-z]+>:<host>|\[[a-z]+(\.\.\.)?\]|on\|off", word) for word in words[1:])
     assert command.failure or not (command.needs_login or command.min_args)
     assert not command.text or command.max_args
 
@@ -632,16 +666,19 @@ DOCUMENTED = re.compile(
     rf"|RESULT SAY 0|RESULT SEND ERROR|RESULT PING 1"
     rf"|RESULT HISTORY ({ANYTHING} 0|{NAME} [1-9][0-9]*)"
     rf"|RESULT HELP (0|.+)"
-    rf"|RESULT TAGS [01]"
+    rf"|RESULT (TAGS|PRESENCE) [01]|RESULT JOINED( 0|{NAMES})?|RESULT WHO (0|{ANYTHING} 0|({NAME} )?{NAMES})"
+    rf"|RESULT TOPIC ({ANYTHING} 0|{NAME}( \S.*)?)|PRESENCE {NAME} (on|off)|TOPIC {NAME} {NAME}( \S.*)?"
     rf"|{'|'.join(REFUSALS.values())}"
     rf"|(@(time=[0-9.:TZ-]+)?;?(id=[1-9][0-9]*)? )?RECV {NAME} @?{NAME} \S.*",
     re.DOTALL,
 )
 
+TYPED = [
+    "alice", "bob", "carol", "room", "attic", "nowhere", "@bob", "@carol", "@",
+    "1", "{0}", "pw", "id", "on", "off", "-", "before", "after",
+]  # fmt: skip
 WORD = st.one_of(
-    st.sampled_from(
-        ["alice", "bob", "carol", "room", "attic", "nowhere", "@bob", "@carol", "@", "1", "{0}", "pw", "id"]
-    ),
+    st.sampled_from(TYPED),
     st.text(max_size=6).map(lambda text: text.replace("\n", "")),
 )
 LINE = st.one_of(

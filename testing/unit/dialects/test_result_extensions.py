@@ -1,4 +1,4 @@
-"""What a client of `result` can ask for: tags."""
+"""What a client of `result` can ask for: tags, presence, topics."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from support.examples import raising
 from support.world import World
 
 TIME = "time=1970-01-01T00:16:40.000Z"
@@ -82,3 +83,155 @@ def test_sessions_with_the_same_tags_share_what_is_rendered(world: World) -> Non
     assert bob.session.dialect is carol.session.dialect is not alice.session.dialect
     bob.ask("TAGS")
     assert bob.session.dialect is alice.session.dialect
+
+
+# ---- who is there (R40, R41) ----
+
+
+def test_joined_names_channels_of_other_servers_too() -> None:
+    with World() as world:
+        peer = world.peer("two.example")
+        peer.ask("FEDCHANNELS attic")
+        alice = world.user("alice", "tea", "cake")
+        assert alice.ask("JOINED") == ["RESULT JOINED cake, tea"]
+        alice.send("JOIN attic:two.example")
+        peer.ask("FEDRESULT alice JOIN attic:two.example 1")
+        assert alice.ask("JOINED")[-1] == "RESULT JOINED attic:two.example, cake, tea"
+        assert alice.ask("WHO attic:two.example") == ["RESULT WHO attic:two.example 0"]
+        assert alice.ask("LEAVE cake", "LEAVE tea", "LEAVE attic:two.example", "JOINED")[-1] == "RESULT JOINED"
+
+
+def test_who_names_whoever_is_logged_in(world: World) -> None:
+    alice, bob = world.clients
+    world.mailbox_user("mason"), world.guest("dan")
+    world.client()
+    assert alice.ask("WHO") == ["RESULT WHO alice, bob, dan, mason"]
+    bob.leave()
+    assert alice.ask("WHO", "WHO room") == ["RESULT WHO alice, dan, mason", "RESULT WHO room alice"]
+    zed = world.user("Zed")
+    assert zed.ask("WHO") == ["RESULT WHO Zed, alice, dan, mason"]
+
+
+def test_who_is_in_a_channel_counts_its_guests_and_remote_members() -> None:
+    with World(channels={"lobby": 5}) as world:
+        alice = world.user("alice", "lobby")
+        world.room("lobby", "ann")
+        world.peer("two.example").ask("FEDJOIN eve@two.example lobby")
+        away = world.user("bob", "lobby")
+        away.leave()
+        assert alice.ask("WHO lobby", "USERS lobby", "WHO") == [
+            "RESULT WHO lobby alice, ann, eve@two.example",
+            "RESULT USERS lobby alice, ann, bob, eve@two.example",
+            "RESULT WHO alice",
+        ]
+
+
+# ---- presence (R42, R43) ----
+
+
+def test_presence_tells_each_change_of_others_once(world: World) -> None:
+    alice, bob = world.clients
+    for client in (alice, bob):
+        client.ask("CREATE attic", "JOIN attic")
+    assert alice.ask("PRESENCE on") == ["RESULT PRESENCE 1"]
+    bob.ask("LOGOUT")
+    assert alice.heard() == ["PRESENCE bob off"]
+    bob.ask("LOGIN bob bob")
+    assert alice.heard() == ["PRESENCE bob on"]
+    bob.ask("LEAVE room", "JOIN room", "CREATE cellar", "JOIN cellar", "JOIN room")
+    assert alice.heard() == ["PRESENCE bob off", "PRESENCE bob on"]
+    bob.leave()
+    assert alice.heard() == ["PRESENCE bob off"]
+    assert alice.ask("LEAVE room", "JOIN room", "TOPIC room x") == [
+        "RESULT LEAVE room 1", "RESULT JOIN room 1", "RESULT TOPIC room 1",
+    ]  # fmt: skip
+
+
+def test_presence_is_off_until_it_is_asked_for_and_after_a_logout(world: World) -> None:
+    alice, bob = world.clients
+    bob.ask("LEAVE room", "JOIN room")
+    assert alice.heard() == []
+    alice.ask("PRESENCE on", "PRESENCE on", "LOGOUT", "LOGIN alice alice")
+    bob.ask("LEAVE room", "JOIN room")
+    assert alice.heard() == []
+    alice.ask("PRESENCE on", "PRESENCE off")
+    bob.ask("LEAVE room", "TOPIC room x")
+    assert alice.heard() == []
+
+
+def test_presence_of_guests_of_a_room_and_of_remote_members() -> None:
+    with World(channels={"lobby": 5, "attic": 5, "cellar": 5}) as world:
+        alice = world.user("alice", "lobby")
+        alice.ask("PRESENCE on")
+        ann, ben = world.room("lobby", "ann", "ben")
+        assert alice.heard() == ["PRESENCE ann on", "PRESENCE ben on"]
+        world.user("bob", "lobby"), world.user("carol", "lobby")
+        assert alice.heard() == ["PRESENCE bob on", "PRESENCE carol on"]
+        world.room_guest("lobby", "cat").heard()
+        assert alice.heard() == []  # cat waits
+        ann.send("/switch attic")
+        assert alice.heard() == ["PRESENCE ann off", "PRESENCE cat on"]
+        ben.leave()
+        world.type("/kick lobby:bob", "/kick lobby:cat")
+        assert sorted(alice.heard()) == ["PRESENCE ben off", "PRESENCE bob off", "PRESENCE cat off"]
+        peer = world.peer("two.example")
+        peer.ask("FEDJOIN eve@two.example lobby", "FEDLEAVE eve@two.example lobby", "FEDJOIN eve@two.example lobby")
+        assert alice.heard() == [f"PRESENCE eve@two.example {word}" for word in ("on", "off", "on")]
+        peer.leave()
+        assert alice.heard() == ["PRESENCE eve@two.example off"]
+
+
+def test_a_large_channel_makes_no_presence(monkeypatch: pytest.MonkeyPatch, world: World) -> None:
+    monkeypatch.setattr("domain.presence.MAX_MEMBERS", 2)
+    alice, bob = world.clients
+    alice.ask("PRESENCE on")
+    carol = world.user("carol", "room")
+    carol.ask("TOPIC room x", "LOGOUT", "LOGIN carol carol")
+    assert alice.heard() == []
+    carol.ask("LEAVE room")
+    assert alice.heard() == ["PRESENCE carol off"]
+    bob.ask("LOGOUT")
+    assert alice.heard() == ["PRESENCE bob off"]
+
+
+def test_a_shutdown_makes_no_presence(world: World) -> None:
+    alice, bob = world.clients
+    alice.ask("PRESENCE on")
+    world.node.close()
+    bob.session.drain()
+    assert alice.heard() == []
+    assert bob.session.over
+
+
+def test_a_fault_of_one_costs_no_other_the_presence(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    alice, bob = world.clients
+    carol = world.user("carol", "room")
+    for client in (alice, bob):
+        client.ask("PRESENCE on")
+    alice.transport.send = raising  # type: ignore[assignment, method-assign]
+    carol.ask("LOGOUT")
+    assert bob.heard() == ["PRESENCE carol off"]
+    assert "error while telling PresenceChanged" in caplog.text
+
+
+# ---- topics (R44, R45) ----
+
+
+def test_a_topic_is_told_and_kept(world: World) -> None:
+    alice, bob = world.clients
+    bob.ask("PRESENCE on")
+    assert alice.ask("TOPIC room  red \x1b[1m roses ") == ["RESULT TOPIC room 1"]
+    assert bob.ask("TOPIC room") == ["TOPIC alice room red [1m roses", "RESULT TOPIC room red [1m roses"]
+    carol = world.user("carol")
+    assert carol.ask("TOPIC room", "TOPIC room mine") == ["RESULT TOPIC room red [1m roses", "RESULT TOPIC room 0"]
+    assert alice.ask("TOPIC room -") == ["RESULT TOPIC room 1"]
+    assert bob.ask("TOPIC room") == ["TOPIC alice room", "RESULT TOPIC room"]
+
+
+def test_a_muted_member_sets_no_topic() -> None:
+    with World(channels={"lobby": 5, "attic": 5, "cellar": 5}) as world:
+        alice = world.user("alice", "lobby")
+        world.type("/mute lobby:alice 10")
+        assert alice.ask("TOPIC lobby x") == ["RESULT MUTED lobby 10", "RESULT TOPIC lobby 0"]
+        world.let_pass(11)
+        assert alice.ask("TOPIC lobby x", "TOPIC lobby") == ["RESULT TOPIC lobby 1", "RESULT TOPIC lobby x"]

@@ -31,10 +31,12 @@ from domain.events import (
     MailWaiting,
     NotRestored,
     Occupancy,
+    PresenceChanged,
     Queued,
     Removed,
     SendFile,
     Silenced,
+    TopicChanged,
     Welcomed,
     WentAway,
     Whispered,
@@ -42,7 +44,10 @@ from domain.events import (
 from support.world import World
 
 AUDIENCES: Mapping[str, set[type]] = {
-    "result": {ChannelMessages, DirectMessage, DirectEcho, Removed, NotRestored, Silenced},
+    "result": {
+        *(ChannelMessages, DirectMessage, DirectEcho, Removed, NotRestored, Silenced),
+        *(PresenceChanged, TopicChanged),
+    },
     "hello": {DirectMessage},
     "mailbox": {DirectMessage, DirectEcho, AccountGone, LoggedInElsewhere},
     "rooms": {

@@ -25,6 +25,7 @@ from domain.changes import (
     PasswordChanged,
     PeerNamed,
     Said,
+    TopicSet,
 )
 from domain.errors import (
     AlreadyMember,
@@ -95,6 +96,10 @@ CHANGES: list[tuple[Change, type[ChatError] | None]] = [
     (ChannelCreated("cellar", "alice", NOW), None),
     (ChannelCreated("room", "alice", NOW), NameTaken),
     (ChannelCreated("alice", "bob", NOW), None),
+    (TopicSet("alice", "room", "roses"), None),
+    (TopicSet("bob", "room", "x"), None),
+    (TopicSet("carol", "room", "roses"), NotAMember),
+    (TopicSet("alice", "room:elsewhere", "roses"), NoSuchChannel),
     (Joined("carol", "room", NOW), None),
     (Joined("bob", "attic", NOW), None),
     (Joined("alice", "room", NOW), AlreadyMember),

@@ -20,6 +20,7 @@ from domain.changes import (
     Mailed,
     PasswordChanged,
     Said,
+    TopicSet,
 )
 from domain.errors import NameTaken, StoreUnavailable
 from store import (
@@ -93,6 +94,9 @@ def test_the_state_comes_back_as_changes(keeper: Keeper, path: Path) -> None:
         Joined("bob", "room", NOW),
         Joined("bob", "attic", NOW),
         Left("bob", "room"),
+        TopicSet("bob", "room", "roses"),
+        TopicSet("bob", "attic", "roses"),
+        TopicSet("alice", "attic", ""),
         *[Mailed("alice", "bob", str(number), NOW) for number in range(5)],
         said("not among them"),
     )
@@ -106,7 +110,7 @@ def test_the_state_comes_back_as_changes(keeper: Keeper, path: Path) -> None:
             AccountRegistered("alice", b"\x00\xffhash", NOW),
             AccountRegistered("bob", b"new", NOW),
             ChannelCreated("attic", "alice", NOW),
-            ChannelCreated("room", "alice", NOW),
+            ChannelCreated("room", "alice", NOW, "roses"),
             Joined("alice", "room", NOW),
             Joined("bob", "attic", NOW),
             *[Mailed("alice", "bob", str(number), NOW) for number in (2, 3, 4)],

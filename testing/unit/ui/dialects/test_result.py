@@ -128,7 +128,7 @@ def test_say_without_a_message_makes_a_channel_current() -> None:
     [
         ("", "", sorted(VERBS)),
         ("LOG", "LOG", ["LOGIN", "LOGOUT"]),
-        ("jo", "jo", ["JOIN"]),
+        ("jo", "jo", ["JOIN", "JOINED"]),
         ("hello", "hello", []),
         ("JOIN ", "", ["den", "lab"]),
         ("JOIN d", "d", ["den"]),

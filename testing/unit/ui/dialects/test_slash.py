@@ -289,7 +289,7 @@ def test_a_guest_without_a_name_can_leave(dialect: ClientDialect) -> None:
     ("dialect_name", "text", "word", "choices"),
     [
         ("result", "/l", "/l", ["/leave", "/list", "/login", "/logout"]),
-        ("result", "/J", "/J", ["/join"]),
+        ("result", "/J", "/J", ["/join", "/joined"]),
         ("result", "/join d", "d", ["den"]),
         ("result", "/msg b", "b", ["bob"]),
         ("result", "/msg @b", "@b", ["@bob"]),

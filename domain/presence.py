@@ -1,0 +1,64 @@
+"""Presence: sessions that ask for it are told who comes and goes in their channels, and of new topics there."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from typing import Any
+
+from domain.events import PresenceChanged, TopicChanged
+from domain.sessions import ClientSession
+from domain.state import Channel
+
+MAX_MEMBERS = 500
+"""Members of a channel up to which its changes are told; so one change is told to so many sessions at most (R43)."""
+
+log = logging.getLogger("crosstalk.chat")
+
+
+class Presence:
+    """The sessions that are told of changes in the channels to which they are subscribed (R43)."""
+
+    def __init__(self) -> None:
+        self._watchers: dict[ClientSession, None] = {}
+
+    def watch(self, session: ClientSession) -> None:
+        """Tell a session of changes from now on. It is logged in."""
+        self._watchers[session] = None
+
+    def unwatch(self, session: ClientSession) -> None:
+        """Tell a session nothing more. Idempotent."""
+        self._watchers.pop(session, None)
+
+    def stop(self) -> None:
+        """Tell nobody anything more: the server stops (C21)."""
+        self._watchers.clear()
+
+    def changed(self, user: str, *, online: bool, channels: Iterable[Channel], own: object = None) -> None:
+        """Tell that a user has come into channels or left them: each session once, however many channels it shares.
+
+        Args:
+            user: the user's name.
+            online: whether the user has come.
+            channels: where; those that are too large are left out.
+            own: the user's own session, which is not told.
+        """
+        if self._watchers:
+            self._tell(PresenceChanged(user, online), channels, own)
+
+    def topic_changed(self, event: TopicChanged, channel: Channel, own: object) -> None:
+        """Tell that a channel has a new topic; `own` is the session that has set it, which is not told."""
+        if self._watchers:
+            self._tell(event, (channel,), own)
+
+    def _tell(self, event: Any, channels: Iterable[Channel], own: object) -> None:
+        concerned: set[Any] = set()
+        for channel in channels:
+            if len(channel.members) <= MAX_MEMBERS:
+                concerned |= self._watchers.keys() & channel.subscribers.keys()
+        concerned.discard(own)
+        for session in concerned:
+            try:
+                session.deliver(event)
+            except Exception:  # a fault with one must not cost the others the event
+                log.exception("error while telling %s", type(event).__name__)
