@@ -10,7 +10,7 @@ from pathlib import Path
 from harness.language import InvalidCase, parse
 from harness.player import play, render_exception
 from harness.processes import MAX_WAIT, ROOT, Settings
-from harness.report import Outcome, Record, Trouble
+from harness.report import Failure, Outcome, Record
 from harness.text import readable
 
 CASES = ROOT / "testing"
@@ -39,11 +39,11 @@ def run_case(path: Path, settings: Settings, root: Path = CASES) -> Record:
     try:
         return play(parse(read_script(path), name, file), settings)
     except InvalidCase as error:
-        return Record(name, file, Outcome.INVALID, error=Trouble(error.line, error.text, error.message))
+        return Record(name, file, Outcome.INVALID, error=Failure(error.line, error.text, error.message))
     except OSError as error:
-        return Record(name, file, Outcome.FAILED, error=Trouble(0, "", f"cannot be played: {error}"))
+        return Record(name, file, Outcome.FAILED, error=Failure(0, "", f"cannot be played: {error}"))
     except Exception as error:
-        return Record(name, file, Outcome.FAILED, error=Trouble(0, "", render_exception(error)))
+        return Record(name, file, Outcome.FAILED, error=Failure(0, "", render_exception(error)))
 
 
 def read_script(path: Path) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 from harness.actors import Stage
 from harness.language import Case, Step
 from harness.processes import Settings, seconds_since
-from harness.report import Entry, Outcome, Record, Trouble
+from harness.report import Entry, Failure, Outcome, Record
 from harness.text import Failed
 
 
@@ -35,18 +35,18 @@ def play(case: Case, settings: Settings | None = None) -> Record:
     return record
 
 
-def _perform_all(case: Case, stage: Stage, transcript: list[Entry], began: float) -> Trouble | None:
+def _perform_all(case: Case, stage: Stage, transcript: list[Entry], began: float) -> Failure | None:
     """Play the steps, up to the first one that fails."""
     for step in case.steps:
-        trouble, received = None, None
+        failure, received = None, None
         try:
             received = perform(stage, step)
         except Exception as error:
-            trouble = _trouble(step, error)
-            received = trouble.received
+            failure = _failure(step, error)
+            received = failure.received
         transcript.append(Entry(step.line, step.name, step.action.symbol, step.text, received, seconds_since(began)))
-        if trouble:
-            return trouble
+        if failure:
+            return failure
     return None
 
 
@@ -55,20 +55,20 @@ def perform(stage: Stage, step: Step) -> str | None:
     return step.action.play(stage.actor(step.name), step.argument)
 
 
-def _close(case: Case, stage: Stage, trouble: Trouble | None) -> Trouble | None:
+def _close(case: Case, stage: Stage, failure: Failure | None) -> Failure | None:
     """Stop everything. If all steps passed, a server that ended badly fails the step that started it."""
     for name, complaint in stage.close():
         start = next(step for step in case.steps if step.name == name and step.action.symbol in ("@", "@@"))
-        trouble = trouble or _trouble(start, Failed(f"the server {complaint}"))
-    if trouble:
-        trouble.stderr = stage.stderr()
-    return trouble
+        failure = failure or _failure(start, Failed(f"the server {complaint}"))
+    if failure:
+        failure.stderr = stage.stderr()
+    return failure
 
 
-def _trouble(step: Step, error: Exception) -> Trouble:
+def _failure(step: Step, error: Exception) -> Failure:
     if isinstance(error, Failed):
-        return Trouble(step.line, step.text, error.message, error.expected, error.received)
-    return Trouble(step.line, step.text, render_exception(error))
+        return Failure(step.line, step.text, error.message, error.expected, error.received)
+    return Failure(step.line, step.text, render_exception(error))
 
 
 def render_exception(error: Exception) -> str:

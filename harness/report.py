@@ -20,7 +20,7 @@ class Outcome(enum.StrEnum):
 
 
 @dataclass
-class Trouble:
+class Failure:
     """Why a case did not pass. `stderr` holds the last lines of each server, by its name."""
 
     line: int
@@ -51,30 +51,30 @@ class Record:
     file: str
     outcome: Outcome = Outcome.PASSED
     seconds: float = 0.0
-    error: Trouble | None = None
+    error: Failure | None = None
     transcript: list[Entry] = field(default_factory=list)
     directory: str | None = None
 
 
 def describe(record: Record) -> str:
-    """Describe a case for a person: in one line, followed by all that is known about a trouble."""
+    """Describe a case for a person: in one line, followed by all that is known about a failure."""
     lines = [f"{record.outcome:7} {record.name} ({record.seconds:.2f} s)"]
     if record.directory:
         lines.append(f"  directory: {record.directory}")
     if record.error:
-        lines += _describe_trouble(record.file, record.error)
+        lines += _describe_failure(record.file, record.error)
     return "\n".join(lines)
 
 
-def _describe_trouble(file: str, trouble: Trouble) -> Iterator[str]:
-    yield f"  {file}:{trouble.line}: {trouble.text}"
-    for line in trouble.message.split("\n"):
+def _describe_failure(file: str, failure: Failure) -> Iterator[str]:
+    yield f"  {file}:{failure.line}: {failure.text}"
+    for line in failure.message.split("\n"):
         yield f"  {line}"
-    if trouble.expected is not None:
-        yield f"    expected: {shorten(trouble.expected)}"
-    if trouble.received is not None:
-        yield f"    received: {shorten(trouble.received)}"
-    for name, lines in trouble.stderr.items():
+    if failure.expected is not None:
+        yield f"    expected: {shorten(failure.expected)}"
+    if failure.received is not None:
+        yield f"    received: {shorten(failure.received)}"
+    for name, lines in failure.stderr.items():
         yield f"  standard error of {name}{'' if lines else ': empty'}"
         for line in lines:
             yield f"    {line}"

@@ -31,7 +31,6 @@ class ServerProcess:
         directory: where it runs.
         config: its directives; cheap hashing is put before them.
         port: 0 takes a free one; None leaves it to the directives.
-        lab: start it with `--address 127.0.0.1 --port`, as the lab does.
         shell: shell commands to run before it, in its process.
         words: further words of its command line.
 
@@ -44,13 +43,12 @@ class ServerProcess:
         directory: Path,
         *config: str,
         port: int | None = 0,
-        lab: bool = False,
         shell: str = "",
         words: Sequence[str] = (),
     ) -> None:
         path = directory / "config"
         path.write_text("".join(f"{line}\n" for line in (*CONFIG_HEAD, *config)), encoding="utf-8")
-        port_words = [] if port is None else ["--address", LOOPBACK, "--port", str(port)] if lab else [str(port)]
+        port_words = [] if port is None else [str(port)]
         command = [sys.executable, str(SERVER), *port_words, str(path), *words]
         if shell:
             command = ["sh", "-c", f'{shell}; exec "$@"', "sh", *command]

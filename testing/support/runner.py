@@ -13,7 +13,7 @@ from harness.player import perform, play
 from harness.processes import (
     Settings,
 )
-from harness.report import Outcome, Record, Trouble, describe
+from harness.report import Failure, Outcome, Record, describe
 
 # It sends a line back, unless that begins with `!`: then the rest is Python for it to run, as in its config.
 FAKE_SERVER = """
@@ -90,7 +90,7 @@ def check_passes(case: Case, settings: Settings) -> Record:
     return record
 
 
-def check_fails(case: Case, settings: Settings) -> Trouble:
+def check_fails(case: Case, settings: Settings) -> Failure:
     record = play(case, settings)
     assert record.outcome is Outcome.FAILED
     assert record.error

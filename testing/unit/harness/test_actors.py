@@ -89,11 +89,11 @@ def test_what_fails(
 ) -> None:
     case = connected(lines)
     # Whatever breaks the quiet comes at some time: a long one ends with it.
-    trouble = check_fails(case, dataclasses.replace(runner_settings, quiet=10))
-    assert message in trouble.message
-    assert (trouble.expected, trouble.received) == (expected, received)
-    assert (trouble.line, trouble.text) == (case.steps[-1].line, case.steps[-1].text)
-    assert "INFO ready" in trouble.stderr["server"][0]
+    failure = check_fails(case, dataclasses.replace(runner_settings, quiet=10))
+    assert message in failure.message
+    assert (failure.expected, failure.received) == (expected, received)
+    assert (failure.line, failure.text) == (case.steps[-1].line, case.steps[-1].text)
+    assert "INFO ready" in failure.stderr["server"][0]
 
 
 @pytest.mark.parametrize(
@@ -154,8 +154,8 @@ def test_addresses(runner_settings: Settings) -> None:
     ],
 )
 def test_connecting_where_nobody_listens_fails(way: str, where: str, runner_settings: Settings) -> None:
-    trouble = check_fails(script(f"server = $5051\nserver @ 5050\nc ~ {way}"), runner_settings)
-    assert (trouble.line, trouble.message.startswith(where)) == (3, True)
+    failure = check_fails(script(f"server = $5051\nserver @ 5050\nc ~ {way}"), runner_settings)
+    assert (failure.line, failure.message.startswith(where)) == (3, True)
 
 
 # The server connects to `p` at its start, and again, to this address, when a client says `!dial(there)`.
@@ -243,8 +243,8 @@ def test_one_port_at_two_addresses(runner_settings: Settings) -> None:
 
 
 def test_listening_where_a_server_does_fails(runner_settings: Settings) -> None:
-    trouble = check_fails(connected("p ~@ 5050"), runner_settings)
-    assert (trouble.line, trouble.message.startswith("cannot listen at 127.0.0.1 port")) == (3, True)
+    failure = check_fails(connected("p ~@ 5050"), runner_settings)
+    assert (failure.line, failure.message.startswith("cannot listen at 127.0.0.1 port")) == (3, True)
 
 
 def test_nobody_connects(runner_settings: Settings, tmp_path: Path) -> None:

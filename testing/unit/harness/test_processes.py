@@ -161,23 +161,23 @@ def test_a_server_that_refuses_to_start(runner_settings: Settings) -> None:
 
 @pytest.mark.parametrize("use", ["c ~ server", *(f"server {action}" for action in ("> x", "< x", "</ x", "!", "!!"))])
 def test_using_a_server_that_refused_to_start_fails(use: str, runner_settings: Settings) -> None:
-    trouble = check_fails(script(REFUSED + use), runner_settings)
-    assert trouble.message == "the server ended before it was ready"
-    assert trouble.line == 3
-    assert trouble.stderr == {"server": ["no such directive"]}
+    failure = check_fails(script(REFUSED + use), runner_settings)
+    assert failure.message == "the server ended before it was ready"
+    assert failure.line == 3
+    assert failure.stderr == {"server": ["no such directive"]}
 
 
 def test_a_server_that_is_never_ready_fails(runner_settings: Settings, foreign_settings: Settings) -> None:
     case = script("server = !wait()\nserver @ 5050")
     for impatient in (runner_settings, foreign_settings):
-        trouble = check_fails(case, dataclasses.replace(impatient, deadline=0.05))
-        assert trouble.line == 2
-        assert "in time" in trouble.message
+        failure = check_fails(case, dataclasses.replace(impatient, deadline=0.05))
+        assert failure.line == 2
+        assert "in time" in failure.message
 
 
 def test_a_command_that_cannot_be_started_fails(runner_settings: Settings) -> None:
-    trouble = check_fails(script("server @ 5050"), dataclasses.replace(runner_settings, command=("/no/such/program",)))
-    assert "cannot start /no/such/program" in trouble.message
+    failure = check_fails(script("server @ 5050"), dataclasses.replace(runner_settings, command=("/no/such/program",)))
+    assert "cannot start /no/such/program" in failure.message
 
 
 @pytest.mark.parametrize(
@@ -190,9 +190,9 @@ def test_a_command_that_cannot_be_started_fails(runner_settings: Settings) -> No
     ],
 )
 def test_a_server_that_does_not_live_well_fails_its_case(lines: str, message: str, runner_settings: Settings) -> None:
-    trouble = check_fails(connected(lines), runner_settings)
-    assert message in trouble.message
-    assert trouble.line == 1
+    failure = check_fails(connected(lines), runner_settings)
+    assert message in failure.message
+    assert failure.line == 1
 
 
 @pytest.mark.parametrize(
@@ -204,9 +204,9 @@ def test_a_server_that_does_not_live_well_fails_its_case(lines: str, message: st
 )
 def test_a_server_that_does_not_stop_well_fails_its_case(handler: str, message: str, runner_settings: Settings) -> None:
     head = f"server = !signal.signal(signal.SIGTERM, {handler})\nserver @ 5050\n"
-    trouble = check_fails(parse(head), runner_settings)
-    assert trouble.message == f"the server {message}"
-    assert trouble.line == 2
+    failure = check_fails(parse(head), runner_settings)
+    assert failure.message == f"the server {message}"
+    assert failure.line == 2
     assert check_fails(parse(head + "server !"), runner_settings).line == 3
 
 
@@ -288,9 +288,9 @@ def test_an_error_of_the_runner_fails_the_case(runner_settings: Settings, monkey
         raise RuntimeError("a bug")
 
     monkeypatch.setattr(player, "perform", broken)
-    trouble = check_fails(script("server @ 5050"), runner_settings)
-    assert trouble.line == 1
-    assert "RuntimeError: a bug" in trouble.message
+    failure = check_fails(script("server @ 5050"), runner_settings)
+    assert failure.line == 1
+    assert "RuntimeError: a bug" in failure.message
 
 
 def test_directories_are_removed_unless_kept(
