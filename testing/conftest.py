@@ -23,7 +23,7 @@ from harness.report import Outcome, describe
 
 if TYPE_CHECKING:
     from support.clients import FakeServer
-    from support.loop import Stage
+    from support.loop import LoopStage
     from support.world import World
 
 HERE = Path(__file__).resolve().parent
@@ -116,7 +116,7 @@ def stack() -> Iterator[contextlib.ExitStack]:
 
 
 @pytest.fixture
-def stage() -> Iterator[Stage]:
+def stage() -> Iterator[LoopStage]:
     """A loop with the default settings."""
     from support.loop import staged
 

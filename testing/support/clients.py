@@ -32,7 +32,7 @@ CHANNELS = ("lobby", "den", "attic")
 ESCAPES = re.compile(r"\x1b(\[[0-9;?]*[ -/]*[@-~]|[()=>].?)|\r")
 
 
-class Output:
+class ClientOutput:
     """The text from a descriptor, read with deadlines."""
 
     def __init__(self, descriptor: int) -> None:
@@ -91,9 +91,9 @@ class Piped:
             cwd=directory,
         )
         if self.process.stdout:
-            self.output = Output(self.process.stdout.fileno())
+            self.output = ClientOutput(self.process.stdout.fileno())
         assert self.process.stderr
-        self.stderr = Output(self.process.stderr.fileno())
+        self.stderr = ClientOutput(self.process.stderr.fileno())
 
     def send(self, text: str) -> None:
         assert self.process.stdin
@@ -145,7 +145,7 @@ class OnTerminal:
             cwd=directory,
         )
         os.close(slave)
-        self.output = Output(master)
+        self.output = ClientOutput(master)
         self._position = 0
         self.expect("Ctrl-D ends.")
         self.expect(">")

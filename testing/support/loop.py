@@ -88,7 +88,7 @@ def connection_of(owner: Owner) -> Connection:
     return owner.connection
 
 
-class Outcome:
+class DialOutcome:
     """The outcome of a dial."""
 
     def __init__(self) -> None:
@@ -116,7 +116,7 @@ class Outcome:
         self.on_failure()
 
 
-class Stage:
+class LoopStage:
     """A loop, the connections in it, and the peers outside."""
 
     def __init__(self, **options: Any) -> None:
@@ -169,13 +169,13 @@ class Stage:
     def call_out(
         self,
         address: tuple[str, int],
-        outcome: Outcome | None = None,
+        outcome: DialOutcome | None = None,
         *,
         source: str | None = None,
         seconds: float = 10 * PATIENCE,
-    ) -> Outcome:
+    ) -> DialOutcome:
         """Have the loop dial. It calls nothing before the next turn."""
-        outcome = outcome or Outcome()
+        outcome = outcome or DialOutcome()
         told = outcome.told
         self.loop.dial(*address, source=source, seconds=seconds, connected=outcome.connected, failed=outcome.failed)
         assert outcome.told == told
@@ -238,8 +238,8 @@ def numbered(log: list[str], size: int, count: int) -> Iterator[bytes]:
 
 
 @contextlib.contextmanager
-def staged(**options: Any) -> Iterator[Stage]:
-    stage = Stage(**options)
+def staged(**options: Any) -> Iterator[LoopStage]:
+    stage = LoopStage(**options)
     try:
         yield stage
     finally:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from support.house import House
+from support.memory_chat import MemoryChat
 
 
 @pytest.fixture
-def house() -> House:
-    return House()
+def memory() -> MemoryChat:
+    return MemoryChat()

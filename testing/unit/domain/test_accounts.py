@@ -26,58 +26,60 @@ from domain.errors import (
     WrongPassword,
 )
 from domain.events import DirectMessage
-from support.house import NOW, House, Screen, mailed
+from support.memory_chat import NOW, FakeSession, MemoryChat, mailed
 
 
-def test_register(house: House) -> None:
-    assert house.outcome(lambda done: house.chat.accounts.register(Screen(), "alice", "secret", done)) is None
-    assert house.backend.written == [AccountRegistered("alice", b"secret", NOW)]
-    assert house.outcome(lambda done: house.chat.accounts.register(Screen(), "alice", "other", done)) is NameTaken
-    assert house.outcome(lambda done: house.chat.accounts.register(Screen(), "a,b", "other", done)) is NotAName
-    assert house.chat.users.accounts["alice"].password_hash == b"secret"
+def test_register(memory: MemoryChat) -> None:
+    assert memory.outcome(lambda done: memory.chat.accounts.register(FakeSession(), "alice", "secret", done)) is None
+    assert memory.backend.written == [AccountRegistered("alice", b"secret", NOW)]
+    assert (
+        memory.outcome(lambda done: memory.chat.accounts.register(FakeSession(), "alice", "other", done)) is NameTaken
+    )
+    assert memory.outcome(lambda done: memory.chat.accounts.register(FakeSession(), "a,b", "other", done)) is NotAName
+    assert memory.chat.users.accounts["alice"].password_hash == b"secret"
 
 
-def test_two_who_register_one_name_at_once(house: House) -> None:
+def test_two_who_register_one_name_at_once(memory: MemoryChat) -> None:
     outcomes: list[Any] = []
-    house.passwords.later = True
-    house.chat.accounts.register(Screen(), "alice", "one", outcomes.append)
-    house.chat.accounts.register(Screen(), "alice", "two", outcomes.append)
-    house.passwords.answer()
-    house.journal.commit()
+    memory.passwords.later = True
+    memory.chat.accounts.register(FakeSession(), "alice", "one", outcomes.append)
+    memory.chat.accounts.register(FakeSession(), "alice", "two", outcomes.append)
+    memory.passwords.answer()
+    memory.journal.commit()
     assert [type(outcome) for outcome in outcomes] == [type(None), NameTaken]
-    assert house.chat.users.accounts["alice"].password_hash == b"one"
+    assert memory.chat.users.accounts["alice"].password_hash == b"one"
 
 
-def test_login_and_logout(house: House) -> None:
-    alice = house.account("alice", "room")
-    screen = Screen()
-    house.chat.accounts.login(screen, "alice", "wrong", screen.done())
-    house.chat.accounts.login(screen, "nobody", "alice", screen.done())
+def test_login_and_logout(memory: MemoryChat) -> None:
+    alice = memory.account("alice", "room")
+    screen = FakeSession()
+    memory.chat.accounts.login(screen, "alice", "wrong", screen.done())
+    memory.chat.accounts.login(screen, "nobody", "alice", screen.done())
     assert screen.take() == [("", WrongPassword), ("", WrongPassword)]
     assert screen.principal is None
-    assert house.passwords.checked == [("wrong", b"alice"), ("alice", None)]
-    house.chat.accounts.login(screen, "alice", "alice", screen.done())
+    assert memory.passwords.checked == [("wrong", b"alice"), ("alice", None)]
+    memory.chat.accounts.login(screen, "alice", "alice", screen.done())
     assert screen.take() == [("", None)]
     assert screen.principal is alice
-    assert list(house.chat.channels.local["room"].subscribers) == [screen]
-    house.chat.users.logout(screen)
-    house.chat.users.logout(screen)
+    assert list(memory.chat.channels.local["room"].subscribers) == [screen]
+    memory.chat.users.logout(screen)
+    memory.chat.users.logout(screen)
     assert screen.principal is None
     assert alice.session is None
-    assert not house.chat.channels.local["room"].subscribers
-    assert set(house.chat.channels.local["room"].members) == {"alice"}
+    assert not memory.chat.channels.local["room"].subscribers
+    assert set(memory.chat.channels.local["room"].members) == {"alice"}
 
 
 def test_failed_logins_are_counted_and_logged_without_the_password(
-    house: House, caplog: pytest.LogCaptureFixture
+    memory: MemoryChat, caplog: pytest.LogCaptureFixture
 ) -> None:
-    house.account("alice")
-    house.account("\u4f60\u597d")
-    house.chat.restore([MailboxOpened("mason", "mason123", NOW)])
+    memory.account("alice")
+    memory.account("\u4f60\u597d")
+    memory.chat.restore([MailboxOpened("mason", "mason123", NOW)])
     for name in ("alice", "\u4f60\u597d", "nobody", "mason", "a\x1b[31m\u202e", "x" * 8000):
-        house.chat.accounts.login(Screen("2001:db8::1"), name, "guess", lambda _error: None)
+        memory.chat.accounts.login(FakeSession("2001:db8::1"), name, "guess", lambda _error: None)
     with pytest.raises(NoSuchUser):
-        house.chat.accounts.login_by_id(Screen(), "guess")
+        memory.chat.accounts.login_by_id(FakeSession(), "guess")
     lines = [record.getMessage() for record in caplog.records]
     assert lines == [
         "failed login address=2001:db8::1 name=alice",
@@ -88,45 +90,45 @@ def test_failed_logins_are_counted_and_logged_without_the_password(
         f"failed login address=2001:db8::1 name='{'x' * 64}'",
         "failed login address=192.0.2.1 by ID",
     ]
-    assert house.chat.accounts.failed_logins == len(lines)
+    assert memory.chat.accounts.failed_logins == len(lines)
 
 
-def test_what_is_no_failed_login(house: House, caplog: pytest.LogCaptureFixture) -> None:
-    alice, other = house.user("alice"), Screen()
-    house.chat.accounts.login(other, "alice", "alice", other.done())  # she is logged in elsewhere
-    house.chat.accounts.login(alice, "alice", "wrong", alice.done())  # this client is logged in
-    house.passwords.overloaded = True
-    house.chat.accounts.login(other, "alice", "wrong", other.done())
+def test_what_is_no_failed_login(memory: MemoryChat, caplog: pytest.LogCaptureFixture) -> None:
+    alice, other = memory.user("alice"), FakeSession()
+    memory.chat.accounts.login(other, "alice", "alice", other.done())  # she is logged in elsewhere
+    memory.chat.accounts.login(alice, "alice", "wrong", alice.done())  # this client is logged in
+    memory.passwords.overloaded = True
+    memory.chat.accounts.login(other, "alice", "wrong", other.done())
     assert other.take() == [("", AlreadyLoggedIn), ("", Overloaded)]
-    assert house.chat.accounts.failed_logins == 0
+    assert memory.chat.accounts.failed_logins == 0
     assert caplog.records == []
 
 
-def test_a_password_that_is_not_changed_is_logged(house: House, caplog: pytest.LogCaptureFixture) -> None:
-    house.chat.accounts.change_password(house.user("alice"), "guess", "new", lambda _error: None)
+def test_a_password_that_is_not_changed_is_logged(memory: MemoryChat, caplog: pytest.LogCaptureFixture) -> None:
+    memory.chat.accounts.change_password(memory.user("alice"), "guess", "new", lambda _error: None)
     assert [record.getMessage() for record in caplog.records] == [
         "failed change of password address=192.0.2.1 name=alice"
     ]
-    assert house.chat.accounts.failed_logins == 0
+    assert memory.chat.accounts.failed_logins == 0
 
 
 def test_an_address_makes_accounts_at_a_pace() -> None:
     """Only those count that are made, of both kinds."""
-    house = House(pace=throttle.Pace(lambda: NOW, 3))
-    chat = house.chat
+    memory = MemoryChat(pace=throttle.Pace(lambda: NOW, 3))
+    chat = memory.chat
 
     def register(name: str, address: str = "192.0.2.1") -> type[Exception] | None:
-        return house.outcome(lambda done: chat.accounts.register(Screen(address), name, "pw", done))
+        return memory.outcome(lambda done: chat.accounts.register(FakeSession(address), name, "pw", done))
 
     def open_mailbox(name: str, address: str = "192.0.2.1") -> type[Exception] | None:
-        return house.outcome(partial(chat.accounts.open_mailbox, Screen(address), name))
+        return memory.outcome(partial(chat.accounts.open_mailbox, FakeSession(address), name))
 
-    house.account("bob")
+    memory.account("bob")
     assert register("bob") is open_mailbox("bob") is NameTaken
     assert register("a,b") is open_mailbox("a,b") is NotAName
-    house.backend.fails = True
+    memory.backend.fails = True
     assert [register("one"), open_mailbox("one")] * 3 == [StoreUnavailable] * 6
-    house.backend.fails = False
+    memory.backend.fails = False
     assert [register("one"), open_mailbox("two"), register("three")] == [None] * 3
     assert register("four") is open_mailbox("four") is LimitReached
     assert register("bob") is open_mailbox("bob") is NameTaken
@@ -134,159 +136,161 @@ def test_an_address_makes_accounts_at_a_pace() -> None:
 
 
 def test_accounts_that_are_made_at_once_keep_the_pace() -> None:
-    house = House(pace=throttle.Pace(lambda: NOW, 3))
+    memory = MemoryChat(pace=throttle.Pace(lambda: NOW, 3))
     outcomes: list[Exception | None] = []
-    house.passwords.later = True
+    memory.passwords.later = True
     for number in range(5):
-        house.chat.accounts.register(Screen(), f"user{number}", "pw", outcomes.append)
-        house.chat.accounts.open_mailbox(Screen(), f"mason{number}", outcomes.append)
-    house.passwords.answer()
-    house.journal.commit()
-    assert len(house.chat.users.accounts) == 3
+        memory.chat.accounts.register(FakeSession(), f"user{number}", "pw", outcomes.append)
+        memory.chat.accounts.open_mailbox(FakeSession(), f"mason{number}", outcomes.append)
+    memory.passwords.answer()
+    memory.journal.commit()
+    assert len(memory.chat.users.accounts) == 3
     assert [type(outcome) for outcome in outcomes].count(LimitReached) == 7
 
 
-def test_a_session_that_is_over_is_logged_out_and_what_waits_for_it_forgotten(house: House) -> None:
-    alice, other = house.user("alice"), Screen()
+def test_a_session_that_is_over_is_logged_out_and_what_waits_for_it_forgotten(memory: MemoryChat) -> None:
+    alice, other = memory.user("alice"), FakeSession()
     for screen in (alice, other):
-        house.chat.accounts.session_over(screen)
+        memory.chat.accounts.session_over(screen)
     assert alice.principal is None
-    assert house.passwords.forgotten == [alice, other]
+    assert memory.passwords.forgotten == [alice, other]
 
 
-def test_one_session_for_one_account(house: House) -> None:
-    first, second = house.user("alice"), Screen()
-    house.account("bob")
-    house.chat.accounts.login(second, "alice", "alice", second.done())
+def test_one_session_for_one_account(memory: MemoryChat) -> None:
+    first, second = memory.user("alice"), FakeSession()
+    memory.account("bob")
+    memory.chat.accounts.login(second, "alice", "alice", second.done())
     assert second.take() == [("", AlreadyLoggedIn)]
-    house.chat.accounts.login(first, "bob", "bob", first.done())
+    memory.chat.accounts.login(first, "bob", "bob", first.done())
     assert first.take() == [("", AlreadyLoggedIn)]
-    house.chat.users.logout(second)
-    assert house.chat.users.accounts["alice"].session is first
-    house.chat.users.logout(first)
-    house.chat.accounts.login(second, "alice", "alice", second.done())
+    memory.chat.users.logout(second)
+    assert memory.chat.users.accounts["alice"].session is first
+    memory.chat.users.logout(first)
+    memory.chat.accounts.login(second, "alice", "alice", second.done())
     assert second.take() == [("", None)]
 
 
-def test_two_logins_at_once(house: House) -> None:
-    house.account("alice")
-    first, second = Screen(), Screen()
-    house.passwords.later = True
+def test_two_logins_at_once(memory: MemoryChat) -> None:
+    memory.account("alice")
+    first, second = FakeSession(), FakeSession()
+    memory.passwords.later = True
     for screen in (first, second):
-        house.chat.accounts.login(screen, "alice", "alice", screen.done())
-    house.passwords.answer()
+        memory.chat.accounts.login(screen, "alice", "alice", screen.done())
+    memory.passwords.answer()
     assert first.take() == [("", None)]
     assert second.take() == [("", AlreadyLoggedIn)]
     assert second.principal is None
-    house.chat.users.logout(second)
-    assert house.chat.users.accounts["alice"].session is first
+    memory.chat.users.logout(second)
+    assert memory.chat.users.accounts["alice"].session is first
 
 
-def test_a_password_that_changes_while_it_is_checked_lets_nobody_in(house: House) -> None:
-    alice, other = house.user("alice"), Screen()
-    house.passwords.later = True
-    house.chat.accounts.change_password(alice, "alice", "new", alice.done())
-    house.passwords.answer()
-    house.passwords.answer()
-    house.chat.accounts.login(other, "alice", "alice", other.done())
-    house.journal.commit()
+def test_a_password_that_changes_while_it_is_checked_lets_nobody_in(memory: MemoryChat) -> None:
+    alice, other = memory.user("alice"), FakeSession()
+    memory.passwords.later = True
+    memory.chat.accounts.change_password(alice, "alice", "new", alice.done())
+    memory.passwords.answer()
+    memory.passwords.answer()
+    memory.chat.accounts.login(other, "alice", "alice", other.done())
+    memory.journal.commit()
     assert alice.take() == [("", None)]
-    house.passwords.answer()
+    memory.passwords.answer()
     assert other.take() == [("", WrongPassword)]
     assert other.principal is None
 
 
-def test_whoever_is_gone_is_not_logged_in(house: House) -> None:
-    alice, screen = house.account("alice", "room"), Screen()
-    house.passwords.later = True
-    house.chat.accounts.login(screen, "alice", "alice", screen.done())
+def test_whoever_is_gone_is_not_logged_in(memory: MemoryChat) -> None:
+    alice, screen = memory.account("alice", "room"), FakeSession()
+    memory.passwords.later = True
+    memory.chat.accounts.login(screen, "alice", "alice", screen.done())
     screen.over = True
-    house.chat.users.logout(screen)
-    house.passwords.answer()
+    memory.chat.users.logout(screen)
+    memory.passwords.answer()
     assert alice.session is None
-    assert not house.chat.channels.local["room"].subscribers
+    assert not memory.chat.channels.local["room"].subscribers
 
 
-def test_an_account_that_is_registered_while_its_name_is_checked(house: House) -> None:
+def test_an_account_that_is_registered_while_its_name_is_checked(memory: MemoryChat) -> None:
     """The password was compared with nobody's hash, so it is wrong."""
-    screen = Screen()
-    house.passwords.later = True
-    house.chat.accounts.login(screen, "alice", "alice", screen.done())
-    house.account("alice")
-    house.passwords.answer()
+    screen = FakeSession()
+    memory.passwords.later = True
+    memory.chat.accounts.login(screen, "alice", "alice", screen.done())
+    memory.account("alice")
+    memory.passwords.answer()
     assert screen.take() == [("", WrongPassword)]
 
 
-def test_change_password(house: House) -> None:
-    alice = house.user("alice")
-    assert house.outcome(lambda done: house.chat.accounts.change_password(alice, "wrong", "new", done)) is WrongPassword
-    assert house.outcome(lambda done: house.chat.accounts.change_password(alice, "alice", "new", done)) is None
-    assert house.backend.written == [PasswordChanged("alice", b"new")]
+def test_change_password(memory: MemoryChat) -> None:
+    alice = memory.user("alice")
+    assert (
+        memory.outcome(lambda done: memory.chat.accounts.change_password(alice, "wrong", "new", done)) is WrongPassword
+    )
+    assert memory.outcome(lambda done: memory.chat.accounts.change_password(alice, "alice", "new", done)) is None
+    assert memory.backend.written == [PasswordChanged("alice", b"new")]
     assert alice.principal.password_hash == b"new"
 
 
-def test_no_password_is_hashed_for_a_session_that_ended_while_the_old_one_was_checked(house: House) -> None:
-    alice = house.user("alice")
-    house.passwords.later = True
-    house.chat.accounts.change_password(alice, "alice", "new", lambda _error: None)
+def test_no_password_is_hashed_for_a_session_that_ended_while_the_old_one_was_checked(memory: MemoryChat) -> None:
+    alice = memory.user("alice")
+    memory.passwords.later = True
+    memory.chat.accounts.change_password(alice, "alice", "new", lambda _error: None)
     alice.over = True
-    house.chat.accounts.session_over(alice)
-    assert house.passwords.answer() == 1
-    assert house.passwords.answer() == 0
-    assert house.backend.written == []
+    memory.chat.accounts.session_over(alice)
+    assert memory.passwords.answer() == 1
+    assert memory.passwords.answer() == 0
+    assert memory.backend.written == []
 
 
-def test_too_much_hashing(house: House) -> None:
-    alice, screen = house.user("alice"), Screen()
-    house.account("carol")
-    house.passwords.overloaded = True
-    assert house.outcome(lambda done: house.chat.accounts.register(Screen(), "bob", "pw", done)) is Overloaded
-    assert house.outcome(lambda done: house.chat.accounts.login(screen, "carol", "carol", done)) is Overloaded
-    assert house.outcome(lambda done: house.chat.accounts.change_password(alice, "alice", "new", done)) is Overloaded
-    assert house.backend.written == []
+def test_too_much_hashing(memory: MemoryChat) -> None:
+    alice, screen = memory.user("alice"), FakeSession()
+    memory.account("carol")
+    memory.passwords.overloaded = True
+    assert memory.outcome(lambda done: memory.chat.accounts.register(FakeSession(), "bob", "pw", done)) is Overloaded
+    assert memory.outcome(lambda done: memory.chat.accounts.login(screen, "carol", "carol", done)) is Overloaded
+    assert memory.outcome(lambda done: memory.chat.accounts.change_password(alice, "alice", "new", done)) is Overloaded
+    assert memory.backend.written == []
     assert screen.principal is None
 
 
-def test_nothing_is_told_before_it_is_written(house: House) -> None:
-    alice = house.user("alice", "room")
+def test_nothing_is_told_before_it_is_written(memory: MemoryChat) -> None:
+    alice = memory.user("alice", "room")
     outcomes: list[object] = []
-    house.chat.accounts.register(Screen(), "bob", "pw", outcomes.append)
-    house.chat.create(alice.principal, "attic", outcomes.append)
-    house.chat.say(alice.principal, "room", "hello", outcomes.append)
-    house.chat.leave(alice.principal, "room", outcomes.append)
+    memory.chat.accounts.register(FakeSession(), "bob", "pw", outcomes.append)
+    memory.chat.create(alice.principal, "attic", outcomes.append)
+    memory.chat.say(alice.principal, "room", "hello", outcomes.append)
+    memory.chat.leave(alice.principal, "room", outcomes.append)
     assert outcomes == []
     assert alice.take() == []
-    assert "bob" not in house.chat.users.accounts
-    assert set(house.chat.channels.local) == {"room"}
+    assert "bob" not in memory.chat.users.accounts
+    assert set(memory.chat.channels.local) == {"room"}
 
 
-def test_a_disk_that_refuses_fails_each_change(house: House) -> None:
-    alice = house.user("alice", "room")
-    house.account("bob")
-    house.backend.fails = True
-    chat = house.chat
-    before = house.snapshot()
+def test_a_disk_that_refuses_fails_each_change(memory: MemoryChat) -> None:
+    alice = memory.user("alice", "room")
+    memory.account("bob")
+    memory.backend.fails = True
+    chat = memory.chat
+    before = memory.snapshot()
     for call in (
-        lambda done: chat.accounts.register(Screen(), "carol", "pw", done),
+        lambda done: chat.accounts.register(FakeSession(), "carol", "pw", done),
         lambda done: chat.accounts.change_password(alice, "alice", "new", done),
         lambda done: chat.create(alice.principal, "attic", done),
         lambda done: chat.leave(alice.principal, "room", done),
         lambda done: chat.say(alice.principal, "room", "hello", done),
         lambda done: chat.messages.send_direct(alice.principal, "bob", "hello", done),
     ):
-        assert house.outcome(call) is StoreUnavailable
-    assert house.outcome(lambda done: chat.join(alice.principal, "room", done)) is AlreadyMember
-    assert house.snapshot() == before
+        assert memory.outcome(call) is StoreUnavailable
+    assert memory.outcome(lambda done: chat.join(alice.principal, "room", done)) is AlreadyMember
+    assert memory.snapshot() == before
     assert alice.take() == []
 
 
-def test_a_guest_holds_a_name_while_logged_in(house: House) -> None:
-    chat, screen = house.chat, Screen()
+def test_a_guest_holds_a_name_while_logged_in(memory: MemoryChat) -> None:
+    chat, screen = memory.chat, FakeSession()
     chat.users.enter_as_guest(screen, "zoe")
     assert screen.principal is chat.users.guests["zoe"] is chat.users.online["zoe"]
     for other, error in (("zoe", NameTaken), ("a,b", NotAName)):
         with pytest.raises(error):
-            chat.users.enter_as_guest(Screen(), other)
+            chat.users.enter_as_guest(FakeSession(), other)
     with pytest.raises(AlreadyLoggedIn):
         chat.users.enter_as_guest(screen, "somebody")
     chat.users.logout(screen)
@@ -294,35 +298,35 @@ def test_a_guest_holds_a_name_while_logged_in(house: House) -> None:
     assert screen.principal is None
     assert not chat.users.guests
     assert not chat.users.online
-    chat.users.enter_as_guest(Screen(), "zoe")
+    chat.users.enter_as_guest(FakeSession(), "zoe")
 
 
-def test_a_guest_who_comes_first_keeps_the_name_from_a_registration(house: House) -> None:
-    register = partial(house.chat.accounts.register, Screen(), "zoe", "secret")
+def test_a_guest_who_comes_first_keeps_the_name_from_a_registration(memory: MemoryChat) -> None:
+    register = partial(memory.chat.accounts.register, FakeSession(), "zoe", "secret")
     told: list[Exception | None] = []
     register(told.append)
-    house.chat.users.enter_as_guest(Screen(), "zoe")
-    house.journal.commit()
+    memory.chat.users.enter_as_guest(FakeSession(), "zoe")
+    memory.journal.commit()
     assert [type(error) for error in told] == [NameTaken]
-    assert house.outcome(register) is NameTaken
+    assert memory.outcome(register) is NameTaken
 
 
-def test_whoever_is_there_is_online_once(house: House) -> None:
-    alice, _zoe = house.user("alice"), Screen()
-    house.account("away")
-    house.chat.users.enter_as_guest(_zoe, "zoe")
-    assert house.chat.users.online_names() == ["alice", "zoe"]
-    house.chat.users.logout(alice)
-    assert house.chat.users.online_names() == ["zoe"]
+def test_whoever_is_there_is_online_once(memory: MemoryChat) -> None:
+    alice, _zoe = memory.user("alice"), FakeSession()
+    memory.account("away")
+    memory.chat.users.enter_as_guest(_zoe, "zoe")
+    assert memory.chat.users.online_names() == ["alice", "zoe"]
+    memory.chat.users.logout(alice)
+    assert memory.chat.users.online_names() == ["zoe"]
 
 
-def test_a_message_for_now_reaches_who_is_there_or_fails(house: House) -> None:
-    alice, zoe = house.user("alice"), Screen()
-    house.account("away")
-    house.chat.users.enter_as_guest(zoe, "zoe")
+def test_a_message_for_now_reaches_who_is_there_or_fails(memory: MemoryChat) -> None:
+    alice, zoe = memory.user("alice"), FakeSession()
+    memory.account("away")
+    memory.chat.users.enter_as_guest(zoe, "zoe")
 
     def tell(name: str) -> type[Exception] | None:
-        return house.outcome(partial(house.chat.messages.send_direct_online, zoe.principal, name, "hi"))
+        return memory.outcome(partial(memory.chat.messages.send_direct_online, zoe.principal, name, "hi"))
 
     assert tell("alice") is None
     assert alice.take() == [DirectMessage("zoe", "hi", NOW)]
@@ -332,89 +336,89 @@ def test_a_message_for_now_reaches_who_is_there_or_fails(house: House) -> None:
     assert tell("a,b") is NotAName
     alice.over = True  # it goes while the message is on its way
     assert tell("alice") is NoSuchUser
-    assert house.chat.users.accounts["away"].mail == 0
+    assert memory.chat.users.accounts["away"].mail == 0
 
 
 # ---- accounts by ID ----
 
 
-def by_id(house: House, name: str) -> Screen:
+def by_id(memory: MemoryChat, name: str) -> FakeSession:
     """Return a session that has made an account with an ID."""
-    screen = Screen()
-    assert house.outcome(partial(house.chat.accounts.open_mailbox, screen, name)) is None
+    screen = FakeSession()
+    assert memory.outcome(partial(memory.chat.accounts.open_mailbox, screen, name)) is None
     return screen
 
 
-def test_a_deletion_is_of_the_account_with_that_id_and_of_no_later_one(house: House) -> None:
+def test_a_deletion_is_of_the_account_with_that_id_and_of_no_later_one(memory: MemoryChat) -> None:
     ids = iter(["first", "second"])
-    house.chat.accounts._make_id = lambda _name: next(ids)
-    by_id(house, "mason")
+    memory.chat.accounts._make_id = lambda _name: next(ids)
+    by_id(memory, "mason")
     told: list[Exception | None] = []
-    newer = Screen()
-    house.chat.accounts.delete(Screen(), "first", told.append)
-    house.chat.accounts.open_mailbox(newer, "mason", told.append)
-    house.chat.accounts.delete(Screen(), "first", told.append)
-    house.journal.commit()
+    newer = FakeSession()
+    memory.chat.accounts.delete(FakeSession(), "first", told.append)
+    memory.chat.accounts.open_mailbox(newer, "mason", told.append)
+    memory.chat.accounts.delete(FakeSession(), "first", told.append)
+    memory.journal.commit()
     assert [type(error) for error in told] == [type(None), type(None), NoSuchUser]
-    assert newer.principal is house.chat.users.accounts["mason"]
+    assert newer.principal is memory.chat.users.accounts["mason"]
     assert newer.principal.id == "second"
 
 
-def test_an_account_that_is_made_and_deleted_in_one_commit(house: House) -> None:
-    by_id(house, "mason")
+def test_an_account_that_is_made_and_deleted_in_one_commit(memory: MemoryChat) -> None:
+    by_id(memory, "mason")
     told: list[Exception | None] = []
-    newer = Screen()
-    house.chat.accounts.delete(Screen(), "mason123", told.append)
-    house.chat.accounts.open_mailbox(newer, "mason", told.append)
-    house.chat.accounts.delete(Screen(), "mason123", told.append)
-    house.journal.commit()
+    newer = FakeSession()
+    memory.chat.accounts.delete(FakeSession(), "mason123", told.append)
+    memory.chat.accounts.open_mailbox(newer, "mason", told.append)
+    memory.chat.accounts.delete(FakeSession(), "mason123", told.append)
+    memory.journal.commit()
     assert told == [None, None, None]
     assert newer.principal is None
-    assert "mason" not in house.chat.users.accounts
+    assert "mason" not in memory.chat.users.accounts
 
 
-def test_a_deletion_that_cannot_be_written_leaves_the_order(house: House) -> None:
+def test_a_deletion_that_cannot_be_written_leaves_the_order(memory: MemoryChat) -> None:
     for name in ("a", "b", "c"):
-        by_id(house, name)
-    house.backend.fails = True
-    assert house.outcome(partial(house.chat.accounts.delete, Screen(), "a123")) is StoreUnavailable
-    assert house.chat.users.account_names() == ["a", "b", "c"]
-    house.backend.fails = False
-    assert house.outcome(partial(house.chat.accounts.delete, Screen(), "a123")) is None
-    assert house.chat.users.account_names() == ["b", "c"]
+        by_id(memory, name)
+    memory.backend.fails = True
+    assert memory.outcome(partial(memory.chat.accounts.delete, FakeSession(), "a123")) is StoreUnavailable
+    assert memory.chat.users.account_names() == ["a", "b", "c"]
+    memory.backend.fails = False
+    assert memory.outcome(partial(memory.chat.accounts.delete, FakeSession(), "a123")) is None
+    assert memory.chat.users.account_names() == ["b", "c"]
 
 
-def test_who_has_gone_before_the_id_was_told_has_made_no_account(house: House) -> None:
-    screen = Screen()
-    house.chat.accounts.open_mailbox(screen, "mason", screen.done())
+def test_who_has_gone_before_the_id_was_told_has_made_no_account(memory: MemoryChat) -> None:
+    screen = FakeSession()
+    memory.chat.accounts.open_mailbox(screen, "mason", screen.done())
     screen.over = True
-    house.journal.commit()
-    assert "mason" not in house.chat.users.accounts
+    memory.journal.commit()
+    assert "mason" not in memory.chat.users.accounts
 
 
-def test_a_newer_login_ends_the_delivery_of_mail_to_the_older_one(house: House) -> None:
-    bob = mailed(house, 5)
-    older, newer = Screen(), Screen()
-    pages = house.chat.messages.mail(older, bob)
+def test_a_newer_login_ends_the_delivery_of_mail_to_the_older_one(memory: MemoryChat) -> None:
+    bob = mailed(memory, 5)
+    older, newer = FakeSession(), FakeSession()
+    pages = memory.chat.messages.mail(older, bob)
     next(pages)
     with pytest.raises(BeingCollected):
-        next(house.chat.messages.mail(newer, bob))
+        next(memory.chat.messages.mail(newer, bob))
     older.over = True
     assert list(pages) == []
-    house.journal.commit()
-    assert [mail.text for page in house.chat.messages.mail(newer, bob) for mail in page] == ["2", "3", "4"]
+    memory.journal.commit()
+    assert [mail.text for page in memory.chat.messages.mail(newer, bob) for mail in page] == ["2", "3", "4"]
 
 
-def test_a_message_of_a_deleted_account_does_not_come_from_the_next_one(house: House) -> None:
-    mason, wayne = by_id(house, "mason"), by_id(house, "wayne")
-    house.chat.users.logout(wayne)
+def test_a_message_of_a_deleted_account_does_not_come_from_the_next_one(memory: MemoryChat) -> None:
+    mason, wayne = by_id(memory, "mason"), by_id(memory, "wayne")
+    memory.chat.users.logout(wayne)
     account = mason.principal
     told: list[Exception | None] = []
-    house.chat.accounts.delete(Screen(), "mason123", told.append)
-    newer = Screen()
-    house.chat.accounts.open_mailbox(newer, "mason", told.append)
-    house.chat.messages.send_direct(account, "wayne", "secret", told.append)
-    house.chat.accounts.login_by_id(wayne, "wayne123")
-    house.journal.commit()
+    memory.chat.accounts.delete(FakeSession(), "mason123", told.append)
+    newer = FakeSession()
+    memory.chat.accounts.open_mailbox(newer, "mason", told.append)
+    memory.chat.messages.send_direct(account, "wayne", "secret", told.append)
+    memory.chat.accounts.login_by_id(wayne, "wayne123")
+    memory.journal.commit()
     assert [type(error) for error in told] == [type(None), type(None), NoSuchUser]
     assert newer.take() == wayne.take() == []

@@ -42,7 +42,7 @@ from domain.errors import (
 )
 from domain.state import Limits, RemoteUser, RoomGuest
 from support.examples import EXAMPLES
-from support.house import NOW, House, Screen
+from support.memory_chat import NOW, FakeSession, MemoryChat
 from support.world import World
 
 
@@ -59,26 +59,26 @@ def remote(user: str) -> RemoteUser:
     return RemoteUser(user, "elsewhere", Ear(), Ear())
 
 
-def furnished() -> House:
+def furnished() -> MemoryChat:
     """alice and bob in `room`, alice alone in `attic`, carol nowhere; alice is there, the others are away.
 
     alice is also in `room:elsewhere`. eve@elsewhere is in `room`.
 
     mason and wayne have no password; mail waits for wayne, and for bob.
     """
-    house = House()
-    house.account("bob", "room")
-    house.account("carol")
-    house.user("alice", "room", "attic")
-    house.chat.restore([Mailed("alice", "bob", "hi", NOW)] * 3)
-    house.chat.restore([MailboxOpened("wayne", "wayne123", NOW), MailboxOpened("mason", "mason123", NOW)])
-    house.chat.restore([Mailed("alice", "wayne", "hi", NOW)])
-    house.chat.restore([Joined("alice", "room:elsewhere", NOW)])
-    house.chat.restore([Joined("bob", "room:elsewhere", NOW, "127.0.0.1"), PeerNamed("elsewhere", "127.0.0.1")])
-    house.chat.channels.add(remote("eve"), "room")
-    room = house.chat.channels.local["room"]
-    room.add_guest(RoomGuest("zoe", Screen(), room, takes_files=False))
-    return house
+    memory = MemoryChat()
+    memory.account("bob", "room")
+    memory.account("carol")
+    memory.user("alice", "room", "attic")
+    memory.chat.restore([Mailed("alice", "bob", "hi", NOW)] * 3)
+    memory.chat.restore([MailboxOpened("wayne", "wayne123", NOW), MailboxOpened("mason", "mason123", NOW)])
+    memory.chat.restore([Mailed("alice", "wayne", "hi", NOW)])
+    memory.chat.restore([Joined("alice", "room:elsewhere", NOW)])
+    memory.chat.restore([Joined("bob", "room:elsewhere", NOW, "127.0.0.1"), PeerNamed("elsewhere", "127.0.0.1")])
+    memory.chat.channels.add(remote("eve"), "room")
+    room = memory.chat.channels.local["room"]
+    room.add_guest(RoomGuest("zoe", FakeSession(), room, takes_files=False))
+    return memory
 
 
 CHANGES: list[tuple[Change, type[ChatError] | None]] = [
@@ -139,28 +139,28 @@ CHANGES: list[tuple[Change, type[ChatError] | None]] = [
 
 @pytest.mark.parametrize(("change", "refused"), CHANGES)
 def test_each_change_is_decided_and_can_be_taken_back(change: Change, refused: type[ChatError] | None) -> None:
-    house = furnished()
-    before = house.snapshot()
+    memory = furnished()
+    before = memory.snapshot()
     if refused is not None:
         with pytest.raises(refused):
-            house.chat.apply(change)
-        assert house.snapshot() == before
+            memory.chat.apply(change)
+        assert memory.snapshot() == before
         return
-    undo = house.chat.apply(change)
+    undo = memory.chat.apply(change)
     if isinstance(change, Said | InOrder):
         assert undo is None
-        assert house.snapshot() == before
+        assert memory.snapshot() == before
     else:
         assert undo is not None
-        assert house.snapshot() != before
+        assert memory.snapshot() != before
         undo()
-        assert house.snapshot() == before
-        assert house.chat.apply(change) is not None  # as if it had never been
+        assert memory.snapshot() == before
+        assert memory.chat.apply(change) is not None  # as if it had never been
 
 
 def test_memberships_of_remote_users_can_be_taken_back() -> None:
-    house = furnished()
-    channels, before = house.chat.channels, house.snapshot()
+    memory = furnished()
+    channels, before = memory.chat.channels, memory.snapshot()
     eve, eric = channels.local["room"].members["eve@elsewhere"], remote("eric")
     for decide, member, channel, refused in (
         (channels.add, eve, "room", AlreadyMember),
@@ -169,12 +169,12 @@ def test_memberships_of_remote_users_can_be_taken_back() -> None:
     ):
         with pytest.raises(refused):
             decide(member, channel)
-        assert house.snapshot() == before
+        assert memory.snapshot() == before
     for decide, member in ((channels.add, eric), (channels.remove, eve)):
         undo = decide(member, "room")
-        assert house.snapshot() != before
+        assert memory.snapshot() != before
         undo()
-        assert house.snapshot() == before
+        assert memory.snapshot() == before
 
 
 def test_every_kind_of_change_is_tried() -> None:
@@ -196,61 +196,61 @@ def test_every_kind_of_change_is_tried() -> None:
     st.integers(0, 25),
 )
 def test_a_failed_commit_leaves_no_trace(changes: list[Change], failing: int) -> None:
-    house = House()
-    house.user("a", "x")
-    house.account("b")
-    house.chat.restore([ChannelCreated("y", "a", NOW)])
+    memory = MemoryChat()
+    memory.user("a", "x")
+    memory.account("b")
+    memory.chat.restore([ChannelCreated("y", "a", NOW)])
     outcomes: list[Exception | None] = []
     for change in changes[:failing]:
-        house.journal.submit(change, outcomes.append)
-    house.journal.commit()
-    assert house.audiences_are_right()
-    before = house.snapshot()
+        memory.journal.submit(change, outcomes.append)
+    memory.journal.commit()
+    assert memory.audiences_are_right()
+    before = memory.snapshot()
     for change in changes[failing:]:
-        house.journal.submit(change, outcomes.append)
-    house.backend.fails = True
-    house.journal.commit()
-    assert house.snapshot() == before
+        memory.journal.submit(change, outcomes.append)
+    memory.backend.fails = True
+    memory.journal.commit()
+    assert memory.snapshot() == before
     assert len(outcomes) == len(changes)
     assert None not in outcomes[failing:]
 
 
 def test_limits() -> None:
-    house = House(Limits(name=5, accounts=2, channels=2, channels_per_user=1, mail=1))
-    alice, bob = house.account("alice", "one"), house.account("bob", "one")
-    chat = house.chat
-    assert house.outcome(lambda done: chat.accounts.register(Screen(), "carol", "pw", done)) is LimitReached
-    assert house.outcome(lambda done: chat.accounts.register(Screen(), "toolong", "pw", done)) is NotAName
-    assert house.outcome(lambda done: chat.create(alice, "toolong", done)) is NotAName
-    assert house.outcome(lambda done: chat.create(alice, "two", done)) is None
-    assert house.outcome(lambda done: chat.create(alice, "three", done)) is LimitReached
-    assert house.outcome(lambda done: chat.join(alice, "two", done)) is LimitReached
-    assert house.outcome(lambda done: chat.leave(alice, "one", done)) is None
-    assert house.outcome(lambda done: chat.join(alice, "two", done)) is None
-    assert house.outcome(lambda done: chat.messages.send_direct(alice, "bob", "hi", done)) is None
-    assert house.outcome(lambda done: chat.messages.send_direct(alice, "bob", "hi", done)) is LimitReached
+    memory = MemoryChat(Limits(name=5, accounts=2, channels=2, channels_per_user=1, mail=1))
+    alice, bob = memory.account("alice", "one"), memory.account("bob", "one")
+    chat = memory.chat
+    assert memory.outcome(lambda done: chat.accounts.register(FakeSession(), "carol", "pw", done)) is LimitReached
+    assert memory.outcome(lambda done: chat.accounts.register(FakeSession(), "toolong", "pw", done)) is NotAName
+    assert memory.outcome(lambda done: chat.create(alice, "toolong", done)) is NotAName
+    assert memory.outcome(lambda done: chat.create(alice, "two", done)) is None
+    assert memory.outcome(lambda done: chat.create(alice, "three", done)) is LimitReached
+    assert memory.outcome(lambda done: chat.join(alice, "two", done)) is LimitReached
+    assert memory.outcome(lambda done: chat.leave(alice, "one", done)) is None
+    assert memory.outcome(lambda done: chat.join(alice, "two", done)) is None
+    assert memory.outcome(lambda done: chat.messages.send_direct(alice, "bob", "hi", done)) is None
+    assert memory.outcome(lambda done: chat.messages.send_direct(alice, "bob", "hi", done)) is LimitReached
     assert bob.mail == 1
     assert set(chat.users.accounts) == {"alice", "bob"}
     assert set(chat.channels.local) == {"one", "two"}
 
 
 def test_a_channel_counts_for_its_creator_unless_it_could_not_be_written() -> None:
-    house = House(Limits(channels_per_creator=2))
-    alice = house.account("alice", "one")
-    house.backend.fails = True
+    memory = MemoryChat(Limits(channels_per_creator=2))
+    alice = memory.account("alice", "one")
+    memory.backend.fails = True
     for _ in range(2):
-        assert house.outcome(lambda done: house.chat.create(alice, "two", done)) is StoreUnavailable
-    house.backend.fails = False
-    assert house.outcome(lambda done: house.chat.create(alice, "two", done)) is None
-    assert house.outcome(lambda done: house.chat.create(alice, "three", done)) is LimitReached
+        assert memory.outcome(lambda done: memory.chat.create(alice, "two", done)) is StoreUnavailable
+    memory.backend.fails = False
+    assert memory.outcome(lambda done: memory.chat.create(alice, "two", done)) is None
+    assert memory.outcome(lambda done: memory.chat.create(alice, "three", done)) is LimitReached
     for name in ("lobby", "garden", "attic"):
-        house.chat.apply(ChannelCreated(name, "", NOW))
-    assert len(house.chat.channels.local) == 5
+        memory.chat.apply(ChannelCreated(name, "", NOW))
+    assert len(memory.chat.channels.local) == 5
 
 
 def test_limits_do_not_undo_what_was_decided_before() -> None:
-    house = House(Limits(name=1, accounts=1, channels=1, channels_per_user=1, mail=0))
-    house.chat.restore(
+    memory = MemoryChat(Limits(name=1, accounts=1, channels=1, channels_per_user=1, mail=0))
+    memory.chat.restore(
         [
             AccountRegistered("alice", b"", NOW), AccountRegistered("bob", b"", NOW),
             ChannelCreated("room", "alice", NOW), ChannelCreated("attic", "alice", NOW),
@@ -258,10 +258,10 @@ def test_limits_do_not_undo_what_was_decided_before() -> None:
             Mailed("alice", "bob", "hi", NOW),
         ]
     )  # fmt: skip
-    assert set(house.chat.users.accounts["alice"].channels) == {"room", "attic"}
-    assert house.chat.users.accounts["bob"].mail == 1
+    assert set(memory.chat.users.accounts["alice"].channels) == {"room", "attic"}
+    assert memory.chat.users.accounts["bob"].mail == 1
     with pytest.raises(LimitReached):
-        house.chat.apply(AccountRegistered("carol", b"", NOW))
+        memory.chat.apply(AccountRegistered("carol", b"", NOW))
 
 
 def test_rows_that_lead_nowhere_are_left_out_and_told(caplog: pytest.LogCaptureFixture) -> None:

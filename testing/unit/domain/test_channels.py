@@ -13,29 +13,29 @@ from domain.errors import (
     NotAMember,
 )
 from domain.events import ChannelMessages
-from support.house import NOW, House, Screen
+from support.memory_chat import NOW, FakeSession, MemoryChat
 
 
-def test_lists(house: House) -> None:
-    bob = house.account("bob", "b", "a", "C")
-    alice = house.account("alice", "b", "d")
-    assert house.chat.channel_names() == ["C", "a", "b", "d"]
-    assert house.chat.channel_names(alice) == ["b", "d"]
-    assert house.chat.members(alice, "b") == ["alice", "bob"]
-    assert house.chat.members(bob, "a") == ["bob"]
+def test_lists(memory: MemoryChat) -> None:
+    bob = memory.account("bob", "b", "a", "C")
+    alice = memory.account("alice", "b", "d")
+    assert memory.chat.channel_names() == ["C", "a", "b", "d"]
+    assert memory.chat.channel_names(alice) == ["b", "d"]
+    assert memory.chat.members(alice, "b") == ["alice", "bob"]
+    assert memory.chat.members(bob, "a") == ["bob"]
     for channel in ("a", "nowhere"):
         with pytest.raises(NotAMember):
-            house.chat.members(alice, channel)
+            memory.chat.members(alice, channel)
         with pytest.raises(NotAMember):
-            house.chat.history(alice, channel, 5)
+            memory.chat.history(alice, channel, 5)
 
 
-def test_messages_in_a_row_travel_together(house: House) -> None:
-    alice, bob = house.user("alice", "room", "attic"), house.user("bob", "room")
-    say = house.chat.say
+def test_messages_in_a_row_travel_together(memory: MemoryChat) -> None:
+    alice, bob = memory.user("alice", "room", "attic"), memory.user("bob", "room")
+    say = memory.chat.say
     for channel, text in [("room", "1"), ("room", "2"), ("attic", "3"), ("room", "4"), ("nowhere", "5"), ("room", "6")]:
         say(alice.principal, channel, text, alice.done(text))
-    house.journal.commit()
+    memory.journal.commit()
     texts = [
         [message.text for message in event.messages] if isinstance(event, ChannelMessages) else event
         for event in alice.take()
@@ -45,60 +45,60 @@ def test_messages_in_a_row_travel_together(house: House) -> None:
     assert [[message.text for message in event.messages] for event in bob.take()] == [["1", "2"], ["4"], ["6"]]
 
 
-def test_everyone_gets_the_same_event(house: House) -> None:
-    alice, bob = house.user("alice", "room"), house.user("bob", "room")
-    house.chat.say(alice.principal, "room", "hello", alice.done())
-    house.journal.commit()
+def test_everyone_gets_the_same_event(memory: MemoryChat) -> None:
+    alice, bob = memory.user("alice", "room"), memory.user("bob", "room")
+    memory.chat.say(alice.principal, "room", "hello", alice.done())
+    memory.journal.commit()
     (event,) = bob.take()
     assert event == ChannelMessages((Said("alice", "room", "hello", NOW, 1),))
     assert any(told is event for told in alice.take())
 
 
-def test_whoever_is_away_or_elsewhere_hears_nothing(house: House) -> None:
-    alice, bob, carol = house.user("alice", "room"), house.user("bob", "room"), house.user("carol", "attic")
-    house.chat.users.logout(bob)
-    house.chat.say(alice.principal, "room", "hello", alice.done())
-    house.journal.commit()
+def test_whoever_is_away_or_elsewhere_hears_nothing(memory: MemoryChat) -> None:
+    alice, bob, carol = memory.user("alice", "room"), memory.user("bob", "room"), memory.user("carol", "attic")
+    memory.chat.users.logout(bob)
+    memory.chat.say(alice.principal, "room", "hello", alice.done())
+    memory.journal.commit()
     assert bob.take() == carol.take() == []
 
 
-def test_history_ends_where_the_reader_began_to_hear(house: House) -> None:
+def test_history_ends_where_the_reader_began_to_hear(memory: MemoryChat) -> None:
     """So that whoever reads it after a JOIN gets each message once."""
-    alice, bob = house.user("alice", "room"), house.user("bob")
+    alice, bob = memory.user("alice", "room"), memory.user("bob")
     histories: list[list[str]] = []
 
     def read(_error: Exception | None) -> None:
-        found, pages = house.chat.history(bob.principal, "room", 2)
+        found, pages = memory.chat.history(bob.principal, "room", 2)
         texts = [message.text for page in pages for message in page]
         assert found == len(texts)
         histories.append(texts)
 
-    house.chat.say(alice.principal, "room", "one", alice.done())
-    house.chat.say(alice.principal, "room", "two", alice.done())
-    house.chat.say(alice.principal, "room", "three", alice.done())
-    house.chat.join(bob.principal, "room", read)
-    house.chat.say(alice.principal, "room", "four", alice.done())
-    house.chat.say(alice.principal, "nowhere", "five", alice.done())
-    house.journal.commit()
+    memory.chat.say(alice.principal, "room", "one", alice.done())
+    memory.chat.say(alice.principal, "room", "two", alice.done())
+    memory.chat.say(alice.principal, "room", "three", alice.done())
+    memory.chat.join(bob.principal, "room", read)
+    memory.chat.say(alice.principal, "room", "four", alice.done())
+    memory.chat.say(alice.principal, "nowhere", "five", alice.done())
+    memory.journal.commit()
     assert histories == [["two", "three"]]
     assert [[message.text for message in event.messages] for event in bob.take()] == [["four"]]
     read(None)
     assert histories[1] == ["three", "four"]
 
 
-def test_a_message_is_for_those_who_are_members_when_it_is_said(house: House) -> None:
+def test_a_message_is_for_those_who_are_members_when_it_is_said(memory: MemoryChat) -> None:
     """Changes are decided in one order, so a message before a JOIN is not for whoever joins, and one before a LEAVE is
     still for whoever leaves, also when one commit covers both."""
-    alice, bob, carol = house.user("alice", "room"), house.user("bob", "room"), house.user("carol")
-    chat = house.chat
+    alice, bob, carol = memory.user("alice", "room"), memory.user("bob", "room"), memory.user("carol")
+    chat = memory.chat
     chat.say(alice.principal, "room", "one", alice.done())
     chat.join(carol.principal, "room", carol.done("joined"))
     chat.say(alice.principal, "room", "two", alice.done())
     chat.leave(bob.principal, "room", bob.done("left"))
     chat.say(alice.principal, "room", "three", alice.done())
-    house.journal.commit()
+    memory.journal.commit()
 
-    def heard(screen: Screen) -> list[str]:
+    def heard(screen: FakeSession) -> list[str]:
         return [
             item[0] if item[0] in ("joined", "left") else " ".join(message.text for message in item.messages)
             for item in screen.take()
@@ -108,25 +108,25 @@ def test_a_message_is_for_those_who_are_members_when_it_is_said(house: House) ->
     assert heard(bob) == ["one", "two", "left"]
 
 
-def test_after_a_join_messages_come_and_after_a_leave_they_do_not(house: House) -> None:
-    alice, bob = house.user("alice", "room"), house.user("bob")
-    assert house.outcome(lambda done: house.chat.join(bob.principal, "room", done)) is None
-    house.chat.say(alice.principal, "room", "one", alice.done())
-    house.journal.commit()
+def test_after_a_join_messages_come_and_after_a_leave_they_do_not(memory: MemoryChat) -> None:
+    alice, bob = memory.user("alice", "room"), memory.user("bob")
+    assert memory.outcome(lambda done: memory.chat.join(bob.principal, "room", done)) is None
+    memory.chat.say(alice.principal, "room", "one", alice.done())
+    memory.journal.commit()
     assert len(bob.take()) == 1
-    assert house.outcome(lambda done: house.chat.leave(bob.principal, "room", done)) is None
-    house.chat.say(alice.principal, "room", "two", alice.done())
-    house.journal.commit()
+    assert memory.outcome(lambda done: memory.chat.leave(bob.principal, "room", done)) is None
+    memory.chat.say(alice.principal, "room", "two", alice.done())
+    memory.journal.commit()
     assert bob.take() == []
-    assert house.outcome(lambda done: house.chat.say(bob.principal, "room", "three", done)) is NotAMember
+    assert memory.outcome(lambda done: memory.chat.say(bob.principal, "room", "three", done)) is NotAMember
 
 
-def test_a_membership_lasts_over_a_logout(house: House) -> None:
-    alice, bob = house.user("alice", "room"), house.user("bob", "room")
-    house.chat.users.logout(bob)
-    again = house.user("bob")
-    house.chat.say(alice.principal, "room", "hello", alice.done())
-    house.journal.commit()
+def test_a_membership_lasts_over_a_logout(memory: MemoryChat) -> None:
+    alice, bob = memory.user("alice", "room"), memory.user("bob", "room")
+    memory.chat.users.logout(bob)
+    again = memory.user("bob")
+    memory.chat.say(alice.principal, "room", "hello", alice.done())
+    memory.journal.commit()
     assert len(again.take()) == 1
     assert bob.take() == []
-    assert house.outcome(lambda done: house.chat.join(again.principal, "room", done)) is AlreadyMember
+    assert memory.outcome(lambda done: memory.chat.join(again.principal, "room", done)) is AlreadyMember

@@ -24,121 +24,121 @@ from domain.events import DirectEcho, DirectMessage, MailWaiting
 from domain.interfaces import RemoteServers
 from domain.state import Limits
 from support.examples import EXAMPLES
-from support.house import NOW, House, Screen, mailed
+from support.memory_chat import NOW, FakeSession, MemoryChat, mailed
 
 
-def test_a_message_to_one_who_is_there(house: House) -> None:
-    alice, bob = house.user("alice"), house.user("bob")
-    assert house.outcome(lambda done: house.chat.messages.send_direct(alice.principal, "bob", "hi", done)) is None
+def test_a_message_to_one_who_is_there(memory: MemoryChat) -> None:
+    alice, bob = memory.user("alice"), memory.user("bob")
+    assert memory.outcome(lambda done: memory.chat.messages.send_direct(alice.principal, "bob", "hi", done)) is None
     assert alice.take() == [DirectEcho("alice", "bob", "hi", NOW)]
     assert bob.take() == [DirectMessage("alice", "hi", NOW)]
-    assert house.backend.written == []
+    assert memory.backend.written == []
 
 
-def test_a_message_to_oneself_is_delivered_and_echoed_as_any_other(house: House) -> None:
-    alice = house.user("alice")
-    assert house.outcome(lambda done: house.chat.messages.send_direct(alice.principal, "alice", "hi", done)) is None
+def test_a_message_to_oneself_is_delivered_and_echoed_as_any_other(memory: MemoryChat) -> None:
+    alice = memory.user("alice")
+    assert memory.outcome(lambda done: memory.chat.messages.send_direct(alice.principal, "alice", "hi", done)) is None
     assert alice.take() == [DirectMessage("alice", "hi", NOW), DirectEcho("alice", "alice", "hi", NOW)]
 
 
-def test_a_message_to_nobody(house: House) -> None:
-    alice = house.user("alice", "room")
+def test_a_message_to_nobody(memory: MemoryChat) -> None:
+    alice = memory.user("alice", "room")
     for name in ("nobody", "room", ""):
-        assert house.outcome(partial(house.chat.messages.send_direct, alice.principal, name, "hi")) is NoSuchUser
+        assert memory.outcome(partial(memory.chat.messages.send_direct, alice.principal, name, "hi")) is NoSuchUser
     assert alice.take() == []
 
 
-def test_a_message_to_one_who_is_away_waits(house: House) -> None:
-    alice, bob = house.user("alice"), house.account("bob")
-    assert house.outcome(lambda done: house.chat.messages.send_direct(alice.principal, "bob", "hi", done)) is None
+def test_a_message_to_one_who_is_away_waits(memory: MemoryChat) -> None:
+    alice, bob = memory.user("alice"), memory.account("bob")
+    assert memory.outcome(lambda done: memory.chat.messages.send_direct(alice.principal, "bob", "hi", done)) is None
     assert alice.take() == [DirectEcho("alice", "bob", "hi", NOW, waits=True)]
     assert bob.mail == 1
-    screen = Screen()
-    house.chat.accounts.login(screen, "bob", "bob", screen.done())
+    screen = FakeSession()
+    memory.chat.accounts.login(screen, "bob", "bob", screen.done())
     assert screen.take() == [("", None), MailWaiting()]
 
 
-def test_a_login_between_a_message_and_its_commit(house: House) -> None:
-    alice, bob = house.user("alice"), house.account("bob")
-    house.chat.messages.send_direct(alice.principal, "bob", "hi", alice.done("told"))
-    screen = house.user("bob")
-    house.journal.commit()
+def test_a_login_between_a_message_and_its_commit(memory: MemoryChat) -> None:
+    alice, bob = memory.user("alice"), memory.account("bob")
+    memory.chat.messages.send_direct(alice.principal, "bob", "hi", alice.done("told"))
+    screen = memory.user("bob")
+    memory.journal.commit()
     assert screen.take() == [DirectMessage("alice", "hi", NOW)]
     assert alice.take() == [DirectEcho("alice", "bob", "hi", NOW), ("told", None)]
     assert bob.mail == 0
-    assert house.backend.written == []
+    assert memory.backend.written == []
 
 
-def test_a_logout_between_a_message_and_its_commit(house: House) -> None:
-    alice = house.user("alice")
-    house.account("bob")
-    house.chat.messages.send_direct(alice.principal, "bob", "hi", alice.done("told"))
-    house.chat.users.logout(alice)
-    house.journal.commit()
+def test_a_logout_between_a_message_and_its_commit(memory: MemoryChat) -> None:
+    alice = memory.user("alice")
+    memory.account("bob")
+    memory.chat.messages.send_direct(alice.principal, "bob", "hi", alice.done("told"))
+    memory.chat.users.logout(alice)
+    memory.journal.commit()
     assert alice.take() == [("told", None)]
-    assert house.chat.users.accounts["bob"].mail == 1
+    assert memory.chat.users.accounts["bob"].mail == 1
 
 
-def test_mail_is_removed_page_by_page_when_it_has_left(house: House) -> None:
-    bob = mailed(house, 5)
-    pages = house.chat.messages.mail(Screen(), bob)
+def test_mail_is_removed_page_by_page_when_it_has_left(memory: MemoryChat) -> None:
+    bob = mailed(memory, 5)
+    pages = memory.chat.messages.mail(FakeSession(), bob)
     assert [mail.text for mail in next(pages)] == ["0", "1"]
-    house.journal.commit()
+    memory.journal.commit()
     assert bob.mail == 5
     assert [mail.text for mail in next(pages)] == ["2", "3"]
-    house.journal.commit()
+    memory.journal.commit()
     assert bob.mail == 3
     assert [mail.text for mail in next(pages)] == ["4"]
     with pytest.raises(StopIteration):
         next(pages)
-    house.journal.commit()
+    memory.journal.commit()
     assert bob.mail == 0
-    assert house.backend.mailbox == []
-    assert list(house.chat.messages.mail(Screen(), bob)) == []
+    assert memory.backend.mailbox == []
+    assert list(memory.chat.messages.mail(FakeSession(), bob)) == []
 
 
-def test_mail_that_did_not_leave_is_given_again(house: House) -> None:
-    bob = mailed(house, 5)
-    pages = house.chat.messages.mail(Screen(), bob)
+def test_mail_that_did_not_leave_is_given_again(memory: MemoryChat) -> None:
+    bob = mailed(memory, 5)
+    pages = memory.chat.messages.mail(FakeSession(), bob)
     next(pages)
     next(pages)
     pages.close()  # type: ignore[attr-defined]
-    house.journal.commit()
+    memory.journal.commit()
     assert bob.mail == 3
-    assert [mail.text for page in house.chat.messages.mail(Screen(), bob) for mail in page] == ["2", "3", "4"]
+    assert [mail.text for page in memory.chat.messages.mail(FakeSession(), bob) for mail in page] == ["2", "3", "4"]
 
 
-def test_mail_that_cannot_be_removed_stays(house: House) -> None:
-    bob = mailed(house, 3)
-    house.backend.fails = True
-    assert len(list(house.chat.messages.mail(Screen(), bob))) == 2
-    house.journal.commit()
+def test_mail_that_cannot_be_removed_stays(memory: MemoryChat) -> None:
+    bob = mailed(memory, 3)
+    memory.backend.fails = True
+    assert len(list(memory.chat.messages.mail(FakeSession(), bob))) == 2
+    memory.journal.commit()
     assert bob.mail == 3
-    house.backend.fails = False
-    assert [mail.text for page in house.chat.messages.mail(Screen(), bob) for mail in page] == ["0", "1", "2"]
-    house.journal.commit()
+    memory.backend.fails = False
+    assert [mail.text for page in memory.chat.messages.mail(FakeSession(), bob) for mail in page] == ["0", "1", "2"]
+    memory.journal.commit()
     assert bob.mail == 0
 
 
-def test_who_takes_over_while_mail_is_read_is_told_what_is_left(house: House) -> None:
-    bob = mailed(house, 5)
-    older = Screen()
-    pages = house.chat.messages.mail(older, bob)
+def test_who_takes_over_while_mail_is_read_is_told_what_is_left(memory: MemoryChat) -> None:
+    bob = mailed(memory, 5)
+    older = FakeSession()
+    pages = memory.chat.messages.mail(older, bob)
     next(pages)
-    newer = house.user("bob")
+    newer = memory.user("bob")
     older.over = True
     assert list(pages) == []
     assert newer.take() == [MailWaiting()]
 
 
-def test_mail_that_comes_while_mail_is_read(house: House) -> None:
-    bob = mailed(house, 2)
-    pages = house.chat.messages.mail(Screen(), bob)
+def test_mail_that_comes_while_mail_is_read(memory: MemoryChat) -> None:
+    bob = mailed(memory, 2)
+    pages = memory.chat.messages.mail(FakeSession(), bob)
     next(pages)
-    house.chat.messages.send_direct(house.chat.users.accounts["alice"], "bob", "late", lambda _error: None)
-    house.journal.commit()
+    memory.chat.messages.send_direct(memory.chat.users.accounts["alice"], "bob", "late", lambda _error: None)
+    memory.journal.commit()
     assert [mail.text for page in pages for mail in page] == ["late"]
-    house.journal.commit()
+    memory.journal.commit()
     assert bob.mail == 0
 
 
@@ -165,12 +165,12 @@ MAIL_STEPS = st.lists(
 @given(MAIL_STEPS)
 def test_shares_of_the_mail_are_exact_whatever_the_disk_takes(batches: list[tuple[list[Any], bool]]) -> None:
     """R33, L51: a fifth from one sender, a tenth from one host, but 20 in any case; here 5 from unlisted hosts."""
-    house = House(Limits(mail=50, unlisted_mail=5))
-    house.chat.outside.servers = Strangers()
-    bob = house.account("bob")
+    memory = MemoryChat(Limits(mail=50, unlisted_mail=5))
+    memory.chat.outside.servers = Strangers()
+    bob = memory.account("bob")
     kept: list[str] = []
     for steps, fails in batches:
-        house.backend.fails = fails
+        memory.backend.fails = fails
         outcomes: list[Exception | None] = []
         expected: list[type] = []
         waiting, taken = list(kept), 0
@@ -178,14 +178,14 @@ def test_shares_of_the_mail_are_exact_whatever_the_disk_takes(batches: list[tupl
             if step == "take":
                 taken += 2
                 if taken <= len(kept):
-                    last = house.backend.mailbox[-1][0]
-                    house.journal.submit(MailDelivered("bob", last, 2), lambda _error: None)
+                    last = memory.backend.mailbox[-1][0]
+                    memory.journal.submit(MailDelivered("bob", last, 2), lambda _error: None)
                     del waiting[:2]
                 continue
             sender, count = step
             host = sender.partition("@")[2]
             for _ in range(count):
-                house.journal.submit(Mailed(sender, "bob", "hi", NOW), outcomes.append)
+                memory.journal.submit(Mailed(sender, "bob", "hi", NOW), outcomes.append)
                 hosts = [other.partition("@")[2] for other in waiting]
                 fits = (
                     len(waiting) < 50
@@ -196,10 +196,10 @@ def test_shares_of_the_mail_are_exact_whatever_the_disk_takes(batches: list[tupl
                 expected.append((StoreUnavailable if fails else type(None)) if fits else LimitReached)
                 if fits:
                     waiting.append(sender)
-        house.journal.commit()
+        memory.journal.commit()
         assert list(map(type, outcomes)) == expected
         kept = kept if fails else waiting
-        assert [mail.sender for _number, mail in house.backend.mailbox] == kept
+        assert [mail.sender for _number, mail in memory.backend.mailbox] == kept
         assert bob.mail == len(kept)
         assert bob.waiting.by_sender == Counter(kept)
         assert bob.waiting.by_host == Counter(sender.partition("@")[2] for sender in kept if "@" in sender)
@@ -208,13 +208,13 @@ def test_shares_of_the_mail_are_exact_whatever_the_disk_takes(batches: list[tupl
 @pytest.mark.parametrize(("most", "of_sender", "of_host"), [(1000, 200, 100), (150, 30, 20), (20, 20, 20), (3, 3, 3)])
 def test_how_large_the_shares_of_the_mail_are(most: int, of_sender: int, of_host: int) -> None:
     for senders, share in ((itertools.repeat("ann"), of_sender), (map("u{}@two".format, itertools.count()), of_host)):
-        house = House(Limits(mail=most))
-        bob = house.account("bob")
+        memory = MemoryChat(Limits(mail=most))
+        bob = memory.account("bob")
         for sender in itertools.islice(senders, most):
-            house.journal.submit(Mailed(sender, "bob", "hi", NOW), lambda _error: None)
-        house.journal.commit()
+            memory.journal.submit(Mailed(sender, "bob", "hi", NOW), lambda _error: None)
+        memory.journal.commit()
         assert bob.mail == share
-        again = House(Limits(mail=most))
+        again = MemoryChat(Limits(mail=most))
         again.account("bob")
-        again.chat.restore(mail for _number, mail in house.backend.mailbox)
+        again.chat.restore(mail for _number, mail in memory.backend.mailbox)
         assert again.chat.users.accounts["bob"].waiting.by_sender == bob.waiting.by_sender

@@ -16,10 +16,10 @@ from net.table import CloseReason
 from net.tcp import bytes_in_kernel, unacknowledged_for
 from net.watched import READ_SIZE
 from support.examples import raising
-from support.loop import Owner, Stage, connection_of, get, numbered, put
+from support.loop import LoopStage, Owner, connection_of, get, numbered, put
 
 
-def test_one_connection_hands_in_a_bounded_amount_each_turn(stage: Stage) -> None:
+def test_one_connection_hands_in_a_bounded_amount_each_turn(stage: LoopStage) -> None:
     _connection, owner, peer, _sock = stage.pair()
     sizes: list[int] = []
     owner.on_data = lambda data: sizes.append(len(data))
@@ -33,7 +33,7 @@ def test_one_connection_hands_in_a_bounded_amount_each_turn(stage: Stage) -> Non
     assert owner.data == b"x" * 5 * READ_SIZE
 
 
-def test_a_half_closed_peer_still_gets_its_answers(stage: Stage) -> None:
+def test_a_half_closed_peer_still_gets_its_answers(stage: LoopStage) -> None:
     connection, owner, peer, _sock = stage.pair()
     put(peer, b"last")
     peer.shutdown(socket.SHUT_WR)
@@ -50,7 +50,7 @@ def test_a_half_closed_peer_still_gets_its_answers(stage: Stage) -> None:
     assert owner.told == ["ended"]
 
 
-def test_a_peer_that_ended_does_not_keep_the_loop_turning(stage: Stage) -> None:
+def test_a_peer_that_ended_does_not_keep_the_loop_turning(stage: LoopStage) -> None:
     _connection, owner, peer, _sock = stage.pair()
     peer.shutdown(socket.SHUT_WR)
     stage.until(lambda: owner.told)
@@ -68,7 +68,7 @@ def test_a_peer_that_ended_does_not_keep_the_loop_turning(stage: Stage) -> None:
 
 @pytest.mark.parametrize("before", ["paused", "ended"])
 def test_a_reset_is_noticed_while_nothing_is_read_or_written(
-    stage: Stage, before: str, monkeypatch: pytest.MonkeyPatch
+    stage: LoopStage, before: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("net.table.CHECK_SECONDS", 0.001)
     (owner,), (peer,) = stage.accept()
@@ -86,7 +86,7 @@ def test_a_reset_is_noticed_while_nothing_is_read_or_written(
 def test_a_peer_that_acknowledges_nothing_is_given_up(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    stage = Stage(keepalive_seconds=5)
+    stage = LoopStage(keepalive_seconds=5)
     silent: dict[socket.socket, float] = {}
     monkeypatch.setattr("net.connection.unacknowledged_for", lambda sock: silent.get(sock, 0.0))
     monkeypatch.setattr("net.table.CHECK_SECONDS", 0.001)
@@ -100,7 +100,7 @@ def test_a_peer_that_acknowledges_nothing_is_given_up(
 
 
 @pytest.mark.skipif(not hasattr(socket, "TCP_INFO"), reason="a system that does not tell")
-def test_a_peer_that_does_not_read_is_not_silent(stage: Stage) -> None:
+def test_a_peer_that_does_not_read_is_not_silent(stage: LoopStage) -> None:
     (owner,), (peer,) = stage.accept()
     connection = connection_of(owner)
     sock = connection._sock
@@ -118,7 +118,7 @@ def test_a_peer_that_does_not_read_is_not_silent(stage: Stage) -> None:
     assert bytes_in_kernel(ours) == 0
 
 
-def test_reading_can_be_paused(stage: Stage) -> None:
+def test_reading_can_be_paused(stage: LoopStage) -> None:
     connection, owner, peer, _sock = stage.pair()
     connection.pause_reading()
     connection.pause_reading()
@@ -131,7 +131,7 @@ def test_reading_can_be_paused(stage: Stage) -> None:
     assert owner.data == b"abc"
 
 
-def test_finish_drops_input_and_later_output(stage: Stage) -> None:
+def test_finish_drops_input_and_later_output(stage: LoopStage) -> None:
     connection, owner, peer, _sock = stage.pair()
     connection.send(b"bye")
     connection.finish()
@@ -149,7 +149,7 @@ def test_finish_drops_input_and_later_output(stage: Stage) -> None:
     assert owner.data == b""
 
 
-def test_the_last_words_arrive_although_input_is_unread(stage: Stage) -> None:
+def test_the_last_words_arrive_although_input_is_unread(stage: LoopStage) -> None:
     """Closing a TCP socket with unread input sends a reset, which takes what is on its way along."""
     owners: list[Owner] = []
 
@@ -184,7 +184,7 @@ def test_the_last_words_arrive_although_input_is_unread(stage: Stage) -> None:
     assert owners[0].lost_for == [CloseReason.GOODBYE]
 
 
-def test_a_peer_that_never_ends_is_not_waited_for_for_ever(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_peer_that_never_ends_is_not_waited_for_for_ever(stage: LoopStage, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("net.connection.LINGER_SECONDS", 0.01)
     connection, owner, _peer, _sock = stage.pair()
     connection.finish()
@@ -194,7 +194,7 @@ def test_a_peer_that_never_ends_is_not_waited_for_for_ever(stage: Stage, monkeyp
 
 
 def test_a_connection_that_was_not_read_is_read_to_its_end_when_it_finishes(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch
+    stage: LoopStage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("net.connection.LINGER_SECONDS", 10 * PATIENCE)
     connection, owner, peer, _sock = stage.pair()
@@ -211,7 +211,7 @@ def test_a_connection_that_was_not_read_is_read_to_its_end_when_it_finishes(
     assert owner.data == b""
 
 
-def test_finish_waits_for_a_slow_reader_and_its_stream(stage: Stage) -> None:
+def test_finish_waits_for_a_slow_reader_and_its_stream(stage: LoopStage) -> None:
     connection, owner, peer, sock = stage.pair()
     log: list[str] = []
     sock.takes = [3, 0, 2]
@@ -226,7 +226,7 @@ def test_finish_waits_for_a_slow_reader_and_its_stream(stage: Stage) -> None:
     stage.until(lambda: owner.lost_for)
 
 
-def test_close_drops_what_has_not_left_and_tells_later(stage: Stage) -> None:
+def test_close_drops_what_has_not_left_and_tells_later(stage: LoopStage) -> None:
     connection, owner, peer, sock = stage.pair()
     connection.send(b"abc")
     connection.close(CloseReason.FAULT)
@@ -246,7 +246,7 @@ def test_close_drops_what_has_not_left_and_tells_later(stage: Stage) -> None:
     assert owner.lost_for == [CloseReason.FAULT]
 
 
-def test_an_ended_connection_is_freed_without_the_garbage_collector(stage: Stage) -> None:
+def test_an_ended_connection_is_freed_without_the_garbage_collector(stage: LoopStage) -> None:
     connection, owner, _peer, sock = stage.pair()
     freed = weakref.ref(owner)
     connection.close(CloseReason.PEER)
@@ -259,14 +259,14 @@ def test_an_ended_connection_is_freed_without_the_garbage_collector(stage: Stage
         gc.enable()
 
 
-def test_a_refused_connection_is_counted_as_such(stage: Stage) -> None:
+def test_a_refused_connection_is_counted_as_such(stage: LoopStage) -> None:
     connection, owner, _peer, _sock = stage.pair()
     connection.refuse()
     stage.turn()
     assert owner.lost_for == [CloseReason.REFUSED]
 
 
-def test_an_event_for_a_connection_that_was_closed_in_the_same_batch_is_stale(stage: Stage) -> None:
+def test_an_event_for_a_connection_that_was_closed_in_the_same_batch_is_stale(stage: LoopStage) -> None:
     pairs = [stage.pair() for _ in range(2)]
     for (_c, owner, peer, _s), (other, *_) in zip(pairs, reversed(pairs), strict=True):
         owner.on_data = lambda _data, other=other: other.close(CloseReason.GOODBYE)  # type: ignore[misc]
@@ -279,7 +279,7 @@ def test_an_event_for_a_connection_that_was_closed_in_the_same_batch_is_stale(st
     assert len(lost[heard.index(b"")]) == 1
 
 
-def test_a_mistake_of_a_receiver_closes_only_its_connection(stage: Stage, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_mistake_of_a_receiver_closes_only_its_connection(stage: LoopStage, caplog: pytest.LogCaptureFixture) -> None:
     pairs = [stage.pair() for _ in range(3)]
     pairs[1][1].on_data = raising
     for _connection, _owner, peer, _sock in pairs:
@@ -295,7 +295,7 @@ def test_a_mistake_of_a_receiver_closes_only_its_connection(stage: Stage, caplog
 
 @pytest.mark.parametrize("where", ["ended", "drained", "lost"])
 def test_a_mistake_elsewhere_in_a_receiver_is_survived(
-    stage: Stage, caplog: pytest.LogCaptureFixture, where: str
+    stage: LoopStage, caplog: pytest.LogCaptureFixture, where: str
 ) -> None:
     connection, owner, peer, _sock = stage.pair()
     other, _other_owner, other_peer, _ = stage.pair()
@@ -314,7 +314,7 @@ def test_a_mistake_elsewhere_in_a_receiver_is_survived(
     assert get(other_peer, 5) == b"alive"
 
 
-def test_a_reset_is_a_lost_connection(stage: Stage) -> None:
+def test_a_reset_is_a_lost_connection(stage: LoopStage) -> None:
     (owner,), (peer,) = stage.accept()
     peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     peer.close()
@@ -323,7 +323,7 @@ def test_a_reset_is_a_lost_connection(stage: Stage) -> None:
     assert not stage.loop.connections
 
 
-def test_a_connection_knows_both_its_ends(stage: Stage) -> None:
+def test_a_connection_knows_both_its_ends(stage: LoopStage) -> None:
     (owner,), (peer,) = stage.accept()
     connection = connection_of(owner)
     assert connection.remote_address == peer.getsockname()
@@ -334,12 +334,12 @@ def test_a_connection_knows_both_its_ends(stage: Stage) -> None:
     assert str(connection) == "a client"
 
 
-def test_a_connection_that_is_not_tcp_has_no_addresses(stage: Stage) -> None:
+def test_a_connection_that_is_not_tcp_has_no_addresses(stage: LoopStage) -> None:
     connection, *_ = stage.pair()
     assert connection.remote_address == connection.local_address == ("", 0)
 
 
-def test_an_ipv4_address_is_the_same_on_an_ipv6_socket(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_ipv4_address_is_the_same_on_an_ipv6_socket(stage: LoopStage, monkeypatch: pytest.MonkeyPatch) -> None:
     connection, _owner, _peer, sock = stage.pair()
     monkeypatch.setattr(sock, "getpeername", lambda: ("::ffff:192.0.2.1", 5, 0, 0), raising=False)
     monkeypatch.setattr(sock, "getsockname", lambda: ("2001:db8::1", 6, 0, 0), raising=False)

@@ -18,7 +18,7 @@ from net.dialer import LOOK_UP_THREADS
 from net.table import CloseReason
 from net.tcp import resolve
 from support.examples import raising
-from support.loop import Outcome, Owner, Stage, connection_of, get, open_descriptors, put
+from support.loop import DialOutcome, LoopStage, Owner, connection_of, get, open_descriptors, put
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def leaving_nothing_open() -> Iterator[None]:
     assert open_descriptors() == before
 
 
-def remote_server(stage: Stage) -> tuple[socket.socket, tuple[str, int]]:
+def remote_server(stage: LoopStage) -> tuple[socket.socket, tuple[str, int]]:
     """A listening socket outside of the loop, and its address."""
     sock = stage.keep(socket.create_server(("127.0.0.1", 0)))
     return sock, sock.getsockname()
@@ -42,7 +42,7 @@ def closed_place() -> tuple[str, int]:
     return place
 
 
-def silent_place(stage: Stage) -> tuple[str, int]:
+def silent_place(stage: LoopStage) -> tuple[str, int]:
     """Where nobody answers: as many wait to be accepted as may."""
     sock = stage.keep(socket.create_server(("127.0.0.1", 0), backlog=0))
     for _ in range(3):
@@ -72,7 +72,7 @@ class SlowNames:
         places: what it answers; none: it knows no such name.
     """
 
-    def __init__(self, stage: Stage, monkeypatch: pytest.MonkeyPatch, *places: tuple[str, int]) -> None:
+    def __init__(self, stage: LoopStage, monkeypatch: pytest.MonkeyPatch, *places: tuple[str, int]) -> None:
         self._loop = stage.loop
         self.go = threading.Event()
         self.asked: list[str] = []
@@ -100,7 +100,7 @@ def sockets_are(monkeypatch: pytest.MonkeyPatch, kind: type[socket.socket]) -> l
     return made
 
 
-def test_a_dial_connects(leaving_nothing_open: None, stage: Stage) -> None:
+def test_a_dial_connects(leaving_nothing_open: None, stage: LoopStage) -> None:
     server, place = remote_server(stage)
     outcome = stage.call_out(place)
     stage.until(lambda: outcome.told)
@@ -126,7 +126,7 @@ def test_a_dial_connects(leaving_nothing_open: None, stage: Stage) -> None:
     assert not stage.loop._dialer.dials
 
 
-def test_an_ip_address_needs_no_look_up(stage: Stage) -> None:
+def test_an_ip_address_needs_no_look_up(stage: LoopStage) -> None:
     _server, place = remote_server(stage)
     outcome = stage.call_out(place)
     stage.until(lambda: outcome.told)
@@ -134,7 +134,7 @@ def test_an_ip_address_needs_no_look_up(stage: Stage) -> None:
     assert not stage.loop.working
 
 
-def test_a_name_is_looked_up_and_none_of_its_addresses_left_out(stage: Stage) -> None:
+def test_a_name_is_looked_up_and_none_of_its_addresses_left_out(stage: LoopStage) -> None:
     _server, (_host, port) = remote_server(stage)
     outcome = stage.call_out(("localhost", port))  # which may be ::1 first, where nobody listens
     stage.until(lambda: outcome.told)
@@ -143,7 +143,7 @@ def test_a_name_is_looked_up_and_none_of_its_addresses_left_out(stage: Stage) ->
     assert stage.loop._pool._executor is None
 
 
-def test_a_dial_is_refused(leaving_nothing_open: None, stage: Stage) -> None:
+def test_a_dial_is_refused(leaving_nothing_open: None, stage: LoopStage) -> None:
     outcome = stage.call_out(closed_place())
     stage.until(lambda: outcome.told)
     assert outcome.reasons == ["Connection refused"]
@@ -152,7 +152,7 @@ def test_a_dial_is_refused(leaving_nothing_open: None, stage: Stage) -> None:
 
 
 def test_the_next_address_is_tried_when_one_refuses(
-    leaving_nothing_open: None, stage: Stage, monkeypatch: pytest.MonkeyPatch
+    leaving_nothing_open: None, stage: LoopStage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _server, place = remote_server(stage)
     names(monkeypatch, lambda _name: [closed_place(), place, closed_place()])
@@ -166,7 +166,7 @@ def test_the_next_address_is_tried_when_one_refuses(
 
 
 def test_an_address_that_is_silent_does_not_have_all_the_time(
-    leaving_nothing_open: None, stage: Stage, monkeypatch: pytest.MonkeyPatch
+    leaving_nothing_open: None, stage: LoopStage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _server, place = remote_server(stage)
     silent = silent_place(stage)
@@ -176,7 +176,7 @@ def test_an_address_that_is_silent_does_not_have_all_the_time(
     assert connection_of(outcome.owner).remote_address == place
 
 
-def test_a_dial_times_out(leaving_nothing_open: None, stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_dial_times_out(leaving_nothing_open: None, stage: LoopStage, monkeypatch: pytest.MonkeyPatch) -> None:
     silent = silent_place(stage)
     outcome = stage.call_out(silent, seconds=0.05)
     stage.until(lambda: outcome.told)
@@ -188,7 +188,7 @@ def test_a_dial_times_out(leaving_nothing_open: None, stage: Stage, monkeypatch:
     assert outcome.reasons == ["timed out"]
 
 
-def test_a_name_that_is_not_found(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_name_that_is_not_found(stage: LoopStage, monkeypatch: pytest.MonkeyPatch) -> None:
     slow = SlowNames(stage, monkeypatch)
     slow.go.set()
     outcome = stage.call_out(("nowhere", 1))
@@ -197,13 +197,13 @@ def test_a_name_that_is_not_found(stage: Stage, monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.mark.parametrize("name", ["a..b", "x" * 64 + ".example", "\udc80"])
-def test_what_cannot_be_a_name(stage: Stage, name: str) -> None:
+def test_what_cannot_be_a_name(stage: LoopStage, name: str) -> None:
     outcome = stage.call_out((name, 1))
     stage.until(lambda: outcome.told)
     assert outcome.reasons == ["not a host name"]
 
 
-def test_a_mistake_in_a_look_up_fails_the_dial(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_mistake_in_a_look_up_fails_the_dial(stage: LoopStage, monkeypatch: pytest.MonkeyPatch) -> None:
     names(monkeypatch, raising)
     outcome = stage.call_out(("somewhere", 1))
     stage.until(lambda: outcome.told)
@@ -211,7 +211,7 @@ def test_a_mistake_in_a_look_up_fails_the_dial(stage: Stage, monkeypatch: pytest
 
 
 def test_names_that_are_not_answered_hold_up_nothing_but_names(monkeypatch: pytest.MonkeyPatch) -> None:
-    stage = Stage(pool_threads=1)
+    stage = LoopStage(pool_threads=1)
     slow = SlowNames(stage, monkeypatch)
     try:
         _server, place = remote_server(stage)
@@ -236,7 +236,7 @@ def test_names_that_are_not_answered_hold_up_nothing_but_names(monkeypatch: pyte
         stage.close()
 
 
-def test_a_look_up_that_ends_too_late_is_no_matter(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_look_up_that_ends_too_late_is_no_matter(stage: LoopStage, monkeypatch: pytest.MonkeyPatch) -> None:
     _server, place = remote_server(stage)
     slow = SlowNames(stage, monkeypatch, place)
     outcome = stage.call_out(("somewhere", 1), seconds=0.01)
@@ -251,7 +251,7 @@ def test_a_look_up_that_ends_too_late_is_no_matter(stage: Stage, monkeypatch: py
 
 def test_names_that_wait_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("net.dialer.LOOK_UP_QUEUE", 1)
-    stage = Stage()
+    stage = LoopStage()
     slow = SlowNames(stage, monkeypatch)
     try:
         outcomes = [stage.call_out((name, 1)) for name in ("one", "two")]
@@ -265,7 +265,7 @@ def test_names_that_wait_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
         stage.close()
 
 
-def test_a_system_without_threads_to_spare_fails_the_dial(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_system_without_threads_to_spare_fails_the_dial(stage: LoopStage, monkeypatch: pytest.MonkeyPatch) -> None:
     def start(_thread: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
 
@@ -277,7 +277,7 @@ def test_a_system_without_threads_to_spare_fails_the_dial(stage: Stage, monkeypa
 
 
 def test_a_dial_comes_from_its_source(
-    leaving_nothing_open: None, stage: Stage, monkeypatch: pytest.MonkeyPatch
+    leaving_nothing_open: None, stage: LoopStage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server, place = remote_server(stage)
     names(monkeypatch, lambda _name: [("::1", 1), place])
@@ -299,7 +299,7 @@ def test_a_dial_comes_from_its_source(
     ],
 )
 def test_a_source_from_which_one_cannot_call(
-    leaving_nothing_open: None, stage: Stage, source: str, reason: str
+    leaving_nothing_open: None, stage: LoopStage, source: str, reason: str
 ) -> None:
     _server, place = remote_server(stage)
     outcome = stage.call_out(place, source=source)
@@ -316,7 +316,7 @@ class SelfConnecting(socket.socket):
 
 
 def test_a_connection_to_itself_is_a_refused_one(
-    leaving_nothing_open: None, stage: Stage, monkeypatch: pytest.MonkeyPatch
+    leaving_nothing_open: None, stage: LoopStage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = sockets_are(monkeypatch, SelfConnecting)
     outcome = stage.call_out(("127.0.0.1", 1))
@@ -364,7 +364,7 @@ class Unmade(socket.socket):
 )
 def test_an_error_of_the_system_fails_the_dial(
     leaving_nothing_open: None,
-    stage: Stage,
+    stage: LoopStage,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
     kind: type[socket.socket],
@@ -381,7 +381,7 @@ def test_an_error_of_the_system_fails_the_dial(
 
 @pytest.mark.parametrize("events", [selectors.EVENT_WRITE, selectors.EVENT_READ])
 def test_a_selector_without_room_fails_the_dial(
-    leaving_nothing_open: None, stage: Stage, monkeypatch: pytest.MonkeyPatch, events: int
+    leaving_nothing_open: None, stage: LoopStage, monkeypatch: pytest.MonkeyPatch, events: int
 ) -> None:
     _server, place = remote_server(stage)
     register = stage.selector.register
@@ -398,9 +398,9 @@ def test_a_selector_without_room_fails_the_dial(
     assert not stage.loop.connections
 
 
-def test_who_fails_may_dial_again(stage: Stage) -> None:
+def test_who_fails_may_dial_again(stage: LoopStage) -> None:
     _server, place = remote_server(stage)
-    outcome = Outcome()
+    outcome = DialOutcome()
     outcome.on_failure = lambda: stage.call_out(place, outcome)
     stage.call_out(closed_place(), outcome)
     stage.until(lambda: outcome.owners)
@@ -408,7 +408,7 @@ def test_who_fails_may_dial_again(stage: Stage) -> None:
 
 
 def test_a_mistake_of_who_dials_leaves_nothing_open(
-    leaving_nothing_open: None, stage: Stage, caplog: pytest.LogCaptureFixture
+    leaving_nothing_open: None, stage: LoopStage, caplog: pytest.LogCaptureFixture
 ) -> None:
     server, place = remote_server(stage)
     stage.loop.dial(*place, source=None, seconds=PATIENCE, connected=raising, failed=raising)
@@ -423,7 +423,7 @@ def test_a_mistake_of_who_dials_leaves_nothing_open(
 
 
 def test_the_kernel_looks_after_a_silent_peer_that_was_dialled() -> None:
-    stage = Stage(keepalive_seconds=60)
+    stage = LoopStage(keepalive_seconds=60)
     try:
         _server, place = remote_server(stage)
         outcome = stage.call_out(place)
@@ -437,7 +437,7 @@ def test_the_kernel_looks_after_a_silent_peer_that_was_dialled() -> None:
 
 def test_what_is_dialled_takes_no_clients_place_and_is_not_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("net.table.descriptor_ceiling", lambda: 3)
-    stage = Stage(max_clients=1)
+    stage = LoopStage(max_clients=1)
     try:
         _server, place = remote_server(stage)
         address = stage.listen()
@@ -457,7 +457,7 @@ def test_what_is_dialled_takes_no_clients_place_and_is_not_refused(monkeypatch: 
 
 def test_drain_gives_up_what_is_being_dialled(monkeypatch: pytest.MonkeyPatch) -> None:
     before = open_descriptors()
-    stage = Stage()
+    stage = LoopStage()
     slow = SlowNames(stage, monkeypatch)
     try:
         _server, place = remote_server(stage)
@@ -488,10 +488,10 @@ def test_drain_gives_up_what_is_being_dialled(monkeypatch: pytest.MonkeyPatch) -
 
 def test_close_gives_up_what_is_being_dialled(monkeypatch: pytest.MonkeyPatch) -> None:
     before = open_descriptors()
-    stage = Stage()
+    stage = LoopStage()
     slow = SlowNames(stage, monkeypatch)
     _server, place = remote_server(stage)
-    again = Outcome()
+    again = DialOutcome()
 
     class Redialler(Owner):
         def lost(self, reason: CloseReason) -> None:

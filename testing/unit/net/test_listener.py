@@ -13,10 +13,10 @@ from harness.peer import PATIENCE
 from net.connection import Connection
 from net.listener import bound_socket
 from net.table import CloseReason
-from support.loop import Owner, Stage, connection_of, put, staged
+from support.loop import LoopStage, Owner, connection_of, put, staged
 
 
-def test_a_message_does_not_wait_for_an_acknowledgement(stage: Stage) -> None:
+def test_a_message_does_not_wait_for_an_acknowledgement(stage: LoopStage) -> None:
     (owner,), _peers = stage.accept()
     sock = connection_of(owner)._sock
     assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
@@ -26,7 +26,7 @@ def test_a_message_does_not_wait_for_an_acknowledgement(stage: Stage) -> None:
 @pytest.mark.skipif(not hasattr(socket, "TCP_KEEPIDLE"), reason="a system that does not tell")
 @pytest.mark.parametrize(("seconds", "longest"), [(60, 60), (7, 7), (1, 4), (32767, 32767)])
 def test_the_kernel_looks_after_silent_peers(seconds: int, longest: int) -> None:
-    stage = Stage(keepalive_seconds=seconds)
+    stage = LoopStage(keepalive_seconds=seconds)
     (owner,), _peers = stage.accept()
     sock = connection_of(owner)._sock
 
@@ -39,13 +39,13 @@ def test_the_kernel_looks_after_silent_peers(seconds: int, longest: int) -> None
     stage.close()
 
 
-def test_without_keepalive_the_kernel_is_left_alone(stage: Stage) -> None:
+def test_without_keepalive_the_kernel_is_left_alone(stage: LoopStage) -> None:
     (owner,), _peers = stage.accept()
     sock = connection_of(owner)._sock
     assert not sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
 
 
-def test_all_that_wait_are_accepted_in_one_turn(stage: Stage) -> None:
+def test_all_that_wait_are_accepted_in_one_turn(stage: LoopStage) -> None:
     address = stage.listen()
     for _ in range(10):
         stage.dial(address)
@@ -53,7 +53,7 @@ def test_all_that_wait_are_accepted_in_one_turn(stage: Stage) -> None:
     assert len(stage.loop.connections) == 10
 
 
-def test_a_flood_of_connections_shares_its_turns(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_flood_of_connections_shares_its_turns(stage: LoopStage, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("net.listener.ACCEPTS_PER_TURN", 3)
     address = stage.listen()
     for _ in range(10):
@@ -66,7 +66,7 @@ def test_a_flood_of_connections_shares_its_turns(stage: Stage, monkeypatch: pyte
 
 
 def test_more_clients_than_the_setting_allows_are_refused(caplog: pytest.LogCaptureFixture) -> None:
-    stage = Stage(max_clients=2)
+    stage = LoopStage(max_clients=2)
     try:
         address = stage.listen()
         first, _second, third = (stage.dial(address) for _ in range(3))
@@ -146,7 +146,7 @@ def test_a_listener_waits_at_the_descriptor_ceiling(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr("net.table.descriptor_ceiling", lambda: 2)
-    stage = Stage()
+    stage = LoopStage()
     try:
         owners: list[Owner] = []
 
@@ -188,7 +188,7 @@ class FullTable(socket.socket):
 
 @pytest.mark.parametrize("error", [errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM])
 def test_a_listener_tries_again_when_descriptors_run_out(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, error: int
+    stage: LoopStage, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, error: int
 ) -> None:
     monkeypatch.setattr("net.listener.ACCEPT_RETRY_SECONDS", 0.01)
     listening = socket.create_server(("127.0.0.1", 0))
@@ -203,7 +203,7 @@ def test_a_listener_tries_again_when_descriptors_run_out(
 
 @pytest.mark.parametrize("error", [errno.ECONNABORTED, errno.EINTR])
 def test_a_client_that_is_gone_before_it_is_accepted_is_no_matter(
-    stage: Stage, caplog: pytest.LogCaptureFixture, error: int
+    stage: LoopStage, caplog: pytest.LogCaptureFixture, error: int
 ) -> None:
     listening = socket.create_server(("127.0.0.1", 0))
     address = listening.getsockname()
@@ -216,7 +216,7 @@ def test_a_client_that_is_gone_before_it_is_accepted_is_no_matter(
 
 
 def test_a_closed_listener_refuses_and_a_paused_one_can_be_closed(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch
+    stage: LoopStage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("net.listener.ACCEPT_RETRY_SECONDS", 0.01)
     address = stage.listen()

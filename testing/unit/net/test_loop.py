@@ -6,10 +6,10 @@ import pytest
 
 from harness.peer import PATIENCE
 from net.table import CloseReason
-from support.loop import Stage, get, open_descriptors
+from support.loop import LoopStage, get, open_descriptors
 
 
-def test_drain_stops_when_the_last_connection_has_gone(stage: Stage) -> None:
+def test_drain_stops_when_the_last_connection_has_gone(stage: LoopStage) -> None:
     stage.listen()
     connection, owner, peer, _sock = stage.pair()
     guard = stage.loop.call_later(PATIENCE, lambda: pytest.fail("the loop goes on"))
@@ -26,7 +26,7 @@ def test_drain_stops_when_the_last_connection_has_gone(stage: Stage) -> None:
     assert owner.lost_for == [CloseReason.SHUTDOWN]
 
 
-def test_drain_gives_those_their_answers_who_wait_for_one_who_does_not_read(stage: Stage) -> None:
+def test_drain_gives_those_their_answers_who_wait_for_one_who_does_not_read(stage: LoopStage) -> None:
     slow, _owner, _peer, sock = stage.pair()
     waiting, _waiting_owner, waiting_peer, _ = stage.pair()
     sock.takes = [0] * 100_000
@@ -42,7 +42,7 @@ def test_drain_gives_those_their_answers_who_wait_for_one_who_does_not_read(stag
     assert waiting_peer.recv(1) == b""
 
 
-def test_drain_does_not_wait_for_a_peer_to_whom_all_was_said(stage: Stage) -> None:
+def test_drain_does_not_wait_for_a_peer_to_whom_all_was_said(stage: LoopStage) -> None:
     connection, owner, peer, _sock = stage.pair()
     connection.send(b"bye")
     connection.finish()
@@ -54,21 +54,21 @@ def test_drain_does_not_wait_for_a_peer_to_whom_all_was_said(stage: Stage) -> No
     assert owner.lost_for == [CloseReason.GOODBYE]
 
 
-def test_drain_stops_after_its_time(stage: Stage) -> None:
+def test_drain_stops_after_its_time(stage: LoopStage) -> None:
     stage.pair()
     stage.loop.drain(0.01)
     stage.loop.run()
     assert len(stage.loop.connections) == 1
 
 
-def test_drain_stops_at_once_when_nobody_is_there(stage: Stage) -> None:
+def test_drain_stops_at_once_when_nobody_is_there(stage: LoopStage) -> None:
     stage.loop.drain(10 * PATIENCE)
     stage.loop.run()
 
 
 def test_closing_the_loop_frees_every_descriptor_and_tells_the_owners() -> None:
     before = open_descriptors()
-    stage = Stage()
+    stage = LoopStage()
     stage.listen()
     _connection, owner, _peer, sock = stage.pair()
     stage.close()
@@ -78,7 +78,7 @@ def test_closing_the_loop_frees_every_descriptor_and_tells_the_owners() -> None:
 
 
 def test_two_loops_live_in_one_process() -> None:
-    stages = [Stage(), Stage()]
+    stages = [LoopStage(), LoopStage()]
     try:
         for stage in stages:
             connection, _owner, peer, _sock = stage.pair()

@@ -10,10 +10,10 @@ import pytest
 
 from harness.peer import PATIENCE
 from net.table import HIGH_WATER, STALL_SECONDS, CloseReason
-from support.loop import MAX_OUT, Stage, get, put
+from support.loop import MAX_OUT, LoopStage, get, put
 
 
-def test_output_leaves_at_the_end_of_the_turn_in_one_send(stage: Stage) -> None:
+def test_output_leaves_at_the_end_of_the_turn_in_one_send(stage: LoopStage) -> None:
     connection, owner, peer, sock = stage.pair()
 
     def answer(_data: bytes) -> None:
@@ -28,7 +28,7 @@ def test_output_leaves_at_the_end_of_the_turn_in_one_send(stage: Stage) -> None:
     assert get(peer, len(expected)) == expected
 
 
-def test_interest_in_writing_is_asked_for_only_after_a_short_write(stage: Stage) -> None:
+def test_interest_in_writing_is_asked_for_only_after_a_short_write(stage: LoopStage) -> None:
     connection, owner, peer, sock = stage.pair()
     stage.selector.calls.clear()
     for _ in range(5):
@@ -48,7 +48,7 @@ def test_interest_in_writing_is_asked_for_only_after_a_short_write(stage: Stage)
     assert not connection.congested
 
 
-def test_the_same_bytes_wait_for_many_without_a_copy(stage: Stage) -> None:
+def test_the_same_bytes_wait_for_many_without_a_copy(stage: LoopStage) -> None:
     data = b"x" * 1000
     pairs = [stage.pair() for _ in range(3)]
     for connection, *_ in pairs:
@@ -59,7 +59,7 @@ def test_the_same_bytes_wait_for_many_without_a_copy(stage: Stage) -> None:
         assert get(peer, 1000) == data
 
 
-def test_a_connection_is_congested_until_its_output_has_left(stage: Stage) -> None:
+def test_a_connection_is_congested_until_its_output_has_left(stage: LoopStage) -> None:
     connection, owner, peer, sock = stage.pair()
     sock.takes = [0] * 3
     connection.send(b"x" * HIGH_WATER)
@@ -77,7 +77,7 @@ def test_a_connection_is_congested_until_its_output_has_left(stage: Stage) -> No
     assert not connection.congested
 
 
-def test_much_output_does_not_wait_in_memory_for_the_end_of_the_turn(stage: Stage) -> None:
+def test_much_output_does_not_wait_in_memory_for_the_end_of_the_turn(stage: LoopStage) -> None:
     connection, _owner, peer, sock = stage.pair()
     reader = threading.Thread(target=get, args=(peer, HIGH_WATER + 100))
     reader.start()
@@ -87,7 +87,7 @@ def test_much_output_does_not_wait_in_memory_for_the_end_of_the_turn(stage: Stag
     reader.join()
 
 
-def test_a_slow_reader_is_closed_with_its_reason(stage: Stage, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_slow_reader_is_closed_with_its_reason(stage: LoopStage, caplog: pytest.LogCaptureFixture) -> None:
     connection, owner, _peer, sock = stage.pair()
     other, _other_owner, other_peer, _ = stage.pair()
     sock.takes = [0] * 100
@@ -108,7 +108,7 @@ def test_a_slow_reader_is_closed_with_its_reason(stage: Stage, caplog: pytest.Lo
     assert get(other_peer, 10) == b"still here"
 
 
-def test_a_reader_that_takes_all_is_no_slow_one(stage: Stage) -> None:
+def test_a_reader_that_takes_all_is_no_slow_one(stage: LoopStage) -> None:
     connection, owner, peer, _sock = stage.pair()
     total = 3 * MAX_OUT
     received: list[bytes] = []
@@ -124,7 +124,7 @@ def test_a_reader_that_takes_all_is_no_slow_one(stage: Stage) -> None:
 
 
 def test_a_reader_that_takes_nothing_for_too_long_is_closed(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    stage: LoopStage, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     now = 1000.0
     monkeypatch.setattr(time, "monotonic", lambda: now)
@@ -145,7 +145,7 @@ def test_a_reader_that_takes_nothing_for_too_long_is_closed(
     assert not len(stage.loop._deadlines)
 
 
-def test_a_reader_of_what_the_kernel_holds_is_not_given_up(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_reader_of_what_the_kernel_holds_is_not_given_up(stage: LoopStage, monkeypatch: pytest.MonkeyPatch) -> None:
     now = 1000.0
     monkeypatch.setattr(time, "monotonic", lambda: now)
     connection, owner, peer, sock = stage.pair()
@@ -162,7 +162,9 @@ def test_a_reader_of_what_the_kernel_holds_is_not_given_up(stage: Stage, monkeyp
     assert owner.lost_for == [CloseReason.SLOW_READER]
 
 
-def test_a_reader_that_catches_up_in_time_is_watched_no_longer(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_reader_that_catches_up_in_time_is_watched_no_longer(
+    stage: LoopStage, monkeypatch: pytest.MonkeyPatch
+) -> None:
     now = 1000.0
     monkeypatch.setattr(time, "monotonic", lambda: now)
     connection, owner, _peer, sock = stage.pair()
@@ -182,7 +184,7 @@ def test_a_reader_that_catches_up_in_time_is_watched_no_longer(stage: Stage, mon
 
 
 def test_a_finished_connection_does_not_wait_for_ever_for_its_reader() -> None:
-    stage = Stage(stall_seconds=0.01)
+    stage = LoopStage(stall_seconds=0.01)
     connection, owner, _peer, sock = stage.pair()
     sock.takes = [0] * 100_000
     connection.send(b"x")
@@ -191,7 +193,7 @@ def test_a_finished_connection_does_not_wait_for_ever_for_its_reader() -> None:
     stage.close()
 
 
-def test_a_peer_that_is_gone_is_lost_once(stage: Stage) -> None:
+def test_a_peer_that_is_gone_is_lost_once(stage: LoopStage) -> None:
     connection, owner, peer, sock = stage.pair()
     peer.close()
     connection.send(b"abc")
@@ -203,7 +205,7 @@ def test_a_peer_that_is_gone_is_lost_once(stage: Stage) -> None:
     assert sock.fileno() == -1
 
 
-def test_more_may_wait_for_one_connection_than_for_others(stage: Stage, caplog: pytest.LogCaptureFixture) -> None:
+def test_more_may_wait_for_one_connection_than_for_others(stage: LoopStage, caplog: pytest.LogCaptureFixture) -> None:
     ends = [stage.pair() for _ in range(2)]
     (link, link_owner, _peer, link_sock), (_client, client_owner, _other_peer, _other_sock) = ends
     link.set_output_limit(2 * MAX_OUT, "max-link-buffer")
@@ -228,7 +230,7 @@ def test_more_may_wait_for_one_connection_than_for_others(stage: Stage, caplog: 
     assert "(max-link-buffer)" in caplog.text
 
 
-def test_a_peer_that_takes_some_of_much_is_behind(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_peer_that_takes_some_of_much_is_behind(stage: LoopStage, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("net.output.FRESH_SECONDS", PATIENCE)
     connection, owner, peer, sock = stage.pair()
     sock.takes = [10] + [0] * 3

@@ -13,7 +13,7 @@ import pytest
 from harness.peer import PATIENCE
 from net.pool import MAX_NICENESS, NICENESS, Pool, PoolFull
 from support.examples import raising
-from support.loop import Stage
+from support.loop import LoopStage
 
 
 def niceness() -> int:
@@ -47,7 +47,7 @@ def test_slow_work_is_nicer_than_the_process_whatever_niceness_that_has() -> Non
 
 
 def test_slow_work_is_bounded_and_comes_back_into_the_loops_thread() -> None:
-    stage = Stage(pool_threads=1, pool_queue=2)
+    stage = LoopStage(pool_threads=1, pool_queue=2)
     try:
         go = threading.Event()
         results: list[tuple[int, int, bool]] = []
@@ -77,7 +77,7 @@ def test_slow_work_is_bounded_and_comes_back_into_the_loops_thread() -> None:
         stage.close()
 
 
-def test_a_failure_of_slow_work_comes_back(stage: Stage) -> None:
+def test_a_failure_of_slow_work_comes_back(stage: LoopStage) -> None:
     errors: list[BaseException | None] = []
     stage.loop.in_thread(raising, lambda _result, error: errors.append(error))
     stage.until(lambda: errors)
@@ -86,7 +86,7 @@ def test_a_failure_of_slow_work_comes_back(stage: Stage) -> None:
 
 
 def test_a_mistake_after_slow_work_does_not_cost_a_place() -> None:
-    stage = Stage(pool_queue=1)
+    stage = LoopStage(pool_queue=1)
     try:
         for _ in range(3):
             stage.loop.in_thread(lambda: None, raising)
@@ -96,7 +96,7 @@ def test_a_mistake_after_slow_work_does_not_cost_a_place() -> None:
 
 
 def test_slow_work_that_ends_after_the_loop_is_no_matter(caplog: pytest.LogCaptureFixture) -> None:
-    stage = Stage(pool_threads=1)
+    stage = LoopStage(pool_threads=1)
     go, started = threading.Event(), threading.Event()
     threads: list[threading.Thread] = []
 

@@ -16,10 +16,10 @@ from harness.peer import PATIENCE
 from net.reactor import MAX_WAIT, THREADSAFE_CALLS_PER_TURN, TURN_SECONDS
 from net.watched import READ_SIZE
 from support.examples import raising
-from support.loop import Stage, get, put
+from support.loop import LoopStage, get, put
 
 
-def test_the_loop_calls_later(stage: Stage) -> None:
+def test_the_loop_calls_later(stage: LoopStage) -> None:
     called: list[str] = []
     started = time.monotonic()
     stage.loop.call_later(0.02, lambda: called.append("second"))
@@ -30,7 +30,7 @@ def test_the_loop_calls_later(stage: Stage) -> None:
     assert time.monotonic() - started >= 0.02
 
 
-def test_a_deadline_far_away_is_waited_for_in_pieces(stage: Stage) -> None:
+def test_a_deadline_far_away_is_waited_for_in_pieces(stage: LoopStage) -> None:
     for seconds in (1e12, 1e300, float("inf")):
         stage.loop.call_later(seconds, lambda: None)
         assert stage.loop._timeout() == MAX_WAIT
@@ -44,7 +44,7 @@ def test_a_deadline_far_away_is_waited_for_in_pieces(stage: Stage) -> None:
         writer.close()
 
 
-def test_a_flood_from_another_thread_shares_its_turns(stage: Stage) -> None:
+def test_a_flood_from_another_thread_shares_its_turns(stage: LoopStage) -> None:
     called: list[int] = []
     for number in range(3 * THREADSAFE_CALLS_PER_TURN):
         stage.loop.call_threadsafe(partial(called.append, number))
@@ -61,7 +61,7 @@ def no_time(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("no_time")
-def test_what_a_turn_has_no_time_for_comes_first_in_the_next_one(stage: Stage) -> None:
+def test_what_a_turn_has_no_time_for_comes_first_in_the_next_one(stage: LoopStage) -> None:
     served: list[int] = []
     pairs = [stage.pair() for _ in range(4)]
     for number, (_connection, owner, peer, _sock) in enumerate(pairs):
@@ -75,7 +75,7 @@ def test_what_a_turn_has_no_time_for_comes_first_in_the_next_one(stage: Stage) -
 
 
 @pytest.mark.usefixtures("no_time")
-def test_calls_and_input_have_their_own_shares_of_a_turn(stage: Stage) -> None:
+def test_calls_and_input_have_their_own_shares_of_a_turn(stage: LoopStage) -> None:
     called: list[str] = []
     _connection, owner, peer, _sock = stage.pair()
     owner.on_data = lambda _data: called.append("input")
@@ -92,7 +92,7 @@ def test_calls_and_input_have_their_own_shares_of_a_turn(stage: Stage) -> None:
 
 
 @pytest.mark.usefixtures("no_time")
-def test_no_deadline_runs_before_input_that_had_arrived(stage: Stage) -> None:
+def test_no_deadline_runs_before_input_that_had_arrived(stage: LoopStage) -> None:
     """However many others are served first, and not for ever: who comes later does not put it off."""
     pairs = [stage.pair() for _ in range(3)]
     told: list[str] = []
@@ -107,7 +107,7 @@ def test_no_deadline_runs_before_input_that_had_arrived(stage: Stage) -> None:
 
 
 def test_a_process_that_stood_still_asks_for_input_before_its_deadlines(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch
+    stage: LoopStage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After a stop and a continue the system's answer is that nothing came, without having looked."""
     told: list[str] = []
@@ -122,7 +122,7 @@ def test_a_process_that_stood_still_asks_for_input_before_its_deadlines(
 
 
 @pytest.mark.usefixtures("no_time")
-def test_an_event_that_waited_for_its_turn_may_be_stale(stage: Stage) -> None:
+def test_an_event_that_waited_for_its_turn_may_be_stale(stage: LoopStage) -> None:
     first, other = stage.pair(), stage.pair()
     address = stage.listen()
     accepted = len(stage.loop.connections)
@@ -141,7 +141,7 @@ def test_an_event_that_waited_for_its_turn_may_be_stale(stage: Stage) -> None:
     assert len(stage.loop.connections) <= accepted + 1
 
 
-def test_a_connections_time_is_over_after_its_slice(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_connections_time_is_over_after_its_slice(stage: LoopStage, monkeypatch: pytest.MonkeyPatch) -> None:
     _connection, owner, peer, _sock = stage.pair()
     yields: list[bool] = []
     owner.on_data = lambda _data: yields.append(_connection.must_yield)
@@ -153,7 +153,7 @@ def test_a_connections_time_is_over_after_its_slice(stage: Stage, monkeypatch: p
     assert yields == [False, True]
 
 
-def test_a_connections_slice_is_smaller_where_many_are_ready(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_connections_slice_is_smaller_where_many_are_ready(stage: LoopStage, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(time, "monotonic", lambda: 100.0)
     slices: list[float] = []
     for _ in range(50):
@@ -164,7 +164,7 @@ def test_a_connections_slice_is_smaller_where_many_are_ready(stage: Stage, monke
     assert slices == [pytest.approx(TURN_SECONDS / 50)] * 50
 
 
-def test_calls_that_are_put_off_run_in_the_next_turn_without_waiting(stage: Stage) -> None:
+def test_calls_that_are_put_off_run_in_the_next_turn_without_waiting(stage: LoopStage) -> None:
     called: list[int] = []
 
     def again() -> None:
@@ -178,7 +178,7 @@ def test_calls_that_are_put_off_run_in_the_next_turn_without_waiting(stage: Stag
     assert called == [0, 1]
 
 
-def test_a_mistake_in_a_call_is_logged_and_the_loop_goes_on(stage: Stage, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_mistake_in_a_call_is_logged_and_the_loop_goes_on(stage: LoopStage, caplog: pytest.LogCaptureFixture) -> None:
     called: list[str] = []
     stage.loop.call_soon(raising)
     stage.loop.call_soon(lambda: called.append("soon"))
@@ -190,7 +190,9 @@ def test_a_mistake_in_a_call_is_logged_and_the_loop_goes_on(stage: Stage, caplog
     assert caplog.text.count("RuntimeError: a mistake") == 3
 
 
-def test_a_mistake_before_the_flush_does_not_keep_output_back(stage: Stage, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_mistake_before_the_flush_does_not_keep_output_back(
+    stage: LoopStage, caplog: pytest.LogCaptureFixture
+) -> None:
     connection, _owner, peer, _sock = stage.pair()
     stage.loop.before_flush = raising
     connection.send(b"abc")
@@ -199,7 +201,7 @@ def test_a_mistake_before_the_flush_does_not_keep_output_back(stage: Stage, capl
     assert "a mistake" in caplog.text
 
 
-def test_the_journal_comes_before_the_answers(stage: Stage) -> None:
+def test_the_journal_comes_before_the_answers(stage: LoopStage) -> None:
     connection, _owner, peer, sock = stage.pair()
     sends_at_commit: list[int] = []
 
@@ -216,7 +218,7 @@ def test_the_journal_comes_before_the_answers(stage: Stage) -> None:
     assert get(peer, 17) == b"before\ncommitted\n"
 
 
-def test_what_a_flush_brings_is_committed_and_sent_in_the_same_turn(stage: Stage) -> None:
+def test_what_a_flush_brings_is_committed_and_sent_in_the_same_turn(stage: LoopStage) -> None:
     """The end of a stream may submit a change, whose outcome is more to be sent."""
     connection, _owner, peer, _sock = stage.pair()
     submitted: list[bytes] = []
@@ -236,7 +238,7 @@ def test_what_a_flush_brings_is_committed_and_sent_in_the_same_turn(stage: Stage
     assert peer.recv(100) == b"piece\noutcome\n"
 
 
-def test_any_thread_may_hand_in_a_call(stage: Stage) -> None:
+def test_any_thread_may_hand_in_a_call(stage: LoopStage) -> None:
     called: list[tuple[int, int]] = []
     threads_of_calls: set[int] = set()
 
@@ -259,7 +261,7 @@ def test_any_thread_may_hand_in_a_call(stage: Stage) -> None:
         assert [order for thread, order in called if thread == number] == list(range(200))
 
 
-def test_a_call_from_a_thread_wakes_a_loop_that_waits(stage: Stage) -> None:
+def test_a_call_from_a_thread_wakes_a_loop_that_waits(stage: LoopStage) -> None:
     in_select = threading.Event()
     select = stage.selector.select
 
@@ -281,7 +283,7 @@ def test_a_call_from_a_thread_wakes_a_loop_that_waits(stage: Stage) -> None:
     stage.loop.cancel(guard)
 
 
-def test_calls_that_nobody_takes_never_block_a_thread(stage: Stage) -> None:
+def test_calls_that_nobody_takes_never_block_a_thread(stage: LoopStage) -> None:
     called: list[int] = []
     for number in range(20_000):
         stage.loop.call_threadsafe(lambda number=number: called.append(number))  # type: ignore[misc]

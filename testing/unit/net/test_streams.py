@@ -12,11 +12,11 @@ import pytest
 from net.table import HIGH_WATER, CloseReason
 from protocol import Session
 from support.examples import raising
-from support.loop import MAX_OUT, Owner, ScriptedSocket, Stage, get, numbered, put
+from support.loop import MAX_OUT, LoopStage, Owner, ScriptedSocket, get, numbered, put
 from support.world import World
 
 
-def test_a_stream_is_made_only_as_the_peer_reads(stage: Stage) -> None:
+def test_a_stream_is_made_only_as_the_peer_reads(stage: LoopStage) -> None:
     connection, owner, peer, sock = stage.pair()
     log: list[str] = []
     sock.takes = [10, 6, 0, 4, 10, 0, 10]
@@ -38,7 +38,7 @@ def test_a_stream_is_made_only_as_the_peer_reads(stage: Stage) -> None:
     assert get(peer, 38) == b"head" + b"0" * 10 + b"1" * 10 + b"2" * 10 + b"tail"
 
 
-def test_streams_follow_each_other_with_what_was_sent_between(stage: Stage) -> None:
+def test_streams_follow_each_other_with_what_was_sent_between(stage: LoopStage) -> None:
     connection, owner, peer, _sock = stage.pair()
     connection.stream(iter([b"a", b"", b"b"]))
     connection.send(b"1")
@@ -52,7 +52,7 @@ def test_streams_follow_each_other_with_what_was_sent_between(stage: Stage) -> N
     assert not connection.congested
 
 
-def test_a_long_stream_leaves_the_turn_to_others(stage: Stage) -> None:
+def test_a_long_stream_leaves_the_turn_to_others(stage: LoopStage) -> None:
     connection, owner, peer, _sock = stage.pair()
     log: list[str] = []
     total = 20 * 65536
@@ -69,7 +69,7 @@ def test_a_long_stream_leaves_the_turn_to_others(stage: Stage) -> None:
     assert log[-2:] == ["all", "closed"]
 
 
-def test_a_stream_ends_with_its_connection(stage: Stage) -> None:
+def test_a_stream_ends_with_its_connection(stage: LoopStage) -> None:
     connection, owner, peer, sock = stage.pair()
     log: list[str] = []
     waiting: list[str] = []
@@ -83,7 +83,7 @@ def test_a_stream_ends_with_its_connection(stage: Stage) -> None:
     assert waiting == []
 
 
-def test_a_receipt_is_given_when_all_has_left(stage: Stage) -> None:
+def test_a_receipt_is_given_when_all_has_left(stage: LoopStage) -> None:
     connection, owner, peer, sock = stage.pair()
     told: list[bool] = []
     sock.takes = [0, 5, 5, 0]
@@ -101,7 +101,7 @@ def test_a_receipt_is_given_when_all_has_left(stage: Stage) -> None:
     assert owner.told == []
 
 
-def test_a_receipt_is_given_at_once_where_nothing_holds_the_output_up(stage: Stage) -> None:
+def test_a_receipt_is_given_at_once_where_nothing_holds_the_output_up(stage: LoopStage) -> None:
     connection, _owner, peer, sock = stage.pair()
     told: list[bool] = []
     connection.send(b"first")
@@ -114,7 +114,7 @@ def test_a_receipt_is_given_at_once_where_nothing_holds_the_output_up(stage: Sta
     assert get(peer, 16) == b"firstsecondthird"
 
 
-def test_a_receipt_is_given_in_the_turn_in_which_the_output_leaves(stage: Stage) -> None:
+def test_a_receipt_is_given_in_the_turn_in_which_the_output_leaves(stage: LoopStage) -> None:
     connection, _owner, peer, sock = stage.pair()
     sock.takes = [2]
     other, _other_owner, other_peer, _ = stage.pair()
@@ -127,7 +127,7 @@ def test_a_receipt_is_given_in_the_turn_in_which_the_output_leaves(stage: Stage)
 
 
 @pytest.mark.parametrize("already", [True, False])
-def test_a_receipt_of_a_connection_that_ends_says_so(stage: Stage, already: bool) -> None:
+def test_a_receipt_of_a_connection_that_ends_says_so(stage: LoopStage, already: bool) -> None:
     connection, _owner, _peer, sock = stage.pair()
     told: list[bool] = []
     sock.takes = [3, 0, 0]
@@ -142,7 +142,7 @@ def test_a_receipt_of_a_connection_that_ends_says_so(stage: Stage, already: bool
     assert told == [False, False]
 
 
-def test_what_waits_with_a_receipt_counts_for_a_slow_reader(stage: Stage) -> None:
+def test_what_waits_with_a_receipt_counts_for_a_slow_reader(stage: LoopStage) -> None:
     connection, owner, _peer, sock = stage.pair()
     told: list[bool] = []
     sock.takes = [0] * 100
@@ -156,7 +156,7 @@ def test_what_waits_with_a_receipt_counts_for_a_slow_reader(stage: Stage) -> Non
     assert told == [False] * (MAX_OUT // 65536 + 1)
 
 
-def test_a_receipt_waits_behind_a_stream_and_is_given_to_a_finished_connection(stage: Stage) -> None:
+def test_a_receipt_waits_behind_a_stream_and_is_given_to_a_finished_connection(stage: LoopStage) -> None:
     connection, _owner, peer, _sock = stage.pair()
     log: list[str] = []
     connection.stream(numbered(log, 10, 3))
@@ -167,7 +167,7 @@ def test_a_receipt_waits_behind_a_stream_and_is_given_to_a_finished_connection(s
     assert get(peer, 34).endswith(b"last")
 
 
-def test_a_mistake_of_who_gets_a_receipt_is_logged(stage: Stage, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_mistake_of_who_gets_a_receipt_is_logged(stage: LoopStage, caplog: pytest.LogCaptureFixture) -> None:
     connection, owner, peer, sock = stage.pair()
     sock.takes = [0]
     connection.send_with_receipt(b"ping", raising)
@@ -178,7 +178,7 @@ def test_a_mistake_of_who_gets_a_receipt_is_logged(stage: Stage, caplog: pytest.
     assert owner.lost_for == []
 
 
-def test_a_stream_for_a_closed_connection_is_closed(stage: Stage) -> None:
+def test_a_stream_for_a_closed_connection_is_closed(stage: LoopStage) -> None:
     connection, _owner, _peer, _sock = stage.pair()
     connection.close(CloseReason.FAULT)
     log: list[str] = []
@@ -190,7 +190,7 @@ def test_a_stream_for_a_closed_connection_is_closed(stage: Stage) -> None:
     stage.turn()
 
 
-def test_a_mistake_in_a_stream_closes_only_its_connection(stage: Stage, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_mistake_in_a_stream_closes_only_its_connection(stage: LoopStage, caplog: pytest.LogCaptureFixture) -> None:
     connection, owner, _peer, _sock = stage.pair()
     other, other_owner, other_peer, _ = stage.pair()
 
@@ -209,7 +209,7 @@ def test_a_mistake_in_a_stream_closes_only_its_connection(stage: Stage, caplog: 
 
 def test_a_piece_of_a_stream_may_be_larger_than_what_may_wait() -> None:
     """A stream is made as fast as the peer reads, so its pieces make nobody a slow reader."""
-    stage = Stage(max_out_buffer=65536)
+    stage = LoopStage(max_out_buffer=65536)
     try:
         connection, owner, peer, sock = stage.pair()
         sock.takes = [10, 0, 100]
@@ -233,7 +233,7 @@ def test_a_piece_of_a_stream_may_be_larger_than_what_may_wait() -> None:
         stage.close()
 
 
-def test_a_reader_that_leaves_a_stream_alone_while_much_is_sent_behind_it_is_slow(stage: Stage) -> None:
+def test_a_reader_that_leaves_a_stream_alone_while_much_is_sent_behind_it_is_slow(stage: LoopStage) -> None:
     connection, owner, _peer, sock = stage.pair()
     sock.takes = [0] * 1000
     connection.stream(iter([b"x" * 1000]))
@@ -244,7 +244,7 @@ def test_a_reader_that_leaves_a_stream_alone_while_much_is_sent_behind_it_is_slo
     assert owner.lost_for == [CloseReason.SLOW_READER]
 
 
-def test_drained_inside_of_an_answer_does_not_mix_a_sessions_answers(stage: Stage) -> None:
+def test_drained_inside_of_an_answer_does_not_mix_a_sessions_answers(stage: LoopStage) -> None:
     """More than HIGH_WATER of answers in one turn, and a stream among them, for a peer that takes all at once."""
     with World() as world:
         alice = world.user("alice", "room")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from support.talk import Talk
+from support.tiny import TinySession
 
 
 @pytest.fixture
-def talk() -> Talk:
-    return Talk()
+def talk() -> TinySession:
+    return TinySession()

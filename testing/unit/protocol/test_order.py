@@ -9,10 +9,10 @@ from protocol import (
     Refusal,
 )
 from support.examples import EXAMPLES, pieces
-from support.talk import Talk
+from support.tiny import TinySession
 
 
-def test_an_outstanding_answer_holds_back_what_follows(talk: Talk) -> None:
+def test_an_outstanding_answer_holds_back_what_follows(talk: TinySession) -> None:
     assert talk.said("later 1", "now 2", "what", "later 3", "now 4") == []
     talk.give()
     assert talk.heard() == ["done 1"]
@@ -25,7 +25,7 @@ def test_an_outstanding_answer_holds_back_what_follows(talk: Talk) -> None:
     assert talk.turn() == 0
 
 
-def test_what_arrives_meanwhile_waits_too(talk: Talk) -> None:
+def test_what_arrives_meanwhile_waits_too(talk: TinySession) -> None:
     assert talk.said("later 1") == []
     assert talk.said("now 2") == []
     assert talk.said("now 3") == []
@@ -34,21 +34,21 @@ def test_what_arrives_meanwhile_waits_too(talk: Talk) -> None:
     assert talk.heard() == ["done 1", "now 2", "now 3"]
 
 
-def test_a_parked_request_alone_is_run_after_the_answer(talk: Talk) -> None:
+def test_a_parked_request_alone_is_run_after_the_answer(talk: TinySession) -> None:
     assert talk.said("later 1", "now 2") == []
     talk.give()
     talk.turn()
     assert talk.heard() == ["done 1", "now 2"]
 
 
-def test_nothing_is_put_off_when_nothing_waits(talk: Talk) -> None:
+def test_nothing_is_put_off_when_nothing_waits(talk: TinySession) -> None:
     assert talk.said("later 1") == []
     talk.give()
     assert talk.heard() == ["done 1"]
     assert talk.turn() == 0
 
 
-def test_what_follows_a_success_comes_before_the_next_answer(talk: Talk) -> None:
+def test_what_follows_a_success_comes_before_the_next_answer(talk: TinySession) -> None:
     assert talk.said("after 1", "now 2") == []
     talk.give()
     talk.turn()
@@ -58,7 +58,7 @@ def test_what_follows_a_success_comes_before_the_next_answer(talk: Talk) -> None
     assert talk.heard() == ["failed 3 "]
 
 
-def test_pipelined_requests_follow_each_other_and_nothing_else_does(talk: Talk) -> None:
+def test_pipelined_requests_follow_each_other_and_nothing_else_does(talk: TinySession) -> None:
     assert talk.said("pipe 1", "pipe 2", "pipe 3", "now 4", "pipe 5") == []
     assert len(talk.dialect.outcomes) == 3
     talk.give()
@@ -70,7 +70,7 @@ def test_pipelined_requests_follow_each_other_and_nothing_else_does(talk: Talk) 
     assert len(talk.dialect.outcomes) == 1
 
 
-def test_a_pipelined_request_waits_for_one_that_is_not(talk: Talk) -> None:
+def test_a_pipelined_request_waits_for_one_that_is_not(talk: TinySession) -> None:
     """A message behind a LOGIN needs its outcome, as any other request does."""
     talk.send("later 1", "pipe 2", "pipe 3")
     assert len(talk.dialect.outcomes) == 1
@@ -91,7 +91,7 @@ def test_answers_come_in_the_order_of_the_requests(lines: list[str], cuts: list[
     """However the lines arrive, and whenever outcomes are given, the client hears the same."""
 
     def heard(*data: bytes, give_early: list[bool]) -> list[str]:
-        talk = Talk()
+        talk = TinySession()
         for piece, give in zip(data, [*give_early, *[False] * len(data)], strict=False):
             talk.session.received(piece)
             if give and talk.dialect.outcomes:

@@ -10,14 +10,14 @@ from protocol import (
     Session,
 )
 from support.examples import pieces
-from support.talk import Talk
+from support.tiny import TinySession
 from support.world import FakeTransport
 from text import (
     MAX_LINE,
 )
 
 
-def test_a_session_leaves_turns_to_others(talk: Talk) -> None:
+def test_a_session_leaves_turns_to_others(talk: TinySession) -> None:
     lines = [f"now {number}" for number in range(2 * LINES_PER_TURN + 5)]
     assert talk.said(*lines) == lines[:LINES_PER_TURN]
     assert talk.turn() == 1
@@ -27,7 +27,7 @@ def test_a_session_leaves_turns_to_others(talk: Talk) -> None:
     assert talk.turn() == 0
 
 
-def test_lines_that_arrive_while_others_have_their_turn(talk: Talk) -> None:
+def test_lines_that_arrive_while_others_have_their_turn(talk: TinySession) -> None:
     talk.send(*["now 1"] * 3 * LINES_PER_TURN)
     for _ in range(5):
         talk.send("now 2")
@@ -37,7 +37,7 @@ def test_lines_that_arrive_while_others_have_their_turn(talk: Talk) -> None:
     assert talk.heard() == ["now 1"] * 2 * LINES_PER_TURN + ["now 2"] * 5
 
 
-def test_a_session_whose_lines_take_long_leaves_its_turn_early(talk: Talk) -> None:
+def test_a_session_whose_lines_take_long_leaves_its_turn_early(talk: TinySession) -> None:
     talk.transport.must_yield = True
     lines = [f"now {number}" for number in range(7)]
     assert talk.said(*lines[:5]) == lines[:2]
@@ -55,13 +55,13 @@ def test_a_session_whose_lines_take_long_leaves_its_turn_early(talk: Talk) -> No
     [(b"", 0), (b"now 1", 0), (b"\n \t\r\n", 0), (b"now 1\n", 1), (b"\xff\n", 1), (b"\n?\nnow 1\n", 1),
      (b"x" * MAX_LINE, 1), (b"GET / HTTP/1.1\n", 1)],
 )  # fmt: skip
-def test_a_client_has_spoken_with_its_first_line_of_any_kind(talk: Talk, data: bytes, spoken: int) -> None:
+def test_a_client_has_spoken_with_its_first_line_of_any_kind(talk: TinySession, data: bytes, spoken: int) -> None:
     for piece in pieces(data, range(0, len(data), 1000)):
         talk.session.received(piece)
     assert talk.transport.spoken == spoken
 
 
-def test_lines_that_wait_are_told_to_the_transport(talk: Talk) -> None:
+def test_lines_that_wait_are_told_to_the_transport(talk: TinySession) -> None:
     talk.send("now 1")
     assert talk.transport.holds_input == 0
     talk.session.received(b"now 2")
@@ -77,14 +77,14 @@ def test_lines_that_wait_are_told_to_the_transport(talk: Talk) -> None:
     assert talk.transport.holds_input == len("now")
 
 
-def test_empty_lines_count_against_the_turn(talk: Talk) -> None:
+def test_empty_lines_count_against_the_turn(talk: TinySession) -> None:
     talk.send(*[""] * LINES_PER_TURN, "now 1")
     assert talk.heard() == []
     talk.turn()
     assert talk.heard() == ["now 1"]
 
 
-def test_a_client_that_has_much_to_read_gets_no_more_answers(talk: Talk) -> None:
+def test_a_client_that_has_much_to_read_gets_no_more_answers(talk: TinySession) -> None:
     talk.transport.congested = True
     assert talk.said("now 1", "now 2") == []
     assert talk.turn() == 0
@@ -94,7 +94,7 @@ def test_a_client_that_has_much_to_read_gets_no_more_answers(talk: Talk) -> None
     assert talk.heard() == ["now 1", "now 2"]
 
 
-def test_answers_stand_behind_a_stream(talk: Talk) -> None:
+def test_answers_stand_behind_a_stream(talk: TinySession) -> None:
     assert talk.said("much 1", "now 2") == ["head"]
     talk.transport.pump()
     while talk.turn():
@@ -113,7 +113,7 @@ class Eager(FakeTransport):
 
 def test_a_relief_inside_of_an_answer_does_not_mix_answers() -> None:
     """net.connection.Connection may call `drained` while the session is in the middle of an answer."""
-    talk = Talk()
+    talk = TinySession()
     talk.transport = Eager(talk.soon)
     talk.session = talk.transport.owner = Session(talk.transport, talk.dialect)
     talk.send("much 1", "now 2", "now 3")
@@ -123,14 +123,14 @@ def test_a_relief_inside_of_an_answer_does_not_mix_answers() -> None:
 
 
 def test_a_relief_inside_of_an_answer_does_not_lengthen_the_turn() -> None:
-    talk = Talk()
+    talk = TinySession()
     talk.transport = Eager(talk.soon)
     talk.session = talk.transport.owner = Session(talk.transport, talk.dialect)
     talk.send(*["now 1"] * 4 * LINES_PER_TURN)
     assert len(talk.heard()) == LINES_PER_TURN
 
 
-def test_reading_pauses_while_many_lines_wait(talk: Talk) -> None:
+def test_reading_pauses_while_many_lines_wait(talk: TinySession) -> None:
     line = "now " + "x" * 995
     talk.send("later 1")
     talk.send(*[line] * (READ_AHEAD // 1000))
@@ -146,7 +146,7 @@ def test_reading_pauses_while_many_lines_wait(talk: Talk) -> None:
 
 
 def test_a_line_that_is_longer_than_what_may_wait_still_gets_its_end() -> None:
-    talk = Talk(max_line=4 * READ_AHEAD)
+    talk = TinySession(max_line=4 * READ_AHEAD)
     word = "x" * 3 * READ_AHEAD
     for piece in pieces(f"now {word}\n".encode(), range(0, 3 * READ_AHEAD, 32768)):
         assert talk.transport.reading, "nobody will ever send the rest of this line"

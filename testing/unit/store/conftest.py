@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from harness.peer import PATIENCE
-from support.keeper import FURNITURE, Keeper
+from support.journaled_store import INITIAL, JournaledStore
 
 
 @pytest.fixture
@@ -18,15 +18,15 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def keeper(path: Path) -> Iterator[Keeper]:
-    keeper = Keeper(path)
-    assert keeper.write(*FURNITURE) == [None] * len(FURNITURE)
-    yield keeper
-    keeper.store.close()
+def journaled(path: Path) -> Iterator[JournaledStore]:
+    journaled = JournaledStore(path)
+    assert journaled.write(*INITIAL) == [None] * len(INITIAL)
+    yield journaled
+    journaled.store.close()
 
 
 @pytest.fixture
-def other(path: Path, keeper: Keeper) -> Iterator[sqlite3.Connection]:
+def other(path: Path, journaled: JournaledStore) -> Iterator[sqlite3.Connection]:
     """Another program that looks into the file."""
     connection = sqlite3.connect(path, timeout=PATIENCE)
     yield connection

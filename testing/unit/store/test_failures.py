@@ -19,64 +19,64 @@ from domain.changes import (
 from domain.errors import NameTaken, StoreUnavailable
 from harness.peer import PATIENCE
 from harness.processes import ROOT
-from support.keeper import BIG, NOW, WRITER, Keeper, said
+from support.journaled_store import BIG, NOW, WRITER, JournaledStore, said
 
 
 def test_a_full_disk_fails_each_change_and_takes_all_back(
-    keeper: Keeper, other: sqlite3.Connection, caplog: pytest.LogCaptureFixture
+    journaled: JournaledStore, other: sqlite3.Connection, caplog: pytest.LogCaptureFixture
 ) -> None:
-    keeper.write(said("before"))
-    keeper.fail()
+    journaled.write(said("before"))
+    journaled.fail()
     refused = Joined("bob", "attic", NOW)
-    keeper.refused[refused] = NameTaken()
+    journaled.refused[refused] = NameTaken()
     changes: list[Change] = [Joined("bob", "room", NOW), *[said(BIG) for _ in range(5)], refused]
-    errors = keeper.write(*changes)
+    errors = journaled.write(*changes)
     assert [type(error) for error in errors] == [StoreUnavailable] * 6 + [NameTaken]
-    assert keeper.taken_back == changes[5::-1]
+    assert journaled.taken_back == changes[5::-1]
     assert other.execute("SELECT text FROM messages").fetchall() == [("before",)]
     assert other.execute("SELECT * FROM memberships").fetchall() == [("alice", "room", NOW, "")]
-    assert keeper.history("room") == ["before"]
+    assert journaled.history("room") == ["before"]
     for _ in range(3):
-        keeper.write(*[said(BIG) for _ in range(2)])
-    assert keeper.store.failures == 4
+        journaled.write(*[said(BIG) for _ in range(2)])
+    assert journaled.store.failures == 4
     assert caplog.text.count("cannot write") == 1
-    assert str(keeper.store.path) in caplog.text
-    keeper.recover()
-    assert keeper.write(said("after"), said(BIG)) == [None, None]
-    assert keeper.history("room") == ["before", "after", BIG]
+    assert str(journaled.store.path) in caplog.text
+    journaled.recover()
+    assert journaled.write(said("after"), said(BIG)) == [None, None]
+    assert journaled.history("room") == ["before", "after", BIG]
     assert caplog.text.count("is written again") == 1
-    keeper.fail()
-    keeper.write(*[said(BIG) for _ in range(5)])
+    journaled.fail()
+    journaled.write(*[said(BIG) for _ in range(5)])
     assert caplog.text.count("cannot write") == 2
 
 
-def test_the_chain_of_messages_is_whole_after_a_failure(keeper: Keeper, path: Path) -> None:
-    keeper.write(said("1"), said("a", "attic"))
-    keeper.fail(spare=10)
-    (error, *_errors) = keeper.write(*[said(BIG, channel) for _ in range(8) for channel in ("room", "attic")])
+def test_the_chain_of_messages_is_whole_after_a_failure(journaled: JournaledStore, path: Path) -> None:
+    journaled.write(said("1"), said("a", "attic"))
+    journaled.fail(spare=10)
+    (error, *_errors) = journaled.write(*[said(BIG, channel) for _ in range(8) for channel in ("room", "attic")])
     assert isinstance(error, StoreUnavailable)
-    keeper.recover()
-    keeper.write(said("2"), said("b", "attic"), said("3"))
+    journaled.recover()
+    journaled.write(said("2"), said("b", "attic"), said("3"))
     expected = (["1", "2", "3"], ["a", "b"])
-    assert (keeper.history("room"), keeper.history("attic")) == expected
-    keeper.store.close()
-    again = Keeper(path)
+    assert (journaled.history("room"), journaled.history("attic")) == expected
+    journaled.store.close()
+    again = JournaledStore(path)
     try:
         assert (again.history("room"), again.history("attic")) == expected
     finally:
         again.store.close()
 
 
-def test_another_programs_lock_is_a_failure_and_passes(keeper: Keeper, other: sqlite3.Connection) -> None:
+def test_another_programs_lock_is_a_failure_and_passes(journaled: JournaledStore, other: sqlite3.Connection) -> None:
     other.execute("BEGIN IMMEDIATE")
-    (error,) = keeper.write(said("one"))
+    (error,) = journaled.write(said("one"))
     assert isinstance(error, StoreUnavailable)
     other.rollback()
-    assert keeper.write(said("two")) == [None]
-    assert keeper.history("room") == ["two"]
+    assert journaled.write(said("two")) == [None]
+    assert journaled.history("room") == ["two"]
 
 
-def test_a_failure_in_the_commit_itself(keeper: Keeper, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failure_in_the_commit_itself(journaled: JournaledStore, monkeypatch: pytest.MonkeyPatch) -> None:
     """Everything went well up to the last word."""
 
     class Broken:
@@ -94,12 +94,12 @@ def test_a_failure_in_the_commit_itself(keeper: Keeper, monkeypatch: pytest.Monk
             return getattr(self.db, name)
 
     with monkeypatch.context() as patch:
-        patch.setattr(keeper.store, "_writer", Broken(keeper.store._writer))
-        (error,) = keeper.write(said("one"))
+        patch.setattr(journaled.store, "_writer", Broken(journaled.store._writer))
+        (error,) = journaled.write(said("one"))
         assert isinstance(error, StoreUnavailable)
-        assert keeper.history("room") == []
-    assert keeper.write(said("two")) == [None]
-    assert keeper.history("room") == ["two"]
+        assert journaled.history("room") == []
+    assert journaled.write(said("two")) == [None]
+    assert journaled.history("room") == ["two"]
 
 
 def test_a_file_that_must_not_grow(path: Path) -> None:
@@ -159,13 +159,13 @@ def test_a_killed_writer_loses_nothing_that_it_has_told(path: Path) -> None:
     assert process.wait(PATIENCE) == -signal.SIGKILL
     process.stdout.close()
     assert told[0] == b"0 NoneType\n"
-    keeper = Keeper(path)
+    journaled = JournaledStore(path)
     try:
-        kept = keeper.history("room", 1_000_000)
+        kept = journaled.history("room", 1_000_000)
         numbers = [int(line.split()[0]) for line in told if line.endswith(b"\n")]
         assert kept == [str(number) for number in range(len(kept))]
         assert len(kept) > max(numbers)
-        keeper.write(said("next")._replace(number=keeper.store.last_number + 1))
-        assert keeper.history("room", 2) == [kept[-1], "next"]
+        journaled.write(said("next")._replace(number=journaled.store.last_number + 1))
+        assert journaled.history("room", 2) == [kept[-1], "next"]
     finally:
-        keeper.store.close()
+        journaled.store.close()

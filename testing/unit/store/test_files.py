@@ -26,7 +26,7 @@ from store import (
     StoreError,
 )
 from support.examples import EXAMPLES
-from support.keeper import BIG, FURNITURE, Keeper, refusal, said
+from support.journaled_store import BIG, INITIAL, JournaledStore, refusal, said
 
 
 def log_of(path: Path) -> Path:
@@ -57,15 +57,15 @@ class History:
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self.path = directory / "test.db"
-        self.keeper = Keeper(self.path)
-        self.keeper.write(*FURNITURE)
+        self.journaled = JournaledStore(self.path)
+        self.journaled.write(*INITIAL)
         self.said: list[str] = []
         self.backups: list[Path] = []
         self.crashes = 0
 
     def say(self, count: int = 1, size: int = 1) -> None:
         texts = [f"{len(self.said) + number}".ljust(size) for number in range(count)]
-        assert self.keeper.write(*[said(text) for text in texts]) == [None] * count
+        assert self.journaled.write(*[said(text) for text in texts]) == [None] * count
         self.said += texts
 
     def say_much(self) -> None:
@@ -81,11 +81,11 @@ class History:
 
     def restart(self) -> None:
         """Stop, have the file copied, as it may be while nobody uses it, and start."""
-        self.keeper.store.close()
+        self.journaled.store.close()
         assert not log_of(self.path).exists()
         self.backups.append(self.directory / f"{len(self.backups)}.backup")
         shutil.copy(self.path, self.backups[-1])
-        self.keeper = Keeper(self.path)
+        self.journaled = JournaledStore(self.path)
 
     def crash(self) -> Path:
         self.crashes += 1
@@ -94,8 +94,8 @@ class History:
     def go_on_elsewhere(self) -> None:
         """Crash, and start again with the files moved."""
         moved = self.crash()
-        self.keeper.store.close()
-        self.path, self.keeper = moved, Keeper(moved)
+        self.journaled.store.close()
+        self.path, self.journaled = moved, JournaledStore(moved)
 
     def meddle(self) -> None:
         """Another program writes, moves the log, and shortens the file."""
@@ -104,16 +104,16 @@ class History:
             other.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
             other.execute("VACUUM")
             other.execute("PRAGMA wal_checkpoint").fetchall()
-        self.keeper.store.watch()
+        self.journaled.store.watch()
         self.say()
 
     def check_crash(self) -> None:
         """A crash loses nothing that was told."""
-        keeper = Keeper(self.crash())
+        journaled = JournaledStore(self.crash())
         try:
-            assert keeper.history("room", 1_000_000) == self.said
+            assert journaled.history("room", 1_000_000) == self.said
         finally:
-            keeper.store.close()
+            journaled.store.close()
 
     def check_backups(self, way: str) -> None:
         """No backup is taken for the log's own database, nothing is destroyed, and the remedy works."""
@@ -125,11 +125,11 @@ class History:
             assert f"mv {log_of(path)} {log_of(path)}.old" in message
             assert (log_of(path).read_bytes(), path.read_bytes()) == (log, database)
             log_of(path).rename(f"{log_of(path)}.old")
-            keeper = Keeper(path)
+            journaled = JournaledStore(path)
             try:
-                assert keeper.history("room", 1_000_000) == self.said[: len(keeper.history("room", 1_000_000))]
+                assert journaled.history("room", 1_000_000) == self.said[: len(journaled.history("room", 1_000_000))]
             finally:
-                keeper.store.close()
+                journaled.store.close()
 
 
 DEEDS = (History.say, History.say, History.say_much, History.back_up, History.restart, History.go_on_elsewhere)
@@ -151,7 +151,7 @@ def test_a_crash_is_survived_and_a_backup_is_not_undone_by_its_log(
         history.check_crash()
         history.check_backups(way)
     finally:
-        history.keeper.store.close()
+        history.journaled.store.close()
 
 
 @pytest.mark.parametrize("deeds", [["meddle"], ["say_much", "meddle", "say_much"], ["meddle", "restart", "meddle"]])
@@ -163,7 +163,7 @@ def test_another_program_may_move_the_log(deeds: list[str], tmp_path: Path, capl
             getattr(history, deed)()
             history.check_crash()
     finally:
-        history.keeper.store.close()
+        history.journaled.store.close()
     assert "another program has written" in caplog.text
     assert "cannot write" not in caplog.text
 
@@ -176,19 +176,21 @@ def test_a_backup_that_is_put_back_twice(tmp_path: Path) -> None:
     for _ in range(2):
         log_of(path).unlink()
         shutil.copyfile(history.backups[0], path)
-        keeper = Keeper(path)
-        keeper.write(said("after the restore"))
+        journaled = JournaledStore(path)
+        journaled.write(said("after the restore"))
         path = copy_files(path, path.parent / "again")
-        keeper.store.close()
+        journaled.store.close()
         shutil.copyfile(history.backups[0], path)
         assert "mv" in refusal(path)
-    history.keeper.store.close()
+    history.journaled.store.close()
 
 
 @pytest.mark.parametrize("database", [None, b""])
-def test_a_log_without_its_database_is_left_alone(database: bytes | None, keeper: Keeper, tmp_path: Path) -> None:
+def test_a_log_without_its_database_is_left_alone(
+    database: bytes | None, journaled: JournaledStore, tmp_path: Path
+) -> None:
     """C49."""
-    path = copy_files(Path(keeper.store.path), tmp_path / "crash")
+    path = copy_files(Path(journaled.store.path), tmp_path / "crash")
     path.unlink()
     if database is not None:
         path.write_bytes(database)
@@ -201,7 +203,7 @@ def test_a_log_without_its_database_is_left_alone(database: bytes | None, keeper
 @pytest.mark.parametrize("content", [b"no log at all", b"\1" * 5000])
 def test_a_file_in_the_place_of_the_log_is_left_alone(content: bytes, path: Path) -> None:
     """C49."""
-    Keeper(path).store.close()
+    JournaledStore(path).store.close()
     log_of(path).write_bytes(content)
     assert "mv" in refusal(path)
     assert log_of(path).read_bytes() == content
@@ -209,16 +211,16 @@ def test_a_file_in_the_place_of_the_log_is_left_alone(content: bytes, path: Path
 
 @pytest.mark.parametrize("content", [b"", bytes(100_000)])
 def test_a_log_with_nothing_in_it_is_no_hindrance(content: bytes, path: Path) -> None:
-    Keeper(path).store.close()
+    JournaledStore(path).store.close()
     log_of(path).write_bytes(content)
-    Keeper(path).store.close()
+    JournaledStore(path).store.close()
 
 
-def test_another_databases_log_is_refused(path: Path, keeper: Keeper, tmp_path: Path) -> None:
+def test_another_databases_log_is_refused(path: Path, journaled: JournaledStore, tmp_path: Path) -> None:
     """C49."""
     (tmp_path / "other").mkdir()
     other = tmp_path / "other" / "test.db"
-    Keeper(other).store.close()
+    JournaledStore(other).store.close()
     shutil.copy(log_of(path), log_of(other))
     assert "is not the write-ahead log" in refusal(other)
     with contextlib.closing(sqlite3.connect(tmp_path / "foreign.db", isolation_level=None)) as foreign:
@@ -283,131 +285,131 @@ def test_nothing_is_confirmed_while_the_files_are_away(
     (tmp_path / "place").mkdir()
     path = tmp_path / "place" / "test.db"
     lose, undo = LOSSES[loss]
-    keeper = Keeper(path)
-    keeper.write(*FURNITURE, said("before"))
+    journaled = JournaledStore(path)
+    journaled.write(*INITIAL, said("before"))
     for by_itself in (False, True):
         caplog.clear()
         lose(path)
         if by_itself:
-            keeper.store.watch()
+            journaled.store.watch()
         for _ in range(2):
-            (error,) = keeper.write(said("lost"))
+            (error,) = journaled.write(said("lost"))
             assert isinstance(error, StoreUnavailable)
-            keeper.store.watch()
+            journaled.store.watch()
         assert caplog.text.count("cannot write") == 1
         undo(path)
         if by_itself:
-            keeper.store.watch()
-        assert keeper.write(said("after")) == [None]
+            journaled.store.watch()
+        assert journaled.write(said("after")) == [None]
         assert caplog.text.count("written again") == 1
-    assert keeper.history("room") == ["before", "after", "after"]
+    assert journaled.history("room") == ["before", "after", "after"]
     lose(path)
-    keeper.store.close()
+    journaled.store.close()
     undo(path)
-    again = Keeper(path)
+    again = JournaledStore(path)
     assert again.history("room") == ["before", "after", "after"]
     again.store.close()
 
 
 def test_the_log_of_a_removed_database_is_kept(path: Path) -> None:
     """C48."""
-    keeper = Keeper(path)
-    keeper.write(*FURNITURE)
-    keeper.write(said("only in the log"))
+    journaled = JournaledStore(path)
+    journaled.write(*INITIAL)
+    journaled.write(said("only in the log"))
     log = log_of(path).read_bytes()
     path.unlink()
-    assert isinstance(keeper.write(said("lost"))[0], StoreUnavailable)
-    keeper.store.close()
+    assert isinstance(journaled.write(said("lost"))[0], StoreUnavailable)
+    journaled.store.close()
     assert log_of(path).read_bytes() == log
     assert f"mv {log_of(path)} " in refusal(path)
 
 
 @pytest.mark.parametrize("length", [0, 32, 5000])
 def test_a_log_that_is_cut_off_harms_the_database_no_further(length: int, path: Path) -> None:
-    keeper = Keeper(path)
-    keeper.write(*FURNITURE, said("one"))
-    keeper.store.close()
-    keeper = Keeper(path)
-    keeper.write(said("cut off"))
+    journaled = JournaledStore(path)
+    journaled.write(*INITIAL, said("one"))
+    journaled.store.close()
+    journaled = JournaledStore(path)
+    journaled.write(said("cut off"))
     os.truncate(log_of(path), length)
     database = path.read_bytes()
     for _ in range(2):
-        assert isinstance(keeper.write(said("lost"))[0], StoreUnavailable)
-        keeper.store.watch()
-    keeper.store.close()
+        assert isinstance(journaled.write(said("lost"))[0], StoreUnavailable)
+        journaled.store.watch()
+    journaled.store.close()
     assert path.read_bytes() == database
-    again = Keeper(copy_files(path, path.parent / "crash"))
+    again = JournaledStore(copy_files(path, path.parent / "crash"))
     assert again.history("room") == ["one"]
     again.store.close()
 
 
 @pytest.mark.parametrize("mode", ["PASSIVE", "FULL", "RESTART", "TRUNCATE"])
-def test_a_log_that_another_program_has_moved_is_not_cut_off(mode: str, keeper: Keeper, path: Path) -> None:
+def test_a_log_that_another_program_has_moved_is_not_cut_off(mode: str, journaled: JournaledStore, path: Path) -> None:
     for text in ("one", "two", "three"):
         with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
             other.execute(f"PRAGMA wal_checkpoint({mode})")
-        assert keeper.write(said(text)) == [None]
-        keeper.store.watch()
-    assert keeper.history("room") == ["one", "two", "three"]
+        assert journaled.write(said(text)) == [None]
+        journaled.store.watch()
+    assert journaled.history("room") == ["one", "two", "three"]
 
 
 def test_what_a_removed_log_had_is_in_the_database(path: Path) -> None:
-    keeper = Keeper(path)
-    keeper.write(*FURNITURE)
-    keeper.write(said("only in the log"))
+    journaled = JournaledStore(path)
+    journaled.write(*INITIAL)
+    journaled.write(said("only in the log"))
     log_of(path).unlink()
-    keeper.store.watch()
-    keeper.store.close()
-    again = Keeper(copy_files(path, path.parent / "crash"))
+    journaled.store.watch()
+    journaled.store.close()
+    again = JournaledStore(copy_files(path, path.parent / "crash"))
     assert again.history("room") == ["only in the log"]
     again.store.close()
 
 
 def test_a_database_that_is_written_over_is_not_written_to(path: Path, tmp_path: Path) -> None:
     """C48."""
-    keeper = Keeper(path)
-    keeper.write(*FURNITURE)
-    other = Keeper(tmp_path / "other.db")
-    other.write(*FURNITURE, said("other"))
+    journaled = JournaledStore(path)
+    journaled.write(*INITIAL)
+    other = JournaledStore(tmp_path / "other.db")
+    other.write(*INITIAL, said("other"))
     other.store.close()
-    keeper.write(said("one"))
+    journaled.write(said("one"))
     shutil.copyfile(tmp_path / "other.db", path)
     log, database = log_of(path).read_bytes(), path.read_bytes()
-    assert isinstance(keeper.write(said("two"))[0], StoreUnavailable)
-    keeper.store.close()
+    assert isinstance(journaled.write(said("two"))[0], StoreUnavailable)
+    journaled.store.close()
     assert (log_of(path).read_bytes(), path.read_bytes()) == (log, database)
     assert "mv" in refusal(path)
 
 
 def test_a_reader_that_holds_the_log_is_told_once(
-    path: Path, keeper: Keeper, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    path: Path, journaled: JournaledStore, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("write_ahead_log.HELD_LOG_SIZE", LOG_SIZE)
     with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as reader:
         reader.execute("BEGIN")
         reader.execute("SELECT * FROM accounts").fetchall()
         for _ in range(5):
-            keeper.write(*[said(BIG) for _ in range(200)])
-            keeper.store.watch()
+            journaled.write(*[said(BIG) for _ in range(200)])
+            journaled.store.watch()
         size = log_of(path).stat().st_size
         assert size > LOG_SIZE
         assert re.findall(r"the write-ahead log has \d+ bytes and cannot be emptied", caplog.text) != []
         assert len(caplog.records) == 1
         moved = copy_files(path, path.parent / "crash")
-    again = Keeper(moved)
+    again = JournaledStore(moved)
     assert again.history("room", 10_000) == [BIG] * 1000
     again.store.close()
-    keeper.store.watch()
+    journaled.store.watch()
     assert f"the write-ahead log, of {size} bytes at last, has been emptied" in caplog.text
     assert log_of(path).stat().st_size == LOG_SIZE
-    keeper.store.watch()
+    journaled.store.watch()
     assert len(caplog.records) == 2
 
 
-def test_the_log_does_not_keep_its_peak_size(path: Path, keeper: Keeper) -> None:
-    keeper.write(*[said(BIG) for _ in range(2000)])
+def test_the_log_does_not_keep_its_peak_size(path: Path, journaled: JournaledStore) -> None:
+    journaled.write(*[said(BIG) for _ in range(2000)])
     assert log_of(path).stat().st_size > LOG_SIZE
-    keeper.store.watch()
+    journaled.store.watch()
     assert log_of(path).stat().st_size == LOG_SIZE
 
 
@@ -416,34 +418,34 @@ def test_the_log_does_not_keep_its_peak_size(path: Path, keeper: Keeper) -> None
 )
 def test_a_path_is_taken_literally(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    keeper = Keeper(name)
-    keeper.write(*FURNITURE)
+    journaled = JournaledStore(name)
+    journaled.write(*INITIAL)
     here = os.path.basename(name)
     assert {path.name for path in tmp_path.iterdir()} == {here, f"{here}-wal", f"{here}-shm"}
-    keeper.store.close()
+    journaled.store.close()
     assert [path.name for path in tmp_path.iterdir()] == [here]
 
 
 def test_a_link_leads_to_the_files(tmp_path: Path) -> None:
     (tmp_path / "real").mkdir()
     (tmp_path / "link.db").symlink_to(tmp_path / "real" / "x.db")
-    keeper = Keeper(tmp_path / "link.db")
+    journaled = JournaledStore(tmp_path / "link.db")
     assert {path.name for path in tmp_path.iterdir()} == {"real", "link.db"}
     assert {path.name for path in (tmp_path / "real").iterdir()} == {"x.db", "x.db-wal", "x.db-shm"}
-    keeper.store.close()
+    journaled.store.close()
 
 
 def test_a_link_in_the_place_of_a_database_does_not_hide_its_log(path: Path, tmp_path: Path) -> None:
-    keeper = Keeper(path)
-    keeper.write(*FURNITURE, said("only in the log"))
+    journaled = JournaledStore(path)
+    journaled.write(*INITIAL, said("only in the log"))
     crashed = copy_files(path, tmp_path / "crash")
-    keeper.store.close()
+    journaled.store.close()
     crashed.rename(tmp_path / "crash" / "away.db")
     crashed.symlink_to("away.db")
     assert f"mv {log_of(crashed)} " in refusal(crashed)
     crashed.unlink()
     (tmp_path / "crash" / "away.db").rename(crashed)
-    again = Keeper(crashed)
+    again = JournaledStore(crashed)
     assert again.history("room") == ["only in the log"]
     again.store.close()
 
@@ -477,7 +479,7 @@ def test_a_database_that_others_can_read_is_told_of(mode: int, path: Path, caplo
 
 
 def test_the_start_waits_for_another_program(path: Path) -> None:
-    Keeper(path).store.close()
+    JournaledStore(path).store.close()
     other = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
     other.execute("PRAGMA locking_mode = EXCLUSIVE")
     other.execute("BEGIN EXCLUSIVE")

@@ -28,12 +28,12 @@ from store import (
     Store,
     StoreError,
 )
-from support.keeper import FURNITURE, NOW, WRITER, Keeper, refusal, said
+from support.journaled_store import INITIAL, NOW, WRITER, JournaledStore, refusal, said
 
 
 def test_memory_keeps_nothing_and_is_not_shared() -> None:
-    one, two = Keeper(MEMORY), Keeper(MEMORY)
-    one.write(*FURNITURE, said("hello"))
+    one, two = JournaledStore(MEMORY), JournaledStore(MEMORY)
+    one.write(*INITIAL, said("hello"))
     assert one.history("room") == ["hello"]
     assert two.history("room") == []
     assert list(two.store.load()) == []
@@ -42,14 +42,14 @@ def test_memory_keeps_nothing_and_is_not_shared() -> None:
     assert not os.path.exists(MEMORY)
 
 
-def test_a_database_has_one_server(keeper: Keeper, path: Path, tmp_path: Path) -> None:
+def test_a_database_has_one_server(journaled: JournaledStore, path: Path, tmp_path: Path) -> None:
     message = refusal(path)
     assert "in use" in message
     assert "--database" in message
     (tmp_path / "link.db").symlink_to(path)
     assert "in use" in refusal(tmp_path / "link.db")
-    assert keeper.write(said("still here")) == [None]
-    keeper.store.close()
+    assert journaled.write(said("still here")) == [None]
+    journaled.store.close()
     Store(str(path)).close()
 
 
@@ -67,10 +67,10 @@ def test_a_database_has_one_server_of_all_processes(path: Path) -> None:
     Store(str(path)).close()
 
 
-def test_other_programs_may_read(keeper: Keeper, other: sqlite3.Connection) -> None:
+def test_other_programs_may_read(journaled: JournaledStore, other: sqlite3.Connection) -> None:
     rows = other.execute("SELECT name FROM accounts ORDER BY name").fetchall()
     assert rows == [("alice",), ("bob",)]
-    assert keeper.write(said("hello")) == [None]
+    assert journaled.write(said("hello")) == [None]
 
 
 def test_another_programs_database_is_refused_and_left_alone(path: Path) -> None:
@@ -96,9 +96,9 @@ def test_a_place_where_no_file_can_be_is_refused(tmp_path: Path) -> None:
     assert "directory" in refusal(tmp_path)
 
 
-def test_a_newer_schema_is_refused_and_left_alone(keeper: Keeper, path: Path) -> None:
-    keeper.store._db.execute(f"PRAGMA user_version = {len(MIGRATIONS) + 1}")
-    keeper.store.close()
+def test_a_newer_schema_is_refused_and_left_alone(journaled: JournaledStore, path: Path) -> None:
+    journaled.store._db.execute(f"PRAGMA user_version = {len(MIGRATIONS) + 1}")
+    journaled.store.close()
     message = refusal(path)
     assert "newer" in message
     with sqlite3.connect(path) as database:
@@ -167,9 +167,9 @@ def test_the_first_schema_is_lifted_to_todays(path: Path, tmp_path: Path) -> Non
     database = sqlite3.connect(path)
     database.executescript(FIRST_SCHEMA)
     database.close()
-    keeper = Keeper(path)
+    journaled = JournaledStore(path)
     try:
-        assert list(keeper.store.load()) == [
+        assert list(journaled.store.load()) == [
             AccountRegistered("alice", b"\x00\xff", 1.5),
             AccountRegistered("bob", b"1", 2.5),
             ChannelCreated("attic", "bob", 4.5),
@@ -181,20 +181,20 @@ def test_the_first_schema_is_lifted_to_todays(path: Path, tmp_path: Path) -> Non
             Mailed("alice", "bob", "hi", 10.5),
             Mailed("alice", "bob", "there", 11.5),
         ]
-        assert keeper.history("room") == ["one", "two", "three"]
-        assert keeper.history("empty") == []
-        assert keeper.write(said("four"), said("more", "attic"), said("first", "empty")) == [None] * 3
-        assert keeper.history("room", 2) == ["three", "four"]
-        assert keeper.history("attic") == ["else", "more"]
-        assert keeper.history("empty") == ["first"]
-        ((last, mail),) = keeper.store.mail("bob")
+        assert journaled.history("room") == ["one", "two", "three"]
+        assert journaled.history("empty") == []
+        assert journaled.write(said("four"), said("more", "attic"), said("first", "empty")) == [None] * 3
+        assert journaled.history("room", 2) == ["three", "four"]
+        assert journaled.history("attic") == ["else", "more"]
+        assert journaled.history("empty") == ["first"]
+        ((last, mail),) = journaled.store.mail("bob")
         assert (last, [message.text for message in mail]) == (9, ["hi", "there"])
         new = Store(str(tmp_path / "new.db"))
-        assert columns(keeper.store._db) == columns(new._db)
-        assert keeper.store._db.execute("PRAGMA user_version").fetchone() == (len(MIGRATIONS),)
+        assert columns(journaled.store._db) == columns(new._db)
+        assert journaled.store._db.execute("PRAGMA user_version").fetchone() == (len(MIGRATIONS),)
         new.close()
     finally:
-        keeper.store.close()
+        journaled.store.close()
 
 
 def test_memberships_elsewhere_began_where_their_servers_were_noted_or_nobody_knows_where(path: Path) -> None:
@@ -210,10 +210,12 @@ def test_memberships_elsewhere_began_where_their_servers_were_noted_or_nobody_kn
         """
     )
     database.close()
-    keeper = Keeper(path)
+    journaled = JournaledStore(path)
     try:
-        assert keeper.write(MembershipsDated("four", "127.0.0.5"), MembershipsDated("attic", "127.0.0.6")) == [None] * 2
-        assert [change for change in keeper.store.load() if isinstance(change, Joined | PeerNamed)] == [
+        assert (
+            journaled.write(MembershipsDated("four", "127.0.0.5"), MembershipsDated("attic", "127.0.0.6")) == [None] * 2
+        )
+        assert [change for change in journaled.store.load() if isinstance(change, Joined | PeerNamed)] == [
             Joined("alice", "room", 5.5),
             Joined("alice", "tea:two", 7.5, "127.0.0.2"),
             Joined("bob", "attic", 6.5),
@@ -225,19 +227,19 @@ def test_memberships_elsewhere_began_where_their_servers_were_noted_or_nobody_kn
             PeerNamed("three", "127.0.0.3"),
             PeerNamed("two", "127.0.0.2"),
         ]
-        assert keeper.write(MembershipsDated("two", "127.0.0.9")) == [None]
-        assert Joined("bob", "tea:two", 7.5, "127.0.0.2") in keeper.store.load()
+        assert journaled.write(MembershipsDated("two", "127.0.0.9")) == [None]
+        assert Joined("bob", "tea:two", 7.5, "127.0.0.2") in journaled.store.load()
     finally:
-        keeper.store.close()
+        journaled.store.close()
 
 
-def test_rows_of_an_account_deleted_by_hand_reach_nobody(path: Path, keeper: Keeper) -> None:
+def test_rows_of_an_account_deleted_by_hand_reach_nobody(path: Path, journaled: JournaledStore) -> None:
     kept = (
         Joined("bob", "room", NOW),
         Joined("bob", "tea:elsewhere", NOW, "address"),
         Mailed("gone", "bob", "kept", NOW),
     )
-    keeper.write(
+    journaled.write(
         *kept,
         AccountRegistered("gone", b"hash", NOW),
         ChannelCreated("removed", "gone", NOW),
@@ -249,8 +251,8 @@ def test_rows_of_an_account_deleted_by_hand_reach_nobody(path: Path, keeper: Kee
     with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as database:
         database.execute("DELETE FROM accounts WHERE name = 'gone'")
         database.execute("DELETE FROM channels WHERE name = 'removed'")
-    keeper.store.remove_orphans()
-    assert set(keeper.store.load()) == {*FURNITURE, *kept}
+    journaled.store.remove_orphans()
+    assert set(journaled.store.load()) == {*INITIAL, *kept}
     namesakes = (
         AccountRegistered("gone", b"new", NOW),
         Joined("gone", "room", NOW),
@@ -258,15 +260,15 @@ def test_rows_of_an_account_deleted_by_hand_reach_nobody(path: Path, keeper: Kee
         Joined("bob", "removed", NOW),
         Mailed("bob", "gone", "new", NOW),
     )
-    assert keeper.write(*namesakes) == [None] * len(namesakes)
-    ((_last, mail),) = keeper.store.mail("gone")
+    assert journaled.write(*namesakes) == [None] * len(namesakes)
+    ((_last, mail),) = journaled.store.mail("gone")
     assert [message.text for message in mail] == ["new"]
 
 
-def test_orphans_that_cannot_be_removed_end_the_start(keeper: Keeper) -> None:
-    keeper.store._db.execute("PRAGMA query_only = ON")
+def test_orphans_that_cannot_be_removed_end_the_start(journaled: JournaledStore) -> None:
+    journaled.store._db.execute("PRAGMA query_only = ON")
     with pytest.raises(StoreError, match="cannot write"):
-        keeper.store.remove_orphans()
+        journaled.store.remove_orphans()
 
 
 def test_opening_says_nothing(path: Path, caplog: pytest.LogCaptureFixture) -> None:

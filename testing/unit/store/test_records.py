@@ -32,22 +32,22 @@ from store import (
     Store,
     StoreError,
 )
-from support.keeper import FURNITURE, NOW, Keeper, said
+from support.journaled_store import INITIAL, NOW, JournaledStore, said
 
 
-def test_what_is_told_has_been_written(keeper: Keeper, other: sqlite3.Connection) -> None:
+def test_what_is_told_has_been_written(journaled: JournaledStore, other: sqlite3.Connection) -> None:
     seen: list[Any] = []
     query = "SELECT sender, channel, text, sent FROM messages"
-    keeper.on_publish = lambda: seen.append(other.execute(query).fetchall())
-    keeper.journal.submit(said("hello"), lambda _error: None)
+    journaled.on_publish = lambda: seen.append(other.execute(query).fetchall())
+    journaled.journal.submit(said("hello"), lambda _error: None)
     assert other.execute(query).fetchall() == []
-    keeper.journal.commit()
+    journaled.journal.commit()
     assert seen == [[("alice", "room", "hello", NOW)]]
 
 
-def test_durability_is_not_left_to_chance(keeper: Keeper) -> None:
+def test_durability_is_not_left_to_chance(journaled: JournaledStore) -> None:
     def pragma(name: str) -> object:
-        return keeper.store._db.execute(f"PRAGMA {name}").fetchone()[0]
+        return journaled.store._db.execute(f"PRAGMA {name}").fetchone()[0]
 
     assert pragma("journal_mode") == "wal"
     assert pragma("synchronous") == 2
@@ -56,29 +56,29 @@ def test_durability_is_not_left_to_chance(keeper: Keeper) -> None:
     assert pragma("user_version") == len(MIGRATIONS)
 
 
-def test_one_transaction_covers_all_that_waits(keeper: Keeper) -> None:
+def test_one_transaction_covers_all_that_waits(journaled: JournaledStore) -> None:
     statements: list[str] = []
-    keeper.store._db.set_trace_callback(statements.append)
-    keeper.write(said("1"), Joined("bob", "room", NOW), said("2"), said("3", "attic"), Left("bob", "room"))
+    journaled.store._db.set_trace_callback(statements.append)
+    journaled.write(said("1"), Joined("bob", "room", NOW), said("2"), said("3", "attic"), Left("bob", "room"))
     assert [line for line in statements if line.startswith(("BEGIN", "COMMIT"))] == ["BEGIN IMMEDIATE", "COMMIT"]
 
 
-def test_nothing_is_written_when_nothing_waits_or_all_is_refused(keeper: Keeper) -> None:
+def test_nothing_is_written_when_nothing_waits_or_all_is_refused(journaled: JournaledStore) -> None:
     statements: list[str] = []
-    keeper.store._db.set_trace_callback(statements.append)
-    keeper.journal.commit()
+    journaled.store._db.set_trace_callback(statements.append)
+    journaled.journal.commit()
     refused = said("no")
-    keeper.refused[refused] = NameTaken()
-    assert keeper.write(refused) == [keeper.refused[refused]]
+    journaled.refused[refused] = NameTaken()
+    assert journaled.write(refused) == [journaled.refused[refused]]
     assert statements == []
 
 
-def test_a_refused_change_does_not_disturb_the_others(keeper: Keeper) -> None:
+def test_a_refused_change_does_not_disturb_the_others(journaled: JournaledStore) -> None:
     refused = said("two")
-    keeper.refused[refused] = NameTaken()
-    assert keeper.write(said("one"), refused, said("three")) == [None, keeper.refused[refused], None]
-    assert keeper.history("room") == ["one", "three"]
-    assert keeper.taken_back == []
+    journaled.refused[refused] = NameTaken()
+    assert journaled.write(said("one"), refused, said("three")) == [None, journaled.refused[refused], None]
+    assert journaled.history("room") == ["one", "three"]
+    assert journaled.taken_back == []
 
 
 def test_every_change_has_its_record() -> None:
@@ -88,8 +88,8 @@ def test_every_change_has_its_record() -> None:
 # ---- reading ----
 
 
-def test_the_state_comes_back_as_changes(keeper: Keeper, path: Path) -> None:
-    keeper.write(
+def test_the_state_comes_back_as_changes(journaled: JournaledStore, path: Path) -> None:
+    journaled.write(
         PasswordChanged("bob", b"new"),
         Joined("bob", "room", NOW),
         Joined("bob", "attic", NOW),
@@ -100,10 +100,10 @@ def test_the_state_comes_back_as_changes(keeper: Keeper, path: Path) -> None:
         *[Mailed("alice", "bob", str(number), NOW) for number in range(5)],
         said("not among them"),
     )
-    last, page = next(iter(keeper.store.mail("bob")))
+    last, page = next(iter(journaled.store.mail("bob")))
     assert len(page) == 5
-    keeper.write(MailDelivered("bob", last, 2))
-    keeper.store.close()
+    journaled.write(MailDelivered("bob", last, 2))
+    journaled.store.close()
     again = Store(str(path))
     try:
         assert list(again.load()) == [
@@ -119,37 +119,37 @@ def test_the_state_comes_back_as_changes(keeper: Keeper, path: Path) -> None:
         again.close()
 
 
-def test_history_is_the_last_of_its_channel_oldest_first(keeper: Keeper) -> None:
-    assert keeper.history("room") == []
-    assert keeper.history("nowhere") == []
+def test_history_is_the_last_of_its_channel_oldest_first(journaled: JournaledStore) -> None:
+    assert journaled.history("room") == []
+    assert journaled.history("nowhere") == []
     for number in range(6):
-        keeper.write(said(f"room {number}"), said(f"attic {number}", "attic", "bob"), said(f"room {number}b"))
+        journaled.write(said(f"room {number}"), said(f"attic {number}", "attic", "bob"), said(f"room {number}b"))
     expected = [f"room {number}{mark}" for number in range(6) for mark in ("", "b")]
-    assert keeper.history("room") == expected
-    assert keeper.history("room", 12) == expected
-    assert keeper.history("room", 5) == expected[-5:]
-    assert keeper.history("room", 1) == expected[-1:]
-    assert keeper.history("attic", 2) == ["attic 4", "attic 5"]
+    assert journaled.history("room") == expected
+    assert journaled.history("room", 12) == expected
+    assert journaled.history("room", 5) == expected[-5:]
+    assert journaled.history("room", 1) == expected[-1:]
+    assert journaled.history("attic", 2) == ["attic 4", "attic 5"]
     last = said("last", "attic", "bob")
-    keeper.write(last)
-    _found, pages = keeper.store.history("attic", 1)
+    journaled.write(last)
+    _found, pages = journaled.store.history("attic", 1)
     assert next(pages) == [last]
 
 
 @pytest.mark.parametrize("count", [PAGE_ROWS - 1, PAGE_ROWS, PAGE_ROWS + 1, 3 * PAGE_ROWS, 1000])
-def test_history_comes_in_pages(keeper: Keeper, count: int) -> None:
-    keeper.write(*[said(str(number)) for number in range(count + 1)])
-    found, pages = keeper.store.history("room", count)
+def test_history_comes_in_pages(journaled: JournaledStore, count: int) -> None:
+    journaled.write(*[said(str(number)) for number in range(count + 1)])
+    found, pages = journaled.store.history("room", count)
     sizes = [len(page) for page in pages]
     assert found == sum(sizes) == count
     assert max(sizes) <= PAGE_ROWS
-    assert keeper.history("room", count) == [str(number) for number in range(1, count + 1)]
+    assert journaled.history("room", count) == [str(number) for number in range(1, count + 1)]
 
 
 @pytest.mark.parametrize(("count", "but_last"), [(3, 0), (3, 2), (10, 4), (1, 9), (5, 10), (5, 11)])
-def test_history_may_leave_out_the_last(keeper: Keeper, count: int, but_last: int) -> None:
-    keeper.write(*[said(str(number)) for number in range(10)])
-    found, pages = keeper.store.history("room", count, but_last)
+def test_history_may_leave_out_the_last(journaled: JournaledStore, count: int, but_last: int) -> None:
+    journaled.write(*[said(str(number)) for number in range(10)])
+    found, pages = journaled.store.history("room", count, but_last)
     texts = [message.text for page in pages for message in page]
     assert texts == [str(number) for number in range(10)][: 10 - but_last if but_last <= 10 else 0][-count:]
     assert found == len(texts)
@@ -159,33 +159,33 @@ def test_the_ends_of_the_chains_are_found_again_wherever_they_were_last_written(
     """They are written only now and then."""
     expected: dict[str, list[str]] = {"room": [], "attic": [], "quiet": []}
     for round_ in range(6):
-        keeper = Keeper(path)
+        journaled = JournaledStore(path)
         try:
             if not round_:
-                keeper.write(*FURNITURE, ChannelCreated("quiet", "bob", NOW), said("only this", "quiet"))
+                journaled.write(*INITIAL, ChannelCreated("quiet", "bob", NOW), said("only this", "quiet"))
                 expected["quiet"].append("only this")
             for size in (1, RECORD_ENDS_EVERY // 2 + round_, 3):
                 for channel in ("room", "attic"):
                     texts = [f"{round_} {size} {number}" for number in range(size)]
-                    keeper.write(*[said(text, channel) for text in texts])
+                    journaled.write(*[said(text, channel) for text in texts])
                     expected[channel] += texts
-            assert {channel: keeper.history(channel, 1_000_000) for channel in expected} == expected
+            assert {channel: journaled.history(channel, 1_000_000) for channel in expected} == expected
         finally:
-            keeper.store.close()
+            journaled.store.close()
 
 
-def test_history_is_read_while_more_is_said(keeper: Keeper) -> None:
-    keeper.write(*[said(str(number)) for number in range(2 * PAGE_ROWS)])
-    _found, pages = keeper.store.history("room", 1000)
+def test_history_is_read_while_more_is_said(journaled: JournaledStore) -> None:
+    journaled.write(*[said(str(number)) for number in range(2 * PAGE_ROWS)])
+    _found, pages = journaled.store.history("room", 1000)
     first = next(pages)
-    assert keeper.write(said("later")) == [None]
+    assert journaled.write(said("later")) == [None]
     assert [message.text for page in (first, *pages) for message in page] == [str(n) for n in range(2 * PAGE_ROWS)]
 
 
-def test_history_goes_on_over_a_restart(keeper: Keeper, path: Path) -> None:
-    keeper.write(said("one"), said("else", "attic"))
-    keeper.store.close()
-    again = Keeper(path)
+def test_history_goes_on_over_a_restart(journaled: JournaledStore, path: Path) -> None:
+    journaled.write(said("one"), said("else", "attic"))
+    journaled.store.close()
+    again = JournaledStore(path)
     try:
         again.write(said("two"))
         assert again.history("room") == ["one", "two"]
@@ -194,39 +194,39 @@ def test_history_goes_on_over_a_restart(keeper: Keeper, path: Path) -> None:
         again.store.close()
 
 
-def test_mail_comes_in_pages_and_is_removed_up_to_a_number(keeper: Keeper) -> None:
+def test_mail_comes_in_pages_and_is_removed_up_to_a_number(journaled: JournaledStore) -> None:
     count = 2 * PAGE_ROWS + 3
-    keeper.write(*[Mailed("alice", "bob", str(number), NOW) for number in range(count)], Mailed("a", "b", "x", NOW))
-    pages = list(keeper.store.mail("bob"))
+    journaled.write(*[Mailed("alice", "bob", str(number), NOW) for number in range(count)], Mailed("a", "b", "x", NOW))
+    pages = list(journaled.store.mail("bob"))
     assert [len(page) for _last, page in pages] == [PAGE_ROWS, PAGE_ROWS, 3]
     assert [mail.text for _last, page in pages for mail in page] == [str(number) for number in range(count)]
     assert pages[0][1][0] == Mailed("alice", "bob", "0", NOW)
-    keeper.write(MailDelivered("bob", pages[0][0], PAGE_ROWS))
-    keeper.write(Mailed("alice", "bob", "late", NOW))
-    left = [mail.text for _last, page in keeper.store.mail("bob") for mail in page]
+    journaled.write(MailDelivered("bob", pages[0][0], PAGE_ROWS))
+    journaled.write(Mailed("alice", "bob", "late", NOW))
+    left = [mail.text for _last, page in journaled.store.mail("bob") for mail in page]
     assert left == [*[str(number) for number in range(PAGE_ROWS, count)], "late"]
-    assert [mail.text for _last, page in keeper.store.mail("b") for mail in page] == ["x"]
-    assert list(keeper.store.mail("nobody")) == []
+    assert [mail.text for _last, page in journaled.store.mail("b") for mail in page] == ["x"]
+    assert list(journaled.store.mail("nobody")) == []
 
 
-def test_text_comes_back_as_it_was(keeper: Keeper) -> None:
+def test_text_comes_back_as_it_was(journaled: JournaledStore) -> None:
     texts = ["\u4f60\u597d", "\U0001f600", "'); DROP TABLE messages; --", "%s ?1 {0}", "x" * 100_000, "\u00a0"]
-    keeper.write(*[said(text) for text in texts])
-    assert keeper.history("room") == texts
+    journaled.write(*[said(text) for text in texts])
+    assert journaled.history("room") == texts
 
 
-def test_reading_a_broken_database_says_so(keeper: Keeper, caplog: pytest.LogCaptureFixture) -> None:
-    keeper.write(*[said(str(number)) for number in range(2 * PAGE_ROWS)])
-    _found, pages = keeper.store.history("room", 1000)
+def test_reading_a_broken_database_says_so(journaled: JournaledStore, caplog: pytest.LogCaptureFixture) -> None:
+    journaled.write(*[said(str(number)) for number in range(2 * PAGE_ROWS)])
+    _found, pages = journaled.store.history("room", 1000)
     next(pages)
-    keeper.store._db.execute("ALTER TABLE messages RENAME TO gone")
-    keeper.store._db.execute("ALTER TABLE mail RENAME TO gone_too")
+    journaled.store._db.execute("ALTER TABLE messages RENAME TO gone")
+    journaled.store._db.execute("ALTER TABLE mail RENAME TO gone_too")
     with pytest.raises(StoreUnavailable):
         next(pages)
     with pytest.raises(StoreUnavailable):
-        keeper.store.history("room", 5)
+        journaled.store.history("room", 5)
     with pytest.raises(StoreUnavailable):
-        next(keeper.store.mail("bob"))
+        next(journaled.store.mail("bob"))
     with pytest.raises(StoreError):
-        list(keeper.store.load())
+        list(journaled.store.load())
     assert "cannot read" in caplog.text

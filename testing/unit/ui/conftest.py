@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from support.file_side import Side
+from support.client_files import Side
 
 
 @pytest.fixture

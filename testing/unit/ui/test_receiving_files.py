@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from support.file_side import Side, encoded, names, offered
+from support.client_files import Side, encoded, names, offered
 from text import clean
 from ui import files, transfers
 from ui.transfers import FILE_COST, MAX_OFFERS, MAX_RUNNING, NO_OFFER, TOO_MUCH

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from dialects.rooms import GUEST_WORDS, MessageFormatter
 from domain.events import FileCancelled, FileEnded, FileOffered, FilePiece, FileWanted, SendFile
+from support.client_files import Side, encoded, names, offered
 from support.examples import EXAMPLES
-from support.file_side import Side, encoded, names, offered
 from text import clean, shown_path
 from ui import transfers
 from ui.dialects.rooms import interpret

@@ -62,7 +62,7 @@ class MemoryBackend:
             yield last, [mail for _n, mail in page]
 
 
-class Screen:
+class FakeSession:
     """A session: it notes what it is told."""
 
     def __init__(self, address: str = "192.0.2.1") -> None:
@@ -103,7 +103,7 @@ def local(channel: Channel) -> list[Account]:
     return [member for member in channel.members.values() if isinstance(member, Account)]
 
 
-class House:
+class MemoryChat:
     """A chat whose backend is in memory."""
 
     def __init__(self, limits: Limits | None = None, pace: Pace | None = None) -> None:
@@ -121,11 +121,11 @@ class House:
             self.chat.restore([Joined(name, channel, NOW)])
         return self.chat.users.accounts[name]
 
-    def user(self, name: str, *channels: str) -> Screen:
+    def user(self, name: str, *channels: str) -> FakeSession:
         """An account that is logged in."""
         if name not in self.chat.users.accounts:
             self.account(name, *channels)
-        screen = Screen()
+        screen = FakeSession()
         self.chat.accounts.login(screen, name, name, screen.done())
         assert screen.take()[0] == ("", None)
         return screen
@@ -185,11 +185,11 @@ class House:
         )
 
 
-def mailed(house: House, count: int) -> Account:
+def mailed(memory: MemoryChat, count: int) -> Account:
     """Give bob so many messages."""
-    alice, bob = house.user("alice"), house.account("bob")
+    alice, bob = memory.user("alice"), memory.account("bob")
     for number in range(count):
-        house.chat.messages.send_direct(alice.principal, "bob", str(number), alice.done())
-    house.journal.commit()
+        memory.chat.messages.send_direct(alice.principal, "bob", str(number), alice.done())
+    memory.journal.commit()
     assert bob.mail == count
     return bob

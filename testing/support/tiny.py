@@ -21,7 +21,7 @@ from text import (
 )
 
 
-class Tiny(Dialect):
+class TinyDialect(Dialect):
     """A dialect that notes what happens to it. `later` words wait for `outcomes` to be called."""
 
     name = "tiny"
@@ -31,14 +31,18 @@ class Tiny(Dialect):
         self.outcomes: list[Done] = []
         self.left = 0
         self.rows = {
-            "now": Command(Tiny.now, "now <word>", "is answered at once", max_args=1, success="now {0}"),
-            "later": Command(Tiny.later, "later <word>", "waits", min_args=1, max_args=1, success="done {0}"),
-            "after": Command(Tiny.after, "after <word>", "does more after its answer", max_args=1, success="done {0}"),
-            "pipe": Command(Tiny.later, "pipe <word>", "may follow others", min_args=1, max_args=1, pipelined=True),
-            "secret": Command(Tiny.now, "secret", "needs a login", needs_login=True, success="secret"),
-            "wrong": Command(Tiny.wrong, "wrong <word>", "cannot be done", min_args=1, max_args=1),
-            "bye": Command(Tiny.bye, "bye", "ends the session"),
-            "much": Command(Tiny.much, "much <word>", "says much", max_args=1),
+            "now": Command(TinyDialect.now, "now <word>", "is answered at once", max_args=1, success="now {0}"),
+            "later": Command(TinyDialect.later, "later <word>", "waits", min_args=1, max_args=1, success="done {0}"),
+            "after": Command(
+                TinyDialect.after, "after <word>", "does more after its answer", max_args=1, success="done {0}"
+            ),
+            "pipe": Command(
+                TinyDialect.later, "pipe <word>", "may follow others", min_args=1, max_args=1, pipelined=True
+            ),
+            "secret": Command(TinyDialect.now, "secret", "needs a login", needs_login=True, success="secret"),
+            "wrong": Command(TinyDialect.wrong, "wrong <word>", "cannot be done", min_args=1, max_args=1),
+            "bye": Command(TinyDialect.bye, "bye", "ends the session"),
+            "much": Command(TinyDialect.much, "much <word>", "says much", max_args=1),
         }
 
     def parse(self, line: str) -> Request | Refusal | None:
@@ -86,14 +90,14 @@ class Tiny(Dialect):
         session.transport.stream(iter([b"body\n"]))
 
 
-class Talk:
+class TinySession:
     """A session with a tiny dialect and a fake transport."""
 
     def __init__(self, max_line: int = MAX_LINE) -> None:
         self.soon: list[Callable[[], None]] = []
         self.transport = FakeTransport(self.soon)
-        self.dialect = Tiny()
-        self.other = Tiny()
+        self.dialect = TinyDialect()
+        self.other = TinyDialect()
         self.other.name = "other"
         self.session = Session(self.transport, self.dialect, max_line, {"other": self.other})
         self.transport.owner = self.session

@@ -27,7 +27,7 @@ from store import (
 NOW = 1000.5
 
 
-class Keeper:
+class JournaledStore:
     """A store behind a journal, and a domain that allows everything but what `refused` names, and notes all."""
 
     def __init__(self, path: Path | str) -> None:
@@ -84,7 +84,7 @@ def said(text: str, channel: str = "room", sender: str = "alice") -> Said:
 
 
 BIG = "x" * 8000
-FURNITURE = (
+INITIAL = (
     AccountRegistered("alice", b"\x00\xffhash", NOW),
     AccountRegistered("bob", b"hash", NOW),
     ChannelCreated("room", "alice", NOW),
