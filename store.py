@@ -1,4 +1,4 @@
-"""The durable state in SQLite. All SQL is here, but for that of write_ahead_log.py.
+"""The durable state in SQLite. All SQL is here, in database_schema.py and in write_ahead_log.py.
 
 `Store.write` takes a batch of changes that the journal has decided (domain/journal.py) and writes them in one
 transaction. When it returns True, they survive `kill -9` and a power cut (WAL, synchronous=FULL). When it returns
@@ -6,8 +6,6 @@ False, none of them is written, and the next batch tries again.
 
 A channel's messages are a chain: each row holds the number of the one before, the channel's row that of the last. An
 index would be as quick to read, but each message of a turn would write to another page of it; a chain only appends.
-
-The schema grows by appending to MIGRATIONS; `PRAGMA user_version` is the number of migrations that a file has had.
 
 Checkpoints of the write-ahead log are made by write_ahead_log.py alone, never by SQLite itself.
 
@@ -33,6 +31,7 @@ from database_files import (
     why_the_disk_refuses,
 )
 from database_files import StoreError as StoreError
+from database_schema import MIGRATIONS, STAMP_TABLE, check_owner, migrate
 from domain.changes import (
     AccountDeleted,
     AccountRegistered,
@@ -55,9 +54,6 @@ from write_ahead_log import WriteAheadLog
 MEMORY = ":memory:"
 """The path of a database that keeps nothing."""
 
-APPLICATION_ID = 0x43524F53
-"""Marks the file as Crosstalk's ("CROS"), so that another program's database is refused."""
-
 PAGE_ROWS = 32
 """Messages that are read at once: at MAX_LINE each, 256 KiB."""
 
@@ -69,60 +65,6 @@ BUSY_SECONDS = 0.01
 
 COPY_BUSY_SECONDS = 5.0
 """How long a commit waits in a cluster, where a failed one makes a leader step down."""
-
-STAMP_TABLE = """
-    CREATE TABLE stamp (id INTEGER PRIMARY KEY, stamp BLOB NOT NULL);
-    """
-
-MIGRATIONS: tuple[str, ...] = (
-    """
-    CREATE TABLE accounts (name TEXT PRIMARY KEY, password_hash BLOB NOT NULL, registered REAL NOT NULL) WITHOUT ROWID;
-    CREATE TABLE channels (
-        name TEXT PRIMARY KEY, creator TEXT NOT NULL, created REAL NOT NULL, last_message INTEGER
-    ) WITHOUT ROWID;
-    CREATE TABLE memberships (
-        account TEXT NOT NULL, channel TEXT NOT NULL, joined REAL NOT NULL, PRIMARY KEY (account, channel)
-    ) WITHOUT ROWID;
-    CREATE TABLE messages (
-        id INTEGER PRIMARY KEY, previous INTEGER,
-        sender TEXT NOT NULL, channel TEXT NOT NULL, text TEXT NOT NULL, sent REAL NOT NULL
-    );
-    CREATE TABLE mail (
-        id INTEGER PRIMARY KEY AUTOINCREMENT,
-        sender TEXT NOT NULL, recipient TEXT NOT NULL, text TEXT NOT NULL, sent REAL NOT NULL
-    );
-    CREATE INDEX mail_by_recipient ON mail (recipient, id);
-    """,
-    """
-    CREATE TABLE new_accounts (
-        number INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, password_hash BLOB, id TEXT UNIQUE,
-        registered REAL NOT NULL
-    );
-    INSERT INTO new_accounts (name, password_hash, registered)
-        SELECT name, password_hash, registered FROM accounts ORDER BY registered, name;
-    DROP TABLE accounts;
-    ALTER TABLE new_accounts RENAME TO accounts;
-    """,
-    """
-    CREATE TABLE hosts (name TEXT PRIMARY KEY, address TEXT NOT NULL) WITHOUT ROWID;
-    """,
-    """
-    ALTER TABLE hosts RENAME COLUMN address TO server;
-    ALTER TABLE memberships ADD COLUMN server TEXT NOT NULL DEFAULT '';
-    UPDATE memberships
-        SET server = (SELECT server FROM hosts WHERE name = substr(channel, instr(channel, ':') + 1))
-        WHERE instr(channel, ':') AND substr(channel, instr(channel, ':') + 1) IN (SELECT name FROM hosts);
-    """,
-    STAMP_TABLE,
-    """
-    CREATE TABLE position (
-        id INTEGER PRIMARY KEY, applied INTEGER NOT NULL, run TEXT NOT NULL, digest TEXT NOT NULL, created TEXT NOT NULL
-    );
-    """,
-    """
-    ALTER TABLE channels ADD COLUMN topic TEXT NOT NULL DEFAULT '';
-    """,
-)
 
 RECORD: dict[type, str] = {
     AccountRegistered: "INSERT INTO accounts (name, password_hash, registered) VALUES (?1, ?2, ?3)",
@@ -238,9 +180,9 @@ class ChannelHeads:
             self._unrecorded.clear()
 
     def rolled_back(self) -> None:
-        """Undo `extend`: the transaction has failed, and its numbers are free again."""
+        """Undo `extend`: the transaction has failed."""
         self._moved.clear()
-        self._next = max(self._ends.values(), default=0) + 1
+        self.newest = max(self._ends.values(), default=0)
 
 
 class Store:
@@ -470,22 +412,12 @@ class Store:
 
     def _open(self) -> None:
         db = self._db
-        version = db.execute("PRAGMA user_version").fetchone()[0]
-        owner = db.execute("PRAGMA application_id").fetchone()[0]
-        empty = not db.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
-        if owner != APPLICATION_ID and not empty:
-            raise StoreError(f"{self.path} is another program's database; choose another file with --database PATH")
-        if version > len(MIGRATIONS):
-            raise StoreError(f"{self.path} was written by a newer Crosstalk (schema {version}); use that version")
+        check_owner(db, self.path)
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("PRAGMA synchronous = NORMAL")  # a start confirms nothing; what it writes is synced when it is moved
         db.execute("PRAGMA wal_autocheckpoint = 0")
         db.execute(f"PRAGMA journal_size_limit = {LOG_SIZE}")
-        for number in range(version, len(MIGRATIONS)):
-            db.executescript(
-                f"BEGIN; {MIGRATIONS[number]}"
-                f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {number + 1}; COMMIT;"
-            )
+        migrate(db)
         self._heads = ChannelHeads(db)
 
 

@@ -52,9 +52,11 @@ def test_a_full_disk_fails_each_change_and_takes_all_back(
 
 def test_the_chain_of_messages_is_whole_after_a_failure(journaled: JournaledStore, path: Path) -> None:
     journaled.write(said("1"), said("a", "attic"))
+    newest = journaled.store.last_number
     journaled.fail(spare=10)
     (error, *_errors) = journaled.write(*[said(BIG, channel) for _ in range(8) for channel in ("room", "attic")])
     assert isinstance(error, StoreUnavailable)
+    assert journaled.store.last_number == newest
     journaled.recover()
     journaled.write(said("2"), said("b", "attic"), said("3"))
     expected = (["1", "2", "3"], ["a", "b"])

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from database_schema import MIGRATIONS
 from domain.changes import (
     AccountRegistered,
     ChannelCreated,
@@ -24,7 +25,6 @@ from domain.changes import (
 from harness.processes import ROOT
 from store import (
     MEMORY,
-    MIGRATIONS,
     Store,
     StoreError,
 )

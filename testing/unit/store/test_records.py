@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from database_schema import APPLICATION_ID, MIGRATIONS
 from domain.changes import (
     AccountRegistered,
     Change,
@@ -24,8 +25,6 @@ from domain.changes import (
 )
 from domain.errors import NameTaken, StoreUnavailable
 from store import (
-    APPLICATION_ID,
-    MIGRATIONS,
     PAGE_ROWS,
     RECORD,
     RECORD_ENDS_EVERY,

@@ -1,0 +1,96 @@
+"""The tables of the database, and the migrations that lift an older file to them.
+
+The schema grows by appending to MIGRATIONS; `PRAGMA user_version` is the number of migrations that a file has had.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+
+from database_files import StoreError
+
+APPLICATION_ID = 0x43524F53
+"""Marks the file as Crosstalk's ("CROS"), so that another program's database is refused."""
+
+STAMP_TABLE = """
+    CREATE TABLE stamp (id INTEGER PRIMARY KEY, stamp BLOB NOT NULL);
+    """
+
+MIGRATIONS: tuple[str, ...] = (
+    """
+    CREATE TABLE accounts (name TEXT PRIMARY KEY, password_hash BLOB NOT NULL, registered REAL NOT NULL) WITHOUT ROWID;
+    CREATE TABLE channels (
+        name TEXT PRIMARY KEY, creator TEXT NOT NULL, created REAL NOT NULL, last_message INTEGER
+    ) WITHOUT ROWID;
+    CREATE TABLE memberships (
+        account TEXT NOT NULL, channel TEXT NOT NULL, joined REAL NOT NULL, PRIMARY KEY (account, channel)
+    ) WITHOUT ROWID;
+    CREATE TABLE messages (
+        id INTEGER PRIMARY KEY, previous INTEGER,
+        sender TEXT NOT NULL, channel TEXT NOT NULL, text TEXT NOT NULL, sent REAL NOT NULL
+    );
+    CREATE TABLE mail (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        sender TEXT NOT NULL, recipient TEXT NOT NULL, text TEXT NOT NULL, sent REAL NOT NULL
+    );
+    CREATE INDEX mail_by_recipient ON mail (recipient, id);
+    """,
+    """
+    CREATE TABLE new_accounts (
+        number INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, password_hash BLOB, id TEXT UNIQUE,
+        registered REAL NOT NULL
+    );
+    INSERT INTO new_accounts (name, password_hash, registered)
+        SELECT name, password_hash, registered FROM accounts ORDER BY registered, name;
+    DROP TABLE accounts;
+    ALTER TABLE new_accounts RENAME TO accounts;
+    """,
+    """
+    CREATE TABLE hosts (name TEXT PRIMARY KEY, address TEXT NOT NULL) WITHOUT ROWID;
+    """,
+    """
+    ALTER TABLE hosts RENAME COLUMN address TO server;
+    ALTER TABLE memberships ADD COLUMN server TEXT NOT NULL DEFAULT '';
+    UPDATE memberships
+        SET server = (SELECT server FROM hosts WHERE name = substr(channel, instr(channel, ':') + 1))
+        WHERE instr(channel, ':') AND substr(channel, instr(channel, ':') + 1) IN (SELECT name FROM hosts);
+    """,
+    STAMP_TABLE,
+    """
+    CREATE TABLE position (
+        id INTEGER PRIMARY KEY, applied INTEGER NOT NULL, run TEXT NOT NULL, digest TEXT NOT NULL, created TEXT NOT NULL
+    );
+    """,
+    """
+    ALTER TABLE channels ADD COLUMN topic TEXT NOT NULL DEFAULT '';
+    """,
+)
+
+
+def check_owner(db: sqlite3.Connection, path: str) -> None:
+    """Check that a database is new, or Crosstalk's and no newer than this program.
+
+    Raises:
+        StoreError: it is neither.
+    """
+    version = _version(db)
+    owner = db.execute("PRAGMA application_id").fetchone()[0]
+    empty = not db.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
+    if owner != APPLICATION_ID and not empty:
+        raise StoreError(f"{path} is another program's database; choose another file with --database PATH")
+    if version > len(MIGRATIONS):
+        raise StoreError(f"{path} was written by a newer Crosstalk (schema {version}); use that version")
+
+
+def migrate(db: sqlite3.Connection) -> None:
+    """Carry out the migrations that a database has not had, each in a transaction of its own."""
+    for number in range(_version(db), len(MIGRATIONS)):
+        db.executescript(
+            f"BEGIN; {MIGRATIONS[number]}"
+            f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {number + 1}; COMMIT;"
+        )
+
+
+def _version(db: sqlite3.Connection) -> int:
+    version: int = db.execute("PRAGMA user_version").fetchone()[0]
+    return version
