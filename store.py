@@ -203,7 +203,7 @@ class Store:
     def __init__(self, path: str, *, is_copy: bool = False) -> None:
         self.path = path
         self.failures = 0
-        self._trouble: type[Exception] | None = None
+        self._fault: type[Exception] | None = None
         self._log: WriteAheadLog | None = None
         self._files: DatabaseFiles | None = None
         with contextlib.ExitStack() as undo:
@@ -231,7 +231,7 @@ class Store:
     def close(self) -> None:
         """Close the file. Changes that wait in the journal are lost, so commit first."""
         self.watch()
-        if self._trouble is FilesLost:
+        if self._fault is FilesLost:
             _keep_open(self._db)
         else:
             if self._log is not None:
@@ -256,7 +256,7 @@ class Store:
         except (FilesLost, sqlite3.Error) as error:
             self._failed(error)
             return False
-        if self._trouble is not None:
+        if self._fault is not None:
             self._recovered()
         return True
 
@@ -294,15 +294,15 @@ class Store:
             self._log.watch()
             self._note_safe()
         except (FilesLost, sqlite3.Error) as error:
-            self._complain(error)
+            self._log_fault(error)
         else:
-            if self._trouble is FilesLost:
+            if self._fault is FilesLost:
                 self._recovered()
 
-    def _complain(self, error: Exception) -> None:
+    def _log_fault(self, error: Exception) -> None:
         kind = FilesLost if isinstance(error, FilesLost) else sqlite3.Error
-        if kind is not self._trouble:
-            self._trouble = kind
+        if kind is not self._fault:
+            self._fault = kind
             log.error(
                 "cannot write to the database %s: %s; commands fail until it can be written",
                 self.path,
@@ -310,12 +310,12 @@ class Store:
             )
 
     def _recovered(self) -> None:
-        self._trouble = None
+        self._fault = None
         log.warning("the database is written again")
 
     def _failed(self, error: Exception) -> None:
         self.failures += 1
-        self._complain(error)
+        self._log_fault(error)
         with contextlib.suppress(sqlite3.Error):  # some errors have rolled back already
             self._db.execute("ROLLBACK")
         self._heads.rolled_back()

@@ -176,6 +176,13 @@ def test_no_file_is_one_that_a_run_leaves_behind() -> None:
     assert not (ROOT / "testing" / "__init__.py").exists(), "it would hide testing.py"
 
 
+def test_unit_tests_mirror_the_packages() -> None:
+    unit = ROOT / "testing" / "unit"
+    places = {path.relative_to(unit).parts[0] for path in unit.glob("*/**/test_*.py")}
+    assert places <= {"project", *LAYERS}
+    assert not list((ROOT / "testing").glob("test_*.py"))
+
+
 # ---- documents ----
 
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
