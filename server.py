@@ -13,6 +13,7 @@ if __name__ == "__main__":
     gc.disable()  # until `tame_garbage_collector`: what a start loads stays
 
 from app import options
+from app.options import Options
 
 if __name__ == "__main__":
     ARGUMENTS = options.parse_command_line(sys.argv[1:])
@@ -28,20 +29,25 @@ import signal
 import socket
 import threading
 import time
-from typing import NamedTuple
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, NamedTuple
 
 from app.logs import start_logging
-from app.node import Node, StartError, port_label
+from app.node import Node, StartError, StateStore, port_label
 from app.passwords import BcryptPasswords
 from app.printer import ConsoleTransport, Printer, read_lines
 from app.signals import Signals
 from app.workqueue import WorkQueue
 from net import listener
+from net.connection import Connection
 from net.loop import Loop
 from net.tcp import raise_descriptor_limit
 from protocol import Session
 from settings import Listen, Settings
 from store import Store, StoreError
+
+if TYPE_CHECKING:
+    from app.replicated import Replica
 
 STDIN, STDOUT = 0, 1
 
@@ -69,15 +75,28 @@ class Endpoint(NamedTuple):
 class Server:
     """A Node on real sockets: a loop, a store, listeners. Two of them can live in one process.
 
+    A node of a cluster has its ports reserved, but makes its Node and listens only when it leads.
+
     Args:
         settings: with at least one `listen` or `channel`. The database is named after the first one's port.
+        config: the bytes from which they come, for a node that begins again.
+
+    Attributes:
+        opened: called when the server listens.
+        replica: this server's part in a cluster; None for a single process.
 
     Raises:
         StartError: a port or the database cannot be opened, or a channel of the config cannot be made.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    node: Node
+
+    def __init__(self, settings: Settings, config: bytes = b"") -> None:
         self.settings = settings
+        self.opened: Callable[[], None] = lambda: None
+        self.is_open = False
+        self.replica: Replica | None = None
+        is_single = settings.node is None
         self.loop = Loop(
             max_clients=settings.max_clients,
             max_out_buffer=settings.max_out_buffer,
@@ -88,7 +107,9 @@ class Server:
             max_buffers=settings.max_buffers,
             pool_threads=settings.hash_threads,
             pool_queue=settings.hash_threads,  # further jobs wait in the work queue
+            connection=Connection if is_single else self._leased_connection(),
         )
+        self.printer = Printer(STDOUT, self.loop.call_later)
         with contextlib.ExitStack() as undo:
             undo.callback(self.loop.close)
             listens = [
@@ -96,41 +117,70 @@ class Server:
                 *(Listen(settings.address, channel.port, port_label(channel.name)) for channel in settings.channel),
             ]
             own_addresses = {listen.address for listen in listens}
-            sockets = [undo.enter_context(bound_socket(listen.address, listen.port)) for listen in listens]
+            sockets = [
+                undo.enter_context(bound_socket(listen.address, listen.port, listening=is_single)) for listen in listens
+            ]
             self.endpoints = [
                 Endpoint(host, port, listen.dialect, ipv6_only=listen.address == "::")
                 for (host, port, *_), listen in zip((sock.getsockname() for sock in sockets), listens, strict=True)
             ]
             self.port = self.endpoints[0].port
+            self._sockets = list(zip(sockets, listens, strict=True))
+            # If all listeners share one address, other servers are dialled from it.
+            is_one = len(own_addresses) == 1 and not own_addresses & WILDCARDS
+            self._source = next(iter(own_addresses)) if is_one else None
             try:
-                self.store = Store(settings.database or f"crosstalk-{self.port}.db")
+                self.store = Store(settings.database or f"crosstalk-{self.port}.db", is_copy=not is_single)
                 undo.callback(self.store.close)
-                self.node = self._build_node(own_addresses)
+                if is_single:
+                    self._open(self.store)
+                else:
+                    self.replica = self._join_cluster(config)
             except StoreError as error:
                 raise StartError(str(error)) from error
-            for sock, listen in zip(sockets, listens, strict=True):
-                self.loop.listen(sock, functools.partial(self.node.accept, label=listen.dialect))
-            self.loop.before_flush = self._before_flush
             undo.pop_all()
         self._watch_store()
-        self.loop.call_soon(self.node.start)
         self._stopping = False
 
-    def _build_node(self, own_addresses: set[str | None]) -> Node:
-        """Build the Node. If all listeners share one address, other servers are dialled from it."""
+    def _leased_connection(self) -> type[Connection]:
+        from app.replicated import leased  # only a node needs it, and what it imports
+
+        return leased(lambda: self.replica)
+
+    def _join_cluster(self, config: bytes) -> Replica:
+        from app.replicated import Replica
+
+        return Replica(self.settings, self.loop, self.store, self._open, config)
+
+    def _open(self, store: StateStore) -> None:
+        """Load the state, and listen.
+
+        Raises:
+            StartError: a port cannot be opened, or a channel of the config cannot be made.
+            StoreError: the state cannot be read.
+        """
+        self.node = self._build_node(store)
+        for sock, listen in self._sockets:
+            if self.replica is not None:
+                open_port(sock)
+            self.loop.listen(sock, functools.partial(self.node.accept, label=listen.dialect))
+        self.loop.before_flush = self._before_flush
+        self.loop.call_soon(self.node.start)
+        self.is_open = True
+        self.opened()
+
+    def _build_node(self, store: StateStore) -> Node:
         settings, loop = self.settings, self.loop
         queue = WorkQueue(loop.in_thread, loop, settings.hash_threads, settings.max_hash_queue)
         self.passwords = BcryptPasswords(queue, loop.monotonic, settings.bcrypt_cost)
-        self.printer = Printer(STDOUT, loop.call_later)
-        source = next(iter(own_addresses)) if len(own_addresses) == 1 and not own_addresses & WILDCARDS else None
         node = Node(
             settings,
-            store=self.store,
+            store=store,
             passwords=self.passwords,
             timers=loop,
             now=time.time,
             time_of_day=time_of_day,
-            dial=functools.partial(loop.dial, source=source, seconds=settings.federation_seconds),
+            dial=functools.partial(loop.dial, source=self._source, seconds=settings.federation_seconds),
             console=ConsoleTransport(self.printer, loop.call_soon, loop.call_later),
             stop=self.stop,
         )
@@ -144,11 +194,15 @@ class Server:
 
     def _before_flush(self) -> None:
         self.node.end_turn()
+        if self.replica is not None and (self.loop.has_output or self.printer.has_output):
+            self.replica.hold_lease()
         self.printer.flush()
 
     def run(self) -> None:
         """Serve until `stop`, then write what is left for the console and close the database."""
         self.loop.run()
+        if self.replica is not None:
+            self.replica.leave()
         self.printer.drain(self.settings.shutdown_seconds)
         self.loop.close()
         self.store.close()
@@ -159,7 +213,10 @@ class Server:
             return
         self._stopping = True
         log.info("stopping")
-        self.node.close()
+        if self.replica is not None:
+            self.replica.stop()
+        if self.is_open:
+            self.node.close()
         self.loop.drain(self.settings.shutdown_seconds)
         for connection in list(self.loop.connections):
             assert isinstance(connection.owner, Session)
@@ -167,6 +224,10 @@ class Server:
 
     def log_statistics(self) -> None:
         """Write the counters to the log."""
+        if self.replica is not None:
+            log.info("cluster %s", " ".join(f"{name}={value}" for name, value in self.replica.status.words()))
+        if not self.is_open:
+            return
         closed = " ".join(
             f"closed-{reason.name.lower().replace('_', '-')}={count}" for reason, count in self.loop.closed.items()
         )
@@ -198,14 +259,35 @@ def _time_of_second(second: int) -> str:
     return time.strftime("%H:%M:%S", time.localtime(second))
 
 
-def bound_socket(address: str | None, port: int) -> socket.socket:
+def bound_socket(address: str | None, port: int, *, listening: bool) -> socket.socket:
     """Bind a socket to an address and a port, see `net.listener.bound_socket`.
 
     Raises:
         StartError: the operating system refuses it.
     """
+    with usable(address, port):
+        return listener.bound_socket(address, port, listening=listening)
+
+
+def open_port(sock: socket.socket) -> None:
+    """Listen on a reserved port.
+
+    Raises:
+        StartError: another program has taken it meanwhile.
+    """
+    with usable(*sock.getsockname()[:2]):
+        listener.listen(sock)
+
+
+@contextlib.contextmanager
+def usable(address: str | None, port: int) -> Iterator[None]:
+    """Say which address and port the operating system refuses.
+
+    Raises:
+        StartError: it does.
+    """
     try:
-        return listener.bound_socket(address, port)
+        yield
     except OSError as error:
         endpoint, reason = f"{address or '*'}:{port}", os.strerror(error.errno or 0)
         choice = "port" if error.errno in (errno.EADDRINUSE, errno.EACCES) else "address"
@@ -214,7 +296,6 @@ def bound_socket(address: str | None, port: int) -> socket.socket:
 
 def announce(server: Server, *, hello_server: bool) -> None:
     """Log the listeners, and that the server is ready; a server of the `hello` lab also says so on standard output."""
-    log.info("max clients: %d", server.loop.client_ceiling)
     for endpoint in server.endpoints:
         only = " (IPv6 only)" if endpoint.ipv6_only else ""
         log.info("listening address=%s port=%d dialect=%s%s", endpoint.address, endpoint.port, endpoint.dialect, only)
@@ -222,6 +303,7 @@ def announce(server: Server, *, hello_server: bool) -> None:
     if hello_server:
         with contextlib.suppress(OSError):  # nobody may be reading standard output
             print("Server is on", flush=True)  # C25
+    server.passwords.warm_up()
 
 
 def open_console(server: Server) -> None:
@@ -238,18 +320,23 @@ def open_console(server: Server) -> None:
 
     def carry_out(line: str) -> None:
         free_places.release()
+        if not server.is_open:
+            server.printer.write(b"This node is a backup: the primary has the channels.\n")
+            server.printer.flush()
+            return
         server.node.operator.received(f"{line}\n".encode())
 
     threading.Thread(target=read_lines, args=(STDIN, take), daemon=True).start()
 
 
-def main(settings: Settings, *, hello_server: bool) -> int:
+def main(options: Options) -> int:
     """Run the server until a signal stops it; return the exit status."""
+    settings = options.settings
     bootstrap.occupy_standard_descriptors()
     start_logging()
     try:
         raise_descriptor_limit()
-        server = Server(settings)
+        server = Server(settings, options.config)
     except StartError as error:
         print(f"server.py: {error}", file=sys.stderr)
         return 1
@@ -258,15 +345,21 @@ def main(settings: Settings, *, hello_server: bool) -> int:
     loop.wake_for_signals()
     handlers.install()
     tame_garbage_collector()
-    announce(server, hello_server=hello_server)
+    log.info("max clients: %d", loop.client_ceiling)
+    server.opened = functools.partial(announce, server, hello_server=options.hello_server)
+    if server.is_open:
+        server.opened()
     open_console(server)
-    server.passwords.warm_up()
-    server.run()
+    if server.replica is None:
+        server.run()
+        status = 0
+    else:
+        status = server.replica.run(server.run)
     handlers.ignore()
     server.log_statistics()
-    if loop.working:
-        os._exit(0)  # an ordinary exit would wait for the threads that hash passwords
-    return 0
+    if loop.working or (server.replica is not None and server.replica.working):
+        os._exit(status)  # an ordinary exit would wait for threads
+    return status
 
 
 def tame_garbage_collector() -> None:
@@ -280,4 +373,4 @@ def tame_garbage_collector() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(OPTIONS.settings, hello_server=OPTIONS.hello_server))
+    sys.exit(main(OPTIONS))

@@ -87,6 +87,16 @@ RECORD: dict[type, str] = {
 
 READ_POSITION = "SELECT applied, run, digest, created FROM position"
 
+CONTENT = (
+    "SELECT name, password_hash, id, registered FROM accounts ORDER BY number",
+    "SELECT name, creator, created FROM channels ORDER BY name",
+    "SELECT account, channel, joined, server FROM memberships ORDER BY account, channel",
+    "SELECT id, sender, channel, text, sent FROM messages ORDER BY id",
+    "SELECT id, sender, recipient, text, sent FROM mail ORDER BY id",
+    "SELECT name, server FROM hosts ORDER BY name",
+)
+"""All data, in an order that does not depend on the file."""
+
 REMOVE_ORPHANS = (
     "DELETE FROM mail WHERE recipient NOT IN (SELECT name FROM accounts)",
     "DELETE FROM memberships WHERE account NOT IN (SELECT name FROM accounts)"
@@ -221,6 +231,11 @@ class Store:
                     self._log = WriteAheadLog(self._db, self._files, COPY_BUSY_SECONDS if is_copy else BUSY_SECONDS)
                 self._db.execute(f"PRAGMA synchronous = {'NORMAL' if is_copy else 'FULL'}")
                 self.position = Position(*(self._db.execute(READ_POSITION).fetchone() or ()))
+                if self.position.applied and not is_copy:
+                    raise StoreError(
+                        f"the database {path} is a cluster's copy: start it as a node of that cluster, or see"
+                        " docs/cluster.md on how to leave one"
+                    )
                 self.safe = self._checkpoints = 0
                 self._note_safe()
             except (OSError, ValueError, sqlite3.Error) as error:
@@ -239,6 +254,42 @@ class Store:
             self._db.close()
         if self._files is not None:
             self._files.close()
+
+    # ---- copies of a cluster's file ----
+
+    def digest(self) -> str:
+        """Return a hash of all data, the same for the same data in another file; "" where there is none."""
+        import hashlib  # a single process needs none
+
+        digest, is_empty = hashlib.sha256(), True
+        for query in CONTENT:
+            for row in self._db.execute(query):
+                digest.update(repr(row).encode())
+                is_empty = False
+        return "" if is_empty else digest.hexdigest()
+
+    def copy_into(self, path: str) -> None:
+        """Write a copy of the file as it is now. Takes long, and may be called in any thread.
+
+        Args:
+            path: of the copy; the file may exist if it is empty.
+
+        Raises:
+            sqlite3.Error, OSError: it cannot be read or written.
+        """
+        assert self._files is not None
+        with contextlib.closing(sqlite3.connect(self._files.path)) as db:
+            db.execute("VACUUM INTO ?", (path,))
+
+    def replace(self, path: str) -> None:
+        """Close this file, and put the one at a path in its place.
+
+        Raises:
+            OSError: it cannot be moved there.
+        """
+        assert self._files is not None
+        self.close()
+        os.replace(path, self._files.path)
 
     # ---- writing ----
 
@@ -419,6 +470,19 @@ class Store:
         db.execute(f"PRAGMA journal_size_limit = {LOG_SIZE}")
         migrate(db)
         self._heads = ChannelHeads(db)
+
+
+def position_in(path: str) -> Position:
+    """Return the position of a file that is not open.
+
+    Raises:
+        StoreError: it is no such file.
+    """
+    try:
+        with contextlib.closing(sqlite3.connect(path)) as db:
+            return Position(*(db.execute(READ_POSITION).fetchone() or ()))
+    except sqlite3.Error as error:
+        raise StoreError(f"{path} is no database of a cluster: {error}") from error
 
 
 def _keep_open(db: sqlite3.Connection) -> None:

@@ -49,3 +49,29 @@ def occupy_standard_descriptors() -> None:
     while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
         pass
     os.close(descriptor)
+
+
+CONFIG_VARIABLE = "CROSSTALK_CONFIG"
+"""Names the descriptor with the config's text, for a program that begins again."""
+
+
+def leave_config(text: bytes) -> None:
+    """Keep the config's text for the program that takes the place of this one: the file may have been a pipe."""
+    import tempfile
+
+    with tempfile.TemporaryFile() as file:
+        file.write(text)
+        file.flush()
+        descriptor = os.dup(file.fileno())
+    os.set_inheritable(descriptor, True)
+    os.environ[CONFIG_VARIABLE] = str(descriptor)
+
+
+def left_config() -> bytes | None:
+    """Return the text that `leave_config` has kept, once; None where there is none."""
+    descriptor = os.environ.pop(CONFIG_VARIABLE, None)
+    if descriptor is None:
+        return None
+    with open(int(descriptor), "rb") as file:
+        file.seek(0)
+        return file.read()

@@ -298,21 +298,31 @@ DIRECTIVES: Mapping[str, Directive] = {
 }
 
 
-def read_config(path: str) -> Settings:
-    """Read a config file to its end, or to MAX_CONFIG bytes (C51).
+def read_content(path: str) -> bytes:
+    """Read a config file to its end, or to the first byte that is too much: it may be endless.
 
     Raises:
-        ConfigError: it cannot be read, is too long, or a line is wrong.
+        ConfigError: it cannot be read.
     """
     try:
         with open(path, "rb") as file:
-            content = file.read(MAX_CONFIG + 1)
-        text = content.decode("utf-8-sig")
-    except (OSError, UnicodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
-        raise ConfigError(f"{path}: cannot read the config: {reason}") from error
+            return file.read(MAX_CONFIG + 1)
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot read the config: {error.strerror}") from error
+
+
+def parse_content(content: bytes, path: str) -> Settings:
+    """Parse the bytes of a config (C51); `path` is for the messages.
+
+    Raises:
+        ConfigError: it is too long or not UTF-8, or a line is wrong.
+    """
     if len(content) > MAX_CONFIG:
         raise ConfigError(f"{path}: cannot read the config: it is longer than {MAX_CONFIG} bytes")
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeError as error:
+        raise ConfigError(f"{path}: cannot read the config: not UTF-8") from error
     return parse_config(text, path)
 
 

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Protocol
 
 from app.throttle import Pace
 from dialects import AUTO, DEFAULT, DIALECTS
 from dialects.mailbox import RESERVED_NAMES
 from dialects.operator import Operator
 from dialects.rooms import MessageFormatter, RoomsDialect, RoomsHandshake, TimeOfDay, piece_size
-from domain.changes import ChannelCreated
+from domain.changes import Change, ChannelCreated
 from domain.chat import Chat
 from domain.errors import LimitReached
 from domain.guests import RoomGuests
-from domain.interfaces import Passwords, Timers
+from domain.interfaces import Backend, Passwords, Timers
 from domain.names import classic_id
 from domain.rooms import Rooms
 from domain.state import Limits
@@ -25,10 +25,16 @@ from peering.dialer import Dial
 from peering.proof import make_nonce
 from protocol import Dialect, Session, Transport
 from settings import Settings
-from store import Store
 
 SECRET_BYTES = 16
 """Random bytes of an ID that cannot be guessed."""
+
+
+class StateStore(Backend, Protocol):
+    """The journal's backend, and the state that it has kept."""
+
+    def load(self) -> Iterator[Change]: ...
+    def remove_orphans(self) -> None: ...
 
 
 class StartError(Exception):
@@ -40,7 +46,7 @@ class Node:
 
     Args:
         settings: see settings.Settings.
-        store: the open database, whose content is loaded here.
+        store: keeps the state, which is loaded here.
         passwords: hashes and checks.
         timers: the monotonic clock, in seconds.
         now: the wall clock, in seconds since the epoch.
@@ -64,7 +70,7 @@ class Node:
         self,
         settings: Settings,
         *,
-        store: Store,
+        store: StateStore,
         passwords: Passwords,
         timers: Timers,
         now: Callable[[], float],

@@ -10,8 +10,9 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
+from app.bootstrap import left_config
 from app.commandline import OneLineParser, port_number
-from app.config import DIRECTIVES, ConfigError, field_of, read_config
+from app.config import DIRECTIVES, ConfigError, field_of, parse_content, read_content
 from settings import Listen, Settings
 
 USAGE = """\
@@ -115,12 +116,43 @@ def setting(name: str) -> Callable[[str], Any]:
 def settings_for(arguments: argparse.Namespace) -> Settings:
     """Return the settings of a command line and of the config that it names; the command line takes precedence.
 
-    Only here is the config opened and read, and only once: it may be a pipe, or standard input (C51).
+    Raises:
+        ConfigError: the config cannot be used, or has no port to listen on.
+    """
+    return read_options(arguments).settings
+
+
+class Options(NamedTuple):
+    """What a command line and its config say.
+
+    Attributes:
+        settings: all settings.
+        hello_server: the third form of the command line was used.
+        config: the bytes of the config; b"" without one.
+    """
+
+    settings: Settings
+    hello_server: bool
+    config: bytes = b""
+
+
+def read_options(arguments: argparse.Namespace) -> Options:
+    """Read the config of a command line. It is opened and read only here and once: it may be a pipe (C51).
 
     Raises:
         ConfigError: the config cannot be used, or has no port to listen on.
     """
-    settings = Settings() if arguments.config is None else read_config(arguments.config)
+    path: str | None = arguments.config
+    content, settings = b"", Settings()
+    if path is not None:
+        left = left_config()
+        content = read_content(path) if left is None else left
+        settings = parse_content(content, path)
+    return Options(_completed(settings, arguments), arguments.hello_server, content)
+
+
+def _completed(settings: Settings, arguments: argparse.Namespace) -> Settings:
+    """Return the settings with what the command line says."""
     if arguments.port is not None:
         own = Listen(arguments.address, arguments.port, "hello" if arguments.hello_server else "auto")
         settings = settings._replace(listen=(own, *settings.listen))
@@ -158,17 +190,10 @@ MEMORY = ":memory:"
 """The path of a database that keeps nothing."""
 
 
-class Options(NamedTuple):
-    """The settings. `hello_server`: the third form of the command line was used."""
-
-    settings: Settings
-    hello_server: bool
-
-
 def read_or_exit(arguments: argparse.Namespace) -> Options:
     """Read the config, or exit with status 1 and a line that says what is wrong."""
     try:
-        return Options(settings_for(arguments), arguments.hello_server)
+        return read_options(arguments)
     except ConfigError as error:
         print(f"server.py: {error}", file=sys.stderr)
         sys.exit(1)

@@ -59,6 +59,11 @@ class Printer:
         else:
             self._waiting += data
 
+    @property
+    def has_output(self) -> bool:
+        """Whether lines wait for `flush`."""
+        return bool(self._waiting)
+
     def flush(self) -> None:
         """Write what the descriptor takes now; the rest is retried after RETRY_SECONDS."""
         while self._waiting and self._is_writable():

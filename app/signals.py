@@ -17,6 +17,8 @@ ONE_SIGNAL_SECONDS = 0.5
 """Signals that follow the first so soon count as one with it: `timeout` sends two, and a shell that loses its terminal
 adds its own SIGHUP to the kernel's."""
 
+HANDLED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1)
+
 log = logging.getLogger("crosstalk.signals")
 
 
@@ -55,10 +57,12 @@ class Signals:
         }
 
     def install(self) -> None:
-        """Install the handlers; a SIGHUP that is ignored already (`nohup`) stays so."""
+        """Install the handlers; a SIGHUP that is ignored already (`nohup`) stays so. Let in what `hold_back` kept."""
         for signum in self._calls:
             if signum != signal.SIGHUP or signal.getsignal(signum) is not signal.SIG_IGN:
                 signal.signal(signum, self.handle)
+
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, self._calls)
 
     def ignore(self) -> None:
         """Ignore the signals: the server has ended, and none may change the exit status while the interpreter ends."""
@@ -86,6 +90,11 @@ class Signals:
     def _unless_stopping(self, call: Callable[[], None]) -> None:
         if self._stopped_at is None:
             self._call_threadsafe(call)
+
+
+def hold_back() -> None:
+    """Keep signals waiting while the program begins again, until its handlers are installed."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, HANDLED)
 
 
 def _reload_nothing() -> None:

@@ -191,7 +191,7 @@ class Dial:
         if is_self_connection(sock):
             raise _system_error(errno.ECONNREFUSED)
         self._loop.unwatch(sock)
-        return Connection(self._dialer.table, sock)
+        return self._dialer.table.make(self._dialer.table, sock)
 
     def _timed_out(self) -> None:
         self._try_next("timed out")

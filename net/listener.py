@@ -25,22 +25,40 @@ BACKLOG = 4096
 log = logging.getLogger("crosstalk.loop")
 
 
-def bound_socket(address: str | None, port: int) -> socket.socket:
-    """Listen on an address.
+def bound_socket(address: str | None, port: int, *, listening: bool = True) -> socket.socket:
+    """Bind a socket to an address, and listen.
 
     Args:
         address: `0.0.0.0` is all of IPv4, `::` all of IPv6 and no other, None all of both.
         port: 0 lets the system choose.
+        listening: False only reserves the port; connections are refused until `listen` is called.
 
     Raises:
         OSError: the address or the port cannot be used.
     """
-    if address is not None:
-        family = socket.AF_INET6 if ":" in address else socket.AF_INET
-        return socket.create_server((address, port), family=family, backlog=BACKLOG)
-    if socket.has_dualstack_ipv6():
-        return socket.create_server(("", port), family=socket.AF_INET6, dualstack_ipv6=True, backlog=BACKLOG)
-    return socket.create_server(("", port), backlog=BACKLOG)
+    is_dual = address is None and socket.has_dualstack_ipv6()
+    family = socket.AF_INET6 if is_dual or ":" in (address or "") else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, not is_dual)
+        sock.bind((address or "", port))
+        if listening:
+            listen(sock)
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
+def listen(sock: socket.socket) -> None:
+    """Have the kernel complete connections to a bound socket.
+
+    Raises:
+        OSError: another socket listens there.
+    """
+    sock.listen(BACKLOG)
 
 
 class Listener:
@@ -91,7 +109,7 @@ class Listener:
             log.warning(*refusal)
             sock.close()
             return
-        connection = Connection(self._table, sock)
+        connection = self._table.make(self._table, sock)
         if address:
             connection.count_for(address)
         connection.attach_owner(self._accepted)

@@ -33,6 +33,7 @@ class Loop(Reactor):
         max_buffers: bytes that may wait in all connections together (C20). None: no limit.
         pool_threads: threads for slow work, apart from those that look names up.
         pool_queue: maximum of slow jobs that wait or run.
+        connection: the class of all connections.
     """
 
     def __init__(
@@ -47,10 +48,12 @@ class Loop(Reactor):
         max_buffers: int | None = None,
         pool_threads: int = 2,
         pool_queue: int = 512,
+        connection: type[Connection] = Connection,
     ) -> None:
         super().__init__(pool_threads=pool_threads, pool_queue=pool_queue)
         self.table = ConnectionTable[Connection](
             self,
+            connection,
             max_clients=max_clients,
             address_share=address_share,
             max_out_buffer=max_out_buffer,
@@ -118,7 +121,7 @@ class Loop(Reactor):
 
     def connect(self, sock: socket.socket, owner: Receiver) -> Connection:
         """Take over a connected socket as a connection with this owner."""
-        connection = Connection(self.table, sock)
+        connection = self.table.make(self.table, sock)
         connection.owner = owner
         return connection
 

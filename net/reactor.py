@@ -174,6 +174,11 @@ class Reactor:
 
     # ---- running ----
 
+    @property
+    def has_output(self) -> bool:
+        """Whether output waits for the end of this turn."""
+        return bool(self._dirty)
+
     def run(self) -> None:
         """Turn until `stop`."""
         self._running = True

@@ -6,8 +6,9 @@ import enum
 import itertools
 import logging
 import math
+import socket
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from net.reactor import Reactor
@@ -92,11 +93,15 @@ class ConnectionTable(Generic[M]):
     """The connections of a loop, accepted and dialled. `net.loop.Loop` describes the parameters.
 
     Dialled connections count for the descriptor ceiling, but not as clients.
+
+    Attributes:
+        make: makes a connection of a connected socket.
     """
 
     def __init__(
         self,
         reactor: Reactor,
+        make: Callable[[ConnectionTable[M], socket.socket], M],
         *,
         max_clients: int | None,
         address_share: int,
@@ -107,6 +112,7 @@ class ConnectionTable(Generic[M]):
         login_seconds: int,
     ) -> None:
         self.reactor = reactor
+        self.make = make
         self.output_limit = OutputLimit(max_out_buffer, "max-out-buffer")
         self.high_water = min(HIGH_WATER, max_out_buffer // 4)
         self.stall_seconds = stall_seconds

@@ -26,8 +26,7 @@ def on(port: int, **settings: Any) -> Settings:
 def start(words: list[str]) -> int:
     """Start the server as its command line does; return the exit status."""
     try:
-        settings, hello_server = read_or_exit(parse_command_line(words))
-        return main(settings, hello_server=hello_server)
+        return main(read_or_exit(parse_command_line(words)))
     except SystemExit as end:
         assert isinstance(end.code, int)
         return end.code

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.config import DIRECTIVES, PEER, ConfigError, field_of, parse_config, read_config
+from app.config import DIRECTIVES, PEER, ConfigError, field_of, parse_config, parse_content, read_content
 from app.options import parse_command_line, settings_for
 from settings import EngineAddress, HostedChannel, Listen, PeerConfig, Settings
 from support.examples import EXAMPLES
@@ -23,6 +23,11 @@ def refusal(text: str) -> str:
     message = str(caught.value)
     assert "\n" not in message
     return message
+
+
+def read_config(path: Path) -> Settings:
+    """The settings of a file."""
+    return parse_content(read_content(str(path)), str(path))
 
 
 def directive_of(line: str) -> str:
@@ -302,17 +307,17 @@ def test_a_line_ends_with_a_newline_and_nothing_else() -> None:
 def test_reading_a_file(tmp_path: Path) -> None:
     path = tmp_path / "my.conf"
     path.write_bytes("# \u00fc\r\nbcrypt-cost 4\r\ndatabase \u4f60.db".encode())
-    assert read_config(str(path)) == Settings(bcrypt_cost=4, database="\u4f60.db")
+    assert read_config(path) == Settings(bcrypt_cost=4, database="\u4f60.db")
     path.write_text("\nbcrypt-cost x")
     with pytest.raises(ConfigError, match=r"my\.conf:2: bcrypt-cost needs"):
-        read_config(str(path))
+        read_config(path)
 
 
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     (tmp_path / "latin").write_bytes(b"# \xfc\n")
     for name, reason in (("missing", "No such file"), (".", "directory"), ("latin", "UTF-8")):
         with pytest.raises(ConfigError) as caught:
-            read_config(str(tmp_path / name))
+            read_config(tmp_path / name)
         assert str(tmp_path / name) in str(caught.value)
         assert reason in str(caught.value)
         assert "\n" not in str(caught.value)

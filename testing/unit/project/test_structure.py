@@ -246,7 +246,17 @@ sys.argv = ["{0}.py", "5050", "--what"]
 try: runpy.run_path("{0}.py", run_name="__main__")
 except SystemExit as end: assert end.code == 1"""
 
-RARELY_NEEDED = {"asyncio", "concurrent.futures", "hmac", "ipaddress", "prompt_toolkit", "shutil", "tempfile"}
+RARELY_NEEDED = {
+    "app.replicated",
+    "replica",
+    "asyncio",
+    "concurrent.futures",
+    "hmac",
+    "ipaddress",
+    "prompt_toolkit",
+    "shutil",
+    "tempfile",
+}
 FOR_SERVING = {"app.node", "bcrypt", "domain.chat", "logging", "net.loop", "protocol", "sqlite3"}
 FOR_CHATTING = {"logging", "net", "socket", "ui.connection", "ui.dialects.base", "ui.manual"}
 

@@ -1,0 +1,288 @@
+"""A server as a node of a cluster: its copy of the log, its role, and how its process begins again.
+
+While the node is a backup it writes what the primary has decided to its own file, and its ports are closed. When it
+leads, it loads that file and serves, with the replicated log as the backend of its journal. A primary that was replaced
+begins again as a backup: the same process with a new run, so that nothing of its memory survives.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+from app.bootstrap import leave_config
+from app.node import StartError
+from app.signals import hold_back
+from domain.changes import Change
+from net.connection import Connection
+from net.loop import Loop
+from net.pool import Pool
+from replica.engines import USER
+from replica.link import TICK, EngineLink
+from replica.log import ReplicatedLog
+from replica.names import Ending, Names, SteppedDown, Unfit
+from replica.network import Address, LoopNetwork, new_run
+from replica.purge import Purge
+from replica.roles import Role, Roles
+from replica.snapshot import SnapshotGiver, SnapshotTaker
+from settings import Settings
+from store import Store, StoreError
+
+ROWS_PER_TICK = 500
+"""Rows of the file that are loaded between two heartbeats."""
+
+LIVE_SECONDS = 2.0
+"""A node that has announced itself within this time is live."""
+
+log = logging.getLogger("crosstalk.replica")
+
+
+class Status(NamedTuple):
+    """What a node knows of itself and of its cluster.
+
+    Attributes:
+        node: its name.
+        role: backup, candidate or primary.
+        run: the run of its process.
+        leader: the node that leads; "" if that is not known.
+        applied: the last entry in its file.
+        lag: entries that the log is known to have beyond that.
+        lease: seconds that its output may still leave; 0 at a backup.
+        engine: the engine that it is connected with; "" for none.
+        engine_changes: how often it has lost one.
+        failovers: how often another leader has followed since the process began.
+        reason: why this node became a candidate; "" if it has not.
+    """
+
+    node: str
+    role: str
+    run: str
+    leader: str
+    applied: int
+    lag: int
+    lease: float
+    engine: str
+    engine_changes: int
+    failovers: int
+    reason: str
+
+    def words(self) -> Iterator[tuple[str, str]]:
+        """Give names and values for a line of the log."""
+        for name, value in self._asdict().items():
+            text = f"{value:.2f}" if isinstance(value, float) else str(value)
+            yield name.replace("_", "-"), text.replace(" ", "-") or "none"
+
+
+class ClusterBackend:
+    """The backend of a primary's journal: the replicated log, and this node's own file to read from.
+
+    Args:
+        log: the replicated log.
+        store: the file.
+        tick: called while much is read, so that the others hear of this node.
+    """
+
+    def __init__(self, log: ReplicatedLog, store: Store, tick: Callable[[], None]) -> None:
+        self.write, self.history, self.mail = log.write, store.history, store.mail
+        self._store = store
+        self._tick = tick
+
+    @property
+    def last_number(self) -> int:
+        """The number of the newest message; 0 without messages."""
+        return self._store.last_number
+
+    def load(self) -> Iterator[Change]:
+        """Give the state as the changes that lead to it, see `Store.load`."""
+        for number, change in enumerate(self._store.load()):
+            if number % ROWS_PER_TICK == 0:
+                self._tick()
+            yield change
+
+    def remove_orphans(self) -> None:
+        """Keep the rows that lead nowhere: the file must stay a copy of the others."""
+
+
+class Replica:
+    """This server's part in a cluster.
+
+    Args:
+        settings: with a node.
+        loop: drives it.
+        store: the file.
+        serve: called with the journal's backend when this node leads: load the state, open the ports.
+        config: the text of the config, for the process that begins again.
+
+    Raises:
+        StoreError: the file cannot be read.
+    """
+
+    def __init__(
+        self, settings: Settings, loop: Loop, store: Store, serve: Callable[[ClusterBackend], None], config: bytes
+    ) -> None:
+        assert settings.node is not None
+        self.node = settings.node
+        self.run_name = new_run()
+        self._loop = loop
+        self._store = store
+        self._serve = serve
+        self._config = config
+        self._leaving = False
+        self._failovers = 0
+        self._followed = store.position.run
+        names = Names(settings.cluster)
+        password = settings.engine_password_file or ""
+        engines = [Address(*engine) for engine in settings.engine]
+        self._link = EngineLink(
+            engines, LoopNetwork(loop), run=self.run_name, user=USER if password else "", password=password
+        )
+        base = "" if store.position.applied else store.digest()
+        self.log = ReplicatedLog(
+            self._link, store, names, self.run_name, clock=loop.monotonic, copies=len(engines), base=base
+        )
+        self.roles = Roles(
+            self._link,
+            self.log,
+            node=self.node,
+            clock=loop.monotonic,
+            jitter=lambda: os.urandom(1)[0] / 255,
+            safe=lambda: store.safe,
+            lead=self._lead,
+            behind=self._behind,
+        )
+        self._pool = Pool("crosstalk-snapshot", 1, 1, loop.call_threadsafe)
+        self._giver = SnapshotGiver(
+            self._link, names, self.run_name, store, self._pool.submit, loop.monotonic, lambda: self.is_primary
+        )
+        self._taker: SnapshotTaker | None = None
+        self._purge = Purge(self._link, names, loop.monotonic, log_bytes=settings.log_bytes)
+        self._names = names
+        log.info(
+            "node=%s cluster=%s run=%s is a backup: its ports are closed until it leads",
+            self.node,
+            settings.cluster,
+            self.run_name,
+        )
+        self._tick()
+
+    @property
+    def working(self) -> bool:
+        """True while a snapshot is made in a thread."""
+        return self._pool.working
+
+    @property
+    def is_primary(self) -> bool:
+        """Whether this node leads."""
+        return self.roles.role is Role.PRIMARY
+
+    @property
+    def status(self) -> Status:
+        """What this node knows now."""
+        applied = self.log.position.applied
+        return Status(
+            node=self.node,
+            role=self.roles.role.value,
+            run=self.run_name,
+            leader=self.roles.leader,
+            applied=applied,
+            lag=max(0, self.log.last_sequence - applied),
+            lease=max(0.0, self.log.lease_ends - self._loop.monotonic()) if self.is_primary else 0.0,
+            engine=str(self._link.engine) if self._link.is_open else "",
+            engine_changes=max(0, self._link.openings - 1),
+            failovers=self._failovers,
+            reason=self.roles.reason,
+        )
+
+    def _tick(self) -> None:
+        self._loop.call_later(TICK, self._tick)
+        self.roles.tick()
+        self._count_failovers()
+        self._giver.tick()
+        if self._taker is not None:
+            self._taker.tick()
+        if self.is_primary and not self._leaving:
+            now = self._loop.monotonic()
+            live = [peer.safe for peer in self.roles.peers.values() if now - peer.heard < LIVE_SECONDS]
+            self._purge.tick([self._store.safe, *live])
+
+    def _count_failovers(self) -> None:
+        run = self.log.position.run
+        if run and run != self._followed:
+            self._failovers += bool(self._followed)
+            self._followed = run
+
+    def hold_lease(self) -> None:
+        """Return when output may leave, see `ReplicatedLog.hold_lease`."""
+        if not self.log.has_lease:
+            self.log.hold_lease()
+
+    # ---- leading ----
+
+    def _lead(self) -> None:
+        log.info("leading: node=%s run=%s applied=%d", self.node, self.run_name, self.log.position.applied)
+        try:
+            self._serve(ClusterBackend(self.log, self._store, self.roles.tick))
+        except (StartError, StoreError) as error:
+            self.leave()
+            raise Unfit(f"this node cannot serve: {error}") from error
+
+    def _behind(self) -> None:
+        """Take a snapshot: the log no longer has what this file lacks."""
+        if self._taker is None:
+            log.warning("the log begins after entry %d: taking a snapshot", self.log.position.applied)
+            self._taker = SnapshotTaker(self._link, self._names, self._store, self._loop.monotonic)
+
+    def stop(self) -> None:
+        """The server stops: a primary answers what it can, and then says that it leaves."""
+        self._leaving = True
+
+    def leave(self) -> None:
+        """Tell the others that they need not wait; at a backup nothing."""
+        if self.is_primary:
+            log.info("leaving: %s", "a backup leads at once" if self.log.leave(self.node) else "nobody was told")
+
+    # ---- the process ----
+
+    def run(self, serve: Callable[[], None]) -> int:
+        """Run the server to its end; return the exit status. A node that has stepped down begins again instead."""
+        try:
+            serve()
+        except SteppedDown as ending:
+            log.warning("stepping down: %s", ending)
+            if not self._leaving:
+                self._begin_again()
+        except Ending as ending:
+            print(f"server.py: {ending}", file=sys.stderr)
+            return 1
+        return 0
+
+    def _begin_again(self) -> None:
+        """Replace this process by a new run of the same program. Sockets close by that; standard streams stay."""
+        self._link.close()
+        self._store.close()
+        hold_back()
+        leave_config(self._config)
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+
+
+def leased(replica: Callable[[], Replica | None]) -> type[Connection]:
+    """Return the class of connections whose output leaves only while the lease lasts.
+
+    Args:
+        replica: gives the server's part in the cluster, without which nothing leaves.
+    """
+
+    class LeasedConnection(Connection):
+        __slots__ = ()
+
+        def flush(self) -> None:
+            """Send pending output, see `Connection.flush`."""
+            part = replica()
+            if part is not None:
+                part.hold_lease()
+                super().flush()
+
+    return LeasedConnection
