@@ -9,9 +9,10 @@ One turn, in this order:
 4. end the turn: call the `before_flush` hook, in which the journal commits; send pending output, with one `send` for
    each connection; free what was closed; confirm receipts. Repeat until nothing is left to do.
 
-Each kind of work in steps 2 and 3 has TURN_SECONDS in a turn. The rest comes first in the next turn, before the
-selector is asked again. Deadlines run only when all input that had arrived by then has been handled. So no connection
-times out because the server itself was slow.
+A turn is short, so that each commit and flush comes soon: step 2 serves READY_PER_TURN descriptors, step 4 frees
+FREED_PER_TURN connections, and each kind of work in steps 2 and 3 has TURN_SECONDS. The rest waits for the next turns.
+Deadlines run only when all input that had arrived by then has been handled. So no connection times out because the
+server itself was slow.
 
 Three rules hold in the whole package:
 
@@ -29,18 +30,29 @@ import logging
 import selectors
 import signal
 import socket
-import sys
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from selectors import EVENT_READ
 from typing import Protocol, TypeVar
 
 from net.pool import Pool, Then
+from net.ready import Event, ReadyQueue
 from net.timers import Deadline, Deadlines
 
-TURN_SECONDS = 0.02
-"""Time limit for each kind of work in a turn, after which the turn ends and its output is sent."""
+TURN_SECONDS = 0.003
+"""Time limit for each kind of work in a turn, after which the turn ends and its output is sent. The commit and the
+flush of what was done take about twice as long again."""
+
+READY_PER_TURN = 256
+"""Ready descriptors that are served in one turn."""
+
+PARKED_PER_TURN = 1024
+"""Waiting descriptors that the selector is told to forget in one turn, since it would report each of them again in
+every turn. With thousands that takes longer than serving some."""
+
+FREED_PER_TURN = 256
+"""Closed connections that are freed in one turn: each may leave many channels."""
 
 SLICE_SECONDS = 0.001
 """Time limit for the lines of one connection in a turn; less where many are ready."""
@@ -84,8 +96,11 @@ class Reactor:
         """When the connection that is being served has used its share of the turn, on the monotonic clock."""
         self._selector = selectors.DefaultSelector()
         self._deadlines = Deadlines()
-        self._ready: deque[tuple[selectors.SelectorKey, int]] = deque()
-        self._polled: float | None = None
+        self._ready = ReadyQueue(READY_PER_TURN)
+        self._parked: dict[int, selectors.SelectorKey] = {}
+        """Descriptors that wait to be served, and about which the selector is not asked meanwhile."""
+        self._due: tuple[float, int] | None = None
+        """The time up to which deadlines are to be run, and the selector's report of that time."""
         self._soon: deque[Callable[[], None]] = deque()
         self._threadsafe_calls: deque[Callable[[], None]] = deque()
         self._dirty: list[Flushable] = []
@@ -120,7 +135,11 @@ class Reactor:
 
     def watch_for(self, sock: socket.socket, events: int, ready: Callable[[int], None]) -> None:
         """Change the events for which a socket is watched; at least one."""
-        self._selector.modify(sock, events, ready)
+        descriptor = sock.fileno()
+        if descriptor in self._parked:
+            self._parked[descriptor] = self._parked[descriptor]._replace(events=events, data=ready)
+        else:
+            self._selector.modify(sock, events, ready)
 
     def unwatch(self, sock: socket.socket) -> None:
         """Stop watching a socket.
@@ -128,7 +147,8 @@ class Reactor:
         Raises:
             KeyError: it was not watched.
         """
-        self._selector.unregister(sock)
+        if self._parked.pop(sock.fileno(), None) is None:
+            self._selector.unregister(sock)
 
     # ---- calls ----
 
@@ -201,88 +221,112 @@ class Reactor:
 
     def turn(self) -> None:
         """Wait for events once and serve them."""
-        if not self._ready:
-            self._ready.extend(self._selector.select(self._timeout()))
+        events = self._selector.select(self._timeout())
         started = time.monotonic()
-        self._work_off(self._ready, self._serve)
-        self._work_off(self._soon, self._guarded)
-        self._work_off(self._threadsafe_calls, self._guarded, THREADSAFE_CALLS_PER_TURN)
-        self._run_deadlines()
+        self._queue(events)
+        served = self._serve_ready(READY_PER_TURN)
+        self._work_off(self._soon.popleft, self._guarded, len(self._soon))
+        waiting = min(len(self._threadsafe_calls), THREADSAFE_CALLS_PER_TURN)
+        self._work_off(self._threadsafe_calls.popleft, self._guarded, waiting)
+        self._run_deadlines(READY_PER_TURN - served)
         self._end_turn()
         self.longest_turn = max(self.longest_turn, time.monotonic() - started)
 
     def _timeout(self) -> float | None:
-        if self._soon or self._threadsafe_calls:
+        if self._soon or self._threadsafe_calls or self._ready or self._dying or self._due:
             return 0.0
         nearest = self._deadlines.nearest()
         return None if nearest is None else min(max(0.0, nearest - time.monotonic()), MAX_WAIT)
 
-    def _work_off(self, queue: deque[Work], carry_out: Callable[[Work], None], limit: int = sys.maxsize) -> None:
-        """Carry out at most `limit` entries of a queue, the oldest first, for at most TURN_SECONDS."""
-        if not queue:
-            return
-        count = min(len(queue), limit)
+    def _work_off(self, take: Callable[[], Work], carry_out: Callable[[Work], None], count: int) -> int:
+        """Take and carry out so many entries of a queue, for at most TURN_SECONDS; return how many it were."""
+        if not count:
+            return 0
         now = time.monotonic()
         ends = now + TURN_SECONDS
         share = min(SLICE_SECONDS, TURN_SECONDS / count)
-        for _ in range(count):
+        for done in range(1, count + 1):
             self.slice_ends = now + share
-            carry_out(queue.popleft())
+            carry_out(take())
             now = time.monotonic()
             if now >= ends:
-                return
+                return done
+        return count
 
-    def _serve(self, ready: tuple[selectors.SelectorKey, int]) -> None:
-        key, mask = ready
+    def _serve_ready(self, limit: int) -> int:
+        """Serve so many ready descriptors at most; return how many it were."""
+        return self._work_off(self._ready.take, self._serve, min(len(self._ready), limit))
+
+    def _queue(self, events: Iterable[Event]) -> None:
+        """Queue what the selector has reported, and park what has waited before."""
+        for key in self._ready.add(events)[:PARKED_PER_TURN]:
+            self._selector.unregister(key.fileobj)
+            self._parked[key.fd] = key
+
+    def _serve(self, event: Event) -> None:
+        key, mask = event
+        parked = self._parked.pop(key.fd, None)
         try:
+            if parked is not None:
+                self._selector.register(parked.fileobj, parked.events, parked.data)
             key.data(mask)
         except Exception:
             log.exception("error while serving a descriptor")
 
-    def _run_deadlines(self) -> None:
+    def _run_deadlines(self, may_serve: int) -> None:
         """Run the deadlines that are due, once all input that was ready by then has been handled.
 
-        Polls the selector once more for that: if the process was suspended, its last answer does not cover the input
+        Asks the selector once more for that: if the process was suspended, its last answer does not cover the input
         that has arrived since.
+
+        Args:
+            may_serve: how many ready descriptors this turn may still serve.
         """
-        if self._ready:
-            return
-        if self._polled is None:
+        if self._due is None:
             nearest, now = self._deadlines.nearest(), time.monotonic()
             if nearest is None or nearest > now:
                 return
-            self._polled = now
-            self._ready.extend(self._selector.select(0))
-            self._work_off(self._ready, self._serve)
-        if not self._ready:
-            polled, self._polled = self._polled, None
-            for call in self._deadlines.due(polled):
-                self._guarded(call)
+            self._queue(self._selector.select(0))
+            self._due = now, self._ready.reports
+            self._serve_ready(may_serve)
+        due, report = self._due
+        if self._ready.has_any_of(report):
+            return
+        ends = time.monotonic() + TURN_SECONDS
+        for call in self._deadlines.due(due):
+            self._guarded(call)
+            if time.monotonic() >= ends:
+                return
+        self._due = None
 
     def _end_turn(self) -> None:
         """Commit, send, free and confirm, until none of these has caused more of the others."""
+        may_free = FREED_PER_TURN
         while True:
             self._guarded(self.before_flush)
-            if not self._dirty and not self._dying and not self._receipts:
+            if not self._dirty and not self._receipts and not (self._dying and may_free):
                 return
             for connection in _take(self._dirty):
                 try:
                     connection.flush()
                 except Exception:
                     connection.fault()
-            self._free_closed()
+            may_free -= self._free_closed(may_free)
             for confirm in _take(self._receipts):
                 self._guarded(confirm)
 
-    def _free_closed(self) -> None:
-        if not self._dying:
-            return
-        for connection in _take(self._dying):
-            try:
-                connection.free()
-            except Exception:
-                log.exception("error after a connection ended")
-        self._freed()
+    def _free_closed(self, limit: int) -> int:
+        """Free closed connections, the oldest first; return how many."""
+        freed = self._dying[:limit]
+        if freed:
+            del self._dying[:limit]
+            for connection in freed:
+                try:
+                    connection.free()
+                except Exception:
+                    log.exception("error after a connection ended")
+            self._freed()
+        return len(freed)
 
     def _freed(self) -> None:
         """Descriptors have become free."""

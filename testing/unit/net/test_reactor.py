@@ -13,10 +13,12 @@ from typing import Any
 import pytest
 
 from harness.peer import PATIENCE
-from net.reactor import MAX_WAIT, THREADSAFE_CALLS_PER_TURN, TURN_SECONDS
+from net.reactor import FREED_PER_TURN, MAX_WAIT, READY_PER_TURN, THREADSAFE_CALLS_PER_TURN, TURN_SECONDS
+from net.ready import Event
+from net.table import CloseReason
 from net.watched import READ_SIZE
 from support.examples import raising
-from support.loop import LoopStage, get, put
+from support.loop import LoopStage, Owner, connection_of, get, put, staged
 
 
 def test_the_loop_calls_later(stage: LoopStage) -> None:
@@ -93,7 +95,7 @@ def test_calls_and_input_have_their_own_shares_of_a_turn(stage: LoopStage) -> No
 
 @pytest.mark.usefixtures("no_time")
 def test_no_deadline_runs_before_input_that_had_arrived(stage: LoopStage) -> None:
-    """However many others are served first, and not for ever: who comes later does not put it off."""
+    """However many others are served first, and not for ever: what comes later does not put it off."""
     pairs = [stage.pair() for _ in range(3)]
     told: list[str] = []
     for _connection, owner, _peer, _sock in pairs:
@@ -103,7 +105,125 @@ def test_no_deadline_runs_before_input_that_had_arrived(stage: LoopStage) -> Non
         put(peer, name.encode() * 3 * READ_SIZE)
     while "deadline" not in told:
         stage.turn()
-    assert told.count("a") == told.count("b") == told.count("c") == 2  # a turn of each, and a last look at all
+    assert told == ["a", "b", "c", "a", "deadline"]  # each once after the time of the deadline
+
+
+def test_a_turn_serves_at_most_so_many_connections(stage: LoopStage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where a deadline is due, for which the selector is asked once more."""
+    monkeypatch.setattr(time, "monotonic", lambda: 100.0)
+    commits: list[int] = []
+    served: list[int] = []
+    stage.loop.before_flush = lambda: commits.append(len(served))
+    for number in range(READY_PER_TURN + 20):
+        _connection, owner, peer, _sock = stage.pair()
+        owner.on_data = lambda _data, number=number: served.append(number)  # type: ignore[misc]
+        put(peer, b"x")
+    stage.loop.call_later(0, lambda: served.append(-1))
+    stage.turn()
+    assert len(served) == commits[0] == READY_PER_TURN
+    stage.turn()
+    assert sorted(served[:-1]) == list(range(READY_PER_TURN + 20))
+    assert served[-1] == -1
+
+
+@pytest.fixture
+def narrow(monkeypatch: pytest.MonkeyPatch) -> Iterator[LoopStage]:
+    """A loop whose turns serve four connections, and always have time for them."""
+    monkeypatch.setattr("net.reactor.READY_PER_TURN", 4)
+    monkeypatch.setattr(time, "monotonic", lambda: 100.0)
+    with staged() as stage:
+        yield stage
+
+
+def test_neither_newcomers_nor_those_that_wait_starve(narrow: LoopStage) -> None:
+    """Where more are ready than a turn serves, the newest and the oldest take turns."""
+    turns: list[int] = []
+    served: dict[int, int] = {}
+    pairs = [narrow.pair() for _ in range(40)]
+    for number, (_connection, owner, peer, _sock) in enumerate(pairs):
+        owner.on_data = lambda _data, number=number: served.update({number: len(turns)})  # type: ignore[misc]
+        put(peer, b"x")
+    narrow.turn()
+    bystander, replies = narrow.pair(), list[int]()
+    bystander[1].on_data = lambda _data: replies.append(len(turns))
+    while len(served) < 40:
+        put(bystander[2], b"x")
+        narrow.turn()
+        turns.append(len(turns))
+    assert replies == turns  # it is served in each turn
+    assert len(turns) <= 40 // 2  # and takes at most half of them
+
+
+def test_the_selector_does_not_report_again_what_waits(narrow: LoopStage) -> None:
+    served: list[int] = []
+    for number in range(40):
+        _connection, owner, peer, _sock = narrow.pair()
+        owner.on_data = lambda _data, number=number: served.append(number)  # type: ignore[misc]
+        put(peer, b"x")
+    reports: list[int] = []
+    select = narrow.selector.select
+
+    def counted(timeout: float | None = None) -> list[Event]:
+        found = select(timeout)
+        reports.append(len(found))
+        return found
+
+    narrow.selector.select = counted  # type: ignore[method-assign]
+    while len(served) < 40:
+        narrow.turn()
+    assert reports[:2] == [40, 36]
+    assert sum(reports[2:]) == 0
+    put(peer, b"x")  # all are watched again
+    narrow.turn()
+    assert served == [*served[:40], 39]
+
+
+def test_what_waits_may_be_paused_or_closed_meanwhile(narrow: LoopStage) -> None:
+    owners: list[Owner] = []
+    for _ in range(40):
+        _connection, owner, peer, _sock = narrow.pair()
+        owners.append(owner)
+        put(peer, b"x")
+    narrow.turn()
+    narrow.turn()
+    waiting = [owner for owner in owners if not owner.data]
+    closed, paused, resumed = waiting[:10], waiting[10:20], waiting[20:]
+    for owner in closed:
+        connection_of(owner).close(CloseReason.GOODBYE)
+    for owner in paused + resumed:
+        connection_of(owner).pause_reading()
+    for owner in resumed:
+        connection_of(owner).resume_reading()
+    for _ in range(len(owners)):
+        narrow.turn()
+    assert all(owner.data for owner in resumed)
+    assert all(owner.lost_for for owner in closed)
+    assert not any(owner.data for owner in closed + paused)
+    for owner in paused:
+        connection_of(owner).resume_reading()
+    for _ in range(len(owners)):
+        narrow.turn()
+    assert all(owner.data for owner in paused)
+
+
+@pytest.mark.usefixtures("no_time")
+def test_deadlines_share_their_turns_too(stage: LoopStage) -> None:
+    called: list[int] = []
+    for number in range(10):
+        stage.loop.call_later(0, partial(called.append, number))
+    for turn in range(10):
+        stage.turn()
+        assert called == list(range(turn + 1))
+
+
+def test_a_turn_frees_at_most_so_many_connections(stage: LoopStage) -> None:
+    owners = [stage.pair()[1] for _ in range(FREED_PER_TURN + 20)]
+    for owner in owners:
+        connection_of(owner).close(CloseReason.GOODBYE)
+    stage.loop.turn()
+    assert [len(owner.lost_for) for owner in owners] == [1] * FREED_PER_TURN + [0] * 20
+    stage.loop.turn()  # which does not wait
+    assert [len(owner.lost_for) for owner in owners] == [1] * len(owners)
 
 
 def test_a_process_that_stood_still_asks_for_input_before_its_deadlines(
