@@ -64,6 +64,24 @@ MIGRATIONS: tuple[str, ...] = (
     """
     ALTER TABLE channels ADD COLUMN topic TEXT NOT NULL DEFAULT '';
     """,
+    """
+    CREATE TABLE places (
+        channel TEXT NOT NULL, place INTEGER NOT NULL, id INTEGER NOT NULL, PRIMARY KEY (channel, place)
+    ) WITHOUT ROWID;
+    CREATE INDEX places_by_id ON places (channel, id);
+    INSERT INTO places SELECT channel, place, id
+        FROM (SELECT channel, id, row_number() OVER (PARTITION BY channel ORDER BY id) AS place FROM messages)
+        WHERE place % 32 = 0;
+    CREATE TABLE counted (channel TEXT PRIMARY KEY, last INTEGER NOT NULL, messages INTEGER NOT NULL) WITHOUT ROWID;
+    INSERT INTO counted SELECT channel, max(id), count(*) FROM messages GROUP BY channel;
+    ALTER TABLE channels ADD COLUMN messages INTEGER NOT NULL DEFAULT 0;
+    UPDATE channels SET
+        last_message = (SELECT last FROM counted WHERE channel = name),
+        messages = coalesce((SELECT messages FROM counted WHERE channel = name), 0);
+    DROP TABLE counted;
+    ALTER TABLE memberships ADD COLUMN seen INTEGER NOT NULL DEFAULT 0;
+    UPDATE memberships SET seen = (SELECT coalesce(max(id), 0) FROM messages) WHERE NOT instr(channel, ':');
+    """,
 )
 
 

@@ -1,11 +1,8 @@
-"""The durable state in SQLite. All SQL is here, in database_schema.py and in write_ahead_log.py.
+"""The durable state in SQLite. All SQL is here, in database_schema.py, message_history.py and write_ahead_log.py.
 
 `Store.write` takes a batch of changes that the journal has decided (domain/journal.py) and writes them in one
 transaction. When it returns True, they survive `kill -9` and a power cut (WAL, synchronous=FULL). When it returns
 False, none of them is written, and the next batch tries again.
-
-A channel's messages are a chain: each row holds the number of the one before, the channel's row that of the last. An
-index would be as quick to read, but each message of a turn would write to another page of it; a chain only appends.
 
 Checkpoints of the write-ahead log are made by write_ahead_log.py alone, never by SQLite itself.
 
@@ -46,16 +43,15 @@ from domain.changes import (
     PasswordChanged,
     PeerNamed,
     Said,
+    Seen,
     TopicSet,
 )
-from domain.errors import StoreUnavailable
+from message_history import PAGE_ROWS, MessageHistory, readable
 from write_ahead_log import WriteAheadLog
 
 MEMORY = ":memory:"
 """The path of a database that keeps nothing."""
 
-PAGE_ROWS = 32
-"""Messages that are read at once: at MAX_LINE each, 256 KiB."""
 
 START_SECONDS = 5.0
 """How long the start waits for another program that is writing to the database."""
@@ -73,7 +69,8 @@ RECORD: dict[type, str] = {
     PasswordChanged: "UPDATE accounts SET password_hash = ?2 WHERE name = ?1",
     ChannelCreated: "INSERT INTO channels (name, creator, created, topic) VALUES (?1, ?2, ?3, ?4)",
     TopicSet: "UPDATE channels SET topic = ?3 WHERE name = ?2",
-    Joined: "INSERT INTO memberships VALUES (?1, ?2, ?3, ?4)",
+    Joined: "INSERT INTO memberships VALUES (?1, ?2, ?3, ?4, ?5)",
+    Seen: "UPDATE memberships SET seen = max(seen, ?3) WHERE account = ?1 AND channel = ?2",
     Left: "DELETE FROM memberships WHERE account = ?1 AND channel = ?2",
     Mailed: "INSERT INTO mail (sender, recipient, text, sent) VALUES (?1, ?2, ?3, ?4)",
     MailDelivered: "DELETE FROM mail WHERE id IN (SELECT id FROM mail WHERE recipient = ?1 AND id <= ?2 LIMIT ?3)",
@@ -105,24 +102,6 @@ REMOVE_ORPHANS = (
 """Removes the rows of accounts and channels that do not exist."""
 
 RECORD_POSITION = "REPLACE INTO position VALUES (1, ?, ?, ?, ?)"
-RECORD_SAID = "INSERT INTO messages VALUES (?1, ?2, ?3, ?4, ?5, ?6)"
-RECORD_END = "UPDATE channels SET last_message = ?2 WHERE name = ?1"
-NEWER_ENDS = "SELECT channel, max(id) FROM messages WHERE id > ? GROUP BY channel"
-
-RECORD_ENDS_EVERY = 1000
-"""Messages after which the ends of the channels' chains are written; a start reads so many in a millisecond."""
-
-PAST_MESSAGES = """
-    WITH RECURSIVE past (id, previous, place) AS (
-        SELECT id, previous, 1 FROM messages WHERE id = ?1
-        UNION ALL
-        SELECT messages.id, messages.previous, place + 1 FROM past JOIN messages ON messages.id = past.previous
-        WHERE place < ?2
-    )
-    SELECT id FROM past
-"""
-"""The numbers of a channel's messages: from message ?1 back, ?2 at most."""
-
 log = logging.getLogger("crosstalk.store")
 
 
@@ -140,59 +119,6 @@ class Position(NamedTuple):
     run: str = ""
     digest: str = ""
     created: str = ""
-
-
-class ChannelHeads:
-    """The last message of each channel.
-
-    On disk, in the channels' rows, they are up to RECORD_ENDS_EVERY messages behind those in memory. At the start the
-    newer ones are found from the messages themselves.
-
-    Args:
-        db: the open database.
-    """
-
-    def __init__(self, db: sqlite3.Connection) -> None:
-        self._ends = dict[str, int](
-            db.execute("SELECT name, last_message FROM channels WHERE last_message IS NOT NULL")
-        )
-        self._recorded = max(self._ends.values(), default=0)
-        self._unrecorded = dict[str, int](db.execute(NEWER_ENDS, (self._recorded,)))
-        self._ends.update(self._unrecorded)
-        self._moved: dict[str, int] = {}
-        self.newest = max(self._ends.values(), default=0)
-        """The number of the newest message of all channels; 0 without messages."""
-
-    def end(self, channel: str) -> int | None:
-        """Return the number of a channel's last message; None in a channel without messages."""
-        return self._ends.get(channel)
-
-    def extend(self, messages: Iterable[Said]) -> Iterator[tuple[int | str | float | None, ...]]:
-        """Make messages rows: each with the number of the one before it in its channel."""
-        moved, ends = self._moved, self._ends
-        for sender, channel, text, at, number in messages:
-            yield number, moved.get(channel) or ends.get(channel), sender, channel, text, at
-            moved[channel] = number
-        self.newest = number
-
-    def maybe_record(self, db: sqlite3.Cursor) -> None:
-        """Write the ends, if the numbers have grown by RECORD_ENDS_EVERY since they were last written."""
-        if self.newest - self._recorded > RECORD_ENDS_EVERY:
-            db.executemany(RECORD_END, (self._unrecorded | self._moved).items())
-
-    def committed(self) -> None:
-        """Note that the transaction with `extend` and `maybe_record` is on disk."""
-        self._ends.update(self._moved)
-        self._unrecorded.update(self._moved)
-        self._moved.clear()
-        if self.newest - self._recorded > RECORD_ENDS_EVERY:
-            self._recorded = self.newest
-            self._unrecorded.clear()
-
-    def rolled_back(self) -> None:
-        """Undo `extend`: the transaction has failed."""
-        self._moved.clear()
-        self.newest = max(self._ends.values(), default=0)
 
 
 class Store:
@@ -317,14 +243,14 @@ class Store:
         write.execute("BEGIN IMMEDIATE")
         for kind, group in itertools.groupby(changes, type):
             if issubclass(kind, Said):
-                write.executemany(RECORD_SAID, self._heads.extend(cast(Iterable[Said], group)))
+                self._history.append(write, cast(Iterable[Said], group))
             else:
                 write.executemany(RECORD[kind], group)
-        self._heads.maybe_record(write)
+        self._history.complete(write)
         if position is not None:
             write.execute(RECORD_POSITION, position)
         write.execute("COMMIT")
-        self._heads.committed()
+        self._history.committed()
         if position is not None:
             self.position = position
         if size > LOG_SIZE and write_log is not None:
@@ -369,14 +295,14 @@ class Store:
         self._log_fault(error)
         with contextlib.suppress(sqlite3.Error):  # some errors have rolled back already
             self._db.execute("ROLLBACK")
-        self._heads.rolled_back()
+        self._history.rolled_back()
 
     # ---- reading ----
 
     @property
     def last_number(self) -> int:
-        """The number of the newest message; 0 without messages."""
-        return self._heads.newest
+        """The number of the newest message, or that of a read marker if it is greater; 0 without messages."""
+        return self._history.newest
 
     def load(self) -> Iterator[Change]:
         """Return the state as the changes that lead to it, for `domain.chat.Chat.restore`.
@@ -396,7 +322,7 @@ class Store:
                     yield MailboxOpened(name, account_id, at)
             for kind, query in (
                 (ChannelCreated, "SELECT name, creator, created, topic FROM channels"),
-                (Joined, "SELECT account, channel, joined, server FROM memberships"),
+                (Joined, "SELECT account, channel, joined, server, seen FROM memberships"),
                 (Mailed, "SELECT sender, recipient, text, sent FROM mail ORDER BY id"),
                 (PeerNamed, "SELECT name, server FROM hosts"),
             ):
@@ -417,28 +343,35 @@ class Store:
         except sqlite3.Error as error:
             raise StoreError(f"cannot write to the database {self.path}: {_reason(error, self.path)}") from error
 
-    def history(self, channel: str, count: int, but_last: int = 0) -> tuple[int, Iterator[list[Said]]]:
-        """Return the number of a channel's last messages, `count` at most, and pages of them, the oldest first.
+    def history(
+        self, channel: str, count: int, before: int = 2**63 - 1, after: int | None = None
+    ) -> tuple[int, Iterator[list[Said]]]:
+        """Return how many messages are found, and pages of them, the oldest first.
 
         Args:
-            but_last: how many of the newest messages are left out.
+            channel: the channel.
+            count: how many at most.
+            before: only messages with smaller numbers: the last ones, unless `after` is given.
+            after: only messages with greater numbers: the first ones.
 
         Raises:
             StoreUnavailable: they cannot be read; the pages raise it, too.
         """
-        with _readable():
-            found = self._db.execute(PAST_MESSAGES, (self._heads.end(channel), count + but_last)).fetchall()
-        numbers = [number for (number,) in reversed(found[but_last:])]
-        return len(numbers), self._pages(numbers)
+        last = self.count_messages(channel, before - 1)
+        if after is None:
+            first = max(1, last - count + 1)
+        else:
+            first = self.count_messages(channel, after) + 1
+            last = min(last, first + count - 1)
+        return max(0, last - first + 1), self._history.pages(channel, first, last)
 
-    def _pages(self, numbers: list[int]) -> Iterator[list[Said]]:
-        for start in range(0, len(numbers), PAGE_ROWS):
-            page = numbers[start : start + PAGE_ROWS]
-            places = ",".join("?" * len(page))
-            query = f"SELECT sender, channel, text, sent, id FROM messages WHERE id IN ({places}) ORDER BY id"
-            with _readable():
-                rows = self._db.execute(query, page).fetchall()
-            yield [Said(*row) for row in rows]
+    def count_messages(self, channel: str, number: int) -> int:
+        """Return how many of a channel's messages have numbers up to this one; it takes no longer when they are many.
+
+        Raises:
+            StoreUnavailable: they cannot be read.
+        """
+        return self._history.count(channel, number)
 
     def mail(self, recipient: str) -> Iterator[tuple[int, list[Mailed]]]:
         """Return the mail of an account, the oldest first: pages, each with the number of its last message.
@@ -448,7 +381,7 @@ class Store:
         """
         last = 0
         while True:
-            with _readable():
+            with readable():
                 rows = self._db.execute(
                     "SELECT id, sender, recipient, text, sent FROM mail"
                     " WHERE recipient = ? AND id > ? ORDER BY id LIMIT ?",
@@ -469,7 +402,7 @@ class Store:
         db.execute("PRAGMA wal_autocheckpoint = 0")
         db.execute(f"PRAGMA journal_size_limit = {LOG_SIZE}")
         migrate(db)
-        self._heads = ChannelHeads(db)
+        self._history = MessageHistory(db)
 
 
 def position_in(path: str) -> Position:
@@ -499,12 +432,3 @@ def _reason(error: Exception, path: str) -> str:
     if getattr(error, "sqlite_errorname", "").startswith(("SQLITE_IOERR", "SQLITE_FULL", "SQLITE_CANTOPEN")):
         return why_the_disk_refuses(os.path.dirname(path) or ".") or str(error)
     return str(error)
-
-
-@contextlib.contextmanager
-def _readable() -> Iterator[None]:
-    try:
-        yield
-    except sqlite3.Error as error:
-        log.error("cannot read from the database: %s", error)
-        raise StoreUnavailable from error

@@ -86,13 +86,14 @@ class ClusterBackend:
     """
 
     def __init__(self, log: ReplicatedLog, store: Store, tick: Callable[[], None]) -> None:
-        self.write, self.history, self.mail = log.write, store.history, store.mail
+        self.write = log.write
+        self.history, self.count_messages, self.mail = store.history, store.count_messages, store.mail
         self._store = store
         self._tick = tick
 
     @property
     def last_number(self) -> int:
-        """The number of the newest message; 0 without messages."""
+        """No message or read marker has a greater number; 0 without messages."""
         return self._store.last_number
 
     def load(self) -> Iterator[Change]:

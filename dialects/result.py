@@ -28,12 +28,15 @@ from domain.events import (
     TopicChanged,
 )
 from domain.state import Account
-from protocol import Command, Dialect, Refusal, Request, Session, match_arguments
+from protocol import Command, Dialect, Refusal, Request, Session, match_arguments, render_list
 from text import MAX_LINE, clean, join_message, parse_number, split_words
 
 DEFAULT_HISTORY = 20
 MAX_HISTORY = 1000
 """Default and maximum number of messages that HISTORY gives (R35)."""
+
+MAX_NUMBER = 2**63 - 1
+"""The greatest number that a message can have."""
 
 NO_TOPIC = "-"
 """The text with which TOPIC clears a topic (R44)."""
@@ -252,12 +255,16 @@ class Result(Dialect):
         self.chat.messages.send_direct(session.principal, address[1:], text, session.expect_outcome(request))
 
     def history(self, session: Session, request: Request) -> None:
-        channel, count = request.args[0], _count(request.args[1:])
-        if not count:
-            raise ChatError
-        found, pages = self.chat.history(session.principal, channel, count)
-        session.send(f"RESULT HISTORY {channel} {found}")
-        session.stream(self._render_pages(pages))
+        channel, *words = request.args
+        found, pages = self.chat.reading.history(session.principal, channel, **_page_of(words))
+        session.stream(self._render_history(channel, found, self._render_pages(pages)))
+
+    def seen(self, session: Session, request: Request) -> None:
+        channel, number = request.args
+        self.chat.reading.mark(session.principal, channel, _number(number), session.expect_outcome(request))
+
+    def unread(self, session: Session, request: Request) -> None:
+        session.stream(_render_unread(self.chat.reading.unread(session.principal)))
 
     def topic(self, session: Session, request: Request) -> None:
         channel, *texts = request.args
@@ -322,8 +329,18 @@ class Result(Dialect):
     def _send_context(self, session: Session, request: Request) -> None:
         """Send the last messages from before the user joined (setting history-on-join, R37)."""
         with contextlib.suppress(ChatError):  # the JOIN stands all the same
-            _found, pages = self.chat.history(session.principal, request.args[0], self.history_on_join)
+            _found, pages = self.chat.reading.history(session.principal, request.args[0], self.history_on_join)
             session.stream(self._render_pages(pages))
+
+    def _render_history(self, channel: str, found: int, pages: Iterator[bytes]) -> Iterator[bytes]:
+        """Render the answer to HISTORY. It is a failure if the messages cannot be read."""
+        try:
+            first = next(pages, b"")
+        except ChatError:
+            found, first = 0, b""
+        yield f"RESULT HISTORY {channel} {found}\n".encode() + first
+        if found:
+            yield from pages
 
     def _render_pages(self, pages: Iterator[list[Said]]) -> Iterator[bytes]:
         return (self.render(ChannelMessages(tuple(page))) for page in pages)
@@ -343,9 +360,42 @@ class Result(Dialect):
         return self._by_tags[tags]
 
 
-def _count(words: tuple[str, ...]) -> int:
-    """Return the number of messages that HISTORY asks for, at most MAX_HISTORY; 0 for a word that is no such number."""
-    return (parse_number(words[0], MAX_HISTORY) or 0) if words else DEFAULT_HISTORY
+def _render_unread(pieces: Iterator[list[tuple[str, int]]]) -> Iterator[bytes]:
+    """Render the channels with most unread messages first (R48). All are counted before the first is known."""
+    counts: list[tuple[str, int]] = []
+    try:
+        for piece in pieces:
+            counts += piece
+            yield b""
+    except ChatError:
+        yield f"{COMMANDS['UNREAD'].failure}\n".encode()
+        return
+    counts.sort(key=lambda count: (-count[1], count[0]))
+    yield from render_list("RESULT UNREAD", [f"{channel} {unread}" for channel, unread in counts], ", ")
+
+
+def _page_of(words: list[str]) -> dict[str, int]:
+    """Return which messages HISTORY asks for, as arguments of `Chat.history`.
+
+    Raises:
+        ChatError: the words do not say.
+    """
+    page = {"count": DEFAULT_HISTORY}
+    if len(words) > 1 and words[-2] in ("before", "after"):
+        page[words[-2]] = _number(words[-1])
+        words = words[:-2]
+    if words:
+        page["count"] = _number(words[0], MAX_HISTORY)
+    if len(words) > 1 or not page["count"]:
+        raise ChatError
+    return page
+
+
+def _number(word: str, maximum: int = MAX_NUMBER) -> int:
+    number = parse_number(word, maximum)
+    if number is None:
+        raise ChatError
+    return number
 
 
 COMMANDS: Mapping[str, Command] = {
@@ -423,9 +473,19 @@ COMMANDS: Mapping[str, Command] = {
         Result.send_remotely, "SEND <channel>:<host> <message>", "the same as SAY",
         min_args=2, max_args=2, name=True, text=True, needs_login=True, failure="RESULT SEND ERROR",
     ),
-    "HISTORY": Command(  # R19
-        Result.history, "HISTORY <channel> [count]", f"repeat the last {DEFAULT_HISTORY} (or count) messages",
-        min_args=1, max_args=2, name=True, needs_login=True, failure="RESULT HISTORY {0} 0",
+    "HISTORY": Command(  # R19, R46
+        Result.history, "HISTORY <channel> [count] [before|after <id>]",
+        f"repeat the last {DEFAULT_HISTORY} (or count) messages, or those next to one",
+        min_args=1, max_args=4, name=True, needs_login=True, failure="RESULT HISTORY {0} 0",
+    ),
+    "SEEN": Command(  # R47
+        Result.seen, "SEEN <channel> <id>", "note that you have read a channel up to this message",
+        min_args=2, max_args=2, name=True, needs_login=True,
+        success="RESULT SEEN {0} 1", failure="RESULT SEEN {0} 0",
+    ),
+    "UNREAD": Command(  # R48
+        Result.unread, "UNREAD", "count the messages that you have not read",
+        needs_login=True, failure="RESULT UNREAD 0",
     ),
     "TAGS": Command(  # R38
         Result.set_tags, "TAGS [name...]", f"have RECV begin with these tags ({', '.join(TAGS)}), or none",

@@ -56,17 +56,27 @@ class Joined(NamedTuple):
     Attributes:
         server: the identity of a remote channel's server (L21). It is "" for a channel here, and where the membership
             is older than the record of identities.
+        seen: the number of the last message when the account joined (R49).
     """
 
     account: str
     channel: str
     at: float
     server: str = ""
+    seen: int = 0
 
 
 class Left(NamedTuple):
     account: str
     channel: str
+
+
+class Seen(NamedTuple):
+    """An account has read a channel up to the message with this number; a marker is never moved back (R49)."""
+
+    account: str
+    channel: str
+    number: int
 
 
 class Said(NamedTuple):
@@ -143,6 +153,7 @@ Change = (
     | TopicSet
     | Joined
     | Left
+    | Seen
     | Said
     | GuestSaid
     | Mailed

@@ -4,13 +4,41 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection
+from typing import NamedTuple
 
-from domain.changes import ChannelCreated, GuestSaid, Joined, Left, MembershipsDated, PeerNamed, Said, TopicSet, Undo
+from domain.changes import (
+    ChannelCreated,
+    GuestSaid,
+    Joined,
+    Left,
+    MembershipsDated,
+    PeerNamed,
+    Said,
+    Seen,
+    TopicSet,
+    Undo,
+)
 from domain.errors import AlreadyMember, ChannelFull, LimitReached, NameTaken, NoSuchChannel, NotAMember
 from domain.interfaces import Outside
 from domain.names import HOST_OF_CHANNEL
 from domain.state import Account, Channel, Member, RemoteChannel, RemoteUser, SortedNames
 from domain.users import Users
+
+
+class Membership(NamedTuple):
+    """What is recorded of a membership.
+
+    Attributes:
+        server: the identity of a remote channel's server under which it began (L21).
+        seen: the number of the last message that was read in a channel here (R49).
+    """
+
+    server: str = ""
+    seen: int = 0
+
+
+UNRECORDED = Membership()
+"""A membership of which nothing is recorded."""
 
 
 class Channels:
@@ -93,18 +121,29 @@ class Channels:
         return lambda: setattr(channel, "topic", before)
 
     def apply_joined(self, change: Joined) -> Undo:
-        return self.add(self._users.account(change.account), change.channel, change.server)
+        begun = Membership(change.server, change.seen)
+        return self.add(self._users.account(change.account), change.channel, begun)
 
     def apply_left(self, change: Left) -> Undo:
         return self.remove(self._users.account(change.account), change.channel)
 
-    def add(self, member: Member, name: str, server: str = "") -> Undo:
+    def apply_seen(self, change: Seen) -> Undo:
+        channel, name = self.local.get(change.channel), change.account
+        if channel is None:
+            raise NoSuchChannel
+        if name not in channel.members:
+            raise NotAMember
+        before = channel.seen.get(name, 0)
+        channel.seen[name] = max(before, change.number)
+        return lambda: channel.seen.update({name: before})
+
+    def add(self, member: Member, name: str, begun: Membership = UNRECORDED) -> Undo:
         """Make an account or a remote user a member of a channel.
 
         Args:
             member: the account or remote user.
             name: the channel's name.
-            server: the identity of a remote channel's server (L21).
+            begun: what is recorded of the membership.
 
         Raises:
             NoSuchChannel, AlreadyMember, LimitReached, ChannelFull: the first that applies.
@@ -117,7 +156,7 @@ class Channels:
         is_remote = isinstance(member, RemoteUser)
         if not (channel.has_room_for_remote if is_remote else channel.has_room):
             raise ChannelFull
-        self._add_member(member, channel, server)
+        self._add_member(member, channel, begun)
         return lambda: self._undo_joined(member, channel)
 
     def _undo_joined(self, member: Member, channel: Channel) -> None:
@@ -133,8 +172,8 @@ class Channels:
         channel = self._channel(name)
         if member.name not in channel.members:
             raise NotAMember
-        server = self._remove_member(member, channel)
-        return lambda: self._add_member(member, channel, server)
+        ended = self._remove_member(member, channel)
+        return lambda: self._add_member(member, channel, ended)
 
     def apply_said(self, change: Said) -> None:
         channel = self.local.get(change.channel)  # no further call: this is done for every message
@@ -176,6 +215,16 @@ class Channels:
 
     # ---- channels by name, and their members ----
 
+    def joined(self, account: Account, name: str) -> Channel:
+        """Return the account's channel of this name. Members and history of a remote one are unknown here.
+
+        Raises:
+            NotAMember: the account is not in such a channel.
+        """
+        if name not in account.channels or name in self.remote:
+            raise NotAMember
+        return account.channels[name]
+
     def _channel(self, name: str) -> Channel:
         channel = self.find(name)
         if channel is None:
@@ -188,22 +237,24 @@ class Channels:
             return self.remote.get(name) or RemoteChannel(name)
         return self._channel(name)
 
-    def _add_member(self, member: Member, channel: Channel, server: str) -> None:
+    def _add_member(self, member: Member, channel: Channel, begun: Membership) -> None:
         channel.add_member(member)
         member.channels[channel.name] = channel
         if isinstance(channel, RemoteChannel):
             self.remote[channel.name] = channel
-            self._keep_server(channel, member.name, server)
+            self._keep_server(channel, member.name, begun.server)
+        elif begun.seen:
+            channel.seen[member.name] = begun.seen
 
-    def _remove_member(self, member: Member, channel: Channel) -> str:
-        """End a membership; return the identity of a remote channel's server under which it began."""
+    def _remove_member(self, member: Member, channel: Channel) -> Membership:
+        """End a membership; return what was recorded of it."""
         channel.remove_member(member)
         del member.channels[channel.name]
         if not isinstance(channel, RemoteChannel):
-            return ""
+            return Membership(seen=channel.seen.pop(member.name, 0))
         if not channel.members:
             del self.remote[channel.name]
-        return self._forget_server(channel, member.name)
+        return Membership(self._forget_server(channel, member.name))
 
     def _keep_server(self, channel: RemoteChannel, account: str, server: str) -> None:
         channel.servers[account] = server

@@ -10,8 +10,7 @@ Methods that end in a `done` argument never raise: `done` takes None or the erro
 from __future__ import annotations
 
 import logging
-from collections import deque
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any, NamedTuple
 
 from domain.accounts import Accounts
@@ -33,6 +32,7 @@ from domain.changes import (
     PasswordChanged,
     PeerNamed,
     Said,
+    Seen,
     TopicSet,
     Undo,
 )
@@ -43,8 +43,9 @@ from domain.interfaces import Backend, Outside, Pace, Passwords
 from domain.journal import Journal
 from domain.messages import DirectMessages
 from domain.names import HOST_OF_CHANNEL, classic_id, is_name
+from domain.reading import Reading
 from domain.sessions import ClientSession
-from domain.state import NO_LIMITS, Account, Audience, Channel, Limits, Member, RemoteUser, RoomGuest
+from domain.state import NO_LIMITS, Account, Audience, Limits, Member, RemoteUser, RoomGuest
 from domain.users import Users
 
 MAX_HOSTS = 1000
@@ -100,13 +101,10 @@ class Chat:
         self.users = Users(limits, self.outside, reserved)
         self.accounts = Accounts(self.users, self.journal, passwords, now, make_id, pace or Pace())
         self.channels = Channels(self.users, self.outside)
+        self.reading = Reading(self.channels, self.journal, backend)
         self.messages = DirectMessages(self.users, self.journal, backend, self.outside, now)
-        self._backend = backend
         self._now = now
         self._limits = limits
-        self._last_number = backend.last_number
-        """The number of the newest message that has been submitted."""
-        self._unpublished: deque[Outcome] = deque()
         self._is_publishing = False
         users, channels = self.users, self.channels
         self.rules: dict[type, Rule] = {
@@ -118,6 +116,7 @@ class Chat:
             TopicSet: Rule(channels.apply_topic, self._tell_topic),
             Joined: Rule(channels.apply_joined, self._subscribe),
             Left: Rule(channels.apply_left, self._unsubscribe),
+            Seen: Rule(channels.apply_seen),
             Said: Rule(channels.apply_said),
             GuestSaid: Rule(channels.apply_guest_said),
             InOrder: Rule(lambda change: change.decide(), lambda change: change.tell()),
@@ -172,7 +171,8 @@ class Chat:
     def join_at_once(self, account: Account, channel: str, done: Done, server: str = "") -> None:
         """Make an account a member of a channel here, or of a remote one whose server, of this identity (L21), has
         agreed. Fails as `join`."""
-        self.journal.submit(Joined(account.name, channel, self._now(), server), done)
+        seen = 0 if server else self.reading.last_number
+        self.journal.submit(Joined(account.name, channel, self._now(), server, seen), done)
 
     def leave(self, account: Account, channel: str, done: Done) -> None:
         """End a membership. Fails with NoSuchChannel, NotAMember, StoreUnavailable."""
@@ -199,17 +199,14 @@ class Chat:
 
     def say(self, speaker: Member, channel: str, text: str, done: Done) -> None:
         """Say something in a channel here. Fails with NoSuchChannel, NotAMember, StillMuted, StoreUnavailable."""
-        self.journal.submit(Said(speaker.name, channel, text, self._now(), self._next_number()), done)
+        self.journal.submit(Said(speaker.name, channel, text, self._now(), self.reading.next_number()), done)
 
     def say_as_guest(self, guest: RoomGuest, text: str, done: Done) -> None:
         """Say something in the channel that a guest is in. Fails with NotAMember while the guest waits, StillMuted,
         StoreUnavailable."""
-        self.journal.submit(GuestSaid(guest.name, guest.channel.name, text, self._now(), self._next_number()), done)
-
-    def _next_number(self) -> int:
-        """Return the number of a message that is about to be submitted; a refused one leaves a gap."""
-        self._last_number += 1
-        return self._last_number
+        self.journal.submit(
+            GuestSaid(guest.name, guest.channel.name, text, self._now(), self.reading.next_number()), done
+        )
 
     def say_to_remote_channel(
         self, account: Account, channel: str, text: str, done: Done, settled: Callable[[bool], None]
@@ -248,7 +245,7 @@ class Chat:
         Raises:
             NotAMember: the account is not in such a channel.
         """
-        return self._joined(account, channel).names()
+        return self.channels.joined(account, channel).names()
 
     def present(self, account: Account, channel: str) -> Sequence[str]:
         """Return the names of a channel's guests and of its members who are logged in, sorted (R41).
@@ -256,28 +253,7 @@ class Chat:
         Raises:
             NotAMember: the account is not in such a channel.
         """
-        return self._joined(account, channel).present()
-
-    def history(self, account: Account, channel: str, count: int) -> tuple[int, Iterator[list[Said]]]:
-        """Return the number of a channel's last messages, `count` at most, and pages of them, the oldest first.
-
-        Messages that are written but not yet published are left out.
-
-        Raises:
-            NotAMember: the account is not in such a channel.
-            StoreUnavailable: they cannot be read; the pages may raise it as well.
-        """
-        still_to_come = sum(
-            isinstance(change, Said) and error is None and change.channel == channel
-            for change, error, _done in self._unpublished
-        )
-        return self._backend.history(self._joined(account, channel).name, count, still_to_come)
-
-    def _joined(self, account: Account, channel: str) -> Channel:
-        """Return the account's channel of this name. Members and history of a remote one are unknown here."""
-        if channel not in account.channels or channel in self.channels.remote:
-            raise NotAMember
-        return account.channels[channel]
+        return self.channels.joined(account, channel).present()
 
     # ---- other servers ----
 
@@ -333,11 +309,9 @@ class Chat:
 
         Subscriptions follow the same order, so no session gets a channel's messages before the answer to its JOIN.
         """
-        self._unpublished = deque(outcomes)
         self._is_publishing = True
         run: list[Said] = []
-        while self._unpublished:
-            change, error, done = self._unpublished.popleft()
+        for change, error, done in outcomes:
             said = change if error is None and isinstance(change, Said) else None
             if run and (said is None or said.channel != run[0].channel):
                 self._publish(run)
@@ -345,6 +319,7 @@ class Chat:
             try:
                 if said is not None:
                     run.append(said)
+                    self.reading.last_published = said.number
                 elif error is None and (tell := self.rules[type(change)].tell) is not None:
                     tell(change)
                 done(error)

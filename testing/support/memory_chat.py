@@ -49,10 +49,19 @@ class MemoryBackend:
             for entry in gone[: change.messages]:
                 self.mailbox.remove(entry)
 
-    def history(self, channel: str, count: int, but_last: int) -> tuple[int, Iterator[list[Said]]]:
+    def _said(self, channel: str, after: int, before: int) -> list[Said]:
         said = [change for change in self.written if isinstance(change, Said) and change.channel == channel]
-        said = said[: len(said) - but_last][-count:]
+        return [message for message in said if after < message.number < before]
+
+    def history(
+        self, channel: str, count: int, before: int, after: int | None = None
+    ) -> tuple[int, Iterator[list[Said]]]:
+        said = self._said(channel, after or 0, before)
+        said = said[-count:] if after is None else said[:count]
         return len(said), iter([said])
+
+    def count_messages(self, channel: str, number: int) -> int:
+        return len(self._said(channel, 0, number + 1))
 
     def mail(self, recipient: str) -> Iterator[tuple[int, list[Mailed]]]:
         """Pages of two."""
@@ -170,6 +179,7 @@ class MemoryChat:
                     channel.remote,
                     channel.names(),
                     channel.topic,
+                    {account: number for account, number in channel.seen.items() if number},
                 )
                 for name, channel in (self.chat.channels.local | self.chat.channels.remote).items()
             },

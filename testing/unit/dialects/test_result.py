@@ -149,7 +149,35 @@ ANSWERS: list[tuple[str, str, list[str]]] = [
     (IN, "HISTORY nowhere 5", ["RESULT HISTORY nowhere 0"]),
     (OUT, "HISTORY room", ["RESULT HISTORY room 0"]),
     (IN, "HISTORY", [MISSING]),
-    (IN, "HISTORY room 1 2", [TOO_MANY]),
+    (IN, "HISTORY room before 2", ["RESULT HISTORY room 1", "RECV bob room one"]),
+    (IN, "HISTORY room after 1", ["RESULT HISTORY room 1", "RECV bob room two"]),
+    (IN, "HISTORY room 1 before 3", ["RESULT HISTORY room 1", "RECV bob room two"]),
+    (IN, "HISTORY room 1 after 0", ["RESULT HISTORY room 1", "RECV bob room one"]),
+    (IN, "HISTORY room 9999 before 0099", ["RESULT HISTORY room 2", "RECV bob room one", "RECV bob room two"]),
+    (IN, f"HISTORY room before {'9' * 5000}", ["RESULT HISTORY room 2", "RECV bob room one", "RECV bob room two"]),
+    *[
+        (IN, f"HISTORY room {words}", ["RESULT HISTORY room 0"])
+        for words in (
+            *("before 1", "before 0", "after 2", f"after {'9' * 5000}", "5 after 99", "1 2", "1 2 3", "before"),
+            *("5 before", "before x", "before -1", "before 1.0", "after \u0663", "before before", "before 5 5"),
+            *("5 5 before", "0 before 5", "x before 5", "5 Before 5", "5 BEFORE 5", "5 around 5", "before 5 after"),
+        )
+    ],
+    (IN, "HISTORY cellar 5 before 5", ["RESULT HISTORY cellar 0"]),
+    (OUT, "HISTORY room 5 before 5", ["RESULT HISTORY room 0"]),
+    (IN, "HISTORY room 5 before 5 5", [TOO_MANY]),
+    *[(IN, f"SEEN room {number}", ["RESULT SEEN room 1"]) for number in ("0", "1", "2", "0002", "99", "9" * 5000)],
+    *[
+        (IN, f"SEEN room {number}", ["RESULT SEEN room 0"])
+        for number in ("-1", "+1", "1.5", "1e3", "x", "\u0663", "\u00b2", "0x1", "1_0", "\x1b")
+    ],
+    *[(IN, f"SEEN {channel} 1", [f"RESULT SEEN {channel} 0"]) for channel in ("cellar", "nowhere", "room:host")],
+    (OUT, "SEEN room 1", ["RESULT SEEN room 0"]),
+    (IN, "SEEN room", [MISSING]),
+    (IN, "SEEN room 1 2", [TOO_MANY]),
+    (IN, "UNREAD", ["RESULT UNREAD room 2"]),
+    (OUT, "UNREAD", ["RESULT UNREAD 0"]),
+    (IN, "UNREAD room", [TOO_MANY]),
     (IN, "JOINED", ["RESULT JOINED attic, room"]),
     (OUT, "JOINED", ["RESULT JOINED 0"]),
     (IN, "JOINED room", [TOO_MANY]),
@@ -367,7 +395,7 @@ def test_a_row_of_the_table_is_complete(verb: str) -> None:
     command = COMMANDS[verb]
     assert command.help
     assert "\n" not in command.help
-    words = command.usage.split()
+    words = re.sub(r" \[[a-z|]+ <[a-z]+>\]", " [one] [other]", command.usage).split()  # what may be left out together
     assert words[0] == verb.split()[0]
     many = words[-1].endswith("...]")
     assert many or len(words) - 1 == command.max_args, "the usage shows as many words as the command takes"
@@ -666,6 +694,7 @@ DOCUMENTED = re.compile(
     rf"|RESULT SAY 0|RESULT SEND ERROR|RESULT PING 1"
     rf"|RESULT HISTORY ({ANYTHING} 0|{NAME} [1-9][0-9]*)"
     rf"|RESULT HELP (0|.+)"
+    rf"|RESULT SEEN {ANYTHING} [01]|RESULT UNREAD( 0|( {NAME} [0-9]+(, )?)+)?"
     rf"|RESULT (TAGS|PRESENCE) [01]|RESULT JOINED( 0|{NAMES})?|RESULT WHO (0|{ANYTHING} 0|({NAME} )?{NAMES})"
     rf"|RESULT TOPIC ({ANYTHING} 0|{NAME}( \S.*)?)|PRESENCE {NAME} (on|off)|TOPIC {NAME} {NAME}( \S.*)?"
     rf"|{'|'.join(REFUSALS.values())}"

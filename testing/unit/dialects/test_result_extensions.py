@@ -1,12 +1,15 @@
-"""What a client of `result` can ask for: tags, presence, topics."""
+"""What a client of `result` can ask for: tags, presence, topics, pages of history, read markers."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from support.examples import raising
+from support.examples import EXAMPLES, raising
 from support.world import World
 
 TIME = "time=1970-01-01T00:16:40.000Z"
@@ -235,3 +238,124 @@ def test_a_muted_member_sets_no_topic() -> None:
         assert alice.ask("TOPIC lobby x") == ["RESULT MUTED lobby 10", "RESULT TOPIC lobby 0"]
         world.let_pass(11)
         assert alice.ask("TOPIC lobby x", "TOPIC lobby") == ["RESULT TOPIC lobby 1", "RESULT TOPIC lobby x"]
+
+
+# ---- pages of the history (R46) ----
+
+
+def test_history_is_read_in_pages_in_both_directions(world: World) -> None:
+    alice, bob = world.clients
+    bob.ask("TAGS id", "CREATE attic", "JOIN attic")
+    for number in range(10):
+        alice.ask(f"SAY room {number}")
+        bob.ask(f"SAY attic {number}")
+    page = bob.ask("HISTORY room 3")[1:]
+    assert page == [f"@id={2 * number + 1} RECV alice room {number}" for number in (7, 8, 9)]
+    backwards: list[str] = []
+    while page:
+        backwards = page + backwards
+        page = bob.ask(f"HISTORY room 3 before {page[0].split()[0].removeprefix('@id=')}")[1:]
+    forwards, last = [], 0
+    while page := bob.ask(f"HISTORY room 4 after {last}")[1:]:
+        forwards += page
+        last = int(page[-1].split()[0].removeprefix("@id="))
+    assert backwards == forwards == bob.ask("HISTORY room 100")[1:]
+    assert bob.ask("HISTORY room 1 before 8", "HISTORY room 1 after 8") == [  # a number of the attic
+        "RESULT HISTORY room 1", "@id=7 RECV alice room 3", "RESULT HISTORY room 1", "@id=9 RECV alice room 4",
+    ]  # fmt: skip
+
+
+def test_history_that_cannot_be_read_is_a_failure(world: World) -> None:
+    alice, _bob = world.clients
+    alice.ask("SAY room one", "SAY room two", "LEAVE room", "JOIN room", "SAY room three")
+    world.store._db.execute("ALTER TABLE messages RENAME TO gone")
+    assert alice.ask("HISTORY room", "HISTORY room 1 before 3", "UNREAD") == [
+        "RESULT HISTORY room 0", "RESULT HISTORY room 0", "RESULT UNREAD 0",
+    ]  # fmt: skip
+    assert alice.ask("PING") == ["RESULT PING 1"]
+
+
+# ---- read markers (R47, R48, R49) ----
+
+
+def test_a_read_marker_counts_what_is_behind_it(world: World) -> None:
+    alice, bob = world.clients
+    for client in (alice, bob):
+        client.ask("CREATE attic", "JOIN attic")
+    assert bob.ask("UNREAD") == ["RESULT UNREAD"]
+    alice.ask("SAY room 1", "SAY attic 2", "SAY attic 3", "SAY room 4", "SAY attic 5")
+    bob.heard()
+    assert bob.ask("UNREAD") == ["RESULT UNREAD attic 3, room 2"]
+    assert bob.ask("SEEN attic 3", "UNREAD") == ["RESULT SEEN attic 1", "RESULT UNREAD room 2, attic 1"]
+    assert bob.ask("SEEN attic 2", "UNREAD") == ["RESULT SEEN attic 1", "RESULT UNREAD room 2, attic 1"]
+    assert bob.ask("SEEN room 999", "UNREAD") == ["RESULT SEEN room 1", "RESULT UNREAD attic 1"]
+    alice.ask("SAY room 6")
+    assert bob.ask("UNREAD")[1:] == ["RESULT UNREAD attic 1, room 1"]
+    assert alice.ask("UNREAD") == ["RESULT UNREAD attic 3, room 3"]  # its own messages count
+    assert bob.ask("LEAVE room", "JOIN room", "UNREAD")[-1:] == ["RESULT UNREAD attic 1"]
+    bob.ask("LEAVE attic", "LEAVE room")
+    assert bob.ask("UNREAD", "SEEN attic 1") == ["RESULT UNREAD", "RESULT SEEN attic 0"]
+
+
+def test_at_most_a_thousand_are_counted(world: World) -> None:
+    alice, bob = world.clients
+    for number in range(1001):
+        alice.send(f"SAY room {number}")
+    alice.heard(), bob.heard()
+    assert bob.ask("UNREAD", "SEEN room 1", "UNREAD", "SEEN room 2", "UNREAD") == [
+        "RESULT UNREAD room 1000", "RESULT SEEN room 1", "RESULT UNREAD room 1000", "RESULT SEEN room 1",
+        "RESULT UNREAD room 999",
+    ]  # fmt: skip
+
+
+def test_a_kick_drops_the_read_marker() -> None:
+    with World(channels={"lobby": 5, "attic": 5, "cellar": 5}) as world:
+        alice, bob = world.user("alice", "lobby"), world.user("bob", "lobby")
+        alice.ask("SAY lobby one")
+        world.type("/kick lobby:bob")
+        bob.heard()
+        assert bob.ask("UNREAD", "JOIN lobby", "UNREAD") == [
+            "RESULT UNREAD", "RESULT JOIN lobby 1", "RESULT UNREAD",
+        ]  # fmt: skip
+
+
+@EXAMPLES
+@given(
+    st.lists(
+        st.one_of(
+            st.tuples(st.just("say"), st.sampled_from("ab")),
+            st.tuples(st.just("seen"), st.sampled_from("ab"), st.integers(0, 40)),
+            st.tuples(st.sampled_from(["leave", "join"]), st.sampled_from("ab")),
+            st.tuples(st.just("refused")),
+        ),
+        max_size=40,
+    )
+)
+def test_unread_is_what_a_list_says(deeds: list[Any]) -> None:
+    with World() as world:
+        alice, bob = world.user("alice", "a", "b"), world.user("bob", "a", "b")
+        alice.ask("TAGS id")
+        said: dict[str, list[int]] = {"a": [], "b": []}
+        markers = {"a": 0, "b": 0}
+        for what, *where in deeds:
+            channel = where[0] if where else ""
+            if what == "say":
+                tag, *_words = alice.ask(f"SAY {channel} hi")[0].split()
+                said[channel].append(int(tag.removeprefix("@id=")))
+            elif what == "refused":
+                alice.ask("SAY nowhere hi")
+            elif what == "seen":
+                bob.ask(f"SEEN {channel} {where[1]}")
+                if channel in markers:  # what is beyond the last message of all is no message's number yet
+                    newest = max((*said["a"], *said["b"]), default=0)
+                    markers[channel] = max(markers[channel], min(where[1], newest))
+            elif what == "leave":
+                bob.ask(f"LEAVE {channel}")
+                markers.pop(channel, None)
+            elif channel not in markers:
+                bob.ask(f"JOIN {channel}")
+                markers[channel] = max((*said["a"], *said["b"]), default=0)
+            unread = {name: sum(number > seen for number in said[name]) for name, seen in markers.items()}
+            listed = sorted(((-count, name) for name, count in unread.items() if count))
+            expected = ", ".join(f"{name} {-count}" for count, name in listed)
+            assert bob.ask("UNREAD")[-1] == f"RESULT UNREAD {expected}".strip()

@@ -25,6 +25,7 @@ from domain.changes import (
     PasswordChanged,
     PeerNamed,
     Said,
+    Seen,
     TopicSet,
 )
 from domain.errors import (
@@ -106,6 +107,11 @@ CHANGES: list[tuple[Change, type[ChatError] | None]] = [
     (Joined("bob", "room", NOW), AlreadyMember),
     (Joined("alice", "nowhere", NOW), NoSuchChannel),
     (Left("alice", "room"), None),
+    (Seen("alice", "room", 5), None),
+    (Seen("bob", "room", 1), None),
+    (Seen("carol", "room", 1), NotAMember),
+    (Seen("alice", "nowhere", 1), NoSuchChannel),
+    (Seen("alice", "room:elsewhere", 1), NoSuchChannel),
     (Left("bob", "room"), None),
     (Left("carol", "room"), NotAMember),
     (Left("alice", "nowhere"), NoSuchChannel),

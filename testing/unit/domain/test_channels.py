@@ -27,7 +27,7 @@ def test_lists(memory: MemoryChat) -> None:
         with pytest.raises(NotAMember):
             memory.chat.members(alice, channel)
         with pytest.raises(NotAMember):
-            memory.chat.history(alice, channel, 5)
+            memory.chat.reading.history(alice, channel, 5)
 
 
 def test_messages_in_a_row_travel_together(memory: MemoryChat) -> None:
@@ -68,7 +68,7 @@ def test_history_ends_where_the_reader_began_to_hear(memory: MemoryChat) -> None
     histories: list[list[str]] = []
 
     def read(_error: Exception | None) -> None:
-        found, pages = memory.chat.history(bob.principal, "room", 2)
+        found, pages = memory.chat.reading.history(bob.principal, "room", 2)
         texts = [message.text for page in pages for message in page]
         assert found == len(texts)
         histories.append(texts)

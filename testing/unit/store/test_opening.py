@@ -175,14 +175,16 @@ def test_the_first_schema_is_lifted_to_todays(path: Path, tmp_path: Path) -> Non
             ChannelCreated("attic", "bob", 4.5),
             ChannelCreated("empty", "bob", 4.5),
             ChannelCreated("room", "alice", 3.5),
-            Joined("alice", "room", 5.5),
-            Joined("bob", "attic", 6.5),
-            Joined("bob", "room", 6.5),
+            Joined("alice", "room", 5.5, "", 4),
+            Joined("bob", "attic", 6.5, "", 4),
+            Joined("bob", "room", 6.5, "", 4),
             Mailed("alice", "bob", "hi", 10.5),
             Mailed("alice", "bob", "there", 11.5),
         ]
         assert journaled.history("room") == ["one", "two", "three"]
         assert journaled.history("empty") == []
+        counts = [journaled.store.count_messages("room", number) for number in range(6)]
+        assert counts == [0, 1, 2, 2, 3, 3]
         assert journaled.write(said("four"), said("more", "attic"), said("first", "empty")) == [None] * 3
         assert journaled.history("room", 2) == ["three", "four"]
         assert journaled.history("attic") == ["else", "more"]
@@ -195,6 +197,33 @@ def test_the_first_schema_is_lifted_to_todays(path: Path, tmp_path: Path) -> Non
         new.close()
     finally:
         journaled.store.close()
+
+
+def test_a_long_history_of_an_older_schema_is_read_in_pages(path: Path) -> None:
+    database = sqlite3.connect(path)
+    database.executescript(FIRST_SCHEMA + "DELETE FROM messages; UPDATE channels SET last_message = NULL;")
+    previous: dict[str, int] = {}
+    for number in range(1, 400):
+        channel = "attic" if number % 5 else "room"
+        row = (number, previous.get(channel), "bob", channel, str(number), 1.5)
+        database.execute("INSERT INTO messages VALUES (?, ?, ?, ?, ?, ?)", row)
+        previous[channel] = number
+    database.commit()
+    database.close()
+    store = Store(str(path))
+    try:
+        for channel, numbers in (
+            ("attic", [n for n in range(1, 400) if n % 5]),
+            ("room", [n for n in range(1, 400) if not n % 5]),
+        ):
+            for before in (3, 177, 399, 500):
+                found, pages = store.history(channel, 50, before)
+                expected = [number for number in numbers if number < before][-50:]
+                assert [message.number for page in pages for message in page] == expected
+                assert found == len(expected)
+        assert {change.seen for change in store.load() if isinstance(change, Joined)} == {399}
+    finally:
+        store.close()
 
 
 def test_memberships_elsewhere_began_where_their_servers_were_noted_or_nobody_knows_where(path: Path) -> None:
@@ -216,10 +245,10 @@ def test_memberships_elsewhere_began_where_their_servers_were_noted_or_nobody_kn
             journaled.write(MembershipsDated("four", "127.0.0.5"), MembershipsDated("attic", "127.0.0.6")) == [None] * 2
         )
         assert [change for change in journaled.store.load() if isinstance(change, Joined | PeerNamed)] == [
-            Joined("alice", "room", 5.5),
+            Joined("alice", "room", 5.5, "", 4),
             Joined("alice", "tea:two", 7.5, "127.0.0.2"),
-            Joined("bob", "attic", 6.5),
-            Joined("bob", "room", 6.5),
+            Joined("bob", "attic", 6.5, "", 4),
+            Joined("bob", "room", 6.5, "", 4),
             Joined("bob", "tea:four", 8.5, "127.0.0.5"),
             Joined("bob", "tea:two", 7.5, "127.0.0.2"),
             Joined("bob", "two:four", 8.5, "127.0.0.5"),

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from database_schema import APPLICATION_ID, MIGRATIONS
 from domain.changes import (
@@ -21,16 +23,18 @@ from domain.changes import (
     Mailed,
     PasswordChanged,
     Said,
+    Seen,
     TopicSet,
 )
 from domain.errors import NameTaken, StoreUnavailable
+from message_history import PAGE_ROWS, RECORD_ENDS_EVERY, STRIDE
 from store import (
-    PAGE_ROWS,
+    MEMORY,
     RECORD,
-    RECORD_ENDS_EVERY,
     Store,
     StoreError,
 )
+from support.examples import EXAMPLES
 from support.journaled_store import INITIAL, NOW, JournaledStore, said
 
 
@@ -145,13 +149,75 @@ def test_history_comes_in_pages(journaled: JournaledStore, count: int) -> None:
     assert journaled.history("room", count) == [str(number) for number in range(1, count + 1)]
 
 
-@pytest.mark.parametrize(("count", "but_last"), [(3, 0), (3, 2), (10, 4), (1, 9), (5, 10), (5, 11)])
-def test_history_may_leave_out_the_last(journaled: JournaledStore, count: int, but_last: int) -> None:
-    journaled.write(*[said(str(number)) for number in range(10)])
-    found, pages = journaled.store.history("room", count, but_last)
-    texts = [message.text for page in pages for message in page]
-    assert texts == [str(number) for number in range(10)][: 10 - but_last if but_last <= 10 else 0][-count:]
-    assert found == len(texts)
+PAGES = st.tuples(st.integers(1, 50), st.integers(0, 250), st.none() | st.integers(0, 250))
+"""Count, before and after, as `Store.history` takes them."""
+
+
+@EXAMPLES
+@given(
+    gaps=st.lists(st.tuples(st.sampled_from(["room", "attic"]), st.integers(1, 3)), max_size=5 * STRIDE),
+    pages=st.lists(PAGES, min_size=1, max_size=10),
+    commits=st.integers(1, 40),
+)
+def test_pages_of_history_are_those_of_a_list(
+    gaps: list[tuple[str, int]], pages: list[tuple[int, int, int | None]], commits: int
+) -> None:
+    """Numbers have gaps, and are those of other channels as well."""
+    journaled = JournaledStore(MEMORY)
+    journaled.write(*INITIAL)
+    messages: list[Said] = []
+    for channel, gap in gaps:
+        messages.append(Said("alice", channel, "hi", NOW, gap + (messages[-1].number if messages else 0)))
+    for start in range(0, len(messages), commits):
+        journaled.write(*messages[start : start + commits])
+    for count, before, after in pages:
+        for channel in ("room", "attic"):
+            own = [message for message in messages if message.channel == channel]
+            assert journaled.store.count_messages(channel, before) == sum(message.number <= before for message in own)
+            expected = [message for message in own if (after or 0) < message.number < before]
+            expected = expected[-count:] if after is None else expected[:count]
+            found, read = journaled.store.history(channel, count, before, after)
+            assert [message for page in read for message in page] == expected
+            assert found == len(expected)
+    journaled.store.close()
+
+
+def test_a_page_far_back_is_found_in_few_steps(journaled: JournaledStore) -> None:
+    """However long the channel is: SQLite's own count of steps shows it."""
+    journaled.write(*[said(str(number)) for number in range(200 * STRIDE)])
+    first = journaled.store.history("room", 1, 2**62, 0)[1]
+    (message,) = next(first)
+    steps = 0
+
+    def count() -> None:
+        nonlocal steps
+        steps += 1
+
+    journaled.store._db.set_progress_handler(count, 1)
+    found, pages = journaled.store.history("room", 10, message.number + 50 * STRIDE)
+    assert found == len(next(pages)) == 10
+    assert journaled.store.count_messages("room", message.number + 70 * STRIDE) == 70 * STRIDE + 1
+    assert steps < 200 * STRIDE
+
+
+def test_read_markers_last_and_no_number_is_given_twice(path: Path) -> None:
+    """A marker may be behind the last message: those after it were refused."""
+    journaled = JournaledStore(path)
+    journaled.write(*INITIAL, Joined("bob", "room", NOW, "", 7), Joined("bob", "attic", NOW), Seen("bob", "attic", 9))
+    journaled.write(Seen("bob", "room", 5), Seen("bob", "room", 8), Joined("alice", "attic", NOW, "", 3))
+    journaled.write(Left("alice", "attic"), Joined("alice", "attic", NOW, "", 2))
+    journaled.store.close()
+    again = Store(str(path))
+    try:
+        assert [change for change in again.load() if isinstance(change, Joined)] == [
+            Joined("alice", "attic", NOW, "", 2),
+            Joined("alice", "room", NOW),
+            Joined("bob", "attic", NOW, "", 9),
+            Joined("bob", "room", NOW, "", 8),
+        ]
+        assert again.last_number == 9
+    finally:
+        again.close()
 
 
 def test_the_ends_of_the_chains_are_found_again_wherever_they_were_last_written(path: Path) -> None:
@@ -223,7 +289,7 @@ def test_reading_a_broken_database_says_so(journaled: JournaledStore, caplog: py
     with pytest.raises(StoreUnavailable):
         next(pages)
     with pytest.raises(StoreUnavailable):
-        journaled.store.history("room", 5)
+        journaled.store.history("room", 5, journaled.store.last_number)
     with pytest.raises(StoreUnavailable):
         next(journaled.store.mail("bob"))
     with pytest.raises(StoreError):

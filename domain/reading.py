@@ -1,0 +1,95 @@
+"""What accounts read in channels here: the history, the numbers of messages, read markers, and what is unread.
+
+Messages have numbers that grow in all channels together. A read marker is such a number, of whatever channel: all
+messages of its own channel up to it are read. Numbers are given when a change is submitted, in the journal's order, so
+"the last message" needs no look at what else is being decided.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from domain.changes import Done, Said, Seen
+from domain.channels import Channels
+from domain.interfaces import Backend
+from domain.journal import Journal
+from domain.state import Account
+
+MAX_UNREAD = 1000
+"""Messages of a channel that are counted as unread (R48)."""
+
+UNREAD_PIECE = 20
+"""Channels whose unread messages are counted in one go, which takes less than a millisecond."""
+
+
+class Reading:
+    """Requests of accounts that read.
+
+    Args:
+        channels: all channels.
+        journal: takes changes.
+        backend: keeps the messages.
+
+    Attributes:
+        last_number: the number of the newest message that has been submitted.
+        last_published: the number of the newest message that has been published.
+    """
+
+    def __init__(self, channels: Channels, journal: Journal, backend: Backend) -> None:
+        self._channels = channels
+        self._journal = journal
+        self._backend = backend
+        self.last_number = self.last_published = backend.last_number
+
+    def next_number(self) -> int:
+        """Return the number of a message that is about to be submitted; a refused one leaves a gap."""
+        self.last_number += 1
+        return self.last_number
+
+    def history(
+        self, account: Account, channel: str, count: int, before: int | None = None, after: int | None = None
+    ) -> tuple[int, Iterator[list[Said]]]:
+        """Return how many messages of a channel are found, and pages of them, the oldest first.
+
+        Messages that are written but not yet published are left out.
+
+        Args:
+            account: a member.
+            channel: the channel.
+            count: how many at most; the last ones, unless `after` is given.
+            before: only messages with smaller numbers.
+            after: only messages with greater numbers: the first ones.
+
+        Raises:
+            NotAMember: the account is not in such a channel.
+            StoreUnavailable: they cannot be read; the pages may raise it as well.
+        """
+        name, end = self._channels.joined(account, channel).name, self.last_published + 1
+        return self._backend.history(name, count, end if before is None else min(before, end), after)
+
+    def mark(self, account: Account, channel: str, number: int, done: Done) -> None:
+        """Move an account's read marker to the message with this number, or to the last one if that is smaller (R49).
+
+        A marker never moves back. Fails with NoSuchChannel, NotAMember, StoreUnavailable.
+        """
+        self._journal.submit(Seen(account.name, channel, min(number, self.last_number)), done)
+
+    def unread(self, account: Account) -> Iterator[list[tuple[str, int]]]:
+        """Return how many messages each channel of an account has behind its read marker, MAX_UNREAD at most.
+
+        The result is as of now, also if it is read later. It comes in pieces, since each channel takes some time.
+        Channels of other servers are left out, and those with nothing new.
+
+        Raises:
+            StoreUnavailable: they cannot be counted; raised by the pieces.
+        """
+        local = self._channels.local
+        markers = [(name, local[name].seen.get(account.name, 0)) for name in account.channels if name in local]
+        return self._count_unread(markers, self.last_published)
+
+    def _count_unread(self, markers: list[tuple[str, int]], end: int) -> Iterator[list[tuple[str, int]]]:
+        count = self._backend.count_messages
+        for start in range(0, len(markers), UNREAD_PIECE):
+            piece = markers[start : start + UNREAD_PIECE]
+            counts = [(name, count(name, end) - count(name, seen)) for name, seen in piece]
+            yield [(name, min(unread, MAX_UNREAD)) for name, unread in counts if unread > 0]

@@ -1,0 +1,176 @@
+"""The messages of channels in SQLite: rows that are only appended, and how they are found again.
+
+A channel's messages are a chain: each row holds the number of the one before. A full index would be as quick to read,
+but each message of a turn would write to another page of it; a chain only appends. Messages have places in their
+channel, from 1 on. The table `places` has the number of every STRIDE-th message of a channel, so that any place or
+number is found within STRIDE steps along the chain.
+
+The ends of the chains are in memory. On disk, in the channels' rows, they are up to RECORD_ENDS_EVERY messages behind.
+At the start the newer ones are found from the messages themselves.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import sqlite3
+from collections.abc import Iterable, Iterator
+
+from domain.changes import Said
+from domain.errors import StoreUnavailable
+
+PAGE_ROWS = 32
+"""Messages that are read at once: at MAX_LINE each, 256 KiB."""
+
+STRIDE = 32
+"""Messages of a channel for each row of `places`."""
+
+RECORD_ENDS_EVERY = 1000
+"""Messages after which the ends of the channels' chains are written; a start reads so many in a millisecond."""
+
+RECORD_SAID = "INSERT INTO messages VALUES (?1, ?2, ?3, ?4, ?5, ?6)"
+RECORD_PLACE = "INSERT INTO places VALUES (?1, ?2, ?3)"
+RECORD_END = "UPDATE channels SET last_message = ?2, messages = ?3 WHERE name = ?1"
+
+ENDS = "SELECT name, last_message, messages FROM channels WHERE last_message IS NOT NULL"
+NEWER_ENDS = "SELECT channel, max(id), count(*) FROM messages WHERE id > ? GROUP BY channel"
+NEWEST_MARKER = "SELECT coalesce(max(seen), 0) FROM memberships"
+
+PLACE_FROM = "SELECT id, place FROM places WHERE channel = ?1 AND place >= ?2 ORDER BY place LIMIT 1"
+NUMBER_FROM = "SELECT id, place FROM places WHERE channel = ?1 AND id > ?2 ORDER BY id LIMIT 1"
+
+STEPS_DOWN_TO_NUMBER = """
+    WITH RECURSIVE past (id) AS (
+        SELECT ?1
+        UNION ALL
+        SELECT messages.previous FROM past JOIN messages ON messages.id = past.id WHERE messages.previous > ?2
+    )
+    SELECT count(*) FROM past
+"""
+"""How many messages of a channel have a number above ?2 and up to ?1, which is such a message."""
+
+PAGE = """
+    WITH RECURSIVE past (id, place) AS (
+        SELECT ?1, ?2
+        UNION ALL
+        SELECT messages.previous, place - 1 FROM past JOIN messages ON messages.id = past.id WHERE place > ?3
+    )
+    SELECT sender, channel, text, sent, messages.id FROM past JOIN messages ON messages.id = past.id
+    WHERE place <= ?4 ORDER BY messages.id
+"""
+"""The messages at the places ?3 to ?4 of a channel, found from message ?1 at place ?2 back."""
+
+log = logging.getLogger("crosstalk.store")
+
+End = tuple[int | None, int]
+"""The end of a channel's chain: the number of its last message, and that message's place."""
+
+NO_MESSAGES: End = (None, 0)
+
+
+@contextlib.contextmanager
+def readable() -> Iterator[None]:
+    """Turn a failure to read the database into StoreUnavailable, and log it."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        log.error("cannot read from the database: %s", error)
+        raise StoreUnavailable from error
+
+
+class MessageHistory:
+    """The messages of all channels.
+
+    Args:
+        db: the open database.
+
+    Attributes:
+        newest: no message or read marker has a greater number; 0 without messages.
+    """
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self._db = db
+        self._ends: dict[str, End] = {name: (number, place) for name, number, place in db.execute(ENDS)}
+        self._recorded = max((number or 0 for number, _place in self._ends.values()), default=0)
+        self._unrecorded: dict[str, End] = {}
+        for channel, number, count in db.execute(NEWER_ENDS, (self._recorded,)):
+            self._unrecorded[channel] = (number, self._ends.get(channel, NO_MESSAGES)[1] + count)
+        self._ends.update(self._unrecorded)
+        self._moved: dict[str, End] = {}
+        self._places: list[tuple[str, int, int]] = []
+        (marker,) = db.execute(NEWEST_MARKER).fetchone()
+        self.newest: int = max(marker, 0, *(number or 0 for number, _place in self._ends.values()))
+        self._newest_row = self.newest
+
+    # ---- writing ----
+
+    def append(self, cursor: sqlite3.Cursor, messages: Iterable[Said]) -> None:
+        """Append messages, within a transaction."""
+        cursor.executemany(RECORD_SAID, self._rows(messages))
+
+    def _rows(self, messages: Iterable[Said]) -> Iterator[tuple[int | str | float | None, ...]]:
+        moved, ends = self._moved, self._ends
+        for sender, channel, text, at, number in messages:
+            previous, place = moved.get(channel) or ends.get(channel) or NO_MESSAGES
+            yield number, previous, sender, channel, text, at
+            place += 1
+            moved[channel] = (number, place)
+            if not place % STRIDE:
+                self._places.append((channel, place, number))
+        self._newest_row = number
+
+    def complete(self, cursor: sqlite3.Cursor) -> None:
+        """Write what goes with the messages that were appended, at the end of the transaction."""
+        if self._places:
+            cursor.executemany(RECORD_PLACE, self._places)
+        if self._newest_row - self._recorded > RECORD_ENDS_EVERY:
+            ends = self._unrecorded | self._moved
+            cursor.executemany(RECORD_END, ((channel, *end) for channel, end in ends.items()))
+
+    def committed(self) -> None:
+        """Note that the transaction is on disk."""
+        self._ends.update(self._moved)
+        self._unrecorded.update(self._moved)
+        self.newest = self._newest_row
+        if self.newest - self._recorded > RECORD_ENDS_EVERY:
+            self._recorded = self.newest
+            self._unrecorded.clear()
+        self.rolled_back()
+
+    def rolled_back(self) -> None:
+        """Forget what was appended: the transaction has failed."""
+        self._moved.clear()
+        self._places.clear()
+        self._newest_row = self.newest
+
+    # ---- reading ----
+
+    def count(self, channel: str, number: int) -> int:
+        """Return how many of a channel's messages have numbers up to this one: the place of the last of these.
+
+        Raises:
+            StoreUnavailable: they cannot be read.
+        """
+        end, place = self._ends.get(channel, NO_MESSAGES)
+        if end is None or end <= number:
+            return place
+        with readable():
+            above, place = self._db.execute(NUMBER_FROM, (channel, number)).fetchone() or (end, place)
+            (steps,) = self._db.execute(STEPS_DOWN_TO_NUMBER, (above, number)).fetchone()
+        return int(place - steps)
+
+    def pages(self, channel: str, first: int, last: int) -> Iterator[list[Said]]:
+        """Yield the messages at the places from `first` to `last` of a channel, in pages.
+
+        Raises:
+            StoreUnavailable: they cannot be read.
+        """
+        for start in range(first, last + 1, PAGE_ROWS):
+            yield self._page(channel, start, min(start + PAGE_ROWS - 1, last))
+
+    def _page(self, channel: str, first: int, last: int) -> list[Said]:
+        with readable():
+            row = self._db.execute(PLACE_FROM, (channel, last)).fetchone()
+            number, place = row or self._ends[channel]
+            rows = self._db.execute(PAGE, (number, place, first, last)).fetchall()
+        return [Said(*row) for row in rows]
