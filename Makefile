@@ -31,5 +31,6 @@ types: setup # mypy
 format: setup # let ruff format the source
 	.venv/bin/ruff format
 
-bench: setup # measure the speed
-	.venv/bin/python -m tools.bench
+bench: setup # compare the speed with that of other servers: make bench QUICK=1 only tries it
+	$(if $(QUICK),,-.venv/bin/python -m pip install --quiet --disable-pip-version-check -r bench/requirements.txt)
+	.venv/bin/python -m bench $(if $(QUICK),--quick) $(BENCH)

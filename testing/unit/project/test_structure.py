@@ -36,7 +36,7 @@ LAYERS: dict[str, set[str]] = {
     "client": {"app", "net", "text", "ui"},
     "harness": set(),
     "testing": {"harness"},
-    "tools": {"harness"},
+    "bench": {"harness"},
 }
 """Which packages (and modules at the top level) each of them knows, besides itself. What a lower one needs of a higher
 one is handed to it."""
