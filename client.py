@@ -14,12 +14,14 @@
 
 Reading order, in `ui/`:
 
-1. `options.py`     the command line; `manual.py` has the long part of its help
+1. `options.py`     the command line, and `preferences.py` the settings file; `manual.py` has the long help
 2. `dialects/`      the client's side of each dialect; what they share is in `base.py`. Pure
 3. `connection.py`  lines to and from the server, and a connection that is dialled again when it is lost
 4. `transfers.py`   the lines that carry files; `files.py`: names of files, reading and writing
 5. `pipes.py`       the netcat, and the chat without a screen; `streams.py`: the standard descriptors
-6. `terminal.py`    ties dialect, files, server and screen together; `screens.py`: the line being typed
+6. `script.py`      one message or one history for a script
+7. `rendering.py`   lines for the screen; `clock.py`, `wrapping.py`, `toolbar.py` draw them. Pure
+8. `terminal.py`    ties dialect, files, server and screen together; `screens.py`, `editor.py`: the line being typed
 
 A new dialect is another module of `dialects/`: pipes, terminal and screens see only a `ClientDialect`.
 """
@@ -36,16 +38,21 @@ if __name__ == "__main__":
 import argparse
 import os
 import socket
+from functools import partial
 
 from app import bootstrap
+from ui import dialects
 from ui.connection import Address, dial
 from ui.dialects import DIALECTS, never_recognise, recognise_greeting
 from ui.dialects.base import ClientDialect, Recogniser
+from ui.options import LOCALHOST, complete
 from ui.streams import STDIN, STDOUT, print_error
 
 
-def dialect_for(options: argparse.Namespace) -> ClientDialect:
+def dialect_for(options: argparse.Namespace, password: str = "") -> ClientDialect:
     """Load the dialect that the command line names, with the user's name if there is one."""
+    if options.dialect == "result":
+        return dialects.result(options.user or "", password, getattr(options, "channels", ()))
     dialect = DIALECTS[options.dialect]()
     if options.name is not None:
         dialect.take_name(options.name)
@@ -54,23 +61,76 @@ def dialect_for(options: argparse.Namespace) -> ClientDialect:
 
 def main(options: argparse.Namespace) -> int:
     """Run the client as the command line says; return the exit status."""
-    address, dialect = Address(options.host, options.port), dialect_for(options)
-    recognise = recognise_greeting if options.guessed else never_recognise
     bootstrap.occupy_standard_descriptors()
+    if options.script:
+        return run_script(options)
     on_terminal = os.isatty(STDIN) and os.isatty(STDOUT)
+    password = ""
     if on_terminal:
         bootstrap.use_environment("prompt_toolkit")  # may start this program again, so it comes first
-    elif not dialect.failure and options.name is None:
+        password = with_settings(options)
+    dialect = dialect_for(options, password)
+    recognise = recognise_greeting if options.guessed else never_recognise
+    if not on_terminal and not dialect.failure and options.name is None:
         return print_error("between pipes there is nobody to ask for a name: --name is needed")
+    address = Address(options.host or LOCALHOST, int(options.port))
     try:
         sock = dial(address)
     except OSError as error:
         return print_error(f"cannot connect to {address}: {error.strerror or error}")
     if on_terminal:
-        from ui.terminal import run_terminal  # each way of running loads what it needs itself
-
-        return run_terminal(address, sock, dialect, recognise, options.max_received)
+        return run_on_terminal(address, sock, dialect, options, password)
     return run_between_pipes(sock, dialect, recognise, options)
+
+
+def with_settings(options: argparse.Namespace) -> str:
+    """Complete the command line by the settings file; return the password that is known. Exits on an error."""
+    from ui.preferences import PreferencesError, check_colours, known_password
+
+    complete(options)
+    if wrong := check_colours(options.colours):
+        options.refuse(wrong)
+    try:
+        return known_password(options.password_file)
+    except PreferencesError as error:
+        options.refuse(str(error))
+        raise
+
+
+def run_on_terminal(
+    address: Address, sock: socket.socket, dialect: ClientDialect, options: argparse.Namespace, password: str
+) -> int:
+    """Chat on a terminal; return the exit status."""
+    from ui.doors import Start  # each way of running loads what it needs itself
+    from ui.terminal import Options, run_terminal
+
+    adapt = partial(adapted, options, password) if options.guessed else never_recognise
+    chosen = Options(
+        Start(address.host, address.port, options.name or ""),
+        adapt,
+        options.max_received,
+        options.bell,
+        options.plain,
+        options.colours,
+    )
+    return run_terminal(address, sock, dialect, chosen)
+
+
+def adapted(options: argparse.Namespace, password: str, dialect: str) -> ClientDialect | None:
+    """Give the dialect to change to when the server has shown its own, and it was not named; None if there is none.
+
+    A name that was meant for a channel's port logs in to an account at a port of `result`.
+    """
+    if dialect == "result" and options.name:
+        return dialects.result(options.name, password, options.channels)
+    return DIALECTS["mailbox"]() if dialect == "mailbox" and not options.name else None
+
+
+def run_script(options: argparse.Namespace) -> int:
+    """Say or print what the command line names; return the exit status."""
+    from ui.script import run
+
+    return run(options)
 
 
 def run_between_pipes(

@@ -1,12 +1,17 @@
-"""The client's command line. Imports little, so that a wrong one is refused at once."""
+"""The client's command line, completed by the settings file. Imports little: a wrong one is refused at once."""
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from app.commandline import OneLineParser, port_number, whole_number
+from app.commandline import MAX_PORT, OneLineParser, whole_number
+from text import parse_number
 from ui.dialects import DIALECTS
+
+if TYPE_CHECKING:
+    from ui.preferences import Preferences, Server
 
 MAX_RECEIVED = 1024 * 1024 * 1024
 """Default for the bytes of all files that are received."""
@@ -15,12 +20,16 @@ DESCRIPTION = """\
 Talks to a chat server: in the words of the dialect result, as the chat `hello`,
 at the port of a channel, or with a mailbox."""
 
+LOCALHOST = "localhost"
+
 
 def parse_command_line(words: Sequence[str]) -> argparse.Namespace:
     """Read the command line; exits when it cannot be understood.
 
     Returns:
-        `host`, `port`; `dialect`, and whether it was `guessed`; `name` or None; `stay`; `max_received`.
+        `port`, as a word, and `host` or None; `dialect`, and whether it was `guessed`; `name` or None; `user` or None;
+        `stay`; `plain`; `max_received`; for a script `say`, `to`, `stdin`, `history` and `json`, and whether it is a
+        `script`. `complete` adds what the settings file says.
     """
     parser = OneLineParser(
         words,
@@ -28,14 +37,40 @@ def parse_command_line(words: Sequence[str]) -> argparse.Namespace:
         description=DESCRIPTION,
         manual=_manual,
     )
-    parser.add_argument("port", type=port_number(1), help="the server's port")
-    parser.add_argument("username", nargs="?", help="the name to come in with, at a channel's port")
-    parser.add_argument("--host", metavar="H", default="localhost", help="the server's host (%(default)s)")
+    _add_arguments(parser)
+    arguments = parser.parse_intermixed_args(words)  # the username may stand behind an option
+    username, name, dialect = arguments.username, arguments.name, arguments.dialect
+    arguments.refuse = parser.error
+    arguments.is_port = parse_number(arguments.port, MAX_PORT + 1) is not None
+    if arguments.is_port and not 1 <= (parse_number(arguments.port, MAX_PORT + 1) or 0) <= MAX_PORT:
+        parser.error(f"argument port: {arguments.port!r} is not a number from 1 to {MAX_PORT}")
+    if username is not None and dialect not in (None, "rooms"):
+        parser.error("a username behind the port is for the dialect rooms or result; else there is --name")
+    if username is not None and name not in (None, username):
+        parser.error("the username behind the port and --name are not the same")
+    arguments.script = bool(arguments.say or arguments.to or arguments.history)
+    _check_script(parser, arguments)
+    arguments.guessed = dialect is None and arguments.user is None
+    arguments.dialect = dialect or ("result" if username is None else "rooms")
+    if username is not None or name is not None:
+        arguments.name = username if name is None else name
+        _check_name(parser, arguments, "--name" if username is None else "username")
+    if not arguments.is_port:
+        complete(arguments)
+    return arguments
+
+
+def _add_arguments(parser: OneLineParser) -> None:
+    parser.add_argument("port", help="the server's port, or its name in the settings file")
+    parser.add_argument("username", nargs="?", help="the name to come in with, at a channel's port, or to log in with")
+    parser.add_argument("--host", metavar="H", help=f"the server's host ({LOCALHOST})")
     parser.add_argument(
         "--dialect", choices=tuple(DIALECTS), help="how to talk (rooms with a username, else result or mailbox)"
     )
     parser.add_argument("--name", metavar="N", help="with --dialect hello or rooms: the name to log in with")
+    parser.add_argument("--user", metavar="U", help="in the dialect result: the account to log in to")
     parser.add_argument("--stay", action="store_true", help="in a pipe, go on receiving after the end of the input")
+    parser.add_argument("--plain", action="store_true", help="print only, one line a message, as for a screen reader")
     parser.add_argument(
         "--max-received",
         type=whole_number,
@@ -43,23 +78,90 @@ def parse_command_line(words: Sequence[str]) -> argparse.Namespace:
         metavar="BYTES",
         help="in the dialect rooms: bytes of all files that are received (1 GiB); each counts 64 KiB more",
     )
-    arguments = parser.parse_intermixed_args(words)  # the username may stand behind an option
-    username, name, dialect = arguments.username, arguments.name, arguments.dialect
-    if username is not None and dialect not in (None, "rooms"):
-        parser.error("a username behind the port is for the dialect rooms; else there is --name")
-    if username is not None and name not in (None, username):
-        parser.error("the username behind the port and --name are not the same")
-    arguments.guessed = dialect is None and username is None
-    arguments.dialect = dialect or ("result" if username is None else "rooms")
-    if username is not None or name is not None:
-        arguments.name = username if name is None else name
-        _check_name(parser, arguments, "--name" if username is None else "username")
-    return arguments
+    script = parser.add_argument_group("scripts, in the dialect result")
+    for name, metavar, what in (
+        ("--say", ("CHANNEL", "TEXT"), "say a text in a channel"),
+        ("--to", ("USER", "TEXT"), "say a text to a user"),
+        ("--history", ("CHANNEL", "COUNT"), "print the last messages of a channel (20)"),
+    ):
+        script.add_argument(name, nargs="+", metavar=metavar, help=what)
+    script.add_argument("--stdin", action="store_true", help="say each line of the input, in place of a text")
+    script.add_argument("--json", action="store_true", help="print messages as JSON, one object in each line")
+
+
+def _check_script(parser: OneLineParser, arguments: argparse.Namespace) -> None:
+    if not arguments.script:
+        if arguments.stdin or arguments.json:
+            parser.error("--stdin and --json are for --say, --to or --history")
+        return
+    if arguments.dialect not in (None, "result"):
+        parser.error("--say, --to and --history are for the dialect result")
+    for option, words in (("--say", arguments.say), ("--to", arguments.to)):
+        if words and (len(words) == 1) != arguments.stdin:
+            parser.error(f"{option} needs a name and a text, or a name and --stdin")
+        if words and not arguments.stdin and not " ".join(words[1:]).strip():
+            parser.error(f"{option}: the text is empty")
+    if arguments.stdin and not (arguments.say or arguments.to):
+        parser.error("--stdin needs --say or --to")
+    if arguments.history and len(arguments.history) > 2:
+        parser.error("--history needs a channel, and perhaps a number")
+    if arguments.history and not (parse_number((*arguments.history, "20")[1], MAX_PORT) or 0):
+        parser.error("--history: the number of messages is a whole number from 1")
+    for words in filter(None, (arguments.say, arguments.to, arguments.history)):
+        if words[0].split() != [words[0]]:
+            parser.error(f"{words[0]!r} is no name")
 
 
 def _check_name(parser: OneLineParser, arguments: argparse.Namespace, source: str) -> None:
+    if arguments.dialect == "result":
+        parser.error(f"argument {source}: the dialect result has accounts, see --user; --name is for hello or rooms")
     if wrong := DIALECTS[arguments.dialect]().take_name(arguments.name):
         parser.error(f"argument {source}: {wrong}")
+
+
+def complete(arguments: argparse.Namespace) -> None:
+    """Add what the settings file says to a command line: the server of that name, or at that port. Exits on an error.
+
+    Adds `channels`, `password_file`, `bell` and `colours`; `port` becomes a number.
+    """
+    from ui.preferences import PreferencesError, default_path, load
+
+    try:
+        preferences = load(default_path())
+    except PreferencesError as error:
+        arguments.refuse(str(error))
+    arguments.bell, arguments.colours = preferences.bell, dict(preferences.colours)
+    arguments.plain = arguments.plain or preferences.plain
+    _use_server(arguments, _find_server(arguments, preferences), preferences)
+
+
+def _find_server(arguments: argparse.Namespace, preferences: Preferences) -> Server | None:
+    if arguments.is_port:
+        return preferences.server_at(arguments.host or LOCALHOST, int(arguments.port))
+    server = preferences.servers.get(arguments.port)
+    if server is None:
+        known = f"; it has {', '.join(preferences.servers)}" if preferences.servers else ""
+        arguments.refuse(f"argument port: {arguments.port!r} is no port, and no server in the settings file{known}")
+    return server
+
+
+def _use_server(arguments: argparse.Namespace, server: Server | None, preferences: Preferences) -> None:
+    """What the command line says wins over the settings file."""
+    arguments.channels, arguments.password_file = (), ""
+    user = preferences.user
+    if server is not None:
+        arguments.port, arguments.is_port = server.port, True
+        arguments.host = arguments.host or server.host
+        arguments.channels, arguments.password_file = server.channels, server.password_file
+        user = server.user or user
+        if arguments.guessed and server.dialect and arguments.name is None:
+            arguments.dialect, arguments.guessed = server.dialect, False
+    if not user or arguments.name is not None or arguments.user is not None:
+        return
+    if arguments.dialect == "result":
+        arguments.user = user
+    elif arguments.dialect != "mailbox":
+        arguments.name = user
 
 
 def _manual() -> str:

@@ -15,7 +15,8 @@ from net.table import CloseReason
 from text import LineBuffer, Overlong
 from ui.connection import LineConnection
 from ui.dialects import never_recognise
-from ui.dialects.base import TOO_LONG, ClientDialect, ParsedInput, Recogniser, without_style
+from ui.dialects.base import TOO_LONG, ClientDialect, ParsedInput, Recogniser
+from ui.rendering import without_style
 from ui.streams import READ_SIZE, STDIN, STDOUT, TextInput, print_error, write_all
 from ui.transfers import FileTransfers
 
@@ -192,7 +193,8 @@ class ChatPipes(Pipes):
         return 1 if self._transfers.failed else status
 
     def _heard(self, lines: list[str]) -> None:
-        self._print([without_style(self._dialect.received(line)) for line in lines if self._is_shown(line)])
+        received = [self._dialect.received(line) for line in lines if self._is_shown(line)]
+        self._print([without_style(shown.text) for line in received for shown in line])
         if self._dialect.undelivered:
             self._status = 1
         if self._dialect.wrong:

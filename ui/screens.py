@@ -1,4 +1,4 @@
-"""The prompt, and the lines above it, on terminals with and without cursor movement.
+"""The line being typed, and the lines above it, on terminals with and without cursor movement.
 
 prompt_toolkit is imported by the functions that use it, so this module can be imported without it.
 """
@@ -6,80 +6,29 @@ prompt_toolkit is imported by the functions that use it, so this module can be i
 from __future__ import annotations
 
 import os
+import re
 import sys
-from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
-from text import replaced
-from ui.dialects.base import STYLES, Fragments, WordCompletion, cut, hide, without_style
+from text import clean
+from ui.clock import Clock
+from ui.editor import PromptHooks, line_session
+from ui.rendering import Fragments, without_style
 from ui.streams import STDOUT, write_all
+from ui.wrapping import wrap
 
 if TYPE_CHECKING:
-    from prompt_toolkit import PromptSession
     from prompt_toolkit.buffer import Buffer
     from prompt_toolkit.output import Output
 
+WITHOUT_CURSOR = ("", "dumb", "unknown")
+"""Values of TERM of terminals that can only print."""
 
-class PromptHooks(NamedTuple):
-    """The calls by which a screen gets what belongs to the line being typed.
+TITLED = re.compile(r"xterm|rxvt|screen|tmux|alacritty|foot|kitty|konsole|vte|gnome|st-|wezterm|mintty|contour")
+"""Matches the start of TERM of terminals whose title can be set, and set back."""
 
-    Attributes:
-        prompt: gives the text before the line.
-        progress: gives the text at its right end, if there is room.
-        complete: see `ClientDialect`.
-        secret_start: see `ClientDialect`. Secrets are neither shown nor kept.
-    """
-
-    prompt: Callable[[], str]
-    progress: Callable[[], str]
-    complete: Callable[[str], WordCompletion]
-    secret_start: Callable[[str], int]
-
-    def mask(self, line: str) -> str:
-        """Mask the secrets of a typed line, and control characters that Tab may have completed; the length stays."""
-        return replaced(hide(line, self.secret_start(line)))
-
-    def without_secrets(self, line: str) -> str:
-        """Cut the secrets off a typed line, for the history."""
-        return cut(line, self.secret_start(line))
-
-
-def line_session(hooks: PromptHooks, output: Output) -> PromptSession[str]:
-    """Build a line editor: it hides passwords, keeps them out of its history, and completes words."""
-    from prompt_toolkit import PromptSession
-    from prompt_toolkit.completion import CompleteEvent, Completer, Completion
-    from prompt_toolkit.document import Document
-    from prompt_toolkit.history import InMemoryHistory
-    from prompt_toolkit.layout.processors import Processor, Transformation, TransformationInput
-    from prompt_toolkit.layout.utils import explode_text_fragments
-    from prompt_toolkit.styles import Style
-
-    class Mask(Processor):
-        def apply_transformation(self, ti: TransformationInput) -> Transformation:
-            shown = explode_text_fragments(ti.fragments)
-            hidden = hooks.mask(ti.document.lines[ti.lineno])
-            return Transformation([(part[0], letter) for part, letter in zip(shown, hidden, strict=False)])
-
-    class Words(Completer):
-        def get_completions(self, document: Document, complete_event: CompleteEvent) -> Iterator[Completion]:
-            word, choices = hooks.complete(document.current_line_before_cursor)
-            return (Completion(choice, -len(word), display=replaced(choice)) for choice in choices)
-
-    class History(InMemoryHistory):
-        def append_string(self, string: str) -> None:
-            super().append_string("\n".join(map(hooks.without_secrets, string.split("\n"))))
-
-    return PromptSession(
-        message=lambda: [("class:prompt", hooks.prompt())],
-        rprompt=lambda: [("class:progress", hooks.progress())],
-        completer=Words(),
-        complete_while_typing=False,
-        enable_suspend=True,
-        history=History(),
-        input_processors=[Mask()],
-        style=Style.from_dict(dict(STYLES)),
-        output=output,
-    )
+PUSH_TITLE, POP_TITLE = "\x1b[22;2t", "\x1b[23;2t"
 
 
 class Screen:
@@ -95,7 +44,6 @@ class Screen:
 
         Raises:
             EOFError: the input is at its end, or `end` was called.
-            KeyboardInterrupt: Ctrl-C was typed.
         """
         return await self._session.prompt_async(set_exception_handler=False)
 
@@ -108,13 +56,20 @@ class Screen:
         raise NotImplementedError
 
     def refresh(self) -> None:
-        """The prompt or the progress has changed."""
+        """The prompt, the toolbar or the progress has changed."""
         self._app.invalidate()
 
     def redraw(self) -> None:
         """Another program has used the terminal: draw the line again."""
         self._app.renderer.erase()  # also forgets the terminal's modes
         self._app.invalidate()
+
+    def bell(self) -> None:
+        """Ring the bell."""
+        raise NotImplementedError
+
+    def set_title(self, title: str) -> None:
+        """Set the terminal's title if it allows that; an empty one gives back the title from before."""
 
     def end(self) -> None:
         """Make a running `ask` raise EOFError."""
@@ -137,6 +92,7 @@ class RichScreen(Screen):
         output.enable_cpr = False  # cursor position requests, which some terminals never answer
         super().__init__(hooks, output)
         self._app.erase_when_done = True
+        self._titled = False
 
     def repeat(self, prompt: str, line: str) -> None:
         self.show([[("class:typed", prompt + self._hooks.mask(line))]])
@@ -144,17 +100,37 @@ class RichScreen(Screen):
     def show(self, lines: Iterable[Fragments]) -> None:
         from prompt_toolkit.formatted_text import FormattedText
         from prompt_toolkit.renderer import print_formatted_text
+        from prompt_toolkit.utils import get_cwidth
 
         if self._app.is_running:
             self._app.renderer.erase()
-        text = FormattedText([part for line in lines for part in (*line, ("", "\n"))])
+        width = self._app.output.get_size().columns
+        rows = [row for line in lines for row in wrap(line, width, Clock.WIDTH, get_cwidth)]
+        text = FormattedText([part for row in rows for part in (*row, ("", "\n"))])
         assert self._session.style
         print_formatted_text(self._app.output, text, self._session.style)
         self._app.invalidate()
 
+    def bell(self) -> None:
+        self._app.output.bell()
+        self._app.output.flush()
+
+    def set_title(self, title: str) -> None:
+        output = self._app.output
+        if not TITLED.match(os.environ.get("TERM", "")) or not (title or self._titled):
+            return
+        if title and not self._titled:
+            output.write_raw(PUSH_TITLE)
+        if title:
+            output.set_title(clean(title))
+        else:
+            output.write_raw(POP_TITLE)
+        self._titled = bool(title)
+        output.flush()
+
 
 class DumbScreen(Screen):
-    """A terminal that can only print (TERM=dumb): no colour, and the typed line is printed letter by letter."""
+    """A terminal that can only print (TERM=dumb), or a screen reader: no colour, and one line for each message."""
 
     def __init__(self, hooks: PromptHooks) -> None:
         from prompt_toolkit.output import DummyOutput
@@ -186,6 +162,9 @@ class DumbScreen(Screen):
     def redraw(self) -> None:
         self._print("\n")
         self._reprint()
+
+    def bell(self) -> None:
+        self._print("\a")
 
     def _typed(self, _buffer: Buffer) -> None:
         line = self._line()

@@ -7,23 +7,30 @@ use them, so this module can be imported without them.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 import socket
 import threading
-from collections.abc import Callable, Iterator
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from app.bootstrap import INTERRUPTED
 from net.loop import Loop
+from ui.clock import Clock
 from ui.connection import Address, ReconnectingConnection
-from ui.dialects import never_recognise, slash
-from ui.dialects.base import ClientDialect, Consent, Fragments, ParsedInput, Recogniser, render_note
-from ui.screens import DumbScreen, PromptHooks, RichScreen, Screen
+from ui.dialects import slash
+from ui.dialects.base import ClientDialect, Consent, ParsedInput
+from ui.dialects.mailbox import PROBED
+from ui.doors import Start, dialect_of, wrong_door
+from ui.editor import PromptHooks
+from ui.pastes import DROPPED, Paste, is_yes, parse_paste
+from ui.rendering import STYLES, Line, lines_of, plain, render_note, without_style
+from ui.screens import WITHOUT_CURSOR, DumbScreen, RichScreen, Screen
 from ui.streams import STDIN
+from ui.toolbar import render_toolbar
 from ui.transfers import FileTransfers
+from ui.ttys import in_background, raw_terminal
+from ui.typed_history import HistoryFile, default_path
 
 if TYPE_CHECKING:
     import asyncio
@@ -37,7 +44,33 @@ LINES_AT_ONCE = 200
 GOODBYE_SECONDS = 1.0
 """Time-out for the server to close after a goodbye."""
 
+DOOR_SECONDS = 2.0
+"""Time-out for the server's first line. Until it is there nothing that was typed is sent: it may be another dialect."""
+
+SEEN_SECONDS = 1.0
+"""How long lines are on the screen until they count as read."""
+
 HUNG_UP = 128 + signal.SIGHUP
+
+
+class Options(NamedTuple):
+    """How the client was started on a terminal.
+
+    Attributes:
+        start: host, port and name, for the words that would start it rightly.
+        adapt: gives the dialect to change to for that of the server; None: there is none.
+        max_received: bytes of all files that are received.
+        bell: ring the bell for direct messages and mentions.
+        plain: print only, as for a screen reader.
+        colours: styles that differ from `STYLES`.
+    """
+
+    start: Start
+    adapt: Callable[[str], ClientDialect | None] = lambda _dialect: None
+    max_received: int = 0
+    bell: bool = True
+    plain: bool = False
+    colours: dict[str, str] = {}  # noqa: RUF012  # nobody changes it
 
 
 class Terminal:
@@ -46,10 +79,9 @@ class Terminal:
     Args:
         address: of the server.
         sock: connected to it.
-        dialect: of the server, unless `recognise` gives another one by the first line.
-        recognise: see `Recogniser`.
+        dialect: of the server, until its first line tells another one.
+        options: see `Options`.
         make_raw: sets the terminal's modes, see `raw_terminal`.
-        max_received: bytes of all files that are received.
     """
 
     def __init__(
@@ -57,20 +89,32 @@ class Terminal:
         address: Address,
         sock: socket.socket,
         dialect: ClientDialect,
-        recognise: Recogniser,
+        options: Options,
         make_raw: Callable[[], None],
-        max_received: int,
     ) -> None:
         self._address = address
         self._sock = sock
         self._dialect = dialect
-        self._recognise = recognise
+        self._options = options
         self._make_raw = make_raw
-        self._transfers = FileTransfers(lambda line: self._server.send(line), ask_first=True, max_bytes=max_received)
+        self._transfers = FileTransfers(
+            lambda line: self._server.send(line), ask_first=True, max_bytes=options.max_received
+        )
+        self._clock = Clock()
         self._progress = ""
-        self._pasted: list[tuple[str, ParsedInput]] = []
+        self._paste: Paste | None = None
+        self._asking = ""
+        """The line that the password being typed completes."""
+        self._warned = False
+        """Ctrl-C was typed on an empty line, and nothing since."""
+        self._door_open = False
+        self._began = False
+        """The dialect's first line is sent."""
+        self._waiting: list[ParsedInput] = []
+        """What is sent when the server's first line has come."""
         self._connected = True
         self._retry_timer: asyncio.TimerHandle | None = None
+        self._seen_timer: asyncio.TimerHandle | None = None
         self._over = False
         self._status = 0
 
@@ -78,15 +122,7 @@ class Terminal:
         """Serve the user until the user leaves or the server closes for good; return the exit status."""
         import asyncio
 
-        screen = DumbScreen if os.environ.get("TERM", "") in ("", "dumb", "unknown") else RichScreen
-        self._screen: Screen = screen(
-            PromptHooks(
-                self._prompt,
-                lambda: self._progress,
-                lambda text: slash.complete(self._dialect, text),
-                lambda line: self._dialect.secret_start(line),
-            )
-        )
+        self._screen = self._make_screen()
         main_loop = self._main_loop = asyncio.get_running_loop()
         for signum in (signal.SIGTERM, signal.SIGHUP):
             if signal.getsignal(signum) is signal.SIG_DFL:
@@ -99,8 +135,11 @@ class Terminal:
         network.start()
         try:
             self._start(f"Connected to {self._address}. ", self._dialect.begun())
+            main_loop.call_later(DOOR_SECONDS, self._open_door)
             await self._take_lines()
         finally:
+            self._been_shown()
+            self._screen.set_title("")
             notes = self._transfers.close()
             loop.call_threadsafe(loop.stop)
             network.join(FAREWELL_SECONDS)
@@ -110,6 +149,22 @@ class Terminal:
             self._note(note)
         return self._status
 
+    def _make_screen(self) -> Screen:
+        prints_only = self._options.plain or os.environ.get("TERM", "") in WITHOUT_CURSOR
+        return (DumbScreen if prints_only else RichScreen)(
+            PromptHooks(
+                prompt=self._prompt,
+                progress=lambda: self._progress,
+                toolbar=self._toolbar,
+                complete=lambda text: slash.complete(self._dialect, text),
+                secret_start=lambda line: 0 if self._asking else self._dialect.secret_start(line),
+                switch=self._switch,
+                interrupted=self._interrupted,
+                history=HistoryFile(default_path()),
+                styles={**STYLES, **self._options.colours},
+            )
+        )
+
     # ---- events of the user ----
 
     async def _take_lines(self) -> None:
@@ -118,35 +173,41 @@ class Terminal:
                 text = await self._screen.ask()
             except EOFError:
                 return
-            except KeyboardInterrupt:
-                self._status = INTERRUPTED
-                return
+            self._warned = False
+            self._screen.set_title("")
             lines = [line for line in text.split("\n") if line.strip()]
-            if self._pasted:
+            if self._paste:
                 self._decide(text)
+            elif self._asking:
+                self._take_password(text)
             elif len(lines) > 1:
                 self._question(lines)
             else:
                 self._take("".join(lines))
 
     def _question(self, lines: list[str]) -> None:
-        """Ask whether to send a paste; only a paste has several lines. All of them are text, whatever is in them."""
-        parsed_lines = [slash.say(self._dialect, line) for line in lines]
-        for number, (line, parsed) in enumerate(zip(lines, parsed_lines, strict=True), 1):
-            self._screen.repeat(self._prompt(), line)
-            if not parsed.send:
-                self._note(f"Line {number} of the paste, so none is sent: {parsed.hint}")
-                return
-        self._pasted = list(zip(lines, parsed_lines, strict=True))
-        self._note(f"You have pasted {len(lines)} lines. y sends them as text; anything else drops them.")
+        """Ask whether to send a paste; only a paste has several lines."""
+        paste = parse_paste(self._dialect, lines)
+        for line in lines:
+            self._repeat(self._prompt(), line)
+        self._note(paste.refused or paste.note)
+        self._paste = None if paste.refused else paste
 
     def _decide(self, answer: str) -> None:
-        pasted, self._pasted = self._pasted, []
-        if answer.strip().casefold() not in ("y", "yes"):
-            self._note("The pasted lines are dropped. The up arrow brings them back.")
+        paste, self._paste = self._paste, None
+        assert paste
+        if not is_yes(answer):
+            self._note(DROPPED)
             return
-        for line, parsed in pasted:
+        for line, parsed in paste.lines:
             self._carry_out(self._prompt(), line, parsed)
+
+    def _take_password(self, password: str) -> None:
+        line, self._asking = self._asking, ""
+        if password.strip():
+            self._carry_out("", "", self._dialect.accept(ParsedInput(send=f"{line}{password.strip()}")))
+        else:
+            self._note("No password, so nothing is sent.")
 
     def _take(self, line: str) -> None:
         prompt = self._prompt()
@@ -155,27 +216,61 @@ class Terminal:
             self._end(0)
             return
         if parsed.goodbye:
+            self._been_shown()
             self._main_loop.call_later(GOODBYE_SECONDS, self._end, 0)
         self._carry_out(prompt, line, parsed)
 
     def _carry_out(self, prompt: str, line: str, parsed: ParsedInput) -> None:
-        if parsed.consent:
-            self._screen.repeat(prompt, line)
-            self._answer(parsed.consent)
-            return
-        if not (parsed.send or parsed.hint):
-            return
         sending = bool(parsed.send) and self._connected
-        if not (sending and parsed.echoed):
-            self._screen.repeat(prompt, line)
+        if line and not (sending and parsed.echoed):
+            self._repeat(prompt, line)
         self._note(parsed.hint)
+        self._show([Line(plain("{0}")(text), stamped=False) for text in parsed.show])
+        if parsed.ask:
+            self._ask(parsed.ask)
+        if parsed.consent:
+            self._answer(parsed.consent)
+        if parsed.lists_files:
+            self._note("\n".join(self._transfers.received()) or "No file has come, and none is offered.")
         if sending:
             self._send(parsed)
         elif parsed.send:
             self.refused()
+        self._send_automatic_lines()
+
+    def _ask(self, line: str) -> None:
+        """Ask for the password that completes a line."""
+        if self._connected:
+            self._asking = line
+            self._screen.refresh()
+        else:
+            self.refused()
+
+    def _switch(self, number: int) -> None:
+        """Alt and a digit were typed."""
+        if self._paste or self._asking:
+            return
+        self._note(self._dialect.switch(number).hint)
+        self._send_automatic_lines()
+        self._screen.refresh()
+
+    def _interrupted(self) -> None:
+        """Ctrl-C was typed on an empty line: drop a question, or else ask once more, and then end."""
+        if self._paste or self._asking:
+            self._note(DROPPED if self._paste else "No password, so nothing is sent.")
+            self._paste, self._asking = None, ""
+        elif self._warned:
+            self._end(INTERRUPTED)
+        else:
+            self._warned = True
+            self._note("Ctrl-C once more ends the client; Ctrl-D and /quit do too.")
 
     def _send(self, parsed: ParsedInput) -> None:
-        self._recognise = never_recognise
+        """Send a line. Before the server's first line has come, the first one alone."""
+        if self._began and not self._door_open:
+            self._waiting.append(parsed)
+            return
+        self._began = True
         self._dialect.sent(parsed.send)
         self._server.send(self._transfers.offer(parsed.send, parsed.offer) if parsed.offer else parsed.send)
 
@@ -189,6 +284,8 @@ class Terminal:
         """Show lines of the server, and handle keys after each LINES_AT_ONCE."""
         if self._over:
             return
+        if not self._door_open:
+            lines = self._look_through_door(lines)
         self._hear(lines[:LINES_AT_ONCE])
         if len(lines) > LINES_AT_ONCE:
             self._main_loop.call_soon(self.heard, lines[LINES_AT_ONCE:])
@@ -198,16 +295,53 @@ class Terminal:
         if self._dialect.done():
             self._end(0)
 
+    def _look_through_door(self, lines: list[str]) -> list[str]:
+        """The server's first line tells its dialect: change to it, or say how the client is started for it.
+
+        Returns the lines that are still to be shown.
+        """
+        dialect = dialect_of(lines[0])
+        if dialect == self._dialect.kind or not dialect:
+            self._open_door()
+            return lines
+        other = self._options.adapt(dialect)
+        if other is None:
+            self._note(wrong_door(lines[0], self._dialect.kind, self._options.start))
+            self._waiting.clear()
+            self._end(1)
+            return []
+        parsed = other.begun()
+        if dialect == "mailbox":  # it has been asked something before it could greet
+            other.sent(PROBED)
+            self._dialect = other
+            self._hear(lines[:1])
+        self._dialect, self._began = other, False
+        self._start("", parsed)
+        if dialect == "mailbox":
+            self._open_door()
+        return lines[1:]
+
+    def _open_door(self) -> None:
+        """What was typed can be sent."""
+        self._door_open = True
+        waiting, self._waiting = self._waiting, []
+        for parsed in waiting:
+            self._send(parsed)
+        self._send_automatic_lines()
+
     def _hear(self, lines: list[str]) -> None:
-        other = self._recognise(lines[0])
-        self._recognise = never_recognise
-        self._dialect = other or self._dialect
-        shown = [drawn for line in lines if (drawn := self._render(line))]
-        if shown:
-            self._screen.show(shown)
-        if other:
-            self._start("", other.begun())
+        shown = [shown for line in lines for shown in self._render(line)]
+        self._show(shown)
         self._show_progress()
+        if shown and self._seen_timer is None:
+            self._seen_timer = self._main_loop.call_later(SEEN_SECONDS, self._been_shown)
+        self._screen.refresh()
+
+    def _been_shown(self) -> None:
+        self._seen_timer = None
+        if self._connected:
+            self._dialect.been_shown()
+            self._send_automatic_lines()
 
     def _send_automatic_lines(self) -> None:
         """Send the lines that the dialect sends by itself, and set the timer for `again`."""
@@ -223,27 +357,30 @@ class Terminal:
         if self._retry_timer:
             self._retry_timer.cancel()
 
-    def _render(self, line: str) -> Fragments:
-        """Render a line for the screen; most lines that carry files give an empty one."""
+    def _render(self, line: str) -> list[Line]:
+        """Render a line for the screen; most lines that carry files give none."""
         note = self._transfers.handle_line(line) if self._dialect.files else None
         if note is None:
             return self._dialect.received(line)
-        return render_note(note) if note else []
+        return lines_of(render_note(note)) if note else []
 
     def lost(self) -> None:
         """The connection is lost: end after a goodbye, or if the dialect does not dial again."""
         self._connected = False
+        self._asking = ""
+        self._waiting.clear()
         self._cancel_retry()
         hint = self._dialect.lost()
         if not self._dialect.leaving:
             self._note(hint)
         if self._dialect.leaving or not self._dialect.reconnects:
-            self._end(0)
+            self._end(self._status)
 
     def returned(self) -> None:
         """There is a connection again."""
         self._connected = True
         self._start("", self._dialect.returned())
+        self._send_automatic_lines()
         self._screen.refresh()  # the prompt shows whether there is one
 
     def refused(self) -> None:
@@ -255,7 +392,7 @@ class Terminal:
 
     def _continued(self) -> None:
         """The program continues after a stop; the shell has used the terminal."""
-        if not _in_background():
+        if not in_background():
             self._make_raw()
             self._screen.redraw()
 
@@ -273,11 +410,20 @@ class Terminal:
         self._note(news + parsed.hint)
         if parsed.send:
             self._send(parsed)
+        if parsed.ask:
+            self._ask(parsed.ask)
 
     def _prompt(self) -> str:
-        if self._pasted:
-            return f"Send {len(self._pasted)} lines as text? y/n "
+        if self._paste:
+            return self._paste.question
+        if self._asking:
+            return f"Password for {self._asking.split()[1]}: "
         return ("" if self._connected else "(no connection) ") + self._dialect.prompt()
+
+    def _toolbar(self, width: int) -> str:
+        from prompt_toolkit.utils import get_cwidth
+
+        return render_toolbar(self._dialect.status(), self._connected, width, get_cwidth)
 
     def _show_progress(self) -> None:
         if self._progress != (progress := self._transfers.progress()):
@@ -285,58 +431,36 @@ class Terminal:
             self._screen.refresh()
 
     def _note(self, text: str) -> None:
-        if text:
-            self._screen.show([render_note(text)])
+        self._show([Line(render_note(line)) for line in text.split("\n") if line])
+
+    def _repeat(self, prompt: str, line: str) -> None:
+        self._screen.repeat(f"{self._clock.time_of_day()} {prompt}", line)
+
+    def _show(self, lines: Iterable[Line]) -> None:
+        """Show lines with their times; a direct message or a mention rings the bell and sets the title."""
+        lines = list(lines)
+        if lines:
+            self._screen.show([row for line in lines for row in self._clock.stamp(line)])
+        alerts = [line for line in lines if line.alert]
+        if alerts:
+            self._screen.set_title(f"* {without_style(alerts[-1].text)}"[:100])
+            if self._options.bell:
+                self._screen.bell()
 
     def _end(self, status: int) -> None:
         self._over, self._status = True, status
         self._screen.end()
 
 
-def _in_background() -> bool:
-    try:
-        return os.tcgetpgrp(STDIN) != os.getpgrp()
-    except OSError:  # not our controlling terminal
-        return False
-
-
-def run_terminal(
-    address: Address,
-    sock: socket.socket,
-    dialect: ClientDialect,
-    recognise: Recogniser,
-    max_received: int,
-) -> int:
+def run_terminal(address: Address, sock: socket.socket, dialect: ClientDialect, options: Options) -> int:
     """Run the client on a terminal, see `Terminal`; return the exit status."""
     import asyncio
     import termios
 
     try:
         with raw_terminal() as make_raw:
-            return asyncio.run(Terminal(address, sock, dialect, recognise, make_raw, max_received).run())
+            return asyncio.run(Terminal(address, sock, dialect, options, make_raw).run())
     except (OSError, termios.error):
         if os.isatty(STDIN):
             raise
         return HUNG_UP
-
-
-@contextlib.contextmanager
-def raw_terminal() -> Iterator[Callable[[], None]]:
-    """Turn echo and line editing of the terminal off while the context lasts; give a function that does so again.
-
-    The line editor does so too, but only while it runs: before and between, a password would be echoed and a Ctrl-D
-    lost.
-    """
-    import termios
-
-    before = termios.tcgetattr(STDIN)
-    raw = list(before)
-    raw[0] &= ~(termios.ICRNL | termios.INLCR | termios.IGNCR | termios.IXON)
-    raw[3] &= ~(termios.ECHO | termios.ICANON | termios.IEXTEN | termios.ISIG)
-    make_raw = partial(termios.tcsetattr, STDIN, termios.TCSANOW, raw)
-    make_raw()
-    try:
-        yield make_raw
-    finally:
-        with contextlib.suppress(termios.error):  # the terminal is gone
-            termios.tcsetattr(STDIN, termios.TCSADRAIN, before)

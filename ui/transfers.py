@@ -49,6 +49,12 @@ NO_OFFER = "Nobody offers such a file."
 SHOWN_NAME = 30
 """Maximum characters of a file's name in the progress."""
 
+BAR = 10
+"""Columns of the progress bar."""
+
+MAX_LISTED = 100
+"""Maximum number of received files that are listed."""
+
 
 class OwnOffer(NamedTuple):
     """A file that the user has offered.
@@ -196,6 +202,7 @@ class FileTransfers:
         self._offers: dict[str, Offer] = {}
         self._outgoing: dict[str, Outgoing] = {}
         self._incoming: dict[str, Incoming] = {}
+        self._received: list[str] = []
         self.failed = False
         umask = os.umask(0)
         os.umask(umask)
@@ -264,7 +271,15 @@ class FileTransfers:
         total = sum(file.size for file in files)
         done = total - sum(file.rest for file in files)
         what = os.path.basename(files[0].path)[:SHOWN_NAME] if len(files) == 1 else f"{len(files)} files"
-        return f"{what} {100 * done // total if total else 100} %"
+        percent = 100 * done // total if total else 100
+        bar = "#" * (percent * BAR // 100)
+        return f"{what} [{bar:-<{BAR}}] {percent} %"
+
+    def received(self) -> list[str]:
+        """Give a line for each file that is offered, on its way, or here."""
+        offered = [f"offered: {offer.name} from {offer.sender}, {offer.size} bytes" for offer in self._offers.values()]
+        coming = [f"on its way: {file.path}, {file.size} bytes" for file in self._incoming.values()]
+        return [*(f"received: {file}" for file in self._received[-MAX_LISTED:]), *coming, *offered]
 
     def close(self) -> list[str]:
         """The connection or the client ends: drop all transfers; return the notes for the user."""
@@ -326,6 +341,7 @@ class FileTransfers:
         if incoming is None:
             return ""
         note = incoming.commit()
+        self._received.append(note.removeprefix("Received: "))
         del self._incoming[number]
         self._send(f"/landed {number}")
         return note

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ui.dialects.base import ClientDialect
 
 
-def _result() -> ClientDialect:
+def result(user: str = "", password: str = "", wanted: Sequence[str] = ()) -> ClientDialect:
+    """Give the dialect `result`, see `ResultClient`."""
     from ui.dialects.result import ResultClient
 
-    return ResultClient()
+    return ResultClient(user, password, wanted)
 
 
 def _hello() -> ClientDialect:
@@ -35,7 +36,7 @@ def _mailbox() -> ClientDialect:
 
 
 DIALECTS: Mapping[str, Callable[[], ClientDialect]] = {
-    "result": _result,
+    "result": result,
     "hello": _hello,
     "rooms": _rooms,
     "mailbox": _mailbox,

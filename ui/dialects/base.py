@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from text import MAX_LINE, split_words
+from ui.rendering import MAX_NAME_SHOWN, Fragments, Line, render_note
+from ui.secrets import password_start
 
 NAMES_KEPT = 10_000
 """Maximum number of users, and of channels, remembered for completion; as many channels as a server has by default."""
-
-MAX_NAME_SHOWN = 256
-"""Maximum characters of a name that is remembered or shown in the prompt. A name has at most 64, its server as many."""
 
 CHOICES_SHOWN = 200
 """Maximum number of choices that a completion offers."""
@@ -22,9 +21,6 @@ LOGIN_RETRY_SECONDS = (*[1.0] * 15, *[5.0] * 10)
 the server's default `keepalive-seconds`, 60, by 5."""
 
 CONNECTION_LOST = "The connection is lost. Trying to get it back; until then nothing can be sent."
-
-Fragments = list[tuple[str, str]]
-"""A line for the screen, as pairs of style and text."""
 
 
 class Consent(NamedTuple):
@@ -52,6 +48,9 @@ class ParsedInput(NamedTuple):
         refused: the request is not carried out; `hint` tells why.
         said: `send` has the line as a message to others.
         goodbye: `send` makes the server close.
+        ask: the start of a line for the server that a password completes, which is asked for; empty for none.
+        show: lines for the screen, behind the hint.
+        lists_files: the files that came are to be listed.
     """
 
     send: str = ""
@@ -63,6 +62,9 @@ class ParsedInput(NamedTuple):
     refused: bool = False
     said: bool = False
     goodbye: bool = False
+    ask: str = ""
+    show: Sequence[str] = ()
+    lists_files: bool = False
 
 
 class SlashCommand(NamedTuple):
@@ -74,12 +76,40 @@ class SlashCommand(NamedTuple):
         min_args: minimum number of arguments.
         accepts: for a command that answers the offer of a file: whether it accepts. None for others. `typed` then only
             serves completion.
+        help: what it does, for the list of commands; empty for another form of a command.
+        obey: called with the dialect and the text after the command, in place of `typed`, which then only serves
+            completion.
+        absent: the dialect has no such thing; `obey` says why.
     """
 
     usage: str
     typed: str
     min_args: int = 0
     accepts: bool | None = None
+    help: str = ""
+    obey: Callable[[Any, str], ParsedInput] | None = None
+    absent: bool = False
+
+
+def absent(usage: str, why: str) -> SlashCommand:
+    """Give the row of a command for something that the dialect does not have."""
+    return SlashCommand(usage, "{}", obey=lambda _dialect, _words: refuse(why), absent=True)
+
+
+class Status(NamedTuple):
+    """What the bottom toolbar tells.
+
+    Attributes:
+        user: who is logged in; empty for nobody.
+        place: where plain text goes: a channel, `@user`, or empty.
+        online: the users who are online in it; None: not known.
+        others: number (for Alt and a digit), name and unread messages of each other channel.
+    """
+
+    user: str = ""
+    place: str = ""
+    online: Sequence[str] | None = None
+    others: Sequence[tuple[int, str, int]] = ()
 
 
 TOO_LONG = (
@@ -116,6 +146,9 @@ class ClientDialect:
     """The client's side of one dialect, with the state of the conversation.
 
     Attributes:
+        kind: the name of the dialect.
+        verbs: the first words of its lines, for the guard against commands that are said by mistake.
+        user: the name under which the user is known to the others; empty: not yet.
         failure: matches an answer that is a failure, for a dialect whose lines pass unchanged between pipes. None:
             between pipes the lines are those that would be typed and shown.
         slash_commands: commands for a terminal beside those of `typed`, by their first word; `@` is the row of every
@@ -132,6 +165,9 @@ class ClientDialect:
             dialled; None: no such call. The caller resets it to None.
     """
 
+    kind: str
+    verbs: Sequence[str] = ()
+    user = ""
     failure: re.Pattern[str] | None = None
     slash_commands: Mapping[str, SlashCommand]
     reconnects = True
@@ -170,9 +206,12 @@ class ClientDialect:
         """Remember a line that goes to the server."""
         raise NotImplementedError
 
-    def received(self, line: str) -> Fragments:
-        """Take a line from the server; return it as the screen shows it."""
+    def received(self, line: str) -> list[Line]:
+        """Take a line from the server; return what the screen shows: often one line, perhaps none."""
         raise NotImplementedError
+
+    def been_shown(self) -> None:
+        """What came has been on the screen."""
 
     def ready(self) -> bool:
         """Tell whether a pipe's next line can be taken: the server serves us and owes few answers."""
@@ -187,6 +226,14 @@ class ClientDialect:
     def prompt(self) -> str:
         """Give the text before the line being typed."""
         raise NotImplementedError
+
+    def status(self) -> Status:
+        """Give what the toolbar tells."""
+        return Status(self.user, self.current)
+
+    def switch(self, number: int) -> ParsedInput:
+        """Make the channel with this number current, counted from 1 as in `status`."""
+        return ParsedInput(hint="This dialect has no channels to choose from.")
 
     def complete(self, text: str) -> WordCompletion:
         """Complete the last word of the text before the cursor."""
@@ -240,12 +287,42 @@ def addressees(word: str, users: Iterable[str], *, end: str = "") -> list[str]:
     return [f"@{user}{end}" for user in starting_with(word[1:], users)]
 
 
-def complete_addressed(text: str, users: Iterable[str], commands: Iterable[str]) -> WordCompletion:
+def complete_name(text: str, speakers: Iterable[str], users: Iterable[str], own: str) -> WordCompletion:
+    """Complete the last word of plain text to a user's name, but never to one's own.
+
+    Args:
+        text: the line before the cursor.
+        speakers: users in the order in which they spoke last; the most recent one is offered first.
+        users: the other users that are known.
+        own: the name that is never offered.
+    """
+    words, word = split_last_word(text)
+    if not word:
+        return word, []
+    start = word.casefold()
+    names = dict.fromkeys((*reversed(list(speakers)), *sorted(users)))
+    end = " " if words else ": "
+    return word, [f"{name}{end}" for name in names if name != own and name.casefold().startswith(start)]
+
+
+def mentions(text: str, name: str) -> bool:
+    """Tell whether a message mentions a name: as a word in any case, or anywhere for a name with letters of scripts
+    that are written without blanks."""
+    if not name:
+        return False
+    pattern = re.escape(name.casefold())
+    if name.isascii():
+        pattern = rf"(?<![\w]){pattern}(?![\w])"
+    return re.search(pattern, text.casefold()) is not None
+
+
+def complete_addressed(text: str, users: Iterable[str], commands: Iterable[str], own: str = "") -> WordCompletion:
     """Complete a user, or the first word to a command. A message can follow the user in the first word at once."""
     words, word = split_last_word(text)
     if word.startswith("@"):
-        return word, addressees(word, users, end="" if words else " ")
-    return word, [] if words else starting_with(word, commands)
+        return word, addressees(word, (user for user in users if user != own), end="" if words else " ")
+    _word, names = complete_name(text, users, (), own)
+    return word, names or ([] if words else starting_with(word, commands))
 
 
 # ---- answers ----
@@ -285,79 +362,6 @@ def find(line: str, answers: Sequence[Answer]) -> tuple[Answer, tuple[str, ...]]
         if found:
             return answer, found.groups()
     return None
-
-
-# ---- rendering ----
-
-
-def render_note(text: str) -> Fragments:
-    """Render a note of the client itself."""
-    return [("class:note", f"* {text}")]
-
-
-def render_user(name: str) -> tuple[str, str]:
-    """Render a user's name, always in the same colour."""
-    return f"class:user{sum(name[:MAX_NAME_SHOWN].encode()) % USER_COLOURS}", name
-
-
-def _in_style(style: str) -> Callable[[str], Callable[..., Fragments]]:
-    """Make functions for `Answer.render` in a style: each formats a sentence with the groups of the pattern."""
-    return lambda sentence: lambda *words: [(style, sentence.format(*words))]
-
-
-plain, good, bad = _in_style(""), _in_style("class:good"), _in_style("class:bad")
-
-
-def without_style(line: Fragments) -> str:
-    """Give the bare text of a line."""
-    return "".join([text for _style, text in line])
-
-
-USER_COLOURS = 6
-STYLES: Mapping[str, str] = {
-    "prompt": "bold",
-    "channel": "ansicyan",
-    "good": "ansigreen",
-    "bad": "ansired",
-    "note": "ansiyellow",
-    "typed": "ansibrightblack",
-    "time": "ansibrightblack",
-    "server": "ansicyan",
-    "whisper": "ansimagenta",
-    "progress": "ansiyellow",
-    "secret": "bold ansiyellow",
-    "user0": "bold ansiblue",
-    "user1": "bold ansimagenta",
-    "user2": "bold ansigreen",
-    "user3": "bold ansiyellow",
-    "user4": "bold ansicyan",
-    "user5": "bold ansired",
-}
-
-
-# ---- secrets in typed lines ----
-
-FULL_WIDTH = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}
-"""Full-width characters, as East Asian input methods type them, mapped to their ASCII characters."""
-
-SECRETS = re.compile(r"[^\w@]*(?:(?:login|register)[^\w\s]*\s+\S+|password[^\w\s]*)\s+(?=\S)", re.IGNORECASE)
-"""Matches the text before a password: a command with or without a slash, in any case of letters."""
-
-
-def password_start(line: str) -> int:
-    """Give the index where the passwords of a typed line begin; its length if it has none."""
-    found = SECRETS.match(line.translate(FULL_WIDTH))
-    return found.end() if found else len(line)
-
-
-def hide(line: str, start: int) -> str:
-    """Mask a line from this index on, for the screen; the length stays."""
-    return line[:start] + re.sub(r"[^ \t]", "*", line[start:])
-
-
-def cut(line: str, start: int) -> str:
-    """Cut a line at this index, for the history."""
-    return line if start == len(line) else line[:start].rstrip()
 
 
 # ---- logins ----

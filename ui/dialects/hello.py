@@ -19,25 +19,21 @@ from typing import NamedTuple
 from text import clean, normalize, split_at_most, split_words
 from ui.dialects.base import (
     CONNECTION_LOST,
-    MAX_NAME_SHOWN,
     Answer,
     ClientDialect,
-    Fragments,
     LoginRetries,
     Names,
     ParsedInput,
     SlashCommand,
     WordCompletion,
-    bad,
+    absent,
     complete_addressed,
-    good,
     is_text,
-    plain,
     read,
     refuse,
-    render_user,
     update_and_render,
 )
+from ui.rendering import MAX_NAME_SHOWN, Fragments, Line, bad, good, lines_of, plain, render_user
 
 MAX_UNANSWERED = 64
 """Maximum requests without an answer while input from a pipe is read: back-pressure."""
@@ -53,11 +49,23 @@ NOT_ADMITTED = "you are not logged in at the moment. The up arrow brings the lin
 WRONG_SERVER = "this is not a server of the dialect hello"
 
 
+NO_CHANNELS = "the dialect hello has no channels; @<user> <message> says it to one."
+NOTHING_KEPT = "the dialect hello keeps no messages; who is away gets none."
+
 SLASH_COMMANDS: Mapping[str, SlashCommand] = {
-    "/msg": SlashCommand("/msg <user> [message]", "@{}", 1),
-    "/who": SlashCommand("/who", "!who"),
+    "@": SlashCommand("@<user> [message]", "@{}", 1, help="says it to one, or sends plain text there from now on"),
+    "/msg": SlashCommand("/msg <user> [message]", "@{}", 1, help="the same"),
+    "/me": SlashCommand("/me <text>", "* {}", 1, help="says what you do", obey=lambda ui, words: ui.me(words)),
+    "/who": SlashCommand("/who", "!who", help="who is online"),
+    "/users": SlashCommand("/users", "!who"),
     "/list": SlashCommand("/list", "!who"),
-    "/quit": SlashCommand("/quit", "!quit"),
+    "/join": absent("/join <channel>", NO_CHANNELS),
+    "/leave": SlashCommand("/leave", "!leave", help="plain text goes to nobody any more"),
+    "/channels": absent("/channels", NO_CHANNELS),
+    "/topic": absent("/topic", NO_CHANNELS),
+    "/history": absent("/history", NOTHING_KEPT),
+    "/seen": absent("/seen", NOTHING_KEPT),
+    "/quit": SlashCommand("/quit", "!quit", help="ends the client"),
 }
 
 
@@ -73,6 +81,12 @@ def interpret(line: str, current: str) -> ParsedInput:
         return ParsedInput(send=line)
     if line == "!who":
         return ParsedInput(send="LIST")
+    if line == "!leave":
+        return (
+            ParsedInput(hint=f"Plain text goes to {current} no longer.", current="")
+            if current
+            else refuse(NOBODY_ADDRESSED)
+        )
     if word.startswith("!"):
         return refuse(f"there is no such command. {WHAT_TO_TYPE}")
     if not word.startswith("@"):
@@ -113,6 +127,8 @@ class HelloClient(ClientDialect):
         current: the user to whom plain text goes; empty for none.
     """
 
+    kind = "hello"
+    verbs = ("HELLO-FROM", "LIST", "SEND")
     slash_commands = SLASH_COMMANDS
 
     def __init__(self) -> None:
@@ -160,12 +176,17 @@ class HelloClient(ClientDialect):
         verb, name, *_ = [*split_at_most(line, 3), "nobody"]
         self._pending.append(PendingRequest(verb, clean(normalize(name))))
 
-    def received(self, line: str) -> Fragments:
+    def received(self, line: str) -> list[Line]:
         request = self._pending[0] if self._pending else PendingRequest("")
         answer, words = read(line, ANSWERS.get(request.verb, ANY))
         if self._pending and answer not in (*UNSOLICITED, NOT_OURS):
             self._pending.popleft()
-        return update_and_render(self, answer, (request.name, *words))
+        alert = answer is DELIVERY and words[0] != self.name
+        return lines_of(update_and_render(self, answer, (request.name, *words)), alert=alert)
+
+    @property
+    def user(self) -> str:  # type: ignore[override]
+        return self.name if self.admitted else ""
 
     def ready(self) -> bool:
         return self.admitted and not self.leaving and len(self._pending) < MAX_UNANSWERED
@@ -179,7 +200,7 @@ class HelloClient(ClientDialect):
         return f"@{self.current}> " if self.current else "> "
 
     def complete(self, text: str) -> WordCompletion:
-        return complete_addressed(text, self.users, COMMANDS)
+        return complete_addressed(text, self.users, COMMANDS, self.name)
 
     def typed(self, text: str) -> ParsedInput:
         line = text.strip(" \t")
@@ -196,6 +217,10 @@ class HelloClient(ClientDialect):
 
     def say(self, text: str) -> ParsedInput:
         return self.accept(say(text, self.current)) if self.admitted else refuse(NOT_ADMITTED)
+
+    def me(self, words: str) -> ParsedInput:
+        """Say what the user does."""
+        return self.say(f"* {words.strip()}")
 
     # ---- the login ----
 

@@ -20,28 +20,27 @@ from typing import NamedTuple
 from text import clean, normalize, split_at_most, split_words
 from ui.dialects.base import (
     CONNECTION_LOST,
-    FULL_WIDTH,
     Answer,
     ClientDialect,
-    Fragments,
     Names,
     ParsedInput,
     SlashCommand,
     WordCompletion,
-    bad,
+    absent,
     complete_addressed,
     find,
-    good,
-    password_start,
-    plain,
     read,
     refuse,
-    render_user,
     update_and_render,
 )
+from ui.rendering import Fragments, Line, bad, good, lines_of, plain, render_user
+from ui.secrets import FULL_WIDTH, password_start
 
 GREETING = "To get started on this chat room"
 """The start of the first line of a mailbox server."""
+
+PROBED = "TAGS time id"
+"""The line with which a client begins that has not been told the dialect; its answer is not shown."""
 
 # ---- 1. typing ----
 
@@ -54,6 +53,7 @@ class Verb(NamedTuple):
         opcode: the first field of its line.
         min_args, max_args: bounds of the number of arguments.
         own: without an argument the command is for our own ID.
+        help: see `SlashCommand`.
     """
 
     usage: str
@@ -61,23 +61,37 @@ class Verb(NamedTuple):
     min_args: int = 0
     max_args: int = 0
     own: bool = False
+    help: str = ""
 
 
 VERBS: Mapping[str, Verb] = {
-    "/new": Verb("/new <name>", "1", 1, 1),
-    "/login": Verb("/login <id>", "0", 1, 1),
-    "/users": Verb("/users [pattern]", "2", 0, 1),
-    "/mail": Verb("/mail [id]", "4", 0, 1, own=True),
-    "/delete": Verb("/delete <id>", "5", 1, 1),  # not own: one word must not do what cannot be undone
-    "/bye": Verb("/bye", "bye"),
+    "/new": Verb("/new <name>", "1", 1, 1, help="makes an account; its ID is told once"),
+    "/login": Verb("/login <id>", "0", 1, 1, help="enters an account"),
+    "/users": Verb("/users [pattern]", "2", 0, 1, help="lists accounts"),
+    "/mail": Verb("/mail [id]", "4", 0, 1, own=True, help="takes the messages that wait"),
+    # Not own: one word must not do what cannot be undone.
+    "/delete": Verb("/delete <id>", "5", 1, 1, help="deletes an account for good"),
+    "/bye": Verb("/bye", "bye", help="ends the client"),
 }
 
+NO_CHANNELS = "the dialect mailbox has no channels; @<user> <message> writes to one."
+
 SLASH_COMMANDS: Mapping[str, SlashCommand] = {
-    **{name: SlashCommand(verb.usage, f"{name} {{}}") for name, verb in VERBS.items()},
+    "@": SlashCommand("@<user> [message]", "@{}", 1, help="writes to one, or sends plain text there from now on"),
+    "/msg": SlashCommand("/msg <user> [message]", "@{}", 1, help="the same"),
+    "/me": SlashCommand("/me <text>", "* {}", 1, help="writes what you do", obey=lambda ui, words: ui.me(words)),
+    **{name: SlashCommand(verb.usage, f"{name} {{}}", help=verb.help) for name, verb in VERBS.items()},
     "/register": SlashCommand("/register <name>", "/new {}"),
-    "/msg": SlashCommand("/msg <user> [message]", "@{}", 1),
     "/who": SlashCommand("/who [pattern]", "/users {}"),
     "/list": SlashCommand("/list [pattern]", "/users {}"),
+    "/leave": SlashCommand(
+        "/leave", "/leave", help="plain text goes to nobody any more", obey=lambda ui, _words: ui.turn_away()
+    ),
+    "/join": absent("/join <channel>", NO_CHANNELS),
+    "/channels": absent("/channels", NO_CHANNELS),
+    "/topic": absent("/topic", NO_CHANNELS),
+    "/history": absent("/history", "the dialect mailbox keeps no history; /mail takes the messages that wait."),
+    "/seen": absent("/seen", "the dialect mailbox counts nothing; /mail takes the messages that wait."),
     "/quit": SlashCommand("/quit", "/bye"),
 }
 
@@ -164,6 +178,8 @@ class MailboxClient(ClientDialect):
         own: the ID of the account of the last login; empty when there is none.
     """
 
+    kind = "mailbox"
+    verbs = ("bye",)
     slash_commands = SLASH_COMMANDS
 
     def __init__(self) -> None:
@@ -199,7 +215,7 @@ class MailboxClient(ClientDialect):
         self._pending.append(PendingRequest(opcode, clean(normalize(field))))
         self.leaving = self.leaving or line == "bye"
 
-    def received(self, line: str) -> Fragments:
+    def received(self, line: str) -> list[Line]:
         """The line answers the first request that it fits. Earlier requests were answered by unknown lines."""
         for position, request in enumerate(self._pending):
             found = find(line, (*ANSWERS.get(request.opcode, ()), *ANY))
@@ -207,14 +223,17 @@ class MailboxClient(ClientDialect):
                 for _answered in range(position + 1):
                     self._pending.popleft()
                 answer, words = found
-                return update_and_render(self, answer, (request.field, *words))
-        return update_and_render(self, *read(line, UNSOLICITED))
+                probed = request.opcode == PROBED
+                return [] if probed else lines_of(update_and_render(self, answer, (request.field, *words)))
+        answer, words = read(line, UNSOLICITED)
+        alert = answer in MESSAGES and words[0] != self.user
+        return lines_of(update_and_render(self, answer, words), alert=alert)
 
     def prompt(self) -> str:
         return f"@{self.current}> " if self.current else "> "
 
     def complete(self, text: str) -> WordCompletion:
-        return complete_addressed(text, self.users, VERBS)
+        return complete_addressed(text, self.users, VERBS, self.user)
 
     def typed(self, text: str) -> ParsedInput:
         line = text.strip(" \t")
@@ -228,10 +247,22 @@ class MailboxClient(ClientDialect):
     def secret_start(self, line: str) -> int:
         return secret_start(line)
 
+    def me(self, words: str) -> ParsedInput:
+        """Write what the user does."""
+        return self.say(f"* {words.strip()}")
+
+    def turn_away(self) -> ParsedInput:
+        """Send plain text to nobody any more."""
+        if not self.current:
+            return refuse(NOBODY_ADDRESSED)
+        told, self.current = f"Plain text goes to {self.current} no longer.", ""
+        return ParsedInput(hint=told)
+
     # ---- for the tables of answers ----
 
     def logged_in(self, account_id: str, name: str) -> None:
         self.own, self._again = account_id, True
+        self.user = name
         self.users.add(name)
 
     def created(self, name: str, account_id: str) -> None:
@@ -240,7 +271,7 @@ class MailboxClient(ClientDialect):
     def gone(self, account_id: str) -> None:
         """There is no such account."""
         if account_id == self.own:
-            self.own, self._again = "", False
+            self.own, self.user, self._again = "", "", False
 
     def deleted(self) -> None:
         """Our account was deleted from another connection."""
@@ -362,6 +393,11 @@ ANY: Sequence[Answer] = (
 )
 """Answers to any request."""
 
+MESSAGES = (
+    Answer(r"([^\s:]+) sends: (.*)", render_mail, MailboxClient.heard),
+    Answer(r"([^\s:]+): (.*)", render_message, MailboxClient.heard),
+)
+
 UNSOLICITED: Sequence[Answer] = (
     Answer(
         r"user : (\S+) is now logged in elsewhere",
@@ -369,8 +405,7 @@ UNSOLICITED: Sequence[Answer] = (
         MailboxClient.entered_elsewhere,
     ),
     Answer(DELETED, bad("Your account has been deleted from another connection."), MailboxClient.deleted),
-    Answer(r"([^\s:]+) sends: (.*)", render_mail, MailboxClient.heard),
-    Answer(r"([^\s:]+): (.*)", render_message, MailboxClient.heard),
+    *MESSAGES,
     Answer(rf"({re.escape(GREETING)}.*)", lambda line: [("class:server", line)]),
     Answer(r"(.*)", plain("{0}")),
 )

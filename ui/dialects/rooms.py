@@ -15,25 +15,27 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from text import clean, has_controls, normalize, shown_path, split_words
+from text import clean, has_controls, normalize, shown_path, split_at_most, split_words
 from ui.dialects.base import (
     Answer,
     ClientDialect,
-    Fragments,
     Names,
     ParsedInput,
     SlashCommand,
+    Status,
     WordCompletion,
+    absent,
+    complete_name,
     is_text,
-    plain,
+    mentions,
     read,
     refuse,
-    render_user,
     shorten,
     split_last_word,
     starting_with,
     update_and_render,
 )
+from ui.rendering import Fragments, Line, lines_of, plain, render_user
 
 # ---- 1. typing ----
 
@@ -69,15 +71,40 @@ NOT_A_NAME = "a name is one word, without control characters"
 WHAT_TO_TYPE = f"What you type is said to all; {', '.join(verb.usage for verb in VERBS.values())}; Ctrl-D ends."
 
 
+NOTHING_KEPT = "the dialect rooms repeats nothing; a user of result asks for the history of such a channel."
+
 SLASH_COMMANDS: Mapping[str, SlashCommand] = {
-    **{name: SlashCommand(verb.usage, f"{name} {{}}", verb.words) for name, verb in VERBS.items()},
-    "/msg": SlashCommand("/msg <user> <message>", "/whisper {}", 2),
-    "@": SlashCommand("@<user> <message>", "/whisper {}", 2),
-    "/join": SlashCommand("/join <channel>", "/switch {}", 1),
-    "/leave": SlashCommand("/leave", "/quit"),
-    "/accept": SlashCommand("/accept [user]", "/whisper {}", accepts=True),
-    "/decline": SlashCommand("/decline [user]", "/whisper {}", accepts=False),
-}
+    "@": SlashCommand(
+        "@<user> [message]", "/whisper {}", 1, help="whispers to one, or sends plain text there from now on",
+        obey=lambda ui, words: ui.whisper(words),
+    ),
+    "/msg": SlashCommand(
+        "/msg <user> [message]", "/whisper {}", 1, help="the same", obey=lambda ui, words: ui.whisper(words)
+    ),
+    "/whisper": SlashCommand("/whisper <user> <message>", "/whisper {}", 2),
+    "/me": SlashCommand("/me <text>", "{}", 1, help="says what you do: /me waves", obey=lambda ui, words: ui.me(words)),
+    "/who": SlashCommand("/who", "/list", help="who is in the channel", obey=lambda ui, _words: ui.who()),
+    "/users": SlashCommand("/users", "/list", obey=lambda ui, _words: ui.who()),
+    "/channels": SlashCommand("/channels", "/list", help="lists channels: members/capacity/queue"),
+    "/list": SlashCommand("/list", "/list {}"),
+    "/join": SlashCommand(
+        "/join <channel>", "/switch {}", 1, help="goes to another channel", obey=lambda ui, words: ui.join(words)
+    ),
+    "/switch": SlashCommand("/switch <channel>", "/switch {}", 1),
+    "/send": SlashCommand("/send <user> <path>", "/send {}", 2, help="sends a file"),
+    "/accept": SlashCommand("/accept [user]", "/whisper {}", accepts=True, help="takes a file that is offered"),
+    "/decline": SlashCommand("/decline [user]", "/whisper {}", accepts=False, help="does not take it"),
+    "/files": SlashCommand(
+        "/files", "/list", help="lists the files that came or are offered",
+        obey=lambda _ui, _words: ParsedInput(lists_files=True),
+    ),
+    "/leave": SlashCommand("/leave", "/quit", help="leaves: a user that plain text goes to, or the channel",
+        obey=lambda ui, _words: ui.leave()),
+    "/quit": SlashCommand("/quit", "/quit {}", help="ends the client"),
+    "/topic": absent("/topic", "the dialect rooms has no topics; a user of result sets them."),
+    "/history": absent("/history", NOTHING_KEPT),
+    "/seen": absent("/seen", NOTHING_KEPT),
+}  # fmt: skip
 NAME_FIRST = "you have no name yet, and a name is what is asked for; Ctrl-D ends."
 
 
@@ -117,6 +144,7 @@ class RoomsClient(ClientDialect):
         present: the user is in the channel.
     """
 
+    kind = "rooms"
     reconnects, files = False, True
     slash_commands = SLASH_COMMANDS
 
@@ -124,7 +152,7 @@ class RoomsClient(ClientDialect):
         self.present = False
         self.name = ""
         self.channel = ""
-        self.users, self.channels = Names(), Names()
+        self.users, self.channels, self.speakers = Names(), Names(), Names()
         self._paths = paths
         self._goodbye = False
 
@@ -147,8 +175,18 @@ class RoomsClient(ClientDialect):
     def sent(self, line: str) -> None:
         self._goodbye = self._goodbye or line == "/quit"
 
-    def received(self, line: str) -> Fragments:
-        return update_and_render(self, *read(line, LINES))
+    def received(self, line: str) -> list[Line]:
+        answer, words = read(line, LINES)
+        whispered = answer is WHISPER and words[1] == "you"
+        mentioned = answer is MESSAGE and words[0] != self.name and mentions(words[2], self.name)
+        return lines_of(update_and_render(self, answer, words), alert=whispered or mentioned, stamped=False)
+
+    @property
+    def user(self) -> str:  # type: ignore[override]
+        return self.name
+
+    def status(self) -> Status:
+        return Status(self.name, self.current or self.channel, list(self.users) if self.present else None)
 
     def ready(self) -> bool:
         return bool(self.name)
@@ -161,13 +199,16 @@ class RoomsClient(ClientDialect):
         if not self.name:
             return "Your name> "
         waiting = "" if self.present or not self.channel else "(waiting) "
-        return f"{waiting}{shorten(self.channel)}> "
+        return f"{waiting}{shorten(self.current or self.channel)}> "
 
     def complete(self, text: str) -> WordCompletion:
         words, word = split_last_word(text)
-        if not words:
+        if not words and word.startswith("/"):
             return word, starting_with(word, VERBS)
-        verb = VERBS.get(words[0])
+        verb = VERBS.get(words[0]) if words else None
+        if verb is None or (verb.text and len(words) > 1):
+            _word, found = complete_name(text, self.speakers, self.users, self.name)
+            return word, found or ([] if words else starting_with(word, VERBS))
         kind = verb.kinds[len(words) - 1] if verb and len(words) <= len(verb.kinds) else ""
         if kind == "path":
             return word, self._paths(word)
@@ -183,6 +224,37 @@ class RoomsClient(ClientDialect):
         parsed = self.accept(interpret(line))
         return parsed._replace(echoed=parsed.echoed and self.present)
 
+    def whisper(self, words: str) -> ParsedInput:
+        """Whisper to a user, or send plain text there from now on."""
+        user, *text = split_at_most(words.lstrip().removeprefix("@"), 2)
+        if not self.name:
+            return refuse(NAME_FIRST)
+        if text:
+            return self.typed(f"/whisper {user} {text[0]}")
+        return self.accept(ParsedInput(hint=f"Plain text goes to {user} now.", current=f"@{normalize(user)}"))
+
+    def me(self, words: str) -> ParsedInput:
+        """Say what the user does."""
+        return self.say(f"* {words.strip()}")
+
+    def who(self) -> ParsedInput:
+        """Tell who is in the channel, as far as that was seen."""
+        return ParsedInput(hint=f"Seen in {self.channel}: {', '.join(sorted(self.users))}")
+
+    def join(self, words: str) -> ParsedInput:
+        """Go to a channel; the one where the user is becomes current."""
+        if self.channel and normalize(words.strip()) == self.channel:
+            self.current = ""
+            return ParsedInput(hint=f"You are in {self.channel}; plain text goes there now.")
+        return self.typed(f"/switch {words}")
+
+    def leave(self) -> ParsedInput:
+        """Turn away from a user, or else leave the channel."""
+        if not self.current:
+            return self.typed("/quit")
+        told, self.current = f"Plain text goes to {self.current} no longer.", ""
+        return ParsedInput(hint=told)
+
     def _parse_name(self, line: str) -> ParsedInput:
         if line == "/quit":
             self.leaving = True
@@ -196,7 +268,11 @@ class RoomsClient(ClientDialect):
         first = split_words(text)[:1]
         if first and first[0] in VERBS:
             return refuse(f"the server takes {first[0]} for a command.")
-        return self.typed(text) if self.name else refuse(NAME_FIRST)
+        if not self.name:
+            return refuse(NAME_FIRST)
+        if not self.current:
+            return self.typed(text)
+        return self.typed(f"/whisper {self.current[1:]} {text}")._replace(said=True)
 
     # ---- for the table of lines ----
 
@@ -205,6 +281,7 @@ class RoomsClient(ClientDialect):
         self.name, self.channel, self.present = name, channel, False
         self.channels.add(channel)
         self.users.clear()
+        self.current = ""
 
     def entered(self, _frame: str, name: str) -> None:
         self.users.add(name)
@@ -219,6 +296,7 @@ class RoomsClient(ClientDialect):
 
     def heard(self, name: str, *_rest: str) -> None:
         self.users.add(name)
+        self.speakers.add(name)
 
     def listed(self, name: str, *_numbers: str) -> None:
         self.channels.add(name)
@@ -252,6 +330,9 @@ def render_channel(name: str, rest: str) -> Fragments:
     return [("class:server", "[Channel]"), ("", " "), ("class:channel", name), ("", f" {rest}")]
 
 
+WHISPER = Answer(r"\[(\S+) whispers to (\S+): (\(\S+\))\] (.*)", render_whisper, RoomsClient.heard)
+MESSAGE = Answer(r"\[(\S+) (\(\S+\))\] (.*)", render_message, RoomsClient.heard)
+
 LINES: Sequence[Answer] = (
     Answer(
         rf"{FRAME} Welcome to the (\S+) channel, (\S+)\.",
@@ -271,7 +352,7 @@ LINES: Sequence[Answer] = (
     ),
     Answer(rf"{FRAME} (.*)", render_server("{0}")),
     Answer(r"\[Channel\] (\S+) ([0-9]+/[0-9]+/[0-9]+\.)", render_channel, RoomsClient.listed),
-    Answer(r"\[(\S+) whispers to (\S+): (\(\S+\))\] (.*)", render_whisper, RoomsClient.heard),
-    Answer(r"\[(\S+) (\(\S+\))\] (.*)", render_message, RoomsClient.heard),
+    WHISPER,
+    MESSAGE,
     Answer(r"(.*)", plain("{0}")),
 )

@@ -1,7 +1,8 @@
 """Input on a terminal, the same in every dialect: slash commands, `@name`, and the guard against said secrets.
 
-A line that begins with a slash is never said. One that begins with two slashes is said with one of them. Between pipes
-none of this holds: lines go to the server, or to the dialect, as they are.
+A line that begins with a slash is never said. One that begins with two slashes is said with one of them. A line whose
+first word is a command without its slash, or a verb in other letters, is not said either. Between pipes none of this
+holds: lines go to the server, or to the dialect, as they are.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ import re
 from text import normalize, split_words
 from ui.dialects.base import (
     CHOICES_SHOWN,
-    FULL_WIDTH,
     ClientDialect,
     Consent,
     ParsedInput,
@@ -20,12 +20,21 @@ from ui.dialects.base import (
     refuse,
     starting_with,
 )
+from ui.secrets import FULL_WIDTH
+
+COMMON = (
+    *("@", "/join", "/leave", "/msg", "/me", "/who", "/users", "/history", "/topic", "/seen", "/channels"),
+    *("/help", "/quit"),
+)
+"""The words that every dialect has, if only to say that it has no such thing."""
 
 SECRET = (
     "there may be a password or an ID in it, so nobody gets it. /help lists the commands;"
     " with another word in front of it a harmless line is said."
 )
 HELP = "/help"
+WITHOUT_SLASH = ("?", "help", "quit", "exit", "login", "logout", "register", "password")
+"""First words that are commands in every dialect, and not said."""
 
 
 def enter(dialect: ClientDialect, text: str) -> ParsedInput:
@@ -38,7 +47,8 @@ def enter(dialect: ClientDialect, text: str) -> ParsedInput:
         return _obey(dialect, *found)
     if line.startswith("/"):
         return refuse(f"there is no command {line.split()[0]}. {HELP} lists them; a second slash in front says it.")
-    return _without_secrets(dialect, line, dialect.typed(line))
+    parsed = _without_secrets(dialect, line, dialect.typed(line))
+    return _without_commands(dialect, line, parsed) if parsed.said else parsed
 
 
 def _with_plain_sign(line: str) -> str:
@@ -64,7 +74,8 @@ def complete(dialect: ClientDialect, text: str) -> WordCompletion:
 def _complete(dialect: ClientDialect, text: str) -> WordCompletion:
     line = text.lstrip(" \t")
     if line.startswith("/") and not _has_blank(line):
-        return line, starting_with(line.casefold(), (*dialect.slash_commands, HELP))
+        offered = [name for name, row in dialect.slash_commands.items() if not row.absent and name != "@"]
+        return line, starting_with(line.casefold(), (*offered, *LOCAL))
     found = _find(dialect, line)
     if found is None:
         return dialect.complete(text)
@@ -82,19 +93,19 @@ def _find(dialect: ClientDialect, line: str) -> tuple[SlashCommand, str] | None:
     else:
         name, words = (*line.split(None, 1), "", "")[:2]
         name = name.translate(FULL_WIDTH).casefold()
-    row = HELP_ROW if name == HELP else dialect.slash_commands.get(name)
+    row = LOCAL.get(name) or dialect.slash_commands.get(name)
     return None if row is None else (row, words)
 
 
 def _obey(dialect: ClientDialect, row: SlashCommand, words: str) -> ParsedInput:
-    if row is HELP_ROW:
-        return ParsedInput(hint=", ".join(known.usage for known in (*dialect.slash_commands.values(), row)))
     if row.usage.startswith("@") and not words[:1].strip():
         return refuse(f"nobody is addressed. It is typed {row.usage}.")
     if len(words.split()) < row.min_args:
         return refuse(f"it is typed {row.usage}.")
     if row.accepts is not None:
         return _consent(row, words)
+    if row.obey is not None:
+        return row.obey(dialect, words)
     return dialect.typed(_typed(row, words))
 
 
@@ -119,8 +130,33 @@ def _without_secrets(dialect: ClientDialect, line: str, parsed: ParsedInput) -> 
     return refuse(SECRET) if is_secret else parsed
 
 
+def _without_commands(dialect: ClientDialect, line: str, parsed: ParsedInput) -> ParsedInput:
+    """Refuse a line that would be said, if its first word is a command without its slash, or a verb in other case."""
+    word = line.split()[0].translate(FULL_WIDTH).casefold()
+    if word not in WITHOUT_SLASH and word not in map(str.casefold, dialect.verbs):
+        return parsed
+    command = "/help" if word == "?" else f"/{word}"
+    known = command in dialect.slash_commands or command in LOCAL
+    return refuse(
+        f"{line.split()[0]} looks like a command. {command if known else HELP} is typed with a slash;"
+        " with another word in front of it the line is said."
+    )
+
+
 def _has_blank(line: str) -> bool:
     return " " in line or "\t" in line
 
 
-HELP_ROW = SlashCommand(HELP, "")
+def _help(dialect: ClientDialect, _words: str) -> ParsedInput:
+    """List the commands: one line each, and the further forms in one more."""
+    rows = [row for row in (*dialect.slash_commands.values(), *LOCAL.values()) if not row.absent]
+    width = max(len(row.usage) for row in rows if row.help)
+    lines = [f"{row.usage:{width}}  {row.help}" for row in rows if row.help]
+    further = ", ".join(row.usage for row in rows if not row.help)
+    return ParsedInput(show=(*lines, *([f"also: {further}"] if further else [])))
+
+
+LOCAL = {
+    HELP: SlashCommand(HELP, "", obey=_help, help="this list; //text says what begins with a slash"),
+}
+"""The commands that the client carries out itself, in every dialect."""

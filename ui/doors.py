@@ -1,0 +1,56 @@
+"""Which dialect a server's first line belongs to, and with which words the client is started for it. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import NamedTuple
+
+FIRST_LINES: Mapping[str, str] = {
+    "mailbox": r"To get started on this chat room.*",
+    "rooms": r"\[Server message \(\S+\)\] .*",
+    "hello": r"HELLO \S+|IN-USE|BUSY|BAD-RQST-HDR|BAD-RQST-BODY",
+    "result": r"RESULT .*|RECV .*|@\S+ RECV .*",
+}
+"""What the first line of a server looks like, in each dialect."""
+
+CHANNEL = re.compile(r"\[Server message \(\S+\)\] (?:Cannot connect to|Welcome to) the (\S+) channel.*")
+
+
+class Start(NamedTuple):
+    """How the client was started: host, port, and the user's name if there is one."""
+
+    host: str
+    port: int
+    name: str = ""
+
+    def words(self, dialect: str) -> str:
+        """Give the words that start the client rightly for a server of this dialect."""
+        where = f"client.py {self.port}" + ("" if self.host == "localhost" else f" --host {self.host}")
+        match dialect:
+            case "rooms":
+                return f"{where} {self.name or '<name>'}"
+            case "hello":
+                return f"{where} --dialect hello --name {self.name or '<name>'}"
+        return where
+
+
+def dialect_of(line: str) -> str:
+    """Give the dialect of a server by its first line; empty if that is of none."""
+    return next((dialect for dialect, pattern in FIRST_LINES.items() if re.fullmatch(pattern, line)), "")
+
+
+def wrong_door(line: str, dialect: str, start: Start) -> str:
+    """Tell that a server speaks another dialect, and how the client is started for it; empty if it does not.
+
+    Args:
+        line: the first line of the server.
+        dialect: what the client speaks.
+        start: how it was started.
+    """
+    other = dialect_of(line)
+    if other in ("", dialect):
+        return ""
+    channel = CHANNEL.fullmatch(line)
+    what = f"This is the port of the channel {channel[1]}" if channel else f"This port speaks the dialect {other}"
+    return f"{what}. Start the client with: python3 {start.words(other)}"
