@@ -200,8 +200,8 @@ class ResultClient(ClientDialect):
 
     def enter(self, verb: str, words: str) -> ParsedInput:
         """Register or log in; a password that is missing is asked for."""
-        names = split_words(words)
-        return ParsedInput(ask=f"{verb} {names[0]} ") if len(names) == 1 else self.typed(f"{verb} {words}")
+        user, *password = words.split(None, 1)
+        return self.typed(f"{verb} {user} {password[0]}") if password else ParsedInput(ask=f"{verb} {user} ")
 
     def join(self, words: str) -> ParsedInput:
         """Enter a channel, or make it current if the user is in it."""
@@ -259,7 +259,7 @@ class ResultClient(ClientDialect):
         again = request and (normalize(request.words[0]), request.words[1]) == self._credentials
         self.pause, shown = (self._login_retries.next() if again else None) or (None, None)
         if shown is None and self.user and not again:
-            return bad("You are logged in as {0} already; /logout comes first.")(self.user)
+            return bad("Not logged in: you are {0} already; /logout comes first.")(self.user)
         return shown
 
     def logged_out(self, _request: Request | None) -> None:

@@ -33,7 +33,7 @@ def render_topic(channel: str, text: str) -> Fragments:
     return plain("Topic of {0}: {1}")(channel, text) if text else plain("{0} has no topic.")(channel)
 
 
-NOT_LOGGED_IN = "you are not logged in; /login <user> logs in."
+NOT_LOGGED_IN = "you are not logged in. /login <user> logs in."
 NOT_IN_IT = "you are not in it; /join {0} enters it."
 REMOTE = "it is on another server."
 

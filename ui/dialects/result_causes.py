@@ -83,7 +83,7 @@ def _explain_join(state: State, name: str, words: str | None) -> list[Line]:
     if name in names:
         return lines_of(cannot_join(name, f"{host} does not let you in." if host else "it is full."))
     if host and not any(other.endswith(f"{HOST_OF_CHANNEL}{host}") for other in names):
-        return lines_of(cannot_join(name, f"there is no link to a server {host}."))
+        return lines_of(cannot_join(name, f"there is no link to {host}."))
     make = "" if host or not may_be_name(name) else f" /create {name} makes it."
     return lines_of(cannot_join(name, f"there is no such channel.{make}"))
 

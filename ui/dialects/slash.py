@@ -78,7 +78,7 @@ def _complete(dialect: ClientDialect, text: str) -> WordCompletion:
         return line, starting_with(line.casefold(), (*offered, *LOCAL))
     found = _find(dialect, line)
     if found is None:
-        return dialect.complete(text)
+        return ("", []) if line.startswith("/") else dialect.complete(text)
     row, words = found
     word, choices = dialect.complete(_typed(row, words))
     if word and not line.endswith(word):  # the dialect's @, which was not typed

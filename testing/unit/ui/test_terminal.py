@@ -23,9 +23,9 @@ from harness.servers import ServerProcess, free_ports
 from support.clients import SECONDS, FakeServer, OnTerminal
 from ui.connection import Address
 from ui.dialects import never_recognise
-from ui.dialects.base import Fragments
 from ui.dialects.hello import HelloClient
 from ui.dialects.result import ResultClient
+from ui.rendering import Fragments
 from ui.terminal import LINES_AT_ONCE, Terminal
 
 

@@ -6,22 +6,14 @@ import pytest
 
 from dialects.result import COMMANDS, render_not_restored
 from domain.events import NotRestored
+from support.lines import text_of
 from text import MAX_LINE
-from ui.dialects.base import (
-    LOGIN_RETRY_SECONDS,
-    STILL_HELD,
-    STYLES,
-    TOO_LONG,
-    Fragments,
-    ParsedInput,
-    cut,
-    hide,
-    password_start,
-    read,
-    refuse,
-    without_style,
-)
-from ui.dialects.result import ANSWERS, NO_CHANNEL, VERBS, ResultClient, complete, interpret
+from ui.dialects.base import LOGIN_RETRY_SECONDS, STILL_HELD, TOO_LONG, ParsedInput, read, refuse
+from ui.dialects.result import ANSWERS, ResultClient
+from ui.dialects.result_commands import NO_CHANNEL, VERBS, complete, interpret
+from ui.dialects.result_state import PROBE
+from ui.rendering import STYLES, Fragments, without_style
+from ui.secrets import cut, hide, password_start
 
 
 def draw(line: str) -> Fragments:
@@ -39,7 +31,7 @@ def shown(line: str) -> str:
 
 
 def test_the_client_knows_the_verbs_of_the_server() -> None:
-    assert list(VERBS) == [verb for verb in COMMANDS if " " not in verb]
+    assert {verb for verb in COMMANDS if " " not in verb} <= {*VERBS}
 
 
 @pytest.mark.parametrize(
@@ -252,7 +244,16 @@ def dialect_after(*lines: str) -> ResultClient:
             dialect.sent(line)
         else:
             dialect.received(line)
+        send_automatic_lines(dialect)
     return dialect
+
+
+def send_automatic_lines(dialect: ResultClient) -> list[str]:
+    """What the dialect sends by itself."""
+    lines, dialect.automatic_lines = list(dialect.automatic_lines), ()
+    for line in lines:
+        dialect.sent(line)
+    return lines
 
 
 @pytest.mark.parametrize(
@@ -291,19 +292,22 @@ def test_names_are_learnt_from_what_is_seen() -> None:
         "RESULT USERS hall bob, dee",
     )
     assert dialect.complete("JOIN ") == ("", ["attic", "den", "hall", "lab"])
-    assert dialect.complete("@") == ("@", ["@amy", "@bob", "@cid", "@dee"])
+    assert dialect.complete("@") == ("@", ["@bob", "@cid", "@dee"])
 
 
 def test_a_login_is_repeated_with_what_succeeded_last() -> None:
     dialect = ResultClient()
-    assert not dialect.returned().send
+    assert dialect.returned().send == PROBE
     for line in ["LOGIN amy wrong", "LOGIN amy hush", "PASSWORD hush x", "PASSWORD hush new", "PASSWORD x"]:
         dialect.sent(line)
     for line in ["RESULT LOGIN 0", "RESULT LOGIN 1", "RESULT PASSWORD 0", "RESULT PASSWORD 1"]:
         dialect.received(line)
-    assert dialect.returned().send == "LOGIN amy new"
+    assert dialect.returned().send == PROBE
+    assert dialect.automatic_lines[-1] == "LOGIN amy new"
+    dialect.automatic_lines = ()
     dialect.received("RESULT LOGOUT 1")
-    assert not dialect.returned().send
+    assert dialect.returned().send == PROBE
+    assert not dialect.automatic_lines
 
 
 def test_an_answer_that_was_lost_with_the_connection_is_not_waited_for() -> None:
@@ -313,7 +317,8 @@ def test_an_answer_that_was_lost_with_the_connection_is_not_waited_for() -> None
     dialect.lost()
     dialect.received("RESULT LOGIN 1")
     dialect.received("RESULT PASSWORD 1")
-    assert dialect.returned().send == "LOGIN amy hush"
+    assert dialect.returned().send == PROBE
+    assert dialect.automatic_lines == ("LOGIN amy hush",)
 
 
 def test_another_user_starts_without_a_channel_and_the_same_one_keeps_it() -> None:
@@ -330,41 +335,45 @@ def test_another_user_starts_without_a_channel_and_the_same_one_keeps_it() -> No
     ("before", "answer", "told"),
     [
         ([], "RESULT USERS den amy, bob", "You are in den already; plain text goes there now."),
-        ([], "RESULT USERS den 0", "Cannot join den: there is probably no such channel."),
-        (["RESULT CHANNELS den, lab"], "RESULT USERS den 0", "Cannot join den: it is full"),
+        (["RESULT USERS den 0"], "RESULT CHANNELS lab", "Cannot join den: there is no such channel. /create den makes"),
+        (["RESULT USERS den 0"], "RESULT CHANNELS", "Cannot join den: there is no such channel. /create den makes it."),
+        (["RESULT USERS den 0"], "RESULT CHANNELS den, lab", "Cannot join den: it is full"),
     ],
 )
 def test_a_join_that_fails_is_looked_into(before: list[str], answer: str, told: str) -> None:
-    dialect = dialect_after(*before, "JOIN den")
+    dialect = dialect_after("JOIN den")
     assert dialect.received("RESULT JOIN den 0") == []
-    assert dialect.automatic_lines == ("USERS den",)
-    assert without_style(dialect.received(answer)).startswith(told)
-    assert without_style(dialect.received("RESULT USERS den 0")).startswith("Cannot list den:")
+    assert send_automatic_lines(dialect) == ["USERS den", "CHANNELS"]
+    for line in before:
+        assert dialect.received(line) == []
+    assert text_of(dialect.received(answer)).startswith(told)
+    assert text_of(dialect.received("RESULT USERS lab 0")).startswith("Nothing is told of lab: you are not in it")
 
 
 def test_a_join_that_fails_where_that_can_be_known_is_not_looked_into() -> None:
     for dialect, channel, told in (
         (ResultClient(), "den", "Cannot join den: you are not logged in."),
         (dialect_after("RESULT JOIN den 1"), "den", "You are in den already"),
-        (dialect_after(), "den:two.org", "Cannot join den:two.org: there is no such channel"),
     ):
         dialect.sent(f"JOIN {channel}")
-        assert without_style(dialect.received(f"RESULT JOIN {channel} 0")).startswith(told)
+        assert text_of(dialect.received(f"RESULT JOIN {channel} 0")).startswith(told)
         assert not dialect.automatic_lines
 
 
 def test_a_login_that_the_server_still_holds_is_repeated() -> None:
     dialect = dialect_after("RESULT JOIN den 1", "lost")
     dialect.sent(dialect.returned().send)
+    assert send_automatic_lines(dialect) == ["LOGIN amy hush"]
+    assert dialect.received("RESULT TAGS 1") == []
     waited = []
     for number in range(len(LOGIN_RETRY_SECONDS)):
-        text = without_style(dialect.received("RESULT LOGIN 0"))
+        text = text_of(dialect.received("RESULT LOGIN 0"))
         assert text == (f"* {STILL_HELD}" if number == 0 else "")
         waited.append(dialect.pause)
         assert dialect.again() == ParsedInput(send="LOGIN amy hush")
         dialect.sent("LOGIN amy hush")
     assert tuple(waited) == LOGIN_RETRY_SECONDS
-    assert without_style(dialect.received("RESULT LOGIN 0")).startswith("Not logged in:")
+    assert text_of(dialect.received("RESULT LOGIN 0")).startswith("Not logged in:")
     assert dialect.pause is None
     assert dialect.again() == ParsedInput()
 
@@ -372,20 +381,21 @@ def test_a_login_that_the_server_still_holds_is_repeated() -> None:
 def test_a_login_is_not_repeated_after_a_success_nor_without_a_loss() -> None:
     dialect = dialect_after()
     dialect.sent("LOGIN amy hush")
-    assert without_style(dialect.received("RESULT LOGIN 0")).startswith("Not logged in:")
+    assert text_of(dialect.received("RESULT LOGIN 0")).startswith("Not logged in:")
     assert dialect.pause is None
     dialect.lost()
     dialect.sent(dialect.returned().send)
+    send_automatic_lines(dialect)
     dialect.sent("LOGIN bob other")
     dialect.received("RESULT LOGIN 0")
-    assert without_style(dialect.received("RESULT LOGIN 0")).startswith("Not logged in:")
+    assert text_of(dialect.received("RESULT LOGIN 0")).startswith("Not logged in:")
     dialect.sent("LOGIN amy hush")
     dialect.received("RESULT LOGIN 1")
     assert dialect.again() == ParsedInput()
     never = ResultClient()
     never.lost()
     never.sent("LOGIN amy hush")
-    assert without_style(never.received("RESULT LOGIN 0")).startswith("Not logged in:")
+    assert text_of(never.received("RESULT LOGIN 0")).startswith("Not logged in:")
 
 
 # ---- a channel whose server was away, and does not let the user in again ----
@@ -414,19 +424,27 @@ def test_a_membership_that_is_not_restored_has_ended(lines: list[str], current: 
 
 def test_a_membership_that_has_ended_is_told_in_other_words_than_a_join_that_is_refused() -> None:
     dialect = dialect_after(*IN, "JOIN lab:two.org")
-    assert without_style(dialect.received(NOT_RESTORED)).startswith("You are no longer in den:two.org:")
-    assert without_style(dialect.received("RESULT JOIN lab:two.org 0")).startswith("Cannot join lab:two.org:")
+    assert text_of(dialect.received(NOT_RESTORED)).startswith("You are no longer in den:two.org:")
+    assert text_of(dialect.received("RESULT JOIN lab:two.org 0")) == ""
+    send_automatic_lines(dialect)
+    for names, why in (
+        ("lab:two.org", "two.org does not let you in."),
+        ("den", "there is no link to two.org."),
+    ):
+        dialect.sent("JOIN lab:two.org")
+        assert text_of(dialect.received("RESULT JOIN lab:two.org 0")) == ""
+        send_automatic_lines(dialect)
+        assert text_of(dialect.received(f"RESULT CHANNELS {names}")) in ("", f"Cannot join lab:two.org: {why}")
 
 
 def test_a_join_is_answered_whatever_the_form_of_its_name() -> None:
     dialect = dialect_after("JOIN cafe\u0301:two.org")
-    assert without_style(dialect.received("RESULT JOIN caf\u00e9:two.org 0")).startswith("Cannot join")
+    assert dialect.received("RESULT JOIN caf\u00e9:two.org 0") == []
+    assert send_automatic_lines(dialect)[-1] == "CHANNELS"
 
 
 def test_a_message_that_did_not_arrive_is_told_with_its_channel() -> None:
-    assert shown("RESULT SAY den:two.org 0").startswith("Not said in den:two.org, or lost on the way:")
-    assert "server cannot be reached" in shown("RESULT SAY 0")
-    assert "server cannot be reached" in shown("RESULT SEND ERROR")
+    assert shown("RESULT SAY den:two.org 0") == "Not said in den:two.org: its server has not taken it."
 
 
 def test_names_on_other_servers_are_learnt_from_what_is_seen() -> None:
@@ -438,4 +456,4 @@ def test_names_on_other_servers_are_learnt_from_what_is_seen() -> None:
         "RESULT USERS den amy, eve@one.org",
     )
     assert dialect.complete("JOIN l") == ("l", ["lab:two.org"])
-    assert dialect.complete("@") == ("@", ["@amy", "@bob@two.org", "@cid@two.org", "@dee@one.org", "@eve@one.org"])
+    assert dialect.complete("@") == ("@", ["@bob@two.org", "@cid@two.org", "@dee@one.org", "@eve@one.org"])

@@ -8,10 +8,12 @@ from hypothesis import strategies as st
 
 from dialects.rooms import COMMANDS, FILE_COMMANDS
 from support.examples import EXAMPLES
+from support.lines import text_of
 from text import MAX_LINE, clean
 from ui.dialects import slash
-from ui.dialects.base import STYLES, TOO_LONG, Consent, ParsedInput, refuse, without_style
+from ui.dialects.base import TOO_LONG, Consent, ParsedInput, refuse
 from ui.dialects.rooms import FILE_VERBS, NOT_A_NAME, VERBS, WHAT_TO_TYPE, RoomsClient, interpret
+from ui.rendering import STYLES, without_style
 
 FRAME = "[Server message (12:34:56)]"
 
@@ -132,7 +134,7 @@ def test_a_line_may_be_as_long_as_the_server_takes_it() -> None:
         ("/s", "/s", ["/send", "/switch"]),
         ("/whisper ", "", ["ann", "bob", "bert"]),
         ("/whisper b", "b", ["bert", "bob"]),
-        ("/whisper bob b", "b", []),
+        ("/whisper bob b", "b", ["bert ", "bob "]),
         ("/send b", "b", ["bert", "bob"]),
         ("/send bob notes/a", "notes/a", ["notes/a.txt"]),
         ("/send bob ", "", [".txt"]),
@@ -141,7 +143,7 @@ def test_a_line_may_be_as_long_as_the_server_takes_it() -> None:
         ("/switch a", "a", ["attic"]),
         ("/list ", "", []),
         ("hello", "hello", []),
-        ("hello b", "b", []),
+        ("hello b", "b", ["bert ", "bob "]),
     ],
 )
 def test_completion(text: str, word: str, choices: list[str]) -> None:
@@ -220,17 +222,20 @@ def test_names_are_learnt_from_what_is_seen_and_forgotten() -> None:
         ("[Channel] lobby 1/5/0.", ["class:server", "", "class:channel", ""]),
         ("[a(b]c (12:34:56)] hi", ["", "class:user1", "class:time", ""]),
         ("[bob (12:34:56)] ", ["", "class:user1", "class:time", ""]),
-        ("[bob whispers to you: (12:34:56)] a  b", ["", "class:user1", "class:whisper", "class:time", ""]),
+        (
+            "[bob whispers to you: (12:34:56)] a  b",
+            [f"{style} class:alert".strip() for style in ("", "class:user1", "class:whisper", "class:time", "")],
+        ),
         ("[bob whispers to you]", [""]),
         ("/sends nothing", [""]),
         ("", [""]),
     ],
 )
 def test_how_a_received_line_is_drawn(line: str, styles: list[str]) -> None:
-    drawn = dialect_after().received(line)
+    (drawn,) = [shown.text for shown in dialect_after().received(line)] or [[]]
     assert [style for style, _text in drawn] == styles
     assert without_style(drawn) == line
-    assert {style.removeprefix("class:") for style in styles} <= {"", *STYLES}
+    assert {word.removeprefix("class:") for style in styles for word in style.split()} <= {*STYLES}
 
 
 words = st.text("ab{}[]():. ", max_size=20)
@@ -241,7 +246,7 @@ words = st.text("ab{}[]():. ", max_size=20)
 @example(f"{FRAME} Welcome to the {{0}} channel, {{x}}.")
 def test_a_drawn_line_is_the_line(text: str) -> None:
     line = clean(text)
-    assert without_style(dialect_after().received(line)) == line
+    assert text_of(dialect_after().received(line)) == line
 
 
 # ---- the end ----
