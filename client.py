@@ -41,9 +41,8 @@ import socket
 from functools import partial
 
 from app import bootstrap
-from ui import dialects
 from ui.connection import Address, dial
-from ui.dialects import DIALECTS, never_recognise, recognise_greeting
+from ui.dialects import DIALECTS, never_recognise, recognise_greeting, result_client
 from ui.dialects.base import ClientDialect, Recogniser
 from ui.options import LOCALHOST, complete
 from ui.streams import STDIN, STDOUT, print_error
@@ -52,7 +51,7 @@ from ui.streams import STDIN, STDOUT, print_error
 def dialect_for(options: argparse.Namespace, password: str = "") -> ClientDialect:
     """Load the dialect that the command line names, with the user's name if there is one."""
     if options.dialect == "result":
-        return dialects.result(options.user or "", password, getattr(options, "channels", ()))
+        return result_client(options.user or "", password, getattr(options, "channels", ()))
     dialect = DIALECTS[options.dialect]()
     if options.name is not None:
         dialect.take_name(options.name)
@@ -122,7 +121,7 @@ def adapted(options: argparse.Namespace, password: str, dialect: str) -> ClientD
     A name that was meant for a channel's port logs in to an account at a port of `result`.
     """
     if dialect == "result" and options.name:
-        return dialects.result(options.name, password, options.channels)
+        return result_client(options.name, password, options.channels)
     return DIALECTS["mailbox"]() if dialect == "mailbox" and not options.name else None
 
 

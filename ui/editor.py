@@ -131,7 +131,6 @@ def _key_bindings(hooks: PromptHooks) -> KeyBindings:
     typing = has_focus(DEFAULT_BUFFER)
 
     @bindings.add("c-c", filter=typing)
-    @bindings.add("<sigint>")
     def _interrupt(event: KeyPressEvent) -> None:
         buffer = event.current_buffer
         if buffer.text:

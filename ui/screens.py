@@ -44,6 +44,7 @@ class Screen:
 
         Raises:
             EOFError: the input is at its end, or `end` was called.
+            KeyboardInterrupt: SIGINT has come, which is not Ctrl-C: the terminal's modes make that a key.
         """
         return await self._session.prompt_async(set_exception_handler=False)
 

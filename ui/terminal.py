@@ -134,7 +134,8 @@ class Terminal:
         network = threading.Thread(target=loop.run, daemon=True)
         network.start()
         try:
-            self._start(f"Connected to {self._address}. ", self._dialect.begun())
+            self._note(f"Connected to {self._address}.")
+            self._start(self._dialect.begun())
             main_loop.call_later(DOOR_SECONDS, self._open_door)
             await self._take_lines()
         finally:
@@ -172,6 +173,9 @@ class Terminal:
             try:
                 text = await self._screen.ask()
             except EOFError:
+                return
+            except KeyboardInterrupt:
+                self._status = INTERRUPTED
                 return
             self._warned = False
             self._screen.set_title("")
@@ -306,6 +310,7 @@ class Terminal:
             return lines
         other = self._options.adapt(dialect)
         if other is None:
+            self._hear(lines[:1])
             self._note(wrong_door(lines[0], self._dialect.kind, self._options.start))
             self._waiting.clear()
             self._end(1)
@@ -316,7 +321,7 @@ class Terminal:
             self._dialect = other
             self._hear(lines[:1])
         self._dialect, self._began = other, False
-        self._start("", parsed)
+        self._start(parsed)
         if dialect == "mailbox":
             self._open_door()
         return lines[1:]
@@ -351,7 +356,7 @@ class Terminal:
             self._send(ParsedInput(send=line))
         if pause is not None:
             self._cancel_retry()
-            self._retry_timer = self._main_loop.call_later(pause, lambda: self._start("", self._dialect.again()))
+            self._retry_timer = self._main_loop.call_later(pause, lambda: self._start(self._dialect.again()))
 
     def _cancel_retry(self) -> None:
         if self._retry_timer:
@@ -379,7 +384,7 @@ class Terminal:
     def returned(self) -> None:
         """There is a connection again."""
         self._connected = True
-        self._start("", self._dialect.returned())
+        self._start(self._dialect.returned())
         self._send_automatic_lines()
         self._screen.refresh()  # the prompt shows whether there is one
 
@@ -405,9 +410,9 @@ class Terminal:
 
     # ---- pieces ----
 
-    def _start(self, news: str, parsed: ParsedInput) -> None:
-        """Show the news of a connection, and send the first line of the dialect."""
-        self._note(news + parsed.hint)
+    def _start(self, parsed: ParsedInput) -> None:
+        """Show the hint of a dialect, and send its first line."""
+        self._note(parsed.hint)
         if parsed.send:
             self._send(parsed)
         if parsed.ask:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import importlib
 import os
 import pty
 import re
@@ -15,10 +16,12 @@ import socket
 import struct
 import subprocess
 import sys
+import tempfile
 import termios
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from harness.peer import Peer
 from harness.processes import ROOT
@@ -120,6 +123,51 @@ class Piped:
                     stream.close()
 
 
+class EmulatedScreen:
+    """What a person sees of the output of a program.
+
+    Args:
+        output: of the program.
+        rows, columns: of the terminal.
+    """
+
+    def __init__(self, output: ClientOutput, rows: int, columns: int) -> None:
+        pyte: Any = importlib.import_module("pyte")  # where it is not installed only the tests that need it fail
+        self._output = output
+        self._fed = 0
+        self._screen = pyte.HistoryScreen(columns, rows, history=1000)
+        self._stream = pyte.ByteStream(self._screen)
+        self.title = ""
+
+    def rows(self) -> list[str]:
+        """The rows that are on the screen now, without the blanks at their ends."""
+        self._feed()
+        return [row.rstrip() for row in self._screen.display]
+
+    def scrollback(self) -> list[str]:
+        """The rows that have left the screen at its top, and those that are on it."""
+        self._feed()
+        columns = range(self._screen.columns)
+        left = ["".join(row[column].data for column in columns).rstrip() for row in self._screen.history.top]
+        return [*left, *self.rows()]
+
+    def styled(self, text: str) -> Any:
+        """The first character of a text that is on the screen, with its style."""
+        for number, row in enumerate(self._screen.display):
+            if (column := row.find(text)) >= 0:
+                return self._screen.buffer[number][column]
+        raise AssertionError(f"{text!r} is not on the screen")
+
+    def resize(self, rows: int, columns: int) -> None:
+        self._feed()
+        self._screen.resize(rows, columns)
+
+    def _feed(self) -> None:
+        self._stream.feed(self._output.raw[self._fed :])
+        self._fed = len(self._output.raw)
+        self.title = self._screen.title
+
+
 class OnTerminal:
     """The client on a terminal of its own."""
 
@@ -130,9 +178,14 @@ class OnTerminal:
         environment: Mapping[str, str] | None = None,
         directory: Path | None = None,
         stderr: int | None = None,
+        home: Path | None = None,
+        size: tuple[int, int] = (24, 100),
+        begins: str = "Ctrl-D ends.",
     ) -> None:
+        self._home = tempfile.TemporaryDirectory()
+        self.home = Path(self._home.name if home is None else home)
         master, slave = pty.openpty()
-        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 100, 0, 0))
+        resize(slave, *size)
         inherited = {name: value for name, value in os.environ.items() if name != "NO_COLOR"}
         self.process = subprocess.Popen(
             [sys.executable, ROOT / "client.py", str(port), "--host", "127.0.0.1", *words],
@@ -141,14 +194,16 @@ class OnTerminal:
             stderr=slave if stderr is None else stderr,
             start_new_session=True,
             preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # so that a hang-up sends SIGHUP, as everywhere
-            env={**inherited, "TERM": "xterm", **(environment or {})},
+            env={**inherited, "TERM": "xterm", "HOME": str(self.home), **(environment or {})},
             cwd=directory,
         )
         os.close(slave)
         self.output = ClientOutput(master)
+        self.screen = EmulatedScreen(self.output, *size)
         self._position = 0
-        self.expect("Ctrl-D ends.")
-        self.expect(">")
+        self.expect(begins)
+        if begins:
+            self.expect(">")
 
     def type(self, text: str) -> None:
         os.write(self.output.descriptor, text.encode())
@@ -161,6 +216,19 @@ class OnTerminal:
     def expect(self, wanted: str) -> None:
         """Wait until a text has come after the one that was expected last."""
         self._position = self.output.expect(wanted, self._position)
+
+    def sees(self, wanted: str) -> str:
+        """Wait until a person sees a text on the screen; return the screen."""
+        until = time.monotonic() + SECONDS
+        while wanted not in (seen := "\n".join(self.screen.rows())):
+            assert not self.output.ended, f"{wanted!r} is not on the screen at the end:\n{seen}"
+            assert self.output.read(until - time.monotonic()), f"no {wanted!r} in time, only\n{seen}"
+        return seen
+
+    def resize(self, rows: int, columns: int) -> None:
+        """Change the size of the terminal."""
+        self.screen.resize(rows, columns)
+        resize(self.output.descriptor, rows, columns)
 
     def status(self) -> int:
         self.output.rest()
@@ -177,6 +245,12 @@ class OnTerminal:
         self.process.wait()
         if self.output.descriptor >= 0:
             os.close(self.output.descriptor)
+        self._home.cleanup()
+
+
+def resize(descriptor: int, rows: int, columns: int) -> None:
+    """Set the size of a terminal, which tells the programs on it."""
+    fcntl.ioctl(descriptor, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
 
 class RoomServer(ServerProcess):
@@ -205,6 +279,18 @@ class FakeServer:
 
     def accept(self) -> Peer:
         return Peer(self.sock.accept()[0], seconds=SECONDS)
+
+    def accept_client(self) -> Peer:
+        """Accept a client on a terminal, and answer its first line as a server without extensions does."""
+        sock = self.sock.accept()[0]
+        sock.settimeout(SECONDS)
+        probe = b""
+        while not probe.endswith(b"\n"):
+            probe += sock.recv(1)
+        assert probe == b"TAGS time id\n"
+        peer = Peer(sock, seconds=SECONDS)
+        peer.send("RESULT ERROR unknown type")
+        return peer
 
     def close(self) -> None:
         self.sock.close()

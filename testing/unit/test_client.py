@@ -510,8 +510,8 @@ def test_wrong_arguments(words: list[str], capsys: pytest.CaptureFixture[str]) -
 @pytest.mark.parametrize(
     ("words", "first_line"),
     [
-        ([], ""),
-        (["--dialect", "result"], ""),
+        ([], "TAGS time id"),
+        (["--dialect", "result"], "TAGS time id"),
         (["--dialect", "mailbox"], ""),
         (["--dialect", "hello", "--name", "amy"], "HELLO-FROM amy"),
         (["amy"], "amy files"),
@@ -526,7 +526,7 @@ def test_what_the_command_line_says_first(words: list[str], first_line: str) -> 
 
 
 @pytest.mark.parametrize(
-    ("words", "asks"), [([], True), (["--dialect", "result"], False), (["amy"], False), (["--dialect", "rooms"], False)]
+    ("words", "asks"), [([], True), (["--dialect", "result"], False), (["amy"], True), (["--dialect", "rooms"], False)]
 )
 def test_the_server_is_asked_for_its_dialect_where_none_is_said(words: list[str], asks: bool) -> None:
     assert parse_command_line(["5050", *words]).guessed == asks

@@ -424,8 +424,8 @@ def test_a_chat_on_a_terminal(desk: Desk) -> None:
     ann.expect("] hello yourself")
     ann.expect("[bob whispers to you: (")
     ann.expect("] psst")
-    ann.type("/wh\t")
-    ann.expect("/whisper")
+    ann.type("/whi\t")
+    ann.sees("lobby> /whisper")
     ann.type(" b\t")
     ann.expect("bob")
     ann.enter(" not so loud", "lobby> /whisper bob not so loud")
@@ -482,12 +482,12 @@ def test_a_file_is_sent_and_received_on_a_terminal(desk: Desk) -> None:
     ann.wire.expect("] You sent a.bin to bob.\n")
     bob.type("/send ann received/a-\t")
     bob.expect("a-1.bin")
-    bob.enter("", "a-1.bin 0 %")
+    bob.enter("", "a-1.bin [----------] 0 %")
     ann.wire.expect("/file ")
     number = ann.wire.received.rsplit("/file ", 1)[1].split()[0]
     ann.wire.send(f"/ready {number}")
     ann.wire.expect(f"/piece {number} {encoded(b'0123456789' * 2)}\n/end {number}\n")
-    bob.expect("a-1.bin 10")
+    bob.sees("a-1.bin [##########] 100 %")
     ann.wire.send(f"/landed {number}")
     bob.expect("] You sent received/a-1.bin to ann.")
     bob.enter("/send ann nothing", "] nothing does not exist.")
@@ -534,7 +534,7 @@ def test_a_path_that_is_typed_or_completed_does_not_turn_the_line(desk: Desk, en
     ("end", "status"),
     [
         (lambda bob: bob.type("\x04"), 0),
-        (lambda bob: bob.type("\x03"), 130),
+        (lambda bob: bob.type("\x03\x03"), 130),
         (lambda bob: bob.process.terminate(), 143),
         (lambda bob: bob.process.send_signal(signal.SIGINT), 130),
     ],

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from ui.dialects.base import ClientDialect
 
 
-def result(user: str = "", password: str = "", wanted: Sequence[str] = ()) -> ClientDialect:
+def result_client(user: str = "", password: str = "", wanted: Sequence[str] = ()) -> ClientDialect:
     """Give the dialect `result`, see `ResultClient`."""
     from ui.dialects.result import ResultClient
 
@@ -36,7 +36,7 @@ def _mailbox() -> ClientDialect:
 
 
 DIALECTS: Mapping[str, Callable[[], ClientDialect]] = {
-    "result": result,
+    "result": result_client,
     "hello": _hello,
     "rooms": _rooms,
     "mailbox": _mailbox,

@@ -42,7 +42,7 @@ MAX_UNANSWERED = 64
 # ---- 1. typing ----
 
 COMMANDS = ("!quit", "!who")
-WHAT_TO_TYPE = "@<user> <message> sends, !who lists who is here, !quit leaves."
+WHAT_TO_TYPE = "@<user> <message> sends, !who lists users, !quit leaves."
 NOBODY_ADDRESSED = f"nobody is addressed. {WHAT_TO_TYPE}"
 NOT_A_NAME = "a name is one word, without commas and control characters"
 NOT_ADMITTED = "you are not logged in at the moment. The up arrow brings the line back."

@@ -101,7 +101,7 @@ BEFORE_ID = re.compile(
 )
 """Matches the text before an ID in a typed line, also behind `login`, or `mail` with one word, without a slash."""
 
-WHAT_TO_TYPE = "/new <name> makes an account, /login <id> enters one, @<user> <message> sends, /bye leaves."
+WHAT_TO_TYPE = "/new <name> makes an account, /login <id> enters one, @<user> <text> sends."
 NOBODY_ADDRESSED = f"nobody is addressed. {WHAT_TO_TYPE}"
 
 

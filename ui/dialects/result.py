@@ -19,8 +19,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
+import ui.dialects.result_causes as causes
 from text import clean, normalize, split_words
-from ui.dialects import result_causes as causes
 from ui.dialects.base import (
     CONNECTION_LOST,
     ClientDialect,
@@ -45,7 +45,7 @@ EVERYTHING = 999_999_999_999_999_999
 NAMED_IN_ANSWER = ("CREATE", "JOIN", "LEAVE", "USERS", "HISTORY", "SEEN")
 """Verbs whose answer begins with the channel of the request."""
 
-BEGINNING = "/register <user> makes an account, /login <user> enters one; /help lists the commands, Ctrl-D ends."
+BEGINNING = "/register <user> makes an account, /login <user> enters it; /help lists all, Ctrl-D ends."
 
 
 class ResultClient(ClientDialect):

@@ -68,7 +68,7 @@ FILE_VERBS = ("/ready", "/piece", "/end", "/landed", "/cancel")
 """Commands by which the client transfers files, see `ui/transfers.py`."""
 
 NOT_A_NAME = "a name is one word, without control characters"
-WHAT_TO_TYPE = f"What you type is said to all; {', '.join(verb.usage for verb in VERBS.values())}; Ctrl-D ends."
+WHAT_TO_TYPE = "What you type is said to all, @<user> <message> to one; /help lists all, Ctrl-D ends."
 
 
 NOTHING_KEPT = "the dialect rooms repeats nothing; a user of result asks for the history of such a channel."

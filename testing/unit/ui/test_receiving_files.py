@@ -24,7 +24,7 @@ def test_a_file_comes(side: Side, here: Path) -> None:
     (hidden,) = names(here)
     assert hidden.startswith(".a.txt.part-")
     assert stat.S_IMODE((here / hidden).stat().st_mode) == 0o600
-    assert side.transfers.progress() == "a.txt 60 %"
+    assert side.transfers.progress() == "a.txt [######----] 60 %"
     assert side.hear(f"/piece 7 {encoded(bytes([0, 255]))}") == []
     assert names(here) == [hidden]
     assert side.hear("/end 7") == ["Received: a.txt from ann, 5 bytes."]
@@ -252,7 +252,7 @@ def test_a_file_comes_when_it_is_accepted(here: Path) -> None:
     assert side.hear(f"/piece 1 {encoded(b'12345')}", "/end 1") == side.took() == names(here) == []
     assert side.transfers.accept() == ""
     assert side.took() == ["/ready 1"]
-    assert side.transfers.progress() == "a.py 0 %"
+    assert side.transfers.progress() == "a.py [----------] 0 %"
     assert side.hear(f"/piece 1 {encoded(b'12345')}", "/end 1") == [
         "Received: a.py from ann, 5 bytes. It is called received/a.py.received here."
     ]
@@ -338,7 +338,7 @@ def test_a_directory_that_is_there_is_closed_to_others(here: Path) -> None:
 def test_the_end_of_the_connection_ends_all(side: Side, here: Path) -> None:
     offered(side, here)
     side.hear("/file 2 5 ann b", f"/piece 2 {encoded(b'12')}")
-    assert side.transfers.progress() == "2 files 20 %"
+    assert side.transfers.progress() == "2 files [##--------] 20 %"
     assert side.transfers.close() == [
         "Not sent: a.txt to bob: the connection is over.",
         "Not received: b from ann: the connection is over.",

@@ -29,15 +29,15 @@ from ui.transfers import FILE_LINES, OFFERS_KEPT, FileTransfers
 def test_a_file_goes_piece_by_piece_as_it_is_asked_for(side: Side, here: Path) -> None:
     offered(side, here)
     assert side.took() == []
-    assert side.transfers.progress() == "a.txt 0 %"
+    assert side.transfers.progress() == "a.txt [----------] 0 %"
     side.hear("/more 1 2")
     assert side.took() == [f"/piece 1 {encoded(b'12')}", f"/piece 1 {encoded(b'34')}"]
-    assert side.transfers.progress() == "a.txt 80 %"
+    assert side.transfers.progress() == "a.txt [########--] 80 %"
     side.hear("/more 1 1")
     assert side.took() == [f"/piece 1 {encoded(b'5')}", "/end 1"]
     side.hear("/more 1 1")
     assert side.took() == []
-    assert side.transfers.progress() == "a.txt 100 %"
+    assert side.transfers.progress() == "a.txt [##########] 100 %"
     assert side.transfers.handle_line("[Server message (12:34:56)] You sent a.txt to bob.") is None
     assert side.transfers.progress() == ""
     assert side.hear("/cancel 1") == side.transfers.close() == []
@@ -54,7 +54,7 @@ def test_a_path_has_no_blanks_but_may_have_other_spaces(side: Side, here: Path) 
 
 def test_an_empty_file_goes_when_it_is_asked_for(side: Side, here: Path) -> None:
     offered(side, here, b"")
-    assert side.transfers.progress() == "a.txt 100 %"
+    assert side.transfers.progress() == "a.txt [##########] 100 %"
     side.hear("/more 1 8")
     assert side.took() == ["/end 1"]
 

@@ -22,11 +22,11 @@ from harness.peer import Peer
 from harness.servers import ServerProcess, free_ports
 from support.clients import SECONDS, FakeServer, OnTerminal
 from ui.connection import Address
-from ui.dialects import never_recognise
 from ui.dialects.hello import HelloClient
 from ui.dialects.result import ResultClient
+from ui.doors import Start
 from ui.rendering import Fragments
-from ui.terminal import LINES_AT_ONCE, Terminal
+from ui.terminal import LINES_AT_ONCE, Options, Terminal
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +51,7 @@ def test_a_chat_on_a_terminal(server: ServerProcess, stack: contextlib.ExitStack
     amy.expect("[den] bob: hello yourself")
     amy.expect("[@bob] bob: psst")
     amy.type("SAY @b\t")
-    amy.expect("SAY @bob")
+    amy.sees("den> SAY @bob")
     amy.enter(" not so loud", "[@bob] amy: not so loud")
     bob.expect("RECV amy @amy not so loud\n")
     amy.enter("\x1b[A\x1b[A\x1b[A\x1b[A", "LOGIN amy")  # four lines up in the history
@@ -84,7 +84,7 @@ def test_a_lost_connection_comes_back_with_its_login(stack: contextlib.ExitStack
 
 def test_control_characters_do_not_reach_the_terminal(fake: FakeServer, stack: contextlib.ExitStack) -> None:
     terminal = stack.enter_context(contextlib.closing(OnTerminal(fake.port)))
-    wire = stack.enter_context(contextlib.closing(fake.accept()))
+    wire = stack.enter_context(contextlib.closing(fake.accept_client()))
     wire.send_bytes(b"RECV eve den \x1b]0;owned\x07\x1b[31mred\x9b\r\nnot ended")
     terminal.expect("[den] eve: ]0;owned[31mred")
     wire.close()
@@ -92,6 +92,8 @@ def test_control_characters_do_not_reach_the_terminal(fake: FakeServer, stack: c
     terminal.expect("lost")
     assert b"\x1b]0;owned" not in terminal.output.raw
     assert b"\x07" not in terminal.output.raw
+    terminal.type("typed\x03\x03")
+    terminal.expect("Ctrl-C once more ends the client")
     terminal.type("\x03")
     assert terminal.status() == 130
 
@@ -105,7 +107,7 @@ def test_colour_where_it_is_wanted(
     fake: FakeServer, stack: contextlib.ExitStack, environment: dict[str, str], unwanted: bytes | None
 ) -> None:
     terminal = stack.enter_context(contextlib.closing(OnTerminal(fake.port, environment=environment)))
-    wire = stack.enter_context(contextlib.closing(fake.accept()))
+    wire = stack.enter_context(contextlib.closing(fake.accept_client()))
     terminal.enter("LOGIN eve h1dd3n", "******")
     wire.expect("LOGIN eve h1dd3n\n")
     wire.send("RESULT LOGIN 1", "RECV eve den hello")
@@ -125,7 +127,7 @@ def test_colour_where_it_is_wanted(
 
 def test_the_terminal_is_given_back_after_a_signal(fake: FakeServer, stack: contextlib.ExitStack) -> None:
     terminal = stack.enter_context(contextlib.closing(OnTerminal(fake.port)))
-    stack.enter_context(contextlib.closing(fake.accept()))
+    stack.enter_context(contextlib.closing(fake.accept_client()))
     terminal.process.send_signal(signal.SIGTERM)
     assert terminal.process.wait(SECONDS) == 128 + signal.SIGTERM
 
@@ -140,7 +142,7 @@ def test_a_terminal_that_hangs_up_ends_it_quietly(
     errors = stack.enter_context((tmp_path / "errors").open("wb"))
     terminal = OnTerminal(fake.port, environment={"TERM": term}, stderr=errors.fileno())
     stack.enter_context(contextlib.closing(terminal))
-    stack.enter_context(contextlib.closing(fake.accept())).send(*["RECV bob den hi"] * 1000)
+    stack.enter_context(contextlib.closing(fake.accept_client())).send(*["RECV bob den hi"] * 1000)
     terminal.expect("hi")
     assert terminal.hang_up() == 128 + signal.SIGHUP
     assert (tmp_path / "errors").read_bytes() == b""
@@ -149,7 +151,7 @@ def test_a_terminal_that_hangs_up_ends_it_quietly(
 @pytest.mark.parametrize("term", ["xterm", "dumb"])
 def test_a_password_is_not_echoed_after_a_stop(fake: FakeServer, stack: contextlib.ExitStack, term: str) -> None:
     terminal = stack.enter_context(contextlib.closing(OnTerminal(fake.port, environment={"TERM": term})))
-    wire = stack.enter_context(contextlib.closing(fake.accept()))
+    wire = stack.enter_context(contextlib.closing(fake.accept_client()))
     terminal.type("LOGIN amy ")
     terminal.expect("LOGIN amy")
     terminal.process.send_signal(signal.SIGSTOP)
@@ -173,7 +175,7 @@ def paste(terminal: OnTerminal, text: str) -> None:
 
 def test_several_lines_at_once_are_text(fake: FakeServer, stack: contextlib.ExitStack) -> None:
     terminal = stack.enter_context(contextlib.closing(OnTerminal(fake.port)))
-    wire = stack.enter_context(contextlib.closing(fake.accept()))
+    wire = stack.enter_context(contextlib.closing(fake.accept_client()))
     paste(terminal, "one\ntwo")
     terminal.expect("Line 1 of the paste, so none is sent: Not sent: no channel is current.")
     wire.send("RESULT JOIN den 1")
@@ -201,7 +203,7 @@ def test_a_goodbye_ends_it_without_a_connection(
 ) -> None:
     fake = stack.enter_context(contextlib.closing(FakeServer()))
     terminal = stack.enter_context(contextlib.closing(OnTerminal(fake.port, *words)))
-    wire = fake.accept()
+    wire = fake.accept() if words else fake.accept_client()
     fake.close()
     wire.close()
     terminal.expect("(no connection)")
@@ -211,7 +213,7 @@ def test_a_goodbye_ends_it_without_a_connection(
 
 def test_a_goodbye_is_not_waited_for_for_ever(fake: FakeServer, stack: contextlib.ExitStack) -> None:
     terminal = stack.enter_context(contextlib.closing(OnTerminal(fake.port)))
-    wire = stack.enter_context(contextlib.closing(fake.accept()))
+    wire = stack.enter_context(contextlib.closing(fake.accept_client()))
     terminal.type("QUIT\r")
     wire.expect("QUIT\n")
     assert terminal.status() == 0
@@ -219,7 +221,7 @@ def test_a_goodbye_is_not_waited_for_for_ever(fake: FakeServer, stack: contextli
 
 def test_bytes_that_are_no_text_are_not_sent(fake: FakeServer, stack: contextlib.ExitStack) -> None:
     terminal = stack.enter_context(contextlib.closing(OnTerminal(fake.port)))
-    wire = stack.enter_context(contextlib.closing(fake.accept()))
+    wire = stack.enter_context(contextlib.closing(fake.accept_client()))
     os.write(terminal.output.descriptor, b"SAY den \xff\r")
     terminal.expect("Not sent: there is something in it that is not UTF-8.")
     terminal.type("\x1b[A\x7fok\r")
@@ -248,10 +250,13 @@ class Stage:
     def call_soon(self, call: Callable[..., None], *args: object) -> None:
         self.soon.append(partial(call, *args))
 
+    def call_later(self, _seconds: float, _call: Callable[..., None]) -> None:
+        """Nothing is called later."""
+
 
 def test_a_flood_of_lines_leaves_the_user_a_turn(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.socket() as sock:
-        terminal = Terminal(Address("here", 1), sock, ResultClient(), never_recognise, lambda: None, 0)
+        terminal = Terminal(Address("here", 1), sock, ResultClient(), Options(Start("here", 1)), lambda: None)
     stage = Stage()
     for name in ("_screen", "_server", "_main_loop"):
         monkeypatch.setattr(terminal, name, stage, raising=False)
@@ -266,7 +271,7 @@ def test_a_flood_of_lines_leaves_the_user_a_turn(monkeypatch: pytest.MonkeyPatch
 
 def test_a_connection_that_is_back_shows_in_the_prompt_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.socket() as sock:
-        terminal = Terminal(Address("here", 1), sock, HelloClient(), never_recognise, lambda: None, 0)
+        terminal = Terminal(Address("here", 1), sock, HelloClient(), Options(Start("here", 1)), lambda: None)
     stage = Stage()
     monkeypatch.setattr(terminal, "_screen", stage, raising=False)
     terminal.returned()
@@ -275,7 +280,7 @@ def test_a_connection_that_is_back_shows_in_the_prompt_at_once(monkeypatch: pyte
 
 def test_nothing_private_is_said_aloud(fake: FakeServer, stack: contextlib.ExitStack) -> None:
     terminal = stack.enter_context(contextlib.closing(OnTerminal(fake.port)))
-    wire = stack.enter_context(contextlib.closing(fake.accept()))
+    wire = stack.enter_context(contextlib.closing(fake.accept_client()))
     wire.send("RESULT JOIN den 1")
     terminal.expect("den>")
     terminal.enter("login amy S3cr3t", "there may be a password")
@@ -296,21 +301,21 @@ def test_nothing_private_is_said_aloud(fake: FakeServer, stack: contextlib.ExitS
 
 def test_a_login_that_the_server_still_holds_is_repeated(fake: FakeServer, stack: contextlib.ExitStack) -> None:
     terminal = stack.enter_context(contextlib.closing(OnTerminal(fake.port)))
-    wire = stack.enter_context(contextlib.closing(fake.accept()))
+    wire = stack.enter_context(contextlib.closing(fake.accept_client()))
     terminal.type("LOGIN amy hush\r")
     wire.expect("LOGIN amy hush\n")
     wire.send("RESULT LOGIN 1")
     terminal.expect("You are logged in.")
     wire.close()
-    wire = stack.enter_context(contextlib.closing(fake.accept()))
+    wire = stack.enter_context(contextlib.closing(fake.accept_client()))
     for answer in "001":
         wire.expect("LOGIN amy hush\n")
         wire.send(f"RESULT LOGIN {answer}")
-    terminal.expect("The login is repeated until it has")
+    terminal.expect("The server may not have noticed yet")
     terminal.expect("You are logged in.")
     terminal.enter("PING", "PING")
     wire.expect("PING\n")
-    assert wire.received == "LOGIN amy hush\n" * 3 + "PING\n"
+    assert wire.received == "LOGIN amy hush\n" * 3 + "PRESENCE on\nJOINED\nUNREAD\nPING\n"
 
 
 def test_joining_a_channel_that_one_is_in_makes_it_current(server: ServerProcess, stack: contextlib.ExitStack) -> None:
@@ -320,7 +325,7 @@ def test_joining_a_channel_that_one_is_in_makes_it_current(server: ServerProcess
     eve = stack.enter_context(contextlib.closing(OnTerminal(server.port)))
     eve.enter("JOIN cave", "Cannot join cave: you are not logged in.")
     eve.enter("LOGIN eve hush", "You are logged in.")
-    eve.enter("JOIN nowhere", "Cannot join nowhere: there is probably no such channel.")
+    eve.enter("JOIN nowhere", "Cannot join nowhere: there is no such channel. /create nowhere makes it.")
     eve.enter("JOIN cave", "You are in cave already; plain text goes there now.")
     eve.enter("hello", "[cave] eve: hello")
 
@@ -414,8 +419,8 @@ def test_a_server_of_another_kind_is_told(fake: FakeServer, stack: contextlib.Ex
     amy, wire = logging_in(fake, stack)
     wire.send("RESULT ERROR unknown type")
     amy.expect("not a server of the dialect hello. It says: RESULT ERROR")
-    amy.type("!quit\r")
-    assert amy.status() == 0
+    amy.expect("This port speaks the dialect result. Start the client with: python3 client.py")
+    assert amy.status() == 1
 
 
 def test_a_completed_name_can_be_spoken_to_at_once(fake: FakeServer, stack: contextlib.ExitStack) -> None:
@@ -423,7 +428,7 @@ def test_a_completed_name_can_be_spoken_to_at_once(fake: FakeServer, stack: cont
     wire.send("HELLO amy", "DELIVERY bob hi")
     amy.expect("From bob: hi")
     amy.type("@b\t")
-    amy.expect("@bob")
+    amy.sees("> @bob")
     amy.type("hi\r")
     wire.expect("SEND bob hi\n")
     amy.type("\x04")
@@ -459,7 +464,7 @@ def test_mail_on_a_terminal(tmp_path: Path, stack: contextlib.ExitStack, words: 
     amy.enter("/new amy", "Your new Account ID: amy123")
     amy.enter("/users", "All accounts: bob, amy")
     amy.type("@b\t")
-    amy.expect("@bob")
+    amy.sees("> @bob")
     amy.enter("hi   there", "Delivered to bob: hi   there")
     assert bob.line() == "amy: hi   there"
     bob.send("3|amy|hi yourself", "bye")
@@ -506,24 +511,19 @@ def test_mail_after_a_lost_connection(tmp_path: Path, stack: contextlib.ExitStac
     assert amy.status() == 0
 
 
-def test_a_dialect_that_is_said_is_kept(fake: FakeServer, stack: contextlib.ExitStack) -> None:
+def test_a_dialect_that_is_said_is_not_changed(fake: FakeServer, stack: contextlib.ExitStack) -> None:
     terminal = stack.enter_context(contextlib.closing(OnTerminal(fake.port, "--dialect", "result")))
     wire = stack.enter_context(contextlib.closing(fake.accept()))
     wire.send(f"{GREETING}")
     terminal.expect(GREETING[:40])
-    terminal.enter("hello", "Not sent: no channel is current.")
-    terminal.type("\x04")
-    assert terminal.status() == 0
+    terminal.expect("This port speaks the dialect mailbox. Start the client with: python3 client.py")
+    assert terminal.status() == 1
 
 
-@pytest.mark.parametrize("said", ["by the server", "by the user"])
-def test_a_greeting_comes_before_anything_else(fake: FakeServer, stack: contextlib.ExitStack, said: str) -> None:
+def test_a_greeting_comes_before_anything_else(fake: FakeServer, stack: contextlib.ExitStack) -> None:
     terminal = stack.enter_context(contextlib.closing(OnTerminal(fake.port)))
     wire = stack.enter_context(contextlib.closing(fake.accept()))
-    if said == "by the user":
-        terminal.type("PING\r")
-        wire.expect("PING\n")
-    wire.send(*["RESULT PING 1"] if said == "by the server" else [], GREETING)
+    wire.send("RESULT PING 1", GREETING)
     terminal.expect(GREETING[:40])
     terminal.enter("hello", "Not sent: no channel is current.")
     terminal.type("\x04")

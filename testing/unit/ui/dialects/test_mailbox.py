@@ -190,7 +190,7 @@ def test_names_are_learnt_from_what_is_seen() -> None:
         "Showing all accounts:", "undelivered message for user ID s3cret:", "hal sends: hi",
     ]:  # fmt: skip
         dialect.received(line)
-    names = ["amy", "bob", "cid", "dee", "eve", "gus", "hal"]
+    names = ["bob", "cid", "dee", "eve", "gus", "hal"]
     assert dialect.complete("@") == ("@", [f"@{name} " for name in names])
 
 
