@@ -132,9 +132,10 @@ class ConsoleTransport:
             self.send(chunk)
 
     def ignore(self, *_args: object) -> None:
-        """Do nothing: there is no connection to close, pause or count."""
+        """Do nothing: there is no connection to close, probe, pause or count."""
 
-    note_first_line = count_input = set_output_limit = finish = refuse = pause_reading = resume_reading = ignore
+    note_first_line = count_input = set_output_limit = finish = refuse = probe = ignore
+    pause_reading = resume_reading = ignore
 
 
 def read_lines(descriptor: int, take: Callable[[str], None]) -> None:

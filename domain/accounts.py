@@ -81,6 +81,7 @@ class Accounts:
         """Log a session in. Fails with AlreadyLoggedIn, WrongPassword, Overloaded.
 
         A name without an account is checked as slowly as a wrong password, so that the time does not tell them apart.
+        With the right password of an account that is logged in, that session is probed: its machine may be gone (R50).
         """
         if recipient.principal is not None:
             done(AlreadyLoggedIn())
@@ -97,7 +98,10 @@ class Accounts:
                 log.warning("failed login address=%s name=%s", address, _loggable(name))
             if error is not None or account is None:
                 done(error)
-            elif account.session is not None or recipient.over:
+            elif account.session is not None:
+                account.session.probe()
+                done(AlreadyLoggedIn())
+            elif recipient.over:
                 done(AlreadyLoggedIn())
             else:
                 self._users.enter(recipient, account)

@@ -48,6 +48,9 @@ class ClientSession(Subscriber, Protocol):
     def resume(self) -> None:
         """Take input again."""
 
+    def probe(self) -> None:
+        """Have it closed soon if the client's machine does not answer (R50)."""
+
     def end(self) -> None:
         """Close it when all delivered events have left."""
 

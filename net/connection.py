@@ -5,6 +5,7 @@ Bytes move in three places: `Output.flush` writes, `_receive` reads, and `_linge
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import socket
 from collections.abc import Callable
@@ -13,7 +14,7 @@ from typing import Any, Protocol
 
 from net.output import Output, State
 from net.table import CloseReason, ConnectionTable
-from net.tcp import unacknowledged_for
+from net.tcp import PROBE_SECONDS, disable_keepalive, enable_keepalive, probe_keepalive, unacknowledged_for
 from net.timers import Deadline
 from net.watched import READ_SIZE
 
@@ -23,6 +24,9 @@ DISCARDED_READS = 16
 LINGER_SECONDS = 2.0
 """Seconds that a connection which we closed waits for its peer to close too. Closing a socket while it holds unread
 input makes the kernel send a reset, which can destroy our last output on its way."""
+
+PROBE_GRACE = 0.5
+"""Seconds after which the kernel must have closed the connection of a machine that does not answer probes."""
 
 log = logging.getLogger("crosstalk.loop")
 
@@ -115,6 +119,18 @@ class Connection(Output):
         """Close now, because the connection is not admitted."""
         self.close(CloseReason.REFUSED)
 
+    def probe(self) -> None:
+        """Close within about PROBE_SECONDS if the peer's machine is silent, whatever keepalive-seconds says (R50).
+
+        A machine answers for a program that does not read. No-op while a probe is under way: more probes in the same
+        time would close the connection of a machine that is far away.
+        """
+        if self._state is not State.CLOSED and self not in self._table.probed:
+            self._table.probed.add(self)
+            with contextlib.suppress(OSError):  # some systems refuse options of a socket that was reset
+                probe_keepalive(self._sock)
+            self._loop.call_later(PROBE_SECONDS + PROBE_GRACE, self._probed)
+
     def pause_reading(self) -> None:
         """Receive nothing for now: the kernel's buffer fills, which is back-pressure on the peer."""
         if self._state is State.OPEN:
@@ -194,11 +210,28 @@ class Connection(Output):
         if self._state is not State.CLOSED and self._sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
             self.close(CloseReason.LOST)
 
-    def check_for_silence(self, seconds: float) -> None:
-        """Close if the peer has acknowledged nothing for this long while data was in flight."""
+    def check_for_silence(self, seconds: float, why: str = "keepalive-seconds") -> None:
+        """Close if the peer has acknowledged nothing for this long while data was in flight.
+
+        Args:
+            seconds: the time.
+            why: what sets it, for the log.
+        """
         if self._state is not State.CLOSED and unacknowledged_for(self._sock) > seconds:
-            log.warning("closing %s: its machine has been silent for %g seconds (keepalive-seconds)", self, seconds)
+            log.warning("closing %s: its machine has been silent for %g seconds (%s)", self, seconds, why)
             self.close(CloseReason.LOST)
+
+    def _probed(self) -> None:
+        """A probe is over. The kernel has closed the connection of a silent machine, unless data is in flight."""
+        self._table.probed.discard(self)
+        self.check_for_reset()
+        self.check_for_silence(PROBE_SECONDS, "its user logs in elsewhere")
+        if self._state is not State.CLOSED:
+            with contextlib.suppress(OSError):
+                if self._table.keepalive_seconds:
+                    enable_keepalive(self._sock, self._table.keepalive_seconds)
+                else:
+                    disable_keepalive(self._sock)
 
     def abort_linger(self) -> None:
         """Do not wait for the peer to close."""

@@ -121,6 +121,8 @@ class ConnectionTable(Generic[M]):
         self.draining = False
         self.connections: set[M] = set()
         self.dialled: set[M] = set()
+        self.probed: set[M] = set()
+        """Connections whose peers are being probed (R50)."""
         self.unwatched: dict[M, None] = {}
         """Connections that are watched for no event, oldest first: only a check finds out that one was reset."""
         self.clients_at: Counter[str] = Counter()
@@ -158,6 +160,7 @@ class ConnectionTable(Generic[M]):
         self.connections.discard(connection)
         self.dialled.discard(connection)
         self.unwatched.pop(connection, None)
+        self.probed.discard(connection)
         self.buffers.count(connection, 0)
         self.closed[reason] += 1
         if address:

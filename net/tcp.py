@@ -15,6 +15,9 @@ from typing import Any
 KEEPALIVE_PROBES = 3
 """Unanswered keepalive probes after which the kernel resets the connection."""
 
+PROBE_SECONDS = 3
+"""How long a machine that is probed may be silent (R50)."""
+
 TCP_INFO_UNACKED, TCP_INFO_LAST_ACK = 24, 56
 """Offsets in Linux's struct tcp_info: packets in flight, and milliseconds since the last acknowledgement."""
 
@@ -74,11 +77,26 @@ def enable_keepalive(sock: socket.socket, seconds: int) -> None:
     time-out of RFC 5482 is no alternative: Linux applies it also to a live peer that does not read.)
 
     Args:
+        sock: a TCP socket.
         seconds: the machine may be silent for about this long.
     """
     interval = max(1, seconds // (2 * KEEPALIVE_PROBES))
+    _set_keepalive(sock, max(1, seconds - KEEPALIVE_PROBES * interval), interval)
+
+
+def probe_keepalive(sock: socket.socket) -> None:
+    """Send probes now, a second apart: after PROBE_SECONDS without an answer the kernel resets the connection."""
+    _set_keepalive(sock, 1, PROBE_SECONDS // KEEPALIVE_PROBES)
+
+
+def disable_keepalive(sock: socket.socket) -> None:
+    """Turn TCP keepalive off."""
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 0)
+
+
+def _set_keepalive(sock: socket.socket, idle: int, interval: int) -> None:
     options = {
-        "TCP_KEEPIDLE": max(1, seconds - KEEPALIVE_PROBES * interval),
+        "TCP_KEEPIDLE": idle,
         "TCP_KEEPINTVL": interval,
         "TCP_KEEPCNT": KEEPALIVE_PROBES,
     }

@@ -85,6 +85,9 @@ class FakeSession:
     def deliver(self, event: Any) -> None:
         self.told.append(event)
 
+    def probe(self) -> None:
+        self.told.append("probe")
+
     def deliver_with_receipt(self, event: Any, done: Callable[[bool], None]) -> None:
         self.told.append(event)
         done(not self.over)

@@ -48,6 +48,7 @@ class FakeTransport:
         self.holds_input = 0
         self.finished = 0
         self.refused = 0
+        self.probed = 0
         self.reading = True
         self.stuck = False
         self.owner: Session | None = None
@@ -94,6 +95,9 @@ class FakeTransport:
 
     def refuse(self) -> None:
         self.refused += 1
+
+    def probe(self) -> None:
+        self.probed += 1
 
     def set_output_limit(self, size: int, setting: str) -> None:
         self.output_limit = size

@@ -359,3 +359,18 @@ def test_unread_is_what_a_list_says(deeds: list[Any]) -> None:
             listed = sorted(((-count, name) for name, count in unread.items() if count))
             expected = ", ".join(f"{name} {-count}" for count, name in listed)
             assert bob.ask("UNREAD")[-1] == f"RESULT UNREAD {expected}".strip()
+
+
+# ---- the probe of an older connection (R50) ----
+
+
+def test_only_a_login_that_would_succeed_has_the_older_connection_probed(world: World) -> None:
+    alice, bob = world.clients
+    other = world.client()
+    assert other.ask("LOGIN alice wrong", "LOGIN nobody alice") == ["RESULT LOGIN 0"] * 2
+    assert bob.ask("LOGIN alice alice") == ["RESULT LOGIN 0"]  # it is logged in itself
+    assert alice.transport.probed == 0
+    assert other.ask("LOGIN alice alice") == ["RESULT LOGIN 0"]
+    assert (alice.transport.probed, bob.transport.probed, other.transport.probed) == (1, 0, 0)
+    alice.leave()
+    assert other.ask("LOGIN alice alice") == ["RESULT LOGIN 1"]

@@ -13,7 +13,7 @@ import pytest
 from harness.peer import PATIENCE
 from net.connection import Connection
 from net.table import CloseReason
-from net.tcp import bytes_in_kernel, unacknowledged_for
+from net.tcp import PROBE_SECONDS, bytes_in_kernel, unacknowledged_for
 from net.watched import READ_SIZE
 from support.examples import raising
 from support.loop import LoopStage, Owner, connection_of, get, numbered, put
@@ -96,6 +96,42 @@ def test_a_peer_that_acknowledges_nothing_is_given_up(
     stage.until(lambda: owners[3].lost_for)
     assert [owner.lost_for for owner in owners if owner.lost_for] == [[CloseReason.LOST]]
     assert "keepalive-seconds" in caplog.text
+    stage.close()
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_KEEPIDLE"), reason="a system that does not tell")
+@pytest.mark.parametrize("seconds", [0, 60])
+def test_a_probe_asks_each_second_and_then_all_is_as_before(seconds: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """R50."""
+    stage = LoopStage(keepalive_seconds=seconds)
+    (owner,), _peers = stage.accept()
+    connection = connection_of(owner)
+    sock = connection._sock
+
+    def options() -> list[int]:
+        names = ("TCP_KEEPIDLE", "TCP_KEEPINTVL", "TCP_KEEPCNT")
+        values = [sock.getsockopt(socket.IPPROTO_TCP, getattr(socket, name)) for name in names]
+        return values if sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) else []
+
+    before = options()
+    assert bool(before) == bool(seconds)
+    connection.probe()
+    assert options() == [1, 1, PROBE_SECONDS]
+    stage.loop.call_soon(connection._probed)
+    stage.until(lambda: options() == before)
+    monkeypatch.setattr("net.connection.PROBE_GRACE", 0.01 - PROBE_SECONDS)
+    connection.probe()
+    probes: list[socket.socket] = []
+    monkeypatch.setattr("net.connection.probe_keepalive", probes.append)
+    connection.probe()  # one is under way
+    assert probes == []
+    stage.until(lambda: options() == before)
+    connection.probe()
+    assert probes == [sock]
+    assert owner.lost_for == []
+    connection.close(CloseReason.GOODBYE)
+    connection.probe()
+    assert probes == [sock]
     stage.close()
 
 
