@@ -101,7 +101,7 @@ class Connection(Output):
     def finish(self, reason: CloseReason = CloseReason.GOODBYE) -> None:
         """Close when all queued output has left; from now on input is discarded and nothing more is queued."""
         if self._state is State.OPEN:
-            self._state = State.FINISHING
+            self._plain, self._state = False, State.FINISHING
             if self._reason is not CloseReason.PEER:
                 self._reason = CloseReason.SHUTDOWN if self._table.draining else reason
             self._want(self._events | EVENT_READ)  # input is read and dropped, see LINGER_SECONDS
@@ -112,7 +112,7 @@ class Connection(Output):
         if self._state is not State.CLOSED:
             if self._state is State.OPEN:
                 self._reason = reason
-            self._state = State.CLOSED
+            self._plain, self._state = False, State.CLOSED
             self._loop.free_later(self)
 
     def refuse(self) -> None:
@@ -128,7 +128,7 @@ class Connection(Output):
         if self._state is not State.CLOSED and self not in self._table.probed:
             self._table.probed.add(self)
             with contextlib.suppress(OSError):  # some systems refuse options of a socket that was reset
-                probe_keepalive(self._sock)
+                probe_keepalive(self.sock)
             self._loop.call_later(PROBE_SECONDS + PROBE_GRACE, self._probed)
 
     def pause_reading(self) -> None:
@@ -155,7 +155,7 @@ class Connection(Output):
 
     def _receive(self) -> None:
         try:
-            data = self._sock.recv(READ_SIZE)
+            data = self.sock.recv(READ_SIZE)
         except (BlockingIOError, InterruptedError):
             return
         except OSError:
@@ -186,16 +186,18 @@ class Connection(Output):
     def _all_sent(self) -> None:
         if self._state is State.FINISHING:
             self._linger()
-        elif self.congested:
-            self.congested = False
-            self.owner.drained()
+        elif self._state is State.OPEN:
+            self._plain = True
+            if self.congested:
+                self.congested = False
+                self.owner.drained()
 
     def _linger(self) -> None:
         """All output has left: half-close, and wait a while for the peer to close."""
         self._state = State.LINGERING
         try:
-            self._sock.shutdown(socket.SHUT_WR)
-            ended = any(not self._sock.recv(READ_SIZE) for _ in range(DISCARDED_READS))
+            self.sock.shutdown(socket.SHUT_WR)
+            ended = any(not self.sock.recv(READ_SIZE) for _ in range(DISCARDED_READS))
         except BlockingIOError:
             ended = self._table.draining  # nothing is unread, and there is no time to wait
         except OSError:
@@ -207,7 +209,7 @@ class Connection(Output):
 
     def check_for_reset(self) -> None:
         """Close if the peer has reset the connection, which no event reports while the socket is not watched."""
-        if self._state is not State.CLOSED and self._sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+        if self._state is not State.CLOSED and self.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
             self.close(CloseReason.LOST)
 
     def check_for_silence(self, seconds: float, why: str = "keepalive-seconds") -> None:
@@ -217,7 +219,7 @@ class Connection(Output):
             seconds: the time.
             why: what sets it, for the log.
         """
-        if self._state is not State.CLOSED and unacknowledged_for(self._sock) > seconds:
+        if self._state is not State.CLOSED and unacknowledged_for(self.sock) > seconds:
             log.warning("closing %s: its machine has been silent for %g seconds (%s)", self, seconds, why)
             self.close(CloseReason.LOST)
 
@@ -229,9 +231,9 @@ class Connection(Output):
         if self._state is not State.CLOSED:
             with contextlib.suppress(OSError):
                 if self._table.keepalive_seconds:
-                    enable_keepalive(self._sock, self._table.keepalive_seconds)
+                    enable_keepalive(self.sock, self._table.keepalive_seconds)
                 else:
-                    disable_keepalive(self._sock)
+                    disable_keepalive(self.sock)
 
     def abort_linger(self) -> None:
         """Do not wait for the peer to close."""

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import socket
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from net.connection import Connection, Receiver
 from net.dialer import Dial, Dialer
 from net.listener import Listener
+from net.output import flush_all
 from net.reactor import Reactor
 from net.table import STALL_SECONDS, CloseReason, ConnectionTable
 from net.tcp import enable_keepalive
@@ -159,6 +160,9 @@ class Loop(Reactor):
         self._dialer.cancel_all()  # after the owners of lost connections have dialled again
         self._dialer.look_ups.close()
         super().close()
+
+    def _flush_all(self, waiting: Sequence[Connection]) -> None:
+        flush_all(waiting)
 
     def _freed(self) -> None:
         for listener in self._listeners:

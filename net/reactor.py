@@ -34,7 +34,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from selectors import EVENT_READ
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from net.pool import Pool, Then
 from net.ready import Event, ReadyQueue
@@ -306,14 +306,14 @@ class Reactor:
             self._guarded(self.before_flush)
             if not self._dirty and not self._receipts and not (self._dying and may_free):
                 return
-            for connection in _take(self._dirty):
-                try:
-                    connection.flush()
-                except Exception:
-                    connection.fault()
+            self._flush_all(_take(self._dirty))
             may_free -= self._free_closed(may_free)
             for confirm in _take(self._receipts):
                 self._guarded(confirm)
+
+    def _flush_all(self, waiting: list[Any]) -> None:
+        """Send what is pending in each of these."""
+        raise NotImplementedError
 
     def _free_closed(self, limit: int) -> int:
         """Free closed connections, the oldest first; return how many."""

@@ -22,9 +22,12 @@ class WatchedSocket:
     Args:
         table: of all connections; this one enters it.
         sock: connected.
+
+    Attributes:
+        sock: the socket.
     """
 
-    __slots__ = ("_events", "_loop", "_sock", "_table")
+    __slots__ = ("_events", "_loop", "_table", "sock")
 
     def __init__(self, table: ConnectionTable[Any], sock: socket.socket) -> None:
         sock.setblocking(False)
@@ -33,7 +36,7 @@ class WatchedSocket:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._table = table
         self._loop = table.reactor
-        self._sock = sock
+        self.sock = sock
         self._events = 0
         self._want(EVENT_READ)
         table.connections.add(self)
@@ -50,12 +53,12 @@ class WatchedSocket:
     @property
     def remote_address(self) -> tuple[str, int]:
         """The peer's IP address and port; "" and 0 when it is gone already, or this is no TCP connection."""
-        return address_of(self._sock.getpeername)
+        return address_of(self.sock.getpeername)
 
     @property
     def local_address(self) -> tuple[str, int]:
         """Our IP address and port, as the peer sees them; "" and 0 as for `remote_address`."""
-        return address_of(self._sock.getsockname)
+        return address_of(self.sock.getsockname)
 
     def call_soon(self, call: Callable[[], None]) -> None:
         """Run `call` in the loop's next turn."""
@@ -70,18 +73,18 @@ class WatchedSocket:
         if events == self._events:
             return
         if not self._events:
-            self._loop.watch(self._sock, events, self)
+            self._loop.watch(self.sock, events, self)
             self._table.unwatched.pop(self, None)
         elif not events:
-            self._loop.unwatch(self._sock)
+            self._loop.unwatch(self.sock)
             self._table.unwatched[self] = None
             self._table.check_later()
         else:
-            self._loop.watch_for(self._sock, events, self)
+            self._loop.watch_for(self.sock, events, self)
         self._events = events
 
     def _release(self) -> None:
         """Close the descriptor."""
         if self._events:
-            self._loop.unwatch(self._sock)
-        self._sock.close()
+            self._loop.unwatch(self.sock)
+        self.sock.close()

@@ -11,6 +11,7 @@ from typing import Any
 from unittest import mock
 
 from harness.peer import PATIENCE
+from net import output
 from net.connection import Connection
 from net.loop import Loop
 from net.table import CloseReason
@@ -123,6 +124,9 @@ class LoopStage:
         with mock.patch.object(selectors, "DefaultSelector", CountingSelector):
             self.loop = Loop(**options)
         self._sockets: list[socket.socket] = []
+        self._undo = contextlib.ExitStack()
+        # The product calls the send of the class, which would pass by that of a ScriptedSocket.
+        self._undo.enter_context(mock.patch.object(output, "SEND", lambda sock, data: sock.send(data)))
 
     @property
     def selector(self) -> CountingSelector:
@@ -202,6 +206,7 @@ class LoopStage:
         self.loop.turn()
 
     def close(self) -> None:
+        self._undo.close()
         self.loop.close()
         for sock in self._sockets:
             sock.close()

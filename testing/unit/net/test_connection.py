@@ -91,8 +91,8 @@ def test_a_peer_that_acknowledges_nothing_is_given_up(
     monkeypatch.setattr("net.connection.unacknowledged_for", lambda sock: silent.get(sock, 0.0))
     monkeypatch.setattr("net.table.CHECK_SECONDS", 0.001)
     owners, _peers = stage.accept(8)
-    silent[connection_of(owners[3])._sock] = 5.1
-    silent[connection_of(owners[4])._sock] = 4.9
+    silent[connection_of(owners[3]).sock] = 5.1
+    silent[connection_of(owners[4]).sock] = 4.9
     stage.until(lambda: owners[3].lost_for)
     assert [owner.lost_for for owner in owners if owner.lost_for] == [[CloseReason.LOST]]
     assert "keepalive-seconds" in caplog.text
@@ -106,7 +106,7 @@ def test_a_probe_asks_each_second_and_then_all_is_as_before(seconds: int, monkey
     stage = LoopStage(keepalive_seconds=seconds)
     (owner,), _peers = stage.accept()
     connection = connection_of(owner)
-    sock = connection._sock
+    sock = connection.sock
 
     def options() -> list[int]:
         names = ("TCP_KEEPIDLE", "TCP_KEEPINTVL", "TCP_KEEPCNT")
@@ -139,7 +139,7 @@ def test_a_probe_asks_each_second_and_then_all_is_as_before(seconds: int, monkey
 def test_a_peer_that_does_not_read_is_not_silent(stage: LoopStage) -> None:
     (owner,), (peer,) = stage.accept()
     connection = connection_of(owner)
-    sock = connection._sock
+    sock = connection.sock
     assert unacknowledged_for(sock) == 0
     while not connection._blocked:
         connection.send(b"x" * 65536)

@@ -114,8 +114,8 @@ def test_a_dial_connects(leaving_nothing_open: None, stage: LoopStage) -> None:
     assert get(peer, 5) == b"hello"
     put(peer, b"welcome")
     stage.until(lambda: outcome.owner.data == b"welcome")
-    assert connection._sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
-    assert not connection._sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+    assert connection.sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+    assert not connection.sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
     peer.close()
     stage.until(lambda: outcome.owner.told == ["ended"])
     connection.close(CloseReason.PEER)
@@ -428,7 +428,7 @@ def test_the_kernel_looks_after_a_silent_peer_that_was_dialled() -> None:
         _server, place = remote_server(stage)
         outcome = stage.call_out(place)
         stage.until(lambda: outcome.told)
-        sock = connection_of(outcome.owner)._sock
+        sock = connection_of(outcome.owner).sock
         assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
         assert stage.loop.table._checking
     finally:

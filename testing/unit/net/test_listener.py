@@ -18,7 +18,7 @@ from support.loop import LoopStage, Owner, connection_of, put, staged
 
 def test_a_message_does_not_wait_for_an_acknowledgement(stage: LoopStage) -> None:
     (owner,), _peers = stage.accept()
-    sock = connection_of(owner)._sock
+    sock = connection_of(owner).sock
     assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
     assert not sock.getblocking()
 
@@ -28,7 +28,7 @@ def test_a_message_does_not_wait_for_an_acknowledgement(stage: LoopStage) -> Non
 def test_the_kernel_looks_after_silent_peers(seconds: int, longest: int) -> None:
     stage = LoopStage(keepalive_seconds=seconds)
     (owner,), _peers = stage.accept()
-    sock = connection_of(owner)._sock
+    sock = connection_of(owner).sock
 
     def option(name: str) -> int:
         return sock.getsockopt(socket.IPPROTO_TCP, getattr(socket, name))
@@ -41,7 +41,7 @@ def test_the_kernel_looks_after_silent_peers(seconds: int, longest: int) -> None
 
 def test_without_keepalive_the_kernel_is_left_alone(stage: LoopStage) -> None:
     (owner,), _peers = stage.accept()
-    sock = connection_of(owner)._sock
+    sock = connection_of(owner).sock
     assert not sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
 
 

@@ -9,6 +9,7 @@ import time
 import pytest
 
 from harness.peer import PATIENCE
+from net.output import ROW, Output
 from net.table import HIGH_WATER, STALL_SECONDS, CloseReason
 from support.loop import MAX_OUT, LoopStage, get, put
 
@@ -57,6 +58,44 @@ def test_the_same_bytes_wait_for_many_without_a_copy(stage: LoopStage) -> None:
     stage.turn()
     for _connection, _owner, peer, _sock in pairs:
         assert get(peer, 1000) == data
+
+
+def test_each_of_many_gets_all_of_its_output_whatever_happens_to_the_others(stage: LoopStage) -> None:
+    pairs = [stage.pair() for _ in range(2 * ROW + 5)]
+    size = 1000
+    for number, (connection, _owner, peer, sock) in enumerate(pairs):
+        sock.takes = {1: [size // 2, 0], 2: [0, 0], 3: [0, size // 2, 0]}.get(number % ROW, [])
+        if number % ROW == 4:
+            peer.close()
+        for _ in range(2):
+            connection.send(b"%d" % (number % 10) * (size // 2))
+    stage.turn()
+    stage.until(
+        lambda: not any(connection.has_output for connection, *_ in pairs if connection in stage.loop.connections)
+    )
+    for number, (connection, owner, peer, sock) in enumerate(pairs):
+        if number % ROW == 4:
+            assert owner.lost_for == [CloseReason.LOST]
+            continue
+        assert get(peer, size) == b"%d" % (number % 10) * size
+        assert number % ROW in (1, 2, 3) or sock.sends == [size]
+        connection.send(b"more")
+    stage.turn()
+    assert all(get(peer, 4) == b"more" for number, (*_, peer, _sock) in enumerate(pairs) if number % ROW != 4)
+
+
+def test_a_fault_with_one_connection_does_not_keep_the_output_of_others_back(
+    stage: LoopStage, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    (broken, broken_owner, *_), (whole, _owner, peer, _sock) = stage.pair(), stage.pair()
+    broken.stream(iter([b"more"]))  # what has a stream is flushed by itself
+    monkeypatch.setattr(Output, "_pull", lambda _output: 1 // 0)
+    broken.send(b"lost")
+    whole.send(b"here")
+    stage.turn()
+    assert get(peer, 4) == b"here"
+    assert broken_owner.lost_for == [CloseReason.FAULT]
+    assert "ZeroDivisionError" in caplog.text
 
 
 def test_a_connection_is_congested_until_its_output_has_left(stage: LoopStage) -> None:
