@@ -273,6 +273,9 @@ def test_a_directory_that_cannot_be_made_is_no_traceback(
     assert "Traceback" not in told
 
 
+NO_PLUGINS = [word for name in ("cacheprovider", "xdist", "hypothesispytest") for word in ("-p", f"no:{name}")]
+
+
 def test_pytest_collects_the_cases(project: Path) -> None:
     add_case(project, "result/good.txt", PASSING)
     add_case(project, "bad.txt", FAILING)
@@ -281,7 +284,7 @@ def test_pytest_collects_the_cases(project: Path) -> None:
         text = "import testing\n\ndef test_runner():\n    assert testing.main\n"
         (project / "testing" / name).write_text(text)
     (project / "pytest.ini").write_text("[pytest]\ntestpaths = testing\npythonpath = .\n")
-    command = [sys.executable, "-m", "pytest", "-v", "-p", "no:cacheprovider", "-n0"]
+    command = [sys.executable, "-m", "pytest", "-v", *NO_PLUGINS]
 
     def told(*words: str) -> str:
         return subprocess.run([*command, *words], stdout=subprocess.PIPE, text=True, check=False).stdout

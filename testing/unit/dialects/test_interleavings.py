@@ -379,8 +379,15 @@ def praise_too_early(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def shrunk(talks: Sequence[Talk]) -> str:
     """Return the script for the least turns in which the server, with a mistake in it, differs from the rules."""
+    script = differing(talks, Phase.generate, Phase.shrink)
+    assert len(re.findall(r" >>? ", script)) <= 8
+    return script
 
-    @settings(EXAMPLES, max_examples=1000, report_multiple_bugs=False, phases=[Phase.generate, Phase.shrink])
+
+def differing(talks: Sequence[Talk], *phases: Phase) -> str:
+    """Return the script for some turns in which the server, with a mistake in it, differs from the rules."""
+
+    @settings(EXAMPLES, max_examples=1000, report_multiple_bugs=False, phases=phases)
     @given(turns_of(talks, lists=2))
     def search(turns: list[Turn]) -> None:
         check(turns, later=False)
@@ -389,7 +396,6 @@ def shrunk(talks: Sequence[Talk]) -> str:
         search()
     script = caught.value.script
     assert script in str(caught.value)
-    assert len(re.findall(r" >>? ", script)) <= 8
     return script
 
 
@@ -404,6 +410,6 @@ def test_a_mistake_is_told_as_a_short_script(
 
 def test_an_early_receipt_is_a_mistake(monkeypatch: pytest.MonkeyPatch) -> None:
     praise_too_early(monkeypatch)
-    script = shrunk(GUESTS)
+    script = differing(GUESTS, Phase.generate)
     parse(script)
     assert "no script can say" in script
