@@ -13,10 +13,11 @@ from pathlib import Path
 import pytest
 
 import engine
+from harness.cluster import free_base
 from harness.processes import ROOT
 from harness.servers import free_ports
 from replica.engines import HEALTH_PORT, ROUTE_PORT, Copy, Engine, EngineError, Plan, find_binary, log_state, waited
-from support.engines import NEEDS_ENGINE, free_base
+from support.engines import NEEDS_ENGINE
 
 HOSTS = ["10.0.0.1", "10.0.0.2", "10.0.0.3"]
 

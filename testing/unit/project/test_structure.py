@@ -37,6 +37,7 @@ LAYERS: dict[str, set[str]] = {
     "harness": set(),
     "testing": {"harness"},
     "bench": {"harness"},
+    "tools": {"domain", "harness", "replica", "store"},
 }
 """Which packages (and modules at the top level) each of them knows, besides itself. What a lower one needs of a higher
 one is handed to it."""
