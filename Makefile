@@ -31,15 +31,10 @@ types: setup # mypy
 format: setup # let ruff format the source
 	.venv/bin/ruff format
 
-<<<<<<< HEAD
 bench: setup # compare the speed with that of other servers: make bench QUICK=1 only tries it
 	$(if $(QUICK),,-.venv/bin/python -m pip install --quiet --disable-pip-version-check -r bench/requirements.txt)
 	.venv/bin/python -m bench $(if $(QUICK),--quick) $(BENCH)
-=======
-bench: setup # measure the speed
-	.venv/bin/python -m tools.bench
 
 chaos: setup # kill and freeze the nodes and engines of a cluster: make chaos SECONDS=600
 	./setup --engine
 	.venv/bin/python -m tools.chaos --seconds $(or $(SECONDS),60)
->>>>>>> d6922ff (Kill and freeze nodes and engines at random, and judge what is left)

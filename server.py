@@ -354,7 +354,8 @@ def main(options: Options) -> int:
         server.run()
         status = 0
     else:
-        status = server.replica.run(server.run)
+        server.replica.start()
+        status = server.replica.run(server.run, lambda: handlers.stopping)
     handlers.ignore()
     server.log_statistics()
     if loop.working or (server.replica is not None and server.replica.working):

@@ -127,6 +127,7 @@ class Replica:
         assert settings.node is not None
         self.node = settings.node
         self.run_name = new_run()
+        self._cluster = settings.cluster
         self._loop = loop
         self._store = store
         self._serve = serve
@@ -161,12 +162,11 @@ class Replica:
         self._taker: SnapshotTaker | None = None
         self._purge = Purge(self._link, names, loop.monotonic, log_bytes=settings.log_bytes)
         self._names = names
-        log.info(
-            "node=%s cluster=%s run=%s is a backup: its ports are closed until it leads",
-            self.node,
-            settings.cluster,
-            self.run_name,
-        )
+
+    def start(self) -> None:
+        """Begin to follow the log. The server's own log says why the ports are closed."""
+        is_backup = "node=%s cluster=%s run=%s is a backup: its ports are closed until it leads"
+        log.info(is_backup, self.node, self._cluster, self.run_name)
         self._tick()
 
     @property
@@ -239,6 +239,10 @@ class Replica:
     def stop(self) -> None:
         """The server stops: a primary answers what it can, and then says that it leaves."""
         self._leaving = True
+        self._giver.close()
+        if self._taker is not None:
+            self._taker.close()
+            self._taker = None
 
     def leave(self) -> None:
         """Tell the others that they need not wait; at a backup nothing."""
@@ -247,26 +251,27 @@ class Replica:
 
     # ---- the process ----
 
-    def run(self, serve: Callable[[], None]) -> int:
-        """Run the server to its end; return the exit status. A node that has stepped down begins again instead."""
+    def run(self, serve: Callable[[], None], is_stopping: Callable[[], bool]) -> int:
+        """Run the server to its end; return the exit status. A node that has stepped down begins again instead.
+
+        Args:
+            serve: runs the server.
+            is_stopping: tells whether a signal has come that stops the server, even if it could not do so any more.
+        """
         try:
             serve()
         except SteppedDown as ending:
             log.warning("stepping down: %s", ending)
-            if not self._leaving:
-                self._begin_again()
+            hold_back()  # a signal that comes from here on is handled by the program that begins again
+            self._link.close()
+            self._store.close()
+            if not is_stopping():
+                leave_config(self._config)
+                os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
         except Ending as ending:
             print(f"server.py: {ending}", file=sys.stderr)
             return 1
         return 0
-
-    def _begin_again(self) -> None:
-        """Replace this process by a new run of the same program. Sockets close by that; standard streams stay."""
-        self._link.close()
-        self._store.close()
-        hold_back()
-        leave_config(self._config)
-        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
 
 
 def leased(replica: Callable[[], Replica | None]) -> type[Connection]:

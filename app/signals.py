@@ -56,6 +56,11 @@ class Signals:
             signal.SIGUSR1: lambda: self._unless_stopping(report),
         }
 
+    @property
+    def stopping(self) -> bool:
+        """Whether one has come that stops the server."""
+        return self._stopped_at is not None
+
     def install(self) -> None:
         """Install the handlers; a SIGHUP that is ignored already (`nohup`) stays so. Let in what `hold_back` kept."""
         for signum in self._calls:

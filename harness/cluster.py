@@ -130,6 +130,11 @@ class ClusterNode:
         ]
         self.database = directory / f"crosstalk-{self.port}.db"
         self.process: Process | None = None
+        self.peers: list[Peer] = []
+
+    def join(self, cluster: str) -> None:
+        """Belong to another cluster from the next start on."""
+        self._config = [f"cluster {cluster}" if line.startswith("cluster ") else line for line in self._config]
 
     def start(self) -> None:
         """Start it, and wait until it follows the log or has ended."""
@@ -178,8 +183,9 @@ class ClusterNode:
             return False
 
     def peer(self) -> Peer:
-        """Connect. Raises OSError."""
-        return Peer(self.port)
+        """Connect, until the cluster ends. Raises OSError."""
+        self.peers.append(Peer(self.port))
+        return self.peers[-1]
 
 
 class Cluster:
@@ -222,6 +228,8 @@ class Cluster:
 
     def __exit__(self, *_error: object) -> None:
         for node in self.nodes:
+            for peer in node.peers:
+                peer.close()
             if node.process is not None:
                 node.end()
 

@@ -137,9 +137,10 @@ class SnapshotGiver:
     def tick(self) -> None:
         """Free a copy for which nobody asks any more."""
         if self._copy is not None and self._clock() - self._used > KEEP_SECONDS:
-            self._forget()
+            self.close()
 
-    def _forget(self) -> None:
+    def close(self) -> None:
+        """Free the copy."""
         if self._copy is not None:
             self._copy.close()
         self._copy = None
@@ -217,6 +218,12 @@ class SnapshotTaker:
             self._begin_anew("it has been silent")
         if now >= self._ask_at:
             self._ask()
+
+    def close(self) -> None:
+        """Leave what was not finished."""
+        self._file.close()
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self._path)
 
     def _ask(self) -> None:
         """Ask for what is missing: an offer, the copy, or its next piece."""

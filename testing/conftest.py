@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,8 +20,10 @@ import pytest
 
 from harness import processes, servers
 from harness.cases import case_name, is_case, run_case
+from harness.cluster import Engines
 from harness.processes import Settings, server_command
 from harness.report import Outcome, describe
+from support.engines import DIRECTORY_VARIABLE
 
 if TYPE_CHECKING:
     from support.clients import FakeServer
@@ -30,6 +34,7 @@ HERE = Path(__file__).resolve().parent
 
 
 SETTINGS = pytest.StashKey[Settings]()
+ENGINES = pytest.StashKey[str]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -58,6 +63,9 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[SETTINGS] = Settings(command=server_command(), processes=servers.PROCESSES)
     if hasattr(config, "workerinput"):
         signal.signal(signal.SIGINT, end_servers)
+    else:
+        config.stash[ENGINES] = tempfile.mkdtemp(prefix="engines")
+        os.environ[DIRECTORY_VARIABLE] = config.stash[ENGINES]  # the workers inherit it
 
 
 def end_servers(_number: int, _frame: object) -> None:
@@ -69,9 +77,14 @@ def end_servers(_number: int, _frame: object) -> None:
     raise KeyboardInterrupt
 
 
-def pytest_unconfigure() -> None:
+def pytest_unconfigure(config: pytest.Config) -> None:
     # After Ctrl-C in the middle of a case its servers still run.
     servers.PROCESSES.close()
+    directory = config.stash.get(ENGINES, None)
+    if directory is not None:
+        if os.listdir(directory):
+            Engines(Path(directory)).stop()
+        shutil.rmtree(directory)
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:

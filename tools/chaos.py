@@ -307,6 +307,18 @@ def read_log(port: int, cluster: str) -> Iterator[wire.Entry]:
             yield from entries
 
 
+def append(port: int, cluster: str, *payloads: bytes) -> None:
+    """Append entries to a cluster's log, as a node that leads would. Raises OSError."""
+    decoder = nats.Decoder()
+    with socket.create_connection((LOOPBACK, port), 30.0) as sock:
+        sock.send(nats.connect("chaos", "", "") + nats.subscribe("_INBOX.chaos", 1))
+        left = len(payloads)
+        for payload in payloads:
+            sock.send(nats.publish(f"ct.{cluster}.j", payload, "_INBOX.chaos"))
+        while left:
+            left -= sum(isinstance(frame, nats.Message) for frame in decoder.feed(sock.recv(1 << 20)))
+
+
 class Verdict(NamedTuple):
     """What went wrong; each is a list of messages, or of nodes."""
 
@@ -425,11 +437,14 @@ class Run:
 
 def applied(node: ClusterNode) -> str:
     """Ask a node up to where it has the log."""
-    assert node.process
     before = len(node.log)
-    node.send_signal(signal.SIGUSR1)
-    lines = wait_for(lambda: [line for line in node.log[before:] if " applied=" in line], "a status line")
-    return lines[-1].split(" applied=")[1].split()[0]
+
+    def told() -> str | None:
+        node.send_signal(signal.SIGUSR1)  # again, since a program that begins again may have missed it
+        time.sleep(0.1)
+        return next((line for line in reversed(node.log[before:]) if " applied=" in line and " lag=" in line), None)
+
+    return wait_for(told, "a status line").split(" applied=")[1].split()[0]
 
 
 def report(run: Run, verdict: Verdict) -> None:

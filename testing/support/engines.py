@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import pytest
 
 from app.bootstrap import ENVIRONMENT
+from harness.cluster import Engines
 from replica.engines import EngineError, find_binary
 
 
@@ -18,3 +22,13 @@ def why_no_engine() -> str:
 
 
 NEEDS_ENGINE = pytest.mark.skipif(bool(why_no_engine()), reason=why_no_engine() or "an engine is installed")
+
+DIRECTORY_VARIABLE = "CROSSTALK_TEST_ENGINES"
+"""Names the directory of the engines that all processes of a test run share; conftest.py sets it and stops them."""
+
+
+def shared_engines() -> Engines:
+    """Return engines that run, for a cluster of a name of its own. Who kills engines needs others."""
+    engines = Engines(Path(os.environ[DIRECTORY_VARIABLE]))
+    engines.start()
+    return engines

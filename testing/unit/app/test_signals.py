@@ -161,3 +161,18 @@ def test_a_start_can_be_interrupted_quietly(tmp_path: Path, signum: signal.Signa
     finally:
         process.kill()
         process.wait()
+
+
+HOLD_BACK = """\
+import os, signal
+from app.signals import Signals, hold_back
+stopped = []
+hold_back()
+os.kill(os.getpid(), signal.SIGTERM)
+Signals(lambda call: call(), lambda: stopped.append(1), lambda: None, "end").install()
+print(stopped)
+"""
+
+
+def test_a_signal_that_comes_while_the_program_begins_again_is_handled_later() -> None:
+    assert subprocess.check_output([sys.executable, "-c", HOLD_BACK], cwd=ROOT, text=True) == "[1]\n"

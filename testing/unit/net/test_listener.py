@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from harness.peer import PATIENCE
+from harness.text import LOOPBACK
 from net.connection import Connection
-from net.listener import bound_socket
+from net.listener import bound_socket, listen
 from net.table import CloseReason
 from support.loop import LoopStage, Owner, connection_of, put, staged
 
@@ -242,3 +243,16 @@ def test_where_no_socket_serves_both_families_ipv4_is_served(monkeypatch: pytest
     with bound_socket(None, 0) as sock:
         assert sock.family == socket.AF_INET
         socket.create_connection(("127.0.0.1", sock.getsockname()[1])).close()
+
+
+@pytest.mark.parametrize("address", [LOOPBACK, None, "0.0.0.0", "::"])
+def test_a_reserved_port_refuses_until_it_listens(address: str | None) -> None:
+    sock = bound_socket(address, 0, listening=False)
+    port = sock.getsockname()[1]
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection((LOOPBACK, port), 5)
+    listen(sock)
+    socket.create_connection(("::1" if address == "::" else LOOPBACK, port), 5).close()
+    with pytest.raises(OSError, match="in use"):
+        bound_socket(address, port, listening=False)
+    sock.close()
