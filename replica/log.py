@@ -28,10 +28,10 @@ At each new connection the log is compared with the file before anything is writ
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
-from domain.changes import Change, Mailed, Said
+from domain.changes import Change
 from replica import wire
 from replica.history import History
 from replica.link import TICK, EngineLink
@@ -73,10 +73,6 @@ class ReplicaStore(Protocol):
     position: Position
 
     def replicate(self, changes: Sequence[Change], position: Position) -> bool: ...
-    def history(
-        self, channel: str, count: int, before: int, after: int | None = None
-    ) -> tuple[int, Iterator[list[Said]]]: ...
-    def mail(self, recipient: str) -> Iterator[tuple[int, list[Mailed]]]: ...
 
 
 class Observer(Protocol):
@@ -159,7 +155,7 @@ class ReplicatedLog:
         self.can_write = True
         self.lease_ends = 0.0
         self.last_sequence = self.position.applied
-        self.history, self.mail = store.history, store.mail
+        self._is_leaving = False
         self._link = link
         self._store = store
         self._clock = clock
@@ -174,7 +170,7 @@ class ReplicatedLog:
             clock=clock,
             begin=lambda: self._next_sequence,
             take=self._take,
-            caught_up=self._caught_up,
+            ended=self._read_ended,
             purged=self._behind,
         )
         link.subscribe(names.feed, self._fed)
@@ -243,7 +239,7 @@ class ReplicatedLog:
     @property
     def has_lease(self) -> bool:
         """Whether output may leave now."""
-        return self._clock() < self.lease_ends
+        return self._clock() < self.lease_ends and not self._is_leaving
 
     def leave(self, node: str) -> bool:
         """Append `Leaves`, for LEAVE_SECONDS at most, so that a backup leads at once. Tell whether it was decided.
@@ -251,9 +247,14 @@ class ReplicatedLog:
         Raises:
             SteppedDown: see `write`.
         """
-        self.begin([Leaves(node)])
+        self.begin_to_leave(node)
         self._wait(self._clock() + LEAVE_SECONDS)
         return not self.is_busy
+
+    def begin_to_leave(self, node: str) -> None:
+        """Append `Leaves`. It may be decided before this node knows it, so nothing may be said from here on."""
+        self._is_leaving = True
+        self.begin([Leaves(node)])
 
     def _wait(self, ends: float) -> None:
         while self.is_busy and self._clock() < ends:
@@ -339,7 +340,7 @@ class ReplicatedLog:
 
     def read(self) -> None:
         """Read what the log has after `applied`; once more if that is being done."""
-        if self.is_ready:
+        if self.is_ready and self.can_write:
             self._reader.read()
 
     @property
@@ -347,9 +348,12 @@ class ReplicatedLog:
         """Whether a read has not been answered, and still may be."""
         return self._reader.is_reading
 
-    def _caught_up(self) -> None:
+    def _read_ended(self, may_have_more: bool) -> None:
         self._write_gathered()
-        self.observer.caught_up()
+        if may_have_more:
+            self.read()
+        else:
+            self.observer.caught_up()
 
     def _fed(self, message: Message) -> None:
         self._take(sequence_of(message), message.payload)

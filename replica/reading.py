@@ -26,7 +26,7 @@ class Reader:
         clock: the monotonic clock, in seconds.
         begin: gives the sequence from which on entries are wanted.
         take: called with the sequence and the bytes of each entry.
-        caught_up: called when a read has brought nothing.
+        ended: called when a read has ended, with whether there may be more.
         purged: called when the log begins later than wanted.
     """
 
@@ -38,7 +38,7 @@ class Reader:
         clock: Callable[[], float],
         begin: Callable[[], int],
         take: Callable[[int, bytes], None],
-        caught_up: Callable[[], None],
+        ended: Callable[[bool], None],
         purged: Callable[[], None],
     ) -> None:
         self.started = 0.0
@@ -48,7 +48,7 @@ class Reader:
         self._clock = clock
         self._begin = begin
         self._take = take
-        self._caught_up = caught_up
+        self._ended = ended
         self._purged = purged
         self._reply = ""
         self._ends = 0.0
@@ -90,9 +90,5 @@ class Reader:
             self._take(sequence, message.payload)
             return
         self.abandon()
-        if message.status == NO_RESPONDERS:
-            return
-        if self._again or not self._is_empty:
-            self.read()
-        else:
-            self._caught_up()
+        if message.status != NO_RESPONDERS:
+            self._ended(self._again or not self._is_empty)

@@ -120,7 +120,7 @@ def _read(name: str, *fields: Any) -> Any:
 def _reader(hint: Any) -> Callable[[Any], Any]:
     """Give the function that turns what JSON has made of a value of this type into the value."""
     if hint is bytes:
-        return base64.b64decode
+        return functools.partial(base64.b64decode, validate=True)
     if isinstance(hint, type) and hasattr(hint, "_fields"):
         readers = [_reader(each) for each in get_type_hints(hint).values()]
         return lambda values: hint(*(read(value) for read, value in zip(readers, values, strict=True)))

@@ -1,1 +1,1 @@
-"""Tests of `net/`."""
+"""Tests of `replica/`."""
