@@ -43,6 +43,7 @@ from domain.interfaces import Backend, Outside, Pace, Passwords
 from domain.journal import Journal
 from domain.messages import DirectMessages
 from domain.names import HOST_OF_CHANNEL, classic_id, is_name
+from domain.presence import Presence
 from domain.reading import Reading
 from domain.sessions import ClientSession
 from domain.state import NO_LIMITS, Account, Audience, Limits, Member, RemoteUser, RoomGuest
@@ -98,7 +99,7 @@ class Chat:
     ) -> None:
         self.journal = Journal(backend.write, self.apply, self.publish)
         self.outside = Outside()
-        self.users = Users(limits, self.outside, reserved)
+        self.users = Users(limits, self.outside, Presence(self.tell_in_order), reserved)
         self.accounts = Accounts(self.users, self.journal, passwords, now, make_id, pace or Pace())
         self.channels = Channels(self.users, self.outside)
         self.reading = Reading(self.channels, self.journal, backend)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from domain.events import PresenceChanged, TopicChanged
@@ -17,9 +17,15 @@ log = logging.getLogger("crosstalk.chat")
 
 
 class Presence:
-    """The sessions that are told of changes in the channels to which they are subscribed (R43)."""
+    """The sessions that are told of changes in the channels to which they are subscribed (R43).
 
-    def __init__(self) -> None:
+    Args:
+        in_order: calls when all changes before have been published. A user whose last message has not been published
+            is still there for the others.
+    """
+
+    def __init__(self, in_order: Callable[[Callable[[], object]], object]) -> None:
+        self._in_order = in_order
         self._watchers: dict[ClientSession, None] = {}
 
     def watch(self, session: ClientSession) -> None:
@@ -44,7 +50,8 @@ class Presence:
             own: the user's own session, which is not told.
         """
         if self._watchers:
-            self._tell(PresenceChanged(user, online), channels, own)
+            event, where = PresenceChanged(user, online), list(channels)
+            self._in_order(lambda: self._tell(event, where, own))
 
     def topic_changed(self, event: TopicChanged, channel: Channel, own: object) -> None:
         """Tell that a channel has a new topic; `own` is the session that has set it, which is not told."""

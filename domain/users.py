@@ -20,10 +20,11 @@ class Users:
     Args:
         limits: the limits.
         outside: observers of channels.
+        presence: told of logins and their ends.
         reserved: names that no new user can have.
     """
 
-    def __init__(self, limits: Limits, outside: Outside, reserved: Collection[str] = ()) -> None:
+    def __init__(self, limits: Limits, outside: Outside, presence: Presence, reserved: Collection[str] = ()) -> None:
         self.accounts: dict[str, Account] = {}
         self.by_id: dict[str, Account] = {}
         self.guests: dict[str, Guest] = {}
@@ -34,7 +35,7 @@ class Users:
         self._outside = outside
         self._reserved = reserved
         self._numbers = 0
-        self.presence = Presence()
+        self.presence = presence
         self._account_names: list[str] | None = None
         self._online_names: list[str] | None = None
         self._sorted_online_names: list[str] | None = None

@@ -80,13 +80,14 @@ class FakeSession:
         self.half_closed = False
         self.paused = False
         self.address = address
+        self.probed = 0
         self.told: list[Any] = []
 
     def deliver(self, event: Any) -> None:
         self.told.append(event)
 
     def probe(self) -> None:
-        self.told.append("probe")
+        self.probed += 1
 
     def deliver_with_receipt(self, event: Any, done: Callable[[bool], None]) -> None:
         self.told.append(event)

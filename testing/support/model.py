@@ -10,7 +10,7 @@ from __future__ import annotations
 import pickle
 import re
 import unicodedata
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import NamedTuple
@@ -24,6 +24,7 @@ UNSHOWN = {0x1B: None, 0x202E: None}
 RESULT_WORDS = {
     "REGISTER": (2, 2), "LOGIN": (2, 2), "LOGOUT": (0, 0), "CHANNELS": (0, 0), "CREATE": (1, 1), "JOIN": (1, 1),
     "LEAVE": (1, 1), "USERS": (1, 1), "SAY": (2, 2), "SEND": (2, 2), "HISTORY": (1, 1), "PING": (0, 0), "QUIT": (0, 0),
+    "JOINED": (0, 0), "TOPIC": (1, 2), "PRESENCE": (1, 1), "SEEN": (2, 2), "UNREAD": (0, 0),
 }  # fmt: skip
 """Minimum and maximum number of arguments. A message is one, and HISTORY is used without a count."""
 
@@ -118,6 +119,7 @@ class Session:
     stuck: bool = False
     ended: bool = False
     leaving: bool = False
+    watching: bool = False
 
 
 @dataclass
@@ -137,6 +139,8 @@ class Model:
     mail: dict[str, list[str]] = field(default_factory=dict)
     members: dict[str, set[str]] = field(default_factory=dict)
     said: dict[str, list[str]] = field(default_factory=dict)
+    topics: dict[str, str] = field(default_factory=dict)
+    seen: dict[tuple[str, str], int] = field(default_factory=dict)  # (user, channel): how many messages
     logins: int = 0
     heard: Heard = field(default_factory=dict)
 
@@ -225,10 +229,12 @@ class Model:
 
     def _gone(self, client: str) -> None:
         """Messages held for the client are not delivered. Those that it has sent stay held, without a receipt."""
-        for sender, _line in self.sessions.pop(client).held:
+        gone = self.sessions.pop(client)
+        for sender, _line in gone.held:
             self._decide(sender, "BAD-DEST-USER")
         for session in self.sessions.values():
             session.held = [("" if sender == client else sender, line) for sender, line in session.held]
+        self._log_out(gone)
 
     def _decide(self, sender: str, answer: str) -> None:
         if sender:
@@ -243,6 +249,24 @@ class Model:
     def _log_in(self, session: Session, name: str) -> None:
         self.logins += 1
         session.user, session.since = name, self.logins
+        self._present(name, "on", *self._joined(name))
+
+    def _log_out(self, session: Session) -> None:
+        name, session.user, session.watching = session.user, "", False
+        self._present(name, "off", *self._joined(name))
+
+    def _joined(self, name: str) -> list[str]:
+        return sorted(channel for channel, members in self.members.items() if name in members)
+
+    def _present(self, name: str, change: str, *channels: str) -> None:
+        """Tell others in these channels, each once, that somebody has come or gone (R43)."""
+        self._tell_watchers(name, f"PRESENCE {name} {change}", channels)
+
+    def _tell_watchers(self, name: str, line: str, channels: Sequence[str]) -> None:
+        for member, client in self._online().items():
+            there = member != name and any(member in self.members[channel] for channel in channels)
+            if there and self.sessions[client].watching:
+                self._tell(client, line)
 
     def _is_taken(self, name: str) -> bool:
         return name in self.passwords or name in self._online()
@@ -311,7 +335,7 @@ class Model:
 
     def _result(self, client: str, session: Session, text: str) -> None:
         verb, *words = split(text)
-        if verb in ("SAY", "SEND"):
+        if verb in ("SAY", "SEND", "TOPIC"):
             message = " ".join(split(clean(" ".join(words[1:]))))
             words[1:] = [message] if message else []
         min_args, max_args = RESULT_WORDS.get(verb, (0, len(words)))
@@ -347,7 +371,7 @@ class Model:
                     self.mail[name] = []
             case "LOGOUT":
                 tell(f"RESULT LOGOUT {bool(user):d}")
-                session.user = ""
+                self._log_out(session)
             case "CHANNELS":
                 tell(f"RESULT CHANNELS {', '.join(sorted(self.members))}".strip())
             case "CREATE":
@@ -360,10 +384,37 @@ class Model:
                 tell(f"RESULT JOIN {name} {yes:d}")
                 if yes:
                     self.members[name].add(user)
+                    self.seen[user, name] = len(self.said[name])
+                    self._present(user, "on", name)
             case "LEAVE":
                 tell(f"RESULT LEAVE {name} {joined:d}")
                 if joined:
                     self.members[name].remove(user)
+                    self._present(user, "off", name)
+            case "JOINED":
+                tell(f"RESULT JOINED {', '.join(self._joined(user)) if user else 0}".strip())
+            case "TOPIC" if more:
+                yes = joined and more not in ("0", "1")
+                tell(f"RESULT TOPIC {name} {yes:d}")
+                if yes:
+                    self.topics[name] = "" if more == "-" else more
+                    self._tell_watchers(user, f"TOPIC {user} {name} {self.topics[name]}".strip(), [name])
+            case "TOPIC":
+                known = bool(user) and name in self.members
+                tell(f"RESULT TOPIC {name} {self.topics.get(name, '') if known else 0}".strip())
+            case "PRESENCE":
+                yes = bool(user) and name in ("on", "off")
+                tell(f"RESULT PRESENCE {yes:d}")
+                session.watching = name == "on" if yes else session.watching
+            case "SEEN":  # is used with 0, which is no message, and with what is behind all
+                yes = joined and more.isdigit()
+                tell(f"RESULT SEEN {name} {yes:d}")
+                if yes and int(more):
+                    self.seen[user, name] = len(self.said[name])
+            case "UNREAD":
+                unread = {name: len(self.said[name]) - self.seen[user, name] for name in self._joined(user)}
+                counts = sorted((-count, name) for name, count in unread.items() if count)
+                tell(f"RESULT UNREAD {', '.join(f'{name} {-n}' for n, name in counts) if user else 0}".strip())
             case "USERS":
                 tell(f"RESULT USERS {name} {', '.join(sorted(self.members[name])) if joined else 0}")
             case "HISTORY":

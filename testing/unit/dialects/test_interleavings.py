@@ -54,7 +54,9 @@ RESULT = [
     "PING", "LOGIN {user} pw", "LOGIN {user} pw", "REGISTER {user} pw", "LOGOUT", "CREATE {channel}", "JOIN {channel}",
     "JOIN {channel}", "LEAVE {channel}", "SAY {channel} {text}", "SAY {channel} {text}", "SEND {channel} {text}",
     "SAY @{user} {text}", "SAY @eve {text}", "SEND @{user} {text}", "LOGIN eve pw", "CHANNELS", "USERS {channel}",
-    "HISTORY {channel}", "LOGIN {user} pw\nJOIN {channel}",
+    "HISTORY {channel}", "LOGIN {user} pw\nJOIN {channel}", "PRESENCE on", "PRESENCE on", "PRESENCE off", "JOINED",
+    "TOPIC {channel}", "TOPIC {channel} {text}", "TOPIC {channel} -", "SEEN {channel} 99999", "SEEN {channel} 0",
+    "UNREAD",
     "REGISTER {user} pw\nLOGIN {user} pw\nCREATE {channel}\nJOIN {channel}",
 ]  # fmt: skip
 HELLO = ["LIST", "HELLO-FROM {user}", "HELLO-FROM dan", "SEND {user} {text}", "SEND {user} {text}"]
@@ -69,6 +71,7 @@ OPENING = [
     Send("c1", b"REGISTER alice pw\n"), Send("c1", b"LOGIN alice pw\n"),
     Send("c1", b"CREATE tea\n"), Send("c1", b"JOIN tea\n"),
     Send("r", b"REGISTER bob pw\n"), Send("r", b"LOGIN bob pw\n"), Send("r", b"JOIN tea\n"),
+    Send("r", b"PRESENCE on\n"),
     Send("c2", "HELLO-FROM \u674e\n".encode()), Send("h", "HELLO-FROM \u00e9\n".encode()),
 ]  # fmt: skip
 """Most of this comes before, so that there is somebody to talk to."""
@@ -328,10 +331,11 @@ def _escaped(data: bytes) -> str:
 
 
 def foretell(turns: Sequence[Turn]) -> list[Moment]:
-    """Say what comes of turns. Where the order in one matters, its steps follow each other."""
+    """Say what comes of turns, and of the end of each client. Where the order in a turn matters, its steps follow each
+    other."""
     model = new_model()
     moments = []
-    for drawn in turns:
+    for drawn in [*turns, *((End(client),) for client in DIALECTS)]:
         turn = tuple(filter(model.can, drawn))
         together = len(model.copy().after(turn)) == 1
         for part in [turn] if together else [(step,) for step in turn]:
