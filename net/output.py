@@ -13,13 +13,10 @@ from selectors import EVENT_WRITE
 from typing import Any
 
 from net.reactor import Reactor
-from net.table import HIGH_WATER, CloseReason, ConnectionTable, OutputLimit
+from net.table import CloseReason, ConnectionTable, OutputLimit
 from net.tcp import bytes_in_kernel
 from net.timers import Deadline
 from net.watched import WatchedSocket
-
-PIECE_COST = HIGH_WATER // 6
-"""Minimum cost of one stream chunk in bytes: producing it takes time, so at most six per connection and turn."""
 
 ROW = 64
 """Connections whose output is gathered before the first of them sends it."""
@@ -96,6 +93,7 @@ class Output(WatchedSocket):
         "_pending",
         "_plain",
         "_progress",
+        "_pulling",
         "_stall",
         "_state",
         "_streams",
@@ -111,6 +109,7 @@ class Output(WatchedSocket):
         self._plain = True
         """Open, not blocked, not congested, and without streams: there is nothing but `_out` to look at."""
         self._streams: deque[tuple[Iterator[bytes], list[bytes]]] | None = None
+        self._pulling = False
         self._blocked = False
         self._progress = 0.0
         self._in_kernel = 0
@@ -183,18 +182,24 @@ class Output(WatchedSocket):
 
     def _relieve(self) -> None:
         """Handle output above the mark: count it if it is blocked, and send it early if it is large."""
-        if self._blocked:
+        if self._holds_output:
             self._count()
         if self._pending > self._table.high_water:
             self._plain, self.congested = False, True
             if not self._blocked or self._pending > self._limit.size:
                 self.flush()
 
+    @property
+    def _holds_output(self) -> bool:
+        """Whether output waits for longer than a turn: for the peer, or behind a stream."""
+        return self._blocked or bool(self._streams)
+
     def _count(self) -> None:
-        """Count what waits here. While output is blocked the mark is its size, so that each further byte counts."""
-        self._mark = self._pending if self._blocked else self._table.high_water
+        """Count what waits here. While output is held the mark is its size, so that each further byte counts."""
+        held = self._holds_output
+        self._mark = self._pending if held else self._table.high_water
         if self._state is not _CLOSED:
-            self._table.buffers.count(self, self._input + (self._pending if self._blocked else 0))
+            self._table.buffers.count(self, self._input + (self._pending if held else 0))
 
     def send_with_receipt(self, data: bytes, done: Callable[[bool], None]) -> None:
         """Send bytes, and call `done` once with the outcome: see `Receipt`.
@@ -220,9 +225,12 @@ class Output(WatchedSocket):
 
         The next chunk is requested when the operating system has taken the one before in full. So code after a `yield`
         runs when that chunk has left. A generator is closed when the connection ends first.
+
+        Streams share the turns: each makes one chunk in a turn, and only so many of them do (`net.reactor`).
         """
         if self._queue_stream(chunks):
             self.congested = True
+            self._pull_later()
 
     def _queue_stream(self, chunks: Iterator[bytes]) -> bool:
         if self._state is not _OPEN:
@@ -239,8 +247,7 @@ class Output(WatchedSocket):
     # ---- for the loop ----
 
     def flush(self) -> None:
-        """Send pending output and chunks of streams; the rest of a short write waits for the next write event."""
-        budget = HIGH_WATER  # so that one long stream does not fill the turn
+        """Send pending output; the rest of a short write waits for the next write event."""
         while self._state is not _CLOSED:
             out = self._out
             if out:
@@ -262,10 +269,11 @@ class Output(WatchedSocket):
                 if not self._plain:
                     self._flushed()
                 return
-            if budget <= 0:
-                self._block(progress=True)
+            if not self._pulls_at_once:
+                self._unblock()
+                self._pull_later()
                 return
-            budget -= self._pull()
+            self._pull()
 
     def _take(self) -> bytes:
         """Take all of a plain connection's output."""
@@ -289,8 +297,26 @@ class Output(WatchedSocket):
         else:
             self._block(progress=progress)
 
-    def _pull(self) -> int:
-        """Take the next chunk of the first stream, or end that stream; return its cost in bytes."""
+    @property
+    def _pulls_at_once(self) -> bool:
+        """Whether the next chunk is taken without waiting: it exists already, or too much waits behind the stream."""
+        assert self._streams
+        return isinstance(self._streams[0][0], Receipt) or self._pending > self._limit.size
+
+    def _pull_later(self) -> None:
+        if not self._pulling:
+            self._pulling = True
+            self._loop.pull_later(self)
+
+    def pull(self) -> None:
+        """Make the next chunk of a stream; it leaves at the end of this turn."""
+        self._pulling = False
+        if self._streams and not self._blocked and self._state is not _CLOSED:
+            self._pull()
+            self._loop.flush_later(self)
+
+    def _pull(self) -> None:
+        """Take the next chunk of the first stream, or end that stream."""
         assert self._streams
         chunks, behind = self._streams[0]
         try:
@@ -298,18 +324,15 @@ class Output(WatchedSocket):
         except Exception:
             log.exception("error while making output")
             self.close(CloseReason.FAULT)
-            return 0
+            return
         if chunk is None:
             self._streams.popleft()
-            self._out = behind
-            return 0
-        if not chunk:
-            return PIECE_COST
+            self._out += behind
+            return
         self._out.append(chunk)
         if not isinstance(chunks, Receipt):  # whose chunk was counted when it was queued
             self._pending += len(chunk)
             self._chunk = len(chunk)
-        return max(len(chunk), PIECE_COST)
 
     def _block(self, *, progress: bool) -> None:
         """Wait for a write event, and close when none comes for too long."""
@@ -338,11 +361,14 @@ class Output(WatchedSocket):
             log.warning("closing %s: has taken nothing for %g seconds (stall-seconds)", self, self._table.stall_seconds)
             self.close(CloseReason.SLOW_READER)
 
-    def _flushed(self) -> None:
+    def _unblock(self) -> None:
         if self._blocked:
             self._blocked = False
-            self._count()
             self._want(self._events & ~EVENT_WRITE)
+        self._count()
+
+    def _flushed(self) -> None:
+        self._unblock()
         self._all_sent()
 
     def _drop_output(self) -> None:

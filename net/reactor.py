@@ -5,12 +5,14 @@ One turn, in this order:
 1. wait until a descriptor is ready or the nearest deadline is due;
 2. serve the ready descriptors: a listener accepts, a dial learns whether it has connected, a connection reads at most
    READ_SIZE and hands the bytes on;
-3. run the calls put off to this turn, those from other threads, and the deadlines that are due;
+3. run the calls put off to this turn, those from other threads, and the deadlines that are due; make the next chunk of
+   each stream;
 4. end the turn: call the `before_flush` hook, in which the journal commits; send pending output, with one `send` for
    each connection; free what was closed; confirm receipts. Repeat until nothing is left to do.
 
-A turn is short, so that each commit and flush comes soon: step 2 serves READY_PER_TURN descriptors, step 4 frees
-FREED_PER_TURN connections, and each kind of work in steps 2 and 3 has TURN_SECONDS. The rest waits for the next turns.
+A turn is short, so that each commit and flush comes soon: step 2 serves READY_PER_TURN descriptors, step 3 makes
+CHUNKS_PER_TURN chunks, step 4 frees FREED_PER_TURN connections, and each kind of work in steps 2 and 3 has
+TURN_SECONDS. The rest waits for the next turns.
 Deadlines run only when all input that had arrived by then has been handled. So no connection times out because the
 server itself was slow.
 
@@ -54,6 +56,9 @@ every turn. With thousands that takes longer than serving some."""
 FREED_PER_TURN = 256
 """Closed connections that are freed in one turn: each may leave many channels."""
 
+CHUNKS_PER_TURN = 16
+"""Chunks of streams that are made in one turn: reading a page of messages takes as long as serving ten lines."""
+
 SLICE_SECONDS = 0.001
 """Time limit for the lines of one connection in a turn; less where many are ready."""
 
@@ -73,6 +78,9 @@ class Flushable(Protocol):
 
     def flush(self) -> None:
         """Send what is pending."""
+
+    def pull(self) -> None:
+        """Make the next chunk of a stream."""
 
     def free(self) -> None:
         """Release the descriptor."""
@@ -96,19 +104,22 @@ class Reactor:
         """When the connection that is being served has used its share of the turn, on the monotonic clock."""
         self._selector = selectors.DefaultSelector()
         self._deadlines = Deadlines()
-        self._ready = ReadyQueue(READY_PER_TURN)
+        self._ready = ReadyQueue()
         self._parked: dict[int, selectors.SelectorKey] = {}
         """Descriptors that wait to be served, and about which the selector is not asked meanwhile."""
         self._due: tuple[float, int] | None = None
         """The time up to which deadlines are to be run, and the selector's report of that time."""
         self._soon: deque[Callable[[], None]] = deque()
         self._threadsafe_calls: deque[Callable[[], None]] = deque()
+        self._streaming: deque[Flushable] = deque()
         self._dirty: list[Flushable] = []
         self._dying: list[Flushable] = []
         self._receipts: list[Callable[[], None]] = []
         # Bound methods of the lists: they are called for every message.
         self.flush_later = self._dirty.append
         """Flush at the end of this turn."""
+        self.pull_later = self._streaming.append
+        """Make the next chunk of a stream in this turn, or when its turn comes."""
         self.free_later = self._dying.append
         """Free at the end of this turn, after its output has been sent."""
         self.confirm_later = self._receipts.append
@@ -229,11 +240,12 @@ class Reactor:
         waiting = min(len(self._threadsafe_calls), THREADSAFE_CALLS_PER_TURN)
         self._work_off(self._threadsafe_calls.popleft, self._guarded, waiting)
         self._run_deadlines(READY_PER_TURN - served)
+        self._work_off(self._streaming.popleft, self._pull, min(len(self._streaming), CHUNKS_PER_TURN))
         self._end_turn()
         self.longest_turn = max(self.longest_turn, time.monotonic() - started)
 
     def _timeout(self) -> float | None:
-        if self._soon or self._threadsafe_calls or self._ready or self._dying or self._due:
+        if self._soon or self._threadsafe_calls or self._ready or self._streaming or self._dying or self._due:
             return 0.0
         nearest = self._deadlines.nearest()
         return None if nearest is None else min(max(0.0, nearest - time.monotonic()), MAX_WAIT)
@@ -272,6 +284,12 @@ class Reactor:
             key.data(mask)
         except Exception:
             log.exception("error while serving a descriptor")
+
+    def _pull(self, connection: Flushable) -> None:
+        try:
+            connection.pull()
+        except Exception:
+            connection.fault()
 
     def _run_deadlines(self, may_serve: int) -> None:
         """Run the deadlines that are due, once all input that was ready by then has been handled.

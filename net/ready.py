@@ -13,17 +13,17 @@ Event = tuple[SelectorKey, int]
 class ReadyQueue:
     """Ready descriptors, each once, in the order in which the selector has first reported them.
 
-    They are served in this order. While more are ready than a turn serves, the oldest and the newest take turns: so who
-    comes during a burst of thousands need not wait for all of them, and none of them starves.
-
-    Args:
-        turn: how many a turn serves.
+    They are served in this order. If a turn has not served all, the oldest and the newcomers take turns in the next
+    ones, so that a newcomer need not wait for a burst of thousands. A descriptor that the turn before has served is no
+    newcomer: sending more wins nobody more turns.
     """
 
-    def __init__(self, turn: int) -> None:
-        self._turn = turn
+    def __init__(self) -> None:
         self._waiting: OrderedDict[int, tuple[int, Event]] = OrderedDict()
-        self._newest_next = False
+        self._newcomers: dict[int, None] = {}
+        self._served: set[int] = set()
+        """Descriptors that have been taken since the last report."""
+        self._newcomer_is_next = False
         self.reports = 0
         """How many reports have been added."""
 
@@ -33,18 +33,29 @@ class ReadyQueue:
     def add(self, events: Iterable[Event]) -> list[SelectorKey]:
         """Add a selector's report; return the keys that wait already, which keep their places and earlier events."""
         self.reports += 1
+        served, self._served = self._served, set()
+        is_crowded = bool(self._waiting)
         again = []
         for event in events:
-            if event[0].fd in self._waiting:
+            descriptor = event[0].fd
+            if descriptor in self._waiting:
                 again.append(event[0])
-            else:
-                self._waiting[event[0].fd] = self.reports, event
+                continue
+            self._waiting[descriptor] = self.reports, event
+            if is_crowded and descriptor not in served:
+                self._newcomers[descriptor] = None
         return again
 
     def take(self) -> Event:
         """Remove and return the next one. There must be one."""
-        self._newest_next = not self._newest_next and len(self._waiting) > self._turn
-        _descriptor, (_report, event) = self._waiting.popitem(last=self._newest_next)
+        self._newcomer_is_next = bool(self._newcomers) and not self._newcomer_is_next
+        if self._newcomer_is_next:
+            descriptor, _ = self._newcomers.popitem()
+            _report, event = self._waiting.pop(descriptor)
+        else:
+            descriptor, (_report, event) = self._waiting.popitem(last=False)
+            self._newcomers.pop(descriptor, None)
+        self._served.add(descriptor)
         return event
 
     def has_any_of(self, report: int) -> bool:
@@ -54,3 +65,4 @@ class ReadyQueue:
     def clear(self) -> None:
         """Drop all."""
         self._waiting.clear()
+        self._newcomers.clear()

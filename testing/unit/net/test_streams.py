@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from net.reactor import CHUNKS_PER_TURN
 from net.table import HIGH_WATER, CloseReason
 from protocol import Session
 from support.examples import raising
-from support.loop import MAX_OUT, LoopStage, Owner, ScriptedSocket, get, numbered, put
+from support.loop import MAX_OUT, LoopStage, Owner, ScriptedSocket, get, numbered, put, staged
 from support.world import World
 
 
@@ -26,12 +28,16 @@ def test_a_stream_is_made_only_as_the_peer_reads(stage: LoopStage) -> None:
     assert connection.congested
     assert log == []
     connection.send(b"tail")
+    stage.turn()  # the head and a chunk, of which a part leaves
+    assert log == ["made 0"]
     stage.turn()
-    assert log == ["made 0", "left 0", "made 1"]
+    assert log[1:] == ["left 0", "made 1"]
     stage.turn()
     assert log[3:] == []
     stage.turn()
-    assert log[3:] == ["left 1", "made 2", "left 2", "all", "closed"]
+    assert log[3:] == ["left 1", "made 2"]
+    stage.turn()
+    assert log[5:] == ["left 2", "all", "closed"]
     assert owner.told == []
     stage.turn()
     assert owner.told == ["drained"]
@@ -46,27 +52,56 @@ def test_streams_follow_each_other_with_what_was_sent_between(stage: LoopStage) 
     connection.send(b"2")
     connection.stream(iter([b"c"]))
     connection.send(b"3")
-    stage.turn()
+    stage.until(lambda: owner.told)
     assert get(peer, 6) == b"ab12c3"
     assert owner.told == ["drained"]
     assert not connection.congested
 
 
-def test_a_long_stream_leaves_the_turn_to_others(stage: LoopStage) -> None:
-    connection, owner, peer, _sock = stage.pair()
+def test_a_stream_makes_one_chunk_in_a_turn_and_all_together_only_so_many(
+    stage: LoopStage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """None starves: each has made as many as the others, but for one. A turn with more to do does not wait."""
+    monkeypatch.setattr(time, "monotonic", lambda: 100.0)
+    logs: list[list[str]] = []
+    for _ in range(CHUNKS_PER_TURN + 5):
+        logs.append([])
+        stage.pair()[0].stream(numbered(logs[-1], 10, 6))
+    made = [0] * len(logs)
+    while not all("closed" in log for log in logs):
+        before = sum(made)
+        stage.loop.turn()
+        made = [sum(line.startswith("made") for line in log) for log in logs]
+        assert sum(made) - before <= CHUNKS_PER_TURN
+        assert max(made) - min(made) <= 1
+    assert made == [6] * len(logs)
+
+
+def test_what_is_said_meanwhile_waits_behind_a_stream_within_the_limit(stage: LoopStage) -> None:
+    """Where that is too much, the stream does not wait for its turn."""
+    connection, _owner, peer, _sock = stage.pair()
     log: list[str] = []
-    total = 20 * 65536
     received: list[bytes] = []
-    reader = threading.Thread(target=lambda: received.append(get(peer, total)))
+    reader = threading.Thread(target=lambda: received.append(get(peer, 30 + MAX_OUT + 1)))
     reader.start()
-    connection.stream(numbered(log, 65536, 20))
-    stage.turn()
-    assert log.count("closed") == 0
-    assert 1 <= len([line for line in log if line.startswith("made")]) <= HIGH_WATER // 65536 + 1
-    stage.until(lambda: owner.told)
+    connection.stream(numbered(log, 10, 3))
+    connection.send(b"x" * MAX_OUT)
+    assert log == []
+    connection.send(b"x")
+    assert log[-1] == "closed"
+    stage.until(lambda: not connection.has_output)
     reader.join()
-    assert len(received[0]) == total
-    assert log[-2:] == ["all", "closed"]
+    assert received == [b"0" * 10 + b"1" * 10 + b"2" * 10 + b"x" * (MAX_OUT + 1)]
+
+
+def test_what_waits_behind_a_stream_counts_for_all_buffers() -> None:
+    with staged(max_buffers=1000) as stage:
+        connection, owner, _peer, _sock = stage.pair()
+        connection.stream(numbered([], 10, 50))
+        stage.turn()
+        connection.send(b"x" * 1001)
+        stage.until(lambda: owner.lost_for)
+        assert owner.lost_for == [CloseReason.FULLEST]
 
 
 def test_a_stream_ends_with_its_connection(stage: LoopStage) -> None:
@@ -162,7 +197,7 @@ def test_a_receipt_waits_behind_a_stream_and_is_given_to_a_finished_connection(s
     connection.stream(numbered(log, 10, 3))
     connection.send_with_receipt(b"last", lambda has_left: log.append(f"left {has_left}"))
     connection.finish()
-    stage.turn()
+    stage.until(lambda: log[-1:] == ["left True"])
     assert log[-2:] == ["closed", "left True"]
     assert get(peer, 34).endswith(b"last")
 
@@ -200,7 +235,7 @@ def test_a_mistake_in_a_stream_closes_only_its_connection(stage: LoopStage, capl
 
     connection.stream(chunks())
     other.send(b"abc")
-    stage.turn()
+    stage.until(lambda: owner.lost_for)
     assert owner.lost_for == [CloseReason.FAULT]
     assert other_owner.lost_for == []
     assert get(other_peer, 3) == b"abc"
