@@ -80,7 +80,11 @@ MIGRATIONS: tuple[str, ...] = (
         messages = coalesce((SELECT messages FROM counted WHERE channel = name), 0);
     DROP TABLE counted;
     ALTER TABLE memberships ADD COLUMN seen INTEGER NOT NULL DEFAULT 0;
-    UPDATE memberships SET seen = (SELECT coalesce(max(id), 0) FROM messages) WHERE NOT instr(channel, ':');
+    ALTER TABLE memberships ADD COLUMN seen_place INTEGER NOT NULL DEFAULT 0;
+    UPDATE memberships SET
+        seen = (SELECT coalesce(max(id), 0) FROM messages),
+        seen_place = coalesce((SELECT messages FROM channels WHERE name = channel), 0)
+        WHERE NOT instr(channel, ':');
     """,
 )
 

@@ -22,6 +22,9 @@ from domain.errors import StoreUnavailable
 PAGE_ROWS = 32
 """Messages that are read at once: at MAX_LINE each, 256 KiB."""
 
+MAX_NUMBER = 2**63 - 1
+"""The greatest number that SQLite can store."""
+
 STRIDE = 32
 """Messages of a channel for each row of `places`."""
 
@@ -107,6 +110,9 @@ class MessageHistory:
     def append(self, cursor: sqlite3.Cursor, messages: Iterable[Said]) -> None:
         """Append messages, within a transaction."""
         cursor.executemany(RECORD_SAID, self._rows(messages))
+        if self._places:
+            cursor.executemany(RECORD_PLACE, self._places)
+            self._places.clear()
 
     def _rows(self, messages: Iterable[Said]) -> Iterator[tuple[int | str | float | None, ...]]:
         moved, ends = self._moved, self._ends
@@ -120,9 +126,7 @@ class MessageHistory:
         self._newest_row = number
 
     def complete(self, cursor: sqlite3.Cursor) -> None:
-        """Write what goes with the messages that were appended, at the end of the transaction."""
-        if self._places:
-            cursor.executemany(RECORD_PLACE, self._places)
+        """Write the ends of the chains if they are due, at the end of the transaction."""
         if self._newest_row - self._recorded > RECORD_ENDS_EVERY:
             ends = self._unrecorded | self._moved
             cursor.executemany(RECORD_END, ((channel, *end) for channel, end in ends.items()))
@@ -145,18 +149,26 @@ class MessageHistory:
 
     # ---- reading ----
 
-    def count(self, channel: str, number: int) -> int:
+    def count(self, channel: str, number: int = MAX_NUMBER) -> int:
         """Return how many of a channel's messages have numbers up to this one: the place of the last of these.
 
         Raises:
             StoreUnavailable: they cannot be read.
         """
-        end, place = self._ends.get(channel, NO_MESSAGES)
+        with readable():
+            return self.place(channel, number)
+
+    def place(self, channel: str, number: int) -> int:
+        """Return the same within a transaction, whose messages count.
+
+        Raises:
+            sqlite3.Error: they cannot be read.
+        """
+        end, place = self._moved.get(channel) or self._ends.get(channel, NO_MESSAGES)
         if end is None or end <= number:
             return place
-        with readable():
-            above, place = self._db.execute(NUMBER_FROM, (channel, number)).fetchone() or (end, place)
-            (steps,) = self._db.execute(STEPS_DOWN_TO_NUMBER, (above, number)).fetchone()
+        above, place = self._db.execute(NUMBER_FROM, (channel, number)).fetchone() or (end, place)
+        (steps,) = self._db.execute(STEPS_DOWN_TO_NUMBER, (above, number)).fetchone()
         return int(place - steps)
 
     def pages(self, channel: str, first: int, last: int) -> Iterator[list[Said]]:

@@ -351,7 +351,7 @@ class Session:
         if len(names) <= LIST_PIECE:
             self.send(f"{head} {separator.join(names)}".rstrip())
         else:
-            self.transport.stream(render_list(head, names, separator))
+            self.transport.stream(_render_list(head, names, separator))
 
     def expect_outcome(self, request: Request, then: Callable[[], None] | None = None) -> Done:
         """Count the request as outstanding; return the callback that takes its outcome and answers it.
@@ -548,8 +548,7 @@ class Session:
             self.dialect.leave(self)
 
 
-def render_list(head: str, names: Sequence[str], separator: str) -> Iterator[bytes]:
-    """Render a line with a list in pieces."""
+def _render_list(head: str, names: Sequence[str], separator: str) -> Iterator[bytes]:
     before = " "
     yield head.encode()
     for start in range(0, len(names), LIST_PIECE):

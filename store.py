@@ -46,7 +46,7 @@ from domain.changes import (
     Seen,
     TopicSet,
 )
-from message_history import PAGE_ROWS, MessageHistory, readable
+from message_history import MAX_NUMBER, PAGE_ROWS, MessageHistory, readable
 from write_ahead_log import WriteAheadLog
 
 MEMORY = ":memory:"
@@ -69,8 +69,8 @@ RECORD: dict[type, str] = {
     PasswordChanged: "UPDATE accounts SET password_hash = ?2 WHERE name = ?1",
     ChannelCreated: "INSERT INTO channels (name, creator, created, topic) VALUES (?1, ?2, ?3, ?4)",
     TopicSet: "UPDATE channels SET topic = ?3 WHERE name = ?2",
-    Joined: "INSERT INTO memberships VALUES (?1, ?2, ?3, ?4, ?5)",
-    Seen: "UPDATE memberships SET seen = max(seen, ?3) WHERE account = ?1 AND channel = ?2",
+    Joined: "INSERT INTO memberships VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+    Seen: "UPDATE memberships SET seen = ?3, seen_place = ?4 WHERE account = ?1 AND channel = ?2 AND seen < ?3",
     Left: "DELETE FROM memberships WHERE account = ?1 AND channel = ?2",
     Mailed: "INSERT INTO mail (sender, recipient, text, sent) VALUES (?1, ?2, ?3, ?4)",
     MailDelivered: "DELETE FROM mail WHERE id IN (SELECT id FROM mail WHERE recipient = ?1 AND id <= ?2 LIMIT ?3)",
@@ -80,7 +80,13 @@ RECORD: dict[type, str] = {
         " WHERE server = '' AND substr(channel, instr(channel, ':') + 1) = ?1 AND instr(channel, ':')"
     ),
 }
-"""How each change but Said is written; its fields are the parameters."""
+"""How each change but Said is written. Its fields are the parameters; those of MARKING have one more."""
+
+MARKING = (Joined, Seen)
+"""The changes that set a read marker. Their last field is its number; the place of that message is written, too."""
+
+MARKERS = "SELECT channel, seen_place FROM memberships WHERE account = ? AND NOT instr(channel, ':')"
+"""The read markers of an account: its memberships stand side by side."""
 
 READ_POSITION = "SELECT applied, run, digest, created FROM position"
 
@@ -244,6 +250,8 @@ class Store:
         for kind, group in itertools.groupby(changes, type):
             if issubclass(kind, Said):
                 self._history.append(write, cast(Iterable[Said], group))
+            elif kind in MARKING:
+                write.executemany(RECORD[kind], ((*change, self._history.place(*_marker(change))) for change in group))
             else:
                 write.executemany(RECORD[kind], group)
         self._history.complete(write)
@@ -344,7 +352,7 @@ class Store:
             raise StoreError(f"cannot write to the database {self.path}: {_reason(error, self.path)}") from error
 
     def history(
-        self, channel: str, count: int, before: int = 2**63 - 1, after: int | None = None
+        self, channel: str, count: int, before: int = MAX_NUMBER, after: int | None = None
     ) -> tuple[int, Iterator[list[Said]]]:
         """Return how many messages are found, and pages of them, the oldest first.
 
@@ -357,21 +365,24 @@ class Store:
         Raises:
             StoreUnavailable: they cannot be read; the pages raise it, too.
         """
-        last = self.count_messages(channel, before - 1)
+        last = self._history.count(channel, before - 1)
         if after is None:
             first = max(1, last - count + 1)
         else:
-            first = self.count_messages(channel, after) + 1
+            first = self._history.count(channel, after) + 1
             last = min(last, first + count - 1)
         return max(0, last - first + 1), self._history.pages(channel, first, last)
 
-    def count_messages(self, channel: str, number: int) -> int:
-        """Return how many of a channel's messages have numbers up to this one; it takes no longer when they are many.
+    def unread(self, account: str) -> list[tuple[str, int]]:
+        """Return how many messages each channel here of an account has behind its read marker, if there are any.
 
         Raises:
-            StoreUnavailable: they cannot be read.
+            StoreUnavailable: the markers cannot be read.
         """
-        return self._history.count(channel, number)
+        with readable():
+            markers = self._db.execute(MARKERS, (account,)).fetchall()
+        counts = ((channel, self._history.count(channel) - place) for channel, place in markers)
+        return [(channel, count) for channel, count in counts if count > 0]
 
     def mail(self, recipient: str) -> Iterator[tuple[int, list[Mailed]]]:
         """Return the mail of an account, the oldest first: pages, each with the number of its last message.
@@ -416,6 +427,12 @@ def position_in(path: str) -> Position:
             return Position(*(db.execute(READ_POSITION).fetchone() or ()))
     except sqlite3.Error as error:
         raise StoreError(f"{path} is no database of a cluster: {error}") from error
+
+
+def _marker(change: Change) -> tuple[str, int]:
+    """Return the channel and the number of the read marker that a change sets."""
+    assert isinstance(change, Joined | Seen)
+    return change.channel, change[-1]
 
 
 def _keep_open(db: sqlite3.Connection) -> None:

@@ -87,7 +87,7 @@ class ClusterBackend:
 
     def __init__(self, log: ReplicatedLog, store: Store, tick: Callable[[], None]) -> None:
         self.write = log.write
-        self.history, self.count_messages, self.mail = store.history, store.count_messages, store.mail
+        self.history, self.unread, self.mail = store.history, store.unread, store.mail
         self._store = store
         self._tick = tick
 

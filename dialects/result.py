@@ -28,7 +28,7 @@ from domain.events import (
     TopicChanged,
 )
 from domain.state import Account
-from protocol import Command, Dialect, Refusal, Request, Session, match_arguments, render_list
+from protocol import Command, Dialect, Refusal, Request, Session, match_arguments
 from text import MAX_LINE, clean, join_message, parse_number, split_words
 
 DEFAULT_HISTORY = 20
@@ -264,7 +264,8 @@ class Result(Dialect):
         self.chat.reading.mark(session.principal, channel, _number(number), session.expect_outcome(request))
 
     def unread(self, session: Session, request: Request) -> None:
-        session.stream(_render_unread(self.chat.reading.unread(session.principal)))
+        counts = self.chat.reading.unread(session.principal)
+        session.send_list("RESULT UNREAD", [f"{channel} {count}" for channel, count in counts], ", ")
 
     def topic(self, session: Session, request: Request) -> None:
         channel, *texts = request.args
@@ -358,20 +359,6 @@ class Result(Dialect):
             tagged = self._by_tags[tags] = copy.copy(self)
             tagged.tags = tags
         return self._by_tags[tags]
-
-
-def _render_unread(pieces: Iterator[list[tuple[str, int]]]) -> Iterator[bytes]:
-    """Render the channels with most unread messages first (R48). All are counted before the first is known."""
-    counts: list[tuple[str, int]] = []
-    try:
-        for piece in pieces:
-            counts += piece
-            yield b""
-    except ChatError:
-        yield f"{COMMANDS['UNREAD'].failure}\n".encode()
-        return
-    counts.sort(key=lambda count: (-count[1], count[0]))
-    yield from render_list("RESULT UNREAD", [f"{channel} {unread}" for channel, unread in counts], ", ")
 
 
 def _page_of(words: list[str]) -> dict[str, int]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection
-from typing import NamedTuple
 
 from domain.changes import (
     ChannelCreated,
@@ -23,22 +22,6 @@ from domain.interfaces import Outside
 from domain.names import HOST_OF_CHANNEL
 from domain.state import Account, Channel, Member, RemoteChannel, RemoteUser, SortedNames
 from domain.users import Users
-
-
-class Membership(NamedTuple):
-    """What is recorded of a membership.
-
-    Attributes:
-        server: the identity of a remote channel's server under which it began (L21).
-        seen: the number of the last message that was read in a channel here (R49).
-    """
-
-    server: str = ""
-    seen: int = 0
-
-
-UNRECORDED = Membership()
-"""A membership of which nothing is recorded."""
 
 
 class Channels:
@@ -121,29 +104,26 @@ class Channels:
         return lambda: setattr(channel, "topic", before)
 
     def apply_joined(self, change: Joined) -> Undo:
-        begun = Membership(change.server, change.seen)
-        return self.add(self._users.account(change.account), change.channel, begun)
+        return self.add(self._users.account(change.account), change.channel, change.server)
 
     def apply_left(self, change: Left) -> Undo:
         return self.remove(self._users.account(change.account), change.channel)
 
-    def apply_seen(self, change: Seen) -> Undo:
-        channel, name = self.local.get(change.channel), change.account
+    def apply_seen(self, change: Seen) -> None:
+        """Accept a read marker; the backend alone has these."""
+        channel = self.local.get(change.channel)
         if channel is None:
             raise NoSuchChannel
-        if name not in channel.members:
+        if change.account not in channel.members:
             raise NotAMember
-        before = channel.seen.get(name, 0)
-        channel.seen[name] = max(before, change.number)
-        return lambda: channel.seen.update({name: before})
 
-    def add(self, member: Member, name: str, begun: Membership = UNRECORDED) -> Undo:
+    def add(self, member: Member, name: str, server: str = "") -> Undo:
         """Make an account or a remote user a member of a channel.
 
         Args:
             member: the account or remote user.
             name: the channel's name.
-            begun: what is recorded of the membership.
+            server: the identity of a remote channel's server (L21).
 
         Raises:
             NoSuchChannel, AlreadyMember, LimitReached, ChannelFull: the first that applies.
@@ -156,7 +136,7 @@ class Channels:
         is_remote = isinstance(member, RemoteUser)
         if not (channel.has_room_for_remote if is_remote else channel.has_room):
             raise ChannelFull
-        self._add_member(member, channel, begun)
+        self._add_member(member, channel, server)
         return lambda: self._undo_joined(member, channel)
 
     def _undo_joined(self, member: Member, channel: Channel) -> None:
@@ -172,8 +152,8 @@ class Channels:
         channel = self._channel(name)
         if member.name not in channel.members:
             raise NotAMember
-        ended = self._remove_member(member, channel)
-        return lambda: self._add_member(member, channel, ended)
+        server = self._remove_member(member, channel)
+        return lambda: self._add_member(member, channel, server)
 
     def apply_said(self, change: Said) -> None:
         channel = self.local.get(change.channel)  # no further call: this is done for every message
@@ -237,24 +217,22 @@ class Channels:
             return self.remote.get(name) or RemoteChannel(name)
         return self._channel(name)
 
-    def _add_member(self, member: Member, channel: Channel, begun: Membership) -> None:
+    def _add_member(self, member: Member, channel: Channel, server: str) -> None:
         channel.add_member(member)
         member.channels[channel.name] = channel
         if isinstance(channel, RemoteChannel):
             self.remote[channel.name] = channel
-            self._keep_server(channel, member.name, begun.server)
-        elif begun.seen:
-            channel.seen[member.name] = begun.seen
+            self._keep_server(channel, member.name, server)
 
-    def _remove_member(self, member: Member, channel: Channel) -> Membership:
-        """End a membership; return what was recorded of it."""
+    def _remove_member(self, member: Member, channel: Channel) -> str:
+        """End a membership; return the identity of a remote channel's server under which it began."""
         channel.remove_member(member)
         del member.channels[channel.name]
         if not isinstance(channel, RemoteChannel):
-            return Membership(seen=channel.seen.pop(member.name, 0))
+            return ""
         if not channel.members:
             del self.remote[channel.name]
-        return Membership(self._forget_server(channel, member.name))
+        return self._forget_server(channel, member.name)
 
     def _keep_server(self, channel: RemoteChannel, account: str, server: str) -> None:
         channel.servers[account] = server

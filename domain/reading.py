@@ -18,9 +18,6 @@ from domain.state import Account
 MAX_UNREAD = 1000
 """Messages of a channel that are counted as unread (R48)."""
 
-UNREAD_PIECE = 20
-"""Channels whose unread messages are counted in one go, which takes less than a millisecond."""
-
 
 class Reading:
     """Requests of accounts that read.
@@ -74,22 +71,13 @@ class Reading:
         """
         self._journal.submit(Seen(account.name, channel, min(number, self.last_number)), done)
 
-    def unread(self, account: Account) -> Iterator[list[tuple[str, int]]]:
+    def unread(self, account: Account) -> list[tuple[str, int]]:
         """Return how many messages each channel of an account has behind its read marker, MAX_UNREAD at most.
 
-        The result is as of now, also if it is read later. It comes in pieces, since each channel takes some time.
-        Channels of other servers are left out, and those with nothing new.
+        The most come first. Channels of other servers are left out, and those with nothing new.
 
         Raises:
-            StoreUnavailable: they cannot be counted; raised by the pieces.
+            StoreUnavailable: the markers cannot be read.
         """
-        local = self._channels.local
-        markers = [(name, local[name].seen.get(account.name, 0)) for name in account.channels if name in local]
-        return self._count_unread(markers, self.last_published)
-
-    def _count_unread(self, markers: list[tuple[str, int]], end: int) -> Iterator[list[tuple[str, int]]]:
-        count = self._backend.count_messages
-        for start in range(0, len(markers), UNREAD_PIECE):
-            piece = markers[start : start + UNREAD_PIECE]
-            counts = [(name, count(name, end) - count(name, seen)) for name, seen in piece]
-            yield [(name, min(unread, MAX_UNREAD)) for name, unread in counts if unread > 0]
+        counts = [(channel, min(count, MAX_UNREAD)) for channel, count in self._backend.unread(account.name)]
+        return sorted(counts, key=lambda count: (-count[1], count[0]))

@@ -270,28 +270,16 @@ class Channel:
         remote: how many members other servers have.
         mutes: the time on the monotonic clock until which a name may not speak.
         topic: its topic; "" without one.
-        seen: the read marker of each account here: the number of the last message that it has read (R49).
     """
 
     __slots__ = (
-        "_names",
-        "capacity",
-        "elsewhere",
-        "guests",
-        "here",
-        "members",
-        "mutes",
-        "name",
-        "remote",
-        "seen",
-        "subscribers",
+        "_names", "capacity", "elsewhere", "guests", "here", "members", "mutes", "name", "remote", "subscribers",
         "topic",
     )  # fmt: skip
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.topic = ""
-        self.seen: dict[str, int] = {}
         self.capacity: int | None = None
         self.members: dict[str, Member] = {}
         self.guests: dict[str, RoomGuest] = {}

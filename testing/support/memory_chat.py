@@ -60,8 +60,8 @@ class MemoryBackend:
         said = said[-count:] if after is None else said[:count]
         return len(said), iter([said])
 
-    def count_messages(self, channel: str, number: int) -> int:
-        return len(self._said(channel, 0, number + 1))
+    def unread(self, account: str) -> list[tuple[str, int]]:
+        return []
 
     def mail(self, recipient: str) -> Iterator[tuple[int, list[Mailed]]]:
         """Pages of two."""
@@ -183,7 +183,6 @@ class MemoryChat:
                     channel.remote,
                     channel.names(),
                     channel.topic,
-                    {account: number for account, number in channel.seen.items() if number},
                 )
                 for name, channel in (self.chat.channels.local | self.chat.channels.remote).items()
             },

@@ -268,7 +268,8 @@ def test_history_is_read_in_pages_in_both_directions(world: World) -> None:
 def test_history_that_cannot_be_read_is_a_failure(world: World) -> None:
     alice, _bob = world.clients
     alice.ask("SAY room one", "SAY room two", "LEAVE room", "JOIN room", "SAY room three")
-    world.store._db.execute("ALTER TABLE messages RENAME TO gone")
+    for table in ("messages", "memberships"):
+        world.store._db.execute(f"ALTER TABLE {table} RENAME TO gone_{table}")
     assert alice.ask("HISTORY room", "HISTORY room 1 before 3", "UNREAD") == [
         "RESULT HISTORY room 0", "RESULT HISTORY room 0", "RESULT UNREAD 0",
     ]  # fmt: skip

@@ -183,7 +183,7 @@ def test_the_first_schema_is_lifted_to_todays(path: Path, tmp_path: Path) -> Non
         ]
         assert journaled.history("room") == ["one", "two", "three"]
         assert journaled.history("empty") == []
-        counts = [journaled.store.count_messages("room", number) for number in range(6)]
+        counts = [journaled.store._history.count("room", number) for number in range(6)]
         assert counts == [0, 1, 2, 2, 3, 3]
         assert journaled.write(said("four"), said("more", "attic"), said("first", "empty")) == [None] * 3
         assert journaled.history("room", 2) == ["three", "four"]

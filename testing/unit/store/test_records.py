@@ -173,7 +173,7 @@ def test_pages_of_history_are_those_of_a_list(
     for count, before, after in pages:
         for channel in ("room", "attic"):
             own = [message for message in messages if message.channel == channel]
-            assert journaled.store.count_messages(channel, before) == sum(message.number <= before for message in own)
+            assert journaled.store._history.count(channel, before) == sum(message.number <= before for message in own)
             expected = [message for message in own if (after or 0) < message.number < before]
             expected = expected[-count:] if after is None else expected[:count]
             found, read = journaled.store.history(channel, count, before, after)
@@ -196,8 +196,56 @@ def test_a_page_far_back_is_found_in_few_steps(journaled: JournaledStore) -> Non
     journaled.store._db.set_progress_handler(count, 1)
     found, pages = journaled.store.history("room", 10, message.number + 50 * STRIDE)
     assert found == len(next(pages)) == 10
-    assert journaled.store.count_messages("room", message.number + 70 * STRIDE) == 70 * STRIDE + 1
+    assert journaled.store._history.count("room", message.number + 70 * STRIDE) == 70 * STRIDE + 1
     assert steps < 200 * STRIDE
+
+
+MARKED = st.lists(
+    st.one_of(
+        st.tuples(st.just("say"), st.sampled_from(["room", "attic"]), st.integers(1, 3)),
+        st.tuples(st.just("seen"), st.sampled_from(["room", "attic"]), st.integers(0, 200)),
+        st.tuples(st.just("move"), st.sampled_from(["room", "attic"]), st.just(0)),
+        st.tuples(st.just("commit"), st.just(""), st.just(0)),
+    ),
+    max_size=150,
+)
+"""What is said, read, and left or joined, and where a transaction ends."""
+
+
+@EXAMPLES
+@given(MARKED, st.booleans())
+def test_unread_is_counted_whatever_is_in_one_transaction(deeds: list[tuple[str, str, int]], fails: bool) -> None:
+    journaled = JournaledStore(MEMORY)
+    journaled.write(*INITIAL)
+    numbers: dict[str, list[int]] = {"room": [], "attic": []}
+    markers: dict[str, int] = {}
+    newest = 0
+    batch: list[Change] = []
+    for what, channel, value in [*deeds, ("commit", "", 0)]:
+        if what == "say":
+            newest += value
+            numbers[channel].append(newest)
+            batch.append(Said("alice", channel, "hi", NOW, newest))
+        elif what == "seen" and channel in markers:
+            number = min(value, newest)
+            markers[channel] = max(markers[channel], number)
+            batch.append(Seen("bob", channel, number))
+        elif what == "move" and channel in markers:
+            del markers[channel]
+            batch.append(Left("bob", channel))
+        elif what == "move":
+            markers[channel] = newest
+            batch.append(Joined("bob", channel, NOW, "", newest))
+        elif what == "commit":
+            if fails:  # a transaction that fails leaves nothing behind
+                batch.append(Joined("alice", "room", NOW))
+                assert not journaled.store.write(batch)
+                batch.pop()
+            assert journaled.store.write(batch)
+            batch = []
+            counts = {name: sum(number > seen for number in numbers[name]) for name, seen in markers.items()}
+            assert dict(journaled.store.unread("bob")) == {name: count for name, count in counts.items() if count}
+    journaled.store.close()
 
 
 def test_read_markers_last_and_no_number_is_given_twice(path: Path) -> None:
