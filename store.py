@@ -90,15 +90,9 @@ MARKERS = "SELECT channel, seen_place FROM memberships WHERE account = ? AND NOT
 
 READ_POSITION = "SELECT applied, run, digest, created FROM position"
 
-CONTENT = (
-    "SELECT name, password_hash, id, registered FROM accounts ORDER BY number",
-    "SELECT name, creator, created FROM channels ORDER BY name",
-    "SELECT account, channel, joined, server FROM memberships ORDER BY account, channel",
-    "SELECT id, sender, channel, text, sent FROM messages ORDER BY id",
-    "SELECT id, sender, recipient, text, sent FROM mail ORDER BY id",
-    "SELECT name, server FROM hosts ORDER BY name",
-)
-"""All data, in an order that does not depend on the file."""
+TABLES = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY name"
+OWN_TABLES = ("position", "stamp")
+"""Tables that tell of the file, and are no data."""
 
 REMOVE_ORPHANS = (
     "DELETE FROM mail WHERE recipient NOT IN (SELECT name FROM accounts)",
@@ -194,8 +188,10 @@ class Store:
         import hashlib  # a single process needs none
 
         digest, is_empty = hashlib.sha256(), True
-        for query in CONTENT:
-            for row in self._db.execute(query):
+        tables = [name for (name,) in self._db.execute(TABLES) if name not in OWN_TABLES]
+        for table in tables:
+            digest.update(table.encode())
+            for row in self._db.execute(f"SELECT * FROM {table} ORDER BY 1, 2"):
                 digest.update(repr(row).encode())
                 is_empty = False
         return "" if is_empty else digest.hexdigest()

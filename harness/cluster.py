@@ -53,6 +53,7 @@ class Engines:
         if not port_file.exists():
             port_file.write_text(str(free_base()))
         self.port = int(port_file.read_text())
+        self.password_file: Path | None = None
 
     @property
     def numbers(self) -> Sequence[int]:
@@ -65,7 +66,8 @@ class Engines:
 
     def start(self) -> None:
         """Start those that do not run. Raises Failed."""
-        started = self.run("start", "--port", str(self.port), "--engines", str(self.count))
+        password = ("--password-file", str(self.password_file)) if self.password_file else ()
+        started = self.run("start", "--port", str(self.port), "--engines", str(self.count), *password)
         if started.returncode:
             raise Failed(f"the engines do not start: {started.stderr}")
 
@@ -130,6 +132,7 @@ class ClusterNode:
         ]
         self.database = directory / f"crosstalk-{self.port}.db"
         self.process: Process | None = None
+        self.past_log: list[str] = []
         self.peers: list[Peer] = []
 
     def join(self, cluster: str) -> None:
@@ -145,7 +148,7 @@ class ClusterNode:
 
     @property
     def log(self) -> list[str]:
-        """The lines that the running process, and those before it in its place, have written."""
+        """The lines that the running process has written."""
         return [line.decode() for line in self.process.log.lines] if self.process else []
 
     def wait_for(self, text: str) -> str:
@@ -169,6 +172,7 @@ class ClusterNode:
         status = process.wait(time.monotonic() + PATIENCE)
         if status is None:
             raise Failed(f"{self.name} does not end")
+        self.past_log += (line.decode() for line in process.log.lines)
         process.judged = True
         process.close(True, time.monotonic() + PATIENCE)
         return status

@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from domain.changes import Said
+from domain.changes import AccountRegistered, ChannelCreated, Said
 from harness.cluster import Cluster, ClusterNode, Engines, wait_for
 from harness.peer import Peer
 from harness.text import LOOPBACK, Failed
@@ -43,6 +43,10 @@ WINDOW = 60
 
 PAUSE = 0.02
 """Seconds between two messages of a writer."""
+
+ENTRIES = 12_000
+LOG_BYTES = 65_536
+"""Entries that the log has at the beginning, more than a purge leaves in any case, and the size that it shall have."""
 
 CALM_SECONDS = 1.5
 """How long the cluster is left alone between two faults."""
@@ -209,6 +213,19 @@ def kill(*chosen: Choice, by: signal.Signals = signal.SIGKILL) -> Infliction:
     return inflict
 
 
+def lose_file(choose: Choice) -> Infliction:
+    """Return what ends a node and destroys its file; it is started again without it."""
+
+    def inflict(cluster: Cluster, luck: random.Random) -> Callable[[], None]:
+        node = choose(cluster, luck)
+        node.end()
+        for path in node.directory.glob(f"{node.database.name}*"):
+            path.unlink()
+        return cluster.start
+
+    return inflict
+
+
 def freeze(choose: Choice) -> Infliction:
     """Return what freezes a node; it goes on afterwards."""
 
@@ -253,6 +270,8 @@ FAULTS = (
     Fault("primary killed", kill(primary), 2.0, True),
     Fault("primary and a backup killed", kill(backup, primary), 2.0, True),
     Fault("backup killed", kill(backup), 1.0, False),
+    Fault("backup's file lost", lose_file(backup), 0.5, False),
+    Fault("primary's file lost", lose_file(primary), 2.0, True),
     Fault("primary terminated", kill(primary, by=signal.SIGTERM), 2.0, True),
     Fault("primary frozen for 7 s", freeze(primary), 7.0, True),
     Fault("backup frozen for 3 s", freeze(backup), 3.0, False),
@@ -292,19 +311,17 @@ def read_log(port: int, cluster: str) -> Iterator[wire.Entry]:
     with socket.create_connection((LOOPBACK, port), 5.0) as sock:
         sock.send(nats.connect("chaos", "", "") + nats.subscribe("_INBOX.chaos", 1))
         sequence = 1
-        while True:
+        while True:  # from the first entry that a purge has left
             request = json.dumps({"seq": sequence, "batch": 256, "max_bytes": 1_000_000}).encode()
             sock.send(nats.publish(f"$JS.API.DIRECT.GET.CT_{cluster}", request, "_INBOX.chaos"))
-            entries, ended = [], False
-            while not ended:
-                for frame in decoder.feed(sock.recv(1 << 20)):
-                    if isinstance(frame, nats.Message):
-                        ended = frame.status in (204, 404)
-                        entries += [] if frame.status else [wire.decode(frame.payload)]
+            messages: list[nats.Message] = []
+            while not messages or not messages[-1].status:
+                messages += (frame for frame in decoder.feed(sock.recv(1 << 20)) if isinstance(frame, nats.Message))
+            *entries, _end = messages
             if not entries:
                 return
-            sequence += len(entries)
-            yield from entries
+            sequence = int(entries[-1].headers["Nats-Sequence"]) + 1
+            yield from (wire.decode(entry.payload) for entry in entries)
 
 
 def append(port: int, cluster: str, *payloads: bytes) -> None:
@@ -317,6 +334,31 @@ def append(port: int, cluster: str, *payloads: bytes) -> None:
             sock.send(nats.publish(f"ct.{cluster}.j", payload, "_INBOX.chaos"))
         while left:
             left -= sum(isinstance(frame, nats.Message) for frame in decoder.feed(sock.recv(1 << 20)))
+
+
+def lengthen_log(cluster: Cluster) -> None:
+    """Give a new cluster so long a log that it is purged, and nodes that lose their files must take snapshots."""
+    with cluster:
+        cluster.primary()
+    said = (Said("history", CHANNEL, f"old-{number}", 0.0, number) for number in range(1, ENTRIES + 1))
+    entries = (wire.encode("past", number, [message]) for number, message in enumerate(said, 2))
+    first = wire.encode("past", 1, [AccountRegistered("history", b"", 0.0), ChannelCreated(CHANNEL, "history", 0.0)])
+    append(cluster.engines.port, cluster.name, first, *entries)
+    with cluster:  # what a node has at its start is synced, so that it may be purged
+        cluster.primary()
+        agree(cluster.nodes)
+        for node in cluster.nodes:
+            node.end(signal.SIGTERM)
+
+
+def agree(nodes: Sequence[ClusterNode]) -> None:
+    """Wait until all nodes have the same part of the log. Raises Failed."""
+    wait_for(lambda: len({applied(node) for node in nodes}) == 1, "agreement of the nodes", 60)
+
+
+def times_logged(nodes: Sequence[ClusterNode], text: str) -> int:
+    """Count the lines of the nodes' logs that have this text."""
+    return sum(text in line for node in nodes for line in node.past_log)
 
 
 class Verdict(NamedTuple):
@@ -333,12 +375,13 @@ class Verdict(NamedTuple):
         return not any(self)
 
 
-def judge(record: Record, copies: dict[str, list[str]], needless: Sequence[str]) -> Verdict:
+def judge(record: Record, copies: dict[str, list[str]], log: list[str], needless: Sequence[str]) -> Verdict:
     """Compare what clients were told with what the copies have.
 
     Args:
         record: of the clients.
-        copies: the texts of each file, and of the log.
+        copies: the texts of each file.
+        log: those of the log, which may have been purged at its beginning.
         needless: faults at which the leader changed without need.
     """
     known = [message.text for message in record.acknowledged()]
@@ -346,6 +389,7 @@ def judge(record: Record, copies: dict[str, list[str]], needless: Sequence[str])
     doubled = [f"{text} in {name}" for name, texts in copies.items() for text, n in Counter(texts).items() if n > 1]
     first = next(iter(copies.values()))
     reordered = [name for name, texts in copies.items() if texts != first]
+    reordered += [] if log and first[-len(log) :] == log else ["the log"]
     reordered += [f"{name} in {copy}" for copy, texts in copies.items() for name in disordered(texts)]
     return Verdict(lost, doubled, reordered, record.stale, list(needless))
 
@@ -373,7 +417,7 @@ class Run:
     """A cluster under faults, for as long as one likes."""
 
     def __init__(self, directory: Path, engines: Engines, name: str, luck: random.Random) -> None:
-        self.cluster = Cluster(directory, engines, name)
+        self.cluster = Cluster(directory, engines, name, f"log-bytes {LOG_BYTES}")
         self.record = Record()
         self.pauses: dict[str, list[float]] = {}
         self.needless: list[str] = []
@@ -384,6 +428,7 @@ class Run:
 
     def go(self, seconds: float, faults: Sequence[Fault] = FAULTS) -> Verdict:
         """Start the cluster, inflict faults, and judge. Each kind of fault comes once before any comes again."""
+        lengthen_log(self.cluster)
         with self.cluster:
             self.cluster.primary()
             for client in self.clients:
@@ -397,7 +442,7 @@ class Run:
                 self.suffer(fault)
             self._settle()
         copies = {node.name: in_file(node) for node in self.cluster.nodes}
-        return judge(self.record, {**copies, "the log": in_log(self.cluster)}, self.needless)
+        return judge(self.record, copies, in_log(self.cluster), self.needless)
 
     def suffer(self, fault: Fault) -> None:
         """Inflict one fault, end it, and wait until the cluster answers again."""
@@ -432,7 +477,7 @@ class Run:
             client.stopped.set()
         for client in self.clients:
             client.join(2 * GIVE_UP_SECONDS)
-        wait_for(lambda: len({applied(node) for node in self.cluster.nodes}) == 1, "agreement of the nodes", 60)
+        agree(self.cluster.nodes)
 
 
 def applied(node: ClusterNode) -> str:
@@ -454,6 +499,8 @@ def report(run: Run, verdict: Verdict) -> None:
         print(f"{name:32} {len(pauses):5} {max(pauses):12.2f} s {sorted(pauses)[len(pauses) // 2]:6.2f} s")
     counts = len(run.record.messages), len(run.record.acknowledged()), run.record.reads
     print("\n{} messages sent, {} acknowledged, {} reads".format(*counts))
+    nodes = run.cluster.nodes
+    print("{} purges, {} snapshots".format(*(times_logged(nodes, text) for text in (" purged ", " is in place"))))
     for name, found in verdict._asdict().items():
         print(f"{name}: {len(found)}{' ' + ', '.join(found[:5]) if found else ''}")
     print("verdict:", "good" if verdict else "BAD")

@@ -13,6 +13,8 @@ import pytest
 from harness.cluster import Cluster, ClusterNode, Engines, wait_for
 from harness.peer import Peer
 from harness.servers import ServerProcess
+from harness.text import LOOPBACK
+from replica import nats
 from support.engines import NEEDS_ENGINE, shared_engines
 from tools import chaos
 
@@ -223,3 +225,63 @@ def test_a_newer_version_ends_a_node(cluster: Cluster) -> None:
     assert node.process.wait(time.monotonic() + 30) == 1
     assert any("a newer version has written the log" in line for line in node.log)
     node.end()
+
+
+# ---- other servers ----
+
+
+def test_a_failover_is_a_lost_link_for_other_servers(engines: Engines, tmp_path: Path) -> None:
+    with ServerProcess(tmp_path, f"address {LOOPBACK}", "hostname two.example") as neighbour:
+        links = ("hostname one.example", f"{LOOPBACK}:{neighbour.port} two.example")
+        with Cluster(tmp_path, engines, a_name(), *links, count=2) as cluster, neighbour.user("zoe") as zoe:
+            first = cluster.primary()
+            ann = serve_a_channel(first)
+            zoe.send("JOIN garden:one.example")
+            zoe.expect("RESULT JOIN garden:one.example 1\n")
+            say(ann, "hello")
+            zoe.expect("RECV ann@one.example garden:one.example hello\n")
+            first.end()
+            ann = log_in(cluster.primary())
+            ann.send("SAY garden again")
+            ann.expect("RECV ann garden again\n")
+            wait_for(lambda: "zoe@two.example" in ann.ask("USERS garden")[0] or None, "the restored link")
+            ann.send("SAY garden restored")
+            zoe.expect("RECV ann@one.example garden:one.example restored\n")
+            zoe.send("SAY garden:one.example thanks")
+            ann.expect("RECV zoe@two.example garden thanks\n")
+            zoe.send("SAY @ann@one.example psst")
+            ann.expect("RECV zoe@two.example @zoe@two.example psst\n")
+
+
+# ---- engines that want a password ----
+
+
+def test_engines_let_in_who_knows_the_password_and_only_to_its_cluster(tmp_path: Path) -> None:
+    password = tmp_path / "password"
+    password.write_text("open sesame\n")
+    engines = Engines(tmp_path / "engines", 1)
+    engines.password_file = password
+    name = a_name()
+    with engines:
+        stranger = Cluster(tmp_path, engines, f"{name}x", count=1)
+        with stranger, Cluster(tmp_path, engines, name, f"engine-password-file {password}", count=1) as cluster:
+            say(serve_a_channel(cluster.primary()), "secret")
+            stranger.nodes[0].wait_for("complains: Authorization Violation")
+            assert not stranger.nodes[0].serves
+            assert engines.run("status").stdout.count("1 leads") == 1
+        for subject in ("anything", f"ct.{name}.r", "$JS.API.STREAM.DELETE.CT_x", "$SYS.REQ.SERVER.PING"):
+            assert refusal(engines.port, f"PUB {subject} 0\r\n\r\n") == violation("Publish", subject)
+        for subject in (">", "ct.>", "$JS.>"):
+            assert refusal(engines.port, f"SUB {subject} 1\r\n") == violation("Subscription", subject)
+
+
+def violation(what: str, subject: str) -> str:
+    return f'Permissions Violation for {what} to "{subject}"'
+
+
+def refusal(port: int, words: str) -> str:
+    """What an engine says to a client that knows the password and sends these words."""
+    with Peer(port) as peer:
+        peer.send_bytes(nats.connect("x", "chat", "open sesame") + words.encode())
+        peer.expect("-ERR '")
+        return peer.line().rstrip("\r'")
