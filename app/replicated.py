@@ -70,7 +70,7 @@ class Status(NamedTuple):
     reason: str
 
     def words(self) -> Iterator[tuple[str, str]]:
-        """Give names and values for a line of the log."""
+        """Return names and values for a line of the log."""
         for name, value in self._asdict().items():
             text = f"{value:.2f}" if isinstance(value, float) else str(value)
             yield name.replace("_", "-"), text.replace(" ", "-") or "none"
@@ -97,7 +97,7 @@ class ClusterBackend:
         return self._store.last_number
 
     def load(self) -> Iterator[Change]:
-        """Give the state as the changes that lead to it, see `Store.load`."""
+        """Return the state as the changes that lead to it, see `Store.load`."""
         for number, change in enumerate(self._store.load()):
             if number % ROWS_PER_TICK == 0:
                 self._tick()

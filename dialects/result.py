@@ -171,7 +171,7 @@ class Result(Dialect):
         session.send(request.command.failure.format(*map(clean, request.args)))
 
     def render(self, event: Any) -> bytes:
-        """Give the words for an event, with the session's tags (R39)."""
+        """Return the words for an event, with the session's tags (R39)."""
         words = super().render(event)
         return add_tags(self.tags, event, words) if self.tags else words
 

@@ -396,7 +396,7 @@ def ask_for_logs(engine: Engine, names: Sequence[str], password: str) -> list[Lo
 
 
 def _answers(sock: socket.socket) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Give the answers that come in time: a stream's name, and what is said of it."""
+    """Return the answers that come in time: a stream's name, and what is said of it."""
     decoder = nats.Decoder()
     until = time.monotonic() + ANSWER_SECONDS
     while time.monotonic() < until:

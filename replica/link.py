@@ -85,7 +85,7 @@ class EngineLink:
         self.subscribe(f"{self._inbox}*", self._answered)
 
     def subscribe(self, subject: str, handler: Callable[[Message], None]) -> int:
-        """Call `handler` with each message to this subject, at every engine; give a number for `unsubscribe`."""
+        """Call `handler` with each message to this subject, at every engine; return a number for `unsubscribe`."""
         sid = next(self._numbers)
         self._handlers[sid] = subject, handler
         if self.is_open:
@@ -105,7 +105,7 @@ class EngineLink:
             self._send(nats.publish(subject, payload, reply, headers))
 
     def expect(self, handler: Callable[[Message], None]) -> str:
-        """Give a new reply subject, the messages to which go to `handler` until `forget`."""
+        """Return a new reply subject, the messages to which go to `handler` until `forget`."""
         reply = f"{self._inbox}{next(self._numbers)}"
         self._expected[reply] = handler
         return reply

@@ -424,7 +424,7 @@ class ReplicatedLog:
                 self.observer.applied(entry)
 
     def _after(self, entry: Entry, payload: bytes, before: Position) -> Position:
-        """Give the position after an entry."""
+        """Return the position after an entry."""
         run = before.run
         for change in entry.changes:
             if isinstance(change, Leads):
@@ -452,5 +452,5 @@ class ReplicatedLog:
 
 
 def _rows(changes: Sequence[Any]) -> list[Change]:
-    """Give the changes that the file has rows for."""
+    """Return the changes that the file has rows for."""
     return [change for change in changes if not isinstance(change, Leads | Leaves)]

@@ -70,7 +70,7 @@ def ask(link: EngineLink, request: str, names: Names, reply: str, fields: Mappin
 
 
 def read_answer(payload: bytes) -> Mapping[str, Any]:
-    """Give the fields of an answer; none where it has no content, as that without responders."""
+    """Return the fields of an answer; none where it has no content, as that without responders."""
     try:
         fields = json.loads(payload)
     except ValueError:
@@ -79,17 +79,17 @@ def read_answer(payload: bytes) -> Mapping[str, Any]:
 
 
 def error_code(answer: Mapping[str, Any]) -> int:
-    """Give the engine's number of an error; 0 for none."""
+    """Return the engine's number of an error; 0 for none."""
     error = answer.get("error")
     return error.get("err_code", 0) if isinstance(error, dict) else 0
 
 
 def sequence_of(message: Message) -> int:
-    """Give the sequence of an entry that the engines have sent; 0 for what is no entry."""
+    """Return the sequence of an entry that the engines have sent; 0 for what is no entry."""
     number = message.headers.get("Nats-Sequence", "")
     return int(number) if number.isascii() and number.isdigit() else 0
 
 
 def digest_of(payload: bytes) -> str:
-    """Give the hash of an entry that the file keeps."""
+    """Return the hash of an entry that the file keeps."""
     return hashlib.sha256(payload).hexdigest()

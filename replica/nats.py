@@ -71,7 +71,7 @@ class Decoder:
         self._awaited: tuple[list[str], int, int] | None = None
 
     def feed(self, data: bytes) -> Iterator[Frame]:
-        """Give the frames that are complete with these bytes.
+        """Return the frames that are complete with these bytes.
 
         Raises:
             ProtocolError: the bytes are no such frames, or a line or payload is longer than allowed.
@@ -124,7 +124,7 @@ def _line(word: str, rest: str) -> Frame:
 
 
 def _announced(has_headers: bool, words: list[str]) -> tuple[list[str], int, int]:
-    """Give subject, sid and reply; the bytes of the headers, and of headers and payload."""
+    """Return subject, sid and reply; the bytes of the headers, and of headers and payload."""
     sizes = words[-2:] if has_headers else ["0", *words[-1:]]
     words = words[: len(words) - (2 if has_headers else 1)]
     numbers = [int(word) for word in (*sizes, *words[1:2]) if word.isascii() and word.isdigit()]
@@ -147,7 +147,7 @@ def _headers(block: bytes) -> tuple[int, Mapping[str, str]]:
 
 
 def connect(name: str, user: str, password: str) -> bytes:
-    """Give the CONNECT line; without a user there are no credentials."""
+    """Return the CONNECT line; without a user there are no credentials."""
     options: dict[str, Any] = {
         "verbose": False,
         "pedantic": False,
@@ -164,17 +164,17 @@ def connect(name: str, user: str, password: str) -> bytes:
 
 
 def subscribe(subject: str, sid: int) -> bytes:
-    """Give the line that subscribes to a subject; its messages bear this number."""
+    """Return the line that subscribes to a subject; its messages bear this number."""
     return f"SUB {subject} {sid}\r\n".encode()
 
 
 def unsubscribe(sid: int) -> bytes:
-    """Give the line that ends a subscription."""
+    """Return the line that ends a subscription."""
     return f"UNSUB {sid}\r\n".encode()
 
 
 def publish(subject: str, payload: bytes, reply: str = "", headers: Mapping[str, str] = NO_HEADERS) -> bytes:
-    """Give the frame that publishes a payload."""
+    """Return the frame that publishes a payload."""
     to = f"{subject} {reply}" if reply else subject
     if not headers:
         return b"PUB %b %d\r\n%b\r\n" % (to.encode(), len(payload), payload)

@@ -34,7 +34,7 @@ class Pipe(Protocol):
         """Send as much as the connection takes now, and tell how much that was. Raises OSError when it is broken."""
 
     def receive(self) -> bytes | None:
-        """Give what has arrived; None for nothing, b"" for the end. Raises OSError when it is broken."""
+        """Return what has arrived; None for nothing, b"" for the end. Raises OSError when it is broken."""
 
     def want_to_send(self, wanted: bool) -> None:
         """Also report when more can be sent."""
@@ -50,7 +50,7 @@ class Network(Protocol):
     """What a link needs from outside: a clock and connections."""
 
     def monotonic(self) -> float:
-        """Give the time in seconds."""
+        """Return the time in seconds."""
 
     def sleep(self, seconds: float) -> None:
         """Wait for nothing else."""
@@ -124,5 +124,5 @@ class _Socket:
 
 
 def new_run() -> str:
-    """Give the name of a new run: 12 hexadecimal digits."""
+    """Return the name of a new run: 12 hexadecimal digits."""
     return os.urandom(6).hex()

@@ -57,7 +57,7 @@ KINDS: dict[str, type] = {kind.__name__: kind for kind in (*get_args(Change), Le
 
 
 def encode(run: str, number: int, changes: Sequence[Any]) -> bytes:
-    """Give the bytes of an entry; without changes it only proves that its writer still leads."""
+    """Return the bytes of an entry; without changes it only proves that its writer still leads."""
     return _entry(run, number, ",".join(map(_written, changes)))
 
 
@@ -76,7 +76,7 @@ def encode_turn(changes: Sequence[Any]) -> Iterator[tuple[str, Sequence[Any]]]:
 
 
 def encode_text(run: str, number: int, text: str) -> bytes:
-    """Give the bytes of an entry whose changes are this text, which `encode_turn` made."""
+    """Return the bytes of an entry whose changes are this text, which `encode_turn` made."""
     return _entry(run, number, text)
 
 
@@ -118,7 +118,7 @@ def _read(name: str, *fields: Any) -> Any:
 
 @functools.cache
 def _reader(hint: Any) -> Callable[[Any], Any]:
-    """Give the function that turns what JSON has made of a value of this type into the value."""
+    """Return the function that turns what JSON has made of a value of this type into the value."""
     if hint is bytes:
         return functools.partial(base64.b64decode, validate=True)
     if isinstance(hint, type) and hasattr(hint, "_fields"):

@@ -337,7 +337,7 @@ def append(port: int, cluster: str, *payloads: bytes) -> None:
 
 
 def lengthen_log(cluster: Cluster) -> None:
-    """Give a new cluster so long a log that it is purged, and nodes that lose their files must take snapshots."""
+    """Write so long a log to a new cluster that it is purged, and nodes that lose their files must take snapshots."""
     with cluster:
         cluster.primary()
     said = (Said("history", CHANNEL, f"old-{number}", 0.0, number) for number in range(1, ENTRIES + 1))

@@ -8,5 +8,5 @@ from ui.rendering import Line, without_style
 
 
 def text_of(lines: Iterable[Line]) -> str:
-    """Give the bare text of lines."""
+    """Return the bare text of lines."""
     return "\n".join(without_style(line.text) for line in lines)
