@@ -18,11 +18,13 @@ line. Only requests that are `pipelined` may follow each other into the journal,
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple, Protocol
 
 from domain.errors import ChatError
+from domain.state import Channel
 from text import MAX_LINE, LineBuffer, Overlong, first_word, is_http_request, normalize
 
 LINES_PER_TURN = 64
@@ -34,6 +36,7 @@ READ_AHEAD = 64 * 1024
 LIST_PIECE = 500
 """Names of a list that are rendered at once; a longer list is streamed."""
 
+log = logging.getLogger("crosstalk.chat")
 
 # ---- requests ----
 
@@ -180,6 +183,32 @@ class Dialect:
 
     def leave(self, session: Session) -> None:
         """Called once when the session is over: undo what its login did."""
+
+
+def fan_out(send_all: Callable[[Iterable[Any], bytes], None], event: Any, channel: Channel) -> None:
+    """Tell an event to the subscribers of a channel. Each dialect renders it once, for all its sessions.
+
+    Args:
+        send_all: sends the same bytes over many transports.
+        event: one that is the same for all.
+        channel: a channel here.
+    """
+    if channel.audiences is None:
+        channel.audiences = _by_dialect(channel.subscribers)
+    for dialect, transports in channel.audiences:
+        try:
+            words = dialect.render(event)
+            if words:
+                send_all(transports, words)
+        except Exception:  # a fault in one dialect must not cost the sessions of others the event
+            log.exception("error while telling %s", type(event).__name__)
+
+
+def _by_dialect(sessions: Iterable[Any]) -> list[tuple[Dialect, list[Transport]]]:
+    audiences: dict[Dialect, list[Transport]] = {}
+    for session in sessions:
+        audiences.setdefault(session.dialect, []).append(session.transport)
+    return list(audiences.items())
 
 
 NO_CHOICE: Mapping[str, Dialect] = {}

@@ -41,6 +41,7 @@ from app.workqueue import WorkQueue
 from net import listener
 from net.connection import Connection
 from net.loop import Loop
+from net.output import send_all
 from net.tcp import raise_descriptor_limit
 from protocol import Session
 from settings import Listen, Settings
@@ -181,6 +182,7 @@ class Server:
             now=time.time,
             time_of_day=time_of_day,
             dial=functools.partial(loop.dial, source=self._source, seconds=settings.federation_seconds),
+            send_all=send_all,
             console=ConsoleTransport(self.printer, loop.call_soon, loop.call_later),
             stop=self.stop,
         )

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from typing import Any, Protocol
 
 from app.throttle import Pace
@@ -23,7 +24,7 @@ from domain.transfers import Transfers
 from federation import Federation
 from peering.dialer import Dial
 from peering.proof import make_nonce
-from protocol import Dialect, Session, Transport
+from protocol import Dialect, Session, Transport, fan_out
 from settings import Settings
 
 SECRET_BYTES = 16
@@ -52,6 +53,7 @@ class Node:
         now: the wall clock, in seconds since the epoch.
         time_of_day: gives the local time, hh:mm:ss, of a time of the wall clock.
         dial: opens connections to other servers.
+        send_all: sends the same bytes over many transports.
         console: the transport of the operator's session.
         stop: ends the server.
         jitter: gives a random number from 0 to 1.
@@ -76,6 +78,7 @@ class Node:
         now: Callable[[], float],
         time_of_day: TimeOfDay,
         dial: Dial,
+        send_all: Callable[[Iterable[Any], bytes], None],
         console: Transport,
         stop: Callable[[], None],
         jitter: Callable[[], float] = lambda: os.urandom(1)[0] / 255,
@@ -96,6 +99,7 @@ class Node:
             timers, settings, piece_size(settings.max_line), now, self._show, guests.note_activity
         )
         self.chat.outside.observer = self.rooms
+        self.chat.outside.fan_out = partial(fan_out, send_all)
         for channel in settings.channel:
             if channel.name not in self.chat.channels.local:
                 self._create(channel.name, now())

@@ -307,6 +307,7 @@ class Result(Dialect):
         if tags is None:
             raise ChatError
         session.dialect = self._with_tags(tags)
+        self.chat.users.words_changed(session)
         self.succeed(session, request)
 
     def help(self, session: Session, request: Request) -> None:

@@ -342,7 +342,7 @@ class Chat:
         session = self.users.account(change.account).session
         if channel is None or session is None:
             return  # a remote channel is forgotten when its last member leaves
-        channel.subscribers[session] = None
+        channel.subscribe(session)
         self.users.presence.changed(change.account, online=True, channels=(channel,), own=session)
         if channel.capacity is not None:
             self.outside.observer.joined(channel, change.account)
@@ -355,7 +355,7 @@ class Chat:
         if session is not None and session in channel.subscribers:
             if channel.capacity is not None:
                 self.outside.observer.left(channel, change.account)
-            del channel.subscribers[session]
+            channel.unsubscribe(session)
             self.users.presence.changed(change.account, online=False, channels=(channel,), own=session)
         self.outside.observer.vacated(channel)
 
@@ -381,11 +381,7 @@ class Chat:
     def _publish(self, run: list[Said]) -> None:
         event = ChannelMessages(tuple(run))
         channel = self.channels.local[run[0].channel]
-        for recipient in channel.subscribers:
-            try:
-                recipient.deliver(event)
-            except Exception:  # nor may a fault with one subscriber cost the others the message
-                log.exception("error while delivering a message")
+        self.outside.fan_out(event, channel)
         for relay, audience in channel.elsewhere.items():
             try:
                 relay.deliver(event, audience.users)

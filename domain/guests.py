@@ -21,7 +21,7 @@ from domain.events import (
     WentAway,
 )
 from domain.interfaces import Timers
-from domain.sessions import ClientSession
+from domain.sessions import ClientSession, deliver_to_each
 from domain.state import Channel, RoomGuest
 
 log = logging.getLogger("crosstalk.rooms")
@@ -158,7 +158,7 @@ class RoomGuests:
         return partial(self._tell_seated, guest, channel)
 
     def _tell_seated(self, guest: RoomGuest, channel: Channel) -> None:
-        channel.subscribers[guest.session] = None
+        channel.subscribe(guest.session)
         self._chat.users.presence.changed(guest.name, online=True, channels=(channel,))
         self.tell_entered(channel, guest.name)
 
@@ -204,7 +204,7 @@ class RoomGuests:
 
     def _tell_departed(self, guest: RoomGuest, channel: Channel, farewell: Any, shown: Any) -> None:
         if guest.session in channel.subscribers:
-            del channel.subscribers[guest.session]
+            channel.unsubscribe(guest.session)
             self._chat.users.presence.changed(guest.name, online=False, channels=(channel,))
         if shown is not None:
             self._show(shown)
@@ -286,8 +286,4 @@ class RoomGuests:
     def _deliver(self, guests: Iterable[RoomGuest], event: Any) -> None:
         if self._closed:
             return
-        for guest in guests:
-            try:
-                guest.session.deliver(event)
-            except Exception:  # a fault with one must not cost the others the event
-                log.exception("error while telling %s", type(event).__name__)
+        deliver_to_each(event, (guest.session for guest in guests))

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, Protocol
 
 from domain.changes import Change, Done, Mailed, Said
 from domain.errors import NoSuchChannel, NoSuchUser
-from domain.sessions import ClientSession
+from domain.sessions import ClientSession, deliver_to_each
 from domain.state import Account, Channel, Member
 
 
@@ -139,8 +139,17 @@ class RemoteServers:
 
 
 class Outside:
-    """The observer of channels and the other servers; both are set when they are made."""
+    """The observer of channels, the other servers, and the way to a channel's subscribers; set when they are made.
+
+    Attributes:
+        fan_out: tells an event that is the same for all to the subscribers of a channel here.
+    """
 
     def __init__(self) -> None:
         self.observer = ChannelObserver()
         self.servers = RemoteServers()
+        self.fan_out: Callable[[Any, Channel], None] = _fan_out
+
+
+def _fan_out(event: Any, channel: Channel) -> None:
+    deliver_to_each(event, channel.subscribers)

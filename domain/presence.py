@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterable
 from typing import Any
 
 from domain.events import PresenceChanged, TopicChanged
-from domain.sessions import ClientSession
+from domain.sessions import ClientSession, deliver_to_each
 from domain.state import Channel
 
 MAX_MEMBERS = 500
 """Members of a channel up to which its changes are told; so one change is told to so many sessions at most (R43)."""
-
-log = logging.getLogger("crosstalk.chat")
 
 
 class Presence:
@@ -64,8 +61,4 @@ class Presence:
             if len(channel.members) <= MAX_MEMBERS:
                 concerned |= self._watchers.keys() & channel.subscribers.keys()
         concerned.discard(own)
-        for session in concerned:
-            try:
-                session.deliver(event)
-            except Exception:  # a fault with one must not cost the others the event
-                log.exception("error while telling %s", type(event).__name__)
+        deliver_to_each(event, concerned)

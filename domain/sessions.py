@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import logging
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol
 
 from domain.changes import InOrder
+
+log = logging.getLogger("crosstalk.chat")
 
 
 class Subscriber(Protocol):
@@ -56,3 +59,12 @@ class ClientSession(Subscriber, Protocol):
 
     def deliver_with_receipt(self, event: Any, done: Callable[[bool], None]) -> None:
         """Deliver, and call `done` once with whether the whole event has left for the client."""
+
+
+def deliver_to_each(event: Any, sessions: Iterable[Subscriber]) -> None:
+    """Tell an event to each of these. A fault with one must not cost the others the event."""
+    for session in sessions:
+        try:
+            session.deliver(event)
+        except Exception:
+            log.exception("error while telling %s", type(event).__name__)

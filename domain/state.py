@@ -265,6 +265,7 @@ class Channel:
         members: accounts and remote users, by name.
         guests: the guests who are in it, by name.
         subscribers: the sessions here that are told its messages.
+        audiences: what `Outside.fan_out` knows of the subscribers here; None when they have changed since.
         elsewhere: the subscribers at other servers.
         here: how many members of this server are logged in.
         remote: how many members other servers have.
@@ -273,7 +274,8 @@ class Channel:
     """
 
     __slots__ = (
-        "_names", "capacity", "elsewhere", "guests", "here", "members", "mutes", "name", "remote", "subscribers",
+        "_names", "audiences", "capacity", "elsewhere", "guests", "here", "members", "mutes", "name", "remote",
+        "subscribers",
         "topic",
     )  # fmt: skip
 
@@ -284,6 +286,7 @@ class Channel:
         self.members: dict[str, Member] = {}
         self.guests: dict[str, RoomGuest] = {}
         self.subscribers: dict[ClientSession, None] = {}
+        self.audiences: Any = None
         self.elsewhere: dict[Relay, Audience] = {}
         self.remote = 0
         self._names = SortedNames()
@@ -304,6 +307,16 @@ class Channel:
     def population(self) -> int:
         """How many subscribers there are, at other servers too."""
         return len(self.subscribers) + sum(map(len, self.elsewhere.values()))
+
+    def subscribe(self, session: ClientSession) -> None:
+        """Tell a session the messages from now on."""
+        self.subscribers[session] = None
+        self.audiences = None
+
+    def unsubscribe(self, session: ClientSession) -> None:
+        """Tell a session nothing more. Idempotent."""
+        self.subscribers.pop(session, None)
+        self.audiences = None
 
     def names(self) -> Sequence[str]:
         """Return the names of members and guests, sorted: one list for all readers until it changes."""

@@ -104,7 +104,7 @@ class Users:
         account.session = recipient
         for channel in account.channels.values():
             channel.here += 1
-            channel.subscribers[recipient] = None
+            channel.subscribe(recipient)
         self.presence.changed(account.name, online=True, channels=account.channels.values(), own=recipient)
 
     def logout(self, recipient: ClientSession) -> None:
@@ -121,9 +121,16 @@ class Users:
         else:
             for channel in user.channels.values():
                 channel.here -= 1
-                channel.subscribers.pop(recipient, None)
+                channel.unsubscribe(recipient)
                 self._outside.observer.vacated(channel)
             self.presence.changed(user.name, online=False, channels=user.channels.values())
+
+    def words_changed(self, recipient: ClientSession) -> None:
+        """A session gets other words for events from now on."""
+        user: User | None = recipient.principal
+        if isinstance(user, Account):
+            for channel in user.channels.values():
+                channel.audiences = None
 
     def _forget_lists(self) -> None:
         """Drop the lists of who is online: that has changed."""

@@ -7,7 +7,7 @@ import logging
 import socket
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from selectors import EVENT_WRITE
 from typing import Any
@@ -378,6 +378,24 @@ class Output(WatchedSocket):
             self._loop.cancel(self._stall)
         for chunks, _behind in self._streams or ():
             _close_iterator(chunks)
+
+
+def send_all(outputs: Iterable[Output], data: bytes) -> None:
+    """Queue the same bytes for each of these, as `Output.send` does for one."""
+    size = len(data)
+    for output in outputs:
+        try:
+            if output._plain:
+                if not output._pending:
+                    output._loop.flush_later(output)
+                output._out.append(data)
+                output._pending += size
+                if output._pending > output._mark:
+                    output._relieve()
+            else:
+                output.send(data)
+        except Exception:
+            output.fault()
 
 
 def flush_all(outputs: Sequence[Output]) -> None:

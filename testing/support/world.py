@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -21,6 +21,12 @@ from store import MEMORY, Store
 
 HERE = ("127.0.0.1", 5050)
 """The address of a server without sockets."""
+
+
+def send_all(transports: Iterable[FakeTransport], data: bytes) -> None:
+    """Send bytes over each of these."""
+    for transport in transports:
+        transport.send(data)
 
 
 class FakeTransport:
@@ -261,6 +267,7 @@ class World:
             now=lambda: 1000.0,
             time_of_day=lambda _at: TIME,
             dial=self._dial,
+            send_all=send_all,
             console=self.screen,
             stop=self._stop,
             jitter=lambda: 0.5,

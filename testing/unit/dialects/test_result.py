@@ -759,7 +759,8 @@ def test_a_fault_of_one_costs_nobody_else_anything(caplog: pytest.LogCaptureFixt
         world.chat.create(alice.session.principal, "cake", raising)
         bob.send("CREATE milk")
         assert bob.heard() == ["RESULT CREATE milk 1"]
-        alice.transport.send = raising  # type: ignore[assignment, method-assign]
+        assert alice.ask("TAGS id") == ["RESULT TAGS 1"]
+        alice.session.dialect.render = raising  # type: ignore[assignment, method-assign]
         assert bob.ask("SAY tea hello") == ["RECV bob tea hello"]
-    assert "error while telling" in caplog.text
-    assert "error while delivering" in caplog.text
+    assert "error while telling the outcome of ChannelCreated" in caplog.text
+    assert "error while telling ChannelMessages" in caplog.text
