@@ -36,6 +36,7 @@ if __name__ == "__main__":
     OPTIONS = parse_command_line(sys.argv[1:])  # refused before anything else is loaded
 
 import argparse
+import contextlib
 import os
 import socket
 from functools import partial
@@ -46,6 +47,7 @@ from ui.dialects import DIALECTS, never_recognise, recognise_greeting, result_cl
 from ui.dialects.base import ClientDialect, Recogniser
 from ui.options import LOCALHOST, complete
 from ui.streams import STDIN, STDOUT, print_error
+from ui.ttys import without_echo
 
 
 def dialect_for(options: argparse.Namespace, password: str = "") -> ClientDialect:
@@ -72,13 +74,14 @@ def main(options: argparse.Namespace) -> int:
     recognise = recognise_greeting if options.guessed else never_recognise
     if not on_terminal and not dialect.failure and options.name is None:
         return print_error("between pipes there is nobody to ask for a name: --name is needed")
-    address = Address(options.host or LOCALHOST, int(options.port))
-    try:
-        sock = dial(address)
-    except OSError as error:
-        return print_error(f"cannot connect to {address}: {error.strerror or error}")
-    if on_terminal:
-        return run_on_terminal(address, sock, dialect, options, password)
+    with without_echo() if on_terminal else contextlib.nullcontext():
+        address = Address(options.host or LOCALHOST, int(options.port))
+        try:
+            sock = dial(address)
+        except OSError as error:
+            return print_error(f"cannot connect to {address}: {error.strerror or error}")
+        if on_terminal:
+            return run_on_terminal(address, sock, dialect, options, password)
     return run_between_pipes(sock, dialect, recognise, options)
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
+
+from ui.dialects.base import ParsedInput
 
 FIRST_LINES: Mapping[str, str] = {
     "mailbox": r"To get started on this chat room.*",
@@ -15,6 +17,40 @@ FIRST_LINES: Mapping[str, str] = {
 """What the first line of a server looks like, in each dialect."""
 
 CHANNEL = re.compile(r"\[Server message \(\S+\)\] (?:Cannot connect to|Welcome to) the (\S+) channel.*")
+
+
+class Doorway:
+    """Holds back what is sent until the server's first line has told its dialect: it may be no secret there.
+
+    Attributes:
+        is_open: the dialect is known, or nothing tells it.
+    """
+
+    def __init__(self) -> None:
+        self.is_open = False
+        self._began = False
+        self._held: list[ParsedInput] = []
+
+    def holds(self, parsed: ParsedInput) -> bool:
+        """Tell whether a line has to wait. The first one, with which the dialect begins, never does."""
+        waits = self._began and not self.is_open
+        self._began = True
+        if waits:
+            self._held.append(parsed)
+        return waits
+
+    def open(self) -> Sequence[ParsedInput]:
+        """Give what has waited."""
+        self.is_open, held, self._held = True, self._held, []
+        return held
+
+    def begin_again(self) -> None:
+        """The dialect has changed, and begins with a line of its own."""
+        self._began = False
+
+    def drop(self) -> None:
+        """The connection is lost, or is not wanted: nothing of what has waited is sent."""
+        self._held.clear()
 
 
 class Start(NamedTuple):

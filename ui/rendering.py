@@ -30,10 +30,11 @@ class Line(NamedTuple):
 
 def lines_of(text: Fragments, *, at: float | None = None, alert: bool = False, stamped: bool = True) -> list[Line]:
     """Give the lines for a text: none if it is empty, see `Line`."""
-    return [Line(_highlighted(text) if alert else text, at, alert, stamped)] if text else []
+    return [Line(highlighted(text) if alert else text, at, alert, stamped)] if text else []
 
 
-def _highlighted(text: Fragments) -> Fragments:
+def highlighted(text: Fragments) -> Fragments:
+    """Make a text stand out."""
     return [(f"{style} class:alert".strip(), part) for style, part in text]
 
 

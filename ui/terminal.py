@@ -11,26 +11,26 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from app.bootstrap import INTERRUPTED
 from net.loop import Loop
-from ui.clock import Clock
 from ui.connection import Address, ReconnectingConnection
 from ui.dialects import slash
 from ui.dialects.base import ClientDialect, Consent, ParsedInput
 from ui.dialects.mailbox import PROBED
-from ui.doors import Start, dialect_of, wrong_door
+from ui.doors import Doorway, Start, dialect_of, wrong_door
 from ui.editor import PromptHooks
-from ui.pastes import DROPPED, Paste, is_yes, parse_paste
-from ui.rendering import STYLES, Line, lines_of, plain, render_note, without_style
+from ui.questions import Password, Question, parse_paste
+from ui.rendering import STYLES, Line, lines_of, render_note
 from ui.screens import WITHOUT_CURSOR, DumbScreen, RichScreen, Screen
 from ui.streams import STDIN
 from ui.toolbar import render_toolbar
 from ui.transfers import FileTransfers
 from ui.ttys import in_background, raw_terminal
 from ui.typed_history import HistoryFile, default_path
+from ui.view import View
 
 if TYPE_CHECKING:
     import asyncio
@@ -100,18 +100,11 @@ class Terminal:
         self._transfers = FileTransfers(
             lambda line: self._server.send(line), ask_first=True, max_bytes=options.max_received
         )
-        self._clock = Clock()
         self._progress = ""
-        self._paste: Paste | None = None
-        self._asking = ""
-        """The line that the password being typed completes."""
+        self._question: Question | None = None
         self._warned = False
         """Ctrl-C was typed on an empty line, and nothing since."""
-        self._door_open = False
-        self._began = False
-        """The dialect's first line is sent."""
-        self._waiting: list[ParsedInput] = []
-        """What is sent when the server's first line has come."""
+        self._doorway = Doorway()
         self._connected = True
         self._retry_timer: asyncio.TimerHandle | None = None
         self._seen_timer: asyncio.TimerHandle | None = None
@@ -123,6 +116,7 @@ class Terminal:
         import asyncio
 
         self._screen = self._make_screen()
+        self._view = View(self._screen, self._options.bell)
         main_loop = self._main_loop = asyncio.get_running_loop()
         for signum in (signal.SIGTERM, signal.SIGHUP):
             if signal.getsignal(signum) is signal.SIG_DFL:
@@ -158,7 +152,7 @@ class Terminal:
                 progress=lambda: self._progress,
                 toolbar=self._toolbar,
                 complete=lambda text: slash.complete(self._dialect, text),
-                secret_start=lambda line: 0 if self._asking else self._dialect.secret_start(line),
+                secret_start=self._secret_start,
                 switch=self._switch,
                 interrupted=self._interrupted,
                 history=HistoryFile(default_path()),
@@ -180,38 +174,32 @@ class Terminal:
             self._warned = False
             self._screen.set_title("")
             lines = [line for line in text.split("\n") if line.strip()]
-            if self._paste:
-                self._decide(text)
-            elif self._asking:
-                self._take_password(text)
+            if self._question:
+                self._answer_question(text)
             elif len(lines) > 1:
-                self._question(lines)
+                self._ask_about_paste(lines)
             else:
                 self._take("".join(lines))
 
-    def _question(self, lines: list[str]) -> None:
-        """Ask whether to send a paste; only a paste has several lines."""
-        paste = parse_paste(self._dialect, lines)
+    def _ask_about_paste(self, lines: list[str]) -> None:
+        """Ask whether to send several lines; only a paste has them."""
         for line in lines:
-            self._repeat(self._prompt(), line)
-        self._note(paste.refused or paste.note)
-        self._paste = None if paste.refused else paste
-
-    def _decide(self, answer: str) -> None:
-        paste, self._paste = self._paste, None
-        assert paste
-        if not is_yes(answer):
-            self._note(DROPPED)
-            return
-        for line, parsed in paste.lines:
-            self._carry_out(self._prompt(), line, parsed)
-
-    def _take_password(self, password: str) -> None:
-        line, self._asking = self._asking, ""
-        if password.strip():
-            self._carry_out("", "", self._dialect.accept(ParsedInput(send=f"{line}{password.strip()}")))
+            self._view.repeat(self._prompt(), line)
+        paste = parse_paste(self._dialect, lines)
+        if isinstance(paste, str):
+            self._note(paste)
         else:
-            self._note("No password, so nothing is sent.")
+            self._question = paste
+            self._note(paste.note)
+
+    def _answer_question(self, text: str) -> None:
+        question, self._question = self._question, None
+        assert question
+        answered = question.answered(text)
+        if not answered:
+            self._note(question.dropped)
+        for line, parsed in answered:
+            self._carry_out(self._prompt(), line, self._dialect.accept(parsed))
 
     def _take(self, line: str) -> None:
         prompt = self._prompt()
@@ -227,11 +215,11 @@ class Terminal:
     def _carry_out(self, prompt: str, line: str, parsed: ParsedInput) -> None:
         sending = bool(parsed.send) and self._connected
         if line and not (sending and parsed.echoed):
-            self._repeat(prompt, line)
+            self._view.repeat(prompt, line)
         self._note(parsed.hint)
-        self._show([Line(plain("{0}")(text), stamped=False) for text in parsed.show])
+        self._view.list(parsed.show)
         if parsed.ask:
-            self._ask(parsed.ask)
+            self._ask(Password(parsed.ask))
         if parsed.consent:
             self._answer(parsed.consent)
         if parsed.lists_files:
@@ -242,17 +230,16 @@ class Terminal:
             self.refused()
         self._send_automatic_lines()
 
-    def _ask(self, line: str) -> None:
-        """Ask for the password that completes a line."""
+    def _ask(self, question: Question) -> None:
         if self._connected:
-            self._asking = line
+            self._question = question
             self._screen.refresh()
         else:
             self.refused()
 
     def _switch(self, number: int) -> None:
         """Alt and a digit were typed."""
-        if self._paste or self._asking:
+        if self._question:
             return
         self._note(self._dialect.switch(number).hint)
         self._send_automatic_lines()
@@ -260,9 +247,9 @@ class Terminal:
 
     def _interrupted(self) -> None:
         """Ctrl-C was typed on an empty line: drop a question, or else ask once more, and then end."""
-        if self._paste or self._asking:
-            self._note(DROPPED if self._paste else "No password, so nothing is sent.")
-            self._paste, self._asking = None, ""
+        if self._question:
+            self._note(self._question.dropped)
+            self._question = None
         elif self._warned:
             self._end(INTERRUPTED)
         else:
@@ -270,11 +257,8 @@ class Terminal:
             self._note("Ctrl-C once more ends the client; Ctrl-D and /quit do too.")
 
     def _send(self, parsed: ParsedInput) -> None:
-        """Send a line. Before the server's first line has come, the first one alone."""
-        if self._began and not self._door_open:
-            self._waiting.append(parsed)
+        if self._doorway.holds(parsed):
             return
-        self._began = True
         self._dialect.sent(parsed.send)
         self._server.send(self._transfers.offer(parsed.send, parsed.offer) if parsed.offer else parsed.send)
 
@@ -288,7 +272,7 @@ class Terminal:
         """Show lines of the server, and handle keys after each LINES_AT_ONCE."""
         if self._over:
             return
-        if not self._door_open:
+        if not self._doorway.is_open:
             lines = self._look_through_door(lines)
         self._hear(lines[:LINES_AT_ONCE])
         if len(lines) > LINES_AT_ONCE:
@@ -312,31 +296,29 @@ class Terminal:
         if other is None:
             self._hear(lines[:1])
             self._note(wrong_door(lines[0], self._dialect.kind, self._options.start))
-            self._waiting.clear()
+            self._doorway.drop()
             self._end(1)
             return []
-        parsed = other.begun()
-        if dialect == "mailbox":  # it has been asked something before it could greet
-            other.sent(PROBED)
-            self._dialect = other
-            self._hear(lines[:1])
-        self._dialect, self._began = other, False
-        self._start(parsed)
-        if dialect == "mailbox":
-            self._open_door()
+        self._dialect = other
+        if dialect != "mailbox":
+            self._doorway.begin_again()
+            self._start(other.begun())
+            return lines[1:]
+        other.sent(PROBED)  # a mailbox has been asked something before it could greet
+        self._hear(lines[:1])
+        self._start(other.begun())
+        self._open_door()
         return lines[1:]
 
     def _open_door(self) -> None:
         """What was typed can be sent."""
-        self._door_open = True
-        waiting, self._waiting = self._waiting, []
-        for parsed in waiting:
+        for parsed in self._doorway.open():
             self._send(parsed)
         self._send_automatic_lines()
 
     def _hear(self, lines: list[str]) -> None:
         shown = [shown for line in lines for shown in self._render(line)]
-        self._show(shown)
+        self._view.show(shown)
         self._show_progress()
         if shown and self._seen_timer is None:
             self._seen_timer = self._main_loop.call_later(SEEN_SECONDS, self._been_shown)
@@ -372,8 +354,11 @@ class Terminal:
     def lost(self) -> None:
         """The connection is lost: end after a goodbye, or if the dialect does not dial again."""
         self._connected = False
-        self._asking = ""
-        self._waiting.clear()
+        if self._over:
+            return
+        if self._question and self._question.secret:
+            self._question = None
+        self._doorway.drop()
         self._cancel_retry()
         hint = self._dialect.lost()
         if not self._dialect.leaving:
@@ -416,14 +401,15 @@ class Terminal:
         if parsed.send:
             self._send(parsed)
         if parsed.ask:
-            self._ask(parsed.ask)
+            self._ask(Password(parsed.ask))
 
     def _prompt(self) -> str:
-        if self._paste:
-            return self._paste.question
-        if self._asking:
-            return f"Password for {self._asking.split()[1]}: "
+        if self._question:
+            return self._question.prompt
         return ("" if self._connected else "(no connection) ") + self._dialect.prompt()
+
+    def _secret_start(self, line: str) -> int:
+        return 0 if self._question and self._question.secret else self._dialect.secret_start(line)
 
     def _toolbar(self, width: int) -> str:
         from prompt_toolkit.utils import get_cwidth
@@ -436,21 +422,7 @@ class Terminal:
             self._screen.refresh()
 
     def _note(self, text: str) -> None:
-        self._show([Line(render_note(line)) for line in text.split("\n") if line])
-
-    def _repeat(self, prompt: str, line: str) -> None:
-        self._screen.repeat(f"{self._clock.time_of_day()} {prompt}", line)
-
-    def _show(self, lines: Iterable[Line]) -> None:
-        """Show lines with their times; a direct message or a mention rings the bell and sets the title."""
-        lines = list(lines)
-        if lines:
-            self._screen.show([row for line in lines for row in self._clock.stamp(line)])
-        alerts = [line for line in lines if line.alert]
-        if alerts:
-            self._screen.set_title(f"* {without_style(alerts[-1].text)}"[:100])
-            if self._options.bell:
-                self._screen.bell()
+        self._view.note(text)
 
     def _end(self, status: int) -> None:
         self._over, self._status = True, status

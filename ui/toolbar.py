@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 
 from ui.dialects.base import Status
 
@@ -13,8 +13,8 @@ CONNECTED, LOST = "connected", "no connection"
 def render_toolbar(status: Status, connected: bool, width: int, columns_of: Callable[[str], int]) -> str:
     """Give the text of the toolbar.
 
-    Where there is no room for all, the names of those online become their number, then other channels are left out,
-    those without unread messages first.
+    Where there is no room for all, other channels without unread messages are left out. Then the names of those online
+    become their number, and at last other channels with unread messages are left out.
 
     Args:
         status: what the dialect tells.
@@ -40,8 +40,7 @@ def _candidates(status: Status, state: str) -> Iterator[list[str]]:
             yield list(filter(None, (place, " ".join(others), who)))
     *_, place = _places(status)
     for count in range(len(unread), -1, -1):
-        others = [*unread[:count], *(["..."] if count < len(unread) else [])]
-        yield list(filter(None, (place, " ".join(others), state)))
+        yield list(filter(None, (place, " ".join(unread[:count]), state)))
     yield list(filter(None, (place, state)))
 
 
@@ -54,11 +53,8 @@ def _places(status: Status) -> Iterator[str]:
     for shown in (8, 4, 2):
         if shown < len(online):
             yield f"{status.place}: {', '.join(online[:shown])} +{len(online) - shown}"
-    yield f"{status.place}: {_count(online)}"
-
-
-def _count(online: Sequence[str]) -> str:
-    return f"{len(online)} online"
+    yield f"{status.place}: {len(online)} online"
+    yield f"{status.place} ({len(online)})"
 
 
 def _cut(text: str, width: int, columns_of: Callable[[str], int]) -> str:

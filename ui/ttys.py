@@ -19,6 +19,22 @@ def in_background() -> bool:
 
 
 @contextlib.contextmanager
+def without_echo() -> Iterator[None]:
+    """Turn echo of the terminal off while the context lasts: what is typed ahead may be a password."""
+    import termios
+
+    before = termios.tcgetattr(STDIN)
+    quiet = list(before)
+    quiet[3] &= ~termios.ECHO
+    termios.tcsetattr(STDIN, termios.TCSANOW, quiet)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(termios.error):  # the terminal is gone
+            termios.tcsetattr(STDIN, termios.TCSADRAIN, before)
+
+
+@contextlib.contextmanager
 def raw_terminal() -> Iterator[Callable[[], None]]:
     """Turn echo and line editing of the terminal off while the context lasts; give a function that does so again.
 

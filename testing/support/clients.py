@@ -173,7 +173,7 @@ class OnTerminal:
 
     def __init__(
         self,
-        port: int,
+        port: int | str,
         *words: str,
         environment: Mapping[str, str] | None = None,
         directory: Path | None = None,

@@ -25,7 +25,7 @@ def render_message(sender: str, channel: str, text: str) -> Fragments:
 
 def render_new() -> Fragments:
     """Render the line before the first new message."""
-    return [("class:new", "──── new ────")]
+    return [("class:new", "---- new ----")]
 
 
 def render_topic(channel: str, text: str) -> Fragments:

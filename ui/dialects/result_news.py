@@ -12,7 +12,7 @@ from ui.dialects.result_answers import render_message, render_new, render_topic
 from ui.dialects.result_channels import Channel, HistoryRun, Message
 from ui.dialects.result_commands import HOST_OF_CHANNEL, MESSAGE_VERBS
 from ui.dialects.result_state import State
-from ui.rendering import Fragments, Line, bad, lines_of, render_note
+from ui.rendering import Fragments, Line, bad, highlighted, lines_of, render_note
 
 NO_CHANNELS_YET = "You are in no channel yet: /channels lists them, /join <channel> enters one."
 
@@ -101,7 +101,8 @@ class News:
         if channel.opened or not self._state.joined.known or HOST_OF_CHANNEL in channel.name:
             return
         channel.opened, channel.held = True, []
-        self._state.ask(f"TOPIC {channel.name}", _topic_told)
+        if not channel.gap:
+            self._state.ask(f"TOPIC {channel.name}", _topic_told)
         self._state.ask(channel.history_request(), partial(self._history_begins, channel))
 
     def repeat(self, channel: str, count: int) -> None:
@@ -174,12 +175,18 @@ class News:
             self._run = None
         channel = self._state.joined.get(run.channel)
         if not (run.automatic and channel):
-            return _render(message)
+            return self._render_repeated(message)
         known = bool(channel.first) and message.number >= channel.first
-        shown = [] if known else [*(lines_of(render_new()) if new else []), *_render(message)]
+        shown = [] if known else [*(lines_of(render_new()) if new else []), *self._render_repeated(message)]
         channel.speakers.add(message.sender)
         channel.last = max(channel.last, message.number)
         return [*shown, *(_history_ended(channel) if run.is_over else [])]
+
+    def _render_repeated(self, message: Message) -> list[Line]:
+        """Render a message of a history: a mention stands out, but calls nobody."""
+        text = render_message(*message[:3])
+        mentioned = message.sender != self._state.user and mentions(message.text, self._state.user)
+        return lines_of(highlighted(text) if mentioned else text, at=message.at)
 
     def been_shown(self) -> None:
         """Move the read marker of the current channel to the last message that was on the screen."""

@@ -68,7 +68,7 @@ FILE_VERBS = ("/ready", "/piece", "/end", "/landed", "/cancel")
 """Commands by which the client transfers files, see `ui/transfers.py`."""
 
 NOT_A_NAME = "a name is one word, without control characters"
-WHAT_TO_TYPE = "What you type is said to all, @<user> <message> to one; /help lists all, Ctrl-D ends."
+COMING_IN = "Coming in as {0}; /help lists what can be typed, Ctrl-D ends."
 
 
 NOTHING_KEPT = "the dialect rooms repeats nothing; a user of result asks for the history of such a channel."
@@ -166,7 +166,7 @@ class RoomsClient(ClientDialect):
 
     def begun(self) -> ParsedInput:
         if self.name:
-            return ParsedInput(send=f"{self.name} files", hint=WHAT_TO_TYPE)
+            return ParsedInput(send=f"{self.name} files", hint=COMING_IN.format(self.name))
         return ParsedInput(hint="Type the name under which the others are to see you; Ctrl-D ends.")
 
     def lost(self) -> str:

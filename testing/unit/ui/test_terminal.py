@@ -25,7 +25,7 @@ from ui.connection import Address
 from ui.dialects.hello import HelloClient
 from ui.dialects.result import ResultClient
 from ui.doors import Start
-from ui.rendering import Fragments
+from ui.rendering import Line
 from ui.terminal import LINES_AT_ONCE, Options, Terminal
 
 
@@ -241,8 +241,11 @@ class Stage:
     def refresh(self) -> None:
         self.refreshed += 1
 
-    def show(self, lines: list[Fragments]) -> None:
+    def show(self, lines: list[Line]) -> None:
         self.shown.append(len(lines))
+
+    def note(self, text: str) -> None:
+        assert not text
 
     def go_on(self, admitted: bool, _pause: float | None) -> None:
         self.admitted.append(admitted)
@@ -258,7 +261,7 @@ def test_a_flood_of_lines_leaves_the_user_a_turn(monkeypatch: pytest.MonkeyPatch
     with socket.socket() as sock:
         terminal = Terminal(Address("here", 1), sock, ResultClient(), Options(Start("here", 1)), lambda: None)
     stage = Stage()
-    for name in ("_screen", "_server", "_main_loop"):
+    for name in ("_screen", "_view", "_server", "_main_loop"):
         monkeypatch.setattr(terminal, name, stage, raising=False)
     terminal.heard(["RECV bob den hi"] * (2 * LINES_AT_ONCE + 1))
     for number in range(1, 4):
@@ -273,7 +276,8 @@ def test_a_connection_that_is_back_shows_in_the_prompt_at_once(monkeypatch: pyte
     with socket.socket() as sock:
         terminal = Terminal(Address("here", 1), sock, HelloClient(), Options(Start("here", 1)), lambda: None)
     stage = Stage()
-    monkeypatch.setattr(terminal, "_screen", stage, raising=False)
+    for name in ("_screen", "_view"):
+        monkeypatch.setattr(terminal, name, stage, raising=False)
     terminal.returned()
     assert (stage.shown, stage.refreshed) == ([], 1)
 

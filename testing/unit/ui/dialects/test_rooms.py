@@ -12,7 +12,7 @@ from support.lines import text_of
 from text import MAX_LINE, clean
 from ui.dialects import slash
 from ui.dialects.base import TOO_LONG, Consent, ParsedInput, refuse
-from ui.dialects.rooms import FILE_VERBS, NOT_A_NAME, VERBS, WHAT_TO_TYPE, RoomsClient, interpret
+from ui.dialects.rooms import COMING_IN, FILE_VERBS, NOT_A_NAME, VERBS, RoomsClient, interpret
 from ui.rendering import STYLES, without_style
 
 FRAME = "[Server message (12:34:56)]"
@@ -174,7 +174,7 @@ def test_a_name_is_asked_for_before_anything_else() -> None:
     assert dialect.prompt() == "Your name> "
     assert not dialect.ready()
     assert dialect.typed("a b") == refuse(f"{NOT_A_NAME}.")
-    assert dialect.typed(" ann ") == ParsedInput(send="ann files", hint=WHAT_TO_TYPE)
+    assert dialect.typed(" ann ") == ParsedInput(send="ann files", hint=COMING_IN.format("ann"))
     assert dialect.ready()
     assert dialect.typed("bob").send == "bob"
 
