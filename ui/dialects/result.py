@@ -79,6 +79,7 @@ class ResultClient(ClientDialect):
 
     @current.setter
     def current(self, name: str) -> None:
+        self._news.been_shown()  # of the channel that was current
         self.state.current = name
 
     @property
