@@ -1,7 +1,7 @@
 # Shortcuts for frequent commands. `make run PORT=5050`
 PORT ?= 5050
 
-.PHONY: help setup run test cases coverage lint types format bench chaos
+.PHONY: help setup run test cases coverage lint types format bench chaos figures
 
 help: # list the targets
 	@grep -E '^[a-z]+:.*#' Makefile | sed 's/:[^#]*#/ -/'
@@ -38,3 +38,7 @@ bench: setup # compare the speed with that of other servers: make bench QUICK=1 
 chaos: setup # kill and freeze the nodes and engines of a cluster: make chaos SECONDS=600
 	./setup --engine
 	.venv/bin/python -m tools.chaos --seconds $(or $(SECONDS),60)
+
+figures: setup # measure a cluster on this machine
+	./setup --engine
+	.venv/bin/python -m tools.figures

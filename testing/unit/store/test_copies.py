@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -83,3 +85,14 @@ def test_a_copy_cannot_go_its_own_way(tmp_path: Path) -> None:
     store.close()
     with pytest.raises(StoreError, match="is a cluster's copy: start it as a node of that cluster"):
         Store(str(tmp_path / "a.db"))
+
+
+def test_a_copy_can_leave_its_cluster(tmp_path: Path) -> None:
+    store = copy(tmp_path / "a.db")
+    store.replicate(CHANGES, Position(7))
+    store.close()
+    with contextlib.closing(sqlite3.connect(tmp_path / "a.db")) as other, other:
+        other.execute("DELETE FROM position")
+    alone = Store(str(tmp_path / "a.db"))
+    assert len(list(alone.load())) == 6
+    alone.close()
