@@ -160,7 +160,7 @@ class ReplicatedLog:
         self._store = store
         self._clock = clock
         self._out: Out | None = None
-        self._queue: deque[tuple[str, Sequence[Any]]] = deque()
+        self._queue: deque[tuple[bytes, Sequence[Any]]] = deque()
         self._number = 0
         self._gathered: list[tuple[Entry, bytes]] = []
         self._history = History(link, names, lambda: self.position, self._accepted, clock=clock, copies=copies)
@@ -265,7 +265,7 @@ class ReplicatedLog:
 
     def begin(self, changes: Sequence[Any]) -> None:
         """Append changes without waiting: `is_busy` until they are decided. Only while it is not busy."""
-        self._queue.extend(wire.encode_turn(changes))
+        self._queue.extend(wire.divide(changes))
         self._append_next()
 
     @property
@@ -282,9 +282,9 @@ class ReplicatedLog:
     def _append_next(self) -> None:
         self.withdraw()
         if self._queue:
-            text, changes = self._queue.popleft()
+            rows, changes = self._queue.popleft()
             self._number += 1
-            payload = wire.encode_text(self.run, self._number, text)
+            payload = wire.entry(self.run, self._number, rows)
             reply = self._link.expect(self._acknowledged)
             self._out = Out(self._number, payload, changes, reply, self._clock())
             self._send(self._out)

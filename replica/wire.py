@@ -22,6 +22,10 @@ MAX_ENTRY = 256 * 1024
 """Bytes of an entry, above which a turn's changes become several; one change alone may be longer."""
 
 
+FRAME = 100
+"""More than the bytes of an entry without its changes."""
+
+
 class NewerVersion(Exception):
     """The entry has a version or a change that is unknown here: a newer version has written it."""
 
@@ -58,26 +62,23 @@ KINDS: dict[str, type] = {kind.__name__: kind for kind in (*get_args(Change), Le
 
 def encode(run: str, number: int, changes: Sequence[Any]) -> bytes:
     """Return the bytes of an entry; without changes it only proves that its writer still leads."""
-    return _entry(run, number, ",".join(map(_written, changes)))
+    return entry(run, number, _rows(changes))
 
 
-def encode_turn(changes: Sequence[Any]) -> Iterator[tuple[str, Sequence[Any]]]:
-    """Divide the changes of a turn into entries: the text of each, for `encode_text`, and its changes."""
-    texts: list[str] = []
-    size = begin = 0
-    for place, text in enumerate(map(_written, changes)):
-        length = len(text.encode("utf-8", "surrogatepass")) if not text.isascii() else len(text)
-        if texts and size + length > MAX_ENTRY - 100:
-            yield ",".join(texts), changes[begin:place]
-            texts, size, begin = [], 0, place
-        texts.append(text)
-        size += length + 1
-    yield ",".join(texts), changes[begin:]
+def entry(run: str, number: int, rows: bytes) -> bytes:
+    """Return the bytes of an entry whose changes are these, which `divide` has written."""
+    return b'{"v":%d,"run":"%b","n":%d,"c":%b}' % (VERSION, run.encode(), number, rows)
 
 
-def encode_text(run: str, number: int, text: str) -> bytes:
-    """Return the bytes of an entry whose changes are this text, which `encode_turn` made."""
-    return _entry(run, number, text)
+def divide(changes: Sequence[Any]) -> Iterator[tuple[bytes, Sequence[Any]]]:
+    """Divide the changes of a turn into entries: what `entry` takes for each, and its changes."""
+    rows = _rows(changes)
+    if len(rows) <= MAX_ENTRY - FRAME or len(changes) < 2:
+        yield rows, changes
+    else:
+        half = len(changes) // 2
+        yield from divide(changes[:half])
+        yield from divide(changes[half:])
 
 
 def decode(data: bytes) -> Entry:
@@ -95,17 +96,13 @@ def decode(data: bytes) -> Entry:
         raise NewerVersion(f"{type(error).__name__}: {error}") from error
 
 
-def _entry(run: str, number: int, text: str) -> bytes:
-    return f'{{"v":{VERSION},"run":"{run}","n":{number},"c":[{text}]}}'.encode("utf-8", "surrogatepass")
-
-
 _dump = json.JSONEncoder(
     ensure_ascii=False, separators=(",", ":"), default=lambda value: base64.b64encode(value).decode()
 ).encode
 
 
-def _written(change: Any) -> str:
-    return _dump([type(change).__name__, *change])
+def _rows(changes: Sequence[Any]) -> bytes:
+    return _dump([[type(change).__name__, *change] for change in changes]).encode("utf-8", "surrogatepass")
 
 
 def _read(name: str, *fields: Any) -> Any:
@@ -121,11 +118,18 @@ def _reader(hint: Any) -> Callable[[Any], Any]:
     """Return the function that turns what JSON has made of a value of this type into the value."""
     if hint is bytes:
         return functools.partial(base64.b64decode, validate=True)
-    if isinstance(hint, type) and hasattr(hint, "_fields"):
+    if isinstance(hint, type) and hasattr(hint, "_make"):
         readers = [_reader(each) for each in get_type_hints(hint).values()]
+        if all(read is _as_it_is for read in readers):
+            make_tuple: Callable[[Any], Any] = hint._make  # checks the number of fields
+            return make_tuple
         return lambda values: hint(*(read(value) for read, value in zip(readers, values, strict=True)))
     if get_origin(hint) in (tuple, list, Sequence):
         read = _reader(get_args(hint)[0])
         make = list if get_origin(hint) is list else tuple
         return lambda values: make(map(read, values))
-    return lambda value: value
+    return _as_it_is
+
+
+def _as_it_is(value: Any) -> Any:
+    return value

@@ -131,7 +131,7 @@ def test_sockets_are_where_they_belong() -> None:
         )
 
 
-PUBLIC = {"_asdict", "_exit", "_field_defaults", "_fields", "_replace", "_srcfile"}
+PUBLIC = {"_asdict", "_exit", "_field_defaults", "_fields", "_make", "_replace", "_srcfile"}
 """What has an underscore in the standard library and may be used all the same."""
 
 
