@@ -1,7 +1,7 @@
 # Shortcuts for frequent commands. `make run PORT=5050`
 PORT ?= 5050
 
-.PHONY: help setup run test cases coverage lint types format bench chaos figures
+.PHONY: help setup run test cases coverage lint types format bench chaos figures picture
 
 help: # list the targets
 	@grep -E '^[a-z]+:.*#' Makefile | sed 's/:[^#]*#/ -/'
@@ -27,6 +27,9 @@ lint: setup # ruff
 
 types: setup # mypy
 	.venv/bin/mypy
+
+picture: setup # draw the picture of the client in the README
+	.venv/bin/python -m tools.picture
 
 format: setup # let ruff format the source
 	.venv/bin/ruff format

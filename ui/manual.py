@@ -10,7 +10,7 @@ the dialect result, on a terminal:
   text is said in the current channel, which the prompt names: the one that was
   joined last. SAY <channel>, or SAY @<user>, without a message makes another one
   current. With a message it says that there, and the current channel stays.
-  LEAVE, USERS and HISTORY alone are for the current channel. To say something
+  LEAVE, USERS, HISTORY and TOPIC alone are for the current channel. To say something
   that begins with the name of a command, use SAY <channel> <message>. QUIT ends
   the client.
 
@@ -97,11 +97,32 @@ on a terminal, in every dialect:
   a line is said. Several lines that are pasted at once are text, whatever is in
   them, and sent after one question.
 
-  Tab completes commands, channels, users (after an @, where that is how they are
-  written) and paths. The arrow keys bring back what was typed, Ctrl-R searches in
-  it. A lost connection is dialled again, with pauses from 0.5 to 15 seconds; not
-  in the dialect rooms, where it looks the same as being removed. Ctrl-D and
-  Ctrl-C end the client. NO_COLOR and TERM=dumb turn colour off.
+  A line that begins with a command without its slash, or with a verb in other
+  letters (help, quit, Join), is not said either.
+
+  Tab completes commands, channels, users and paths; in plain text the users who
+  spoke last come first. The arrow keys bring back what was typed, Ctrl-R searches
+  in it; it lasts, in ~/.local/state/crosstalk/history. Alt and a digit go to the
+  channel of that number. A lost connection is dialled again, with pauses from 0.5
+  to 15 seconds; not in the dialect rooms, where it looks the same as being
+  removed. Ctrl-C clears the line; on an empty one it asks once more and then ends
+  the client. Ctrl-D ends it. NO_COLOR and TERM=dumb turn colour off; --plain
+  prints one line for each message, as a screen reader needs it.
+
+  The toolbar tells the channel, who is online in it, unread messages of the other
+  channels, and the state of the connection. Direct messages and mentions ring the
+  bell and set the title.
+
+scripts, in the dialect result:
+  --say <channel> <text>, --to <user> <text>, --history <channel> [count] log in
+  with --user, do that, and end. --stdin says each line of the input, --json prints
+  messages as objects. The password comes from CROSSTALK_PASSWORD, from the
+  password-file of the settings file, or is asked for on a terminal.
+
+the settings file, ~/.config/crosstalk/client.toml:
+  user, bell, plain; [colours]; and for each server [servers.<name>] with port,
+  host, dialect, user, channels, password-file. The name stands in place of the
+  port. docs/client.md has an example.
 
 in pipes:
   The client ends when the server closes, or when the reader of its output has
@@ -124,5 +145,6 @@ exit status:
        send; in those of rooms a name that was refused, or a file on its way that
        did not arrive; and in those of hello no login, a message that was not
        delivered or has no answer, and any other request that the server refused
+       A script: anything that the server has not confirmed.
   130  Ctrl-C; 129 and 143: SIGHUP, SIGTERM
 """

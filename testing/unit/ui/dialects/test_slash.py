@@ -16,7 +16,7 @@ from ui.dialects.mailbox import MailboxClient
 from ui.dialects.result import ResultClient
 from ui.dialects.result_commands import VERBS
 from ui.dialects.rooms import RoomsClient
-from ui.dialects.slash import SECRET, complete, enter, say
+from ui.dialects.slash import COMMON, SECRET, complete, enter, say
 from ui.secrets import cut, hide
 
 FRAME = "[Server message (12:34:56)]"
@@ -213,6 +213,56 @@ def test_what_is_no_secret_is_said(dialect_name: str, typed: str) -> None:
 
 def test_without_a_channel_a_secret_is_still_told_to_be_one() -> None:
     assert enter(ResultClient(), "login bob secret") == refuse(SECRET)
+
+
+# ---- commands without a slash ----
+
+
+@dialects
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "?",
+        "? join",
+        "help",
+        "Help me",
+        "HELP",
+        "quit",
+        "Quit",
+        "exit",
+        "login",
+        "Login ann",
+        "\uff48\uff45\uff4c\uff50",
+    ],
+)
+def test_a_command_without_its_slash_is_not_said(dialect_name: str, typed: str) -> None:
+    parsed = enter(client_dialect(dialect_name), typed)
+    assert not parsed.said
+    assert parsed.refused or (dialect_name == "result" and parsed.send == "HELP")
+    assert not parsed.refused or "/" in parsed.hint
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_a_verb_in_other_letters_is_not_said(verb: str) -> None:
+    for typed in (verb.lower(), f"{verb.capitalize()} den hi", f" {verb[:-1]}{verb[-1].lower()} x"):
+        parsed = enter(client_dialect("result"), typed)
+        assert parsed.refused
+        assert "slash" in parsed.hint or "password" in parsed.hint
+
+
+@dialects
+def test_every_dialect_has_the_same_words(dialect_name: str) -> None:
+    dialect = client_dialect(dialect_name)
+    assert {*COMMON} <= {*dialect.slash_commands, "/help"}
+    for word in (word for word in COMMON if word != "/me"):
+        parsed = enter(dialect, f"{word} den" if word != "@" else "@den")
+        assert not parsed.said
+        assert "no command" not in parsed.hint
+
+
+@dialects
+def test_what_a_user_does_is_said_with_a_star(dialect_name: str) -> None:
+    assert enter(client_dialect(dialect_name), "/me  waves ").send == f"{WHERE[dialect_name]}* waves"
 
 
 # ---- in a pipe ----
