@@ -149,7 +149,11 @@ class MessageHistory:
 
     # ---- reading ----
 
-    def count(self, channel: str, number: int = MAX_NUMBER) -> int:
+    def length(self, channel: str) -> int:
+        """Return how many messages a channel has."""
+        return self._ends.get(channel, NO_MESSAGES)[1]
+
+    def count(self, channel: str, number: int) -> int:
         """Return how many of a channel's messages have numbers up to this one: the place of the last of these.
 
         Raises:

@@ -377,7 +377,7 @@ class Store:
         """
         with readable():
             markers = self._db.execute(MARKERS, (account,)).fetchall()
-        counts = ((channel, self._history.count(channel) - place) for channel, place in markers)
+        counts = ((channel, self._history.length(channel) - place) for channel, place in markers)
         return [(channel, count) for channel, count in counts if count > 0]
 
     def mail(self, recipient: str) -> Iterator[tuple[int, list[Mailed]]]:
