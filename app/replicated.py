@@ -24,7 +24,7 @@ from replica.engines import USER
 from replica.link import TICK, EngineLink
 from replica.log import ReplicatedLog
 from replica.names import Ending, Names, SteppedDown, Unfit
-from replica.network import Address, LoopNetwork, new_run
+from replica.network import Address, LoopNetwork, new_run, time_since_boot
 from replica.purge import Purge
 from replica.roles import Role, Roles
 from replica.snapshot import SnapshotGiver, SnapshotTaker
@@ -143,7 +143,7 @@ class Replica:
         )
         base = "" if store.position.applied else store.digest()
         self.log = ReplicatedLog(
-            self._link, store, names, self.run_name, clock=loop.monotonic, copies=len(engines), base=base
+            self._link, store, names, self.run_name, clock=time_since_boot, copies=len(engines), base=base
         )
         self.roles = Roles(
             self._link,
@@ -190,7 +190,7 @@ class Replica:
             leader=self.roles.leader,
             applied=applied,
             lag=max(0, self.log.last_sequence - applied),
-            lease=max(0.0, self.log.lease_ends - self._loop.monotonic()) if self.is_primary else 0.0,
+            lease=self.log.lease_left,
             engine=str(self._link.engine) if self._link.is_open else "",
             engine_changes=max(0, self._link.openings - 1),
             failovers=self._failovers,
@@ -225,7 +225,7 @@ class Replica:
     def _lead(self) -> None:
         log.info("leading: node=%s run=%s applied=%d", self.node, self.run_name, self.log.position.applied)
         try:
-            self._serve(ClusterBackend(self.log, self._store, self.roles.tick))
+            self._serve(ClusterBackend(self.log, self._store, self.roles.keep_up))
         except (StartError, StoreError) as error:
             self.leave()
             raise Unfit(f"this node cannot serve: {error}") from error

@@ -239,7 +239,12 @@ class ReplicatedLog:
     @property
     def has_lease(self) -> bool:
         """Whether output may leave now."""
-        return self._clock() < self.lease_ends and not self._is_leaving
+        return self.lease_left > 0.0
+
+    @property
+    def lease_left(self) -> float:
+        """Seconds for which output may leave."""
+        return 0.0 if self._is_leaving else max(0.0, self.lease_ends - self._clock())
 
     def leave(self, node: str) -> bool:
         """Append `Leaves`, for LEAVE_SECONDS at most, so that a backup leads at once. Tell whether it was decided.

@@ -13,6 +13,8 @@ from typing import NamedTuple, Protocol
 
 from net.reactor import Reactor
 
+BOOT_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
 READ_SIZE = 256 * 1024
 """Maximum bytes that are read at once."""
 
@@ -121,6 +123,14 @@ class _Socket:
     def close(self) -> None:
         self._reactor.unwatch(self._sock)
         self._sock.close()
+
+
+def time_since_boot() -> float:
+    """Return a monotonic time in seconds that also passes while the machine is suspended, if the system has one.
+
+    A lease must end while its holder sleeps.
+    """
+    return time.clock_gettime(BOOT_CLOCK)
 
 
 def new_run() -> str:

@@ -160,6 +160,15 @@ class Roles:
         elif self._log.is_ready:
             self._watch(now)
 
+    def keep_up(self) -> None:
+        """Handle what the engine has sent, and `tick`: for work that keeps the loop for long, such as loading.
+
+        Raises:
+            Ending: the process ends.
+        """
+        self._link.wait(0.0)
+        self.tick()
+
     def _serve(self) -> None:
         if not self._is_serving:
             self._is_serving = True

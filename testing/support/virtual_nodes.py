@@ -98,6 +98,7 @@ class Peer:
         self.led: list[float] = []
         self.reasons: list[str] = []
         self.behind = 0
+        self.loads_for = 0.0
         self._runs = itertools.count(1)
         self.process: Process | None = None
 
@@ -158,6 +159,11 @@ class Peer:
 
     def _lead(self) -> None:
         assert self.process is not None
+        self.is_frozen = self.loads_for > 0.0
+        for _ in range(round(self.loads_for / 0.1)):
+            self.time.run(0.1)
+            self.roles.keep_up()
+        self.thaw()
         self.process.serves = True
         self.led.append(self.time.now)
         self.reasons.append(self.roles.reason)

@@ -353,6 +353,8 @@ MUTATIONS: dict[str, tuple[Mutate, Scenario]] = {
     "nothing is read without a hint": (constant(log, "READ_SECONDS", 1e9), rules.nodes_read_each_second),
     "what is missing is missing": (what_is_missing_is_missing, rules.a_copy_is_behind),
     "a batch may begin anywhere": (begin_anywhere, rules.the_beginning_is_purged),
+    "a new primary loads in silence": (method(Roles, "keep_up", nothing), rules.a_new_primary_loads_for_long),
+    "a new primary does not listen": (method(Roles, "keep_up", Roles.tick), rules.a_new_primary_loads_for_long),
     "any heartbeat counts": (everybody_is_the_leader, rules.the_primary_dies),
     "an entry does not count as heard": (applied_without_hearing, rules.entries_alone_arrive),
     "an own pause is others' silence": (constant(roles, "OWN_PAUSE", 1e9), rules.a_backup_is_paused),

@@ -391,6 +391,17 @@ def the_primary_freezes_for_a_moment() -> None:
     assert simulation.failovers == 0
 
 
+def a_new_primary_loads_for_long() -> None:
+    simulation, primary = up()
+    for node in simulation.nodes:
+        node.loads_for = 6.0
+    primary.kill()
+    simulation.run(12.0)
+    assert simulation.failovers == 1
+    assert {node.link.openings for node in others(simulation, primary)} == {1}
+    said_within(simulation, 1.0)
+
+
 def entries_alone_arrive() -> None:
     simulation, primary = up()
     simulation.cluster.mutes = {"presence"}
