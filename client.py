@@ -16,9 +16,11 @@ Reading order, in `ui/`:
 
 1. `options.py`     the command line, and `preferences.py` the settings file; `manual.py` has the long help
 2. `dialects/`      the client's side of each dialect; what they share is in `base.py`. Pure
-3. `connection.py`  lines to and from the server, and a connection that is dialled again when it is lost
+3. `connection.py`  lines to and from the server. `places.py`: where it may be; `requests.py`: what it owes an answer;
+   `failover.py`: the next one when it is lost; `reconnecting.py`, `unconfirmed.py`: the same for a terminal
 4. `transfers.py`   the lines that carry files; `files.py`: names of files, reading and writing
-5. `pipes.py`       the netcat, and the chat without a screen; `streams.py`: the standard descriptors
+5. `pipes.py`       the netcat, and the chat without a screen; `failover_pipes.py`: the same with several servers;
+   `streams.py`: the standard descriptors
 6. `script.py`      one message or one history for a script
 7. `rendering.py`   lines for the screen; `clock.py`, `wrapping.py`, `toolbar.py` draw them. Pure
 8. `terminal.py`    ties dialect, files, server and screen together; `screens.py`, `editor.py`: the line being typed
@@ -42,10 +44,10 @@ import socket
 from functools import partial
 
 from app import bootstrap
-from ui.connection import Address, dial
 from ui.dialects import DIALECTS, never_recognise, recognise_greeting, result_client
 from ui.dialects.base import ClientDialect, Recogniser
-from ui.options import LOCALHOST, complete
+from ui.options import complete
+from ui.places import RETRY_SECONDS, Places, find, places_of
 from ui.streams import STDIN, STDOUT, print_error
 from ui.ttys import without_echo
 
@@ -75,13 +77,16 @@ def main(options: argparse.Namespace) -> int:
     if not on_terminal and not dialect.failure and options.name is None:
         return print_error("between pipes there is nobody to ask for a name: --name is needed")
     with without_echo() if on_terminal else contextlib.nullcontext():
-        address = Address(options.host or LOCALHOST, int(options.port))
+        where = places_of(options)
+        seconds = RETRY_SECONDS if options.retry is None else options.retry
         try:
-            sock = dial(address)
+            sock = find(where, seconds)
         except OSError as error:
-            return print_error(f"cannot connect to {address}: {error.strerror or error}")
+            return print_error(f"cannot connect to {where}: {error.strerror or error}")
         if on_terminal:
-            return run_on_terminal(address, sock, dialect, options, password)
+            return run_on_terminal(where, sock, dialect, options, password)
+    if where.persistent:
+        return run_between_failing_servers(where, sock, dialect, recognise, options, seconds)
     return run_between_pipes(sock, dialect, recognise, options)
 
 
@@ -100,7 +105,7 @@ def with_settings(options: argparse.Namespace) -> str:
 
 
 def run_on_terminal(
-    address: Address, sock: socket.socket, dialect: ClientDialect, options: argparse.Namespace, password: str
+    where: Places, sock: socket.socket, dialect: ClientDialect, options: argparse.Namespace, password: str
 ) -> int:
     """Chat on a terminal; return the exit status."""
     from ui.doors import Start  # each way of running loads what it needs itself
@@ -108,14 +113,14 @@ def run_on_terminal(
 
     adapt = partial(adapted, options, password) if options.guessed else never_recognise
     chosen = Options(
-        Start(address.host, address.port, options.name or ""),
+        Start(*where.current, options.name or ""),
         adapt,
         options.max_received,
         options.bell,
         options.plain,
         options.colours,
     )
-    return run_terminal(address, sock, dialect, chosen)
+    return run_terminal(where, sock, dialect, chosen)
 
 
 def adapted(options: argparse.Namespace, password: str, dialect: str) -> ClientDialect | None:
@@ -144,6 +149,22 @@ def run_between_pipes(
     if dialect.failure:
         return Netcat(sock, dialect, recognise, stay=options.stay).run()
     return ChatPipes(sock, dialect, options.max_received).run()
+
+
+def run_between_failing_servers(
+    where: Places,
+    sock: socket.socket,
+    dialect: ClientDialect,
+    recognise: Recogniser,
+    options: argparse.Namespace,
+    seconds: float,
+) -> int:
+    """The same, where another server takes over when the connection is lost; return the exit status."""
+    from ui.failover_pipes import FailoverChat, FailoverNetcat
+
+    if dialect.failure:
+        return FailoverNetcat(where, sock, dialect, recognise, stay=options.stay, seconds=seconds).run()
+    return FailoverChat(where, sock, dialect, options.max_received, seconds=seconds).run()
 
 
 if __name__ == "__main__":

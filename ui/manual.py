@@ -25,6 +25,14 @@ the dialect result, in pipes (when the input or the output is not a terminal):
   ends; with --stay it goes on receiving. The exit status tells whether all went
   well.
 
+several servers, of which one answers: client.py 6666,6667,6668 --host a,b
+  6666 alone stands for these three ports. The client goes to the next server when
+  a connection is refused or closed, or when a request had no answer for 4 seconds
+  and another server answers. It repeats the login, but never a message: what was
+  not confirmed is told. On a terminal /again sends it once more; in a pipe the
+  exit status is then 1. The first connection is tried for 15 seconds, and in a
+  pipe also the next one (--retry SECONDS). With one port the end is at once.
+
 the dialect hello:
   @<user> <message>  sends it            @<user>  sends plain text there from now on
   !who               lists who is here   !quit    ends the client

@@ -41,9 +41,8 @@ def parse_command_line(words: Sequence[str]) -> argparse.Namespace:
     arguments = parser.parse_intermixed_args(words)  # the username may stand behind an option
     username, name, dialect = arguments.username, arguments.name, arguments.dialect
     arguments.refuse = parser.error
-    arguments.is_port = parse_number(arguments.port, MAX_PORT + 1) is not None
-    if arguments.is_port and not 1 <= (parse_number(arguments.port, MAX_PORT + 1) or 0) <= MAX_PORT:
-        parser.error(f"argument port: {arguments.port!r} is not a number from 1 to {MAX_PORT}")
+    arguments.is_port = all(parse_number(word, MAX_PORT) is not None for word in arguments.port.split(","))
+    _check_where(parser, arguments)
     if username is not None and dialect not in (None, "rooms"):
         parser.error("a username behind the port is for the dialect rooms or result; else there is --name")
     if username is not None and name not in (None, username):
@@ -60,16 +59,61 @@ def parse_command_line(words: Sequence[str]) -> argparse.Namespace:
     return arguments
 
 
+def parse_ports(text: str) -> tuple[int, ...]:
+    """Return the ports of a list such as `6666,6667`.
+
+    Raises:
+        ValueError: a word is no port, or there is none.
+    """
+    ports = [parse_number(word, MAX_PORT + 1) or 0 for word in text.split(",")]
+    if not all(1 <= port <= MAX_PORT for port in ports):
+        raise ValueError(f"{text!r} is not a number from 1 to {MAX_PORT}, or several of them with commas")
+    return tuple(dict.fromkeys(ports))
+
+
+def parse_hosts(text: str) -> tuple[str, ...]:
+    """Return the hosts of a list such as `a,b`.
+
+    Raises:
+        ValueError: a host is empty.
+    """
+    hosts = [host.strip() for host in text.split(",")]
+    if not all(hosts):
+        raise ValueError(f"{text!r} has an empty host")
+    return tuple(dict.fromkeys(hosts))
+
+
+def _check_where(parser: OneLineParser, arguments: argparse.Namespace) -> None:
+    try:
+        if arguments.is_port:
+            parse_ports(arguments.port)
+    except ValueError as error:
+        parser.error(f"argument port: {error}")
+    try:
+        parse_hosts(arguments.host or LOCALHOST)
+    except ValueError as error:
+        parser.error(f"argument --host: {error}")
+    arguments.alone = arguments.username is None and arguments.name is None
+
+
 def _add_arguments(parser: OneLineParser) -> None:
-    parser.add_argument("port", help="the server's port, or its name in the settings file")
+    parser.add_argument(
+        "port", help="the server's port, ports of which one answers (6666,6667,6668), or its name in the settings file"
+    )
     parser.add_argument("username", nargs="?", help="the name to come in with, at a channel's port, or to log in with")
-    parser.add_argument("--host", metavar="H", help=f"the server's host ({LOCALHOST})")
+    parser.add_argument("--host", metavar="H", help=f"the server's host, or hosts with commas ({LOCALHOST})")
     parser.add_argument(
         "--dialect", choices=tuple(DIALECTS), help="how to talk (rooms with a username, else result or mailbox)"
     )
     parser.add_argument("--name", metavar="N", help="with --dialect hello or rooms: the name to log in with")
     parser.add_argument("--user", metavar="U", help="in the dialect result: the account to log in to")
     parser.add_argument("--stay", action="store_true", help="in a pipe, go on receiving after the end of the input")
+    parser.add_argument(
+        "--retry",
+        type=whole_number,
+        metavar="SECONDS",
+        help="in a pipe, how long another server is looked for after a loss (15, with several ports)",
+    )
     parser.add_argument("--plain", action="store_true", help="print only, one line a message, as for a screen reader")
     parser.add_argument(
         "--max-received",
@@ -137,7 +181,9 @@ def complete(arguments: argparse.Namespace) -> None:
 
 def _find_server(arguments: argparse.Namespace, preferences: Preferences) -> Server | None:
     if arguments.is_port:
-        return preferences.server_at(arguments.host or LOCALHOST, int(arguments.port))
+        hosts, ports = parse_hosts(arguments.host or LOCALHOST), parse_ports(arguments.port)
+        found = [preferences.server_at(host, port) for port in ports for host in hosts]
+        return next(filter(None, found), None)
     server = preferences.servers.get(arguments.port)
     if server is None:
         known = f"; it has {', '.join(preferences.servers)}" if preferences.servers else ""
@@ -150,7 +196,7 @@ def _use_server(arguments: argparse.Namespace, server: Server | None, preference
     arguments.channels, arguments.password_file = (), ""
     user = preferences.user
     if server is not None:
-        arguments.port, arguments.is_port = server.port, True
+        arguments.port, arguments.is_port = arguments.port if arguments.is_port else str(server.port), True
         arguments.host = arguments.host or server.host
         arguments.channels, arguments.password_file = server.channels, server.password_file
         user = server.user or user

@@ -8,7 +8,7 @@ import signal
 import socket
 import sys
 import threading
-from typing import NoReturn
+from typing import NoReturn, Protocol
 
 from net.loop import Loop
 from net.table import CloseReason
@@ -27,6 +27,17 @@ LOGIN_SECONDS = 10.0
 """Time-out for the login of a chat."""
 
 
+class ServerConnection(Protocol):
+    """What pipes need of a connection, see `LineConnection`."""
+
+    @property
+    def congested(self) -> bool: ...
+    @property
+    def half_closed(self) -> bool: ...
+    def send(self, data: bytes) -> object: ...
+    def end_sending(self) -> None: ...
+
+
 class Pipes:
     """Base of both kinds of pipes. The main thread runs the loop and prints; a second thread reads the input.
 
@@ -35,7 +46,7 @@ class Pipes:
 
     def __init__(self, sock: socket.socket, dialect: ClientDialect) -> None:
         self._loop = Loop()
-        self._server = LineConnection(self._loop, sock, self._heard, self._lost, self._go_on)
+        self._server = self._adopt(sock)
         self._dialect = dialect
         self._status = 0
         self._failed = False
@@ -49,6 +60,9 @@ class Pipes:
         return self._status
 
     # ---- in the loop's thread ----
+
+    def _adopt(self, sock: socket.socket) -> ServerConnection:
+        return LineConnection(self._loop, sock, self._heard, self._lost, self._go_on)
 
     def _heard(self, lines: list[str]) -> None:
         """Take lines from the server."""

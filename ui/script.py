@@ -16,11 +16,12 @@ from datetime import datetime
 from typing import NamedTuple
 
 from text import MAX_LINE, LineBuffer, Overlong, clean, normalize, split_words
-from ui.connection import MAX_RECEIVED_LINE, Address, dial
+from ui.connection import MAX_RECEIVED_LINE
 from ui.dialects.result_channels import Message, split_tags
 from ui.dialects.result_state import PROBE
 from ui.doors import Start, wrong_door
-from ui.options import LOCALHOST, complete
+from ui.options import complete
+from ui.places import find, places_of
 from ui.preferences import PASSWORD_VARIABLE, PreferencesError, known_password
 from ui.streams import READ_SIZE, STDIN, STDOUT, print_error, write_all
 
@@ -188,13 +189,13 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         complete(arguments)
         script = _script(arguments)
-        address = Address(arguments.host or LOCALHOST, int(arguments.port))
-        with dial(address) as sock:
-            play(Server(sock), Start(address.host, address.port), script, _print)
+        where = places_of(arguments)
+        with find(where) as sock:
+            play(Server(sock), Start(*where.current), script, _print)
     except (ScriptError, PreferencesError) as error:
         return print_error(str(error))
     except OSError as error:
-        return print_error(f"cannot connect to {arguments.host or LOCALHOST}:{arguments.port}: {error.strerror}")
+        return print_error(f"cannot connect to {where}: {error.strerror}")
     return 0
 
 

@@ -16,13 +16,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from app.bootstrap import INTERRUPTED
 from net.loop import Loop
-from ui.connection import Address, ReconnectingConnection
 from ui.dialects import slash
 from ui.dialects.base import ClientDialect, Consent, ParsedInput
 from ui.dialects.mailbox import PROBED
 from ui.doors import Doorway, Start, dialect_of, wrong_door
 from ui.editor import PromptHooks
+from ui.places import Places
 from ui.questions import Password, Question, parse_paste
+from ui.reconnecting import ReconnectingConnection
 from ui.rendering import STYLES, Line, lines_of, render_note
 from ui.screens import WITHOUT_CURSOR, DumbScreen, RichScreen, Screen
 from ui.streams import STDIN
@@ -30,6 +31,7 @@ from ui.toolbar import render_toolbar
 from ui.transfers import FileTransfers
 from ui.ttys import in_background, raw_terminal
 from ui.typed_history import HistoryFile, default_path
+from ui.unconfirmed import Unconfirmed
 from ui.view import View
 
 if TYPE_CHECKING:
@@ -77,8 +79,8 @@ class Terminal:
     """Ties a dialect, its files, a connection and a screen together. Runs in the main thread, observes the connection.
 
     Args:
-        address: of the server.
-        sock: connected to it.
+        where: the places where the server may be.
+        sock: connected to the current one.
         dialect: of the server, until its first line tells another one.
         options: see `Options`.
         make_raw: sets the terminal's modes, see `raw_terminal`.
@@ -86,13 +88,13 @@ class Terminal:
 
     def __init__(
         self,
-        address: Address,
+        where: Places,
         sock: socket.socket,
         dialect: ClientDialect,
         options: Options,
         make_raw: Callable[[], None],
     ) -> None:
-        self._address = address
+        self._where = where
         self._sock = sock
         self._dialect = dialect
         self._options = options
@@ -105,6 +107,7 @@ class Terminal:
         self._warned = False
         """Ctrl-C was typed on an empty line, and nothing since."""
         self._doorway = Doorway()
+        self._unconfirmed = Unconfirmed()
         self._connected = True
         self._retry_timer: asyncio.TimerHandle | None = None
         self._seen_timer: asyncio.TimerHandle | None = None
@@ -124,11 +127,12 @@ class Terminal:
         main_loop.add_signal_handler(signal.SIGCONT, self._continued)
         main_loop.set_exception_handler(self._failed)
         loop = Loop()
-        self._server = ReconnectingConnection(loop, self._address, self._sock, self, main_loop.call_soon_threadsafe)
+        post = main_loop.call_soon_threadsafe
+        self._server = ReconnectingConnection(loop, self._where, self._sock, self._dialect.kind, self, post)
         network = threading.Thread(target=loop.run, daemon=True)
         network.start()
         try:
-            self._note(f"Connected to {self._address}.")
+            self._note(f"Connected to {self._where.current}.")
             self._start(self._dialect.begun())
             main_loop.call_later(DOOR_SECONDS, self._open_door)
             await self._take_lines()
@@ -222,6 +226,8 @@ class Terminal:
             self._ask(Password(parsed.ask))
         if parsed.consent:
             self._answer(parsed.consent)
+        for again in self._unconfirmed.take() if parsed.resends else ():
+            self._carry_out("", "", again)
         if parsed.lists_files:
             self._note("\n".join(self._transfers.received()) or "No file has come, and none is offered.")
         if sending:
@@ -260,7 +266,8 @@ class Terminal:
         if self._doorway.holds(parsed):
             return
         self._dialect.sent(parsed.send)
-        self._server.send(self._transfers.offer(parsed.send, parsed.offer) if parsed.offer else parsed.send)
+        line = self._transfers.offer(parsed.send, parsed.offer) if parsed.offer else parsed.send
+        self._server.send(line, parsed.by_itself)
 
     def _answer(self, consent: Consent) -> None:
         self._note((self._transfers.accept if consent.accepted else self._transfers.decline)(consent.user))
@@ -300,6 +307,7 @@ class Terminal:
             self._end(1)
             return []
         self._dialect = other
+        self._server.speak(dialect)
         if dialect != "mailbox":
             self._doorway.begin_again()
             self._start(other.begun())
@@ -335,7 +343,7 @@ class Terminal:
         lines, self._dialect.automatic_lines = self._dialect.automatic_lines, ()
         pause, self._dialect.pause = self._dialect.pause, None
         for line in lines:
-            self._send(ParsedInput(send=line))
+            self._send(ParsedInput(send=line, by_itself=True))
         if pause is not None:
             self._cancel_retry()
             self._retry_timer = self._main_loop.call_later(pause, lambda: self._start(self._dialect.again()))
@@ -351,7 +359,7 @@ class Terminal:
             return self._dialect.received(line)
         return lines_of(render_note(note)) if note else []
 
-    def lost(self) -> None:
+    def lost(self, unconfirmed: list[str]) -> None:
         """The connection is lost: end after a goodbye, or if the dialect does not dial again."""
         self._connected = False
         if self._over:
@@ -362,13 +370,15 @@ class Terminal:
         self._cancel_retry()
         hint = self._dialect.lost()
         if not self._dialect.leaving:
-            self._note(hint)
-        if self._dialect.leaving or not self._dialect.reconnects:
+            self._note("\n".join((hint, self._unconfirmed.add(unconfirmed, self._dialect), *self._transfers.close())))
+        if self._dialect.leaving or not (self._dialect.reconnects or self._where.persistent):
             self._end(self._status)
 
     def returned(self) -> None:
         """There is a connection again."""
         self._connected = True
+        if self._where.several:
+            self._note(f"Connected to {self._where.current}.")
         self._start(self._dialect.returned())
         self._send_automatic_lines()
         self._screen.refresh()  # the prompt shows whether there is one
@@ -399,7 +409,7 @@ class Terminal:
         """Show the hint of a dialect, and send its first line."""
         self._note(parsed.hint)
         if parsed.send:
-            self._send(parsed)
+            self._send(parsed._replace(by_itself=True))
         if parsed.ask:
             self._ask(Password(parsed.ask))
 
@@ -429,14 +439,14 @@ class Terminal:
         self._screen.end()
 
 
-def run_terminal(address: Address, sock: socket.socket, dialect: ClientDialect, options: Options) -> int:
+def run_terminal(where: Places, sock: socket.socket, dialect: ClientDialect, options: Options) -> int:
     """Run the client on a terminal, see `Terminal`; return the exit status."""
     import asyncio
     import termios
 
     try:
         with raw_terminal() as make_raw:
-            return asyncio.run(Terminal(address, sock, dialect, options, make_raw).run())
+            return asyncio.run(Terminal(where, sock, dialect, options, make_raw).run())
     except (OSError, termios.error):
         if os.isatty(STDIN):
             raise

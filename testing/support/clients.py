@@ -80,7 +80,7 @@ class Piped:
 
     def __init__(
         self,
-        port: int,
+        port: int | str,
         *words: str,
         stdin: int = subprocess.PIPE,
         stdout: int = subprocess.PIPE,

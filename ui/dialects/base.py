@@ -51,6 +51,8 @@ class ParsedInput(NamedTuple):
         ask: the start of a line for the server that a password completes, which is asked for; empty for none.
         show: lines for the screen, behind the hint.
         lists_files: the files that came are to be listed.
+        resends: what was not confirmed is to be sent again.
+        by_itself: the client sends the line by itself, and repeats it after a lost connection where it must.
     """
 
     send: str = ""
@@ -65,6 +67,8 @@ class ParsedInput(NamedTuple):
     ask: str = ""
     show: Sequence[str] = ()
     lists_files: bool = False
+    resends: bool = False
+    by_itself: bool = False
 
 
 class SlashCommand(NamedTuple):

@@ -170,7 +170,11 @@ class RoomsClient(ClientDialect):
         return ParsedInput(hint="Type the name under which the others are to see you; Ctrl-D ends.")
 
     def lost(self) -> str:
+        self.present, self.leaving = False, self._goodbye
         return "" if self._goodbye else "The server has closed the connection."
+
+    def returned(self) -> ParsedInput:
+        return self.begun()._replace(hint="Connected again.")
 
     def sent(self, line: str) -> None:
         self._goodbye = self._goodbye or line == "/quit"

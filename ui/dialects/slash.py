@@ -156,7 +156,10 @@ def _help(dialect: ClientDialect, _words: str) -> ParsedInput:
     return ParsedInput(show=(*lines, *([f"also: {further}"] if further else [])))
 
 
+AGAIN = "/again"
 LOCAL = {
+    AGAIN: SlashCommand(AGAIN, "", obey=lambda _dialect, _words: ParsedInput(resends=True),
+        help="sends once more what was not confirmed when the connection was lost"),
     HELP: SlashCommand(HELP, "", obey=_help, help="this list; //text says what begins with a slash"),
-}
+}  # fmt: skip
 """The commands that the client carries out itself, in every dialect."""

@@ -14,8 +14,10 @@ import pytest
 from net.loop import Loop
 from net.timers import Deadline
 from support.clients import SECONDS
-from ui import connection
-from ui.connection import Address, ReconnectingConnection, dial
+from ui import places
+from ui.connection import Address, dial
+from ui.places import Places
+from ui.reconnecting import ReconnectingConnection
 
 
 def test_a_connection_to_oneself_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -57,8 +59,8 @@ class Told:
     def heard(self, lines: list[str]) -> None:
         self.news.append(lines)
 
-    def lost(self) -> None:
-        self.news.append("lost")
+    def lost(self, unconfirmed: list[str]) -> None:
+        self.news.append(["lost", *unconfirmed])
 
     def returned(self) -> None:
         self.news.append("returned")
@@ -78,19 +80,19 @@ def test_a_lost_connection_is_dialled_with_growing_pauses(monkeypatch: pytest.Mo
             raise answer
         return answer
 
-    monkeypatch.setattr(connection, "dial", answer_dial)
+    monkeypatch.setattr(places, "dial", answer_dial)
     told = Told()
     before = set(threading.enumerate())
     with contextlib.closing(QuickLoop()) as loop, theirs, server_side:
-        server = ReconnectingConnection(loop, Address("here", 1), ours, told, lambda call: call())
+        server = ReconnectingConnection(loop, Places([Address("here", 1)]), ours, "hello", told, lambda call: call())
         theirs.send(b"hello\n")
         turn_until(loop, lambda: told.news == [["hello"]])
         server.go_on(admitted=True)
         theirs.close()
-        turn_until(loop, lambda: "lost" in told.news)
+        turn_until(loop, lambda: ["lost"] in told.news)
         server.send("nobody hears this")
         turn_until(loop, lambda: "returned" in told.news)
-        assert told.news == [["hello"], "lost", "refused", "returned"]
+        assert told.news == [["hello"], ["lost"], "refused", "returned"]
         assert loop.pauses == [0.5, 1, 2, 4, 8, 15, 15]
         server.send("h\u00e9llo \udcff")
         turn_until(loop, lambda: bool(select.select([server_side], [], [], 0)[0]))

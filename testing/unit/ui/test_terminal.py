@@ -25,6 +25,7 @@ from ui.connection import Address
 from ui.dialects.hello import HelloClient
 from ui.dialects.result import ResultClient
 from ui.doors import Start
+from ui.places import Places
 from ui.rendering import Line
 from ui.terminal import LINES_AT_ONCE, Options, Terminal
 
@@ -259,7 +260,7 @@ class Stage:
 
 def test_a_flood_of_lines_leaves_the_user_a_turn(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.socket() as sock:
-        terminal = Terminal(Address("here", 1), sock, ResultClient(), Options(Start("here", 1)), lambda: None)
+        terminal = Terminal(Places([Address("here", 1)]), sock, ResultClient(), Options(Start("here", 1)), lambda: None)
     stage = Stage()
     for name in ("_screen", "_view", "_server", "_main_loop"):
         monkeypatch.setattr(terminal, name, stage, raising=False)
@@ -274,7 +275,7 @@ def test_a_flood_of_lines_leaves_the_user_a_turn(monkeypatch: pytest.MonkeyPatch
 
 def test_a_connection_that_is_back_shows_in_the_prompt_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.socket() as sock:
-        terminal = Terminal(Address("here", 1), sock, HelloClient(), Options(Start("here", 1)), lambda: None)
+        terminal = Terminal(Places([Address("here", 1)]), sock, HelloClient(), Options(Start("here", 1)), lambda: None)
     stage = Stage()
     for name in ("_screen", "_view"):
         monkeypatch.setattr(terminal, name, stage, raising=False)

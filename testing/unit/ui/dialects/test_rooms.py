@@ -256,7 +256,15 @@ def test_a_server_that_closes_is_not_dialled_again() -> None:
     dialect = dialect_after()
     assert not dialect.reconnects
     assert dialect.lost() == "The server has closed the connection."
-    assert dialect.returned() == ParsedInput()
+    assert not (dialect.done() or dialect.leaving)
     dialect.sent("/quit")
     assert dialect.lost() == ""
-    assert not (dialect.done() or dialect.leaving)
+    assert dialect.leaving
+
+
+def test_where_several_servers_may_answer_the_name_is_said_again() -> None:
+    dialect = dialect_after(f"{FRAME} Welcome to the lobby channel, ann.", f"{FRAME} ann has joined the channel.")
+    dialect.take_name("ann")
+    dialect.lost()
+    assert not dialect.present
+    assert dialect.returned().send == "ann files"
