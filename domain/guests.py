@@ -6,6 +6,7 @@ A guest's place is decided and published in the journal's order. When a guest le
 
 from __future__ import annotations
 
+import itertools
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
@@ -23,6 +24,7 @@ from domain.events import (
 from domain.interfaces import Timers
 from domain.sessions import ClientSession, deliver_to_each
 from domain.state import Channel, RoomGuest
+from domain.walks import STEPS_PER_TURN
 
 log = logging.getLogger("crosstalk.rooms")
 
@@ -59,6 +61,8 @@ class RoomGuests:
         self._by_name: dict[str, dict[str, RoomGuest]] = {}
         """The guests of each channel, by name: in it, in its queue, or not admitted yet."""
         self._queues: dict[str, dict[str, RoomGuest]] = {}
+        self._held: set[str] = set()
+        """Channels that are being emptied: nobody comes in meanwhile."""
         self._moved: dict[str, RoomGuest] = {}
         """Queues that a guest has left in this turn, and the last guest who was in each of them then."""
         self._chat = chat
@@ -116,18 +120,30 @@ class RoomGuests:
         else:
             self._in_order(list, done)
 
-    def empty(self, channel: Channel, shown: Any, done: Done) -> None:
-        """Remove all guests from a channel, who are told nothing; the queue moves up."""
-        self._in_order(partial(self._empty, channel, shown), done)
+    def hold_queue(self, channel: Channel) -> None:
+        """Let nobody come in until `empty` is done."""
+        self._in_order(partial(self._hold, channel))
 
-    def _empty(self, channel: Channel, emptied: Emptied) -> list[Tell]:
-        guests = list(channel.guests.values())
+    def _hold(self, channel: Channel) -> list[Tell]:
+        self._held.add(channel.name)
+        return []
+
+    def empty(self, channel: Channel, done: Done) -> None:
+        """Remove all guests from a channel in pieces, who are told nothing; then show it, and let the queue move up."""
+        self._in_order(partial(self._empty, channel, done))
+
+    def _empty(self, channel: Channel, done: Done) -> list[Tell]:
+        guests = list(itertools.islice(channel.guests.values(), STEPS_PER_TURN))
         for guest in guests:
             self._unseat(guest, channel)
             if not guest.gone:  # it is not about to leave anyway
                 self._forget(guest)
-        told = [partial(self._tell_departed, guest, channel, None, None) for guest in guests]
-        return [*told, partial(self._show, emptied), *self._fill(channel)]
+        told: list[Tell] = [partial(self._tell_departed, guest, channel, None, None) for guest in guests]
+        if channel.guests:
+            return [*told, partial(self._timers.call_later, 0, partial(self.empty, channel, done))]
+        self._held.discard(channel.name)
+        shown = partial(self._show, Emptied(channel.name, self._now()))
+        return [*told, shown, *self._fill(channel), partial(done, None)]
 
     def _in_order(self, act: Callable[[], list[Tell]], done: Done = ignore) -> None:
         """Do something in the journal's order; it gives what is then to be published."""
@@ -144,11 +160,14 @@ class RoomGuests:
             return []
         at = self._now()
         welcome = partial(self._deliver, (guest,), Welcomed(guest.name, channel.name, at))
-        if channel.has_room:
+        if self._has_room(channel):
             return [welcome, self._seat(guest, channel)]
         queue = self._queue(channel)
         queue[guest.name] = guest
         return [welcome, partial(self._deliver, (guest,), Queued(len(queue) - 1, at))]
+
+    def _has_room(self, channel: Channel) -> bool:
+        return channel.has_room and channel.name not in self._held
 
     def _seat(self, guest: RoomGuest, channel: Channel) -> Tell:
         now = self._timers.monotonic()
@@ -175,7 +194,7 @@ class RoomGuests:
         """Admit the first in the queue, while there is room."""
         told: list[Tell] = []
         queue = self._queue(channel)
-        while queue and channel.has_room and not self._closed:
+        while queue and self._has_room(channel) and not self._closed:
             told.append(self._seat(queue.pop(next(iter(queue))), channel))
             self._has_moved(channel)
             if len(queue) <= SHORT_QUEUE:

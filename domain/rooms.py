@@ -7,7 +7,7 @@ turn. Only a guest's name and channel are settled at once, when the guest asks; 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from domain.changes import Done, InOrder, Said, Undo
@@ -17,7 +17,6 @@ from domain.events import (
     ChannelMessages,
     Departed,
     DirectMessage,
-    Emptied,
     Kicked,
     Occupancy,
     Removed,
@@ -28,6 +27,7 @@ from domain.guests import RoomGuests, ignore
 from domain.interfaces import ChannelObserver, Timers
 from domain.sessions import ClientSession, Subscriber
 from domain.state import Channel, Member, RoomGuest
+from domain.walks import walk
 
 MAX_MUTE_SECONDS = 10**12
 """Seconds of a mute; longer ones are cut to this, more than 30,000 years."""
@@ -214,15 +214,21 @@ class Rooms(ChannelObserver):
     def empty(self, channel: str, done: Done) -> None:
         """Remove everybody from a channel; guests are told nothing, the operator is shown it, and the queue moves up.
 
-        Fails with NoSuchChannel.
+        A large channel is emptied in pieces. Fails with NoSuchChannel.
         """
         found = self._chat.channels.local.get(channel)
         if found is None:
             done(NoSuchChannel())
-            return
-        for name in found.members:
-            self._remove_member(found, name, None, ignore)
-        self.guests.empty(found, Emptied(channel, self._now()), done)
+        else:
+            walk(self._empty(found, done), self._timers)
+
+    def _empty(self, channel: Channel, done: Done) -> Iterator[None]:
+        self.guests.hold_queue(channel)
+        for name in list(channel.members):
+            if name in channel.members:  # else it has left meanwhile
+                self._remove_member(channel, name, None, ignore)
+            yield
+        self.guests.empty(channel, done)
 
     def _remove_member(self, channel: Channel, name: str, shown: Kicked | None, done: Done) -> None:
         """Remove a member. `left` is not called for a member who is not logged in."""

@@ -6,17 +6,18 @@ A membership is not durable. It ends when the other server is lost, which reques
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from domain.changes import Done, InOrder, Undo
 from domain.chat import Chat
-from domain.errors import AlreadyMember, LimitReached, NoSuchUser
+from domain.errors import AlreadyMember, LimitReached, NoSuchUser, NotAMember
 from domain.events import ChannelMessages, DirectMessage, Removed
 from domain.interfaces import Timers
 from domain.names import remote_channel, remote_user
 from domain.sessions import Relay
 from domain.state import RemoteUser
+from domain.walks import walk
 from peering.backpressure import BackPressure
 from peering.links import Links
 from peering.peers import Link, Peer
@@ -87,11 +88,19 @@ class Members(Relay):
         """Let a user join a channel (L33). Fails with NoSuchUser where the peer is lost by then, with LimitReached
         (L49, L50), and as `Channels.add`."""
         asked = self._timers.monotonic()
+        self._end_earlier(user, channel)
         joining = InOrder(
             lambda: self._join(link, user, channel, asked),
             lambda: self._chat.subscribe_remote(self.find(user), channel),
         )
         self._chat.journal.submit(joining, done)
+
+    def _end_earlier(self, user: str, channel: str) -> None:
+        """End a membership of before the link was lost, if it has not ended yet: see `dismiss`."""
+        joined = self._chat.channels.local.get(channel)
+        member = joined.members.get(remote_user(user, self._peer.name)) if joined is not None else None
+        if isinstance(member, RemoteUser) and member.relay is not self:
+            self._chat.journal.submit(member.leaving(channel), lambda _error: None)
 
     def leave(self, user: str, channel: str) -> None:
         """Let a user leave a channel (L34). No-op for a user who is not in it."""
@@ -104,14 +113,18 @@ class Members(Relay):
         )
 
     def dismiss(self, asked_before: float = float("inf")) -> None:
-        """End memberships.
+        """End memberships, in pieces.
 
         Args:
             asked_before: only those whose last FEDJOIN came before this time on the monotonic clock.
         """
-        for (user, channel), asked in self.memberships.items():
-            if asked < asked_before:
-                self.leave(user, channel)
+        walk(self._dismiss(asked_before), self._timers)
+
+    def _dismiss(self, asked_before: float) -> Iterator[None]:
+        for key in list(self.memberships):
+            if self.memberships.get(key, asked_before) < asked_before:
+                self.leave(*key)
+            yield
 
     def _join(self, link: Link, user: str, channel: str, asked: float) -> Undo:
         if not self._peer.links:
@@ -133,6 +146,8 @@ class Members(Relay):
         return take_back
 
     def _leave(self, user: str, channel: str) -> Undo:
+        if (user, channel) not in self.memberships:
+            raise NotAMember  # though a user of a new link may be one, under the same name
         remote = self.find(user)
         undo = self._chat.channels.remove(remote, channel)
         asked = self._remove(remote, channel)

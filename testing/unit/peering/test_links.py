@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from domain.walks import STEPS_PER_TURN
 from net.timers import Deadline
 from peering.backpressure import MAX_PAUSE_SECONDS
 from peering.dialer import FIRST_PAUSE, MAX_PAUSE, PAUSE_GROWTH, PeerDialer
@@ -431,7 +432,31 @@ def test_a_peer_for_whom_too_much_is_still_to_be_made_is_closed(caplog: pytest.L
         assert alice.ask("SAY tea more") == ["RECV alice tea more"]
         assert (peer.transport.refused, caplog.text.count("max-link-buffer")) == (1, 1)
         cut(peer)
+        for _ in range(3000 // STEPS_PER_TURN):
+            world.let_pass(0)
         assert alice.ask("USERS tea", "SAY tea more") == ["RESULT USERS tea alice", "RECV alice tea more"]
+
+
+def test_the_users_of_a_lost_link_leave_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Users who come back meanwhile stay, and others have their turns."""
+    world, alice, peer = crowded(ONE, 10)
+    with world:
+        monkeypatch.setattr("domain.walks.STEPS_PER_TURN", 3)
+        cut(peer)
+        assert len(alice.ask("USERS tea")[0].split(", ")) == 8
+        peer = world.peer("two", "127.0.0.2")
+        assert peer.ask("FEDJOIN u0@two tea", "FEDJOIN u9@two tea") == [
+            f"FEDRESULT {user} JOIN tea:one 1" for user in ("u0", "u9")
+        ]
+        assert alice.ask("SAY tea hi") == ["RECV alice tea hi"]
+        peer.send("FEDJOIN u8@two tea")
+        for _ in range(4):
+            world.let_pass(0)
+        assert alice.ask("USERS tea") == ["RESULT USERS tea alice, u0@two, u8@two, u9@two"]
+        alice.ask("SAY tea bye")
+        assert [line for line in peer.heard() if "bye" in line] == [
+            f"FEDRECV {user} alice@one tea bye" for user in ("u0", "u9", "u8")
+        ]
 
 
 def test_links_with_one_peer_are_limited(world: World) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 
 import pytest
@@ -201,3 +202,83 @@ def test_a_message_that_cannot_be_stored(world: World) -> None:
     answers = ann.ask("hello", "/whisper bob hello")
     assert [*map(plain, answers)] == ["* Your message could not be kept; try again later."]
     assert bob.saw() == ["[ann whispers to you:] hello"]
+
+
+@pytest.fixture
+def crowd(world: World, monkeypatch: pytest.MonkeyPatch) -> tuple[list[Client], list[Client]]:
+    """Four users and four guests in a channel that is emptied in pieces of two."""
+    users = [world.user(f"user{number}", "large") for number in range(4)]
+    guests = world.room("large", *[f"guest{number}" for number in range(4)])
+    for client in users + guests:
+        client.heard()
+    monkeypatch.setattr("domain.walks.STEPS_PER_TURN", 2)
+    monkeypatch.setattr("domain.guests.STEPS_PER_TURN", 2)
+    return users, guests
+
+
+def go_on(world: World) -> list[str]:
+    """Make the next piece of a walk, if there is one; return what the operator sees."""
+    for call in itertools.islice(world.timers.deadlines.due(world.timers.now), 1):
+        call()
+    return world.printed()
+
+
+def test_a_large_channel_is_emptied_in_pieces(world: World, crowd: tuple[list[Client], list[Client]]) -> None:
+    """All who were in it are out when that is shown; then the queue moves in."""
+    users, guests = crowd
+    channel = world.chat.channels.local["large"]
+    left, printed = [], world.type("/empty large")
+    newcomer = world.room_guest("large", "newcomer")
+    assert newcomer.saw() == [WELCOME.format("large", "newcomer"), AHEAD.format(0)]
+    while channel.members or "newcomer" not in channel.guests:
+        assert printed == []
+        left.append(len(channel.members) + len(channel.guests))
+        printed += go_on(world)
+    assert left == [6, 4, 2]
+    assert printed == ["* large has been emptied.", "* newcomer has joined the large channel."]
+    assert newcomer.saw() == ["* newcomer has joined the channel."]
+    assert [user.heard() for user in users] == [["RESULT KICKED large"]] * 4
+    assert all(is_closed(guest) for guest in guests)
+    assert list(channel.guests) == ["newcomer"]
+
+
+def test_who_leaves_while_a_large_channel_is_emptied_is_out_once(
+    world: World, crowd: tuple[list[Client], list[Client]]
+) -> None:
+    users, guests = crowd
+    world.type("/empty large")
+    users[3].send("LEAVE large")
+    users[2].leave()
+    guests[3].send("/quit")
+    guests[2].leave()
+    printed = world.printed()
+    while "* large has been emptied." not in printed:
+        printed += go_on(world)
+    assert sorted(printed) == [
+        "* guest3 has left the channel.",
+        "* large has been emptied.",
+        "* user3 has left the channel.",
+    ]
+    assert users[3].heard() == ["RESULT LEAVE large 1"]
+    assert not world.chat.channels.local["large"].members
+    assert not world.chat.channels.local["large"].guests
+    assert world.chat.users.room_guest_names == {}
+
+
+def test_the_operator_waits_for_the_end_of_a_walk(world: World, crowd: tuple[list[Client], list[Client]]) -> None:
+    printed = world.type("/empty large", "/kick large:user3", "/kick large:guest3")
+    for _ in range(3):
+        assert printed == []
+        printed = go_on(world)
+    assert printed == ["* large has been emptied.", "* user3 is not in large.", "* guest3 is not in large."]
+
+
+def test_the_server_may_stop_amid_a_walk(world: World, crowd: tuple[list[Client], list[Client]]) -> None:
+    users, guests = crowd
+    world.type("/empty large")
+    world.node.close()
+    for client in users + guests:
+        client.session.drain()
+    for _ in range(10):
+        go_on(world)
+    assert all(is_closed(client) for client in users + guests)
