@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from text import clean
@@ -19,7 +19,9 @@ from ui.streams import STDOUT, write_all
 from ui.wrapping import wrap
 
 if TYPE_CHECKING:
+    from prompt_toolkit.application import Application
     from prompt_toolkit.buffer import Buffer
+    from prompt_toolkit.layout.screen import Char
     from prompt_toolkit.output import Output
 
 WITHOUT_CURSOR = ("", "dumb", "unknown")
@@ -27,6 +29,12 @@ WITHOUT_CURSOR = ("", "dumb", "unknown")
 
 TITLED = re.compile(r"xterm|rxvt|screen|tmux|alacritty|foot|kitty|konsole|vte|gnome|st-|wezterm|mintty|contour")
 """Matches the start of TERM of terminals whose title can be set, and set back."""
+
+REFLOWING = {
+    "TMUX": r".", "VTE_VERSION": r".", "KONSOLE_VERSION": r".", "KITTY_WINDOW_ID": r".", "WT_SESSION": r".",
+    "TERM_PROGRAM": r"iTerm|Apple_Terminal|vscode|WezTerm|ghostty|mintty", "TERM": r"alacritty|foot|contour|.*kitty",
+}  # fmt: skip
+"""Variables, and what their values begin with, of terminals that break their rows anew when they become narrower."""
 
 PUSH_TITLE, POP_TITLE = "\x1b[22;2t", "\x1b[23;2t"
 
@@ -94,6 +102,13 @@ class RichScreen(Screen):
         super().__init__(hooks, output)
         self._app.erase_when_done = True
         self._titled = False
+        self._reflows = any(re.match(start, os.environ.get(name, "")) for name, start in REFLOWING.items())
+        self._columns = 0
+        """Columns of the terminal when the line was drawn last."""
+        self._app.after_render += self._drawn
+        renderer = self._app.renderer
+        self._erase = renderer.erase
+        renderer.erase = self._erase_all  # type: ignore[method-assign]  # also when the terminal is resized
 
     def repeat(self, prompt: str, line: str) -> None:
         self.show([[("class:typed", prompt + self._hooks.mask(line))]])
@@ -112,6 +127,18 @@ class RichScreen(Screen):
         print_formatted_text(self._app.output, text, self._session.style)
         self._app.invalidate()
 
+    def _drawn(self, _app: Application[str]) -> None:
+        self._columns = self._app.output.get_size().columns
+
+    def _erase_all(self, leave_alternate_screen: bool = True) -> None:
+        """Erase the line being typed, also where a narrower terminal has broken its rows anew."""
+        screen, columns = self._app.renderer.last_rendered_screen, self._app.output.get_size().columns
+        if self._reflows and screen is not None and columns < self._columns:
+            cursor = screen.get_cursor_position(self._app.layout.current_window)
+            widths = [_width(screen.data_buffer[row]) for row in range(cursor.y)]
+            self._app.output.cursor_up(reflowed_rows(widths, cursor.x, columns))
+        self._erase(leave_alternate_screen)
+
     def bell(self) -> None:
         self._app.output.bell()
         self._app.output.flush()
@@ -128,6 +155,22 @@ class RichScreen(Screen):
             output.write_raw(POP_TITLE)
         self._titled = bool(title)
         output.flush()
+
+
+def _width(row: Mapping[int, Char]) -> int:
+    """Give the columns of a drawn row, without the blanks at its end."""
+    return max((column + 1 for column, char in row.items() if char.char.strip()), default=0)
+
+
+def reflowed_rows(widths: Sequence[int], cursor: int, columns: int) -> int:
+    """Give the rows that are added above the cursor when a terminal becomes narrower and breaks its rows anew.
+
+    Args:
+        widths: columns of each row above that of the cursor.
+        cursor: the column of the cursor.
+        columns: columns of the terminal now.
+    """
+    return sum(max(0, -(-width // columns) - 1) for width in widths) + cursor // columns
 
 
 class DumbScreen(Screen):

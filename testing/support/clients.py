@@ -26,6 +26,7 @@ from typing import Any
 from harness.peer import Peer
 from harness.processes import ROOT
 from harness.servers import ServerProcess, free_ports
+from ui.screens import REFLOWING
 
 SECONDS = 20.0
 """Time-out of an event in seconds, on a loaded machine."""
@@ -186,7 +187,7 @@ class OnTerminal:
         self.home = Path(self._home.name if home is None else home)
         master, slave = pty.openpty()
         resize(slave, *size)
-        inherited = {name: value for name, value in os.environ.items() if name != "NO_COLOR"}
+        inherited = {name: value for name, value in os.environ.items() if name not in ("NO_COLOR", *REFLOWING)}
         self.process = subprocess.Popen(
             [sys.executable, ROOT / "client.py", str(port), "--host", "127.0.0.1", *words],
             stdin=slave,
