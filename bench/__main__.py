@@ -33,12 +33,11 @@ def play_load(load: loads.Load, generator: list[str], kind: Kind) -> dict[str, f
         return loads.run(load, server, generator)
 
 
-def plan(generator: Path | None, is_quick: bool, wanted: str) -> list[tuple[str, Measure, bool]]:
+def plan(generator: list[str], is_quick: bool, wanted: str) -> list[tuple[str, Measure, bool]]:
     """Return the rows whose names contain a text: name, how to measure it, and whether it is of all servers."""
-    rows: list[tuple[str, Measure, bool]] = []
-    if generator is not None:
-        chosen = (load.tiny() if is_quick else load for load in loads.LOADS)
-        rows += [(load.name, partial(play_load, load, [str(generator)]), True) for load in chosen]
+    rows: list[tuple[str, Measure, bool]] = [
+        (load.name, partial(play_load, load.tiny() if is_quick else load, generator), True) for load in loads.LOADS
+    ]
     rows += situations.situations(0.01 if is_quick else 1)
     return [row for row in rows if wanted in row[0]]
 
@@ -134,9 +133,7 @@ def main() -> int:
             if kind.absent:
                 say(f"{kind.name} is left out: {kind.absent}")
         kinds = [kind for kind in every if not kind.absent and (kind is every[0] or chosen.servers in kind.name)]
-        generator = servers.build("generator", Path(directory))
-        if generator is None:
-            say("channels with messages are left out: the load needs a C compiler")
+        generator = loads.generator(Path(directory))
         rows = plan(generator, chosen.quick, chosen.rows)
         facts = circumstances(kinds, chosen.rounds)
         figures = measure(rows, kinds, chosen.rounds)

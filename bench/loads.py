@@ -6,9 +6,12 @@ import contextlib
 import json
 import os
 import subprocess
+import sys
+from pathlib import Path
 from typing import NamedTuple
 
-from bench.servers import LOAD_PROCESSOR, Running
+from bench.servers import LOAD_PROCESSOR, Running, build
+from harness.processes import ROOT
 
 DELIVERIES = "deliveries/CPU s"
 BYTES = 64
@@ -53,6 +56,12 @@ LOADS = (
 )
 
 
+def generator(directory: Path) -> list[str]:
+    """Return the command of the generator: the C program, compiled into this directory, or else the one in Python."""
+    program = build("generator", directory)
+    return [str(program)] if program else [sys.executable, "-m", "bench.generator"]
+
+
 def run(load: Load, server: Running, generator: list[str]) -> dict[str, float]:
     """Play the load against a server.
 
@@ -67,7 +76,9 @@ def run(load: Load, server: Running, generator: list[str]) -> dict[str, float]:
     """
     numbers = (load.channels, load.members, load.senders, load.messages, load.window, load.rate, BYTES)
     words = [server.kind.wire, str(server.port), *(str(number) for number in numbers)]
-    with subprocess.Popen([*generator, *words], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        [*generator, *words], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT
+    ) as process:
         assert process.stdin and process.stdout, "they are pipes"
         os.sched_setaffinity(process.pid, {LOAD_PROCESSOR})
         ready = process.stdout.readline()

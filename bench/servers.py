@@ -131,7 +131,8 @@ class Running:
         until = time.monotonic() + PATIENCE
         started = time.perf_counter()
         self.process = Process(command, directory, PROCESSES)
-        os.sched_setaffinity(self.process.pid, {SERVER_PROCESSOR})
+        with contextlib.suppress(ProcessLookupError):  # it has ended already, which is noticed below
+            os.sched_setaffinity(self.process.pid, {SERVER_PROCESSOR})
         while not accepts(self.port, until):
             if time.monotonic() > until or self.process.wait(0) is not None:
                 self.close()

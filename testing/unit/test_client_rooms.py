@@ -564,7 +564,7 @@ def half_a_file(desk: Desk) -> tuple[OnTerminal, Sender]:
     bob = desk.terminal("bob")
     bob.expect("bob has joined the channel.")
     ann = Sender(desk, "bob", lambda: accept(bob))
-    bob.expect("5")
+    bob.sees(" 50 %")
     assert len(contents(desk.directory("bob") / "received")) == 1
     return bob, ann
 

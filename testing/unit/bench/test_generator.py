@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from bench import loads, servers
 from bench.__main__ import measure, play_load
 from bench.loads import DELIVERIES, LOADS, Load, WrongDelivery, run
 from bench.servers import Kind, Running, build, kinds
@@ -29,13 +31,32 @@ def tools(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return directory
 
 
+@pytest.fixture(params=["C", "Python"])
+def generator(tools: Path, request: pytest.FixtureRequest) -> list[str]:
+    """The command of each generator: the C program, and the one for a machine without a compiler."""
+    return [str(tools / "generator")] if request.param == "C" else [sys.executable, "-m", "bench.generator"]
+
+
 @pytest.mark.parametrize("load", [TINY, TINY._replace(rate=2000), LOADS[2].tiny()])
-def test_this_server_and_the_yardstick_deliver_everything(load: Load, tools: Path) -> None:
-    ours, yardstick = kinds(tools)[:2]
-    for kind in (ours, yardstick):
-        measured = play_load(load, [str(tools / "generator")], kind)
+def test_this_server_and_the_yardstick_deliver_everything(load: Load, generator: list[str], tools: Path) -> None:
+    for kind in kinds(tools)[:2]:
+        measured = play_load(load, generator, kind)
         assert measured[DELIVERIES] > 0
         assert ("p99 ms" in measured) == bool(load.rate)
+
+
+def test_without_a_compiler_the_load_is_played_by_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(servers, "COMPILER", None)
+    assert loads.generator(tmp_path) == [sys.executable, "-m", "bench.generator"]
+    assert [kind.absent for kind in kinds(tmp_path)[:2]] == ["", "no C compiler"]
+
+
+@pytest.mark.parametrize("kind", ["ngIRCd", "InspIRCd"])
+def test_a_peer_does_the_same_work(kind: str, generator: list[str], tools: Path) -> None:
+    peer = next(peer for peer in kinds(tools) if peer.name == kind)
+    if peer.absent:
+        pytest.skip(peer.absent)
+    assert play_load(TINY, generator, peer)[DELIVERIES] > 0
 
 
 def test_a_row_that_cannot_be_measured_is_left_out(tools: Path) -> None:
@@ -129,11 +150,11 @@ def fault(request: pytest.FixtureRequest) -> Iterator[tuple[Faulty, str]]:
     server.close()
 
 
-def test_the_generator_notices_what_is_wrong(fault: tuple[Faulty, str], tools: Path) -> None:
+def test_the_generator_notices_what_is_wrong(fault: tuple[Faulty, str], generator: list[str]) -> None:
     server, complaint = fault
     load = Load("faults", 1, 2, 2, MESSAGES // 2, window=2)
     with pytest.raises(WrongDelivery, match=complaint):
-        run(load, server, [str(tools / "generator")])  # type: ignore[arg-type]
+        run(load, server, generator)  # type: ignore[arg-type]
 
 
 def test_a_load_that_cannot_be_played_is_no_result() -> None:
