@@ -5,6 +5,7 @@ from __future__ import annotations
 import _signal  # type: ignore[import-not-found]  # the module signal takes half of a start to load
 import os
 import sys
+from typing import IO
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 ENVIRONMENT = os.path.join(ROOT, ".venv")
@@ -57,14 +58,21 @@ CONFIG_VARIABLE = "CROSSTALK_CONFIG"
 
 def leave_config(text: bytes) -> None:
     """Keep the config's text for the program that takes the place of this one: the file may have been a pipe."""
-    import tempfile
-
-    with tempfile.TemporaryFile() as file:
+    with _scratch_file() as file:
         file.write(text)
         file.flush()
         descriptor = os.dup(file.fileno())
     os.set_inheritable(descriptor, True)
     os.environ[CONFIG_VARIABLE] = str(descriptor)
+
+
+def _scratch_file() -> IO[bytes]:
+    """Return a file without a name; on Linux it is in memory, since the disk may be full."""
+    if hasattr(os, "memfd_create"):
+        return open(os.memfd_create("config"), "w+b")
+    import tempfile
+
+    return tempfile.TemporaryFile()
 
 
 def left_config() -> bytes | None:

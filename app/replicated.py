@@ -15,7 +15,8 @@ from typing import NamedTuple
 
 from app.bootstrap import leave_config
 from app.node import StartError
-from app.signals import hold_back
+from app.signals import hold_back, stops_within
+from database_files import why_the_disk_refuses
 from domain.changes import Change
 from net.connection import Connection
 from net.loop import Loop
@@ -33,6 +34,9 @@ from store import Store, StoreError
 
 ROWS_PER_TICK = 500
 """Rows of the file that are loaded between two heartbeats."""
+
+FILE_SECONDS = 1.0
+"""How often a disk that takes nothing is tried again."""
 
 LIVE_SECONDS = 2.0
 """A node that has announced itself within this time is live."""
@@ -265,13 +269,24 @@ class Replica:
             hold_back()  # a signal that comes from here on is handled by the program that begins again
             self._link.close()
             self._store.close()
-            if not is_stopping():
+            if not is_stopping() and self._file_can_be_written():
                 leave_config(self._config)
                 os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
         except Ending as ending:
             print(f"server.py: {ending}", file=sys.stderr)
             return 1
         return 0
+
+    def _file_can_be_written(self) -> bool:
+        """Wait until the disk takes something: the program that begins again must open the file. False: stop."""
+        directory = os.path.dirname(os.path.abspath(self._store.path))
+        if reason := why_the_disk_refuses(directory):
+            log.warning("waiting until the database can be written: %s", reason)
+            self._loop.close()
+        while why_the_disk_refuses(directory):
+            if stops_within(FILE_SECONDS):
+                return False
+        return True
 
 
 def leased(replica: Callable[[], Replica | None]) -> type[Connection]:

@@ -102,5 +102,11 @@ def hold_back() -> None:
     signal.pthread_sigmask(signal.SIG_BLOCK, HANDLED)
 
 
+def stops_within(seconds: float) -> bool:
+    """Wait for a signal that `hold_back` keeps; tell whether one has come that stops the server."""
+    came = signal.sigtimedwait(HANDLED, seconds)
+    return came is not None and came.si_signo != signal.SIGUSR1
+
+
 def _reload_nothing() -> None:
     log.info("SIGHUP: there is nothing to reload yet (hangup reload)")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
+import resource
 import signal
 import time
 from collections.abc import Iterator
@@ -285,3 +287,45 @@ def refusal(port: int, words: str) -> str:
         peer.send_bytes(nats.connect("x", "chat", "open sesame") + words.encode())
         peer.expect("-ERR '")
         return peer.line().rstrip("\r'")
+
+
+@contextlib.contextmanager
+def full_disk(node: ClusterNode) -> Iterator[int]:
+    """Let a node's process write to no file any more; give its number."""
+    assert node.process is not None
+    pid = node.process.pid
+    soft, hard = resource.prlimit(pid, resource.RLIMIT_FSIZE)
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, (1, hard))
+    yield pid
+    if node.process is not None:
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_primary_whose_disk_is_full_hands_over_and_waits(cluster: Cluster) -> None:
+    full = cluster.primary()
+    peer = serve_a_channel(full)
+    say(peer, "before")
+    with full_disk(full):
+        peer.send("SAY garden stands")
+        assert peer.rest() == b""
+        full.wait_for("stepping down: the file refuses what is in the log")
+        full.wait_for("waiting until the database can be written")
+        next_one = wait_for(
+            lambda: next((node for node in cluster.nodes if node is not full and node.serves), None), "a new primary"
+        )
+        other = log_in(next_one)
+        assert texts(other) == ["before", "stands"]
+        assert not full.serves
+    full.wait_for(f"{next_one.name} leads")
+    say(other, "after")
+    agree(*cluster.nodes)
+    assert chaos.in_log(cluster) == ["before", "stands", "after"]
+
+
+def test_a_primary_that_waits_for_its_disk_can_be_stopped(cluster: Cluster) -> None:
+    full = cluster.primary()
+    peer = serve_a_channel(full)
+    with full_disk(full):
+        peer.send("SAY garden stands")
+        full.wait_for("waiting until the database can be written")
+        assert full.end(signal.SIGTERM) == 0
