@@ -27,7 +27,7 @@ from replica.nats import Message
 from store import Position
 
 MISSING_SECONDS = 5.0
-"""How long a log that this file was written from may be unknown to the engines, which may just have started."""
+"""How long the engines, which may just have started, may lack what this file has of the log."""
 
 MAX_LOG_BYTES = 8 * 1024**3
 """Size at which the engines refuse to store more; the purge keeps the log far below."""
@@ -87,7 +87,7 @@ class History:
         self._copies = copies
         self._reply = ""
         self._ask_at = 0.0
-        self._missing_since: float | None = None
+        self._doubted_since: float | None = None
         link.opened = self._opened
 
     def tick(self) -> None:
@@ -97,7 +97,7 @@ class History:
 
     def _opened(self) -> None:
         self.is_checked = False
-        self._missing_since = None
+        self._doubted_since = None
         self._ask_for_state()
 
     def _ask_for_state(self) -> None:
@@ -125,7 +125,8 @@ class History:
         if position.created not in ("", info["created"]):
             raise Unfit(f"{OTHER_HISTORY}: made at {info['created']}, not at {position.created}")
         if state["last_seq"] < applied:
-            raise Unfit(f"{OTHER_HISTORY}: it ends at entry {state['last_seq']}, the database has entry {applied}")
+            self._doubt(f"it ends at entry {state['last_seq']}, the database has entry {applied}")
+            return
         self.created = info["created"]
         self.last = state["last_seq"]
         self.is_empty = not self.last
@@ -170,10 +171,18 @@ class History:
                 **STREAM,
             )
             return
-        if self._missing_since is None:
-            self._missing_since = self._clock()
-        if self._clock() - self._missing_since > MISSING_SECONDS:
-            raise Unfit(f"{OTHER_HISTORY}: they have no stream {names.stream}")
+        self._doubt(f"they have no stream {names.stream}")
+
+    def _doubt(self, reason: str) -> None:
+        """The log lacks what the file has. Ask again: engines that have just started may not know all of theirs.
+
+        Raises:
+            Unfit: it has lacked that for too long.
+        """
+        if self._doubted_since is None:
+            self._doubted_since = self._clock()
+        if self._clock() - self._doubted_since > MISSING_SECONDS:
+            raise Unfit(f"{OTHER_HISTORY}: {reason}")
 
     def _made(self, message: Message) -> None:
         error = read_answer(message.payload).get("error")

@@ -568,7 +568,9 @@ def the_log_is_shorter() -> None:
     simulation.run(0.2)
     del simulation.cluster.log[1:]
     simulation.cluster.break_connections()
-    simulation.run(1.0)
+    simulation.run(3.0)
+    assert not any(node.ended for node in simulation.nodes)
+    simulation.run(5.0)
     assert all(node.ended and "ends at" in node.ended[0] for node in simulation.nodes)
 
 
