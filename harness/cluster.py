@@ -25,6 +25,9 @@ MAX_ENGINES = 5
 OTHER_PORTS = (0, 100, 200)
 """What an engine adds to its port: for clients, for other engines, for its health."""
 
+SHARED_ENGINES = "CROSSTALK_TEST_ENGINES"
+"""The environment variable that names the directory of the engines that all processes of a test run share."""
+
 ANSWER_SECONDS = 1.0
 """A node that answers nothing for so long does not serve; the kernel accepts connections for a frozen one."""
 

@@ -20,10 +20,10 @@ import pytest
 
 from harness import processes, servers
 from harness.cases import case_name, is_case, run_case
-from harness.cluster import Engines
+from harness.cluster import SHARED_ENGINES, Engines
+from harness.peer import PATIENCE
 from harness.processes import Settings, server_command
 from harness.report import Outcome, describe
-from support.engines import DIRECTORY_VARIABLE
 
 if TYPE_CHECKING:
     from support.clients import FakeServer
@@ -60,12 +60,12 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     # One object for all items, so that no port is handed out twice.
-    config.stash[SETTINGS] = Settings(command=server_command(), processes=servers.PROCESSES)
+    config.stash[SETTINGS] = Settings(command=server_command(), deadline=PATIENCE, processes=servers.PROCESSES)
     if hasattr(config, "workerinput"):
         signal.signal(signal.SIGINT, end_servers)
     else:
         config.stash[ENGINES] = tempfile.mkdtemp(prefix="engines")
-        os.environ[DIRECTORY_VARIABLE] = config.stash[ENGINES]  # the workers inherit it
+        os.environ[SHARED_ENGINES] = config.stash[ENGINES]  # the workers inherit it
 
 
 def end_servers(_number: int, _frame: object) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from app.bootstrap import ENVIRONMENT
-from harness.cluster import Engines
+from harness.cluster import SHARED_ENGINES, Engines
 from replica.engines import EngineError, find_binary
 
 
@@ -23,12 +23,9 @@ def why_no_engine() -> str:
 
 NEEDS_ENGINE = pytest.mark.skipif(bool(why_no_engine()), reason=why_no_engine() or "an engine is installed")
 
-DIRECTORY_VARIABLE = "CROSSTALK_TEST_ENGINES"
-"""Names the directory of the engines that all processes of a test run share; conftest.py sets it and stops them."""
-
 
 def shared_engines() -> Engines:
     """Return engines that run, for a cluster of a name of its own. Who kills engines needs others."""
-    engines = Engines(Path(os.environ[DIRECTORY_VARIABLE]))
+    engines = Engines(Path(os.environ[SHARED_ENGINES]))
     engines.start()
     return engines
