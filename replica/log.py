@@ -27,23 +27,19 @@ At each new connection the log is compared with the file before anything is writ
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from domain.changes import Change
 from replica import wire
+from replica.appends import Appends, Out
+from replica.copy import LogCopy, ReplicaStore
 from replica.history import History
 from replica.link import TICK, EngineLink
 from replica.names import (
-    ANSWER_SECONDS,
-    WRONG_LAST_SEQUENCE,
     Names,
     SteppedDown,
     Unfit,
-    digest_of,
-    error_code,
-    read_answer,
     sequence_of,
 )
 from replica.nats import Message
@@ -54,9 +50,6 @@ from store import Position
 LEASE_SECONDS = 0.8
 """How long output may leave after the first send of the last entry that was decided."""
 
-AGAIN_SECONDS = 0.05
-"""Pause before an entry is sent again after an error."""
-
 UNDECIDED_SECONDS = 12.0
 """How long an entry may be out; an engine's elections take at most 9 seconds."""
 
@@ -65,14 +58,6 @@ READ_SECONDS = 1.0
 
 LEAVE_SECONDS = 2.0
 """How long the end of a leader may take."""
-
-
-class ReplicaStore(Protocol):
-    """What the log needs of the store."""
-
-    position: Position
-
-    def replicate(self, changes: Sequence[Change], position: Position) -> bool: ...
 
 
 class Observer(Protocol):
@@ -94,24 +79,6 @@ class Observer(Protocol):
         """The log begins after applied + 1, or with other data than this file: only a snapshot helps."""
 
 
-class Out:
-    """An entry that is out.
-
-    Attributes:
-        reply: where the answers to all its copies come.
-        first_sent: when it was sent for the first time, which begins the lease that it gives.
-        send_at: when it is to be sent again.
-    """
-
-    def __init__(self, number: int, payload: bytes, changes: Sequence[Any], reply: str, now: float) -> None:
-        self.number = number
-        self.reply = reply
-        self.payload = payload
-        self.changes = changes
-        self.first_sent = now
-        self.send_at = now
-
-
 class ReplicatedLog:
     """The journal's backend in a cluster: `write` returns when the changes are decided and in the file.
 
@@ -125,11 +92,10 @@ class ReplicatedLog:
         base: a hash of the data that the file had before it belonged to a cluster; "" for none.
 
     Attributes:
-        position: up to which entry the file has the log.
         observer: must be set before anything arrives.
         leading: the mode. `Roles` sets it, once: what ends leading ends the process.
         is_empty: the log has no entry, as far as is known.
-        can_write: the file took the last transaction.
+        copy: the file.
         lease_ends: on the monotonic clock.
         last_sequence: the highest sequence that anybody has named; less `position.applied` it is the lag.
     """
@@ -147,34 +113,43 @@ class ReplicatedLog:
         copies: int,
         base: str = "",
     ) -> None:
-        self.position = store.position
         self.run = run
         self.names = names
         self.base = base
         self.leading = False
-        self.can_write = True
         self.lease_ends = 0.0
+        self.copy = LogCopy(store, lambda: self._history.created)
         self.last_sequence = self.position.applied
         self._is_leaving = False
         self._link = link
-        self._store = store
         self._clock = clock
-        self._out: Out | None = None
-        self._queue: deque[tuple[bytes, Sequence[Any]]] = deque()
-        self._number = 0
-        self._gathered: list[tuple[Entry, bytes]] = []
+        self._appends = Appends(
+            link,
+            names,
+            run,
+            clock=clock,
+            applied=lambda: self.position.applied,
+            is_ready=lambda: self.is_ready,
+            stored=self._stored,
+            refused=self._refused,
+        )
         self._history = History(link, names, lambda: self.position, self._accepted, clock=clock, copies=copies)
         self._reader = Reader(
             link,
             names,
             clock=clock,
-            begin=lambda: self._next_sequence,
+            begin=lambda: self.copy.next_sequence,
             take=self._take,
             ended=self._read_ended,
             purged=self._behind,
         )
         link.subscribe(names.feed, self._fed)
         link.settled = self._write_gathered
+
+    @property
+    def position(self) -> Position:
+        """Up to which entry the file has the log."""
+        return self.copy.position
 
     @property
     def is_ready(self) -> bool:
@@ -189,10 +164,9 @@ class ReplicatedLog:
     def _accepted(self) -> None:
         """A new connection: the log there is the one of the file."""
         self.last_sequence = max(self.last_sequence, self._history.last)
-        self._gathered.clear()
+        self.copy.drop_gathered()
         self._reader.abandon()
-        if self._out is not None:
-            self._send(self._out)
+        self._appends.send_now()
         self.read()
 
     def tick(self) -> None:
@@ -201,14 +175,13 @@ class ReplicatedLog:
         Raises:
             SteppedDown: an entry has been out for too long.
         """
-        now, out = self._clock(), self._out
+        now, out = self._clock(), self._appends.out
         if self.leading and out is not None and now - out.first_sent >= UNDECIDED_SECONDS:
             raise SteppedDown(f"an entry has been undecided for {UNDECIDED_SECONDS:g} seconds")
         if not self._link.is_open:
             return
         self._history.tick()
-        if out is not None and now >= out.send_at:
-            self._send(out)
+        self._appends.tick()
         if now >= self._reader.started + READ_SECONDS:
             self.read()
 
@@ -270,48 +243,16 @@ class ReplicatedLog:
 
     def begin(self, changes: Sequence[Any]) -> None:
         """Append changes without waiting: `is_busy` until they are decided. Only while it is not busy."""
-        self._queue.extend(wire.divide(changes))
-        self._append_next()
+        self._appends.begin(changes)
 
     @property
     def is_busy(self) -> bool:
         """Whether an entry is out."""
-        return self._out is not None
+        return self._appends.out is not None
 
     def withdraw(self) -> None:
         """Do not send again what is out. It may be decided all the same."""
-        if self._out is not None:
-            self._link.forget(self._out.reply)
-            self._out = None
-
-    def _append_next(self) -> None:
-        self.withdraw()
-        if self._queue:
-            rows, changes = self._queue.popleft()
-            self._number += 1
-            payload = wire.entry(self.run, self._number, rows)
-            reply = self._link.expect(self._acknowledged)
-            self._out = Out(self._number, payload, changes, reply, self._clock())
-            self._send(self._out)
-
-    def _send(self, out: Out) -> None:
-        """Send an entry; the engines store it at applied + 1 or not at all, however often it is sent."""
-        out.send_at = self._clock() + ANSWER_SECONDS
-        if self.is_ready:
-            expected = {"Nats-Expected-Last-Sequence": str(self.position.applied)}
-            self._link.publish(self.names.journal, out.payload, reply=out.reply, headers=expected)
-
-    def _acknowledged(self, message: Message) -> None:
-        out = self._out
-        if out is None or message.subject != out.reply:
-            return
-        answer = read_answer(message.payload)
-        if answer.get("seq") == self.position.applied + 1:
-            self._stored(out)
-            return
-        out.send_at = self._clock() + AGAIN_SECONDS
-        if error_code(answer) == WRONG_LAST_SEQUENCE:
-            self._refused(answer)
+        self._appends.withdraw()
 
     def _stored(self, out: Out) -> None:
         """The engines have an entry of this node: a leader's is decided, a candidate's is applied when it is read."""
@@ -331,12 +272,10 @@ class ReplicatedLog:
         Raises:
             SteppedDown: the file refuses it, though it stands.
         """
-        position = self._after(Entry(self.run, out.number, out.changes), out.payload, self.position)
-        if not self._store.replicate(_rows(out.changes), position):
+        if not self.copy.write([(Entry(self.run, out.number, out.changes), out.payload)]):
             raise SteppedDown("the file refuses what is in the log")
-        self.position = position
         self._extend_lease(out)
-        self._append_next()
+        self._appends.append_next()
 
     def _extend_lease(self, out: Out) -> None:
         self.lease_ends = out.first_sent + LEASE_SECONDS
@@ -345,7 +284,7 @@ class ReplicatedLog:
 
     def read(self) -> None:
         """Read what the log has after `applied`; once more if that is being done."""
-        if self.is_ready and self.can_write:
+        if self.is_ready and self.copy.can_write:
             self._reader.read()
 
     @property
@@ -363,10 +302,6 @@ class ReplicatedLog:
     def _fed(self, message: Message) -> None:
         self._take(sequence_of(message), message.payload)
 
-    @property
-    def _next_sequence(self) -> int:
-        return self.position.applied + len(self._gathered) + 1
-
     def _take(self, sequence: int, payload: bytes) -> None:
         """Take an entry that the log has.
 
@@ -374,17 +309,17 @@ class ReplicatedLog:
             SteppedDown: this node led, and the entry is not its own.
             Unfit: the entry cannot be understood.
         """
-        if not self.is_ready or sequence < self._next_sequence:
+        if not self.is_ready or sequence < self.copy.next_sequence:
             return
         self.last_sequence = max(self.last_sequence, sequence)
-        if sequence > self._next_sequence:
+        if sequence > self.copy.next_sequence:
             self._miss(sequence)
             return
         try:
             entry = wire.decode(payload)
         except wire.NewerVersion as error:
             raise Unfit(f"a newer version has written the log ({error}): update this node") from error
-        out = self._out
+        out = self._appends.out
         is_own = out is not None and entry.run == self.run and entry.number == out.number
         if not self.leading:
             self._gather(entry, payload, out if is_own else None)
@@ -405,42 +340,18 @@ class ReplicatedLog:
 
     def _gather(self, entry: Entry, payload: bytes, own: Out | None) -> None:
         first = next((change for change in entry.changes if isinstance(change, Leads)), None)
-        if self._next_sequence == 1 and (first is None or first.base != self.base):
+        if self.copy.next_sequence == 1 and (first is None or first.base != self.base):
             self._behind()
             return
         if own is not None:
             self._extend_lease(own)
         self.withdraw()  # what was out for this place has landed, or never will
-        self._gathered.append((entry, payload))
+        self.copy.gather(entry, payload)
 
     def _write_gathered(self) -> None:
-        """Write the entries that have come together in one transaction. If it fails, they are read again."""
-        gathered, self._gathered = self._gathered, []
-        if not gathered:
-            return
-        position = self.position
-        for entry, payload in gathered:
-            position = self._after(entry, payload, position)
-        changes = [change for entry, _payload in gathered for change in _rows(entry.changes)]
-        self.can_write = self._store.replicate(changes, position)
-        if self.can_write:
-            self.position = position
-            for entry, _payload in gathered:
-                self.observer.applied(entry)
-
-    def _after(self, entry: Entry, payload: bytes, before: Position) -> Position:
-        """Return the position after an entry."""
-        run = before.run
-        for change in entry.changes:
-            if isinstance(change, Leads):
-                run = entry.run
-            elif isinstance(change, Leaves):
-                run = ""
-        return Position(before.applied + 1, run, digest_of(payload), self._history.created)
-
-    def try_file(self) -> None:
-        """Find out whether a file that has refused a transaction can be written again."""
-        self.can_write = self._store.replicate((), self.position)
+        """Write the entries that have come together. If that fails, they are read again."""
+        for entry in self.copy.write_gathered():
+            self.observer.applied(entry)
 
     def _behind(self) -> None:
         """The log begins after applied + 1, or with other data.
@@ -454,8 +365,3 @@ class ReplicatedLog:
                 " move the database away, or choose another with --database PATH"
             )
         self.observer.behind()
-
-
-def _rows(changes: Sequence[Any]) -> list[Change]:
-    """Return the changes that the file has rows for."""
-    return [change for change in changes if not isinstance(change, Leads | Leaves)]

@@ -155,7 +155,7 @@ class Roles:
             self._link.publish(self._log.names.presence, self._heartbeat())
         if self.role is Role.PRIMARY:
             self._serve()
-        elif not self._log.can_write:
+        elif not self._log.copy.can_write:
             self._try_file(now)
         elif self._log.is_ready:
             self._watch(now)
@@ -178,7 +178,7 @@ class Roles:
         """No candidate until the file can be written."""
         if now >= self._file_at:
             self._file_at = now + FILE_SECONDS
-            self._log.try_file()
+            self._log.copy.try_file()
 
     def _watch(self, now: float) -> None:
         """Find out whether the leader is gone; then read what is left, and append `Leads`."""

@@ -8,10 +8,12 @@ from typing import Any
 
 import pytest
 
-from replica import history, link, log, names, roles
+from replica import appends, history, link, log, names, roles
+from replica.appends import Appends, Out
+from replica.copy import LogCopy
 from replica.history import History
 from replica.link import EngineLink
-from replica.log import Out, ReplicatedLog
+from replica.log import ReplicatedLog
 from replica.names import SteppedDown, Unfit, digest_of, error_code, read_answer
 from replica.nats import Message
 from replica.reading import Reader
@@ -43,20 +45,21 @@ def nothing(*_arguments: Any, **_named: Any) -> None:
     pass
 
 
-def believe_any_answer(self: ReplicatedLog, message: Message) -> None:
-    if self._out is not None and "seq" in read_answer(message.payload):
-        self._stored(self._out)
+def believe_any_answer(self: Appends, message: Message) -> None:
+    if self.out is not None and "seq" in read_answer(message.payload):
+        self._stored(self.out)
 
 
 def forget_nothing(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(EngineLink, "forget", nothing)
-    patch.setattr(ReplicatedLog, "_acknowledged", believe_any_answer)
+    patch.setattr(Appends, "_acknowledged", believe_any_answer)
 
 
 def trust_the_refusal(self: ReplicatedLog, answer: Any) -> None:
     """The first error of the first design."""
-    if self._out is not None and answer["error"]["description"].endswith(f" {self.position.applied + 1}"):
-        self._stored(self._out)
+    out = self._appends.out
+    if out is not None and answer["error"]["description"].endswith(f" {self.position.applied + 1}"):
+        self._stored(out)
 
 
 def step_down_when_refused(self: ReplicatedLog, _answer: Any) -> None:
@@ -110,24 +113,24 @@ def no_read_when_refused(self: ReplicatedLog, _answer: Any) -> None:
 
 
 def slow_after_errors(patch: pytest.MonkeyPatch) -> None:
-    acknowledged = ReplicatedLog._acknowledged
+    acknowledged = Appends._acknowledged
 
-    def wait(self: ReplicatedLog, message: Message) -> None:
-        out, due = self._out, self._out.send_at if self._out else 0.0
+    def wait(self: Appends, message: Message) -> None:
+        out, due = self.out, self.out.send_at if self.out else 0.0
         acknowledged(self, message)
         if out is not None and not error_code(read_answer(message.payload)):
             out.send_at = due
 
-    patch.setattr(ReplicatedLog, "_acknowledged", wait)
+    patch.setattr(Appends, "_acknowledged", wait)
 
 
-def accept_silently(what: str) -> Mutate:
+def accept_silently(kind: type, what: str) -> Mutate:
     def mutate(patch: pytest.MonkeyPatch) -> None:
         accepted = ReplicatedLog._accepted
 
         def without(self: ReplicatedLog) -> None:
             with pytest.MonkeyPatch.context() as inner:
-                inner.setattr(ReplicatedLog, what, nothing)
+                inner.setattr(kind, what, nothing)
                 accepted(self)
 
         patch.setattr(ReplicatedLog, "_accepted", without)
@@ -243,18 +246,18 @@ def candidate_without_reading(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Roles, "_watch", hurry)
 
 
-def follow_nobody(self: ReplicatedLog, entry: Entry, payload: bytes, before: Any) -> Any:
-    return before._replace(applied=before.applied + 1, digest=digest_of(payload), created=self._history.created)
+def follow_nobody(self: LogCopy, entry: Entry, payload: bytes, before: Any) -> Any:
+    return before._replace(applied=before.applied + 1, digest=digest_of(payload), created=self._created())
 
 
 def leaves_is_nothing(patch: pytest.MonkeyPatch) -> None:
-    after = ReplicatedLog._after
+    after = LogCopy._after
 
-    def stay(self: ReplicatedLog, entry: Entry, payload: bytes, before: Any) -> Any:
+    def stay(self: LogCopy, entry: Entry, payload: bytes, before: Any) -> Any:
         position = after(self, entry, payload, before)
         return position if position.run else position._replace(run=before.run)
 
-    patch.setattr(ReplicatedLog, "_after", stay)
+    patch.setattr(LogCopy, "_after", stay)
 
 
 def lease_while_leaving(self: ReplicatedLog) -> bool:
@@ -321,12 +324,15 @@ MUTATIONS: dict[str, tuple[Mutate, Scenario]] = {
         rules.an_entry_was_refused_though_it_is_there,
     ),
     "10071 is not soon followed by the same bytes": (
-        constant(log, "AGAIN_SECONDS", 1.0),
+        constant(appends, "AGAIN_SECONDS", 1.0),
         rules.an_entry_is_refused_for_what_vanishes,
     ),
-    "an answer is waited for for ever": (constant(log, "ANSWER_SECONDS", 60.0), rules.an_append_is_lost),
+    "an answer is waited for for ever": (constant(appends, "ANSWER_SECONDS", 60.0), rules.an_append_is_lost),
     "503 counts as no answer": (slow_after_errors, rules.there_is_no_leader_for_a_moment),
-    "a new connection does not send again": (accept_silently("_send"), rules.a_connection_breaks_with_an_entry_out),
+    "a new connection does not send again": (
+        accept_silently(Appends, "send_now"),
+        rules.a_connection_breaks_with_an_entry_out,
+    ),
     "no expected sequence": (no_fence, rules.an_append_is_sent_twice),
     "undecided for ever": (constant(log, "UNDECIDED_SECONDS", 1e9), rules.the_engines_are_away_for_too_long),
     "undecided for a moment": (constant(log, "UNDECIDED_SECONDS", 6.0), rules.the_engines_are_away_for_a_while),
@@ -334,10 +340,10 @@ MUTATIONS: dict[str, tuple[Mutate, Scenario]] = {
     "rare heartbeats": (constant(roles, "HEARTBEAT_SECONDS", 2.0), rules.an_election_takes_long),
     "a full file is ignored": (believe_the_file, rules.a_file_is_full),
     "a full file may lead": (
-        method(ReplicatedLog, "try_file", lambda self: setattr(self, "can_write", True)),
+        method(LogCopy, "try_file", lambda self: setattr(self, "can_write", True)),
         rules.a_file_is_full,
     ),
-    "a full file stays full": (method(ReplicatedLog, "try_file", nothing), rules.a_file_is_full),
+    "a full file stays full": (method(LogCopy, "try_file", nothing), rules.a_file_is_full),
     "Leaves is nothing": (leaves_is_nothing, rules.the_primary_leaves),
     "Leaves is waited after": (constant(roles, "VACANT_SECONDS", 50.0), rules.the_primary_leaves),
     "a lease outlives Leaves": (
@@ -348,7 +354,7 @@ MUTATIONS: dict[str, tuple[Mutate, Scenario]] = {
     "the past is not read": (method(ReplicatedLog, "read", nothing), rules.a_node_reads_the_past),
     "a transaction for each entry": (one_by_one, rules.a_node_reads_the_past),
     "a gap is ignored": (method(ReplicatedLog, "_miss", nothing), rules.an_entry_of_the_feed_is_lost),
-    "a new connection does not read": (accept_silently("read"), rules.a_new_connection_reads),
+    "a new connection does not read": (accept_silently(ReplicatedLog, "read"), rules.a_new_connection_reads),
     "a heartbeat hints at nothing": (hint_nothing, rules.a_heartbeat_hints),
     "nothing is read without a hint": (constant(log, "READ_SECONDS", 1e9), rules.nodes_read_each_second),
     "what is missing is missing": (what_is_missing_is_missing, rules.a_copy_is_behind),
@@ -381,7 +387,7 @@ MUTATIONS: dict[str, tuple[Mutate, Scenario]] = {
     "a candidate does not read": (candidate_without_reading, rules.a_candidate_reads_first),
     "a refused candidate goes on": (method(Roles, "refused", nothing), rules.a_candidate_is_refused),
     "a candidate leads when answered": (lead_when_answered, rules.a_candidate_leads_when_it_has_applied),
-    "a new leader is not followed": (method(ReplicatedLog, "_after", follow_nobody), rules.the_primary_dies),
+    "a new leader is not followed": (method(LogCopy, "_after", follow_nobody), rules.the_primary_dies),
     "the log's creation is not compared": (history_without("created"), rules.the_log_is_another),
     "the log's end is not compared": (history_without("last"), rules.the_log_is_shorter),
     "the entry is not compared": (method(History, "_compare", accept_any_entry), rules.an_entry_is_another),

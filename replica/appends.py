@@ -1,0 +1,125 @@
+"""The entry that is out: sent, and sent again, until the log shows that it is decided."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from replica import wire
+from replica.link import EngineLink
+from replica.names import ANSWER_SECONDS, WRONG_LAST_SEQUENCE, Names, error_code, read_answer
+from replica.nats import Message
+
+AGAIN_SECONDS = 0.05
+"""Pause before an entry is sent again after an error."""
+
+
+class Out:
+    """An entry that is out.
+
+    Attributes:
+        reply: where the answers to all its copies come.
+        first_sent: when it was sent for the first time, which begins the lease that it gives.
+        send_at: when it is to be sent again.
+    """
+
+    def __init__(self, number: int, payload: bytes, changes: Sequence[Any], reply: str, now: float) -> None:
+        self.number = number
+        self.reply = reply
+        self.payload = payload
+        self.changes = changes
+        self.first_sent = now
+        self.send_at = now
+
+
+class Appends:
+    """The entries of this node's run, one after the other.
+
+    Args:
+        link: the connection to an engine.
+        names: the cluster's names.
+        run: the name of this run of the process.
+        clock: the monotonic clock, in seconds.
+        applied: gives the sequence of the last entry in the file.
+        is_ready: tells whether the engine has the log of the file.
+        stored: called when the engines confirm that they have the entry at applied + 1.
+        refused: called with the answer "wrong last sequence".
+
+    Attributes:
+        out: the entry that is out; None for none.
+    """
+
+    def __init__(
+        self,
+        link: EngineLink,
+        names: Names,
+        run: str,
+        *,
+        clock: Callable[[], float],
+        applied: Callable[[], int],
+        is_ready: Callable[[], bool],
+        stored: Callable[[Out], None],
+        refused: Callable[[Mapping[str, Any]], None],
+    ) -> None:
+        self.out: Out | None = None
+        self._link = link
+        self._names = names
+        self._run = run
+        self._clock = clock
+        self._applied = applied
+        self._is_ready = is_ready
+        self._stored = stored
+        self._refused = refused
+        self._queue: deque[tuple[bytes, Sequence[Any]]] = deque()
+        self._number = 0
+
+    def tick(self) -> None:
+        """Send again what got no answer, or a wrong one."""
+        if self.out is not None and self._clock() >= self.out.send_at:
+            self.send(self.out)
+
+    def begin(self, changes: Sequence[Any]) -> None:
+        """Append changes without waiting: `is_busy` until they are decided. Only while it is not busy."""
+        self._queue.extend(wire.divide(changes))
+        self.append_next()
+
+    def send_now(self) -> None:
+        """Send the entry again: the connection is another."""
+        if self.out is not None:
+            self.send(self.out)
+
+    def withdraw(self) -> None:
+        """Do not send again what is out. It may be decided all the same."""
+        if self.out is not None:
+            self._link.forget(self.out.reply)
+            self.out = None
+
+    def append_next(self) -> None:
+        self.withdraw()
+        if self._queue:
+            rows, changes = self._queue.popleft()
+            self._number += 1
+            payload = wire.entry(self._run, self._number, rows)
+            reply = self._link.expect(self._acknowledged)
+            self.out = Out(self._number, payload, changes, reply, self._clock())
+            self.send(self.out)
+
+    def send(self, out: Out) -> None:
+        """Send an entry; the engines store it at applied + 1 or not at all, however often it is sent."""
+        out.send_at = self._clock() + ANSWER_SECONDS
+        if self._is_ready():
+            expected = {"Nats-Expected-Last-Sequence": str(self._applied())}
+            self._link.publish(self._names.journal, out.payload, reply=out.reply, headers=expected)
+
+    def _acknowledged(self, message: Message) -> None:
+        out = self.out
+        if out is None or message.subject != out.reply:
+            return
+        answer = read_answer(message.payload)
+        if answer.get("seq") == self._applied() + 1:
+            self._stored(out)
+            return
+        out.send_at = self._clock() + AGAIN_SECONDS
+        if error_code(answer) == WRONG_LAST_SEQUENCE:
+            self._refused(answer)

@@ -1,0 +1,85 @@
+"""This node's file as a copy of the log: what has been applied, and what has come together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Protocol
+
+from domain.changes import Change
+from replica.names import digest_of
+from replica.wire import Entry, Leads, Leaves
+from store import Position
+
+
+class ReplicaStore(Protocol):
+    """What the log needs of the store."""
+
+    position: Position
+
+    def replicate(self, changes: Sequence[Change], position: Position) -> bool: ...
+
+
+class LogCopy:
+    """The copy.
+
+    Args:
+        store: the file.
+        created: gives when the log was made, in the engines' words.
+
+    Attributes:
+        can_write: the file took the last transaction.
+    """
+
+    def __init__(self, store: ReplicaStore, created: Callable[[], str]) -> None:
+        self.can_write = True
+        self._store = store
+        self._created = created
+        self._gathered: list[tuple[Entry, bytes]] = []
+
+    @property
+    def position(self) -> Position:
+        """Up to which entry the file has the log."""
+        return self._store.position
+
+    @property
+    def next_sequence(self) -> int:
+        """The sequence of the entry that is wanted next."""
+        return self.position.applied + len(self._gathered) + 1
+
+    def gather(self, entry: Entry, payload: bytes) -> None:
+        """Keep the next entry for `write_gathered`."""
+        self._gathered.append((entry, payload))
+
+    def drop_gathered(self) -> None:
+        """Forget what was gathered: it is read again."""
+        self._gathered.clear()
+
+    def write_gathered(self) -> Sequence[Entry]:
+        """Write the entries that have come together in one transaction; return those that were written."""
+        gathered, self._gathered = self._gathered, []
+        if not gathered or not self.write(gathered):
+            return []
+        return [entry for entry, _payload in gathered]
+
+    def write(self, entries: Iterable[tuple[Entry, bytes]]) -> bool:
+        """Write entries in one transaction, all or none; tell whether the file has taken them."""
+        position, changes = self.position, list[Change]()
+        for entry, payload in entries:
+            position = self._after(entry, payload, position)
+            changes += (change for change in entry.changes if not isinstance(change, Leads | Leaves))
+        self.can_write = self._store.replicate(changes, position)
+        return self.can_write
+
+    def try_file(self) -> None:
+        """Find out whether a file that has refused a transaction can be written again."""
+        self.write(())
+
+    def _after(self, entry: Entry, payload: bytes, before: Position) -> Position:
+        """Return the position after an entry."""
+        run = before.run
+        for change in entry.changes:
+            if isinstance(change, Leads):
+                run = entry.run
+            elif isinstance(change, Leaves):
+                run = ""
+        return Position(before.applied + 1, run, digest_of(payload), self._created())
