@@ -46,6 +46,7 @@ from functools import partial
 from app import bootstrap
 from ui.dialects import DIALECTS, never_recognise, recognise_greeting, result_client
 from ui.dialects.base import ClientDialect, Recogniser
+from ui.doors import Start
 from ui.options import complete
 from ui.places import RETRY_SECONDS, Places, find, places_of
 from ui.streams import STDIN, STDOUT, print_error
@@ -72,6 +73,8 @@ def main(options: argparse.Namespace) -> int:
     if on_terminal:
         bootstrap.use_environment("prompt_toolkit")  # may start this program again, so it comes first
         password = with_settings(options)
+    elif options.user:
+        return print_error("--user is for a terminal and for scripts; between pipes LOGIN is a line like others")
     dialect = dialect_for(options, password)
     recognise = recognise_greeting if options.guessed else never_recognise
     if not on_terminal and not dialect.failure and options.name is None:
@@ -87,7 +90,7 @@ def main(options: argparse.Namespace) -> int:
             return run_on_terminal(where, sock, dialect, options, password)
     if where.persistent:
         return run_between_failing_servers(where, sock, dialect, recognise, options, seconds)
-    return run_between_pipes(sock, dialect, recognise, options)
+    return run_between_pipes(sock, dialect, recognise, options, Start(*where.current, options.name or ""))
 
 
 def with_settings(options: argparse.Namespace) -> str:
@@ -108,8 +111,7 @@ def run_on_terminal(
     where: Places, sock: socket.socket, dialect: ClientDialect, options: argparse.Namespace, password: str
 ) -> int:
     """Chat on a terminal; return the exit status."""
-    from ui.doors import Start  # each way of running loads what it needs itself
-    from ui.terminal import Options, run_terminal
+    from ui.terminal import Options, run_terminal  # each way of running loads what it needs itself
 
     adapt = partial(adapted, options, password) if options.guessed else never_recognise
     chosen = Options(
@@ -141,14 +143,14 @@ def run_script(options: argparse.Namespace) -> int:
 
 
 def run_between_pipes(
-    sock: socket.socket, dialect: ClientDialect, recognise: Recogniser, options: argparse.Namespace
+    sock: socket.socket, dialect: ClientDialect, recognise: Recogniser, options: argparse.Namespace, start: Start
 ) -> int:
     """Pass the lines of the protocol as they are, or chat, as the dialect needs; return the exit status."""
     from ui.pipes import ChatPipes, Netcat
 
     if dialect.failure:
         return Netcat(sock, dialect, recognise, stay=options.stay).run()
-    return ChatPipes(sock, dialect, options.max_received).run()
+    return ChatPipes(sock, dialect, options.max_received, start).run()
 
 
 def run_between_failing_servers(

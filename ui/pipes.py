@@ -16,6 +16,7 @@ from text import LineBuffer, Overlong
 from ui.connection import LineConnection
 from ui.dialects import never_recognise
 from ui.dialects.base import TOO_LONG, ClientDialect, ParsedInput, Recogniser
+from ui.doors import Start, wrong_door
 from ui.rendering import without_style
 from ui.streams import READ_SIZE, STDIN, STDOUT, TextInput, print_error, write_all
 from ui.transfers import FileTransfers
@@ -189,8 +190,12 @@ class ChatPipes(Pipes):
     exit status is 1 if anything could not be sent or delivered.
     """
 
-    def __init__(self, sock: socket.socket, dialect: ClientDialect, max_received: int) -> None:
+    def __init__(
+        self, sock: socket.socket, dialect: ClientDialect, max_received: int, start: Start | None = None
+    ) -> None:
         super().__init__(sock, dialect)
+        self._start = start
+        """How the client was started; None when the server's dialect is known."""
         self._transfers = FileTransfers(self._say, max_bytes=max_received)
         self._lines = LineBuffer(READ_SIZE)
         self._loop.call_soon(lambda: self._send(dialect.begun()))
@@ -207,12 +212,14 @@ class ChatPipes(Pipes):
         return 1 if self._transfers.failed else status
 
     def _heard(self, lines: list[str]) -> None:
+        wrong = wrong_door(lines[0], self._dialect.kind, self._start) if self._start else ""
+        self._start = None
         received = [self._dialect.received(line) for line in lines if self._is_shown(line)]
         self._print([without_style(shown.text) for line in received for shown in line])
         if self._dialect.undelivered:
             self._status = 1
-        if self._dialect.wrong:
-            self._fail(self._dialect.wrong)
+        if wrong or self._dialect.wrong:
+            self._fail(". ".join(filter(None, (self._dialect.wrong, wrong))))
         elif self._dialect.done():
             self._loop.stop()
         self._go_on()

@@ -33,6 +33,11 @@ SECRET = (
     " with another word in front of it a harmless line is said."
 )
 HELP = "/help"
+ALIASES = {
+    "/j": "/join", "/part": "/leave", "/query": "/msg", "/names": "/users", "/exit": "/quit",
+}  # fmt: skip
+"""Words that users of IRC know, for those that mean the same here."""
+
 WITHOUT_SLASH = ("?", "help", "quit", "exit", "login", "logout", "register", "password")
 """First words that are commands in every dialect, and not said."""
 
@@ -46,7 +51,10 @@ def enter(dialect: ClientDialect, text: str) -> ParsedInput:
     if found is not None:
         return _obey(dialect, *found)
     if line.startswith("/"):
-        return refuse(f"there is no command {line.split()[0]}. {HELP} lists them; a second slash in front says it.")
+        return refuse(
+            f"there is no command {line.split()[0]}{_similar(dialect, line)}. {HELP} lists them;"
+            " a second slash in front says it."
+        )
     parsed = _without_secrets(dialect, line, dialect.typed(line))
     return _without_commands(dialect, line, parsed) if parsed.said else parsed
 
@@ -93,7 +101,7 @@ def _find(dialect: ClientDialect, line: str) -> tuple[SlashCommand, str] | None:
     else:
         name, words = (*line.split(None, 1), "", "")[:2]
         name = name.translate(FULL_WIDTH).casefold()
-    row = LOCAL.get(name) or dialect.slash_commands.get(name)
+    row = LOCAL.get(name) or dialect.slash_commands.get(name) or dialect.slash_commands.get(ALIASES.get(name, ""))
     return None if row is None else (row, words)
 
 
@@ -141,6 +149,15 @@ def _without_commands(dialect: ClientDialect, line: str, parsed: ParsedInput) ->
         f"{line.split()[0]} looks like a command. {command if known else HELP} is typed with a slash;"
         " with another word in front of it the line is said."
     )
+
+
+def _similar(dialect: ClientDialect, line: str) -> str:
+    """Name the command that may be meant by a misspelt one."""
+    import difflib
+
+    names = [name for name, row in {**dialect.slash_commands, **LOCAL}.items() if not row.absent]
+    found = difflib.get_close_matches(line.split()[0].casefold()[:32], names, 1, 0.7)
+    return f", but {found[0]}" if found else ""
 
 
 def _has_blank(line: str) -> bool:

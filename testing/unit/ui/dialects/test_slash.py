@@ -16,7 +16,7 @@ from ui.dialects.mailbox import MailboxClient
 from ui.dialects.result import ResultClient
 from ui.dialects.result_commands import VERBS
 from ui.dialects.rooms import RoomsClient
-from ui.dialects.slash import COMMON, SECRET, complete, enter, say
+from ui.dialects.slash import ALIASES, COMMON, SECRET, complete, enter, say
 from ui.secrets import cut, hide
 
 FRAME = "[Server message (12:34:56)]"
@@ -155,6 +155,24 @@ def test_every_verb_of_the_wire_can_be_typed_with_a_slash() -> None:
     assert {f"/{verb.lower()}" for verb in VERBS} <= {*ResultClient.slash_commands, "/help"}
 
 
+@dialects
+def test_words_of_irc_mean_the_same_here(dialect_name: str) -> None:
+    for alias, word in ALIASES.items():
+        for words in ("", " lab"):
+            assert enter(client_dialect(dialect_name), alias + words) == enter(
+                client_dialect(dialect_name), word + words
+            )
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"), [("/jion lab", "/join"), ("/hlep", "/help"), ("/topci x", "/topic"), ("/xyz", "")]
+)
+def test_a_misspelt_command_is_told_with_what_may_be_meant(typed: str, meant: str) -> None:
+    hint = enter(client_dialect("result"), typed).hint
+    assert hint.startswith(f"Not sent: there is no command {typed.split()[0]}")
+    assert (f", but {meant}." in hint) == bool(meant)
+
+
 # ---- secrets ----
 
 SECRETS = [
@@ -213,6 +231,38 @@ def test_what_is_no_secret_is_said(dialect_name: str, typed: str) -> None:
 
 def test_without_a_channel_a_secret_is_still_told_to_be_one() -> None:
     assert enter(ResultClient(), "login bob secret") == refuse(SECRET)
+
+
+commands = st.sampled_from(["login ann", "register ann", "password", "passwd", "/pass", "/msg nickserv identify"])
+
+
+@EXAMPLES
+@given(
+    st.sampled_from(sorted(DIALECTS)),
+    st.sampled_from(["", " ", "\t ", "/", "//", "/ ", "> ", '"', "\ufeff"]),
+    commands,
+    st.lists(st.booleans(), min_size=24, max_size=24),
+    st.sampled_from([" ", "  ", "\t", "\u3000"]),
+    st.sampled_from(["", " ", " again"]),
+)
+def test_no_line_with_a_password_is_said_shown_or_kept(
+    dialect_name: str, before: str, command: str, upper: list[bool], blank: str, after: str
+) -> None:
+    cased = "".join(letter.upper() if up else letter for letter, up in zip(command, upper, strict=False))
+    if before.strip() and cased.startswith("/"):
+        cased = cased[1:]
+    line = f"{before}{cased}{blank}S3cret{after}"
+    dialect = client_dialect(dialect_name)
+    start = dialect.secret_start(line)
+    assert "S3cret" not in hide(line, start) + cut(line, start)
+    for parsed in (enter(dialect, line), say(dialect, line)):
+        assert not parsed.said
+        assert "S3cret" not in parsed.hint
+        assert (
+            "S3cret" not in parsed.send
+            or parsed.send.split()[0] in ("LOGIN", "REGISTER", "PASSWORD")
+            or (re.match(r"[01]\|", parsed.send))
+        )
 
 
 # ---- commands without a slash ----
