@@ -225,8 +225,10 @@ class RoomsClient(ClientDialect):
             return ParsedInput()
         if not self.name:
             return self._parse_name(line)
-        parsed = self.accept(interpret(line))
-        return parsed._replace(echoed=parsed.echoed and self.present)
+        parsed = interpret(line)
+        if parsed.said and self.current:
+            return self.accept(interpret(f"/whisper {self.current[1:]} {line}"))._replace(said=True)
+        return self.accept(parsed._replace(echoed=parsed.echoed and self.present))
 
     def whisper(self, words: str) -> ParsedInput:
         """Whisper to a user, or send plain text there from now on."""
@@ -272,11 +274,7 @@ class RoomsClient(ClientDialect):
         first = split_words(text)[:1]
         if first and first[0] in VERBS:
             return refuse(f"the server takes {first[0]} for a command.")
-        if not self.name:
-            return refuse(NAME_FIRST)
-        if not self.current:
-            return self.typed(text)
-        return self.typed(f"/whisper {self.current[1:]} {text}")._replace(said=True)
+        return self.typed(text) if self.name else refuse(NAME_FIRST)
 
     # ---- for the table of lines ----
 

@@ -83,6 +83,26 @@ def test_on_a_terminal_offers_are_answered(typed: str, parsed: ParsedInput) -> N
     assert slash.enter(dialect_after(), typed) == parsed
 
 
+def test_plain_text_goes_to_a_user_who_is_addressed_and_to_nobody_else() -> None:
+    dialect = dialect_after("[bob (12:34:56)] hi")
+    assert slash.enter(dialect, "@bob").hint == "Plain text goes to bob now."
+    assert dialect.prompt() == "@bob> "
+    for typed in ("psst", "//shrug", "/me waves", "/foo"):
+        sent = slash.enter(dialect, typed).send
+        assert sent.startswith("/whisper bob ") or not sent
+    assert slash.say(dialect, "pasted").send == "/whisper bob pasted"
+    assert slash.enter(dialect, "/msg cid hi").send == "/whisper cid hi"
+    assert slash.enter(dialect, "login bob secret").refused
+    assert slash.enter(dialect, "/leave").hint == "Plain text goes to @bob no longer."
+    assert slash.enter(dialect, "aloud").send == "aloud"
+    slash.enter(dialect, "@bob")
+    assert slash.enter(dialect, "/join lobby").hint == "You are in lobby; plain text goes there now."
+    assert slash.enter(dialect, "aloud").send == "aloud"
+    slash.enter(dialect, "@bob")
+    dialect.received(f"{FRAME} Welcome to the den channel, ann.")
+    assert dialect.current == ""
+
+
 @pytest.mark.parametrize(
     ("typed", "sent"),
     [
