@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 
+from commands import Command, Refusal, Request, match_arguments
 from domain.changes import Said
 from domain.chat import Chat
 from domain.errors import AlreadyMember, NoSuchUser
@@ -25,7 +26,7 @@ from peering.members import RemoteUsers
 from peering.names import LineIgnored, Violation, split_host
 from peering.peers import MAX_LINK_LINE, Link, LinkLoss, Peer
 from peering.remote import LinkedServers
-from protocol import Command, Refusal, Request, Session, match_arguments
+from protocol import Session
 from settings import Settings
 from text import clean, join_message, split_words
 

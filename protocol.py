@@ -1,6 +1,6 @@
-"""What all dialects share, free of sockets, clocks and SQL: requests, the gate, the session.
+"""What all dialects share, free of sockets, clocks and SQL: the gate and the session.
 
-The path of a byte: `Session.received` feeds the `LineBuffer`. `Session.run` takes a line, has its dialect `parse` it
+The path of a byte: `Session.received` feeds its `SessionInput`. `Session.run` takes a line, has its dialect `parse` it
 into a `Request` or a `Refusal`, and passes that through the gate (`Session._carry_out`).
 
 The gate's contract with a handler:
@@ -21,112 +21,25 @@ import enum
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import Any, NamedTuple, Protocol
+from typing import Any
 
+from commands import Refusal, Request
 from domain.errors import ChatError
 from domain.state import Channel
-from text import MAX_LINE, LineBuffer, Overlong, first_word, is_http_request, normalize
+from session_input import SessionInput
+from text import MAX_LINE, Overlong, first_word, is_http_request
+from transport import Transport
 
 LINES_PER_TURN = 64
 """Maximum lines that one session runs before the others have their turn; fewer where they take long."""
-
-READ_AHEAD = 64 * 1024
-"""Bytes of lines that wait in a session before it may stop reading from its socket (C14)."""
 
 LIST_PIECE = 500
 """Names of a list that are rendered at once; a longer list is streamed."""
 
 log = logging.getLogger("crosstalk.chat")
 
-# ---- requests ----
-
-
-class Refusal(enum.Enum):
-    """Why a line is no request, whatever the session's state."""
-
-    UNKNOWN = "no such command"
-    TOO_FEW = "not enough arguments"
-    TOO_MANY = "too many arguments"
-    TOO_LONG = "line too long"
-    NOT_UTF8 = "not utf-8"
-
-
-class Command(NamedTuple):
-    """A row in a dialect's table of commands.
-
-    Attributes:
-        handler: called with the dialect, the session and the request.
-        usage: the command as it is typed.
-        help: what it does, in one line.
-        min_args, max_args: how many words may follow the verb.
-        name: the first word is a name, which is normalized.
-        text: the last word is a message: the rest of the line, cleaned. An empty message counts as no word.
-        needs_login: only a session with a principal may run it.
-        pipelined: it may enter the journal behind outstanding requests that are pipelined, too.
-        success, failure: the answers that depend on the words alone ({0} is the first).
-    """
-
-    handler: Callable[[Any, Session, Request], None]
-    usage: str
-    help: str
-    min_args: int = 0
-    max_args: int = 0
-    name: bool = False
-    text: bool = False
-    needs_login: bool = False
-    pipelined: bool = False
-    success: str = ""
-    failure: str = ""
-
-
-class Request(NamedTuple):
-    """A well-formed line: the command's row and the words after the verb."""
-
-    command: Command
-    args: tuple[str, ...]
-
-
-def match_arguments(command: Command, words: list[str]) -> Request | Refusal:
-    """Check the number of words after a verb against the row of its command; normalize the name among them."""
-    if not command.min_args <= len(words) <= command.max_args:
-        return Refusal.TOO_FEW if len(words) < command.min_args else Refusal.TOO_MANY
-    if command.name and words:
-        words[0] = normalize(words[0])
-    return Request(command, tuple(words))
-
-
-# ---- sessions ----
-
 Done = Callable[[Exception | None], None]
 """Takes the outcome of a request: None, or the reason why it failed. Called once, at once or later."""
-
-
-class Transport(Protocol):
-    """What a session needs of its connection; `net.connection.Connection` implements and explains each call."""
-
-    @property
-    def congested(self) -> bool: ...
-    @property
-    def must_yield(self) -> bool: ...
-    def send(self, data: bytes) -> None: ...
-    def send_with_receipt(self, data: bytes, done: Callable[[bool], None]) -> None: ...
-    def stream(self, chunks: Iterator[bytes]) -> None: ...
-    def note_first_line(self) -> None: ...
-    def count_input(self, size: int) -> None: ...
-    def finish(self) -> None: ...
-    def refuse(self) -> None: ...
-    def pause_reading(self) -> None: ...
-    def resume_reading(self) -> None: ...
-    def probe(self) -> None: ...
-    def call_soon(self, call: Callable[[], None]) -> None: ...
-    def call_later(self, seconds: float, call: Callable[[], None]) -> object: ...
-    @property
-    def is_behind(self) -> bool: ...
-    def set_output_limit(self, size: int, setting: str) -> None: ...
-    @property
-    def remote_address(self) -> tuple[str, int]: ...
-    @property
-    def local_address(self) -> tuple[str, int]: ...
 
 
 class Dialect:
@@ -239,7 +152,54 @@ class Block(enum.Enum):
     UNANSWERED = "an earlier request is outstanding"
 
 
-class Session:
+class SessionOutput:
+    """What a session sends to its client.
+
+    Args:
+        transport: the connection to the client.
+        dialect: whose words it sends.
+    """
+
+    __slots__ = ("dialect", "transport")
+
+    def __init__(self, transport: Transport, dialect: Dialect) -> None:
+        self.transport = transport
+        self.dialect = dialect
+
+    @property
+    def address(self) -> str:
+        """The client's IP address; "" when the connection is gone already."""
+        return self.transport.remote_address[0]
+
+    def send(self, text: str) -> None:
+        """Send a line, given without its newline."""
+        self.transport.send(f"{text}\n".encode())
+
+    def send_bytes(self, data: bytes) -> None:
+        """Send whole lines, newlines included."""
+        self.transport.send(data)
+
+    def stream(self, chunks: Iterator[bytes]) -> None:
+        """Send chunks that are made as the client reads them. No line is run before the last one."""
+        self.transport.stream(chunks)
+
+    def deliver_with_receipt(self, event: Any, done: Callable[[bool], None]) -> None:
+        """Tell the client what has happened; `done` gets whether the operating system took all of it (H13)."""
+        self.transport.send_with_receipt(self.dialect.render(event), done)
+
+    def send_list(self, head: str, names: Sequence[str], separator: str) -> None:
+        """Send a list; a long one is streamed, so that it is never rendered in memory as a whole."""
+        if len(names) <= LIST_PIECE:
+            self.send(f"{head} {separator.join(names)}".rstrip())
+        else:
+            self.transport.stream(_render_list(head, names, separator))
+
+    def probe(self) -> None:
+        """Have the connection closed soon if the client's machine does not answer (R50)."""
+        self.transport.probe()
+
+
+class Session(SessionOutput):
     """One connection, speaking one dialect; the transport's owner.
 
     Args:
@@ -256,7 +216,6 @@ class Session:
     __slots__ = (
         "_by_first_word",
         "_ignores_congestion",
-        "_input_held",
         "_late_answers",
         "_late_seconds",
         "_lines",
@@ -264,13 +223,10 @@ class Session:
         "_parked",
         "_paused",
         "_pipelining",
-        "_reading_paused",
         "_scheduled",
-        "dialect",
         "principal",
         "reason",
         "state",
-        "transport",
     )
 
     def __init__(
@@ -280,22 +236,19 @@ class Session:
         max_line: int = MAX_LINE,
         by_first_word: Mapping[str, Dialect] = NO_CHOICE,
     ) -> None:
-        self.transport = transport
-        self.dialect = dialect
+        super().__init__(transport, dialect)
         self.principal: Any = None
         self.state = _OPEN
         self.reason: object = None
         self._ignores_congestion = False
         self._paused = False
-        self._input_held = 0  # bytes in `_lines`, as last reported to the transport
-        self._lines = LineBuffer(max_line)
+        self._lines = SessionInput(transport, max_line)
         self._parked: Request | Refusal | None = None
         self._outstanding = 0
         self._pipelining = True  # every outstanding request is pipelined
         self._late_answers = 0
         self._late_seconds = 0.0
         self._by_first_word: Mapping[str, Dialect] | None = by_first_word  # None after the first line
-        self._reading_paused = False
         self._scheduled = False
 
     @property
@@ -324,7 +277,7 @@ class Session:
             return
         self._lines.feed(data)
         if self._scheduled:  # sending more must not win a session more turns
-            self._apply_back_pressure(held_back=True)
+            self._lines.apply_back_pressure(held_back=True)
         else:
             self.run()
 
@@ -345,42 +298,14 @@ class Session:
 
     # ---- for the dialect and the domain ----
 
-    @property
-    def address(self) -> str:
-        """The client's IP address; "" when the connection is gone already."""
-        return self.transport.remote_address[0]
+    def deliver(self, event: Any) -> None:
+        """Tell the client what has happened, in its dialect's words."""
+        self.dialect.deliver(self, event)
 
     @property
     def half_closed(self) -> bool:
         """Whether no more input is taken: the client has half-closed or gone (C12), or the server stops (C21)."""
         return self.state in (SessionState.INPUT_ENDED, SessionState.DRAINING)
-
-    def send(self, text: str) -> None:
-        """Send a line, given without its newline."""
-        self.transport.send(f"{text}\n".encode())
-
-    def send_bytes(self, data: bytes) -> None:
-        """Send whole lines, newlines included."""
-        self.transport.send(data)
-
-    def stream(self, chunks: Iterator[bytes]) -> None:
-        """Send chunks that are made as the client reads them. No line is run before the last one."""
-        self.transport.stream(chunks)
-
-    def deliver(self, event: Any) -> None:
-        """Tell the client what has happened, in its dialect's words."""
-        self.dialect.deliver(self, event)
-
-    def deliver_with_receipt(self, event: Any, done: Callable[[bool], None]) -> None:
-        """Tell the client what has happened; `done` gets whether the operating system took all of it (H13)."""
-        self.transport.send_with_receipt(self.dialect.render(event), done)
-
-    def send_list(self, head: str, names: Sequence[str], separator: str) -> None:
-        """Send a list; a long one is streamed, so that it is never rendered in memory as a whole."""
-        if len(names) <= LIST_PIECE:
-            self.send(f"{head} {separator.join(names)}".rstrip())
-        else:
-            self.transport.stream(_render_list(head, names, separator))
 
     def expect_outcome(self, request: Request, then: Callable[[], None] | None = None) -> Done:
         """Count the request as outstanding; return the callback that takes its outcome and answers it.
@@ -408,10 +333,6 @@ class Session:
         self._late_answers -= 1
         if self.half_closed and not self._late_answers:
             self._run_soon()
-
-    def probe(self) -> None:
-        """Have the connection closed soon if the client's machine does not answer (R50)."""
-        self.transport.probe()
 
     def set_link_limits(self, max_line: int, max_output: int, setting: str) -> None:
         """Use the limits of a link: longer lines, a larger output buffer, and no back-pressure on input.
@@ -494,8 +415,8 @@ class Session:
         elif self.state is not _OPEN and not self._outstanding and self.blocked_by is None:
             self._end_when_answered()
             return
-        if self._input_held or self._lines.data:  # mostly nothing waits now, and nothing waited before
-            self._apply_back_pressure(held_back=not steps or self.blocked_by is not None)
+        if self._lines.data or self._lines.counted:  # mostly nothing waits now, and nothing waited before
+            self._lines.apply_back_pressure(held_back=not steps or self.blocked_by is not None)
 
     def _end_when_answered(self) -> None:
         """All lines are run and answered: end now, or after the late answers, or when these have taken too long."""
@@ -560,16 +481,6 @@ class Session:
         if not self._scheduled:
             self._scheduled = True
             self.transport.call_soon(self.run)
-
-    def _apply_back_pressure(self, held_back: bool) -> None:
-        """Back-pressure (C14): stop reading while many lines wait."""
-        waiting = len(self._lines)
-        if waiting != self._input_held:
-            self._input_held = waiting
-            self.transport.count_input(waiting)
-        if self._reading_paused != (held_back and waiting > READ_AHEAD):
-            self._reading_paused = not self._reading_paused
-            (self.transport.pause_reading if self._reading_paused else self.transport.resume_reading)()
 
     def _leave(self) -> None:
         if self.state is not _OVER:

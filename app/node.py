@@ -24,8 +24,9 @@ from domain.transfers import Transfers
 from federation import Federation
 from peering.dialer import Dial
 from peering.proof import make_nonce
-from protocol import Dialect, Session, Transport, fan_out
+from protocol import Dialect, Session, fan_out
 from settings import Settings
+from transport import Transport
 
 SECRET_BYTES = 16
 """Random bytes of an ID that cannot be guessed."""

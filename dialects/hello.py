@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from commands import Command, Refusal, Request, match_arguments
 from domain.chat import Chat
 from domain.errors import AlreadyLoggedIn, LimitReached, NameTaken, NoSuchUser, NotAName
 from domain.events import DirectMessage
-from protocol import Command, Dialect, Refusal, Request, Session, match_arguments
+from protocol import Dialect, Session
 from text import clean, normalize, split_at_most
 
 BAD_HEADER = "BAD-RQST-HDR"

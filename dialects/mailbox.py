@@ -10,12 +10,13 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from commands import Command, Refusal, Request, match_arguments
 from domain.changes import Mailed
 from domain.chat import Chat
 from domain.errors import BeingCollected, HasMail, LimitReached, NameTaken, NoSuchUser, StoreUnavailable
 from domain.events import AccountGone, DirectEcho, DirectMessage, LoggedInElsewhere
 from domain.names import MAX_NAME
-from protocol import Command, Dialect, Refusal, Request, Session, match_arguments
+from protocol import Dialect, Session
 from text import clean, is_too_long
 
 GREETING = (

@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from commands import Command, Refusal, Request, match_arguments
 from dialects.rooms import GUEST_WORDS, MessageFormatter
 from domain.errors import NoSuchChannel, StoreUnavailable
 from domain.events import ChannelMessages, Departed, Emptied, Entered, FileSent, Kicked, WentAway, Whispered
 from domain.rooms import MAX_MUTE_SECONDS, Rooms
 from peering.links import Links
-from protocol import Command, Dialect, Refusal, Request, Session, match_arguments
+from protocol import Dialect, Session
 from text import clean, normalize, parse_number, split_words
 
 OPERATOR_WORDS: Mapping[type, Callable[[MessageFormatter, Any], str]] = {

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+from commands import Command, Refusal, Request, match_arguments
 from dialects.tags import TAGS, add_tags, in_order
 from domain.changes import Mailed, Said
 from domain.chat import Chat
@@ -28,7 +29,7 @@ from domain.events import (
     TopicChanged,
 )
 from domain.state import Account
-from protocol import Command, Dialect, Refusal, Request, Session, match_arguments
+from protocol import Dialect, Session
 from text import MAX_LINE, clean, join_message, parse_number, split_words
 
 DEFAULT_HISTORY = 20

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+from commands import Command, Refusal, Request, match_arguments
 from domain.changes import Said
 from domain.errors import (
     CannotEnter,
@@ -46,7 +47,7 @@ from domain.events import (
 )
 from domain.rooms import Rooms
 from domain.transfers import Transfers
-from protocol import Command, Dialect, Refusal, Request, Session, match_arguments
+from protocol import Dialect, Session
 from text import MAX_LINE, NAMELESS, clean, normalize, parse_number, shown_path, split_at_most, split_words
 
 TimeOfDay = Callable[[float], str]

@@ -16,8 +16,9 @@ from peering.dialer import Dial, PeerDialer
 from peering.names import KEPT_OUT, NameHandler, PeerNames, Violation, host_or_address
 from peering.peers import MAX_LINK_LINE, Link, LinkLoss, Peer
 from peering.proof import Handshake, is_nonce
-from protocol import Dialect, Session, Transport
+from protocol import Dialect, Session
 from settings import Settings
+from transport import Transport
 
 log = logging.getLogger("crosstalk.federation")
 

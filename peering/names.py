@@ -22,9 +22,9 @@ from domain.names import (
 from net.addresses import is_loopback
 from peering.dialer import PeerDialer
 from peering.peers import Link, Peer
-from protocol import Transport
 from settings import Settings
 from text import normalize
+from transport import Transport
 
 KEPT_OUT = "the operator keeps it out (/unlink)"
 

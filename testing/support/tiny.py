@@ -5,16 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from commands import Command, Refusal, Request, match_arguments
 from domain.errors import ChatError
-from protocol import (
-    Command,
-    Dialect,
-    Done,
-    Refusal,
-    Request,
-    Session,
-    match_arguments,
-)
+from protocol import Dialect, Done, Session
 from support.world import FakeTransport
 from text import (
     MAX_LINE,

@@ -10,11 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from commands import Refusal
 from dialects.result import COMMANDS, DEFAULT_HISTORY, MAX_HISTORY, REFUSALS, WORDS, Result
 from domain.changes import Said
 from domain.events import ChannelMessages, DirectEcho, DirectMessage
 from domain.state import Limits
-from protocol import LIST_PIECE, Refusal
+from protocol import LIST_PIECE
 from support.examples import EXAMPLES, pieces, raising
 from support.world import World
 from text import clean

@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 
 import federation
+from commands import Command
 from dialects import hello, mailbox, operator, result, rooms
 from domain.changes import Said
 from domain.events import ChannelMessages, DirectEcho
 from harness.processes import ROOT
-from protocol import Command
 from settings import Settings
 from support.world import TIME, Client, World, plain
 

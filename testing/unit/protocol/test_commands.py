@@ -6,12 +6,7 @@ from typing import Any
 
 import pytest
 
-from protocol import (
-    Command,
-    Refusal,
-    Request,
-    match_arguments,
-)
+from commands import Command, Refusal, Request, match_arguments
 from text import (
     join_message,
     split_at_most,

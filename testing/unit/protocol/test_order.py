@@ -5,9 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from protocol import (
-    Refusal,
-)
+from commands import Refusal
 from support.examples import EXAMPLES, pieces
 from support.tiny import TinySession
 

@@ -6,13 +6,8 @@ import itertools
 
 import pytest
 
-from protocol import (
-    LIST_PIECE,
-    Block,
-    Dialect,
-    Refusal,
-    SessionState,
-)
+from commands import Refusal
+from protocol import LIST_PIECE, Block, Dialect, SessionState
 from support.tiny import TinySession
 from text import (
     MAX_LINE,

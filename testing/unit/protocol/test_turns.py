@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from protocol import (
-    LINES_PER_TURN,
-    READ_AHEAD,
-    Session,
-)
+from protocol import LINES_PER_TURN, Session
+from session_input import READ_AHEAD
 from support.examples import pieces
 from support.tiny import TinySession
 from support.world import FakeTransport

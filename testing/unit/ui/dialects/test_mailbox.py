@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from commands import Request
 from dialects.mailbox import COMMANDS, GREETING, HINT, NOT_KEPT, Mailbox
-from protocol import Request
 from support.lines import text_of
 from support.world import World
 from text import MAX_LINE
