@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from ui.dialects import slash
@@ -66,6 +66,47 @@ class Password:
     def answered(self, text: str) -> Answered:
         password = text.strip()
         return [("", ParsedInput(send=self._line + password))] if password else ()
+
+
+class Questions:
+    """The question that waits for its answer, if there is one.
+
+    Args:
+        note: shows a note.
+    """
+
+    def __init__(self, note: Callable[[str], None]) -> None:
+        self._note = note
+        self.current: Question | None = None
+
+    @property
+    def is_secret(self) -> bool:
+        """Tell whether what is being typed is neither shown nor kept."""
+        return self.current is not None and self.current.secret
+
+    def ask_about_paste(self, dialect: ClientDialect, lines: Sequence[str]) -> None:
+        """Ask whether to send several lines; only a paste has them."""
+        paste = parse_paste(dialect, lines)
+        if isinstance(paste, str):
+            self._note(paste)
+        else:
+            self.current = paste
+            self._note(paste.note)
+
+    def answered(self, text: str) -> Answered:
+        """Give what the answer leads to; nothing if it says no, which is noted."""
+        question, self.current = self.current, None
+        answered = question.answered(text) if question else ()
+        if question and not answered:
+            self._note(question.dropped)
+        return answered
+
+    def drop(self) -> bool:
+        """Drop the question; tell whether there was one."""
+        question, self.current = self.current, None
+        if question:
+            self._note(question.dropped)
+        return question is not None
 
 
 def parse_paste(dialect: ClientDialect, lines: Sequence[str]) -> Paste | str:

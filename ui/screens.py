@@ -227,3 +227,9 @@ class DumbScreen(Screen):
 
     def _print(self, text: str) -> None:
         write_all(STDOUT, text.encode(errors="replace"))
+
+
+def make_screen(hooks: PromptHooks, plain: bool) -> Screen:
+    """Make the screen for this terminal; a plain one, as a screen reader needs it, only prints."""
+    prints_only = plain or os.environ.get("TERM", "") in WITHOUT_CURSOR
+    return DumbScreen(hooks) if prints_only else RichScreen(hooks)

@@ -22,10 +22,10 @@ from ui.dialects.mailbox import PROBED
 from ui.doors import Doorway, Start, dialect_of, wrong_door
 from ui.editor import PromptHooks
 from ui.places import Places
-from ui.questions import Password, Question, parse_paste
+from ui.questions import Password, Questions
 from ui.reconnecting import ReconnectingConnection
 from ui.rendering import STYLES, Line, lines_of, render_note
-from ui.screens import WITHOUT_CURSOR, DumbScreen, RichScreen, Screen
+from ui.screens import make_screen
 from ui.streams import STDIN
 from ui.toolbar import render_toolbar
 from ui.transfers import FileTransfers
@@ -103,7 +103,7 @@ class Terminal:
             lambda line: self._server.send(line), ask_first=True, max_bytes=options.max_received
         )
         self._progress = ""
-        self._question: Question | None = None
+        self._questions = Questions(self._note)
         self._warned = False
         """Ctrl-C was typed on an empty line, and nothing since."""
         self._doorway = Doorway()
@@ -118,7 +118,7 @@ class Terminal:
         """Serve the user until the user leaves or the server closes for good; return the exit status."""
         import asyncio
 
-        self._screen = self._make_screen()
+        self._screen = make_screen(self._hooks(), self._options.plain)
         self._view = View(self._screen, self._options.bell)
         main_loop = self._main_loop = asyncio.get_running_loop()
         for signum in (signal.SIGTERM, signal.SIGHUP):
@@ -148,20 +148,17 @@ class Terminal:
             self._note(note)
         return self._status
 
-    def _make_screen(self) -> Screen:
-        prints_only = self._options.plain or os.environ.get("TERM", "") in WITHOUT_CURSOR
-        return (DumbScreen if prints_only else RichScreen)(
-            PromptHooks(
-                prompt=self._prompt,
-                progress=lambda: self._progress,
-                toolbar=self._toolbar,
-                complete=lambda text: slash.complete(self._dialect, text),
-                secret_start=self._secret_start,
-                switch=self._switch,
-                interrupted=self._interrupted,
-                history=HistoryFile(default_path()),
-                styles={**STYLES, **self._options.colours},
-            )
+    def _hooks(self) -> PromptHooks:
+        return PromptHooks(
+            prompt=self._prompt,
+            progress=lambda: self._progress,
+            toolbar=self._toolbar,
+            complete=lambda text: slash.complete(self._dialect, text),
+            secret_start=self._secret_start,
+            switch=self._switch,
+            interrupted=self._interrupted,
+            history=HistoryFile(default_path()),
+            styles={**STYLES, **self._options.colours},
         )
 
     # ---- events of the user ----
@@ -178,32 +175,15 @@ class Terminal:
             self._warned = False
             self._screen.set_title("")
             lines = [line for line in text.split("\n") if line.strip()]
-            if self._question:
-                self._answer_question(text)
+            if self._questions.current:
+                for line, parsed in self._questions.answered(text):
+                    self._carry_out(self._prompt(), line, self._dialect.accept(parsed))
             elif len(lines) > 1:
-                self._ask_about_paste(lines)
+                for line in lines:
+                    self._view.repeat(self._prompt(), line)
+                self._questions.ask_about_paste(self._dialect, lines)
             else:
                 self._take("".join(lines))
-
-    def _ask_about_paste(self, lines: list[str]) -> None:
-        """Ask whether to send several lines; only a paste has them."""
-        for line in lines:
-            self._view.repeat(self._prompt(), line)
-        paste = parse_paste(self._dialect, lines)
-        if isinstance(paste, str):
-            self._note(paste)
-        else:
-            self._question = paste
-            self._note(paste.note)
-
-    def _answer_question(self, text: str) -> None:
-        question, self._question = self._question, None
-        assert question
-        answered = question.answered(text)
-        if not answered:
-            self._note(question.dropped)
-        for line, parsed in answered:
-            self._carry_out(self._prompt(), line, self._dialect.accept(parsed))
 
     def _take(self, line: str) -> None:
         prompt = self._prompt()
@@ -223,7 +203,7 @@ class Terminal:
         self._note(parsed.hint)
         self._view.list(parsed.show)
         if parsed.ask:
-            self._ask(Password(parsed.ask))
+            self._ask_password(parsed.ask)
         if parsed.consent:
             self._answer(parsed.consent)
         for again in self._unconfirmed.take() if parsed.resends else ():
@@ -236,16 +216,16 @@ class Terminal:
             self.refused()
         self._send_automatic_lines()
 
-    def _ask(self, question: Question) -> None:
+    def _ask_password(self, line: str) -> None:
         if self._connected:
-            self._question = question
+            self._questions.current = Password(line)
             self._screen.refresh()
         else:
             self.refused()
 
     def _switch(self, number: int) -> None:
         """Alt and a digit were typed."""
-        if self._question:
+        if self._questions.current:
             return
         self._note(self._dialect.switch(number).hint)
         self._send_automatic_lines()
@@ -253,10 +233,9 @@ class Terminal:
 
     def _interrupted(self) -> None:
         """Ctrl-C was typed on an empty line: drop a question, or else ask once more, and then end."""
-        if self._question:
-            self._note(self._question.dropped)
-            self._question = None
-        elif self._warned:
+        if self._questions.drop():
+            return
+        if self._warned:
             self._end(INTERRUPTED)
         else:
             self._warned = True
@@ -364,8 +343,8 @@ class Terminal:
         self._connected = False
         if self._over:
             return
-        if self._question and self._question.secret:
-            self._question = None
+        if self._questions.is_secret:
+            self._questions.drop()
         self._doorway.drop()
         self._cancel_retry()
         hint = self._dialect.lost()
@@ -411,15 +390,15 @@ class Terminal:
         if parsed.send:
             self._send(parsed._replace(by_itself=True))
         if parsed.ask:
-            self._ask(Password(parsed.ask))
+            self._ask_password(parsed.ask)
 
     def _prompt(self) -> str:
-        if self._question:
-            return self._question.prompt
+        if self._questions.current:
+            return self._questions.current.prompt
         return ("" if self._connected else "(no connection) ") + self._dialect.prompt()
 
     def _secret_start(self, line: str) -> int:
-        return 0 if self._question and self._question.secret else self._dialect.secret_start(line)
+        return 0 if self._questions.is_secret else self._dialect.secret_start(line)
 
     def _toolbar(self, width: int) -> str:
         from prompt_toolkit.utils import get_cwidth
