@@ -1,4 +1,4 @@
-"""No rule of a cluster may go missing: each mutation takes one away, and its scenario of test_rules.py must fail."""
+"""No rule of a cluster may go missing: each mutation takes one away, and its scenario must fail."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from replica.reading import Reader
 from replica.roles import Role, Roles
 from replica.wire import Entry, Leads
 from support.virtual_nodes import File
+from unit.replica import test_leading as leading
 from unit.replica import test_rules as rules
 
 Mutate = Callable[[pytest.MonkeyPatch], None]
@@ -359,43 +360,46 @@ MUTATIONS: dict[str, tuple[Mutate, Scenario]] = {
     "nothing is read without a hint": (constant(log, "READ_SECONDS", 1e9), rules.nodes_read_each_second),
     "what is missing is missing": (what_is_missing_is_missing, rules.a_copy_is_behind),
     "a batch may begin anywhere": (begin_anywhere, rules.the_beginning_is_purged),
-    "a new primary loads in silence": (method(Roles, "keep_up", nothing), rules.a_new_primary_loads_for_long),
-    "a new primary does not listen": (method(Roles, "keep_up", Roles.tick), rules.a_new_primary_loads_for_long),
-    "any heartbeat counts": (everybody_is_the_leader, rules.the_primary_dies),
-    "an entry does not count as heard": (applied_without_hearing, rules.entries_alone_arrive),
-    "an own pause is others' silence": (constant(roles, "OWN_PAUSE", 1e9), rules.a_backup_is_paused),
-    "a new engine is as the old one": (new_engine_as_old, rules.a_backup_looks_for_an_engine),
-    "no probes": (constant(roles, "PROBE_AFTER_SECONDS", 1e9), rules.the_primary_dies),
-    "probes without a pause": (constant(roles, "PROBE_SECONDS", 0.0), rules.the_primary_dies),
-    "rare probes": (constant(roles, "PROBE_SECONDS", 1.0), rules.the_primary_dies),
+    "a new primary loads in silence": (method(Roles, "keep_up", nothing), leading.a_new_primary_loads_for_long),
+    "a new primary does not listen": (method(Roles, "keep_up", Roles.tick), leading.a_new_primary_loads_for_long),
+    "any heartbeat counts": (everybody_is_the_leader, leading.the_primary_dies),
+    "an entry does not count as heard": (applied_without_hearing, leading.entries_alone_arrive),
+    "an own pause is others' silence": (constant(roles, "OWN_PAUSE", 1e9), leading.a_backup_is_paused),
+    "a new engine is as the old one": (new_engine_as_old, leading.a_backup_looks_for_an_engine),
+    "no probes": (constant(roles, "PROBE_AFTER_SECONDS", 1e9), leading.the_primary_dies),
+    "probes without a pause": (constant(roles, "PROBE_SECONDS", 0.0), leading.the_primary_dies),
+    "rare probes": (constant(roles, "PROBE_SECONDS", 1.0), leading.the_primary_dies),
     "one 503 is enough": (
         constant(roles, "NO_RESPONDERS_SECONDS", 0.0),
-        rules.the_primarys_engine_freezes_and_dies,
+        leading.the_primarys_engine_freezes_and_dies,
     ),
-    "a short silence is enough": (constant(roles, "LONG_SILENCE_SECONDS", 1.2), rules.the_primary_freezes_for_a_moment),
-    "a long silence is not enough": (constant(roles, "LONG_SILENCE_SECONDS", 1e9), rules.the_primary_freezes),
+    "a short silence is enough": (
+        constant(roles, "LONG_SILENCE_SECONDS", 1.2),
+        leading.the_primary_freezes_for_a_moment,
+    ),
+    "a long silence is not enough": (constant(roles, "LONG_SILENCE_SECONDS", 1e9), leading.the_primary_freezes),
     "the silence is shorter than the lease": (
         constant(log, "LEASE_SECONDS", 3.0),
-        rules.the_primarys_engine_is_cut_off,
+        leading.the_primarys_engine_is_cut_off,
     ),
-    "the own heartbeat is a lease": (take_the_heartbeat_for_a_lease, rules.the_primarys_engine_is_cut_off),
-    "the lease begins with the answer": (lease_from("answer"), rules.an_answer_is_late_and_the_engine_cut_off),
+    "the own heartbeat is a lease": (take_the_heartbeat_for_a_lease, leading.the_primarys_engine_is_cut_off),
+    "the lease begins with the answer": (lease_from("answer"), leading.an_answer_is_late_and_the_engine_cut_off),
     "no lease": (
         method(ReplicatedLog, "has_lease", property(lambda self: True)),
-        rules.a_read_comes_to_one_that_was_frozen,
+        leading.a_read_comes_to_one_that_was_frozen,
     ),
-    "a candidate does not read": (candidate_without_reading, rules.a_candidate_reads_first),
-    "a refused candidate goes on": (method(Roles, "refused", nothing), rules.a_candidate_is_refused),
-    "a candidate leads when answered": (lead_when_answered, rules.a_candidate_leads_when_it_has_applied),
-    "a new leader is not followed": (method(LogCopy, "_after", follow_nobody), rules.the_primary_dies),
-    "the log's creation is not compared": (history_without("created"), rules.the_log_is_another),
-    "the log's end is not compared": (history_without("last"), rules.the_log_is_shorter),
-    "the entry is not compared": (method(History, "_compare", accept_any_entry), rules.an_entry_is_another),
-    "a lost log is waited for": (constant(history, "MISSING_SECONDS", 1e9), rules.the_log_is_lost),
-    "a log is lost at once": (constant(history, "MISSING_SECONDS", 0.0), rules.the_log_is_lost),
-    "anybody founds": (constant(roles, "FOUND_SECONDS", 0.1), rules.a_file_with_data_founds),
-    "any base": (any_base, rules.a_file_with_data_comes_too_late),
-    "a silent engine is kept": (constant(link, "ENGINE_SILENCE", 1e9), rules.an_engine_freezes),
+    "a candidate does not read": (candidate_without_reading, leading.a_candidate_reads_first),
+    "a refused candidate goes on": (method(Roles, "refused", nothing), leading.a_candidate_is_refused),
+    "a candidate leads when answered": (lead_when_answered, leading.a_candidate_leads_when_it_has_applied),
+    "a new leader is not followed": (method(LogCopy, "_after", follow_nobody), leading.the_primary_dies),
+    "the log's creation is not compared": (history_without("created"), leading.the_log_is_another),
+    "the log's end is not compared": (history_without("last"), leading.the_log_is_shorter),
+    "the entry is not compared": (method(History, "_compare", accept_any_entry), leading.an_entry_is_another),
+    "a lost log is waited for": (constant(history, "MISSING_SECONDS", 1e9), leading.the_log_is_lost),
+    "a log is lost at once": (constant(history, "MISSING_SECONDS", 0.0), leading.the_log_is_lost),
+    "anybody founds": (constant(roles, "FOUND_SECONDS", 0.1), leading.a_file_with_data_founds),
+    "any base": (any_base, leading.a_file_with_data_comes_too_late),
+    "a silent engine is kept": (constant(link, "ENGINE_SILENCE", 1e9), leading.an_engine_freezes),
 }
 
 
