@@ -258,6 +258,15 @@ def hit_engines(count: int, by: signal.Signals) -> Infliction:
     return inflict
 
 
+def restart_engine(cluster: Cluster, _luck: random.Random) -> Callable[[], None]:
+    """Restart the engine that leads the log, as an update does."""
+    engines = cluster.engines
+    restarted = engines.run("restart", str(engines.leader(cluster.name)))
+    if restarted.returncode:
+        raise Failed(restarted.stderr)
+    return lambda: None
+
+
 def primary(cluster: Cluster, _luck: random.Random) -> ClusterNode:
     return cluster.primary()
 
@@ -277,6 +286,7 @@ FAULTS = (
     Fault("backup frozen for 3 s", freeze(backup), 3.0, False),
     Fault("leading engine killed", hit_engines(1, signal.SIGKILL), 5.0, False),
     Fault("leading engine frozen", hit_engines(1, signal.SIGSTOP), 5.0, False),
+    Fault("leading engine restarted", restart_engine, 0.0, False),
     Fault("two engines killed", hit_engines(2, signal.SIGKILL), 3.0, True),
     Fault("all engines killed", hit_engines(3, signal.SIGKILL), 3.0, True),
 )
