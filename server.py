@@ -36,7 +36,7 @@ from app.logs import start_logging
 from app.node import Node, StartError, StateStore, port_label
 from app.passwords import BcryptPasswords
 from app.printer import ConsoleTransport, Printer, read_lines
-from app.signals import Signals
+from app.signals import HANDLED, Signals
 from app.workqueue import WorkQueue
 from net import listener
 from net.connection import Connection
@@ -328,7 +328,11 @@ def open_console(server: Server) -> None:
             return
         server.node.operator.received(f"{line}\n".encode())
 
-    threading.Thread(target=read_lines, args=(STDIN, take), daemon=True).start()
+    def read() -> None:
+        signal.pthread_sigmask(signal.SIG_BLOCK, HANDLED)  # they are for the main thread, which may hold them back
+        read_lines(STDIN, take)
+
+    threading.Thread(target=read, daemon=True).start()
 
 
 def main(options: Options) -> int:

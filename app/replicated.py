@@ -269,7 +269,7 @@ class Replica:
             hold_back()  # a signal that comes from here on is handled by the program that begins again
             self._link.close()
             self._store.close()
-            if not is_stopping() and self._file_can_be_written():
+            if not is_stopping() and self._file_can_be_written() and not is_stopping():
                 leave_config(self._config)
                 os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
         except Ending as ending:

@@ -84,8 +84,16 @@ class Pool:
         if self._executor is None:
             from concurrent.futures import ThreadPoolExecutor
 
-            self._executor = ThreadPoolExecutor(self._threads, self._name, _lower_priority)
+            self._executor = ThreadPoolExecutor(self._threads, self._name, _prepare_thread)
         return self._executor
+
+
+def _prepare_thread() -> None:
+    """Leave signals to the main thread, and lower the priority."""
+    import signal
+
+    signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    _lower_priority()
 
 
 def _lower_priority() -> None:
