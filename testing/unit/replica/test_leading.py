@@ -159,6 +159,26 @@ def an_answer_is_late_and_the_engine_cut_off() -> None:
     simulation.check()
 
 
+def a_second_copy_is_sent_and_the_engine_cut_off() -> None:
+    simulation, primary = up()
+    cluster, near = simulation.cluster, engine_of(primary)
+    cluster.elect(near)
+    after_a_read(simulation, primary)
+    cluster.mutes = {"ack", "feed"}
+    simulation.say()
+    simulation.run(0.02)
+    for node in others(simulation, primary):
+        node.log.read()
+    simulation.run(0.02)
+    cluster.cut_off(near)
+    cluster.elect((near + 1) % COUNT)
+    cluster.mutes = set()
+    served_within(simulation, 2.0, primary)
+    assert primary.file.rows == ["m0"]
+    simulation.run(2.0)
+    simulation.check()
+
+
 def a_read_comes_to_one_that_was_frozen() -> None:
     for seed in range(3):
         simulation, primary = up(seed)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from replica import appends, history, link, log, names, roles
+from replica import appends, history, link, log, roles
 from replica.appends import Appends, Out
 from replica.copy import LogCopy
 from replica.history import History
@@ -113,6 +113,17 @@ def no_read_when_refused(self: ReplicatedLog, _answer: Any) -> None:
     self.observer.refused()
 
 
+def another_reply_for_each_copy(patch: pytest.MonkeyPatch) -> None:
+    send = Appends.send
+
+    def renew(self: Appends, out: Out) -> None:
+        self._link.forget(out.reply)
+        out.reply = self._link.expect(self._acknowledged)
+        send(self, out)
+
+    patch.setattr(Appends, "send", renew)
+
+
 def slow_after_errors(patch: pytest.MonkeyPatch) -> None:
     acknowledged = Appends._acknowledged
 
@@ -187,6 +198,17 @@ def what_is_missing_is_missing(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(History, "_compare", strict)
 
 
+def heartbeats_are_nothing(patch: pytest.MonkeyPatch) -> None:
+    announced = Roles._announced
+
+    def deaf(self: Roles, message: Message) -> None:
+        with pytest.MonkeyPatch.context() as inner:
+            inner.setattr(Roles, "_hear", nothing)
+            announced(self, message)
+
+    patch.setattr(Roles, "_announced", deaf)
+
+
 def everybody_is_the_leader(patch: pytest.MonkeyPatch) -> None:
     announced = Roles._announced
 
@@ -218,12 +240,18 @@ def new_engine_as_old(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Roles, "tick", same)
 
 
-def lease_from(place: str) -> Mutate:
-    def extend(self: ReplicatedLog, out: Out) -> None:
-        begin = self._clock() if place == "answer" else out.send_at - names.ANSWER_SECONDS
-        self.lease_ends = begin + log.LEASE_SECONDS
+def lease_from_the_answer(self: ReplicatedLog, _out: Out) -> None:
+    self.lease_ends = self._clock() + log.LEASE_SECONDS
 
-    return method(ReplicatedLog, "_extend_lease", extend)
+
+def lease_from_the_last_copy(patch: pytest.MonkeyPatch) -> None:
+    send = Appends.send
+
+    def forget(self: Appends, out: Out) -> None:
+        out.first_sent = self._clock()
+        send(self, out)
+
+    patch.setattr(Appends, "send", forget)
 
 
 def lead_when_answered(patch: pytest.MonkeyPatch) -> None:
@@ -329,6 +357,10 @@ MUTATIONS: dict[str, tuple[Mutate, Scenario]] = {
         rules.an_entry_is_refused_for_what_vanishes,
     ),
     "an answer is waited for for ever": (constant(appends, "ANSWER_SECONDS", 60.0), rules.an_append_is_lost),
+    "a reply subject for each copy": (
+        another_reply_for_each_copy,
+        rules.the_first_copy_is_answered_after_the_second,
+    ),
     "503 counts as no answer": (slow_after_errors, rules.there_is_no_leader_for_a_moment),
     "a new connection does not send again": (
         accept_silently(Appends, "send_now"),
@@ -362,6 +394,8 @@ MUTATIONS: dict[str, tuple[Mutate, Scenario]] = {
     "a batch may begin anywhere": (begin_anywhere, rules.the_beginning_is_purged),
     "a new primary loads in silence": (method(Roles, "keep_up", nothing), leading.a_new_primary_loads_for_long),
     "a new primary does not listen": (method(Roles, "keep_up", Roles.tick), leading.a_new_primary_loads_for_long),
+    "no heartbeat counts": (heartbeats_are_nothing, rules.an_election_takes_long),
+    "a second of silence is not enough": (constant(roles, "SILENCE_SECONDS", 2.5), leading.the_primary_dies),
     "any heartbeat counts": (everybody_is_the_leader, leading.the_primary_dies),
     "an entry does not count as heard": (applied_without_hearing, leading.entries_alone_arrive),
     "an own pause is others' silence": (constant(roles, "OWN_PAUSE", 1e9), leading.a_backup_is_paused),
@@ -383,7 +417,14 @@ MUTATIONS: dict[str, tuple[Mutate, Scenario]] = {
         leading.the_primarys_engine_is_cut_off,
     ),
     "the own heartbeat is a lease": (take_the_heartbeat_for_a_lease, leading.the_primarys_engine_is_cut_off),
-    "the lease begins with the answer": (lease_from("answer"), leading.an_answer_is_late_and_the_engine_cut_off),
+    "the lease begins with the answer": (
+        method(ReplicatedLog, "_extend_lease", lease_from_the_answer),
+        leading.an_answer_is_late_and_the_engine_cut_off,
+    ),
+    "the lease begins with the last copy": (
+        lease_from_the_last_copy,
+        leading.a_second_copy_is_sent_and_the_engine_cut_off,
+    ),
     "no lease": (
         method(ReplicatedLog, "has_lease", property(lambda self: True)),
         leading.a_read_comes_to_one_that_was_frozen,

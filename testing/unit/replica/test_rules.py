@@ -113,6 +113,16 @@ def an_append_is_lost() -> None:
     said_within(simulation, 1.3)
 
 
+def the_first_copy_is_answered_after_the_second() -> None:
+    simulation, primary = up()
+    cluster = simulation.cluster
+    cluster.mutes = {"error", "feed", "read"}
+    cluster.late = 0.8
+    simulation.say()
+    simulation.run(1.0)
+    assert primary.file.rows == ["m0"]
+
+
 def there_is_no_leader_for_a_moment() -> None:
     simulation, _primary = up()
     leader = simulation.cluster.leader
