@@ -223,3 +223,97 @@ def test_memory_has_a_bound_whatever_a_server_says() -> None:
 )
 def test_tags_are_read(line: str, tags: Tags, rest: str) -> None:
     assert split_tags(line) == (tags, rest)
+
+
+# ---- one cause for each error ----
+
+NOT_IN_ATTIC = "Nothing is told of attic: you are not in it; /join attic enters it."
+
+
+@pytest.mark.parametrize(
+    ("sent", "answers", "cause"),
+    [
+        ("USERS attic", ["RESULT USERS attic 0"], NOT_IN_ATTIC),
+        ("USERS den:two", ["RESULT USERS den:two 0"], "Nothing is told of den:two: it is on another server."),
+        ("WHO attic", ["RESULT WHO attic 0"], NOT_IN_ATTIC),
+        ("HISTORY attic", ["RESULT HISTORY attic 0"], NOT_IN_ATTIC),
+        ("HISTORY garden", ["RESULT HISTORY garden 0"], "Nothing has been said in garden."),
+        ("LEAVE attic", ["RESULT LEAVE attic 0"], "Cannot leave attic: you are not in it."),
+        ("TOPIC garden 0", ["RESULT TOPIC garden 0"], "The topic of garden is as it was: the server does not take it."),
+        ("TOPIC attic x", ["RESULT TOPIC attic 0"], NOT_IN_ATTIC),
+        ("PASSWORD a b", ["RESULT PASSWORD 0"], "No new password: the old one is wrong."),
+        ("REGISTER bob x", ["RESULT REGISTER 0"], "Not registered: the name is taken."),
+        ("REGISTER b,b x", ["RESULT REGISTER 0"], "Not registered: b,b cannot be a name."),
+        ("LOGIN bob x", ["RESULT LOGIN 0"], "Not logged in: you are ann already; /logout comes first."),
+        ("CREATE garden", ["RESULT CREATE garden 0", "RESULT CHANNELS garden"],
+         "Cannot make garden: it is there already; /join garden enters it."),
+        ("CREATE a|b", ["RESULT CREATE a|b 0", "RESULT CHANNELS garden"], "Cannot make a|b: that cannot be a name."),
+        ("CREATE den", ["RESULT CREATE den 0", "RESULT CHANNELS garden"],
+         "Cannot make den: the server takes no more channels."),
+        ("JOIN den", ["RESULT JOIN den 0", "RESULT CHANNELS den, garden"], "Cannot join den: it is full."),
+        ("JOIN a|b", ["RESULT JOIN a|b 0", "RESULT CHANNELS"], "Cannot join a|b: there is no such channel."),
+        ("JOIN d:two", ["RESULT JOIN d:two 0", "RESULT CHANNELS d:two"], "Cannot join d:two: two does not let you in."),
+        ("JOIN d:two", ["RESULT JOIN d:two 0", "RESULT CHANNELS a:two"], "Cannot join d:two: there is no such channel."),
+        ("JOIN den:two", ["RESULT JOIN den:two 0", "RESULT CHANNELS"], "Cannot join den:two: there is no link to two."),
+        ("JOIN garden", ["RESULT JOIN garden 0"], "You are in garden already; plain text goes there now."),
+    ],
+)  # fmt: skip
+def test_an_error_names_its_one_cause(sent: str, answers: list[str], cause: str) -> None:
+    talk = Talk()
+    talk.log_in()
+    talk.hear("RESULT WHO garden ann", "RESULT TOPIC garden", "RESULT HISTORY garden 0")
+    talk.send(sent)
+    assert talk.hear(*answers) == cause
+
+
+@pytest.mark.parametrize(
+    ("sent", "answer", "beginning"),
+    [
+        ("USERS den", "RESULT USERS den 0", "Nothing is told of den"),
+        ("HISTORY den", "RESULT HISTORY den 0", "Nothing is told of den"),
+        ("LEAVE den", "RESULT LEAVE den 0", "Cannot leave den"),
+        ("CREATE den", "RESULT CREATE den 0", "Cannot make den"),
+        ("JOIN den", "RESULT JOIN den 0", "Cannot join den"),
+        ("SAY den hi", "RESULT SAY 0", "Not said"),
+        ("SEND den hi", "RESULT SEND ERROR", "Not sent"),
+        ("PASSWORD a b", "RESULT PASSWORD 0", "No new password"),
+        ("WHO", "RESULT WHO 0", "Cannot tell who is here"),
+        ("JOINED", "RESULT JOINED 0", "No channels"),
+    ],
+)
+def test_without_a_login_that_is_the_cause(sent: str, answer: str, beginning: str) -> None:
+    talk = Talk()
+    talk.hear("RESULT TAGS 1")
+    talk.send(sent)
+    assert talk.hear(answer) == f"{beginning}: you are not logged in. /login <user> logs in."
+
+
+# ---- a user that the command line names ----
+
+
+def test_a_user_of_the_command_line_is_logged_in_with_the_password_that_is_known() -> None:
+    dialect = ResultClient("ann", "hush")
+    assert (dialect.begun().send, dialect.begun().ask) == (PROBE, "")
+    assert dialect.automatic_lines[0] == "LOGIN ann hush"
+    without = ResultClient("ann")
+    assert (without.begun().send, without.begun().ask) == (PROBE, "LOGIN ann ")
+    assert not without.automatic_lines
+
+
+def test_words_that_need_the_conversation() -> None:
+    talk = Talk()
+    talk.log_in("den, garden")
+    dialect = talk.dialect
+    assert dialect.current == "den"
+    assert dialect.history("5").send == "HISTORY den 5"
+    assert dialect.history("garden 5").send == "HISTORY garden 5"
+    assert dialect.topic("All about plants").send == "TOPIC den All about plants"
+    assert dialect.topic("garden Tea").send == "TOPIC garden Tea"
+    assert dialect.topic("").send == "TOPIC den"
+    assert dialect.seen("").send.startswith("SEEN den 9999")
+    assert dialect.seen("nowhere").refused
+    assert dialect.enter("LOGIN", "bob").ask == "LOGIN bob "
+    dialect.typed("SAY @bob")
+    assert dialect.history("").refused
+    assert dialect.seen("").refused
+    assert talk.hear("RECV bob garden * waves") == "[garden] * bob waves"
