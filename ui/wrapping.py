@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from ui.rendering import Fragments
 
-TAB = "    "
+TAB_SIGN, TAB = "\t", "    "
 JOINER = "\u200d"
 
 
@@ -30,8 +30,13 @@ def wrap(line: Fragments, width: int, indent: int, columns_of: Callable[[str], i
         indent: blanks before each further row.
         columns_of: gives the columns that a text takes.
     """
+    text = "".join([part for _style, part in line])
+    if len(text) <= width and text.isascii() and TAB_SIGN not in text:
+        return [line]  # as most lines do; no character needs to be looked at
     cells = [
-        Cell(style, character, columns_of(character)) for style, text in line for character in text.replace("\t", TAB)
+        Cell(style, character, columns_of(character))
+        for style, part in line
+        for character in part.replace(TAB_SIGN, TAB)
     ]
     if indent * 2 > width:
         indent = 0

@@ -253,7 +253,7 @@ NOT_IN_ATTIC = "Nothing is told of attic: you are not in it; /join attic enters 
         ("JOIN den", ["RESULT JOIN den 0", "RESULT CHANNELS den, garden"], "Cannot join den: it is full."),
         ("JOIN a|b", ["RESULT JOIN a|b 0", "RESULT CHANNELS"], "Cannot join a|b: there is no such channel."),
         ("JOIN d:two", ["RESULT JOIN d:two 0", "RESULT CHANNELS d:two"], "Cannot join d:two: two does not let you in."),
-        ("JOIN d:two", ["RESULT JOIN d:two 0", "RESULT CHANNELS a:two"], "Cannot join d:two: there is no such channel."),
+        ("JOIN d:b", ["RESULT JOIN d:b 0", "RESULT CHANNELS a:b"], "Cannot join d:b: there is no such channel."),
         ("JOIN den:two", ["RESULT JOIN den:two 0", "RESULT CHANNELS"], "Cannot join den:two: there is no link to two."),
         ("JOIN garden", ["RESULT JOIN garden 0"], "You are in garden already; plain text goes there now."),
     ],
