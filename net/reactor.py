@@ -42,7 +42,7 @@ from net.pool import Pool, Then
 from net.ready import Event, ReadyQueue
 from net.timers import Deadline, Deadlines
 
-TURN_SECONDS = 0.003
+TURN_SECONDS = 0.002
 """Time limit for each kind of work in a turn, after which the turn ends and its output is sent. The commit and the
 flush of what was done take about twice as long again."""
 
