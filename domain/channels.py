@@ -219,7 +219,10 @@ class Channels:
 
     def _add_member(self, member: Member, channel: Channel, server: str) -> None:
         channel.add_member(member)
-        member.channels[channel.name] = channel
+        if member.channels:
+            member.channels[channel.name] = channel
+        else:
+            member.channels = {channel.name: channel}
         if isinstance(channel, RemoteChannel):
             self.remote[channel.name] = channel
             self._keep_server(channel, member.name, server)

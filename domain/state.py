@@ -135,6 +135,10 @@ def _add(counts: Counter[str], key: str, number: int) -> None:
         del counts[key]
 
 
+NO_CHANNELS: dict[str, Channel] = {}
+"""The channels of a user who is in none; shared, so it never changes."""
+
+
 class Account:
     """A registered name, its memberships, the session where it is logged in, and how much mail waits for it.
 
@@ -149,7 +153,7 @@ class Account:
         self.name = name
         self.password_hash = password_hash
         self.id = account_id
-        self.channels: dict[str, Channel] = {}
+        self.channels = NO_CHANNELS
         self.session: ClientSession | None = None
         self._waiting: WaitingMail | None = None
         self.collecting = 0
@@ -188,7 +192,7 @@ class RemoteUser:
         self.name = remote_user(user, host)
         self.session: Subscriber | None = session
         self.relay = relay
-        self.channels: dict[str, Channel] = {}
+        self.channels = NO_CHANNELS
 
     def leaving(self, channel: str) -> InOrder:
         """Return the change that ends a membership."""

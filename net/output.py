@@ -103,7 +103,7 @@ class Output(WatchedSocket):
     def __init__(self, table: ConnectionTable[Any], sock: socket.socket) -> None:
         super().__init__(table, sock)
         self._state = State.OPEN
-        self._out: list[bytes] = []
+        self._out: list[bytes] | tuple[()] = ()  # no list of its own while nothing is pending, which saves memory
         self._pending = 0
         self._chunk = 0
         self._plain = True
@@ -175,7 +175,10 @@ class Output(WatchedSocket):
         else:
             if not self._pending:
                 self._loop.flush_later(self)
-            self._out.append(data)
+            if self._out:
+                self._out.append(data)
+            else:
+                self._out = [data]
         self._pending += len(data)
         if self._pending > self._mark:
             self._relieve()
@@ -208,7 +211,7 @@ class Output(WatchedSocket):
         called within this call.
         """
         if self._state is _OPEN and not (self._blocked or self._streams):
-            self._out.append(data)
+            self._out = [*self._out, data]
             self._pending += len(data)
             self.flush()
             if self._state is _OPEN and not self._blocked:
@@ -263,7 +266,7 @@ class Output(WatchedSocket):
                 if sent < len(data):
                     self._keep_rest(data[sent:], progress=sent > 0)
                     return
-                out.clear()
+                self._out = ()
                 self._chunk = 0
             if not self._streams:
                 if not self._plain:
@@ -279,18 +282,18 @@ class Output(WatchedSocket):
         """Take all of a plain connection's output."""
         out = self._out
         data = out[0] if len(out) == 1 else b"".join(out)
-        out.clear()
+        self._out = ()
         self._pending = 0
         return data
 
     def _put_back(self, rest: bytes) -> None:
         """Undo `_take` for what the kernel has not taken."""
-        self._out.append(rest)
+        self._out = [rest]
         self._pending = len(rest)
 
     def _keep_rest(self, rest: bytes, *, progress: bool) -> None:
         """The kernel has not taken everything: wait until it does, unless too much waits."""
-        self._out[:] = [rest]
+        self._out = [rest]
         if self._pending - self._chunk > self._limit.size:
             log.warning("closing %s: reads too slowly, %d bytes wait (%s)", self, self._pending, self._limit.setting)
             self.close(CloseReason.SLOW_READER)
@@ -327,9 +330,9 @@ class Output(WatchedSocket):
             return
         if chunk is None:
             self._streams.popleft()
-            self._out += behind
+            self._out = [*self._out, *behind]
             return
-        self._out.append(chunk)
+        self._out = [*self._out, chunk]
         if not isinstance(chunks, Receipt):  # whose chunk was counted when it was queued
             self._pending += len(chunk)
             self._chunk = len(chunk)
@@ -373,7 +376,7 @@ class Output(WatchedSocket):
 
     def _drop_output(self) -> None:
         """Drop pending output and close streams, once the connection has ended."""
-        self._out.clear()
+        self._out = ()
         if self._stall is not None:
             self._loop.cancel(self._stall)
         for chunks, _behind in self._streams or ():
@@ -388,7 +391,10 @@ def send_all(outputs: Iterable[Output], data: bytes) -> None:
             if output._plain:
                 if not output._pending:
                     output._loop.flush_later(output)
-                output._out.append(data)
+                if output._out:
+                    output._out.append(data)
+                else:
+                    output._out = [data]
                 output._pending += size
                 if output._pending > output._mark:
                     output._relieve()
