@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
-from domain.changes import (
-    Said,
-)
+from domain.changes import InOrder, Said
 from domain.errors import (
     AlreadyMember,
     NoSuchChannel,
     NotAMember,
 )
 from domain.events import ChannelMessages
+from domain.state import RemoteUser
 from support.memory_chat import NOW, FakeSession, MemoryChat
 
 
@@ -28,6 +29,36 @@ def test_lists(memory: MemoryChat) -> None:
             memory.chat.members(alice, channel)
         with pytest.raises(NotAMember):
             memory.chat.reading.history(alice, channel, 5)
+
+
+class Relay:
+    """The way to the users of another server; `fails`: it is broken."""
+
+    def __init__(self, *, fails: bool = False) -> None:
+        self.fails = fails
+        self.heard: list[tuple[list[str], Sequence[str]]] = []
+
+    def deliver(self, event: ChannelMessages, users: Sequence[str] = ()) -> None:
+        if self.fails:
+            raise RuntimeError("a mistake")
+        self.heard.append(([message.text for message in event.messages], users))
+
+    def leaving(self, user: str, channel: str) -> InOrder:
+        raise NotImplementedError
+
+
+def test_a_fault_with_one_server_costs_the_others_nothing(memory: MemoryChat) -> None:
+    alice, bob = memory.user("alice", "room"), memory.user("bob", "room")
+    relays = [Relay(), Relay(fails=True), Relay()]
+    for number, relay in enumerate(relays):
+        member = RemoteUser(f"eve{number}", f"server{number}", relay, relay)
+        memory.chat.channels.local["room"].members[member.name] = member
+        memory.chat.subscribe_remote(member, "room")
+    memory.chat.say(alice.principal, "room", "hello", alice.done())
+    memory.journal.commit()
+    assert [relay.heard for relay in relays] == [[(["hello"], ("eve0",))], [], [(["hello"], ("eve2",))]]
+    assert len(alice.take()) == 2
+    assert len(bob.take()) == 1
 
 
 def test_messages_in_a_row_travel_together(memory: MemoryChat) -> None:
