@@ -186,6 +186,7 @@ class DumbScreen(Screen):
         """The line being typed, as it stands on the screen."""
 
     async def ask(self) -> str:
+        self._buffer.reset()  # or the last line would be printed again, behind another prompt
         self._reprint()
         try:
             return await super().ask()

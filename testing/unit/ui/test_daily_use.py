@@ -235,9 +235,11 @@ def test_a_terminal_that_only_prints_gets_one_line_a_message(
     bob.send(f"SAY garden {text}")
     ann.expect(f" [garden] bob: {text}\n")
     assert b"\x1b" not in ann.output.raw
+    assert PASSWORD.encode() not in ann.output.raw
     ann.enter("hello", "[garden] ann: hello")
     ann.type("/quit\r")
     assert ann.status() == 0
+    assert ann.output.text.count("garden> hello") == 1
 
 
 def test_a_locale_without_letters_shows_them_all_the_same(server: ServerProcess, stack: contextlib.ExitStack) -> None:
