@@ -17,6 +17,7 @@ from harness.peer import Peer
 from harness.servers import ServerProcess
 from harness.text import LOOPBACK
 from replica import nats
+from support.cut_engines import CutEngines
 from support.engines import NEEDS_ENGINE, shared_engines
 from tools import chaos
 
@@ -329,3 +330,30 @@ def test_a_primary_that_waits_for_its_disk_can_be_stopped(cluster: Cluster) -> N
         peer.send("SAY garden stands")
         full.wait_for("waiting until the database can be written")
         assert full.end(signal.SIGTERM) == 0
+
+
+# ---- a partition ----
+
+
+@pytest.mark.slow
+def test_a_primary_whose_engine_is_cut_off_tells_nobody_anything(tmp_path: Path) -> None:
+    with CutEngines(tmp_path / "engines") as engines, Cluster(tmp_path, engines, a_name(), count=1) as alone:
+        cut_off = alone.primary()  # its first engine is the one that will be cut off
+        with Cluster(tmp_path, engines, alone.name) as cluster:
+            cluster.nodes[0].end()
+            others = cluster.nodes[1:]
+            peer = serve_a_channel(cut_off)
+            say(peer, "before")
+            agree(cut_off, *others)
+            engines.cable.cut()
+            peer.send("SAY garden lost", "HISTORY garden 9")
+            next_one = wait_for(lambda: next((node for node in others if node.serves), None), "a new primary")
+            other = log_in(next_one)
+            say(other, "after")
+            assert not cut_off.serves
+            assert peer.rest() == b"", "it was closed without a word"
+            cut_off.wait_for("stepping down: ")
+            engines.cable.heal()
+            say(other, "healed")
+            agree(cut_off, *others)
+            assert texts(other) == ["before", "after", "healed"]
