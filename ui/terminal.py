@@ -29,7 +29,7 @@ from ui.screens import make_screen
 from ui.streams import STDIN
 from ui.toolbar import render_toolbar
 from ui.transfers import FileTransfers
-from ui.ttys import in_background, raw_terminal
+from ui.ttys import drop_typed_ahead, in_background, raw_terminal
 from ui.typed_history import HistoryFile, default_path
 from ui.unconfirmed import Unconfirmed
 from ui.view import View
@@ -283,6 +283,7 @@ class Terminal:
             self._hear(lines[:1])
             self._note(wrong_door(lines[0], self._dialect.kind, self._options.start))
             self._doorway.drop()
+            drop_typed_ahead()
             self._end(1)
             return []
         self._dialect = other

@@ -18,6 +18,14 @@ def in_background() -> bool:
         return False
 
 
+def drop_typed_ahead() -> None:
+    """Drop what was typed and not read yet: a password would be left to the shell, which shows it."""
+    import termios
+
+    with contextlib.suppress(termios.error):  # the terminal is gone
+        termios.tcflush(STDIN, termios.TCIFLUSH)
+
+
 @contextlib.contextmanager
 def without_echo() -> Iterator[None]:
     """Turn echo of the terminal off while the context lasts: what is typed ahead may be a password."""
