@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -10,6 +11,8 @@ from replica import wire
 from replica.link import EngineLink
 from replica.names import ANSWER_SECONDS, WRONG_LAST_SEQUENCE, Names, error_code, read_answer
 from replica.nats import Message
+
+log = logging.getLogger("crosstalk.replica")
 
 AGAIN_SECONDS = 0.05
 """Pause before an entry is sent again after an error."""
@@ -22,6 +25,7 @@ class Out:
         reply: where the answers to all its copies come.
         first_sent: when it was sent for the first time, which begins the lease that it gives.
         send_at: when it is to be sent again.
+        is_logged: an error that it got is in the log.
     """
 
     def __init__(self, number: int, payload: bytes, changes: Sequence[Any], reply: str, now: float) -> None:
@@ -31,6 +35,7 @@ class Out:
         self.changes = changes
         self.first_sent = now
         self.send_at = now
+        self.is_logged = False
 
 
 class Appends:
@@ -123,3 +128,7 @@ class Appends:
         out.send_at = self._clock() + AGAIN_SECONDS
         if error_code(answer) == WRONG_LAST_SEQUENCE:
             self._refused(answer)
+        elif not out.is_logged:
+            out.is_logged = True
+            reason = answer["error"].get("description") if error_code(answer) else "none of them leads the log"
+            log.warning("the engines do not store an entry: %s", reason)

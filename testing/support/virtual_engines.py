@@ -213,6 +213,7 @@ class Cluster:
         mutes: what does not arrive: "ack", "error", "feed", "read", "presence".
         swallows: how many appends are lost on their way.
         refuses: how many get error 10071 for a proposal that has vanished since.
+        full: there is no room for more.
         late: seconds by which answers to appends are late.
         repeats: each of them comes again after so many seconds; 0 for never.
     """
@@ -231,6 +232,7 @@ class Cluster:
         self.keeps: int | None = None
         self.stale = 0.0
         self.mutes: set[str] = set()
+        self.full = False
         self.swallows = self.refuses = 0
         self.late = self.repeats = 0.0
         self.appends = 0
@@ -401,7 +403,9 @@ class Cluster:
             return
         last = self._last(leader)
         _, _, expected = head.partition("Nats-Expected-Last-Sequence: ")
-        if self.refuses or (expected and int(expected.split("\r\n")[0]) != last):
+        if self.full:
+            self._answer(via, reply, {"error": {"err_code": 10077, "description": "maximum bytes exceeded"}}, "error")
+        elif self.refuses or (expected and int(expected.split("\r\n")[0]) != last):
             description = f"wrong last sequence: {last + bool(self.refuses)}"
             self.refuses = max(0, self.refuses - 1)
             self._answer(via, reply, {"error": {"err_code": 10071, "description": description}}, "error")

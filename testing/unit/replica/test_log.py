@@ -85,6 +85,23 @@ def test_a_primary_without_engines_steps_down(stage: tuple[Simulation, Peer]) ->
     assert UNDECIDED_SECONDS <= simulation.time.now - began < UNDECIDED_SECONDS + 0.2
 
 
+def test_why_an_entry_is_not_stored_is_logged_once(
+    stage: tuple[Simulation, Peer], caplog: pytest.LogCaptureFixture
+) -> None:
+    simulation, primary = stage
+    simulation.cluster.full = True
+    simulation.time.later(0.5, lambda: setattr(simulation.cluster, "full", False))
+    primary.log.write([said("a")])
+    assert caplog.text.count("the engines do not store an entry: maximum bytes exceeded") == 1
+    leader = simulation.cluster.leader
+    assert leader is not None
+    leader.leads = False
+    simulation.time.later(0.5, lambda: setattr(leader, "leads", True))
+    primary.log.write([said("b")])
+    assert caplog.text.count("the engines do not store an entry: none of them leads the log") == 1
+    assert simulation.texts() == ["a", "b"]
+
+
 def test_a_leader_leaves(stage: tuple[Simulation, Peer]) -> None:
     simulation, primary = stage
     primary.log.hold_lease()
