@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 from replica.link import EngineLink
 from replica.names import (
@@ -88,6 +89,7 @@ class History:
         self._reply = ""
         self._ask_at = 0.0
         self._doubted_since: float | None = None
+        self._logged_error: Any = None
         link.opened = self._opened
 
     def tick(self) -> None:
@@ -186,7 +188,8 @@ class History:
 
     def _made(self, message: Message) -> None:
         error = read_answer(message.payload).get("error")
-        if error:
-            log.warning("the engines cannot make the log: %s", error.get("description"))
-        else:
+        if not error:
             self._ask_for_state()
+        elif error != self._logged_error:  # it is tried again each half second
+            self._logged_error = error
+            log.warning("the engines cannot make the log: %s", error.get("description"))

@@ -11,7 +11,7 @@ import base64
 import functools
 import json
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple, get_args, get_origin, get_type_hints
+from typing import Any, NamedTuple, get_args, get_type_hints
 
 from domain.changes import Change, InOrder
 
@@ -124,10 +124,6 @@ def _reader(hint: Any) -> Callable[[Any], Any]:
             make_tuple: Callable[[Any], Any] = hint._make  # checks the number of fields
             return make_tuple
         return lambda values: hint(*(read(value) for read, value in zip(readers, values, strict=True)))
-    if get_origin(hint) in (tuple, list, Sequence):
-        read = _reader(get_args(hint)[0])
-        make = list if get_origin(hint) is list else tuple
-        return lambda values: make(map(read, values))
     return _as_it_is
 
 

@@ -214,6 +214,7 @@ class Cluster:
         swallows: how many appends are lost on their way.
         refuses: how many get error 10071 for a proposal that has vanished since.
         full: there is no room for more.
+        leaderless_reads: so many reads get 503.
         late: seconds by which answers to appends are late.
         repeats: each of them comes again after so many seconds; 0 for never.
     """
@@ -233,7 +234,7 @@ class Cluster:
         self.stale = 0.0
         self.mutes: set[str] = set()
         self.full = False
-        self.swallows = self.refuses = 0
+        self.swallows = self.refuses = self.leaderless_reads = 0
         self.late = self.repeats = 0.0
         self.appends = 0
         self.heard: list[tuple[str, bytes]] = []
@@ -456,6 +457,8 @@ class Cluster:
             self._get(via, reply, fields)
         elif leader is None or not self._can_store(leader):
             pass  # without a leader the API does not answer
+        elif what == "CREATE" and self.full:
+            self._answer(via, reply, {"error": {"err_code": 10047, "description": "insufficient storage"}}, "api")
         elif what == "CREATE":
             self.created = self.created or f"made at {self.time.now:.6f}"
             self.settings = fields
@@ -469,7 +472,8 @@ class Cluster:
     def _get(self, via: Engine, reply: str, fields: dict[str, int]) -> None:
         copies = [engine for engine in self.engines if via.reaches(engine)]
         copy = self.time.random.choice(copies).copy
-        if not self.created:
+        if not self.created or self.leaderless_reads:
+            self.leaderless_reads = max(0, self.leaderless_reads - 1)
             self._status(via, reply, "503")
             return
         begin = max(fields["seq"], self.first)

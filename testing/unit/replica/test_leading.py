@@ -282,6 +282,28 @@ def the_log_is_lost() -> None:
     assert all(node.ended and "no stream" in node.ended[0] for node in simulation.nodes)
 
 
+def the_log_cannot_be_made_at_first() -> None:
+    simulation = Simulation(3)
+    simulation.cluster.full = True
+    simulation.start()
+    simulation.run(2.0)
+    assert not any(node.log.is_ready for node in simulation.nodes)
+    simulation.cluster.full = False
+    simulation.run(5.0)
+    assert any(node.is_primary for node in simulation.nodes)
+
+
+def the_entry_cannot_be_compared_at_first() -> None:
+    simulation, _primary = up()
+    said_within(simulation, 0.1)
+    simulation.cluster.leaderless_reads = 5
+    simulation.cluster.break_connections()
+    simulation.run(0.1)
+    assert not all(node.log.is_ready for node in simulation.nodes)
+    simulation.run(2.0)
+    assert all(node.log.is_ready for node in simulation.nodes)
+
+
 def a_file_with_data_founds() -> None:
     simulation = Simulation(3, ("", "", "abc"))
     for node in simulation.nodes[:2]:

@@ -102,6 +102,14 @@ def test_why_an_entry_is_not_stored_is_logged_once(
     assert simulation.texts() == ["a", "b"]
 
 
+def test_why_the_log_cannot_be_made_is_logged_once_by_each(caplog: pytest.LogCaptureFixture) -> None:
+    simulation = Simulation(1)
+    simulation.cluster.full = True
+    simulation.start()
+    simulation.run(3.0)
+    assert caplog.text.count("the engines cannot make the log: insufficient storage") == len(simulation.nodes)
+
+
 def test_a_leader_leaves(stage: tuple[Simulation, Peer]) -> None:
     simulation, primary = stage
     primary.log.hold_lease()
