@@ -108,7 +108,7 @@ class ClusterBackend:
             yield change
 
     def remove_orphans(self) -> None:
-        """Keep the rows that lead nowhere: the file must stay a copy of the others."""
+        """Keep rows that lead nowhere: the file must stay a copy of the others. A founder has removed its own."""
 
 
 class Replica:
@@ -122,7 +122,7 @@ class Replica:
         config: the text of the config, for the process that begins again.
 
     Raises:
-        StoreError: the file cannot be read.
+        StoreError: the file cannot be read or written.
     """
 
     def __init__(
@@ -145,7 +145,10 @@ class Replica:
         self._link = EngineLink(
             engines, LoopNetwork(loop), run=self.run_name, user=USER if password else "", password=password
         )
-        base = "" if store.position.applied else store.digest()
+        base = ""
+        if not store.position.applied:
+            store.remove_orphans()  # from here on the file is changed by the log alone
+            base = store.digest()
         self.log = ReplicatedLog(
             self._link, store, names, self.run_name, clock=time_since_boot, copies=len(engines), base=base
         )

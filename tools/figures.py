@@ -171,10 +171,14 @@ def pid_of(node: ClusterNode) -> int:
 def main() -> int:
     """Print the figures."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--rounds", type=int, default=2000, help="answered messages, one after the other")
-    parser.add_argument("--seconds", type=float, default=10, help="how long many clients speak at once")
-    parser.add_argument("--failovers", type=int, default=20)
-    parser.add_argument("--entries", type=int, default=100_000, help="of the log that a new node reads")
+    parser.add_argument(
+        "--rounds", type=int, default=2000, help="answered messages, one after the other (default 2000)"
+    )
+    parser.add_argument("--seconds", type=float, default=10, help="how long many clients speak at once (default 10)")
+    parser.add_argument("--failovers", type=int, default=20, help="how often the primary is killed (default 20)")
+    parser.add_argument(
+        "--entries", type=int, default=100_000, help="of the log that a new node reads (default 100000)"
+    )
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name, Engines(Path(name) / "engines") as engines:
         directory = Path(name)
@@ -200,8 +204,10 @@ def main() -> int:
                 print(f"processor, {role + ':':13} {seconds * 1e6:.0f} µs a message", flush=True)
 
             times = [failover(cluster) for _ in range(options.failovers)]
-            print(f"failover by kill -9:     median {statistics.median(times):.2f} s, maximum {max(times):.2f} s")
-        print(f"catch-up:                {catch_up(directory, engines, options.entries):,.0f} changes/s")
+            if times:
+                print(f"failover by kill -9:     median {statistics.median(times):.2f} s, maximum {max(times):.2f} s")
+        if options.entries:
+            print(f"catch-up:                {catch_up(directory, engines, options.entries):,.0f} changes/s")
     return 0
 
 
