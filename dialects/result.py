@@ -271,10 +271,10 @@ class Result(Dialect):
     def topic(self, session: Session, request: Request) -> None:
         channel, *texts = request.args
         if not texts:
-            session.send(f"RESULT TOPIC {_with_topic(channel, self.chat.topic(channel))}")
+            session.send(f"RESULT TOPIC {_with_topic(channel, self.chat.topics.of(channel))}")
             return
         text = "" if texts[0] == NO_TOPIC else texts[0]
-        self.chat.set_topic(session.principal, channel, text, session.expect_outcome(request))
+        self.chat.topics.set(session.principal, channel, text, session.expect_outcome(request))
 
     # ---- handlers: who is there ----
 

@@ -14,7 +14,6 @@ from domain.changes import (
     PeerNamed,
     Said,
     Seen,
-    TopicSet,
     Undo,
 )
 from domain.errors import AlreadyMember, ChannelFull, LimitReached, NameTaken, NoSuchChannel, NotAMember
@@ -50,17 +49,6 @@ class Channels:
         """Return a channel here, or a remote one that an account is a member of."""
         return self.local.get(name) or self.remote.get(name)
 
-    def topical(self, name: str) -> Channel:
-        """Return a channel here: those of other servers have no topic.
-
-        Raises:
-            NoSuchChannel: there is none of this name.
-        """
-        channel = self.local.get(name)
-        if channel is None:
-            raise NoSuchChannel
-        return channel
-
     def noted(self, name: str) -> Collection[str]:
         """Return the identities for which a server's name is recorded (L20); none if the name is free."""
         if name in self.hosts:
@@ -94,14 +82,6 @@ class Channels:
         self._made[change.creator] -= 1
         del self.local[name]
         self.names.remove(name)
-
-    def apply_topic(self, change: TopicSet) -> Undo:
-        channel = self.topical(change.channel)
-        if change.account not in channel.members:
-            raise NotAMember
-        self._outside.observer.check_mute(channel, change.account)
-        before, channel.topic = channel.topic, change.topic
-        return lambda: setattr(channel, "topic", before)
 
     def apply_joined(self, change: Joined) -> Undo:
         return self.add(self._users.account(change.account), change.channel, change.server)

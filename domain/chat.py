@@ -37,8 +37,8 @@ from domain.changes import (
     Undo,
 )
 from domain.channels import Channels
-from domain.errors import AlreadyMember, ChatError, NotAMember, NotAName, NotATopic
-from domain.events import ChannelMessages, TopicChanged
+from domain.errors import AlreadyMember, ChatError, NotAMember, NotAName
+from domain.events import ChannelMessages
 from domain.interfaces import Backend, Outside, Pace, Passwords
 from domain.journal import Journal
 from domain.messages import DirectMessages
@@ -47,16 +47,11 @@ from domain.presence import Presence
 from domain.reading import Reading
 from domain.sessions import ClientSession
 from domain.state import NO_LIMITS, Account, Audience, Limits, Member, RemoteUser, RoomGuest
+from domain.topics import Topics
 from domain.users import Users
 
 MAX_HOSTS = 1000
 """Names of configured servers that are recorded with their identities."""
-
-MAX_TOPIC = 390
-"""Bytes of a channel's topic in UTF-8, which fit into a line of every protocol (R45)."""
-
-NO_TOPICS = ("0", "1", "-")
-"""Texts that are no topics: clients would take them for an answer, or for the request to clear one (R45)."""
 
 log = logging.getLogger("crosstalk.chat")
 
@@ -102,6 +97,7 @@ class Chat:
         self.users = Users(limits, self.outside, Presence(self.tell_in_order), reserved)
         self.accounts = Accounts(self.users, self.journal, passwords, now, make_id, pace or Pace())
         self.channels = Channels(self.users, self.outside)
+        self.topics = Topics(self.users, self.channels, self.journal, self.outside)
         self.reading = Reading(self.channels, self.journal, backend)
         self.messages = DirectMessages(self.users, self.journal, backend, self.outside, now)
         self._now = now
@@ -114,7 +110,7 @@ class Chat:
             AccountDeleted: Rule(users.apply_deleted),
             PasswordChanged: Rule(users.apply_password),
             ChannelCreated: Rule(channels.apply_created, self._tell_created),
-            TopicSet: Rule(channels.apply_topic, self._tell_topic),
+            TopicSet: Rule(self.topics.apply_set, self.topics.tell_set),
             Joined: Rule(channels.apply_joined, self._subscribe),
             Left: Rule(channels.apply_left, self._unsubscribe),
             Seen: Rule(channels.apply_seen),
@@ -142,22 +138,6 @@ class Chat:
             self.journal.submit(ChannelCreated(name, account.name, self._now()), done)
         else:
             done(NotAName())
-
-    def topic(self, channel: str) -> str:
-        """Return a channel's topic; "" if it has none.
-
-        Raises:
-            NoSuchChannel: there is no such channel here.
-        """
-        return self.channels.topical(channel).topic
-
-    def set_topic(self, account: Account, channel: str, topic: str, done: Done) -> None:
-        """Set a channel's topic, or clear it with "". Fails with NotATopic, NoSuchChannel, NotAMember, StillMuted,
-        StoreUnavailable."""
-        if topic in NO_TOPICS or len(topic.encode()) > MAX_TOPIC:
-            done(NotATopic())
-        else:
-            self.journal.submit(TopicSet(account.name, channel, topic), done)
 
     def join(self, account: Account, channel: str, done: Done) -> None:
         """Make an account a member; a remote channel's server is asked first. Fails with NoSuchChannel, AlreadyMember,
@@ -332,10 +312,6 @@ class Chat:
 
     def _tell_created(self, change: ChannelCreated) -> None:
         self.outside.servers.created(change.name)
-
-    def _tell_topic(self, change: TopicSet) -> None:
-        session = self.users.account(change.account).session
-        self.users.presence.topic_changed(TopicChanged(*change), self.channels.local[change.channel], session)
 
     def _subscribe(self, change: Joined) -> None:
         channel = self.channels.find(change.channel)
