@@ -271,7 +271,11 @@ class Process:
         self._popen.terminate()
 
     def signal(self, number: signal.Signals) -> None:
+        """Send a signal. After SIGSTOP this waits until the process has stopped, or ended."""
         self._popen.send_signal(number)
+        if number is signal.SIGSTOP:
+            with contextlib.suppress(ChildProcessError):  # it has ended, and was waited for
+                os.waitid(os.P_PID, self._popen.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
 
     def kill(self) -> None:
         """Send SIGKILL."""

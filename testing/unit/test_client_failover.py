@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -11,7 +12,7 @@ from typing import NamedTuple
 import pytest
 
 from harness.servers import ServerProcess, free_ports
-from support.clients import FakeServer, OnTerminal, Piped
+from support.clients import SECONDS, FakeServer, OnTerminal, Piped
 
 
 class Pair:
@@ -71,6 +72,20 @@ def pair(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Pair]:
         yield made
 
 
+def wait_for_unread(port: int) -> None:
+    """Wait until a server at this port, which is frozen, has received something from a connected client."""
+    until = time.monotonic() + SECONDS
+    while not unread(port):
+        assert time.monotonic() < until, "the client has sent nothing"
+        time.sleep(0.01)
+
+
+def unread(port: int) -> int:
+    """Return the bytes that wait in the kernel for the owner of the connections at this port."""
+    rows = [row.split() for family in ("tcp", "tcp6") for row in Path("/proc/net", family).read_text().splitlines()[1:]]
+    return sum(int(row[4].partition(":")[2], 16) for row in rows if row[1].endswith(f":{port:04X}") and row[3] == "01")
+
+
 @pytest.mark.parametrize(("pair", "talk"), [(talk, talk) for talk in TALKS], indirect=["pair"])
 def test_a_pipe_goes_on_at_the_next_server(pair: Pair, talk: Talk, stack: contextlib.ExitStack) -> None:
     pair.start(0)
@@ -82,6 +97,7 @@ def test_a_pipe_goes_on_at_the_next_server(pair: Pair, talk: Talk, stack: contex
     position = piped.output.expect(talk.went_on, position)
     frozen.signal(signal.SIGSTOP)
     piped.send(talk.go_on)
+    wait_for_unread(pair.ports[1])
     pair.start(0)
     piped.stderr.expect(f"not confirmed: {talk.told}\n")
     piped.send(talk.go_on)
