@@ -403,6 +403,7 @@ class Session(SessionOutput):
             and self.state is not _OVER  # from here on as in `blocked_by`, without a call for each line
             and not self._paused
             and (self._ignores_congestion or not self.transport.congested)
+            and (self._lines.data or self._parked is not None)
             and self._step()
         ):
             steps -= 1

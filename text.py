@@ -121,7 +121,11 @@ class LineBuffer:
         end = data.find(b"\n", self._searched)
         if end < 0:
             return self._incomplete()
-        self._start = self._searched = following = end + 1
+        following = end + 1
+        if following < len(data):
+            self._start = self._searched = following
+        else:
+            self.clear()
         if self._skipping:
             self._skipping = False
             return self.next()
