@@ -234,8 +234,7 @@ class Reactor:
         """Wait for events once and serve them."""
         events = self._selector.select(self._timeout())
         started = time.monotonic()
-        self._queue(events)
-        served = self._serve_ready(READY_PER_TURN)
+        served = self._serve_report(events)
         self._work_off(self._soon.popleft, self._guarded, len(self._soon))
         waiting = min(len(self._threadsafe_calls), THREADSAFE_CALLS_PER_TURN)
         self._work_off(self._threadsafe_calls.popleft, self._guarded, waiting)
@@ -264,6 +263,20 @@ class Reactor:
             if now >= ends:
                 return done
         return count
+
+    def _serve_report(self, events: list[Event]) -> int:
+        """Serve what the selector has reported, READY_PER_TURN at most; return how many it were.
+
+        Mostly nothing waits, and there is time for all: then nothing passes through the queue.
+        """
+        if self._ready:
+            self._queue(events)
+            return self._serve_ready(READY_PER_TURN)
+        served = self._work_off(iter(events).__next__, self._serve, min(len(events), READY_PER_TURN))
+        if served < len(events):
+            self._queue(events[served:])
+            self._ready.note_served(events[:served])
+        return served
 
     def _serve_ready(self, limit: int) -> int:
         """Serve so many ready descriptors at most; return how many it were."""

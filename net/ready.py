@@ -46,6 +46,10 @@ class ReadyQueue:
                 self._newcomers[descriptor] = None
         return again
 
+    def note_served(self, events: Iterable[Event]) -> None:
+        """Note events of the last report that were served at once."""
+        self._served.update(key.fd for key, _mask in events)
+
     def take(self) -> Event:
         """Remove and return the next one. There must be one."""
         self._newcomer_is_next = bool(self._newcomers) and not self._newcomer_is_next
