@@ -126,7 +126,7 @@ def run_on_terminal(
 
 
 def adapted(options: argparse.Namespace, password: str, dialect: str) -> ClientDialect | None:
-    """Give the dialect to change to when the server has shown its own, and it was not named; None if there is none.
+    """Return the dialect to change to when the server has shown its own, and it was not named; None if there is none.
 
     A name that was meant for a channel's port logs in to an account at a port of `result`.
     """

@@ -90,7 +90,7 @@ class Dialect:
         return False
 
     def render(self, event: Any) -> bytes:
-        """Give the words for an event; b"" where this dialect has none."""
+        """Return the words for an event; b"" where this dialect has none."""
         words = self.words.get(type(event))
         return words(event) if words is not None else b""
 

@@ -127,7 +127,7 @@ CELL_WIDTH, CELL_HEIGHT, MARGIN = 8.4, 18, 12
 
 
 def cells(screen: Any, port: str) -> list[list[Cell]]:
-    """Give the rows of a screen, with times and port as in the README."""
+    """Return the rows of a screen, with times and port as in the README."""
     rows = []
     for number, text in enumerate(screen.display):
         written = re.sub(r"^\d\d:\d\d ", "17:20 ", text).replace(f":{port}.", f":{'5050':<{len(port)}}".rstrip() + ".")
@@ -142,7 +142,7 @@ def cells(screen: Any, port: str) -> list[list[Cell]]:
 
 
 def runs(row: list[Cell]) -> Iterator[tuple[int, str, Cell]]:
-    """Give the runs of a row in one style: column, text, style."""
+    """Return the runs of a row in one style: column, text, style."""
     start = 0
     for column in range(1, len(row) + 1):
         if column == len(row) or row[column][1:] != row[start][1:]:
@@ -151,7 +151,7 @@ def runs(row: list[Cell]) -> Iterator[tuple[int, str, Cell]]:
 
 
 def draw(rows: list[list[Cell]]) -> str:
-    """Give the picture of a screen, as SVG."""
+    """Return the picture of a screen, as SVG."""
     width, height = COLUMNS * CELL_WIDTH + 2 * MARGIN, len(rows) * CELL_HEIGHT + 2 * MARGIN
     lines = [
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:.0f}" height="{height}" font-size="14"'

@@ -16,7 +16,7 @@ MONTHS = (
 
 
 def name_of_day(moment: time.struct_time) -> str:
-    """Give the name of a day, as the line before its first message has it."""
+    """Return the name of a day, as the line before its first message has it."""
     return f"{DAYS[moment.tm_wday]}, {moment.tm_mday} {MONTHS[moment.tm_mon - 1]} {moment.tm_year}"
 
 
@@ -40,11 +40,11 @@ class Clock:
         """The day of the last line."""
 
     def time_of_day(self) -> str:
-        """Give the time, as it stands before lines."""
+        """Return the time, as it stands before lines."""
         return _time_of_day(self._moment(None))
 
     def stamp(self, line: Line) -> list[Fragments]:
-        """Give a line with its time, behind the line that begins its day if it is another one than that of the last."""
+        """Return a line with its time, behind the line that begins its day if that is not the day of the last one."""
         moment = self._moment(line.at)
         before, self._day = self._day, name_of_day(moment)
         stamp = [("class:time", f"{_time_of_day(moment)} ")] if line.stamped else []

@@ -40,7 +40,7 @@ class Doorway:
         return waits
 
     def open(self) -> Sequence[ParsedInput]:
-        """Give what has waited."""
+        """Return what has waited."""
         self.is_open, held, self._held = True, self._held, []
         return held
 
@@ -61,7 +61,7 @@ class Start(NamedTuple):
     name: str = ""
 
     def words(self, dialect: str) -> str:
-        """Give the words that start the client rightly for a server of this dialect."""
+        """Return the words that start the client rightly for a server of this dialect."""
         where = f"client.py {self.port}" + ("" if self.host == "localhost" else f" --host {self.host}")
         match dialect:
             case "rooms":
@@ -72,7 +72,7 @@ class Start(NamedTuple):
 
 
 def dialect_of(line: str) -> str:
-    """Give the dialect of a server by its first line; empty if that is of none."""
+    """Return the dialect of a server by its first line; empty if that is of none."""
     return next((dialect for dialect, pattern in FIRST_LINES.items() if re.fullmatch(pattern, line)), "")
 
 

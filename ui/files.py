@@ -50,7 +50,7 @@ NUMBERED = 100
 
 
 def safe_name(name: str) -> str:
-    """Give the safe name under which a file of this name is stored (F13).
+    """Return the safe name under which a file of this name is stored (F13).
 
     It is a single path component, visible in full, and not too long. It is neither hidden nor an option of a command,
     and no program uses a file because of it. The time it takes is bounded, whatever the length of the name.
@@ -86,7 +86,7 @@ def _cut(name: str) -> str:
 
 
 def other_names(name: str) -> Iterator[str]:
-    """Give a name, then numbered variants of it (a.txt, a-1.txt, a-2.txt), then random ones."""
+    """Return a name, then numbered variants of it (a.txt, a-1.txt, a-2.txt), then random ones."""
     yield name
     stem, suffix = os.path.splitext(name)
     for number in range(1, NUMBERED):
@@ -124,7 +124,7 @@ def reporting_os_errors() -> Iterator[None]:
 
 
 def paths(word: str) -> list[str]:
-    """Give the paths that begin with this word and contain no blank. That of a directory ends in a slash."""
+    """Return the paths that begin with this word and contain no blank. That of a directory ends in a slash."""
     directory, prefix = os.path.split(word)
     found = []
     with contextlib.suppress(OSError, ValueError), os.scandir(directory or CURRENT_DIRECTORY) as entries:
@@ -139,7 +139,7 @@ def _offered(name: str, prefix: str) -> bool:
 
 
 def size_of(path: str) -> int | None:
-    """Give the size of a readable file in bytes; None if there is none."""
+    """Return the size of a readable file in bytes; None if there is none."""
     with contextlib.suppress(FileError), contextlib.closing(Source(path)) as source:
         return source.size
     return None
@@ -164,7 +164,7 @@ class Source:
         self.size = self._seen[0]
 
     def read(self, size: int) -> bytes:
-        """Give the next bytes, at most `size` of them.
+        """Return the next bytes, at most `size` of them.
 
         Raises:
             FileError: it cannot be read, or has become shorter.

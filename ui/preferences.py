@@ -58,12 +58,12 @@ class Preferences(NamedTuple):
     servers: Mapping[str, Server] = {}
 
     def server_at(self, host: str, port: int) -> Server | None:
-        """Give the server at this address, if there is one."""
+        """Return the server at this address, if there is one."""
         return next((server for server in self.servers.values() if (server.host, server.port) == (host, port)), None)
 
 
 def default_path() -> str:
-    """Give the path of the settings file: below XDG_CONFIG_HOME, as the XDG base directory specification has it."""
+    """Return the path of the settings file: below XDG_CONFIG_HOME, as the XDG base directory specification has it."""
     home = os.environ.get("XDG_CONFIG_HOME") or os.path.join(os.path.expanduser("~"), ".config")
     return os.path.join(home, "crosstalk", "client.toml")
 
@@ -162,7 +162,7 @@ def check_colours(colours: Mapping[str, str]) -> str:
 
 
 def known_password(password_file: str) -> str:
-    """Give the password from the environment or from a file; empty where neither is there.
+    """Return the password from the environment or from a file; empty where neither is there.
 
     Raises:
         PreferencesError: the file cannot be read, or others can read it.

@@ -26,7 +26,7 @@ class Question(Protocol):
     dropped: str
 
     def answered(self, text: str) -> Answered:
-        """Give what the answer leads to; nothing if it says no."""
+        """Return what the answer leads to; nothing if it says no."""
         ...
 
 
@@ -94,7 +94,7 @@ class Questions:
             self._note(paste.note)
 
     def answered(self, text: str) -> Answered:
-        """Give what the answer leads to; nothing if it says no, which is noted."""
+        """Return what the answer leads to; nothing if it says no, which is noted."""
         question, self.current = self.current, None
         answered = question.answered(text) if question else ()
         if question and not answered:

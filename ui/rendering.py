@@ -29,7 +29,7 @@ class Line(NamedTuple):
 
 
 def lines_of(text: Fragments, *, at: float | None = None, alert: bool = False, stamped: bool = True) -> list[Line]:
-    """Give the lines for a text: none if it is empty, see `Line`."""
+    """Return the lines for a text: none if it is empty, see `Line`."""
     return [Line(highlighted(text) if alert else text, at, alert, stamped)] if text else []
 
 
@@ -57,7 +57,7 @@ plain, good, bad = _in_style(""), _in_style("class:good"), _in_style("class:bad"
 
 
 def without_style(text: Fragments) -> str:
-    """Give the bare text of a line."""
+    """Return the bare text of a line."""
     return "".join([part for _style, part in text])
 
 

@@ -211,7 +211,7 @@ class Replay:
             self._login = ""
 
     def lines(self) -> Iterator[str]:
-        """Give the lines to repeat."""
+        """Return the lines to repeat."""
         if self._login:
             yield self._login
         yield from self._settings.values()

@@ -158,12 +158,12 @@ class RichScreen(Screen):
 
 
 def _width(row: Mapping[int, Char]) -> int:
-    """Give the columns of a drawn row, without the blanks at its end."""
+    """Return the columns of a drawn row, without the blanks at its end."""
     return max((column + 1 for column, char in row.items() if char.char.strip()), default=0)
 
 
 def reflowed_rows(widths: Sequence[int], cursor: int, columns: int) -> int:
-    """Give the rows that are added above the cursor when a terminal becomes narrower and breaks its rows anew.
+    """Return the rows that are added above the cursor when a terminal becomes narrower and breaks its rows anew.
 
     Args:
         widths: columns of each row above that of the cursor.

@@ -140,7 +140,7 @@ def _why_not(server: Server, user: str, target: str) -> str:
 
 
 def history(server: Server, channel: str, count: str) -> Iterator[Message]:
-    """Give the last messages of a channel, the oldest first. Raises ScriptError."""
+    """Return the last messages of a channel, the oldest first. Raises ScriptError."""
     channel = normalize(channel)
     pattern = rf"RESULT (HISTORY {re.escape(clean(channel))} \d+|ERROR .*)"
     number = server.ask(f"HISTORY {channel} {count}", pattern).rpartition(" ")[2]
@@ -164,13 +164,13 @@ def as_message(line: str) -> Message | None:
 
 
 def as_text(message: Message) -> str:
-    """Give a message as a line of text, with its local time if that is known."""
+    """Return a message as a line of text, with its local time if that is known."""
     when = "" if message.at is None else f"{datetime.fromtimestamp(message.at):%Y-%m-%d %H:%M:%S} "
     return f"{when}{message.sender}: {message.text}"
 
 
 def as_json(message: Message) -> str:
-    """Give a message as a JSON object, with its time and number if they are known."""
+    """Return a message as a JSON object, with its time and number if they are known."""
     import json
 
     row: dict[str, object] = {"from": message.sender, "to": message.target, "text": message.text}
@@ -208,7 +208,7 @@ def _script(arguments: argparse.Namespace) -> Script:
 
 
 def _messages(arguments: argparse.Namespace) -> Iterator[tuple[str, str]]:
-    """Give what is to be said: the texts of the command line, or each line of the input to each target."""
+    """Return what is to be said: the texts of the command line, or each line of the input to each target."""
     said = [(sign, words) for sign, words in (("", arguments.say), ("@", arguments.to)) if words]
     texts = (line.decode(errors="replace") for line in sys.stdin.buffer) if arguments.stdin else [None]
     for text in texts:

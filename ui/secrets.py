@@ -10,7 +10,7 @@ FULL_WIDTH = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}
 
 
 def _misspelt(word: str) -> Iterator[str]:
-    """Give a word, and those in which a letter is left out, typed twice, or in the place of the next one."""
+    """Return a word, and those in which a letter is left out, typed twice, or in the place of the next one."""
     yield word
     for place, letter in enumerate(word):
         yield word[:place] + word[place + 1 :]
@@ -38,7 +38,7 @@ AT_NICKSERV = re.compile(r"\s*@\s*nickserv\s+\S+\s+(?=\S)", re.IGNORECASE)
 
 
 def password_start(line: str) -> int:
-    """Give the index where the passwords of a typed line begin; its length if it has none."""
+    """Return the index where the passwords of a typed line begin; its length if it has none."""
     plain = line.translate(FULL_WIDTH)
     found = SECRETS.match(plain) or AT_NICKSERV.match(plain)
     return found.end() if found else len(line)

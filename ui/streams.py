@@ -26,7 +26,7 @@ class TextInput:
         self._last = b"\n"
 
     def read(self) -> bytes:
-        """Wait for a piece and give it. An empty piece need not be the end, see `ended`."""
+        """Wait for a piece and return it. An empty piece need not be the end, see `ended`."""
         try:
             chunk = read_some(self._descriptor, READ_SIZE)
         except OSError:  # a directory, or a lost terminal

@@ -11,7 +11,7 @@ CONNECTED, LOST = "connected", "no connection"
 
 
 def render_toolbar(status: Status, connected: bool, width: int, columns_of: Callable[[str], int]) -> str:
-    """Give the text of the toolbar.
+    """Return the text of the toolbar.
 
     Where there is no room for all, other channels without unread messages are left out. Then the names of those online
     become their number, and at last other channels with unread messages are left out.
@@ -31,7 +31,7 @@ def render_toolbar(status: Status, connected: bool, width: int, columns_of: Call
 
 
 def _candidates(status: Status, state: str) -> Iterator[list[str]]:
-    """Give the parts, each time in fewer words."""
+    """Return the parts, each time in fewer words."""
     unread = [f"{number}:{name} {count}" for number, name, count in status.others if count]
     quiet = [f"{number}:{name}" for number, name, count in status.others if not count]
     who = f"{status.user} {state}" if status.user else state

@@ -106,7 +106,7 @@ class Outgoing:
             raise FileError(CHANGED)
 
     def lines(self, number: str, pieces: int) -> Iterator[str]:
-        """Give the lines with the next pieces, and after the last one the line for the end. Raises FileError."""
+        """Return the lines with the next pieces, and after the last one the line for the end. Raises FileError."""
         assert self._source
         for _ in range(pieces):
             if not self.rest:
@@ -264,7 +264,7 @@ class FileTransfers:
             return self._drop(found[1], str(error))
 
     def progress(self) -> str:
-        """Give the progress of all transfers in a few words; empty when there are none."""
+        """Return the progress of all transfers in a few words; empty when there are none."""
         files = self._under_way()
         if not files:
             return ""
@@ -276,7 +276,7 @@ class FileTransfers:
         return f"{what} [{bar:-<{BAR}}] {percent} %"
 
     def received(self) -> list[str]:
-        """Give a line for each file that is offered, on its way, or here."""
+        """Return a line for each file that is offered, on its way, or here."""
         offered = [f"offered: {offer.name} from {offer.sender}, {offer.size} bytes" for offer in self._offers.values()]
         coming = [f"on its way: {file.path}, {file.size} bytes" for file in self._incoming.values()]
         return [*(f"received: {file}" for file in self._received[-MAX_LISTED:]), *coming, *offered]

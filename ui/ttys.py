@@ -44,7 +44,7 @@ def without_echo() -> Iterator[None]:
 
 @contextlib.contextmanager
 def raw_terminal() -> Iterator[Callable[[], None]]:
-    """Turn echo and line editing of the terminal off while the context lasts; give a function that does so again.
+    """Turn echo and line editing of the terminal off while the context lasts; return a function that does so again.
 
     The line editor does so too, but only while it runs: before and between, a password would be echoed and a Ctrl-D
     lost.

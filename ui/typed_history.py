@@ -16,7 +16,7 @@ MAX_BYTES = 1024 * 1024
 
 
 def default_path() -> str:
-    """Give the path of the file: below XDG_STATE_HOME, as the XDG base directory specification has it."""
+    """Return the path of the file: below XDG_STATE_HOME, as the XDG base directory specification has it."""
     home = os.environ.get("XDG_STATE_HOME") or os.path.join(os.path.expanduser("~"), ".local", "state")
     return os.path.join(home, "crosstalk", "history")
 
@@ -32,7 +32,7 @@ class HistoryFile:
         self._path = path
 
     def load(self) -> Sequence[str]:
-        """Give the last lines, the oldest first."""
+        """Return the last lines, the oldest first."""
         data = b""
         with contextlib.suppress(OSError), open(self._path, "rb", opener=_open_private) as file:
             size = file.seek(0, os.SEEK_END)

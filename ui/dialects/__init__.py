@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def result_client(user: str = "", password: str = "", wanted: Sequence[str] = ()) -> ClientDialect:
-    """Give the dialect `result`, see `ResultClient`."""
+    """Return the dialect `result`, see `ResultClient`."""
     from ui.dialects.result import ResultClient
 
     return ResultClient(user, password, wanted)

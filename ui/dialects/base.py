@@ -96,7 +96,7 @@ class SlashCommand(NamedTuple):
 
 
 def absent(usage: str, why: str) -> SlashCommand:
-    """Give the row of a command for something that the dialect does not have."""
+    """Return the row of a command for something that the dialect does not have."""
     return SlashCommand(usage, "{}", obey=lambda _dialect, _words: refuse(why), absent=True)
 
 
@@ -191,7 +191,7 @@ class ClientDialect:
     # ---- the connection ----
 
     def begun(self) -> ParsedInput:
-        """The first connection is made: give the line to send on it, and a hint for the user."""
+        """The first connection is made: return the line to send on it, and a hint for the user."""
         raise NotImplementedError
 
     def lost(self) -> str:
@@ -199,11 +199,11 @@ class ClientDialect:
         raise NotImplementedError
 
     def returned(self) -> ParsedInput:
-        """The connection is made again: give the line to send on it, and a hint for the user."""
+        """The connection is made again: return the line to send on it, and a hint for the user."""
         return ParsedInput()
 
     def again(self) -> ParsedInput:
-        """The `pause` is over: give the line to send, if there is still a reason to."""
+        """The `pause` is over: return the line to send, if there is still a reason to."""
         return ParsedInput()
 
     def sent(self, line: str) -> None:
@@ -228,11 +228,11 @@ class ClientDialect:
     # ---- the user ----
 
     def prompt(self) -> str:
-        """Give the text before the line being typed."""
+        """Return the text before the line being typed."""
         raise NotImplementedError
 
     def status(self) -> Status:
-        """Give what the toolbar tells."""
+        """Return what the toolbar tells."""
         return Status(self.user, self.current)
 
     def switch(self, number: int) -> ParsedInput:
@@ -248,11 +248,11 @@ class ClientDialect:
         raise NotImplementedError
 
     def say(self, text: str) -> ParsedInput:
-        """Give the line that says a text where plain text goes, whatever command the text looks like."""
+        """Return the line that says a text where plain text goes, whatever command the text looks like."""
         raise NotImplementedError
 
     def secret_start(self, line: str) -> int:
-        """Give the index where the secret of a typed line begins; its length if it has none."""
+        """Return the index where the secret of a typed line begins; its length if it has none."""
         return password_start(line)
 
     # ---- for dialects ----
@@ -275,19 +275,19 @@ WordCompletion = tuple[str, list[str]]
 
 
 def split_last_word(text: str) -> tuple[list[str], str]:
-    """Give the words before the one at the cursor, and that one: empty behind a blank."""
+    """Return the words before the one at the cursor, and that one: empty behind a blank."""
     words = split_words(text)
     word = words.pop() if words and text[-1] not in " \t" else ""
     return words, word
 
 
 def starting_with(word: str, choices: Iterable[str]) -> list[str]:
-    """Give the choices that begin with a word, sorted."""
+    """Return the choices that begin with a word, sorted."""
     return sorted(choice for choice in choices if choice.startswith(word))
 
 
 def addressees(word: str, users: Iterable[str], *, end: str = "") -> list[str]:
-    """Give the completions of a word that begins with an @ to users, each followed by this end."""
+    """Return the completions of a word that begins with an @ to users, each followed by this end."""
     return [f"@{user}{end}" for user in starting_with(word[1:], users)]
 
 
@@ -388,7 +388,7 @@ class LoginRetries:
         self._pauses, self.told = iter(()), False
 
     def next(self) -> tuple[float, Fragments] | None:
-        """The login was refused: give the seconds until the next one, and a line to show; None to give up."""
+        """The login was refused: return the seconds until the next one, and a line to show; None to give up."""
         pause = next(self._pauses, None)
         if pause is None:
             self.end()

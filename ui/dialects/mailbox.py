@@ -106,7 +106,7 @@ NOBODY_ADDRESSED = f"nobody is addressed. {WHAT_TO_TYPE}"
 
 
 def secret_start(line: str) -> int:
-    """Give the index where the ID of a typed line begins; its length if it has none."""
+    """Return the index where the ID of a typed line begins; its length if it has none."""
     found = BEFORE_ID.match(line.translate(FULL_WIDTH))
     return min(found.end() if found else len(line), password_start(line))
 

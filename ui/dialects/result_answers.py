@@ -41,7 +41,7 @@ Update = Callable[..., Fragments | None]
 
 
 def table(updates: Mapping[str, Update]) -> Sequence[Answer]:
-    """Give the table of answers.
+    """Return the table of answers.
 
     Args:
         updates: for some patterns what changes the dialect's state, see `Answer.update`.

@@ -48,7 +48,7 @@ class Tags(NamedTuple):
 
 
 def split_tags(line: str) -> tuple[Tags, str]:
-    """Give the tags of a line, and the rest of it. Tags have the syntax of IRCv3 message tags."""
+    """Return the tags of a line, and the rest of it. Tags have the syntax of IRCv3 message tags."""
     if not line.startswith("@"):
         return Tags(), line
     words, _, rest = line[1:].partition(" ")
@@ -100,7 +100,7 @@ class Channel:
         self.last = max(self.last, number)
 
     def history_request(self) -> str:
-        """Give the request for what was said and not shown."""
+        """Return the request for what was said and not shown."""
         if self.gap:
             return f"HISTORY {self.name} {MOST_SHOWN} after {self.gap}"
         count = min(max(LINES_SHOWN, self.missed + CONTEXT), MOST_SHOWN)
@@ -132,7 +132,7 @@ class Channels:
         return self._channels.get(name)
 
     def enter(self, name: str) -> Channel | None:
-        """Give the channel of this name, which the user is in; None where that would be one too many."""
+        """Return the channel of this name, which the user is in; None where that would be one too many."""
         if name not in self._channels:
             if len(name) > MAX_NAME_SHOWN or len(self._channels) >= MAX_CHANNELS:
                 return None
@@ -161,7 +161,7 @@ class Channels:
             self.enter(name)
 
     def numbered(self, number: int) -> Channel | None:
-        """Give the channel with this number, counted from 1."""
+        """Return the channel with this number, counted from 1."""
         return next((channel for place, channel in enumerate(self, 1) if place == number), None)
 
 

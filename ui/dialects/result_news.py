@@ -142,7 +142,7 @@ class News:
     # ---- messages ----
 
     def message(self, message: Message) -> list[Line]:
-        """Take a message; give what is shown of it now."""
+        """Take a message; return what is shown of it now."""
         state = self._state
         state.users.add(message.sender)
         if self._run and message.target == self._run.channel:

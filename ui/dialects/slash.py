@@ -124,7 +124,7 @@ def _consent(row: SlashCommand, words: str) -> ParsedInput:
 
 
 def _typed(row: SlashCommand, words: str) -> str:
-    """Give the equivalent line of a command with these arguments.
+    """Return the equivalent line of a command with these arguments.
 
     The name of a user may begin with an @. Any Unicode blank ends the first word, since no name has one.
     """

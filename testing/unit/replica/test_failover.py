@@ -292,7 +292,7 @@ def refusal(port: int, words: str) -> str:
 
 @contextlib.contextmanager
 def full_disk(node: ClusterNode) -> Iterator[int]:
-    """Let a node's process write to no file any more; give its number."""
+    """Let a node's process write to no file any more; return its number."""
     assert node.process is not None
     pid = node.process.pid
     soft, hard = resource.prlimit(pid, resource.RLIMIT_FSIZE)
