@@ -83,7 +83,7 @@ def make_copy(source: Source) -> Copy:
     Raises:
         Exception: it cannot be read, or the disk is full.
     """
-    path = f"{source.path}.copy"
+    path = f"{os.path.realpath(source.path)}.copy"
     with contextlib.suppress(FileNotFoundError):
         os.unlink(path)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
@@ -195,7 +195,7 @@ class SnapshotTaker:
         self._names = names
         self._target = target
         self._clock = clock
-        self._path = f"{target.path}.snapshot"
+        self._path = f"{os.path.realpath(target.path)}.snapshot"  # on the disk of the file itself, also behind a link
         self._requests = 0
         self._giver = ""
         self._size = 0

@@ -17,7 +17,7 @@ from replica import snapshot
 from replica.names import Names, SteppedDown, Unfit
 from replica.nats import Message
 from replica.snapshot import ASK_SECONDS, KEEP_SECONDS, SILENT_SECONDS, Copy, SnapshotGiver, SnapshotTaker
-from store import Position, Store
+from store import Position, Store, position_in
 from support.bus import Bus, Clock
 
 MESSAGES = 300
@@ -121,6 +121,20 @@ def test_a_backup_gives_one_at_once(stage: Stage) -> None:
     pieces = [request["at"] for _subject, request in stage.requests() if request.get("do") == "piece"]
     assert pieces == [number * snapshot.PIECE for number in range(len(pieces))]
     assert len(pieces) > 2
+
+
+def test_a_file_behind_a_link_stays_there(tmp_path: Path) -> None:
+    (tmp_path / "far").mkdir()
+    (tmp_path / "taker.db").symlink_to(tmp_path / "far" / "real.db")
+    stage = Stage(tmp_path)
+    stage.giver("backup")
+    stage.begin()
+    assert (tmp_path / "far" / "real.db.snapshot").exists()
+    with pytest.raises(SteppedDown):
+        stage.turns(30)
+    assert (tmp_path / "taker.db").is_symlink()
+    assert position_in(str(tmp_path / "far" / "real.db")).applied == 50
+    stage.close()
 
 
 def test_the_primary_gives_one_when_it_is_asked_again(stage: Stage) -> None:
