@@ -490,6 +490,7 @@ def test_a_file_is_sent_and_received_on_a_terminal(desk: Desk) -> None:
     bob.sees("a-1.bin [##########] 100 %")
     ann.wire.send(f"/landed {number}")
     bob.expect("] You sent received/a-1.bin to ann.")
+    bob.enter("/files", "* received: a.bin from ann, 20 bytes. It is called received/a-1.bin here.")
     bob.enter("/send ann nothing", "] nothing does not exist.")
     bob.type("\x04")
     assert bob.status() == 0

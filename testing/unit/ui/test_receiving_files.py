@@ -249,13 +249,16 @@ def test_a_file_comes_when_it_is_accepted(here: Path) -> None:
         "ann offers a.py, 5 bytes: /accept ann puts it into received/, /decline ann does not."
     ]
     assert (side.took(), names(here), side.transfers.progress()) == ([], [], "")
+    assert side.transfers.received() == ["offered: a.py from ann, 5 bytes"]
     assert side.hear(f"/piece 1 {encoded(b'12345')}", "/end 1") == side.took() == names(here) == []
     assert side.transfers.accept() == ""
     assert side.took() == ["/ready 1"]
     assert side.transfers.progress() == "a.py [----------] 0 %"
+    assert side.transfers.received() == ["on its way: a.py, 5 bytes"]
     assert side.hear(f"/piece 1 {encoded(b'12345')}", "/end 1") == [
         "Received: a.py from ann, 5 bytes. It is called received/a.py.received here."
     ]
+    assert side.transfers.received() == ["received: a.py from ann, 5 bytes. It is called received/a.py.received here."]
     assert (here / "received" / "a.py.received").read_bytes() == b"12345"
     assert stat.S_IMODE((here / "received").stat().st_mode) == 0o700
     assert (names(here), names(here / "received")) == (["received"], ["a.py.received"])
