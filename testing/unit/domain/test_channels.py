@@ -13,7 +13,7 @@ from domain.errors import (
     NotAMember,
 )
 from domain.events import ChannelMessages
-from domain.state import RemoteUser
+from domain.state import NO_CHANNELS, RemoteUser
 from support.memory_chat import NOW, FakeSession, MemoryChat
 
 
@@ -161,3 +161,10 @@ def test_a_membership_lasts_over_a_logout(memory: MemoryChat) -> None:
     assert len(again.take()) == 1
     assert bob.take() == []
     assert memory.outcome(lambda done: memory.chat.join(again.principal, "room", done)) is AlreadyMember
+
+
+def test_users_who_are_in_no_channel_share_their_table(memory: MemoryChat) -> None:
+    alice, bob, carol = memory.account("alice"), memory.account("bob"), memory.account("carol", "a", "b")
+    assert alice.channels is bob.channels is NO_CHANNELS
+    assert list(carol.channels) == ["a", "b"]
+    assert NO_CHANNELS == {}

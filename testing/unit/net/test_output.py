@@ -333,3 +333,16 @@ def test_a_peer_that_takes_some_of_much_is_behind(stage: LoopStage, monkeypatch:
     stage.until(lambda: owner.told)
     reader.join()
     assert not connection.is_behind
+
+
+def test_a_connection_that_has_nothing_to_send_holds_no_container(stage: LoopStage) -> None:
+    """Before it has sent anything, and after all has left."""
+    connection, _owner, peer, _sock = stage.pair()
+    for _ in range(2):
+        assert connection._out == ()
+        assert connection._streams is None
+        connection.send(b"abc")
+        connection.send(b"def")
+        stage.turn()
+        assert get(peer, 6) == b"abcdef"
+    assert connection._out == ()
