@@ -30,6 +30,9 @@ from harness.servers import ServerProcess
 
 PICTURE = ROOT / "docs" / "client.svg"
 ROWS, COLUMNS = 22, 80
+LEFT_OUT = ("NO_COLOR", "XDG_CONFIG_HOME", "XDG_STATE_HOME", "CROSSTALK_PASSWORD", "COLORTERM")
+"""Variables that would make the picture another one."""
+
 SECONDS = 30.0
 """Time-out of each event."""
 
@@ -45,7 +48,7 @@ class Client:
         self._stream = pyte.ByteStream(self.screen)
         self._descriptor, terminal = pty.openpty()
         fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
-        environment = {name: value for name, value in os.environ.items() if name != "NO_COLOR"}
+        environment = {name: value for name, value in os.environ.items() if name not in LEFT_OUT}
         self._process = subprocess.Popen(
             [sys.executable, ROOT / "client.py", str(port)],
             stdin=terminal,

@@ -31,6 +31,9 @@ from ui.screens import REFLOWING
 SECONDS = 20.0
 """Time-out of an event in seconds, on a loaded machine."""
 
+LEFT_OUT = ("NO_COLOR", "XDG_CONFIG_HOME", "XDG_STATE_HOME", "CROSSTALK_PASSWORD")
+"""Variables of whoever runs the tests that the client on a terminal does not get."""
+
 CHANNELS = ("lobby", "den", "attic")
 
 ESCAPES = re.compile(r"\x1b(\[[0-9;?]*[ -/]*[@-~]|[()=>].?)|\r")
@@ -187,7 +190,7 @@ class OnTerminal:
         self.home = Path(self._home.name if home is None else home)
         master, slave = pty.openpty()
         resize(slave, *size)
-        inherited = {name: value for name, value in os.environ.items() if name not in ("NO_COLOR", *REFLOWING)}
+        inherited = {name: value for name, value in os.environ.items() if name not in (*LEFT_OUT, *REFLOWING)}
         self.process = subprocess.Popen(
             [sys.executable, ROOT / "client.py", str(port), "--host", "127.0.0.1", *words],
             stdin=slave,
