@@ -94,13 +94,24 @@ def write(path: str, figures: Figures, facts: Mapping[str, Any]) -> None:
     with open(f"{path}.json", "w", encoding="utf-8") as file:
         json.dump({**facts, "figures": figures.as_json()}, file, indent=1)
         file.write("\n")
-    names = list(facts["servers"])
+    names, values = list(facts["servers"]), relative(figures, list(facts["servers"]))
+    if not values:
+        return  # only rows without deliveries were measured
     base = YARDSTICK if YARDSTICK in names else names[0]
-    note = f"deliveries for each second of processor time, as a multiple of {base}"
+    peers = ", ".join(short(words) for name, words in facts["servers"].items() if name in ("ngIRCd", "InspIRCd"))
+    note = (
+        f"deliveries for each second of processor time, as a multiple of {base}; only {names[0]} stores messages\n"
+        f"{facts['command']}\n{facts['machine']}, {facts['python']}, {peers or 'no IRC server'}"
+    )
     try:
-        picture.draw(f"{path}.svg", relative(figures, names), names, note)
+        picture.draw(f"{path}.svg", values, names, note)
     except ImportError:
         say("no picture: .venv/bin/python -m pip install -r bench/requirements.txt")
+
+
+def short(version: str) -> str:
+    """Return the first part of a version: ngIRCd tells with what it was built, too."""
+    return version.partition("-IDENT")[0]
 
 
 def options(words: list[str] | None = None) -> argparse.Namespace:

@@ -278,15 +278,12 @@ static int take_message(struct client *receiver, char *line, size_t length, uint
     if (delivered < expected)
         latencies[delivered] = (uint32_t)((when - get_hex(text + 8, 16)) / 1000);
     delivered++;
-    if (receiver->number % members == (place + 1) % members)
+    if (receiver->number % members == (place + 1) % members) {
         sender->seen_by_neighbour++;
+        if (rate <= 0)
+            fill_window(sender); /* at once, so that messages do not travel in bursts of a whole window */
+    }
     return 1;
-}
-
-static struct client *neighbour_before(struct client *client)
-{
-    int place = client->number % members;
-    return client - place + (place + members - 1) % members;
 }
 
 /* Sends what is due; the clock has ticked `due` times. */
@@ -330,9 +327,6 @@ static double run(void)
             uint64_t due;
             if (client) {
                 receive(client, take_message);
-                struct client *before = neighbour_before(client);
-                if (rate <= 0 && before->number % members < senders)
-                    fill_window(before);
             } else if (read(clock, &due, sizeof due) == sizeof due) {
                 keep_pace(&started, due, beginning);
             }

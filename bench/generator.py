@@ -103,6 +103,8 @@ class Client:
         self.next[place] = sequence + 1
         if self.number % self.load.members == (place + 1) % self.load.members:
             sender.seen_by_neighbour += 1
+            if not self.load.rate:
+                sender.fill_window()
         return (when - int(text[8:HEAD], 16)) // 1000
 
 
@@ -177,7 +179,7 @@ class Load:
             started += 1
 
     def receive(self, client: Client) -> None:
-        """Receive once, and let the neighbour before go on. Raises WrongLine."""
+        """Receive once; whose message a neighbour has got sends the next one. Raises WrongLine."""
         if not client.peer.receive():
             raise WrongLine("lost: the server has closed a connection")
         when = time.monotonic_ns()
@@ -185,10 +187,6 @@ class Load:
             text = line.decode(errors="replace").rstrip("\r")
             if self.wire.echoes or not text.startswith("PING "):
                 self.latencies.append(client.take(text, when))
-        place = client.number % self.members
-        before = self.clients[client.number - place + (place - 1) % self.members]
-        if not self.rate and before.number % self.members < self.senders:
-            before.fill_window()
 
 
 def surplus(line: str) -> None:

@@ -115,15 +115,22 @@ def version(kind: Kind) -> str:
 class Running:
     """A server that accepts connections; the `with` block ends it and removes its files.
 
+    Args:
+        kind: which one.
+        database: the bytes of the database with which ours begins; empty for a new one.
+
     Raises:
         Failed: it accepts none in time.
     """
 
-    def __init__(self, kind: Kind) -> None:
+    def __init__(self, kind: Kind, database: bytes = b"") -> None:
         self.kind = kind
         self.port = PORTS.take_for_good()
         self._stack = contextlib.ExitStack()
         directory = Path(self._stack.enter_context(tempfile.TemporaryDirectory()))
+        self._database = directory / f"crosstalk-{self.port}.db"
+        if database:
+            self._database.write_bytes(database)
         program, *words = kind.command(directory, self.port)
         command = [shutil.which(program, path=PATH) or program, *words]
         if kind.wire == "irc":  # they write a line for each client
@@ -150,6 +157,12 @@ class Running:
         """Return the seconds that all its threads have run on a processor."""
         tasks = Path(f"/proc/{self.process.pid}/task")
         return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks.iterdir()) / 1e9
+
+    def end(self) -> bytes:
+        """End our server in order; return its database."""
+        self.process.stop()
+        self.process.wait(time.monotonic() + PATIENCE)
+        return self._database.read_bytes()
 
     def resident_bytes(self) -> int:
         """Return the resident memory."""

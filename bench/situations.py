@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from types import TracebackType
 from typing import NamedTuple, Self
 
@@ -23,7 +23,11 @@ from harness.text import Failed
 
 PASSWORD = "secret"
 LINE = "x" * 64
+LONG = 300.0
+"""Time-out in seconds for an answer: ten thousand passwords are hashed one after the other."""
+
 TURN = re.compile(r" longest-turn-ms=([\d.]+)")
+COSTLY = partial(own, cost=12)
 CLIENTS = re.compile(r" statistics clients=(\d+)")
 
 
@@ -67,20 +71,22 @@ def statistic(server: Running, pattern: re.Pattern[str]) -> str:
 
 def connected(server: Running, count: int) -> list[Peer]:
     """Connect so many clients, from several addresses, since each has only so many ports."""
-    return [Peer(server.port, source=f"127.0.0.{2 + number % 8}") for number in range(count)]
+    return [Peer(server.port, source=f"127.0.0.{2 + number % 8}", seconds=LONG) for number in range(count)]
 
 
-def register(server: Running, count: int) -> None:
-    """Make accounts `user0` and so on, over a few connections."""
-    peers = connected(server, min(count, 50))
-    for first in range(0, count, len(peers)):
-        part = list(zip(peers, range(first, count), strict=False))
-        for peer, number in part:
-            peer.send(f"REGISTER user{number} {PASSWORD}")
-        for peer, _number in part:
-            expect(peer, "RESULT REGISTER 1")
-    for peer in peers:
-        peer.close()
+@cache
+def accounts(count: int, kind: Kind) -> bytes:
+    """Return a database with the accounts `user0` and so on; it is made once, over a few connections."""
+    with Running(kind) as server:
+        peers = connected(server, min(count, 50))
+        for first in range(0, count, len(peers)):
+            part = list(zip(peers, range(first, count), strict=False))
+            for peer, number in part:
+                peer.send(f"REGISTER user{number} {PASSWORD}")
+            for peer, _number in part:
+                expect(peer, "RESULT REGISTER 1")
+        close(peers)
+        return server.end()
 
 
 def expect(peer: Peer, wanted: str) -> None:
@@ -115,8 +121,7 @@ def close(peers: list[Peer]) -> None:
 
 def histories(count: int, messages: int, kind: Kind) -> dict[str, float]:
     """Let clients ask for a history of so many messages at the same moment, five times."""
-    with Running(kind) as server:
-        register(server, count)
+    with Running(kind, accounts(count, kind)) as server:
         peers = connected(server, count)
         log_in(peers)
         join(peers)
@@ -139,8 +144,7 @@ def histories(count: int, messages: int, kind: Kind) -> dict[str, float]:
 
 def logins(count: int, kind: Kind) -> dict[str, float]:
     """Let many clients log in at once."""
-    with Running(kind) as server:
-        register(server, count)
+    with Running(kind, accounts(count, kind)) as server:
         peers = connected(server, count)
         with Bystander(server) as bystander:
             log_in(peers, count)
@@ -151,8 +155,7 @@ def logins(count: int, kind: Kind) -> dict[str, float]:
 
 def departures(count: int, kind: Kind) -> dict[str, float]:
     """Let the members of a channel leave all at once: each connection ends."""
-    with Running(kind) as server:
-        register(server, count)
+    with Running(kind, accounts(count, kind)) as server:
         peers = connected(server, count)
         log_in(peers)
         join(peers)
@@ -165,8 +168,8 @@ def departures(count: int, kind: Kind) -> dict[str, float]:
 
 def costly_logins(count: int, kind: Kind) -> dict[str, float]:
     """Let clients log in at the default cost of a hash, while two others talk."""
-    with Running(kind._replace(command=partial(own, cost=12))) as server:
-        register(server, count + 2)
+    kind = kind._replace(command=COSTLY)
+    with Running(kind, accounts(count + 2, kind)) as server:
         peers = connected(server, count + 2)
         talkers = peers[:2]
         log_in(talkers)

@@ -9,6 +9,7 @@ import pytest
 from bench.__main__ import options, plan, relative
 from bench.figures import Figures, percentile, shown, table
 from bench.loads import DELIVERIES, LOADS, WrongDelivery, figures
+from harness.processes import ROOT
 
 
 @pytest.mark.parametrize(
@@ -73,6 +74,15 @@ def test_rows_can_be_chosen() -> None:
     assert [name for name, *_rest in plan([], True, "channels")] == [
         load.name for load in LOADS if "channels" in load.name
     ]
+
+
+def test_the_document_shows_the_figures_that_are_kept() -> None:
+    kept = json.loads((ROOT / "docs" / "speed.json").read_text(encoding="utf-8"))
+    text = (ROOT / "docs" / "speed.md").read_text(encoding="utf-8")
+    assert table(Figures(kept["figures"]), list(kept["servers"])) in text
+    for name in ("machine", "system", "python", "command"):
+        assert kept[name] in text, name
+    assert (ROOT / "docs" / "speed.svg").read_text(encoding="utf-8").count(kept["machine"])
 
 
 def test_a_trial_writes_nothing_unless_asked() -> None:
