@@ -72,6 +72,7 @@ class Engines:
         password = ("--password-file", str(self.password_file)) if self.password_file else ()
         started = self.run("start", "--port", str(self.port), "--engines", str(self.count), *password)
         if started.returncode:
+            self.stop()
             raise Failed(f"the engines do not start: {started.stderr}")
 
     def stop(self) -> None:

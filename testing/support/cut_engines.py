@@ -13,7 +13,7 @@ from typing import Any, Self
 from app.bootstrap import ENVIRONMENT
 from harness.cluster import Engines
 from harness.processes import hang_up
-from harness.text import LOOPBACK
+from harness.text import LOOPBACK, Failed
 from replica.engines import ROUTE_PORT, EngineProcess, Plan, find_binary, waited
 
 NOWHERE = f"{LOOPBACK}:1"
@@ -98,7 +98,9 @@ class CutEngines(Engines):
         for process in processes:
             process.configure("")
             process.start(find_binary(None, ENVIRONMENT))
-        assert waited(lambda: all(process.is_ready for process in processes), 30)
+        if not waited(lambda: all(process.is_ready for process in processes), 30):
+            self.__exit__()
+            raise Failed("the engines do not agree in time")
         return self
 
     def __exit__(self, *error: object) -> None:
