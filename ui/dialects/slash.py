@@ -176,7 +176,7 @@ def _help(dialect: ClientDialect, _words: str) -> ParsedInput:
 AGAIN = "/again"
 LOCAL = {
     AGAIN: SlashCommand(AGAIN, "", obey=lambda _dialect, _words: ParsedInput(resends=True),
-        help="sends once more what was not confirmed when the connection was lost"),
+        help="sends again what was not confirmed"),
     HELP: SlashCommand(HELP, "", obey=_help, help="this list; //text says what begins with a slash"),
 }  # fmt: skip
 """The commands that the client carries out itself, in every dialect."""
