@@ -99,9 +99,13 @@ class Channel:
         self.first = self.first or number
         self.last = max(self.last, number)
 
+    def has_shown(self, number: int) -> bool:
+        """Tell whether a message has been shown: before the login, or since it as it was said."""
+        return bool(number) and (number <= self.gap or 0 < self.first <= number <= self.last)
+
     def history_request(self) -> str:
-        """Return the request for what was said and not shown."""
-        if self.gap:
+        """Return the request for what was said and not shown; of very much the last ones."""
+        if self.gap and self.missed <= MOST_SHOWN:
             return f"HISTORY {self.name} {MOST_SHOWN} after {self.gap}"
         count = min(max(LINES_SHOWN, self.missed + CONTEXT), MOST_SHOWN)
         return f"HISTORY {self.name} {count}" + (f" before {self.first}" if self.first else "")

@@ -176,8 +176,8 @@ class News:
         channel = self._state.joined.get(run.channel)
         if not (run.automatic and channel):
             return self._render_repeated(message)
-        known = bool(channel.first) and message.number >= channel.first
-        shown = [] if known else [*(lines_of(render_new()) if new else []), *self._render_repeated(message)]
+        again = channel.has_shown(message.number)
+        shown = [] if again else [*(lines_of(render_new()) if new else []), *self._render_repeated(message)]
         channel.speakers.add(message.sender)
         channel.last = max(channel.last, message.number)
         return [*shown, *(_history_ended(channel) if run.is_over else [])]

@@ -127,6 +127,32 @@ def test_after_a_lost_connection_only_what_was_missed_is_shown() -> None:
     ]  # fmt: skip
 
 
+def test_what_is_said_beside_the_questions_after_a_lost_connection_is_shown_once() -> None:
+    """One message comes before the history is asked for, the next one while it is awaited, and it has both."""
+    talk = Talk()
+    talk.log_in()
+    talk.hear("RESULT WHO garden ann", "RESULT TOPIC garden", "RESULT HISTORY garden 0", said(7, "one"))
+    talk.dialect.lost()
+    talk.send(talk.dialect.returned().send)
+    talk.hear("RESULT TAGS 1", "RESULT LOGIN 1", "RESULT PRESENCE 1", "RESULT JOINED garden")
+    assert talk.hear(said(8, "two")) == "[garden] bob: two"
+    talk.hear("RESULT UNREAD garden 2")
+    assert talk.hear(said(9, "three"), "RESULT WHO garden ann", "RESULT HISTORY garden 2") == ""
+    assert talk.hear(said(8, "two"), said(9, "three")).splitlines() == ["[garden] bob: three"]
+
+
+def test_of_very_much_that_was_missed_the_last_is_shown() -> None:
+    talk = Talk()
+    talk.log_in()
+    talk.hear("RESULT WHO garden ann", "RESULT TOPIC garden", "RESULT HISTORY garden 0", said(7, "one"))
+    talk.dialect.lost()
+    talk.send(talk.dialect.returned().send)
+    talk.hear("RESULT TAGS 1", "RESULT LOGIN 1", "RESULT PRESENCE 1", "RESULT JOINED garden", "RESULT UNREAD garden 201")
+    assert talk.sent[-1] == "HISTORY garden 200"
+    assert talk.hear("RESULT WHO garden ann", "RESULT HISTORY garden 2") == ""
+    assert talk.hear(said(7, "one"), said(8, "two")) == "[garden] bob: two"
+
+
 def test_a_server_without_extensions_is_asked_once() -> None:
     talk = Talk()
     talk.send("LOGIN ann hush")
