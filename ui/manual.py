@@ -125,7 +125,8 @@ scripts, in the dialect result:
   --say <channel> <text>, --to <user> <text>, --history <channel> [count] log in
   with --user, do that, and end. --stdin says each line of the input, --json prints
   messages as objects. The password comes from CROSSTALK_PASSWORD, from the
-  password-file of the settings file, or is asked for on a terminal.
+  password-file of the settings file, or is asked for on a terminal. Direct messages
+  that wait for the user come with the login, and are printed on standard error.
 
 the settings file, ~/.config/crosstalk/client.toml:
   user, bell, plain; [colours]; and for each server [servers.<name>] with port,

@@ -2,17 +2,22 @@
 
 Each message is sent when the one before is confirmed. So the exit status is 0 only if the server has confirmed all,
 and an error names the first message that it has not.
+
+A login takes the direct messages that wait for the user, and no other login gets them again. So a script prints all
+direct messages that come, on standard error, and logs out: what comes after that waits.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import re
 import socket
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
+from functools import partial
 from typing import NamedTuple
 
 from text import MAX_LINE, LineBuffer, Overlong, clean, normalize, split_words
@@ -40,11 +45,13 @@ class Server:
 
     Args:
         sock: connected.
+        note: takes the messages that come.
     """
 
-    def __init__(self, sock: socket.socket) -> None:
+    def __init__(self, sock: socket.socket, note: Callable[[Message], object]) -> None:
         sock.settimeout(ANSWER_SECONDS)
         self._sock = sock
+        self._note = note
         self._lines = LineBuffer(MAX_RECEIVED_LINE)
 
     def send(self, line: str) -> None:
@@ -68,7 +75,10 @@ class Server:
             if not data:
                 raise ScriptError("the server has closed the connection")
             self._lines.feed(data)
-        return "" if isinstance(line, Overlong) else clean(line.decode(errors="replace"))
+        text = "" if isinstance(line, Overlong) else clean(line.decode(errors="replace"))
+        if message := as_message(text):
+            self._note(message)
+        return text
 
     def ask(self, line: str, pattern: str) -> str:
         """Send a line, and wait for the line that matches a pattern; other ones are passed over. Raises ScriptError."""
@@ -111,6 +121,8 @@ def play(server: Server, start: Start, script: Script, show: Callable[[str], Non
     if script.history:
         for message in history(server, *script.history):
             show(as_json(message) if script.json else as_text(message))
+    with contextlib.suppress(ScriptError):  # all that was asked for is confirmed
+        server.ask("LOGOUT", r"RESULT (LOGOUT [01]|ERROR .*)")
 
 
 def say(server: Server, user: str, target: str, text: str) -> Message:
@@ -191,7 +203,8 @@ def run(arguments: argparse.Namespace) -> int:
         script = _script(arguments)
         where = places_of(arguments)
         with find(where) as sock:
-            play(Server(sock), Start(*where.current), script, _print)
+            server = Server(sock, partial(_print_direct, normalize(script.user)))
+            play(server, Start(*where.current), script, _print)
     except (ScriptError, PreferencesError) as error:
         return print_error(str(error))
     except OSError as error:
@@ -234,6 +247,11 @@ def _password(arguments: argparse.Namespace, user: str) -> str:
     if split_words(password) != [password] or "\n" in password:
         raise ScriptError("a password is one word")
     return password
+
+
+def _print_direct(user: str, message: Message) -> None:
+    if message.target == f"@{message.sender}" and message.sender != user:
+        print_error(f"direct message: {as_text(message)}")
 
 
 def _print(line: str) -> None:

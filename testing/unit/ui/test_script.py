@@ -34,16 +34,16 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
 
 
 def script(
-    port: int | str, *words: str, stdin: str = "", password: str = PASSWORD, home: Path | None = None
+    port: int | str, *words: str, stdin: str = "", password: str = PASSWORD, home: Path | None = None, notes: int = 0
 ) -> tuple[int, str, str]:
-    """Run the client for a script; return its exit status, output and errors."""
+    """Run the client for a script; return its exit status, output and errors, and so many notes among them."""
     environment = {**os.environ, "HOME": str(home or "/nonexistent"), "CROSSTALK_PASSWORD": password}
     ended = subprocess.run(
         [sys.executable, ROOT / "client.py", str(port), *words],
         input=stdin, capture_output=True, text=True, timeout=SECONDS, env=environment, check=False,
     )  # fmt: skip
     assert password == "" or password not in ended.stdout + ended.stderr
-    assert ended.stderr.count("\n") == (1 if ended.returncode else 0), ended.stderr
+    assert ended.stderr.count("\n") == notes + (1 if ended.returncode else 0), ended.stderr
     return ended.returncode, ended.stdout, ended.stderr
 
 
@@ -67,6 +67,18 @@ def test_what_is_said_is_confirmed_and_repeated(server: ServerProcess) -> None:
     assert [row["text"] for row in rows] == texts[-2:]
     assert rows[0]["id"] < rows[1]["id"]
     assert abs(datetime.fromisoformat(rows[1]["time"]).timestamp() - datetime.now().timestamp()) < SECONDS
+
+
+@pytest.mark.parametrize("words", [("--to", "cid", "hi"), ("--to", "cid", "--stdin"), ("--say", "nowhere", "hi")])
+def test_direct_messages_that_wait_are_not_lost(server: ServerProcess, words: tuple[str, ...]) -> None:
+    """The login of a script takes them; its output is for what was asked for."""
+    with contextlib.closing(server.peer()) as peer:
+        peer.send("REGISTER cid hush", f"LOGIN ann {PASSWORD}", "SAY @cid one", "SAY @cid two", "LOGOUT")
+        peer.expect("RECV ann @cid two\nRESULT LOGOUT 1\n")
+    status, output, errors = script(server.port, "--user", "cid", *words, password="hush", notes=2)
+    assert (status, output) == (int("nowhere" in words), "")
+    direct = [line for line in errors.splitlines() if line.startswith("client.py: direct message: ")]
+    assert [line.split("ann: ")[1] for line in direct] == ["one", "two"]
 
 
 @pytest.mark.parametrize(
@@ -159,7 +171,9 @@ def test_what_was_said_by_others_confirms_nothing(fake: FakeServer) -> None:
 
     serving = threading.Thread(target=serve)
     serving.start()
-    status, _output, errors = script(fake.port, "--host", "127.0.0.1", "--user", "ann", "--say", "garden", "hi")
+    status, _output, errors = script(
+        fake.port, "--host", "127.0.0.1", "--user", "ann", "--say", "garden", "hi", notes=1
+    )
     serving.join()
     assert status == 1
     assert "not said to garden: ann is muted there" in errors
