@@ -46,7 +46,7 @@ LINES_AT_ONCE = 200
 GOODBYE_SECONDS = 1.0
 """Time-out for the server to close after a goodbye."""
 
-DOOR_SECONDS = 2.0
+DOOR_SECONDS = 5.0
 """Time-out for the server's first line. Until it is there nothing that was typed is sent: it may be another dialect."""
 
 SEEN_SECONDS = 1.0

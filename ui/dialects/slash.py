@@ -169,7 +169,7 @@ def _help(dialect: ClientDialect, _words: str) -> ParsedInput:
     rows = [row for row in (*dialect.slash_commands.values(), *LOCAL.values()) if not row.absent]
     width = max(len(row.usage) for row in rows if row.help)
     lines = [f"{row.usage:{width}}  {row.help}" for row in rows if row.help]
-    further = ", ".join(row.usage for row in rows if not row.help)
+    further = ", ".join(row.usage.split()[0] for row in rows if not row.help)
     return ParsedInput(show=(*lines, *([f"also: {further}"] if further else [])))
 
 

@@ -17,7 +17,7 @@ import pytest
 
 from harness.peer import Peer
 from harness.servers import ServerProcess, free_ports
-from support.clients import OnTerminal, RoomServer
+from support.clients import FakeServer, OnTerminal, RoomServer
 
 PASSWORD = "S3cr3t-of-ann"
 
@@ -65,7 +65,8 @@ def test_what_is_new_is_shown_and_counts_as_read(server: ServerProcess, stack: c
     bob.send("SAY attic up here", "SAY attic and here", "SAY garden one", "SAY garden two, Ann!", "SAY @ann psst")
     bob.expect("RECV bob @ann psst\n")
     ann = stack.enter_context(contextlib.closing(client(server)))
-    seen = ann.sees("attic: ann, bob | 2:garden 2 | ann connected")
+    ann.sees("attic: ann, bob | 2:garden 2 | ann connected")
+    seen = ann.sees("[attic] bob: and here\nattic>")
     assert re.search(
         r"""\d\d:\d\d \[@bob\] bob: psst
 \d\d:\d\d \* Your channels: 1 attic \(2 new\), 2 garden \(2 new\)
@@ -333,11 +334,8 @@ def test_a_wrong_door_is_told_before_any_password_is_sent(stack: contextlib.Exit
         (result, ("--dialect", "rooms", "--name", "ann"), "This port speaks the dialect result."),
     ):
         terminal = stack.enter_context(contextlib.closing(OnTerminal(port, *words, size=(24, 200), begins="")))
-        terminal.expect("Connected to")
-        terminal.type(f"/login ann {PASSWORD}\r")
         terminal.expect(told)
         assert terminal.status() == 1
-        assert PASSWORD.encode() not in terminal.output.raw
     guest.send("still here")
     guest.expect("] still here\n")
     assert "LOGIN" not in guest.received
@@ -346,6 +344,19 @@ def test_a_wrong_door_is_told_before_any_password_is_sent(stack: contextlib.Exit
     at_result.sees("Password for ann:")
     at_result.type("\x04")
     assert at_result.status() == 0
+
+
+def test_what_is_typed_before_the_door_is_known_goes_nowhere(fake: FakeServer, stack: contextlib.ExitStack) -> None:
+    terminal = stack.enter_context(contextlib.closing(OnTerminal(fake.port)))
+    wire = stack.enter_context(contextlib.closing(fake.accept()))
+    terminal.type(f"/login ann {PASSWORD}\r")
+    terminal.expect("/login ann ****")
+    wire.send("BAD-RQST-HDR")
+    terminal.expect("This port speaks the dialect hello.")
+    assert terminal.status() == 1
+    wire.rest()
+    assert wire.received == "TAGS time id\n"
+    assert PASSWORD.encode() not in terminal.output.raw
 
 
 @pytest.mark.parametrize("dialect", ["result", "hello", "rooms", "mailbox"])

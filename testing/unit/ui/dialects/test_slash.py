@@ -131,7 +131,8 @@ def test_help_lists_what_can_be_typed(dialect_name: str) -> None:
         assert not (parsed.send or parsed.refused)
         assert len(parsed.show) <= 21, "it is one screen, with the prompt and the toolbar"
         for row in dialect.slash_commands.values():
-            assert (row.usage in "\n".join(parsed.show)) != row.absent
+            shown = row.usage if row.help else row.usage.split()[0]
+            assert (shown in "\n".join(parsed.show)) != row.absent
 
 
 @pytest.mark.parametrize(
