@@ -249,8 +249,9 @@ class ResultClient(ClientDialect):
         if not request or len(request.words) != 2:
             return
         self._login_retries.end()
+        self.state.login_pending = False
         user, password = normalize(request.words[0]), request.words[1]
-        if user != self.state.user:
+        if self._credentials is None or user != self._credentials[0]:
             self.state.forget_channels()
         self._credentials, self.state.user = (user, password), user
         self.state.users.add(user)
@@ -258,7 +259,10 @@ class ResultClient(ClientDialect):
 
     def not_logged_in(self, request: Request | None) -> Fragments | None:
         again = request and (normalize(request.words[0]), request.words[1]) == self._credentials
+        if again:
+            self.state.user = ""  # until it succeeds
         self.pause, shown = (self._login_retries.next() if again else None) or (None, None)
+        self.state.login_pending = self._login_retries.told
         if shown is None and self.user and not again:
             return bad("Not logged in: you are {0} already; /logout comes first.")(self.user)
         return shown

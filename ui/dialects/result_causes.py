@@ -58,6 +58,8 @@ def not_sent(state: State, request: Request | None) -> Fragments | None:
 
 def _refused(state: State, what: str, request: Request | None) -> Fragments | None:
     target = request.target if request else state.current
+    if state.login_pending:
+        return bad(f"{what}: the login is still being repeated. The up arrow brings the line back.")()
     if not state.user:
         return None
     if target.startswith("@"):

@@ -83,6 +83,7 @@ class State:
 
     Attributes:
         user: who is logged in; empty for nobody.
+        login_pending: the server has refused to repeat the login after a lost connection, and is asked again.
         current: where plain text goes: a channel, `@user`, or empty.
         joined: the channels that the user is in.
         channels, users: the names that are known.
@@ -94,6 +95,7 @@ class State:
 
     def __init__(self) -> None:
         self.user = self.current = ""
+        self.login_pending = False
         self.joined = Channels()
         self.channels, self.users, self.speakers = Names(), Names(), Names()
         self.requests = Requests()

@@ -141,6 +141,27 @@ def test_what_is_said_beside_the_questions_after_a_lost_connection_is_shown_once
     assert talk.hear(said(8, "two"), said(9, "three")).splitlines() == ["[garden] bob: three"]
 
 
+def test_what_is_typed_while_the_login_is_repeated_is_not_lost_unnoticed() -> None:
+    talk = Talk()
+    talk.log_in()
+    talk.hear("RESULT WHO garden ann", "RESULT TOPIC garden", "RESULT HISTORY garden 0", said(7, "one"))
+    talk.dialect.lost()
+    talk.send(talk.dialect.returned().send)
+    talk.send("SAY garden hi")
+    assert "may not have noticed" in talk.hear("RESULT TAGS 1", "RESULT LOGIN 0")
+    again = "the login is still being repeated. The up arrow brings the line back."
+    assert talk.hear("RESULT SAY 0") == f"Not said: {again}"
+    assert talk.dialect.status().user == ""
+    talk.send("SEND @bob hi")
+    assert talk.hear("RESULT SEND ERROR") == f"Not sent: {again}"
+    talk.send(talk.dialect.again().send)
+    talk.hear("RESULT LOGIN 1", "RESULT PRESENCE 1", "RESULT JOINED garden", "RESULT UNREAD garden 1")
+    assert talk.dialect.status().user == "ann"
+    assert talk.sent[-1] == "HISTORY garden 200 after 7"
+    talk.send("SAY garden hi")
+    assert talk.hear("RESULT SAY 0") == "Not said: you are muted in garden."
+
+
 def test_of_very_much_that_was_missed_the_last_is_shown() -> None:
     talk = Talk()
     talk.log_in()
