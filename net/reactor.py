@@ -12,7 +12,7 @@ One turn, in this order:
 
 A turn is short, so that each commit and flush comes soon: step 2 serves READY_PER_TURN descriptors, step 3 makes
 CHUNKS_PER_TURN chunks, step 4 frees FREED_PER_TURN connections, and each kind of work in steps 2 and 3 has
-TURN_SECONDS. The rest waits for the next turns.
+TURN_SECONDS, the ready descriptors SERVE_SECONDS. The rest waits for the next turns.
 Deadlines run only when all input that had arrived by then has been handled. So no connection times out because the
 server itself was slow.
 
@@ -42,9 +42,12 @@ from net.pool import Pool, Then
 from net.ready import Event, ReadyQueue
 from net.timers import Deadline, Deadlines
 
+SERVE_SECONDS = 0.006
+"""Time limit for ready descriptors in a turn. With less the messages of a busy server share fewer commits and sends."""
+
 TURN_SECONDS = 0.002
-"""Time limit for each kind of work in a turn, after which the turn ends and its output is sent. The commit and the
-flush of what was done take about twice as long again."""
+"""Time limit for each other kind of work in a turn, after which the turn ends and its output is sent. The commit and
+the flush of what was done take about twice as long again."""
 
 READY_PER_TURN = 256
 """Ready descriptors that are served in one turn."""
@@ -249,13 +252,20 @@ class Reactor:
         nearest = self._deadlines.nearest()
         return None if nearest is None else min(max(0.0, nearest - time.monotonic()), MAX_WAIT)
 
-    def _work_off(self, take: Callable[[], Work], carry_out: Callable[[Work], None], count: int) -> int:
-        """Take and carry out so many entries of a queue, for at most TURN_SECONDS; return how many it were."""
+    def _work_off(
+        self, take: Callable[[], Work], carry_out: Callable[[Work], None], count: int, limit: float = 0
+    ) -> int:
+        """Take and carry out so many entries of a queue; return how many it were.
+
+        Args:
+            limit: for at most so many seconds; 0: TURN_SECONDS.
+        """
         if not count:
             return 0
         now = time.monotonic()
-        ends = now + TURN_SECONDS
-        share = min(SLICE_SECONDS, TURN_SECONDS / count)
+        seconds = limit or TURN_SECONDS
+        ends = now + seconds
+        share = min(SLICE_SECONDS, seconds / count)
         for done in range(1, count + 1):
             self.slice_ends = now + share
             carry_out(take())
@@ -272,7 +282,7 @@ class Reactor:
         if self._ready:
             self._queue(events)
             return self._serve_ready(READY_PER_TURN)
-        served = self._work_off(iter(events).__next__, self._serve, min(len(events), READY_PER_TURN))
+        served = self._work_off(iter(events).__next__, self._serve, min(len(events), READY_PER_TURN), SERVE_SECONDS)
         if served < len(events):
             self._queue(events[served:])
             self._ready.note_served(events[:served])
@@ -280,7 +290,7 @@ class Reactor:
 
     def _serve_ready(self, limit: int) -> int:
         """Serve so many ready descriptors at most; return how many it were."""
-        return self._work_off(self._ready.take, self._serve, min(len(self._ready), limit))
+        return self._work_off(self._ready.take, self._serve, min(len(self._ready), limit), SERVE_SECONDS)
 
     def _queue(self, events: Iterable[Event]) -> None:
         """Queue what the selector has reported, and park what has waited before."""
