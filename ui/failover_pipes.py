@@ -81,7 +81,7 @@ class FailoverNetcat(Netcat):
         changed = self._recognise(lines[0])
         if changed:
             self._recognise, self._dialect = never_recognise, changed
-            self._server.speak(changed.kind)
+            self._server.requests.recognised(changed.kind)
         shown = [line for line in lines if self._take_line(line)]
         if shown:
             self._heard(shown)

@@ -52,6 +52,11 @@ class Requests:
         self._requests: list[Request] = []
         self._history = 0  # lines that repeat what was said before
 
+    def recognised(self, kind: str) -> None:
+        """The server's first line tells its dialect: what was sent before counts by the rules of that one."""
+        self.kind = kind
+        self._requests = [request for request in self._requests if IS_REQUEST[kind](self, request.line)]
+
     def sent(self, line: str, by_itself: bool = False) -> None:
         """A line goes to the server."""
         if line.strip() and not self.full and IS_REQUEST[self.kind](self, line):

@@ -111,6 +111,9 @@ def test_a_pipe_goes_on_at_the_next_server(pair: Pair, talk: Talk, stack: contex
         assert piped.output.rest().count("RESULT LOGIN 1") == 1, "answers to what is repeated are not shown"
 
 
+NEW_ACCOUNT = "Success New Account Creation! Your new Account ID: ann123"
+
+
 @pytest.fixture
 def two(stack: contextlib.ExitStack) -> list[FakeServer]:
     return [stack.enter_context(contextlib.closing(FakeServer())) for _ in range(2)]
@@ -160,6 +163,27 @@ def test_a_server_that_does_not_answer_is_left_for_one_that_does(
     second.expect("PING\n")
     second.send("RESULT PING 1")
     piped.output.expect("RESULT PING 1\n")
+    piped.end_input()
+    second.rest()
+    second.close()
+    assert piped.status() == 1
+
+
+def test_what_was_asked_before_the_greeting_counts_in_its_dialect(
+    two: list[FakeServer], stack: contextlib.ExitStack
+) -> None:
+    piped = stack.enter_context(contextlib.closing(Piped(ports(two))))
+    piped.send("1|ann\n3|bob|one\n")
+    first = stack.enter_context(two[0].accept())
+    first.expect("1|ann\n3|bob|one\n")
+    first.send("To get started on this chat room, please log in", NEW_ACCOUNT)
+    piped.output.expect(NEW_ACCOUNT)
+    first.close()
+    piped.stderr.expect("not confirmed: 3|bob|one\n")
+    second = stack.enter_context(two[1].accept())
+    second.send("To get started on this chat room, please log in")
+    second.expect("0|ann123\n")
+    second.send("user : ann is now logged in")
     piped.end_input()
     second.rest()
     second.close()

@@ -53,6 +53,14 @@ def test_what_was_not_confirmed_is_known(kind: str, conversation: str, unconfirm
     assert requests.take() == []
 
 
+def test_what_was_sent_before_the_greeting_counts_by_the_rules_of_its_dialect() -> None:
+    requests = Requests("result", lambda: 0.0)
+    for line in ("1|ann", "bye"):
+        requests.sent(line)
+    requests.recognised("mailbox")
+    assert requests.take() == ["1|ann"]
+
+
 def test_an_answer_is_overdue_after_a_while_and_what_is_repeated_is_not_told() -> None:
     now = [0.0]
     requests = Requests("result", lambda: now[0])
