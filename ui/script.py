@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import itertools
 import os
 import re
 import socket
@@ -152,20 +153,34 @@ def _why_not(server: Server, user: str, target: str) -> str:
 
 
 def history(server: Server, channel: str, count: str) -> Iterator[Message]:
-    """Return the last messages of a channel, the oldest first. Raises ScriptError."""
+    """Return the last messages of a channel, the oldest first. Raises ScriptError.
+
+    The server gives so many at once, so more are asked for page by page; not where messages have no numbers.
+    """
     channel = normalize(channel)
-    pattern = rf"RESULT (HISTORY {re.escape(clean(channel))} \d+|ERROR .*)"
-    number = server.ask(f"HISTORY {channel} {count}", pattern).rpartition(" ")[2]
-    if not number.isdecimal():
-        raise ScriptError(f"no history of {channel}: the server does not know HISTORY")
-    if number == "0":
+    pages = [_page(server, channel, count)]
+    if not pages[0]:
         members = server.ask(f"USERS {channel}", rf"RESULT (USERS {re.escape(clean(channel))} .*|ERROR .*)")
         if members.endswith(f"USERS {clean(channel)} 0"):
             raise ScriptError(f"no history of {channel}: not a member of it")
-    for _ in range(int(number)):
-        while (message := as_message(server.line())) is None or message.target != channel:
-            pass
-        yield message
+    left = int(count) - len(pages[0])
+    while pages[-1] and pages[-1][0].number and left > 0:
+        pages.append(_page(server, channel, f"{left} before {pages[-1][0].number}"))
+        left -= len(pages[-1])
+    return itertools.chain.from_iterable(reversed(pages))
+
+
+def _page(server: Server, channel: str, which: str) -> list[Message]:
+    pattern = rf"RESULT (HISTORY {re.escape(clean(channel))} \d+|ERROR .*)"
+    number = server.ask(f"HISTORY {channel} {which}", pattern).rpartition(" ")[2]
+    if not number.isdecimal():
+        raise ScriptError(f"no history of {channel}: the server does not know HISTORY")
+    page: list[Message] = []
+    while len(page) < int(number):
+        message = as_message(server.line())
+        if message and message.target == channel:
+            page.append(message)
+    return page
 
 
 def as_message(line: str) -> Message | None:

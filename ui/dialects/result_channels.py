@@ -184,13 +184,15 @@ class HistoryRun:
         self.automatic = automatic
         self._left = count
         self._new = min(new, count)
+        self._new_told = False
 
     @property
     def is_over(self) -> bool:
         return self._left == 0
 
-    def take(self) -> bool:
-        """Take one message; tell whether it is the first new one."""
-        first = self._left == self._new
+    def take(self, *, shown: bool = False) -> bool:
+        """Take one message; tell whether it is the first new one, of those that are not shown already."""
         self._left -= 1
+        first = self._left < self._new and not (shown or self._new_told)
+        self._new_told = self._new_told or first
         return first

@@ -170,13 +170,13 @@ class News:
 
     def _repeated(self, run: HistoryRun, message: Message) -> list[Line]:
         """Take a message of a history. What is on the screen already is not shown again."""
-        new = run.take()
+        channel = self._state.joined.get(run.channel)
+        again = bool(run.automatic and channel and channel.has_shown(message.number))
+        new = run.take(shown=again)
         if run.is_over:
             self._run = None
-        channel = self._state.joined.get(run.channel)
         if not (run.automatic and channel):
             return self._render_repeated(message)
-        again = channel.has_shown(message.number)
         shown = [] if again else [*(lines_of(render_new()) if new else []), *self._render_repeated(message)]
         channel.speakers.add(message.sender)
         channel.last = max(channel.last, message.number)

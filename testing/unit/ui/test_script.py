@@ -69,6 +69,21 @@ def test_what_is_said_is_confirmed_and_repeated(server: ServerProcess) -> None:
     assert abs(datetime.fromisoformat(rows[1]["time"]).timestamp() - datetime.now().timestamp()) < SECONDS
 
 
+def test_a_long_history_comes_whole(server: ServerProcess) -> None:
+    """It is more than the server gives at once."""
+    texts = [str(number) for number in range(2050)]
+    with contextlib.closing(server.peer()) as peer:
+        peer.send(
+            "REGISTER dan hush", "LOGIN dan hush", "CREATE log", "JOIN log", *(f"SAY log {text}" for text in texts)
+        )
+        peer.send("LOGOUT")
+        peer.expect(f"RECV dan log {texts[-1]}\nRESULT LOGOUT 1\n")
+    for count in (2049, 5000):
+        status, output, _errors = script(server.port, "--user", "dan", "--history", "log", str(count), password="hush")
+        assert status == 0
+        assert [line.split("dan: ")[1] for line in output.splitlines()] == texts[-count:]
+
+
 @pytest.mark.parametrize("words", [("--to", "cid", "hi"), ("--to", "cid", "--stdin"), ("--say", "nowhere", "hi")])
 def test_direct_messages_that_wait_are_not_lost(server: ServerProcess, words: tuple[str, ...]) -> None:
     """The login of a script takes them; its output is for what was asked for."""

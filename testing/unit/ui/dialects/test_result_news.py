@@ -138,7 +138,7 @@ def test_what_is_said_beside_the_questions_after_a_lost_connection_is_shown_once
     assert talk.hear(said(8, "two")) == "[garden] bob: two"
     talk.hear("RESULT UNREAD garden 2")
     assert talk.hear(said(9, "three"), "RESULT WHO garden ann", "RESULT HISTORY garden 2") == ""
-    assert talk.hear(said(8, "two"), said(9, "three")).splitlines() == ["[garden] bob: three"]
+    assert talk.hear(said(8, "two"), said(9, "three")).splitlines() == ["---- new ----", "[garden] bob: three"]
 
 
 def test_what_is_typed_while_the_login_is_repeated_is_not_lost_unnoticed() -> None:
@@ -172,7 +172,7 @@ def test_of_very_much_that_was_missed_the_last_is_shown() -> None:
     talk.hear("RESULT UNREAD garden 201")
     assert talk.sent[-1] == "HISTORY garden 200"
     assert talk.hear("RESULT WHO garden ann", "RESULT HISTORY garden 2") == ""
-    assert talk.hear(said(7, "one"), said(8, "two")) == "[garden] bob: two"
+    assert talk.hear(said(7, "one"), said(8, "two")).splitlines() == ["---- new ----", "[garden] bob: two"]
 
 
 def test_a_server_without_extensions_is_asked_once() -> None:
