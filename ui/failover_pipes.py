@@ -11,7 +11,7 @@ from collections import deque
 
 from net.table import CloseReason
 from ui.dialects import never_recognise
-from ui.dialects.base import LOGIN_RETRY_SECONDS, ClientDialect, Recogniser
+from ui.dialects.base import LOGIN_RETRY_SECONDS, ClientDialect, ParsedInput, Recogniser
 from ui.failover import FailoverConnection
 from ui.pipes import GOODBYE, SERVER_HAS_CLOSED, ChatPipes, Netcat
 from ui.places import RETRY_SECONDS, Places
@@ -199,7 +199,7 @@ class FailoverChat(ChatPipes):
         seconds: float = RETRY_SECONDS,
     ) -> None:
         self._where, self._seconds, self._kind = where, seconds, dialect.kind
-        self._was_served = False
+        self._was_served = self._goodbye = False
         super().__init__(sock, dialect, max_received)
 
     def _adopt(self, sock: socket.socket) -> FailoverConnection:
@@ -219,7 +219,9 @@ class FailoverChat(ChatPipes):
             self._server.pause_before_next(pause)
 
     def lost(self, reason: CloseReason, unconfirmed: list[str]) -> None:
-        if self._dialect.leaving or not self._was_served:
+        if self._goodbye and unconfirmed:
+            self._tell(unconfirmed)
+        if self._goodbye or self._dialect.leaving or not self._was_served:
             self._server.close()
             self._lost(reason)
             return
@@ -229,8 +231,7 @@ class FailoverChat(ChatPipes):
         for note in self._transfers.close():
             print_error(note)
         if unconfirmed:
-            tell_unconfirmed(self._dialect, unconfirmed)
-            self._status = 1
+            self._tell(unconfirmed)
 
     def returned(self) -> None:
         self._send(self._dialect.returned())
@@ -240,3 +241,13 @@ class FailoverChat(ChatPipes):
 
     def given_up(self) -> None:
         self._fail(f"{SERVER_HAS_CLOSED}, and no other was found within {self._seconds:g} seconds")
+
+    # ---- the input ----
+
+    def _send(self, parsed: ParsedInput) -> None:
+        self._goodbye = self._goodbye or parsed.goodbye
+        super()._send(parsed)
+
+    def _tell(self, unconfirmed: list[str]) -> None:
+        tell_unconfirmed(self._dialect, unconfirmed)
+        self._status = 1

@@ -190,6 +190,22 @@ def test_what_was_asked_before_the_greeting_counts_in_its_dialect(
     assert piped.status() == 1
 
 
+@pytest.mark.parametrize(("echoed", "status", "told"), [(True, 0, ""), (False, 1, "client.py: not confirmed: one\n")])
+def test_a_pipe_does_not_come_back_after_a_goodbye(
+    two: list[FakeServer], stack: contextlib.ExitStack, echoed: bool, status: int, told: str
+) -> None:
+    piped = stack.enter_context(contextlib.closing(Piped(ports(two), "ann")))
+    first = stack.enter_context(two[0].accept())
+    first.expect("ann files\n")
+    first.send("[Server message (12:00:00)] Welcome to the lobby channel, ann.")
+    piped.send("one\n/quit\n")
+    first.expect("one\n/quit\n")
+    if echoed:
+        first.send("[ann (12:00:00)] one")
+    first.close()
+    assert (piped.status(), piped.errors()) == (status, told)
+
+
 def test_with_one_port_the_end_is_at_once(fake: FakeServer, stack: contextlib.ExitStack) -> None:
     piped = stack.enter_context(contextlib.closing(Piped(fake.port)))
     fake.accept().close()
