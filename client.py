@@ -23,7 +23,8 @@ Reading order, in `ui/`:
    `streams.py`: the standard descriptors
 6. `script.py`      one message or one history for a script
 7. `rendering.py`   lines for the screen; `clock.py`, `wrapping.py`, `toolbar.py` draw them. Pure
-8. `terminal.py`    ties dialect, files, server and screen together; `screens.py`, `editor.py`: the line being typed
+8. `terminal.py`    ties dialect, files, server and screen together; `sending.py`: what it sends, and when;
+   `screens.py`, `editor.py`: the line being typed
 
 A new dialect is another module of `dialects/`: pipes, terminal and screens see only a `ClientDialect`.
 """
@@ -83,7 +84,7 @@ def main(options: argparse.Namespace) -> int:
         where = places_of(options)
         seconds = RETRY_SECONDS if options.retry is None else options.retry
         try:
-            sock = find(where, seconds)
+            sock = find(where, seconds, partial(tell_search, where, seconds) if on_terminal else lambda: None)
         except OSError as error:
             return print_error(f"cannot connect to {where}: {error.strerror or error}")
         if on_terminal:
@@ -91,6 +92,11 @@ def main(options: argparse.Namespace) -> int:
     if where.persistent:
         return run_between_failing_servers(where, sock, dialect, recognise, options, seconds)
     return run_between_pipes(sock, dialect, recognise, options, Start(*where.current, options.name or ""))
+
+
+def tell_search(where: Places, seconds: float) -> None:
+    """Show that no server has been found yet, and that the search goes on."""
+    print(f"Looking for a server at {where}, for up to {seconds:g} seconds; Ctrl-C ends.", flush=True)
 
 
 def with_settings(options: argparse.Namespace) -> str:

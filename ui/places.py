@@ -104,19 +104,30 @@ def places_of(options: argparse.Namespace) -> Places:
 def find(
     where: Places,
     seconds: float = RETRY_SECONDS,
+    searching: Callable[[], None] = lambda: None,
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> socket.socket:
     """Make the first connection; at persistent places try for so long. Blocks.
 
+    Args:
+        where: the places.
+        seconds: how long they are tried.
+        searching: called once, when nobody was found in the first round and another one follows.
+        clock, sleep: those of `time`.
+
     Raises:
         OSError: nobody is found.
     """
     until = clock() + seconds
+    first_round = True
     while True:
         try:
             return where.dial()
         except OSError:
             if not where.persistent or clock() + ROUND_PAUSE > until:
                 raise
+            if first_round:
+                searching()
+            first_round = False
             sleep(ROUND_PAUSE)

@@ -53,6 +53,7 @@ class Network:
         self.accepting = list(accepting)
         self.dialled: list[int] = []
         self.now = 0.0
+        self.told: list[float] = []
         self.sock = socket.socket()
         monkeypatch.setattr(ui_places, "dial", self.dial)
 
@@ -63,7 +64,7 @@ class Network:
         return self.sock
 
     def find(self, where: Places, seconds: float = 15) -> socket.socket:
-        return find(where, seconds, lambda: self.now, self.sleep)
+        return find(where, seconds, lambda: self.told.append(self.now), lambda: self.now, self.sleep)
 
     def sleep(self, seconds: float) -> None:
         self.now += seconds
@@ -104,3 +105,11 @@ def test_the_first_connection_is_tried_for_a_while_at_several_places(
                 network.find(where)
     assert network.now == (15 if found_at is None else found_at)
     assert len(network.dialled) == attempts
+    assert network.told == ([0.0] if where.persistent else []), "the search is told once, after the first round"
+
+
+def test_a_search_that_ends_at_once_is_not_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    network = Network(monkeypatch)
+    with network.sock, pytest.raises(ConnectionRefusedError):
+        network.find(places(["h"], [7, 8]), seconds=0)
+    assert network.told == []
