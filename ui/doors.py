@@ -22,17 +22,20 @@ CHANNEL = re.compile(r"\[Server message \(\S+\)\] (?:Cannot connect to|Welcome t
 class Doorway:
     """Holds back what is sent until the server's first line has told its dialect: it may be no secret there.
 
+    Args:
+        greeted: the server speaks first, so not even one line goes before.
+
     Attributes:
         is_open: the dialect is known, or nothing tells it.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, greeted: bool = False) -> None:
         self.is_open = False
-        self._began = False
+        self._began = greeted
         self._held: list[ParsedInput] = []
 
     def holds(self, parsed: ParsedInput) -> bool:
-        """Tell whether a line has to wait. The first one, with which the dialect begins, never does."""
+        """Tell whether a line has to wait. The one with which a dialect begins does not."""
         waits = self._began and not self.is_open
         self._began = True
         if waits:

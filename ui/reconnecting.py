@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import socket
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from typing import Protocol
 
 from net.loop import Loop
 from net.table import CloseReason
 from ui.failover import FailoverConnection
 from ui.places import Places
+
+FAREWELL_SECONDS = 1.0
+"""Time-out at the end for the loop's thread to send the last lines."""
 
 
 class ConnectionObserver(Protocol):
@@ -110,3 +115,15 @@ class ReconnectingConnection:
 
     def given_up(self) -> None:
         """The search goes on until the user leaves."""
+
+
+@contextlib.contextmanager
+def running(loop: Loop) -> Iterator[None]:
+    """Run a loop in a thread of its own while the context lasts."""
+    network = threading.Thread(target=loop.run, daemon=True)
+    network.start()
+    try:
+        yield
+    finally:
+        loop.call_threadsafe(loop.stop)
+        network.join(FAREWELL_SECONDS)

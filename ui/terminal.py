@@ -8,11 +8,9 @@ use them, so this module can be imported without them.
 from __future__ import annotations
 
 import os
-import signal
 import socket
-import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from app.bootstrap import INTERRUPTED
 from net.loop import Loop
@@ -23,22 +21,20 @@ from ui.doors import Doorway, Start, dialect_of, wrong_door
 from ui.editor import PromptHooks
 from ui.places import Places
 from ui.questions import Password, Questions
-from ui.reconnecting import ReconnectingConnection
+from ui.reconnecting import ReconnectingConnection, running
 from ui.rendering import STYLES, Line, lines_of, render_note
 from ui.screens import make_screen
+from ui.sending import Sending
 from ui.streams import STDIN
 from ui.toolbar import render_toolbar
 from ui.transfers import FileTransfers
-from ui.ttys import drop_typed_ahead, in_background, raw_terminal
+from ui.ttys import HUNG_UP, drop_typed_ahead, handle_terminal_events, raw_terminal
 from ui.typed_history import HistoryFile, default_path
 from ui.unconfirmed import Unconfirmed
 from ui.view import View
 
 if TYPE_CHECKING:
     import asyncio
-
-FAREWELL_SECONDS = 1.0
-"""Time-out at the end for the loop's thread to send the last lines."""
 
 LINES_AT_ONCE = 200
 """Maximum lines shown before keys are handled again: about 15 ms."""
@@ -51,8 +47,6 @@ DOOR_SECONDS = 5.0
 
 SEEN_SECONDS = 1.0
 """How long lines are on the screen until they count as read."""
-
-HUNG_UP = 128 + signal.SIGHUP
 
 
 class Options(NamedTuple):
@@ -106,10 +100,17 @@ class Terminal:
         self._questions = Questions(self._note)
         self._warned = False
         """Ctrl-C was typed on an empty line, and nothing since."""
-        self._doorway = Doorway()
+        self._doorway = Doorway(dialect.greeted)
+        self._sending = Sending(
+            lambda: self._dialect,
+            self._doorway,
+            self._transfers,
+            send=lambda line, by_itself: self._server.send(line, by_itself),
+            call_later=lambda seconds, call: self._main_loop.call_later(seconds, call),
+            again=lambda: self._start(self._dialect.again()),
+        )
         self._unconfirmed = Unconfirmed()
         self._connected = True
-        self._retry_timer: asyncio.TimerHandle | None = None
         self._seen_timer: asyncio.TimerHandle | None = None
         self._over = False
         self._status = 0
@@ -121,27 +122,20 @@ class Terminal:
         self._screen = make_screen(self._hooks(), self._options.plain)
         self._view = View(self._screen, self._options.bell)
         main_loop = self._main_loop = asyncio.get_running_loop()
-        for signum in (signal.SIGTERM, signal.SIGHUP):
-            if signal.getsignal(signum) is signal.SIG_DFL:
-                main_loop.add_signal_handler(signum, self._end, 128 + signum)
-        main_loop.add_signal_handler(signal.SIGCONT, self._continued)
-        main_loop.set_exception_handler(self._failed)
+        handle_terminal_events(main_loop, self._end, self._continued)
         loop = Loop()
         post = main_loop.call_soon_threadsafe
         self._server = ReconnectingConnection(loop, self._where, self._sock, self._dialect.kind, self, post)
-        network = threading.Thread(target=loop.run, daemon=True)
-        network.start()
-        try:
-            self._note(f"Connected to {self._where.current}.")
-            self._start(self._dialect.begun())
-            main_loop.call_later(DOOR_SECONDS, self._open_door)
-            await self._take_lines()
-        finally:
-            self._been_shown()
-            self._screen.set_title("")
-            notes = self._transfers.close()
-            loop.call_threadsafe(loop.stop)
-            network.join(FAREWELL_SECONDS)
+        with running(loop):
+            try:
+                self._note(f"Connected to {self._where.current}.")
+                self._start(self._dialect.begun())
+                main_loop.call_later(DOOR_SECONDS, self._sending.open_door)
+                await self._take_lines()
+            finally:
+                self._been_shown()
+                self._screen.set_title("")
+                notes = self._transfers.close()
         if not os.isatty(STDIN):
             return self._status or HUNG_UP
         for note in notes:
@@ -211,10 +205,10 @@ class Terminal:
         if parsed.lists_files:
             self._note("\n".join(self._transfers.received()) or "No file has come, and none is offered.")
         if sending:
-            self._send(parsed)
+            self._sending.send(parsed)
         elif parsed.send:
             self.refused()
-        self._send_automatic_lines()
+        self._sending.send_automatic_lines()
 
     def _ask_password(self, line: str) -> None:
         if self._connected:
@@ -228,7 +222,7 @@ class Terminal:
         if self._questions.current:
             return
         self._note(self._dialect.switch(number).hint)
-        self._send_automatic_lines()
+        self._sending.send_automatic_lines()
         self._screen.refresh()
 
     def _interrupted(self) -> None:
@@ -240,13 +234,6 @@ class Terminal:
         else:
             self._warned = True
             self._note("Ctrl-C once more ends the client; Ctrl-D and /quit do too.")
-
-    def _send(self, parsed: ParsedInput) -> None:
-        if self._doorway.holds(parsed):
-            return
-        self._dialect.sent(parsed.send)
-        line = self._transfers.offer(parsed.send, parsed.offer) if parsed.offer else parsed.send
-        self._server.send(line, parsed.by_itself)
 
     def _answer(self, consent: Consent) -> None:
         self._note((self._transfers.accept if consent.accepted else self._transfers.decline)(consent.user))
@@ -265,7 +252,7 @@ class Terminal:
             self._main_loop.call_soon(self.heard, lines[LINES_AT_ONCE:])
         else:
             self._server.go_on(self._dialect.admitted, self._dialect.pause)
-        self._send_automatic_lines()
+        self._sending.send_automatic_lines()
         if self._dialect.done():
             self._end(0)
 
@@ -276,7 +263,7 @@ class Terminal:
         """
         dialect = dialect_of(lines[0])
         if dialect == self._dialect.kind or not dialect:
-            self._open_door()
+            self._sending.open_door()
             return lines
         other = self._options.adapt(dialect)
         if other is None:
@@ -295,14 +282,8 @@ class Terminal:
         other.sent(PROBED)  # a mailbox has been asked something before it could greet
         self._hear(lines[:1])
         self._start(other.begun())
-        self._open_door()
+        self._sending.open_door()
         return lines[1:]
-
-    def _open_door(self) -> None:
-        """What was typed can be sent."""
-        for parsed in self._doorway.open():
-            self._send(parsed)
-        self._send_automatic_lines()
 
     def _hear(self, lines: list[str]) -> None:
         shown = [shown for line in lines for shown in self._render(line)]
@@ -316,21 +297,7 @@ class Terminal:
         self._seen_timer = None
         if self._connected:
             self._dialect.been_shown()
-            self._send_automatic_lines()
-
-    def _send_automatic_lines(self) -> None:
-        """Send the lines that the dialect sends by itself, and set the timer for `again`."""
-        lines, self._dialect.automatic_lines = self._dialect.automatic_lines, ()
-        pause, self._dialect.pause = self._dialect.pause, None
-        for line in lines:
-            self._send(ParsedInput(send=line, by_itself=True))
-        if pause is not None:
-            self._cancel_retry()
-            self._retry_timer = self._main_loop.call_later(pause, lambda: self._start(self._dialect.again()))
-
-    def _cancel_retry(self) -> None:
-        if self._retry_timer:
-            self._retry_timer.cancel()
+            self._sending.send_automatic_lines()
 
     def _render(self, line: str) -> list[Line]:
         """Render a line for the screen; most lines that carry files give none."""
@@ -346,8 +313,7 @@ class Terminal:
             return
         if self._questions.is_secret:
             self._questions.drop()
-        self._doorway.drop()
-        self._cancel_retry()
+        self._sending.lost()
         hint = self._dialect.lost()
         if not self._dialect.leaving:
             self._note("\n".join((hint, self._unconfirmed.add(unconfirmed, self._dialect), *self._transfers.close())))
@@ -360,7 +326,7 @@ class Terminal:
         if self._where.several:
             self._note(f"Connected to {self._where.current}.")
         self._start(self._dialect.returned())
-        self._send_automatic_lines()
+        self._sending.send_automatic_lines()
         self._screen.refresh()  # the prompt shows whether there is one
 
     def refused(self) -> None:
@@ -368,28 +334,18 @@ class Terminal:
         if not self._over:
             self._note("Not sent: there is no connection at the moment. The up arrow brings the line back.")
 
-    # ---- events of the terminal ----
+    # ---- pieces ----
 
     def _continued(self) -> None:
-        """The program continues after a stop; the shell has used the terminal."""
-        if not in_background():
-            self._make_raw()
-            self._screen.redraw()
-
-    def _failed(self, main_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        """A call of the loop has failed. If the terminal is gone, that is why."""
-        if os.isatty(STDIN):
-            main_loop.default_exception_handler(context)
-        else:
-            self._end(HUNG_UP)
-
-    # ---- pieces ----
+        """The shell has used the terminal."""
+        self._make_raw()
+        self._screen.redraw()
 
     def _start(self, parsed: ParsedInput) -> None:
         """Show the hint of a dialect, and send its first line."""
         self._note(parsed.hint)
         if parsed.send:
-            self._send(parsed._replace(by_itself=True))
+            self._sending.send(parsed._replace(by_itself=True))
         if parsed.ask:
             self._ask_password(parsed.ask)
 

@@ -157,6 +157,7 @@ class ClientDialect:
             between pipes the lines are those that would be typed and shown.
         slash_commands: commands for a terminal beside those of `typed`, by their first word; `@` is the row of every
             word that begins so.
+        greeted: the server speaks first: a line that comes before its greeting may be for another dialect's server.
         reconnects: a lost connection is dialled again.
         files: some lines of the server carry files, and are not for the dialect.
         admitted: the server serves us. False until a login, where the dialect begins with one.
@@ -174,6 +175,7 @@ class ClientDialect:
     user = ""
     failure: re.Pattern[str] | None = None
     slash_commands: Mapping[str, SlashCommand]
+    greeted = False
     reconnects = True
     files = False
     admitted = True

@@ -179,6 +179,7 @@ class MailboxClient(ClientDialect):
     """
 
     kind = "mailbox"
+    greeted = True
     verbs = ("bye",)
     slash_commands = SLASH_COMMANDS
 

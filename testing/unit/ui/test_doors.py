@@ -59,6 +59,13 @@ def test_only_the_first_line_goes_before_the_dialect_is_known() -> None:
     assert not doorway.holds(lines[0])
 
 
+def test_nothing_goes_before_a_greeting() -> None:
+    doorway = Doorway(greeted=True)
+    login = ParsedInput(send="0|amy123")
+    assert doorway.holds(login)
+    assert list(doorway.open()) == [login]
+
+
 def test_what_is_dropped_does_not_go_later() -> None:
     doorway = Doorway()
     for line in ("TAGS", "LOGIN ann secret"):

@@ -11,7 +11,7 @@ import re
 import signal
 import socket
 import termios
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -22,7 +22,9 @@ from harness.peer import Peer
 from harness.servers import ServerProcess, free_ports
 from support.clients import SECONDS, FakeServer, OnTerminal
 from ui.connection import Address
+from ui.dialects.base import ClientDialect
 from ui.dialects.hello import HelloClient
+from ui.dialects.mailbox import MailboxClient
 from ui.dialects.result import ResultClient
 from ui.doors import Start
 from ui.places import Places
@@ -235,6 +237,8 @@ class Stage:
 
     def __init__(self) -> None:
         self.shown: list[int] = []
+        self.typed: list[str] = []
+        self.sent: list[str] = []
         self.admitted: list[bool] = []
         self.soon: list[Callable[[], None]] = []
         self.refreshed = 0
@@ -248,6 +252,15 @@ class Stage:
     def note(self, text: str) -> None:
         assert not text
 
+    def repeat(self, _prompt: str, line: str) -> None:
+        self.typed.append(line)
+
+    def list(self, rows: Sequence[str]) -> None:
+        assert not rows
+
+    def send(self, line: str, _by_itself: bool) -> None:
+        self.sent.append(line)
+
     def go_on(self, admitted: bool, _pause: float | None) -> None:
         self.admitted.append(admitted)
 
@@ -258,12 +271,18 @@ class Stage:
         """Nothing is called later."""
 
 
-def test_a_flood_of_lines_leaves_the_user_a_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+def on_stage(monkeypatch: pytest.MonkeyPatch, dialect: ClientDialect) -> tuple[Terminal, Stage]:
+    """A terminal that has begun."""
     with socket.socket() as sock:
-        terminal = Terminal(Places([Address("here", 1)]), sock, ResultClient(), Options(Start("here", 1)), lambda: None)
+        terminal = Terminal(Places([Address("here", 1)]), sock, dialect, Options(Start("here", 1)), lambda: None)
     stage = Stage()
     for name in ("_screen", "_view", "_server", "_main_loop"):
         monkeypatch.setattr(terminal, name, stage, raising=False)
+    return terminal, stage
+
+
+def test_a_flood_of_lines_leaves_the_user_a_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal, stage = on_stage(monkeypatch, ResultClient())
     terminal.heard(["RECV bob den hi"] * (2 * LINES_AT_ONCE + 1))
     for number in range(1, 4):
         assert stage.shown == [LINES_AT_ONCE, LINES_AT_ONCE, 1][:number]
@@ -273,12 +292,18 @@ def test_a_flood_of_lines_leaves_the_user_a_turn(monkeypatch: pytest.MonkeyPatch
             stage.soon.pop()()
 
 
+@pytest.mark.parametrize("first", [GREETING, "220 mail.example ESMTP"])
+def test_a_mailbox_is_sent_nothing_before_its_greeting(monkeypatch: pytest.MonkeyPatch, first: str) -> None:
+    terminal, stage = on_stage(monkeypatch, MailboxClient())
+    for line in ("/login amy123", "/users"):
+        terminal._take(line)
+    assert (stage.typed, stage.sent) == (["/login amy123", "/users"], [])
+    terminal.heard([first])
+    assert stage.sent == ["0|amy123", "2"]
+
+
 def test_a_connection_that_is_back_shows_in_the_prompt_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    with socket.socket() as sock:
-        terminal = Terminal(Places([Address("here", 1)]), sock, HelloClient(), Options(Start("here", 1)), lambda: None)
-    stage = Stage()
-    for name in ("_screen", "_view"):
-        monkeypatch.setattr(terminal, name, stage, raising=False)
+    terminal, stage = on_stage(monkeypatch, HelloClient())
     terminal.returned()
     assert (stage.shown, stage.refreshed) == ([], 1)
 
@@ -514,6 +539,15 @@ def test_mail_after_a_lost_connection(tmp_path: Path, stack: contextlib.ExitStac
         assert other.line() == "user : amy is now logged in elsewhere"
     amy.type("\x04")
     assert amy.status() == 0
+
+
+def test_the_search_for_a_server_is_shown(stack: contextlib.ExitStack) -> None:
+    ports = free_ports(2)
+    terminal = stack.enter_context(contextlib.closing(OnTerminal(f"{ports[0]},{ports[1]}", begins="")))
+    terminal.expect(f"Looking for a server at 127.0.0.1:{ports[0]}, 127.0.0.1:{ports[1]}, for up to 15 seconds")
+    stack.enter_context(socket.create_server(("127.0.0.1", ports[1])))
+    terminal.expect(f"Connected to 127.0.0.1:{ports[1]}.")
+    assert terminal.output.text.count("Looking") == 1
 
 
 def test_a_dialect_that_is_said_is_not_changed(fake: FakeServer, stack: contextlib.ExitStack) -> None:
