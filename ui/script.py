@@ -21,7 +21,7 @@ from datetime import datetime
 from functools import partial
 from typing import NamedTuple
 
-from text import MAX_LINE, LineBuffer, Overlong, clean, normalize, split_words
+from text import MAX_LINE, LineBuffer, Overlong, clean, normalize, parse_number, split_words
 from ui.connection import MAX_RECEIVED_LINE
 from ui.dialects.result_channels import Message, split_tags
 from ui.dialects.result_state import PROBE
@@ -35,6 +35,8 @@ ANSWER_SECONDS = 30.0
 """Time-out for the answer to a request."""
 
 HISTORY_COUNT = "20"
+MAX_HISTORY = 1_000_000
+"""Default and maximum number of messages of a history."""
 
 
 class ScriptError(Exception):
@@ -163,7 +165,7 @@ def history(server: Server, channel: str, count: str) -> Iterator[Message]:
         members = server.ask(f"USERS {channel}", rf"RESULT (USERS {re.escape(clean(channel))} .*|ERROR .*)")
         if members.endswith(f"USERS {clean(channel)} 0"):
             raise ScriptError(f"no history of {channel}: not a member of it")
-    left = int(count) - len(pages[0])
+    left = (parse_number(count, MAX_HISTORY) or 0) - len(pages[0])
     while pages[-1] and pages[-1][0].number and left > 0:
         pages.append(_page(server, channel, f"{left} before {pages[-1][0].number}"))
         left -= len(pages[-1])

@@ -78,10 +78,10 @@ def test_a_long_history_comes_whole(server: ServerProcess) -> None:
         )
         peer.send("LOGOUT")
         peer.expect(f"RECV dan log {texts[-1]}\nRESULT LOGOUT 1\n")
-    for count in (2049, 5000):
-        status, output, _errors = script(server.port, "--user", "dan", "--history", "log", str(count), password="hush")
+    for count, first in (("2049", 1), ("5000", 0), ("9" * 5000, 0)):
+        status, output, _errors = script(server.port, "--user", "dan", "--history", "log", count, password="hush")
         assert status == 0
-        assert [line.split("dan: ")[1] for line in output.splitlines()] == texts[-count:]
+        assert [line.split("dan: ")[1] for line in output.splitlines()] == texts[first:]
 
 
 @pytest.mark.parametrize("words", [("--to", "cid", "hi"), ("--to", "cid", "--stdin"), ("--say", "nowhere", "hi")])
