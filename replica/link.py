@@ -40,6 +40,8 @@ PAUSE = 0.1
 MAX_PENDING = 8 * 1024 * 1024
 """Bytes that may wait for an engine that does not read; then it is left."""
 
+CHECK_PASSWORD = "; see the directive engine-password-file"
+
 log = logging.getLogger("crosstalk.replica")
 
 
@@ -189,7 +191,8 @@ class EngineLink:
             case Info():
                 self._informed(frame)
             case Complaint():
-                self._leave(f"complains: {frame.text}")
+                hint = CHECK_PASSWORD if frame.text.startswith("Authorization") else ""
+                self._leave(f"complains: {frame.text}{hint}")
 
     def _informed(self, info: Info) -> None:
         if info.options.get("ldm"):

@@ -123,7 +123,7 @@ class Roles:
         self._safe = safe
         self._lead = lead
         self._call_behind = behind
-        self._is_serving = False
+        self._is_serving = self._has_namesake = False
         self._openings = 0
         self._ticked = self._heard_at = clock()
         self._beat_at = self._probe_at = self._file_at = 0.0
@@ -246,6 +246,8 @@ class Roles:
             return
         if run == self._log.run:
             return
+        if node == self._node:
+            self._warn_of_namesake(run)
         if node in self.peers or len(self.peers) < MAX_NODES:
             self.peers[node] = peer
         if leads and run == self._log.position.run:
@@ -254,6 +256,13 @@ class Roles:
             self._log.read()
         if base and self._log.is_empty and not self._log.base and self._vacant_until is not None:
             self._vacant_until = self._clock() + FOUND_SECONDS  # it shall found the cluster
+
+    def _warn_of_namesake(self, run: str) -> None:
+        """Warn once of another node with this one's name. One announcement may be an own old one."""
+        before = self.peers.get(self._node)
+        if before is not None and before.run == run and not self._has_namesake:
+            self._has_namesake = True
+            log.warning("another node is called %s as well: give each node a name of its own", self._node)
 
     def _probed(self, message: Message) -> None:
         """The leader has answered, or the engine has: nobody is subscribed."""

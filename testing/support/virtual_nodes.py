@@ -88,6 +88,7 @@ class Peer:
 
     def __init__(self, number: int, time: Time, cluster: Cluster, base: str = "") -> None:
         self.number = number
+        self.name = f"c{number}"
         self.time = time
         self.cluster = cluster
         self.base = base
@@ -115,7 +116,7 @@ class Peer:
         self.roles = Roles(
             self.link,
             self.log,
-            node=f"c{self.number}",
+            node=self.name,
             clock=self.time.monotonic,
             jitter=self.time.random.random,
             safe=lambda: self.file.position.applied,

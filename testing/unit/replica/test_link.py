@@ -275,5 +275,5 @@ def test_a_handler_that_leaves_ends_the_frames() -> None:
 def test_no_password_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     stage = Stage().open()
     stage.put(b"-ERR 'Authorization Violation'\r\n")
-    assert "Authorization" in caplog.text
+    assert "Authorization Violation; see the directive engine-password-file" in caplog.text
     assert "secret" not in caplog.text

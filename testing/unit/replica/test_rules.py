@@ -317,3 +317,18 @@ def the_beginning_is_purged() -> None:
 @pytest.mark.parametrize("scenario", scenarios(__name__, globals()), ids=lambda scenario: scenario.__name__)
 def test_a_rule(scenario: Scenario) -> None:
     scenario()
+
+
+def test_a_name_that_two_nodes_have_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    simulation, primary = up()
+    first, second = others(simulation, primary)
+    second.kill()
+    second.start()  # its own announcements from before prove nothing
+    simulation.run(2.0)
+    assert "another node is called" not in caplog.text
+    second.kill()
+    second.name = first.name
+    second.start()
+    simulation.run(3.0)
+    warnings = [record.getMessage() for record in caplog.records if "another node is called" in record.getMessage()]
+    assert warnings == [f"another node is called {first.name} as well: give each node a name of its own"] * 2
