@@ -334,10 +334,15 @@ def main(words: Sequence[str]) -> int:
     """Carry out one command; return the exit status."""
     arguments = parse_command_line(words)
     try:
-        return COMMANDS[arguments.command](arguments)
+        code = COMMANDS[arguments.command](arguments)
+        sys.stdout.flush()
+        return code
     except (EngineError, PasswordError) as error:
         print(f"engine.py: {error}", file=sys.stderr)
-        return 1
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the exit would fail once more
+        print(f"engine.py: {error.strerror}", file=sys.stderr)
+    return 1
 
 
 if __name__ == "__main__":

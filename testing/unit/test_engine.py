@@ -72,6 +72,16 @@ def test_the_help_has_every_command_and_option(capsys: pytest.CaptureFixture[str
         assert word in text
 
 
+def test_output_that_cannot_be_written_is_an_error_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(engine.COMMANDS, "status", lambda _arguments: print("engine") or 0)
+    with open("/dev/full", "w", encoding="utf-8") as full:
+        monkeypatch.setattr(sys, "stdout", full)
+        assert engine.main(["status"]) == 1
+    assert capsys.readouterr().err == "engine.py: No space left on device\n"
+
+
 @pytest.mark.parametrize("command", [["status"], ["stop"], ["restart", "1", "--binary", "/bin/true"]])
 def test_where_nothing_was_started_it_says_so(
     command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
