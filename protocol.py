@@ -27,7 +27,7 @@ from commands import Refusal, Request
 from domain.errors import ChatError
 from domain.state import Channel
 from session_input import SessionInput
-from text import MAX_LINE, Overlong, first_word, is_http_request
+from text import MAX_LINE, Overlong, first_word, is_http_request, whole_line
 from transport import Transport
 
 LINES_PER_TURN = 64
@@ -219,6 +219,7 @@ class Session(SessionOutput):
         "_late_answers",
         "_late_seconds",
         "_lines",
+        "_max_line",
         "_outstanding",
         "_parked",
         "_paused",
@@ -242,7 +243,8 @@ class Session(SessionOutput):
         self.reason: object = None
         self._ignores_congestion = False
         self._paused = False
-        self._lines = SessionInput(transport, max_line)
+        self._max_line = max_line
+        self._lines: SessionInput | None = SessionInput(transport, max_line)  # None while nothing waits
         self._parked: Request | Refusal | None = None
         self._outstanding = 0
         self._pipelining = True  # every outstanding request is pipelined
@@ -275,11 +277,18 @@ class Session(SessionOutput):
         """Run the lines that these bytes complete."""
         if self.state is not _OPEN:
             return
-        self._lines.feed(data)
-        if self._scheduled:  # sending more must not win a session more turns
-            self._lines.apply_back_pressure(held_back=True)
+        lines = self._lines
+        alone = whole_line(data, self._max_line) if lines is None and self._parked is None else None
+        if alone is not None:
+            self._parked = self._read(alone)  # most lines come alone, and need no buffer
         else:
+            if lines is None:
+                lines = self._lines = SessionInput(self.transport, self._max_line, begun=True)
+            lines.feed(data)
+        if not self._scheduled:
             self.run()
+        elif self._lines is not None:  # sending more must not win a session more turns
+            self._lines.apply_back_pressure(held_back=True)
 
     def ended(self) -> None:
         """The client has half-closed: it gets its answers, then the session ends (C12)."""
@@ -344,7 +353,9 @@ class Session(SessionOutput):
             max_output: bytes that may wait for the peer before it is closed as a slow reader.
             setting: the name of the setting that gives max_output.
         """
-        self._lines.limit = max_line
+        self._max_line = max_line
+        if self._lines is not None:
+            self._lines.limit = max_line
         self._ignores_congestion = True
         self.transport.set_output_limit(max_output, setting)
 
@@ -375,7 +386,8 @@ class Session(SessionOutput):
         if self.state is _OVER:
             return
         self.state = SessionState.DRAINING
-        self._lines.clear()
+        if self._lines is not None:
+            self._lines.clear()
         self._parked = None
         self.run()
 
@@ -391,7 +403,7 @@ class Session(SessionOutput):
                 self.dialect.succeed(self, request)
             if then is not None:
                 then()
-        if not self._outstanding and (self._parked or self.state is not _OPEN or len(self._lines)):
+        if not self._outstanding and (self._parked or self.state is not _OPEN or self._lines):
             self._run_soon()
 
     def run(self) -> None:
@@ -403,7 +415,7 @@ class Session(SessionOutput):
             and self.state is not _OVER  # from here on as in `blocked_by`, without a call for each line
             and not self._paused
             and (self._ignores_congestion or not self.transport.congested)
-            and (self._lines.data or self._parked is not None)
+            and (self._parked is not None or (self._lines is not None and self._lines.data))
             and self._step()
         ):
             steps -= 1
@@ -416,8 +428,11 @@ class Session(SessionOutput):
         elif self.state is not _OPEN and not self._outstanding and self.blocked_by is None:
             self._end_when_answered()
             return
-        if self._lines.data or self._lines.counted:  # mostly nothing waits now, and nothing waited before
-            self._lines.apply_back_pressure(held_back=not steps or self.blocked_by is not None)
+        if self._lines is not None:
+            if self._lines.data or self._lines.counted:
+                self._lines.apply_back_pressure(held_back=not steps or self.blocked_by is not None)
+            if self._lines.is_idle:
+                self._lines = None
 
     def _end_when_answered(self) -> None:
         """All lines are run and answered: end now, or after the late answers, or when these have taken too long."""
@@ -435,7 +450,7 @@ class Session(SessionOutput):
         """Carry out the next request; False when there is none, or when it has to wait."""
         request = self._parked
         if request is None:
-            line = self._lines.next()
+            line = self._lines.next() if self._lines is not None else None
             if line is None:
                 return False
             request = self._read(line)

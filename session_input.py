@@ -10,11 +10,12 @@ READ_AHEAD = 64 * 1024
 
 
 class SessionInput(LineBuffer):
-    """The lines of a session that have been received and not been run.
+    """The lines of a session that have been received and not been run. An idle session has none, to save memory.
 
     Args:
         transport: where they come from.
         limit: maximum bytes of a line, its newline included.
+        begun: whether there were lines before, so that the next one is not the first.
 
     Attributes:
         counted: bytes that waited when the transport was last told.
@@ -22,11 +23,16 @@ class SessionInput(LineBuffer):
 
     __slots__ = ("_paused", "_transport", "counted")
 
-    def __init__(self, transport: Transport, limit: int) -> None:
-        super().__init__(limit)
+    def __init__(self, transport: Transport, limit: int, *, begun: bool = False) -> None:
+        super().__init__(limit, begun=begun)
         self._transport = transport
         self._paused = False
         self.counted = 0
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing waits, and a new buffer would go on in the same way."""
+        return not (self.data or self.counted or self.within_line)
 
     def apply_back_pressure(self, *, held_back: bool) -> None:
         """Tell the transport how much waits, and stop reading while that is too much (C14).

@@ -77,6 +77,14 @@ class Opening:
         return rest if self.over else b""
 
 
+def whole_line(data: bytes, limit: int) -> bytes | None:
+    """Return the line that these bytes are, as `LineBuffer` gives it; None if they are not exactly one, or too many."""
+    end = data.find(b"\n")
+    if end < 0 or end + 1 != len(data) or end >= limit:
+        return None
+    return data[: end - 1] if data[end - 1 : end] == b"\r" else data[:end]
+
+
 class LineBuffer:
     """Bytes in, lines out, in bounded memory.
 
@@ -85,21 +93,27 @@ class LineBuffer:
 
     Args:
         limit: maximum bytes of a line, its newline included.
+        begun: whether the first line has begun, so that no prefix is removed.
     """
 
     __slots__ = ("_opening", "_searched", "_skipping", "_start", "data", "limit")
 
-    def __init__(self, limit: int = MAX_LINE) -> None:
+    def __init__(self, limit: int = MAX_LINE, *, begun: bool = False) -> None:
         self.limit = limit
         self.data = b""
         self._start = 0
         self._searched = 0
         self._skipping = False
-        self._opening: Opening | None = Opening()
+        self._opening: Opening | None = None if begun else Opening()
 
     def __len__(self) -> int:
         """Bytes in the buffer."""
         return len(self.data) - self._start
+
+    @property
+    def within_line(self) -> bool:
+        """Whether what follows depends on bytes that are gone: a skipped line, or prefixes of the first."""
+        return self._skipping or self._opening is not None
 
     def feed(self, data: bytes) -> None:
         """Add what has been received."""

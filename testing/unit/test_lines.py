@@ -14,6 +14,7 @@ from text import (
     OVERLONG_HEAD,
     LineBuffer,
     Overlong,
+    whole_line,
 )
 
 Line = bytes | Overlong
@@ -149,6 +150,17 @@ def reference(data: bytes, limit: int) -> list[bytes]:
 )
 def test_lines_in_any_pieces(data: bytes, cuts: list[int], limit: int) -> None:
     assert marked(lines_of(*pieces(data, cuts), limit=limit)) == reference(data, limit)
+
+
+@EXAMPLES
+@given(st.lists(st.sampled_from([b"ab", b"\n", b"\r"]), max_size=5), st.integers(min_value=1, max_value=10))
+def test_a_whole_line_is_what_a_buffer_would_give_and_leaves_nothing(fed: list[bytes], limit: int) -> None:
+    data = b"".join(fed)
+    buffer = LineBuffer(limit, begun=True)
+    buffer.feed(data)
+    lines = [*all_lines(buffer)]
+    alone = data.endswith(b"\n") and len(lines) == 1 and not isinstance(lines[0], Overlong)
+    assert whole_line(data, limit) == (lines[0] if alone else None)
 
 
 @EXAMPLES

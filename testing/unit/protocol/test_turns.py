@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from protocol import LINES_PER_TURN, Session
 from session_input import READ_AHEAD
-from support.examples import pieces
+from support.examples import EXAMPLES, pieces
 from support.tiny import TinySession
 from support.world import FakeTransport
 from text import (
@@ -56,6 +58,19 @@ def test_a_client_has_spoken_with_its_first_line_of_any_kind(talk: TinySession, 
     for piece in pieces(data, range(0, len(data), 1000)):
         talk.session.received(piece)
     assert talk.transport.spoken == spoken
+
+
+@EXAMPLES
+@given(st.lists(st.sampled_from([*b"now 1\n\r\xff"]), max_size=80), st.lists(st.integers(0, 80)))
+def test_lines_are_answered_alike_in_any_pieces_and_then_no_buffer_is_left(data: list[int], cuts: list[int]) -> None:
+    whole, cut = TinySession(max_line=12), TinySession(max_line=12)
+    sent = bytes(data) + b"\n\nnow 2\n"  # what ends a line that is skipped, too
+    for talk, parts in (whole, [sent]), (cut, pieces(sent, cuts)):
+        for part in parts:
+            talk.session.received(part)
+        assert talk.session._lines is None
+        assert talk.transport.holds_input == 0
+    assert cut.heard() == whole.heard()
 
 
 def test_lines_that_wait_are_told_to_the_transport(talk: TinySession) -> None:
