@@ -10,27 +10,25 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import json
 import random
 import signal
-import socket
 import sys
 import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from domain.changes import AccountRegistered, ChannelCreated, Said
-from harness.cluster import Cluster, ClusterNode, Engines, wait_for
+from harness.cluster import Cluster, Engines, wait_for
 from harness.peer import Peer
-from harness.text import LOOPBACK, Failed
-from replica import nats, wire
-from store import Store
+from harness.text import Failed
+from replica import wire
+from tools.copies import CHANNEL, agree, append, in_file, in_log, times_logged
+from tools.faults import FAULTS, Fault
 
-CHANNEL = "garden"
 WRITERS = 3
 REQUEST_SECONDS = 4.0
 """After this without an answer a client looks for another node, as client.py does."""
@@ -178,172 +176,7 @@ class Reader(Client):
         self.stopped.wait(PAUSE)
 
 
-# ---- faults ----
-
-
-Choice = Callable[[Cluster, random.Random], ClusterNode]
-Infliction = Callable[[Cluster, random.Random], Callable[[], None]]
-
-
-class Fault(NamedTuple):
-    """What is done to a cluster.
-
-    Attributes:
-        name: for the table.
-        inflict: does it, and returns what ends it.
-        seconds: how long it lasts.
-        may_fail_over: whether another leader is expected.
-    """
-
-    name: str
-    inflict: Infliction
-    seconds: float
-    may_fail_over: bool
-
-
-def kill(*chosen: Choice, by: signal.Signals = signal.SIGKILL) -> Infliction:
-    """Return what ends some nodes; they are started again afterwards."""
-
-    def inflict(cluster: Cluster, luck: random.Random) -> Callable[[], None]:
-        for node in [choose(cluster, luck) for choose in chosen]:
-            if node.process is not None:
-                node.end(by)
-        return cluster.start
-
-    return inflict
-
-
-def lose_file(choose: Choice) -> Infliction:
-    """Return what ends a node and destroys its file; it is started again without it."""
-
-    def inflict(cluster: Cluster, luck: random.Random) -> Callable[[], None]:
-        node = choose(cluster, luck)
-        node.end()
-        for path in node.directory.glob(f"{node.database.name}*"):
-            path.unlink()
-        return cluster.start
-
-    return inflict
-
-
-def freeze(choose: Choice) -> Infliction:
-    """Return what freezes a node; it goes on afterwards."""
-
-    def inflict(cluster: Cluster, luck: random.Random) -> Callable[[], None]:
-        node = choose(cluster, luck)
-        node.send_signal(signal.SIGSTOP)
-        return lambda: node.send_signal(signal.SIGCONT)
-
-    return inflict
-
-
-def hit_engines(count: int, by: signal.Signals) -> Infliction:
-    """Return what kills or freezes engines, that which leads the log first."""
-
-    def inflict(cluster: Cluster, luck: random.Random) -> Callable[[], None]:
-        engines = cluster.engines
-        leader = engines.leader(cluster.name)
-        others = [number for number in engines.numbers if number != leader]
-        chosen = [leader, *luck.sample(others, len(others))][:count]
-        for number in chosen:
-            engines.send_signal(number, by)
-
-        def restore() -> None:
-            for number in chosen:
-                engines.send_signal(number, signal.SIGCONT)
-            engines.start()
-
-        return restore
-
-    return inflict
-
-
-def restart_engine(cluster: Cluster, _luck: random.Random) -> Callable[[], None]:
-    """Restart the engine that leads the log, as an update does."""
-    engines = cluster.engines
-    restarted = engines.run("restart", str(engines.leader(cluster.name)))
-    if restarted.returncode:
-        raise Failed(restarted.stderr)
-    return lambda: None
-
-
-def primary(cluster: Cluster, _luck: random.Random) -> ClusterNode:
-    return cluster.primary()
-
-
-def backup(cluster: Cluster, luck: random.Random) -> ClusterNode:
-    return luck.choice(cluster.backups())
-
-
-FAULTS = (
-    Fault("primary killed", kill(primary), 2.0, True),
-    Fault("primary and a backup killed", kill(backup, primary), 2.0, True),
-    Fault("backup killed", kill(backup), 1.0, False),
-    Fault("backup's file lost", lose_file(backup), 0.5, False),
-    Fault("primary's file lost", lose_file(primary), 2.0, True),
-    Fault("primary terminated", kill(primary, by=signal.SIGTERM), 2.0, True),
-    Fault("primary frozen for 7 s", freeze(primary), 7.0, True),
-    Fault("backup frozen for 3 s", freeze(backup), 3.0, False),
-    Fault("leading engine killed", hit_engines(1, signal.SIGKILL), 5.0, False),
-    Fault("leading engine frozen", hit_engines(1, signal.SIGSTOP), 5.0, False),
-    Fault("leading engine restarted", restart_engine, 0.0, False),
-    Fault("two engines killed", hit_engines(2, signal.SIGKILL), 3.0, True),
-    Fault("all engines killed", hit_engines(3, signal.SIGKILL), 3.0, True),
-)
-
-
 # ---- the verdict ----
-
-
-def in_file(node: ClusterNode) -> list[str]:
-    """Return the texts that a node's file has, in order."""
-    store = Store(str(node.database), is_copy=True)
-    try:
-        _count, pages = store.history(CHANNEL, 10**9)
-        return [said.text for page in pages for said in page]
-    finally:
-        store.close()
-
-
-def in_log(cluster: Cluster) -> list[str]:
-    """Return the texts that the engines' log has, in order."""
-    return [
-        change.text
-        for entry in read_log(cluster.engines.port, cluster.name)
-        for change in entry.changes
-        if isinstance(change, Said)
-    ]
-
-
-def read_log(port: int, cluster: str) -> Iterator[wire.Entry]:
-    """Read a cluster's log from its beginning. Raises OSError."""
-    decoder = nats.Decoder()
-    with socket.create_connection((LOOPBACK, port), 5.0) as sock:
-        sock.send(nats.connect("chaos", "", "") + nats.subscribe("_INBOX.chaos", 1))
-        sequence = 1
-        while True:  # from the first entry that a purge has left
-            request = json.dumps({"seq": sequence, "batch": 256, "max_bytes": 1_000_000}).encode()
-            sock.send(nats.publish(f"$JS.API.DIRECT.GET.CT_{cluster}", request, "_INBOX.chaos"))
-            messages: list[nats.Message] = []
-            while not messages or not messages[-1].status:
-                messages += (frame for frame in decoder.feed(sock.recv(1 << 20)) if isinstance(frame, nats.Message))
-            *entries, _end = messages
-            if not entries:
-                return
-            sequence = int(entries[-1].headers["Nats-Sequence"]) + 1
-            yield from (wire.decode(entry.payload) for entry in entries)
-
-
-def append(port: int, cluster: str, *payloads: bytes) -> None:
-    """Append entries to a cluster's log, as a node that leads would. Raises OSError."""
-    decoder = nats.Decoder()
-    with socket.create_connection((LOOPBACK, port), 30.0) as sock:
-        sock.send(nats.connect("chaos", "", "") + nats.subscribe("_INBOX.chaos", 1))
-        left = len(payloads)
-        for payload in payloads:
-            sock.send(nats.publish(f"ct.{cluster}.j", payload, "_INBOX.chaos"))
-        while left:
-            left -= sum(isinstance(frame, nats.Message) for frame in decoder.feed(sock.recv(1 << 20)))
 
 
 def lengthen_log(cluster: Cluster) -> None:
@@ -359,16 +192,6 @@ def lengthen_log(cluster: Cluster) -> None:
         agree(cluster.nodes)
         for node in cluster.nodes:
             node.end(signal.SIGTERM)
-
-
-def agree(nodes: Sequence[ClusterNode]) -> None:
-    """Wait until all nodes have the same part of the log. Raises Failed."""
-    wait_for(lambda: len({applied(node) for node in nodes}) == 1, "agreement of the nodes", 60)
-
-
-def times_logged(nodes: Sequence[ClusterNode], text: str) -> int:
-    """Count the lines of the nodes' logs that have this text."""
-    return sum(text in line for node in nodes for line in node.past_log)
 
 
 class Verdict(NamedTuple):
@@ -488,18 +311,6 @@ class Run:
         for client in self.clients:
             client.join(2 * GIVE_UP_SECONDS)
         agree(self.cluster.nodes)
-
-
-def applied(node: ClusterNode) -> str:
-    """Ask a node up to where it has the log."""
-    before = len(node.log)
-
-    def told() -> str | None:
-        node.send_signal(signal.SIGUSR1)  # again, since a program that begins again may have missed it
-        time.sleep(0.1)
-        return next((line for line in reversed(node.log[before:]) if " applied=" in line and " lag=" in line), None)
-
-    return wait_for(told, "a status line").split(" applied=")[1].split()[0]
 
 
 def report(run: Run, verdict: Verdict) -> None:

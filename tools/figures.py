@@ -26,7 +26,7 @@ from harness.peer import Peer
 from harness.servers import ServerProcess
 from harness.text import LOOPBACK
 from replica import nats, wire
-from tools.chaos import agree, append, applied
+from tools.copies import agree, append, applied
 
 TEXT = "x" * 64
 CLIENTS = 20

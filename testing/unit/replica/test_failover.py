@@ -19,7 +19,7 @@ from harness.text import LOOPBACK
 from replica import nats
 from support.cut_engines import CutEngines
 from support.engines import NEEDS_ENGINE, shared_engines
-from tools import chaos
+from tools.copies import append, applied, in_file, in_log
 
 pytestmark = NEEDS_ENGINE
 
@@ -67,7 +67,7 @@ def texts(peer: Peer) -> list[str]:
 
 def agree(*nodes: ClusterNode) -> None:
     """Wait until all have the same log."""
-    wait_for(lambda: len({chaos.applied(node) for node in nodes}) == 1, "agreement")
+    wait_for(lambda: len({applied(node) for node in nodes}) == 1, "agreement")
 
 
 def test_the_primary_dies_and_then_the_next_one(cluster: Cluster) -> None:
@@ -88,10 +88,10 @@ def test_the_primary_dies_and_then_the_next_one(cluster: Cluster) -> None:
     for node in cluster.nodes:
         if node.process:
             node.end()
-    copies = [chaos.in_file(node) for node in cluster.nodes]
+    copies = [in_file(node) for node in cluster.nodes]
     assert max(copies, key=len) == said
     assert all(copy == said[: len(copy)] for copy in copies)
-    assert chaos.in_log(cluster) == said
+    assert in_log(cluster) == said
 
 
 def test_a_primary_that_is_told_to_stop_is_replaced_at_once(cluster: Cluster) -> None:
@@ -135,7 +135,7 @@ def test_the_status_line_tells_role_and_lag(cluster: Cluster) -> None:
     primary = cluster.primary()
     serve_a_channel(primary)
     for node in cluster.nodes:
-        assert int(chaos.applied(node)) >= 1
+        assert int(applied(node)) >= 1
         role = "primary" if node is primary else "backup"
         line = next(line for line in reversed(node.log) if " applied=" in line and "cluster " in line)
         for word in (f"node={node.name}", f"role={role}", f"leader={primary.name}", "lag=0", "failovers=0"):
@@ -203,7 +203,7 @@ def test_two_clusters_share_engines_and_nothing_else(engines: Engines, tmp_path:
     with Cluster(tmp_path, engines, a_name(), count=1) as one, Cluster(tmp_path, engines, a_name(), count=1) as two:
         say(serve_a_channel(one.primary()), "one")
         say(serve_a_channel(two.primary()), "two")
-        assert (chaos.in_log(one), chaos.in_log(two)) == (["one"], ["two"])
+        assert (in_log(one), in_log(two)) == (["one"], ["two"])
 
 
 def test_a_new_node_catches_up(engines: Engines, tmp_path: Path) -> None:
@@ -214,14 +214,14 @@ def test_a_new_node_catches_up(engines: Engines, tmp_path: Path) -> None:
         late.start()
         agree(late, cluster.primary())
         late.end(signal.SIGTERM)
-        assert chaos.in_file(late) == ["early"]
+        assert in_file(late) == ["early"]
 
 
 def test_a_newer_version_ends_a_node(cluster: Cluster) -> None:
     cluster.primary()
     for node in cluster.nodes:
         node.end()
-    chaos.append(cluster.engines.port, cluster.name, b'{"v":2,"run":"future","n":1,"c":[]}')
+    append(cluster.engines.port, cluster.name, b'{"v":2,"run":"future","n":1,"c":[]}')
     node = cluster.nodes[0]
     node.start()
     assert node.process
@@ -320,7 +320,7 @@ def test_a_primary_whose_disk_is_full_hands_over_and_waits(cluster: Cluster) -> 
     full.wait_for(f"{next_one.name} leads")
     say(other, "after")
     agree(*cluster.nodes)
-    assert chaos.in_log(cluster) == ["before", "stands", "after"]
+    assert in_log(cluster) == ["before", "stands", "after"]
 
 
 def test_a_primary_that_waits_for_its_disk_can_be_stopped(cluster: Cluster) -> None:
