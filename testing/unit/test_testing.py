@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -229,6 +230,18 @@ def test_what_nobody_can_read_is_not_tried_again_at_the_end(monkeypatch: pytest.
         monkeypatch.setattr(testing, "main", lambda: output.write("a report\n") and 1)
         assert testing.run_program() == 1
         output.flush()
+
+
+@pytest.mark.usefixtures("handlers")
+@pytest.mark.parametrize("stdout", [None, io.StringIO()], ids=["closed", "not a file"])
+def test_a_run_without_a_standard_output_has_its_status(
+    monkeypatch: pytest.MonkeyPatch, stdout: io.StringIO | None
+) -> None:
+    """As with `>&-`, or within a program that captures what is printed."""
+    for status in (0, 1):
+        monkeypatch.setattr(sys, "stdout", stdout)
+        monkeypatch.setattr(testing, "main", lambda status=status: status)
+        assert testing.run_program() == status
 
 
 @pytest.mark.parametrize("count", [1, 3])

@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import resource
 import socket
+import sys
 from typing import Any
 
 import pytest
 
-from net.tcp import RESERVED_DESCRIPTORS, bytes_in_kernel, descriptor_ceiling, host_of, unacknowledged_for
+from net.tcp import (
+    RESERVED_DESCRIPTORS,
+    bytes_in_kernel,
+    descriptor_ceiling,
+    enable_keepalive,
+    host_of,
+    unacknowledged_for,
+)  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -30,6 +38,22 @@ def test_what_the_system_does_not_tell_counts_as_nothing() -> None:
         assert unacknowledged_for(one) == 0.0
     assert bytes_in_kernel(one) == 0
     assert unacknowledged_for(one) == 0.0
+
+
+def test_a_system_without_acknowledgement_times_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The offsets are those of Linux's structure: elsewhere they would tell nonsense."""
+    monkeypatch.setattr(sys, "platform", "darwin")
+    unasked: Any = object()
+    assert unacknowledged_for(unasked) == 0.0
+
+
+def test_keepalive_works_with_the_options_that_the_system_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as sock:
+        interval = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL)
+        monkeypatch.delattr(socket, "TCP_KEEPIDLE")
+        enable_keepalive(sock, 60)
+        assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+        assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL) == 10 != interval
 
 
 @pytest.mark.parametrize(
