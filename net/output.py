@@ -75,6 +75,36 @@ class Receipt:
             self._loop.confirm_later(partial(done, has_left))
 
 
+class Blockage:
+    """Output that waits because the kernel does not take it. A connection has one only as long as that is so.
+
+    Args:
+        in_kernel: bytes that the kernel holds.
+        deadline: of the check for a peer that takes nothing.
+    """
+
+    __slots__ = ("_in_kernel", "_progress", "deadline")
+
+    def __init__(self, in_kernel: int, deadline: Deadline) -> None:
+        self.deadline = deadline
+        self.note_progress(in_kernel)
+
+    def note_progress(self, in_kernel: int) -> None:
+        """Note that output has left just now, and that the kernel holds so many bytes since."""
+        self._progress = time.monotonic()
+        self._in_kernel = in_kernel
+
+    @property
+    def idle_seconds(self) -> float:
+        """Seconds since output has left."""
+        return time.monotonic() - self._progress
+
+    def check(self, in_kernel: int) -> None:
+        """Note progress if the kernel holds less: a socket is writable again only when much has left."""
+        if in_kernel < self._in_kernel:
+            self.note_progress(in_kernel)
+
+
 class Output(WatchedSocket):
     """The writing half of a connection.
 
@@ -83,18 +113,15 @@ class Output(WatchedSocket):
     """
 
     __slots__ = (
-        "_blocked",
+        "_blockage",
         "_chunk",
-        "_in_kernel",
         "_input",
         "_limit",
         "_mark",
         "_out",
         "_pending",
         "_plain",
-        "_progress",
         "_pulling",
-        "_stall",
         "_state",
         "_streams",
         "congested",
@@ -110,10 +137,7 @@ class Output(WatchedSocket):
         """Open, not blocked, not congested, and without streams: there is nothing but `_out` to look at."""
         self._streams: deque[tuple[Iterator[bytes], list[bytes]]] | None = None
         self._pulling = False
-        self._blocked = False
-        self._progress = 0.0
-        self._in_kernel = 0
-        self._stall: Deadline | None = None
+        self._blockage: Blockage | None = None
         self.congested = False
         """True while the peer has much to read: produce no more output until `Receiver.drained` is called."""
         self._limit = table.output_limit
@@ -152,9 +176,13 @@ class Output(WatchedSocket):
         self._limit = OutputLimit(size, setting)
 
     @property
+    def _blocked(self) -> bool:
+        return self._blockage is not None
+
+    @property
     def is_behind(self) -> bool:
         """True while the peer has much to read and does read: a producer should wait until it has caught up."""
-        return self.congested and self._blocked and time.monotonic() - self._progress < FRESH_SECONDS
+        return self.congested and self._blockage is not None and self._blockage.idle_seconds < FRESH_SECONDS
 
     @property
     def has_output(self) -> bool:
@@ -339,34 +367,28 @@ class Output(WatchedSocket):
 
     def _block(self, *, progress: bool) -> None:
         """Wait for a write event, and close when none comes for too long."""
-        if progress or not self._blocked:
-            self._progress = time.monotonic()
-            self._in_kernel = bytes_in_kernel(self.sock)
-        if not self._blocked:
-            self._plain, self._blocked = False, True
+        if self._blockage is None:
+            deadline = self._loop.call_later(self._table.stall_seconds, self._stalled)
+            self._plain, self._blockage = False, Blockage(bytes_in_kernel(self.sock), deadline)
             self._want(self._events | EVENT_WRITE)
-            if self._stall is None:
-                self._stall = self._loop.call_later(self._table.stall_seconds, self._stalled)
+        elif progress:
+            self._blockage.note_progress(bytes_in_kernel(self.sock))
         self._count()
 
     def _stalled(self) -> None:
-        self._stall = None
-        if not self._blocked:
-            return
-        in_kernel = bytes_in_kernel(self.sock)
-        if in_kernel < self._in_kernel:  # writable again only when much has left
-            self._in_kernel = in_kernel
-            self._progress = time.monotonic()
-        rest = self._progress + self._table.stall_seconds - time.monotonic()
+        assert self._blockage is not None  # otherwise the deadline was cancelled
+        self._blockage.check(bytes_in_kernel(self.sock))
+        rest = self._table.stall_seconds - self._blockage.idle_seconds
         if rest > 0:
-            self._stall = self._loop.call_later(rest, self._stalled)
+            self._blockage.deadline = self._loop.call_later(rest, self._stalled)
         else:
             log.warning("closing %s: has taken nothing for %g seconds (stall-seconds)", self, self._table.stall_seconds)
             self.close(CloseReason.SLOW_READER)
 
     def _unblock(self) -> None:
-        if self._blocked:
-            self._blocked = False
+        if self._blockage is not None:
+            self._loop.cancel(self._blockage.deadline)
+            self._blockage = None
             self._want(self._events & ~EVENT_WRITE)
         self._count()
 
@@ -377,8 +399,8 @@ class Output(WatchedSocket):
     def _drop_output(self) -> None:
         """Drop pending output and close streams, once the connection has ended."""
         self._out = ()
-        if self._stall is not None:
-            self._loop.cancel(self._stall)
+        if self._blockage is not None:
+            self._loop.cancel(self._blockage.deadline)
         for chunks, _behind in self._streams or ():
             _close_iterator(chunks)
 

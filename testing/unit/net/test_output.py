@@ -259,6 +259,8 @@ def test_a_reader_that_catches_up_in_time_is_watched_no_longer(
     stage.turn()
     stage.turn()
     assert sock.sends == [1, 1]
+    assert connection._blockage is None
+    assert not len(stage.loop._deadlines)
     now += STALL_SECONDS
     stage.turn()
     sock.takes = [0]
@@ -341,6 +343,7 @@ def test_a_connection_that_has_nothing_to_send_holds_no_container(stage: LoopSta
     for _ in range(2):
         assert connection._out == ()
         assert connection._streams is None
+        assert connection._blockage is None
         connection.send(b"abc")
         connection.send(b"def")
         stage.turn()
