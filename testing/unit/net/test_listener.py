@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import socket
+from selectors import EVENT_READ
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ import pytest
 from harness.peer import PATIENCE
 from harness.text import LOOPBACK
 from net.connection import Connection
-from net.listener import bound_socket, listen
+from net.listener import Listener, bound_socket, listen
 from net.table import CloseReason
 from support.loop import LoopStage, Owner, connection_of, put, staged
 
@@ -256,3 +257,12 @@ def test_a_reserved_port_refuses_until_it_listens(address: str | None) -> None:
     with pytest.raises(OSError, match="in use"):
         bound_socket(address, port, listening=False)
     sock.close()
+
+
+def test_an_event_from_before_it_was_closed_is_stale(stage: LoopStage, caplog: pytest.LogCaptureFixture) -> None:
+    """As when a client that was served earlier in the turn has shut the server down."""
+    listener = Listener(stage.loop.table, bound_socket(LOOPBACK, 0), lambda _connection: pytest.fail("accepted"))
+    listener.close()
+    listener(EVENT_READ)
+    assert not caplog.records
+    assert not stage.loop.connections
