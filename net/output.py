@@ -105,6 +105,22 @@ class Blockage:
             self.note_progress(in_kernel)
 
 
+class Streams(deque[tuple[Iterator[bytes], list[bytes]]]):
+    """The streams of a connection, and what was sent behind each. A connection without a stream has none of this.
+
+    Attributes:
+        chunk: bytes of the chunk that is leaving.
+        pulling: whether the loop has been asked to make the next chunk.
+    """
+
+    __slots__ = ("chunk", "pulling")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.chunk = 0
+        self.pulling = False
+
+
 class Output(WatchedSocket):
     """The writing half of a connection.
 
@@ -114,14 +130,12 @@ class Output(WatchedSocket):
 
     __slots__ = (
         "_blockage",
-        "_chunk",
         "_input",
         "_limit",
         "_mark",
         "_out",
         "_pending",
         "_plain",
-        "_pulling",
         "_state",
         "_streams",
         "congested",
@@ -132,11 +146,9 @@ class Output(WatchedSocket):
         self._state = State.OPEN
         self._out: list[bytes] | tuple[()] = ()  # no list of its own while nothing is pending, which saves memory
         self._pending = 0
-        self._chunk = 0
         self._plain = True
         """Open, not blocked, not congested, and without streams: there is nothing but `_out` to look at."""
-        self._streams: deque[tuple[Iterator[bytes], list[bytes]]] | None = None
-        self._pulling = False
+        self._streams: Streams | None = None
         self._blockage: Blockage | None = None
         self.congested = False
         """True while the peer has much to read: produce no more output until `Receiver.drained` is called."""
@@ -268,7 +280,7 @@ class Output(WatchedSocket):
             _close_iterator(chunks)
             return False
         if self._streams is None:
-            self._streams = deque()
+            self._streams = Streams()
         if not self._pending and not self._streams:
             self._loop.flush_later(self)
         self._plain = False
@@ -295,7 +307,8 @@ class Output(WatchedSocket):
                     self._keep_rest(data[sent:], progress=sent > 0)
                     return
                 self._out = ()
-                self._chunk = 0
+                if self._streams is not None:
+                    self._streams.chunk = 0
             if not self._streams:
                 if not self._plain:
                     self._flushed()
@@ -322,7 +335,8 @@ class Output(WatchedSocket):
     def _keep_rest(self, rest: bytes, *, progress: bool) -> None:
         """The kernel has not taken everything: wait until it does, unless too much waits."""
         self._out = [rest]
-        if self._pending - self._chunk > self._limit.size:
+        chunk = 0 if self._streams is None else self._streams.chunk
+        if self._pending - chunk > self._limit.size:
             log.warning("closing %s: reads too slowly, %d bytes wait (%s)", self, self._pending, self._limit.setting)
             self.close(CloseReason.SLOW_READER)
         else:
@@ -335,13 +349,15 @@ class Output(WatchedSocket):
         return isinstance(self._streams[0][0], Receipt) or self._pending > self._limit.size
 
     def _pull_later(self) -> None:
-        if not self._pulling:
-            self._pulling = True
+        assert self._streams is not None
+        if not self._streams.pulling:
+            self._streams.pulling = True
             self._loop.pull_later(self)
 
     def pull(self) -> None:
         """Make the next chunk of a stream; it leaves at the end of this turn."""
-        self._pulling = False
+        assert self._streams is not None
+        self._streams.pulling = False
         if self._streams and not self._blocked and self._state is not _CLOSED:
             self._pull()
             self._loop.flush_later(self)
@@ -363,7 +379,7 @@ class Output(WatchedSocket):
         self._out = [*self._out, chunk]
         if not isinstance(chunks, Receipt):  # whose chunk was counted when it was queued
             self._pending += len(chunk)
-            self._chunk = len(chunk)
+            self._streams.chunk = len(chunk)
 
     def _block(self, *, progress: bool) -> None:
         """Wait for a write event, and close when none comes for too long."""
@@ -393,6 +409,8 @@ class Output(WatchedSocket):
         self._count()
 
     def _flushed(self) -> None:
+        if self._streams is not None and not self._streams.pulling:
+            self._streams = None
         self._unblock()
         self._all_sent()
 

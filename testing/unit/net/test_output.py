@@ -349,3 +349,7 @@ def test_a_connection_that_has_nothing_to_send_holds_no_container(stage: LoopSta
         stage.turn()
         assert get(peer, 6) == b"abcdef"
     assert connection._out == ()
+    connection.stream(iter([b"ghi"]))
+    stage.until(lambda: not connection.congested)
+    assert get(peer, 3) == b"ghi"
+    assert connection._streams is None
