@@ -16,7 +16,7 @@ from app.throttle import Failures
 from app.workqueue import Job, JobSession, WorkQueue
 from domain.errors import ChatError, Overloaded, WrongPassword
 from domain.interfaces import Claim
-from net.pool import PoolFull, use_idle_time
+from net.pool import PoolFull
 
 BCRYPT_BYTES = 72
 """Maximum bytes of its input that bcrypt reads."""
@@ -160,7 +160,6 @@ def _load() -> None:
 def _hash(password: str, cost: int) -> bytes:
     import bcrypt
 
-    use_idle_time()
     data = password.encode()
     if _needs_seal(data):
         return bcrypt.hashpw(_sealed(data), bcrypt.gensalt(cost, prefix=SEALED.strip(b"$")))
@@ -170,7 +169,6 @@ def _hash(password: str, cost: int) -> bytes:
 def _matches(password: str, password_hash: bytes) -> bool:
     import bcrypt
 
-    use_idle_time()
     data = password.encode()
     if password_hash.startswith(SEALED) and _needs_seal(data):
         data = _sealed(data)

@@ -108,17 +108,3 @@ def _lower_priority() -> None:
         with contextlib.suppress(OSError):
             niceness = os.getpriority(os.PRIO_PROCESS, thread) + NICENESS
             os.setpriority(os.PRIO_PROCESS, thread, min(MAX_NICENESS, niceness))
-
-
-def use_idle_time() -> None:
-    """From now on run this thread only while a processor has nothing else to do, where the system has such a policy.
-
-    Then a thread that wakes, as the loop's, gets its processor at once. To be called in a pool's thread right before
-    long work that does not hold the interpreter's lock: a thread that holds it at this priority can make the loop wait.
-    Lasting, since only a privileged process may undo it. No-op in the main thread.
-    """
-    import threading
-
-    if threading.current_thread() is not threading.main_thread():
-        with contextlib.suppress(AttributeError, OSError):  # AttributeError: the system has no such policy
-            os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))

@@ -11,7 +11,7 @@ import threading
 import pytest
 
 from harness.peer import PATIENCE
-from net.pool import MAX_NICENESS, NICENESS, Pool, PoolFull, use_idle_time
+from net.pool import MAX_NICENESS, NICENESS, Pool, PoolFull
 from support.examples import raising
 from support.loop import LoopStage
 
@@ -44,25 +44,6 @@ def niceness_in_pool(of_process: int) -> int:
 def test_slow_work_is_nicer_than_the_process_whatever_niceness_that_has() -> None:
     for of_process in range(niceness(), MAX_NICENESS + 1):  # less would need a privilege
         assert niceness_in_pool(of_process) == min(of_process + NICENESS, MAX_NICENESS)
-
-
-@pytest.mark.skipif(not hasattr(os, "SCHED_IDLE"), reason="the system has no such policy")
-def test_a_thread_may_use_idle_time_alone() -> None:
-    """The policy is that of the thread, not of the process, nor of the pool's other threads."""
-    found: queue.SimpleQueue[int] = queue.SimpleQueue()
-    before = os.sched_getscheduler(0)
-
-    def work() -> None:
-        found.put(os.sched_getscheduler(0))
-        use_idle_time()
-        found.put(os.sched_getscheduler(0))
-
-    pool = Pool("test", 1, 1, lambda call: call())
-    pool.submit(work, lambda _result, _error: None)
-    assert [found.get(timeout=PATIENCE) for _ in range(2)] == [before, os.SCHED_IDLE]
-    pool.close()
-    use_idle_time()
-    assert os.sched_getscheduler(0) == before
 
 
 def test_slow_work_is_bounded_and_comes_back_into_the_loops_thread() -> None:
