@@ -121,7 +121,7 @@ def test_colour_where_it_is_wanted(
     terminal.expect("Not sent")
     terminal.type("\x04")
     assert terminal.status() == 0
-    assert "h1" not in terminal.output.text
+    assert "h1d" not in terminal.output.text
     if unwanted is None:
         assert b"\x1b[0;36m[den]" in terminal.output.raw
     else:
@@ -195,7 +195,7 @@ def test_several_lines_at_once_are_text(fake: FakeServer, stack: contextlib.Exit
     paste(terminal, "SAY den one line")
     wire.expect("SAY den one line\n")
     assert wire.received == "SAY den QUIT\nSAY den /quit\nSAY den one line\n"
-    assert "h1" not in terminal.output.text
+    assert "h1d" not in terminal.output.text
     terminal.type("\x04")
     assert terminal.status() == 0
 
@@ -516,7 +516,7 @@ def test_mail_on_a_terminal(tmp_path: Path, stack: contextlib.ExitStack, words: 
     amy.type("/bye\r")
     assert amy.status() == 0
     assert "bob123" not in amy.output.text
-    assert "n0" not in amy.output.text
+    assert "n0b" not in amy.output.text
     assert amy.output.text.count("amy123") == 1  # as the server told it
 
 
