@@ -108,9 +108,7 @@ class History:
 
     def _ask(self, request: str, handler: Callable[[Message], None], **fields: object) -> None:
         """Ask, and expect no other answer any more."""
-        self._link.forget(self._reply)
-        self._reply = self._link.expect(handler)
-        ask(self._link, request, self._names, self._reply, fields)
+        self._reply = ask(self._link, self._names, request, handler, fields, instead_of=self._reply)
 
     def _informed(self, message: Message) -> None:
         """Compare what the engines know of the log with the file.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from replica.link import EngineLink
@@ -64,9 +64,29 @@ class Names(NamedTuple):
         return f"ct.{self.cluster}.n.{run}"
 
 
-def ask(link: EngineLink, request: str, names: Names, reply: str, fields: Mapping[str, Any]) -> None:
-    """Send a request to the engines' API about the log."""
+def ask(
+    link: EngineLink,
+    names: Names,
+    request: str,
+    handler: Callable[[Message], None],
+    fields: Mapping[str, Any],
+    *,
+    instead_of: str,
+) -> str:
+    """Send a request to the engines' API about the log; return its reply subject.
+
+    Args:
+        link: the connection to an engine.
+        names: the cluster's names.
+        request: its name in the API.
+        handler: gets each answer, until the reply subject is forgotten.
+        fields: of the request; none for a request without content.
+        instead_of: the reply subject of the request before, whose answers no longer count; "" for none.
+    """
+    link.forget(instead_of)
+    reply = link.expect(handler)
     link.publish(f"$JS.API.{request}.{names.stream}", json.dumps(fields).encode() if fields else b"", reply=reply)
+    return reply
 
 
 def read_answer(payload: bytes) -> Mapping[str, Any]:

@@ -63,9 +63,7 @@ class Purge:
             self._ask("STREAM.INFO", self._look, {})
 
     def _ask(self, request: str, handler: Callable[[Message], None], fields: dict[str, int]) -> None:
-        self._link.forget(self._reply)
-        self._reply = self._link.expect(handler)
-        ask(self._link, request, self._names, self._reply, fields)
+        self._reply = ask(self._link, self._names, request, handler, fields, instead_of=self._reply)
 
     def _look(self, message: Message) -> None:
         answer = read_answer(message.payload)

@@ -68,11 +68,10 @@ class Reader:
         self._again, self._is_empty = False, True
         self.started = self._clock()
         self._ends = self.started + ANSWER_SECONDS
-        self._link.forget(self._reply)
         begin = self._begin()
-        self._reply = self._link.expect(partial(self._shown, begin))
         fields = {"seq": begin, "batch": BATCH, "max_bytes": BATCH_BYTES}
-        ask(self._link, "DIRECT.GET", self._names, self._reply, fields)
+        handler = partial(self._shown, begin)
+        self._reply = ask(self._link, self._names, "DIRECT.GET", handler, fields, instead_of=self._reply)
 
     def abandon(self) -> None:
         """Expect no answer any more: the connection is another."""
