@@ -98,6 +98,9 @@ class DatabaseFiles:
         path: the database's path. A missing file is made, for its owner alone.
         stamped_version: the first schema (`PRAGMA user_version`) that has a stamp.
 
+    Attributes:
+        is_new: the database was missing or empty.
+
     Raises:
         StoreError: it is in use, is no regular file, or lies beside a log that is not its own.
         OSError: it cannot be opened.
@@ -115,6 +118,7 @@ class DatabaseFiles:
         if not os.path.exists(self.path):
             self._check_orphan()  # before the database is made
         self._file = self._claim()
+        self.is_new = not os.fstat(self._file.fileno()).st_size
         try:
             self._check_log(stamped_version)
         except BaseException:
@@ -157,7 +161,7 @@ class DatabaseFiles:
             )
 
     def _check_log(self, stamped_version: int) -> None:
-        if not os.fstat(self._file.fileno()).st_size:
+        if self.is_new:
             self._check_orphan()
             return
         stamps = [(number, stamp) for number, page in _frames(self.log_path) if (stamp := Stamp.on_page(page))]

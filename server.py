@@ -301,7 +301,7 @@ def announce(server: Server, *, hello_server: bool) -> None:
     for endpoint in server.endpoints:
         only = " (IPv6 only)" if endpoint.ipv6_only else ""
         log.info("listening address=%s port=%d dialect=%s%s", endpoint.address, endpoint.port, endpoint.dialect, only)
-    log.info("ready address=%s port=%d database=%s", server.endpoints[0].address, server.port, server.store.path)
+    log.info("ready address=%s port=%d database=%s", server.endpoints[0].address, server.port, server.store.place)
     if hello_server:
         with contextlib.suppress(OSError):  # nobody may be reading standard output
             print("Server is on", flush=True)  # C25

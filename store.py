@@ -181,6 +181,13 @@ class Store:
         if self._files is not None:
             self._files.close()
 
+    @property
+    def place(self) -> str:
+        """Where the file is, for the log, and whether this start has made it."""
+        if self._files is None:
+            return self.path
+        return f"{os.path.abspath(self.path)}{' (new file)' if self._files.is_new else ''}"
+
     # ---- copies of a cluster's file ----
 
     def digest(self) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from app.commandline import MAX_PORT
@@ -35,9 +35,8 @@ ENGINES = (1, 3, 5)
 MAX_TOKEN = 64
 """Maximum characters of the name of a node or cluster."""
 
-MIN_CHANNELS = 3
 MIN_CAPACITY = 5
-"""Minimum number of channels with a port, and minimum capacity of each (C26)."""
+"""Minimum capacity of a channel with a port (C26)."""
 
 
 class Directive(NamedTuple):
@@ -311,67 +310,74 @@ def read_content(path: str) -> bytes:
         raise ConfigError(f"{path}: cannot read the config: {error.strerror}") from error
 
 
-def parse_content(content: bytes, path: str) -> Settings:
-    """Parse the bytes of a config (C51); `path` is for the messages.
+class Lines(NamedTuple):
+    """What the lines of a config say.
+
+    Attributes:
+        settings: those of the lines that are right; the others have their defaults.
+        numbers: of the last line of each directive.
+        faulty: the directives of the lines that are wrong.
+        errors: one for each wrong line, in order.
+        path: of the config, for messages; "" where there is none.
+    """
+
+    settings: Settings
+    numbers: Mapping[str, int]
+    faulty: frozenset[str]
+    errors: Sequence[str]
+    path: str
+
+
+NO_LINES = Lines(Settings(), {}, frozenset(), (), "")
+
+
+def decode_content(content: bytes, path: str) -> str:
+    """Return the text of a config (C51); `path` is for the messages.
 
     Raises:
-        ConfigError: it is too long or not UTF-8, or a line is wrong.
+        ConfigError: it is too long or not UTF-8.
     """
     if len(content) > MAX_CONFIG:
         raise ConfigError(f"{path}: cannot read the config: it is longer than {MAX_CONFIG} bytes")
     try:
-        text = content.decode("utf-8-sig")
+        return content.decode("utf-8-sig")
     except UnicodeError as error:
         raise ConfigError(f"{path}: cannot read the config: not UTF-8") from error
-    return parse_config(text, path)
 
 
-def parse_config(text: str, path: str) -> Settings:
-    """Parse a config's text; `path` is for the messages.
-
-    Raises:
-        ConfigError: a line is wrong.
-    """
+def read_lines(text: str, path: str) -> Lines:
+    """Parse a config's text, all lines of it; `path` is for the messages."""
     values: dict[str, Any] = {}
-    lines: dict[str, int] = {}
+    numbers: dict[str, int] = {}
+    claimed: dict[str, int] = {}
+    faulty: set[str] = set()
+    errors: list[str] = []
     for number, line in enumerate(text.split("\n"), 1):
         name, *words = list(itertools.takewhile(lambda word: not word.startswith("#"), line.split())) or [""]
         if not name:
             continue
         if name not in DIRECTIVES and ":" in name:
             name, words = PEER, [name, *words]
+        numbers[name] = number
         try:
             directive = _find(name)
             value = _value(name, directive, words)
             for claim in directive.claims(value) if directive.claims else [name]:
-                if claim in lines:
-                    raise ConfigError(f"{claim} stands in line {lines[claim]} already; remove one of them")
-                lines[claim] = number
+                if claim in claimed:
+                    raise ConfigError(f"{claim} stands in line {claimed[claim]} already; remove one of them")
+                claimed[claim] = number
         except ConfigError as error:
-            raise ConfigError(f"{path}:{number}: {error}") from None
+            faulty.add(name)
+            errors.append(f"{path}:{number}: {error}")
+            continue
         field = field_of(name)
         values[field] = (*values.get(field, ()), value) if directive.claims else value
-    settings = Settings(**values)
-    _check_federation(settings, path)
-    if 0 < len(settings.channel) < MIN_CHANNELS:
-        raise ConfigError(
-            f"{path}: channel stands {len(settings.channel)} times; it needs {MIN_CHANNELS} or more, or none"
-        )
-    return settings
+    return Lines(Settings(**values), numbers, frozenset(faulty), errors, path)
 
 
 def field_of(directive: str) -> str:
     """Return the setting that a directive sets."""
     return "peers" if directive == PEER else directive.replace("-", "_")
-
-
-def _check_federation(settings: Settings, path: str) -> None:
-    if settings.hostname is not None and settings.hostname in {peer.name for peer in settings.peers}:
-        raise ConfigError(f"{path}: hostname {settings.hostname} is this server's own; no other can bear it")
-    if settings.hostname is None and any(peer.secret for peer in settings.peers):
-        raise ConfigError(f"{path}: {SECRET} needs a name of this server's own, too; add hostname <name>")
-    if settings.federation == "off" and "federation" in {listen.dialect for listen in settings.listen}:
-        raise ConfigError(f"{path}: a port that listens for federation is of no use while federation is off")
 
 
 def _find(name: str) -> Directive:

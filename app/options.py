@@ -12,13 +12,16 @@ from typing import Any, NamedTuple
 
 from app.bootstrap import left_config
 from app.commandline import OneLineParser, port_number
-from app.config import DIRECTIVES, ConfigError, field_of, parse_content, read_content
+from app.config import DIRECTIVES, NO_LINES, ConfigError, decode_content, read_content, read_lines
+from app.consistency import contradictions
 from settings import Listen, Settings
+from version import VERSION
 
 USAGE = """\
 server.py <port> [config] [options]
        server.py <config> [options]
-       server.py --address A --port P [config] [options]"""
+       server.py --address A --port P [config] [options]
+       server.py --check-config <config>"""
 
 MANUAL = """\
 The first form serves all clients on one port; the first word of a client selects its protocol. In the second form, the
@@ -71,6 +74,8 @@ def parse_command_line(words: Sequence[str]) -> argparse.Namespace:
         type=setting("database"),
         help="the database file (default: crosstalk-<port>.db in the current directory); :memory: keeps nothing",
     )
+    add("--check-config", action="store_true", help="tell every error of the config, and start nothing")
+    add("--version", action="version", version=f"crosstalk {VERSION}", help="tell the version")
     arguments = parser.parse_intermixed_args(words)
     arguments.hello_server = arguments.port is not None
     rest: list[str] = arguments.words
@@ -113,15 +118,6 @@ def setting(name: str) -> Callable[[str], Any]:
     return read
 
 
-def settings_for(arguments: argparse.Namespace) -> Settings:
-    """Return the settings of a command line and of the config that it names; the command line takes precedence.
-
-    Raises:
-        ConfigError: the config cannot be used, or has no port to listen on.
-    """
-    return read_options(arguments).settings
-
-
 class Options(NamedTuple):
     """What a command line and its config say.
 
@@ -129,71 +125,53 @@ class Options(NamedTuple):
         settings: all settings.
         hello_server: the third form of the command line was used.
         config: the bytes of the config; b"" without one.
+        errors: what is wrong with the config, one line for each; such settings are of no use.
     """
 
     settings: Settings
     hello_server: bool
     config: bytes = b""
+    errors: Sequence[str] = ()
 
 
 def read_options(arguments: argparse.Namespace) -> Options:
-    """Read the config of a command line. It is opened and read only here and once: it may be a pipe (C51).
-
-    Raises:
-        ConfigError: the config cannot be used, or has no port to listen on.
-    """
+    """Read the config of a command line. It is opened and read only here and once: it may be a pipe (C51)."""
     path: str | None = arguments.config
-    content, settings = b"", Settings()
+    content, lines = b"", NO_LINES
     if path is not None:
         left = left_config()
-        content = read_content(path) if left is None else left
-        settings = parse_content(content, path)
-    return Options(_completed(settings, arguments), arguments.hello_server, content)
+        try:
+            content = read_content(path) if left is None else left
+            lines = read_lines(decode_content(content, path), path)
+        except ConfigError as error:
+            return Options(Settings(), arguments.hello_server, content, [str(error)])
+    settings = _completed(lines.settings, arguments)
+    return Options(settings, arguments.hello_server, content, [*lines.errors, *contradictions(settings, lines)])
 
 
 def _completed(settings: Settings, arguments: argparse.Namespace) -> Settings:
-    """Return the settings with what the command line says."""
+    """Return the settings with what the command line says, which takes precedence."""
     if arguments.port is not None:
         own = Listen(arguments.address, arguments.port, "hello" if arguments.hello_server else "auto")
         settings = settings._replace(listen=(own, *settings.listen))
-    if not (settings.listen or settings.channel):
-        raise ConfigError(f"{arguments.config} has no listen line and no channel; add one, or start with a port")
-    settings = settings._replace(
+    return settings._replace(
         address=arguments.address or settings.address,
         database=arguments.database or settings.database,
         max_users=arguments.max_users or settings.max_users or (HELLO_USERS if arguments.hello_server else None),
     )
-    _check_cluster(settings)
-    return settings
-
-
-CLUSTER_DIRECTIVES = ("engine", "engine-password-file", "cluster", "log-bytes")
-"""Directives that only a node needs."""
-
-
-def _check_cluster(settings: Settings) -> None:
-    if settings.node is None:
-        unused = [
-            name
-            for name in CLUSTER_DIRECTIVES
-            if getattr(settings, field := field_of(name)) != getattr(Settings(), field)
-        ]
-        if unused:
-            raise ConfigError(f"{unused[0]} is for a node of a cluster; add node <name>, or remove it")
-    elif settings.database == MEMORY:
-        raise ConfigError(f"a node keeps a copy of the cluster's data in a file, so its database cannot be {MEMORY}")
-    elif 0 in {listen.port for listen in settings.listen}:
-        raise ConfigError("a node's clients must know its ports before it serves, so none can be 0")
-
-
-MEMORY = ":memory:"
-"""The path of a database that keeps nothing."""
 
 
 def read_or_exit(arguments: argparse.Namespace) -> Options:
-    """Read the config, or exit with status 1 and a line that says what is wrong."""
-    try:
-        return read_options(arguments)
-    except ConfigError as error:
+    """Read the config, or exit with status 1 and a line that says what is wrong: the first error.
+
+    With --check-config all errors are told, and status 0 says that there is none.
+    """
+    options = read_options(arguments)
+    for error in options.errors if arguments.check_config else options.errors[:1]:
         print(f"server.py: {error}", file=sys.stderr)
+    if options.errors:
         sys.exit(1)
+    if arguments.check_config:
+        print(f"{arguments.config or 'the command line'}: no errors")
+        sys.exit(0)
+    return options

@@ -14,6 +14,9 @@ from harness.peer import PATIENCE, Peer
 from harness.processes import CONFIG_HEAD, SERVER, Ports, Process, Processes
 from harness.text import LOOPBACK
 
+READY = r" ready address=(?P<address>\S+) port=(?P<port>\d+) database=(?P<database>.+?)( \(new file\))?$"
+"""The line of the log that says where a server listens, and which database it has."""
+
 PORTS = Ports()
 PROCESSES = Processes()
 """Shared by all tests: an interrupted run kills them."""
@@ -54,7 +57,7 @@ class ServerProcess:
             command = ["sh", "-c", f'{shell}; exec "$@"', "sh", *command]
         self.process = Process(command, directory, PROCESSES)
         try:
-            ready = self.wait_for(r" ready address=(?P<address>\S+) port=(?P<port>\d+) database=(?P<database>.+)")
+            ready = self.wait_for(READY)
         except BaseException:
             self.close()
             raise

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from app.commandline import MAX_PORT, OneLineParser, whole_number
 from text import parse_number
 from ui.dialects import DIALECTS
+from version import VERSION
 
 if TYPE_CHECKING:
     from ui.preferences import Preferences, Server
@@ -122,6 +123,7 @@ def _add_arguments(parser: OneLineParser) -> None:
         metavar="BYTES",
         help="in the dialect rooms: bytes of all files that are received (1 GiB); each counts 64 KiB more",
     )
+    parser.add_argument("--version", action="version", version=f"crosstalk {VERSION}", help="tell the version")
     script = parser.add_argument_group("scripts, in the dialect result")
     for name, metavar, what in (
         ("--say", ("CHANNEL", "TEXT"), "say a text in a channel"),

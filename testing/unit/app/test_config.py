@@ -10,24 +10,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.config import DIRECTIVES, PEER, ConfigError, field_of, parse_config, parse_content, read_content
-from app.options import parse_command_line, settings_for
+from app.config import DIRECTIVES, PEER, ConfigError, decode_content, field_of, read_content
+from app.options import parse_command_line, read_options
 from settings import EngineAddress, HostedChannel, Listen, PeerConfig, Settings
+from support.configs import errors_of, parse_config
 from support.examples import EXAMPLES
 
 
 def refusal(text: str) -> str:
     """What a config is refused for."""
-    with pytest.raises(ConfigError) as caught:
-        parse_config(text, "my.conf")
-    message = str(caught.value)
+    message = errors_of(text)[0]
     assert "\n" not in message
     return message
 
 
 def read_config(path: Path) -> Settings:
     """The settings of a file."""
-    return parse_content(read_content(str(path)), str(path))
+    return parse_config(decode_content(read_content(str(path)), str(path)), str(path))
 
 
 def directive_of(line: str) -> str:
@@ -133,8 +132,8 @@ CHANNEL_CAPACITY = "the capacity of a channel is a whole number from 5 to 100000
 NO_CHANNEL_NAME = "cannot be a channel with a port: it begins with a digit, or is no name"
 
 BAD_CHANNELS = [
-    (["channel lobby 5051 5"], ": channel stands 1 times; it needs 3 or more, or none"),
-    (["channel lobby 5051 5", ATTIC], ": channel stands 2 times; it needs 3 or more, or none"),
+    (["channel lobby 5051 5"], ":1: channel stands 1 times; it needs 3 or more, or none"),
+    (["channel lobby 5051 5", ATTIC], ":2: channel stands 2 times; it needs 3 or more, or none"),
     ([ATTIC, CELLAR, "channel"], ":3: channel needs <name> <port> <capacity>, not nothing"),
     ([ATTIC, CELLAR, "channel lobby 5051"], ":3: channel needs <name> <port> <capacity>, not 'lobby 5051'"),
     ([ATTIC, CELLAR, "channel lobby 5051 5 5"], ":3: channel needs <name> <port> <capacity>, not 'lobby 5051 5 5'"),
@@ -230,7 +229,7 @@ def test_servers_that_prove_their_names(tmp_path: Path) -> None:
     }.items():
         assert refusal(f"{head}{line}\n").startswith(f"my.conf:2: {reason}")
     assert refusal(f"127.0.0.1:5051 two secret={secret}") == (
-        "my.conf: secret= needs a name of this server's own, too; add hostname <name>"
+        "my.conf:1: secret= needs a name of this server's own, too; add hostname <name>"
     )
     assert "hostname a stands in line 2" in refusal(f"{head}127.0.0.1:1 a\n127.0.0.1:0 a secret={secret}")
 
@@ -293,8 +292,18 @@ def test_a_directive_that_may_stand_more_than_once() -> None:
     )
 
 
-def test_the_first_mistake_is_told() -> None:
-    assert refusal("max-mail x\nwhat\n").startswith("my.conf:1: ")
+def test_every_mistake_is_found_and_the_first_is_told() -> None:
+    text = "max-mail x\nwhat\nmax-mail 1\nmax-mail 2\nhostname a\n127.0.0.1:1 a\nchannel lobby 1 5\nlog-bytes 70000\n"
+    assert [":".join(error.split(":")[:2]) for error in errors_of(text)] == [
+        *("my.conf:1", "my.conf:2", "my.conf:4"),
+        *("my.conf:5", "my.conf:7", "my.conf:8"),
+    ]
+    assert refusal(text) == errors_of(text)[0]
+
+
+def test_what_only_follows_from_a_wrong_line_is_not_told() -> None:
+    assert len(errors_of("channel lobby x 5\nchannel attic 1 5\nchannel cellar 2 5")) == 1
+    assert len(errors_of("node a b\nlog-bytes 70000")) == 1
 
 
 def test_a_line_ends_with_a_newline_and_nothing_else() -> None:
@@ -376,11 +385,11 @@ NODE = "node c1\nlisten 6666 mailbox\n"
 )
 def test_a_config_that_makes_no_node_is_refused(config: str, words: list[str], reason: str, tmp_path: Path) -> None:
     (tmp_path / "my.conf").write_text(config)
-    with pytest.raises(ConfigError, match=reason):
-        settings_for(parse_command_line([*words, str(tmp_path / "my.conf")]))
+    (error,) = read_options(parse_command_line([*words, str(tmp_path / "my.conf")])).errors
+    assert reason in error
 
 
 def test_a_node_has_the_ports_of_its_config(tmp_path: Path) -> None:
     (tmp_path / "my.conf").write_text(NODE)
-    settings = settings_for(parse_command_line(["5051", str(tmp_path / "my.conf")]))
+    settings = read_options(parse_command_line(["5051", str(tmp_path / "my.conf")])).settings
     assert (settings.node, [listen.port for listen in settings.listen]) == ("c1", [5051, 6666])

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import federation
 import unicode_names
-from app.config import ConfigError, parse_config
+from app.config import ConfigError
 from dialects import hello, mailbox, operator, result, rooms
 from dialects.mailbox import Pattern
 from domain.changes import (
@@ -22,6 +22,7 @@ from domain.changes import (
 )
 from domain.names import has_form_of_name, is_name
 from harness.processes import ROOT
+from support.configs import parse_config
 from support.examples import EXAMPLES
 from support.world import Client, World
 from text import MAX_CHARACTERS, MAX_WORD, is_too_long, normalize

@@ -16,9 +16,11 @@ import pytest
 from app.config import DIRECTIVES, PEER
 from harness.processes import ROOT
 from settings import Settings
+from version import VERSION
 
 LAYERS: dict[str, set[str]] = {
     "settings": set(),
+    "version": set(),
     "unicode_names": set(),
     "text": {"unicode_names"},
     "net": set(),
@@ -29,10 +31,22 @@ LAYERS: dict[str, set[str]] = {
     "dialects": {"domain", "peering", "protocol", "settings", "text"},
     "peering": {"domain", "net", "protocol", "settings", "text"},
     "federation": {"domain", "peering", "protocol", "settings", "text"},
-    "app": {"dialects", "domain", "federation", "net", "peering", "protocol", "replica", "settings", "store", "text"},
+    "app": {
+        "dialects",
+        "domain",
+        "federation",
+        "net",
+        "peering",
+        "protocol",
+        "replica",
+        "settings",
+        "store",
+        "text",
+        "version",
+    },
     "server": {"app", "dialects", "domain", "federation", "net", "peering", "protocol", "settings", "store", "text"},
     "engine": {"app", "replica"},
-    "ui": {"app", "net", "text"},
+    "ui": {"app", "net", "text", "version"},
     "client": {"app", "net", "text", "ui"},
     "harness": set(),
     "testing": {"harness"},
@@ -179,6 +193,11 @@ def test_no_file_knows_the_machine_on_which_it_was_written() -> None:
     private = [b"/" + word + b"/" for word in (b"work", b"home", b"Users")]
     found = [path.name for path in FILES for word in private if word in path.read_bytes()]
     assert found == []
+
+
+def test_the_version_is_the_same_everywhere() -> None:
+    assert f'version = "{VERSION}"\n' in document("pyproject.toml")
+    assert re.search(rf"^## {re.escape(VERSION)}\b", document("CHANGELOG.md"), re.MULTILINE)
 
 
 def test_no_file_is_one_that_a_run_leaves_behind() -> None:

@@ -17,13 +17,14 @@ import server as server_module
 from app import bootstrap
 from app.config import MAX_CONFIG
 from app.node import StartError
-from app.options import parse_command_line, settings_for
+from app.options import parse_command_line, read_options
 from harness.peer import PATIENCE, Peer
 from harness.processes import ROOT
 from harness.servers import ServerProcess, free_ports
 from server import Server
 from settings import Listen, Settings
 from support.programs import BARE_PYTHON, SERVER, on, run, start
+from version import VERSION
 
 
 def has_ipv6() -> bool:
@@ -144,7 +145,7 @@ def test_every_listener_speaks_its_dialect_and_all_meet(tmp_path: Path) -> None:
 
 def test_a_config_alone_can_say_where_to_listen(tmp_path: Path) -> None:
     (tmp_path / "my.conf").write_text("address 127.0.0.1\nlisten 0 hello\nlisten 0 auto\nmax-users 3")
-    settings = settings_for(parse_command_line([str(tmp_path / "my.conf"), "--database", ":memory:"]))
+    settings = read_options(parse_command_line([str(tmp_path / "my.conf"), "--database", ":memory:"])).settings
     assert settings.listen == (Listen(None, 0, "hello"), Listen(None, 0, "auto"))
     server = Server(settings)
     assert [(place.address, place.dialect) for place in server.endpoints] == [
@@ -172,7 +173,7 @@ def test_how_many_users_hello_takes(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "my.conf").write_text("max-users 3")
-    assert settings_for(parse_command_line(words)).max_users == users
+    assert read_options(parse_command_line(words)).settings.max_users == users
 
 
 @pytest.mark.usefixtures("quiet_logging")
@@ -261,6 +262,44 @@ def test_help_is_no_error_and_any_python_will_do(tmp_path: Path) -> None:
     assert "--database" in done.stdout
 
 
+@pytest.mark.parametrize("program", ["server.py", "client.py"])
+def test_the_version_is_told(program: str, tmp_path: Path) -> None:
+    command = [BARE_PYTHON, str(ROOT / program), "--version"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=PATIENCE)
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"crosstalk {VERSION}\n", "")
+
+
+def test_a_config_is_checked_without_a_start(tmp_path: Path) -> None:
+    """C52, with a port that is in use."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        (tmp_path / "good.conf").write_text(f"address 127.0.0.1\nlisten {port} hello\n")
+        (tmp_path / "bad.conf").write_text("max-mail x\n\nwhat\nlog-bytes 70000\nmax-mail 1\n")
+        good = run("--check-config", "good.conf", directory=tmp_path)
+        assert (good.returncode, good.stdout, good.stderr) == (0, "good.conf: no errors\n", "")
+        bad = run("bad.conf", "--check-config", directory=tmp_path)
+        places = [line.split(" ")[1] for line in bad.stderr.splitlines()]
+        assert (bad.returncode, bad.stdout) == (1, "")
+        assert places == ["bad.conf:1:", "bad.conf:3:", "bad.conf", "bad.conf:4:"]
+        assert run(port, "good.conf", "--check-config", directory=tmp_path).returncode == 0
+        assert run(port, "none.conf", "--check-config", directory=tmp_path).stderr.count("\n") == 1
+        for words in (["--check-config"], ["--check-config", "0", "--max-users", "x"]):
+            assert run(*words, directory=tmp_path).returncode == 1
+    assert [*tmp_path.glob("*.db*")] == []
+
+
+def test_the_ready_line_tells_the_whole_path_and_whether_the_file_is_new(tmp_path: Path) -> None:
+    """C46."""
+    for mark in (r" \(new file\)", ""):
+        with ServerProcess(tmp_path, "database my chat.db") as server:
+            server.wait_for(f" ready .* database={re.escape(str(tmp_path))}/my chat.db{mark}$")
+    with ServerProcess(tmp_path, "database :memory:") as server:
+        server.wait_for(" ready .* database=:memory:$")
+    (tmp_path / "empty.db").touch()
+    with ServerProcess(tmp_path, "database empty.db") as server:
+        server.wait_for(r"/empty.db \(new file\)$")
+
+
 ONCE = (
     ("exec {python} {server} 0 <(cat my.conf)", BARE_PYTHON),
     ("exec {python} {server} 0 <(cat my.conf)", sys.executable),
@@ -333,7 +372,9 @@ def test_a_server_that_cannot_start_frees_what_it_had(tmp_path: Path, monkeypatc
 def test_two_servers_in_one_process_know_nothing_of_each_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "my.conf").write_text("bcrypt-cost 4\naddress 127.0.0.1\n")
-    servers = [Server(settings_for(parse_command_line(["0", "my.conf", "--database", ":memory:"]))) for _ in range(2)]
+    servers = [
+        Server(read_options(parse_command_line(["0", "my.conf", "--database", ":memory:"])).settings) for _ in range(2)
+    ]
     peers = [Peer(server.port) for server in servers]
     try:
         for server, peer in zip(servers, peers, strict=True):

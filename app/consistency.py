@@ -1,0 +1,113 @@
+"""What the lines of a config must be together, and with the command line.
+
+Each line alone is checked by `app/config.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+from app.config import PEER, SECRET, Lines, field_of
+from settings import Settings
+
+MIN_CHANNELS = 3
+"""Minimum number of channels with a port (C26)."""
+
+MEMORY = ":memory:"
+"""The path of a database that keeps nothing."""
+
+
+class Rule(NamedTuple):
+    """A row of the table.
+
+    Attributes:
+        directives: that the rule concerns; an error is told with the line of the first. If a line of one of them is
+            wrong, the rule is not checked: it could only tell what follows from that.
+        fault: says what is wrong with all settings; None if nothing is.
+    """
+
+    directives: tuple[str, ...]
+    fault: Callable[[Settings], str | None]
+
+
+def _nowhere(settings: Settings) -> str | None:
+    if settings.listen or settings.channel:
+        return None
+    return "has no listen line and no channel; add one, or start with a port"
+
+
+def _few_channels(settings: Settings) -> str | None:
+    count = len(settings.channel)
+    if not 0 < count < MIN_CHANNELS:
+        return None
+    return f"channel stands {count} times; it needs {MIN_CHANNELS} or more, or none"
+
+
+def _own_name(settings: Settings) -> str | None:
+    if settings.hostname is None or settings.hostname not in {peer.name for peer in settings.peers}:
+        return None
+    return f"hostname {settings.hostname} is this server's own; no other can bear it"
+
+
+def _secret_of_nobody(settings: Settings) -> str | None:
+    if settings.hostname is not None or not any(peer.secret for peer in settings.peers):
+        return None
+    return f"{SECRET} needs a name of this server's own, too; add hostname <name>"
+
+
+def _port_for_nobody(settings: Settings) -> str | None:
+    if settings.federation != "off" or "federation" not in {listen.dialect for listen in settings.listen}:
+        return None
+    return "a port that listens for federation is of no use while federation is off"
+
+
+def _memory_node(settings: Settings) -> str | None:
+    if settings.node is None or settings.database != MEMORY:
+        return None
+    return f"a node keeps a copy of the cluster's data in a file, so its database cannot be {MEMORY}"
+
+
+def _any_port(settings: Settings) -> str | None:
+    if settings.node is None or 0 not in {listen.port for listen in settings.listen}:
+        return None
+    return "a node's clients must know its ports before it serves, so none can be 0"
+
+
+def _for_a_node(directive: str) -> Rule:
+    """Return the rule of a directive that only a node needs."""
+    field = field_of(directive)
+
+    def fault(settings: Settings) -> str | None:
+        if settings.node is not None or getattr(settings, field) == getattr(Settings(), field):
+            return None
+        return f"{directive} is for a node of a cluster; add node <name>, or remove it"
+
+    return Rule((directive, "node"), fault)
+
+
+RULES = (  # those of the config before those of the command line
+    Rule(("hostname", PEER), _own_name),
+    Rule((PEER, "hostname"), _secret_of_nobody),
+    Rule(("federation", "listen"), _port_for_nobody),
+    Rule(("channel",), _few_channels),
+    *map(_for_a_node, ("engine", "engine-password-file", "cluster", "log-bytes")),
+    Rule(("database", "node"), _memory_node),
+    Rule(("listen", "node"), _any_port),
+)
+
+
+def contradictions(settings: Settings, lines: Lines) -> Iterator[str]:
+    """Return one error for each rule that the settings break.
+
+    Args:
+        settings: all of them, those of the command line too.
+        lines: the config from which the others come.
+    """
+    if not lines.faulty & {"listen", "channel"} and (reason := _nowhere(settings)):
+        yield f"{lines.path} {reason}"
+    for directives, fault in RULES:
+        if not lines.faulty.intersection(directives) and (reason := fault(settings)):
+            number = lines.numbers.get(directives[0])
+            place = lines.path if number is None else f"{lines.path}:{number}"
+            yield f"{place}: {reason}" if lines.path else reason
