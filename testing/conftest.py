@@ -59,6 +59,7 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    keep_hangup_from_servers()
     # One object for all items, so that no port is handed out twice.
     config.stash[SETTINGS] = Settings(command=server_command(), deadline=PATIENCE, processes=servers.PROCESSES)
     if hasattr(config, "workerinput"):
@@ -66,6 +67,15 @@ def pytest_configure(config: pytest.Config) -> None:
     else:
         config.stash[ENGINES] = tempfile.mkdtemp(prefix="engines")
         os.environ[SHARED_ENGINES] = config.stash[ENGINES]  # the workers inherit it
+
+
+def keep_hangup_from_servers() -> None:
+    """Go on ignoring SIGHUP under `nohup`, but do not have the servers of the tests inherit that.
+
+    A program inherits an ignored signal, while one that has a handler is at its default again.
+    """
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, lambda _number, _frame: None)
 
 
 def end_servers(_number: int, _frame: object) -> None:
