@@ -18,14 +18,12 @@ line. Only requests that are `pipelined` may follow each other into the journal,
 from __future__ import annotations
 
 import enum
-import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 from commands import Refusal, Request
 from domain.errors import ChatError
-from domain.state import Channel
 from session_input import SessionInput
 from text import MAX_LINE, Overlong, first_word, is_http_request, whole_line
 from transport import Transport
@@ -35,8 +33,6 @@ LINES_PER_TURN = 64
 
 LIST_PIECE = 500
 """Names of a list that are rendered at once; a longer list is streamed."""
-
-log = logging.getLogger("crosstalk.chat")
 
 Done = Callable[[Exception | None], None]
 """Takes the outcome of a request: None, or the reason why it failed. Called once, at once or later."""
@@ -85,6 +81,20 @@ class Dialect:
         if rendered:
             session.transport.send(rendered)
 
+    def tell_all(
+        self, event: Any, transports: Iterable[Transport], send_all: Callable[[Iterable[Any], bytes], None]
+    ) -> None:
+        """Tell an event to many sessions that all have this dialect. It is rendered once.
+
+        Args:
+            event: what has happened in a channel.
+            transports: of the subscribers.
+            send_all: sends the same bytes over many transports.
+        """
+        words = self.render(event)
+        if words:
+            send_all(transports, words)
+
     def delivers_itself(self, session: Session, event: Any) -> bool:
         """Deliver an event that is not rendered alike for all sessions; return False for any other event."""
         return False
@@ -96,32 +106,6 @@ class Dialect:
 
     def leave(self, session: Session) -> None:
         """Called once when the session is over: undo what its login did."""
-
-
-def fan_out(send_all: Callable[[Iterable[Any], bytes], None], event: Any, channel: Channel) -> None:
-    """Tell an event to the subscribers of a channel. Each dialect renders it once, for all its sessions.
-
-    Args:
-        send_all: sends the same bytes over many transports.
-        event: one that is the same for all.
-        channel: a channel here.
-    """
-    if channel.audiences is None:
-        channel.audiences = _by_dialect(channel.subscribers)
-    for dialect, transports in channel.audiences:
-        try:
-            words = dialect.render(event)
-            if words:
-                send_all(transports, words)
-        except Exception:  # a fault in one dialect must not cost the sessions of others the event
-            log.exception("error while telling %s", type(event).__name__)
-
-
-def _by_dialect(sessions: Iterable[Any]) -> list[tuple[Dialect, list[Transport]]]:
-    audiences: dict[Dialect, list[Transport]] = {}
-    for session in sessions:
-        audiences.setdefault(session.dialect, []).append(session.transport)
-    return list(audiences.items())
 
 
 NO_CHOICE: Mapping[str, Dialect] = {}

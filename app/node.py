@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any, Protocol
 
 from app.throttle import Pace
+from audiences import fan_out
 from dialects import AUTO, DEFAULT, DIALECTS
 from dialects.mailbox import RESERVED_NAMES
 from dialects.operator import Operator
@@ -24,7 +25,7 @@ from domain.transfers import Transfers
 from federation import Federation
 from peering.dialer import Dial
 from peering.proof import make_nonce
-from protocol import Dialect, Session, fan_out
+from protocol import Dialect, Session
 from settings import Settings
 from transport import Transport
 

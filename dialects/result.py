@@ -247,13 +247,11 @@ class Result(Dialect):
             session.late_answer_given()
 
         on_sent = partial(session.expect_late_answer, self.echo_seconds)
-        self.chat.say_to_remote_channel(
-            session.principal, channel, text, session.expect_outcome(request, on_sent), on_echo
-        )
+        self.chat.say_to_remote_channel(session, channel, text, session.expect_outcome(request, on_sent), on_echo)
 
     def tell(self, session: Session, request: Request) -> None:
         address, text = request.args
-        self.chat.messages.send_direct(session.principal, address[1:], text, session.expect_outcome(request))
+        self.chat.messages.send_direct(session.principal, address[1:], text, session.expect_outcome(request), session)
 
     def history(self, session: Session, request: Request) -> None:
         channel, *words = request.args

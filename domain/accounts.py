@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from typing import Any
 
 from domain.changes import AccountDeleted, AccountRegistered, Done, MailboxOpened, PasswordChanged
 from domain.errors import (
@@ -77,11 +78,19 @@ class Accounts:
 
             self._hash(recipient, password, make, done)
 
-    def login(self, recipient: ClientSession, name: str, password: str, done: Done) -> None:
+    def login(self, recipient: ClientSession, name: str, password: str, done: Done, *, alongside: bool = False) -> None:
         """Log a session in. Fails with AlreadyLoggedIn, WrongPassword, Overloaded.
 
         A name without an account is checked as slowly as a wrong password, so that the time does not tell them apart.
-        With the right password of an account that is logged in, that session is probed: its machine may be gone (R50).
+        With the right password of an account that is logged in, its clients are probed: their machines may be gone
+        (R50).
+
+        Args:
+            recipient: the session.
+            name: the account's.
+            password: as it was given.
+            done: takes the outcome.
+            alongside: the account may be logged in at other clients, which stay.
         """
         if recipient.principal is not None:
             done(AlreadyLoggedIn())
@@ -98,7 +107,7 @@ class Accounts:
                 log.warning("failed login address=%s name=%s", address, _loggable(name))
             if error is not None or account is None:
                 done(error)
-            elif account.session is not None:
+            elif account.session is not None and not alongside:
                 account.session.probe()
                 done(AlreadyLoggedIn())
             elif recipient.over:
@@ -216,26 +225,34 @@ class Accounts:
             return
 
         def decided(error: Exception | None) -> None:
-            session = account.session
-            if error is None and session is not None:
-                self._users.logout(session)
-                if session is not recipient:
-                    session.deliver(AccountGone(account.name))
-                    session.end()
+            if error is None:
+                self.end_sessions(account, AccountGone(account.name), keep=recipient)
+                if recipient.principal is account:
+                    self._users.logout(recipient)
             done(error)
 
         self._journal.submit(AccountDeleted(account.name, account.id), decided)
 
     def _take_over(self, recipient: ClientSession, account: Account) -> None:
-        older = account.session
-        if older is recipient:
+        if recipient.principal is account:
             return
         self._users.logout(recipient)
-        if older is not None:
-            older.deliver(LoggedInElsewhere(account.name))
-            self._users.logout(older)
-            older.end()
+        self.end_sessions(account, LoggedInElsewhere(account.name))
         self._users.enter(recipient, account)
+
+    def end_sessions(self, account: Account, event: Any, keep: ClientSession | None = None) -> None:
+        """Log out the clients of an account, after they have been told an event, and close them.
+
+        Args:
+            account: the account.
+            event: why.
+            keep: a session that is left as it is.
+        """
+        for session in account.sessions:
+            if session is not keep:
+                session.deliver(event)
+                self._users.logout(session)
+                session.end()
 
 
 def _loggable(name: str) -> str:

@@ -45,7 +45,7 @@ from domain.messages import DirectMessages
 from domain.names import HOST_OF_CHANNEL, classic_id, is_name
 from domain.presence import Presence
 from domain.reading import Reading
-from domain.sessions import ClientSession
+from domain.sessions import Clients, ClientSession
 from domain.state import NO_LIMITS, Account, Audience, Limits, Member, RemoteUser, RoomGuest
 from domain.topics import Topics
 from domain.users import Users
@@ -190,19 +190,22 @@ class Chat:
         )
 
     def say_to_remote_channel(
-        self, account: Account, channel: str, text: str, done: Done, settled: Callable[[bool], None]
+        self, session: ClientSession, channel: str, text: str, done: Done, settled: Callable[[bool], None]
     ) -> None:
         """Say something in a remote channel. Fails with NotAMember, NoSuchChannel, TooLong.
 
         Args:
+            session: of the account that says it.
+            channel: the channel's name.
+            text: what it says.
             done: called at once; None means that the message is on its way.
             settled: called once, later, unless `done` got an error. False means that the channel has not got the
-                message, and that the account is still logged in at the same session.
+                message, and that the account is still logged in at this session.
         """
-        session = account.session
+        account: Account = session.principal
 
         def told_later(said: bool) -> None:
-            settled(said or account.session is not session)
+            settled(said or session.principal is not account)
 
         try:
             if channel not in account.channels:
@@ -213,8 +216,8 @@ class Chat:
         else:
             done(None)
 
-    def speaker_session(self, message: Said) -> ClientSession | None:
-        """Return the session of a message's sender; None for a remote user, and for one that has logged out."""
+    def speaker_session(self, message: Said) -> Clients | None:
+        """Return the clients of a message's sender; None for a remote user, and for one that has logged out."""
         speaker = self.users.accounts.get(message.sender) or self.channels.local[message.channel].guests.get(
             message.sender
         )
@@ -315,24 +318,27 @@ class Chat:
 
     def _subscribe(self, change: Joined) -> None:
         channel = self.channels.find(change.channel)
-        session = self.users.account(change.account).session
-        if channel is None or session is None:
+        sessions = self.users.account(change.account).sessions
+        if channel is None or not sessions:
             return  # a remote channel is forgotten when its last member leaves
-        channel.subscribe(session)
-        self.users.presence.changed(change.account, online=True, channels=(channel,), own=session)
+        for session in sessions:
+            channel.subscribe(session)
+        self.users.presence.changed(change.account, online=True, channels=(channel,), own=sessions)
         if channel.capacity is not None:
             self.outside.observer.joined(channel, change.account)
 
     def _unsubscribe(self, change: Left) -> None:
         channel = self.channels.find(change.channel)
-        session = self.users.account(change.account).session
         if channel is None:
             return
-        if session is not None and session in channel.subscribers:
+        own = self.users.account(change.account).sessions
+        sessions = [session for session in own if session in channel.subscribers]
+        if sessions:
             if channel.capacity is not None:
                 self.outside.observer.left(channel, change.account)
-            channel.unsubscribe(session)
-            self.users.presence.changed(change.account, online=False, channels=(channel,), own=session)
+            for session in sessions:
+                channel.unsubscribe(session)
+            self.users.presence.changed(change.account, online=False, channels=(channel,), own=own)
         self.outside.observer.vacated(channel)
 
     def subscribe_remote(self, member: RemoteUser, name: str) -> None:

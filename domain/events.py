@@ -24,13 +24,18 @@ class DirectMessage(NamedTuple):
 
 
 class DirectEcho(NamedTuple):
-    """A direct message, for its sender: it has been delivered, or waits for the recipient's login."""
+    """A direct message, for each client of its sender: it has been delivered, or waits for the recipient's login.
+
+    Attributes:
+        own: whether this client has sent it.
+    """
 
     sender: str
     recipient: str
     text: str
     at: float
     waits: bool = False
+    own: bool = True
 
 
 class AccountGone(NamedTuple):

@@ -41,12 +41,21 @@ class DirectMessages:
         self._outside = outside
         self._now = now
 
-    def send_direct(self, sender: Member, name: str, text: str, done: Done) -> None:
-        """Send a direct message; it waits for an account that is away. An account that sends gets a `DirectEcho`.
+    def send_direct(
+        self, sender: Member, name: str, text: str, done: Done, session: ClientSession | None = None
+    ) -> None:
+        """Send a direct message; it waits for an account that is away. The clients of an account that sends get a
+        `DirectEcho`.
 
         Fails with NoSuchUser, StillMuted, LimitReached, TooLong, StoreUnavailable.
+
+        Args:
+            sender: an account here, or a user of another server.
+            name: the recipient's.
+            text: the message.
+            done: takes the outcome.
+            session: the account's session that sends; None for a user of another server.
         """
-        session = sender.session if isinstance(sender, Account) else None
         pending = PendingDirectMessage(sender, session, Mailed(sender.name, name, text, self._now()), done)
         if self._users.is_users(name):
             self._hand_over(pending)
@@ -99,8 +108,9 @@ class DirectMessages:
         )
 
     def _echo(self, pending: PendingDirectMessage, *, waits: bool = False) -> None:
-        if pending.session is not None and pending.session.principal is pending.sender:
-            pending.session.deliver(DirectEcho(*pending.message, waits))
+        if isinstance(pending.sender, Account):
+            for session in pending.sender.sessions:
+                session.deliver(DirectEcho(*pending.message, waits, session is pending.session))
         pending.done(None)
 
     # ---- mail ----
@@ -135,8 +145,9 @@ class DirectMessages:
             complete = True
         finally:
             account.collecting -= 1
-            if not complete and account.session not in (None, recipient):  # it has got nothing there yet
-                account.session.deliver(MailWaiting())
+            others = [session for session in account.sessions if session is not recipient]
+            if not complete and others:  # they have got nothing yet
+                others[0].deliver(MailWaiting())
 
     def mail_by_id(self, recipient: ClientSession, account_id: str) -> Iterator[list[Mailed]]:
         """Return the mail of the account with this ID as `mail` does.

@@ -37,28 +37,28 @@ class Presence:
         """Tell nobody anything more: the server stops (C21)."""
         self._watchers.clear()
 
-    def changed(self, user: str, *, online: bool, channels: Iterable[Channel], own: object = None) -> None:
+    def changed(self, user: str, *, online: bool, channels: Iterable[Channel], own: Iterable[object] = ()) -> None:
         """Tell that a user has come into channels or left them: each session once, however many channels it shares.
 
         Args:
             user: the user's name.
             online: whether the user has come.
             channels: where; those that are too large are left out.
-            own: the user's own session, which is not told.
+            own: the user's own sessions, which are not told.
         """
         if self._watchers:
             event, where = PresenceChanged(user, online), list(channels)
             self._in_order(lambda: self._tell(event, where, own))
 
-    def topic_changed(self, event: TopicChanged, channel: Channel, own: object) -> None:
-        """Tell that a channel has a new topic; `own` is the session that has set it, which is not told."""
+    def topic_changed(self, event: TopicChanged, channel: Channel, own: Iterable[object]) -> None:
+        """Tell that a channel has a new topic; `own` are the sessions of who has set it, which are not told."""
         if self._watchers:
             self._tell(event, (channel,), own)
 
-    def _tell(self, event: Any, channels: Iterable[Channel], own: object) -> None:
+    def _tell(self, event: Any, channels: Iterable[Channel], own: Iterable[object]) -> None:
         concerned: set[Any] = set()
         for channel in channels:
             if len(channel.members) <= MAX_MEMBERS:
                 concerned |= self._watchers.keys() & channel.subscribers.keys()
-        concerned.discard(own)
+        concerned.difference_update(own)
         deliver_to_each(event, concerned)

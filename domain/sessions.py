@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from domain.changes import InOrder
 
@@ -27,7 +27,26 @@ class Relay(Protocol):
         """Return the change that ends the membership of a user, given by the bare name. Fails as `Channels.remove`."""
 
 
-class ClientSession(Subscriber, Protocol):
+class Clients(Subscriber, Protocol):
+    """A session, or the sessions of all clients of an account as one."""
+
+    def pause(self) -> None:
+        """Take no more input until `resume`: it produces more than a linked server can read (L7). Idempotent."""
+
+    def resume(self) -> None:
+        """Take input again."""
+
+    def probe(self) -> None:
+        """Have it closed soon if the client's machine does not answer (R50)."""
+
+    def end(self) -> None:
+        """Close it when all delivered events have left."""
+
+    def deliver_with_receipt(self, event: Any, done: Callable[[bool], None]) -> None:
+        """Deliver, and call `done` once with whether the whole event has left for the client, or for one of them."""
+
+
+class ClientSession(Clients, Protocol):
     """A session, as the domain sees it."""
 
     principal: Any
@@ -45,20 +64,64 @@ class ClientSession(Subscriber, Protocol):
     def half_closed(self) -> bool:
         """Whether the client sends no more."""
 
-    def pause(self) -> None:
-        """Take no more input until `resume`: it produces more than a linked server can read (L7). Idempotent."""
 
-    def resume(self) -> None:
-        """Take input again."""
+class SeveralClients(Clients):
+    """The sessions of an account that is logged in at several clients at once. It never changes.
 
-    def probe(self) -> None:
-        """Have it closed soon if the client's machine does not answer (R50)."""
+    Args:
+        sessions: the sessions, in the order of their logins.
+    """
 
-    def end(self) -> None:
-        """Close it when all delivered events have left."""
+    __slots__ = ("sessions",)
+
+    def __init__(self, sessions: tuple[ClientSession, ...]) -> None:
+        self.sessions = sessions
+
+    def deliver(self, event: Any) -> None:
+        deliver_to_each(event, self.sessions)
 
     def deliver_with_receipt(self, event: Any, done: Callable[[bool], None]) -> None:
-        """Deliver, and call `done` once with whether the whole event has left for the client."""
+        waiting = len(self.sessions)
+
+        def left(has_left: bool) -> None:
+            nonlocal waiting
+            waiting -= 1
+            if waiting >= 0 and (has_left or not waiting):
+                waiting = -1
+                done(has_left)
+
+        for session in self.sessions:
+            session.deliver_with_receipt(event, left)
+
+    def pause(self) -> None:
+        for session in self.sessions:
+            session.pause()
+
+    def resume(self) -> None:
+        for session in self.sessions:
+            session.resume()
+
+    def probe(self) -> None:
+        for session in self.sessions:
+            session.probe()
+
+    def end(self) -> None:
+        for session in self.sessions:
+            session.end()
+
+
+def sessions_of(clients: Clients | None) -> tuple[ClientSession, ...]:
+    """Return the sessions of an account's clients, in the order of their logins."""
+    if clients is None:
+        return ()
+    return clients.sessions if isinstance(clients, SeveralClients) else (cast(ClientSession, clients),)
+
+
+def as_clients(sessions: tuple[ClientSession, ...]) -> Clients | None:
+    """Return what reaches all of these sessions. One session stands for itself, so most accounts need no more."""
+    if len(sessions) > 1:
+        return SeveralClients(sessions)
+    return sessions[0] if sessions else None
 
 
 def deliver_to_each(event: Any, sessions: Iterable[Subscriber]) -> None:

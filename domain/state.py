@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from domain.changes import Done, InOrder, Left, Mailed
 from domain.names import HOST_OF_CHANNEL, HOST_OF_USER, MAX_NAME, remote_user
-from domain.sessions import ClientSession, Relay, Subscriber
+from domain.sessions import Clients, ClientSession, Relay, Subscriber, as_clients, sessions_of
 
 
 class Limits(NamedTuple):
@@ -140,10 +140,11 @@ NO_CHANNELS: dict[str, Channel] = {}
 
 
 class Account:
-    """A registered name, its memberships, the session where it is logged in, and how much mail waits for it.
+    """A registered name, its memberships, the clients where it is logged in, and how much mail waits for it.
 
-    It has a password or an ID; `number` grows with each new account. `collecting` counts the readers of its mail and
-    the pages that are about to be deleted; until it is 0, no other session gets the mail.
+    `session` reaches all of these clients at once; it is None while there is none. The account has a password or an ID;
+    `number` grows with each new account. `collecting` counts the readers of its mail and the pages that are about to be
+    deleted; until it is 0, no other session gets the mail.
     """
 
     __slots__ = ("_waiting", "channels", "collecting", "id", "name", "number", "password_hash", "session")
@@ -154,9 +155,22 @@ class Account:
         self.password_hash = password_hash
         self.id = account_id
         self.channels = NO_CHANNELS
-        self.session: ClientSession | None = None
+        self.session: Clients | None = None
         self._waiting: WaitingMail | None = None
         self.collecting = 0
+
+    @property
+    def sessions(self) -> tuple[ClientSession, ...]:
+        """The session of each client, in the order of their logins."""
+        return sessions_of(self.session)
+
+    def add_session(self, session: ClientSession) -> None:
+        """Add the session of a client that has logged in."""
+        self.session = as_clients((*self.sessions, session))
+
+    def remove_session(self, session: ClientSession) -> None:
+        """Remove the session of a client that is logged out."""
+        self.session = as_clients(tuple(each for each in self.sessions if each is not session))
 
     @property
     def mail(self) -> int:

@@ -60,8 +60,8 @@ class Topics:
 
     def tell_set(self, change: TopicSet) -> None:
         """Tell the sessions that ask for it."""
-        setter = self._users.account(change.account).session
-        self._users.presence.topic_changed(TopicChanged(*change), self._channel(change.channel), setter)
+        own = self._users.account(change.account).sessions
+        self._users.presence.topic_changed(TopicChanged(*change), self._channel(change.channel), own)
 
     def _channel(self, name: str) -> Channel:
         channel = self._channels.local.get(name)

@@ -10,7 +10,7 @@ from domain.errors import AlreadyLoggedIn, HasMail, LimitReached, NameTaken, NoS
 from domain.interfaces import Outside
 from domain.names import is_name
 from domain.presence import Presence
-from domain.sessions import ClientSession
+from domain.sessions import Clients, ClientSession
 from domain.state import Account, Guest, Limits, User
 
 
@@ -98,32 +98,47 @@ class Users:
         self._forget_lists()
 
     def enter(self, recipient: ClientSession, account: Account) -> None:
-        """Log a session in to an account that is logged in nowhere."""
-        recipient.principal = self.online[account.name] = account
-        self._forget_lists()
-        account.session = recipient
+        """Log a session in to an account. It is online from the login of its first client on."""
+        recipient.principal = account
+        is_first = account.session is None
+        account.add_session(recipient)
         for channel in account.channels.values():
-            channel.here += 1
+            channel.here += is_first
             channel.subscribe(recipient)
-        self.presence.changed(account.name, online=True, channels=account.channels.values(), own=recipient)
+        if not is_first:
+            return
+        self.online[account.name] = account
+        self._forget_lists()
+        self.presence.changed(account.name, online=True, channels=account.channels.values(), own=(recipient,))
 
     def logout(self, recipient: ClientSession) -> None:
-        """Log a session out: a guest's name is free, an account's memberships stay. No-op without a login."""
+        """Log a session out: a guest's name is free, an account's memberships stay. No-op without a login.
+
+        An account is online until its last client is logged out.
+        """
         user: User | None = recipient.principal
         if user is None:
             return
-        recipient.principal = user.session = None
-        del self.online[user.name]
-        self._forget_lists()
+        recipient.principal = None
         self.presence.unwatch(recipient)
         if isinstance(user, Guest):
+            user.session = None
+            self._is_offline(user)
             del self.guests[user.name]
-        else:
+            return
+        user.remove_session(recipient)
+        for channel in user.channels.values():
+            channel.unsubscribe(recipient)
+        if user.session is None:
+            self._is_offline(user)
             for channel in user.channels.values():
                 channel.here -= 1
-                channel.unsubscribe(recipient)
                 self._outside.observer.vacated(channel)
             self.presence.changed(user.name, online=False, channels=user.channels.values())
+
+    def _is_offline(self, user: User) -> None:
+        del self.online[user.name]
+        self._forget_lists()
 
     def words_changed(self, recipient: ClientSession) -> None:
         """A session gets other words for events from now on."""
@@ -136,8 +151,8 @@ class Users:
         """Drop the lists of who is online: that has changed."""
         self._online_names = self._sorted_online_names = None
 
-    def session(self, name: str) -> ClientSession | None:
-        """Return the session where a user is logged in."""
+    def session(self, name: str) -> Clients | None:
+        """Return what reaches all clients of a user; None for one who is not logged in."""
         user = self.online.get(name)
         return None if user is None else user.session
 

@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from domain.interfaces import Timers
-from domain.sessions import ClientSession
+from domain.sessions import Clients
 from peering.peers import Link
 
 MAX_PAUSE_SECONDS = 1.0
@@ -16,7 +16,7 @@ MAX_PAUSE_SECONDS = 1.0
 class Batch(NamedTuple):
     """Sessions that wait for the same output, and the deadline at which they are resumed."""
 
-    sessions: list[ClientSession]
+    sessions: list[Clients]
     deadline: Any
 
 
@@ -31,10 +31,10 @@ class BackPressure:
 
     def __init__(self, timers: Timers) -> None:
         self._timers = timers
-        self._paused: set[ClientSession] = set()
+        self._paused: set[Clients] = set()
         self._batches: dict[Link, Batch] = {}
 
-    def pause(self, session: ClientSession, link: Link) -> None:
+    def pause(self, session: Clients, link: Link) -> None:
         """Pause a session's input until this link has caught up, or is lost, or MAX_PAUSE_SECONDS have passed.
 
         Idempotent: a session waits for one link at a time.
@@ -48,13 +48,13 @@ class BackPressure:
         """Return the sessions that wait for this link; the first of them asks for a receipt."""
         batch = self._batches.get(link)
         if batch is None:
-            sessions: list[ClientSession] = []
+            sessions: list[Clients] = []
             resume = partial(self._resume, link, sessions)
             batch = self._batches[link] = Batch(sessions, self._timers.call_later(MAX_PAUSE_SECONDS, resume))
             link.session.transport.send_with_receipt(b"", lambda _has_left: resume())
         return batch
 
-    def _resume(self, link: Link, sessions: list[ClientSession]) -> None:
+    def _resume(self, link: Link, sessions: list[Clients]) -> None:
         """Resume these sessions, unless that was done: the receipt may come later than the deadline."""
         batch = self._batches.get(link)
         if batch is None or batch.sessions is not sessions:

@@ -154,7 +154,8 @@ class MemoryChat:
     def audiences_are_right(self) -> bool:
         """Whether everyone who is in a channel, and there, hears what is said in it, and nobody else."""
         return all(
-            set(channel.subscribers) == {member.session for member in local(channel) if member.session}
+            set(channel.subscribers) == {session for member in local(channel) for session in member.sessions}
+            and channel.here == sum(1 for member in local(channel) if member.session is not None)
             and channel.remote == len(channel.members) - len(local(channel))
             and all(name in account.channels for account in channel.members.values())
             for name, channel in self.chat.channels.local.items()

@@ -29,7 +29,9 @@ from support.memory_chat import NOW, FakeSession, MemoryChat, mailed
 
 def test_a_message_to_one_who_is_there(memory: MemoryChat) -> None:
     alice, bob = memory.user("alice"), memory.user("bob")
-    assert memory.outcome(lambda done: memory.chat.messages.send_direct(alice.principal, "bob", "hi", done)) is None
+    assert (
+        memory.outcome(partial(memory.chat.messages.send_direct, alice.principal, "bob", "hi", session=alice)) is None
+    )
     assert alice.take() == [DirectEcho("alice", "bob", "hi", NOW)]
     assert bob.take() == [DirectMessage("alice", "hi", NOW)]
     assert memory.backend.written == []
@@ -37,7 +39,10 @@ def test_a_message_to_one_who_is_there(memory: MemoryChat) -> None:
 
 def test_a_message_to_oneself_is_delivered_and_echoed_as_any_other(memory: MemoryChat) -> None:
     alice = memory.user("alice")
-    assert memory.outcome(lambda done: memory.chat.messages.send_direct(alice.principal, "alice", "hi", done)) is None
+    assert (
+        memory.outcome(lambda done: memory.chat.messages.send_direct(alice.principal, "alice", "hi", done, alice))
+        is None
+    )
     assert alice.take() == [DirectMessage("alice", "hi", NOW), DirectEcho("alice", "alice", "hi", NOW)]
 
 
@@ -50,7 +55,9 @@ def test_a_message_to_nobody(memory: MemoryChat) -> None:
 
 def test_a_message_to_one_who_is_away_waits(memory: MemoryChat) -> None:
     alice, bob = memory.user("alice"), memory.account("bob")
-    assert memory.outcome(lambda done: memory.chat.messages.send_direct(alice.principal, "bob", "hi", done)) is None
+    assert (
+        memory.outcome(partial(memory.chat.messages.send_direct, alice.principal, "bob", "hi", session=alice)) is None
+    )
     assert alice.take() == [DirectEcho("alice", "bob", "hi", NOW, waits=True)]
     assert bob.mail == 1
     screen = FakeSession()
@@ -60,7 +67,7 @@ def test_a_message_to_one_who_is_away_waits(memory: MemoryChat) -> None:
 
 def test_a_login_between_a_message_and_its_commit(memory: MemoryChat) -> None:
     alice, bob = memory.user("alice"), memory.account("bob")
-    memory.chat.messages.send_direct(alice.principal, "bob", "hi", alice.done("told"))
+    memory.chat.messages.send_direct(alice.principal, "bob", "hi", alice.done("told"), alice)
     screen = memory.user("bob")
     memory.journal.commit()
     assert screen.take() == [DirectMessage("alice", "hi", NOW)]
@@ -72,7 +79,7 @@ def test_a_login_between_a_message_and_its_commit(memory: MemoryChat) -> None:
 def test_a_logout_between_a_message_and_its_commit(memory: MemoryChat) -> None:
     alice = memory.user("alice")
     memory.account("bob")
-    memory.chat.messages.send_direct(alice.principal, "bob", "hi", alice.done("told"))
+    memory.chat.messages.send_direct(alice.principal, "bob", "hi", alice.done("told"), alice)
     memory.chat.users.logout(alice)
     memory.journal.commit()
     assert alice.take() == [("told", None)]

@@ -57,7 +57,7 @@ LAYERS: dict[str, set[str]] = {
 one is handed to it."""
 
 HOMES: dict[str, set[str]] = {
-    "protocol": {"commands", "session_input", "transport"},
+    "protocol": {"audiences", "commands", "session_input", "transport"},
     "store": {"database_files", "database_schema", "message_history", "write_ahead_log"},
 }
 """Modules at the top level that are parts of another one."""
@@ -137,7 +137,17 @@ def test_sql_is_in_the_modules_of_the_store() -> None:
 
 
 def test_sockets_are_where_they_belong() -> None:
-    pure = ("protocol", "commands", "session_input", "transport", "federation", *DOMAIN, *DIALECTS, *PEERING)
+    pure = (
+        "protocol",
+        "audiences",
+        "commands",
+        "session_input",
+        "transport",
+        "federation",
+        *DOMAIN,
+        *DIALECTS,
+        *PEERING,
+    )
     for name in (*pure, "store", "database_files", "app.passwords", "app.config", "app.logs"):
         assert not imports(TREES[name]) & {"socket", "selectors", "ssl", "asyncio"}, name
     for name in pure:
