@@ -176,7 +176,7 @@ BAD_ROOMS = {
     "channel a 5001 5\nchannel a 5002 5\nchannel c 5003 5": "rooms.conf:2: channel a stands in line 1 already",
     "channel a 5001 5\nchannel b 5002 5\nchannel c 5001 5": "rooms.conf:3: port 5001 stands in line 1 already",
     "listen 5001 auto\nchannel a 5001 5\nchannel b 5002 5\nchannel c 5003 5": "rooms.conf:2: port 5001 stands in",
-    "channel a 5001 5\nchannel b 5002 5": "rooms.conf: channel stands 2 times; it needs 3 or more, or none",
+    "channel a 5001 5\nchannel b 5002 5": "rooms.conf:2: channel stands 2 times; it needs 3 or more, or none",
     "": "rooms.conf has no listen line and no channel",
 }
 
