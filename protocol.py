@@ -38,6 +38,20 @@ Done = Callable[[Exception | None], None]
 """Takes the outcome of a request: None, or the reason why it failed. Called once, at once or later."""
 
 
+class Counts:
+    """What the clients of a dialect have had.
+
+    Attributes:
+        lines: that they have sent.
+        deliveries: events that they were told.
+    """
+
+    __slots__ = ("deliveries", "lines")
+
+    def __init__(self) -> None:
+        self.lines = self.deliveries = 0
+
+
 class Dialect:
     """One protocol: its parsing, its words, its commands. The state of a session is kept in the session alone.
 
@@ -45,6 +59,7 @@ class Dialect:
         name: of the dialect, as in a `listen` line of the config.
         max_line: bytes of a line, its newline included; 0: what the setting max-line says.
         words: renders an event, by its type. `render` has no words for any other type.
+        counts: of its clients; the copies of a dialect, such as those for tags, share them.
     """
 
     name = ""
@@ -53,6 +68,7 @@ class Dialect:
 
     def __init__(self) -> None:
         self._rendered: tuple[object, bytes] = (None, b"")
+        self.counts = Counts()
 
     def begin(self, session: Session) -> None:
         """Called when a connection opens that speaks this dialect from its first byte."""
@@ -72,6 +88,7 @@ class Dialect:
 
     def deliver(self, session: Session, event: Any) -> None:
         """Tell the session's client what has happened. An event is rendered once for all sessions in a row."""
+        self.counts.deliveries += 1
         rendered_event, rendered = self._rendered
         if rendered_event is not event:
             if self.delivers_itself(session, event):
@@ -82,7 +99,7 @@ class Dialect:
             session.transport.send(rendered)
 
     def tell_all(
-        self, event: Any, transports: Iterable[Transport], send_all: Callable[[Iterable[Any], bytes], None]
+        self, event: Any, transports: Sequence[Transport], send_all: Callable[[Iterable[Any], bytes], None]
     ) -> None:
         """Tell an event to many sessions that all have this dialect. It is rendered once.
 
@@ -93,6 +110,7 @@ class Dialect:
         """
         words = self.render(event)
         if words:
+            self.counts.deliveries += len(transports)
             send_all(transports, words)
 
     def delivers_itself(self, session: Session, event: Any) -> bool:
@@ -169,6 +187,7 @@ class SessionOutput:
 
     def deliver_with_receipt(self, event: Any, done: Callable[[bool], None]) -> None:
         """Tell the client what has happened; `done` gets whether the operating system took all of it (H13)."""
+        self.dialect.counts.deliveries += 1
         self.transport.send_with_receipt(self.dialect.render(event), done)
 
     def send_list(self, head: str, names: Sequence[str], separator: str) -> None:
@@ -456,6 +475,7 @@ class Session(SessionOutput):
                 self.refuse()
                 return None
             self.dialect = choice.get(first_word(line), self.dialect)
+        self.dialect.counts.lines += 1
         if isinstance(line, Overlong):
             return Refusal.TOO_LONG
         try:

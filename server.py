@@ -243,7 +243,7 @@ class Server:
             self.node.chat.accounts.failed_logins,
             self.passwords.refused,
             self.store.failures,
-            self.loop.longest_turn * 1000,
+            self.loop.turns.read(self.loop.monotonic()) * 1000,
             closed,
         )
         federation = self.node.federation
@@ -301,7 +301,9 @@ def announce(server: Server, *, hello_server: bool) -> None:
     for endpoint in server.endpoints:
         only = " (IPv6 only)" if endpoint.ipv6_only else ""
         log.info("listening address=%s port=%d dialect=%s%s", endpoint.address, endpoint.port, endpoint.dialect, only)
-    log.info("ready address=%s port=%d database=%s", server.endpoints[0].address, server.port, server.store.place)
+    place, store = server.endpoints[0].address, server.store
+    mark = " (new file)" if store.is_new else ""
+    log.info("ready address=%s port=%d database=%s%s", place, server.port, store.location, mark)
     if hello_server:
         with contextlib.suppress(OSError):  # nobody may be reading standard output
             print("Server is on", flush=True)  # C25

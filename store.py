@@ -182,11 +182,14 @@ class Store:
             self._files.close()
 
     @property
-    def place(self) -> str:
-        """Where the file is, for the log, and whether this start has made it."""
-        if self._files is None:
-            return self.path
-        return f"{os.path.abspath(self.path)}{' (new file)' if self._files.is_new else ''}"
+    def location(self) -> str:
+        """The absolute path, or MEMORY."""
+        return self.path if self._files is None else os.path.abspath(self.path)
+
+    @property
+    def is_new(self) -> bool:
+        """Whether this start has made the file."""
+        return self._files is not None and self._files.is_new
 
     # ---- copies of a cluster's file ----
 

@@ -362,6 +362,7 @@ class Chat:
 
     def _publish(self, run: list[Said]) -> None:
         event = ChannelMessages(tuple(run))
+        self.outside.messages["channel"] += len(run)
         channel = self.channels.local[run[0].channel]
         self.outside.fan_out(event, channel)
         for relay, audience in channel.elsewhere.items():

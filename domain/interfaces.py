@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple, Protocol
 
@@ -143,12 +144,24 @@ class Outside:
 
     Attributes:
         fan_out: tells an event that is the same for all to the subscribers of a channel here.
+        messages: how many there have been, to channels (`channel`) and to single users (`direct`).
     """
 
     def __init__(self) -> None:
         self.observer = ChannelObserver()
         self.servers = RemoteServers()
         self.fan_out: Callable[[Any, Channel], None] = _fan_out
+        self.messages: Counter[str] = Counter(channel=0, direct=0)
+
+    def counting(self, done: Done) -> Done:
+        """Return a callback that also counts the direct message whose outcome it takes, if that is a success."""
+
+        def counted(error: Exception | None) -> None:
+            if error is None:
+                self.messages["direct"] += 1
+            done(error)
+
+        return counted
 
 
 def _fan_out(event: Any, channel: Channel) -> None:

@@ -56,7 +56,8 @@ class DirectMessages:
             done: takes the outcome.
             session: the account's session that sends; None for a user of another server.
         """
-        pending = PendingDirectMessage(sender, session, Mailed(sender.name, name, text, self._now()), done)
+        message = Mailed(sender.name, name, text, self._now())
+        pending = PendingDirectMessage(sender, session, message, self._outside.counting(done))
         if self._users.is_users(name):
             self._hand_over(pending)
         elif HOST_OF_USER in name:
@@ -102,9 +103,10 @@ class DirectMessages:
         if session is None:
             done(NoSuchUser())
             return
+        told = self._outside.counting(done)
         session.deliver_with_receipt(
             DirectMessage(sender.name, text, self._now()),
-            lambda has_left: done(None if has_left else NoSuchUser()),
+            lambda has_left: told(None if has_left else NoSuchUser()),
         )
 
     def _echo(self, pending: PendingDirectMessage, *, waits: bool = False) -> None:

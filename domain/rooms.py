@@ -101,7 +101,7 @@ class Rooms(ChannelObserver):
     def whisper_to(self, guest: RoomGuest, name: str, text: str, done: Done) -> None:
         """Send a direct message to a user who is in the channel too. Fails with NotAMember while the guest waits,
         StillMuted, NotHere."""
-        self._whisper(guest, guest.channel, name, text, done)
+        self._whisper(guest, guest.channel, name, text, self._chat.outside.counting(done))
 
     def maybe_guest(self, guest: RoomGuest, name: str) -> RoomGuest | None:
         """Return a guest of the channel by name; None for a member who is logged in.

@@ -161,6 +161,7 @@ class Connection(Output):
         except OSError:
             self.close(CloseReason.LOST)
             return
+        self._table.received += len(data)
         if self._state is State.OPEN:
             if data:
                 self.owner.received(data)

@@ -162,7 +162,8 @@ class Loop(Reactor):
         super().close()
 
     def _flush_all(self, waiting: Sequence[Connection]) -> None:
-        flush_all(waiting)
+        in_rows = flush_all(waiting)
+        self.table.sent += in_rows  # only now: the others are counted meanwhile
 
     def _freed(self) -> None:
         for listener in self._listeners:

@@ -38,6 +38,7 @@ from collections.abc import Callable, Iterable
 from selectors import EVENT_READ
 from typing import Any, Protocol, TypeVar
 
+from net.peak import Peak
 from net.pool import Pool, Then
 from net.ready import Event, ReadyQueue
 from net.timers import Deadline, Deadlines
@@ -102,7 +103,8 @@ class Reactor:
 
     def __init__(self, *, pool_threads: int = 2, pool_queue: int = 512) -> None:
         self.before_flush: Callable[[], None] = lambda: None
-        self.longest_turn = 0.0
+        self.turns = Peak(time.monotonic())
+        """How long the longest turn of late has taken, in seconds."""
         self.slice_ends = 0.0
         """When the connection that is being served has used its share of the turn, on the monotonic clock."""
         self._selector = selectors.DefaultSelector()
@@ -244,7 +246,8 @@ class Reactor:
         self._run_deadlines(READY_PER_TURN - served)
         self._work_off(self._streaming.popleft, self._pull, min(len(self._streaming), CHUNKS_PER_TURN))
         self._end_turn()
-        self.longest_turn = max(self.longest_turn, time.monotonic() - started)
+        ended = time.monotonic()
+        self.turns.note(ended - started, ended)
 
     def _timeout(self) -> float | None:
         if self._soon or self._threadsafe_calls or self._ready or self._streaming or self._dying or self._due:

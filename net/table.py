@@ -96,6 +96,8 @@ class ConnectionTable(Generic[M]):
 
     Attributes:
         make: makes a connection of a connected socket.
+        received: bytes that were received on all connections.
+        sent: bytes that the kernel has taken from all of them.
     """
 
     def __init__(
@@ -119,6 +121,7 @@ class ConnectionTable(Generic[M]):
         self.keepalive_seconds = keepalive_seconds
         self.login_seconds = login_seconds
         self.draining = False
+        self.received = self.sent = 0
         self.connections: set[M] = set()
         self.dialled: set[M] = set()
         self.probed: set[M] = set()

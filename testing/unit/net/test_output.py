@@ -49,6 +49,22 @@ def test_interest_in_writing_is_asked_for_only_after_a_short_write(stage: LoopSt
     assert not connection.congested
 
 
+def test_bytes_are_counted_when_the_kernel_has_taken_them(stage: LoopStage) -> None:
+    """In rows, after a short write, of a stream, with a receipt, and when they came."""
+    pairs = [stage.pair() for _ in range(3)]
+    pairs[0][3].takes = [2, 0]
+    for connection, *_ in pairs:
+        connection.send(b"abcdef")
+    pairs[1][0].stream(iter([b"12", b"345"]))
+    pairs[2][0].send_with_receipt(b"789", lambda _has_left: None)
+    stage.until(lambda: stage.loop.table.sent >= 26)
+    for (_connection, owner, peer, _sock), more in zip(pairs, (0, 5, 3), strict=True):
+        get(peer, 6 + more)
+        put(peer, b"xyz")
+        stage.until(lambda owner=owner: owner.data)  # type: ignore[misc]
+    assert (stage.loop.table.sent, stage.loop.table.received) == (26, 9)
+
+
 def test_the_same_bytes_wait_for_many_without_a_copy(stage: LoopStage) -> None:
     data = b"x" * 1000
     pairs = [stage.pair() for _ in range(3)]
