@@ -4,17 +4,20 @@ A session's dialect is also the key of its words: sessions with other tags or ca
 their dialect (`Users.words_changed` tells of the change). So an event costs one rendering for each set of these, and
 nothing for a dialect that nobody in the channel speaks. A dialect in which the sender gets other words than the others
 overrides `Dialect.tell_all`.
+
+Sessions of a `web` port get the same words in frames, which are made once too (W9).
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 from domain.state import Channel
 from protocol import Dialect
-from transport import Transport
+from transport import Framing, Transport
 
 log = logging.getLogger("crosstalk.chat")
 
@@ -28,16 +31,26 @@ def fan_out(send_all: Callable[[Iterable[Any], bytes], None], event: Any, channe
         channel: a channel here.
     """
     if channel.audiences is None:
-        channel.audiences = _by_dialect(channel.subscribers)
-    for dialect, transports in channel.audiences:
+        channel.audiences = _alike(channel.subscribers)
+    for dialect, framing, transports in channel.audiences:
+        send = send_all if framing is None else partial(_send_framed, send_all, framing)
         try:
-            dialect.tell_all(event, transports, send_all)
+            dialect.tell_all(event, transports, send)
         except Exception:  # a fault in one dialect must not cost the sessions of others the event
             log.exception("error while telling %s", type(event).__name__)
 
 
-def _by_dialect(sessions: Iterable[Any]) -> list[tuple[Dialect, list[Transport]]]:
-    audiences: dict[Dialect, list[Transport]] = {}
+def _alike(sessions: Iterable[Any]) -> list[tuple[Dialect, Framing | None, list[Transport]]]:
+    """Gather the transports of sessions that are sent the same bytes."""
+    audiences: dict[tuple[Dialect, Framing | None], list[Transport]] = {}
     for session in sessions:
-        audiences.setdefault(session.dialect, []).append(session.transport)
-    return list(audiences.items())
+        transport = session.transport
+        audiences.setdefault((session.dialect, transport.framing), []).append(transport)
+    return [(dialect, framing, transports) for (dialect, framing), transports in audiences.items()]
+
+
+def _send_framed(
+    send_all: Callable[[Iterable[Any], bytes], None], framing: Framing, transports: Iterable[Transport], data: bytes
+) -> None:
+    """Send the same lines over many transports that frame them alike."""
+    send_all([transport.output for transport in transports], framing(data))

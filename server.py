@@ -30,7 +30,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from app.logs import start_logging
 from app.node import Node, StartError, StateStore, port_label
@@ -38,17 +38,18 @@ from app.passwords import BcryptPasswords
 from app.printer import ConsoleTransport, Printer, read_lines
 from app.signals import HANDLED, Signals
 from app.workqueue import WorkQueue
+from dialects import WEB
 from net import listener
-from net.connection import Connection
+from net.connection import Connection, Receiver
 from net.loop import Loop
 from net.output import send_all
 from net.tcp import raise_descriptor_limit
-from protocol import Session
 from settings import Listen, Settings
 from store import Store, StoreError
 
 if TYPE_CHECKING:
     from app.replicated import Replica
+    from web.gateway import Gateway
 
 STDIN, STDOUT = 0, 1
 
@@ -84,6 +85,7 @@ class Server:
 
     Attributes:
         opened: called when the server listens.
+        gateway: of the web ports; None without one.
         replica: this server's part in a cluster; None for a single process.
 
     Raises:
@@ -97,6 +99,7 @@ class Server:
         self.opened: Callable[[], None] = lambda: None
         self.is_open = False
         self.replica: Replica | None = None
+        self.gateway: Gateway | None = None
         is_single = settings.node is None
         self.loop = Loop(
             max_clients=settings.max_clients,
@@ -164,11 +167,21 @@ class Server:
         for sock, listen in self._sockets:
             if self.replica is not None:
                 open_port(sock)
-            self.loop.listen(sock, functools.partial(self.node.accept, label=listen.dialect))
+            self.loop.listen(sock, self._acceptor(listen))
         self.loop.before_flush = self._before_flush
         self.loop.call_soon(self.node.start)
         self.is_open = True
         self.opened()
+
+    def _acceptor(self, listen: Listen) -> Callable[[Connection], Receiver]:
+        """Return what makes the owners of a port's connections."""
+        if listen.dialect != WEB:
+            return functools.partial(self.node.accept, label=listen.dialect)
+        if self.gateway is None:
+            from app.web_ports import make_gateway  # most servers have no such port
+
+            self.gateway = make_gateway(self.settings, self.node, self.loop, lambda: not self.store.is_failing)
+        return self.gateway.accept
 
     def _build_node(self, store: StateStore) -> Node:
         settings, loop = self.settings, self.loop
@@ -221,8 +234,8 @@ class Server:
             self.node.close()
         self.loop.drain(self.settings.shutdown_seconds)
         for connection in list(self.loop.connections):
-            assert isinstance(connection.owner, Session)
-            connection.owner.drain()
+            owner: Any = connection.owner  # a session, or what stands in front of one at a web port
+            owner.drain()
 
     def log_statistics(self) -> None:
         """Write the counters to the log."""
@@ -246,6 +259,8 @@ class Server:
             self.loop.turns.read(self.loop.monotonic()) * 1000,
             closed,
         )
+        if self.gateway is not None:
+            log.info("web %s", " ".join(f"{name}={count}" for name, count in self.gateway.counts.items()))
         federation = self.node.federation
         for line in federation.statistics() if federation is not None else ():
             log.info("%s", line)

@@ -126,6 +126,10 @@ class Settings(NamedTuple):
     file_stall_seconds: int = 30
     shutdown_seconds: int = 3
     hangup: str = "end"
+    web_host: tuple[str, ...] = ()
+    web_origin: tuple[str, ...] = ()
+    web_proxy: tuple[str, ...] = ()
+    web_title: str = "Crosstalk"
     node: str | None = None
     engine: tuple[EngineAddress, ...] = LOCAL_ENGINES
     engine_password_file: str | None = None  # the password itself

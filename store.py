@@ -311,6 +311,11 @@ class Store:
             self._db.execute("ROLLBACK")
         self._history.rolled_back()
 
+    @property
+    def is_failing(self) -> bool:
+        """Whether the last write has failed."""
+        return self._fault is not None
+
     # ---- reading ----
 
     @property

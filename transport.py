@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Protocol
+from typing import Any, Protocol
+
+Framing = Callable[[bytes], bytes]
+"""Makes frames of lines, for a transport that does not send them as they are."""
 
 
 class Transport(Protocol):
     """What a session needs of its connection; `net.connection.Connection` implements and explains each call."""
 
+    @property
+    def framing(self) -> Framing | None: ...
+    @property
+    def output(self) -> Any: ...
     @property
     def congested(self) -> bool: ...
     @property

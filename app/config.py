@@ -32,6 +32,9 @@ MAX_CONFIG = 1024 * 1024
 ENGINES = (1, 3, 5)
 """Numbers of engines that a cluster can have."""
 
+MAX_TITLE = 100
+"""Maximum characters of the title of the page."""
+
 MAX_TOKEN = 64
 """Maximum characters of the name of a node or cluster."""
 
@@ -110,6 +113,38 @@ def _host(words: list[str]) -> str:
     if not is_host(word):
         raise ValueError
     return word
+
+
+def _web_hosts(words: list[str]) -> tuple[str, ...]:
+    if not words or not all(map(is_host, words)):
+        raise ValueError
+    return tuple(word.lower() for word in words)
+
+
+def _web_origins(words: list[str]) -> tuple[str, ...]:
+    if not words:
+        raise ValueError
+    for word in words:
+        scheme, _, authority = word.partition("://")
+        host = _split_endpoint(authority if ":" in authority.rpartition("]")[2] else f"{authority}:80", 1)[0]
+        if scheme.lower() not in ("http", "https") or not (is_host(host) or _address([host])):
+            raise ValueError
+    return tuple(word.lower() for word in words)
+
+
+def _networks(words: list[str]) -> tuple[str, ...]:
+    import ipaddress
+
+    if not words:
+        raise ValueError
+    return tuple(str(ipaddress.ip_network(word)) for word in words)
+
+
+def _web_title(words: list[str]) -> str:
+    title = " ".join(words)
+    if not 1 <= len(title) <= MAX_TITLE or not title.isprintable():
+        raise ValueError
+    return title
 
 
 SECRET = "secret="
@@ -287,6 +322,16 @@ DIRECTIVES: Mapping[str, Directive] = {
     "file-stall-seconds": Directive(*_number(1, _ANY), "how long a file that was accepted may stand still"),
     "shutdown-seconds": Directive(*_number(0, 3600), "how long outstanding output may take when the server stops"),
     "hangup": Directive(*_one_of("end", "reload"), "what SIGHUP does: end the server, or only write a line to the log"),
+    "web-host": Directive("one or more host names", _web_hosts, "names under which a web port is reached"),
+    "web-origin": Directive(
+        "one or more of http://<host>[:<port>] and https://<host>[:<port>]",
+        _web_origins,
+        "pages elsewhere that may open a WebSocket at a web port",
+    ),
+    "web-proxy": Directive(
+        "one or more IP addresses or networks", _networks, "proxies whose X-Forwarded headers a web port believes"
+    ),
+    "web-title": Directive(f"1 to {MAX_TITLE} characters", _web_title, "the title of the page"),
     "node": Directive(_TOKEN, _token, "be a node of a cluster, under this name"),
     "engine": Directive(
         "1, 3 or 5 times <ip>:<port>", _engines, "all engines of the cluster, the one to try first in front"

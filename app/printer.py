@@ -111,6 +111,7 @@ class ConsoleTransport:
     """
 
     congested = must_yield = is_behind = False
+    framing = None
     remote_address = local_address = ("", 0)
 
     def __init__(
@@ -122,6 +123,7 @@ class ConsoleTransport:
         self.send = printer.write
         self.call_soon = call_soon
         self.call_later = call_later
+        self.output = self
 
     def send_with_receipt(self, data: bytes, done: Callable[[bool], None]) -> None:
         self.send(data)

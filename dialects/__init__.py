@@ -73,5 +73,11 @@ DIALECTS: Mapping[str, Registered] = {
 AUTO = "auto"
 """A port on which the first word of a connection chooses the dialect."""
 
-LISTEN_DIALECTS = (AUTO, *DIALECTS)
+WEB = "web"
+"""A port for browsers: HTTP, and `WIRE` over WebSocket (W1)."""
+
+WIRE = "irc" if "irc" in DIALECTS else DEFAULT
+"""The dialect that the page speaks."""
+
+LISTEN_DIALECTS = (AUTO, *DIALECTS, WEB)
 """The dialects that a `listen` line of the config can name."""

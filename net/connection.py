@@ -76,6 +76,19 @@ class Connection(Output):
         if self._table.login_seconds:
             self._login = self._loop.call_later(self._table.login_seconds, self._login_timed_out)
 
+    def recount_for(self, address: str) -> bool:
+        """Count for another address, as a proxy has told whom it stands for (W5).
+
+        Returns:
+            False if that address has its share of connections already. Then nothing changes.
+        """
+        if self._table.is_full_for(address):
+            return False
+        self._table.uncount(self._address)
+        self.note_first_line()
+        self.count_for(address)
+        return True
+
     def attach_owner(self, accepted: Callable[[Connection], Receiver]) -> None:
         """Get the owner of a new connection.
 

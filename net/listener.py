@@ -116,10 +116,11 @@ class Listener:
 
     def _refusal(self, address: str) -> tuple[Any, ...]:
         """Return the log record of a refusal, if one more client from this address is too many."""
-        clients, neighbours = self._table.clients, self._table.clients_at[address]
+        clients = self._table.clients
         if clients >= self._table.client_ceiling:
             return "refused a connection: %d clients are connected (max-clients)", clients
-        if address and neighbours >= self._table.address_ceiling:
+        if self._table.is_full_for(address):
+            neighbours = self._table.clients_at[address]
             return "refused a connection: %d clients are connected from %s (max-address-share)", neighbours, address
         return ()
 

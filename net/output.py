@@ -128,6 +128,9 @@ class Output(WatchedSocket):
     output that is produced only as fast as the peer reads it; what is sent after it waits behind it.
     """
 
+    framing = None
+    """What is sent needs no frames."""
+
     __slots__ = (
         "_blockage",
         "_input",
@@ -190,6 +193,11 @@ class Output(WatchedSocket):
     @property
     def _blocked(self) -> bool:
         return self._blockage is not None
+
+    @property
+    def output(self) -> Output:
+        """Where bytes are queued: `send_all` takes these."""
+        return self
 
     @property
     def is_behind(self) -> bool:

@@ -152,6 +152,17 @@ class ConnectionTable(Generic[M]):
         """Connections that were accepted."""
         return len(self.connections) - len(self.dialled)
 
+    def is_full_for(self, address: str) -> bool:
+        """Whether one more client from this address is too many (C19)."""
+        return bool(address) and self.clients_at[address] >= self.address_ceiling
+
+    def uncount(self, address: str) -> None:
+        """Count one client less from an address; "" is never counted."""
+        if address:
+            self.clients_at[address] -= 1
+            if not self.clients_at[address]:
+                del self.clients_at[address]
+
     def remove(self, connection: M, reason: CloseReason, address: str) -> None:
         """Forget a connection that has ended.
 
@@ -166,10 +177,7 @@ class ConnectionTable(Generic[M]):
         self.probed.discard(connection)
         self.buffers.count(connection, 0)
         self.closed[reason] += 1
-        if address:
-            self.clients_at[address] -= 1
-            if not self.clients_at[address]:
-                del self.clients_at[address]
+        self.uncount(address)
 
     def drain(self) -> None:
         """Stop lingering: from now on no connection waits for its peer to close."""

@@ -35,6 +35,8 @@ class FakeTransport:
     While `stuck`, the peer reads nothing that has a receipt: that waits until `unstick`, or is `lost`.
     """
 
+    framing = None
+
     def __init__(
         self,
         soon: list[Callable[[], None]] | None = None,
@@ -43,6 +45,7 @@ class FakeTransport:
     ) -> None:
         self.remote_address = remote_address
         self.local_address = local_address
+        self.output = self
         self.output_limit = 0
         self.congested = False
         self.must_yield = False

@@ -75,7 +75,7 @@ def test_no_cell_of_a_table_is_long() -> None:
 
 # ---- its rules ----
 
-CITED = re.compile(r"(?<![\w\\+.-])([CRHOFPBML]\d{1,2})(?: to ([CRHOFPBML]\d{1,2}))?(?![\w-])")
+CITED = re.compile(r"(?<![\w\\+.-])([CRHOFPBMLW]\d{1,2})(?: to ([CRHOFPBMLW]\d{1,2}))?(?![\w-])")
 
 
 def cited_in(text: str) -> Iterator[str]:
@@ -85,7 +85,7 @@ def cited_in(text: str) -> Iterator[str]:
 
 
 def test_each_number_is_one_rule() -> None:
-    for letter in "CRHOFPBLM":
+    for letter in "CRHOFPBLMW":
         numbers = [int(rule[1:]) for rule in RULES if rule[0] == letter]
         assert sorted(numbers) == [*range(1, len(numbers) + 1)]
 

@@ -86,7 +86,7 @@ def checkout(tmp_path: Path) -> Checkout:
 def test_each_program_can_be_installed_alone(checkout: Checkout) -> None:
     assert checkout.set_up("--client") == {"prompt_toolkit"}
     assert checkout.set_up("--client") == set()
-    assert checkout.set_up("--server") == {"prompt_toolkit", "bcrypt"}
+    assert checkout.set_up("--server") == {"prompt_toolkit", "bcrypt", "websockets"}
     assert checkout.set_up("--client") == set()
 
 
@@ -100,8 +100,8 @@ def test_what_is_no_longer_required_is_installed_no_more(checkout: Checkout) -> 
     checkout.set_up("--client")
     marker = checkout.directory / ".venv" / "requirements.txt"
     marker.write_text("prompt_toolkit>=1\n")
-    assert checkout.set_up("--server") == {"bcrypt"}
-    assert checkout.set_up("--client") == {"bcrypt", "prompt_toolkit"}
+    assert checkout.set_up("--server") == {"bcrypt", "websockets"}
+    assert checkout.set_up("--client") == {"bcrypt", "prompt_toolkit", "websockets"}
 
 
 def test_another_word_is_refused(checkout: Checkout) -> None:

@@ -31,6 +31,7 @@ LAYERS: dict[str, set[str]] = {
     "dialects": {"domain", "peering", "protocol", "settings", "text"},
     "peering": {"domain", "net", "protocol", "settings", "text"},
     "federation": {"domain", "peering", "protocol", "settings", "text"},
+    "web": {"domain", "net", "protocol"},
     "app": {
         "dialects",
         "domain",
@@ -42,9 +43,22 @@ LAYERS: dict[str, set[str]] = {
         "settings",
         "store",
         "text",
+        "web",
         "version",
     },
-    "server": {"app", "dialects", "domain", "federation", "net", "peering", "protocol", "settings", "store", "text"},
+    "server": {
+        "app",
+        "dialects",
+        "domain",
+        "federation",
+        "net",
+        "peering",
+        "protocol",
+        "settings",
+        "store",
+        "text",
+        "web",
+    },
     "engine": {"app", "replica"},
     "ui": {"app", "net", "text", "version"},
     "client": {"app", "net", "text", "ui"},
@@ -297,6 +311,8 @@ RARELY_NEEDED = {
     "prompt_toolkit",
     "shutil",
     "tempfile",
+    "web",
+    "websockets",
 }
 FOR_SERVING = {"app.node", "bcrypt", "domain.chat", "logging", "net.loop", "protocol", "sqlite3"}
 FOR_CHATTING = {"logging", "net", "socket", "ui.connection", "ui.dialects.base", "ui.manual"}

@@ -1,0 +1,41 @@
+"""The settings of the `web` ports as what `web/` needs. Imported only where the config has such a port."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Callable
+from functools import partial
+
+from app.node import Node, StartError
+from dialects import WIRE
+from domain.interfaces import Timers
+from settings import Settings
+from web.gateway import Gateway
+from web.page import read_page
+from web.requests import Rules, parse_origin
+
+
+def make_gateway(settings: Settings, node: Node, timers: Timers, is_healthy: Callable[[], bool]) -> Gateway:
+    """Return what the `web` ports share.
+
+    Args:
+        settings: of the server.
+        node: makes the sessions.
+        timers: the clock.
+        is_healthy: whether the server can do its work (W2).
+
+    Raises:
+        StartError: a file of the page cannot be read.
+    """
+    names = (*settings.web_host, *([settings.hostname.lower()] if settings.hostname else ()))
+    rules = Rules(
+        frozenset(names),
+        frozenset(filter(None, map(parse_origin, settings.web_origin))),
+        [ipaddress.ip_network(network) for network in settings.web_proxy],
+    )
+    try:
+        page = read_page(settings.web_title, guests=True)
+    except OSError as error:
+        raise StartError(f"cannot read the page: {error.filename}: {error.strerror}") from error
+    open_session = partial(node.accept, label=WIRE)
+    return Gateway(page, rules, open_session, is_healthy, timers, settings.keepalive_seconds)

@@ -1,0 +1,207 @@
+"""The `web` ports: a connection begins with a request, which gets the page, an error, or a WebSocket (W1 to W6)."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Any
+
+from websockets.http11 import Request, Response
+from websockets.protocol import State
+from websockets.server import ServerProtocol
+from websockets.typing import Subprotocol
+
+from domain.interfaces import Timers
+from net.addresses import is_loopback, network_of
+from net.connection import Connection
+from net.table import CloseReason
+from protocol import Session
+from transport import Transport
+from web.frames import SUBPROTOCOLS, TEXT
+from web.page import SAFE_HEADERS, Page
+from web.requests import HEAD_END, Admitted, Arrival, Refused, Rules, check_beginning, judge
+from web.websocket import MAX_MESSAGE, WebSocket
+
+HEAD_SECONDS = 10.0
+"""Seconds that the head of a request may take, for every address: no program types it (W2)."""
+
+log = logging.getLogger("crosstalk.web")
+
+LIBRARY_LOG = logging.getLogger("crosstalk.websockets")
+LIBRARY_LOG.setLevel(logging.WARNING)  # whatever else is logged: at the level of debugging it shows frames (W11)
+
+
+class Gateway:
+    """What all `web` ports share.
+
+    Args:
+        page: that is served.
+        rules: who may come.
+        open_session: makes the session behind a WebSocket.
+        is_healthy: whether the server can do its work.
+        timers: the clock.
+        keepalive_seconds: that a ping may wait for its pong; 0: for ever.
+
+    Attributes:
+        counts: pages, handshakes, and requests that were refused, by the header at fault.
+    """
+
+    def __init__(
+        self,
+        page: Page,
+        rules: Rules,
+        open_session: Callable[[Transport], Session],
+        is_healthy: Callable[[], bool],
+        timers: Timers,
+        keepalive_seconds: float,
+    ) -> None:
+        self.page = page
+        self.rules = rules
+        self.open_session = open_session
+        self.is_healthy = is_healthy
+        self.timers = timers
+        self.keepalive_seconds = keepalive_seconds
+        self.counts = Counter({"pages": 0, "handshakes": 0, "refused-host": 0, "refused-origin": 0})
+
+    def accept(self, connection: Connection, *, is_tls: bool = False) -> Visit:
+        """Return the owner of a new connection."""
+        return Visit(self, connection, Arrival(connection.remote_address[0], is_tls))
+
+    def answer(self, protocol: ServerProtocol, admitted: Admitted) -> Response:
+        """Return the answer to a request that is no handshake."""
+        if admitted.path == "/healthz":
+            if self.is_healthy():
+                return protocol.reject(HTTPStatus.OK, "ok\n")
+            return protocol.reject(HTTPStatus.SERVICE_UNAVAILABLE, "The journal cannot be written.\n")
+        if admitted.path != "/":
+            return protocol.reject(HTTPStatus.NOT_FOUND, "There is nothing here. The page is at /\n")
+        return self._serve_page(protocol, admitted)
+
+    def _serve_page(self, protocol: ServerProtocol, admitted: Admitted) -> Response:
+        self.counts["pages"] += 1
+        known = ",".join(admitted.headers.get_all("If-None-Match")).split(",")
+        if {self.page.etag, "*"} & {tag.strip().removeprefix("W/") for tag in known}:
+            response = protocol.reject(HTTPStatus.NOT_MODIFIED, "")
+            del response.headers["Content-Type"], response.headers["Content-Length"]
+        else:
+            response = protocol.reject(HTTPStatus.OK, self.page.text)
+            del response.headers["Content-Type"]
+            response.headers["Content-Type"] = "text/html; charset=utf-8"
+        response.headers.update(self.page.headers)
+        return response
+
+
+class Visit:
+    """A connection whose request has not come yet, or has been answered; a handshake makes it a WebSocket.
+
+    Args:
+        gateway: of all of them.
+        connection: to the client.
+        arrival: how it came in.
+    """
+
+    def __init__(self, gateway: Gateway, connection: Connection, arrival: Arrival) -> None:
+        self._gateway = gateway
+        self._connection = connection
+        self._arrival = arrival
+        self._head = bytearray()
+        self._deadline: Any = gateway.timers.call_later(HEAD_SECONDS, self._timed_out)
+        self._protocol = ServerProtocol(
+            subprotocols=[Subprotocol(name) for name in SUBPROTOCOLS],
+            select_subprotocol=_select_subprotocol,
+            max_size=MAX_MESSAGE,
+            logger=LIBRARY_LOG,
+        )
+
+    # ---- for the connection ----
+
+    def received(self, data: bytes) -> None:
+        """Collect the head of the request, and act on it when it is whole."""
+        self._head += data
+        head, end, rest = self._head.partition(HEAD_END)
+        try:
+            check_beginning(head + end)
+            if rest:  # no client may send more before it has the answer (W2)
+                self._connection.refuse()
+            elif end:
+                self._act(bytes(head + end))
+        except Refused as refusal:
+            self._refuse(refusal)
+
+    def ended(self) -> None:
+        """The client goes before its request is whole."""
+        self._connection.finish()
+
+    def drained(self) -> None:
+        """Nothing waits for it."""
+
+    def lost(self, reason: CloseReason) -> None:
+        """The connection is gone."""
+        self._gateway.timers.cancel(self._deadline)
+
+    def drain(self) -> None:
+        """The server stops."""
+        self._connection.finish()
+
+    # ---- the request ----
+
+    def _act(self, head: bytes) -> None:
+        admitted = judge(head, self._arrival, self._gateway.rules)
+        if admitted.path == "/" and admitted.wants_upgrade:
+            self._upgrade(admitted)
+        else:
+            self._answer(self._gateway.answer(self._protocol, admitted))
+
+    def _upgrade(self, admitted: Admitted) -> None:
+        """Answer a handshake, and let the session begin."""
+        response = self._protocol.accept(Request(admitted.path, admitted.headers))
+        if response.status_code != HTTPStatus.SWITCHING_PROTOCOLS:
+            self._answer(response)
+            return
+        address = _address_for_limits(admitted)
+        if address != self._arrival.peer and not self._connection.recount_for(network_of(address)):
+            raise Refused(HTTPStatus.SERVICE_UNAVAILABLE, "There are too many connections from your address.")
+        self._gateway.counts["handshakes"] += 1
+        self._gateway.timers.cancel(self._deadline)
+        self._open(address, response)
+
+    def _open(self, address: str, response: Response) -> None:
+        gateway = self._gateway
+        protocol = ServerProtocol(state=State.OPEN, max_size=MAX_MESSAGE, logger=LIBRARY_LOG)
+        framing = SUBPROTOCOLS.get(str(self._protocol.subprotocol), TEXT)
+        websocket = WebSocket(self._connection, protocol, framing, address, gateway.timers, gateway.keepalive_seconds)
+        self._connection.owner = websocket
+        self._connection.send(response.serialize())
+        websocket.session = gateway.open_session(websocket)
+
+    def _refuse(self, refusal: Refused) -> None:
+        if refusal.cause:
+            self._gateway.counts[refusal.cause] += 1
+            log.info("refused a request from %s: %s (%s)", self._connection, refusal, refusal.cause)
+        response = self._protocol.reject(refusal.status, f"{refusal.why}\n")
+        if refusal.status is HTTPStatus.METHOD_NOT_ALLOWED:
+            response.headers["Allow"] = "GET"
+        self._answer(response)
+
+    def _answer(self, response: Response) -> None:
+        response.headers.update(SAFE_HEADERS)
+        self._connection.send(response.serialize())
+        self._connection.finish()
+
+    def _timed_out(self) -> None:
+        log.info("closing %s: its request has not come for %g seconds", self._connection, HEAD_SECONDS)
+        self._connection.close(CloseReason.SILENT)
+
+
+def _select_subprotocol(_protocol: ServerProtocol, offered: Any) -> Subprotocol | None:
+    """Choose the client's first that we have; without one the lines are text (W7)."""
+    return next((name for name in offered if name in SUBPROTOCOLS), None)
+
+
+def _address_for_limits(admitted: Admitted) -> str:
+    """Return the address that limits count: one that is not loopback where a proxy or a public name led here (W5)."""
+    if admitted.is_forwarded and is_loopback(admitted.address):
+        return "via-loopback"
+    return admitted.address
