@@ -77,6 +77,10 @@ class Dialect:
         """Parse a line, given without its newline; None when it is blank."""
         raise NotImplementedError
 
+    def parse_undecodable(self, line: bytes) -> Request | Refusal | None:
+        """Parse a line that is not UTF-8, given without its newline."""
+        return Refusal.NOT_UTF8
+
     def refuse(self, session: Session, refusal: Refusal) -> None:
         """Answer a line that is no request."""
 
@@ -126,7 +130,10 @@ class Dialect:
         """Called once when the session is over: undo what its login did."""
 
 
-NO_CHOICE: Mapping[str, Dialect] = {}
+Choice = Mapping[str, Callable[[], Dialect]]
+"""Returns the dialect that a first word chooses (C22)."""
+
+NO_CHOICE: Choice = {}
 
 
 class SessionState(enum.Enum):
@@ -213,6 +220,7 @@ class Session(SessionOutput):
 
     Attributes:
         principal: what the connection acts for (see above), None before a login. The domain sets it.
+        own: what its dialect keeps about its client; None where it keeps nothing.
         reason: why the connection is gone, when it is.
     """
 
@@ -228,6 +236,7 @@ class Session(SessionOutput):
         "_paused",
         "_pipelining",
         "_scheduled",
+        "own",
         "principal",
         "reason",
         "state",
@@ -238,10 +247,11 @@ class Session(SessionOutput):
         transport: Transport,
         dialect: Dialect,
         max_line: int = MAX_LINE,
-        by_first_word: Mapping[str, Dialect] = NO_CHOICE,
+        by_first_word: Choice = NO_CHOICE,
     ) -> None:
         super().__init__(transport, dialect)
         self.principal: Any = None
+        self.own: Any = None
         self.state = _OPEN
         self.reason: object = None
         self._ignores_congestion = False
@@ -253,7 +263,7 @@ class Session(SessionOutput):
         self._pipelining = True  # every outstanding request is pipelined
         self._late_answers = 0
         self._late_seconds = 0.0
-        self._by_first_word: Mapping[str, Dialect] | None = by_first_word  # None after the first line
+        self._by_first_word: Choice | None = by_first_word  # None after the first line
         self._scheduled = False
 
     @property
@@ -356,9 +366,7 @@ class Session(SessionOutput):
             max_output: bytes that may wait for the peer before it is closed as a slow reader.
             setting: the name of the setting that gives max_output.
         """
-        self._max_line = max_line
-        if self._lines is not None:
-            self._lines.limit = max_line
+        self._set_max_line(max_line)
         self._ignores_congestion = True
         self.transport.set_output_limit(max_output, setting)
 
@@ -474,15 +482,28 @@ class Session(SessionOutput):
             if is_http_request(line):  # no web page may have its visitor's browser speak here (C13)
                 self.refuse()
                 return None
-            self.dialect = choice.get(first_word(line), self.dialect)
+            chosen = choice.get(first_word(line))
+            if chosen is not None:
+                self._choose(chosen())
         self.dialect.counts.lines += 1
         if isinstance(line, Overlong):
             return Refusal.TOO_LONG
         try:
             text = line.decode()
         except UnicodeDecodeError:
-            return Refusal.NOT_UTF8
+            return self.dialect.parse_undecodable(line)
         return self.dialect.parse(text)
+
+    def _choose(self, dialect: Dialect) -> None:
+        """Speak this dialect, which the first word has chosen, with its limit."""
+        self.dialect = dialect
+        if dialect.max_line:
+            self._set_max_line(dialect.max_line)
+
+    def _set_max_line(self, max_line: int) -> None:
+        self._max_line = max_line
+        if self._lines is not None:
+            self._lines.limit = max_line
 
     def _carry_out(self, request: Request | Refusal) -> None:
         """The gate: see the head of this file."""

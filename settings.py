@@ -108,6 +108,8 @@ class Settings(NamedTuple):
     max_address_share: int = 25
     login_seconds: int = 60
     max_users: int | None = None
+    irc_guests: str | None = None
+    irc_create: str = "accounts"
     max_line: int = 8192
     max_out_buffer: int = 1024 * 1024
     max_buffers: int = 256 * 1024 * 1024

@@ -304,6 +304,8 @@ DIRECTIVES: Mapping[str, Directive] = {
     "max-address-share": Directive(*_number(1, 100), "percent of these that one address may hold; not loopback"),
     "login-seconds": Directive(*_number(0, 86400), "how long a client may take to its first line; 0: no limit"),
     "max-users": Directive(*_number(1, _ANY), "users of the hello dialect at once"),
+    "irc-guests": Directive(*_one_of("on", "off"), "whether clients of IRC may come without an account"),
+    "irc-create": Directive(*_one_of("all", "accounts", "nobody"), "who makes a channel by joining it in IRC"),
     "max-line": Directive(*_number(512, 65536), "bytes of a line, its newline included"),
     "max-out-buffer": Directive(*_number(262144, _ANY), "bytes that may wait for a client that reads slowly"),
     "max-buffers": Directive(*_number(1024 * 1024, _ANY), "bytes that may wait in all buffers together"),

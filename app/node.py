@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from app.throttle import Pace
 from audiences import fan_out
-from dialects import AUTO, DEFAULT, DIALECTS
+from dialects import AUTO, DEFAULT, Built
 from dialects.mailbox import RESERVED_NAMES
 from dialects.operator import Operator
 from dialects.rooms import MessageFormatter, RoomsDialect, RoomsHandshake, TimeOfDay, piece_size
@@ -23,6 +23,7 @@ from domain.rooms import Rooms
 from domain.state import Limits
 from domain.transfers import Transfers
 from federation import Federation
+from net.addresses import network_of
 from peering.dialer import Dial
 from peering.proof import make_nonce
 from protocol import Dialect, Session
@@ -31,6 +32,9 @@ from transport import Transport
 
 SECRET_BYTES = 16
 """Random bytes of an ID that cannot be guessed."""
+
+HOST_DIGITS = 8
+"""Hexadecimal digits that stand for a guest's address (I15)."""
 
 
 class StateStore(Backend, Protocol):
@@ -62,7 +66,9 @@ class Node:
         nonce: gives a new nonce each time.
 
     Attributes:
-        ports: the first dialect of a port's connections by the word of its `listen` line, or `port_label` of a channel.
+        dialects: those that are on, by name.
+        by_first_word: returns the one that a first word chooses on an `auto` port.
+        ports: the first dialect of the connections to a channel's port, by its `port_label`.
         operator: the session of the console.
 
     Raises:
@@ -87,6 +93,8 @@ class Node:
         nonce: Callable[[], str] = make_nonce,
     ) -> None:
         self.settings = settings
+        self.now = now
+        self._address_key = os.urandom(SECRET_BYTES)
         formatter = MessageFormatter(time_of_day)
 
         # The domain.
@@ -116,21 +124,21 @@ class Node:
         # The dialects.
         links = self.federation.links if self.federation is not None else None
         self.operator = Session(console, Operator(self.rooms, links, formatter, now, stop))
-        built = {name: row.build(self) for name, row in DIALECTS.items()}
-        self.dialects = {name: dialect for name, dialect in built.items() if dialect is not None}
-        self.by_first_word = {
-            row.first_word: self.dialects[name]
-            for name, row in DIALECTS.items()
-            if row.first_word and name in self.dialects
-        }
+        self.dialects = Built(self)
+        self.by_first_word = self.dialects.by_first_word()
         plain, with_files = (
             RoomsDialect(self.rooms, self.transfers, formatter, now, files=files) for files in (False, True)
         )
         self.ports: Mapping[str, Dialect] = {
-            AUTO: self.dialects[DEFAULT],
-            **self.dialects,
-            **{port_label(name): RoomsHandshake(self.rooms, name, plain, with_files) for name in self.rooms.hosted},
+            port_label(name): RoomsHandshake(self.rooms, name, plain, with_files) for name in self.rooms.hosted
         }
+
+    def guest_host(self, address: str) -> str:
+        """Return the host that stands for a guest's address in IRC."""
+        import hmac  # most servers have no guests of IRC
+
+        digest = hmac.digest(self._address_key, network_of(address).encode(), "sha256")
+        return f"{digest.hex()[:HOST_DIGITS]}.guest"
 
     def start(self) -> None:
         """Begin to dial the other servers of the config."""
@@ -138,10 +146,11 @@ class Node:
             self.federation.links.start()
 
     def accept(self, transport: Transport, label: str) -> Session:
-        """Create the session of a new connection; `label` is a key of `ports`."""
-        dialect = self.ports[label]
+        """Create the session of a new connection; `label` is a word of `listen`, or a key of `ports`."""
+        is_auto = label == AUTO
+        dialect = self.ports.get(label) or self.dialects[DEFAULT if is_auto else label]
         max_line = dialect.max_line or self.settings.max_line
-        session = Session(transport, dialect, max_line, self.by_first_word if label == AUTO else {})
+        session = Session(transport, dialect, max_line, self.by_first_word if is_auto else {})
         dialect.begin(session)
         return session
 

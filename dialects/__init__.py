@@ -5,11 +5,13 @@ A config is checked against it at every start, so it imports little: a dialect's
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from domain.chat import Chat
+    from domain.rooms import Rooms
     from protocol import Dialect
     from settings import Settings
 
@@ -19,21 +21,31 @@ class Parts(Protocol):
 
     settings: Settings
     chat: Chat
+    rooms: Rooms
+    now: Callable[[], float]
+
+    def guest_host(self, address: str) -> str: ...
 
     @property
     def federation(self) -> Dialect | None: ...
+
+
+def _always(_settings: Settings) -> bool:
+    return True
 
 
 class Registered(NamedTuple):
     """A row of the registry.
 
     Attributes:
-        build: creates the dialect; gives None where the settings turn it off.
-        first_word: chooses it on an `auto` port (C22); "" where no word does.
+        build: creates the dialect, when the first connection needs it.
+        first_words: each of them chooses it on an `auto` port (C22).
+        is_on: tells whether the settings leave it on.
     """
 
-    build: Callable[[Parts], Dialect | None]
-    first_word: str = ""
+    build: Callable[[Parts], Dialect]
+    first_words: tuple[str, ...] = ()
+    is_on: Callable[[Settings], bool] = _always
 
 
 def _result(parts: Parts) -> Dialect:
@@ -59,14 +71,58 @@ def _mailbox(parts: Parts) -> Dialect:
     return Mailbox(parts.chat)
 
 
+def _irc(parts: Parts) -> Dialect:
+    from dialects.irc.core import Policy, Server
+    from dialects.irc.dialect import IrcDialect
+
+    settings = parts.settings
+    server = Server(settings.hostname or "crosstalk", parts.now, parts.now(), ())
+    policy = Policy(settings.irc_guests != "off", settings.irc_create, settings.history_on_join)
+    return IrcDialect(parts.chat, parts.rooms, server, policy, parts.guest_host)
+
+
+def _federation(parts: Parts) -> Dialect:
+    assert parts.federation is not None, "it is not asked for while it is off"
+    return parts.federation
+
+
+class Built(Mapping[str, "Dialect"]):
+    """The dialects that are on, by name; each is built, and its module imported, when it is first asked for.
+
+    Args:
+        parts: what they are built from.
+    """
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._rows = {name: row for name, row in DIALECTS.items() if row.is_on(parts.settings)}
+        self._built: dict[str, Dialect] = {}
+
+    def __getitem__(self, name: str) -> Dialect:
+        if name not in self._built:
+            self._built[name] = self._rows[name].build(self._parts)
+        return self._built[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._rows)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def by_first_word(self) -> Mapping[str, Callable[[], Dialect]]:
+        """Return what gives the dialect that a first word chooses (C22)."""
+        return {word: partial(self.__getitem__, name) for name, row in self._rows.items() for word in row.first_words}
+
+
 DEFAULT = "result"
 """The dialect of a connection to an `auto` port whose first word chooses no other."""
 
 DIALECTS: Mapping[str, Registered] = {
     "result": Registered(_result),
-    "hello": Registered(_hello, first_word="HELLO-FROM"),
+    "hello": Registered(_hello, first_words=("HELLO-FROM",)),
     "mailbox": Registered(_mailbox),
-    "federation": Registered(lambda parts: parts.federation, first_word="FEDERATE-OUT"),
+    "irc": Registered(_irc, first_words=("CAP", "NICK", "USER", "PASS", "AUTHENTICATE")),
+    "federation": Registered(_federation, ("FEDERATE-OUT",), lambda settings: settings.federation != "off"),
 }
 """The dialects that a port can speak. `rooms` is not among them: the config's channels bring ports of their own."""
 

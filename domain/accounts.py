@@ -81,7 +81,6 @@ class Accounts:
     def login(self, recipient: ClientSession, name: str, password: str, done: Done, *, alongside: bool = False) -> None:
         """Log a session in. Fails with AlreadyLoggedIn, WrongPassword, Overloaded.
 
-        A name without an account is checked as slowly as a wrong password, so that the time does not tell them apart.
         With the right password of an account that is logged in, its clients are probed: their machines may be gone
         (R50).
 
@@ -95,16 +94,9 @@ class Accounts:
         if recipient.principal is not None:
             done(AlreadyLoggedIn())
             return
-        account = self._users.accounts.get(name)
-        password_hash = account.password_hash if account else None
-        address = recipient.address
 
-        def checked(error: Exception | None) -> None:
-            if error is None and (account is None or account.password_hash != password_hash):
-                error = WrongPassword()
-            if isinstance(error, WrongPassword):
-                self.failed_logins += 1
-                log.warning("failed login address=%s name=%s", address, _loggable(name))
+        def verified(error: Exception | None) -> None:
+            account = self._users.accounts.get(name)
             if error is not None or account is None:
                 done(error)
             elif account.session is not None and not alongside:
@@ -117,6 +109,25 @@ class Accounts:
                 done(None)
                 if account.mail:
                     recipient.deliver(MailWaiting())
+
+        self.verify(recipient, name, password, verified)
+
+    def verify(self, recipient: ClientSession, name: str, password: str, done: Done) -> None:
+        """Check the password of an account. Fails with WrongPassword, Overloaded.
+
+        A name without an account is checked as slowly as a wrong password, so that the time does not tell them apart.
+        """
+        account = self._users.accounts.get(name)
+        password_hash = account.password_hash if account else None
+        address = recipient.address
+
+        def checked(error: Exception | None) -> None:
+            if error is None and (account is None or account.password_hash != password_hash):
+                error = WrongPassword()
+            if isinstance(error, WrongPassword):
+                self.failed_logins += 1
+                log.warning("failed login address=%s name=%s", address, _loggable(name))
+            done(error)
 
         self._passwords.check(recipient, Claim(name, password, password_hash), checked, is_login=True)
 

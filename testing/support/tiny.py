@@ -92,7 +92,7 @@ class TinySession:
         self.dialect = TinyDialect()
         self.other = TinyDialect()
         self.other.name = "other"
-        self.session = Session(self.transport, self.dialect, max_line, {"other": self.other})
+        self.session = Session(self.transport, self.dialect, max_line, {"other": lambda: self.other})
         self.transport.owner = self.session
 
     def send(self, *lines: str) -> None:

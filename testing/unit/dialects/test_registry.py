@@ -22,7 +22,9 @@ def test_every_word_of_a_listen_line_is_a_port(port: str) -> None:
         assert session.dialect is world.node.dialects[DEFAULT if port == AUTO else port]
 
 
-@pytest.mark.parametrize(("name", "first_word"), [(name, row.first_word) for name, row in DIALECTS.items()])
+@pytest.mark.parametrize(
+    ("name", "first_word"), [(name, word) for name, row in DIALECTS.items() for word in row.first_words or ("",)]
+)
 def test_a_first_word_chooses_on_a_port_for_all(name: str, first_word: str) -> None:
     with World() as world:
         session = world.node.accept(FakeTransport(world.soon), AUTO)
@@ -38,4 +40,4 @@ def test_what_is_turned_off_is_not_chosen() -> None:
         session = world.node.accept(FakeTransport(world.soon), AUTO)
         session.received(b"FEDERATE-OUT one\n")
         assert session.dialect is world.node.dialects[DEFAULT]
-        assert "federation" not in world.node.ports
+        assert "federation" not in world.node.dialects

@@ -1,0 +1,1 @@
+"""The dialect `irc`, for WeeChat, irssi, HexChat, Halloy and bots: IRC with the capabilities of IRCv3."""

@@ -1,0 +1,117 @@
+"""Coming into channels and leaving them: JOIN, PART, NAMES, LIST, TOPIC (I16, I19 to I22)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from commands import Request
+from dialects.irc import numerics
+from dialects.irc.client import Client
+from dialects.irc.core import Irc
+from dialects.irc.numerics import Numeric
+from dialects.irc.rosters import joined_lines, name_lines
+from dialects.irc.wire import cut, message, plain, word
+from domain.errors import (
+    AlreadyMember,
+    ChannelFull,
+    LimitReached,
+    NoSuchChannel,
+    NotAName,
+    StoreUnavailable,
+)
+
+MAX_REASON = 300
+"""Bytes of a reason; the rest is cut."""
+
+MAX_NAMES = 4
+"""Channels that one NAMES can ask about."""
+
+LEAVE_ALL = "0"
+
+JOIN_REFUSALS: dict[type[Exception], Numeric] = {
+    ChannelFull: numerics.CHANNELISFULL,
+    LimitReached: numerics.TOOMANYCHANNELS,
+    NoSuchChannel: numerics.NOSUCHCHANNEL,
+    NotAName: numerics.NOSUCHCHANNEL,
+    StoreUnavailable: numerics.UNAVAILRESOURCE,
+}
+"""The answer to a JOIN by its error."""
+
+
+def join(irc: Irc, client: Client, request: Request) -> None:
+    """JOIN <channel>[,<channel>...] [<key>[,<key>...]], or JOIN 0."""
+    if request.args[0] == LEAVE_ALL:
+        for name in sorted(irc.channels_of(client)):
+            _part(irc, client, request, name, "")
+        return
+    keys = request.args[1].split(",") if len(request.args) > 1 else []
+    for number, shown in enumerate(request.args[0].split(",")):
+        if shown:
+            _join(irc, client, request, shown, keys[number] if number < len(keys) else "")
+
+
+def _join(irc: Irc, client: Client, request: Request, shown: str, key: str) -> None:
+    name = irc.people.channel_name(shown)
+    if not name:
+        client.reply(numerics.NOSUCHCHANNEL, word(shown))
+        return
+
+    def joined(error: Exception | None) -> None:
+        if error is None:
+            _tell_joined(irc, client, name)
+        elif not isinstance(error, AlreadyMember):  # who is in it already gets no answer (I21)
+            client.reply(JOIN_REFUSALS.get(type(error), numerics.UNAVAILRESOURCE), word(shown))
+
+    irc.enter_channel(client, name, key, irc.outcome(client, request, joined))
+
+
+def _tell_joined(irc: Irc, client: Client, name: str) -> None:
+    channel = irc.chat.channels.find(name)
+    if channel is not None:
+        client.send(message(irc.people.prefix(client.nick), "JOIN", irc.people.channel(name)))
+        client.stream(joined_lines(irc, client, channel))
+
+
+def part(irc: Irc, client: Client, request: Request) -> None:
+    """PART <channel>[,<channel>...] [<reason>]."""
+    reason = reason_of(request.args[1]) if len(request.args) > 1 else ""
+    for shown in request.args[0].split(","):
+        if not shown:
+            continue
+        name = irc.people.channel_name(shown)
+        if name is None or not irc.exists(name):
+            client.reply(numerics.NOSUCHCHANNEL, word(shown))
+        elif name not in irc.channels_of(client):
+            client.reply(numerics.NOTONCHANNEL, word(shown))
+        else:
+            _part(irc, client, request, name, reason)
+
+
+def _part(irc: Irc, client: Client, request: Request, name: str, reason: str) -> None:
+    def parted(error: Exception | None) -> None:
+        shown = irc.people.channel(name)
+        if error is None:
+            client.send(message(irc.people.prefix(client.nick), "PART", shown, text=reason or None))
+        else:
+            client.reply(numerics.NOTONCHANNEL, shown)
+
+    irc.leave_channel(client, name, reason, irc.outcome(client, request, parted))
+
+
+def reason_of(text: str) -> str:
+    """Return the reason that a client gives, as others may see it."""
+    return cut(plain(text), MAX_REASON)
+
+
+def names(irc: Irc, client: Client, request: Request) -> None:
+    """NAMES <channel>[,<channel>...]; without one, nobody is listed."""
+    asked = request.args[0] if request.args else "*"
+    client.stream(_names(irc, client, asked))
+
+
+def _names(irc: Irc, client: Client, asked: str) -> Iterator[str]:
+    for shown in asked.split(",")[:MAX_NAMES]:
+        channel = irc.visible_channel(client, irc.people.channel_name(shown))
+        if channel is not None:
+            yield from name_lines(irc, client, channel)
+    yield client.line(numerics.ENDOFNAMES, word(asked))

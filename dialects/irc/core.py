@@ -1,0 +1,211 @@
+"""The dialect's core: its clients, the way of a request to its outcome, and the rendering of events.
+
+`Irc` is what the handlers of all commands know. `dialect.py` adds the table of commands and the words for events.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+from commands import Refusal, Request
+from dialects.irc import numerics
+from dialects.irc.client import Answers, Client
+from dialects.irc.people import People, client_of
+from dialects.irc.wire import MAX_LINE, NO_TAGS
+from domain.changes import Done, GuestSaid, Said
+from domain.chat import Chat
+from domain.rooms import Rooms
+from domain.state import NO_CHANNELS, Channel
+from protocol import Dialect, Session
+
+RENDERING = frozenset(
+    {"account-tag", "away-notify", "account-notify", "echo-message", "extended-join", "message-tags", "server-time",
+     "setname"}
+)  # fmt: skip
+"""The capabilities on which it depends how, or whether, an event is told."""
+
+
+class IrcRequest(Request):
+    """A request, and the tags before it."""
+
+    tags = NO_TAGS
+
+
+class Server(NamedTuple):
+    """What clients are told of this server.
+
+    Attributes:
+        name: its host name.
+        now: the wall clock, in seconds since the epoch.
+        started: when it was started.
+        motd: the lines of the message of the day; none without one.
+    """
+
+    name: str
+    now: Callable[[], float]
+    started: float
+    motd: tuple[str, ...]
+
+
+class Policy(NamedTuple):
+    """What the settings allow.
+
+    Attributes:
+        guests: clients may come without an account (I7).
+        create: who may make a channel by joining it: `all`, `accounts` or `nobody` (I20).
+        history_on_join: messages that follow a JOIN.
+    """
+
+    guests: bool
+    create: str
+    history_on_join: int
+
+
+class Census:
+    """How many clients there are.
+
+    Attributes:
+        unwelcome: clients of IRC whose registration is not over.
+        most: the most users that were logged in at once.
+        invisible, operators: clients with the user modes `i` and `o`.
+    """
+
+    def __init__(self) -> None:
+        self.unwelcome = 0
+        self.most = 0
+        self.invisible = 0
+        self.operators = 0
+
+    def welcomed(self, users: int) -> None:
+        """A registration is over; so many users are logged in now."""
+        self.unwelcome -= 1
+        self.most = max(self.most, users)
+
+
+class Irc(Dialect):
+    """What the handlers know of the dialect.
+
+    Clients with the same capabilities share a copy of it, and so what is rendered for them.
+
+    Args:
+        chat: the domain.
+        rooms: what operators do in channels.
+        server: what clients are told of this server.
+        policy: what the settings allow.
+        host_of: returns the host that stands for a guest's address.
+
+    Attributes:
+        capabilities: those of its clients that matter for rendering.
+    """
+
+    name = "irc"
+    max_line = MAX_LINE
+
+    def __init__(self, chat: Chat, rooms: Rooms, server: Server, policy: Policy, host_of: Callable[[str], str]) -> None:
+        super().__init__()
+        self.chat = chat
+        self.rooms = rooms
+        self.server = server
+        self.policy = policy
+        self.people = People(chat, host_of)
+        self.census = Census()
+        self.capabilities: frozenset[str] = frozenset()
+        self._by_capabilities: dict[frozenset[str], Irc] = {self.capabilities: self}
+
+    # ---- clients ----
+
+    def client(self, session: Session) -> Client:
+        """Return what is known of a client; a new one is noted."""
+        client = client_of(session)
+        if client is None:
+            client = session.own = Client(session, self.server.name)
+            self.census.unwelcome += 1
+        return client
+
+    def switch(self, client: Client, capabilities: frozenset[str]) -> None:
+        """Give a client these capabilities, and no others."""
+        client.capabilities = capabilities
+        client.session.dialect = self._with(capabilities & RENDERING)
+        self.chat.users.words_changed(client.session)
+
+    def _with(self, capabilities: frozenset[str]) -> Irc:
+        shared = self._by_capabilities.get(capabilities)
+        if shared is None:
+            shared = self._by_capabilities[capabilities] = copy.copy(self)
+            shared.capabilities = capabilities
+        return shared
+
+    def leave(self, session: Session) -> None:
+        """Log the client out, and drop its password that waits to be hashed."""
+        client = client_of(session)
+        if client is not None and not client.is_welcome:
+            self.census.unwelcome -= 1
+        self.chat.accounts.session_over(session)
+
+    # ---- requests ----
+
+    def outcome(self, client: Client, request: Request, answer: Callable[[Exception | None], object]) -> Done:
+        """Count a request as outstanding; return what takes its outcome, and has it answered.
+
+        Args:
+            answer: answers; it gets the error, or None.
+        """
+        finish = client.session.expect_outcome(request)
+        answers = client.answers
+        if answers is not None:
+            answers.outstanding += 1
+
+        def done(error: Exception | None) -> None:
+            if answers is None:
+                answer(error)
+            else:
+                self.gather(client, answers, lambda: answer(error))
+            finish(None)
+
+        return done
+
+    def gather(self, client: Client, answers: Answers, run: Callable[[], object]) -> None:
+        """Run a part of a labelled request: its answers are gathered, and sent with the last part."""
+        client.answers = answers
+        try:
+            run()
+        finally:
+            client.answers = None
+            if settled := answers.settle(self.server.name):
+                client.session.send_bytes(settled.encode())
+
+    def fail(self, session: Session, request: Request, error: Exception | None) -> None:
+        """Answer a request that needs the welcome (I4)."""
+        self.client(session).reply(numerics.NOTREGISTERED)
+
+    def refuse(self, session: Session, refusal: Refusal) -> None:
+        """Answer a line that is too long (I3)."""
+        self.client(session).reply(numerics.INPUTTOOLONG)
+
+    # ---- channels ----
+
+    def exists(self, name: str) -> bool:
+        """Tell whether there is a channel of this name, here or, with a member here, on another server."""
+        return self.chat.channels.find(name) is not None
+
+    def channels_of(self, client: Client) -> Mapping[str, Channel]:
+        """Return the channels that a client is in, by name."""
+        return getattr(client.session.principal, "channels", NO_CHANNELS)
+
+    def visible_channel(self, client: Client, name: str | None) -> Channel | None:
+        """Return a channel whose members a client may see."""
+        return None if name is None else self.chat.channels.find(name)
+
+    def enter_channel(self, client: Client, name: str, key: str, done: Done) -> None:
+        """Have a client join a channel; one that is not there is made (I20)."""
+        self.chat.join(client.session.principal, name, done)
+
+    def leave_channel(self, client: Client, name: str, reason: str, done: Done) -> None:
+        """Have a client leave a channel."""
+        self.chat.leave(client.session.principal, name, done)
+
+    def is_room_guest(self, said: Said) -> bool:
+        """Tell whether a message is a room guest's."""
+        return isinstance(said, GuestSaid)

@@ -1,0 +1,68 @@
+"""The dialect `irc`: `Irc` with its table of commands and its words for events."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+from commands import Refusal, Request
+from dialects.irc.client import Client
+from dialects.irc.commands import COMMANDS, NOT_UTF8, TOO_FEW, TOO_FEW_BEFORE_WELCOME, UNKNOWN
+from dialects.irc.core import Irc, IrcRequest
+from dialects.irc.events import TO_ALL, to_client
+from dialects.irc.wire import parse
+from domain.changes import Mailed
+from domain.errors import BeingCollected
+from domain.events import DirectMessage, MailWaiting
+from protocol import Session
+
+
+class IrcDialect(Irc):
+    """The dialect `irc`."""
+
+    def parse(self, line: str) -> Request | Refusal | None:
+        """Find the row of a verb, in any case of its letters; words that it does not take are dropped (I4)."""
+        parsed = parse(line)
+        if parsed is None:
+            return Refusal.TOO_LONG
+        tags, verb, words = parsed
+        if not verb:
+            return None
+        command = COMMANDS.get(verb)
+        if command is None:
+            request = IrcRequest(UNKNOWN, (verb,))
+        elif len(words) < command.min_args:
+            request = IrcRequest(TOO_FEW if command.needs_login else TOO_FEW_BEFORE_WELCOME, (verb,))
+        else:
+            request = IrcRequest(command, tuple(words[: command.max_args]))
+        if tags:
+            request.tags = tags
+        return request
+
+    def parse_undecodable(self, line: bytes) -> Request:
+        """Answer a line that is not UTF-8 (I3)."""
+        parsed = parse(line.decode(errors="replace"))
+        return IrcRequest(NOT_UTF8, (parsed.verb if parsed is not None else "",))
+
+    def render(self, event: Any) -> bytes:
+        """Return the words for an event that is the same for all clients with these capabilities."""
+        words = TO_ALL.get(type(event))
+        return words(self, event).encode() if words is not None else b""
+
+    def delivers_itself(self, session: Session, event: Any) -> bool:
+        """Deliver an event that is for one client alone; waiting mail is streamed page by page."""
+        client = self.client(session)
+        if isinstance(event, MailWaiting):
+            session.stream(self._render_mail(client, self.chat.messages.mail(session, session.principal)))
+            return True
+        words = to_client(self, client, event)
+        if words:
+            session.send_bytes(words.encode())
+        return words is not None
+
+    def _render_mail(self, client: Client, pages: Iterator[list[Mailed]]) -> Iterator[bytes]:
+        with contextlib.suppress(BeingCollected):  # another client gets it; what that does not take comes here
+            for page in pages:
+                messages = [DirectMessage(mail.sender, mail.text, mail.at) for mail in page]
+                yield "".join([to_client(self, client, each) or "" for each in messages]).encode()

@@ -1,0 +1,144 @@
+"""The words for events: what happens elsewhere, as lines of IRC. Each is rendered once for all clients that have the
+same capabilities (I34)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from dialects.irc import numerics
+from dialects.irc.client import Client
+from dialects.irc.core import Irc
+from dialects.irc.wire import MAX_BODY, message, pieces, render_tags
+from domain.changes import Said
+from domain.events import (
+    AccountGone,
+    ChannelMessages,
+    DirectEcho,
+    DirectMessage,
+    LoggedInElsewhere,
+    NotRestored,
+    Removed,
+    Silenced,
+    TopicChanged,
+    Whispered,
+)
+from text import utc_time
+
+
+class Stamp(NamedTuple):
+    """What the tags of a message say.
+
+    Attributes:
+        sender: the name of its sender.
+        at: its time.
+        number: its msgid; "" without one.
+    """
+
+    sender: str
+    at: float
+    number: str = ""
+
+
+def tags_of(irc: Irc, stamp: Stamp) -> str:
+    """Return the tags before a message, as these clients have asked for them (I30)."""
+    wanted = irc.capabilities
+    tags = []
+    if "server-time" in wanted:
+        tags.append(("time", utc_time(stamp.at)))
+    if stamp.number and "message-tags" in wanted:
+        tags.append(("msgid", stamp.number))
+    if "account-tag" in wanted and stamp.sender in irc.chat.users.accounts:
+        tags.append(("account", stamp.sender))
+    return render_tags(tags)
+
+
+def in_lines(irc: Irc, stamp: Stamp, prefix: str, target: str, text: str, verb: str = "PRIVMSG") -> str:
+    """Render a message in as many lines as it takes; the first one has its msgid (I28)."""
+    tags = tags_of(irc, stamp)
+    room = MAX_BODY - len(message(prefix, verb, target, text="").encode())
+    if len(text) * 4 <= room:
+        return tags + message(prefix, verb, target, text=text)
+    first, *rest = [message(prefix, verb, target, text=piece) for piece in pieces(text, room)]
+    if not rest:
+        return tags + first
+    return tags + first + "".join([tags_of(irc, stamp._replace(number="")) + line for line in rest])
+
+
+def channel_messages(irc: Irc, event: ChannelMessages) -> str:
+    """Render messages to a channel."""
+    return "".join([channel_message(irc, said) for said in event.messages])
+
+
+def channel_message(irc: Irc, said: Said) -> str:
+    """Render one message to a channel."""
+    stamp = Stamp(said.sender, said.at, f"m{said.number}" if said.number else "")
+    in_room = said.channel in irc.rooms.hosted and irc.is_room_guest(said)
+    return in_lines(
+        irc, stamp, irc.people.prefix(said.sender, in_room=in_room), irc.people.channel(said.channel), said.text
+    )
+
+
+def to_client(irc: Irc, client: Client, event: Any) -> str | None:
+    """Render an event that is not the same for all clients; None for any other."""
+    words = TO_CLIENT.get(type(event))
+    return None if words is None else words(irc, client, event)
+
+
+def _direct(irc: Irc, client: Client, event: DirectMessage) -> str:
+    stamp = Stamp(event.sender, event.at)
+    return in_lines(irc, stamp, irc.people.prefix(event.sender), client.shown, event.text)
+
+
+def _whispered(irc: Irc, client: Client, event: Whispered) -> str:
+    stamp = Stamp(event.sender, event.at)
+    return in_lines(irc, stamp, irc.people.prefix(event.sender, in_room=True), client.shown, event.text)
+
+
+def _echo(irc: Irc, client: Client, event: DirectEcho) -> str:
+    recipient = irc.people.nick(event.recipient)
+    echo = in_lines(irc, Stamp(event.sender, event.at), irc.people.prefix(event.sender), recipient, event.text)
+    waits = client.line(numerics.AWAY, recipient, text=WAITS) if event.waits else ""
+    return (echo if client.has("echo-message") else "") + waits
+
+
+def _removed(irc: Irc, client: Client, event: Removed) -> str:
+    return message(irc.server.name, "KICK", irc.people.channel(event.channel), client.shown, text=BY_OPERATOR)
+
+
+def _not_restored(irc: Irc, client: Client, event: NotRestored) -> str:
+    return message(irc.server.name, "KICK", irc.people.channel(event.channel), client.shown, text=NOT_RESTORED)
+
+
+def _silenced(irc: Irc, client: Client, event: Silenced) -> str:
+    text = f"You may say nothing in {irc.people.channel(event.channel)} for {event.seconds} seconds."
+    return message(irc.server.name, "NOTICE", client.shown, text=text)
+
+
+def _closing(irc: Irc, client: Client, _event: Any) -> str:
+    return f"ERROR :Closing Link: {client.shown} (logged out)\r\n"
+
+
+WAITS = "not here; your message waits"
+BY_OPERATOR = "by the operator"
+NOT_RESTORED = "refused by its server"
+
+TO_CLIENT: Mapping[type, Callable[[Irc, Client, Any], str]] = {
+    DirectMessage: _direct,
+    DirectEcho: _echo,
+    Whispered: _whispered,
+    Removed: _removed,
+    NotRestored: _not_restored,
+    Silenced: _silenced,
+    AccountGone: _closing,
+    LoggedInElsewhere: _closing,
+}
+"""The words for events that are told to one client alone."""
+
+TO_ALL: Mapping[type, Callable[[Irc, Any], str]] = {
+    ChannelMessages: channel_messages,
+    TopicChanged: lambda irc, event: message(
+        irc.people.prefix(event.user), "TOPIC", irc.people.channel(event.channel), text=event.topic
+    ),
+}
+"""The words for events that are the same for all clients with the same capabilities."""

@@ -1,0 +1,119 @@
+"""How a client logs in to an account before its welcome: SASL PLAIN, and what PASS says (I8, I9)."""
+
+from __future__ import annotations
+
+import binascii
+from typing import NamedTuple
+
+from commands import Request
+from dialects.irc import numerics
+from dialects.irc.client import Client
+from dialects.irc.core import Irc
+from text import normalize
+
+MECHANISM = "PLAIN"
+PIECE = 400
+"""Characters of base64 in one line; a shorter piece is the last."""
+
+MAX_MESSAGE = 1200
+"""Characters of base64 in all (I8)."""
+
+MAX_FAILURES = 5
+"""Failures of a client; the last one closes its connection (I8)."""
+
+EMPTY, ABORT = "+", "*"
+
+
+class Credentials(NamedTuple):
+    """An account's name and a password."""
+
+    name: str
+    password: str
+
+
+def authenticate(irc: Irc, client: Client, request: Request) -> None:
+    """AUTHENTICATE <mechanism>|<base64>|*."""
+    (word,) = request.args
+    login = client.login
+    if client.is_welcome:
+        client.reply(numerics.ALREADYREGISTERED)
+    elif login.account is not None:
+        client.reply(numerics.SASLALREADY)
+    elif word == ABORT:
+        login.pieces = None
+        client.reply(numerics.SASLABORTED)
+    elif login.pieces is None:
+        _begin(client, word.upper())
+    else:
+        _continue(irc, client, request, login.pieces, word)
+
+
+def _begin(client: Client, mechanism: str) -> None:
+    if mechanism == MECHANISM:
+        client.login.pieces = ""
+        client.send(f"AUTHENTICATE {EMPTY}\r\n")
+    else:
+        client.reply(numerics.SASLMECHS, MECHANISM)
+        client.reply(numerics.SASLFAIL)
+
+
+def _continue(irc: Irc, client: Client, request: Request, before: str, piece: str) -> None:
+    message = before if piece == EMPTY else before + piece
+    client.login.pieces = None
+    if len(piece) > PIECE or len(message) > MAX_MESSAGE:
+        client.reply(numerics.SASLTOOLONG)
+    elif len(piece) == PIECE:
+        client.login.pieces = message
+    elif (credentials := parse_plain(message)) is None:
+        _refuse(client)
+    else:
+        _check(irc, client, request, credentials)
+
+
+def parse_plain(message: str) -> Credentials | None:
+    """Parse a whole message of PLAIN, in base64; None if it is malformed, or is to act for somebody else."""
+    try:
+        words = binascii.a2b_base64(message, strict_mode=True).decode().split("\0")
+    except ValueError:  # it is no base64, or no UTF-8
+        return None
+    if len(words) != 3 or not words[1] or not words[2] or words[0] not in ("", words[1]):
+        return None
+    return Credentials(normalize(words[1]), words[2])
+
+
+def _check(irc: Irc, client: Client, request: Request, credentials: Credentials) -> None:
+    def checked(error: Exception | None) -> None:
+        client.login.account = None if error is not None else irc.chat.users.accounts.get(credentials.name)
+        if client.login.account is None:
+            _refuse(client)
+        else:
+            tell_login(irc, client, credentials.name)
+            client.reply(numerics.SASLSUCCESS)
+
+    irc.chat.accounts.verify(client.session, *credentials, irc.outcome(client, request, checked))
+
+
+def tell_login(irc: Irc, client: Client, name: str) -> None:
+    """Tell a client to which account it is logged in (900)."""
+    client.reply(numerics.LOGGEDIN, irc.people.prefix(name), name, text=f"You are now logged in as {name}")
+
+
+def _refuse(client: Client) -> None:
+    """Refuse a login; the fifth time, close the connection (I8)."""
+    client.login.failures += 1
+    client.reply(numerics.SASLFAIL)
+    if client.login.failures >= MAX_FAILURES:
+        client.close("too many failed logins")
+
+
+def credentials_of_pass(irc: Irc, client: Client) -> Credentials | None:
+    """Return what PASS says: `<account>:<password>`, or the password of the account that is the nick (I9); None where
+    there is no such account."""
+    name, colon, password = client.password.partition(":")
+    name = normalize(name)
+    if colon and irc.people.has_password(name):
+        return Credentials(name, password)
+    meant = irc.people.find(client.nick)
+    if not client.password or meant is None or not irc.people.has_password(meant):
+        return None
+    return Credentials(meant, client.password)

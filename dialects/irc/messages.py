@@ -1,0 +1,152 @@
+"""Messages: PRIVMSG, NOTICE and TAGMSG, to channels and to users (I24 to I29)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from commands import Request
+from dialects.irc import numerics
+from dialects.irc.client import Client
+from dialects.irc.core import Irc
+from dialects.irc.names import CHANNEL
+from dialects.irc.people import SERVICES
+from dialects.irc.wire import ACTION, MAX_BODY, ctcp_of, message, plain, word
+from domain.errors import (
+    LimitReached,
+    NoSuchChannel,
+    NoSuchUser,
+    NotAMember,
+    StillMuted,
+    StoreUnavailable,
+    TooLong,
+)
+
+MAX_TARGETS = 4
+
+SAY, ACT, NOTICE = "say", "act", "notice"
+"""The kinds of messages."""
+
+HOW_TO_LOG_IN = "There are no services here: log in with SASL, or with PASS <account>:<password>."
+
+Refuse = Callable[[str, Exception], None]
+"""Answers a message that was refused, given its target."""
+
+
+def privmsg(irc: Irc, client: Client, request: Request) -> None:
+    """PRIVMSG <target>[,<target>...] <text>."""
+    targets, text = request.args
+    is_ctcp = ctcp_of(text)
+    if is_ctcp is not None and is_ctcp[0] != ACTION:
+        return  # other CTCP, and DCC, reach nobody (I26)
+    kind, text = (ACT, is_ctcp[1]) if is_ctcp is not None else (SAY, text)
+    _send(irc, client, request, targets, kind, text)
+
+
+def notice(irc: Irc, client: Client, request: Request) -> None:
+    """NOTICE <target>[,<target>...] <text>: it is never answered."""
+    if len(request.args) == 2 and ctcp_of(request.args[1]) is None:
+        _send(irc, client, request, request.args[0], NOTICE, request.args[1])
+
+
+def _send(irc: Irc, client: Client, request: Request, targets: str, kind: str, text: str) -> None:
+    refuse = _Refusals(irc, client, is_quiet=kind == NOTICE)
+    text = plain(text)
+    each = [target for target in targets.split(",") if target]
+    if len(each) > MAX_TARGETS:
+        refuse.reply(numerics.TOOMANYTARGETS, word(targets))
+    elif not text.strip():
+        refuse.reply(numerics.NOTEXTTOSEND)
+    else:
+        for target in each:
+            if _fits(irc, client, target, kind, text):
+                _send_to(irc, client, request, target, kind, text, refuse)
+            else:
+                refuse.reply(numerics.INPUTTOOLONG)
+
+
+def _fits(irc: Irc, client: Client, target: str, kind: str, text: str) -> bool:
+    """Tell whether a message fits into one line at its receivers (I3)."""
+    line = message(
+        irc.people.prefix(client.nick), "PRIVMSG", target, text=f"\x01{ACTION} {text}\x01" if kind == ACT else text
+    )
+    return len(line.encode()) <= MAX_BODY
+
+
+class _Refusals:
+    """Answers messages that were refused; nothing if they may not be answered."""
+
+    def __init__(self, irc: Irc, client: Client, *, is_quiet: bool) -> None:
+        self._irc = irc
+        self._client = client
+        self._is_quiet = is_quiet
+
+    def reply(self, numeric: numerics.Numeric, *words: str, text: str | None = None) -> None:
+        if not self._is_quiet:
+            self._client.reply(numeric, *words, text=text)
+
+    def channel(self, shown: str, error: Exception) -> None:
+        """Answer a message to a channel."""
+        if isinstance(error, NoSuchChannel):
+            self.reply(numerics.NOSUCHCHANNEL, word(shown))
+        else:
+            self.reply(numerics.CANNOTSENDTOCHAN, word(shown), text=f"Cannot send to channel: {_why(error)}")
+
+    def user(self, shown: str, error: Exception) -> None:
+        """Answer a message to a user."""
+        if isinstance(error, NoSuchUser):
+            self.reply(numerics.NOSUCHNICK, word(shown))
+        else:
+            self.reply(numerics.CANNOTSENDTOUSER, word(shown), text=f"Cannot send to user: {_why(error)}")
+
+
+def _why(error: Exception) -> str:
+    if isinstance(error, StillMuted):
+        return f"you are muted for {error.seconds} seconds"
+    return REASONS.get(type(error), "refused")
+
+
+REASONS: dict[type[Exception], str] = {
+    NotAMember: "you are not in it",
+    LimitReached: "the mailbox is full",
+    TooLong: "too long for another server",
+    StoreUnavailable: "it could not be kept; try again later",
+}
+
+
+def _send_to(irc: Irc, client: Client, request: Request, target: str, kind: str, text: str, refuse: _Refusals) -> None:
+    if target.startswith(CHANNEL):
+        _send_to_channel(irc, client, request, target, kind, text, refuse)
+    elif target.lower() in SERVICES:
+        refuse.reply(numerics.NOSUCHNICK, word(target))
+        if kind != NOTICE:
+            client.notice(HOW_TO_LOG_IN)
+    else:
+        _send_to_user(irc, client, request, target, kind, text, refuse)
+
+
+def _send_to_channel(
+    irc: Irc, client: Client, request: Request, shown: str, kind: str, text: str, refuse: _Refusals
+) -> None:
+    def decided(error: Exception | None) -> None:
+        if error is not None:
+            refuse.channel(shown, error)
+
+    name = irc.people.channel_name(shown)
+    if name is None:
+        refuse.channel(shown, NoSuchChannel())
+    else:
+        irc.chat.say(client.session.principal, name, text, irc.outcome(client, request, decided))
+
+
+def _send_to_user(
+    irc: Irc, client: Client, request: Request, shown: str, kind: str, text: str, refuse: _Refusals
+) -> None:
+    def decided(error: Exception | None) -> None:
+        if error is not None:
+            refuse.user(shown, error)
+
+    name = irc.people.find(shown)
+    if name is None:
+        refuse.user(shown, NoSuchUser())
+    else:
+        irc.chat.messages.send_direct(client.session.principal, name, text, irc.outcome(client, request, decided))

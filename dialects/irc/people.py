@@ -1,0 +1,125 @@
+"""Users as IRC shows them: nicks, prefixes, and who is meant by a nick (I14 to I17)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from dialects.irc.client import Client
+from dialects.irc.names import Alike, channel_name, channel_of, nick_of, unescape, user_part
+from domain.chat import Chat
+from domain.names import HOST_OF_USER
+from domain.sessions import ClientSession
+from domain.state import Guest
+from text import normalize
+
+NOT_HERE = "not here"
+"""Why an account that is not logged in is away (I19)."""
+
+SERVICES = frozenset(
+    ["nickserv", "chanserv", "saslserv", "authserv", "memoserv", "operserv", "hostserv", "botserv", "global"]
+)  # fmt: skip
+"""Names of services that other networks have; clients send them passwords by themselves (I13)."""
+
+ACCOUNT_HOST = "account"
+ROOM_HOST = "room"
+ROOM_USER = "rooms"
+
+
+class People:
+    """All users here, and those of other servers, by the names that IRC gives them.
+
+    Args:
+        chat: the domain.
+        host_of: returns the host that stands for a guest's address.
+    """
+
+    def __init__(self, chat: Chat, host_of: Callable[[str], str]) -> None:
+        self._users = chat.users
+        self._channels = chat.channels
+        self.host_of = host_of
+        self._alike = Alike([*chat.users.accounts, *chat.users.guests])
+
+    # ---- out ----
+
+    def nick(self, name: str) -> str:
+        """Return the nick of a user, of this server or of another."""
+        return nick_of(self._alike.shown(name))
+
+    def prefix(self, name: str, *, in_room: bool = False) -> str:
+        """Return the prefix `nick!user@host` of a user, who need not be here any more (I14).
+
+        Args:
+            name: the user's.
+            in_room: whether it is a room guest's name.
+        """
+        return f"{self.nick(name)}!{self.user_at_host(name, in_room=in_room)}"
+
+    def user_at_host(self, name: str, *, in_room: bool = False) -> str:
+        """Return the `user@host` of a user."""
+        if in_room:
+            return f"{ROOM_USER}@{ROOM_HOST}"
+        bare, _sign, host = name.partition(HOST_OF_USER)
+        if host:
+            return f"{user_part(bare)}@{host}"
+        guest = self._users.guests.get(name)
+        return f"{user_part(name)}@{ACCOUNT_HOST}" if guest is None else self._guest_at_host(guest)
+
+    def _guest_at_host(self, guest: Guest) -> str:
+        client = client_of(guest.session)
+        user = f"~{user_part(client.user)}" if client is not None else "hello"
+        address = guest.session.address if guest.session is not None else ""
+        return f"{user}@{self.host_of(address)}"
+
+    def channel(self, name: str) -> str:
+        """Return the IRC name of a channel, of this server or of another."""
+        return channel_of(name)
+
+    def shown(self, name: str) -> str:
+        """Return a name that may be nobody's, as a word of an answer."""
+        return nick_of(name)
+
+    # ---- in ----
+
+    def find(self, nick: str) -> str | None:
+        """Return the name of the user whom a nick means, if there is one; users of other servers need not exist."""
+        name = unescape(nick)
+        if name is None or HOST_OF_USER in name:
+            return name
+        return self._alike.find(name, self._exists)
+
+    def channel_name(self, shown: str) -> str | None:
+        """Return the name of the channel that a word means, which need not exist; None if it can be none's."""
+        name = channel_name(shown)
+        return None if name is None else normalize(name)
+
+    def here(self, nick: str) -> str | None:
+        """Return the name of the user whom a nick means, if the user is logged in."""
+        name = self.find(nick)
+        return name if name in self._users.online else None
+
+    def away_text(self, name: str) -> str | None:
+        """Return why a user is away; None for one who is here."""
+        return None if name in self._users.online else NOT_HERE
+
+    def is_taken(self, name: str) -> bool:
+        """Tell whether a user has this name, or one alike but for case (I10)."""
+        return self._exists(name) or self._alike.oldest(name) is not None
+
+    def has_password(self, name: str) -> bool:
+        """Tell whether an account has this name, and a password."""
+        account = self._users.accounts.get(name)
+        return account is not None and account.password_hash is not None
+
+    def may_be_nick(self, name: str) -> bool:
+        """Tell whether a client can ask for this name (I10, I13)."""
+        return self._users.may_name(name) and name.lower() not in SERVICES
+
+    def _exists(self, name: str) -> bool:
+        return self._users.is_taken(name)
+
+
+def client_of(session: ClientSession | Any) -> Client | None:
+    """Return what the server knows of a client, if it speaks IRC."""
+    own = getattr(session, "own", None)
+    return own if isinstance(own, Client) else None

@@ -1,0 +1,52 @@
+"""Who is in a channel, as NAMES and the answer to JOIN show it. Long lists are made as the client reads them (I33)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from dialects.irc import numerics
+from dialects.irc.client import Client
+from dialects.irc.core import Irc
+from dialects.irc.wire import MAX_BODY, in_lines
+from domain.state import Channel
+
+OPERATOR, VOICE = "@", "+"
+PUBLIC, SECRET = "=", "@"
+
+PIECE = 100
+"""Names that are rendered at once."""
+
+
+def joined_lines(irc: Irc, client: Client, channel: Channel) -> Iterator[str]:
+    """Return what follows a JOIN: the topic, if there is one, and who is there (I22)."""
+    yield from topic_lines(irc, client, channel)
+    yield from name_lines(irc, client, channel)
+    yield client.line(numerics.ENDOFNAMES, irc.people.channel(channel.name))
+
+
+def topic_lines(irc: Irc, client: Client, channel: Channel) -> Iterator[str]:
+    """Return a channel's topic, and who has set it; nothing without one."""
+    if channel.topic:
+        yield client.line(numerics.TOPIC, irc.people.channel(channel.name), text=channel.topic)
+
+
+def name_lines(irc: Irc, client: Client, channel: Channel) -> Iterator[str]:
+    """Return who is in a channel, as NAMES does, without its last line."""
+    shown = irc.people.channel(channel.name)
+    head = client.line(numerics.NAMREPLY, PUBLIC, shown, text="")
+    names = channel.names()
+    for start in range(0, len(names), PIECE):
+        words = [_entry(irc, client, channel, name) for name in names[start : start + PIECE]]
+        for line in in_lines(words, MAX_BODY - len(head.encode())):
+            yield client.line(numerics.NAMREPLY, PUBLIC, shown, text=line)
+
+
+def _entry(irc: Irc, client: Client, channel: Channel, name: str) -> str:
+    in_room = name in channel.guests
+    shown = irc.people.prefix(name, in_room=in_room) if client.has("userhost-in-names") else irc.people.nick(name)
+    return signs(channel, name, every=client.has("multi-prefix")) + shown
+
+
+def signs(channel: Channel, name: str, *, every: bool) -> str:
+    """Return the signs of a user's ranks in a channel: all of them, or the highest."""
+    return ""

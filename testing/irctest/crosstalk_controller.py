@@ -1,0 +1,81 @@
+"""How irctest starts this server: `make irctest IRCTEST=<checkout>`."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import sys
+from pathlib import Path
+from typing import Any
+
+from irctest.basecontrollers import BaseServerController, DirectoryBasedController
+from irctest.cases import BaseServerTestCase
+from irctest.runner import NotImplementedByController
+
+ROOT = Path(__file__).resolve().parents[2]
+PYTHON = os.environ.get("CROSSTALK_PYTHON", sys.executable)
+
+CONFIG = """\
+listen {host}:{port} irc
+listen {host}:{accounts_port} result
+hostname My.Little.Server
+database :memory:
+bcrypt-cost 4
+irc-guests on
+irc-create all
+"""
+
+
+class CrosstalkController(BaseServerController, DirectoryBasedController):
+    """Runs one server for each test."""
+
+    software_name = "Crosstalk"
+    supported_sasl_mechanisms = frozenset({"PLAIN"})
+    supports_sts = False
+    nickserv = ""
+
+    def run(
+        self,
+        hostname: str,
+        port: int,
+        *,
+        password: str | None,
+        ssl: bool,
+        run_services: bool,
+        faketime: str | None,
+        websocket_hostname: str | None,
+        websocket_port: int | None,
+    ) -> None:
+        if password is not None:
+            raise NotImplementedByController("a password for the whole server")
+        if ssl:
+            raise NotImplementedByController("TLS")
+        if websocket_port is not None:
+            raise NotImplementedByController("WebSocket")
+        self.create_config()
+        self.hostname, self.port = hostname, port
+        _host, self.accounts_port = self.get_hostname_and_port()
+        with self.open_file("server.conf") as file:
+            file.write(CONFIG.format(host=hostname, port=port, accounts_port=self.accounts_port))
+        command: list[str | Path] = [PYTHON, ROOT / "server.py", self.directory / "server.conf"]
+        if faketime and shutil.which("faketime"):
+            command[:0] = ["faketime", "-f", faketime]
+            self.faketime_enabled = True
+        self.proc = self.execute(command)
+
+    def wait_for_services(self) -> None:
+        """There are none: accounts are part of the server."""
+
+    def registerUser(self, case: BaseServerTestCase[Any], username: str, password: str | None = None) -> None:  # noqa: N802
+        """Make an account."""
+        self.wait_for_port()
+        with socket.create_connection((self.hostname, self.accounts_port)) as sock, sock.makefile("rw") as file:
+            file.write(f"REGISTER {username} {password}\n")
+            file.flush()
+            assert file.readline() == "RESULT REGISTER 1\n"
+
+
+def get_irctest_controller_class() -> type[CrosstalkController]:
+    """Return the class that irctest makes its controller from."""
+    return CrosstalkController
