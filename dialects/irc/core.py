@@ -16,6 +16,7 @@ from dialects.irc.people import People, client_of
 from dialects.irc.wire import MAX_LINE, NO_TAGS
 from domain.changes import Done, GuestSaid, Said
 from domain.chat import Chat
+from domain.names import HOST_OF_CHANNEL
 from domain.rooms import Rooms
 from domain.state import NO_CHANNELS, Channel
 from protocol import Dialect, Session
@@ -199,8 +200,18 @@ class Irc(Dialect):
         return None if name is None else self.chat.channels.find(name)
 
     def enter_channel(self, client: Client, name: str, key: str, done: Done) -> None:
-        """Have a client join a channel; one that is not there is made (I20)."""
-        self.chat.join(client.session.principal, name, done)
+        """Have a client join a channel; one that is not there is made, where the settings allow it (I20).
+
+        Fails as `Chat.join` and `Chat.create` do.
+        """
+        user = client.session.principal
+        if self.exists(name) or HOST_OF_CHANNEL in name or not self._may_create(client):
+            self.chat.join(user, name, done)
+        else:
+            self.chat.create(user, name, lambda error: done(error) if error else self.chat.join(user, name, done))
+
+    def _may_create(self, client: Client) -> bool:
+        return self.policy.create == "all" or (self.policy.create == "accounts" and client.account is not None)
 
     def leave_channel(self, client: Client, name: str, reason: str, done: Done) -> None:
         """Have a client leave a channel."""
