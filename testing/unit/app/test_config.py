@@ -112,6 +112,8 @@ BAD = [
     ],
     *[("listen", words) for words in ("5050", "auto", "5050 rooms", "5050 AUTO", "5050 auto hello", "auto 5050")],
     ("channels-reply", "none"),
+    ("irc-guests", "yes"),
+    ("irc-create", "guests"),
     ("web-host", "a/b"),
     ("web-host", "chat.example:80"),
     ("web-origin", "chat.example"),
