@@ -363,7 +363,7 @@ class Store:
             raise StoreError(f"cannot write to the database {self.path}: {_reason(error, self.path)}") from error
 
     def history(
-        self, channel: str, count: int, before: int = MAX_NUMBER, after: int | None = None
+        self, channel: str, count: int, before: int = MAX_NUMBER, after: int | None = None, since: int = 0
     ) -> tuple[int, Iterator[list[Said]]]:
         """Return how many messages are found, and pages of them, the oldest first.
 
@@ -372,15 +372,17 @@ class Store:
             count: how many at most.
             before: only messages with smaller numbers: the last ones, unless `after` is given.
             after: only messages with greater numbers: the first ones.
+            since: messages with numbers up to this one are left out.
 
         Raises:
             StoreUnavailable: they cannot be read; the pages raise it, too.
         """
         last = self._history.count(channel, before - 1)
+        lowest = self._history.count(channel, since) + 1 if since else 1
         if after is None:
-            first = max(1, last - count + 1)
+            first = max(lowest, last - count + 1)
         else:
-            first = self._history.count(channel, after) + 1
+            first = max(lowest, self._history.count(channel, after) + 1)
             last = min(last, first + count - 1)
         return max(0, last - first + 1), self._history.pages(channel, first, last)
 

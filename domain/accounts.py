@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from domain.changes import AccountDeleted, AccountRegistered, Done, MailboxOpened, PasswordChanged
+from domain.changes import AccountDeleted, AccountRegistered, Done, Joined, MailboxOpened, PasswordChanged
 from domain.errors import (
     AlreadyLoggedIn,
     ChatError,
@@ -22,7 +22,7 @@ from domain.interfaces import Claim, Pace, Passwords
 from domain.journal import Journal
 from domain.names import MAX_NAME, is_name
 from domain.sessions import ClientSession
-from domain.state import Account
+from domain.state import Account, Visitor
 from domain.users import Users
 
 log = logging.getLogger("crosstalk.chat")
@@ -77,6 +77,24 @@ class Accounts:
                 self._make_account(address, AccountRegistered(name, password_hash, self._now()), done)
 
             self._hash(recipient, password, make, done)
+
+    def register_visitor(self, visitor: Visitor, password: str, done: Done) -> None:
+        """Make an account of a visitor that is logged in; it stays so, and in its channels, which is durable then.
+
+        Fails with LimitReached, Overloaded, StoreUnavailable; LimitReached as in `register`.
+        """
+        session, name = visitor.session, visitor.name
+        assert session is not None
+
+        def make(password_hash: bytes) -> None:
+            visitor.registering, at = password_hash, self._now()
+            memberships = [Joined(name, channel, at, "", visitor.since[channel]) for channel in visitor.channels]
+            self._make_account(session.address, AccountRegistered(name, password_hash, at), done, memberships)
+
+        if self._pace.allows(session.address):
+            self._hash(session, password, make, done)
+        else:
+            done(LimitReached())
 
     def login(self, recipient: ClientSession, name: str, password: str, done: Done, *, alongside: bool = False) -> None:
         """Log a session in. Fails with AlreadyLoggedIn, WrongPassword, Overloaded.
@@ -171,8 +189,17 @@ class Accounts:
             return NameTaken()
         return None if self._pace.allows(address) else LimitReached()
 
-    def _make_account(self, address: str, change: AccountRegistered | MailboxOpened, done: Done) -> None:
-        """Submit a change that makes an account, if the address may make one; it counts when that succeeds."""
+    def _make_account(
+        self, address: str, change: AccountRegistered | MailboxOpened, done: Done, memberships: Sequence[Joined] = ()
+    ) -> None:
+        """Submit a change that makes an account, if the address may make one; it counts when that succeeds.
+
+        Args:
+            address: the client's.
+            change: makes the account.
+            done: takes the outcome.
+            memberships: of the new account.
+        """
 
         def decided(error: Exception | None) -> None:
             if error is not None:
@@ -182,6 +209,8 @@ class Accounts:
         if self._pace.allows(address):
             self._pace.spend(address)
             self._journal.submit(change, decided)
+            for membership in memberships:
+                self._journal.submit(membership, lambda _error: None)
         else:
             done(self._why_no_account(address, change.name))
 

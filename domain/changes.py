@@ -100,6 +100,12 @@ class GuestSaid(Said):
     __slots__ = ()
 
 
+class VisitorSaid(Said):
+    """What a visitor has said: a guest who is a member of the channel."""
+
+    __slots__ = ()
+
+
 class Mailed(NamedTuple):
     """A direct message to an account that is not logged in; `at` is in seconds since the epoch."""
 
@@ -156,6 +162,7 @@ Change = (
     | Seen
     | Said
     | GuestSaid
+    | VisitorSaid
     | Mailed
     | MailDelivered
     | PeerNamed

@@ -19,7 +19,8 @@ from domain.changes import (
 from domain.errors import AlreadyMember, ChannelFull, LimitReached, NameTaken, NoSuchChannel, NotAMember
 from domain.interfaces import Outside
 from domain.names import HOST_OF_CHANNEL
-from domain.state import Account, Channel, Member, RemoteChannel, RemoteUser, SortedNames
+from domain.sorted_names import SortedNames
+from domain.state import Account, Channel, Member, RemoteChannel, RemoteUser, Visitor
 from domain.users import Users
 
 
@@ -98,10 +99,12 @@ class Channels:
             raise NotAMember
 
     def add(self, member: Member, name: str, server: str = "") -> Undo:
-        """Make an account or a remote user a member of a channel.
+        """Make an account, a visitor or a remote user a member of a channel.
+
+        A visitor's membership becomes that of the account that the visitor has become.
 
         Args:
-            member: the account or remote user.
+            member: the account, visitor or remote user.
             name: the channel's name.
             server: the identity of a remote channel's server (L21).
 
@@ -109,7 +112,10 @@ class Channels:
             NoSuchChannel, AlreadyMember, LimitReached, ChannelFull: the first that applies.
         """
         channel = self._channel_to_join(name)
-        if member.name in channel.members:
+        present = channel.members.get(member.name)
+        if isinstance(present, Visitor) and isinstance(member, Account):
+            return self._make_lasting(present, member, channel)
+        if present is not None:
             raise AlreadyMember
         if len(member.channels) >= self._users.limits.channels_per_user:
             raise LimitReached
@@ -118,6 +124,18 @@ class Channels:
             raise ChannelFull
         self._add_member(member, channel, server)
         return lambda: self._undo_joined(member, channel)
+
+    def _make_lasting(self, visitor: Visitor, account: Account, channel: Channel) -> Undo:
+        channel.replace_member(visitor, account)
+        self._note_channel(account, channel)
+        del visitor.channels[channel.name]
+
+        def take_back() -> None:
+            channel.replace_member(account, visitor)
+            del account.channels[channel.name]
+            self._note_channel(visitor, channel)
+
+        return take_back
 
     def _undo_joined(self, member: Member, channel: Channel) -> None:
         self._remove_member(member, channel)
@@ -175,8 +193,8 @@ class Channels:
 
     # ---- channels by name, and their members ----
 
-    def joined(self, account: Account, name: str) -> Channel:
-        """Return the account's channel of this name. Members and history of a remote one are unknown here.
+    def joined(self, account: Account | Visitor, name: str) -> Channel:
+        """Return the account's or visitor's channel of this name. Members and history of a remote one are unknown here.
 
         Raises:
             NotAMember: the account is not in such a channel.
@@ -199,13 +217,16 @@ class Channels:
 
     def _add_member(self, member: Member, channel: Channel, server: str) -> None:
         channel.add_member(member)
+        self._note_channel(member, channel)
+        if isinstance(channel, RemoteChannel):
+            self.remote[channel.name] = channel
+            self._keep_server(channel, member.name, server)
+
+    def _note_channel(self, member: Member, channel: Channel) -> None:
         if member.channels:
             member.channels[channel.name] = channel
         else:
             member.channels = {channel.name: channel}
-        if isinstance(channel, RemoteChannel):
-            self.remote[channel.name] = channel
-            self._keep_server(channel, member.name, server)
 
     def _remove_member(self, member: Member, channel: Channel) -> str:
         """End a membership; return the identity of a remote channel's server under which it began."""

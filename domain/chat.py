@@ -35,6 +35,7 @@ from domain.changes import (
     Seen,
     TopicSet,
     Undo,
+    VisitorSaid,
 )
 from domain.channels import Channels
 from domain.errors import AlreadyMember, ChatError, NotAMember, NotAName
@@ -46,9 +47,11 @@ from domain.names import HOST_OF_CHANNEL, classic_id, is_name
 from domain.presence import Presence
 from domain.reading import Reading
 from domain.sessions import Clients, ClientSession
-from domain.state import NO_LIMITS, Account, Audience, Limits, Member, RemoteUser, RoomGuest
+from domain.state import NO_LIMITS, Account, Limits, Member, RoomGuest, Visitor
+from domain.subscriptions import Subscriptions
 from domain.topics import Topics
 from domain.users import Users
+from domain.visitors import Visitors
 
 MAX_HOSTS = 1000
 """Names of configured servers that are recorded with their identities."""
@@ -97,8 +100,10 @@ class Chat:
         self.users = Users(limits, self.outside, Presence(self.tell_in_order), reserved)
         self.accounts = Accounts(self.users, self.journal, passwords, now, make_id, pace or Pace())
         self.channels = Channels(self.users, self.outside)
+        self.subscriptions = Subscriptions(self.users, self.channels, self.outside)
         self.topics = Topics(self.users, self.channels, self.journal, self.outside)
         self.reading = Reading(self.channels, self.journal, backend)
+        self.visitors = Visitors(self.users, self.channels, self.subscriptions, self.reading, self.journal)
         self.messages = DirectMessages(self.users, self.journal, backend, self.outside, now)
         self._now = now
         self._limits = limits
@@ -111,11 +116,12 @@ class Chat:
             PasswordChanged: Rule(users.apply_password),
             ChannelCreated: Rule(channels.apply_created, self._tell_created),
             TopicSet: Rule(self.topics.apply_set, self.topics.tell_set),
-            Joined: Rule(channels.apply_joined, self._subscribe),
-            Left: Rule(channels.apply_left, self._unsubscribe),
+            Joined: Rule(channels.apply_joined, self.subscriptions.tell_joined),
+            Left: Rule(channels.apply_left, self.subscriptions.tell_left),
             Seen: Rule(channels.apply_seen),
             Said: Rule(channels.apply_said),
             GuestSaid: Rule(channels.apply_guest_said),
+            VisitorSaid: Rule(channels.apply_said),
             InOrder: Rule(lambda change: change.decide(), lambda change: change.tell()),
             Mailed: Rule(self.messages.apply_mailed),
             MailDelivered: Rule(self.messages.apply_mail_delivered),
@@ -139,15 +145,18 @@ class Chat:
         else:
             done(NotAName())
 
-    def join(self, account: Account, channel: str, done: Done) -> None:
-        """Make an account a member; a remote channel's server is asked first. Fails with NoSuchChannel, AlreadyMember,
-        ChannelFull, LimitReached, StoreUnavailable."""
-        if HOST_OF_CHANNEL not in channel:
-            self.join_at_once(account, channel, done)
-        elif channel in account.channels:
+    def join(self, member: Account | Visitor, channel: str, done: Done) -> None:
+        """Make an account or a visitor a member; a remote channel's server is asked first.
+
+        Fails with NoSuchChannel, AlreadyMember, ChannelFull, LimitReached, StoreUnavailable."""
+        if isinstance(member, Visitor):
+            self.visitors.join(member, channel, done)
+        elif HOST_OF_CHANNEL not in channel:
+            self.join_at_once(member, channel, done)
+        elif channel in member.channels:
             done(AlreadyMember())
         else:
-            self.outside.servers.join(account, channel, done)
+            self.outside.servers.join(member, channel, done)
 
     def join_at_once(self, account: Account, channel: str, done: Done, server: str = "") -> None:
         """Make an account a member of a channel here, or of a remote one whose server, of this identity (L21), has
@@ -155,15 +164,15 @@ class Chat:
         seen = 0 if server else self.reading.last_number
         self.journal.submit(Joined(account.name, channel, self._now(), server, seen), done)
 
-    def leave(self, account: Account, channel: str, done: Done) -> None:
+    def leave(self, member: Account | Visitor, channel: str, done: Done) -> None:
         """End a membership. Fails with NoSuchChannel, NotAMember, StoreUnavailable."""
 
         def left(error: Exception | None) -> None:
             if error is None and HOST_OF_CHANNEL in channel:
-                self.outside.servers.left(account.name, channel)
+                self.outside.servers.left(member.name, channel)
             done(error)
 
-        self.journal.submit(account.leaving(channel), left)
+        self.journal.submit(member.leaving(channel), left)
 
     def remove(self, member: Member, channel: str, event: Any, done: Done) -> None:
         """End a membership without the member's request; the member is told the event.
@@ -180,7 +189,7 @@ class Chat:
 
     def say(self, speaker: Member, channel: str, text: str, done: Done) -> None:
         """Say something in a channel here. Fails with NoSuchChannel, NotAMember, StillMuted, StoreUnavailable."""
-        self.journal.submit(Said(speaker.name, channel, text, self._now(), self.reading.next_number()), done)
+        self.journal.submit(speaker.said(speaker.name, channel, text, self._now(), self.reading.next_number()), done)
 
     def say_as_guest(self, guest: RoomGuest, text: str, done: Done) -> None:
         """Say something in the channel that a guest is in. Fails with NotAMember while the guest waits, StillMuted,
@@ -218,12 +227,10 @@ class Chat:
 
     def speaker_session(self, message: Said) -> Clients | None:
         """Return the clients of a message's sender; None for a remote user, and for one that has logged out."""
-        speaker = self.users.accounts.get(message.sender) or self.channels.local[message.channel].guests.get(
-            message.sender
-        )
-        return None if speaker is None else speaker.session
+        guest = self.channels.local[message.channel].guests.get(message.sender)
+        return self.users.session(message.sender) if guest is None else guest.session
 
-    def members(self, account: Account, channel: str) -> Sequence[str]:
+    def members(self, account: Account | Visitor, channel: str) -> Sequence[str]:
         """Return the names of a channel's guests and of all its members, also those not logged in, sorted.
 
         Raises:
@@ -231,7 +238,7 @@ class Chat:
         """
         return self.channels.joined(account, channel).names()
 
-    def present(self, account: Account, channel: str) -> Sequence[str]:
+    def present(self, account: Account | Visitor, channel: str) -> Sequence[str]:
         """Return the names of a channel's guests and of its members who are logged in, sorted (R41).
 
         Raises:
@@ -315,50 +322,6 @@ class Chat:
 
     def _tell_created(self, change: ChannelCreated) -> None:
         self.outside.servers.created(change.name)
-
-    def _subscribe(self, change: Joined) -> None:
-        channel = self.channels.find(change.channel)
-        sessions = self.users.account(change.account).sessions
-        if channel is None or not sessions:
-            return  # a remote channel is forgotten when its last member leaves
-        for session in sessions:
-            channel.subscribe(session)
-        self.users.presence.changed(change.account, online=True, channels=(channel,), own=sessions)
-        if channel.capacity is not None:
-            self.outside.observer.joined(channel, change.account)
-
-    def _unsubscribe(self, change: Left) -> None:
-        channel = self.channels.find(change.channel)
-        if channel is None:
-            return
-        own = self.users.account(change.account).sessions
-        sessions = [session for session in own if session in channel.subscribers]
-        if sessions:
-            if channel.capacity is not None:
-                self.outside.observer.left(channel, change.account)
-            for session in sessions:
-                channel.unsubscribe(session)
-            self.users.presence.changed(change.account, online=False, channels=(channel,), own=own)
-        self.outside.observer.vacated(channel)
-
-    def subscribe_remote(self, member: RemoteUser, name: str) -> None:
-        """Subscribe a remote user who has joined a channel here."""
-        channel = self.channels.local[name]
-        channel.elsewhere.setdefault(member.relay, Audience()).add(member.user)
-        self.users.presence.changed(member.name, online=True, channels=(channel,))
-        if channel.capacity is not None:
-            self.outside.observer.joined(channel, member.name)
-
-    def unsubscribe_remote(self, member: RemoteUser, name: str) -> None:
-        """Unsubscribe a remote user who has left a channel here."""
-        channel = self.channels.local[name]
-        if channel.capacity is not None:
-            self.outside.observer.left(channel, member.name)
-        audience = channel.elsewhere[member.relay]
-        audience.remove(member.user)
-        if not audience:
-            del channel.elsewhere[member.relay]
-        self.users.presence.changed(member.name, online=False, channels=(channel,))
 
     def _publish(self, run: list[Said]) -> None:
         event = ChannelMessages(tuple(run))

@@ -31,6 +31,10 @@ class NoSuchUser(ChatError):
     """No user has this name, or none that could get this message."""
 
 
+class CannotLeaveMail(ChatError):
+    """The recipient is away, and the sender is a guest: what a guest sends does not wait."""
+
+
 class HasMail(ChatError):
     """Direct messages wait for the account, so it cannot be deleted."""
 

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from domain.changes import Done, MailDelivered, Mailed, Undo
-from domain.errors import BeingCollected, IsOnline, LimitReached, NoSuchUser, NotAName
+from domain.errors import BeingCollected, CannotLeaveMail, IsOnline, LimitReached, NoSuchUser, NotAName
 from domain.events import DirectEcho, DirectMessage, MailWaiting
 from domain.interfaces import Backend, Outside
 from domain.journal import Journal
 from domain.names import HOST_OF_USER, is_name
 from domain.sessions import ClientSession
-from domain.state import Account, Member, PendingDirectMessage, User, WaitingMail
+from domain.state import Account, Member, PendingDirectMessage, User, Visitor
 from domain.users import Users
+from domain.waiting_mail import WaitingMail
 
 SENDER_DIVISOR, HOST_DIVISOR, MIN_SHARE = 5, 10, 20
 """One sender may have a fifth of the mail that may wait for an account, and one other server a tenth; each of them at
@@ -44,17 +45,17 @@ class DirectMessages:
     def send_direct(
         self, sender: Member, name: str, text: str, done: Done, session: ClientSession | None = None
     ) -> None:
-        """Send a direct message; it waits for an account that is away. The clients of an account that sends get a
-        `DirectEcho`.
+        """Send a direct message; it waits for an account that is away, unless a visitor has sent it. The clients of an
+        account or visitor that sends get a `DirectEcho`.
 
-        Fails with NoSuchUser, StillMuted, LimitReached, TooLong, StoreUnavailable.
+        Fails with CannotLeaveMail, NoSuchUser, StillMuted, LimitReached, TooLong, StoreUnavailable.
 
         Args:
-            sender: an account here, or a user of another server.
+            sender: an account or visitor, or a user of another server.
             name: the recipient's.
             text: the message.
             done: takes the outcome.
-            session: the account's session that sends; None for a user of another server.
+            session: the one that sends; None for a user of another server.
         """
         message = Mailed(sender.name, name, text, self._now())
         pending = PendingDirectMessage(sender, session, message, self._outside.counting(done))
@@ -77,6 +78,8 @@ class DirectMessages:
         session = self._users.session(message.recipient)
         if isinstance(pending.sender, Account) and self._users.accounts.get(message.sender) is not pending.sender:
             pending.done(NoSuchUser())  # the sender's account was deleted meanwhile, and its name may be another's
+        elif session is None and isinstance(pending.sender, Visitor):
+            pending.done(CannotLeaveMail())
         elif session is None:
             self._journal.submit(message, lambda error: self._mailed(pending, error))
         else:
@@ -110,7 +113,7 @@ class DirectMessages:
         )
 
     def _echo(self, pending: PendingDirectMessage, *, waits: bool = False) -> None:
-        if isinstance(pending.sender, Account):
+        if isinstance(pending.sender, Account | Visitor):
             for session in pending.sender.sessions:
                 session.deliver(DirectEcho(*pending.message, waits, session is pending.session))
         pending.done(None)

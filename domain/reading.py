@@ -13,7 +13,7 @@ from domain.changes import Done, Said, Seen
 from domain.channels import Channels
 from domain.interfaces import Backend
 from domain.journal import Journal
-from domain.state import Account
+from domain.state import Account, Visitor
 
 MAX_UNREAD = 1000
 """Messages of a channel that are counted as unread (R48)."""
@@ -44,7 +44,13 @@ class Reading:
         return self.last_number
 
     def history(
-        self, account: Account, channel: str, count: int, before: int | None = None, after: int | None = None
+        self,
+        account: Account | Visitor,
+        channel: str,
+        count: int,
+        before: int | None = None,
+        after: int | None = None,
+        since: int = 0,
     ) -> tuple[int, Iterator[list[Said]]]:
         """Return how many messages of a channel are found, and pages of them, the oldest first.
 
@@ -56,13 +62,14 @@ class Reading:
             count: how many at most; the last ones, unless `after` is given.
             before: only messages with smaller numbers.
             after: only messages with greater numbers: the first ones.
+            since: messages with numbers up to this one are left out.
 
         Raises:
             NotAMember: the account is not in such a channel.
             StoreUnavailable: they cannot be read; the pages may raise it as well.
         """
         name, end = self._channels.joined(account, channel).name, self.last_published + 1
-        return self._backend.history(name, count, end if before is None else min(before, end), after)
+        return self._backend.history(name, count, end if before is None else min(before, end), after, since)
 
     def mark(self, account: Account, channel: str, number: int, done: Done) -> None:
         """Move an account's read marker to the message with this number, or to the last one if that is smaller (R49).

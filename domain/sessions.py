@@ -27,6 +27,16 @@ class Relay(Protocol):
         """Return the change that ends the membership of a user, given by the bare name. Fails as `Channels.remove`."""
 
 
+class Home(Protocol):
+    """Knows how the memberships of visitors end: domain.visitors.Visitors."""
+
+    def leaving(self, visitor: Any, channel: str) -> InOrder:
+        """Return the change that ends a membership. Fails as `Channels.remove`."""
+
+    def departed(self, visitor: Any) -> None:
+        """End all memberships of a visitor that has logged out."""
+
+
 class Clients(Subscriber, Protocol):
     """A session, or the sessions of all clients of an account as one."""
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from domain.changes import Done, InOrder, Left, Mailed
-from domain.names import HOST_OF_CHANNEL, HOST_OF_USER, MAX_NAME, remote_user
-from domain.sessions import Clients, ClientSession, Relay, Subscriber, as_clients, sessions_of
+from domain.changes import Done, InOrder, Left, Mailed, Said, VisitorSaid
+from domain.names import HOST_OF_CHANNEL, MAX_NAME, remote_user
+from domain.sessions import Clients, ClientSession, Home, Relay, Subscriber, as_clients, sessions_of
+from domain.sorted_names import SortedNames
+from domain.waiting_mail import WaitingMail
 
 
 class Limits(NamedTuple):
@@ -37,104 +38,6 @@ class Limits(NamedTuple):
 
 NO_LIMITS = Limits(*[1 << 62] * len(Limits._fields))
 
-MAX_UNMERGED = 100
-"""Changes that a list of names of any length collects before it merges them in."""
-
-
-class SortedNames:
-    """Names in the order of their code points.
-
-    Changes are collected, and merged in by the next read or when there are many, so that no reader waits for a sort.
-    All readers share one list. It is replaced, never changed, so slow readers do not each hold a copy.
-    """
-
-    __slots__ = ("_changes", "_names")
-
-    def __init__(self) -> None:
-        self._names: list[str] = []
-        self._changes: dict[str, bool] = {}
-        """Names that have been added (True) or removed since the last merge."""
-
-    def add(self, name: str) -> None:
-        """Add a name."""
-        self._change(name, added=True)
-
-    def remove(self, name: str) -> None:
-        """Remove a name."""
-        self._change(name, added=False)
-
-    def read(self) -> Sequence[str]:
-        """Return all names; the list may be kept, and never changes."""
-        if self._changes:
-            self._merge()
-        return self._names
-
-    def _change(self, name: str, *, added: bool) -> None:
-        if name in self._changes:
-            del self._changes[name]  # the one undoes the other
-        else:
-            self._changes[name] = added
-            if len(self._changes) > MAX_UNMERGED + len(self._names) // 16:
-                self._merge()
-
-    def _merge(self) -> None:
-        new = sorted(name for name, added in self._changes.items() if added)
-        old = self._names
-        if len(new) < len(self._changes):
-            old = [name for name in old if name not in self._changes]
-        self._names = sorted(old + new)  # two sorted runs, which take no more than a merge
-        self._changes.clear()
-
-
-class WaitingMail:
-    """The senders of the messages that wait for an account, the oldest first, and their numbers by sender and host."""
-
-    __slots__ = ("_senders", "by_host", "by_sender")
-
-    def __init__(self) -> None:
-        self._senders: list[str] = []
-        self.by_sender: Counter[str] = Counter()
-        self.by_host: Counter[str] = Counter()
-        """Messages of users of other servers."""
-
-    def __len__(self) -> int:
-        return len(self._senders)
-
-    def add(self, sender: str) -> None:
-        """Add the newest message."""
-        self._senders.append(sender)
-        self._count((sender,), 1)
-
-    def drop_newest(self) -> None:
-        """Undo an `add`."""
-        self._count((self._senders.pop(),), -1)
-
-    def take(self, count: int) -> list[str]:
-        """Take the oldest; return their senders."""
-        taken = self._senders[:count]
-        del self._senders[:count]
-        self._count(taken, -1)
-        return taken
-
-    def put_back(self, taken: Sequence[str]) -> None:
-        """Undo a `take`."""
-        self._senders[:0] = taken
-        self._count(taken, 1)
-
-    def _count(self, senders: Iterable[str], each: int) -> None:
-        for sender in senders:
-            _add(self.by_sender, sender, each)
-            host = sender.partition(HOST_OF_USER)[2]
-            if host:
-                _add(self.by_host, host, each)
-
-
-def _add(counts: Counter[str], key: str, number: int) -> None:
-    counts[key] += number
-    if not counts[key]:
-        del counts[key]
-
-
 NO_CHANNELS: dict[str, Channel] = {}
 """The channels of a user who is in none; shared, so it never changes."""
 
@@ -146,6 +49,9 @@ class Account:
     `number` grows with each new account. `collecting` counts the readers of its mail and the pages that are about to be
     deleted; until it is 0, no other session gets the mail.
     """
+
+    said = Said
+    """How a message to a channel is noted."""
 
     __slots__ = ("_waiting", "channels", "collecting", "id", "name", "number", "password_hash", "session")
 
@@ -199,6 +105,8 @@ class RemoteUser:
         relay: the way to all users of that server.
     """
 
+    said = Said
+
     __slots__ = ("channels", "name", "relay", "session", "user")
 
     def __init__(self, user: str, host: str, session: Subscriber, relay: Relay) -> None:
@@ -223,11 +131,49 @@ class Guest:
         self.session: ClientSession | None = session
 
 
+class Visitor(Guest):
+    """A guest who may be a member of channels.
+
+    Args:
+        name: the name.
+        session: where it is logged in; it stays the same, also after that.
+        home: knows the changes that end its memberships.
+
+    Attributes:
+        since: for each channel, the number of the newest message when the visitor joined.
+        registering: the hash of the password with which the visitor is about to become an account.
+    """
+
+    said = VisitorSaid
+
+    __slots__ = ("_home", "channels", "registering", "since")
+
+    def __init__(self, name: str, session: ClientSession, home: Home) -> None:
+        super().__init__(name, session)
+        self.channels = NO_CHANNELS
+        self.since: dict[str, int] = {}
+        self.registering: bytes | None = None
+        self._home = home
+
+    @property
+    def sessions(self) -> tuple[ClientSession, ...]:
+        """The session, as an account has several."""
+        return sessions_of(self.session)
+
+    def leaving(self, channel: str) -> InOrder:
+        """Return the change that ends a membership."""
+        return self._home.leaving(self, channel)
+
+    def departed(self) -> None:
+        """End all memberships."""
+        self._home.departed(self)
+
+
 class PendingDirectMessage(NamedTuple):
     """A direct message on its way: its sender, the sender's session, and the callback for the outcome. A user of
     another server has no session here."""
 
-    sender: Account | RemoteUser
+    sender: Account | RemoteUser | Visitor
     session: ClientSession | None
     message: Mailed
     done: Done
@@ -236,7 +182,7 @@ class PendingDirectMessage(NamedTuple):
 User = Account | Guest
 """Who can be logged in."""
 
-Member = Account | RemoteUser
+Member = Account | RemoteUser | Visitor
 """Who can be a member of a channel. Guests of a channel are no members."""
 
 
@@ -280,7 +226,7 @@ class Channel:
 
     Attributes:
         capacity: how many may be in it at once; None for a channel without a port.
-        members: accounts and remote users, by name.
+        members: accounts, visitors and remote users, by name.
         guests: the guests who are in it, by name.
         subscribers: the sessions here that are told its messages.
         audiences: what `Outside.fan_out` knows of the subscribers here; None when they have changed since.
@@ -370,6 +316,21 @@ class Channel:
         del self.members[member.name]
         self._count(member, -1)
         self._names.remove(member.name)
+
+    def replace_member(self, old: Member, new: Member) -> None:
+        """Have a member be another one of the same name."""
+        self._count(old, -1)
+        self.members[new.name] = new
+        self._count(new, 1)
+
+    def rename_member(self, member: Member, name: str) -> None:
+        """Note that a member has another name. A mute follows it."""
+        del self.members[member.name]
+        self.members[name] = member
+        self._names.remove(member.name)
+        self._names.add(name)
+        if member.name in self.mutes:
+            self.mutes[name] = self.mutes.pop(member.name)
 
     def _count(self, member: Member, number: int) -> None:
         if isinstance(member, RemoteUser):

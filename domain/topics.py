@@ -8,6 +8,7 @@ from domain.errors import NoSuchChannel, NotAMember, NotATopic
 from domain.events import TopicChanged
 from domain.interfaces import Outside
 from domain.journal import Journal
+from domain.sessions import sessions_of
 from domain.state import Account, Channel
 from domain.users import Users
 
@@ -60,7 +61,7 @@ class Topics:
 
     def tell_set(self, change: TopicSet) -> None:
         """Tell the sessions that ask for it."""
-        own = self._users.account(change.account).sessions
+        own = sessions_of(self._users.session(change.account))
         self._users.presence.topic_changed(TopicChanged(*change), self._channel(change.channel), own)
 
     def _channel(self, name: str) -> Channel:

@@ -6,12 +6,12 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 
 from domain.changes import AccountDeleted, AccountRegistered, MailboxOpened, PasswordChanged, Undo
-from domain.errors import AlreadyLoggedIn, HasMail, LimitReached, NameTaken, NoSuchUser, NotAName
+from domain.errors import AlreadyLoggedIn, ChatError, HasMail, LimitReached, NameTaken, NoSuchUser, NotAName
 from domain.interfaces import Outside
 from domain.names import is_name
 from domain.presence import Presence
 from domain.sessions import Clients, ClientSession
-from domain.state import Account, Guest, Limits, User
+from domain.state import Account, Guest, Limits, User, Visitor
 
 
 class Users:
@@ -35,6 +35,7 @@ class Users:
         self._outside = outside
         self._reserved = reserved
         self._numbers = 0
+        self._visitors = 0
         self.presence = presence
         self._account_names: list[str] | None = None
         self._online_names: list[str] | None = None
@@ -92,10 +93,24 @@ class Users:
             raise NotAName
         if self.is_taken(name):
             raise NameTaken
-        if len(self.guests) >= self.limits.guests:
+        if len(self.guests) - self._visitors >= self.limits.guests:
             raise LimitReached
-        recipient.principal = self.guests[name] = self.online[name] = Guest(name, recipient)
+        self.add_guest(Guest(name, recipient))
+
+    def add_guest(self, guest: Guest) -> None:
+        """Log the session of a guest in, whose name is free."""
+        assert guest.session is not None
+        guest.session.principal = self.guests[guest.name] = self.online[guest.name] = guest
+        self._visitors += isinstance(guest, Visitor)
         self._forget_lists()
+
+    def rename_guest(self, guest: Guest, name: str) -> None:
+        """Give a guest another name, which is free; who lists the logged-in users sees it come last."""
+        if self.guests.get(guest.name) is guest:  # it may have logged out meanwhile
+            del self.guests[guest.name], self.online[guest.name]
+            self.guests[name] = self.online[name] = guest
+            self._forget_lists()
+        guest.name = name
 
     def enter(self, recipient: ClientSession, account: Account) -> None:
         """Log a session in to an account. It is online from the login of its first client on."""
@@ -122,9 +137,11 @@ class Users:
         recipient.principal = None
         self.presence.unwatch(recipient)
         if isinstance(user, Guest):
-            user.session = None
             self._is_offline(user)
             del self.guests[user.name]
+            if isinstance(user, Visitor):
+                self._visitors -= 1
+                user.departed()
             return
         user.remove_session(recipient)
         for channel in user.channels.values():
@@ -181,8 +198,32 @@ class Users:
     # ---- changes ----
 
     def apply_registered(self, change: AccountRegistered) -> Undo:
+        visitor = self.guests.get(change.name)
+        if isinstance(visitor, Visitor) and visitor.registering is change.password_hash:
+            return self._become_account(visitor, change)
         account = self._add_account(change.name, change.password_hash)
         return lambda: self._remove_account(account)
+
+    def _become_account(self, visitor: Visitor, change: AccountRegistered) -> Undo:
+        """Have a visitor be the account that it has registered; its memberships follow (`Channels.add`)."""
+        session = visitor.session
+        assert session is not None
+        del self.guests[visitor.name]
+        try:
+            account = self._add_account(change.name, change.password_hash)
+        except ChatError:
+            self.guests[visitor.name] = visitor
+            raise
+        self._visitors -= 1
+        self.online[account.name] = session.principal = account
+        account.add_session(session)
+
+        def take_back() -> None:
+            self._remove_account(account)
+            self._visitors += 1
+            self.guests[visitor.name] = self.online[visitor.name] = session.principal = visitor
+
+        return take_back
 
     def apply_opened(self, change: MailboxOpened) -> Undo:
         account = self._add_account(change.name, None, change.id)

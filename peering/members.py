@@ -91,7 +91,7 @@ class Members(Relay):
         self._end_earlier(user, channel)
         joining = InOrder(
             lambda: self._join(link, user, channel, asked),
-            lambda: self._chat.subscribe_remote(self.find(user), channel),
+            lambda: self._chat.subscriptions.add_remote(self.find(user), channel),
         )
         self._chat.journal.submit(joining, done)
 
@@ -109,7 +109,7 @@ class Members(Relay):
     def leaving(self, user: str, channel: str) -> InOrder:
         """Return the change that ends a membership. Fails as `Channels.remove`."""
         return InOrder(
-            lambda: self._leave(user, channel), lambda: self._chat.unsubscribe_remote(self.find(user), channel)
+            lambda: self._leave(user, channel), lambda: self._chat.subscriptions.remove_remote(self.find(user), channel)
         )
 
     def dismiss(self, asked_before: float = float("inf")) -> None:

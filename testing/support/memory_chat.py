@@ -17,7 +17,7 @@ from domain.changes import (
 )
 from domain.chat import Chat
 from domain.interfaces import Pace
-from domain.state import Account, Channel, Limits
+from domain.state import Account, Channel, Limits, Visitor
 from support.world import FakePasswords
 
 NOW = 1000.0
@@ -54,9 +54,9 @@ class MemoryBackend:
         return [message for message in said if after < message.number < before]
 
     def history(
-        self, channel: str, count: int, before: int, after: int | None = None
+        self, channel: str, count: int, before: int, after: int | None = None, since: int = 0
     ) -> tuple[int, Iterator[list[Said]]]:
-        said = self._said(channel, after or 0, before)
+        said = self._said(channel, max(after or 0, since), before)
         said = said[-count:] if after is None else said[:count]
         return len(said), iter([said])
 
@@ -111,9 +111,9 @@ class FakeSession:
         return told
 
 
-def local(channel: Channel) -> list[Account]:
+def local(channel: Channel) -> list[Account | Visitor]:
     """The members who are users of this server."""
-    return [member for member in channel.members.values() if isinstance(member, Account)]
+    return [member for member in channel.members.values() if isinstance(member, Account | Visitor)]
 
 
 class MemoryChat:

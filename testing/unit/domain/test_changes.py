@@ -27,6 +27,7 @@ from domain.changes import (
     Said,
     Seen,
     TopicSet,
+    VisitorSaid,
 )
 from domain.errors import (
     AlreadyMember,
@@ -135,6 +136,8 @@ CHANGES: list[tuple[Change, type[ChatError] | None]] = [
     (Said("alice", "nowhere", "hello", NOW), NoSuchChannel),
     (GuestSaid("zoe", "room", "hello", NOW), None),
     (GuestSaid("alice", "room", "hello", NOW), NotAMember),
+    (VisitorSaid("alice", "room", "hello", NOW), None),
+    (VisitorSaid("zoe", "room", "hello", NOW), NotAMember),
     (InOrder(lambda: None, lambda: None), None),
     (Mailed("alice", "bob", "hello", NOW), None),
     (Mailed("bob", "carol", "hello", NOW), None),

@@ -53,7 +53,7 @@ def test_a_fault_with_one_server_costs_the_others_nothing(memory: MemoryChat) ->
     for number, relay in enumerate(relays):
         member = RemoteUser(f"eve{number}", f"server{number}", relay, relay)
         memory.chat.channels.local["room"].members[member.name] = member
-        memory.chat.subscribe_remote(member, "room")
+        memory.chat.subscriptions.add_remote(member, "room")
     memory.chat.say(alice.principal, "room", "hello", alice.done())
     memory.journal.commit()
     assert [relay.heard for relay in relays] == [[(["hello"], ("eve0",))], [], [(["hello"], ("eve2",))]]

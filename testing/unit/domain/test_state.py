@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.state import SortedNames
+from domain.sorted_names import SortedNames
 from support.examples import EXAMPLES
 
 

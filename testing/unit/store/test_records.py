@@ -26,6 +26,7 @@ from domain.changes import (
     Said,
     Seen,
     TopicSet,
+    VisitorSaid,
 )
 from domain.errors import NameTaken, StoreUnavailable
 from message_history import PAGE_ROWS, RECORD_ENDS_EVERY, STRIDE
@@ -86,7 +87,7 @@ def test_a_refused_change_does_not_disturb_the_others(journaled: JournaledStore)
 
 
 def test_every_change_has_its_record() -> None:
-    assert set(RECORD) | {Said, GuestSaid, InOrder} == set(Change.__args__)
+    assert set(RECORD) | {Said, GuestSaid, VisitorSaid, InOrder} == set(Change.__args__)
 
 
 # ---- reading ----
