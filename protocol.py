@@ -267,6 +267,11 @@ class Session(SessionOutput):
         self._scheduled = False
 
     @property
+    def has_spoken(self) -> bool:
+        """Whether the client has sent a line, so that its dialect is known."""
+        return self._by_first_word is None
+
+    @property
     def over(self) -> bool:
         """Whether nothing is run or sent any more."""
         return self.state is _OVER

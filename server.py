@@ -16,6 +16,10 @@ from app import options
 from app.options import Options
 
 if __name__ == "__main__":
+    if sys.argv[1:2] == ["--control"]:  # which needs no installed module
+        from app import operate
+
+        sys.exit(operate.main(sys.argv[2:]))
     ARGUMENTS = options.parse_command_line(sys.argv[1:])
     bootstrap.use_environment("bcrypt")  # may start this program again; the config can be read only once, so after it
     OPTIONS = options.read_or_exit(ARGUMENTS)  # before the other imports, so that a wrong config is refused at once
@@ -32,6 +36,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from app.control import ControlSocket
 from app.logs import start_logging
 from app.node import Node, StartError, StateStore, port_label
 from app.passwords import BcryptPasswords
@@ -39,11 +44,15 @@ from app.printer import ConsoleTransport, Printer, read_lines
 from app.signals import HANDLED, Signals
 from app.workqueue import WorkQueue
 from dialects import WEB
+from dialects.operator.base import ServerControls
+from dialects.operator.control import Control
+from dialects.operator.table import is_command
 from net import listener
 from net.connection import Connection, Receiver
 from net.loop import Loop
 from net.output import send_all
 from net.tcp import raise_descriptor_limit
+from protocol import Session
 from settings import Listen, Settings
 from store import Store, StoreError
 
@@ -136,6 +145,9 @@ class Server:
             try:
                 self.store = Store(settings.database or f"crosstalk-{self.port}.db", is_copy=not is_single)
                 undo.callback(self.store.close)
+                take = functools.partial(self.loop.listen_locally, accepted=self._accept_control)
+                self.control = ControlSocket(settings, self.store.path, take)
+                undo.callback(self.control.remove)
                 if is_single:
                     self._open(self.store)
                 else:
@@ -145,6 +157,21 @@ class Server:
             undo.pop_all()
         self._watch_store()
         self._stopping = False
+
+    def _accept_control(self, connection: Connection) -> Session:
+        """Create the session of a connection to the control socket."""
+        dialect = self.node.control if self.is_open else Control(self._controls, None)
+        return Session(connection, dialect)
+
+    @property
+    def _controls(self) -> ServerControls:
+        return ServerControls(self.stop, self.statistics, self.sessions)
+
+    def sessions(self) -> list[Session]:
+        """Return the sessions of all connections, also those behind a WebSocket."""
+        owners = (each.owner for each in self.loop.connections)
+        found = (getattr(owner, "session", owner) for owner in owners)
+        return [session for session in found if isinstance(session, Session)]
 
     def _leased_connection(self) -> type[Connection]:
         from app.replicated import leased  # only a node needs it, and what it imports
@@ -197,7 +224,8 @@ class Server:
             dial=functools.partial(loop.dial, source=self._source, seconds=settings.federation_seconds),
             send_all=send_all,
             console=ConsoleTransport(self.printer, loop.call_soon, loop.call_later),
-            stop=self.stop,
+            controls=self._controls,
+            complain=complain if os.isatty(STDIN) else None,
         )
         hashes = (account.password_hash for account in node.chat.users.accounts.values())
         self.passwords.calibrate_dummy_hash(filter(None, hashes))
@@ -228,6 +256,7 @@ class Server:
             return
         self._stopping = True
         log.info("stopping")
+        self.control.remove()
         if self.replica is not None:
             self.replica.stop()
         if self.is_open:
@@ -237,33 +266,45 @@ class Server:
             owner: Any = connection.owner  # a session, or what stands in front of one at a web port
             owner.drain()
 
+    def statistics(self) -> list[tuple[str, object]]:
+        """Return the counters, by name; those of what a server serves only while it does."""
+        counters: list[tuple[str, object]] = []
+        if self.replica is not None:
+            counters += self.replica.status.words()
+        if self.is_open:
+            counters += [
+                ("clients", len(self.loop.connections)),
+                ("users", len(self.node.chat.users.online)),
+                ("accounts", len(self.node.chat.users.accounts)),
+                ("channels", len(self.node.chat.channels.local)),
+                ("failed-logins", self.node.chat.accounts.failed_logins),
+                ("refused-hashes", self.passwords.refused),
+                ("failed-commits", self.store.failures),
+                ("longest-turn-ms", f"{self.loop.turns.read(self.loop.monotonic()) * 1000:.1f}"),
+            ]
+            counters += [
+                (f"closed-{reason.name.lower().replace('_', '-')}", count) for reason, count in self.loop.closed.items()
+            ]
+        return counters
+
     def log_statistics(self) -> None:
         """Write the counters to the log."""
-        if self.replica is not None:
-            log.info("cluster %s", " ".join(f"{name}={value}" for name, value in self.replica.status.words()))
+        own = () if self.replica is None else tuple(self.replica.status.words())
+        if own:
+            log.info("cluster %s", " ".join(f"{name}={value}" for name, value in own))
         if not self.is_open:
             return
-        closed = " ".join(
-            f"closed-{reason.name.lower().replace('_', '-')}={count}" for reason, count in self.loop.closed.items()
-        )
-        log.info(
-            "statistics clients=%d users=%d accounts=%d channels=%d failed-logins=%d refused-hashes=%d"
-            " failed-commits=%d longest-turn-ms=%.1f %s",
-            len(self.loop.connections),
-            len(self.node.chat.users.online),
-            len(self.node.chat.users.accounts),
-            len(self.node.chat.channels.local),
-            self.node.chat.accounts.failed_logins,
-            self.passwords.refused,
-            self.store.failures,
-            self.loop.turns.read(self.loop.monotonic()) * 1000,
-            closed,
-        )
+        log.info("statistics %s", " ".join(f"{name}={value}" for name, value in self.statistics()[len(own) :]))
         if self.gateway is not None:
             log.info("web %s", " ".join(f"{name}={count}" for name, count in self.gateway.counts.items()))
         federation = self.node.federation
         for line in federation.statistics() if federation is not None else ():
             log.info("%s", line)
+
+
+def complain(text: str) -> None:
+    """Tell the operator, who types at a terminal, of a line that is no command (P3)."""
+    log.warning("%s", text)
 
 
 def time_of_day(at: float) -> str:
@@ -332,8 +373,10 @@ def open_console(server: Server) -> None:
 
     free_places = threading.Semaphore(MAX_TYPED)
 
+    shows_typos = os.isatty(STDIN)
+
     def take(line: str) -> None:
-        if line.lstrip().startswith("/"):  # nothing else is a command
+        if shows_typos or is_command(line):
             free_places.acquire()
             server.loop.call_threadsafe(functools.partial(carry_out, line))
 

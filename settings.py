@@ -84,6 +84,7 @@ class Settings(NamedTuple):
     listen: tuple[Listen, ...] = ()
     channel: tuple[HostedChannel, ...] = ()
     database: str | None = None
+    control: str | None = None
     hostname: str | None = None
     federation: str = "local"
     peers: tuple[PeerConfig, ...] = ()

@@ -245,6 +245,21 @@ def parse_number(word: str, maximum: int) -> int | None:
     return min(int(digits), maximum) if len(digits) <= len(str(maximum)) else maximum
 
 
+UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+"""Seconds of the units in which an operator gives a time."""
+
+
+def parse_duration(word: str, maximum: int) -> int | None:
+    """Parse a time as seconds (`90`), or with a unit (`90s`, `10m`, `2h`, `7d`); None if it is neither.
+
+    Args:
+        maximum: in seconds; a longer time is cut to it.
+    """
+    unit = UNITS.get(word[-1:], 0)
+    number = parse_number(word[:-1] if unit else word, maximum)
+    return None if number is None else min(number * (unit or 1), maximum)
+
+
 def clean(text: str) -> str:
     """Remove what must not reach a terminal: control characters but for the tab, line separators, and bidirectional
     controls (C28)."""

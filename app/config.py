@@ -270,6 +270,7 @@ DIRECTIVES: Mapping[str, Directive] = {
         "<name> <port> <capacity>", _channel, "a channel with a port of its own; three or more", _claim_channel
     ),
     "database": Directive("the path of a file, or :memory:", _path, "the database file; :memory: keeps nothing"),
+    "control": Directive("the path of a socket, or none", _path, "the socket for the operator's commands"),
     "hostname": Directive(
         "1 to 64 letters, digits, hyphens and dots", _host, "the name of this server among federated ones"
     ),

@@ -11,7 +11,9 @@ from app.throttle import Pace
 from audiences import fan_out
 from dialects import AUTO, DEFAULT, Built
 from dialects.mailbox import RESERVED_NAMES
-from dialects.operator import Operator
+from dialects.operator.base import Hosted, ServerControls
+from dialects.operator.console import Console
+from dialects.operator.control import Control
 from dialects.rooms import MessageFormatter, RoomsDialect, RoomsHandshake, TimeOfDay, piece_size
 from domain.changes import Change, ChannelCreated
 from domain.chat import Chat
@@ -61,7 +63,8 @@ class Node:
         dial: opens connections to other servers.
         send_all: sends the same bytes over many transports.
         console: the transport of the operator's session.
-        stop: ends the server.
+        controls: what the operator can do with the whole server.
+        complain: takes what the operator has mistyped at the console; None where nobody would see it.
         jitter: gives a random number from 0 to 1.
         nonce: gives a new nonce each time.
 
@@ -70,6 +73,7 @@ class Node:
         by_first_word: returns the one that a first word chooses on an `auto` port.
         ports: the first dialect of the connections to a channel's port, by its `port_label`.
         operator: the session of the console.
+        control: the dialect of the control socket.
 
     Raises:
         StartError: a channel of the config cannot be made.
@@ -88,7 +92,8 @@ class Node:
         dial: Dial,
         send_all: Callable[[Iterable[Any], bytes], None],
         console: Transport,
-        stop: Callable[[], None],
+        controls: ServerControls,
+        complain: Callable[[str], None] | None = None,
         jitter: Callable[[], float] = lambda: os.urandom(1)[0] / 255,
         nonce: Callable[[], str] = make_nonce,
     ) -> None:
@@ -123,7 +128,9 @@ class Node:
 
         # The dialects.
         links = self.federation.links if self.federation is not None else None
-        self.operator = Session(console, Operator(self.rooms, links, formatter, now, stop))
+        hosted = Hosted(self.chat, self.rooms, links, timers, now)
+        self.operator = Session(console, Console(controls, hosted, formatter, complain))
+        self.control = Control(controls, hosted)
         self.dialects = Built(self)
         self.by_first_word = self.dialects.by_first_word()
         plain, with_files = (

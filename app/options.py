@@ -21,7 +21,8 @@ USAGE = """\
 server.py <port> [config] [options]
        server.py <config> [options]
        server.py --address A --port P [config] [options]
-       server.py --check-config <config>"""
+       server.py --check-config <config>
+       server.py --control PATH command [word...]"""
 
 MANUAL = """\
 The first form serves all clients on one port; the first word of a client selects its protocol. In the second form, the
@@ -32,7 +33,8 @@ form the config's `listen` and `channel` lines open more ports.
 Signals: TERM, INT and HUP stop the server. A second TERM or INT, half a second later or more, ends it at once. USR1
 writes counters to the log.
 
-Commands on standard input, for the channels:
+Commands of the operator, on standard input and at the control socket. `--control` has a running
+server carry out one of those without a slash; the exit status is 0 if that was done:
 {commands}
 
 Directives of the config, one to a line:
@@ -93,10 +95,10 @@ def parse_command_line(words: Sequence[str]) -> argparse.Namespace:
 
 
 def _manual() -> str:
-    from dialects.operator import COMMANDS  # imports much
+    from dialects.operator.table import ALL  # imports much
 
     return MANUAL.format(
-        commands=_columns((command.usage, command.help) for command in COMMANDS.values()),
+        commands=_columns((command.usage, command.help) for command in ALL.values()),
         directives=_columns((name, directive.help) for name, directive in DIRECTIVES.items()),
     )
 

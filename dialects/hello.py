@@ -11,7 +11,8 @@ from typing import Any
 from commands import Command, Refusal, Request, match_arguments
 from domain.chat import Chat
 from domain.errors import AlreadyLoggedIn, LimitReached, NameTaken, NoSuchUser, NotAName
-from domain.events import DirectMessage
+from domain.events import Announced, DirectMessage
+from domain.names import SERVER
 from protocol import Dialect, Session
 from text import clean, normalize, split_at_most
 
@@ -27,6 +28,7 @@ FAILURES: Mapping[type[Exception], str] = {
 }
 
 WORDS: Mapping[type, Callable[[Any], bytes]] = {
+    Announced: lambda event: f"DELIVERY {SERVER} {event.text}\n".encode(),
     DirectMessage: lambda event: f"DELIVERY {event.sender} {event.text}\n".encode(),
 }
 

@@ -14,8 +14,8 @@ from commands import Command, Refusal, Request, match_arguments
 from domain.changes import Mailed
 from domain.chat import Chat
 from domain.errors import BeingCollected, HasMail, LimitReached, NameTaken, NoSuchUser, StoreUnavailable
-from domain.events import AccountGone, DirectEcho, DirectMessage, LoggedInElsewhere
-from domain.names import MAX_NAME
+from domain.events import AccountGone, Announced, DirectEcho, DirectMessage, LoggedInElsewhere
+from domain.names import MAX_NAME, SERVER
 from protocol import Dialect, Session
 from text import clean, is_too_long
 
@@ -43,6 +43,7 @@ def render_echo(event: DirectEcho) -> bytes:
 
 # Mail is not announced but collected, so MailWaiting has no words.
 WORDS: Mapping[type, Callable[[Any], bytes]] = {
+    Announced: lambda event: f"{SERVER}: {event.text}\n".encode(),
     DirectMessage: lambda event: f"{event.sender}: {event.text}\n".encode(),
     DirectEcho: render_echo,
     AccountGone: lambda _event: f"{DELETED}\n".encode(),

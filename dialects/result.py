@@ -18,6 +18,7 @@ from domain.changes import Mailed, Said
 from domain.chat import Chat
 from domain.errors import BeingCollected, ChatError
 from domain.events import (
+    Announced,
     ChannelMessages,
     DirectEcho,
     DirectMessage,
@@ -27,7 +28,9 @@ from domain.events import (
     Removed,
     Silenced,
     TopicChanged,
+    Unmuted,
 )
+from domain.names import SERVER
 from domain.state import Account
 from protocol import Dialect, Session
 from text import MAX_LINE, clean, join_message, parse_number, split_words
@@ -82,6 +85,16 @@ def render_silenced(event: Silenced) -> bytes:
     return f"RESULT MUTED {event.channel} {event.seconds}\n".encode()
 
 
+def render_unmuted(event: Unmuted) -> bytes:
+    """Tell a user that the operator has ended a mute (R51)."""
+    return f"RESULT UNMUTED {event.channel}\n".encode()
+
+
+def render_announced(event: Announced) -> bytes:
+    """Tell what the operator announces, as a message of nobody's name (R52)."""
+    return f"RECV {SERVER} {SERVER} {event.text}\n".encode()
+
+
 def render_presence(event: PresenceChanged) -> bytes:
     """Tell a user who has come into its channels or left them (R43)."""
     return f"PRESENCE {event.user} {'on' if event.online else 'off'}\n".encode()
@@ -103,6 +116,8 @@ WORDS: Mapping[type, Callable[[Any], bytes]] = {
     Removed: render_removed,
     NotRestored: render_not_restored,
     Silenced: render_silenced,
+    Unmuted: render_unmuted,
+    Announced: render_announced,
     PresenceChanged: render_presence,
     TopicChanged: render_topic,
 }

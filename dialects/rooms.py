@@ -27,6 +27,7 @@ from domain.errors import (
     TooManyFiles,
 )
 from domain.events import (
+    Announced,
     ChannelMessages,
     Departed,
     Entered,
@@ -41,6 +42,7 @@ from domain.events import (
     Queued,
     SendFile,
     Silenced,
+    Unmuted,
     Welcomed,
     WentAway,
     Whispered,
@@ -114,6 +116,8 @@ GUEST_WORDS: Mapping[type, Callable[[MessageFormatter, Any], str]] = {
     Silenced: lambda formatter, event: formatter.server(
         f"{event.user} has been muted for {event.seconds} seconds.", event.at
     ),
+    Unmuted: lambda formatter, event: formatter.server("You may speak again.", event.at),
+    Announced: lambda formatter, event: formatter.server(event.text, event.at),
     FileSent: lambda formatter, event: formatter.server(f"You sent {event.path} to {event.recipient}.", event.at),
     FileNotTaken: lambda formatter, event: formatter.server(f"{event.recipient} did not take {event.path}.", event.at),
     FileOffered: lambda _formatter, event: (

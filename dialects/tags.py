@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from domain.events import ChannelMessages, DirectEcho, DirectMessage
+from domain.events import Announced, ChannelMessages, DirectEcho, DirectMessage
 from text import utc_time
 
 
@@ -28,14 +28,14 @@ def in_order(names: Sequence[str]) -> tuple[str, ...] | None:
 
 def add_tags(names: Sequence[str], event: Any, rendered: bytes) -> bytes:
     """Put tags before each line of an event's words, if they are messages."""
-    if not isinstance(event, ChannelMessages | DirectMessage | DirectEcho):
+    if not isinstance(event, ChannelMessages | DirectMessage | DirectEcho | Announced):
         return rendered
     lines = rendered.split(b"\n")  # the last one is empty
     prefixes = (_prefix(names, at, number) for at, number in _stamps(event))
     return b"\n".join([*(prefix + line for prefix, line in zip(prefixes, lines, strict=False)), b""])
 
 
-def _stamps(event: ChannelMessages | DirectMessage | DirectEcho) -> Iterator[tuple[float, int]]:
+def _stamps(event: ChannelMessages | DirectMessage | DirectEcho | Announced) -> Iterator[tuple[float, int]]:
     """Yield the time and number of each message; a direct message has no number."""
     if isinstance(event, ChannelMessages):
         for message in event.messages:

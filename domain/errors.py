@@ -95,6 +95,10 @@ class NotHere(ChatError):
     """Nobody of this name is in the channel."""
 
 
+class NotMuted(ChatError):
+    """The user may speak in the channel anyway."""
+
+
 class Waiting(ChatError):
     """The guest is not in the channel yet."""
 

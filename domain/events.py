@@ -90,6 +90,21 @@ class Silenced(NamedTuple):
     at: float
 
 
+class Unmuted(NamedTuple):
+    """The user may speak in the channel again."""
+
+    channel: str
+    user: str
+    at: float
+
+
+class Announced(NamedTuple):
+    """The operator tells everybody something."""
+
+    text: str
+    at: float
+
+
 class Welcomed(NamedTuple):
     """The guest has come to the channel's queue."""
 

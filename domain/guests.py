@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -89,6 +89,15 @@ class RoomGuests:
     def find(self, channel: str, name: str) -> RoomGuest | None:
         """Return a guest of a channel by name, also from its queue, or not admitted yet."""
         return self._by_name.get(channel, {}).get(name)
+
+    def named(self, name: str) -> list[RoomGuest]:
+        """Return the guests of this name, also from queues: one for each channel at most."""
+        return [guests[name] for guests in self._by_name.values() if name in guests]
+
+    def everybody(self) -> Iterator[RoomGuest]:
+        """Yield the guests of all channels, also from queues; they may come and go meanwhile."""
+        for guests in self._by_name.values():
+            yield from list(guests.values())
 
     def waiting(self, channel: str) -> int:
         """Return the length of a channel's queue."""

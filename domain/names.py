@@ -49,6 +49,9 @@ HOST_OF_CHANNEL = ":"
 HOST_OF_USER = "@"
 """Separates the name of a remote channel or user from its host (L39). No local name has either sign."""
 
+SERVER = f"{HOST_OF_USER}server"
+"""Stands for the server where a line needs a sender; it is no name, and nobody's."""
+
 
 def remote_channel(name: str, host: str) -> str:
     """Return the name of a server's channel at other servers."""

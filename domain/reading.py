@@ -15,6 +15,9 @@ from domain.interfaces import Backend
 from domain.journal import Journal
 from domain.state import Account, Visitor
 
+EVERYTHING = 1 << 62
+"""More messages than a channel can have."""
+
 MAX_UNREAD = 1000
 """Messages of a channel that are counted as unread (R48)."""
 
@@ -70,6 +73,16 @@ class Reading:
         """
         name, end = self._channels.joined(account, channel).name, self.last_published + 1
         return self._backend.history(name, count, end if before is None else min(before, end), after, since)
+
+    def export(self, channel: str) -> Iterator[Said]:
+        """Yield all messages of a channel here that have been published by now, the oldest first.
+
+        Raises:
+            StoreUnavailable: they cannot be read.
+        """
+        _count, pages = self._backend.history(channel, EVERYTHING, self.last_published + 1)
+        for page in pages:
+            yield from page
 
     def mark(self, account: Account, channel: str, number: int, done: Done) -> None:
         """Move an account's read marker to the message with this number, or to the last one if that is smaller (R49).

@@ -12,7 +12,17 @@ from typing import Any
 
 from domain.changes import Done, InOrder, Said, Undo
 from domain.chat import Chat
-from domain.errors import CannotEnter, ChatError, NoSuchChannel, NoSuchUser, NotAMember, NotHere, StillMuted, Waiting
+from domain.errors import (
+    CannotEnter,
+    ChatError,
+    NoSuchChannel,
+    NoSuchUser,
+    NotAMember,
+    NotHere,
+    NotMuted,
+    StillMuted,
+    Waiting,
+)
 from domain.events import (
     ChannelMessages,
     Departed,
@@ -21,6 +31,7 @@ from domain.events import (
     Occupancy,
     Removed,
     Silenced,
+    Unmuted,
     Whispered,
 )
 from domain.guests import RoomGuests, ignore
@@ -170,6 +181,28 @@ class Rooms(ChannelObserver):
         """Mute a user who is in a channel; this replaces an earlier mute. 0 seconds do nothing. Fails with NotHere."""
         mute = Silenced(channel, name, seconds, self._now())
         self._chat.journal.submit(InOrder(lambda: self._apply_mute(mute), lambda: self._tell_mute(mute)), done)
+
+    def unmute(self, channel: str, name: str, done: Done) -> None:
+        """End a mute, also of a name that is not in the channel. Fails with NoSuchChannel, NotMuted."""
+        unmuted = Unmuted(channel, name, self._now())
+        change = InOrder(lambda: self._apply_unmute(unmuted), lambda: self._tell_unmute(unmuted))
+        self._chat.journal.submit(change, done)
+
+    def _apply_unmute(self, unmuted: Unmuted) -> Undo:
+        found = self._chat.channels.local.get(unmuted.channel)
+        if found is None:
+            raise NoSuchChannel
+        if not found.muted_for(unmuted.user, self._timers.monotonic()):
+            raise NotMuted
+        until = found.mutes.pop(unmuted.user)
+        return lambda: found.mutes.update({unmuted.user: until})
+
+    def _tell_unmute(self, unmuted: Unmuted) -> None:
+        channel = self._chat.channels.local[unmuted.channel]
+        guest = channel.guests.get(unmuted.user)
+        session = self._member_session(channel, unmuted.user) if guest is None else guest.session
+        if session is not None:
+            session.deliver(unmuted)
 
     def _apply_mute(self, mute: Silenced) -> Undo | None:
         found = self.who_is_there(mute.channel, mute.user)

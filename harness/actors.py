@@ -28,7 +28,7 @@ from harness.processes import (
     render_status,
     wants_config,
 )
-from harness.text import LOGINS, PORT_REFERENCE, Endpoint, Failed, Pattern, Start, Target, escape, read_glob
+from harness.text import CONTROL, LOGINS, PORT_REFERENCE, Endpoint, Failed, Pattern, Start, Target, escape, read_glob
 
 MAX_LINE = 16 * 1024 * 1024  # bytes; a longer line from a server fails the step
 
@@ -56,6 +56,8 @@ class Client:
     def connect(self, target: Target) -> str:
         self.close()
         address = target.endpoint.address
+        if address == CONTROL:
+            return self._connect_to_control(target)
         port = self._stage.servers[target.server].serving_port(target.endpoint.port)
         deadline = self._stage.settings.deadline
         try:
@@ -64,6 +66,18 @@ class Client:
             raise Failed(f"cannot connect to {address} port {port}: {error}") from None
         self._log_in(target.login)
         return f"{address} port {port}"
+
+    def _connect_to_control(self, target: Target) -> str:
+        port = self._stage.servers[target.server].serving_port(None)
+        path = self._stage.directory / f"crosstalk-{port}.control"
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            sock.connect(str(path))
+        except OSError as error:
+            sock.close()
+            raise Failed(f"cannot connect to {path.name}: {error}") from None
+        self._connection = Peer(sock, seconds=self._stage.settings.deadline)
+        return path.name
 
     def _log_in(self, kind: str | None) -> None:
         for line, answers in LOGINS[kind] if kind else ():

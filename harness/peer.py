@@ -34,7 +34,8 @@ class Peer:
     ) -> None:
         if isinstance(endpoint, int):
             endpoint = socket.create_connection((host, endpoint), seconds, (source, 0) if source else None)
-        endpoint.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if endpoint.family != socket.AF_UNIX:
+            endpoint.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.socket = endpoint
         self._seconds = seconds
         self._received = bytearray()

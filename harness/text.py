@@ -28,6 +28,7 @@ TARGET = re.compile(
     r"(?P<server>[^ ]+)(?: (?!from |as )(?P<endpoint>[^ ]+))?(?: from (?P<source>[^ ]+))?(?: as (?P<login>[^ ]+))?"
 )
 LOOPBACK = "127.0.0.1"  # the default address of a script
+CONTROL = "control"  # the place of a server's control socket
 
 GLOB = re.compile(r"\\[*?\\]|.", re.DOTALL)
 GLOB_SIGNS = {"*": ".*", "?": "."}
@@ -75,7 +76,7 @@ class Start:
 
 @dataclass(frozen=True)
 class Endpoint:
-    """An endpoint: a script port (None: the first one of a server) at a loopback address."""
+    """An endpoint: a script port (None: the first one of a server) at a loopback address, or CONTROL."""
 
     port: int | None = None
     address: str = LOOPBACK
@@ -178,6 +179,10 @@ def read_address(word: str) -> str:
     return str(address)
 
 
+def read_place(rest: str) -> Endpoint:
+    return Endpoint(address=CONTROL) if rest == CONTROL else read_endpoint(rest)
+
+
 def read_endpoint(rest: str) -> Endpoint:
     address, colon, port = rest.rpartition(":")
     return Endpoint(read_port(port), read_address(address) if colon else LOOPBACK)
@@ -193,7 +198,7 @@ def read_target(rest: str) -> Target:
     if login is not None and login not in LOGINS:
         raise ValueError(f"{login!r} is none of {', '.join(LOGINS)}")
     return Target(
-        server, read_endpoint(endpoint) if endpoint else Endpoint(), read_address(source) if source else None, login
+        server, read_place(endpoint) if endpoint else Endpoint(), read_address(source) if source else None, login
     )
 
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from net.connection import Connection, Receiver
 from net.dialer import Dial, Dialer
 from net.listener import Listener
+from net.local import LocalListener
 from net.output import flush_all
 from net.reactor import Reactor
 from net.table import STALL_SECONDS, CloseReason, ConnectionTable
@@ -64,6 +65,7 @@ class Loop(Reactor):
             login_seconds=login_seconds,
         )
         self._listeners: list[Listener] = []
+        self._local: list[LocalListener] = []
         self._dialer = Dialer(self.table)
 
     @property
@@ -91,6 +93,10 @@ class Loop(Reactor):
         if self.table.keepalive_seconds:
             enable_keepalive(sock, self.table.keepalive_seconds)  # an accepted socket inherits it
         self._listeners.append(Listener(self.table, sock, accepted))
+
+    def listen_locally(self, sock: socket.socket, accepted: Callable[[Connection], Receiver]) -> None:
+        """Accept connections of this machine on a listening Unix socket, see `net.local.LocalListener`."""
+        self._local.append(LocalListener(self.table, sock, accepted))
 
     def dial(
         self,
@@ -133,8 +139,8 @@ class Loop(Reactor):
 
     def stop_listening(self) -> None:
         """Close every listener."""
-        while self._listeners:
-            self._listeners.pop().close()
+        while listeners := self._listeners or self._local:
+            listeners.pop().close()
 
     def drain(self, seconds: float) -> None:
         """Accept no more, and stop when the last connection has ended or after a time-out.

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from app.node import Node, port_label
+from dialects.operator.base import ServerControls
 from domain.changes import Done
 from domain.errors import Overloaded, WrongPassword
 from domain.interfaces import Claim
@@ -272,10 +273,15 @@ class World:
             dial=self._dial,
             send_all=send_all,
             console=self.screen,
-            stop=self._stop,
+            controls=ServerControls(
+                stop=self._stop,
+                status=lambda: [("users", len(self.chat.users.online))],
+                sessions=lambda: [client.session for client in self.clients],
+            ),
             jitter=lambda: 0.5,
             nonce=lambda: f"{next(self.nonces):032x}",
         )
+        self.screen.owner = self.node.operator
         self.chat, self.rooms = self.node.chat, self.node.rooms
         self.dialect, self.hello, self.mailbox = (self.node.dialects[name] for name in ("result", "hello", "mailbox"))
         self.node.start()
@@ -305,7 +311,7 @@ class World:
             for call in calls:
                 call()
             self.node.end_turn()
-            pumped = [client.transport.pump() for client in self.clients]
+            pumped = [transport.pump() for transport in (self.screen, *(client.transport for client in self.clients))]
             busy = any(pumped) or bool(self.soon)
 
     def let_pass(self, seconds: float) -> None:
@@ -392,6 +398,10 @@ class World:
         for line in lines:
             self.node.operator.received(f"{line}\n".encode())
         return self.printed()
+
+    def order(self, *lines: str) -> list[str]:
+        """Send lines at the control socket; return the answers."""
+        return self.client(self.node.control).ask(*lines)
 
     def user(self, name: str, *channels: str) -> Client:
         """Return a client that is logged in as a new user, in these channels, which are created if missing."""

@@ -13,6 +13,7 @@ from domain import events
 from domain.changes import Said
 from domain.events import (
     AccountGone,
+    Announced,
     ChannelMessages,
     Departed,
     DirectEcho,
@@ -37,6 +38,7 @@ from domain.events import (
     SendFile,
     Silenced,
     TopicChanged,
+    Unmuted,
     Welcomed,
     WentAway,
     Whispered,
@@ -45,13 +47,14 @@ from support.world import World
 
 AUDIENCES: Mapping[str, set[type]] = {
     "result": {
-        *(ChannelMessages, DirectMessage, DirectEcho, Removed, NotRestored, Silenced),
+        *(ChannelMessages, DirectMessage, DirectEcho, Removed, NotRestored, Silenced, Unmuted, Announced),
         *(PresenceChanged, TopicChanged),
     },
-    "hello": {DirectMessage},
-    "mailbox": {DirectMessage, DirectEcho, AccountGone, LoggedInElsewhere},
+    "hello": {DirectMessage, Announced},
+    "mailbox": {DirectMessage, DirectEcho, AccountGone, LoggedInElsewhere, Announced},
     "rooms": {
-        *(ChannelMessages, Welcomed, Queued, Entered, Departed, WentAway, Whispered, Silenced),
+        *(ChannelMessages, Welcomed, Queued, Entered, Departed, WentAway, Whispered, Silenced, Unmuted),
+        Announced,
         *(FileSent, FileNotTaken, FileOffered, SendFile, FileWanted, FilePiece, FileEnded, FileCancelled),
     },
     "operator": {ChannelMessages, Entered, Departed, WentAway, Whispered, FileSent, Kicked, Emptied},

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 import federation
 import unicode_names
 from app.config import ConfigError
-from dialects import hello, mailbox, operator, result, rooms
+from dialects import hello, mailbox, result, rooms
 from dialects.mailbox import Pattern
+from dialects.operator import table
 from domain.changes import (
     AccountRegistered,
     ChannelCreated,
@@ -270,7 +271,7 @@ def test_no_long_word_is_made_nfc(worked_on: list[int]) -> None:
             assert world.room_guest("lobby", line).saw() == ["* Cannot connect to the lobby channel."]
         for first_line, commands in (("zoe", rooms.COMMANDS), ("yan files", rooms.FILE_COMMANDS)):
             ask(world.room_guest("lobby", first_line), lines_of(iter(set(commands) - {"/quit"})))
-        world.type(*lines_of(iter(set(operator.COMMANDS) - {"/shutdown"})))
+        world.type(*lines_of(iter(set(table.ALL) - {"/shutdown", "shutdown"})))
         ask(world.client(), lines_of(iter(federation.COMMANDS)))
         for verb in federation.COMMANDS:
             for line in lines_of(iter([verb, f"{verb} eve@two", f"{verb} eve@two tea", f"{verb} eve JOIN"])):

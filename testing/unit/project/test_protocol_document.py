@@ -13,7 +13,8 @@ import pytest
 
 import federation
 from commands import Command
-from dialects import hello, mailbox, operator, result, rooms
+from dialects import hello, mailbox, result, rooms
+from dialects.operator import console, slash, table
 from domain.changes import Said
 from domain.events import ChannelMessages, DirectEcho
 from harness.processes import ROOT
@@ -36,7 +37,8 @@ COMMANDS: Mapping[str, Mapping[str, Any]] = {
         for verb, command in rooms.FILE_COMMANDS.items()
         if rooms.COMMANDS.get(verb) is not command
     },
-    "The operator's console": operator.COMMANDS,
+    "The operator's console": slash.COMMANDS,
+    "The operator's commands": table.COMMANDS,
     "The dialect `mailbox`": mailbox.COMMANDS,
     "The dialect `federation`": federation.COMMANDS,
 }  # fmt: skip
@@ -170,7 +172,9 @@ def words_of(title: str) -> Iterator[str | bytes]:
     elif title == "The dialect `federation`":
         yield from answers(federation.COMMANDS.values())
     elif title == "The operator's console":
-        yield from render(operator.OPERATOR_WORDS, lines)
+        yield from render(console.OPERATOR_WORDS, lines)
+    elif title == "The operator's commands":
+        yield from table.FAILURES.values()
     else:
         yield from rooms.FAILURES.values()
         yield from render(rooms.GUEST_WORDS, lines)
@@ -206,7 +210,13 @@ def test_every_quoted_sentence_is_one_of_the_server() -> None:
     assert sentences <= {text for path in files for text in texts(ast.parse(path.read_text(encoding="utf-8")))}
 
 
-@pytest.mark.parametrize("title", [title for title in COMMANDS if "```" in section(title, TEXT)])
+PLAYED = ("The operator's commands",)
+"""Sections whose examples are all played, lists included."""
+
+
+@pytest.mark.parametrize(
+    "title", [title for title in COMMANDS if title not in PLAYED and "```" in section(title, TEXT)]
+)
 def test_examples_show_answers_of_the_document(title: str) -> None:
     """Lists stand as `a, b, c` in the answers, and what may be left out as `[hostname]`."""
     spans = quoted(section(title) + (section("The dialect `result`") if "federation" in title else ""))
@@ -343,6 +353,17 @@ def test_examples_of_the_operator(heading: str) -> None:
             world.type("/unlink server2.com")
         command, *answers = at_one_time(examples("The operator's console")[heading])
         assert world.type(command.removeprefix("> ")) == [plain(answer.removeprefix("< ")) for answer in answers]
+
+
+@pytest.mark.parametrize("heading", examples("The operator's commands"))
+def test_examples_of_the_control_socket(heading: str) -> None:
+    """P17 to P30, and the form of their answers: P22, P25, P28, P29."""
+    with World(channels={"lobby": 5, "attic": 5, "cellar": 9}) as world:
+        ann, _bob = world.room("lobby", "ann", "bob")
+        if "export" in heading:
+            ann.does("hi")
+        example = examples("The operator's commands")[heading]
+        assert play(world.client(world.node.control), example) == example
 
 
 @pytest.mark.parametrize("heading", [name for name in examples("The dialect `federation`") if name[0] == "`"])

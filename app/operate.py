@@ -1,0 +1,101 @@
+"""`server.py --control PATH command...`: has a running server carry out one command of its operator (P15, P16)."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import sys
+from collections.abc import Iterable, Sequence
+
+USAGE = "usage: server.py --control PATH command [word...]   (try: server.py --control PATH help)"
+
+DONE, FAILED, UNUSABLE = 0, 1, 2
+"""Exit statuses: carried out; refused, or the answer is lost; no such command, or no server."""
+
+STATUS = {"OK": DONE, "ERROR": FAILED, "USAGE": UNUSABLE}
+"""The exit status for the first word of the line that ends an answer."""
+
+PASSWORD_COMMANDS = ("register", "reset-password")
+"""Commands whose second word is a password."""
+
+FROM_INPUT = "-"
+"""Stands for a password that is read from standard input: other users of the machine see a command line."""
+
+ANSWER_SECONDS = 60.0
+"""How long the server may send nothing before its answer counts as lost."""
+
+
+def main(words: Sequence[str]) -> int:
+    """Carry out a command.
+
+    Args:
+        words: those behind `--control`.
+
+    Returns:
+        The exit status.
+    """
+    if len(words) < 2:
+        return _complain(USAGE, UNUSABLE)
+    path, *command = words
+    if command[0] in PASSWORD_COMMANDS and len(command) > 2:
+        if command[2] != FROM_INPUT:
+            return _complain(
+                f"a command line is no place for a password: {FROM_INPUT} reads it from standard input", UNUSABLE
+            )
+        command[2] = _read_password()
+    line = " ".join(" ".join(command).splitlines())
+    try:
+        with contextlib.closing(_connect(path)) as sock, sock.makefile("rwb") as stream:
+            stream.write(os.fsencode(line) + b"\n")
+            stream.flush()
+            return _take_answer(stream)
+    except TimeoutError:
+        return _complain(f"the server at {path} does not answer", FAILED)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nothing is left to be flushed at the end
+        return FAILED
+    except OSError as error:
+        return _complain(f"cannot connect to {path}: {error.strerror or error}", UNUSABLE)
+
+
+def _connect(path: str) -> socket.socket:
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    sock.settimeout(ANSWER_SECONDS)
+    try:
+        sock.connect(path)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def _take_answer(stream: Iterable[bytes]) -> int:
+    """Print the lines of an answer as they come; return the exit status that its last line stands for."""
+    for line in stream:
+        if line.startswith(b" "):
+            sys.stdout.buffer.write(line[1:])
+            continue
+        word, _, text = line.decode(errors="replace").rstrip("\n").partition(" ")
+        status = STATUS.get(word, FAILED)
+        if status != DONE:
+            sys.stdout.buffer.flush()
+            return _complain(text, status)
+        if text:
+            sys.stdout.buffer.write(f"{text}\n".encode())
+        sys.stdout.buffer.flush()
+        return DONE
+    return _complain("the server has closed the connection", FAILED)
+
+
+def _read_password() -> str:
+    if sys.stdin.isatty():
+        import getpass  # rarely needed
+
+        return getpass.getpass()
+    return sys.stdin.readline().rstrip("\n")
+
+
+def _complain(text: str, status: int) -> int:
+    print(f"server.py: {text}", file=sys.stderr)
+    return status

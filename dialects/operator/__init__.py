@@ -1,0 +1,1 @@
+"""The operator's dialect: one table of commands, for standard input and for the control socket."""

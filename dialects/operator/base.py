@@ -1,0 +1,217 @@
+"""The operator's dialect: how a line becomes a request, and how a command answers.
+
+`table.py` has all commands. `console.py` and `control.py` say how an answer looks at each of the two places.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+from commands import Command, Refusal, Request
+from domain.chat import Chat
+from domain.errors import (
+    ChatError,
+    LimitReached,
+    NameTaken,
+    NoSuchChannel,
+    NoSuchUser,
+    NotAName,
+    NotHere,
+    Overloaded,
+    StoreUnavailable,
+)
+from domain.interfaces import Timers
+from domain.rooms import Rooms
+from peering.links import Links
+from protocol import Dialect, Session
+from text import clean, normalize, split_at_most, split_words
+
+AT_A_BACKUP = frozenset({"help", "status", "shutdown"})
+"""The commands that a node of a cluster has before it leads."""
+
+LINES_PER_PIECE = 100
+"""Lines of a list that are rendered at once."""
+
+log = logging.getLogger("crosstalk.operator")
+
+
+class Refused(ChatError):
+    """The operator's command cannot be carried out, for the reason that the text tells."""
+
+
+class ServerControls(NamedTuple):
+    """What the operator can have the whole server do, and see of it.
+
+    Attributes:
+        stop: ends the server; idempotent.
+        status: returns names and values.
+        sessions: returns the sessions of all connections.
+    """
+
+    stop: Callable[[], None]
+    status: Callable[[], Iterable[tuple[str, object]]]
+    sessions: Callable[[], Iterable[Session]]
+
+
+class Hosted(NamedTuple):
+    """What a server that serves has for the operator's commands.
+
+    Attributes:
+        chat: the domain.
+        rooms: the channels with ports, and what the operator does in any channel.
+        links: those with other servers; None where there is no federation.
+        timers: the monotonic clock, and deferred calls.
+        now: the wall clock, in seconds since the epoch.
+    """
+
+    chat: Chat
+    rooms: Rooms
+    links: Links | None
+    timers: Timers
+    now: Callable[[], float]
+
+
+ERRORS: Mapping[type, str] = {
+    NoSuchChannel: "{0} does not exist.",
+    NoSuchUser: "There is no account {0}.",
+    NotHere: "{1} is not in {0}.",
+    NotAName: "{0} is no name.",
+    NameTaken: "{0} exists already.",
+    LimitReached: "A limit of the settings forbids one more.",
+    Overloaded: "Too many passwords wait to be hashed; try again.",
+    StoreUnavailable: "The database takes nothing.",
+}
+"""The answer to a failure by its error, for commands without words of their own in `Operator.failures`."""
+
+
+class Operator(Dialect, ABC):
+    """The dialect of the operator; its subclasses know how an answer looks.
+
+    Args:
+        controls: of the whole server.
+        hosted: what it serves; None at a backup, which has only what the whole server can do.
+
+    Attributes:
+        commands: the table, by verb.
+        failures: the answer to a failure by its handler and error, which comes before ERRORS.
+    """
+
+    name = "operator"
+    commands: Mapping[str, Command]
+    failures: Mapping[tuple[Any, type], str]
+
+    def __init__(self, controls: ServerControls, hosted: Hosted | None) -> None:
+        super().__init__()
+        self.controls = controls
+        self._hosted = hosted
+
+    @property
+    def hosted(self) -> Hosted:
+        """What the server serves. A command that needs it is not run at a backup."""
+        assert self._hosted is not None
+        return self._hosted
+
+    # ---- the dialect ----
+
+    def parse(self, line: str) -> Request | Refusal | None:
+        """Find the row of a command. Anything else becomes a request too, which `TYPO` answers in its turn."""
+        words = split_words(line)
+        if not words:
+            return None
+        verb = words.pop(0)
+        command = self.commands.get(verb) or self.commands.get(verb.removeprefix("/"))
+        if command is None:
+            return Request(TYPO, (f"There is no command {clean(verb)}; try help.",))
+        if self._hosted is None and verb.removeprefix("/") not in AT_A_BACKUP:
+            return Request(AT_THE_PRIMARY, ())
+        if command.text:
+            words = [text for word in split_at_most(line, command.max_args + 1)[1:] if (text := clean(word).strip())]
+        words = split_place(command, words)
+        if command.min_args <= len(words) <= command.max_args:
+            return Request(command, tuple(map(normalize, words)))
+        return Request(TYPO, (f"Usage: {command.usage}",))
+
+    def refuse(self, session: Session, refusal: Refusal) -> None:
+        """Answer a line that is too long, or not UTF-8."""
+        self.typo(session, f"{refusal.value.capitalize()}.")
+
+    def fail(self, session: Session, request: Request, error: Exception | None) -> None:
+        """Answer with the reason."""
+        self.refused(session, str(error) if isinstance(error, Refused) else self._reason(request, error))
+
+    def _reason(self, request: Request, error: Exception | None) -> str:
+        words = self.failures.get((request.command.handler, type(error)))
+        words = words or request.command.failure or ERRORS.get(type(error)) or type(error).__name__
+        return words.format(*request.args)
+
+    # ---- answers ----
+
+    @abstractmethod
+    def done(self, session: Session, text: str = "", *, is_shown: bool = False) -> None:
+        """Answer that a command has been carried out.
+
+        Args:
+            session: the operator's.
+            text: what has been done, in one line.
+            is_shown: an event has shown it at the console already.
+        """
+
+    @abstractmethod
+    def refused(self, session: Session, text: str) -> None:
+        """Answer that a command has not been carried out, with the reason in one line."""
+
+    @abstractmethod
+    def typo(self, session: Session, text: str) -> None:
+        """Answer a line that is no command."""
+
+    @abstractmethod
+    def item(self, text: str) -> str:
+        """Return a line of a list as it is sent, without its newline."""
+
+    def list_items(self, session: Session, items: Iterable[str]) -> None:
+        """Answer with a list of lines, which are made as they are read, and then that this was all."""
+        session.stream(self._pieces(session, iter(items)))
+
+    def _pieces(self, session: Session, items: Iterator[str]) -> Iterator[bytes]:
+        try:
+            while piece := list(itertools.islice(items, LINES_PER_PIECE)):
+                yield "".join(f"{self.item(clean(line))}\n" for line in piece).encode(errors="replace")
+        except StoreUnavailable:
+            self.refused(session, "The database cannot be read.")
+        else:
+            self.done(session)
+
+    def expect(self, session: Session, request: Request, text: str, *, is_shown: bool = False) -> Callable[..., None]:
+        """Return what takes the outcome of a request; on success it answers with this text."""
+        return session.expect_outcome(request, lambda: self.done(session, text, is_shown=is_shown))
+
+
+def split_place(command: Command, words: list[str]) -> list[str]:
+    """Split the first word of a command at its colon, if it names a channel and a user. No channel's name has a colon.
+
+    Where the usage has `<channel> <user>`, both forms are taken. Where it has `<channel>:<user>`, only that one is.
+    """
+    places = command.usage.split()[1:3]
+    is_joined = places[:1] == ["<channel>:<user>"]
+    if not words or not (is_joined or places == ["<channel>", "<user>"]):
+        return words
+    channel, _, user = words[0].partition(":")
+    if channel and user:
+        return [channel, user, *words[1:]]
+    return [] if is_joined else words
+
+
+def _answer_typo(dialect: Operator, session: Session, request: Request) -> None:
+    dialect.typo(session, request.args[0])
+
+
+def _answer_at_a_backup(dialect: Operator, session: Session, _request: Request) -> None:
+    dialect.refused(session, "This node is a backup: the primary has the channels.")
+
+
+TYPO = Command(_answer_typo, "", "a line that is no command")
+AT_THE_PRIMARY = Command(_answer_at_a_backup, "", "a command that only the primary can run")

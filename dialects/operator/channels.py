@@ -1,0 +1,140 @@
+"""The operator's commands about channels and those who are in them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from commands import Command, Request
+from dialects.operator.base import Operator, Refused
+from domain.errors import NoSuchChannel, NoSuchUser, NotHere, NotMuted, StoreUnavailable
+from domain.rooms import MAX_MUTE_SECONDS
+from domain.state import Account, Channel, RoomGuest
+from protocol import Session
+from text import parse_duration, utc_time
+
+
+def list_channels(dialect: Operator, session: Session, _request: Request) -> None:
+    channels = dialect.hosted.chat.channels.local
+    names = sorted(channels)
+    dialect.list_items(session, (_channel_line(dialect, channels[name]) for name in names if name in channels))
+
+
+def _channel_line(dialect: Operator, channel: Channel) -> str:
+    line = f"{channel.name} members={len(channel.members)} present={channel.population}"
+    if channel.capacity is not None:
+        waiting = dialect.hosted.rooms.guests.waiting(channel.name)
+        line = f"{line} capacity={channel.capacity} queue={waiting}"
+    return f"{line} topic={channel.topic}" if channel.topic else line
+
+
+def list_present(dialect: Operator, session: Session, request: Request) -> None:
+    """Answer with those who are in a channel, or else with where a user of this name is."""
+    (name,) = request.args
+    chat = dialect.hosted.chat
+    channel = chat.channels.local.get(name)
+    if channel is not None:
+        dialect.list_items(session, (_presence_line(channel, user) for user in channel.present()))
+    else:
+        dialect.list_items(session, iter(_user_lines(dialect, name)))
+
+
+def _presence_line(channel: Channel, name: str) -> str:
+    holder: Any = channel.guests.get(name) or channel.members.get(name)
+    return session_line(name, None if holder is None else holder.session)
+
+
+def session_line(name: str, session: Any) -> str:
+    """Return a line about a user: the name, and the dialect and the address of the session."""
+    if not isinstance(session, Session):
+        return f"{name} dialect=federation" if session is not None else f"{name} away"
+    return f"{name} dialect={session.dialect.name} address={session.address or 'none'}"
+
+
+def _user_lines(dialect: Operator, name: str) -> list[str]:
+    """Return what is known of all who bear a name.
+
+    Raises:
+        NoSuchUser: nobody does.
+    """
+    users = dialect.hosted.chat.users
+    user = users.accounts.get(name) or users.guests.get(name)
+    lines = [] if user is None else [session_line(name, user.session)]
+    if isinstance(user, Account):
+        lines += [f"{name} channel={channel}" for channel in sorted(user.channels)]
+    lines += [guest_line(guest) for guest in dialect.hosted.rooms.guests.named(name)]
+    if not lines:
+        raise NoSuchUser
+    return lines
+
+
+def guest_line(guest: RoomGuest) -> str:
+    """Return a line about a guest of a channel with a port."""
+    place = "queue" if guest.waits else "channel"
+    return f"{session_line(guest.name, guest.session)} {place}={guest.channel.name}"
+
+
+def kick(dialect: Operator, session: Session, request: Request) -> None:
+    channel, user = request.args
+    done = dialect.expect(session, request, f"Kicked {user}.", is_shown=True)
+    dialect.hosted.rooms.kick(channel, user, done)
+
+
+def mute(dialect: Operator, session: Session, request: Request) -> None:
+    channel, user, word = request.args
+    seconds = parse_duration(word, MAX_MUTE_SECONDS)
+    if not seconds:
+        raise Refused(f"{word} is no time; try 90, 10m, 2h or 7d.")
+    done = dialect.expect(session, request, f"Muted {user} for {seconds} seconds.")
+    dialect.hosted.rooms.mute(channel, user, seconds, done)
+
+
+def unmute(dialect: Operator, session: Session, request: Request) -> None:
+    channel, user = request.args
+    dialect.hosted.rooms.unmute(channel, user, dialect.expect(session, request, f"{user} may speak again."))
+
+
+def empty(dialect: Operator, session: Session, request: Request) -> None:
+    (channel,) = request.args
+    done = dialect.expect(session, request, f"{channel} has been emptied.", is_shown=True)
+    dialect.hosted.rooms.empty(channel, done)
+
+
+def export(dialect: Operator, session: Session, request: Request) -> None:
+    """Answer with all messages of a channel, each as an object of JSON."""
+    (channel,) = request.args
+    if channel not in dialect.hosted.chat.channels.local:
+        raise NoSuchChannel
+    dialect.list_items(session, _messages(dialect, channel))
+
+
+def _messages(dialect: Operator, channel: str) -> Iterator[str]:
+    for said in dialect.hosted.chat.reading.export(channel):
+        message = {"id": said.number, "time": utc_time(said.at), "user": said.sender, "text": said.text}
+        yield json.dumps(message, ensure_ascii=False)
+
+
+COMMANDS: Mapping[str, Command] = {
+    "channels": Command(list_channels, "channels", "list all channels of this server"),
+    "who": Command(
+        list_present, "who <channel|user>", "list who is in a channel, or where a user is", min_args=1, max_args=1
+    ),
+    "kick": Command(kick, "kick <channel> <user>", "remove a user from a channel or its queue", min_args=2, max_args=2),
+    "mute": Command(
+        mute, "mute <channel> <user> <time>", "mute a user in a channel: for 90 seconds, for 10m, 2h or 7d",
+        min_args=3, max_args=3,
+    ),
+    "unmute": Command(unmute, "unmute <channel> <user>", "let a user speak again", min_args=2, max_args=2),
+    "empty": Command(empty, "empty <channel>", "remove everybody from a channel", min_args=1, max_args=1),
+    "export": Command(
+        export, "export <channel>", "print all messages of a channel as lines of JSON", min_args=1, max_args=1
+    ),
+}  # fmt: skip
+
+FAILURES: Mapping[tuple[Any, type], str] = {
+    (list_present, NoSuchUser): "{0} is no channel here, and nobody's name.",
+    (mute, NotHere): "{1} is not here.",
+    (unmute, NotMuted): "{1} is not muted in {0}.",
+    (kick, StoreUnavailable): "{1} cannot be removed: the database takes nothing.",
+}

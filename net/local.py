@@ -1,0 +1,174 @@
+"""Listening sockets of this machine's file system (AF_UNIX), for few connections of their owner."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import logging
+import os
+import socket
+import stat
+import time
+from collections.abc import Callable, Iterator
+from selectors import EVENT_READ
+
+from net.connection import Connection, Receiver
+from net.table import CloseReason, ConnectionTable
+
+BACKLOG = 16
+"""Connections that the kernel completes ahead of `accept`."""
+
+MAX_LOCAL = 8
+"""Connections that a local listener has at once. RESERVED_DESCRIPTORS leaves room for them."""
+
+LOCK_SECONDS = 1.0
+LOCK_RETRY = 0.01
+"""How long a server waits for another one that is just making a socket in the same directory, and between tries."""
+
+PRIVATE = 0o177
+"""Mask of a socket that its owner alone can use."""
+
+log = logging.getLogger("crosstalk.loop")
+
+
+class PathTaken(OSError):
+    """Another program listens at the path, or it is no socket."""
+
+
+class LocalSocket:
+    """A listening socket at a path, for its owner alone: mode 0600 from its creation on.
+
+    One that no program listens at any more is replaced. One at which a program listens is left alone, and so is a file
+    of another kind.
+
+    Args:
+        path: of the socket; its directory must exist.
+
+    Raises:
+        OSError: it cannot be made; PathTaken if the path has something else.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            with _alone_in(os.path.dirname(path) or "."):
+                _remove_stale(path)
+                mask = os.umask(PRIVATE)
+                try:
+                    self.sock.bind(path)
+                finally:
+                    os.umask(mask)
+                self._place = _place(path)
+                self.sock.listen(BACKLOG)
+        except BaseException:
+            self.sock.close()
+            raise
+
+    def remove(self) -> None:
+        """Remove the path, unless it is another program's by now. Idempotent."""
+        with contextlib.suppress(OSError):
+            if _place(self.path) == self._place:
+                os.unlink(self.path)
+
+
+class LocalListener:
+    """Accepts connections at a local socket, MAX_LOCAL at once. They do not count as clients.
+
+    Args:
+        table: the connections enter it.
+        sock: listening; the listener owns it from here on.
+        accepted: called with each new connection, returns its owner.
+    """
+
+    def __init__(
+        self,
+        table: ConnectionTable[Connection],
+        sock: socket.socket,
+        accepted: Callable[[Connection], Receiver],
+    ) -> None:
+        self._table = table
+        self._sock = sock
+        self._accepted = accepted
+        self._open: set[Connection] = set()
+        sock.setblocking(False)
+        table.reactor.watch(sock, EVENT_READ, self)
+
+    def __call__(self, _mask: int) -> None:
+        if self._sock.fileno() < 0:  # a stale event
+            return
+        try:
+            sock, _address = self._sock.accept()
+        except OSError:  # it has gone again, or no descriptor is free
+            return
+        self._open &= self._table.connections
+        if len(self._open) >= MAX_LOCAL:
+            self._table.closed[CloseReason.REFUSED] += 1
+            log.warning("refused a connection at the control socket: %d are open", len(self._open))
+            sock.close()
+            return
+        connection = Connection(self._table, sock)  # whose output needs no lease of a cluster
+        self._table.dialled.add(connection)  # it is no client
+        self._open.add(connection)
+        connection.attach_owner(self._accepted)
+
+    def close(self) -> None:
+        """Stop accepting for good."""
+        self._table.reactor.unwatch(self._sock)
+        self._sock.close()
+
+
+def _place(path: str) -> tuple[int, int]:
+    """Return what tells a file from any other that exists at the same time."""
+    status = os.lstat(path)
+    return status.st_dev, status.st_ino
+
+
+def _remove_stale(path: str) -> None:
+    """Remove a socket at which no program listens.
+
+    Raises:
+        PathTaken: a program does, or it is no socket.
+    """
+    try:
+        if not stat.S_ISSOCK(os.lstat(path).st_mode):
+            raise PathTaken(errno.EEXIST, "there is a file that is no socket")
+    except FileNotFoundError:
+        return
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.setblocking(False)  # a listener whose queue is full lives
+        try:
+            probe.connect(path)
+        except ConnectionRefusedError:
+            os.unlink(path)
+            return
+        except BlockingIOError:
+            pass
+    raise PathTaken(errno.EADDRINUSE, "another program listens there")
+
+
+def _lock(descriptor: int) -> None:
+    until = time.monotonic() + LOCK_SECONDS
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > until:
+                return
+            time.sleep(LOCK_RETRY)
+        except OSError:
+            return
+        else:
+            return
+
+
+@contextlib.contextmanager
+def _alone_in(directory: str) -> Iterator[None]:
+    """Keep other servers from replacing sockets in a directory meanwhile: it is locked, where the file system can."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        _lock(descriptor)
+        yield
+    finally:
+        os.close(descriptor)
