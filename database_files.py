@@ -241,6 +241,11 @@ class DatabaseFiles:
         return os.path.getsize(self.log_path) if os.path.exists(self.log_path) else 0
 
     @property
+    def size(self) -> int:
+        """Bytes of the database and of its log, as far as they are there."""
+        return self.log_size + (os.path.getsize(self.path) if os.path.exists(self.path) else 0)
+
+    @property
     def is_exposed(self) -> bool:
         """Whether other users of the machine can read or write a file."""
         return any(os.stat(path).st_mode & 0o077 for path in (self.path, self.log_path))

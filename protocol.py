@@ -176,6 +176,11 @@ class SessionOutput:
         self.dialect = dialect
 
     @property
+    def kind(self) -> str:
+        """The dialect, for statistics."""
+        return self.dialect.name
+
+    @property
     def address(self) -> str:
         """The client's IP address; "" when the connection is gone already."""
         return self.transport.remote_address[0]

@@ -37,11 +37,13 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from app.control import ControlSocket
+from app.health import Health
 from app.logs import start_logging
 from app.node import Node, StartError, StateStore, port_label
 from app.passwords import BcryptPasswords
 from app.printer import ConsoleTransport, Printer, read_lines
 from app.signals import HANDLED, Signals
+from app.statistics import report
 from app.workqueue import WorkQueue
 from dialects import WEB
 from dialects.operator.base import ServerControls
@@ -95,7 +97,10 @@ class Server:
     Attributes:
         opened: called when the server listens.
         gateway: of the web ports; None without one.
+        health: whether this server can do its work.
+        metrics: where its values are served; None if nowhere.
         replica: this server's part in a cluster; None for a single process.
+        started: when, in seconds since the epoch.
 
     Raises:
         StartError: a port or the database cannot be opened, or a channel of the config cannot be made.
@@ -109,6 +114,9 @@ class Server:
         self.is_open = False
         self.replica: Replica | None = None
         self.gateway: Gateway | None = None
+        self.health = Health(self)
+        self.metrics: Endpoint | None = None
+        self.started = time.time()
         is_single = settings.node is None
         self.loop = Loop(
             max_clients=settings.max_clients,
@@ -137,6 +145,8 @@ class Server:
                 Endpoint(host, port, listen.dialect, ipv6_only=listen.address == "::")
                 for (host, port, *_), listen in zip((sock.getsockname() for sock in sockets), listens, strict=True)
             ]
+            if settings.metrics is not None:
+                self.metrics = self._open_metrics(settings.metrics)
             self.port = self.endpoints[0].port
             self._sockets = list(zip(sockets, listens, strict=True))
             # If all listeners share one address, other servers are dialled from it.
@@ -145,7 +155,7 @@ class Server:
             try:
                 self.store = Store(settings.database or f"crosstalk-{self.port}.db", is_copy=not is_single)
                 undo.callback(self.store.close)
-                take = functools.partial(self.loop.listen_locally, accepted=self._accept_control)
+                take = functools.partial(self.loop.listen_aside, accepted=self._accept_control)
                 self.control = ControlSocket(settings, self.store.path, take)
                 undo.callback(self.control.remove)
                 if is_single:
@@ -172,6 +182,16 @@ class Server:
         owners = (each.owner for each in self.loop.connections)
         found = (getattr(owner, "session", owner) for owner in owners)
         return [session for session in found if isinstance(session, Session)]
+
+    def _open_metrics(self, listen: Listen) -> Endpoint:
+        """Serve values and health; also at a backup, whose other ports are closed."""
+        from app.monitor import watch_over  # most servers have no such port
+
+        sock = bound_socket(listen.address, listen.port, listening=True)
+        watch_over(self, self.health, sock)
+        host, port, *_ = sock.getsockname()
+        log.info("metrics address=%s port=%d", host, port)
+        return Endpoint(host, port, listen.dialect, ipv6_only=False)
 
     def _leased_connection(self) -> type[Connection]:
         from app.replicated import leased  # only a node needs it, and what it imports
@@ -207,7 +227,7 @@ class Server:
         if self.gateway is None:
             from app.web_ports import make_gateway  # most servers have no such port
 
-            self.gateway = make_gateway(self.settings, self.node, self.loop, lambda: not self.store.is_failing)
+            self.gateway = make_gateway(self.settings, self.node, self.loop, lambda: not self.health.fault())
         return self.gateway.accept
 
     def _build_node(self, store: StateStore) -> Node:
@@ -266,40 +286,15 @@ class Server:
             owner: Any = connection.owner  # a session, or what stands in front of one at a web port
             owner.drain()
 
-    def statistics(self) -> list[tuple[str, object]]:
-        """Return the counters, by name; those of what a server serves only while it does."""
-        counters: list[tuple[str, object]] = []
-        if self.replica is not None:
-            counters += self.replica.status.words()
-        if self.is_open:
-            counters += [
-                ("clients", len(self.loop.connections)),
-                ("users", len(self.node.chat.users.online)),
-                ("accounts", len(self.node.chat.users.accounts)),
-                ("channels", len(self.node.chat.channels.local)),
-                ("failed-logins", self.node.chat.accounts.failed_logins),
-                ("refused-hashes", self.passwords.refused),
-                ("failed-commits", self.store.failures),
-                ("longest-turn-ms", f"{self.loop.turns.read(self.loop.monotonic()) * 1000:.1f}"),
-            ]
-            counters += [
-                (f"closed-{reason.name.lower().replace('_', '-')}", count) for reason, count in self.loop.closed.items()
-            ]
-        return counters
+    def statistics(self) -> list[tuple[str, str]]:
+        """Return all values, by name; those of what a server serves only while it does."""
+        return [value for line in report(self) for value in line.values]
 
     def log_statistics(self) -> None:
         """Write the counters to the log."""
-        own = () if self.replica is None else tuple(self.replica.status.words())
-        if own:
-            log.info("cluster %s", " ".join(f"{name}={value}" for name, value in own))
-        if not self.is_open:
-            return
-        log.info("statistics %s", " ".join(f"{name}={value}" for name, value in self.statistics()[len(own) :]))
-        if self.gateway is not None:
-            log.info("web %s", " ".join(f"{name}={count}" for name, count in self.gateway.counts.items()))
-        federation = self.node.federation
-        for line in federation.statistics() if federation is not None else ():
-            log.info("%s", line)
+        for line in report(self):
+            names, values = zip(*line.values, strict=True) if line.values else ((), ())
+            log.info(" ".join((line.words, *(f"{name}=%s" for name in names))), *values)
 
 
 def complain(text: str) -> None:

@@ -86,6 +86,7 @@ class Settings(NamedTuple):
     database: str | None = None
     control: str | None = None
     hostname: str | None = None
+    metrics: Listen | None = None
     federation: str = "local"
     peers: tuple[PeerConfig, ...] = ()
     federation_seconds: int = 10

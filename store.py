@@ -101,6 +101,9 @@ REMOVE_ORPHANS = (
 )
 """Removes the rows of accounts and channels that do not exist."""
 
+TRY = f"PRAGMA user_version = {len(MIGRATIONS)}"
+"""Writes what is there already: a transaction that changes no page would not reach the disk."""
+
 RECORD_POSITION = "REPLACE INTO position VALUES (1, ?, ?, ?, ?)"
 log = logging.getLogger("crosstalk.store")
 
@@ -182,6 +185,11 @@ class Store:
             self._files.close()
 
     @property
+    def size(self) -> int:
+        """Bytes of the file and its log; 0 of MEMORY."""
+        return 0 if self._files is None else self._files.size
+
+    @property
     def location(self) -> str:
         """The absolute path, or MEMORY."""
         return self.path if self._files is None else os.path.abspath(self.path)
@@ -232,7 +240,10 @@ class Store:
     # ---- writing ----
 
     def write(self, changes: Sequence[Change]) -> bool:
-        """Write changes in one transaction. False means that the disk refuses, and that none is written."""
+        """Write changes in one transaction. False means that the disk refuses, and that none is written.
+
+        Without changes it only tries whether the disk takes something.
+        """
         return self._attempt(changes, None)
 
     def replicate(self, changes: Sequence[Change], position: Position) -> bool:
@@ -263,6 +274,8 @@ class Store:
         self._history.complete(write)
         if position is not None:
             write.execute(RECORD_POSITION, position)
+        elif not changes:
+            write.execute(TRY)
         write.execute("COMMIT")
         self._history.committed()
         if position is not None:
@@ -310,11 +323,6 @@ class Store:
         with contextlib.suppress(sqlite3.Error):  # some errors have rolled back already
             self._db.execute("ROLLBACK")
         self._history.rolled_back()
-
-    @property
-    def is_failing(self) -> bool:
-        """Whether the last write has failed."""
-        return self._fault is not None
 
     # ---- reading ----
 

@@ -26,6 +26,9 @@ MIN_SECRET = 16
 MAX_SECRET = 65_536
 """Minimum and maximum bytes of a secret, without the newline at its end."""
 
+LOOPBACK = "127.0.0.1"
+"""Where the port of `metrics` is, without another address."""
+
 MAX_CONFIG = 1024 * 1024
 """Maximum bytes of a config; no more is read, since the file may be endless."""
 
@@ -106,6 +109,14 @@ def _listen(words: list[str]) -> Listen:
         raise ValueError
     address, port = _split_endpoint(endpoint, 0)
     return Listen(_address([address]) if address else None, port, dialect)
+
+
+def _metrics(words: list[str]) -> Listen:
+    (endpoint,) = words
+    if endpoint.startswith(":"):
+        raise ValueError
+    address, port = _split_endpoint(endpoint, 0)
+    return Listen(_address([address]) if address else LOOPBACK, port, "metrics")
 
 
 def _host(words: list[str]) -> str:
@@ -274,6 +285,7 @@ DIRECTIVES: Mapping[str, Directive] = {
     "hostname": Directive(
         "1 to 64 letters, digits, hyphens and dots", _host, "the name of this server among federated ones"
     ),
+    "metrics": Directive("[<address>:]<port>", _metrics, "serve /metrics and /healthz here; on loopback by default"),
     "federation": Directive(
         *_one_of("local", "open", "listed", "off"), "which servers may link with this one besides the config's"
     ),

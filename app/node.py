@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any, Protocol
 
+from app.statistics import Histogram, timed
 from app.throttle import Pace
 from audiences import fan_out
 from dialects import AUTO, DEFAULT, Built
@@ -28,7 +29,7 @@ from federation import Federation
 from net.addresses import network_of
 from peering.dialer import Dial
 from peering.proof import make_nonce
-from protocol import Dialect, Session
+from protocol import Counts, Dialect, Session
 from settings import Settings
 from transport import Transport
 
@@ -74,6 +75,7 @@ class Node:
         ports: the first dialect of the connections to a channel's port, by its `port_label`.
         operator: the session of the console.
         control: the dialect of the control socket.
+        commits: how long commits have taken.
 
     Raises:
         StartError: a channel of the config cannot be made.
@@ -108,6 +110,8 @@ class Node:
         self.chat = Chat(store, passwords, now, limits_of(settings), make_id, pace, reserved_names(settings))
         if not self.chat.restore(store.load()):
             store.remove_orphans()
+        self.commits = Histogram()
+        self.chat.journal.write = timed(self.chat.journal.write, self.commits, timers.monotonic)
         guests = RoomGuests(self.chat, timers, now, self._show, settings.afk_seconds)
         self.rooms = Rooms(self.chat, guests, timers, now, self._show)
         self.transfers = Transfers(
@@ -139,6 +143,12 @@ class Node:
         self.ports: Mapping[str, Dialect] = {
             port_label(name): RoomsHandshake(self.rooms, name, plain, with_files) for name in self.rooms.hosted
         }
+        self._others = (*self.ports.values(), plain, with_files, self.operator.dialect, self.control)
+
+    def counts(self) -> Iterator[tuple[str, Counts]]:
+        """Return what the clients of each dialect have had; a name may come more than once."""
+        yield from ((name, Counts()) for name in self.dialects)
+        yield from ((dialect.name, dialect.counts) for dialect in (*self.dialects.so_far, *self._others))
 
     def guest_host(self, address: str) -> str:
         """Return the host that stands for a guest's address in IRC."""

@@ -52,6 +52,11 @@ class BcryptPasswords:
         self._dummy_hash = _dummy_hash(cost)
         self.refused = 0
 
+    @property
+    def waiting(self) -> int:
+        """Passwords that wait for a thread, or for the end of a delay."""
+        return self._queue.waiting
+
     def calibrate_dummy_hash(self, hashes: Iterable[bytes]) -> None:
         """Give the dummy hash for unknown users the highest cost in use, so that timing does not reveal who exists."""
         costs = (int(known[4:6]) for known in hashes if known[4:6].isdigit())

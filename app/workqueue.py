@@ -131,6 +131,11 @@ class WorkQueue:
         self._of_network: Counter[str] = Counter()
         self._load = 0  # each network counts up to its share, so that none fills the queue for the others
 
+    @property
+    def waiting(self) -> int:
+        """Jobs that wait for a thread, or for the end of their delay."""
+        return len(self._waiting)
+
     def submit(self, job: Job, delay: float = 0.0) -> None:
         """Queue a job.
 

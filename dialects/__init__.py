@@ -5,7 +5,7 @@ A config is checked against it at every start, so it imports little: a dialect's
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
@@ -108,6 +108,11 @@ class Built(Mapping[str, "Dialect"]):
 
     def __len__(self) -> int:
         return len(self._rows)
+
+    @property
+    def so_far(self) -> Collection[Dialect]:
+        """Those that have been built."""
+        return self._built.values()
 
     def by_first_word(self) -> Mapping[str, Callable[[], Dialect]]:
         """Return what gives the dialect that a first word chooses (C22)."""

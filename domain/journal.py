@@ -26,6 +26,9 @@ class Journal:
         write: makes a batch of changes durable, all or none; False means none.
         apply: decides a change and carries it out in memory; gives its undo, or raises a ChatError.
         publish: publishes outcomes, in order.
+
+    Attributes:
+        write: as given; whoever wires the journal may wrap it, to measure it.
     """
 
     def __init__(
@@ -34,7 +37,7 @@ class Journal:
         apply: Callable[[Change], Undo | None],
         publish: Callable[[Iterable[Outcome]], None],
     ) -> None:
-        self._write = write
+        self.write = write
         self._apply = apply
         self._publish = publish
         self._waiting: list[tuple[Change, Done]] = []
@@ -61,7 +64,7 @@ class Journal:
             outcomes.append((change, error, done))
             undos.append(undo)
         durable = [change for change, error, _done in outcomes if error is None and type(change) is not InOrder]
-        if not durable or self._write(durable):
+        if not durable or self.write(durable):
             return outcomes
         for undo in reversed(undos):
             if undo is not None:

@@ -176,7 +176,7 @@ class Dial:
             return
         self._sock = None
         self.cancel()
-        self._dialer.table.dialled.add(connection)
+        self._dialer.table.apart.add(connection)
         connection.attach_owner(self._connected)
 
     def _establish(self, sock: socket.socket) -> Connection:

@@ -1,26 +1,18 @@
-"""Listening sockets of this machine's file system (AF_UNIX), for few connections of their owner."""
+"""Listening sockets of this machine's file system (AF_UNIX), for their owner alone."""
 
 from __future__ import annotations
 
 import contextlib
 import errno
 import fcntl
-import logging
 import os
 import socket
 import stat
 import time
-from collections.abc import Callable, Iterator
-from selectors import EVENT_READ
-
-from net.connection import Connection, Receiver
-from net.table import CloseReason, ConnectionTable
+from collections.abc import Iterator
 
 BACKLOG = 16
 """Connections that the kernel completes ahead of `accept`."""
-
-MAX_LOCAL = 8
-"""Connections that a local listener has at once. RESERVED_DESCRIPTORS leaves room for them."""
 
 LOCK_SECONDS = 1.0
 LOCK_RETRY = 0.01
@@ -28,8 +20,6 @@ LOCK_RETRY = 0.01
 
 PRIVATE = 0o177
 """Mask of a socket that its owner alone can use."""
-
-log = logging.getLogger("crosstalk.loop")
 
 
 class PathTaken(OSError):
@@ -71,52 +61,6 @@ class LocalSocket:
         with contextlib.suppress(OSError):
             if _place(self.path) == self._place:
                 os.unlink(self.path)
-
-
-class LocalListener:
-    """Accepts connections at a local socket, MAX_LOCAL at once. They do not count as clients.
-
-    Args:
-        table: the connections enter it.
-        sock: listening; the listener owns it from here on.
-        accepted: called with each new connection, returns its owner.
-    """
-
-    def __init__(
-        self,
-        table: ConnectionTable[Connection],
-        sock: socket.socket,
-        accepted: Callable[[Connection], Receiver],
-    ) -> None:
-        self._table = table
-        self._sock = sock
-        self._accepted = accepted
-        self._open: set[Connection] = set()
-        sock.setblocking(False)
-        table.reactor.watch(sock, EVENT_READ, self)
-
-    def __call__(self, _mask: int) -> None:
-        if self._sock.fileno() < 0:  # a stale event
-            return
-        try:
-            sock, _address = self._sock.accept()
-        except OSError:  # it has gone again, or no descriptor is free
-            return
-        self._open &= self._table.connections
-        if len(self._open) >= MAX_LOCAL:
-            self._table.closed[CloseReason.REFUSED] += 1
-            log.warning("refused a connection at the control socket: %d are open", len(self._open))
-            sock.close()
-            return
-        connection = Connection(self._table, sock)  # whose output needs no lease of a cluster
-        self._table.dialled.add(connection)  # it is no client
-        self._open.add(connection)
-        connection.attach_owner(self._accepted)
-
-    def close(self) -> None:
-        """Stop accepting for good."""
-        self._table.reactor.unwatch(self._sock)
-        self._sock.close()
 
 
 def _place(path: str) -> tuple[int, int]:

@@ -9,10 +9,10 @@ import socket
 from collections import Counter
 from collections.abc import Callable, Sequence
 
+from net.aside import SideListener
 from net.connection import Connection, Receiver
 from net.dialer import Dial, Dialer
 from net.listener import Listener
-from net.local import LocalListener
 from net.output import flush_all
 from net.reactor import Reactor
 from net.table import STALL_SECONDS, CloseReason, ConnectionTable
@@ -65,7 +65,7 @@ class Loop(Reactor):
             login_seconds=login_seconds,
         )
         self._listeners: list[Listener] = []
-        self._local: list[LocalListener] = []
+        self._aside: list[SideListener] = []
         self._dialer = Dialer(self.table)
 
     @property
@@ -94,9 +94,9 @@ class Loop(Reactor):
             enable_keepalive(sock, self.table.keepalive_seconds)  # an accepted socket inherits it
         self._listeners.append(Listener(self.table, sock, accepted))
 
-    def listen_locally(self, sock: socket.socket, accepted: Callable[[Connection], Receiver]) -> None:
-        """Accept connections of this machine on a listening Unix socket, see `net.local.LocalListener`."""
-        self._local.append(LocalListener(self.table, sock, accepted))
+    def listen_aside(self, sock: socket.socket, accepted: Callable[[Connection], Receiver]) -> None:
+        """Accept connections that are no clients on a listening socket, see `net.aside.SideListener`."""
+        self._aside.append(SideListener(self.table, sock, accepted))
 
     def dial(
         self,
@@ -139,7 +139,7 @@ class Loop(Reactor):
 
     def stop_listening(self) -> None:
         """Close every listener."""
-        while listeners := self._listeners or self._local:
+        while listeners := self._listeners or self._aside:
             listeners.pop().close()
 
     def drain(self, seconds: float) -> None:

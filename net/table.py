@@ -33,6 +33,7 @@ class CloseReason(enum.Enum):
     PEER = "closed by the peer"
     LOST = "connection lost"
     GOODBYE = "closed after a goodbye"
+    SERVED = "its request was answered"
     REFUSED = "refused"
     SILENT = "said nothing after it had connected"
     SLOW_READER = "reads too slowly"
@@ -92,7 +93,8 @@ class Buffers(Generic[M]):
 class ConnectionTable(Generic[M]):
     """The connections of a loop, accepted and dialled. `net.loop.Loop` describes the parameters.
 
-    Dialled connections count for the descriptor ceiling, but not as clients.
+    Some connections are no clients: those that were dialled, and those of monitoring. They count for the descriptor
+    ceiling alone.
 
     Attributes:
         make: makes a connection of a connected socket.
@@ -123,7 +125,8 @@ class ConnectionTable(Generic[M]):
         self.draining = False
         self.received = self.sent = 0
         self.connections: set[M] = set()
-        self.dialled: set[M] = set()
+        self.apart: set[M] = set()
+        """Connections that are no clients."""
         self.probed: set[M] = set()
         """Connections whose peers are being probed (R50)."""
         self.unwatched: dict[M, None] = {}
@@ -150,7 +153,7 @@ class ConnectionTable(Generic[M]):
     @property
     def clients(self) -> int:
         """Connections that were accepted."""
-        return len(self.connections) - len(self.dialled)
+        return len(self.connections) - len(self.apart)
 
     def is_full_for(self, address: str) -> bool:
         """Whether one more client from this address is too many (C19)."""
@@ -172,7 +175,7 @@ class ConnectionTable(Generic[M]):
             address: for which it was counted; "" if for none.
         """
         self.connections.discard(connection)
-        self.dialled.discard(connection)
+        self.apart.discard(connection)
         self.unwatched.pop(connection, None)
         self.probed.discard(connection)
         self.buffers.count(connection, 0)

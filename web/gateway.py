@@ -100,7 +100,12 @@ class Visit:
         gateway: of all of them.
         connection: to the client.
         arrival: how it came in.
+
+    Attributes:
+        kind: "", since it is no session yet.
     """
+
+    kind = ""
 
     def __init__(self, gateway: Gateway, connection: Connection, arrival: Arrival) -> None:
         self._gateway = gateway

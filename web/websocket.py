@@ -149,6 +149,11 @@ class WebSocket:
         return len(frames)
 
     @property
+    def kind(self) -> str:
+        """The dialect of its session, for statistics."""
+        return self.session.kind
+
+    @property
     def _must_wait(self) -> bool:
         return self._held_back or self._mute or self._connection.congested
 

@@ -45,6 +45,9 @@ GOOD: list[tuple[str, Any]] = [
     *[(f"{name} {number}", number) for name, (least, most) in RANGES.items() for number in (least, least + 1, most)],
     ("address 127.0.0.1", "127.0.0.1"),
     ("address ::1", "::1"),
+    ("metrics 9464", Listen("127.0.0.1", 9464, "metrics")),
+    ("metrics 0.0.0.0:0", Listen("0.0.0.0", 0, "metrics")),
+    ("metrics [::1]:65535", Listen("::1", 65535, "metrics")),
     ("listen 5050 auto", (Listen(None, 5050, "auto"),)),
     ("listen 0 hello", (Listen(None, 0, "hello"),)),
     ("listen 127.0.0.1:65535 result", (Listen("127.0.0.1", 65535, "result"),)),
@@ -113,6 +116,7 @@ BAD = [
         for place in ("::1", "[::1]", "[]:1", "[[::1]]:1", "[::1:1", "127.0.0.1", "127.0.0.1:65536")
     ],
     *[("listen", words) for words in ("5050", "auto", "5050 rooms", "5050 AUTO", "5050 auto hello", "auto 5050")],
+    *[("metrics", word) for word in ("x", ":9464", "localhost:9464", "::1:9464", "65536", "-1", "9464 9465")],
     ("channels-reply", "none"),
     ("irc-guests", "yes"),
     ("irc-create", "guests"),

@@ -36,7 +36,7 @@ def opened(loop: Loop, database: Path | str, control: str | None = None) -> Cont
     return ControlSocket(
         Settings(control=control),
         str(database),
-        partial(loop.listen_locally, accepted=lambda _connection: pytest.fail()),
+        partial(loop.listen_aside, accepted=lambda _connection: pytest.fail()),
     )
 
 

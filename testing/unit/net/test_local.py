@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from net import local
+from net.aside import PLACES, SideListener
 from net.connection import Connection
-from net.local import MAX_LOCAL, LocalListener, LocalSocket, PathTaken
+from net.local import LocalSocket, PathTaken
 from net.loop import Loop
 from support.loop import Owner
 
@@ -166,7 +167,7 @@ def test_the_listener_has_places_of_its_own(tmp_path: Path, loop: Loop, caplog: 
         return owners[-1]
 
     made = LocalSocket(str(path))
-    listener = LocalListener(loop.table, made.sock, accept)
+    listener = SideListener(loop.table, made.sock, accept)
     with contextlib.ExitStack() as peers:
 
         def connect() -> socket.socket:
@@ -175,16 +176,16 @@ def test_the_listener_has_places_of_its_own(tmp_path: Path, loop: Loop, caplog: 
             sock.connect(str(path))
             return sock
 
-        first, *_ = (connect() for _ in range(MAX_LOCAL))
-        turn_until(loop, lambda: len(owners) == MAX_LOCAL)
+        first, *_ = (connect() for _ in range(PLACES))
+        turn_until(loop, lambda: len(owners) == PLACES)
         assert loop.table.clients == 0
         refused = connect()
-        turn_until(loop, lambda: "refused a connection at the control socket" in caplog.text)
+        turn_until(loop, lambda: "refused a connection for operators or monitoring" in caplog.text)
         assert refused.recv(1) == b""
         first.close()
-        turn_until(loop, lambda: len(loop.connections) < MAX_LOCAL)
+        turn_until(loop, lambda: len(loop.connections) < PLACES)
         connect()
-        turn_until(loop, lambda: len(owners) == MAX_LOCAL + 1)
+        turn_until(loop, lambda: len(owners) == PLACES + 1)
     listener.close()
     listener(0)
     made.remove()

@@ -20,6 +20,7 @@ from harness.text import LOOPBACK
 from replica.names import SteppedDown
 from server import Server
 from settings import EngineAddress, Listen, Settings
+from support.monitored import fetch
 
 
 @pytest.fixture
@@ -88,6 +89,16 @@ def test_a_node_that_leads_serves_under_its_lease(node: Server, caplog: pytest.L
     assert held, "nothing leaves without the lease"
     node.log_statistics()
     assert [line.split()[0] for line in caplog.messages][-2:] == ["cluster", "statistics"]
+
+
+def test_a_backup_is_watched_and_says_that_it_does_not_serve(settings: Settings) -> None:
+    """Its answers wait for no lease."""
+    with closing(Server(settings._replace(metrics=Listen(LOOPBACK, 0, "metrics")))) as node:
+        assert fetch(node, "/healthz") == (503, "this node is a backup; the primary serves the clients\n")
+        status, body = fetch(node, "/metrics")
+        assert (status, "crosstalk_users" in body) == (200, False)
+        assert 'node="c1",role="backup",run="' in body
+        assert "crosstalk_cluster_primary 0.0\n" in body
 
 
 def test_a_port_that_another_program_has_taken_meanwhile(node: Server) -> None:
