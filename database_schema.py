@@ -86,6 +86,12 @@ MIGRATIONS: tuple[str, ...] = (
         seen_place = coalesce((SELECT messages FROM channels WHERE name = channel), 0)
         WHERE NOT instr(channel, ':');
     """,
+    """
+    ALTER TABLE messages ADD COLUMN kind TEXT NOT NULL DEFAULT 'say';
+    ALTER TABLE messages ADD COLUMN author INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE mail ADD COLUMN message_id TEXT NOT NULL DEFAULT '';
+    ALTER TABLE mail ADD COLUMN kind TEXT NOT NULL DEFAULT 'say';
+    """,
 )
 
 

@@ -16,7 +16,7 @@ import logging
 import sqlite3
 from collections.abc import Iterable, Iterator
 
-from domain.changes import Said
+from domain.changes import GuestSaid, Said, VisitorSaid
 from domain.errors import StoreUnavailable
 
 PAGE_ROWS = 32
@@ -31,12 +31,16 @@ STRIDE = 32
 RECORD_ENDS_EVERY = 1000
 """Messages after which the ends of the channels' chains are written; a start reads so many in a millisecond."""
 
-RECORD_SAID = "INSERT INTO messages VALUES (?1, ?2, ?3, ?4, ?5, ?6)"
+RECORD_SAID = "INSERT INTO messages VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)"
+AUTHORS: tuple[type[Said], ...] = (Said, VisitorSaid, GuestSaid)
+"""What a row is, by its column `author`: the message of an account or remote user, of a visitor, of a room guest."""
+
 RECORD_PLACE = "INSERT INTO places VALUES (?1, ?2, ?3)"
 RECORD_END = "UPDATE channels SET last_message = ?2, messages = ?3 WHERE name = ?1"
 
 ENDS = "SELECT name, last_message, messages FROM channels WHERE last_message IS NOT NULL"
 NEWER_ENDS = "SELECT channel, max(id), count(*) FROM messages WHERE id > ? GROUP BY channel"
+NEWEST_TIME = "SELECT coalesce((SELECT sent FROM messages ORDER BY id DESC LIMIT 1), 0.0)"
 NEWEST_MARKER = "SELECT coalesce(max(seen), 0) FROM memberships"
 
 PLACE_FROM = "SELECT id, place FROM places WHERE channel = ?1 AND place >= ?2 ORDER BY place LIMIT 1"
@@ -58,7 +62,7 @@ PAGE = """
         UNION ALL
         SELECT messages.previous, place - 1 FROM past JOIN messages ON messages.id = past.id WHERE place > ?3
     )
-    SELECT sender, channel, text, sent, messages.id FROM past JOIN messages ON messages.id = past.id
+    SELECT author, sender, channel, text, sent, messages.id, kind FROM past JOIN messages ON messages.id = past.id
     WHERE place <= ?4 ORDER BY messages.id
 """
 """The messages at the places ?3 to ?4 of a channel, found from message ?1 at place ?2 back."""
@@ -89,6 +93,7 @@ class MessageHistory:
 
     Attributes:
         newest: no message or read marker has a greater number; 0 without messages.
+        last_time: when the newest message was said, as far as it was known at the start; 0 without messages.
     """
 
     def __init__(self, db: sqlite3.Connection) -> None:
@@ -104,21 +109,22 @@ class MessageHistory:
         (marker,) = db.execute(NEWEST_MARKER).fetchone()
         self.newest: int = max(marker, 0, *(number or 0 for number, _place in self._ends.values()))
         self._newest_row = self.newest
+        self.last_time: float = db.execute(NEWEST_TIME).fetchone()[0]
 
     # ---- writing ----
 
-    def append(self, cursor: sqlite3.Cursor, messages: Iterable[Said]) -> None:
-        """Append messages, within a transaction."""
-        cursor.executemany(RECORD_SAID, self._rows(messages))
+    def append(self, cursor: sqlite3.Cursor, messages: Iterable[Said], written_as: type[Said] = Said) -> None:
+        """Append messages, which are all of one type, within a transaction."""
+        cursor.executemany(RECORD_SAID, self._rows(messages, written_as))
         if self._places:
             cursor.executemany(RECORD_PLACE, self._places)
             self._places.clear()
 
-    def _rows(self, messages: Iterable[Said]) -> Iterator[tuple[int | str | float | None, ...]]:
-        moved, ends = self._moved, self._ends
-        for sender, channel, text, at, number in messages:
+    def _rows(self, messages: Iterable[Said], written_as: type[Said]) -> Iterator[tuple[int | str | float | None, ...]]:
+        moved, ends, author = self._moved, self._ends, AUTHORS.index(written_as)
+        for sender, channel, text, at, number, kind in messages:
             previous, place = moved.get(channel) or ends.get(channel) or NO_MESSAGES
-            yield number, previous, sender, channel, text, at
+            yield number, previous, sender, channel, text, at, kind, author
             place += 1
             moved[channel] = (number, place)
             if not place % STRIDE:
@@ -189,4 +195,4 @@ class MessageHistory:
             row = self._db.execute(PLACE_FROM, (channel, last)).fetchone()
             number, place = row or self._ends[channel]
             rows = self._db.execute(PAGE, (number, place, first, last)).fetchall()
-        return [Said(*row) for row in rows]
+        return [AUTHORS[author](*fields) for author, *fields in rows]

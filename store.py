@@ -72,7 +72,7 @@ RECORD: dict[type, str] = {
     Joined: "INSERT INTO memberships VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
     Seen: "UPDATE memberships SET seen = ?3, seen_place = ?4 WHERE account = ?1 AND channel = ?2 AND seen < ?3",
     Left: "DELETE FROM memberships WHERE account = ?1 AND channel = ?2",
-    Mailed: "INSERT INTO mail (sender, recipient, text, sent) VALUES (?1, ?2, ?3, ?4)",
+    Mailed: "INSERT INTO mail (sender, recipient, text, sent, message_id, kind) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
     MailDelivered: "DELETE FROM mail WHERE id IN (SELECT id FROM mail WHERE recipient = ?1 AND id <= ?2 LIMIT ?3)",
     PeerNamed: "INSERT OR REPLACE INTO hosts VALUES (?1, ?2)",
     MembershipsDated: (
@@ -266,7 +266,7 @@ class Store:
         write.execute("BEGIN IMMEDIATE")
         for kind, group in itertools.groupby(changes, type):
             if issubclass(kind, Said):
-                self._history.append(write, cast(Iterable[Said], group))
+                self._history.append(write, cast(Iterable[Said], group), kind)
             elif kind in MARKING:
                 write.executemany(RECORD[kind], ((*change, self._history.place(*_marker(change))) for change in group))
             else:
@@ -331,6 +331,11 @@ class Store:
         """The number of the newest message, or that of a read marker if it is greater; 0 without messages."""
         return self._history.newest
 
+    @property
+    def last_time(self) -> float:
+        """When the newest message was said, in seconds since the epoch; 0 without messages."""
+        return self._history.last_time
+
     def load(self) -> Iterator[Change]:
         """Return the state as the changes that lead to it, for `domain.chat.Chat.restore`.
 
@@ -350,7 +355,7 @@ class Store:
             for kind, query in (
                 (ChannelCreated, "SELECT name, creator, created, topic FROM channels"),
                 (Joined, "SELECT account, channel, joined, server, seen FROM memberships"),
-                (Mailed, "SELECT sender, recipient, text, sent FROM mail ORDER BY id"),
+                (Mailed, "SELECT sender, recipient, text, sent, message_id, kind FROM mail ORDER BY id"),
                 (PeerNamed, "SELECT name, server FROM hosts"),
             ):
                 for row in self._db.execute(query):
@@ -415,7 +420,7 @@ class Store:
         while True:
             with readable():
                 rows = self._db.execute(
-                    "SELECT id, sender, recipient, text, sent FROM mail"
+                    "SELECT id, sender, recipient, text, sent, message_id, kind FROM mail"
                     " WHERE recipient = ? AND id > ? ORDER BY id LIMIT ?",
                     (recipient, last, PAGE_ROWS),
                 ).fetchall()

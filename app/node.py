@@ -36,6 +36,9 @@ from transport import Transport
 SECRET_BYTES = 16
 """Random bytes of an ID that cannot be guessed."""
 
+RUN_BYTES = 4
+"""Random bytes that tell this run of the server from the others, in the IDs of direct messages."""
+
 HOST_DIGITS = 8
 """Hexadecimal digits that stand for a guest's address (I15)."""
 
@@ -100,14 +103,15 @@ class Node:
         nonce: Callable[[], str] = make_nonce,
     ) -> None:
         self.settings = settings
-        self.now = now
         self._address_key = os.urandom(SECRET_BYTES)
         formatter = MessageFormatter(time_of_day)
 
         # The domain.
         pace = Pace(timers.monotonic, settings.max_registrations)
         make_id = MAKE_ID[settings.mailbox_ids]
-        self.chat = Chat(store, passwords, now, limits_of(settings), make_id, pace, reserved_names(settings))
+        run = os.urandom(RUN_BYTES).hex()
+        self.chat = Chat(store, passwords, now, limits_of(settings), make_id, pace, reserved_names(settings), run)
+        self.now = now = self.chat.now
         if not self.chat.restore(store.load()):
             store.remove_orphans()
         self.commits = Histogram()

@@ -100,6 +100,11 @@ class ClusterBackend:
         """No message or read marker has a greater number; 0 without messages."""
         return self._store.last_number
 
+    @property
+    def last_time(self) -> float:
+        """When the newest message was said, in seconds since the epoch; 0 without messages."""
+        return self._store.last_time
+
     def load(self) -> Iterator[Change]:
         """Return the state as the changes that lead to it, see `Store.load`."""
         for number, change in enumerate(self._store.load()):

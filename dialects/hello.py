@@ -29,7 +29,7 @@ FAILURES: Mapping[type[Exception], str] = {
 
 WORDS: Mapping[type, Callable[[Any], bytes]] = {
     Announced: lambda event: f"DELIVERY {SERVER} {event.text}\n".encode(),
-    DirectMessage: lambda event: f"DELIVERY {event.sender} {event.text}\n".encode(),
+    DirectMessage: lambda event: f"DELIVERY {event.sender} {event.words}\n".encode(),
 }
 
 

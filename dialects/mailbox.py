@@ -38,13 +38,13 @@ def render_echo(event: DirectEcho) -> bytes:
     """Tell the sender of a message whether it was delivered, or waits in a mailbox."""
     if event.waits:
         return f"message from {event.sender} has been delivered to {event.recipient}'s mailbox\n".encode()
-    return f"Sender {event.sender} sends a new message {event.text} to {event.recipient}\n".encode()
+    return f"Sender {event.sender} sends a new message {event.words} to {event.recipient}\n".encode()
 
 
 # Mail is not announced but collected, so MailWaiting has no words.
 WORDS: Mapping[type, Callable[[Any], bytes]] = {
     Announced: lambda event: f"{SERVER}: {event.text}\n".encode(),
-    DirectMessage: lambda event: f"{event.sender}: {event.text}\n".encode(),
+    DirectMessage: lambda event: f"{event.sender}: {event.words}\n".encode(),
     DirectEcho: render_echo,
     AccountGone: lambda _event: f"{DELETED}\n".encode(),
     LoggedInElsewhere: lambda event: f"user : {event.user} is now logged in elsewhere\n".encode(),
@@ -195,7 +195,7 @@ def _render_mail(account_id: str, pages: Iterator[list[Mailed]]) -> Iterator[byt
     head = f"undelivered message for user ID {account_id}:\n"
     try:
         for page in pages:
-            yield (head + "".join([f"{mail.sender} sends: {mail.text}\n" for mail in page])).encode()
+            yield (head + "".join([f"{mail.sender} sends: {mail.words}\n" for mail in page])).encode()
             head = ""
     except StoreUnavailable:
         yield f"{NOT_KEPT}\n".encode()

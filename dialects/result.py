@@ -14,7 +14,7 @@ from typing import Any
 
 from commands import Command, Refusal, Request, match_arguments
 from dialects.tags import TAGS, add_tags, in_order
-from domain.changes import Mailed, Said
+from domain.changes import SAY, Mailed, Said, in_words
 from domain.chat import Chat
 from domain.errors import BeingCollected, ChatError
 from domain.events import (
@@ -56,18 +56,21 @@ REFUSALS: Mapping[Refusal, str] = {
 
 def render_messages(event: ChannelMessages) -> bytes:
     """Render messages for a member: each one is a RECV with the channel's name (R25)."""
-    lines = [f"RECV {sender} {channel} {text}\n" for sender, channel, text, _at, _number in event.messages]
+    lines = [
+        f"RECV {sender} {channel} {text if kind == SAY else in_words(text, kind)}\n"
+        for sender, channel, text, _at, _number, kind in event.messages
+    ]
     return "".join(lines).encode()
 
 
 def render_direct(event: DirectMessage) -> bytes:
     """Render a direct message for its recipient: it comes from a channel named after its sender (R26)."""
-    return f"RECV {event.sender} @{event.sender} {event.text}\n".encode()
+    return f"RECV {event.sender} @{event.sender} {event.words}\n".encode()
 
 
 def render_echo(event: DirectEcho) -> bytes:
     """Render a direct message for its sender: it appears in a channel named after its recipient (R17)."""
-    return f"RECV {event.sender} @{event.recipient} {event.text}\n".encode()
+    return f"RECV {event.sender} @{event.recipient} {event.words}\n".encode()
 
 
 def render_removed(event: Removed) -> bytes:
@@ -366,7 +369,7 @@ class Result(Dialect):
             yield from map(self._render_mail_page, pages)
 
     def _render_mail_page(self, page: list[Mailed]) -> bytes:
-        return b"".join([self.render(DirectMessage(mail.sender, mail.text, mail.at)) for mail in page])
+        return b"".join([self.render(DirectMessage(mail.sender, *mail[2:])) for mail in page])
 
     def _with_tags(self, tags: tuple[str, ...]) -> Result:
         """Return this dialect with these tags: one for all sessions that have them."""

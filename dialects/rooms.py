@@ -72,7 +72,7 @@ class MessageFormatter:
 
     def message(self, said: Said) -> str:
         """Format a message to a channel."""
-        return f"[{said.sender} ({self._time_of_day(said.at)})] {said.text}\n"
+        return f"[{said.sender} ({self._time_of_day(said.at)})] {said.words}\n"
 
     def whisper(self, whispered: Whispered, whom: str) -> str:
         """Format a whispered message; `whom` is "you" for its recipient."""

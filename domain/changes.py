@@ -6,6 +6,14 @@ from typing import NamedTuple
 
 Undo = Callable[[], object]
 
+SAY, ACT, NOTICE = "say", "act", "notice"
+"""Kinds of messages: said, an action of the sender (`/me waves`), and one that no program may answer."""
+
+
+def in_words(text: str, kind: str) -> str:
+    """Return a message's text for a protocol that knows no kinds: an action begins with an asterisk."""
+    return f"* {text}" if kind == ACT else text
+
 
 class AccountRegistered(NamedTuple):
     name: str
@@ -85,6 +93,7 @@ class Said(NamedTuple):
     Attributes:
         at: in seconds since the epoch.
         number: grows with each message of this server; 0 for a message of another server's channel.
+        kind: SAY, ACT or NOTICE.
     """
 
     sender: str
@@ -92,6 +101,12 @@ class Said(NamedTuple):
     text: str
     at: float
     number: int = 0
+    kind: str = SAY
+
+    @property
+    def words(self) -> str:
+        """The text, for a protocol that knows no kinds."""
+        return in_words(self.text, self.kind)
 
 
 class GuestSaid(Said):
@@ -107,12 +122,25 @@ class VisitorSaid(Said):
 
 
 class Mailed(NamedTuple):
-    """A direct message to an account that is not logged in; `at` is in seconds since the epoch."""
+    """A direct message to an account that is not logged in.
+
+    Attributes:
+        at: in seconds since the epoch.
+        id: unlike that of any other message; "" for one that is older than these IDs.
+        kind: SAY, ACT or NOTICE.
+    """
 
     sender: str
     recipient: str
     text: str
     at: float
+    id: str = ""
+    kind: str = SAY
+
+    @property
+    def words(self) -> str:
+        """The text, for a protocol that knows no kinds."""
+        return in_words(self.text, self.kind)
 
 
 class MailDelivered(NamedTuple):

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from domain.accounts import Accounts
 from domain.changes import (
+    SAY,
     AccountDeleted,
     AccountRegistered,
     Change,
@@ -38,6 +39,7 @@ from domain.changes import (
     VisitorSaid,
 )
 from domain.channels import Channels
+from domain.clock import RisingClock
 from domain.errors import AlreadyMember, ChatError, NotAMember, NotAName
 from domain.events import ChannelMessages
 from domain.interfaces import Backend, Outside, Pace, Passwords
@@ -83,6 +85,10 @@ class Chat:
         make_id: makes the ID of an account without a password from its name.
         pace: how many accounts one address may make.
         reserved: names that no new user can have.
+        run: tells this run of the server from all others, in the IDs of direct messages.
+
+    Attributes:
+        now: the time of messages, in seconds since the epoch; it never goes back.
     """
 
     def __init__(
@@ -94,18 +100,19 @@ class Chat:
         make_id: Callable[[str], str] = classic_id,
         pace: Pace | None = None,
         reserved: Collection[str] = (),
+        run: str = "",
     ) -> None:
+        self.now = RisingClock(now, backend.last_time).now
         self.journal = Journal(backend.write, self.apply, self.publish)
         self.outside = Outside()
         self.users = Users(limits, self.outside, Presence(self.tell_in_order), reserved)
-        self.accounts = Accounts(self.users, self.journal, passwords, now, make_id, pace or Pace())
+        self.accounts = Accounts(self.users, self.journal, passwords, self.now, make_id, pace or Pace())
         self.channels = Channels(self.users, self.outside)
         self.subscriptions = Subscriptions(self.users, self.channels, self.outside)
         self.topics = Topics(self.users, self.channels, self.journal, self.outside)
         self.reading = Reading(self.channels, self.journal, backend)
         self.visitors = Visitors(self.users, self.channels, self.subscriptions, self.reading, self.journal)
-        self.messages = DirectMessages(self.users, self.journal, backend, self.outside, now)
-        self._now = now
+        self.messages = DirectMessages(self.users, self.journal, backend, self.outside, self.now, run)
         self._limits = limits
         self._is_publishing = False
         users, channels = self.users, self.channels
@@ -141,7 +148,7 @@ class Chat:
     def create(self, account: Account, name: str, done: Done) -> None:
         """Make a channel. Fails with NotAName, NameTaken, LimitReached, StoreUnavailable."""
         if is_name(name, self._limits.name):
-            self.journal.submit(ChannelCreated(name, account.name, self._now()), done)
+            self.journal.submit(ChannelCreated(name, account.name, self.now()), done)
         else:
             done(NotAName())
 
@@ -162,7 +169,7 @@ class Chat:
         """Make an account a member of a channel here, or of a remote one whose server, of this identity (L21), has
         agreed. Fails as `join`."""
         seen = 0 if server else self.reading.last_number
-        self.journal.submit(Joined(account.name, channel, self._now(), server, seen), done)
+        self.journal.submit(Joined(account.name, channel, self.now(), server, seen), done)
 
     def leave(self, member: Account | Visitor, channel: str, done: Done) -> None:
         """End a membership. Fails with NoSuchChannel, NotAMember, StoreUnavailable."""
@@ -187,15 +194,23 @@ class Chat:
 
         self.journal.submit(member.leaving(channel), told)
 
-    def say(self, speaker: Member, channel: str, text: str, done: Done) -> None:
-        """Say something in a channel here. Fails with NoSuchChannel, NotAMember, StillMuted, StoreUnavailable."""
-        self.journal.submit(speaker.said(speaker.name, channel, text, self._now(), self.reading.next_number()), done)
+    def say(self, speaker: Member, channel: str, text: str, done: Done, kind: str = SAY) -> int:
+        """Say something in a channel here. Fails with NoSuchChannel, NotAMember, StillMuted, StoreUnavailable.
+
+        `done` is called before the message is published.
+
+        Returns:
+            The message's number.
+        """
+        number = self.reading.next_number()
+        self.journal.submit(speaker.said(speaker.name, channel, text, self.now(), number, kind), done)
+        return number
 
     def say_as_guest(self, guest: RoomGuest, text: str, done: Done) -> None:
         """Say something in the channel that a guest is in. Fails with NotAMember while the guest waits, StillMuted,
         StoreUnavailable."""
         self.journal.submit(
-            GuestSaid(guest.name, guest.channel.name, text, self._now(), self.reading.next_number()), done
+            GuestSaid(guest.name, guest.channel.name, text, self.now(), self.reading.next_number()), done
         )
 
     def say_to_remote_channel(

@@ -32,7 +32,7 @@ class NoSuchUser(ChatError):
 
 
 class CannotLeaveMail(ChatError):
-    """The recipient is away, and the sender is a guest: what a guest sends does not wait."""
+    """The recipient is away, and this does not wait: the sender is a guest, or it is a notice."""
 
 
 class HasMail(ChatError):

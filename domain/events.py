@@ -6,7 +6,7 @@
 # No postponed annotations: NamedTuple would compile each of them when the server starts.
 from typing import NamedTuple
 
-from domain.changes import Said
+from domain.changes import SAY, Said, in_words
 
 
 class ChannelMessages(NamedTuple):
@@ -16,17 +16,26 @@ class ChannelMessages(NamedTuple):
 
 
 class DirectMessage(NamedTuple):
-    """A direct message, for its recipient."""
+    """A direct message, for its recipient; `id` and `kind` are as in changes.Mailed."""
 
     sender: str
     text: str
     at: float
+    id: str = ""
+    kind: str = SAY
+
+    @property
+    def words(self) -> str:
+        """The text, for a protocol that knows no kinds."""
+        return in_words(self.text, self.kind)
 
 
 class DirectEcho(NamedTuple):
     """A direct message, for each client of its sender: it has been delivered, or waits for the recipient's login.
 
     Attributes:
+        id, kind: as in changes.Mailed.
+        waits: it waits.
         own: whether this client has sent it.
     """
 
@@ -34,8 +43,15 @@ class DirectEcho(NamedTuple):
     recipient: str
     text: str
     at: float
+    id: str = ""
+    kind: str = SAY
     waits: bool = False
     own: bool = True
+
+    @property
+    def words(self) -> str:
+        """The text, for a protocol that knows no kinds."""
+        return in_words(self.text, self.kind)
 
 
 class AccountGone(NamedTuple):

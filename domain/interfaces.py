@@ -63,10 +63,13 @@ class Backend(Protocol):
 
     Attributes:
         last_number: no message or read marker has a greater number; 0 without messages.
+        last_time: when the newest message was said, in seconds since the epoch; 0 without messages.
     """
 
     @property
     def last_number(self) -> int: ...
+    @property
+    def last_time(self) -> float: ...
     def write(self, changes: Sequence[Change]) -> bool: ...
     def history(
         self, channel: str, count: int, before: int, after: int | None = None, since: int = 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from domain.changes import Done, MailDelivered, Mailed, Undo
+from domain.changes import NOTICE, SAY, Done, MailDelivered, Mailed, Undo
 from domain.errors import BeingCollected, CannotLeaveMail, IsOnline, LimitReached, NoSuchUser, NotAName
 from domain.events import DirectEcho, DirectMessage, MailWaiting
 from domain.interfaces import Backend, Outside
@@ -30,20 +30,34 @@ class DirectMessages:
         journal: takes changes.
         backend: keeps the mail.
         outside: observers of channels, and other servers.
-        now: the wall clock, in seconds since the epoch.
+        now: the time of messages, in seconds since the epoch.
+        run: tells this run of the server from all others.
     """
 
     def __init__(
-        self, users: Users, journal: Journal, backend: Backend, outside: Outside, now: Callable[[], float]
+        self, users: Users, journal: Journal, backend: Backend, outside: Outside, now: Callable[[], float], run: str
     ) -> None:
         self._users = users
         self._journal = journal
         self._backend = backend
         self._outside = outside
         self._now = now
+        self._run = run
+        self._sent = 0
+
+    def next_id(self) -> str:
+        """Return the ID of a direct message that is about to be sent."""
+        self._sent += 1
+        return f"d{self._run}-{self._sent}"
 
     def send_direct(
-        self, sender: Member, name: str, text: str, done: Done, session: ClientSession | None = None
+        self,
+        sender: Member,
+        name: str,
+        text: str,
+        done: Done,
+        session: ClientSession | None = None,
+        kind: str = SAY,
     ) -> None:
         """Send a direct message; it waits for an account that is away, unless a visitor has sent it. The clients of an
         account or visitor that sends get a `DirectEcho`.
@@ -56,15 +70,18 @@ class DirectMessages:
             text: the message.
             done: takes the outcome.
             session: the one that sends; None for a user of another server.
+            kind: SAY, ACT or NOTICE. A notice to an account that is away is not kept.
         """
-        message = Mailed(sender.name, name, text, self._now())
+        message = Mailed(sender.name, name, text, self._now(), self.next_id(), kind)
         pending = PendingDirectMessage(sender, session, message, self._outside.counting(done))
         if self._users.is_users(name):
             self._hand_over(pending)
         elif HOST_OF_USER in name:
-            self._outside.servers.tell(sender.name, name, text, lambda error: self._answered(pending, error))
+            self._outside.servers.tell(sender.name, name, message.words, lambda error: self._answered(pending, error))
         else:
-            self._outside.observer.whisper_from_member(sender, name, text, lambda error: self._answered(pending, error))
+            self._outside.observer.whisper_from_member(
+                sender, name, message.words, lambda error: self._answered(pending, error)
+            )
 
     def _answered(self, pending: PendingDirectMessage, error: Exception | None) -> None:
         if error is None:
@@ -78,12 +95,12 @@ class DirectMessages:
         session = self._users.session(message.recipient)
         if isinstance(pending.sender, Account) and self._users.accounts.get(message.sender) is not pending.sender:
             pending.done(NoSuchUser())  # the sender's account was deleted meanwhile, and its name may be another's
-        elif session is None and isinstance(pending.sender, Visitor):
+        elif session is None and (isinstance(pending.sender, Visitor) or message.kind == NOTICE):
             pending.done(CannotLeaveMail())
         elif session is None:
             self._journal.submit(message, lambda error: self._mailed(pending, error))
         else:
-            session.deliver(DirectMessage(message.sender, message.text, message.at))
+            session.deliver(DirectMessage(message.sender, *message[2:]))
             self._echo(pending)
 
     def _mailed(self, pending: PendingDirectMessage, error: Exception | None) -> None:
@@ -108,14 +125,14 @@ class DirectMessages:
             return
         told = self._outside.counting(done)
         session.deliver_with_receipt(
-            DirectMessage(sender.name, text, self._now()),
+            DirectMessage(sender.name, text, self._now(), self.next_id()),
             lambda has_left: told(None if has_left else NoSuchUser()),
         )
 
     def _echo(self, pending: PendingDirectMessage, *, waits: bool = False) -> None:
         if isinstance(pending.sender, Account | Visitor):
             for session in pending.sender.sessions:
-                session.deliver(DirectEcho(*pending.message, waits, session is pending.session))
+                session.deliver(DirectEcho(*pending.message, waits=waits, own=session is pending.session))
         pending.done(None)
 
     # ---- mail ----

@@ -328,7 +328,7 @@ class Rooms(ChannelObserver):
         if guest is not None:
             guest.session.deliver(event)
         elif session is not None:
-            session.deliver(DirectMessage(event.sender, event.text, event.at))
+            session.deliver(DirectMessage(event.sender, event.text, event.at, self._chat.messages.next_id()))
         else:
             return NotHere()
         return None

@@ -39,7 +39,7 @@ class RemoteUserSession:
             self._users.removed(self._peer, self._user, event.channel)
         elif isinstance(event, DirectMessage):  # of a guest, who gets no outcome
             name = remote_user(self._user, self._peer.name)
-            self._users.send_direct(event.sender, name, event.text, lambda _error: None)
+            self._users.send_direct(event.sender, name, event.words, lambda _error: None)
 
 
 class Members(Relay):

@@ -269,7 +269,7 @@ class Peer:
     def _render(self, message: Said) -> str:
         sender = message.sender
         speaker = sender if HOST_OF_USER in sender else remote_user(sender, self.local_name)
-        return f" {speaker} {message.channel} {message.text}\n"
+        return f" {speaker} {message.channel} {message.words}\n"
 
     def confirm(self, key: Key, text: str) -> None:
         """The echo of a user's message to a channel has arrived (L43)."""

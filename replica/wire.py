@@ -121,8 +121,7 @@ def _reader(hint: Any) -> Callable[[Any], Any]:
     if isinstance(hint, type) and hasattr(hint, "_make"):
         readers = [_reader(each) for each in get_type_hints(hint).values()]
         if all(read is _as_it_is for read in readers):
-            make_tuple: Callable[[Any], Any] = hint._make  # checks the number of fields
-            return make_tuple
+            return lambda values: hint(*values)  # checks their number; one of an older version may lack the last ones
         return lambda values: hint(*(read(value) for read, value in zip(readers, values, strict=True)))
     return _as_it_is
 

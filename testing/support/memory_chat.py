@@ -29,6 +29,7 @@ class MemoryBackend:
     def __init__(self) -> None:
         self.fails = False
         self.last_number = 0
+        self.last_time = 0.0
         self.written: list[Change] = []
         self.mailbox: list[tuple[int, Mailed]] = []
         self._mails = 0

@@ -329,9 +329,9 @@ def test_a_message_for_now_reaches_who_is_there_or_fails(memory: MemoryChat) -> 
         return memory.outcome(partial(memory.chat.messages.send_direct_online, zoe.principal, name, "hi"))
 
     assert tell("alice") is None
-    assert alice.take() == [DirectMessage("zoe", "hi", NOW)]
+    assert alice.take() == [DirectMessage("zoe", "hi", NOW, "d-1")]
     assert tell("zoe") is None
-    assert zoe.take() == [DirectMessage("zoe", "hi", NOW)]
+    assert zoe.take() == [DirectMessage("zoe", "hi", NOW, "d-2")]
     assert tell("away") is tell("nobody") is NoSuchUser
     assert tell("a,b") is NotAName
     alice.over = True  # it goes while the message is on its way

@@ -1,4 +1,4 @@
-"""Several clients of one account: domain/sessions.py, and what the domain tells each of them."""
+"""Several clients of one account: domain/sessions.py, and what the domain tells each of them (M16)."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_what_an_account_is_told_comes_to_each_client(memory: MemoryChat) -> Non
     assert isinstance(said, ChannelMessages)
     assert first.take() == second.take() == [said]
     memory.outcome(lambda done: memory.chat.messages.send_direct(bob.principal, "ann", "psst", done, bob))
-    assert first.take() == second.take() == [DirectMessage("bob", "psst", NOW)]
+    assert first.take() == second.take() == [DirectMessage("bob", "psst", NOW, "d-1")]
     memory.outcome(lambda done: memory.chat.remove(ann, "garden", "out", done))
     assert first.take() == second.take() == ["out"]
     assert not memory.chat.channels.local["garden"].subscribers.keys() & {first, second}
@@ -49,9 +49,9 @@ def test_what_one_client_sends_comes_to_the_others_too(memory: MemoryChat) -> No
     first, bob = memory.user("ann"), memory.user("bob")
     second = another(memory, "ann")
     memory.outcome(lambda done: memory.chat.messages.send_direct(second.principal, "bob", "hi", done, second))
-    assert first.take() == [DirectEcho("ann", "bob", "hi", NOW, own=False)]
-    assert second.take() == [DirectEcho("ann", "bob", "hi", NOW, own=True)]
-    assert bob.take() == [DirectMessage("ann", "hi", NOW)]
+    assert first.take() == [DirectEcho("ann", "bob", "hi", NOW, "d-1", own=False)]
+    assert second.take() == [DirectEcho("ann", "bob", "hi", NOW, "d-1", own=True)]
+    assert bob.take() == [DirectMessage("ann", "hi", NOW, "d-1")]
 
 
 def test_an_account_is_online_from_its_first_client_to_its_last(memory: MemoryChat) -> None:
@@ -71,7 +71,7 @@ def test_an_account_is_online_from_its_first_client_to_its_last(memory: MemoryCh
     assert (garden.here, bob.take(), cas.take()) == (2, [], [])
     assert memory.chat.users.online_names() == ["bob", "ann", "cas"]
     memory.outcome(lambda done: memory.chat.messages.send_direct(cas.principal, "ann", "hi", done, cas))
-    assert second.take() == [DirectMessage("cas", "hi", NOW)]
+    assert second.take() == [DirectMessage("cas", "hi", NOW, "d-1")]
     memory.chat.accounts.session_over(second)
     memory.journal.commit()
     assert (garden.here, bob.take()) == (1, [PresenceChanged("ann", online=False)])

@@ -32,8 +32,8 @@ def test_a_message_to_one_who_is_there(memory: MemoryChat) -> None:
     assert (
         memory.outcome(partial(memory.chat.messages.send_direct, alice.principal, "bob", "hi", session=alice)) is None
     )
-    assert alice.take() == [DirectEcho("alice", "bob", "hi", NOW)]
-    assert bob.take() == [DirectMessage("alice", "hi", NOW)]
+    assert alice.take() == [DirectEcho("alice", "bob", "hi", NOW, "d-1")]
+    assert bob.take() == [DirectMessage("alice", "hi", NOW, "d-1")]
     assert memory.backend.written == []
 
 
@@ -43,7 +43,7 @@ def test_a_message_to_oneself_is_delivered_and_echoed_as_any_other(memory: Memor
         memory.outcome(lambda done: memory.chat.messages.send_direct(alice.principal, "alice", "hi", done, alice))
         is None
     )
-    assert alice.take() == [DirectMessage("alice", "hi", NOW), DirectEcho("alice", "alice", "hi", NOW)]
+    assert alice.take() == [DirectMessage("alice", "hi", NOW, "d-1"), DirectEcho("alice", "alice", "hi", NOW, "d-1")]
 
 
 def test_a_message_to_nobody(memory: MemoryChat) -> None:
@@ -58,7 +58,7 @@ def test_a_message_to_one_who_is_away_waits(memory: MemoryChat) -> None:
     assert (
         memory.outcome(partial(memory.chat.messages.send_direct, alice.principal, "bob", "hi", session=alice)) is None
     )
-    assert alice.take() == [DirectEcho("alice", "bob", "hi", NOW, waits=True)]
+    assert alice.take() == [DirectEcho("alice", "bob", "hi", NOW, "d-1", waits=True)]
     assert bob.mail == 1
     screen = FakeSession()
     memory.chat.accounts.login(screen, "bob", "bob", screen.done())
@@ -70,8 +70,8 @@ def test_a_login_between_a_message_and_its_commit(memory: MemoryChat) -> None:
     memory.chat.messages.send_direct(alice.principal, "bob", "hi", alice.done("told"), alice)
     screen = memory.user("bob")
     memory.journal.commit()
-    assert screen.take() == [DirectMessage("alice", "hi", NOW)]
-    assert alice.take() == [DirectEcho("alice", "bob", "hi", NOW), ("told", None)]
+    assert screen.take() == [DirectMessage("alice", "hi", NOW, "d-1")]
+    assert alice.take() == [DirectEcho("alice", "bob", "hi", NOW, "d-1"), ("told", None)]
     assert bob.mail == 0
     assert memory.backend.written == []
 

@@ -1,4 +1,4 @@
-"""domain/visitors.py: guests who may be members of channels."""
+"""domain/visitors.py: guests who may be members of channels (M14)."""
 
 from __future__ import annotations
 
@@ -129,11 +129,11 @@ def test_what_a_visitor_sends_does_not_wait(memory: MemoryChat) -> None:
     send = partial(memory.chat.messages.send_direct, zoe.principal, session=zoe)
     assert memory.outcome(lambda done: send("ann", "hi", done)) is CannotLeaveMail
     assert memory.outcome(lambda done: send("bob", "hi", done)) is None
-    assert bob.take() == [DirectMessage("zoe", "hi", NOW)]
-    assert zoe.take() == [DirectEcho("zoe", "bob", "hi", NOW)]
+    assert bob.take() == [DirectMessage("zoe", "hi", NOW, "d-2")]
+    assert zoe.take() == [DirectEcho("zoe", "bob", "hi", NOW, "d-2")]
     memory.chat.messages.send_direct_online(zoe.principal, "bob", "ho", zoe.done())
     memory.chat.messages.send_direct(bob.principal, "zoe", "yes?", bob.done(), bob)
-    assert zoe.take() == [("", None), DirectMessage("bob", "yes?", NOW)]
+    assert zoe.take() == [("", None), DirectMessage("bob", "yes?", NOW, "d-4")]
 
 
 def test_another_name(memory: MemoryChat) -> None:
@@ -153,7 +153,7 @@ def test_another_name(memory: MemoryChat) -> None:
     assert memory.chat.users.online_names() == ["ann", "kim", "bee"]
     assert memory.outcome(partial(memory.chat.visitors.rename, kim.principal, "zoe")) is None
     memory.chat.messages.send_direct(ann.principal, "bee", "hi", ann.done(), ann)
-    assert zoe.take() == [DirectMessage("ann", "hi", NOW)]
+    assert zoe.take() == [DirectMessage("ann", "hi", NOW, "d-1")]
     assert memory.audiences_are_right()
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from domain.changes import AccountRegistered, InOrder, Said
+from domain.changes import AccountRegistered, InOrder, Mailed, Said
 from replica import wire
 from replica.wire import KINDS, Leads, Leaves, NewerVersion, decode, encode
 from support.examples import EXAMPLES
@@ -49,7 +49,7 @@ def test_an_entry_is_json_that_tells_all() -> None:
         "v": 1,
         "run": RUN,
         "n": 7,
-        "c": [["Said", "ann", "garden", "hé", 1.5, 4711], ["AccountRegistered", "bo", "AP8=", 2.0]],
+        "c": [["Said", "ann", "garden", "hé", 1.5, 4711, "say"], ["AccountRegistered", "bo", "AP8=", 2.0]],
     }
     assert decode(encode(RUN, 8, [])) == (RUN, 8, [])
 
@@ -66,7 +66,7 @@ def test_an_entry_is_json_that_tells_all() -> None:
         b'{"v":1,"run":"a","n":"x","c":[]}',
         b'{"v":1,"run":"a","n":1,"c":[["Unheard"]]}',
         b'{"v":1,"run":"a","n":1,"c":[["Said","ann"]]}',
-        b'{"v":1,"run":"a","n":1,"c":[["Said","ann","garden","hi",1.0,1,"more"]]}',
+        b'{"v":1,"run":"a","n":1,"c":[["Said","ann","garden","hi",1.0,1,"say","more"]]}',
         b'{"v":1,"run":"a","n":1,"c":[["InOrder",1,2]]}',
         b'{"v":1,"run":"a","n":1,"c":[[]]}',
         b'{"v":1,"run":"a","n":1,"c":[["AccountRegistered","bo","?",2.0]]}',
@@ -92,3 +92,8 @@ def test_a_long_change_is_an_entry_of_its_own() -> None:
     short = Said("ann", "garden", "x", 1.0)
     assert [part for _rows, part in wire.divide([short, long, short])] == [[short], [long], [short]]
     assert [part for _rows, part in wire.divide([])] == [[]]
+
+
+def test_an_entry_of_an_older_version_lacks_what_was_added_since() -> None:
+    data = b'{"v":1,"run":"a","n":1,"c":[["Said","ann","garden","hi",1.5,4711],["Mailed","ann","bo","hi",1.5]]}'
+    assert decode(data).changes == [Said("ann", "garden", "hi", 1.5, 4711, "say"), Mailed("ann", "bo", "hi", 1.5)]

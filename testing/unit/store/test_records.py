@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import sqlite3
 from pathlib import Path
@@ -13,6 +14,8 @@ from hypothesis import strategies as st
 
 from database_schema import APPLICATION_ID, MIGRATIONS
 from domain.changes import (
+    ACT,
+    NOTICE,
     AccountRegistered,
     Change,
     ChannelCreated,
@@ -346,3 +349,30 @@ def test_reading_a_broken_database_says_so(journaled: JournaledStore, caplog: py
     with pytest.raises(StoreError):
         list(journaled.store.load())
     assert "cannot read" in caplog.text
+
+
+def test_who_said_what_is_kept(journaled: JournaledStore, path: Path) -> None:
+    said = [
+        Said("alice", "room", "one", NOW, 1),
+        VisitorSaid("zoe", "room", "two", NOW, 2, ACT),
+        VisitorSaid("zoe", "room", "three", NOW, 3, NOTICE),
+        GuestSaid("kim", "room", "four", NOW, 4),
+        Said("alice", "room", "five", NOW + 1, 5, ACT),
+    ]
+    journaled.write(*said)
+    journaled.store.close()
+    with contextlib.closing(Store(str(path))) as again:
+        _found, pages = again.history("room", 10)
+        kept = [message for page in pages for message in page]
+        assert kept == said
+        assert list(map(type, kept)) == list(map(type, said))
+        assert again.last_time == NOW + 1
+
+
+def test_mail_keeps_its_id_and_kind(journaled: JournaledStore, path: Path) -> None:
+    mail = Mailed("alice", "bob", "waves", NOW, "d1f-7", ACT)
+    journaled.write(mail)
+    journaled.store.close()
+    with contextlib.closing(Store(str(path))) as again:
+        assert [page for _last, page in again.mail("bob")] == [[mail]]
+        assert mail in list(again.load())

@@ -1,0 +1,25 @@
+"""The wall clock for what is kept: it never goes back, so that messages in order have times in order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+
+class RisingClock:
+    """The time of messages, in whole milliseconds, which is how finely protocols show it.
+
+    Args:
+        now: the machine's wall clock, in seconds since the epoch, which may be set back.
+        last: the time of the newest message that has been kept.
+    """
+
+    def __init__(self, now: Callable[[], float], last: float) -> None:
+        self._now = now
+        self._last = last
+
+    def now(self) -> float:
+        """Return the time in seconds since the epoch; the same as before while the machine's clock is behind that."""
+        now = int(self._now() * 1000) / 1000
+        if now > self._last:
+            self._last = now
+        return self._last
