@@ -73,7 +73,7 @@ class Channels:
         if len(self.local) >= self._users.limits.channels or made >= self._users.limits.channels_per_creator:
             raise LimitReached
         channel = self.local[change.name] = Channel(change.name)
-        channel.topic = change.topic
+        channel.topic, channel.created = change.topic, change.at
         self.names.add(change.name)
         self._made[change.creator] += 1
         return lambda: self._undo_created(change)

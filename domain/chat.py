@@ -41,7 +41,7 @@ from domain.changes import (
 from domain.channels import Channels
 from domain.clock import RisingClock
 from domain.errors import AlreadyMember, ChatError, NotAMember, NotAName
-from domain.events import ChannelMessages
+from domain.events import ChannelMessages, WentOut
 from domain.interfaces import Backend, Outside, Pace, Passwords
 from domain.journal import Journal
 from domain.messages import DirectMessages
@@ -171,14 +171,17 @@ class Chat:
         seen = 0 if server else self.reading.last_number
         self.journal.submit(Joined(account.name, channel, self.now(), server, seen), done)
 
-    def leave(self, member: Account | Visitor, channel: str, done: Done) -> None:
-        """End a membership. Fails with NoSuchChannel, NotAMember, StoreUnavailable."""
+    def leave(self, member: Account | Visitor, channel: str, done: Done, reason: str = "") -> None:
+        """End a membership; `reason` is for the others. Fails with NoSuchChannel, NotAMember, StoreUnavailable."""
 
         def left(error: Exception | None) -> None:
+            self.subscriptions.expect_no_end(channel, member.name)
             if error is None and HOST_OF_CHANNEL in channel:
                 self.outside.servers.left(member.name, channel)
             done(error)
 
+        if reason:
+            self.subscriptions.expect_end(WentOut(member.name, channel, reason))
         self.journal.submit(member.leaving(channel), left)
 
     def remove(self, member: Member, channel: str, event: Any, done: Done) -> None:
@@ -188,10 +191,12 @@ class Chat:
         """
 
         def told(error: Exception | None) -> None:
+            self.subscriptions.expect_no_end(channel, member.name)
             if error is None and member.session is not None:
                 member.session.deliver(event)
             done(error)
 
+        self.subscriptions.expect_end(WentOut(member.name, channel, by=""))
         self.journal.submit(member.leaving(channel), told)
 
     def say(self, speaker: Member, channel: str, text: str, done: Done, kind: str = SAY) -> int:

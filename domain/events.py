@@ -85,6 +85,41 @@ class TopicChanged(NamedTuple):
     topic: str
 
 
+class CameIn(NamedTuple):
+    """A user has come into one of the session's channels, for sessions that follow their channels."""
+
+    user: str
+    channel: str
+
+
+class WentOut(NamedTuple):
+    """A user is no longer in one of the session's channels, for sessions that follow their channels.
+
+    Attributes:
+        reason: why; "" if nothing was said.
+        by: who has removed it: a user's name, "" for the server's operator; None if it went by itself.
+    """
+
+    user: str
+    channel: str
+    reason: str = ""
+    by: str | None = None
+
+
+class GuestGone(NamedTuple):
+    """A guest who was in channels of the session has logged out."""
+
+    user: str
+    reason: str
+
+
+class GuestRenamed(NamedTuple):
+    """A guest who is in channels of the session has another name."""
+
+    old: str
+    new: str
+
+
 class Removed(NamedTuple):
     """The operator has removed the user from the channel."""
 

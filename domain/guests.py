@@ -15,11 +15,14 @@ from typing import Any
 from domain.changes import Done, InOrder
 from domain.chat import Chat
 from domain.events import (
+    CameIn,
     Emptied,
     Entered,
+    Kicked,
     Queued,
     Welcomed,
     WentAway,
+    WentOut,
 )
 from domain.interfaces import Timers
 from domain.sessions import ClientSession, deliver_to_each
@@ -42,6 +45,13 @@ def ignore(_error: Exception | None) -> None:
 def _call_all(calls: Iterable[Tell]) -> None:
     for call in calls:
         call()
+
+
+def _farewell_of(name: str, channel: str, shown: Any) -> WentOut:
+    """Return what followers are told of a guest who has left, from what the operator is shown."""
+    if isinstance(shown, WentAway):
+        return WentOut(name, channel, "went AFK")
+    return WentOut(name, channel, by="" if isinstance(shown, Kicked) else None)
 
 
 class RoomGuests:
@@ -109,6 +119,7 @@ class RoomGuests:
         """Put a session into a channel's queue, and into the channel if there is room, under a name that is free."""
         guest = session.principal = RoomGuest(name, session, channel, takes_files=takes_files)
         self._chat.users.room_guest_names[name] += 1
+        self._chat.users.note_name(name, taken=True)
         self._arrive(guest, done)
 
     def move(self, guest: RoomGuest, channel: Channel, farewell: Any, done: Done) -> None:
@@ -188,6 +199,7 @@ class RoomGuests:
     def _tell_seated(self, guest: RoomGuest, channel: Channel) -> None:
         channel.subscribe(guest.session)
         self._chat.users.presence.changed(guest.name, online=True, channels=(channel,))
+        self._chat.users.presence.tell_followers(CameIn(guest.name, channel.name), (channel,))
         self.tell_entered(channel, guest.name)
 
     def _unseat(self, guest: RoomGuest, channel: Channel) -> None:
@@ -234,6 +246,7 @@ class RoomGuests:
         if guest.session in channel.subscribers:
             channel.unsubscribe(guest.session)
             self._chat.users.presence.changed(guest.name, online=False, channels=(channel,))
+            self._chat.users.presence.tell_followers(_farewell_of(guest.name, channel.name, shown), (channel,))
         if shown is not None:
             self._show(shown)
         if farewell is not None:
@@ -251,6 +264,7 @@ class RoomGuests:
         room_guest_names[guest.name] -= 1
         if not room_guest_names[guest.name]:
             del room_guest_names[guest.name]
+            self._chat.users.note_name(guest.name, taken=False)
 
     # ---- silence ----
 

@@ -1,4 +1,8 @@
-"""Presence: sessions that ask for it are told who comes and goes in their channels, and of new topics there."""
+"""Presence: sessions that ask for it are told who comes and goes in their channels, and of new topics there.
+
+Those that watch are told in few words (R43). Those that follow, which are clients of IRC, are told of each change in
+each of their channels, however large it is, with its reason.
+"""
 
 from __future__ import annotations
 
@@ -24,6 +28,7 @@ class Presence:
     def __init__(self, in_order: Callable[[Callable[[], object]], object]) -> None:
         self._in_order = in_order
         self._watchers: dict[ClientSession, None] = {}
+        self._followers: dict[ClientSession, None] = {}
 
     def watch(self, session: ClientSession) -> None:
         """Tell a session of changes from now on. It is logged in."""
@@ -32,10 +37,35 @@ class Presence:
     def unwatch(self, session: ClientSession) -> None:
         """Tell a session nothing more. Idempotent."""
         self._watchers.pop(session, None)
+        self._followers.pop(session, None)
+
+    def follow(self, session: ClientSession) -> None:
+        """Tell a session of each change in its channels from now on, until `unwatch`."""
+        self._followers[session] = None
+
+    def tell_followers(self, event: Any, channels: Iterable[Channel], also: Iterable[ClientSession] = ()) -> None:
+        """Tell an event to the sessions in these channels that follow them, once to each, when all changes before have
+        been published.
+
+        Args:
+            event: what has happened.
+            channels: where.
+            also: sessions that are told as well, if they follow their channels.
+        """
+        if self._followers:
+            where, others = list(channels), list(also)
+            self._in_order(lambda: self._tell_followers(event, where, others))
+
+    def _tell_followers(self, event: Any, channels: Iterable[Channel], also: Iterable[ClientSession]) -> None:
+        concerned = self._followers.keys() & set(also)
+        for channel in channels:
+            concerned |= self._followers.keys() & channel.subscribers.keys()
+        deliver_to_each(event, concerned)
 
     def stop(self) -> None:
         """Tell nobody anything more: the server stops (C21)."""
         self._watchers.clear()
+        self._followers.clear()
 
     def changed(self, user: str, *, online: bool, channels: Iterable[Channel], own: Iterable[object] = ()) -> None:
         """Tell that a user has come into channels or left them: each session once, however many channels it shares.
@@ -50,10 +80,18 @@ class Presence:
             event, where = PresenceChanged(user, online), list(channels)
             self._in_order(lambda: self._tell(event, where, own))
 
+    def logged_in(self, user: str, *, online: bool, channels: Iterable[Channel], own: Iterable[object] = ()) -> None:
+        """Tell that a user's first client has logged in, or that the last one has gone, as `changed` does; those who
+        follow are told that it is there, or away."""
+        where = list(channels) if self._watchers or self._followers else []
+        self.changed(user, online=online, channels=where, own=own)
+        self.tell_followers(PresenceChanged(user, online), where)
+
     def topic_changed(self, event: TopicChanged, channel: Channel, own: Iterable[object]) -> None:
         """Tell that a channel has a new topic; `own` are the sessions of who has set it, which are not told."""
         if self._watchers:
             self._tell(event, (channel,), own)
+        self.tell_followers(event, (channel,))
 
     def _tell(self, event: Any, channels: Iterable[Channel], own: Iterable[object]) -> None:
         concerned: set[Any] = set()

@@ -142,17 +142,19 @@ class Visitor(Guest):
     Attributes:
         since: for each channel, the number of the newest message when the visitor joined.
         registering: the hash of the password with which the visitor is about to become an account.
+        farewell: what it has said at its end.
     """
 
     said = VisitorSaid
 
-    __slots__ = ("_home", "channels", "registering", "since")
+    __slots__ = ("_home", "channels", "farewell", "registering", "since")
 
     def __init__(self, name: str, session: ClientSession, home: Home) -> None:
         super().__init__(name, session)
         self.channels = NO_CHANNELS
         self.since: dict[str, int] = {}
         self.registering: bytes | None = None
+        self.farewell = ""
         self._home = home
 
     @property
@@ -235,17 +237,18 @@ class Channel:
         remote: how many members other servers have.
         mutes: the time on the monotonic clock until which a name may not speak.
         topic: its topic; "" without one.
+        created: when it was made, in seconds since the epoch; 0 for a channel of another server.
     """
 
     __slots__ = (
-        "_names", "audiences", "capacity", "elsewhere", "guests", "here", "members", "mutes", "name", "remote",
-        "subscribers",
-        "topic",
+        "_names", "audiences", "capacity", "created", "elsewhere", "guests", "here", "members", "mutes", "name",
+        "remote", "subscribers", "topic",
     )  # fmt: skip
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.topic = ""
+        self.created = 0.0
         self.capacity: int | None = None
         self.members: dict[str, Member] = {}
         self.guests: dict[str, RoomGuest] = {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from domain.changes import AccountDeleted, AccountRegistered, MailboxOpened, PasswordChanged, Undo
 from domain.errors import AlreadyLoggedIn, ChatError, HasMail, LimitReached, NameTaken, NoSuchUser, NotAName
@@ -31,6 +31,9 @@ class Users:
         self.online: dict[str, User] = {}
         self.room_guest_names: Counter[str] = Counter()
         """Names of the guests of channels, and how many guests have each."""
+        self.name_watchers: list[Callable[[str, bool], object]] = []
+        """Told of each name that is taken (True) by a user or guest of any kind, or free again, also where it was so
+        before."""
         self.limits = limits
         self._outside = outside
         self._reserved = reserved
@@ -79,6 +82,11 @@ class Users:
         """Tell whether a user or a guest of a channel has this name, so that no new account can have it."""
         return self.is_users(name) or name in self.room_guest_names
 
+    def note_name(self, name: str, *, taken: bool) -> None:
+        """Tell those who watch that a name is taken, or free again."""
+        for watch in self.name_watchers:
+            watch(name, taken)
+
     # ---- logins ----
 
     def enter_as_guest(self, recipient: ClientSession, name: str) -> None:
@@ -103,6 +111,7 @@ class Users:
         guest.session.principal = self.guests[guest.name] = self.online[guest.name] = guest
         self._visitors += isinstance(guest, Visitor)
         self._forget_lists()
+        self.note_name(guest.name, taken=True)
 
     def rename_guest(self, guest: Guest, name: str) -> None:
         """Give a guest another name, which is free; who lists the logged-in users sees it come last."""
@@ -110,6 +119,8 @@ class Users:
             del self.guests[guest.name], self.online[guest.name]
             self.guests[name] = self.online[name] = guest
             self._forget_lists()
+            self.note_name(guest.name, taken=False)
+            self.note_name(name, taken=True)
         guest.name = name
 
     def enter(self, recipient: ClientSession, account: Account) -> None:
@@ -124,7 +135,7 @@ class Users:
             return
         self.online[account.name] = account
         self._forget_lists()
-        self.presence.changed(account.name, online=True, channels=account.channels.values(), own=(recipient,))
+        self.presence.logged_in(account.name, online=True, channels=account.channels.values(), own=(recipient,))
 
     def logout(self, recipient: ClientSession) -> None:
         """Log a session out: a guest's name is free, an account's memberships stay. No-op without a login.
@@ -139,6 +150,7 @@ class Users:
         if isinstance(user, Guest):
             self._is_offline(user)
             del self.guests[user.name]
+            self.note_name(user.name, taken=False)
             if isinstance(user, Visitor):
                 self._visitors -= 1
                 user.departed()
@@ -151,7 +163,7 @@ class Users:
             for channel in user.channels.values():
                 channel.here -= 1
                 self._outside.observer.vacated(channel)
-            self.presence.changed(user.name, online=False, channels=user.channels.values())
+            self.presence.logged_in(user.name, online=False, channels=user.channels.values())
 
     def _is_offline(self, user: User) -> None:
         del self.online[user.name]
@@ -222,6 +234,7 @@ class Users:
             self._remove_account(account)
             self._visitors += 1
             self.guests[visitor.name] = self.online[visitor.name] = session.principal = visitor
+            self.note_name(visitor.name, taken=True)
 
         return take_back
 
@@ -240,6 +253,7 @@ class Users:
             self.accounts = {account.name: account for account in accounts}
             self.by_id[account.id] = account
             self._account_names = None
+            self.note_name(account.name, taken=True)
 
         return take_back
 
@@ -258,9 +272,11 @@ class Users:
         account = self.accounts[name] = Account(self._numbers, name, password_hash, account_id)
         if account_id:
             self.by_id[account_id] = account
+        self.note_name(name, taken=True)
         return account
 
     def _remove_account(self, account: Account) -> None:
         del self.accounts[account.name]
         self.by_id.pop(account.id, None)
         self._account_names = None
+        self.note_name(account.name, taken=False)

@@ -91,8 +91,7 @@ class Visitors:
             return lambda: [undo() for undo in undos]
 
         def tell() -> None:
-            for channel in left:
-                self._subscriptions.remove(visitor, channel)
+            self._subscriptions.remove_gone(visitor, left)
 
         self._journal.submit(InOrder(decide, tell), _ignore)
 

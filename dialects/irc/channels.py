@@ -57,18 +57,19 @@ def _join(irc: Irc, client: Client, request: Request, shown: str, key: str) -> N
         return
 
     def joined(error: Exception | None) -> None:
+        client.pending.discard(("JOIN", name))
         if error is None:
             _tell_joined(irc, client, name)
         elif not isinstance(error, AlreadyMember):  # who is in it already gets no answer (I21)
             client.reply(JOIN_REFUSALS.get(type(error), numerics.UNAVAILRESOURCE), word(shown))
 
+    client.pending.add(("JOIN", name))
     irc.enter_channel(client, name, key, irc.outcome(client, request, joined))
 
 
 def _tell_joined(irc: Irc, client: Client, name: str) -> None:
     channel = irc.chat.channels.find(name)
     if channel is not None:
-        client.send(message(irc.people.prefix(client.nick), "JOIN", irc.people.channel(name)))
         client.stream(joined_lines(irc, client, channel))
 
 
@@ -89,12 +90,14 @@ def part(irc: Irc, client: Client, request: Request) -> None:
 
 def _part(irc: Irc, client: Client, request: Request, name: str, reason: str) -> None:
     def parted(error: Exception | None) -> None:
+        client.pending.discard(("PART", name))
         shown = irc.people.channel(name)
         if error is None:
             client.send(message(irc.people.prefix(client.nick), "PART", shown, text=reason or None))
         else:
             client.reply(numerics.NOTONCHANNEL, shown)
 
+    client.pending.add(("PART", name))
     irc.leave_channel(client, name, reason, irc.outcome(client, request, parted))
 
 

@@ -110,13 +110,22 @@ class Client:
         is_negotiating: CAP has begun and not ended.
         is_welcome: the registration is over.
         login: see `Login`.
+        away: why it is away; "" while it is here.
+        echo: of the direct message whose outcome comes next.
+        farewell: what others are told when it has gone.
+        pending: verbs and channels of its requests, of which it is told in their answers.
+        since, active: when it was welcome, and when it last said something, in seconds since the epoch.
         modes: its user modes.
         answers: where the answers to a labelled request are gathered; None for any other.
     """
 
     __slots__ = (
+        "active",
         "answers",
+        "away",
         "capabilities",
+        "echo",
+        "farewell",
         "is_negotiating",
         "is_welcome",
         "login",
@@ -124,10 +133,12 @@ class Client:
         "monitored",
         "nick",
         "password",
+        "pending",
         "realname",
         "server",
         "session",
         "shown",
+        "since",
         "user",
     )
 
@@ -139,6 +150,10 @@ class Client:
         self.capabilities: frozenset[str] = frozenset()
         self.is_negotiating = self.is_welcome = False
         self.login = Login()
+        self.away = self.echo = ""
+        self.farewell = "connection closed"
+        self.pending: set[tuple[str, str]] = set()
+        self.since = self.active = 0.0
         self.modes: frozenset[str] = frozenset()
         self.monitored: dict[str, str] | None = None
         self.answers: Answers | None = None
@@ -196,5 +211,6 @@ class Client:
 
     def close(self, reason: str) -> None:
         """Close the connection, and say why (ERROR)."""
+        self.farewell = reason
         self.session.send_bytes(f"ERROR :Closing Link: {self.shown} ({reason}){END}".encode())
         self.session.end()

@@ -6,7 +6,21 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from commands import Command, Request
-from dialects.irc import capabilities, channels, information, login, messages, numerics, queries, registration
+from dialects.irc import (
+    capabilities,
+    channels,
+    information,
+    listing,
+    login,
+    messages,
+    numerics,
+    queries,
+    registration,
+    status,
+    topics,
+    who,
+    whois,
+)
 from dialects.irc.client import Answers, Client
 from dialects.irc.core import Irc
 from dialects.irc.wire import word
@@ -76,12 +90,18 @@ COMMANDS: Mapping[str, Command] = {
     "JOIN": _row(channels.join, "JOIN <channel>[,...] [<key>[,...]]", "come into channels", 1, 2),
     "PART": _row(channels.part, "PART <channel>[,...] [:<reason>]", "leave channels", 1, 2),
     "NAMES": _row(channels.names, "NAMES <channel>[,...]", "list who is in channels", 0, 1),
+    "LIST": _row(listing.list_channels, "LIST [<condition>[,...]]", "list channels", 0, 1),
+    "TOPIC": _row(topics.topic, "TOPIC <channel> [:<text>]", "read a channel's topic, or set it", 1, 2),
     # Messages.
     "PRIVMSG": _row(messages.privmsg, "PRIVMSG <target>[,...] :<text>", "say something", 2, 2),
     "NOTICE": _row(messages.notice, "NOTICE <target>[,...] :<text>", "say something that gets no answer", 0, 2),
     # Users.
     "ISON": _row(queries.ison, "ISON <nick>...", "ask who is here", 1),
     "USERHOST": _row(queries.userhost, "USERHOST <nick>...", "ask for users and hosts", 1),
+    "WHO": _row(who.who, "WHO <mask> [%<fields>]", "list users by mask or channel", 0, 2),
+    "WHOIS": _row(whois.whois, "WHOIS <nick>", "ask about a user", 1, 2),
+    "AWAY": _row(status.away, "AWAY [:<reason>]", "say that you are away, or back", 0, 1),
+    "SETNAME": _row(status.setname, "SETNAME :<name>", "take another real name", 1, 1),
     # The server.
     "LUSERS": _row(information.lusers, "LUSERS", "count users and channels"),
     "MOTD": _row(lambda irc, client, _request: information.motd(irc, client), "MOTD", "read the message of the day"),

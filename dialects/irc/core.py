@@ -6,19 +6,20 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 from commands import Refusal, Request
 from dialects.irc import numerics
 from dialects.irc.client import Answers, Client
+from dialects.irc.in_flight import InFlight
 from dialects.irc.people import People, client_of
 from dialects.irc.wire import MAX_LINE, NO_TAGS
 from domain.changes import Done, GuestSaid, Said
 from domain.chat import Chat
 from domain.names import HOST_OF_CHANNEL
 from domain.rooms import Rooms
-from domain.state import NO_CHANNELS, Channel
+from domain.state import NO_CHANNELS, Channel, Visitor
 from protocol import Dialect, Session
 
 RENDERING = frozenset(
@@ -84,6 +85,11 @@ class Census:
         self.unwelcome -= 1
         self.most = max(self.most, users)
 
+    def modes_changed(self, before: Iterable[str], after: Iterable[str]) -> None:
+        """A client has other user modes."""
+        self.invisible += ("i" in after) - ("i" in before)
+        self.operators += ("o" in after) - ("o" in before)
+
 
 class Irc(Dialect):
     """What the handlers know of the dialect.
@@ -112,6 +118,7 @@ class Irc(Dialect):
         self.policy = policy
         self.people = People(chat, host_of)
         self.census = Census()
+        self.in_flight = InFlight()
         self.capabilities: frozenset[str] = frozenset()
         self._by_capabilities: dict[frozenset[str], Irc] = {self.capabilities: self}
 
@@ -141,8 +148,12 @@ class Irc(Dialect):
     def leave(self, session: Session) -> None:
         """Log the client out, and drop its password that waits to be hashed."""
         client = client_of(session)
-        if client is not None and not client.is_welcome:
-            self.census.unwelcome -= 1
+        if client is not None:
+            self.census.unwelcome -= not client.is_welcome
+            self.census.modes_changed(client.modes, ())
+            if isinstance(session.principal, Visitor):
+                session.principal.farewell = client.farewell
+                self.people.remember(client.nick)
         self.chat.accounts.session_over(session)
 
     # ---- requests ----
@@ -215,8 +226,33 @@ class Irc(Dialect):
 
     def leave_channel(self, client: Client, name: str, reason: str, done: Done) -> None:
         """Have a client leave a channel."""
-        self.chat.leave(client.session.principal, name, done)
+        self.chat.leave(client.session.principal, name, done, reason)
 
     def is_room_guest(self, said: Said) -> bool:
         """Tell whether a message is a room guest's."""
         return isinstance(said, GuestSaid)
+
+    def may_list(self, client: Client, channel: Channel) -> bool:
+        """Tell whether a client may know that there is this channel."""
+        return True
+
+    def may_see_members(self, client: Client, channel: Channel) -> bool:
+        """Tell whether a client may know who is in a channel."""
+        return True
+
+    def room_of(self, client: Client, name: str) -> Channel | None:
+        """Return a channel of a client in which a room guest of this name is."""
+        return next((channel for channel in self.channels_of(client).values() if name in channel.guests), None)
+
+    def idle_seconds(self, clients: Iterable[Client]) -> int:
+        """Return the time since a user last said something, in seconds."""
+        last = max((client.active for client in clients), default=0.0)
+        return max(0, int(self.server.now() - last)) if last else 0
+
+    def tell_of(self, client: Client, capability: str, line: str) -> None:
+        """Tell a line to all other clients with a capability that share a channel with this one, once each."""
+        words = line.encode()
+        for session in {session for channel in self.channels_of(client).values() for session in channel.subscribers}:
+            other = client_of(session)
+            if other is not None and other is not client and other.has(capability):
+                other.session.send_bytes(words)

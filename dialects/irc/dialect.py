@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from commands import Refusal, Request
 from dialects.irc.client import Client
 from dialects.irc.commands import COMMANDS, NOT_UTF8, TOO_FEW, TOO_FEW_BEFORE_WELCOME, UNKNOWN
 from dialects.irc.core import Irc, IrcRequest
-from dialects.irc.events import TO_ALL, to_client
-from dialects.irc.wire import parse
+from dialects.irc.events import OF_USERS, TO_ALL, channel_message, of_oneself, to_client
+from dialects.irc.wire import END, parse
 from domain.changes import Mailed
 from domain.errors import BeingCollected
-from domain.events import DirectMessage, MailWaiting
+from domain.events import ChannelMessages, DirectEcho, DirectMessage, MailWaiting
 from protocol import Session
+from transport import Transport
 
 
 class IrcDialect(Irc):
@@ -50,6 +51,41 @@ class IrcDialect(Irc):
         words = TO_ALL.get(type(event))
         return words(self, event).encode() if words is not None else b""
 
+    def tell_all(
+        self, event: Any, transports: Sequence[Transport], send_all: Callable[[Iterable[Any], bytes], None]
+    ) -> None:
+        """Tell an event to many clients; those who have sent one of the messages get an echo, or nothing (I27)."""
+        sent = self._own_messages(event) if isinstance(event, ChannelMessages) else None
+        if not sent:
+            super().tell_all(event, transports, send_all)
+            return
+        super().tell_all(event, [transport for transport in transports if transport not in sent], send_all)
+        for transport in transports:
+            if transport in sent:
+                transport.send("".join(self._for_sender(event, sent[transport])).encode())
+
+    def _own_messages(self, event: ChannelMessages) -> dict[Transport, Client]:
+        found = (self.in_flight.get(said.number) for said in event.messages)
+        return {sent.client.session.transport: sent.client for sent in found if sent is not None}
+
+    def _for_sender(self, event: ChannelMessages, client: Client) -> Iterator[str]:
+        for said in event.messages:
+            sent = self.in_flight.get(said.number)
+            if sent is None or sent.client is not client:
+                yield channel_message(self, said)
+            elif sent.answers is not None:
+                for line in channel_message(self, said).split(END)[:-1]:
+                    sent.answers.add(line + END)
+                yield sent.answers.settle(client.server)
+            elif "echo-message" in self.capabilities:
+                yield channel_message(self, said)
+
+    def deliver(self, session: Session, event: Any) -> None:
+        """Tell the session's client what has happened; it need not be told what it has done itself."""
+        if type(event) in OF_USERS and of_oneself(self, self.client(session), event):
+            return
+        super().deliver(session, event)
+
     def delivers_itself(self, session: Session, event: Any) -> bool:
         """Deliver an event that is for one client alone; waiting mail is streamed page by page."""
         client = self.client(session)
@@ -57,7 +93,9 @@ class IrcDialect(Irc):
             session.stream(self._render_mail(client, self.chat.messages.mail(session, session.principal)))
             return True
         words = to_client(self, client, event)
-        if words:
+        if isinstance(event, DirectEcho) and event.own:
+            client.echo = words or ""  # the answer to its request
+        elif words:
             session.send_bytes(words.encode())
         return words is not None
 

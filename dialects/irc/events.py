@@ -9,18 +9,25 @@ from typing import Any, NamedTuple
 from dialects.irc import numerics
 from dialects.irc.client import Client
 from dialects.irc.core import Irc
-from dialects.irc.wire import MAX_BODY, message, pieces, render_tags
+from dialects.irc.profiles import NOT_HERE, profile_of
+from dialects.irc.rosters import join_line, joined_lines
+from dialects.irc.wire import MAX_BODY, NO_TAGS, message, pieces, render_tags
 from domain.changes import Said
 from domain.events import (
     AccountGone,
+    CameIn,
     ChannelMessages,
     DirectEcho,
     DirectMessage,
+    GuestGone,
+    GuestRenamed,
     LoggedInElsewhere,
     NotRestored,
+    PresenceChanged,
     Removed,
     Silenced,
     TopicChanged,
+    WentOut,
     Whispered,
 )
 from text import utc_time
@@ -33,11 +40,13 @@ class Stamp(NamedTuple):
         sender: the name of its sender.
         at: its time.
         number: its msgid; "" without one.
+        client_tags: of its sender, passed on.
     """
 
     sender: str
     at: float
     number: str = ""
+    client_tags: Mapping[str, str] = NO_TAGS
 
 
 def tags_of(irc: Irc, stamp: Stamp) -> str:
@@ -46,8 +55,10 @@ def tags_of(irc: Irc, stamp: Stamp) -> str:
     tags = []
     if "server-time" in wanted:
         tags.append(("time", utc_time(stamp.at)))
-    if stamp.number and "message-tags" in wanted:
-        tags.append(("msgid", stamp.number))
+    if "message-tags" in wanted:
+        tags.extend(stamp.client_tags.items())
+        if stamp.number:
+            tags.append(("msgid", stamp.number))
     if "account-tag" in wanted and stamp.sender in irc.chat.users.accounts:
         tags.append(("account", stamp.sender))
     return render_tags(tags)
@@ -60,9 +71,8 @@ def in_lines(irc: Irc, stamp: Stamp, prefix: str, target: str, text: str, verb: 
     if len(text) * 4 <= room:
         return tags + message(prefix, verb, target, text=text)
     first, *rest = [message(prefix, verb, target, text=piece) for piece in pieces(text, room)]
-    if not rest:
-        return tags + first
-    return tags + first + "".join([tags_of(irc, stamp._replace(number="")) + line for line in rest])
+    others = tags_of(irc, stamp._replace(number="", client_tags=NO_TAGS))
+    return tags + first + "".join([others + line for line in rest])
 
 
 def channel_messages(irc: Irc, event: ChannelMessages) -> str:
@@ -72,11 +82,11 @@ def channel_messages(irc: Irc, event: ChannelMessages) -> str:
 
 def channel_message(irc: Irc, said: Said) -> str:
     """Render one message to a channel."""
-    stamp = Stamp(said.sender, said.at, f"m{said.number}" if said.number else "")
-    in_room = said.channel in irc.rooms.hosted and irc.is_room_guest(said)
-    return in_lines(
-        irc, stamp, irc.people.prefix(said.sender, in_room=in_room), irc.people.channel(said.channel), said.text
-    )
+    sent = irc.in_flight.get(said.number)
+    number = f"m{said.number}" if said.number else ""
+    stamp = Stamp(said.sender, said.at, number, sent.tags if sent is not None else NO_TAGS)
+    prefix = irc.people.prefix(said.sender, in_room=irc.is_room_guest(said))
+    return in_lines(irc, stamp, prefix, irc.people.channel(said.channel), said.text)
 
 
 def to_client(irc: Irc, client: Client, event: Any) -> str | None:
@@ -123,6 +133,26 @@ WAITS = "not here; your message waits"
 BY_OPERATOR = "by the operator"
 NOT_RESTORED = "refused by its server"
 
+
+def of_oneself(irc: Irc, client: Client, event: Any) -> bool:
+    """Tell a client what it, or another client of its account, has done; return False for any other event.
+
+    What this client has asked for is in the answer.
+    """
+    if isinstance(event, CameIn) and event.user == client.nick:
+        channel = irc.chat.channels.find(event.channel)
+        if ("JOIN", event.channel) not in client.pending and channel is not None:
+            client.stream(joined_lines(irc, client, channel))
+        return True
+    if isinstance(event, WentOut) and event.user == client.nick:
+        return event.by is not None or ("PART", event.channel) in client.pending
+    if isinstance(event, TopicChanged):
+        return event.user == client.nick and ("TOPIC", event.channel) in client.pending
+    if isinstance(event, PresenceChanged):
+        return event.user == client.nick
+    return isinstance(event, GuestRenamed) and event.new == client.nick
+
+
 TO_CLIENT: Mapping[type, Callable[[Irc, Client, Any], str]] = {
     DirectMessage: _direct,
     DirectEcho: _echo,
@@ -135,10 +165,45 @@ TO_CLIENT: Mapping[type, Callable[[Irc, Client, Any], str]] = {
 }
 """The words for events that are told to one client alone."""
 
+
+def _came_in(irc: Irc, event: CameIn) -> str:
+    line = join_line(irc, event.user, event.channel, is_extended="extended-join" in irc.capabilities)
+    away = profile_of(irc, event.user).away if "away-notify" in irc.capabilities else ""
+    return line + (message(irc.people.prefix(event.user), "AWAY", text=away) if away else "")
+
+
+def _went_out(irc: Irc, event: WentOut) -> str:
+    channel, nick = irc.people.channel(event.channel), irc.people.nick(event.user)
+    if event.by is not None:
+        by = irc.people.prefix(event.by) if event.by else irc.server.name
+        return message(by, "KICK", channel, nick, text=event.reason or BY_OPERATOR)
+    return message(irc.people.prefix(event.user), "PART", channel, text=event.reason or None)
+
+
+def _presence(irc: Irc, event: PresenceChanged) -> str:
+    if "away-notify" not in irc.capabilities:
+        return ""
+    return message(irc.people.prefix(event.user), "AWAY", text=None if event.online else NOT_HERE)
+
+
+def _renamed(irc: Irc, event: GuestRenamed) -> str:
+    return message(
+        f"{irc.people.nick(event.old)}!{irc.people.user_at_host(event.new)}", "NICK", text=irc.people.nick(event.new)
+    )
+
+
 TO_ALL: Mapping[type, Callable[[Irc, Any], str]] = {
     ChannelMessages: channel_messages,
+    CameIn: _came_in,
+    WentOut: _went_out,
+    GuestGone: lambda irc, event: message(irc.people.prefix(event.user), "QUIT", text=event.reason),
+    GuestRenamed: _renamed,
+    PresenceChanged: _presence,
     TopicChanged: lambda irc, event: message(
         irc.people.prefix(event.user), "TOPIC", irc.people.channel(event.channel), text=event.topic
     ),
 }
 """The words for events that are the same for all clients with the same capabilities."""
+
+OF_USERS = (CameIn, WentOut, TopicChanged, PresenceChanged, GuestRenamed)
+"""Events that may be about the client itself."""

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from commands import Request
 from dialects.irc import numerics
 from dialects.irc.client import Client
 from dialects.irc.core import Irc
+from dialects.irc.in_flight import Sent
 from dialects.irc.names import CHANNEL
 from dialects.irc.people import SERVICES
-from dialects.irc.wire import ACTION, MAX_BODY, ctcp_of, message, plain, word
+from dialects.irc.wire import ACTION, MAX_BODY, NO_TAGS, ctcp_of, message, plain, word
 from domain.errors import (
+    CannotLeaveMail,
     LimitReached,
     NoSuchChannel,
     NoSuchUser,
@@ -49,6 +51,7 @@ def notice(irc: Irc, client: Client, request: Request) -> None:
 
 
 def _send(irc: Irc, client: Client, request: Request, targets: str, kind: str, text: str) -> None:
+    client.active = irc.server.now()
     refuse = _Refusals(irc, client, is_quiet=kind == NOTICE)
     text = plain(text)
     each = [target for target in targets.split(",") if target]
@@ -107,6 +110,7 @@ def _why(error: Exception) -> str:
 
 REASONS: dict[type[Exception], str] = {
     NotAMember: "you are not in it",
+    CannotLeaveMail: "not here, and guests cannot leave messages",
     LimitReached: "the mailbox is full",
     TooLong: "too long for another server",
     StoreUnavailable: "it could not be kept; try again later",
@@ -130,23 +134,40 @@ def _send_to_channel(
     def decided(error: Exception | None) -> None:
         if error is not None:
             refuse.channel(shown, error)
+            if echoed is not None:
+                echoed.outstanding -= 1  # there is no echo
 
     name = irc.people.channel_name(shown)
+    echoed = client.answers if client.has("echo-message") else None
     if name is None:
         refuse.channel(shown, NoSuchChannel())
     else:
+        if echoed is not None:
+            echoed.outstanding += 1
         irc.chat.say(client.session.principal, name, text, irc.outcome(client, request, decided))
+        sent = Sent(client, client_tags(request), echoed)
+        irc.in_flight.add(irc.chat.reading.last_number, sent, irc.chat.reading.last_published)
 
 
 def _send_to_user(
     irc: Irc, client: Client, request: Request, shown: str, kind: str, text: str, refuse: _Refusals
 ) -> None:
     def decided(error: Exception | None) -> None:
+        echo, client.echo = client.echo, ""
         if error is not None:
             refuse.user(shown, error)
+        elif echo:
+            client.send(echo)
 
     name = irc.people.find(shown)
     if name is None:
         refuse.user(shown, NoSuchUser())
     else:
-        irc.chat.messages.send_direct(client.session.principal, name, text, irc.outcome(client, request, decided))
+        done = irc.outcome(client, request, decided)
+        irc.chat.messages.send_direct(client.session.principal, name, text, done, client.session)
+
+
+def client_tags(request: Request) -> Mapping[str, str]:
+    """Return the tags of a request that are passed on: those of clients, which begin with a plus (I35)."""
+    tags: Mapping[str, str] = getattr(request, "tags", NO_TAGS)
+    return {key: value for key, value in tags.items() if key.startswith("+")} if tags else NO_TAGS

@@ -13,13 +13,13 @@ from domain.sessions import ClientSession
 from domain.state import Guest
 from text import normalize
 
-NOT_HERE = "not here"
-"""Why an account that is not logged in is away (I19)."""
-
 SERVICES = frozenset(
     ["nickserv", "chanserv", "saslserv", "authserv", "memoserv", "operserv", "hostserv", "botserv", "global"]
 )  # fmt: skip
 """Names of services that other networks have; clients send them passwords by themselves (I13)."""
+
+MAX_GONE = 1000
+"""Guests that are remembered when they have gone."""
 
 ACCOUNT_HOST = "account"
 ROOM_HOST = "room"
@@ -38,7 +38,20 @@ class People:
         self._users = chat.users
         self._channels = chat.channels
         self.host_of = host_of
-        self._alike = Alike([*chat.users.accounts, *chat.users.guests])
+        self._alike = Alike([*chat.users.accounts, *chat.users.guests, *chat.users.room_guest_names])
+        self._channels_alike = Alike([*chat.channels.local, *chat.channels.remote])
+        self._gone: dict[str, str] = {}
+        """The `user@host` of guests that have gone, the latest last."""
+        chat.users.name_watchers.append(self._note_name)
+
+    def _note_name(self, name: str, taken: bool) -> None:
+        (self._alike.add if taken else self._alike.remove)(name)
+
+    def remember(self, name: str) -> None:
+        """Remember a guest that is about to go, for what is told of it later."""
+        self._gone[name] = self.user_at_host(name)
+        if len(self._gone) > MAX_GONE:
+            del self._gone[next(iter(self._gone))]
 
     # ---- out ----
 
@@ -63,7 +76,11 @@ class People:
         if host:
             return f"{user_part(bare)}@{host}"
         guest = self._users.guests.get(name)
-        return f"{user_part(name)}@{ACCOUNT_HOST}" if guest is None else self._guest_at_host(guest)
+        if guest is not None:
+            return self._guest_at_host(guest)
+        if name not in self._users.accounts and name in self._gone:
+            return self._gone[name]
+        return f"{user_part(name)}@{ACCOUNT_HOST}"
 
     def _guest_at_host(self, guest: Guest) -> str:
         client = client_of(guest.session)
@@ -98,13 +115,20 @@ class People:
         name = self.find(nick)
         return name if name in self._users.online else None
 
-    def away_text(self, name: str) -> str | None:
-        """Return why a user is away; None for one who is here."""
-        return None if name in self._users.online else NOT_HERE
+    def is_known(self, name: str) -> bool:
+        """Tell whether a user of this server has this name, or one of another server who is in a channel here."""
+        if HOST_OF_USER in name:
+            return any(name in channel.members for channel in self._channels.local.values())
+        return self._exists(name)
 
-    def is_taken(self, name: str) -> bool:
-        """Tell whether a user has this name, or one alike but for case (I10)."""
-        return self._exists(name) or self._alike.oldest(name) is not None
+    def is_taken(self, name: str, but: str = "") -> bool:
+        """Tell whether a user has this name, or one alike but for case (I10).
+
+        Args:
+            name: the name.
+            but: a user whose name may be alike.
+        """
+        return self._exists(name) or self._alike.oldest(name) not in (None, but)
 
     def has_password(self, name: str) -> bool:
         """Tell whether an account has this name, and a password."""

@@ -1,12 +1,13 @@
-"""Commands that ask about users: WHO, WHOIS, ISON, USERHOST, AWAY, SETNAME."""
+"""Short questions: ISON, USERHOST, PING; and the goodbye, QUIT."""
 
 from __future__ import annotations
 
 from commands import Request
 from dialects.irc import numerics
+from dialects.irc.channels import reason_of
 from dialects.irc.client import Client
 from dialects.irc.core import Irc
-from dialects.irc.wire import word
+from dialects.irc.profiles import OPERATOR, profile_of
 
 MAX_ASKED = 5
 """Nicks that one USERHOST can ask about."""
@@ -24,9 +25,11 @@ def userhost(irc: Irc, client: Client, request: Request) -> None:
     replies = []
     for nick in request.args[:MAX_ASKED]:
         name = irc.people.find(nick)
-        if name is not None:
-            sign = "-" if irc.people.away_text(name) is not None else "+"
-            replies.append(f"{irc.people.nick(name)}={sign}{irc.people.user_at_host(name)}")
+        if name is not None and irc.people.is_known(name):
+            profile = profile_of(irc, name)
+            operator = "*" if OPERATOR in profile.modes else ""
+            sign = "-" if profile.away else "+"
+            replies.append(f"{profile.nick}{operator}={sign}{profile.user}@{profile.host}")
     client.reply(numerics.USERHOST, text=" ".join(replies))
 
 
@@ -39,6 +42,7 @@ def pong(_irc: Irc, _client: Client, _request: Request) -> None:
     """PONG: not answered."""
 
 
-def leave(irc: Irc, client: Client, request: Request) -> None:
+def leave(_irc: Irc, client: Client, request: Request) -> None:
     """QUIT [<reason>]."""
-    client.close(word(request.args[0]) if request.args else "quit")
+    reason = reason_of(request.args[0]) if request.args else ""
+    client.close(f"Quit: {reason}" if reason else "Quit")

@@ -9,7 +9,7 @@ from dialects.irc.core import Irc
 from dialects.irc.login import Credentials, credentials_of_pass, tell_login
 from dialects.irc.names import unescape
 from dialects.irc.welcome import welcome
-from dialects.irc.wire import cut, plain, word
+from dialects.irc.wire import cut, message, plain, word
 from domain.errors import ChatError, NameTaken, Overloaded
 from text import normalize
 
@@ -39,14 +39,29 @@ def nick(irc: Irc, client: Client, request: Request) -> None:
         client.nick = name
         complete(irc, client, request)
     else:
-        _rename(irc, client, name, wanted)
+        _rename(irc, client, request, name, wanted)
 
 
-def _rename(irc: Irc, client: Client, name: str, wanted: str) -> None:
+def _rename(irc: Irc, client: Client, request: Request, name: str, wanted: str) -> None:
+    """Change a guest's nick; an account's is its name (I10)."""
+    old, visitor = client.nick, client.session.principal
+
+    def renamed(error: Exception | None) -> None:
+        if error is None:
+            prefix, client.nick = irc.people.prefix(old), name
+            client.shown = irc.people.nick(name)
+            client.send(message(prefix, "NICK", text=client.shown))
+        else:
+            client.reply(numerics.NICKNAMEINUSE, word(wanted))
+
     if client.account is not None:
         client.reply(numerics.CANTCHANGENICK)
-    elif irc.people.is_taken(name):
+    elif name == old:
+        return
+    elif irc.people.is_taken(name, but=old):
         client.reply(numerics.NICKNAMEINUSE, word(wanted))
+    else:
+        irc.chat.visitors.rename(visitor, name, irc.outcome(client, request, renamed))
 
 
 def user(irc: Irc, client: Client, request: Request) -> None:
@@ -117,7 +132,7 @@ def _enter_as_guest(irc: Irc, client: Client) -> None:
     try:
         if irc.people.is_taken(wanted):
             raise NameTaken
-        irc.chat.users.enter_as_guest(client.session, wanted)
+        irc.chat.visitors.enter(client.session, wanted)
     except NameTaken:
         client.reply(numerics.NICKNAMEINUSE, irc.people.shown(wanted))
     except ChatError:
@@ -129,6 +144,7 @@ def _enter_as_guest(irc: Irc, client: Client) -> None:
 def _admit(irc: Irc, client: Client, name: str) -> None:
     client.nick, client.password = name, ""
     client.is_welcome = True
+    client.since = client.active = irc.server.now()
     irc.census.welcomed(len(irc.chat.users.online))
     client.shown = irc.people.nick(name)
     welcome(irc, client)

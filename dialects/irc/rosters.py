@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from dialects.irc import numerics
 from dialects.irc.client import Client
 from dialects.irc.core import Irc
-from dialects.irc.wire import MAX_BODY, in_lines
+from dialects.irc.profiles import profile_of
+from dialects.irc.wire import MAX_BODY, in_lines, message
 from domain.state import Channel
 
 OPERATOR, VOICE = "@", "+"
@@ -18,7 +19,8 @@ PIECE = 100
 
 
 def joined_lines(irc: Irc, client: Client, channel: Channel) -> Iterator[str]:
-    """Return what follows a JOIN: the topic, if there is one, and who is there (I22)."""
+    """Return a client's own JOIN and what follows it: the topic, if there is one, and who is there (I22)."""
+    yield join_line(irc, client.nick, channel.name, is_extended=client.has("extended-join"))
     yield from topic_lines(irc, client, channel)
     yield from name_lines(irc, client, channel)
     yield client.line(numerics.ENDOFNAMES, irc.people.channel(channel.name))
@@ -50,3 +52,15 @@ def _entry(irc: Irc, client: Client, channel: Channel, name: str) -> str:
 def signs(channel: Channel, name: str, *, every: bool) -> str:
     """Return the signs of a user's ranks in a channel: all of them, or the highest."""
     return ""
+
+
+def join_line(irc: Irc, name: str, channel: str, *, is_extended: bool) -> str:
+    """Return the JOIN of a user."""
+    found = irc.chat.channels.local.get(channel)
+    profile = profile_of(irc, name, found)
+    prefix = f"{profile.nick}!{profile.user}@{profile.host}"
+    shown = irc.people.channel(channel)
+    if not is_extended:
+        return message(prefix, "JOIN", shown)
+    account = irc.people.nick(profile.account) if profile.account else "*"
+    return message(prefix, "JOIN", shown, account, text=profile.realname)

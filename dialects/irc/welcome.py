@@ -9,7 +9,6 @@ from dialects.irc.client import Client
 from dialects.irc.core import Irc
 from dialects.irc.information import VERSION, motd, user_counts
 from dialects.irc.rosters import joined_lines
-from dialects.irc.wire import message
 from domain.events import MailWaiting
 from text import utc_time
 
@@ -61,6 +60,7 @@ def welcome(irc: Irc, client: Client) -> None:
         client.reply(numerics.ISUPPORT, *tokens[start : start + TOKENS_PER_LINE])
     user_counts(irc, client)
     motd(irc, client)
+    irc.chat.users.presence.follow(client.session)
     account = client.account
     if account is None:
         return
@@ -75,5 +75,4 @@ def _own_channels(irc: Irc, client: Client) -> Iterator[str]:
     account = client.account
     for name in sorted(account.channels) if account is not None else ():
         if account is not None and (channel := account.channels.get(name)) is not None:
-            yield message(irc.people.prefix(account.name), "JOIN", irc.people.channel(name))
             yield from joined_lines(irc, client, channel)

@@ -175,3 +175,22 @@ def in_lines(words: Sequence[str], size: int) -> Iterator[str]:
         else:
             line = longer
     yield line
+
+
+def glob(pattern: str, text: str) -> bool:
+    """Tell whether a mask fits a whole text: `*` stands for any run of characters, `?` for one. The time is at most the
+    product of the lengths."""
+    at = star = 0
+    start, resume = -1, 0
+    while at < len(text):
+        if star < len(pattern) and pattern[star] == "*":
+            start, resume = star, at
+            star += 1
+        elif star < len(pattern) and pattern[star] in ("?", text[at]):
+            star, at = star + 1, at + 1
+        elif start >= 0:
+            resume += 1
+            star, at = start + 1, resume
+        else:
+            return False
+    return pattern[star:].strip("*") == ""

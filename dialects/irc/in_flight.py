@@ -1,0 +1,40 @@
+"""Messages to channels on their way from a client through the journal: who has sent them, and what is not kept."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from dialects.irc.client import Answers, Client
+from dialects.irc.wire import NO_TAGS
+
+
+class Sent(NamedTuple):
+    """A message that a client has sent.
+
+    Attributes:
+        client: the client.
+        tags: its client tags, which are passed on and not kept.
+        answers: where its echo is gathered; None without a label, or without an echo.
+    """
+
+    client: Client
+    tags: Mapping[str, str] = NO_TAGS
+    answers: Answers | None = None
+
+
+class InFlight:
+    """The messages that have been submitted, by their numbers, until they have been told to all."""
+
+    def __init__(self) -> None:
+        self._sent: dict[int, Sent] = {}
+
+    def add(self, number: int, sent: Sent, published: int) -> None:
+        """Add a message; those with numbers up to `published` have been told."""
+        for old in [key for key in self._sent if key <= published]:
+            del self._sent[old]
+        self._sent[number] = sent
+
+    def get(self, number: int) -> Sent | None:
+        """Return what is known of a message; None if no client of IRC has sent it."""
+        return self._sent.get(number)
