@@ -18,6 +18,7 @@ line. Only requests that are `pipelined` may follow each other into the journal,
 from __future__ import annotations
 
 import enum
+import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -25,7 +26,7 @@ from typing import Any
 from commands import Refusal, Request
 from domain.errors import ChatError
 from session_input import SessionInput
-from text import MAX_LINE, Overlong, first_word, is_http_request, whole_line
+from text import MAX_LINE, TLS_HANDSHAKE, Overlong, first_word, foreign_protocol, whole_line
 from transport import Transport
 
 LINES_PER_TURN = 64
@@ -33,6 +34,8 @@ LINES_PER_TURN = 64
 
 LIST_PIECE = 500
 """Names of a list that are rendered at once; a longer list is streamed."""
+
+log = logging.getLogger("crosstalk.chat")
 
 Done = Callable[[Exception | None], None]
 """Takes the outcome of a request: None, or the reason why it failed. Called once, at once or later."""
@@ -451,6 +454,9 @@ class Session(SessionOutput):
             return
         if self._lines is not None:
             if self._lines.data or self._lines.counted:
+                if self._by_first_word is not None and self._lines.data.startswith(TLS_HANDSHAKE):
+                    self._refuse_foreign("TLS")  # its first bytes rarely have a newline
+                    return
                 self._lines.apply_back_pressure(held_back=not steps or self.blocked_by is not None)
             if self._lines.is_idle:
                 self._lines = None
@@ -489,8 +495,8 @@ class Session(SessionOutput):
         if self._by_first_word is not None and (isinstance(line, Overlong) or line.strip(b" \t")):
             choice, self._by_first_word = self._by_first_word, None
             self.transport.note_first_line()
-            if is_http_request(line):  # no web page may have its visitor's browser speak here (C13)
-                self.refuse()
+            if foreign := foreign_protocol(line):  # no web page may have its visitor's browser speak here (C13)
+                self._refuse_foreign(foreign)
                 return None
             chosen = choice.get(first_word(line))
             if chosen is not None:
@@ -514,6 +520,10 @@ class Session(SessionOutput):
         self._max_line = max_line
         if self._lines is not None:
             self._lines.limit = max_line
+
+    def _refuse_foreign(self, protocol: str) -> None:
+        log.info("closing %s: it speaks %s at a port that does not", self.transport, protocol)
+        self.refuse()
 
     def _carry_out(self, request: Request | Refusal) -> None:
         """The gate: see the head of this file."""

@@ -60,6 +60,7 @@ from store import Store, StoreError
 
 if TYPE_CHECKING:
     from app.replicated import Replica
+    from app.tls import Tls
     from web.gateway import Gateway
 
 STDIN, STDOUT = 0, 1
@@ -77,12 +78,16 @@ log = logging.getLogger("crosstalk.server")
 
 
 class Endpoint(NamedTuple):
-    """The address of one listener, and the dialect of its connections. `ipv6_only`: `::` does not accept IPv4."""
+    """The address of one listener, the dialect of its connections, and whether they use TLS.
+
+    `ipv6_only`: `::` does not accept IPv4.
+    """
 
     address: str
     port: int
     dialect: str
     ipv6_only: bool
+    tls: bool = False
 
 
 class Server:
@@ -118,6 +123,7 @@ class Server:
         self.metrics: Endpoint | None = None
         self.started = time.time()
         is_single = settings.node is None
+        self.tls = self._load_tls()
         self.loop = Loop(
             max_clients=settings.max_clients,
             max_out_buffer=settings.max_out_buffer,
@@ -135,14 +141,17 @@ class Server:
             undo.callback(self.loop.close)
             listens = [
                 *(listen._replace(address=listen.address or settings.address) for listen in settings.listen),
-                *(Listen(settings.address, channel.port, port_label(channel.name)) for channel in settings.channel),
+                *(
+                    Listen(settings.address, channel.port, port_label(channel.name), channel.tls)
+                    for channel in settings.channel
+                ),
             ]
             own_addresses = {listen.address for listen in listens}
             sockets = [
                 undo.enter_context(bound_socket(listen.address, listen.port, listening=is_single)) for listen in listens
             ]
             self.endpoints = [
-                Endpoint(host, port, listen.dialect, ipv6_only=listen.address == "::")
+                Endpoint(host, port, listen.dialect, listen.address == "::", listen.tls)
                 for (host, port, *_), listen in zip((sock.getsockname() for sock in sockets), listens, strict=True)
             ]
             if settings.metrics is not None:
@@ -193,6 +202,39 @@ class Server:
         log.info("metrics address=%s port=%d", host, port)
         return Endpoint(host, port, listen.dialect, ipv6_only=False)
 
+    def _load_tls(self) -> Tls | None:
+        """Load what TLS needs, where anything uses it.
+
+        Raises:
+            StartError: a certificate cannot be used.
+        """
+        if not self.settings.uses_tls:
+            return None
+        from app.tls import Tls  # most servers have none
+        from net.tls import CertificateError
+
+        try:
+            return Tls(self.settings)
+        except CertificateError as error:
+            raise StartError(str(error)) from error
+
+    def _dial(
+        self,
+        host: str,
+        port: int,
+        *,
+        certified: str | None,
+        connected: Callable[[Connection], Receiver],
+        failed: Callable[[str], None],
+    ) -> None:
+        """Dial another server, see `peering.dialer.Dial`."""
+        seconds = self.settings.federation_seconds
+        if certified is None or self.tls is None:
+            dial = self.loop.dial
+        else:
+            dial = functools.partial(self.tls.dial, self.loop, name=certified)
+        dial(host, port, source=self._source, seconds=seconds, connected=connected, failed=failed)
+
     def _leased_connection(self) -> type[Connection]:
         from app.replicated import leased  # only a node needs it, and what it imports
 
@@ -222,13 +264,19 @@ class Server:
 
     def _acceptor(self, listen: Listen) -> Callable[[Connection], Receiver]:
         """Return what makes the owners of a port's connections."""
+        accepted = self._session_acceptor(listen)
+        if not listen.tls or self.tls is None:
+            return accepted
+        return self.tls.secured(self.loop, accepted, listen.dialect)
+
+    def _session_acceptor(self, listen: Listen) -> Callable[[Connection], Receiver]:
         if listen.dialect != WEB:
             return functools.partial(self.node.accept, label=listen.dialect)
         if self.gateway is None:
             from app.web_ports import make_gateway  # most servers have no such port
 
             self.gateway = make_gateway(self.settings, self.node, self.loop, lambda: not self.health.fault())
-        return self.gateway.accept
+        return functools.partial(self.gateway.accept, is_tls=listen.tls)
 
     def _build_node(self, store: StateStore) -> Node:
         settings, loop = self.settings, self.loop
@@ -241,7 +289,7 @@ class Server:
             timers=loop,
             now=time.time,
             time_of_day=time_of_day,
-            dial=functools.partial(loop.dial, source=self._source, seconds=settings.federation_seconds),
+            dial=self._dial,
             send_all=send_all,
             console=ConsoleTransport(self.printer, loop.call_soon, loop.call_later),
             controls=self._controls,
@@ -283,7 +331,7 @@ class Server:
             self.node.close()
         self.loop.drain(self.settings.shutdown_seconds)
         for connection in list(self.loop.connections):
-            owner: Any = connection.owner  # a session, or what stands in front of one at a web port
+            owner: Any = connection.owner  # a session, or what stands in front of one
             owner.drain()
 
     def statistics(self) -> list[tuple[str, str]]:
@@ -350,8 +398,11 @@ def usable(address: str | None, port: int) -> Iterator[None]:
 def announce(server: Server, *, hello_server: bool) -> None:
     """Log the listeners, and that the server is ready; a server of the `hello` lab also says so on standard output."""
     for endpoint in server.endpoints:
-        only = " (IPv6 only)" if endpoint.ipv6_only else ""
-        log.info("listening address=%s port=%d dialect=%s%s", endpoint.address, endpoint.port, endpoint.dialect, only)
+        address, port, dialect, ipv6_only, tls = endpoint
+        marks = (" tls" if tls else "") + (" (IPv6 only)" if ipv6_only else "")
+        log.info("listening address=%s port=%d dialect=%s%s", address, port, dialect, marks)
+    if server.tls is not None:
+        server.tls.report()
     place, store = server.endpoints[0].address, server.store
     mark = " (new file)" if store.is_new else ""
     log.info("ready address=%s port=%d database=%s%s", place, server.port, store.location, mark)

@@ -27,19 +27,22 @@ class Secret:
 
 
 class Listen(NamedTuple):
-    """An address (None: that of the setting), a port (0: a free one) and the dialect of its connections."""
+    """An address (None: that of the setting), a port (0: a free one), the dialect of its connections, and whether they
+    use TLS."""
 
     address: str | None
     port: int
     dialect: str
+    tls: bool = False
 
 
 class HostedChannel(NamedTuple):
-    """A channel with a port of its own. `capacity`: guests that can be in it at once."""
+    """A channel with a port of its own. `capacity`: guests that can be in it at once; `tls`: whether they use TLS."""
 
     name: str
     port: int
     capacity: int
+    tls: bool = False
 
 
 class EngineAddress(NamedTuple):
@@ -64,12 +67,19 @@ class PeerConfig(NamedTuple):
         port: of that address; 0: it is never dialled.
         name: the only host name that it may use; None: any.
         secret: by which it proves that name; None: it need not.
+        tls: it is dialled with TLS.
     """
 
     address: str
     port: int
     name: str | None
     secret: Secret | None = None
+    tls: bool = False
+
+    @property
+    def certified_name(self) -> str | None:
+        """The name or IP address that its certificate must bear (L53); None: it is dialled without TLS."""
+        return (self.name or self.address) if self.tls else None
 
 
 def _processors() -> int:
@@ -83,6 +93,10 @@ class Settings(NamedTuple):
     address: str | None = None
     listen: tuple[Listen, ...] = ()
     channel: tuple[HostedChannel, ...] = ()
+    tls_certificate: str | None = None
+    tls_key: str | None = None
+    tls_ca: str | None = None
+    handshake_seconds: int = 10
     database: str | None = None
     control: str | None = None
     hostname: str | None = None
@@ -139,3 +153,14 @@ class Settings(NamedTuple):
     engine_password_file: str | None = None  # the password itself
     cluster: str = "crosstalk"
     log_bytes: int = 256 * 1024 * 1024
+
+    @property
+    def listens_with_tls(self) -> bool:
+        """Whether the connections of some port use TLS."""
+        return any(listen.tls for listen in self.listen) or any(channel.tls for channel in self.channel)
+
+    @property
+    def uses_tls(self) -> bool:
+        """Whether anything uses TLS, or names a certificate that could be wrong."""
+        named = self.tls_certificate is not None or self.tls_ca is not None
+        return named or self.listens_with_tls or any(peer.tls for peer in self.peers)

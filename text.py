@@ -168,11 +168,19 @@ HTTP_REQUEST = rb"[A-Z]+ \S+ HTTP/\d"
 HTTP_REQUEST_HEAD = rb"(GET|HEAD|POST|PUT|DELETE|CONNECT|OPTIONS|TRACE|PATCH) "
 
 
-def is_http_request(line: bytes | Overlong) -> bool:
-    """Tell whether a line begins a request of HTTP. An over-long line is known by its head alone."""
-    if isinstance(line, Overlong):
-        return re.match(HTTP_REQUEST_HEAD, line.head) is not None
-    return re.match(HTTP_REQUEST, line) is not None
+TLS_HANDSHAKE = b"\x16\x03"
+"""The first bytes of a client that speaks TLS."""
+
+
+def foreign_protocol(line: bytes | Overlong) -> str:
+    """Return the protocol of a first line that is none of ours: `HTTP` (C13) or `TLS` (C55); "" for any other.
+
+    An over-long line is known by its head alone.
+    """
+    head, pattern = (line.head, HTTP_REQUEST_HEAD) if isinstance(line, Overlong) else (line, HTTP_REQUEST)
+    if head.startswith(TLS_HANDSHAKE):
+        return "TLS"
+    return "HTTP" if re.match(pattern, head) else ""
 
 
 def first_word(line: bytes | Overlong) -> str:

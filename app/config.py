@@ -103,12 +103,23 @@ def _split_endpoint(word: str, min_port: int) -> tuple[str, int]:
     return address[1:-1] if bracketed else address, read_port([port])
 
 
+TLS = "tls"
+"""The last word of a line whose connections use TLS."""
+
+
+def _split_tls(words: list[str]) -> tuple[list[str], bool]:
+    """Return the words without a last word that asks for TLS, and whether there was one."""
+    is_last = words[-1:] == [TLS]
+    return (words[:-1] if is_last else words), is_last
+
+
 def _listen(words: list[str]) -> Listen:
+    words, tls = _split_tls(words)
     endpoint, dialect = words
     if dialect not in LISTEN_DIALECTS or endpoint.startswith(":"):
         raise ValueError
     address, port = _split_endpoint(endpoint, 0)
-    return Listen(_address([address]) if address else None, port, dialect)
+    return Listen(_address([address]) if address else None, port, dialect, tls)
 
 
 def _metrics(words: list[str]) -> Listen:
@@ -163,6 +174,7 @@ SECRET = "secret="
 
 
 def _peer(words: list[str]) -> PeerConfig:
+    words, tls = _split_tls(words)
     endpoint, *rest = words
     names = list(itertools.takewhile(lambda word: not word.startswith(SECRET), rest))
     path = " ".join(rest[len(names) :]).removeprefix(SECRET).strip()
@@ -174,7 +186,7 @@ def _peer(words: list[str]) -> PeerConfig:
         if _host([address]).rpartition(".")[2].isdigit():
             raise  # a wrong IP address: the last label of a host name is no number
     name = _host(names) if names else None
-    return PeerConfig(address, port, name, _secret(name, path) if has_secret else None)
+    return PeerConfig(address, port, name, _secret(name, path) if has_secret else None, tls)
 
 
 def _secret(name: str | None, path: str) -> Secret:
@@ -194,12 +206,18 @@ def read_secret(path: str) -> Secret:
     try:
         with open(path, "rb") as file:
             key = file.read(MAX_SECRET + 2).removesuffix(b"\n")
-            is_exposed = bool(os.fstat(file.fileno()).st_mode & 0o077)
+            exposed = is_exposed(os.fstat(file.fileno()))
     except OSError as error:
         raise ConfigError(f"cannot read the secret {path}: {error.strerror}") from error
     if not MIN_SECRET <= len(key) <= MAX_SECRET:
         raise ConfigError(f"the secret {path} must have {MIN_SECRET} to {MAX_SECRET} bytes")
-    return Secret(key, is_exposed=is_exposed)
+    return Secret(key, is_exposed=exposed)
+
+
+def is_exposed(status: os.stat_result) -> bool:
+    """Tell whether users other than the owner have access to a file. The group of root is nobody else: systemd gives
+    it to a credential."""
+    return bool(status.st_mode & (0o007 if status.st_gid == 0 else 0o077))
 
 
 def _claim_peer(peer: PeerConfig) -> list[str]:
@@ -213,11 +231,12 @@ def _claim_port(listen: Listen) -> list[str]:
 
 
 def _channel(words: list[str]) -> HostedChannel:
+    words, tls = _split_tls(words)
     name, port, capacity = words
     name = normalize(name)
     if not is_name(name) or name[0].isdigit():
         raise ConfigError(f"{name!r} cannot be a channel with a port: it begins with a digit, or is no name")
-    return HostedChannel(name, _part("port", port, 1, MAX_PORT), _part("capacity", capacity, MIN_CAPACITY, _ANY))
+    return HostedChannel(name, _part("port", port, 1, MAX_PORT), _part("capacity", capacity, MIN_CAPACITY, _ANY), tls)
 
 
 def _part(what: str, word: str, minimum: int, maximum: int) -> int:
@@ -275,11 +294,20 @@ PEER = "<ip>:<port>"
 DIRECTIVES: Mapping[str, Directive] = {
     "address": Directive("an IP address", _address, "listen on this address only"),
     "listen": Directive(
-        f"[<address>:]<port> and one of {', '.join(LISTEN_DIALECTS)}", _listen, "listen here too", _claim_port
+        f"[<address>:]<port> and one of {', '.join(LISTEN_DIALECTS)}, and perhaps {TLS}",
+        _listen,
+        "listen here too",
+        _claim_port,
     ),
     "channel": Directive(
-        "<name> <port> <capacity>", _channel, "a channel with a port of its own; three or more", _claim_channel
+        f"<name> <port> <capacity> [{TLS}]", _channel, "a channel with a port of its own; three or more", _claim_channel
     ),
+    "tls-certificate": Directive(
+        "the path of a file", _path, "the server's certificate and those that lead to it, PEM"
+    ),
+    "tls-key": Directive("the path of a file", _path, "its private key, PEM, without a pass phrase"),
+    "tls-ca": Directive("the path of a file", _path, "certificates that are trusted in place of the system's, PEM"),
+    "handshake-seconds": Directive(*_number(1, 3600), "how long a TLS handshake may take"),
     "database": Directive("the path of a file, or :memory:", _path, "the database file; :memory: keeps nothing"),
     "control": Directive("the path of a socket, or none", _path, "the socket for the operator's commands"),
     "hostname": Directive(
@@ -291,7 +319,7 @@ DIRECTIVES: Mapping[str, Directive] = {
     ),
     PEER: Directive(
         "an address with a port from 1 to 65535, and perhaps the name that the server may bear, and behind that"
-        f" {SECRET}<path> (then the port may be 0)",
+        f" {SECRET}<path> (then the port may be 0), and perhaps {TLS}",
         _peer,
         "federate with this server",
         _claim_peer,

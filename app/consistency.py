@@ -86,11 +86,40 @@ def _for_a_node(directive: str) -> Rule:
     return Rule((directive, "node"), fault)
 
 
+def _no_certificate(settings: Settings) -> str | None:
+    if settings.tls_certificate is not None or not settings.listens_with_tls:
+        return None
+    return "tls at the end of a line needs a certificate: add tls-certificate <path> and tls-key <path>"
+
+
+def _half_a_certificate(settings: Settings) -> str | None:
+    if (settings.tls_certificate is None) == (settings.tls_key is None):
+        return None
+    given, missing = ("tls-key", "tls-certificate") if settings.tls_key else ("tls-certificate", "tls-key")
+    return f"{given} is of no use without {missing} <path>"
+
+
+def _unusable_certificate(settings: Settings) -> str | None:
+    if not (settings.tls_certificate and settings.tls_key) and settings.tls_ca is None:
+        return None
+    from app.tls import Tls  # most servers have none
+    from net.tls import CertificateError
+
+    try:
+        Tls(settings)
+    except CertificateError as error:
+        return str(error)
+    return None
+
+
 RULES = (  # those of the config before those of the command line
     Rule(("hostname", PEER), _own_name),
     Rule((PEER, "hostname"), _secret_of_nobody),
     Rule(("federation", "listen"), _port_for_nobody),
     Rule(("channel",), _few_channels),
+    Rule(("tls-certificate", "tls-key"), _half_a_certificate),
+    Rule(("tls-certificate", "tls-key", "tls-ca"), _unusable_certificate),
+    Rule(("listen", "channel", "tls-certificate"), _no_certificate),
     *map(_for_a_node, ("engine", "engine-password-file", "cluster", "log-bytes")),
     Rule(("database", "node"), _memory_node),
     Rule(("listen", "node"), _any_port),

@@ -9,6 +9,7 @@ import contextlib
 import logging
 import socket
 from collections.abc import Callable
+from functools import partial
 from selectors import EVENT_READ, EVENT_WRITE
 from typing import Any, Protocol
 
@@ -16,7 +17,7 @@ from net.output import Output, State
 from net.table import CloseReason, ConnectionTable
 from net.tcp import PROBE_SECONDS, disable_keepalive, enable_keepalive, probe_keepalive, unacknowledged_for
 from net.timers import Deadline
-from net.watched import READ_SIZE
+from net.watched import READ_SIZE, Truncated
 
 DISCARDED_READS = 16
 """Reads of input that is dropped before a connection lingers."""
@@ -153,6 +154,27 @@ class Connection(Output):
         """Receive again."""
         if self._state is State.OPEN:
             self._want(self._events | EVENT_READ)
+            if self.is_secure:
+                self.receive_soon()
+
+    def receive_soon(self) -> None:
+        """Receive in the next turn, also without an event: TLS may hold input that it has received before."""
+        self._loop.call_soon(partial(self, EVENT_READ))
+
+    def half_close(self) -> bool:
+        """End our side of the connection, after all output has left; input comes as before.
+
+        Returns:
+            False if the connection takes nothing now: call again later.
+
+        Raises:
+            OSError: the connection is broken.
+        """
+        try:
+            self._wire.shutdown(socket.SHUT_WR)
+        except BlockingIOError:
+            return False
+        return True
 
     # ---- for the loop ----
 
@@ -168,11 +190,11 @@ class Connection(Output):
 
     def _receive(self) -> None:
         try:
-            data = self.sock.recv(READ_SIZE)
+            data = self._wire.recv(READ_SIZE)
         except (BlockingIOError, InterruptedError):
             return
-        except OSError:
-            self.close(CloseReason.LOST)
+        except OSError as error:
+            self._receiving_failed(error)
             return
         self._table.received += len(data)
         if self._state is State.OPEN:
@@ -184,6 +206,12 @@ class Connection(Output):
                 self.owner.ended()
         elif not data:
             self._peer_ended_while_finishing()
+
+    def _receiving_failed(self, error: OSError) -> None:
+        if isinstance(error, Truncated) and self._state is not State.OPEN:  # this input is dropped anyway
+            self._peer_ended_while_finishing()
+        else:
+            self.close(CloseReason.LOST)
 
     def _peer_ended_while_finishing(self) -> None:
         if self._state is State.LINGERING:
@@ -201,16 +229,18 @@ class Connection(Output):
         if self._state is State.FINISHING:
             self._linger()
         elif self._state is State.OPEN:
-            self._plain = True
+            self._plain = not self.is_secure
             if self.congested:
                 self.congested = False
                 self.owner.drained()
 
     def _linger(self) -> None:
         """All output has left: half-close, and wait a while for the peer to close."""
-        self._state = State.LINGERING
         try:
-            self.sock.shutdown(socket.SHUT_WR)
+            if not self.half_close():
+                self._block(progress=False)
+                return
+            self._state = State.LINGERING
             ended = any(not self.sock.recv(READ_SIZE) for _ in range(DISCARDED_READS))
         except BlockingIOError:
             ended = self._table.draining  # nothing is unread, and there is no time to wait

@@ -16,7 +16,7 @@ from net.reactor import Reactor
 from net.table import CloseReason, ConnectionTable, OutputLimit
 from net.tcp import bytes_in_kernel
 from net.timers import Deadline
-from net.watched import WatchedSocket
+from net.watched import WatchedSocket, Wire
 
 ROW = 64
 """Connections whose output is gathered before the first of them sends it."""
@@ -141,16 +141,18 @@ class Output(WatchedSocket):
         "_plain",
         "_state",
         "_streams",
+        "_wire",
         "congested",
     )
 
     def __init__(self, table: ConnectionTable[Any], sock: socket.socket) -> None:
         super().__init__(table, sock)
+        self._wire: Wire = sock
         self._state = State.OPEN
         self._out: list[bytes] | tuple[()] = ()  # no list of its own while nothing is pending, which saves memory
         self._pending = 0
         self._plain = True
-        """Open, not blocked, not congested, and without streams: there is nothing but `_out` to look at."""
+        """Open, not blocked, not congested, without streams and TLS: there is nothing but `_out` to look at."""
         self._streams: Streams | None = None
         self._blockage: Blockage | None = None
         self.congested = False
@@ -208,6 +210,24 @@ class Output(WatchedSocket):
     def has_output(self) -> bool:
         """True while output waits to be sent."""
         return self._pending > 0 or bool(self._streams)
+
+    @property
+    def is_secure(self) -> bool:
+        """Whether the bytes are encrypted."""
+        return self._wire is not self.sock
+
+    @property
+    def queued(self) -> bytes:
+        """The output that has not been sent, without streams."""
+        return b"".join(self._out)
+
+    def secure(self, wire: Wire) -> None:
+        """Move all bytes through TLS from now on.
+
+        Args:
+            wire: over the same socket. It knows that the bytes which are `queued` now are encrypted already.
+        """
+        self._plain, self._wire = False, wire
 
     @property
     def must_yield(self) -> bool:
@@ -304,7 +324,7 @@ class Output(WatchedSocket):
             if out:
                 data = out[0] if len(out) == 1 else b"".join(out)
                 try:
-                    sent = self.sock.send(data)
+                    sent = self._wire.send(data)
                 except (BlockingIOError, InterruptedError):
                     sent = 0
                 except OSError:

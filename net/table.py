@@ -35,6 +35,7 @@ class CloseReason(enum.Enum):
     GOODBYE = "closed after a goodbye"
     SERVED = "its request was answered"
     REFUSED = "refused"
+    HANDSHAKE = "the TLS handshake has failed"
     SILENT = "said nothing after it had connected"
     SLOW_READER = "reads too slowly"
     FULLEST = "its buffers were the fullest when all together were too full"

@@ -6,11 +6,24 @@ import contextlib
 import socket
 from collections.abc import Callable
 from selectors import EVENT_READ
-from typing import Any
+from typing import Any, Protocol
 
 from net.table import ConnectionTable
 from net.tcp import address_of
 from net.timers import Deadline
+
+
+class Truncated(ConnectionError):
+    """The input has ended without TLS's own end, so the last of it may be missing."""
+
+
+class Wire(Protocol):
+    """What moves a connection's bytes: its socket, or `net.tls.TlsSocket` over that. It fails as a socket does."""
+
+    def recv(self, size: int, /) -> bytes: ...
+    def send(self, data: bytes, /) -> int: ...
+    def shutdown(self, how: int, /) -> None: ...
+
 
 READ_SIZE = 65536
 """Maximum bytes of input that one connection takes in each turn, so that no sender makes the others wait."""

@@ -24,8 +24,15 @@ class Dial(Protocol):
     """Connects in the background, then calls one of `connected` and `failed`; see net.dialer."""
 
     def __call__(
-        self, host: str, port: int, *, connected: Callable[[Any], Session], failed: Callable[[str], None]
-    ) -> None: ...
+        self,
+        host: str,
+        port: int,
+        *,
+        certified: str | None,
+        connected: Callable[[Any], Session],
+        failed: Callable[[str], None],
+    ) -> None:
+        """Connect; with TLS if `certified` is the name or IP address that the server's certificate must bear (L53)."""
 
 
 class PeerDialer:
@@ -75,7 +82,8 @@ class PeerDialer:
             return
         if self._may_dial(self):
             host, port = self.config[:2]
-            self._dial(host, port, connected=partial(self._connected, self), failed=self._failed)
+            connected = partial(self._connected, self)
+            self._dial(host, port, certified=self.config.certified_name, connected=connected, failed=self._failed)
         else:
             self.dial_later()
 

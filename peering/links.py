@@ -209,7 +209,7 @@ class Links:
         if link.dialer is None or link.handshake is not None:
             self.refuse(link, "it asks for a proof out of turn")
             return
-        _address, _port, name, secret = link.dialer.config
+        name, secret = link.dialer.config.name, link.dialer.config.secret
         if name is None or secret is None:
             self.refuse(link, "it asks for a proof, and the config has no secret for it")
         elif not is_nonce(nonce):

@@ -26,6 +26,7 @@ from harness.processes import Settings, server_command
 from harness.report import Outcome, describe
 
 if TYPE_CHECKING:
+    from support.certificates import Authority, Certificate
     from support.clients import FakeServer
     from support.loop import LoopStage
     from support.world import World
@@ -136,6 +137,21 @@ def stack() -> Iterator[contextlib.ExitStack]:
     """Closes what a test has started."""
     with contextlib.ExitStack() as stack:
         yield stack
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    """An authority, whose certificates are trusted where a test says so."""
+    from support.certificates import Authority, need_openssl
+
+    need_openssl()
+    return Authority(tmp_path_factory.mktemp("authority"))
+
+
+@pytest.fixture(scope="session")
+def certificate(authority: Authority) -> Certificate:
+    """A certificate of that authority for this machine."""
+    return authority.issue()
 
 
 @pytest.fixture

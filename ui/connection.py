@@ -112,7 +112,8 @@ class LineConnection:
 
     def _half_close(self) -> Iterator[bytes]:
         with contextlib.suppress(OSError):  # the connection is gone; `lost` tells
-            self._sock.shutdown(socket.SHUT_WR)
+            while not self._connection.half_close():
+                yield b""
             self.half_closed = True
         yield from ()
 

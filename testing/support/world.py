@@ -212,6 +212,7 @@ class FakeDial(NamedTuple):
     port: int
     connected: Callable[[Any], Session]
     failed: Callable[[str], None]
+    certified: str | None
 
 
 AFK_SECONDS = 100
@@ -292,9 +293,15 @@ class World:
         return self.node.federation
 
     def _dial(
-        self, host: str, port: int, *, connected: Callable[[Any], Session], failed: Callable[[str], None]
+        self,
+        host: str,
+        port: int,
+        *,
+        certified: str | None,
+        connected: Callable[[Any], Session],
+        failed: Callable[[str], None],
     ) -> None:
-        self.dials.append(FakeDial(host, port, connected, failed))
+        self.dials.append(FakeDial(host, port, connected, failed, certified))
 
     def remote_members(self) -> set[str]:
         """Return the users of other servers who are in channels here, or hear what is said there."""

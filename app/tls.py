@@ -1,0 +1,122 @@
+"""The certificates of a server: its own with its key, and those that it trusts. Loaded only where TLS is configured.
+
+They can be loaded again while the server runs. Connections that are open keep what they began with.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import ssl
+import time
+from collections.abc import Callable
+from typing import Any
+
+from app.config import is_exposed
+from dialects import WEB
+from net import handshake
+from net.connection import Connection, Receiver
+from net.loop import Loop
+from net.tls import CertificateError, certificate_of, client_context, server_context
+from settings import Settings
+
+SOON_SECONDS = 14 * 24 * 3600
+"""A certificate that expires within this time is warned of."""
+
+PLAIN_REFUSAL = b"This port speaks TLS only: connect with TLS.\n"
+
+PLAIN_REFUSALS = {
+    WEB: b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%b"
+    % (len(PLAIN_REFUSAL), PLAIN_REFUSAL)
+}
+"""The answer to a client that speaks plain text at a port for TLS, where its dialect has a form for that."""
+
+log = logging.getLogger("crosstalk.server")
+
+
+class Tls:
+    """What the next handshakes use, and the handshakes themselves.
+
+    Args:
+        settings: name the files.
+        now: the wall clock, in seconds since the epoch.
+
+    Attributes:
+        own: the context of listeners; without a certificate none of them uses it.
+        trusted: the context of connections to other servers and to engines.
+
+    Raises:
+        CertificateError: a file cannot be used; the message says why.
+    """
+
+    own: ssl.SSLContext
+    trusted: ssl.SSLContext
+
+    def __init__(self, settings: Settings, now: Callable[[], float] = time.time) -> None:
+        self._now = now
+        self.load(settings)
+
+    def load(self, settings: Settings) -> None:
+        """Load all files. If one cannot be used, all stays as it was.
+
+        Raises:
+            CertificateError: a file cannot be used; the message says why.
+        """
+        trusted = client_context(settings.tls_ca)
+        if settings.tls_certificate is not None and settings.tls_key is not None:
+            self.own = server_context(settings.tls_certificate, settings.tls_key)
+        self.trusted = trusted
+        self._settings = settings
+
+    def reload(self, settings: Settings | None = None) -> bool:
+        """Load all files again, and log the outcome; return whether they are in use. No connection notices.
+
+        Args:
+            settings: name the files; None: those of before.
+        """
+        try:
+            self.load(settings or self._settings)
+        except CertificateError as error:
+            log.error("the certificate of before stays in use: %s", error)
+            return False
+        self.report()
+        return True
+
+    def report(self) -> None:
+        """Log which certificate is in use, and warn of what is wrong with it."""
+        certificate, key = self._settings.tls_certificate, self._settings.tls_key
+        if certificate is None or key is None:
+            return
+        if is_exposed(os.stat(key)):
+            log.warning("other users can read the key %s; keep it from them: chmod 600 %s", key, key)
+        found = certificate_of(self.own, certificate)
+        if found is None:
+            log.warning("the certificate %s is not one of a server: clients will refuse it", certificate)
+            return
+        names, expires = found
+        left = expires - self._now()
+        until = time.strftime("%Y-%m-%d", time.gmtime(expires))
+        if left <= 0:
+            log.warning("the certificate %s has expired on %s: clients will refuse it", certificate, until)
+        elif left <= SOON_SECONDS:
+            log.warning("the certificate %s expires on %s", certificate, until)
+        log.info("certificate names=%s expires=%s file=%s", ",".join(names), until, certificate)
+
+    # ---- for the loop ----
+
+    def secured(
+        self, loop: Loop, accepted: Callable[[Connection], Receiver], dialect: str
+    ) -> Callable[[Connection], Receiver]:
+        """Return what a listener calls with a new connection, so that `accepted` is called after the handshake.
+
+        Args:
+            loop: has the listener.
+            accepted: returns the owner of a connection.
+            dialect: of the port, in which a client is refused that speaks plain text (C54).
+        """
+        seconds, refusal = self._settings.handshake_seconds, PLAIN_REFUSALS.get(dialect, PLAIN_REFUSAL)
+        return handshake.secured(loop, lambda: self.own, seconds, accepted, refusal)
+
+    def dial(self, loop: Loop, host: str, port: int, *, name: str, **how: Any) -> None:
+        """Dial another server, whose certificate must bear this name, see `net.handshake.dial`."""
+        handshake.dial(loop, lambda: self.trusted, host, port, name=name, **how)
