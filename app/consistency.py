@@ -6,6 +6,7 @@ Each line alone is checked by `app/config.py`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import NamedTuple
 
 from app.config import PEER, SECRET, Lines, field_of
@@ -100,13 +101,26 @@ def _half_a_certificate(settings: Settings) -> str | None:
 
 
 def _unusable_certificate(settings: Settings) -> str | None:
-    if not (settings.tls_certificate and settings.tls_key) and settings.tls_ca is None:
+    if settings.tls_certificate is None or settings.tls_key is None:
         return None
-    from app.tls import Tls  # most servers have none
+    from net.tls import server_context  # most servers have none
+
+    return _why_unusable(partial(server_context, settings.tls_certificate, settings.tls_key))
+
+
+def _unusable_authorities(settings: Settings) -> str | None:
+    if settings.tls_ca is None:
+        return None
+    from net.tls import client_context
+
+    return _why_unusable(partial(client_context, settings.tls_ca))
+
+
+def _why_unusable(load: Callable[[], object]) -> str | None:
     from net.tls import CertificateError
 
     try:
-        Tls(settings)
+        load()
     except CertificateError as error:
         return str(error)
     return None
@@ -118,7 +132,8 @@ RULES = (  # those of the config before those of the command line
     Rule(("federation", "listen"), _port_for_nobody),
     Rule(("channel",), _few_channels),
     Rule(("tls-certificate", "tls-key"), _half_a_certificate),
-    Rule(("tls-certificate", "tls-key", "tls-ca"), _unusable_certificate),
+    Rule(("tls-certificate", "tls-key"), _unusable_certificate),
+    Rule(("tls-ca",), _unusable_authorities),
     Rule(("listen", "channel", "tls-certificate"), _no_certificate),
     *map(_for_a_node, ("engine", "engine-password-file", "cluster", "log-bytes")),
     Rule(("database", "node"), _memory_node),

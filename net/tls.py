@@ -358,9 +358,9 @@ def connect(sock: socket.socket, context: ssl.SSLContext, host: str) -> TlsSocke
     end = TlsEnd(context, host)
     try:
         while not end.shake():
-            sock.sendall(end.output())
+            _send(sock, end.output())
             end.feed(sock.recv(READ_SIZE))
-        sock.sendall(end.output())
+        _send(sock, end.output())
     except ssl.SSLError as error:
         sock.close()
         raise OSError(error.errno, explain(error)) from error
@@ -368,3 +368,8 @@ def connect(sock: socket.socket, context: ssl.SSLContext, host: str) -> TlsSocke
         sock.close()
         raise
     return TlsSocket(sock, end)
+
+
+def _send(sock: socket.socket, data: bytes) -> None:
+    while data:
+        data = data[sock.send(data) :]

@@ -81,6 +81,13 @@ GOOD: list[tuple[str, Any]] = [
     ("127.0.0.1:65535 server2.com", (PeerConfig("127.0.0.1", 65535, "server2.com"),)),
     ("[0:0::1]:1 server2.com # far away", (PeerConfig("::1", 1, "server2.com"),)),
     ("chat.example.org:5050", (PeerConfig("chat.example.org", 5050, None),)),
+    ("listen [::1]:6697 auto tls", (Listen("::1", 6697, "auto", tls=True),)),
+    ("127.0.0.1:5050 tls", (PeerConfig("127.0.0.1", 5050, None, tls=True),)),
+    ("a.example:5050 b.example tls # far away", (PeerConfig("a.example", 5050, "b.example", tls=True),)),
+    ("127.0.0.1:5050 tls tls", (PeerConfig("127.0.0.1", 5050, "tls", tls=True),)),
+    ("tls-certificate my own.pem", "my own.pem"),
+    ("tls-key key.pem", "key.pem"),
+    ("tls-ca ca.pem", "ca.pem"),
     ("node c1", "c1"),
     ("node A-1" + "x" * 61, "A-1" + "x" * 61),
     ("cluster two", "two"),
@@ -137,8 +144,8 @@ BAD = [
     ("channel", "lobby 6001"),
     ("channels-reply", "ALL"),
     ("channels-reply", "all joined"),
-    ("database", "a\0b"),
-    ("control", "a\0b"),
+    *[(name, "a\0b") for name in ("database", "control", "tls-certificate", "tls-key", "tls-ca")],
+    *[("listen", words) for words in ("5050 tls", "5050 auto TLS", "5050 auto tls tls", "5050 tls auto")],
     *[("hostname", word) for word in ("a_b", "a b", "a:b", "a@b", "\u4e2d", "x" * 65)],
     *[("federation", word) for word in ("yes", "OPEN", "open listed")],
     *[(name, word) for name in ("node", "cluster") for word in ("a b", "a.b", "a>", "*", "\u4e2d", "x" * 65)],
@@ -161,9 +168,12 @@ NO_CHANNEL_NAME = "cannot be a channel with a port: it begins with a digit, or i
 BAD_CHANNELS = [
     (["channel lobby 5051 5"], ":1: channel stands 1 times; it needs 3 or more, or none"),
     (["channel lobby 5051 5", ATTIC], ":2: channel stands 2 times; it needs 3 or more, or none"),
-    ([ATTIC, CELLAR, "channel"], ":3: channel needs <name> <port> <capacity>, not nothing"),
-    ([ATTIC, CELLAR, "channel lobby 5051"], ":3: channel needs <name> <port> <capacity>, not 'lobby 5051'"),
-    ([ATTIC, CELLAR, "channel lobby 5051 5 5"], ":3: channel needs <name> <port> <capacity>, not 'lobby 5051 5 5'"),
+    ([ATTIC, CELLAR, "channel"], ":3: channel needs <name> <port> <capacity> [tls], not nothing"),
+    ([ATTIC, CELLAR, "channel lobby 5051"], ":3: channel needs <name> <port> <capacity> [tls], not 'lobby 5051'"),
+    (
+        [ATTIC, CELLAR, "channel lobby 5051 5 5"],
+        ":3: channel needs <name> <port> <capacity> [tls], not 'lobby 5051 5 5'",
+    ),
     ([ATTIC, CELLAR, "channel lobby 5051 many"], f":3: {CHANNEL_CAPACITY}'many'"),
     ([ATTIC, CELLAR, "channel lobby 5051 -5"], f":3: {CHANNEL_CAPACITY}'-5'"),
     ([ATTIC, CELLAR, "channel lobby 5051 4"], f":3: {CHANNEL_CAPACITY}'4'"),
@@ -255,6 +265,8 @@ def test_servers_that_prove_their_names(tmp_path: Path) -> None:
         f"127.0.0.1:5051 two secret={secret}\0": expected,
     }.items():
         assert refusal(f"{head}{line}\n").startswith(f"my.conf:2: {reason}")
+    (with_tls,) = parse_config(f"{head}127.0.0.1:5051 two secret={secret} tls", "").peers
+    assert with_tls.secret is not None and with_tls.tls
     assert refusal(f"127.0.0.1:5051 two secret={secret}") == (
         "my.conf:1: secret= needs a name of this server's own, too; add hostname <name>"
     )
