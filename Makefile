@@ -1,7 +1,7 @@
 # Shortcuts for frequent commands. `make run PORT=5050`
 PORT ?= 5050
 
-.PHONY: help setup run test cases coverage lint types format bench chaos figures picture
+.PHONY: help setup run certificate test cases coverage lint types format bench chaos figures picture
 
 help: # list the targets
 	@grep -E '^[a-z]+:.*#' Makefile | sed 's/:[^#]*#/ -/'
@@ -11,6 +11,9 @@ setup: # install the dependencies into .venv
 
 run: setup # start a server: make run PORT=5050
 	./server.py $(PORT)
+
+certificate: # make a private certificate for TLS: make certificate NAMES="chat.example.org 192.168.1.5"
+	@tools/certificate $(NAMES)
 
 test: setup # all tests
 	.venv/bin/pytest

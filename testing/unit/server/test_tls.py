@@ -14,8 +14,11 @@ from typing import Any
 
 import pytest
 
+from app.config import is_exposed
 from harness.peer import PATIENCE, Peer
+from harness.processes import ROOT
 from harness.servers import ServerProcess, free_ports
+from net.tls import certificate_of, server_context
 from support.certificates import Authority, Certificate
 from support.programs import run
 
@@ -220,6 +223,24 @@ def test_what_is_wrong_with_a_certificate_is_logged(tmp_path: Path, authority: A
         with ServerProcess(tmp_path, *LOCAL, *certificate.directives, "listen 0 auto tls") as server:
             for pattern in patterns:
                 server.wait_for(re.escape(pattern))
+
+
+def test_a_private_certificate_serves_its_names(tmp_path: Path, authority: Authority) -> None:
+    """The program behind `make certificate`, which replaces no file."""
+    program = str(ROOT / "tools" / "certificate")
+    done = subprocess.run([program, "chat.example", "127.0.0.1", "::1"], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["certificate.pem", "key.pem"]
+    assert not is_exposed((tmp_path / "key.pem").stat())
+    path, key = str(tmp_path / "certificate.pem"), str(tmp_path / "key.pem")
+    found = certificate_of(server_context(path, key), path)
+    assert found is not None and found[0] == ["chat.example", "127.0.0.1", "0:0:0:0:0:0:0:1"]
+    before = Path(key).read_text()
+    again = subprocess.run([program], cwd=tmp_path, capture_output=True, text=True)
+    assert (again.returncode, again.stderr) == (
+        1, "certificate: certificate.pem is there already; move it away first\n",
+    )  # fmt: skip
+    assert Path(key).read_text() == before
 
 
 # ---- links ----
