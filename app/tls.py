@@ -23,13 +23,13 @@ from settings import Settings
 SOON_SECONDS = 14 * 24 * 3600
 """A certificate that expires within this time is warned of."""
 
-PLAIN_REFUSAL = b"This port speaks TLS only: connect with TLS.\n"
+PLAIN_REFUSAL = "This port speaks TLS only: connect with TLS."
 
 PLAIN_REFUSALS = {
-    WEB: b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%b"
-    % (len(PLAIN_REFUSAL), PLAIN_REFUSAL)
+    WEB: "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nConnection: close\r\n\r\n{}\n",
+    "irc": "ERROR :{}\r\n",
 }
-"""The answer to a client that speaks plain text at a port for TLS, where its dialect has a form for that."""
+"""The form of the answer to a client that speaks plain text at a port for TLS, where it is not a line (C54)."""
 
 log = logging.getLogger("crosstalk.server")
 
@@ -114,8 +114,8 @@ class Tls:
             accepted: returns the owner of a connection.
             dialect: of the port, in which a client is refused that speaks plain text (C54).
         """
-        seconds, refusal = self._settings.handshake_seconds, PLAIN_REFUSALS.get(dialect, PLAIN_REFUSAL)
-        return handshake.secured(loop, lambda: self.own, seconds, accepted, refusal)
+        refusal = PLAIN_REFUSALS.get(dialect, "{}\n").format(PLAIN_REFUSAL).encode()
+        return handshake.secured(loop, lambda: self.own, self._settings.handshake_seconds, accepted, refusal)
 
     def dial(self, loop: Loop, host: str, port: int, *, name: str, **how: Any) -> None:
         """Dial another server, whose certificate must bear this name, see `net.handshake.dial`."""

