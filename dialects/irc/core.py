@@ -5,14 +5,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from commands import Refusal, Request
 from dialects.irc import numerics
 from dialects.irc.client import Answers, Client
-from dialects.irc.in_flight import InFlight
+from dialects.irc.in_flight import InFlight, Live
 from dialects.irc.people import People, client_of
 from dialects.irc.wire import MAX_LINE, NO_TAGS
 from domain.changes import Done, GuestSaid, Said
@@ -119,6 +120,7 @@ class Irc(Dialect):
         self.people = People(chat, host_of)
         self.census = Census()
         self.in_flight = InFlight()
+        self.live = Live()
         self.capabilities: frozenset[str] = frozenset()
         self._by_capabilities: dict[frozenset[str], Irc] = {self.capabilities: self}
 
@@ -135,10 +137,11 @@ class Irc(Dialect):
     def switch(self, client: Client, capabilities: frozenset[str]) -> None:
         """Give a client these capabilities, and no others."""
         client.capabilities = capabilities
-        client.session.dialect = self._with(capabilities & RENDERING)
+        client.session.dialect = self.for_capabilities(capabilities & RENDERING)
         self.chat.users.words_changed(client.session)
 
-    def _with(self, capabilities: frozenset[str]) -> Irc:
+    def for_capabilities(self, capabilities: frozenset[str]) -> Irc:
+        """Return the dialect of all clients with these capabilities, of those that matter for rendering."""
         shared = self._by_capabilities.get(capabilities)
         if shared is None:
             shared = self._by_capabilities[capabilities] = copy.copy(self)
@@ -195,6 +198,15 @@ class Irc(Dialect):
     def refuse(self, session: Session, refusal: Refusal) -> None:
         """Answer a line that is too long (I3)."""
         self.client(session).reply(numerics.INPUTTOOLONG)
+
+    @contextlib.contextmanager
+    def passing_tags(self, tags: Mapping[str, str]) -> Iterator[None]:
+        """Pass these client tags on with the direct message that is delivered meanwhile."""
+        self.live.tags = tags
+        try:
+            yield
+        finally:
+            self.live.tags = NO_TAGS
 
     # ---- channels ----
 

@@ -11,8 +11,9 @@ from dialects.irc.client import Client
 from dialects.irc.commands import COMMANDS, NOT_UTF8, TOO_FEW, TOO_FEW_BEFORE_WELCOME, UNKNOWN
 from dialects.irc.core import Irc, IrcRequest
 from dialects.irc.events import OF_USERS, TO_ALL, channel_message, of_oneself, to_client
+from dialects.irc.profiles import clients_of
 from dialects.irc.wire import END, parse
-from domain.changes import Mailed
+from domain.changes import GuestSaid, Mailed, Said
 from domain.errors import BeingCollected
 from domain.events import ChannelMessages, DirectEcho, DirectMessage, MailWaiting
 from protocol import Session
@@ -55,30 +56,47 @@ class IrcDialect(Irc):
         self, event: Any, transports: Sequence[Transport], send_all: Callable[[Iterable[Any], bytes], None]
     ) -> None:
         """Tell an event to many clients; those who have sent one of the messages get an echo, or nothing (I27)."""
-        sent = self._own_messages(event) if isinstance(event, ChannelMessages) else None
-        if not sent:
+        senders = self._senders(event) if isinstance(event, ChannelMessages) else None
+        if not senders:
             super().tell_all(event, transports, send_all)
             return
-        super().tell_all(event, [transport for transport in transports if transport not in sent], send_all)
+        super().tell_all(event, [transport for transport in transports if transport not in senders], send_all)
         for transport in transports:
-            if transport in sent:
-                transport.send("".join(self._for_sender(event, sent[transport])).encode())
+            if transport in senders:
+                transport.send("".join(self._for_sender(event, senders[transport])).encode())
 
-    def _own_messages(self, event: ChannelMessages) -> dict[Transport, Client]:
-        found = (self.in_flight.get(said.number) for said in event.messages)
-        return {sent.client.session.transport: sent.client for sent in found if sent is not None}
+    def _senders(self, event: ChannelMessages) -> dict[Transport, Client]:
+        """Return the clients that get other words for these messages than all: those of their senders if they want no
+        echo, else one that has put a label before its own."""
+        found = {}
+        for said in event.messages:
+            if "echo-message" not in self.capabilities:
+                found.update({client.session.transport: client for client in self.clients_of(said)})
+            elif (sent := self.in_flight.get(said.number)) is not None and sent.answers is not None:
+                found[sent.client.session.transport] = sent.client
+        return found
 
     def _for_sender(self, event: ChannelMessages, client: Client) -> Iterator[str]:
         for said in event.messages:
-            sent = self.in_flight.get(said.number)
-            if sent is None or sent.client is not client:
+            if client not in self.clients_of(said):
                 yield channel_message(self, said)
-            elif sent.answers is not None:
-                for line in channel_message(self, said).split(END)[:-1]:
-                    sent.answers.add(line + END)
-                yield sent.answers.settle(client.server)
             elif "echo-message" in self.capabilities:
-                yield channel_message(self, said)
+                yield from self._echo(said, client)
+
+    def _echo(self, said: Said, client: Client) -> Iterator[str]:
+        sent = self.in_flight.get(said.number)
+        if sent is None or sent.client is not client or sent.answers is None:
+            yield channel_message(self, said)
+            return
+        for line in channel_message(self, said).split(END)[:-1]:
+            sent.answers.add(line + END)
+        yield sent.answers.settle(client.server)
+
+    def clients_of(self, said: Said) -> tuple[Client, ...]:
+        """Return the clients of a message's sender that speak IRC."""
+        if isinstance(said, GuestSaid):
+            return ()
+        return clients_of(self.chat.users.accounts.get(said.sender) or self.chat.users.guests.get(said.sender))
 
     def deliver(self, session: Session, event: Any) -> None:
         """Tell the session's client what has happened; it need not be told what it has done itself."""
@@ -102,5 +120,5 @@ class IrcDialect(Irc):
     def _render_mail(self, client: Client, pages: Iterator[list[Mailed]]) -> Iterator[bytes]:
         with contextlib.suppress(BeingCollected):  # another client gets it; what that does not take comes here
             for page in pages:
-                messages = [DirectMessage(mail.sender, mail.text, mail.at) for mail in page]
+                messages = [DirectMessage(mail.sender, mail.text, mail.at, mail.id, mail.kind) for mail in page]
                 yield "".join([to_client(self, client, each) or "" for each in messages]).encode()

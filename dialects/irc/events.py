@@ -11,8 +11,8 @@ from dialects.irc.client import Client
 from dialects.irc.core import Irc
 from dialects.irc.profiles import NOT_HERE, profile_of
 from dialects.irc.rosters import join_line, joined_lines
-from dialects.irc.wire import MAX_BODY, NO_TAGS, message, pieces, render_tags
-from domain.changes import Said
+from dialects.irc.wire import MAX_BODY, NO_TAGS, action, message, pieces, render_tags
+from domain.changes import ACT, NOTICE, SAY, Said
 from domain.events import (
     AccountGone,
     CameIn,
@@ -64,9 +64,12 @@ def tags_of(irc: Irc, stamp: Stamp) -> str:
     return render_tags(tags)
 
 
-def in_lines(irc: Irc, stamp: Stamp, prefix: str, target: str, text: str, verb: str = "PRIVMSG") -> str:
+def in_lines(irc: Irc, stamp: Stamp, prefix: str, target: str, text: str, kind: str = SAY) -> str:
     """Render a message in as many lines as it takes; the first one has its msgid (I28)."""
     tags = tags_of(irc, stamp)
+    verb = "NOTICE" if kind == NOTICE else "PRIVMSG"
+    if kind == ACT:
+        return tags + message(prefix, verb, target, text=action(text))
     room = MAX_BODY - len(message(prefix, verb, target, text="").encode())
     if len(text) * 4 <= room:
         return tags + message(prefix, verb, target, text=text)
@@ -86,7 +89,7 @@ def channel_message(irc: Irc, said: Said) -> str:
     number = f"m{said.number}" if said.number else ""
     stamp = Stamp(said.sender, said.at, number, sent.tags if sent is not None else NO_TAGS)
     prefix = irc.people.prefix(said.sender, in_room=irc.is_room_guest(said))
-    return in_lines(irc, stamp, prefix, irc.people.channel(said.channel), said.text)
+    return in_lines(irc, stamp, prefix, irc.people.channel(said.channel), said.text, said.kind)
 
 
 def to_client(irc: Irc, client: Client, event: Any) -> str | None:
@@ -96,8 +99,8 @@ def to_client(irc: Irc, client: Client, event: Any) -> str | None:
 
 
 def _direct(irc: Irc, client: Client, event: DirectMessage) -> str:
-    stamp = Stamp(event.sender, event.at)
-    return in_lines(irc, stamp, irc.people.prefix(event.sender), client.shown, event.text)
+    stamp = Stamp(event.sender, event.at, event.id, irc.live.tags)
+    return in_lines(irc, stamp, irc.people.prefix(event.sender), client.shown, event.text, event.kind)
 
 
 def _whispered(irc: Irc, client: Client, event: Whispered) -> str:
@@ -107,7 +110,8 @@ def _whispered(irc: Irc, client: Client, event: Whispered) -> str:
 
 def _echo(irc: Irc, client: Client, event: DirectEcho) -> str:
     recipient = irc.people.nick(event.recipient)
-    echo = in_lines(irc, Stamp(event.sender, event.at), irc.people.prefix(event.sender), recipient, event.text)
+    stamp = Stamp(event.sender, event.at, event.id, irc.live.tags)
+    echo = in_lines(irc, stamp, irc.people.prefix(event.sender), recipient, event.text, event.kind)
     waits = client.line(numerics.AWAY, recipient, text=WAITS) if event.waits else ""
     return (echo if client.has("echo-message") else "") + waits
 

@@ -38,3 +38,10 @@ class InFlight:
     def get(self, number: int) -> Sent | None:
         """Return what is known of a message; None if no client of IRC has sent it."""
         return self._sent.get(number)
+
+
+class Live:
+    """The client tags of the direct message that is being delivered, which are not kept."""
+
+    def __init__(self) -> None:
+        self.tags: Mapping[str, str] = NO_TAGS

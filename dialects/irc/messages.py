@@ -11,7 +11,9 @@ from dialects.irc.core import Irc
 from dialects.irc.in_flight import Sent
 from dialects.irc.names import CHANNEL
 from dialects.irc.people import SERVICES
+from dialects.irc.profiles import profile_of
 from dialects.irc.wire import ACTION, MAX_BODY, NO_TAGS, ctcp_of, message, plain, word
+from domain.changes import ACT, NOTICE, SAY
 from domain.errors import (
     CannotLeaveMail,
     LimitReached,
@@ -24,9 +26,6 @@ from domain.errors import (
 )
 
 MAX_TARGETS = 4
-
-SAY, ACT, NOTICE = "say", "act", "notice"
-"""The kinds of messages."""
 
 HOW_TO_LOG_IN = "There are no services here: log in with SASL, or with PASS <account>:<password>."
 
@@ -144,9 +143,8 @@ def _send_to_channel(
     else:
         if echoed is not None:
             echoed.outstanding += 1
-        irc.chat.say(client.session.principal, name, text, irc.outcome(client, request, decided))
-        sent = Sent(client, client_tags(request), echoed)
-        irc.in_flight.add(irc.chat.reading.last_number, sent, irc.chat.reading.last_published)
+        number = irc.chat.say(client.session.principal, name, text, irc.outcome(client, request, decided), kind)
+        irc.in_flight.add(number, Sent(client, client_tags(request), echoed), irc.chat.reading.last_published)
 
 
 def _send_to_user(
@@ -156,15 +154,19 @@ def _send_to_user(
         echo, client.echo = client.echo, ""
         if error is not None:
             refuse.user(shown, error)
-        elif echo:
+            return
+        if echo:
             client.send(echo)
+        if name is not None and irc.people.is_online(name) and (away := profile_of(irc, name).away):
+            refuse.reply(numerics.AWAY, irc.people.nick(name), text=away)
 
     name = irc.people.find(shown)
     if name is None:
         refuse.user(shown, NoSuchUser())
     else:
         done = irc.outcome(client, request, decided)
-        irc.chat.messages.send_direct(client.session.principal, name, text, done, client.session)
+        with irc.passing_tags(client_tags(request)):
+            irc.chat.messages.send_direct(client.session.principal, name, text, done, client.session, kind)
 
 
 def client_tags(request: Request) -> Mapping[str, str]:

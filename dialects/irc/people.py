@@ -115,6 +115,10 @@ class People:
         name = self.find(nick)
         return name if name in self._users.online else None
 
+    def is_online(self, name: str) -> bool:
+        """Tell whether a user is logged in."""
+        return name in self._users.online
+
     def is_known(self, name: str) -> bool:
         """Tell whether a user of this server has this name, or one of another server who is in a channel here."""
         if HOST_OF_USER in name:

@@ -5,15 +5,17 @@ from __future__ import annotations
 import inspect
 import typing
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
+from dialects.irc.core import Irc
 from domain import events
 from domain.changes import Said
 from domain.events import (
     AccountGone,
     Announced,
+    CameIn,
     ChannelMessages,
     Departed,
     DirectEcho,
@@ -27,6 +29,8 @@ from domain.events import (
     FilePiece,
     FileSent,
     FileWanted,
+    GuestGone,
+    GuestRenamed,
     Kicked,
     LoggedInElsewhere,
     MailWaiting,
@@ -41,6 +45,7 @@ from domain.events import (
     Unmuted,
     Welcomed,
     WentAway,
+    WentOut,
     Whispered,
 )
 from support.world import World
@@ -57,6 +62,7 @@ AUDIENCES: Mapping[str, set[type]] = {
         Announced,
         *(FileSent, FileNotTaken, FileOffered, SendFile, FileWanted, FilePiece, FileEnded, FileCancelled),
     },
+    "irc": {ChannelMessages, CameIn, WentOut, GuestGone, GuestRenamed, PresenceChanged, TopicChanged},
     "operator": {ChannelMessages, Entered, Departed, WentAway, Whispered, FileSent, Kicked, Emptied},
 }
 """Who may get which event."""
@@ -69,6 +75,7 @@ EXAMPLES_OF_TYPES: Mapping[Any, Any] = {
     int: 1,
     float: 1.0,
     bool: True,
+    str | None: None,
     tuple[Said, ...]: (Said("room", "alice", "hi", 1.0),),
 }
 
@@ -79,12 +86,15 @@ def example(event: type) -> Any:
 
 
 def renderers(world: World) -> Mapping[str, Callable[[Any], str | bytes]]:
+    world.user("alice", "room")
+    irc = cast(Irc, world.node.dialects["irc"]).for_capabilities(frozenset({"away-notify"}))
     guest: Any = world.room_guest("lobby", "ann").session.dialect
     return {
         "result": world.dialect.render,
         "hello": world.hello.render,
         "mailbox": world.mailbox.render,
         "rooms": guest.render,
+        "irc": lambda event: irc.render(event._replace(user="alice") if hasattr(event, "user") else event),
         "operator": world.node.operator.dialect.render,
     }
 
