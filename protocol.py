@@ -216,6 +216,10 @@ class SessionOutput:
         """Have the connection closed soon if the client's machine does not answer (R50)."""
         self.transport.probe()
 
+    def report_limit(self, reason: str, detail: str = "", *values: object) -> None:
+        """Count and log that the client has reached a limit, see `domain.sessions.ClientSession`."""
+        self.transport.report_limit(reason, detail, *values)
+
 
 class Session(SessionOutput):
     """One connection, speaking one dialect; the transport's owner.

@@ -445,7 +445,7 @@ def main(options: Options) -> int:
     """Run the server until a signal stops it; return the exit status."""
     settings = options.settings
     bootstrap.occupy_standard_descriptors()
-    start_logging()
+    start_logging(settings.log_level, settings.log_format)
     try:
         raise_descriptor_limit()
         server = Server(settings, options.config)

@@ -148,6 +148,8 @@ class Settings(NamedTuple):
     web_origin: tuple[str, ...] = ()
     web_proxy: tuple[str, ...] = ()
     web_title: str = "Crosstalk"
+    log_level: str = "info"
+    log_format: str = "text"
     node: str | None = None
     engine: tuple[EngineAddress, ...] = LOCAL_ENGINES
     engine_password_file: str | None = None  # the password itself

@@ -375,6 +375,8 @@ DIRECTIVES: Mapping[str, Directive] = {
         "one or more IP addresses or networks", _networks, "proxies whose X-Forwarded headers a web port believes"
     ),
     "web-title": Directive(f"1 to {MAX_TITLE} characters", _web_title, "the title of the page"),
+    "log-level": Directive(*_one_of("debug", "info", "warning", "error"), "the least urgent lines that the log has"),
+    "log-format": Directive(*_one_of("text", "json"), "lines of text, or objects of JSON"),
     "node": Directive(_TOKEN, _token, "be a node of a cluster, under this name"),
     "engine": Directive(
         "1, 3 or 5 times <ip>:<port>", _engines, "all engines of the cluster, the one to try first in front"

@@ -136,7 +136,11 @@ class ConsoleTransport:
     def ignore(self, *_args: object) -> None:
         """Do nothing: there is no connection to close, probe, pause or count."""
 
-    note_first_line = count_input = set_output_limit = finish = refuse = probe = ignore
+    def log_mark(self) -> dict[str, int]:
+        """Return what marks a record of the log as one of a connection: nothing."""
+        return {}
+
+    note_first_line = count_input = set_output_limit = finish = refuse = probe = report_limit = ignore
     pause_reading = resume_reading = ignore
 
 

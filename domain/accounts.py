@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -25,7 +24,9 @@ from domain.sessions import ClientSession
 from domain.state import Account, Visitor
 from domain.users import Users
 
-log = logging.getLogger("crosstalk.chat")
+FAILED_LOGIN = "failed-login"
+FAILED_PASSWORD = "failed-password"
+"""Reasons in the log of limits: a wrong name, password or ID at a login, and a wrong old password."""
 
 
 class Accounts:
@@ -137,14 +138,13 @@ class Accounts:
         """
         account = self._users.accounts.get(name)
         password_hash = account.password_hash if account else None
-        address = recipient.address
 
         def checked(error: Exception | None) -> None:
             if error is None and (account is None or account.password_hash != password_hash):
                 error = WrongPassword()
             if isinstance(error, WrongPassword):
                 self.failed_logins += 1
-                log.warning("failed login address=%s name=%s", address, _loggable(name))
+                recipient.report_limit(FAILED_LOGIN, "name=%s", _loggable(name))
             done(error)
 
         self._passwords.check(recipient, Claim(name, password, password_hash), checked, is_login=True)
@@ -154,11 +154,11 @@ class Accounts:
 
         Fails with WrongPassword, Overloaded, StoreUnavailable.
         """
-        account, address = recipient.principal, recipient.address
+        account = recipient.principal
 
         def checked(error: Exception | None) -> None:
             if isinstance(error, WrongPassword):
-                log.warning("failed change of password address=%s name=%s", address, account.name)
+                recipient.report_limit(FAILED_PASSWORD, "name=%s", account.name)
             if error is None and not recipient.over:
                 self._hash(recipient, new, change, done)
             else:
@@ -248,7 +248,7 @@ class Accounts:
             account = self._users.owner(account_id)
         except NoSuchUser:
             self.failed_logins += 1
-            log.warning("failed login address=%s by ID", recipient.address)  # the ID may be right but for a slip
+            recipient.report_limit(FAILED_LOGIN, "(by ID)")  # which may be right but for a slip, so it is not shown
             raise
         self._take_over(recipient, account)
         return account.name

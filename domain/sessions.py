@@ -74,6 +74,15 @@ class ClientSession(Clients, Protocol):
     def half_closed(self) -> bool:
         """Whether the client sends no more."""
 
+    def report_limit(self, reason: str, detail: str = "", *values: object) -> None:
+        """Count and log that the client has reached a limit; the reasons are in docs/limits.md.
+
+        Args:
+            reason: the name of a setting, or another reason.
+            detail: a format string for further fields of the line.
+            values: what that takes.
+        """
+
 
 class SeveralClients(Clients):
     """The sessions of an account that is logged in at several clients at once. It never changes.

@@ -13,6 +13,7 @@ from functools import partial
 from selectors import EVENT_READ, EVENT_WRITE
 from typing import Any, Protocol
 
+from net.addresses import network_of
 from net.output import Output, State
 from net.table import CloseReason, ConnectionTable
 from net.tcp import PROBE_SECONDS, disable_keepalive, enable_keepalive, probe_keepalive, unacknowledged_for
@@ -78,16 +79,21 @@ class Connection(Output):
             self._login = self._loop.call_later(self._table.login_seconds, self._login_timed_out)
 
     def recount_for(self, address: str) -> bool:
-        """Count for another address, as a proxy has told whom it stands for (W5).
+        """Count for another address, as a proxy has told whom it stands for (W5). The log shows that one from then on.
+
+        Args:
+            address: of the client.
 
         Returns:
             False if that address has its share of connections already. Then nothing changes.
         """
-        if self._table.is_full_for(address):
+        network = network_of(address)
+        if self._table.is_full_for(network):
             return False
+        self._peer = address, self.remote_address[1]
         self._table.uncount(self._address)
         self.note_first_line()
-        self.count_for(address)
+        self.count_for(network)
         return True
 
     def attach_owner(self, accepted: Callable[[Connection], Receiver]) -> None:
@@ -101,6 +107,7 @@ class Connection(Output):
         except Exception:
             self.close(CloseReason.FAULT)
             raise
+        log.debug("connection opened address=%s port=%d", *self.remote_address, extra=self.log_mark())
         if self._table.keepalive_seconds:
             self._table.check_later()
 
@@ -222,7 +229,7 @@ class Connection(Output):
     def _login_timed_out(self) -> None:
         self._login = None
         if self._state is State.OPEN:
-            log.info("closing %s: has said nothing for %g seconds (login-seconds)", self, self._table.login_seconds)
+            self.report_limit("login-seconds", "(has said nothing for %g seconds)", self._table.login_seconds)
             self.close(CloseReason.SILENT)
 
     def _all_sent(self) -> None:
@@ -264,7 +271,9 @@ class Connection(Output):
             why: what sets it, for the log.
         """
         if self._state is not State.CLOSED and unacknowledged_for(self.sock) > seconds:
-            log.warning("closing %s: its machine has been silent for %g seconds (%s)", self, seconds, why)
+            log.warning(
+                "closing %s: its machine has been silent for %g seconds (%s)", self, seconds, why, extra=self.log_mark()
+            )
             self.close(CloseReason.LOST)
 
     def _probed(self) -> None:
@@ -286,6 +295,7 @@ class Connection(Output):
 
     def free(self) -> None:
         """Release all resources, and tell the owner. Called by the loop at the end of the turn of `close`."""
+        log.debug("connection closed reason=%s", self._reason.name.lower(), extra=self.log_mark())
         self._release()
         self._table.remove(self, self._reason, self._address)
         self.note_first_line()

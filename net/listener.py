@@ -104,9 +104,10 @@ class Listener:
     def _admit(self, sock: socket.socket, host: str) -> None:
         address = "" if is_loopback(host) else network_of(host)
         refusal = self._refusal(address)
-        if refusal:
+        if refusal is not None:
             self._table.closed[CloseReason.REFUSED] += 1
-            log.warning(*refusal)
+            reason, detail, *values = refusal
+            self._table.limits.note(reason, host, detail, *values, connection=next(self._table.numbers))
             sock.close()
             return
         connection = self._table.make(self._table, sock)
@@ -114,15 +115,15 @@ class Listener:
             connection.count_for(address)
         connection.attach_owner(self._accepted)
 
-    def _refusal(self, address: str) -> tuple[Any, ...]:
-        """Return the log record of a refusal, if one more client from this address is too many."""
+    def _refusal(self, address: str) -> tuple[Any, ...] | None:
+        """Return the reason, its detail and values for the log if one more client from this address is too many."""
         clients = self._table.clients
         if clients >= self._table.client_ceiling:
-            return "refused a connection: %d clients are connected (max-clients)", clients
+            return "max-clients", "(refused: %d clients are connected)", clients
         if self._table.is_full_for(address):
             neighbours = self._table.clients_at[address]
-            return "refused a connection: %d clients are connected from %s (max-address-share)", neighbours, address
-        return ()
+            return "max-address-share", "(refused: %d clients are connected from %s)", neighbours, address
+        return None
 
     def _pause(self, why: str) -> None:
         log.warning("accept paused: %s (%d connections)", why, len(self._table.connections))

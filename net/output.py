@@ -171,7 +171,7 @@ class Output(WatchedSocket):
 
     def fault(self) -> None:
         """Log the exception that is being handled, and close: a fault ends one connection, not the service."""
-        log.exception("error while serving a connection")
+        log.exception("error while serving a connection", extra=self.log_mark())
         self.close(CloseReason.FAULT)
 
     def _all_sent(self) -> None:
@@ -366,7 +366,7 @@ class Output(WatchedSocket):
         self._out = [rest]
         chunk = 0 if self._streams is None else self._streams.chunk
         if self._pending - chunk > self._limit.size:
-            log.warning("closing %s: reads too slowly, %d bytes wait (%s)", self, self._pending, self._limit.setting)
+            self.report_limit(self._limit.setting, "(reads too slowly, %d bytes wait)", self._pending)
             self.close(CloseReason.SLOW_READER)
         else:
             self._block(progress=progress)
@@ -398,7 +398,7 @@ class Output(WatchedSocket):
         try:
             chunk = next(chunks, None)
         except Exception:
-            log.exception("error while making output")
+            log.exception("error while making output", extra=self.log_mark())
             self.close(CloseReason.FAULT)
             return
         if chunk is None:
@@ -427,7 +427,7 @@ class Output(WatchedSocket):
         if rest > 0:
             self._blockage.deadline = self._loop.call_later(rest, self._stalled)
         else:
-            log.warning("closing %s: has taken nothing for %g seconds (stall-seconds)", self, self._table.stall_seconds)
+            self.report_limit("stall-seconds", "(has taken nothing for %g seconds)", self._table.stall_seconds)
             self.close(CloseReason.SLOW_READER)
 
     def _unblock(self) -> None:

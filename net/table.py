@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import enum
 import itertools
-import logging
 import math
 import socket
 from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
+from net.limits import LimitLog
 from net.reactor import Reactor
 from net.tcp import descriptor_ceiling
 
@@ -23,8 +23,6 @@ STALL_SECONDS = 30.0
 
 CHECK_SECONDS = 1.0
 """Interval of the checks for connections whose end no event reports."""
-
-log = logging.getLogger("crosstalk.loop")
 
 
 class CloseReason(enum.Enum):
@@ -59,6 +57,7 @@ class Member(Protocol):
     def abort_linger(self) -> None: ...
     def check_for_reset(self) -> None: ...
     def check_for_silence(self, seconds: float) -> None: ...
+    def report_limit(self, reason: str, detail: str = "", *values: object) -> None: ...
 
 
 M = TypeVar("M", bound=Member)
@@ -87,7 +86,7 @@ class Buffers(Generic[M]):
             fullest = max(self._sizes, key=self._sizes.__getitem__)
             size = self._sizes.pop(fullest)
             self.total -= size
-            log.warning("closing %s: %d bytes wait, the most of all, and all is full (max-buffers)", fullest, size)
+            fullest.report_limit("max-buffers", "(%d bytes wait, the most of all, and all is full)", size)
             fullest.close(CloseReason.FULLEST)
 
 
@@ -101,6 +100,8 @@ class ConnectionTable(Generic[M]):
         make: makes a connection of a connected socket.
         received: bytes that were received on all connections.
         sent: bytes that the kernel has taken from all of them.
+        limits: counts and logs what reaches a limit.
+        numbers: gives each connection its number.
     """
 
     def __init__(
@@ -118,6 +119,8 @@ class ConnectionTable(Generic[M]):
     ) -> None:
         self.reactor = reactor
         self.make = make
+        self.limits = LimitLog()
+        self.numbers = itertools.count(1)
         self.output_limit = OutputLimit(max_out_buffer, "max-out-buffer")
         self.high_water = min(HIGH_WATER, max_out_buffer // 4)
         self.stall_seconds = stall_seconds

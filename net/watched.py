@@ -38,9 +38,10 @@ class WatchedSocket:
 
     Attributes:
         sock: the socket.
+        number: of the connection, in the log: the first has 1.
     """
 
-    __slots__ = ("_events", "_loop", "_table", "sock")
+    __slots__ = ("_events", "_loop", "_peer", "_table", "number", "sock")
 
     def __init__(self, table: ConnectionTable[Any], sock: socket.socket) -> None:
         sock.setblocking(False)
@@ -50,6 +51,8 @@ class WatchedSocket:
         self._table = table
         self._loop = table.reactor
         self.sock = sock
+        self.number = next(table.numbers)
+        self._peer = "", 0
         self._events = 0
         self._want(EVENT_READ)
         table.connections.add(self)
@@ -65,8 +68,10 @@ class WatchedSocket:
 
     @property
     def remote_address(self) -> tuple[str, int]:
-        """The peer's IP address and port; "" and 0 when it is gone already, or this is no TCP connection."""
-        return address_of(self.sock.getpeername)
+        """The peer's IP address and port; "" and 0 if nobody asked before it was gone, or this is no TCP connection."""
+        if not self._peer[0]:
+            self._peer = address_of(self.sock.getpeername)
+        return self._peer
 
     @property
     def local_address(self) -> tuple[str, int]:
@@ -80,6 +85,14 @@ class WatchedSocket:
     def call_later(self, seconds: float, call: Callable[[], None]) -> Deadline:
         """Run `call` once, after these seconds on the monotonic clock."""
         return self._loop.call_later(seconds, call)
+
+    def report_limit(self, reason: str, detail: str = "", *values: object) -> None:
+        """Count and log that the peer has reached a limit, see `LimitLog.note`."""
+        self._table.limits.note(reason, self.remote_address[0], detail, *values, connection=self.number)
+
+    def log_mark(self) -> dict[str, int]:
+        """Return what marks a record of the log as one of this connection: the argument `extra`."""
+        return {"connection": self.number}
 
     def _want(self, events: int) -> None:
         """Watch the socket for these events, and no others."""

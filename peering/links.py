@@ -119,7 +119,7 @@ class Links:
     def refuse(self, link: Link, reason: str) -> None:
         """End a link for a fault of the other side."""
         if link.dialer is None or link.maybe_peer is not None:  # else the dialer logs it
-            log.warning("closing the link with %s: %s", link, reason)
+            log.warning("closing the link with %s: %s", link, reason, extra=link.log_mark)
         link.failure = reason
         link.session.refuse()
 
@@ -127,13 +127,7 @@ class Links:
         """Close a slow reader at the end of the turn (L7)."""
         if not link.failure:
             link.failure = "reads too slowly"
-            log.warning(
-                "closing %s port %d: %s, %d bytes wait (max-link-buffer)",
-                link.address,
-                link.port,
-                link.failure,
-                link.owed,
-            )
+            link.session.report_limit("max-link-buffer", "(reads too slowly, %d bytes wait)", link.owed)
             link.session.transport.refuse()
 
     def _introduction(self, verb: str, mac: str = "") -> str:
@@ -278,7 +272,9 @@ class Links:
     def _stop_dialling_itself(self, link: Link, dialer: PeerDialer) -> None:
         dialer.stop()
         self._dialers.remove(dialer)
-        log.warning("%s port %d is this server itself, and is not dialled again", *dialer.config[:2])
+        log.warning(
+            "%s port %d is this server itself, and is not dialled again", *dialer.config[:2], extra=link.log_mark
+        )
         link.session.refuse()
 
     def _link_up(self, link: Link, name: str) -> None:
@@ -289,7 +285,7 @@ class Links:
         link.session.principal = link
         link.session.set_link_limits(MAX_LINK_LINE, self._settings.max_link_buffer, "max-link-buffer")
         how = "dialled" if link.dialer else "accepted"
-        log.info("the link with %s is up, %s%s", link, how, ", proven" if link.proven else "")
+        log.info("the link with %s is up, %s%s", link, how, ", proven" if link.proven else "", extra=link.log_mark)
         if link.dialer is not None:
             link.dialer.succeeded()
         else:
@@ -318,7 +314,7 @@ class Links:
 
     def _link_down(self, link: Link, peer: Peer, reason: str) -> None:
         counts = "".join(f"; ignored {count} lines: {why}" for why, count in link.ignored.items())
-        log.info("the link with %s is lost: %s%s", link, reason, counts)
+        log.info("the link with %s is lost: %s%s", link, reason, counts, extra=link.log_mark)
         loss = peer.links.remove(link)
         if not peer.links:
             del self.peers[peer.name]

@@ -164,7 +164,7 @@ class PeerNames:
             return
         if self._users.is_in_use(peer):
             return
-        log.info("%s calls itself %s, and is known so from now on", link, name)
+        log.info("%s calls itself %s, and is known so from now on", link, name, extra=link.log_mark)
         before = peer.name
         del self._peers[before]
         self._peers[name] = peer

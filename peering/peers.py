@@ -82,6 +82,11 @@ class Link:
         return f"{name} ({self.address} port {self.port})"
 
     @property
+    def log_mark(self) -> dict[str, int]:
+        """What marks a record of the log as one of this connection: the argument `extra`."""
+        return self.session.transport.log_mark()
+
+    @property
     def identity(self) -> str:
         """The identity under which memberships begin that this link has agreed to (L21)."""
         return PROVEN if self.proven else self.address
@@ -142,13 +147,13 @@ class Link:
     def _fits(self, line: str) -> bool:
         if len(line.encode()) <= MAX_LINK_LINE:
             return True
-        log.warning("a message was not sent: it is too long for the link with %s", self)
+        log.warning("a message was not sent: it is too long for the link with %s", self, extra=self.log_mark)
         return False
 
     def ignore(self, reason: str) -> None:
         """Count a line that is ignored, and log the first of its kind (L5)."""
         if not self.ignored[reason] and (self.maybe_peer or not self.dialer):  # else the dialer logs the failure
-            log.warning("ignored a line from %s: %s (further ones are only counted)", self, reason)
+            log.warning("ignored a line from %s: %s (further ones are only counted)", self, reason, extra=self.log_mark)
         self.ignored[reason] += 1
 
 

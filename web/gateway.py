@@ -14,7 +14,7 @@ from websockets.server import ServerProtocol
 from websockets.typing import Subprotocol
 
 from domain.interfaces import Timers
-from net.addresses import is_loopback, network_of
+from net.addresses import is_loopback
 from net.connection import Connection
 from net.table import CloseReason
 from protocol import Session
@@ -166,7 +166,7 @@ class Visit:
             self._answer(response)
             return
         address = _address_for_limits(admitted)
-        if address != self._arrival.peer and not self._connection.recount_for(network_of(address)):
+        if address != self._arrival.peer and not self._connection.recount_for(address):
             raise Refused(HTTPStatus.SERVICE_UNAVAILABLE, "There are too many connections from your address.")
         self._gateway.counts["handshakes"] += 1
         self._gateway.timers.cancel(self._deadline)
@@ -184,7 +184,13 @@ class Visit:
     def _refuse(self, refusal: Refused) -> None:
         if refusal.cause:
             self._gateway.counts[refusal.cause] += 1
-            log.info("refused a request from %s: %s (%s)", self._connection, refusal, refusal.cause)
+            log.info(
+                "refused a request from %s: %s (%s)",
+                self._connection,
+                refusal,
+                refusal.cause,
+                extra=self._connection.log_mark(),
+            )
         response = self._protocol.reject(refusal.status, f"{refusal.why}\n")
         if refusal.status is HTTPStatus.METHOD_NOT_ALLOWED:
             response.headers["Allow"] = "GET"
@@ -196,7 +202,7 @@ class Visit:
         self._connection.finish()
 
     def _timed_out(self) -> None:
-        log.info("closing %s: its request has not come for %g seconds", self._connection, HEAD_SECONDS)
+        self._connection.report_limit("web-request-seconds", "(its request has not come for %g seconds)", HEAD_SECONDS)
         self._connection.close(CloseReason.SILENT)
 
 

@@ -226,7 +226,7 @@ class WebSocket:
             self._pong = self._timers.call_later(seconds, partial(self._pong_is_missing, seconds, why))
 
     def _pong_is_missing(self, seconds: float, why: str) -> None:
-        log.warning("closing %s: no pong came for %g seconds (%s)", self, seconds, why)
+        log.warning("closing %s: no pong came for %g seconds (%s)", self, seconds, why, extra=self.log_mark())
         self._pong = None
         self._connection.close(CloseReason.LOST)
 
@@ -325,6 +325,14 @@ class WebSocket:
     def call_later(self, seconds: float, call: Callable[[], None]) -> object:
         """As `Connection.call_later`."""
         return self._connection.call_later(seconds, call)
+
+    def report_limit(self, reason: str, detail: str = "", *values: object) -> None:
+        """As `WatchedSocket.report_limit`."""
+        self._connection.report_limit(reason, detail, *values)
+
+    def log_mark(self) -> dict[str, int]:
+        """As `WatchedSocket.log_mark`."""
+        return self._connection.log_mark()
 
     def set_output_limit(self, size: int, setting: str) -> None:
         """As `Output.set_output_limit`."""

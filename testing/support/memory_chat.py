@@ -82,6 +82,7 @@ class FakeSession:
         self.paused = False
         self.address = address
         self.probed = 0
+        self.limits: list[tuple[str, str]] = []
         self.told: list[Any] = []
 
     def deliver(self, event: Any) -> None:
@@ -89,6 +90,9 @@ class FakeSession:
 
     def probe(self) -> None:
         self.probed += 1
+
+    def report_limit(self, reason: str, detail: str = "", *values: object) -> None:
+        self.limits.append((reason, detail % values))
 
     def deliver_with_receipt(self, event: Any, done: Callable[[bool], None]) -> None:
         self.told.append(event)

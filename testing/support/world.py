@@ -59,6 +59,7 @@ class FakeTransport:
         self.finished = 0
         self.refused = 0
         self.probed = 0
+        self.limits: list[tuple[str, str]] = []
         self.reading = True
         self.stuck = False
         self.owner: Session | None = None
@@ -108,6 +109,12 @@ class FakeTransport:
 
     def probe(self) -> None:
         self.probed += 1
+
+    def report_limit(self, reason: str, detail: str = "", *values: object) -> None:
+        self.limits.append((reason, detail % values))
+
+    def log_mark(self) -> dict[str, int]:
+        return {}
 
     def set_output_limit(self, size: int, setting: str) -> None:
         self.output_limit = size

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import fcntl
+import json
 import logging
 import os
 import select
@@ -12,7 +13,15 @@ from collections.abc import Iterator
 
 import pytest
 
-from app.logs import LINES_PER_SECOND, MAX_KINDS, MAX_PIPE_WRITE, LineFormatter, NonBlockingHandler
+from app.logs import (
+    LINES_PER_SECOND,
+    MAX_KINDS,
+    MAX_PIPE_WRITE,
+    JsonFormatter,
+    LineFormatter,
+    NonBlockingHandler,
+    set_log_level,
+)
 from support.examples import raising
 
 PIPE_SIZE = 16384
@@ -174,3 +183,101 @@ def test_a_time_tells_its_distance_from_utc(zone: str, shown: str, monkeypatch: 
     assert (level, text) == ("WARNING", "what happened")
     assert at.endswith(shown)
     assert datetime.datetime.fromisoformat(at).timestamp() == 1_000_000_000
+
+
+# ---- the forms of a record ----
+
+
+def record_of(template: str, *values: object, connection: int = 0, level: int = logging.WARNING) -> logging.LogRecord:
+    """A record at a fixed time."""
+    record = logging.LogRecord("crosstalk.limits", level, "", 0, template, values, None)
+    record.created = 1_000_000_000.0
+    if connection:
+        record.connection = connection
+    return record
+
+
+def text_of(record: logging.LogRecord) -> str:
+    """A record as text, without its time."""
+    return LineFormatter().format(record).split(" ", 1)[1]
+
+
+def test_a_line_of_text_has_the_number_of_its_connection() -> None:
+    assert text_of(record_of("limit reason=x address=%s", "::1", connection=17)) == (
+        "WARNING connection=17 limit reason=x address=::1"
+    )
+    assert text_of(record_of("stopping", level=logging.INFO)) == "INFO stopping"
+
+
+@pytest.mark.parametrize(
+    ("template", "values", "event", "fields"),
+    [
+        ("stopping", (), "stopping", {}),
+        ("max clients: %d", (7,), "max clients", {}),
+        ("listening address=%s port=%d dialect=%s%s", ("::1", 5, "auto", ""), "listening",
+         {"address": "::1", "port": 5, "dialect": "auto"}),
+        ("limit reason=failed-login address=%s name=%s", ("192.0.2.1", "bob"), "limit",
+         {"reason": "failed-login", "address": "192.0.2.1", "name": "bob"}),
+        ("%d%% of %s, longest-ms=%.1f", (3, "x=y", 2.5), "", {"longest-ms": 2.5}),
+        ("what %s", ("a=b c=d",), "what", {}),
+        ("time=%s level=%s", ("never", "none"), "", {}),
+    ],
+)  # fmt: skip
+def test_an_object_of_json_has_the_fields_of_its_line(
+    template: str, values: tuple[object, ...], event: str, fields: dict[str, object]
+) -> None:
+    record = record_of(template, *values, connection=3)
+    line = JsonFormatter().format(record)
+    assert "\n" not in line
+    assert json.loads(line) == fields | {
+        "time": LineFormatter().formatTime(record),
+        "level": "warning",
+        "logger": "crosstalk.limits",
+        "event": event,
+        "message": template % values,
+        "connection": 3,
+    }
+
+
+def test_what_a_client_chooses_begins_no_line() -> None:
+    forged = "a\n2026-12-01T00:00:00+00:00 WARNING limit\r\u2028\x1b[2J\u202e\x85"
+    line = text_of(record_of("what %s", forged))
+    assert line == ("WARNING what a\\n2026-12-01T00:00:00+00:00 WARNING limit\\r\\u2028\\x1b[2J\\u202e\\x85")
+    assert json.loads(JsonFormatter().format(record_of("what %s", forged)))["message"] == f"what {forged}"
+
+
+def test_a_traceback_is_indented_or_one_value() -> None:
+    record = record_of("error", level=logging.ERROR)
+    try:
+        raise ValueError("first\n2026-12-01T00:00:00+00:00 ERROR forged")
+    except ValueError as error:
+        record.exc_info = (type(error), error, error.__traceback__)
+    first, *rest = LineFormatter().format(record).split("\n")
+    assert first.endswith("ERROR error")
+    assert rest
+    assert all(line.startswith("  ") for line in rest)
+    assert "ValueError" in json.loads(JsonFormatter().format(record))["traceback"]
+
+
+def test_a_count_of_dropped_lines_is_an_object_too(pipe: Pipe) -> None:
+    pipe.handler.setFormatter(JsonFormatter())
+    for _ in range(LINES_PER_SECOND + 3):
+        pipe.log_now("much")
+    pipe.read()
+    pipe.log("more")
+    dropped, more = map(json.loads, pipe.read().splitlines())
+    assert dropped["message"].startswith("(3 log lines before this one were dropped")
+    assert (dropped["level"], more["message"]) == ("warning", "more")
+
+
+@pytest.mark.parametrize(("level", "count"), [("debug", 4), ("info", 3), ("warning", 2), ("error", 1)])
+def test_the_level_can_change_at_any_time(level: str, count: int, caplog: pytest.LogCaptureFixture) -> None:
+    logger = logging.getLogger("crosstalk")
+    before = logger.level
+    try:
+        set_log_level(level)
+        for write in (logger.debug, logger.info, logger.warning, logger.error):
+            write("one")
+        assert len(caplog.records) == count
+    finally:
+        logger.setLevel(before)

@@ -70,30 +70,28 @@ def test_login_and_logout(memory: MemoryChat) -> None:
     assert set(memory.chat.channels.local["room"].members) == {"alice"}
 
 
-def test_failed_logins_are_counted_and_logged_without_the_password(
-    memory: MemoryChat, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_failed_logins_are_counted_and_reported_without_the_password(memory: MemoryChat) -> None:
     memory.account("alice")
     memory.account("\u4f60\u597d")
     memory.chat.restore([MailboxOpened("mason", "mason123", NOW)])
+    screen = FakeSession()
     for name in ("alice", "\u4f60\u597d", "nobody", "mason", "a\x1b[31m\u202e", "x" * 8000):
-        memory.chat.accounts.login(FakeSession("2001:db8::1"), name, "guess", lambda _error: None)
+        memory.chat.accounts.login(screen, name, "guess", lambda _error: None)
     with pytest.raises(NoSuchUser):
-        memory.chat.accounts.login_by_id(FakeSession(), "guess")
-    lines = [record.getMessage() for record in caplog.records]
-    assert lines == [
-        "failed login address=2001:db8::1 name=alice",
-        "failed login address=2001:db8::1 name=\u4f60\u597d",
-        "failed login address=2001:db8::1 name=nobody",
-        "failed login address=2001:db8::1 name=mason",
-        "failed login address=2001:db8::1 name='a\\x1b[31m\\u202e'",
-        f"failed login address=2001:db8::1 name='{'x' * 64}'",
-        "failed login address=192.0.2.1 by ID",
+        memory.chat.accounts.login_by_id(screen, "guess")
+    assert screen.limits == [
+        ("failed-login", "name=alice"),
+        ("failed-login", "name=\u4f60\u597d"),
+        ("failed-login", "name=nobody"),
+        ("failed-login", "name=mason"),
+        ("failed-login", "name='a\\x1b[31m\\u202e'"),
+        ("failed-login", f"name='{'x' * 64}'"),
+        ("failed-login", "(by ID)"),
     ]
-    assert memory.chat.accounts.failed_logins == len(lines)
+    assert memory.chat.accounts.failed_logins == len(screen.limits)
 
 
-def test_what_is_no_failed_login(memory: MemoryChat, caplog: pytest.LogCaptureFixture) -> None:
+def test_what_is_no_failed_login(memory: MemoryChat) -> None:
     alice, other = memory.user("alice"), FakeSession()
     memory.chat.accounts.login(other, "alice", "alice", other.done())  # she is logged in elsewhere
     memory.chat.accounts.login(alice, "alice", "wrong", alice.done())  # this client is logged in
@@ -101,14 +99,13 @@ def test_what_is_no_failed_login(memory: MemoryChat, caplog: pytest.LogCaptureFi
     memory.chat.accounts.login(other, "alice", "wrong", other.done())
     assert other.take() == [("", AlreadyLoggedIn), ("", Overloaded)]
     assert memory.chat.accounts.failed_logins == 0
-    assert caplog.records == []
+    assert alice.limits == other.limits == []
 
 
-def test_a_password_that_is_not_changed_is_logged(memory: MemoryChat, caplog: pytest.LogCaptureFixture) -> None:
-    memory.chat.accounts.change_password(memory.user("alice"), "guess", "new", lambda _error: None)
-    assert [record.getMessage() for record in caplog.records] == [
-        "failed change of password address=192.0.2.1 name=alice"
-    ]
+def test_a_password_that_is_not_changed_is_reported(memory: MemoryChat) -> None:
+    alice = memory.user("alice")
+    memory.chat.accounts.change_password(alice, "guess", "new", lambda _error: None)
+    assert alice.limits == [("failed-password", "name=alice")]
     assert memory.chat.accounts.failed_logins == 0
 
 

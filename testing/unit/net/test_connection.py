@@ -366,13 +366,14 @@ def test_a_connection_knows_both_its_ends(stage: LoopStage) -> None:
     assert connection.local_address == peer.getpeername()
     connection.close(CloseReason.GOODBYE)
     stage.turn()
-    assert connection.remote_address == connection.local_address == ("", 0)
-    assert str(connection) == "a client"
+    assert connection.remote_address == peer.getsockname()  # the log may have to show it still
+    assert connection.local_address == ("", 0)
 
 
 def test_a_connection_that_is_not_tcp_has_no_addresses(stage: LoopStage) -> None:
     connection, *_ = stage.pair()
     assert connection.remote_address == connection.local_address == ("", 0)
+    assert str(connection) == "a client"
 
 
 def test_an_ipv4_address_is_the_same_on_an_ipv6_socket(stage: LoopStage, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -101,7 +101,10 @@ def test_one_address_has_a_share_of_the_clients(caplog: pytest.LogCaptureFixture
         peers = [stage.dial(address) for _ in range(3)]
         stage.until(lambda: stage.loop.closed[CloseReason.REFUSED] == 1)
         assert peers[2].recv(1) == b""
-        assert "2 clients are connected from 127.0.0.1 (max-address-share)" in caplog.text
+        assert (
+            "limit reason=max-address-share address=127.0.0.1 (refused: 2 clients are connected from 127.0.0.1)"
+            in caplog.text
+        )
         assert stage.loop.table.clients_at == {"127.0.0.1": 2}
         for connection in list(stage.loop.connections):
             connection.close(CloseReason.PEER)
@@ -129,7 +132,7 @@ def test_a_client_that_says_nothing_is_closed(caplog: pytest.LogCaptureFixture) 
         put(peer, b"no whole line")
         stage.until(lambda: silent.lost_for)
         assert silent.lost_for == [CloseReason.SILENT]
-        assert "has said nothing for 0.05 seconds (login-seconds)" in caplog.text
+        assert "limit reason=login-seconds address=127.0.0.1 (has said nothing for 0.05 seconds)" in caplog.text
         assert other.lost_for == []
         assert stage.loop._deadlines.nearest() is None
 

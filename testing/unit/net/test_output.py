@@ -321,7 +321,7 @@ def test_more_may_wait_for_one_connection_than_for_others(stage: LoopStage, capl
     stage.turn()
     assert link_owner.lost_for == []
     assert client_owner.lost_for == [CloseReason.SLOW_READER]
-    assert "(max-out-buffer)" in caplog.text
+    assert "reason=max-out-buffer" in caplog.text
     assert "max-link-buffer" not in caplog.text
     attempts = len(link_sock.sends)
     link.send(b"x" * (2 * MAX_OUT - link._pending))
@@ -331,7 +331,7 @@ def test_more_may_wait_for_one_connection_than_for_others(stage: LoopStage, capl
     link.send(b"y")
     stage.turn()
     assert link_owner.lost_for == [CloseReason.SLOW_READER]
-    assert "(max-link-buffer)" in caplog.text
+    assert "reason=max-link-buffer" in caplog.text
 
 
 def test_a_peer_that_takes_some_of_much_is_behind(stage: LoopStage, monkeypatch: pytest.MonkeyPatch) -> None:

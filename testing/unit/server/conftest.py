@@ -19,7 +19,7 @@ def server(tmp_path: Path) -> Iterator[ServerProcess]:
 
 @pytest.fixture
 def quiet_logging(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server_module, "start_logging", lambda: None)
+    monkeypatch.setattr(server_module, "start_logging", lambda _level, _format: None)
 
 
 @pytest.fixture
