@@ -44,6 +44,7 @@ from app.passwords import BcryptPasswords
 from app.printer import ConsoleTransport, Printer, read_lines
 from app.signals import HANDLED, Signals
 from app.statistics import report
+from app.supervisor import Supervisor
 from app.workqueue import WorkQueue
 from dialects import WEB
 from dialects.operator.base import ServerControls
@@ -106,6 +107,7 @@ class Server:
         metrics: where its values are served; None if nowhere.
         replica: this server's part in a cluster; None for a single process.
         started: when, in seconds since the epoch.
+        supervisor: the service manager that has started this process.
 
     Raises:
         StartError: a port or the database cannot be opened, or a channel of the config cannot be made.
@@ -136,6 +138,7 @@ class Server:
             pool_queue=settings.hash_threads,  # further jobs wait in the work queue
             connection=Connection if is_single else self._leased_connection(),
         )
+        self.supervisor = Supervisor(os.environ, self.loop)
         self.printer = Printer(STDOUT, self.loop.call_later)
         with contextlib.ExitStack() as undo:
             undo.callback(self.loop.close)
@@ -324,6 +327,7 @@ class Server:
             return
         self._stopping = True
         log.info("stopping")
+        self.supervisor.stopping()
         self.control.remove()
         if self.replica is not None:
             self.replica.stop()
@@ -409,6 +413,7 @@ def announce(server: Server, *, hello_server: bool) -> None:
     if hello_server:
         with contextlib.suppress(OSError):  # nobody may be reading standard output
             print("Server is on", flush=True)  # C25
+    server.supervisor.status(f"serves at port {server.port}")
     server.passwords.warm_up()
 
 
@@ -462,12 +467,14 @@ def main(options: Options) -> int:
     if server.is_open:
         server.opened()
     open_console(server)
+    server.supervisor.ready()
     if server.replica is None:
         server.run()
         status = 0
     else:
+        server.supervisor.status("is a backup")
         server.replica.start()
-        status = server.replica.run(server.run, lambda: handlers.stopping)
+        status = server.replica.run(server.run, lambda: handlers.stopping, server.supervisor.alive)
     handlers.ignore()
     server.log_statistics()
     if loop.working or (server.replica is not None and server.replica.working):

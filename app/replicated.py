@@ -263,12 +263,13 @@ class Replica:
 
     # ---- the process ----
 
-    def run(self, serve: Callable[[], None], is_stopping: Callable[[], bool]) -> int:
+    def run(self, serve: Callable[[], None], is_stopping: Callable[[], bool], alive: Callable[[], None]) -> int:
         """Run the server to its end; return the exit status. A node that has stepped down begins again instead.
 
         Args:
             serve: runs the server.
             is_stopping: tells whether a signal has come that stops the server, even if it could not do so any more.
+            alive: called about once a second while the loop does not turn.
         """
         try:
             serve()
@@ -277,7 +278,7 @@ class Replica:
             hold_back()  # a signal that comes from here on is handled by the program that begins again
             self._link.close()
             self._store.close()
-            if not is_stopping() and self._file_can_be_written() and not is_stopping():
+            if not is_stopping() and self._file_can_be_written(alive) and not is_stopping():
                 leave_config(self._config)
                 os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
         except Ending as ending:
@@ -285,13 +286,14 @@ class Replica:
             return 1
         return 0
 
-    def _file_can_be_written(self) -> bool:
+    def _file_can_be_written(self, alive: Callable[[], None]) -> bool:
         """Wait until the disk takes something: the program that begins again must open the file. False: stop."""
         directory = os.path.dirname(os.path.abspath(self._store.path))
         if reason := why_the_disk_refuses(directory):
             log.warning("waiting until the database can be written: %s", reason)
             self._loop.close()
         while why_the_disk_refuses(directory):
+            alive()
             if stops_within(FILE_SECONDS):
                 return False
         return True

@@ -134,7 +134,7 @@ def test_the_program_follows_the_cluster_and_ends_with_its_status(
         def start(self) -> None:
             followed.append("start")
 
-        def run(self, serve: Callable[[], None], is_stopping: Callable[[], bool]) -> int:
+        def run(self, serve: Callable[[], None], is_stopping: Callable[[], bool], alive: object) -> int:
             with pytest.raises(SteppedDown):
                 serve()
             followed.append(f"run, stopping: {is_stopping()}")
