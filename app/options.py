@@ -76,6 +76,12 @@ def parse_command_line(words: Sequence[str]) -> argparse.Namespace:
         type=setting("database"),
         help="the database file (default: crosstalk-<port>.db in the current directory); :memory: keeps nothing",
     )
+    add(
+        "--hangup",
+        metavar="WHAT",
+        type=setting("hangup"),
+        help="what SIGHUP does: end the server, or (for services) reload",
+    )
     add("--check-config", action="store_true", help="tell every error of the config, and start nothing")
     add("--version", action="version", version=f"crosstalk {VERSION}", help="tell the version")
     arguments = parser.parse_intermixed_args(words)
@@ -159,6 +165,7 @@ def _completed(settings: Settings, arguments: argparse.Namespace) -> Settings:
     return settings._replace(
         address=arguments.address or settings.address,
         database=arguments.database or settings.database,
+        hangup=arguments.hangup or settings.hangup,
         max_users=arguments.max_users or settings.max_users or (HELLO_USERS if arguments.hello_server else None),
     )
 
