@@ -11,6 +11,7 @@ from dialects.irc import (
     channels,
     information,
     listing,
+    live,
     login,
     messages,
     numerics,
@@ -95,6 +96,7 @@ COMMANDS: Mapping[str, Command] = {
     # Messages.
     "PRIVMSG": _row(messages.privmsg, "PRIVMSG <target>[,...] :<text>", "say something", 2, 2),
     "NOTICE": _row(messages.notice, "NOTICE <target>[,...] :<text>", "say something that gets no answer", 0, 2),
+    "TAGMSG": _row(live.tagmsg, "TAGMSG <target>[,...]", "send client tags alone", 1, 1),
     # Users.
     "ISON": _row(queries.ison, "ISON <nick>...", "ask who is here", 1),
     "USERHOST": _row(queries.userhost, "USERHOST <nick>...", "ask for users and hosts", 1),

@@ -148,6 +148,10 @@ class Irc(Dialect):
             shared.capabilities = capabilities
         return shared
 
+    def for_client(self, client: Client) -> Irc:
+        """Return the dialect of a client."""
+        return self.for_capabilities(client.capabilities & RENDERING)
+
     def leave(self, session: Session) -> None:
         """Log the client out, and drop its password that waits to be hashed."""
         client = client_of(session)
@@ -183,11 +187,11 @@ class Irc(Dialect):
 
     def gather(self, client: Client, answers: Answers, run: Callable[[], object]) -> None:
         """Run a part of a labelled request: its answers are gathered, and sent with the last part."""
-        client.answers = answers
+        before, client.answers = client.answers, answers
         try:
             run()
         finally:
-            client.answers = None
+            client.answers = before
             if settled := answers.settle(self.server.name):
                 client.session.send_bytes(settled.encode())
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 from commands import Request
 from dialects.irc import numerics
 from dialects.irc.client import Client
 from dialects.irc.core import Irc
 from dialects.irc.in_flight import Sent
+from dialects.irc.live import MAX_TARGETS, audience_of, client_tags, is_status, tell_rank
 from dialects.irc.names import CHANNEL
 from dialects.irc.people import SERVICES
 from dialects.irc.profiles import profile_of
-from dialects.irc.wire import ACTION, MAX_BODY, NO_TAGS, ctcp_of, message, plain, word
+from dialects.irc.wire import ACTION, MAX_BODY, ctcp_of, message, plain, word
 from domain.changes import ACT, NOTICE, SAY
 from domain.errors import (
     CannotLeaveMail,
@@ -24,8 +25,6 @@ from domain.errors import (
     StoreUnavailable,
     TooLong,
 )
-
-MAX_TARGETS = 4
 
 HOW_TO_LOG_IN = "There are no services here: log in with SASL, or with PASS <account>:<password>."
 
@@ -117,7 +116,13 @@ REASONS: dict[type[Exception], str] = {
 
 
 def _send_to(irc: Irc, client: Client, request: Request, target: str, kind: str, text: str, refuse: _Refusals) -> None:
-    if target.startswith(CHANNEL):
+    if is_status(target):
+        audience = audience_of(irc, client, target)
+        if audience is None:
+            refuse.channel(target, NotAMember())
+        else:
+            tell_rank(irc, client, audience, kind, text, client_tags(request))
+    elif target.startswith(CHANNEL):
         _send_to_channel(irc, client, request, target, kind, text, refuse)
     elif target.lower() in SERVICES:
         refuse.reply(numerics.NOSUCHNICK, word(target))
@@ -167,9 +172,3 @@ def _send_to_user(
         done = irc.outcome(client, request, decided)
         with irc.passing_tags(client_tags(request)):
             irc.chat.messages.send_direct(client.session.principal, name, text, done, client.session, kind)
-
-
-def client_tags(request: Request) -> Mapping[str, str]:
-    """Return the tags of a request that are passed on: those of clients, which begin with a plus (I35)."""
-    tags: Mapping[str, str] = getattr(request, "tags", NO_TAGS)
-    return {key: value for key, value in tags.items() if key.startswith("+")} if tags else NO_TAGS

@@ -1,0 +1,111 @@
+"""What is told to clients of IRC that are there, and never kept: TAGMSG, and messages to a channel's ranks (I29)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+from commands import Request
+from dialects.irc import numerics
+from dialects.irc.client import Client
+from dialects.irc.core import Irc
+from dialects.irc.events import Stamp, in_lines, tags_of
+from dialects.irc.names import CHANNEL
+from dialects.irc.people import client_of
+from dialects.irc.profiles import clients_of
+from dialects.irc.rosters import OPERATOR, VOICE, signs
+from dialects.irc.wire import NO_TAGS, message, word
+from domain.state import Channel
+
+MAX_TARGETS = 4
+"""Targets that one message can have."""
+
+RANKS: Mapping[str, tuple[str, ...]] = {OPERATOR: (OPERATOR,), VOICE: (OPERATOR, VOICE)}
+"""The ranks that a sign before a channel names: its own, and the higher ones."""
+
+
+class Audience(NamedTuple):
+    """Who is told something.
+
+    Attributes:
+        shown: the target, as they see it.
+        clients: those who are there.
+    """
+
+    shown: str
+    clients: Iterable[Client]
+
+
+def client_tags(request: Request) -> Mapping[str, str]:
+    """Return the tags of a request that are passed on: those of clients, which begin with a plus (I35)."""
+    tags: Mapping[str, str] = getattr(request, "tags", NO_TAGS)
+    return {key: value for key, value in tags.items() if key.startswith("+")} if tags else NO_TAGS
+
+
+def is_status(target: str) -> bool:
+    """Tell whether a target names the users of a channel that have a rank."""
+    return target[:1] in RANKS and target[1:2] == CHANNEL
+
+
+def tagmsg(irc: Irc, client: Client, request: Request) -> None:
+    """TAGMSG <target>[,<target>...]: client tags alone, to those with `message-tags`."""
+    tags = client_tags(request)
+    targets = [target for target in request.args[0].split(",") if target]
+    if len(targets) > MAX_TARGETS:
+        client.reply(numerics.TOOMANYTARGETS, word(request.args[0]))
+        return
+    for target in targets if tags else ():
+        audience = audience_of(irc, client, target)
+        if audience is not None:
+            _tell_tags(irc, client, audience, tags)
+        elif CHANNEL in target[:2]:
+            client.reply(numerics.CANNOTSENDTOCHAN, word(target), text="Cannot send to channel: you are not in it")
+        else:
+            client.reply(numerics.NOSUCHNICK, word(target))
+
+
+def audience_of(irc: Irc, client: Client, target: str) -> Audience | None:
+    """Return whom a target means; None for a channel where the client is not, and for no user."""
+    if is_status(target) or target.startswith(CHANNEL):
+        ranks = RANKS[target[0]] if is_status(target) else ()
+        name = irc.people.channel_name(target[1:] if ranks else target)
+        channel = irc.channels_of(client).get(name or "")
+        if channel is None:
+            return None
+        shown = (target[0] if ranks else "") + irc.people.channel(channel.name)
+        return Audience(shown, _others(client, channel, ranks))
+    found = irc.people.find(target)
+    holder = irc.chat.users.online.get(found) if found is not None else None
+    return None if holder is None else Audience(irc.people.nick(holder.name), clients_of(holder))
+
+
+def _others(client: Client, channel: Channel, ranks: tuple[str, ...]) -> Iterable[Client]:
+    for session in list(channel.subscribers):
+        member = client_of(session)
+        if (
+            member is not None
+            and member is not client
+            and (not ranks or signs(channel, member.nick, every=False) in ranks)
+        ):
+            yield member
+
+
+def _tell_tags(irc: Irc, client: Client, audience: Audience, tags: Mapping[str, str]) -> None:
+    stamp = Stamp(client.nick, irc.server.now(), irc.chat.messages.next_id(), tags)
+    line = message(irc.people.prefix(stamp.sender), "TAGMSG", audience.shown)
+    for other in audience.clients:
+        if other.has("message-tags"):
+            other.session.send_bytes((tags_of(irc.for_client(other), stamp) + line).encode())
+    if client.has("message-tags") and client.has("echo-message"):
+        client.send(tags_of(irc.for_client(client), stamp) + line)
+
+
+def tell_rank(irc: Irc, client: Client, audience: Audience, kind: str, text: str, tags: Mapping[str, str]) -> None:
+    """Tell a message to the users of a rank."""
+    stamp = Stamp(client.nick, irc.server.now(), irc.chat.messages.next_id(), tags)
+    prefix = irc.people.prefix(client.nick)
+    for other in audience.clients:
+        line = in_lines(irc.for_client(other), stamp, prefix, audience.shown, text, kind)
+        other.session.send_bytes(line.encode())
+    if client.has("echo-message"):
+        client.send(in_lines(irc.for_client(client), stamp, prefix, audience.shown, text, kind))
