@@ -41,10 +41,10 @@ if __name__ == "__main__":
 import argparse
 import contextlib
 import os
-import socket
 from functools import partial
 
 from app import bootstrap
+from net.watched import AnySocket
 from ui.dialects import DIALECTS, never_recognise, recognise_greeting, result_client
 from ui.dialects.base import ClientDialect, Recogniser
 from ui.doors import Start
@@ -91,7 +91,7 @@ def main(options: argparse.Namespace) -> int:
             return run_on_terminal(where, sock, dialect, options, password)
     if where.persistent:
         return run_between_failing_servers(where, sock, dialect, recognise, options, seconds)
-    return run_between_pipes(sock, dialect, recognise, options, Start(*where.current, options.name or ""))
+    return run_between_pipes(sock, dialect, recognise, options, Start(*where.current, options.name or "", options.tls))
 
 
 def tell_search(where: Places, seconds: float) -> None:
@@ -114,14 +114,14 @@ def with_settings(options: argparse.Namespace) -> str:
 
 
 def run_on_terminal(
-    where: Places, sock: socket.socket, dialect: ClientDialect, options: argparse.Namespace, password: str
+    where: Places, sock: AnySocket, dialect: ClientDialect, options: argparse.Namespace, password: str
 ) -> int:
     """Chat on a terminal; return the exit status."""
     from ui.terminal import Options, run_terminal  # each way of running loads what it needs itself
 
     adapt = partial(adapted, options, password) if options.guessed else never_recognise
     chosen = Options(
-        Start(*where.current, options.name or ""),
+        Start(*where.current, options.name or "", options.tls),
         adapt,
         options.max_received,
         options.bell,
@@ -149,7 +149,7 @@ def run_script(options: argparse.Namespace) -> int:
 
 
 def run_between_pipes(
-    sock: socket.socket, dialect: ClientDialect, recognise: Recogniser, options: argparse.Namespace, start: Start
+    sock: AnySocket, dialect: ClientDialect, recognise: Recogniser, options: argparse.Namespace, start: Start
 ) -> int:
     """Pass the lines of the protocol as they are, or chat, as the dialect needs; return the exit status."""
     from ui.pipes import ChatPipes, Netcat
@@ -161,7 +161,7 @@ def run_between_pipes(
 
 def run_between_failing_servers(
     where: Places,
-    sock: socket.socket,
+    sock: AnySocket,
     dialect: ClientDialect,
     recognise: Recogniser,
     options: argparse.Namespace,

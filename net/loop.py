@@ -17,6 +17,7 @@ from net.output import flush_all
 from net.reactor import Reactor
 from net.table import STALL_SECONDS, CloseReason, ConnectionTable
 from net.tcp import enable_keepalive
+from net.watched import AnySocket
 
 DRAIN_GRACE_SECONDS = 0.5
 """Extra time at shutdown for replies that waited for a slow reader, after the slow readers have been closed."""
@@ -126,9 +127,15 @@ class Loop(Reactor):
             self._dialer.dials.add(dial)
             self.call_soon(dial.begin)
 
-    def connect(self, sock: socket.socket, owner: Receiver) -> Connection:
-        """Take over a connected socket as a connection with this owner."""
-        connection = self.table.make(self.table, sock)
+    def connect(self, sock: AnySocket, owner: Receiver) -> Connection:
+        """Take over a connected socket, perhaps with TLS, as a connection with this owner."""
+        if isinstance(sock, socket.socket):
+            connection = self.table.make(self.table, sock)
+        else:
+            connection = self.table.make(self.table, sock.sock)
+            connection.secure(sock)
+            sock.held = connection.receive_soon
+            connection.receive_soon()
         connection.owner = owner
         return connection
 

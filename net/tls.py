@@ -243,7 +243,7 @@ class TlsSocket:
         held: called when input waits here, about which no event of the socket tells.
     """
 
-    __slots__ = ("_encrypted", "_end", "_has_ended", "_held", "_holds_input", "_unsent", "sock")
+    __slots__ = ("_encrypted", "_end", "_has_ended", "_holds_input", "_unsent", "held", "sock")
 
     def __init__(
         self, sock: socket.socket, end: TlsEnd, unsent: bytes = b"", held: Callable[[], None] = lambda: None
@@ -253,28 +253,32 @@ class TlsSocket:
         self._unsent = unsent
         self._encrypted = len(unsent)
         """Bytes at the front of what `send` is given next that are in `_unsent` already."""
-        self._held = held
+        self.held = held
         self._holds_input = True  # data may have come with the end of the handshake
         self._has_ended = False
 
     def recv(self, _size: int = READ_SIZE) -> bytes:
-        """Receive, READ_SIZE at most; b"" when the peer has ended its side.
+        """Receive, READ_SIZE at most; b"" when the peer has ended its side. Waits where the socket does.
 
         Raises:
-            BlockingIOError: nothing is there, or only a part of a record. Also where the socket has a time-out.
+            BlockingIOError: nothing is there, or only a part of a record.
             Truncated: see `TlsEnd.decrypt`.
             OSError: the connection is broken, or the peer sends what cannot be decrypted.
         """
+        while (data := self._receive()) is None:
+            if self.sock.gettimeout() == 0:
+                raise BlockingIOError
+        if self._holds_input:
+            self.held()
+        return data
+
+    def _receive(self) -> bytes | None:
         if not self._holds_input:
             self._end.feed(self.sock.recv(READ_SIZE))
         try:
             data, self._holds_input = self._end.decrypt()
         finally:
             self._answer()
-        if data is None:
-            raise BlockingIOError
-        if self._holds_input:
-            self._held()
         return data
 
     def send(self, data: bytes | memoryview) -> int:
@@ -318,12 +322,6 @@ class TlsSocket:
     def close(self) -> None:
         """Close the socket."""
         self.sock.close()
-
-    def __enter__(self) -> TlsSocket:
-        return self
-
-    def __exit__(self, *_error: object) -> None:
-        self.close()
 
     def _answer(self) -> None:
         """Send what TLS itself has to say to the last records; what does not leave now leaves with later output."""

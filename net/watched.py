@@ -21,9 +21,26 @@ class Wire(Protocol):
     """What moves a connection's bytes: its socket, or `net.tls.TlsSocket` over that. It fails as a socket does."""
 
     def recv(self, size: int, /) -> bytes: ...
-    def send(self, data: bytes, /) -> int: ...
+    def send(self, data: bytes | memoryview, /) -> int: ...
     def shutdown(self, how: int, /) -> None: ...
 
+
+class SecureSocket(Wire, Protocol):
+    """What a `net.tls.TlsSocket` is for those who do not load it.
+
+    Attributes:
+        sock: the connected socket.
+        held: called when input waits here, about which no event of the socket tells.
+    """
+
+    sock: socket.socket
+    held: Callable[[], None]
+
+    def settimeout(self, seconds: float, /) -> None: ...
+    def close(self) -> None: ...
+
+
+AnySocket = socket.socket | SecureSocket
 
 READ_SIZE = 65536
 """Maximum bytes of input that one connection takes in each turn, so that no sender makes the others wait."""

@@ -16,6 +16,7 @@ from net.connection import Connection
 from net.loop import Loop
 from net.table import CloseReason
 from net.tcp import enable_keepalive, is_self_connection
+from net.watched import AnySocket
 from text import LineBuffer, Overlong, clean
 
 MAX_RECEIVED_LINE = 1024 * 1024
@@ -80,7 +81,7 @@ class LineConnection:
     def __init__(
         self,
         loop: Loop,
-        sock: socket.socket,
+        sock: AnySocket,
         heard: Callable[[list[str]], None],
         lost: Callable[[CloseReason], None],
         drained: Callable[[], None] = lambda: None,

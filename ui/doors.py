@@ -16,6 +16,9 @@ FIRST_LINES: Mapping[str, str] = {
 }
 """What the first line of a server looks like, in each dialect."""
 
+NEEDS_TLS = "This port speaks TLS only: connect with TLS."
+"""What a port for TLS says to a client without it (C54)."""
+
 CHANNEL = re.compile(r"\[Server message \(\S+\)\] (?:Cannot connect to|Welcome to) the (\S+) channel.*")
 
 
@@ -57,15 +60,17 @@ class Doorway:
 
 
 class Start(NamedTuple):
-    """How the client was started: host, port, and the user's name if there is one."""
+    """How the client was started: host, port, the user's name if there is one, and whether with TLS."""
 
     host: str
     port: int
     name: str = ""
+    tls: bool = False
 
     def words(self, dialect: str) -> str:
         """Return the words that start the client rightly for a server of this dialect."""
         where = f"client.py {self.port}" + ("" if self.host == "localhost" else f" --host {self.host}")
+        where += " --tls" if self.tls else ""
         match dialect:
             case "rooms":
                 return f"{where} {self.name or '<name>'}"
@@ -80,13 +85,15 @@ def dialect_of(line: str) -> str:
 
 
 def wrong_door(line: str, dialect: str, start: Start) -> str:
-    """Tell that a server speaks another dialect, and how the client is started for it; empty if it does not.
+    """Tell that a server speaks another dialect, or TLS, and how the client is started for it; empty if it does not.
 
     Args:
         line: the first line of the server.
         dialect: what the client speaks.
         start: how it was started.
     """
+    if line == NEEDS_TLS:
+        return f"Start the client with: python3 {start._replace(tls=True).words(dialect)}"
     other = dialect_of(line)
     if other in ("", dialect):
         return ""

@@ -7,7 +7,6 @@ too, and a server that waits for its engine answers later.
 
 from __future__ import annotations
 
-import socket
 import threading
 from collections.abc import Callable, Sequence
 from typing import Protocol
@@ -15,15 +14,13 @@ from typing import Protocol
 from net.loop import Loop
 from net.table import CloseReason
 from net.timers import Backoff
-from ui.connection import Address, LineConnection, dial
-from ui.places import DIAL_SECONDS, RETRY_SECONDS, ROUND_PAUSE, Places
+from net.watched import AnySocket
+from ui.connection import Address, LineConnection
+from ui.places import RETRY_SECONDS, ROUND_PAUSE, Places
 from ui.requests import PROBES, Requests
 
 WATCH_SECONDS = 0.5
 """How often overdue answers are looked for."""
-
-PROBE_SECONDS = 1.5
-"""Time-out for the answer to a probe."""
 
 PAUSES = (0.5, 2.0, 15.0)
 """Exponential back-off before a lost connection is dialled again: first pause, growth, and maximum, in seconds."""
@@ -54,17 +51,6 @@ class FailoverObserver(Protocol):
         """No server has been found in time."""
 
 
-def answers(address: Address, probe: bytes) -> bool:
-    """Tell whether a server accepts and answers there. Blocks for a few seconds at most."""
-    try:
-        with dial(address, DIAL_SECONDS) as sock:
-            sock.settimeout(PROBE_SECONDS)
-            sock.send(probe)
-            return bool(sock.recv(1))
-    except OSError:
-        return False
-
-
 class FailoverConnection:
     """A connection to the server, wherever it is. Every call comes from the loop's thread.
 
@@ -76,26 +62,26 @@ class FailoverConnection:
         observer: receives the events.
         seconds: how long a server is looked for after a loss.
         dialer: connects to one of the places, in a thread of its own; raises OSError.
-        prober: tells whether a server answers at an address, in a thread of its own.
+        prober: tells whether a server answers at an address, in a thread of its own; None: that of the places.
     """
 
     def __init__(
         self,
         loop: Loop,
         where: Places,
-        sock: socket.socket,
+        sock: AnySocket,
         kind: str,
         observer: FailoverObserver,
         seconds: float = RETRY_SECONDS,
-        dialer: Callable[[Places], socket.socket] = Places.dial,
-        prober: Callable[[Address, bytes], bool] = answers,
+        dialer: Callable[[Places], AnySocket] = Places.dial,
+        prober: Callable[[Address, bytes], bool] | None = None,
     ) -> None:
         self.requests = Requests(kind, loop.monotonic)
         self._loop = loop
         self._where = where
         self._observer = observer
         self._seconds = seconds
-        self._dialer, self._prober = dialer, prober
+        self._dialer, self._prober = dialer, prober or where.answers
         self._backoff = Backoff(*(QUICK_PAUSES if where.persistent else PAUSES))
         self._lost_at: float | None = None
         self._found: Address | None = None
@@ -171,7 +157,7 @@ class FailoverConnection:
         """Look for no server any more."""
         self._closed = True
 
-    def _adopt(self, sock: socket.socket) -> None:
+    def _adopt(self, sock: AnySocket) -> None:
         self._connected_at = self._loop.monotonic()
         self._ends_sending = False
         self._connection = LineConnection(self._loop, sock, self._observer.heard, self._lost, self._observer.drained)
@@ -205,7 +191,7 @@ class FailoverConnection:
         else:
             self._loop.call_threadsafe(lambda: self._returned(sock))
 
-    def _returned(self, sock: socket.socket) -> None:
+    def _returned(self, sock: AnySocket) -> None:
         if self._closed:
             sock.close()
             return

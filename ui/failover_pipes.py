@@ -6,10 +6,10 @@ what the client repeats by itself, a login and what belongs to it, are not shown
 
 from __future__ import annotations
 
-import socket
 from collections import deque
 
 from net.table import CloseReason
+from net.watched import AnySocket
 from ui.dialects import never_recognise
 from ui.dialects.base import LOGIN_RETRY_SECONDS, ClientDialect, ParsedInput, Recogniser
 from ui.failover import FailoverConnection
@@ -52,7 +52,7 @@ class FailoverNetcat(Netcat):
     def __init__(
         self,
         where: Places,
-        sock: socket.socket,
+        sock: AnySocket,
         dialect: ClientDialect,
         recognise: Recogniser = never_recognise,
         *,
@@ -72,7 +72,7 @@ class FailoverNetcat(Netcat):
         self._ended = False
         super().__init__(sock, dialect, recognise, stay=stay)
 
-    def _adopt(self, sock: socket.socket) -> FailoverConnection:
+    def _adopt(self, sock: AnySocket) -> FailoverConnection:
         return FailoverConnection(self._loop, self._where, sock, self._kind, self, self._seconds)
 
     # ---- see `FailoverObserver` ----
@@ -192,7 +192,7 @@ class FailoverChat(ChatPipes):
     def __init__(
         self,
         where: Places,
-        sock: socket.socket,
+        sock: AnySocket,
         dialect: ClientDialect,
         max_received: int,
         *,
@@ -202,7 +202,7 @@ class FailoverChat(ChatPipes):
         self._was_served = self._goodbye = False
         super().__init__(sock, dialect, max_received)
 
-    def _adopt(self, sock: socket.socket) -> FailoverConnection:
+    def _adopt(self, sock: AnySocket) -> FailoverConnection:
         return FailoverConnection(self._loop, self._where, sock, self._kind, self, self._seconds)
 
     # ---- see `FailoverObserver` ----

@@ -25,6 +25,10 @@ the dialect result, in pipes (when the input or the output is not a terminal):
   ends; with --stay it goes on receiving. The exit status tells whether all went
   well.
 
+with TLS: client.py 6697 --host chat.example --tls [--ca FILE]
+  The certificate must bear the name behind --host, and come from an authority of
+  the system or one in the file.
+
 several servers, of which one answers: client.py 6666,6667,6668 --host a,b
   6666 alone stands for these three ports. The client goes to the next server when
   a connection is refused or closed, or when a request had no answer for 4 seconds
@@ -130,7 +134,7 @@ scripts, in the dialect result:
 
 the settings file, ~/.config/crosstalk/client.toml:
   user, bell, plain; [colours]; and for each server [servers.<name>] with port,
-  host, dialect, user, channels, password-file. The name stands in place of the
+  host, dialect, user, channels, password-file, tls, ca. The name stands in place of the
   port. docs/client.md has an example.
 
 in pipes:

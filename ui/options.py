@@ -94,6 +94,8 @@ def _check_where(parser: OneLineParser, arguments: argparse.Namespace) -> None:
         parse_hosts(arguments.host or LOCALHOST)
     except ValueError as error:
         parser.error(f"argument --host: {error}")
+    if arguments.ca is not None and not arguments.tls and arguments.is_port:
+        parser.error("--ca is for --tls")
     arguments.alone = arguments.username is None and arguments.name is None
 
 
@@ -103,6 +105,10 @@ def _add_arguments(parser: OneLineParser) -> None:
     )
     parser.add_argument("username", nargs="?", help="the name to come in with, at a channel's port, or to log in with")
     parser.add_argument("--host", metavar="H", help=f"the server's host, or hosts with commas ({LOCALHOST})")
+    parser.add_argument(
+        "--tls", action="store_true", help="encrypt; the server's certificate must bear the host's name"
+    )
+    parser.add_argument("--ca", metavar="FILE", help="with --tls: certificates to trust in place of the system's")
     parser.add_argument(
         "--dialect", choices=tuple(DIALECTS), help="how to talk (rooms with a username, else result or mailbox)"
     )
@@ -200,6 +206,7 @@ def _use_server(arguments: argparse.Namespace, server: Server | None, preference
     if server is not None:
         arguments.port, arguments.is_port = arguments.port if arguments.is_port else str(server.port), True
         arguments.host = arguments.host or server.host
+        arguments.tls, arguments.ca = arguments.tls or server.tls, arguments.ca or server.ca or None
         arguments.channels, arguments.password_file = server.channels, server.password_file
         user = server.user or user
         if arguments.guessed and server.dialect and arguments.name is None:

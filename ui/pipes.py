@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 import select
 import signal
-import socket
 import sys
 import threading
 from typing import NoReturn, Protocol
 
 from net.loop import Loop
 from net.table import CloseReason
+from net.watched import AnySocket
 from text import LineBuffer, Overlong
 from ui.connection import LineConnection
 from ui.dialects import never_recognise
@@ -45,7 +45,7 @@ class Pipes:
     The loop is never closed, since the second thread may still call into it; the process ends anyway.
     """
 
-    def __init__(self, sock: socket.socket, dialect: ClientDialect) -> None:
+    def __init__(self, sock: AnySocket, dialect: ClientDialect) -> None:
         self._loop = Loop()
         self._server = self._adopt(sock)
         self._dialect = dialect
@@ -62,7 +62,7 @@ class Pipes:
 
     # ---- in the loop's thread ----
 
-    def _adopt(self, sock: socket.socket) -> ServerConnection:
+    def _adopt(self, sock: AnySocket) -> ServerConnection:
         return LineConnection(self._loop, sock, self._heard, self._lost, self._go_on)
 
     def _heard(self, lines: list[str]) -> None:
@@ -145,7 +145,7 @@ class Netcat(Pipes):
 
     def __init__(
         self,
-        sock: socket.socket,
+        sock: AnySocket,
         dialect: ClientDialect,
         recognise: Recogniser = never_recognise,
         *,
@@ -190,9 +190,7 @@ class ChatPipes(Pipes):
     exit status is 1 if anything could not be sent or delivered.
     """
 
-    def __init__(
-        self, sock: socket.socket, dialect: ClientDialect, max_received: int, start: Start | None = None
-    ) -> None:
+    def __init__(self, sock: AnySocket, dialect: ClientDialect, max_received: int, start: Start | None = None) -> None:
         super().__init__(sock, dialect)
         self._start = start
         """How the client was started; None when the server's dialect is known."""

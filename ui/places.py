@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import os
 import socket
 import time
 from collections.abc import Callable, Sequence
 
+from net.watched import AnySocket
 from ui.connection import Address, dial
 from ui.options import LOCALHOST, parse_hosts, parse_ports
 
@@ -19,8 +22,19 @@ RETRY_SECONDS = 15.0
 ROUND_PAUSE = 0.25
 """Seconds between two rounds through all places."""
 
+PROBE_SECONDS = 1.5
+"""Time-out for the answer to a probe."""
+
 DIAL_SECONDS = 2.0
 """Time-out for one of several places: a machine that is gone does not refuse."""
+
+
+Securing = Callable[[socket.socket, str], AnySocket]
+"""Makes a connection to a host secure, where that is wanted. Raises OSError."""
+
+
+def _plain(sock: socket.socket, _host: str) -> AnySocket:
+    return sock
 
 
 class Places:
@@ -29,10 +43,17 @@ class Places:
     Args:
         addresses: in the order in which they are tried; not empty.
         persistent: keep looking when nobody is found; otherwise the first failure is the end.
+        secure: is given each connection.
     """
 
-    def __init__(self, addresses: Sequence[Address], persistent: bool = False) -> None:
+    def __init__(
+        self,
+        addresses: Sequence[Address],
+        persistent: bool = False,
+        secure: Securing = _plain,
+    ) -> None:
         self._addresses = tuple(addresses)
+        self._secure = secure
         self._at = 0
         self.persistent = persistent
 
@@ -58,18 +79,18 @@ class Places:
         """The connection to the current place is lost: the next one is tried first."""
         self._at = (self._at + 1) % len(self._addresses)
 
-    def dial(self) -> socket.socket:
+    def dial(self) -> AnySocket:
         """Connect to the first place that accepts, which becomes the current one. Blocks.
 
         Raises:
             OSError: no place accepts; with several places this is the last one's error.
         """
         if not self.several:
-            return dial(self.current)
+            return self._secure(dial(self.current), self.current.host)
         refusal = OSError()
         for address in (self.current, *self.others):
             try:
-                sock = dial(address, DIAL_SECONDS)
+                sock = self._secure(dial(address, DIAL_SECONDS), address.host)
             except OSError as error:
                 refusal = error
             else:
@@ -77,28 +98,56 @@ class Places:
                 return sock
         raise refusal
 
+    def answers(self, address: Address, probe: bytes) -> bool:
+        """Tell whether a server accepts and answers at one of the places. Blocks for a few seconds at most."""
+        try:
+            with contextlib.closing(self._secure(dial(address, DIAL_SECONDS), address.host)) as sock:
+                sock.settimeout(PROBE_SECONDS)
+                sock.send(probe)
+                return bool(sock.recv(1))
+        except OSError:
+            return False
+
     def __str__(self) -> str:
         return ", ".join(map(str, self._addresses))
 
 
-def places(hosts: Sequence[str], ports: Sequence[int], alone: bool = False, retry: bool = False) -> Places:
+def places(
+    hosts: Sequence[str],
+    ports: Sequence[int],
+    alone: bool = False,
+    retry: bool = False,
+    secure: Securing = _plain,
+) -> Places:
     """Return where to look.
 
     Args:
         hosts, ports: each port at each host, the first port of all hosts first.
         alone: nothing but the port was given; the first of CLUSTER_PORTS then stands for all of them.
         retry: keep looking also at a single place.
+        secure: as for `Places`.
     """
     if alone and tuple(ports) == CLUSTER_PORTS[:1]:
         ports = CLUSTER_PORTS
     addresses = [Address(host, port) for port in ports for host in hosts]
-    return Places(addresses, persistent=retry or len(addresses) > 1)
+    return Places(addresses, retry or len(addresses) > 1, secure)
 
 
 def places_of(options: argparse.Namespace) -> Places:
-    """Return where the command line says that the server is."""
+    """Return where the command line says that the server is. Exits when its file of certificates cannot be used."""
     hosts, ports = parse_hosts(options.host or LOCALHOST), parse_ports(options.port)
-    return places(hosts, ports, options.alone, retry=options.retry is not None)
+    secure = _with_tls(options) if options.tls else _plain
+    return places(hosts, ports, options.alone, retry=options.retry is not None, secure=secure)
+
+
+def _with_tls(options: argparse.Namespace) -> Securing:
+    from net.tls import CertificateError, client_context, connect  # takes a while to load
+
+    try:
+        context = client_context(os.path.expanduser(options.ca) if options.ca else None)
+    except CertificateError as error:
+        options.refuse(f"--ca: {error}")
+    return lambda sock, host: connect(sock, context, host)
 
 
 def find(
@@ -107,7 +156,7 @@ def find(
     searching: Callable[[], None] = lambda: None,
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
-) -> socket.socket:
+) -> AnySocket:
     """Make the first connection; at persistent places try for so long. Blocks.
 
     Args:

@@ -30,6 +30,8 @@ class Server(NamedTuple):
         user: the name to log in with; empty: the one for all servers.
         channels: the channels to open after the login.
         password_file: the file with the password; empty for none.
+        tls: encrypt the connection.
+        ca: the file of certificates to trust; empty: those of the system.
     """
 
     port: int
@@ -38,6 +40,8 @@ class Server(NamedTuple):
     user: str = ""
     channels: Sequence[str] = ()
     password_file: str = ""
+    tls: bool = False
+    ca: str = ""
 
 
 class Preferences(NamedTuple):
@@ -108,7 +112,8 @@ def _server(name: str, row: Any) -> Server:
         raise PreferencesError(f"{where}: a name is not a number, which would be a port")
     fields = _fields(
         f"{where}.", row,
-        {"port": int, "host": str, "dialect": str, "user": str, "channels": list, "password-file": str},
+        {"port": int, "host": str, "dialect": str, "user": str, "channels": list, "password-file": str,
+         "tls": bool, "ca": str},
     )  # fmt: skip
     if not 1 <= fields.get("port", 0) <= MAX_PORT:
         raise PreferencesError(f"{where}.port: a number from 1 to {MAX_PORT} is needed")
@@ -116,6 +121,8 @@ def _server(name: str, row: Any) -> Server:
         raise PreferencesError(f"{where}.dialect: not one of {', '.join(DIALECTS)}")
     if any(not isinstance(channel, str) or channel.split() != [channel] for channel in fields.get("channels", ())):
         raise PreferencesError(f"{where}.channels: a list of names is needed")
+    if fields.get("ca") and not fields.get("tls"):
+        raise PreferencesError(f"{where}.ca is for tls = true")
     return Server(**{key.replace("-", "_"): value for key, value in fields.items()})
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import math
-import socket
 import threading
 from collections.abc import Callable, Iterator
 from typing import Protocol
 
 from net.loop import Loop
 from net.table import CloseReason
+from net.watched import AnySocket
 from ui.failover import FailoverConnection
 from ui.places import Places
 
@@ -50,7 +50,7 @@ class ReconnectingConnection:
         self,
         loop: Loop,
         where: Places,
-        sock: socket.socket,
+        sock: AnySocket,
         kind: str,
         observer: ConnectionObserver,
         post: Callable[[Callable[[], None]], object],

@@ -14,13 +14,13 @@ import contextlib
 import itertools
 import os
 import re
-import socket
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from functools import partial
 from typing import NamedTuple
 
+from net.watched import AnySocket
 from text import MAX_LINE, LineBuffer, Overlong, clean, normalize, parse_number, split_words
 from ui.connection import MAX_RECEIVED_LINE
 from ui.dialects.result_channels import Message, split_tags
@@ -51,7 +51,7 @@ class Server:
         note: takes the messages that come.
     """
 
-    def __init__(self, sock: socket.socket, note: Callable[[Message], object]) -> None:
+    def __init__(self, sock: AnySocket, note: Callable[[Message], object]) -> None:
         sock.settimeout(ANSWER_SECONDS)
         self._sock = sock
         self._note = note
@@ -219,9 +219,9 @@ def run(arguments: argparse.Namespace) -> int:
         complete(arguments)
         script = _script(arguments)
         where = places_of(arguments)
-        with find(where) as sock:
+        with contextlib.closing(find(where)) as sock:
             server = Server(sock, partial(_print_direct, normalize(script.user)))
-            play(server, Start(*where.current), script, _print)
+            play(server, Start(*where.current, tls=arguments.tls), script, _print)
     except (ScriptError, PreferencesError) as error:
         return print_error(str(error))
     except OSError as error:

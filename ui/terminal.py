@@ -8,12 +8,12 @@ use them, so this module can be imported without them.
 from __future__ import annotations
 
 import os
-import socket
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 from app.bootstrap import INTERRUPTED
 from net.loop import Loop
+from net.watched import AnySocket
 from ui.dialects import slash
 from ui.dialects.base import ClientDialect, Consent, ParsedInput
 from ui.dialects.mailbox import PROBED
@@ -83,7 +83,7 @@ class Terminal:
     def __init__(
         self,
         where: Places,
-        sock: socket.socket,
+        sock: AnySocket,
         dialect: ClientDialect,
         options: Options,
         make_raw: Callable[[], None],
@@ -375,7 +375,7 @@ class Terminal:
         self._screen.end()
 
 
-def run_terminal(where: Places, sock: socket.socket, dialect: ClientDialect, options: Options) -> int:
+def run_terminal(where: Places, sock: AnySocket, dialect: ClientDialect, options: Options) -> int:
     """Run the client on a terminal, see `Terminal`; return the exit status."""
     import asyncio
     import termios

@@ -6,7 +6,7 @@ import pytest
 
 from dialects.mailbox import GREETING
 from ui.dialects.base import ParsedInput
-from ui.doors import Doorway, Start, dialect_of, wrong_door
+from ui.doors import NEEDS_TLS, Doorway, Start, dialect_of, wrong_door
 
 CANNOT = "[Server message (12:34:56)] Cannot connect to the lobby channel."
 
@@ -39,6 +39,9 @@ def test_the_first_line_tells_the_dialect(line: str, dialect: str) -> None:
         ("BAD-RQST-HDR", "result", Start("::1", 5), "client.py 5 --host ::1 --dialect hello --name <name>"),
         ("BAD-RQST-HDR", "rooms", Start("localhost", 5, "zoe"), "client.py 5 --dialect hello --name zoe"),
         (GREETING, "rooms", Start("localhost", 6666, "zoe"), "client.py 6666"),
+        (NEEDS_TLS, "result", Start("chat.example", 5050), "client.py 5050 --host chat.example --tls"),
+        (NEEDS_TLS, "hello", Start("localhost", 5, "zoe"), "client.py 5 --tls --dialect hello --name zoe"),
+        (GREETING, "result", Start("localhost", 6666, tls=True), "client.py 6666 --tls"),
         ("RESULT ERROR unknown type", "hello", Start("localhost", 5050, "zoe"), "client.py 5050"),
     ],
 )  # fmt: skip

@@ -11,9 +11,9 @@ import pytest
 from net.loop import Loop
 from net.table import CloseReason
 from net.timers import Deadline
-from ui import failover
+from ui import places
 from ui.connection import Address
-from ui.failover import FailoverConnection, answers
+from ui.failover import FailoverConnection
 from ui.places import Places
 from unit.ui.test_connection import turn_until
 
@@ -177,8 +177,9 @@ def test_nobody_is_looked_for_after_the_end(played: Played) -> None:
 
 
 def test_a_server_answers_when_it_says_something(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(failover, "PROBE_SECONDS", 0.05)
+    monkeypatch.setattr(places, "PROBE_SECONDS", 0.05)
     with socket.create_server(("127.0.0.1", 0)) as frozen:
         address = Address(*frozen.getsockname())
-        assert not answers(address, b"PING\n"), "the kernel accepts for it"
-    assert not answers(address, b"PING\n"), "refused"
+        where = Places([address])
+        assert not where.answers(address, b"PING\n"), "the kernel accepts for it"
+    assert not where.answers(address, b"PING\n"), "refused"

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import pytest
 
+from net.watched import AnySocket
 from ui import places as ui_places
 from ui.connection import Address
 from ui.options import parse_command_line
@@ -63,7 +64,7 @@ class Network:
             raise ConnectionRefusedError
         return self.sock
 
-    def find(self, where: Places, seconds: float = 15) -> socket.socket:
+    def find(self, where: Places, seconds: float = 15) -> AnySocket:
         return find(where, seconds, lambda: self.told.append(self.now), lambda: self.now, self.sleep)
 
     def sleep(self, seconds: float) -> None:
