@@ -92,6 +92,22 @@ MIGRATIONS: tuple[str, ...] = (
     ALTER TABLE mail ADD COLUMN message_id TEXT NOT NULL DEFAULT '';
     ALTER TABLE mail ADD COLUMN kind TEXT NOT NULL DEFAULT 'say';
     """,
+    """
+    ALTER TABLE memberships ADD COLUMN seen_at REAL NOT NULL DEFAULT 0.0;
+    UPDATE memberships SET seen_at =
+        coalesce((SELECT sent FROM messages WHERE id <= seen ORDER BY id DESC LIMIT 1), joined);
+    CREATE TABLE marks (
+        account TEXT NOT NULL, user TEXT NOT NULL, at REAL NOT NULL, PRIMARY KEY (account, user)
+    ) WITHOUT ROWID;
+    CREATE TRIGGER marks_are_bounded AFTER INSERT ON marks BEGIN
+        DELETE FROM marks WHERE account = NEW.account AND user IN (
+            SELECT user FROM marks WHERE account = NEW.account ORDER BY at DESC, user LIMIT -1 OFFSET 1000
+        );
+    END;
+    CREATE TRIGGER marks_end_with_the_account AFTER DELETE ON accounts BEGIN
+        DELETE FROM marks WHERE account = OLD.name;
+    END;
+    """,
 )
 
 

@@ -43,6 +43,7 @@ NEWER_ENDS = "SELECT channel, max(id), count(*) FROM messages WHERE id > ? GROUP
 NEWEST_TIME = "SELECT coalesce((SELECT sent FROM messages ORDER BY id DESC LIMIT 1), 0.0)"
 NEWEST_MARKER = "SELECT coalesce(max(seen), 0) FROM memberships"
 
+UP_TO = "SELECT id, sent FROM messages WHERE id <= ? ORDER BY id DESC LIMIT 1"
 PLACE_FROM = "SELECT id, place FROM places WHERE channel = ?1 AND place >= ?2 ORDER BY place LIMIT 1"
 NUMBER_FROM = "SELECT id, place FROM places WHERE channel = ?1 AND id > ?2 ORDER BY id LIMIT 1"
 
@@ -180,6 +181,42 @@ class MessageHistory:
         above, place = self._db.execute(NUMBER_FROM, (channel, number)).fetchone() or (end, place)
         (steps,) = self._db.execute(STEPS_DOWN_TO_NUMBER, (above, number)).fetchone()
         return int(place - steps)
+
+    def time_of(self, number: int) -> float:
+        """Return when the last message with a number up to this one was said; 0 if there is none.
+
+        Raises:
+            StoreUnavailable: the messages cannot be read.
+        """
+        with readable():
+            found = self._up_to(number)
+        return found[1] if found is not None else 0.0
+
+    def number_at(self, at: float) -> int:
+        """Return the number of the last message that was said at or before a time; 0 if there is none.
+
+        Later messages have later times, so the place is found by halving.
+
+        Raises:
+            StoreUnavailable: the messages cannot be read.
+        """
+        last, later = 0, self.newest + 1
+        with readable():
+            while later - last > 1:
+                found = self._up_to((last + later) // 2)
+                if found is None or found[0] <= last:
+                    last = (last + later) // 2
+                elif found[1] <= at:
+                    last = max(found[0], (last + later) // 2)
+                else:
+                    later = found[0]
+            found = self._up_to(last)
+        return found[0] if found is not None else 0
+
+    def _up_to(self, number: int) -> tuple[int, float] | None:
+        """Return number and time of the last message with a number up to this one; None if there is none."""
+        found: tuple[int, float] | None = self._db.execute(UP_TO, (number,)).fetchone()
+        return found
 
     def pages(self, channel: str, first: int, last: int) -> Iterator[list[Said]]:
         """Yield the messages at the places from `first` to `last` of a channel, in pages.

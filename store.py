@@ -39,6 +39,7 @@ from domain.changes import (
     MailboxOpened,
     MailDelivered,
     Mailed,
+    Marked,
     MembershipsDated,
     PasswordChanged,
     PeerNamed,
@@ -69,8 +70,12 @@ RECORD: dict[type, str] = {
     PasswordChanged: "UPDATE accounts SET password_hash = ?2 WHERE name = ?1",
     ChannelCreated: "INSERT INTO channels (name, creator, created, topic) VALUES (?1, ?2, ?3, ?4)",
     TopicSet: "UPDATE channels SET topic = ?3 WHERE name = ?2",
-    Joined: "INSERT INTO memberships VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-    Seen: "UPDATE memberships SET seen = ?3, seen_place = ?4 WHERE account = ?1 AND channel = ?2 AND seen < ?3",
+    Joined: "INSERT INTO memberships VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?3)",
+    Seen: (
+        "UPDATE memberships SET seen = max(seen, ?3), seen_place = max(seen_place, ?5), seen_at = max(seen_at, ?4)"
+        " WHERE account = ?1 AND channel = ?2 AND (seen_at, seen) < (iif(?4, ?4, seen_at), ?3)"
+    ),
+    Marked: "INSERT INTO marks VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE SET at = max(at, excluded.at)",
     Left: "DELETE FROM memberships WHERE account = ?1 AND channel = ?2",
     Mailed: "INSERT INTO mail (sender, recipient, text, sent, message_id, kind) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
     MailDelivered: "DELETE FROM mail WHERE id IN (SELECT id FROM mail WHERE recipient = ?1 AND id <= ?2 LIMIT ?3)",
@@ -83,10 +88,15 @@ RECORD: dict[type, str] = {
 """How each change but Said is written. Its fields are the parameters; those of MARKING have one more."""
 
 MARKING = (Joined, Seen)
-"""The changes that set a read marker. Their last field is its number; the place of that message is written, too."""
+"""The changes that set a read marker, with its number. The place of that message is written, too."""
 
 MARKERS = "SELECT channel, seen_place FROM memberships WHERE account = ? AND NOT instr(channel, ':')"
 """The read markers of an account: its memberships stand side by side."""
+
+MARKER_TIMES = (
+    "SELECT channel, seen_at FROM memberships WHERE account = ?1 AND NOT instr(channel, ':')"
+    " UNION ALL SELECT user, at FROM marks WHERE account = ?1"
+)
 
 READ_POSITION = "SELECT applied, run, digest, created FROM position"
 
@@ -399,6 +409,31 @@ class Store:
             last = min(last, first + count - 1)
         return max(0, last - first + 1), self._history.pages(channel, first, last)
 
+    def number_at(self, at: float) -> int:
+        """Return the number of the last message that was said at or before a time; 0 if there is none.
+
+        Raises:
+            StoreUnavailable: the messages cannot be read.
+        """
+        return self._history.number_at(at)
+
+    def time_of(self, number: int) -> float:
+        """Return when the last message with a number up to this one was said; 0 if there is none.
+
+        Raises:
+            StoreUnavailable: the messages cannot be read.
+        """
+        return self._history.time_of(number)
+
+    def markers(self, account: str) -> dict[str, float]:
+        """Return up to which time an account has read each channel here, and its direct messages with each user.
+
+        Raises:
+            StoreUnavailable: the markers cannot be read.
+        """
+        with readable():
+            return dict(self._db.execute(MARKER_TIMES, (account,)).fetchall())
+
     def unread(self, account: str) -> list[tuple[str, int]]:
         """Return how many messages each channel here of an account has behind its read marker, if there are any.
 
@@ -458,7 +493,7 @@ def position_in(path: str) -> Position:
 def _marker(change: Change) -> tuple[str, int]:
     """Return the channel and the number of the read marker that a change sets."""
     assert isinstance(change, Joined | Seen)
-    return change.channel, change[-1]
+    return change.channel, change.seen if isinstance(change, Joined) else change.number
 
 
 def _keep_open(db: sqlite3.Connection) -> None:

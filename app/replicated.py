@@ -92,6 +92,7 @@ class ClusterBackend:
     def __init__(self, log: ReplicatedLog, store: Store, tick: Callable[[], None]) -> None:
         self.write = log.write
         self.history, self.unread, self.mail = store.history, store.unread, store.mail
+        self.number_at, self.time_of, self.markers = store.number_at, store.time_of, store.markers
         self._store = store
         self._tick = tick
 

@@ -278,7 +278,7 @@ class Result(Dialect):
 
     def seen(self, session: Session, request: Request) -> None:
         channel, number = request.args
-        self.chat.reading.mark(session.principal, channel, _number(number), session.expect_outcome(request))
+        self.chat.reading.mark(session, channel, _number(number), session.expect_outcome(request))
 
     def unread(self, session: Session, request: Request) -> None:
         counts = self.chat.reading.unread(session.principal)

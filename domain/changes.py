@@ -80,11 +80,25 @@ class Left(NamedTuple):
 
 
 class Seen(NamedTuple):
-    """An account has read a channel up to the message with this number; a marker is never moved back (R49)."""
+    """An account has read a channel up to the message with this number; a marker is never moved back (R49).
+
+    Attributes:
+        at: up to which time, in seconds since the epoch: that of the message, or later. Markers are compared by their
+            times, then by their numbers; 0 in a change of an older version, which had numbers alone.
+    """
 
     account: str
     channel: str
     number: int
+    at: float = 0.0
+
+
+class Marked(NamedTuple):
+    """An account has read its direct messages with a user up to this time; a marker is never moved back."""
+
+    account: str
+    user: str
+    at: float
 
 
 class Said(NamedTuple):
@@ -188,6 +202,7 @@ Change = (
     | Joined
     | Left
     | Seen
+    | Marked
     | Said
     | GuestSaid
     | VisitorSaid

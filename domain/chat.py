@@ -28,6 +28,7 @@ from domain.changes import (
     MailboxOpened,
     MailDelivered,
     Mailed,
+    Marked,
     MembershipsDated,
     Outcome,
     PasswordChanged,
@@ -110,7 +111,7 @@ class Chat:
         self.channels = Channels(self.users, self.outside)
         self.subscriptions = Subscriptions(self.users, self.channels, self.outside)
         self.topics = Topics(self.users, self.channels, self.journal, self.outside)
-        self.reading = Reading(self.channels, self.journal, backend)
+        self.reading = Reading(self.channels, self.journal, backend, self.now)
         self.visitors = Visitors(self.users, self.channels, self.subscriptions, self.reading, self.journal)
         self.messages = DirectMessages(self.users, self.journal, backend, self.outside, self.now, run)
         self._limits = limits
@@ -126,6 +127,7 @@ class Chat:
             Joined: Rule(channels.apply_joined, self.subscriptions.tell_joined),
             Left: Rule(channels.apply_left, self.subscriptions.tell_left),
             Seen: Rule(channels.apply_seen),
+            Marked: Rule(users.apply_marked),
             Said: Rule(channels.apply_said),
             GuestSaid: Rule(channels.apply_guest_said),
             VisitorSaid: Rule(channels.apply_said),

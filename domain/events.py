@@ -85,6 +85,18 @@ class TopicChanged(NamedTuple):
     topic: str
 
 
+class MarkerMoved(NamedTuple):
+    """Another client of the account has moved a read marker.
+
+    Attributes:
+        target: the channel, or the user with whom direct messages were exchanged.
+        at: up to which time, in seconds since the epoch.
+    """
+
+    target: str
+    at: float
+
+
 class CameIn(NamedTuple):
     """A user has come into one of the session's channels, for sessions that follow their channels."""
 

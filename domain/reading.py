@@ -7,12 +7,16 @@ messages of its own channel up to it are read. Numbers are given when a change i
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import contextlib
+from collections.abc import Callable, Iterator
 
-from domain.changes import Done, Said, Seen
+from domain.changes import Done, Marked, Said, Seen
 from domain.channels import Channels
+from domain.errors import StoreUnavailable
+from domain.events import MarkerMoved
 from domain.interfaces import Backend
 from domain.journal import Journal
+from domain.sessions import ClientSession, deliver_to_each
 from domain.state import Account, Visitor
 
 EVERYTHING = 1 << 62
@@ -29,16 +33,18 @@ class Reading:
         channels: all channels.
         journal: takes changes.
         backend: keeps the messages.
+        now: the time of messages, in seconds since the epoch.
 
     Attributes:
         last_number: the number of the newest message that has been submitted.
         last_published: the number of the newest message that has been published.
     """
 
-    def __init__(self, channels: Channels, journal: Journal, backend: Backend) -> None:
+    def __init__(self, channels: Channels, journal: Journal, backend: Backend, now: Callable[[], float]) -> None:
         self._channels = channels
         self._journal = journal
         self._backend = backend
+        self._now = now
         self.last_number = self.last_published = backend.last_number
 
     def next_number(self) -> int:
@@ -84,12 +90,71 @@ class Reading:
         for page in pages:
             yield from page
 
-    def mark(self, account: Account, channel: str, number: int, done: Done) -> None:
-        """Move an account's read marker to the message with this number, or to the last one if that is smaller (R49).
+    def number_at(self, at: float) -> int:
+        """Return the number of the last message, of whatever channel, that was said at or before a time.
+
+        Messages that are written but not yet published are left out.
+
+        Raises:
+            StoreUnavailable: they cannot be read.
+        """
+        return min(self._backend.number_at(at), self.last_published)
+
+    # ---- read markers ----
+
+    def markers(self, account: Account) -> dict[str, float]:
+        """Return up to which time an account has read: its channels here, and its direct messages with each user.
+
+        Raises:
+            StoreUnavailable: they cannot be read.
+        """
+        return self._backend.markers(account.name)
+
+    def mark(self, session: ClientSession, channel: str, number: int, done: Done) -> None:
+        """Move the read marker of a session's account to the message with this number, or to the last one if that is
+        smaller (R49).
 
         A marker never moves back. Fails with NoSuchChannel, NotAMember, StoreUnavailable.
         """
-        self._journal.submit(Seen(account.name, channel, min(number, self.last_number)), done)
+        try:
+            at = self._now() if number > self.last_published else self._backend.time_of(number)
+        except StoreUnavailable as error:
+            done(error)
+        else:
+            self._mark(session, channel, Seen(session.principal.name, channel, min(number, self.last_number), at), done)
+
+    def mark_at(self, session: ClientSession, target: str, at: float, done: Done) -> None:
+        """Move the read marker of a session's account to a time, or to now if that is earlier; the marker of a channel
+        then also is at the last message that was said by then. The others of its clients are told it.
+
+        A marker never moves back. Fails with NoSuchChannel, NotAMember, StoreUnavailable.
+
+        Args:
+            session: of an account.
+            target: the channel; or the user, for direct messages.
+            at: in seconds since the epoch.
+            done: takes the outcome.
+        """
+        name, at = session.principal.name, min(at, self._now())
+        try:
+            is_channel = self._channels.find(target) is not None
+            change = Seen(name, target, self.number_at(at), at) if is_channel else Marked(name, target, at)
+        except StoreUnavailable as error:
+            done(error)
+        else:
+            self._mark(session, target, change, done)
+
+    def _mark(self, session: ClientSession, target: str, change: Seen | Marked, done: Done) -> None:
+        account: Account = session.principal
+
+        def marked(error: Exception | None) -> None:
+            others = [each for each in account.sessions if each is not session]
+            if error is None and others:
+                with contextlib.suppress(StoreUnavailable):  # it is durable all the same
+                    deliver_to_each(MarkerMoved(target, self.markers(account)[target]), others)
+            done(error)
+
+        self._journal.submit(change, marked)
 
     def unread(self, account: Account) -> list[tuple[str, int]]:
         """Return how many messages each channel of an account has behind its read marker, MAX_UNREAD at most.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 
-from domain.changes import AccountDeleted, AccountRegistered, MailboxOpened, PasswordChanged, Undo
+from domain.changes import AccountDeleted, AccountRegistered, MailboxOpened, Marked, PasswordChanged, Undo
 from domain.errors import AlreadyLoggedIn, ChatError, HasMail, LimitReached, NameTaken, NoSuchUser, NotAName
 from domain.interfaces import Outside
 from domain.names import is_name
@@ -261,6 +261,10 @@ class Users:
         account, old = self.accounts[change.name], self.accounts[change.name].password_hash
         account.password_hash = change.password_hash
         return lambda: setattr(account, "password_hash", old)
+
+    def apply_marked(self, change: Marked) -> None:
+        """Accept a read marker; the backend alone has these."""
+        self.account(change.account)
 
     def _add_account(self, name: str, password_hash: bytes | None, account_id: str = "") -> Account:
         if self.is_taken(name) or account_id in self.by_id:

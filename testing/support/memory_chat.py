@@ -13,7 +13,9 @@ from domain.changes import (
     Joined,
     MailDelivered,
     Mailed,
+    Marked,
     Said,
+    Seen,
 )
 from domain.chat import Chat
 from domain.interfaces import Pace
@@ -60,6 +62,23 @@ class MemoryBackend:
         said = self._said(channel, max(after or 0, since), before)
         said = said[-count:] if after is None else said[:count]
         return len(said), iter([said])
+
+    def number_at(self, at: float) -> int:
+        return max(
+            (change.number for change in self.written if isinstance(change, Said) and change.at <= at), default=0
+        )
+
+    def time_of(self, number: int) -> float:
+        return max(
+            (change.at for change in self.written if isinstance(change, Said) and change.number <= number), default=0
+        )
+
+    def markers(self, account: str) -> dict[str, float]:
+        found: dict[str, float] = {}
+        for change in self.written:
+            if isinstance(change, Marked | Seen) and change.account == account:
+                found[change[1]] = max(found.get(change[1], 0), change.at)
+        return found
 
     def unread(self, account: str) -> list[tuple[str, int]]:
         return []

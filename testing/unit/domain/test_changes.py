@@ -21,6 +21,7 @@ from domain.changes import (
     MailboxOpened,
     MailDelivered,
     Mailed,
+    Marked,
     MembershipsDated,
     PasswordChanged,
     PeerNamed,
@@ -113,6 +114,8 @@ CHANGES: list[tuple[Change, type[ChatError] | None]] = [
     (Seen("carol", "room", 1), NotAMember),
     (Seen("alice", "nowhere", 1), NoSuchChannel),
     (Seen("alice", "room:elsewhere", 1), NoSuchChannel),
+    (Marked("alice", "zoe", NOW), None),
+    (Marked("zoe", "alice", NOW), NoSuchUser),
     (Left("bob", "room"), None),
     (Left("carol", "room"), NotAMember),
     (Left("alice", "nowhere"), NoSuchChannel),
@@ -156,7 +159,7 @@ def test_each_change_is_decided_and_can_be_taken_back(change: Change, refused: t
         assert memory.snapshot() == before
         return
     undo = memory.chat.apply(change)
-    if isinstance(change, Said | Seen | InOrder):
+    if isinstance(change, Said | Seen | Marked | InOrder):
         assert undo is None
         assert memory.snapshot() == before
     else:
