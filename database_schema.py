@@ -108,6 +108,9 @@ MIGRATIONS: tuple[str, ...] = (
         DELETE FROM marks WHERE account = OLD.name;
     END;
     """,
+    """
+    CREATE TABLE invitations (code TEXT PRIMARY KEY, ends REAL NOT NULL, made REAL NOT NULL) WITHOUT ROWID;
+    """,
 )
 
 

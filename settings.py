@@ -116,6 +116,8 @@ class Settings(NamedTuple):
     max_link_buffer: int = 16 * 1024 * 1024
     channels_reply: str = "all"
     history_on_join: int = 0
+    registration: str = "open"
+    operator: tuple[str, ...] = ()
     bcrypt_cost: int = 12
     hash_threads: int = min(4, _processors())
     max_hash_queue: int = 512

@@ -32,8 +32,11 @@ from database_schema import MIGRATIONS, STAMP_TABLE, check_owner, migrate
 from domain.changes import (
     AccountDeleted,
     AccountRegistered,
+    AccountRemoved,
     Change,
     ChannelCreated,
+    InvitationMade,
+    InvitedRegistered,
     Joined,
     Left,
     MailboxOpened,
@@ -85,7 +88,25 @@ RECORD: dict[type, str] = {
         " WHERE server = '' AND substr(channel, instr(channel, ':') + 1) = ?1 AND instr(channel, ':')"
     ),
 }
-"""How each change but Said is written. Its fields are the parameters; those of MARKING have one more."""
+"""How each change but Said is written, if one statement does that. Its fields are the parameters; those of MARKING have
+one more."""
+
+STEPS: dict[type, tuple[tuple[str, int], ...]] = {
+    AccountRemoved: (
+        ("DELETE FROM accounts WHERE name = ?1", 1),
+        ("DELETE FROM memberships WHERE account = ?1", 1),
+        ("DELETE FROM mail WHERE recipient = ?1", 1),
+    ),
+    InvitationMade: (
+        ("DELETE FROM invitations WHERE ends <= ?3", 3),
+        ("INSERT INTO invitations VALUES (?1, ?2, ?3)", 3),
+    ),
+    InvitedRegistered: (
+        (RECORD[AccountRegistered], 3),
+        ("DELETE FROM invitations WHERE code = ?4", 4),
+    ),
+}
+"""How a change is written that takes several statements: each, and how many of the fields are its parameters."""
 
 MARKING = (Joined, Seen)
 """The changes that set a read marker, with its number. The place of that message is written, too."""
@@ -279,6 +300,10 @@ class Store:
                 self._history.append(write, cast(Iterable[Said], group), kind)
             elif kind in MARKING:
                 write.executemany(RECORD[kind], ((*change, self._history.place(*_marker(change))) for change in group))
+            elif kind in STEPS:
+                for change in group:
+                    for statement, fields in STEPS[kind]:
+                        write.execute(statement, change[:fields])
             else:
                 write.executemany(RECORD[kind], group)
         self._history.complete(write)
@@ -367,6 +392,7 @@ class Store:
                 (Joined, "SELECT account, channel, joined, server, seen FROM memberships"),
                 (Mailed, "SELECT sender, recipient, text, sent, message_id, kind FROM mail ORDER BY id"),
                 (PeerNamed, "SELECT name, server FROM hosts"),
+                (InvitationMade, "SELECT code, ends, made FROM invitations ORDER BY made"),
             ):
                 for row in self._db.execute(query):
                     yield kind(*row)

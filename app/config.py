@@ -239,6 +239,18 @@ def _channel(words: list[str]) -> HostedChannel:
     return HostedChannel(name, _part("port", port, 1, MAX_PORT), _part("capacity", capacity, MIN_CAPACITY, _ANY), tls)
 
 
+def _account(words: list[str]) -> str:
+    (word,) = words
+    name = normalize(word)
+    if not is_name(name):
+        raise ValueError
+    return name
+
+
+def _claim_operator(name: str) -> list[str]:
+    return [f"operator {name}"]
+
+
 def _part(what: str, word: str, minimum: int, maximum: int) -> int:
     expects, read = _number(minimum, maximum)
     try:
@@ -337,6 +349,10 @@ DIRECTIVES: Mapping[str, Directive] = {
     "max-link-buffer": Directive(*_number(262144, _ANY), "bytes that may wait for another server that reads slowly"),
     "channels-reply": Directive(*_one_of("all", "joined"), "what CHANNELS lists"),
     "history-on-join": Directive(*_number(0, 1000), "messages that follow the answer to JOIN"),
+    "registration": Directive(*_one_of("open", "invite", "closed"), "who may make an account"),
+    "operator": Directive(
+        "the name of an account", _account, "an account with the operator's rights on IRC", claims=_claim_operator
+    ),
     "bcrypt-cost": Directive(*_number(4, 31), "what a password hash costs; one more doubles the time"),
     "hash-threads": Directive(*_number(1, 64), "threads that hash passwords"),
     "max-hash-queue": Directive(*_number(1, 100_000), "passwords that may wait for these threads"),

@@ -21,6 +21,7 @@ from domain.chat import Chat
 from domain.errors import LimitReached
 from domain.guests import RoomGuests
 from domain.interfaces import Backend, Passwords, Timers
+from domain.invitations import Registration
 from domain.names import classic_id
 from domain.rooms import Rooms
 from domain.state import Limits
@@ -41,6 +42,14 @@ RUN_BYTES = 4
 
 HOST_DIGITS = 8
 """Hexadecimal digits that stand for a guest's address (I15)."""
+
+
+def make_secret() -> str:
+    """Make a password or an invitation: 80 random bits as four groups of letters and digits that are easy to type."""
+    import base64
+
+    letters = base64.b32encode(os.urandom(10)).decode().lower()
+    return "-".join(letters[start : start + 4] for start in range(0, len(letters), 4))
 
 
 class StateStore(Backend, Protocol):
@@ -71,6 +80,7 @@ class Node:
         complain: takes what the operator has mistyped at the console; None where nobody would see it.
         jitter: gives a random number from 0 to 1.
         nonce: gives a new nonce each time.
+        make_secret: makes a password or an invitation.
 
     Attributes:
         dialects: those that are on, by name.
@@ -101,6 +111,7 @@ class Node:
         complain: Callable[[str], None] | None = None,
         jitter: Callable[[], float] = lambda: os.urandom(1)[0] / 255,
         nonce: Callable[[], str] = make_nonce,
+        make_secret: Callable[[], str] = make_secret,
     ) -> None:
         self.settings = settings
         self._address_key = os.urandom(SECRET_BYTES)
@@ -116,6 +127,8 @@ class Node:
             store.remove_orphans()
         self.commits = Histogram()
         self.chat.journal.write = timed(self.chat.journal.write, self.commits, timers.monotonic)
+        self.chat.accounts.invitations.registration = Registration(settings.registration)
+        self.chat.users.operators = frozenset(settings.operator)
         guests = RoomGuests(self.chat, timers, now, self._show, settings.afk_seconds)
         self.rooms = Rooms(self.chat, guests, timers, now, self._show)
         self.transfers = Transfers(
@@ -136,7 +149,7 @@ class Node:
 
         # The dialects.
         links = self.federation.links if self.federation is not None else None
-        hosted = Hosted(self.chat, self.rooms, links, timers, now)
+        hosted = Hosted(self.chat, self.rooms, links, timers, now, make_secret)
         self.operator = Session(console, Console(controls, hosted, formatter, complain))
         self.control = Control(controls, hosted)
         self.dialects = Built(self)

@@ -13,7 +13,15 @@ from typing import Any
 from commands import Command, Refusal, Request, match_arguments
 from domain.changes import Mailed
 from domain.chat import Chat
-from domain.errors import BeingCollected, HasMail, LimitReached, NameTaken, NoSuchUser, StoreUnavailable
+from domain.errors import (
+    BeingCollected,
+    HasMail,
+    LimitReached,
+    NameTaken,
+    NoSuchUser,
+    RegistrationClosed,
+    StoreUnavailable,
+)
 from domain.events import AccountGone, Announced, DirectEcho, DirectMessage, LoggedInElsewhere
 from domain.names import MAX_NAME, SERVER
 from protocol import Dialect, Session
@@ -231,6 +239,7 @@ FAILURES: Mapping[tuple[Command, type], str] = {
         "user with ID : {0} is not recognized in the system, please try a different name or create a new one"
     ),
     (CREATE, NameTaken): "Username {0} already exists. Please try a different username.",
+    (CREATE, RegistrationClosed): "New accounts are not open to everybody here",
     (CREATE, LimitReached): "There is no room for more accounts",
     (SEND, NoSuchUser): "Receiver: {0} doesn't exist ",
     (SEND, LimitReached): "The mailbox of {0} is full",

@@ -8,29 +8,18 @@ from __future__ import annotations
 
 import contextlib
 import copy
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 from commands import Command, Refusal, Request, match_arguments
+from dialects.result_words import WORDS, with_topic
 from dialects.tags import TAGS, add_tags, in_order
-from domain.changes import SAY, Mailed, Said, in_words
+from domain.changes import Mailed, Said
 from domain.chat import Chat
 from domain.errors import BeingCollected, ChatError
-from domain.events import (
-    Announced,
-    ChannelMessages,
-    DirectEcho,
-    DirectMessage,
-    MailWaiting,
-    NotRestored,
-    PresenceChanged,
-    Removed,
-    Silenced,
-    TopicChanged,
-    Unmuted,
-)
-from domain.names import SERVER
+from domain.events import ChannelMessages, DirectMessage, MailWaiting
+from domain.invitations import Registration
 from domain.state import Account
 from protocol import Dialect, Session
 from text import MAX_LINE, clean, join_message, parse_number, split_words
@@ -51,78 +40,6 @@ REFUSALS: Mapping[Refusal, str] = {
     Refusal.TOO_MANY: "RESULT ERROR too many arguments",
     Refusal.TOO_LONG: "RESULT ERROR line too long",
     Refusal.NOT_UTF8: "RESULT ERROR not utf-8",
-}
-
-
-def render_messages(event: ChannelMessages) -> bytes:
-    """Render messages for a member: each one is a RECV with the channel's name (R25)."""
-    lines = [
-        f"RECV {sender} {channel} {text if kind == SAY else in_words(text, kind)}\n"
-        for sender, channel, text, _at, _number, kind in event.messages
-    ]
-    return "".join(lines).encode()
-
-
-def render_direct(event: DirectMessage) -> bytes:
-    """Render a direct message for its recipient: it comes from a channel named after its sender (R26)."""
-    return f"RECV {event.sender} @{event.sender} {event.words}\n".encode()
-
-
-def render_echo(event: DirectEcho) -> bytes:
-    """Render a direct message for its sender: it appears in a channel named after its recipient (R17)."""
-    return f"RECV {event.sender} @{event.recipient} {event.words}\n".encode()
-
-
-def render_removed(event: Removed) -> bytes:
-    """Tell a user that the operator has removed it from a channel (R27)."""
-    return f"RESULT KICKED {event.channel}\n".encode()
-
-
-def render_not_restored(event: NotRestored) -> bytes:
-    """Tell a user that its membership in another server's channel has ended with a link (R30)."""
-    return f"RESULT JOIN {event.channel} 0\n".encode()
-
-
-def render_silenced(event: Silenced) -> bytes:
-    """Tell a user that the operator has muted it in a channel (R28)."""
-    return f"RESULT MUTED {event.channel} {event.seconds}\n".encode()
-
-
-def render_unmuted(event: Unmuted) -> bytes:
-    """Tell a user that the operator has ended a mute (R51)."""
-    return f"RESULT UNMUTED {event.channel}\n".encode()
-
-
-def render_announced(event: Announced) -> bytes:
-    """Tell what the operator announces, as a message of nobody's name (R52)."""
-    return f"RECV {SERVER} {SERVER} {event.text}\n".encode()
-
-
-def render_presence(event: PresenceChanged) -> bytes:
-    """Tell a user who has come into its channels or left them (R43)."""
-    return f"PRESENCE {event.user} {'on' if event.online else 'off'}\n".encode()
-
-
-def render_topic(event: TopicChanged) -> bytes:
-    """Tell a user that a channel has a new topic, or none (R43)."""
-    return f"TOPIC {event.user} {_with_topic(event.channel, event.topic)}\n".encode()
-
-
-def _with_topic(channel: str, topic: str) -> str:
-    return f"{channel} {topic}" if topic else channel
-
-
-WORDS: Mapping[type, Callable[[Any], bytes]] = {
-    ChannelMessages: render_messages,
-    DirectMessage: render_direct,
-    DirectEcho: render_echo,
-    Removed: render_removed,
-    NotRestored: render_not_restored,
-    Silenced: render_silenced,
-    Unmuted: render_unmuted,
-    Announced: render_announced,
-    PresenceChanged: render_presence,
-    TopicChanged: render_topic,
 }
 
 
@@ -175,7 +92,14 @@ class Result(Dialect):
             return Refusal.UNKNOWN
         if command.text:
             join_message(words, command.max_args - 1)
-        return match_arguments(command, words)
+        request = match_arguments(command, words)
+        return self._longer_form(verb, words) if request is Refusal.TOO_MANY else request
+
+    def _longer_form(self, verb: str, words: list[str]) -> Request | Refusal:
+        """Find the row of a command with one word more than usual, where the settings allow it."""
+        if verb == "REGISTER" and self.chat.accounts.invitations.registration is Registration.INVITE:
+            return match_arguments(COMMANDS["REGISTER code"], words)
+        return Refusal.TOO_MANY
 
     def refuse(self, session: Session, refusal: Refusal) -> None:
         """Answer a line that is no request (R2, R3, C4, C5)."""
@@ -208,8 +132,8 @@ class Result(Dialect):
     # ---- handlers: accounts ----
 
     def register(self, session: Session, request: Request) -> None:
-        name, password = request.args
-        self.chat.accounts.register(session, name, password, session.expect_outcome(request))
+        name, password, *codes = request.args
+        self.chat.accounts.register(session, name, password, session.expect_outcome(request), *codes)
 
     def login(self, session: Session, request: Request) -> None:
         name, password = request.args
@@ -287,7 +211,7 @@ class Result(Dialect):
     def topic(self, session: Session, request: Request) -> None:
         channel, *texts = request.args
         if not texts:
-            session.send(f"RESULT TOPIC {_with_topic(channel, self.chat.topics.of(channel))}")
+            session.send(f"RESULT TOPIC {with_topic(channel, self.chat.topics.of(channel))}")
             return
         text = "" if texts[0] == NO_TOPIC else texts[0]
         self.chat.topics.set(session.principal, channel, text, session.expect_outcome(request))
@@ -407,6 +331,10 @@ COMMANDS: Mapping[str, Command] = {
     "REGISTER": Command(  # R6
         Result.register, "REGISTER <user> <password>", "make an account",
         min_args=2, max_args=2, name=True, success="RESULT REGISTER 1", failure="RESULT REGISTER 0",
+    ),
+    "REGISTER code": Command(  # R53
+        Result.register, "REGISTER <user> <password> <code>", "make an account with an invitation",
+        min_args=3, max_args=3, name=True, success="RESULT REGISTER 1", failure="RESULT REGISTER 0",
     ),
     "LOGIN": Command(  # R7
         Result.login, "LOGIN <user> <password>", "log in to an account",

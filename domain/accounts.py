@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from domain.changes import AccountDeleted, AccountRegistered, Done, Joined, MailboxOpened, PasswordChanged
+from domain.changes import (
+    AccountDeleted,
+    AccountRegistered,
+    Done,
+    InvitedRegistered,
+    Joined,
+    MailboxOpened,
+    PasswordChanged,
+)
 from domain.errors import (
     AlreadyLoggedIn,
     ChatError,
@@ -14,10 +22,12 @@ from domain.errors import (
     NoSuchUser,
     NotAName,
     Overloaded,
+    RegistrationClosed,
     WrongPassword,
 )
 from domain.events import AccountGone, LoggedInElsewhere, MailWaiting
 from domain.interfaces import Claim, Pace, Passwords
+from domain.invitations import Invitations, Registration
 from domain.journal import Journal
 from domain.names import MAX_NAME, is_name
 from domain.sessions import ClientSession
@@ -41,6 +51,9 @@ class Accounts:
         now: the wall clock, in seconds since the epoch.
         make_id: makes the ID of an account without a password from its name.
         pace: how many accounts one address may make.
+
+    Attributes:
+        invitations: who may make an account, and the codes that are valid.
     """
 
     def __init__(
@@ -53,6 +66,7 @@ class Accounts:
         pace: Pace,
     ) -> None:
         self.failed_logins = 0
+        self.invitations = Invitations(users, journal, passwords, now)
         self._users = users
         self._journal = journal
         self._passwords = passwords
@@ -62,10 +76,18 @@ class Accounts:
 
     # ---- with a password ----
 
-    def register(self, recipient: ClientSession, name: str, password: str, done: Done) -> None:
-        """Make an account. Fails with NotAName, NameTaken, LimitReached, Overloaded, StoreUnavailable.
+    def register(self, recipient: ClientSession, name: str, password: str, done: Done, invitation: str = "") -> None:
+        """Make an account. Fails with NotAName, NameTaken, LimitReached, RegistrationClosed, NotInvited, Overloaded,
+        StoreUnavailable.
 
         LimitReached is also for an address that makes accounts too fast (C42).
+
+        Args:
+            recipient: the session that asks.
+            name: of the account.
+            password: of the account.
+            done: takes the outcome.
+            invitation: a code, which counts only where the settings ask for one (C57).
         """
         address = recipient.address
         if not self._users.may_name(name):
@@ -75,14 +97,14 @@ class Accounts:
         else:
 
             def make(password_hash: bytes) -> None:
-                self._make_account(address, AccountRegistered(name, password_hash, self._now()), done)
+                self._make_account(address, self.invitations.registered(name, password_hash, invitation), done)
 
-            self._hash(recipient, password, make, done)
+            self.invitations.admit(recipient, invitation, lambda: self.hash(recipient, password, make, done), done)
 
-    def register_visitor(self, visitor: Visitor, password: str, done: Done) -> None:
+    def register_visitor(self, visitor: Visitor, password: str, done: Done, invitation: str = "") -> None:
         """Make an account of a visitor that is logged in; it stays so, and in its channels, which is durable then.
 
-        Fails with LimitReached, Overloaded, StoreUnavailable; LimitReached as in `register`.
+        Fails with LimitReached, RegistrationClosed, NotInvited, Overloaded, StoreUnavailable, as `register` does.
         """
         session, name = visitor.session, visitor.name
         assert session is not None
@@ -90,10 +112,12 @@ class Accounts:
         def make(password_hash: bytes) -> None:
             visitor.registering, at = password_hash, self._now()
             memberships = [Joined(name, channel, at, "", visitor.since[channel]) for channel in visitor.channels]
-            self._make_account(session.address, AccountRegistered(name, password_hash, at), done, memberships)
+            self._make_account(
+                session.address, self.invitations.registered(name, password_hash, invitation), done, memberships
+            )
 
         if self._pace.allows(session.address):
-            self._hash(session, password, make, done)
+            self.invitations.admit(session, invitation, lambda: self.hash(session, password, make, done), done)
         else:
             done(LimitReached())
 
@@ -160,7 +184,7 @@ class Accounts:
             if isinstance(error, WrongPassword):
                 recipient.report_limit(FAILED_PASSWORD, "name=%s", account.name)
             if error is None and not recipient.over:
-                self._hash(recipient, new, change, done)
+                self.hash(recipient, new, change, done)
             else:
                 done(error)
 
@@ -169,7 +193,9 @@ class Accounts:
 
         self._passwords.check(recipient, Claim(account.name, old, account.password_hash), checked, is_login=False)
 
-    def _hash(self, recipient: ClientSession, password: str, then: Callable[[bytes], None], done: Done) -> None:
+    def hash(self, recipient: ClientSession, password: str, then: Callable[[bytes], None], done: Done) -> None:
+        """Hash a password for a session, and call `then`; or call `done` with Overloaded."""
+
         def hashed(password_hash: bytes | None) -> None:
             if password_hash is None:
                 done(Overloaded())
@@ -190,7 +216,11 @@ class Accounts:
         return None if self._pace.allows(address) else LimitReached()
 
     def _make_account(
-        self, address: str, change: AccountRegistered | MailboxOpened, done: Done, memberships: Sequence[Joined] = ()
+        self,
+        address: str,
+        change: AccountRegistered | InvitedRegistered | MailboxOpened,
+        done: Done,
+        memberships: Sequence[Joined] = (),
     ) -> None:
         """Submit a change that makes an account, if the address may make one; it counts when that succeeds.
 
@@ -219,8 +249,12 @@ class Accounts:
     def open_mailbox(self, recipient: ClientSession, name: str, done: Done) -> str:
         """Make an account with an ID and log the session in to it; return that ID, which is valid if this succeeds.
 
-        Fails with NotAName, NameTaken, LimitReached, StoreUnavailable; LimitReached as in `register`.
+        Fails with RegistrationClosed, NotAName, NameTaken, LimitReached, StoreUnavailable; LimitReached as in
+        `register`. An invitation does not help: this way to make an account has no place for it.
         """
+        if self.invitations.registration is not Registration.OPEN:
+            done(RegistrationClosed())
+            return ""
         if not self._users.may_name(name):
             done(NotAName())
             return ""

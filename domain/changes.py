@@ -36,6 +36,35 @@ class AccountDeleted(NamedTuple):
     id: str
 
 
+class AccountRemoved(NamedTuple):
+    """The operator has deleted an account, with its memberships and its mail."""
+
+    name: str
+
+
+class InvitationMade(NamedTuple):
+    """The operator has made a code with which one account can be made.
+
+    Attributes:
+        code: its digest.
+        ends: when it lapses, in seconds since the epoch.
+        at: when it was made; those that have lapsed by then are dropped.
+    """
+
+    code: str
+    ends: float
+    at: float
+
+
+class InvitedRegistered(NamedTuple):
+    """An account has been made with a code, which is used up; `invitation` is its digest."""
+
+    name: str
+    password_hash: bytes
+    at: float
+    invitation: str
+
+
 class PasswordChanged(NamedTuple):
     name: str
     password_hash: bytes
@@ -196,6 +225,9 @@ Change = (
     AccountRegistered
     | MailboxOpened
     | AccountDeleted
+    | AccountRemoved
+    | InvitationMade
+    | InvitedRegistered
     | PasswordChanged
     | ChannelCreated
     | TopicSet

@@ -14,15 +14,19 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any, NamedTuple
 
 from domain.accounts import Accounts
+from domain.administration import Administration
 from domain.changes import (
     SAY,
     AccountDeleted,
     AccountRegistered,
+    AccountRemoved,
     Change,
     ChannelCreated,
     Done,
     GuestSaid,
     InOrder,
+    InvitationMade,
+    InvitedRegistered,
     Joined,
     Left,
     MailboxOpened,
@@ -114,13 +118,19 @@ class Chat:
         self.reading = Reading(self.channels, self.journal, backend, self.now)
         self.visitors = Visitors(self.users, self.channels, self.subscriptions, self.reading, self.journal)
         self.messages = DirectMessages(self.users, self.journal, backend, self.outside, self.now, run)
+        self.administration = Administration(
+            self.users, self.accounts, self.channels, self.journal, self.outside, self.now
+        )
         self._limits = limits
         self._is_publishing = False
-        users, channels = self.users, self.channels
+        users, channels, admin = self.users, self.channels, self.administration
         self.rules: dict[type, Rule] = {
             AccountRegistered: Rule(users.apply_registered),
             MailboxOpened: Rule(users.apply_opened),
             AccountDeleted: Rule(users.apply_deleted),
+            AccountRemoved: Rule(admin.apply_account_removed, admin.tell_account_removed),
+            InvitationMade: Rule(self.accounts.invitations.apply_made),
+            InvitedRegistered: Rule(self.accounts.invitations.apply_registered),
             PasswordChanged: Rule(users.apply_password),
             ChannelCreated: Rule(channels.apply_created, self._tell_created),
             TopicSet: Rule(self.topics.apply_set, self.topics.tell_set),

@@ -23,6 +23,18 @@ class WrongPassword(ChatError):
     """There is no such user, or the password is wrong."""
 
 
+class RegistrationClosed(ChatError):
+    """No account can be made by its user."""
+
+
+class NotInvited(ChatError):
+    """There is no such invitation, or it has been used or has lapsed."""
+
+
+class HasNoPassword(ChatError):
+    """The account is opened by its ID."""
+
+
 class NoSuchChannel(ChatError):
     """There is no channel of this name."""
 

@@ -210,6 +210,6 @@ class DirectMessages:
         return max(MIN_SHARE, self._users.limits.mail // part)
 
     def apply_mail_delivered(self, change: MailDelivered) -> Undo:
-        waiting = self._users.accounts[change.recipient].waiting
+        waiting = self._users.account(change.recipient).waiting
         taken = waiting.take(change.messages)
         return lambda: waiting.put_back(taken)

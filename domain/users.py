@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 
-from domain.changes import AccountDeleted, AccountRegistered, MailboxOpened, Marked, PasswordChanged, Undo
+from domain.changes import (
+    AccountDeleted,
+    AccountRegistered,
+    InvitedRegistered,
+    MailboxOpened,
+    Marked,
+    PasswordChanged,
+    Undo,
+)
 from domain.errors import AlreadyLoggedIn, ChatError, HasMail, LimitReached, NameTaken, NoSuchUser, NotAName
 from domain.interfaces import Outside
 from domain.names import is_name
@@ -37,6 +45,8 @@ class Users:
         self.limits = limits
         self._outside = outside
         self._reserved = reserved
+        self.operators: Collection[str] = ()
+        """Names of accounts with the operator's rights on IRC; the operator alone can make these (P36)."""
         self._numbers = 0
         self._visitors = 0
         self.presence = presence
@@ -72,7 +82,8 @@ class Users:
 
     def may_name(self, word: str) -> bool:
         """Tell whether a new account or guest of any kind can have this name, if it is free (rules C30, C33, C35)."""
-        return is_name(word, self.limits.name) and word not in self._reserved
+        is_reserved = word in self._reserved or (word in self.operators and word not in self.accounts)
+        return is_name(word, self.limits.name) and not is_reserved
 
     def is_users(self, name: str) -> bool:
         """Tell whether a name is an account's or a logged-in guest's."""
@@ -209,14 +220,14 @@ class Users:
 
     # ---- changes ----
 
-    def apply_registered(self, change: AccountRegistered) -> Undo:
+    def apply_registered(self, change: AccountRegistered | InvitedRegistered) -> Undo:
         visitor = self.guests.get(change.name)
         if isinstance(visitor, Visitor) and visitor.registering is change.password_hash:
             return self._become_account(visitor, change)
         account = self._add_account(change.name, change.password_hash)
         return lambda: self._remove_account(account)
 
-    def _become_account(self, visitor: Visitor, change: AccountRegistered) -> Undo:
+    def _become_account(self, visitor: Visitor, change: AccountRegistered | InvitedRegistered) -> Undo:
         """Have a visitor be the account that it has registered; its memberships follow (`Channels.add`)."""
         session = visitor.session
         assert session is not None
@@ -246,19 +257,25 @@ class Users:
         account = self.owner(change.id)
         if account.mail:
             raise HasMail
+        return self.remove(account)
+
+    def remove(self, account: Account) -> Undo:
+        """Remove an account."""
         self._remove_account(account)
 
         def take_back() -> None:
             accounts = sorted([*self.accounts.values(), account], key=lambda account: account.number)
             self.accounts = {account.name: account for account in accounts}
-            self.by_id[account.id] = account
+            if account.id:
+                self.by_id[account.id] = account
             self._account_names = None
             self.note_name(account.name, taken=True)
 
         return take_back
 
     def apply_password(self, change: PasswordChanged) -> Undo:
-        account, old = self.accounts[change.name], self.accounts[change.name].password_hash
+        account = self.account(change.name)
+        old = account.password_hash
         account.password_hash = change.password_hash
         return lambda: setattr(account, "password_hash", old)
 

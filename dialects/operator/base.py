@@ -66,6 +66,7 @@ class Hosted(NamedTuple):
         links: those with other servers; None where there is no federation.
         timers: the monotonic clock, and deferred calls.
         now: the wall clock, in seconds since the epoch.
+        make_secret: makes a password or a code that cannot be guessed, and is easy to type.
     """
 
     chat: Chat
@@ -73,6 +74,7 @@ class Hosted(NamedTuple):
     links: Links | None
     timers: Timers
     now: Callable[[], float]
+    make_secret: Callable[[], str]
 
 
 ERRORS: Mapping[type, str] = {
@@ -132,7 +134,8 @@ class Operator(Dialect, ABC):
             words = [text for word in split_at_most(line, command.max_args + 1)[1:] if (text := clean(word).strip())]
         words = split_place(command, words)
         if command.min_args <= len(words) <= command.max_args:
-            return Request(command, tuple(map(normalize, words)))
+            names = 1 if command.name else len(words)  # a password is not normalized
+            return Request(command, (*map(normalize, words[:names]), *words[names:]))
         return Request(TYPO, (f"Usage: {command.usage}",))
 
     def refuse(self, session: Session, refusal: Refusal) -> None:
@@ -149,6 +152,11 @@ class Operator(Dialect, ABC):
         return words.format(*request.args)
 
     # ---- answers ----
+
+    def leave(self, session: Session) -> None:
+        """Drop a password that waits to be hashed."""
+        if self._hosted is not None:
+            self._hosted.chat.accounts.session_over(session)
 
     @abstractmethod
     def done(self, session: Session, text: str = "", *, is_shown: bool = False) -> None:

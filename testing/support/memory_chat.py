@@ -188,6 +188,7 @@ class MemoryChat:
     def snapshot(self) -> Any:
         """All state, in a form that can be compared."""
         return (
+            dict(self.chat.accounts.invitations._ends),
             {
                 name: (
                     account.name,

@@ -254,6 +254,7 @@ class World:
         self.clients: list[Client] = []
         self.dials: list[FakeDial] = []
         self.nonces = itertools.count(1)
+        self.secrets = itertools.count(1)
         self.stopped = 0
         self.screen = FakeTransport(self.soon)
         limits = limits or Limits()
@@ -288,6 +289,7 @@ class World:
             ),
             jitter=lambda: 0.5,
             nonce=lambda: f"{next(self.nonces):032x}",
+            make_secret=lambda: f"aaaa-bbbb-cccc-{next(self.secrets):04}",
         )
         self.screen.owner = self.node.operator
         self.chat, self.rooms = self.node.chat, self.node.rooms

@@ -83,7 +83,7 @@ def test_the_console_complains_only_where_somebody_types() -> None:
     """P15."""
     with World(channels=ROOMS) as world:
         complaints: list[str] = []
-        hosted = Hosted(world.chat, world.rooms, None, world.timers, lambda: 0.0)
+        hosted = Hosted(world.chat, world.rooms, None, world.timers, lambda: 0.0, lambda: "")
         controls = ServerControls(lambda: None, lambda: [], lambda: [])
         dialect = world.node.operator.dialect
         assert isinstance(dialect, Console)

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from dialects.result import DEFAULT_HISTORY, MAX_HISTORY, WORDS, Result
+from dialects.result import DEFAULT_HISTORY, MAX_HISTORY, Result
+from dialects.result_words import WORDS
 from domain.changes import Said
 from domain.events import ChannelMessages, DirectEcho, DirectMessage
 from domain.state import Limits

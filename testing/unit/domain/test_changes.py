@@ -12,10 +12,13 @@ from hypothesis import strategies as st
 from domain.changes import (
     AccountDeleted,
     AccountRegistered,
+    AccountRemoved,
     Change,
     ChannelCreated,
     GuestSaid,
     InOrder,
+    InvitationMade,
+    InvitedRegistered,
     Joined,
     Left,
     MailboxOpened,
@@ -41,6 +44,7 @@ from domain.errors import (
     NoSuchUser,
     NotAMember,
     NotAName,
+    NotInvited,
     StoreUnavailable,
 )
 from domain.state import Limits, RemoteUser, RoomGuest
@@ -75,7 +79,7 @@ def furnished() -> MemoryChat:
     memory.user("alice", "room", "attic")
     memory.chat.restore([Mailed("alice", "bob", "hi", NOW)] * 3)
     memory.chat.restore([MailboxOpened("wayne", "wayne123", NOW), MailboxOpened("mason", "mason123", NOW)])
-    memory.chat.restore([Mailed("alice", "wayne", "hi", NOW)])
+    memory.chat.restore([Mailed("alice", "wayne", "hi", NOW), InvitationMade("valid", NOW + 9, NOW)])
     memory.chat.restore([Joined("alice", "room:elsewhere", NOW)])
     memory.chat.restore([Joined("bob", "room:elsewhere", NOW, "127.0.0.1"), PeerNamed("elsewhere", "127.0.0.1")])
     memory.chat.channels.add(remote("eve"), "room")
@@ -94,6 +98,18 @@ CHANGES: list[tuple[Change, type[ChatError] | None]] = [
     (AccountDeleted("mason", "mason123"), None),
     (AccountDeleted("wayne", "wayne123"), HasMail),
     (AccountDeleted("mason", "mason456"), NoSuchUser),
+    (AccountRemoved("alice"), None),
+    (AccountRemoved("bob"), None),
+    (AccountRemoved("wayne"), None),
+    (AccountRemoved("nobody"), NoSuchUser),
+    (PasswordChanged("nobody", b"other"), NoSuchUser),
+    (InvitationMade("code", NOW + 5, NOW), None),
+    (InvitationMade("code", NOW + 5, NOW + 100), None),
+    (InvitedRegistered("dave", b"hash", NOW, "valid"), None),
+    (InvitedRegistered("dave", b"hash", NOW + 100, "valid"), NotInvited),
+    (InvitedRegistered("dave", b"hash", NOW, "other"), NotInvited),
+    (InvitedRegistered("alice", b"hash", NOW, "valid"), NameTaken),
+    (MailDelivered("nobody", 1, 1), NoSuchUser),
     (Mailed("alice", "nobody", "hello", NOW), NoSuchUser),
     (PasswordChanged("alice", b"other"), None),
     (ChannelCreated("cellar", "alice", NOW), None),

@@ -13,7 +13,7 @@ import pytest
 
 import federation
 from commands import Command
-from dialects import hello, mailbox, result, rooms
+from dialects import hello, mailbox, result, result_words, rooms
 from dialects.operator import console, slash, table
 from domain.changes import Said
 from domain.events import ChannelMessages, DirectEcho
@@ -160,7 +160,7 @@ def words_of(title: str) -> Iterator[str | bytes]:
     if title == "The dialect `result`":
         yield from answers(result.COMMANDS.values())
         yield from result.REFUSALS.values()
-        yield from render(result.WORDS)
+        yield from render(result_words.WORDS)
     elif title == "The dialect `hello`":
         yield from answers(hello.COMMANDS.values())
         yield from hello.FAILURES.values()

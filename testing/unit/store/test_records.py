@@ -36,6 +36,7 @@ from message_history import PAGE_ROWS, RECORD_ENDS_EVERY, STRIDE
 from store import (
     MEMORY,
     RECORD,
+    STEPS,
     Store,
     StoreError,
 )
@@ -90,7 +91,7 @@ def test_a_refused_change_does_not_disturb_the_others(journaled: JournaledStore)
 
 
 def test_every_change_has_its_record() -> None:
-    assert set(RECORD) | {Said, GuestSaid, VisitorSaid, InOrder} == set(Change.__args__)
+    assert {*RECORD, *STEPS} | {Said, GuestSaid, VisitorSaid, InOrder} == set(Change.__args__)
 
 
 # ---- reading ----

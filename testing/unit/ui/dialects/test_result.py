@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from dialects.result import COMMANDS, render_not_restored
+from dialects.result import COMMANDS
+from dialects.result_words import render_not_restored
 from domain.events import NotRestored
 from support.lines import text_of
 from text import MAX_LINE
