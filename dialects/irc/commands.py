@@ -7,6 +7,7 @@ from typing import Any
 
 from commands import Command, Request
 from dialects.irc import (
+    accounts,
     capabilities,
     channels,
     information,
@@ -14,6 +15,7 @@ from dialects.irc import (
     live,
     login,
     messages,
+    modes,
     numerics,
     queries,
     registration,
@@ -21,9 +23,11 @@ from dialects.irc import (
     topics,
     who,
     whois,
+    whowas,
 )
 from dialects.irc.client import Answers, Client
 from dialects.irc.core import Irc
+from dialects.irc.help import make_help
 from dialects.irc.wire import word
 from protocol import Session
 
@@ -77,6 +81,8 @@ TOO_FEW = _row(_too_few, "", "", 1, 1)
 
 TOO_FEW_BEFORE_WELCOME = _row(_too_few, "", "", 1, 1, before_welcome=True)
 
+HELP_VERBS = ("HELP", "HELPOP")
+
 COMMANDS: Mapping[str, Command] = {
     # The registration.
     "CAP": _row(capabilities.cap, "CAP LS|LIST|REQ|END", "negotiate capabilities", 1, 2, before_welcome=True),
@@ -84,6 +90,7 @@ COMMANDS: Mapping[str, Command] = {
     "NICK": _row(registration.nick, "NICK <nick>", "take a nick", 0, 1, before_welcome=True),
     "USER": _row(registration.user, "USER <user> 0 * :<name>", "say who you are", 4, 4, before_welcome=True),
     "AUTHENTICATE": _row(login.authenticate, "AUTHENTICATE PLAIN", "log in with SASL", 1, 1, before_welcome=True),
+    "REGISTER": _row(accounts.register, "REGISTER * * <password>", "make an account", 3, 3, before_welcome=True),
     "PING": _row(queries.ping, "PING <token>", "ask whether the server is there", 1, 1, before_welcome=True),
     "PONG": _row(queries.pong, "PONG", "nothing happens", before_welcome=True),
     "QUIT": _row(queries.leave, "QUIT [:<reason>]", "leave", 0, 1, before_welcome=True),
@@ -102,6 +109,8 @@ COMMANDS: Mapping[str, Command] = {
     "USERHOST": _row(queries.userhost, "USERHOST <nick>...", "ask for users and hosts", 1),
     "WHO": _row(who.who, "WHO <mask> [%<fields>]", "list users by mask or channel", 0, 2),
     "WHOIS": _row(whois.whois, "WHOIS <nick>", "ask about a user", 1, 2),
+    "WHOWAS": _row(whowas.whowas, "WHOWAS <nick> [<count>]", "ask who had a nick", 1, 2),
+    "MODE": _row(modes.mode, "MODE <target> [<modes> [<word>...]]", "show or set modes", 1),
     "AWAY": _row(status.away, "AWAY [:<reason>]", "say that you are away, or back", 0, 1),
     "SETNAME": _row(status.setname, "SETNAME :<name>", "take another real name", 1, 1),
     # The server.
@@ -113,6 +122,7 @@ COMMANDS: Mapping[str, Command] = {
     "ADMIN": _row(information.admin, "ADMIN", "ask who runs this server"),
     "LINKS": _row(information.links, "LINKS", "list linked servers: none is shown"),
     "STATS": _row(information.stats, "STATS", "ask for statistics: there are none"),
+    **{verb: _row(make_help(lambda: COMMANDS), "HELP [<command>]", "explain a command", 0, 1) for verb in HELP_VERBS},
     # What no client sends.
     **{
         verb: _row(_not_for_clients, verb, "for servers and proxies: refused", before_welcome=True)

@@ -158,9 +158,10 @@ class Irc(Dialect):
         if client is not None:
             self.census.unwelcome -= not client.is_welcome
             self.census.modes_changed(client.modes, ())
+            if client.is_welcome:
+                self.people.remember(client.nick, client.realname, self.server.now())
             if isinstance(session.principal, Visitor):
                 session.principal.farewell = client.farewell
-                self.people.remember(client.nick)
         self.chat.accounts.session_over(session)
 
     # ---- requests ----

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from dialects.irc.client import Client
 from dialects.irc.names import Alike, channel_name, channel_of, nick_of, unescape, user_part
@@ -22,8 +23,27 @@ MAX_GONE = 1000
 """Guests that are remembered when they have gone."""
 
 ACCOUNT_HOST = "account"
+UNKNOWN_HOST = "guest"
+"""The host of a guest of whom nothing more is known."""
+
 ROOM_HOST = "room"
 ROOM_USER = "rooms"
+
+
+class Gone(NamedTuple):
+    """A client that has gone.
+
+    Attributes:
+        name: of its user, in the domain.
+        nick, user_at_host, realname: as others saw it.
+        at: when it has gone, in seconds since the epoch.
+    """
+
+    name: str
+    nick: str
+    user_at_host: str
+    realname: str
+    at: float
 
 
 class People:
@@ -40,18 +60,15 @@ class People:
         self.host_of = host_of
         self._alike = Alike([*chat.users.accounts, *chat.users.guests, *chat.users.room_guest_names])
         self._channels_alike = Alike([*chat.channels.local, *chat.channels.remote])
-        self._gone: dict[str, str] = {}
-        """The `user@host` of guests that have gone, the latest last."""
+        self.gone: deque[Gone] = deque(maxlen=MAX_GONE)
         chat.users.name_watchers.append(self._note_name)
 
     def _note_name(self, name: str, taken: bool) -> None:
         (self._alike.add if taken else self._alike.remove)(name)
 
-    def remember(self, name: str) -> None:
-        """Remember a guest that is about to go, for what is told of it later."""
-        self._gone[name] = self.user_at_host(name)
-        if len(self._gone) > MAX_GONE:
-            del self._gone[next(iter(self._gone))]
+    def remember(self, name: str, realname: str, at: float) -> None:
+        """Remember a client that is about to go, for WHOWAS, and for what is told of a guest later."""
+        self.gone.append(Gone(name, self.nick(name), self.user_at_host(name), realname, at))
 
     # ---- out ----
 
@@ -78,9 +95,10 @@ class People:
         guest = self._users.guests.get(name)
         if guest is not None:
             return self._guest_at_host(guest)
-        if name not in self._users.accounts and name in self._gone:
-            return self._gone[name]
-        return f"{user_part(name)}@{ACCOUNT_HOST}"
+        if name in self._users.accounts:
+            return f"{user_part(name)}@{ACCOUNT_HOST}"
+        latest = next((gone.user_at_host for gone in reversed(self.gone) if gone.name == name), None)
+        return latest or f"{user_part(name)}@{UNKNOWN_HOST}"
 
     def _guest_at_host(self, guest: Guest) -> str:
         client = client_of(guest.session)

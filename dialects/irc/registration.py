@@ -48,7 +48,7 @@ def _rename(irc: Irc, client: Client, request: Request, name: str, wanted: str) 
 
     def renamed(error: Exception | None) -> None:
         if error is None:
-            prefix, client.nick = irc.people.prefix(old), name
+            prefix, client.nick = f"{irc.people.nick(old)}!{irc.people.user_at_host(name)}", name
             client.shown = irc.people.nick(name)
             client.send(message(prefix, "NICK", text=client.shown))
         else:
