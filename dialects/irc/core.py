@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
@@ -18,6 +19,7 @@ from dialects.irc.people import People, client_of
 from dialects.irc.wire import MAX_LINE, NO_TAGS
 from domain.changes import Done, GuestSaid, Said
 from domain.chat import Chat
+from domain.errors import NameTaken
 from domain.names import HOST_OF_CHANNEL
 from domain.rooms import Rooms
 from domain.state import NO_CHANNELS, Channel, Visitor
@@ -73,6 +75,7 @@ class Census:
         unwelcome: clients of IRC whose registration is not over.
         most: the most users that were logged in at once.
         invisible, operators: clients with the user modes `i` and `o`.
+        bots: the users with the mode `B`, by name, and how many of their clients have it.
     """
 
     def __init__(self) -> None:
@@ -80,14 +83,18 @@ class Census:
         self.most = 0
         self.invisible = 0
         self.operators = 0
+        self.bots: Counter[str] = Counter()
 
     def welcomed(self, users: int) -> None:
         """A registration is over; so many users are logged in now."""
         self.unwelcome -= 1
         self.most = max(self.most, users)
 
-    def modes_changed(self, before: Iterable[str], after: Iterable[str]) -> None:
-        """A client has other user modes."""
+    def modes_changed(self, name: str, before: Iterable[str], after: Iterable[str]) -> None:
+        """A client of this user has other user modes."""
+        self.bots[name] += ("B" in after) - ("B" in before)
+        if not self.bots[name]:
+            del self.bots[name]
         self.invisible += ("i" in after) - ("i" in before)
         self.operators += ("o" in after) - ("o" in before)
 
@@ -157,7 +164,7 @@ class Irc(Dialect):
         client = client_of(session)
         if client is not None:
             self.census.unwelcome -= not client.is_welcome
-            self.census.modes_changed(client.modes, ())
+            self.census.modes_changed(client.nick, client.modes, ())
             if client.is_welcome:
                 self.people.remember(client.nick, client.realname, self.server.now())
             if isinstance(session.principal, Visitor):
@@ -233,10 +240,17 @@ class Irc(Dialect):
         Fails as `Chat.join` and `Chat.create` do.
         """
         user = client.session.principal
+
+        def created(error: Exception | None) -> None:
+            if error is None or isinstance(error, NameTaken):  # another client may have made it meanwhile
+                self.chat.join(user, name, done)
+            else:
+                done(error)
+
         if self.exists(name) or HOST_OF_CHANNEL in name or not self._may_create(client):
             self.chat.join(user, name, done)
         else:
-            self.chat.create(user, name, lambda error: done(error) if error else self.chat.join(user, name, done))
+            self.chat.create(user, name, created)
 
     def _may_create(self, client: Client) -> bool:
         return self.policy.create == "all" or (self.policy.create == "accounts" and client.account is not None)

@@ -59,6 +59,8 @@ def tags_of(irc: Irc, stamp: Stamp) -> str:
         tags.extend(stamp.client_tags.items())
         if stamp.number:
             tags.append(("msgid", stamp.number))
+        if stamp.sender in irc.census.bots:
+            tags.append(("bot", ""))
     if "account-tag" in wanted and stamp.sender in irc.chat.users.accounts:
         tags.append(("account", stamp.sender))
     return render_tags(tags)
@@ -154,7 +156,7 @@ def of_oneself(irc: Irc, client: Client, event: Any) -> bool:
         return event.user == client.nick and ("TOPIC", event.channel) in client.pending
     if isinstance(event, PresenceChanged):
         return event.user == client.nick
-    return isinstance(event, GuestRenamed) and event.new == client.nick
+    return isinstance(event, GuestRenamed) and client.nick in event
 
 
 TO_CLIENT: Mapping[type, Callable[[Irc, Client, Any], str]] = {

@@ -69,6 +69,11 @@ def user_part(text: str, otherwise: str = "u") -> str:
 # ---- in ----
 
 
+def is_plain_nick(nick: str) -> bool:
+    """Tell whether a word has no sign that a nick shows in another form (I17)."""
+    return _NOT_IN_NICKS.search(nick) is None and HOST_OF_USER not in nick
+
+
 def unescape(shown: str) -> str | None:
     """Return the name that a nick or a channel without its `#` shows, before any question of case; None if it is no
     name that could have been shown."""

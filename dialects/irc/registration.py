@@ -7,7 +7,7 @@ from dialects.irc import numerics
 from dialects.irc.client import Client
 from dialects.irc.core import Irc
 from dialects.irc.login import Credentials, credentials_of_pass, tell_login
-from dialects.irc.names import unescape
+from dialects.irc.names import is_plain_nick, unescape
 from dialects.irc.welcome import welcome
 from dialects.irc.wire import cut, message, plain, word
 from domain.errors import ChatError, NameTaken, Overloaded
@@ -33,7 +33,7 @@ def nick(irc: Irc, client: Client, request: Request) -> None:
     name = normalize(unescape(wanted) or "")
     if not wanted:
         client.reply(numerics.NONICKNAMEGIVEN)
-    elif not irc.people.may_be_nick(name):
+    elif not irc.people.may_be_nick(name) or not is_plain_nick(wanted):
         client.reply(numerics.ERRONEUSNICKNAME, word(wanted))
     elif not client.is_welcome:
         client.nick = name
@@ -48,6 +48,8 @@ def _rename(irc: Irc, client: Client, request: Request, name: str, wanted: str) 
 
     def renamed(error: Exception | None) -> None:
         if error is None:
+            irc.census.modes_changed(old, client.modes, ())
+            irc.census.modes_changed(name, (), client.modes)
             prefix, client.nick = f"{irc.people.nick(old)}!{irc.people.user_at_host(name)}", name
             client.shown = irc.people.nick(name)
             client.send(message(prefix, "NICK", text=client.shown))
