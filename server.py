@@ -213,13 +213,9 @@ class Server:
         """
         if not self.settings.uses_tls:
             return None
-        from app.tls import Tls  # most servers have none
-        from net.tls import CertificateError
+        from app.tls import load_tls  # most servers have none
 
-        try:
-            return Tls(self.settings)
-        except CertificateError as error:
-            raise StartError(str(error)) from error
+        return load_tls(self.settings)
 
     def _dial(
         self,
@@ -342,6 +338,14 @@ class Server:
         """Return all values, by name; those of what a server serves only while it does."""
         return [value for line in report(self) for value in line.values]
 
+    def reload(self) -> None:
+        """Read again what can change while the server runs: its certificates."""
+        with self.supervisor.reloading():
+            if self.tls is None:
+                log.info("SIGHUP: there is nothing to reload yet (hangup reload)")
+            else:
+                self.tls.reload()
+
     def log_statistics(self) -> None:
         """Write the counters to the log."""
         for line in report(self):
@@ -458,7 +462,7 @@ def main(options: Options) -> int:
         print(f"server.py: {error}", file=sys.stderr)
         return 1
     loop = server.loop
-    handlers = Signals(loop.call_threadsafe, server.stop, server.log_statistics, settings.hangup)
+    handlers = Signals(loop.call_threadsafe, server.stop, server.log_statistics, server.reload, settings.hangup)
     loop.wake_for_signals()
     handlers.install()
     tame_garbage_collector()

@@ -380,7 +380,7 @@ DIRECTIVES: Mapping[str, Directive] = {
     "file-offer-seconds": Directive(*_number(1, _ANY), "how long the offer of a file waits for its answer"),
     "file-stall-seconds": Directive(*_number(1, _ANY), "how long a file that was accepted may stand still"),
     "shutdown-seconds": Directive(*_number(0, 3600), "how long outstanding output may take when the server stops"),
-    "hangup": Directive(*_one_of("end", "reload"), "what SIGHUP does: end the server, or only write a line to the log"),
+    "hangup": Directive(*_one_of("end", "reload"), "what SIGHUP does: end the server, or load the certificates again"),
     "web-host": Directive("one or more host names", _web_hosts, "names under which a web port is reached"),
     "web-origin": Directive(
         "one or more of http://<host>[:<port>] and https://<host>[:<port>]",

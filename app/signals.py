@@ -29,7 +29,8 @@ class Signals:
         call_threadsafe: has a call made in the loop's thread (net.loop.Loop.call_threadsafe).
         stop: stops the server; idempotent.
         report: writes the counters to the log.
-        hangup: `end` if SIGHUP stops the server, `reload` if it does not.
+        reload: reads again what can change.
+        hangup: `end` if SIGHUP stops the server, `reload` if it reloads.
         now: the monotonic clock, in seconds.
         exit_now: ends the process at once, with this exit status.
     """
@@ -39,6 +40,7 @@ class Signals:
         call_threadsafe: Callable[[Callable[[], None]], None],
         stop: Callable[[], None],
         report: Callable[[], None],
+        reload: Callable[[], None],
         hangup: str,
         *,
         now: Callable[[], float] = time.monotonic,
@@ -52,7 +54,7 @@ class Signals:
         self._calls: Mapping[int, Callable[[], None]] = {
             signal.SIGTERM: self._stop_or_exit,
             signal.SIGINT: self._stop_or_exit,
-            signal.SIGHUP: self._stop_once if hangup == "end" else lambda: self._unless_stopping(_reload_nothing),
+            signal.SIGHUP: self._stop_once if hangup == "end" else lambda: self._unless_stopping(reload),
             signal.SIGUSR1: lambda: self._unless_stopping(report),
         }
 
@@ -106,7 +108,3 @@ def stops_within(seconds: float) -> bool:
     """Wait for a signal that `hold_back` keeps; tell whether one has come that stops the server."""
     came = signal.sigtimedwait(HANDLED, seconds)
     return came is not None and came.si_signo != signal.SIGUSR1
-
-
-def _reload_nothing() -> None:
-    log.info("SIGHUP: there is nothing to reload yet (hangup reload)")

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 from app.config import is_exposed
+from app.node import StartError
 from dialects import WEB
 from net import handshake
 from net.connection import Connection, Receiver
@@ -32,6 +33,18 @@ PLAIN_REFUSALS = {
 """The form of the answer to a client that speaks plain text at a port for TLS, where it is not a line (C54)."""
 
 log = logging.getLogger("crosstalk.server")
+
+
+def load_tls(settings: Settings) -> Tls:
+    """Return what the TLS of a server needs.
+
+    Raises:
+        StartError: a certificate cannot be used.
+    """
+    try:
+        return Tls(settings)
+    except CertificateError as error:
+        raise StartError(str(error)) from error
 
 
 class Tls:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import select
 import signal
 import socket
 import ssl
 import subprocess
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -242,6 +245,55 @@ def test_a_private_certificate_serves_its_names(tmp_path: Path, authority: Autho
         1, "certificate: certificate.pem is there already; move it away first\n",
     )  # fmt: skip
     assert Path(key).read_text() == before
+
+
+def test_certificates_are_loaded_again_and_no_connection_is_dropped(tmp_path: Path, authority: Authority) -> None:
+    """C58, with clients that talk all the time; and broken files change nothing."""
+    old, new = authority.issue("DNS:old.example"), authority.issue("DNS:new.example")
+    path, key = tmp_path / "certificate.pem", tmp_path / "key.pem"
+
+    def use(certificate: Certificate) -> None:
+        path.write_bytes(Path(certificate.path).read_bytes())
+        key.write_bytes(Path(certificate.key).read_bytes())
+        key.chmod(0o600)
+
+    use(old)
+    lines = [f"tls-certificate {path}", f"tls-key {key}", "listen 0 auto tls", "hangup reload"]
+    with ServerProcess(tmp_path, *LOCAL, *lines) as server, contextlib.ExitStack() as stack:
+        port = tls_ports(server)["auto"]
+        there = [stack.enter_context(connect(port, authority, "old.example")) for _ in range(10)]
+        stop, asked = threading.Event(), [0] * len(there)
+
+        def talk(number: int) -> None:
+            while not stop.is_set():
+                assert there[number].ask(*["PING"] * 20) == ["RESULT PING 1"] * 20
+                asked[number] += 1
+
+        with ThreadPoolExecutor(len(there)) as threads:
+            talking = [threads.submit(talk, number) for number in range(len(there))]
+            stack.callback(stop.set)
+            for files, line in (
+                (lambda: use(new), "certificate names=new.example expires="),
+                (lambda: key.write_text("no key"), "the certificate of before stays in use: .* is not in PEM form"),
+                (lambda: path.unlink(), "the certificate of before stays in use: cannot read the certificate"),
+                (
+                    lambda: use(old._replace(key=new.key)),
+                    "the certificate of before stays in use: .* does not belong",
+                ),
+            ):
+                files()
+                server.signal(signal.SIGHUP)
+                server.wait_for(line)
+                stack.enter_context(connect(port, authority, "new.example")).ask("PING")
+                with pytest.raises(ssl.SSLCertVerificationError):
+                    connect(port, authority, "old.example")
+            before = list(asked)
+            until = time.monotonic() + PATIENCE
+            while any(now <= then for now, then in zip(asked, before, strict=True)):
+                assert time.monotonic() < until and not any(future.done() for future in talking)
+            stop.set()
+            for future in talking:
+                future.result(PATIENCE)
 
 
 # ---- links ----
