@@ -34,7 +34,7 @@ def make_gateway(settings: Settings, node: Node, timers: Timers, is_healthy: Cal
         [ipaddress.ip_network(network) for network in settings.web_proxy],
     )
     try:
-        page = read_page(settings.web_title, guests=True)
+        page = read_page(settings.web_title, guests=settings.irc_guests != "off", registration="open")
     except OSError as error:
         raise StartError(f"cannot read the page: {error.filename}: {error.strerror}") from error
     open_session = partial(node.accept, label=WIRE)

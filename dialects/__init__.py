@@ -137,7 +137,7 @@ AUTO = "auto"
 WEB = "web"
 """A port for browsers: HTTP, and `WIRE` over WebSocket (W1)."""
 
-WIRE = "irc" if "irc" in DIALECTS else DEFAULT
+WIRE = "irc"
 """The dialect that the page speaks."""
 
 LISTEN_DIALECTS = (AUTO, *DIALECTS, WEB)

@@ -36,19 +36,20 @@ class Page(NamedTuple):
     etag: str
 
 
-def read_page(title: str, *, guests: bool, directory: str = DIRECTORY) -> Page:
+def read_page(title: str, *, guests: bool, registration: str, directory: str = DIRECTORY) -> Page:
     """Put the page together.
 
     Args:
         title: of the page, from the setting web-title.
         guests: whether one may look in without an account.
+        registration: who may make an account: `open`, `code` (with an invitation code) or `closed`.
         directory: of its three files.
 
     Raises:
         OSError: a file cannot be read.
     """
     document, style, script = (_read(directory, name) for name in ("page.html", "page.css", "page.js"))
-    attributes = {TITLE: html.escape(title), "{{guests}}": "on" if guests else "off"}
+    attributes = {TITLE: html.escape(title), "{{guests}}": "on" if guests else "off", "{{registration}}": registration}
     for mark, value in attributes.items():
         document = document.replace(mark, value)
     text = document.replace(STYLE, style).replace(SCRIPT, script)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dialects import AUTO, DEFAULT, DIALECTS, LISTEN_DIALECTS
+from dialects import AUTO, DEFAULT, DIALECTS, LISTEN_DIALECTS, WEB
 from settings import Settings
 from support.world import FakeTransport, World
 
@@ -15,7 +15,7 @@ def test_a_dialect_bears_the_name_under_which_it_is_registered(name: str) -> Non
         assert world.node.dialects[name].name == name
 
 
-@pytest.mark.parametrize("port", LISTEN_DIALECTS)
+@pytest.mark.parametrize("port", [port for port in LISTEN_DIALECTS if port != WEB])
 def test_every_word_of_a_listen_line_is_a_port(port: str) -> None:
     with World() as world:
         session = world.node.accept(FakeTransport(), port)
