@@ -1,7 +1,8 @@
-"""A `web` port of a real server: browsers, netcat and the page meet, and the server stops under them."""
+"""A `web` port of a real server: lines in frames meet lines over TCP, and the server stops under them."""
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import signal
 import socket
@@ -10,60 +11,70 @@ from pathlib import Path
 import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
+from websockets.typing import Subprotocol
 
 from harness.servers import ServerProcess
 
-WEB = ("listen 127.0.0.1:0 result", "listen 127.0.0.1:0 web")
+PORTS = ("listen 127.0.0.1:0 result", "listen 127.0.0.1:0 web")
 SECONDS = 20
 
 
 def webs(server: ServerProcess) -> ClientConnection:
-    return connect(f"ws://127.0.0.1:{server.ports[1]}/", open_timeout=SECONDS, proxy=None)
+    offered = [Subprotocol("text.ircv3.net")]
+    return connect(f"ws://127.0.0.1:{server.ports[1]}/", subprotocols=offered, open_timeout=SECONDS, proxy=None)
 
 
-def ask(client: ClientConnection, line: str) -> str:
-    client.send(line)
-    return str(client.recv(timeout=SECONDS))
+def until(client: ClientConnection, wanted: str) -> str:
+    """Wait for a line that contains a text; return it."""
+    while wanted not in (line := str(client.recv(timeout=SECONDS))):
+        pass
+    return line
+
+
+def log_in(client: ClientConnection, name: str) -> None:
+    for line in ("CAP REQ echo-message", f"PASS {name}", f"NICK {name}", f"USER {name} 0 * :{name}", "CAP END"):
+        client.send(line)
+    until(client, " 001 ")
 
 
 def test_lines_over_websocket_meet_lines_over_tcp(tmp_path: Path) -> None:
     """(W1, W9)"""
-    with ServerProcess(tmp_path, *WEB, port=None) as server, webs(server) as ann, webs(server) as eve:
-        for client, name in ((ann, "ann"), (eve, "eve")):
-            assert ask(client, f"REGISTER {name} pw") == "RESULT REGISTER 1"
-            assert ask(client, f"LOGIN {name} pw") == "RESULT LOGIN 1"
-        assert ask(ann, "CREATE garden") == "RESULT CREATE garden 1"
-        assert ask(ann, "JOIN garden") == "RESULT JOIN garden 1"
-        assert ask(eve, "JOIN garden") == "RESULT JOIN garden 1"
+    with ServerProcess(tmp_path, *PORTS, port=None) as server, webs(server) as ann, webs(server) as eve:
+        for name in ("ann", "eve"):
+            with server.user(name) as user:
+                user.ask("CREATE garden", "JOIN garden", "LOGOUT")
         bob = server.user("bob")
         assert bob.ask("JOIN garden") == ["RESULT JOIN garden 1"]
-        ann.send("SAY garden gr\u00fc\u00df dich")
+        for client, name in ((ann, "ann"), (eve, "eve")):
+            log_in(client, name)
+        ann.send("PRIVMSG #garden :gr\u00fc\u00df dich")
         for client in (ann, eve):
-            assert client.recv(timeout=SECONDS) == "RECV ann garden gr\u00fc\u00df dich"
+            assert until(client, " PRIVMSG #").endswith("PRIVMSG #garden :gr\u00fc\u00df dich")
         bob.expect("RECV ann garden gr\u00fc\u00df dich\n")
         bob.close()
         server.signal(signal.SIGTERM)
         with pytest.raises(ConnectionClosed) as ended:
-            ann.recv(timeout=SECONDS)
+            until(ann, "never")
         assert ended.value.rcvd is not None
         assert ended.value.rcvd.code == 1001
 
 
 def test_the_page_is_served_and_counted(tmp_path: Path) -> None:
     """(W2, W10, W11)"""
-    with ServerProcess(tmp_path, *WEB, "web-title The <Garden>", port=None) as server:
+    with ServerProcess(tmp_path, *PORTS, "web-title The <Garden>", port=None) as server:
         client = http.client.HTTPConnection("127.0.0.1", server.ports[1], timeout=SECONDS)
         client.request("GET", "/")
-        answer = client.getresponse()
-        assert answer.status == 200
-        assert "frame-ancestors 'none'" in answer.headers["Content-Security-Policy"]
-        body = answer.read().decode()
-        assert "<title>The &lt;Garden&gt;</title>" in body
+        with contextlib.closing(client):
+            answer = client.getresponse()
+            assert answer.status == 200
+            assert "frame-ancestors 'none'" in answer.headers["Content-Security-Policy"]
+            assert "<title>The &lt;Garden&gt;</title>" in answer.read().decode()
         with socket.create_connection(("127.0.0.1", server.ports[1]), timeout=SECONDS) as netcat:
-            netcat.sendall(b"LOGIN ann hunter2\r\n")
-            assert netcat.makefile("rb").readline() == b"HTTP/1.1 400 Bad Request\r\n"
+            netcat.sendall(b"PASS hunter2\r\n")
+            assert netcat.recv(26) == b"HTTP/1.1 400 Bad Request\r\n"
+        server.user("hunter2").close()
         with webs(server) as ann:
-            assert ask(ann, "REGISTER ann hunter2") == "RESULT REGISTER 1"
-        server.signal(signal.SIGUSR1)
-        server.wait_for("web pages=1 handshakes=1 refused-host=0 refused-origin=0")
-        assert not any("hunter2" in line for line in server.log)
+            log_in(ann, "hunter2")
+            server.signal(signal.SIGUSR1)
+            server.wait_for("web pages=1 handshakes=1 refused-host=0 refused-origin=0")
+        assert not any("PASS" in line for line in server.log)
