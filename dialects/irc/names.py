@@ -133,8 +133,8 @@ class Alike:
 
     def shown(self, name: str) -> str:
         """Return a name as it is shown beside those alike: the oldest as it is, any other with letters escaped."""
-        oldest = self.oldest(name)
-        return name if oldest is None or oldest == name else distinct(name, oldest)
+        held = self._names.get(fold(name))
+        return distinct(name, held[0]) if isinstance(held, list) and name in held[1:] else name
 
     def find(self, name: str, exists: Callable[[str], bool]) -> str | None:
         """Return the name that is meant: that very one if it exists, else the oldest alike."""

@@ -60,11 +60,22 @@ class People:
         self.host_of = host_of
         self._alike = Alike([*chat.users.accounts, *chat.users.guests, *chat.users.room_guest_names])
         self._channels_alike = Alike([*chat.channels.local, *chat.channels.remote])
+        self._freed: dict[str, str] = {}
+        """How names were shown that are free again, where that was another form."""
         self.gone: deque[Gone] = deque(maxlen=MAX_GONE)
         chat.users.name_watchers.append(self._note_name)
 
     def _note_name(self, name: str, taken: bool) -> None:
-        (self._alike.add if taken else self._alike.remove)(name)
+        if taken:
+            self._freed.pop(name, None)
+            self._alike.add(name)
+            return
+        shown = self._alike.shown(name)
+        self._alike.remove(name)
+        if shown != name:
+            self._freed[name] = shown
+            if len(self._freed) > MAX_GONE:
+                del self._freed[next(iter(self._freed))]
 
     def remember(self, name: str, realname: str, at: float) -> None:
         """Remember a client that is about to go, for WHOWAS, and for what is told of a guest later."""
@@ -74,7 +85,7 @@ class People:
 
     def nick(self, name: str) -> str:
         """Return the nick of a user, of this server or of another."""
-        return nick_of(self._alike.shown(name))
+        return nick_of(self._freed.get(name) or self._alike.shown(name))
 
     def prefix(self, name: str, *, in_room: bool = False) -> str:
         """Return the prefix `nick!user@host` of a user, who need not be here any more (I14).
