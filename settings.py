@@ -128,6 +128,8 @@ class Settings(NamedTuple):
     max_users: int | None = None
     irc_guests: str | None = None
     irc_create: str = "accounts"
+    guest_history: str = "off"
+    motd: tuple[str, ...] = ()  # its lines
     max_line: int = 8192
     max_out_buffer: int = 1024 * 1024
     max_buffers: int = 256 * 1024 * 1024

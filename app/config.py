@@ -32,6 +32,9 @@ LOOPBACK = "127.0.0.1"
 MAX_CONFIG = 1024 * 1024
 """Maximum bytes of a config; no more is read, since the file may be endless."""
 
+MAX_MOTD = 64 * 1024
+"""Maximum bytes of the message of the day."""
+
 ENGINES = (1, 3, 5)
 """Numbers of engines that a cluster can have."""
 
@@ -290,6 +293,21 @@ def _token(words: list[str]) -> str:
     return word
 
 
+def _motd(words: list[str]) -> tuple[str, ...]:
+    path = _path(words)
+    try:
+        with open(path, "rb") as file:
+            content = file.read(MAX_MOTD + 1)
+        text = content.decode("utf-8-sig")
+    except OSError as error:
+        raise ConfigError(f"cannot read the message of the day {path}: {error.strerror}") from error
+    except UnicodeError as error:
+        raise ConfigError(f"the message of the day {path} is not UTF-8") from error
+    if len(content) > MAX_MOTD:
+        raise ConfigError(f"the message of the day {path} has more than {MAX_MOTD} bytes")
+    return tuple(text.splitlines())
+
+
 def _path(words: list[str]) -> str:
     path = " ".join(words)
     if not path or b"\0" in os.fsencode(path):  # fsencode raises ValueError for what cannot be a path
@@ -363,6 +381,8 @@ DIRECTIVES: Mapping[str, Directive] = {
     "max-users": Directive(*_number(1, _ANY), "users of the hello dialect at once"),
     "irc-guests": Directive(*_one_of("on", "off"), "whether clients of IRC may come without an account"),
     "irc-create": Directive(*_one_of("all", "accounts", "nobody"), "who makes a channel by joining it in IRC"),
+    "guest-history": Directive(*_one_of("on", "off"), "whether guests of IRC see messages from before their JOIN"),
+    "motd": Directive("the path of a file", _motd, "has the message of the day for clients of IRC"),
     "max-line": Directive(*_number(512, 65536), "bytes of a line, its newline included"),
     "max-out-buffer": Directive(*_number(262144, _ANY), "bytes that may wait for a client that reads slowly"),
     "max-buffers": Directive(*_number(1024 * 1024, _ANY), "bytes that may wait in all buffers together"),

@@ -76,8 +76,9 @@ def _irc(parts: Parts) -> Dialect:
     from dialects.irc.dialect import IrcDialect
 
     settings = parts.settings
-    server = Server(settings.hostname or "crosstalk", parts.now, parts.now(), ())
-    policy = Policy(settings.irc_guests != "off", settings.irc_create, settings.history_on_join)
+    server = Server(settings.hostname or "crosstalk", parts.now, parts.now(), settings.motd)
+    guests = settings.irc_guests or ("on" if settings.registration == "open" else "off")
+    policy = Policy(guests == "on", settings.irc_create, settings.history_on_join, settings.guest_history == "on")
     return IrcDialect(parts.chat, parts.rooms, server, policy, parts.guest_host)
 
 

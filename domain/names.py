@@ -8,6 +8,13 @@ MAX_NAME = 64
 _NOT_IN_NAMES = frozenset(",:@|")
 
 
+SERVICES = frozenset(
+    ("nickserv", "chanserv", "saslserv", "authserv", "memoserv", "operserv", "hostserv", "botserv", "global")
+)
+"""Names, in any case, that other IRC networks give to services. Clients send these passwords by themselves, so nobody
+new is called so."""
+
+
 def is_name(word: str, max_length: int = MAX_NAME) -> bool:
     """Tell whether a word may name a new user or channel (rules C30, C31 and C33).
 

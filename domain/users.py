@@ -16,7 +16,7 @@ from domain.changes import (
 )
 from domain.errors import AlreadyLoggedIn, ChatError, HasMail, LimitReached, NameTaken, NoSuchUser, NotAName
 from domain.interfaces import Outside
-from domain.names import is_name
+from domain.names import SERVICES, is_name
 from domain.presence import Presence
 from domain.sessions import Clients, ClientSession
 from domain.state import Account, Guest, Limits, User, Visitor
@@ -82,8 +82,9 @@ class Users:
 
     def may_name(self, word: str) -> bool:
         """Tell whether a new account or guest of any kind can have this name, if it is free (rules C30, C33, C35)."""
-        is_reserved = word in self._reserved or (word in self.operators and word not in self.accounts)
-        return is_name(word, self.limits.name) and not is_reserved
+        if word in self._reserved or word.lower() in SERVICES:
+            return False
+        return is_name(word, self.limits.name) and (word not in self.operators or word in self.accounts)
 
     def is_users(self, name: str) -> bool:
         """Tell whether a name is an account's or a logged-in guest's."""

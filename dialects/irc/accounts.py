@@ -9,8 +9,10 @@ from dialects.irc.client import Client
 from dialects.irc.core import Irc
 from dialects.irc.login import tell_login
 from dialects.irc.wire import message, word
-from domain.errors import NameTaken, NotAName
+from domain.errors import NameTaken, NotAName, NotInvited, RegistrationClosed
 from domain.state import Visitor
+
+NO_CODE = "*"
 
 OWN_NAME = "*"
 """Stands for the client's own nick."""
@@ -18,6 +20,8 @@ OWN_NAME = "*"
 REFUSALS: Mapping[type[Exception], tuple[str, str]] = {
     NameTaken: ("ACCOUNT_EXISTS", "This account exists already"),
     NotAName: ("BAD_ACCOUNT_NAME", "This cannot be the name of an account"),
+    NotInvited: ("INVALID_EMAIL", "Give the code of an invitation instead of an e-mail address"),
+    RegistrationClosed: ("DISALLOWED", "Accounts are made by the operator alone"),
 }
 
 LATER = "TEMPORARILY_UNAVAILABLE", "No account can be made now; try again later"
@@ -25,7 +29,7 @@ LATER = "TEMPORARILY_UNAVAILABLE", "No account can be made now; try again later"
 
 def register(irc: Irc, client: Client, request: Request) -> None:
     """REGISTER <account|*> <code|*> <password>."""
-    account, _code, password = request.args
+    account, code, password = request.args
     if client.account is not None or client.login.account is not None:
         _refuse(client, account, "ALREADY_AUTHENTICATED", "You are logged in to an account")
     elif not client.nick:
@@ -35,10 +39,10 @@ def register(irc: Irc, client: Client, request: Request) -> None:
     elif not password:
         _refuse(client, account, "UNACCEPTABLE_PASSWORD", "The password is empty")
     else:
-        _register(irc, client, request, password)
+        _register(irc, client, request, password, "" if code == NO_CODE else code)
 
 
-def _register(irc: Irc, client: Client, request: Request, password: str) -> None:
+def _register(irc: Irc, client: Client, request: Request, password: str, code: str) -> None:
     name, visitor = client.nick, client.session.principal
 
     def decided(error: Exception | None) -> None:
@@ -54,9 +58,9 @@ def _register(irc: Irc, client: Client, request: Request, password: str) -> None
 
     done = irc.outcome(client, request, decided)
     if isinstance(visitor, Visitor):
-        irc.chat.accounts.register_visitor(visitor, password, done)
+        irc.chat.accounts.register_visitor(visitor, password, done, code)
     else:
-        irc.chat.accounts.register(client.session, name, password, done)
+        irc.chat.accounts.register(client.session, name, password, done, code)
 
 
 def _refuse(client: Client, account: str, code: str, text: str) -> None:

@@ -10,6 +10,7 @@ from dialects.irc.client import Client
 from dialects.irc.core import Irc
 from dialects.irc.registration import complete
 from dialects.irc.wire import MAX_BODY, in_lines, word
+from domain.invitations import Registration
 
 VALUES_SINCE = 302
 """The version of CAP LS from which on capabilities have values, and the list may have several lines."""
@@ -34,9 +35,15 @@ CAPABILITIES: Mapping[str, str] = {
     "setname": "",
     "standard-replies": "",
     "userhost-in-names": "",
-    REGISTRATION: "before-connect",
+    REGISTRATION: "",
 }
-"""All capabilities, and their values."""
+"""All capabilities, and their values; `_offered` has that of the last one."""
+
+REGISTRATION_VALUES: Mapping[Registration, str] = {
+    Registration.OPEN: "before-connect",
+    Registration.INVITE: "before-connect,invite",
+}
+"""What the last one is worth; while accounts are made by the operator alone it is not offered."""
 
 IMPLIED = "cap-notify"
 """What a client that asks for version 302 has switched on with that."""
@@ -55,13 +62,24 @@ def cap(irc: Irc, client: Client, request: Request) -> None:
         carry_out(irc, client, request, rest[0] if rest else "")
 
 
+def _offered(irc: Irc) -> dict[str, str]:
+    """Return the capabilities that are offered now, and their values."""
+    value = REGISTRATION_VALUES.get(irc.chat.accounts.invitations.registration, "")
+    return {
+        name: value if name == REGISTRATION else default
+        for name, default in CAPABILITIES.items()
+        if name != REGISTRATION or value
+    }
+
+
 def _offer(irc: Irc, client: Client, _request: Request, version: str) -> None:
     _begin(client)
+    offered = _offered(irc)
     if version.isdecimal() and int(version[:9]) >= VALUES_SINCE:
         irc.switch(client, client.capabilities | {IMPLIED})
-        _answer(client, "LS", [f"{name}={value}" if value else name for name, value in CAPABILITIES.items()])
+        _answer(client, "LS", [f"{name}={value}" if value else name for name, value in offered.items()])
     else:
-        client.answer("CAP", client.shown, "LS", text=" ".join(CAPABILITIES))
+        client.answer("CAP", client.shown, "LS", text=" ".join(offered))
 
 
 def _list(_irc: Irc, client: Client, _request: Request, _rest: str) -> None:
@@ -70,10 +88,11 @@ def _list(_irc: Irc, client: Client, _request: Request, _rest: str) -> None:
 
 def _switch(irc: Irc, client: Client, _request: Request, wanted: str) -> None:
     """Switch all that are wanted, or none."""
+    offered = _offered(irc)
     _begin(client)
     switched, names = set(client.capabilities), wanted.split()
     for name in names:
-        if name.removeprefix("-") not in CAPABILITIES:
+        if name.removeprefix("-") not in offered:
             client.answer("CAP", client.shown, "NAK", text=" ".join(map(word, names)))
             return
         (switched.discard if name.startswith("-") else switched.add)(name.removeprefix("-"))

@@ -61,11 +61,13 @@ class Policy(NamedTuple):
         guests: clients may come without an account (I7).
         create: who may make a channel by joining it: `all`, `accounts` or `nobody` (I20).
         history_on_join: messages that follow a JOIN.
+        guest_history: guests see what was said before they joined.
     """
 
     guests: bool
     create: str
     history_on_join: int
+    guest_history: bool
 
 
 class Census:

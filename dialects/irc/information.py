@@ -6,10 +6,13 @@ from commands import Request
 from dialects.irc import numerics
 from dialects.irc.client import Client
 from dialects.irc.core import Irc
-from dialects.irc.wire import word
+from dialects.irc.wire import cut, plain, word
 from text import utc_time
 
 VERSION = "crosstalk-0.1.0"
+
+MAX_MOTD_LINE = 300
+"""Bytes of a line of the message of the day; the rest is cut."""
 
 ABOUT = (
     "This server speaks several protocols; IRC is one of them.",
@@ -45,7 +48,7 @@ def motd(irc: Irc, client: Client) -> None:
         return
     client.reply(numerics.MOTDSTART)
     for line in lines:
-        client.reply(numerics.MOTD, text=f"- {line}")
+        client.reply(numerics.MOTD, text=f"- {cut(plain(line), MAX_MOTD_LINE)}")
     client.reply(numerics.ENDOFMOTD)
 
 

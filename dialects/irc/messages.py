@@ -11,7 +11,6 @@ from dialects.irc.core import Irc
 from dialects.irc.in_flight import Sent
 from dialects.irc.live import MAX_TARGETS, audience_of, client_tags, is_status, tell_rank
 from dialects.irc.names import CHANNEL
-from dialects.irc.people import SERVICES
 from dialects.irc.profiles import profile_of
 from dialects.irc.wire import ACTION, MAX_BODY, ctcp_of, message, plain, word
 from domain.changes import ACT, NOTICE, SAY
@@ -25,6 +24,7 @@ from domain.errors import (
     StoreUnavailable,
     TooLong,
 )
+from domain.names import SERVICES
 
 HOW_TO_LOG_IN = "There are no services here: log in with SASL, or with PASS <account>:<password>."
 

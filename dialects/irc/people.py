@@ -14,11 +14,6 @@ from domain.sessions import ClientSession
 from domain.state import Guest
 from text import normalize
 
-SERVICES = frozenset(
-    ["nickserv", "chanserv", "saslserv", "authserv", "memoserv", "operserv", "hostserv", "botserv", "global"]
-)  # fmt: skip
-"""Names of services that other networks have; clients send them passwords by themselves (I13)."""
-
 MAX_GONE = 1000
 """Guests that are remembered when they have gone."""
 
@@ -170,7 +165,7 @@ class People:
 
     def may_be_nick(self, name: str) -> bool:
         """Tell whether a client can ask for this name (I10, I13)."""
-        return self._users.may_name(name) and name.lower() not in SERVICES
+        return self._users.may_name(name)
 
     def _exists(self, name: str) -> bool:
         return self._users.is_taken(name)

@@ -74,6 +74,7 @@ GOOD: list[tuple[str, Any]] = [
     ("operator Cafe\u0301", ("Caf\u00e9",)),
     ("channels-reply all", "all"),
     *[(f"irc-guests {choice}", choice) for choice in ("on", "off")],
+    *[(f"guest-history {choice}", choice) for choice in ("on", "off")],
     *[(f"irc-create {choice}", choice) for choice in ("all", "accounts", "nobody")],
     ("listen 6667 irc", (Listen(None, 6667, "irc"),)),
     ("mailbox-ids secret", "secret"),
@@ -134,6 +135,8 @@ BAD = [
     *[("metrics", word) for word in ("x", ":9464", "localhost:9464", "::1:9464", "65536", "-1", "9464 9465")],
     ("channels-reply", "none"),
     ("irc-guests", "yes"),
+    ("guest-history", "all"),
+    ("motd", "a\0b"),
     ("irc-create", "guests"),
     ("web-host", "a/b"),
     ("web-host", "chat.example:80"),
@@ -290,7 +293,7 @@ def test_servers_that_prove_their_names(tmp_path: Path) -> None:
 
 
 def test_every_directive_is_tried() -> None:
-    assert {directive_of(line) for line, _value in GOOD} == set(DIRECTIVES) - {"engine-password-file"}
+    assert {directive_of(line) for line, _value in GOOD} == set(DIRECTIVES) - {"engine-password-file", "motd"}
     assert {name for name, words in BAD if words} == set(DIRECTIVES) - {PEER}
 
 
@@ -415,6 +418,17 @@ def test_a_password_that_no_engine_could_use_is_refused(content: str | bytes, tm
     path = tmp_path / "password"
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     assert f" the password {path}" in refusal(f"engine-password-file {path}")
+
+
+def test_the_message_of_the_day_is_read_with_the_config(tmp_path: Path) -> None:
+    path = tmp_path / "motd"
+    path.write_bytes(b"\xef\xbb\xbfwelcome\r\n\nbe kind\n")
+    assert parse_config(f"motd {path}", "").motd == ("welcome", "", "be kind")
+    path.write_bytes(b"\xff")
+    assert refusal(f"motd {path}") == f"my.conf:1: the message of the day {path} is not UTF-8"
+    path.write_bytes(b"x" * 65537)
+    assert refusal(f"motd {path}") == f"my.conf:1: the message of the day {path} has more than 65536 bytes"
+    assert refusal("motd nowhere") == "my.conf:1: cannot read the message of the day nowhere: No such file or directory"
 
 
 def test_a_password_file_that_is_missing_is_named() -> None:
