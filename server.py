@@ -38,6 +38,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from app.control import ControlSocket
 from app.health import Health
+from app.limits import ClientLimits, exemption_of
 from app.logs import start_logging
 from app.node import Node, StartError, StateStore, port_label
 from app.passwords import BcryptPasswords
@@ -133,6 +134,9 @@ class Server:
             keepalive_seconds=settings.keepalive_seconds,
             login_seconds=settings.login_seconds,
             address_share=settings.max_address_share,
+            address_connections=settings.max_address_connections,
+            connection_rate=settings.connection_rate,
+            is_exempt=exemption_of(settings),
             max_buffers=settings.max_buffers,
             pool_threads=settings.hash_threads,
             pool_queue=settings.hash_threads,  # further jobs wait in the work queue
@@ -279,10 +283,12 @@ class Server:
 
     def _build_node(self, store: StateStore) -> Node:
         settings, loop = self.settings, self.loop
-        queue = WorkQueue(loop.in_thread, loop, settings.hash_threads, settings.max_hash_queue)
-        self.passwords = BcryptPasswords(queue, loop.monotonic, settings.bcrypt_cost)
+        limits = self.limits = ClientLimits(settings, loop.monotonic)
+        queue = WorkQueue(loop.in_thread, loop, settings.hash_threads, settings.max_hash_queue, limits.is_exempt)
+        self.passwords = BcryptPasswords(queue, limits.failures, settings.bcrypt_cost)
         node = Node(
             settings,
+            limits=limits,
             store=store,
             passwords=self.passwords,
             timers=loop,

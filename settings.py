@@ -87,6 +87,10 @@ def _processors() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+LOOPBACK, LINKS = "loopback", "links"
+"""Words of the setting `exempt`; all others are IP addresses and networks."""
+
+
 class Settings(NamedTuple):
     """All settings. docs/settings.md explains each, and gives its unit; `app.config.DIRECTIVES` has what it accepts."""
 
@@ -124,6 +128,13 @@ class Settings(NamedTuple):
     max_registrations: int = 100
     max_clients: int | None = None
     max_address_share: int = 25
+    max_address_connections: int = 500
+    connection_rate: int = 600
+    line_burst: int = 500
+    line_rate: int = 100
+    max_login_failures: int = 300
+    max_account_failures: int = 30
+    exempt: tuple[str, ...] = (LOOPBACK, LINKS)
     login_seconds: int = 60
     max_users: int | None = None
     irc_guests: str | None = None

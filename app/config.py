@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from app.commandline import MAX_PORT
 from dialects import LISTEN_DIALECTS
 from domain.names import is_host, is_name
-from settings import EngineAddress, HostedChannel, Listen, PeerConfig, Secret, Settings
+from settings import LINKS, LOOPBACK, EngineAddress, HostedChannel, Listen, PeerConfig, Secret, Settings
 from text import normalize, parse_number
 
 
@@ -26,7 +26,7 @@ MIN_SECRET = 16
 MAX_SECRET = 65_536
 """Minimum and maximum bytes of a secret, without the newline at its end."""
 
-LOOPBACK = "127.0.0.1"
+METRICS_ADDRESS = "127.0.0.1"
 """Where the port of `metrics` is, without another address."""
 
 MAX_CONFIG = 1024 * 1024
@@ -130,7 +130,7 @@ def _metrics(words: list[str]) -> Listen:
     if endpoint.startswith(":"):
         raise ValueError
     address, port = _split_endpoint(endpoint, 0)
-    return Listen(_address([address]) if address else LOOPBACK, port, "metrics")
+    return Listen(_address([address]) if address else METRICS_ADDRESS, port, "metrics")
 
 
 def _host(words: list[str]) -> str:
@@ -163,6 +163,14 @@ def _networks(words: list[str]) -> tuple[str, ...]:
     if not words:
         raise ValueError
     return tuple(str(ipaddress.ip_network(word)) for word in words)
+
+
+def _exempt(words: list[str]) -> tuple[str, ...]:
+    if words == ["none"]:
+        return ()
+    named = tuple(word for word in words if word in (LOOPBACK, LINKS))
+    rest = [word for word in words if word not in named]
+    return named + (_networks(rest) if rest or not named else ())
 
 
 def _web_title(words: list[str]) -> str:
@@ -377,6 +385,15 @@ DIRECTIVES: Mapping[str, Directive] = {
     "max-registrations": Directive(*_number(0, _ANY), "accounts that one address may make in an hour"),
     "max-clients": Directive(*_number(1, _ANY), "connections at once"),
     "max-address-share": Directive(*_number(1, 100), "percent of these that one address may hold; not loopback"),
+    "max-address-connections": Directive(*_number(1, _ANY), "connections at once from one address"),
+    "connection-rate": Directive(*_number(1, _ANY), "new connections of one address in a minute"),
+    "line-burst": Directive(*_number(1, _ANY), "lines that a client may send at once"),
+    "line-rate": Directive(*_number(0, _ANY), "lines of a client in a second after that; 0: no limit"),
+    "max-login-failures": Directive(*_number(1, _ANY), "wrong passwords of one address in an hour, before all wait"),
+    "max-account-failures": Directive(*_number(1, _ANY), "wrong passwords of strangers for one account in an hour"),
+    "exempt": Directive(
+        "none, or one or more of loopback, links, IP addresses and networks", _exempt, "who has no limits of addresses"
+    ),
     "login-seconds": Directive(*_number(0, 86400), "how long a client may take to its first line; 0: no limit"),
     "max-users": Directive(*_number(1, _ANY), "users of the hello dialect at once"),
     "irc-guests": Directive(*_one_of("on", "off"), "whether clients of IRC may come without an account"),

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any, Protocol
 
+from app.limits import ClientLimits
 from app.statistics import Histogram, timed
-from app.throttle import Pace
 from audiences import fan_out
 from dialects import AUTO, DEFAULT, Built
 from dialects.mailbox import RESERVED_NAMES
@@ -68,6 +68,7 @@ class Node:
 
     Args:
         settings: see settings.Settings.
+        limits: of sessions, addresses and accounts.
         store: keeps the state, which is loaded here.
         passwords: hashes and checks.
         timers: the monotonic clock, in seconds.
@@ -99,6 +100,7 @@ class Node:
         self,
         settings: Settings,
         *,
+        limits: ClientLimits,
         store: StateStore,
         passwords: Passwords,
         timers: Timers,
@@ -114,14 +116,16 @@ class Node:
         make_secret: Callable[[], str] = make_secret,
     ) -> None:
         self.settings = settings
+        self._limits = limits
         self._address_key = os.urandom(SECRET_BYTES)
         formatter = MessageFormatter(time_of_day)
 
         # The domain.
-        pace = Pace(timers.monotonic, settings.max_registrations)
         make_id = MAKE_ID[settings.mailbox_ids]
         run = os.urandom(RUN_BYTES).hex()
-        self.chat = Chat(store, passwords, now, limits_of(settings), make_id, pace, reserved_names(settings), run)
+        self.chat = Chat(
+            store, passwords, now, limits_of(settings), make_id, limits.accounts, reserved_names(settings), run
+        )
         self.now = now = self.chat.now
         if not self.chat.restore(store.load()):
             store.remove_orphans()
@@ -184,7 +188,13 @@ class Node:
         is_auto = label == AUTO
         dialect = self.ports.get(label) or self.dialects[DEFAULT if is_auto else label]
         max_line = dialect.max_line or self.settings.max_line
-        session = Session(transport, dialect, max_line, self.by_first_word if is_auto else {})
+        session = Session(
+            transport,
+            dialect,
+            max_line,
+            self.by_first_word if is_auto else {},
+            self._limits.bucket_for(transport.remote_address[0]),
+        )
         dialect.begin(session)
         return session
 

@@ -38,16 +38,16 @@ class BcryptPasswords:
 
     Args:
         queue: in which jobs wait for a thread.
-        now: the monotonic clock, in seconds.
+        failures: counts wrong passwords, and delays attempts.
         cost: bcrypt's, 4 to 31; each step doubles the time that a guess takes.
 
     Attributes:
         refused: jobs that were refused because the queue was full.
     """
 
-    def __init__(self, queue: WorkQueue, now: Callable[[], float], cost: int) -> None:
+    def __init__(self, queue: WorkQueue, failures: Failures, cost: int) -> None:
         self._queue = queue
-        self._failures = Failures(now)
+        self._failures = failures
         self._cost = cost
         self._dummy_hash = _dummy_hash(cost)
         self.refused = 0
@@ -88,7 +88,10 @@ class BcryptPasswords:
         address = session.address
         compare = partial(_matches, claim.password, claim.password_hash or self._dummy_hash)
         job = Job(session, compare, partial(self._on_compared, address, claim, then), is_login=is_login)
-        self._submit(job, lambda: then(Overloaded()), self._failures.delay(address, claim.name))
+        delay = self._failures.delay(address, claim.name)
+        if delay.reason:
+            session.report_limit(delay.reason, "(delayed %g seconds)", delay.seconds)
+        self._submit(job, lambda: then(Overloaded()), delay.seconds)
 
     def forget(self, session: JobSession) -> None:
         """Discard the waiting job of a session that is over."""
@@ -106,7 +109,7 @@ class BcryptPasswords:
         if error is not None:
             then(Overloaded())
         elif matches and claim.password_hash is not None:
-            self._failures.forget(address, claim.name)
+            self._failures.succeed(address, claim.name)
             then(None)
         else:
             self._failures.count(address, claim.name)
@@ -117,7 +120,8 @@ class BcryptPasswords:
             self._queue.submit(job, delay)
         except PoolFull:
             self.refused += 1
-            log.warning("refused a registration or a change of password: too many are waiting (max-hash-queue)")
+            if job.session is not None:
+                job.session.report_limit("max-hash-queue", "(refused: too many passwords wait)")
             refused()
 
 

@@ -32,6 +32,7 @@ class JobSession(Protocol):
     def address(self) -> str: ...
     @property
     def half_closed(self) -> bool: ...
+    def report_limit(self, reason: str, detail: str = "", *values: object) -> None: ...
 
 
 class Timers(Protocol):
@@ -117,9 +118,18 @@ class WorkQueue:
         timers: for delayed jobs.
         threads: number of threads.
         size: jobs that may wait or run; then further ones are refused, logins excepted.
+        is_exempt: whether an address may fill the queue.
     """
 
-    def __init__(self, in_thread: InThread, timers: Timers, threads: int, size: int) -> None:
+    def __init__(
+        self,
+        in_thread: InThread,
+        timers: Timers,
+        threads: int,
+        size: int,
+        is_exempt: Callable[[str], bool] = is_loopback,
+    ) -> None:
+        self._is_exempt = is_exempt
         self._in_thread = in_thread
         self._timers = timers
         self._threads = threads
@@ -200,7 +210,7 @@ class WorkQueue:
         return self._load >= self._size or self._of_network[network] >= self._share_of(network)
 
     def _share_of(self, network: str) -> int:
-        return self._size if is_loopback(network) else max(1, self._size // SHARE)
+        return self._size if self._is_exempt(network) else max(1, self._size // SHARE)
 
     def _count(self, network: str, step: int) -> None:
         before, share = self._of_network[network], self._share_of(network)

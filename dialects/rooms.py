@@ -304,7 +304,9 @@ class RoomsDialect(Dialect):
 
 def _piece(transfers: Transfers, session: Session, number: int, data: str) -> None:
     is_base64 = re.fullmatch(BASE64, data)
-    transfers.piece(session, number, data, len(data) // 4 * 3 - data[-2:].count("=") if is_base64 else None)
+    size = len(data) // 4 * 3 - data[-2:].count("=") if is_base64 else None
+    if transfers.piece(session, number, data, size):
+        session.excuse_line()  # the server has asked for it
 
 
 def _about_a_file(act: Callable[..., None]) -> Callable[[RoomsDialect, Session, Request], None]:

@@ -119,7 +119,7 @@ class Accounts:
         if self._pace.allows(session.address):
             self.invitations.admit(session, invitation, lambda: self.hash(session, password, make, done), done)
         else:
-            done(LimitReached())
+            done(LimitReached("max-registrations"))
 
     def login(self, recipient: ClientSession, name: str, password: str, done: Done, *, alongside: bool = False) -> None:
         """Log a session in. Fails with AlreadyLoggedIn, WrongPassword, Overloaded.
@@ -213,7 +213,7 @@ class Accounts:
         """Return the error that now forbids an account of this name; None if it may be made."""
         if self._users.is_taken(name):
             return NameTaken()
-        return None if self._pace.allows(address) else LimitReached()
+        return None if self._pace.allows(address) else LimitReached("max-registrations")
 
     def _make_account(
         self,

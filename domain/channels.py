@@ -70,8 +70,10 @@ class Channels:
         if change.name in self.local:
             raise NameTaken
         made = self._made[change.creator] if change.creator else 0  # channels of the config have no creator
-        if len(self.local) >= self._users.limits.channels or made >= self._users.limits.channels_per_creator:
-            raise LimitReached
+        if len(self.local) >= self._users.limits.channels:
+            raise LimitReached("max-channels")
+        if made >= self._users.limits.channels_per_creator:
+            raise LimitReached("max-channels-per-creator")
         channel = self.local[change.name] = Channel(change.name)
         channel.topic, channel.created = change.topic, change.at
         self.names.add(change.name)
@@ -118,7 +120,7 @@ class Channels:
         if present is not None:
             raise AlreadyMember
         if len(member.channels) >= self._users.limits.channels_per_user:
-            raise LimitReached
+            raise LimitReached("max-channels-per-user")
         is_remote = isinstance(member, RemoteUser)
         if not (channel.has_room_for_remote if is_remote else channel.has_room):
             raise ChannelFull

@@ -80,7 +80,15 @@ class NotAMember(ChatError):
 
 
 class LimitReached(ChatError):
-    """A limit of the settings forbids one more."""
+    """A limit forbids one more.
+
+    Args:
+        setting: the name of the limit's setting, or another reason of docs/limits.md.
+    """
+
+    def __init__(self, setting: str = "") -> None:
+        super().__init__(setting)
+        self.setting = setting
 
 
 class Overloaded(ChatError):

@@ -189,7 +189,7 @@ class DirectMessages:
             raise IsOnline
         waiting = account.waiting
         if len(waiting) >= self._users.limits.mail or self._has_its_share(waiting, change.sender):
-            raise LimitReached
+            raise LimitReached("max-mail")
         waiting.add(change.sender)
         return waiting.drop_newest
 

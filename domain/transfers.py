@@ -173,24 +173,28 @@ class Transfers:
             inbox.accepted.append(transfer)
             self._run_next(inbox)
 
-    def piece(self, client: Client, number: int, data: str, size: int | None) -> None:
+    def piece(self, client: Client, number: int, data: str, size: int | None) -> bool:
         """A piece has come from the sender. More pieces than requested, or more bytes than announced, end the transfer.
 
         Args:
             data: the piece in base64, passed on as it is.
             size: its bytes; None for invalid base64, which ends the transfer too.
+
+        Returns:
+            Whether it was passed on.
         """
         transfer = self._find(number)
         if transfer is None or transfer.sender is not client:
-            return
+            return False
         transfer.rest -= size or 0
         transfer.allowed -= 1
         if size is None or transfer.rest < 0 or transfer.allowed < 0:
             self._cancel(transfer)
-        else:
-            transfer.moved_at = self._timers.monotonic()
-            piece = FilePiece(transfer.number, data)
-            transfer.receiver.deliver_with_receipt(piece, lambda has_left: self._passed(transfer, has_left))
+            return False
+        transfer.moved_at = self._timers.monotonic()
+        piece = FilePiece(transfer.number, data)
+        transfer.receiver.deliver_with_receipt(piece, lambda has_left: self._passed(transfer, has_left))
+        return True
 
     def end(self, client: Client, number: int) -> None:
         """The sender has sent all; if bytes are missing, the transfer fails."""

@@ -114,7 +114,7 @@ class Users:
         if self.is_taken(name):
             raise NameTaken
         if len(self.guests) - self._visitors >= self.limits.guests:
-            raise LimitReached
+            raise LimitReached("max-users")
         self.add_guest(Guest(name, recipient))
 
     def add_guest(self, guest: Guest) -> None:
@@ -288,7 +288,7 @@ class Users:
         if self.is_taken(name) or account_id in self.by_id:
             raise NameTaken
         if len(self.accounts) >= self.limits.accounts:
-            raise LimitReached
+            raise LimitReached("max-accounts")
         self._numbers += 1
         self._account_names = None
         account = self.accounts[name] = Account(self._numbers, name, password_hash, account_id)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Callable, Sequence
 
 NETWORK_BYTES = 8
 """Bytes of an IPv6 network prefix: a client usually controls a whole /64."""
@@ -27,3 +28,28 @@ def network_of(address: str) -> str:
         return address
     packed = socket.inet_pton(socket.AF_INET6, address.partition("%")[0])
     return socket.inet_ntop(socket.AF_INET6, packed[:NETWORK_BYTES].ljust(len(packed), b"\0")) + "/64"
+
+
+def exemption(networks: Sequence[str], *, loopback: bool) -> Callable[[str], bool]:
+    """Return a function that tells whether the limits of addresses do not hold for an address (C62).
+
+    Args:
+        networks: IP addresses and networks such as `192.0.2.0/24` for which they do not hold.
+        loopback: whether they do not hold for loopback addresses.
+    """
+    if not networks:
+        return is_loopback if loopback else lambda _address: False
+    import ipaddress  # few servers need it
+
+    exempt = [ipaddress.ip_network(network) for network in networks]
+
+    def is_exempt(address: str) -> bool:
+        if is_loopback(address):
+            return loopback
+        try:
+            number = ipaddress.ip_address(address.partition("%")[0].partition("/")[0])
+        except ValueError:  # no address, such as ""
+            return False
+        return any(number in network for network in exempt)
+
+    return is_exempt

@@ -87,13 +87,15 @@ class Connection(Output):
         Returns:
             False if that address has its share of connections already. Then nothing changes.
         """
-        network = network_of(address)
-        if self._table.is_full_for(network):
+        network = "" if self._table.is_exempt(address) else network_of(address)
+        if self._table.limit_for(network):
             return False
         self._peer = address, self.remote_address[1]
         self._table.uncount(self._address)
+        self._address = ""
         self.note_first_line()
-        self.count_for(network)
+        if network:
+            self.count_for(network)
         return True
 
     def attach_owner(self, accepted: Callable[[Connection], Receiver]) -> None:

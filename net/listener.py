@@ -8,7 +8,7 @@ from collections.abc import Callable
 from selectors import EVENT_READ
 from typing import Any
 
-from net.addresses import is_loopback, network_of
+from net.addresses import network_of
 from net.connection import Connection, Receiver
 from net.table import CloseReason, ConnectionTable
 from net.tcp import host_of
@@ -102,8 +102,8 @@ class Listener:
             self._admit(sock, host_of(address))
 
     def _admit(self, sock: socket.socket, host: str) -> None:
-        address = "" if is_loopback(host) else network_of(host)
-        refusal = self._refusal(address)
+        address = "" if self._table.is_exempt(host) else network_of(host)
+        refusal = self._refusal(host, address)
         if refusal is not None:
             self._table.closed[CloseReason.REFUSED] += 1
             reason, detail, *values = refusal
@@ -111,18 +111,21 @@ class Listener:
             sock.close()
             return
         connection = self._table.make(self._table, sock)
+        self._table.arrivals.spend(host)
         if address:
             connection.count_for(address)
         connection.attach_owner(self._accepted)
 
-    def _refusal(self, address: str) -> tuple[Any, ...] | None:
+    def _refusal(self, host: str, address: str) -> tuple[Any, ...] | None:
         """Return the reason, its detail and values for the log if one more client from this address is too many."""
         clients = self._table.clients
         if clients >= self._table.client_ceiling:
             return "max-clients", "(refused: %d clients are connected)", clients
-        if self._table.is_full_for(address):
+        if reason := self._table.limit_for(address):
             neighbours = self._table.clients_at[address]
-            return "max-address-share", "(refused: %d clients are connected from %s)", neighbours, address
+            return reason, "(refused: %d clients are connected from %s)", neighbours, address
+        if not self._table.arrivals.allows(host):
+            return "connection-rate", "(refused: %d connections in a minute)", self._table.arrivals.limit
         return None
 
     def _pause(self, why: str) -> None:

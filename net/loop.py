@@ -9,6 +9,7 @@ import socket
 from collections import Counter
 from collections.abc import Callable, Sequence
 
+from net.addresses import is_loopback
 from net.aside import SideListener
 from net.connection import Connection, Receiver
 from net.dialer import Dial, Dialer
@@ -18,6 +19,9 @@ from net.reactor import Reactor
 from net.table import STALL_SECONDS, CloseReason, ConnectionTable
 from net.tcp import enable_keepalive
 from net.watched import AnySocket
+
+MANY = 1 << 30
+"""More connections than any machine has: no limit."""
 
 DRAIN_GRACE_SECONDS = 0.5
 """Extra time at shutdown for replies that waited for a slow reader, after the slow readers have been closed."""
@@ -31,8 +35,11 @@ class Loop(Reactor):
         max_out_buffer: bytes that may wait for one connection before it is closed as a slow reader.
         stall_seconds: a peer that takes none of its pending output for this long is also closed as a slow reader.
         keepalive_seconds: a connection whose peer's machine is silent for about this long is lost; 0: never.
-        login_seconds: time-out for a client's first line (C18); 0: none. Loopback is exempt.
-        address_share: percentage of the clients that may come from one address (C19). Loopback is exempt.
+        login_seconds: time-out for a client's first line (C18); 0: none. Exempt addresses have none.
+        address_share: percentage of the clients that may come from one address (C19).
+        address_connections: clients that may come from one address (C19).
+        connection_rate: clients that may come from one address in a minute (C60).
+        is_exempt: whether the limits of addresses do not hold for an address.
         max_buffers: bytes that may wait in all connections together (C20). None: no limit.
         pool_threads: threads for slow work, apart from those that look names up.
         pool_queue: maximum of slow jobs that wait or run.
@@ -48,6 +55,9 @@ class Loop(Reactor):
         keepalive_seconds: int = 0,
         login_seconds: int = 0,
         address_share: int = 100,
+        address_connections: int = MANY,
+        connection_rate: int = MANY,
+        is_exempt: Callable[[str], bool] = is_loopback,
         max_buffers: int | None = None,
         pool_threads: int = 2,
         pool_queue: int = 512,
@@ -59,6 +69,9 @@ class Loop(Reactor):
             connection,
             max_clients=max_clients,
             address_share=address_share,
+            address_connections=address_connections,
+            connection_rate=connection_rate,
+            is_exempt=is_exempt,
             max_out_buffer=max_out_buffer,
             max_buffers=max_buffers,
             stall_seconds=stall_seconds,

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from net.limits import LimitLog
+from net.pace import AddressPace
 from net.reactor import Reactor
 from net.tcp import descriptor_ceiling
 
@@ -20,6 +21,8 @@ the output limit is small."""
 
 STALL_SECONDS = 30.0
 """Seconds that output may wait while the peer takes none of it."""
+
+MINUTE = 60.0
 
 CHECK_SECONDS = 1.0
 """Interval of the checks for connections whose end no event reports."""
@@ -111,6 +114,9 @@ class ConnectionTable(Generic[M]):
         *,
         max_clients: int | None,
         address_share: int,
+        address_connections: int,
+        connection_rate: int,
+        is_exempt: Callable[[str], bool],
         max_out_buffer: int,
         max_buffers: int | None,
         stall_seconds: float,
@@ -141,6 +147,10 @@ class ConnectionTable(Generic[M]):
         self.descriptor_ceiling = descriptor_ceiling()
         self._max_clients = max_clients
         self._address_share = address_share
+        self._address_connections = address_connections
+        self.is_exempt = is_exempt
+        self.arrivals = AddressPace(reactor.monotonic, connection_rate, MINUTE, is_exempt)
+        """How many connections an address may make in a minute (C60)."""
         self._to_check: Iterator[M] = iter(())
         self._checking = False
 
@@ -159,9 +169,22 @@ class ConnectionTable(Generic[M]):
         """Connections that were accepted."""
         return len(self.connections) - len(self.apart)
 
-    def is_full_for(self, address: str) -> bool:
-        """Whether one more client from this address is too many (C19)."""
-        return bool(address) and self.clients_at[address] >= self.address_ceiling
+    def limit_for(self, address: str) -> str:
+        """Return the setting that keeps one more client from this address out; "" if none does (C19).
+
+        Args:
+            address: as `addresses.network_of` gives it; "" has no limit.
+        """
+        if not address or self.clients_at[address] < min(self.address_ceiling, self._address_connections):
+            return ""
+        return "max-address-share" if self.clients_at[address] >= self.address_ceiling else "max-address-connections"
+
+    def change_limits(
+        self, *, max_clients: int | None, address_share: int, address_connections: int, connection_rate: int
+    ) -> None:
+        """Use other limits for connections that come from now on; `net.loop.Loop` describes the parameters."""
+        self._max_clients, self._address_share = max_clients, address_share
+        self._address_connections, self.arrivals.limit = address_connections, connection_rate
 
     def uncount(self, address: str) -> None:
         """Count one client less from an address; "" is never counted."""

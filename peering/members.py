@@ -134,7 +134,7 @@ class Members(Relay):
             raise AlreadyMember
         if limit := self._all.limit(self._peer, user, channel):
             link.ignore(f"it has as many users or memberships here as {limit} allows")
-            raise LimitReached
+            raise LimitReached(limit)
         remote = self.find(user)
         undo = self._chat.channels.add(remote, channel)
         self._add(remote, channel, asked)

@@ -92,7 +92,7 @@ class LinkedServers(RemoteServers):
             if peer is None:
                 raise NoSuchUser
             if len(peer.direct_messages.of(key)) >= MAX_PENDING:
-                raise LimitReached
+                raise LimitReached("pending-messages")
             _check_length(f"SAY {HOST_OF_USER}{name} {text}")
         except ChatError as error:
             done(error)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
+from app.limits import ClientLimits
 from app.node import Node, port_label
 from dialects.operator.base import ServerControls
 from domain.changes import Done
@@ -274,6 +275,7 @@ class World:
                 max_mail=limits.mail,
                 max_unlisted_mail=limits.unlisted_mail,
             ),
+            limits=ClientLimits(settings or Settings(), self.timers.monotonic),
             store=self.store,
             passwords=self.passwords,
             timers=self.timers,

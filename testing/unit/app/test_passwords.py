@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.passwords import BcryptPasswords
+from app.throttle import Failures
 from app.workqueue import WorkQueue
 from domain.changes import AccountRegistered
 from domain.errors import Overloaded, WrongPassword
@@ -33,6 +34,10 @@ class Client:
     def __init__(self, address: str = "127.0.0.1") -> None:
         self.address = address
         self.half_closed = False
+        self.limits: list[tuple[str, str]] = []
+
+    def report_limit(self, reason: str, detail: str = "", *values: object) -> None:
+        self.limits.append((reason, detail % values))
 
 
 def at_once(work: Callable[[], Any], then: Then[Any]) -> None:
@@ -48,7 +53,7 @@ def at_once(work: Callable[[], Any], then: Then[Any]) -> None:
 def passwords_at(cost: int, timers: FakeTimers | None = None) -> BcryptPasswords:
     """Passwords that are hashed at once, unless they have to wait for the clock."""
     timers = timers or FakeTimers()
-    return BcryptPasswords(WorkQueue(at_once, timers, 1, 100), timers.monotonic, cost)
+    return BcryptPasswords(WorkQueue(at_once, timers, 1, 100), Failures(timers.monotonic, 100, 100), cost)
 
 
 @pytest.fixture
@@ -159,20 +164,21 @@ def test_nobodys_hash_is_one_that_bcrypt_works_on(passwords: BcryptPasswords, ca
     assert caplog.text == ""
 
 
-def test_too_many_at_once(caplog: pytest.LogCaptureFixture) -> None:
+def test_too_many_at_once() -> None:
     waiting: list[Callable[[], Any]] = []
     timers = FakeTimers()
     queue = WorkQueue(lambda work, _then: waiting.append(work), timers, 1, 1)
-    passwords = BcryptPasswords(queue, timers.monotonic, COST)
+    passwords = BcryptPasswords(queue, Failures(timers.monotonic, 100, 100), COST)
     passwords.hash(Client(), "secret", lambda _hash: None)
     results: list[bytes | None] = []
-    passwords.hash(Client(), "secret", results.append)
+    client = Client()
+    passwords.hash(client, "secret", results.append)
     assert results == [None]
-    (error,) = check(passwords, "secret", b"hash", is_login=False)
+    (error,) = check(passwords, "secret", b"hash", client, is_login=False)
     assert type(error) is Overloaded
     assert check(passwords, "secret", b"hash") == []  # a login waits
     assert passwords.refused == 2
-    assert "max-hash-queue" in caplog.text
+    assert [reason for reason, _detail in client.limits] == ["max-hash-queue"] * 2
     assert len(waiting) == 1
 
 
@@ -305,7 +311,7 @@ def loop() -> Iterator[Loop]:
 
 
 def passwords_in(loop: Loop) -> BcryptPasswords:
-    return BcryptPasswords(WorkQueue(loop.in_thread, loop, 2, 4), loop.monotonic, COST)
+    return BcryptPasswords(WorkQueue(loop.in_thread, loop, 2, 4), Failures(loop.monotonic, 100, 100), COST)
 
 
 def turn_until(loop: Loop, condition: Callable[[], object]) -> None:
@@ -375,7 +381,7 @@ class Hashing:
         self.world = World()
         self._running: list[tuple[Callable[[], Any], Then[Any]]] = []
         queue = WorkQueue(lambda work, then: self._running.append((work, then)), self.timers, threads, size)
-        self.world.chat.accounts._passwords = BcryptPasswords(queue, self.timers.monotonic, COST)
+        self.world.chat.accounts._passwords = BcryptPasswords(queue, Failures(self.timers.monotonic, 100, 100), COST)
         self.world.chat.restore([AccountRegistered("alice", b"alice", 1000.0)])
 
     def _checkpw(self, password: bytes, password_hash: bytes) -> bool:

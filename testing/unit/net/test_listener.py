@@ -87,16 +87,14 @@ def test_more_clients_than_the_setting_allows_are_refused(caplog: pytest.LogCapt
         stage.close()
 
 
-@pytest.fixture
-def from_far_away(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No address is this machine's own."""
-    monkeypatch.setattr("net.listener.is_loopback", lambda _address: False)
+def nobody(_address: str) -> bool:
+    """No address is exempt."""
+    return False
 
 
-@pytest.mark.usefixtures("from_far_away")
 def test_one_address_has_a_share_of_the_clients(caplog: pytest.LogCaptureFixture) -> None:
     """C19."""
-    with staged(max_clients=8, address_share=25) as stage:
+    with staged(max_clients=8, address_share=25, is_exempt=nobody) as stage:
         address = stage.listen()
         peers = [stage.dial(address) for _ in range(3)]
         stage.until(lambda: stage.loop.closed[CloseReason.REFUSED] == 1)
@@ -122,11 +120,10 @@ def test_this_machine_has_no_share_and_no_time_to_log_in() -> None:
         assert all(connection_of(owner)._login is None for owner in owners)
 
 
-@pytest.mark.usefixtures("from_far_away")
 def test_a_client_that_says_nothing_is_closed(caplog: pytest.LogCaptureFixture) -> None:
     """C18."""
     caplog.set_level("INFO")
-    with staged(login_seconds=0.05) as stage:
+    with staged(login_seconds=0.05, is_exempt=nobody) as stage:
         (silent, other), (peer, _other) = stage.accept(2)
         connection_of(other).note_first_line()
         put(peer, b"no whole line")
@@ -137,9 +134,8 @@ def test_a_client_that_says_nothing_is_closed(caplog: pytest.LogCaptureFixture) 
         assert stage.loop._deadlines.nearest() is None
 
 
-@pytest.mark.usefixtures("from_far_away")
 def test_a_client_that_leaves_before_its_first_line_leaves_no_deadline() -> None:
-    with staged(login_seconds=1000) as stage:
+    with staged(login_seconds=1000, is_exempt=nobody) as stage:
         (owner,), _peers = stage.accept()
         assert stage.loop._deadlines.nearest() is not None
         connection_of(owner).close(CloseReason.PEER)
@@ -269,3 +265,52 @@ def test_an_event_from_before_it_was_closed_is_stale(stage: LoopStage, caplog: p
     listener(EVENT_READ)
     assert not caplog.records
     assert not stage.loop.connections
+
+
+@pytest.mark.parametrize(
+    ("limits", "reason", "admitted"),
+    [
+        ({"address_connections": 2}, "max-address-connections", 2),
+        ({"address_share": 10, "max_clients": 30, "address_connections": 20}, "max-address-share", 3),
+        ({"connection_rate": 4}, "connection-rate", 4),
+    ],
+)
+def test_a_refusal_for_the_address_is_counted_and_logged_with_its_reason(
+    limits: dict[str, int], reason: str, admitted: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    """C19, C60."""
+    with staged(is_exempt=nobody, **limits) as stage:
+        address = stage.listen()
+        for _ in range(admitted + 2):
+            stage.dial(address)
+        stage.until(lambda: stage.loop.closed[CloseReason.REFUSED] == 2)
+        assert len(stage.loop.connections) == admitted
+        assert stage.loop.table.limits.counts == {reason: 2}
+        refused = [record for record in caplog.records if record.name == "crosstalk.limits"]
+        assert [record.getMessage().split(" (")[0] for record in refused] == [
+            f"limit reason={reason} address=127.0.0.1"
+        ] * 2
+        assert [vars(record)["connection"] for record in refused] == [admitted + 1, admitted + 2]
+
+
+def test_exempt_addresses_have_no_limits_of_addresses() -> None:
+    with staged(address_connections=1, connection_rate=1, address_share=1, max_clients=9, login_seconds=1) as stage:
+        owners, _peers = stage.accept(5)
+        assert len(owners) == 5
+        assert not stage.loop.table.limits.counts
+
+
+def test_limits_of_addresses_can_change_while_clients_are_connected() -> None:
+    with staged(is_exempt=nobody, address_connections=1) as stage:
+        address = stage.listen()
+        stage.dial(address)
+        stage.until(lambda: stage.loop.connections)
+        table = stage.loop.table
+        table.change_limits(max_clients=None, address_share=100, address_connections=3, connection_rate=100)
+        for _ in range(2):
+            stage.dial(address)
+        stage.until(lambda: len(stage.loop.connections) == 3)
+        table.change_limits(max_clients=2, address_share=100, address_connections=3, connection_rate=100)
+        stage.dial(address)
+        stage.until(lambda: table.limits.counts["max-clients"] == 1)
+        assert len(stage.loop.connections) == 3

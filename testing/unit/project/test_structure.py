@@ -71,7 +71,7 @@ LAYERS: dict[str, set[str]] = {
 one is handed to it."""
 
 HOMES: dict[str, set[str]] = {
-    "protocol": {"audiences", "commands", "session_input", "transport"},
+    "protocol": {"audiences", "commands", "line_bucket", "session_input", "transport"},
     "store": {"database_files", "database_schema", "message_history", "write_ahead_log"},
 }
 """Modules at the top level that are parts of another one."""

@@ -1,0 +1,48 @@
+"""The limits of clients: made of the settings at the start, and changed by a reload (docs/limits.md)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from app.throttle import AccountPace, Failures
+from line_bucket import LineBucket, LineRate
+from net.addresses import exemption
+from settings import LINKS, LOOPBACK, Settings
+
+
+class ClientLimits:
+    """What bounds the sessions, addresses and accounts of one server, besides its tables and buffers.
+
+    Args:
+        settings: of the server.
+        now: the monotonic clock, in seconds.
+
+    Attributes:
+        lines: how fast each session may send lines (C59).
+        accounts: how many accounts an address may make (C42).
+        failures: how wrong passwords delay the next attempt (C40, C61).
+        is_exempt: whether no limit of addresses holds for an address.
+    """
+
+    def __init__(self, settings: Settings, now: Callable[[], float]) -> None:
+        self.is_exempt = exemption_of(settings)
+        self.lines = LineRate(now, settings.line_burst, settings.line_rate, for_links=LINKS not in settings.exempt)
+        self.accounts = AccountPace(now, settings.max_registrations, self.is_exempt)
+        self.failures = Failures(now, settings.max_login_failures, settings.max_account_failures, self.is_exempt)
+
+    def bucket_for(self, address: str) -> LineBucket | None:
+        """Return the bucket of a new session; None if it may send any number of lines."""
+        return None if self.is_exempt(address) or not self.lines.per_second else LineBucket(self.lines)
+
+    def change(self, settings: Settings) -> None:
+        """Use other settings from now on, for what exists too; `exempt` stays as it is."""
+        self.lines.burst, self.lines.per_second = settings.line_burst, settings.line_rate
+        self.accounts.limit = settings.max_registrations
+        self.failures.of_addresses.limit = settings.max_login_failures
+        self.failures.of_accounts.limit = settings.max_account_failures
+
+
+def exemption_of(settings: Settings) -> Callable[[str], bool]:
+    """Return a function that tells whether the limits of addresses do not hold for an address."""
+    networks = [word for word in settings.exempt if word not in (LOOPBACK, LINKS)]
+    return exemption(networks, loopback=LOOPBACK in settings.exempt)
