@@ -16,7 +16,7 @@ import logging
 import sqlite3
 from collections.abc import Iterable, Iterator
 
-from domain.changes import GuestSaid, Said, VisitorSaid
+from domain.changes import SAY, GuestSaid, Said, VisitorSaid
 from domain.errors import StoreUnavailable
 
 PAGE_ROWS = 32
@@ -31,7 +31,8 @@ STRIDE = 32
 RECORD_ENDS_EVERY = 1000
 """Messages after which the ends of the channels' chains are written; a start reads so many in a millisecond."""
 
-RECORD_SAID = "INSERT INTO messages VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)"
+RECORD_SAID = "INSERT INTO messages (id, previous, sender, channel, text, sent) VALUES (?1, ?2, ?3, ?4, ?5, ?6)"
+RECORD_KIND = "UPDATE messages SET kind = ?2, author = ?3 WHERE id = ?1"
 AUTHORS: tuple[type[Said], ...] = (Said, VisitorSaid, GuestSaid)
 """What a row is, by its column `author`: the message of an account or remote user, of a visitor, of a room guest."""
 
@@ -107,6 +108,7 @@ class MessageHistory:
         self._ends.update(self._unrecorded)
         self._moved: dict[str, End] = {}
         self._places: list[tuple[str, int, int]] = []
+        self._kinds: list[tuple[int, str, int]] = []
         (marker,) = db.execute(NEWEST_MARKER).fetchone()
         self.newest: int = max(marker, 0, *(number or 0 for number, _place in self._ends.values()))
         self._newest_row = self.newest
@@ -117,6 +119,9 @@ class MessageHistory:
     def append(self, cursor: sqlite3.Cursor, messages: Iterable[Said], written_as: type[Said] = Said) -> None:
         """Append messages, which are all of one type, within a transaction."""
         cursor.executemany(RECORD_SAID, self._rows(messages, written_as))
+        if self._kinds:
+            cursor.executemany(RECORD_KIND, self._kinds)
+            self._kinds.clear()
         if self._places:
             cursor.executemany(RECORD_PLACE, self._places)
             self._places.clear()
@@ -125,7 +130,9 @@ class MessageHistory:
         moved, ends, author = self._moved, self._ends, AUTHORS.index(written_as)
         for sender, channel, text, at, number, kind in messages:
             previous, place = moved.get(channel) or ends.get(channel) or NO_MESSAGES
-            yield number, previous, sender, channel, text, at, kind, author
+            yield number, previous, sender, channel, text, at
+            if author or kind != SAY:  # most messages have the columns' defaults
+                self._kinds.append((number, kind, author))
             place += 1
             moved[channel] = (number, place)
             if not place % STRIDE:
@@ -152,6 +159,7 @@ class MessageHistory:
         """Forget what was appended: the transaction has failed."""
         self._moved.clear()
         self._places.clear()
+        self._kinds.clear()
         self._newest_row = self.newest
 
     # ---- reading ----

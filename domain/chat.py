@@ -107,7 +107,8 @@ class Chat:
         reserved: Collection[str] = (),
         run: str = "",
     ) -> None:
-        self.now = RisingClock(now, backend.last_time).now
+        self._clock = RisingClock(now, backend.last_time)
+        self.now = self._clock.now
         self.journal = Journal(backend.write, self.apply, self.publish)
         self.outside = Outside()
         self.users = Users(limits, self.outside, Presence(self.tell_in_order), reserved)
@@ -219,8 +220,8 @@ class Chat:
         Returns:
             The message's number.
         """
-        number = self.reading.next_number()
-        self.journal.submit(speaker.said(speaker.name, channel, text, self.now(), number, kind), done)
+        number, at = self.reading.next_number(), self._clock.of_turn()
+        self.journal.submit(speaker.said(speaker.name, channel, text, at, number, kind), done)
         return number
 
     def say_as_guest(self, guest: RoomGuest, text: str, done: Done) -> None:
@@ -333,6 +334,7 @@ class Chat:
         Subscriptions follow the same order, so no session gets a channel's messages before the answer to its JOIN.
         """
         self._is_publishing = True
+        self._clock.end_turn()
         run: list[Said] = []
         for change, error, done in outcomes:
             said = change if error is None and isinstance(change, Said) else None

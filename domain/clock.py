@@ -16,6 +16,7 @@ class RisingClock:
     def __init__(self, now: Callable[[], float], last: float) -> None:
         self._now = now
         self._last = last
+        self._is_fresh = False
 
     def now(self) -> float:
         """Return the time in seconds since the epoch; the same as before while the machine's clock is behind that."""
@@ -23,3 +24,14 @@ class RisingClock:
         if now > self._last:
             self._last = now
         return self._last
+
+    def of_turn(self) -> float:
+        """Return the time of the turn, which is read once for many messages."""
+        if not self._is_fresh:
+            self._is_fresh = True
+            self.now()
+        return self._last
+
+    def end_turn(self) -> None:
+        """Read the clock again for the next message."""
+        self._is_fresh = False

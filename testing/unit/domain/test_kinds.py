@@ -88,3 +88,11 @@ def test_times_are_in_milliseconds_and_never_go_back() -> None:
     machine = iter([5.0, 9.99999, 10.00049, 10.0016, 3.0, 10.001, 10.0029])
     clock = RisingClock(lambda: next(machine), 9.5)
     assert [clock.now() for _ in range(7)] == [9.5, 9.999, 10.0, 10.001, 10.001, 10.001, 10.002]
+
+
+def test_the_messages_of_a_turn_have_one_time_and_none_goes_back() -> None:
+    machine = iter(range(5, 100))
+    clock = RisingClock(lambda: next(machine), 0.0)
+    assert [clock.of_turn(), clock.of_turn(), clock.now(), clock.of_turn()] == [5, 5, 6, 6]
+    clock.end_turn()
+    assert [clock.of_turn(), clock.of_turn()] == [7, 7]
