@@ -34,6 +34,8 @@ MAX_NUMBER = 2**63 - 1
 NO_TOPIC = "-"
 """The text with which TOPIC clears a topic (R44)."""
 
+_TOO_MANY = Refusal.TOO_MANY  # compared for every line; looking it up in the enum costs time
+
 REFUSALS: Mapping[Refusal, str] = {
     Refusal.UNKNOWN: "RESULT ERROR unknown type",
     Refusal.TOO_FEW: "RESULT ERROR not enough arguments",
@@ -93,7 +95,7 @@ class Result(Dialect):
         if command.text:
             join_message(words, command.max_args - 1)
         request = match_arguments(command, words)
-        return self._longer_form(verb, words) if request is Refusal.TOO_MANY else request
+        return self._longer_form(verb, words) if request is _TOO_MANY else request
 
     def _longer_form(self, verb: str, words: list[str]) -> Request | Refusal:
         """Find the row of a command with one word more than usual, where the settings allow it."""

@@ -221,7 +221,8 @@ class Chat:
             The message's number.
         """
         number, at = self.reading.next_number(), self._clock.of_turn()
-        self.journal.submit(speaker.said(speaker.name, channel, text, at, number, kind), done)
+        said = VisitorSaid if type(speaker) is Visitor else Said
+        self.journal.submit(said(speaker.name, channel, text, at, number, kind), done)
         return number
 
     def say_as_guest(self, guest: RoomGuest, text: str, done: Done) -> None:

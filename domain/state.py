@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from domain.changes import Done, InOrder, Left, Mailed, Said, VisitorSaid
+from domain.changes import Done, InOrder, Left, Mailed
 from domain.names import HOST_OF_CHANNEL, MAX_NAME, remote_user
 from domain.sessions import Clients, ClientSession, Home, Relay, Subscriber, as_clients, sessions_of
 from domain.sorted_names import SortedNames
@@ -49,9 +49,6 @@ class Account:
     `number` grows with each new account. `collecting` counts the readers of its mail and the pages that are about to be
     deleted; until it is 0, no other session gets the mail.
     """
-
-    said = Said
-    """How a message to a channel is noted."""
 
     __slots__ = ("_waiting", "channels", "collecting", "id", "name", "number", "password_hash", "session")
 
@@ -105,8 +102,6 @@ class RemoteUser:
         relay: the way to all users of that server.
     """
 
-    said = Said
-
     __slots__ = ("channels", "name", "relay", "session", "user")
 
     def __init__(self, user: str, host: str, session: Subscriber, relay: Relay) -> None:
@@ -144,8 +139,6 @@ class Visitor(Guest):
         registering: the hash of the password with which the visitor is about to become an account.
         farewell: what it has said at its end.
     """
-
-    said = VisitorSaid
 
     __slots__ = ("_home", "channels", "farewell", "registering", "since")
 
