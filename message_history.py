@@ -131,7 +131,7 @@ class MessageHistory:
         for sender, channel, text, at, number, kind in messages:
             previous, place = moved.get(channel) or ends.get(channel) or NO_MESSAGES
             yield number, previous, sender, channel, text, at
-            if author or kind != SAY:  # most messages have the columns' defaults
+            if (kind is not SAY and kind != SAY) or author:  # most messages have the columns' defaults
                 self._kinds.append((number, kind, author))
             place += 1
             moved[channel] = (number, place)

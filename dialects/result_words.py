@@ -24,7 +24,7 @@ from domain.names import SERVER
 def render_messages(event: ChannelMessages) -> bytes:
     """Render messages for a member: each one is a RECV with the channel's name (R25)."""
     lines = [
-        f"RECV {sender} {channel} {text if kind == SAY else in_words(text, kind)}\n"
+        f"RECV {sender} {channel} {text if kind is SAY else in_words(text, kind)}\n"
         for sender, channel, text, _at, _number, kind in event.messages
     ]
     return "".join(lines).encode()
