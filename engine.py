@@ -22,7 +22,7 @@ from replica.password import PasswordError, read_password
 
 USAGE = """\
 engine.py start [options]
-       engine.py start K ADDRESS ADDRESS ADDRESS --password-file FILE [options]
+       engine.py start K ADDRESS ADDRESS ADDRESS --password-file FILE [--tls-certificate FILE --tls-key FILE] [options]
        engine.py status
        engine.py stop
        engine.py restart K"""
@@ -44,6 +44,9 @@ Exit status: 0; 1 where something was wrong, for `status` also while an engine d
 PLAN = "plan.json"
 PASSWORD = "password"
 
+STARTING = ("port", "engines", "password_file", "tls_certificate", "tls_key", "tls_ca")
+"""Options that `start` alone takes, and that are remembered."""
+
 
 def parse_command_line(words: Sequence[str]) -> argparse.Namespace:
     """Parse the command line; exit with status 1 and one line if it is wrong."""
@@ -61,6 +64,9 @@ def parse_command_line(words: Sequence[str]) -> argparse.Namespace:
     add("--engines", type=int, choices=COUNTS, metavar="N", help="how many engines run here: 1, 3 or 5 (default 3)")
     add("--directory", default="engines", metavar="D", help="where their data is (default: engines)")
     add("--password-file", metavar="FILE", help="a file with the password that nodes need; without it, none do")
+    add("--tls-certificate", metavar="FILE", help="a certificate with the engines' addresses; then all of them use TLS")
+    add("--tls-key", metavar="FILE", help="its key")
+    add("--tls-ca", metavar="FILE", help="the certificates that engines trust of each other (default: their own)")
     add("--binary", metavar="PATH", help="the program nats-server (default: that of ./setup --engine, or of the PATH)")
     arguments = parser.parse_intermixed_args(words)
     _check(arguments, parser)
@@ -77,9 +83,13 @@ def _check(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> No
         count = len(rest) - 1 if command == "start" else max(COUNTS)
         if not (rest[0].isascii() and rest[0].isdigit() and 1 <= int(rest[0]) <= count):
             parser.error(f"argument K: {rest[0]!r} is not a number from 1 to {count}")
-    for option in ("port", "engines", "password_file"):
+    for option in STARTING:
         if command != "start" and getattr(arguments, option) is not None:
             parser.error(f"--{option.replace('_', '-')} belongs to start; {command} remembers it")
+    if (arguments.tls_certificate is None) != (arguments.tls_key is None):
+        parser.error("--tls-certificate and --tls-key belong together")
+    if arguments.tls_ca is not None and arguments.tls_key is None:
+        parser.error("--tls-ca is for --tls-certificate")
     if command in ("status", "stop") and arguments.binary:
         parser.error("--binary belongs to start and restart")
     if len(rest) > 1:
@@ -137,7 +147,7 @@ def read_plan(directory: str) -> Plan | None:
     try:
         with open(os.path.join(directory, PLAN), encoding="utf-8") as file:
             found = json.load(file)
-            return Plan([engines.Engine(*each) for each in found["engines"]], found["own"])
+            return Plan([engines.Engine(*each) for each in found["engines"]], found["own"], found.get("tls", []))
     except FileNotFoundError:
         return None
     except (ValueError, TypeError, KeyError) as error:
@@ -201,15 +211,34 @@ def start(arguments: argparse.Namespace) -> int:
 def wanted(arguments: argparse.Namespace, known: Plan | None) -> tuple[Plan, str]:
     """Return the plan and the password of a command line; without any option they are the same as before."""
     number, *hosts = arguments.words or [None]
-    if known is not None and not hosts and {arguments.port, arguments.engines, arguments.password_file} == {None}:
+    if known is not None and not hosts and {getattr(arguments, option) for option in STARTING} == {None}:
         return known, kept_password(arguments.directory)
-    port = arguments.port or 4222
+    port, tls = arguments.port or 4222, certificates(arguments)
     password = "" if arguments.password_file is None else read_password(arguments.password_file)
     if not hosts:
-        return Plan.on_one_machine(arguments.engines or 3, port), password
+        return Plan.on_one_machine(arguments.engines or 3, port)._replace(tls=tls), password
     if not password and not all(host == engines.LOOPBACK for host in hosts):
         print("engine.py: without --password-file everybody who reaches an engine can write", file=sys.stderr)
-    return Plan.on_machines(int(number), hosts, port), password
+    return Plan.on_machines(int(number), hosts, port)._replace(tls=tls), password
+
+
+def certificates(arguments: argparse.Namespace) -> list[str]:
+    """Return the absolute paths of the files of TLS, see `Plan.tls`.
+
+    Raises:
+        EngineError: they cannot be used.
+    """
+    if arguments.tls_certificate is None:
+        return []
+    from net.tls import CertificateError, client_context, server_context
+
+    authorities = arguments.tls_ca or arguments.tls_certificate
+    try:
+        server_context(arguments.tls_certificate, arguments.tls_key)
+        client_context(authorities)
+    except CertificateError as error:
+        raise EngineError(str(error)) from error
+    return [os.path.abspath(path) for path in (arguments.tls_certificate, arguments.tls_key, authorities)]
 
 
 def wait_until_ready(plan: Plan, own: Sequence[EngineProcess]) -> None:
@@ -271,8 +300,13 @@ def logs(plan: Plan, directory: str) -> list[LogState]:
     names = sorted({log["name"] for process in running for log in process.health_of_logs()})
     for process in running if names else ():
         with contextlib.suppress(EngineError):
-            return complete(engines.ask_for_logs(process.engine, names, kept_password(directory)), names)
+            return complete(ask(plan, process, names, kept_password(directory)), names)
     return complete([], names)
+
+
+def ask(plan: Plan, process: EngineProcess, names: Sequence[str], password: str) -> list[LogState]:
+    """Ask an engine of this machine for the state of logs, see `replica.engines.ask_for_logs`."""
+    return engines.ask_for_logs(process.engine, names, password, plan.tls[0] if plan.tls else "")
 
 
 def complete(found: Sequence[LogState], names: Sequence[str]) -> list[LogState]:

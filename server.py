@@ -246,7 +246,7 @@ class Server:
     def _join_cluster(self, config: bytes) -> Replica:
         from app.replicated import Replica
 
-        return Replica(self.settings, self.loop, self.store, self._open, config)
+        return Replica(self.settings, self.loop, self.store, self._open, config, self.tls)
 
     def _open(self, store: StateStore) -> None:
         """Load the state, and listen.

@@ -46,10 +46,11 @@ class HostedChannel(NamedTuple):
 
 
 class EngineAddress(NamedTuple):
-    """The IP address and port of an engine."""
+    """The IP address and port of an engine, and whether nodes talk with it by TLS."""
 
     host: str
     port: int
+    tls: bool = False
 
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
@@ -180,4 +181,5 @@ class Settings(NamedTuple):
     def uses_tls(self) -> bool:
         """Whether anything uses TLS, or names a certificate that could be wrong."""
         named = self.tls_certificate is not None or self.tls_ca is not None
-        return named or self.listens_with_tls or any(peer.tls for peer in self.peers)
+        dialled = (*(peer.tls for peer in self.peers), *(engine.tls for engine in self.engine))
+        return named or self.listens_with_tls or any(dialled)

@@ -276,8 +276,9 @@ def _claim_channel(channel: HostedChannel) -> list[str]:
 
 
 def _engines(words: list[str]) -> tuple[EngineAddress, ...]:
+    words, tls = _split_tls(words)
     endpoints = (_split_endpoint(word, 1) for word in words)
-    engines = tuple(EngineAddress(_address([address]), port) for address, port in endpoints)
+    engines = tuple(EngineAddress(_address([address]), port, tls) for address, port in endpoints)
     if len(engines) not in ENGINES:
         raise ValueError
     if len(set(engines)) < len(engines):
@@ -432,7 +433,9 @@ DIRECTIVES: Mapping[str, Directive] = {
     "log-format": Directive(*_one_of("text", "json"), "lines of text, or objects of JSON"),
     "node": Directive(_TOKEN, _token, "be a node of a cluster, under this name"),
     "engine": Directive(
-        "1, 3 or 5 times <ip>:<port>", _engines, "all engines of the cluster, the one to try first in front"
+        f"1, 3 or 5 times <ip>:<port>, and perhaps {TLS}",
+        _engines,
+        "all engines of the cluster, the one to try first in front",
     ),
     "engine-password-file": Directive("the path of a file", _password, "has the password that the engines want"),
     "cluster": Directive(_TOKEN, _token, "the name of the cluster; several can share engines"),

@@ -11,7 +11,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from app.bootstrap import leave_config
 from app.node import StartError
@@ -31,6 +31,9 @@ from replica.roles import Role, Roles
 from replica.snapshot import SnapshotGiver, SnapshotTaker
 from settings import Settings
 from store import Store, StoreError
+
+if TYPE_CHECKING:
+    from app.tls import Tls
 
 ROWS_PER_TICK = 500
 """Rows of the file that are loaded between two heartbeats."""
@@ -126,13 +129,20 @@ class Replica:
         store: the file.
         serve: called with the journal's backend when this node leads: load the state, open the ports.
         config: the text of the config, for the process that begins again.
+        tls: what is trusted, where anything uses TLS.
 
     Raises:
         StoreError: the file cannot be read or written.
     """
 
     def __init__(
-        self, settings: Settings, loop: Loop, store: Store, serve: Callable[[ClusterBackend], None], config: bytes
+        self,
+        settings: Settings,
+        loop: Loop,
+        store: Store,
+        serve: Callable[[ClusterBackend], None],
+        config: bytes,
+        tls: Tls | None = None,
     ) -> None:
         assert settings.node is not None
         self.node = settings.node
@@ -147,9 +157,15 @@ class Replica:
         self._followed = store.position.run
         names = Names(settings.cluster)
         password = settings.engine_password_file or ""
-        engines = [Address(*engine) for engine in settings.engine]
+        engines = [Address(engine.host, engine.port) for engine in settings.engine]
+        network = LoopNetwork(loop, None if tls is None else lambda: tls.trusted)
         self._link = EngineLink(
-            engines, LoopNetwork(loop), run=self.run_name, user=USER if password else "", password=password
+            engines,
+            network,
+            run=self.run_name,
+            user=USER if password else "",
+            password=password,
+            tls=any(engine.tls for engine in settings.engine),
         )
         base = ""
         if not store.position.applied:

@@ -57,6 +57,8 @@ class Engines:
             port_file.write_text(str(free_base()))
         self.port = int(port_file.read_text())
         self.password_file: Path | None = None
+        self.tls: Sequence[str] = ()
+        """Options of engine.py that turn TLS on."""
 
     @property
     def numbers(self) -> Sequence[int]:
@@ -70,7 +72,7 @@ class Engines:
     def start(self) -> None:
         """Start those that do not run. Raises Failed."""
         password = ("--password-file", str(self.password_file)) if self.password_file else ()
-        started = self.run("start", "--port", str(self.port), "--engines", str(self.count), *password)
+        started = self.run("start", "--port", str(self.port), "--engines", str(self.count), *password, *self.tls)
         if started.returncode:
             self.stop()
             raise Failed(f"the engines do not start: {started.stderr}")
@@ -131,7 +133,7 @@ class ClusterNode:
             f"node {self.name}",
             f"cluster {cluster}",
             f"address {LOOPBACK}",
-            f"engine {' '.join(addresses[first:] + addresses[:first])}",
+            f"engine {' '.join(addresses[first:] + addresses[:first])}{' tls' if engines.tls else ''}",
             *config,
         ]
         self.database = directory / f"crosstalk-{self.port}.db"

@@ -6,6 +6,7 @@ Loaded only where TLS is configured. `net.handshake` has the handshake of a conn
 from __future__ import annotations
 
 import contextlib
+import errno
 import socket
 import ssl
 from collections.abc import Callable, Mapping, Sequence
@@ -281,7 +282,7 @@ class TlsSocket:
             self._answer()
         return data
 
-    def send(self, data: bytes | memoryview) -> int:
+    def send(self, data: bytes | bytearray | memoryview) -> int:
         """Encrypt and send; return how many bytes have left.
 
         What comes next must begin with those that have not: a part of them is encrypted already.
@@ -353,19 +354,31 @@ def connect(sock: socket.socket, context: ssl.SSLContext, host: str) -> TlsSocke
     Raises:
         OSError: the handshake has failed; `strerror` says why.
     """
-    end = TlsEnd(context, host)
     try:
-        while not end.shake():
+        end = TlsEnd(context, host)
+        while not shaken(end):
             _send(sock, end.output())
             end.feed(sock.recv(READ_SIZE))
         _send(sock, end.output())
-    except ssl.SSLError as error:
+    except ValueError as error:
         sock.close()
-        raise OSError(error.errno, explain(error)) from error
+        raise OSError(errno.EINVAL, "not a name that a certificate can bear") from error
     except OSError:
         sock.close()
         raise
     return TlsSocket(sock, end)
+
+
+def shaken(end: TlsEnd) -> bool:
+    """Go on with a handshake; return whether it is complete.
+
+    Raises:
+        OSError: it has failed; `strerror` says why.
+    """
+    try:
+        return end.shake()
+    except ssl.SSLError as error:
+        raise ConnectionError(errno.EPROTO, explain(error)) from error
 
 
 def _send(sock: socket.socket, data: bytes) -> None:

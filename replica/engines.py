@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from net.watched import AnySocket
 from replica import nats
 
 LOOPBACK = "127.0.0.1"
@@ -45,6 +46,9 @@ OTHERS_SECONDS = 5.0
 
 DUCK_SECONDS = 2.0
 """How long an engine that is about to stop has to hand over what it leads."""
+
+HANDSHAKE_SECONDS = 5
+"""How long a TLS handshake with an engine may take."""
 
 STOP_SECONDS = 10.0
 """How long an engine may take to stop; then it is killed, which loses nothing."""
@@ -78,10 +82,15 @@ class Engine(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """All engines of a cluster, and which of them are on this machine."""
+    """All engines of a cluster, and which of them are on this machine.
+
+    Attributes:
+        tls: the absolute paths of the certificate, the key and the authorities of the engines; empty without TLS.
+    """
 
     engines: Sequence[Engine]
     own: Sequence[int]
+    tls: Sequence[str] = ()
 
     @classmethod
     def on_one_machine(cls, count: int, port: int) -> Plan:
@@ -125,9 +134,15 @@ class Plan(NamedTuple):
         }
         if not password:
             config["no_auth_user"] = USER
+        if self.tls:
+            config["tls"] = self._tls()
         if len(self.engines) > 1:
             config["cluster"] = self._cluster(engine, password)
         return config
+
+    def _tls(self) -> dict[str, Any]:
+        certificate, key, _authorities = self.tls
+        return {"cert_file": certificate, "key_file": key, "timeout": HANDSHAKE_SECONDS}
 
     def _cluster(self, engine: Engine, password: str) -> Mapping[str, Any]:
         credentials = f"{USER}:{_quoted(password)}@" if password else ""
@@ -138,6 +153,8 @@ class Plan(NamedTuple):
             "no_advertise": True,
             "routes": [f"nats-route://{credentials}{each}" for each in others],
         }
+        if self.tls:  # engines verify each other
+            cluster["tls"] = {**self._tls(), "ca_file": self.tls[2]}
         if password:
             cluster["authorization"] = {"user": USER, "password": password}
         return cluster
@@ -368,19 +385,20 @@ def log_state(cluster: str, detail: Mapping[str, Any]) -> LogState:
     )
 
 
-def ask_for_logs(engine: Engine, names: Sequence[str], password: str) -> list[LogState]:
+def ask_for_logs(engine: Engine, names: Sequence[str], password: str, certificate: str = "") -> list[LogState]:
     """Ask an engine for the state of logs, which their leaders answer.
 
     Args:
         engine: any of the cluster.
         names: of the streams.
         password: of the user; "" for none.
+        certificate: the path of the engine's own; "" without TLS.
 
     Raises:
         EngineError: the engine does not answer, or wants another password.
     """
     try:
-        with socket.create_connection((engine.host, engine.port), ANSWER_SECONDS) as sock:
+        with contextlib.closing(_connect(engine, certificate)) as sock:
             inbox = f"_INBOX.{os.urandom(6).hex()}"
             greeting = nats.connect("engine.py", USER if password else "", password)
             questions = (nats.publish(f"$JS.API.STREAM.INFO.{name}", b"", f"{inbox}.{name}") for name in names)
@@ -395,8 +413,43 @@ def ask_for_logs(engine: Engine, names: Sequence[str], password: str) -> list[Lo
         raise EngineError(f"engine {engine.number} at {engine} does not answer: {error.strerror or error}") from error
 
 
-def _answers(sock: socket.socket) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def _connect(engine: Engine, certificate: str) -> AnySocket:
+    """Connect, with TLS if there is a certificate.
+
+    Raises:
+        OSError: the engine does not answer, or is not the one with this certificate.
+        EngineError: the certificate cannot be read.
+    """
+    sock = socket.create_connection((engine.host, engine.port), ANSWER_SECONDS)
+    if not certificate:
+        return sock
+    from net.tls import CertificateError, client_context, connect
+
+    try:
+        next(_frames(sock))  # INFO, which comes before TLS
+        return connect(sock, client_context(certificate), engine.host)
+    except OSError:
+        sock.close()
+        raise
+    except StopIteration as error:
+        sock.close()
+        raise ConnectionAbortedError("says nothing") from error
+    except CertificateError as error:
+        sock.close()
+        raise EngineError(str(error)) from error
+
+
+def _answers(sock: AnySocket) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Return the answers that come in time: a stream's name, and what is said of it."""
+    for frame in _frames(sock):
+        if isinstance(frame, nats.Complaint):
+            raise EngineError(f"the engine refuses: {frame.text}")
+        if isinstance(frame, nats.Message) and frame.payload:
+            yield frame.subject.rpartition(".")[2], json.loads(frame.payload)
+
+
+def _frames(sock: AnySocket) -> Iterator[nats.Frame]:
+    """Return what comes in time."""
     decoder = nats.Decoder()
     until = time.monotonic() + ANSWER_SECONDS
     while time.monotonic() < until:
@@ -406,8 +459,4 @@ def _answers(sock: socket.socket) -> Iterator[tuple[str, Mapping[str, Any]]]:
             return
         if not data:
             return
-        for frame in decoder.feed(data):
-            if isinstance(frame, nats.Complaint):
-                raise EngineError(f"the engine refuses: {frame.text}")
-            if isinstance(frame, nats.Message) and frame.payload:
-                yield frame.subject.rpartition(".")[2], json.loads(frame.payload)
+        yield from decoder.feed(data)

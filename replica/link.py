@@ -3,7 +3,7 @@
 | state | begins | ends |
 | --- | --- | --- |
 | closed | no engine is connected | `tick` dials the next one, after PAUSE when all have failed |
-| opening | dialled; INFO, then CONNECT, all SUBs and PING | PONG: open, and `opened` is called |
+| opening | dialled; INFO, perhaps TLS, then CONNECT, all SUBs and PING | PONG: open, and `opened` is called |
 | open | messages go both ways | broken, silent for ENGINE_SILENCE, lame duck, `-ERR`, or bytes that are no frames |
 
 A link does nothing by itself: the loop calls `ready` when its socket is, and its owner calls `tick` every TICK seconds.
@@ -40,6 +40,8 @@ PAUSE = 0.1
 MAX_PENDING = 8 * 1024 * 1024
 """Bytes that may wait for an engine that does not read; then it is left."""
 
+WANTS_TLS = "wants TLS; write tls at the end of the line that names the engines"
+
 CHECK_PASSWORD = "; see the directive engine-password-file"
 
 log = logging.getLogger("crosstalk.replica")
@@ -53,6 +55,7 @@ class EngineLink:
         network: clock and sockets.
         run: the name of this run of the process, unlike any other's; the engine knows the connection by it.
         user, password: the credentials; "" for none.
+        tls: talk with no engine without TLS.
 
     Attributes:
         opened: called when an engine has taken all subscriptions: what it publishes from now on arrives.
@@ -63,7 +66,14 @@ class EngineLink:
     """
 
     def __init__(
-        self, engines: Sequence[Address], network: Network, *, run: str, user: str = "", password: str = ""
+        self,
+        engines: Sequence[Address],
+        network: Network,
+        *,
+        run: str,
+        user: str = "",
+        password: str = "",
+        tls: bool = False,
     ) -> None:
         self.opened: Callable[[], None] = lambda: None
         self.settled: Callable[[], None] = lambda: None
@@ -72,6 +82,7 @@ class EngineLink:
         self.openings = 0
         self._engines = engines
         self._network = network
+        self._tls = tls
         self._greeting = nats.connect(run, user, password)
         self._handlers: dict[int, tuple[str, Callable[[Message], None]]] = {}
         self._numbers = itertools.count(1)
@@ -79,6 +90,7 @@ class EngineLink:
         self._expected: dict[str, Callable[[Message], None]] = {}
         self._pipe: Pipe | None = None
         self._decoder = nats.Decoder()
+        self._is_secure = False
         self._pending = bytearray()
         self._next = 0
         self._failed = 0
@@ -161,10 +173,11 @@ class EngineLink:
             self._leave("closed the connection")
             return
         self._heard = self._network.monotonic()
+        decoder = self._decoder
         try:
-            for frame in self._decoder.feed(data):
+            for frame in decoder.feed(data):
                 self._take(frame)
-                if self._pipe is not pipe:
+                if self._decoder is not decoder or self._pipe is not pipe:
                     return
         except nats.ProtocolError as error:
             self._leave(f"says what cannot be understood: {error}")
@@ -197,9 +210,30 @@ class EngineLink:
     def _informed(self, info: Info) -> None:
         if info.options.get("ldm"):
             self._leave("is about to stop")
+        elif self._tls and not self._is_secure:
+            self._secure(info)
+        elif info.options.get("tls_required") and not self._is_secure:
+            self._leave(WANTS_TLS)
         elif not self.is_open:
-            subscriptions = (nats.subscribe(subject, sid) for sid, (subject, _handler) in self._handlers.items())
-            self._send(b"".join((self._greeting, *subscriptions, nats.PING)))
+            self._greet()
+
+    def _secure(self, info: Info) -> None:
+        """Begin TLS. What came before it, and stands behind this INFO, is not trusted, and dropped."""
+        if not (info.options.get("tls_required") or info.options.get("tls_available")):
+            self._leave("offers no TLS")
+            return
+        assert self._pipe is not None
+        self._is_secure, self._decoder = True, nats.Decoder()
+        try:
+            self._pipe.secure()
+        except OSError as error:
+            self._leave(error.strerror or str(error))
+        else:
+            self._greet()
+
+    def _greet(self) -> None:
+        subscriptions = (nats.subscribe(subject, sid) for sid, (subject, _handler) in self._handlers.items())
+        self._send(b"".join((self._greeting, *subscriptions, nats.PING)))
 
     def _open(self) -> None:
         self.is_open = True
@@ -211,6 +245,7 @@ class EngineLink:
     def _dial(self, now: float) -> None:
         self.engine = self._engines[self._next % len(self._engines)]
         self._decoder = nats.Decoder()
+        self._is_secure = False
         self._pending.clear()
         self._heard = self._pinged = now
         try:

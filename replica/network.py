@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import select
 import socket
 import time
 from collections.abc import Callable
 from selectors import EVENT_READ, EVENT_WRITE
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from net.reactor import Reactor
+from net.watched import Wire
+
+if TYPE_CHECKING:
+    import ssl
+
+    from net.tls import TlsEnd
 
 BOOT_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
@@ -37,6 +44,13 @@ class Pipe(Protocol):
 
     def receive(self) -> bytes | None:
         """Return what has arrived; None for nothing, b"" for the end. Raises OSError when it is broken."""
+
+    def secure(self) -> None:
+        """Encrypt from here on, if the engine proves its address: its certificate bears it.
+
+        Raises:
+            OSError: the connection is broken.
+        """
 
     def want_to_send(self, wanted: bool) -> None:
         """Also report when more can be sent."""
@@ -70,21 +84,35 @@ class LoopNetwork:
 
     Args:
         reactor: reports what is ready.
+        trusted: gives the context of TLS, where that is wanted.
     """
 
-    def __init__(self, reactor: Reactor) -> None:
+    def __init__(self, reactor: Reactor, trusted: Callable[[], ssl.SSLContext] | None = None) -> None:
         self._reactor = reactor
+        self._trusted = trusted
         self.monotonic = reactor.monotonic
         self.sleep = time.sleep
 
     def dial(self, address: Address, ready: Callable[[], None]) -> Pipe:
         """Begin to connect, see Network."""
-        return _Socket(self._reactor, address, ready)
+        return _Socket(self._reactor, address, ready, self._trusted)
 
 
 class _Socket:
-    def __init__(self, reactor: Reactor, address: Address, ready: Callable[[], None]) -> None:
+    """A pipe over a socket. While a TLS handshake is under way, what is sent waits here."""
+
+    def __init__(
+        self,
+        reactor: Reactor,
+        address: Address,
+        ready: Callable[[], None],
+        trusted: Callable[[], ssl.SSLContext] | None,
+    ) -> None:
         self._reactor = reactor
+        self._host = address.host
+        self._trusted = trusted
+        self._end: TlsEnd | None = None
+        self._waiting = b""
         self._sock = socket.socket(socket.AF_INET6 if ":" in address.host else socket.AF_INET, socket.SOCK_STREAM)
         with contextlib.ExitStack() as undo:
             undo.callback(self._sock.close)
@@ -94,20 +122,55 @@ class _Socket:
                 self._sock.connect(address)
             reactor.watch(self._sock, EVENT_READ, lambda _mask: ready())
             undo.pop_all()
+        self._wire: Wire = self._sock
         self._ready = ready
         self._events = EVENT_READ
 
     def send(self, data: bytes | bytearray) -> int:
+        if self._end is not None:
+            self._waiting += data
+            return len(data)
         try:
-            return self._sock.send(data)
+            return self._wire.send(data)
         except BlockingIOError:
             return 0
 
     def receive(self) -> bytes | None:
         try:
-            return self._sock.recv(READ_SIZE)
+            if self._end is not None:
+                self._end.feed(self._sock.recv(READ_SIZE))
+                self._shake(self._end)
+            return None if self._end is not None else self._wire.recv(READ_SIZE)
         except BlockingIOError:
             return None
+
+    def secure(self) -> None:
+        from net.tls import TlsEnd  # most nodes need none
+
+        assert self._trusted is not None
+        self._end = TlsEnd(self._trusted(), self._host)
+        self._shake(self._end)
+
+    def _shake(self, end: TlsEnd) -> None:
+        """Go on with the handshake. After it, send what has waited.
+
+        Raises:
+            OSError: it has failed; `strerror` says why.
+        """
+        from net.tls import TlsSocket, shaken
+
+        is_complete = shaken(end)
+        flight = end.output()
+        if self._sock.send(flight) < len(flight):  # little, and the first that is sent
+            raise BrokenPipeError(errno.EPIPE, "takes nothing")
+        if is_complete:
+            self._wire, self._end = TlsSocket(self._sock, end, held=self._ready_soon), None
+            waiting, self._waiting = self._waiting, b""
+            if self._wire.send(waiting) < len(waiting):
+                raise BrokenPipeError(errno.EPIPE, "takes nothing")
+
+    def _ready_soon(self) -> None:
+        self._reactor.call_soon(self._ready)
 
     def want_to_send(self, wanted: bool) -> None:
         events = EVENT_READ | EVENT_WRITE if wanted else EVENT_READ

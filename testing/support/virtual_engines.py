@@ -99,6 +99,9 @@ class Pipe:
             raise self.error
         return None
 
+    def secure(self) -> None:
+        raise NotImplementedError
+
     def want_to_send(self, wanted: bool) -> None:
         assert not wanted
 

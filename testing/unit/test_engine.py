@@ -48,6 +48,9 @@ HOSTS = ["10.0.0.1", "10.0.0.2", "10.0.0.3"]
         (["stop", "1"], "stop needs no words"),
         (["status", "--port", "4222"], "--port belongs to start; status remembers it"),
         (["restart", "1", "--password-file", "p"], "--password-file belongs to start"),
+        (["status", "--tls-key", "k"], "--tls-key belongs to start"),
+        (["start", "--tls-key", "k"], "--tls-certificate and --tls-key belong together"),
+        (["start", "--tls-ca", "c"], "--tls-ca is for --tls-certificate"),
         (["stop", "--binary", "x"], "--binary belongs to start and restart"),
     ],
 )

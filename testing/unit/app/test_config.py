@@ -110,6 +110,7 @@ GOOD: list[tuple[str, Any]] = [
     ("node A-1" + "x" * 61, "A-1" + "x" * 61),
     ("cluster two", "two"),
     ("engine 127.0.0.1:4222", (EngineAddress("127.0.0.1", 4222),)),
+    ("engine [::1]:4222 tls", (EngineAddress("::1", 4222, tls=True),)),
     *[
         (f"engine {' '.join(f'[::{number}]:{number}' for number in range(1, count + 1))}", tuple(
             EngineAddress(f"::{number}", number) for number in range(1, count + 1)
@@ -183,7 +184,7 @@ BAD = [
     *[(name, word) for name in ("node", "cluster") for word in ("a b", "a.b", "a>", "*", "\u4e2d", "x" * 65)],
     ("engine-password-file", "a\0b"),
     ("engine", "127.0.0.1:1 127.0.0.1:2"),
-    *[("engine", word) for word in ("4222", ":4222", "localhost:4222", "127.0.0.1", "127.0.0.1:0", "::1:4222")],
+    *[("engine", word) for word in ("4222", "tls", ":4222", "localhost:4222", "127.0.0.1", "127.0.0.1:0", "::1:4222")],
 ]
 
 BAD_PEERS = [

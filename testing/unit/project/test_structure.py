@@ -59,7 +59,7 @@ LAYERS: dict[str, set[str]] = {
         "text",
         "web",
     },
-    "engine": {"app", "replica"},
+    "engine": {"app", "net", "replica"},
     "ui": {"app", "net", "text", "version"},
     "client": {"app", "net", "text", "ui"},
     "harness": set(),

@@ -17,6 +17,7 @@ from harness.peer import Peer
 from harness.servers import ServerProcess
 from harness.text import LOOPBACK
 from replica import nats
+from support.certificates import Authority
 from support.cut_engines import CutEngines
 from support.engines import NEEDS_ENGINE, shared_engines
 from tools.copies import append, applied, in_file, in_log
@@ -276,6 +277,29 @@ def test_engines_let_in_who_knows_the_password_and_only_to_its_cluster(tmp_path:
             assert refusal(engines.port, f"PUB {subject} 0\r\n\r\n") == violation("Publish", subject)
         for subject in (">", "ct.>", "$JS.>"):
             assert refusal(engines.port, f"SUB {subject} 1\r\n") == violation("Subscription", subject)
+
+
+def test_nodes_and_engines_talk_by_tls_and_verify_each_other(tmp_path: Path, authority: Authority) -> None:
+    """Three engines, which also link with each other. A node that trusts another authority says what is wrong."""
+    certificate = authority.issue(purpose="serverAuth,clientAuth")
+    strange = tmp_path / "strange"
+    strange.mkdir()
+    engines = Engines(tmp_path / "engines", 3)
+    engines.tls = ["--tls-certificate", certificate.path, "--tls-key", certificate.key, "--tls-ca", authority.path]
+    name = a_name()
+    with engines, Cluster(tmp_path, engines, f"{name}x", f"tls-ca {Authority(strange).path}", count=1) as stranger:
+        with Cluster(tmp_path, engines, name, f"tls-ca {authority.path}", count=2) as cluster:
+            peer = serve_a_channel(cluster.primary())
+            say(peer, "secret")
+            cluster.primary().end()
+            wait_for(lambda: next((node for node in cluster.nodes if node.serves), None), "a new primary")
+            assert texts(log_in(cluster.primary())) == ["secret"]
+            assert f"{name} " in engines.run("status").stdout
+        stranger.nodes[0].wait_for("the certificate is not accepted: ")
+        assert not stranger.nodes[0].serves
+        with Peer(engines.port) as eavesdropper:
+            eavesdropper.send_bytes(nats.connect("x", "", "") + b"PING\r\n")
+            assert b"PONG" not in eavesdropper.rest()
 
 
 def violation(what: str, subject: str) -> str:

@@ -39,6 +39,11 @@ class PlayedPipe:
             raise self.error
         return self.input.pop(0) if self.input else None
 
+    def secure(self) -> None:
+        if self.error:
+            raise self.error
+        self.sent += b"(TLS)"
+
     def want_to_send(self, wanted: bool) -> None:
         self.wants = wanted
 
@@ -72,9 +77,9 @@ class PlayedNetwork:
 
 
 class Stage:
-    def __init__(self) -> None:
+    def __init__(self, *, tls: bool = False) -> None:
         self.network = PlayedNetwork()
-        self.link = EngineLink(ENGINES, self.network, run="run", user="chat", password="secret")
+        self.link = EngineLink(ENGINES, self.network, run="run", user="chat", password="secret", tls=tls)
         self.heard: list[Message] = []
         self.told: list[str] = []
         self.link.opened = lambda: self.told.append("opened")
@@ -123,6 +128,37 @@ def test_an_engine_takes_the_subscriptions_first() -> None:
     assert stage.told == ["settled", "opened", "settled"]
     stage.link.publish("a", b"hi")
     assert stage.pipe.sent.endswith(b"PUB a 2\r\nhi\r\n")
+
+
+@pytest.mark.parametrize("option", ["tls_required", "tls_available"])
+def test_tls_begins_before_a_word_is_said_and_drops_what_came_before(option: str) -> None:
+    stage = Stage(tls=True)
+    stage.link.tick()
+    stage.put(b'INFO {"%b": true}\r\nPONG\r\n' % option.encode())
+    assert stage.pipe.sent.startswith(b"(TLS)CONNECT ")
+    assert not stage.link.is_open, "the PONG was not encrypted"
+    stage.put(b'INFO {"tls_required": true}\r\n')
+    assert stage.pipe.sent.count(b"(TLS)") == 1
+    stage.put(b"PONG\r\n")
+    assert stage.link.is_open
+
+
+@pytest.mark.parametrize(
+    ("tls", "info", "reason"),
+    [
+        (True, INFO, "offers no TLS"),
+        (False, b'INFO {"tls_required": true}\r\n', "wants TLS; write tls at the end of the line"),
+    ],
+)
+def test_an_engine_that_does_not_agree_on_tls_is_left(
+    tls: bool, info: bytes, reason: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    stage = Stage(tls=tls)
+    stage.link.tick()
+    stage.put(info)
+    assert stage.pipe.is_closed
+    assert stage.pipe.sent == b""
+    assert reason in caplog.text
 
 
 def test_messages_go_to_their_handlers() -> None:
