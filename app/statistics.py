@@ -183,7 +183,8 @@ METRICS: tuple[Metric, ...] = (
     ),
     Metric("closed_total", "Connections that have ended, by reason.", _closed, ("reason",)),
     Metric(
-        "limited_total", "What has reached a limit, by reason.", lambda it: it.loop.table.limits.counts, ("reason",)
+        "refused_total", "What the limits have hit, by the setting or reason.", lambda it: it.loop.table.limits.counts,
+        ("reason",),
     ),
     Metric("sessions", "Connections by dialect.", _sessions, ("dialect",), needs="node"),
     Metric("max_clients", "Clients that may be connected at once.", lambda it: it.loop.client_ceiling),

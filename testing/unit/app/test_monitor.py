@@ -141,7 +141,7 @@ def test_prometheus_can_read_every_value() -> None:
         assert families.keys() == wanted.keys()
         for name, family in families.items():
             assert (family.type, family.documentation) == (wanted[name].type, wanted[name].help)
-            assert family.samples
+            assert family.samples or name == "crosstalk_refused"  # nothing was
             for sample in family.samples:
                 assert {*sample.labels} - {"le"} == {*wanted[name].labels}
 
