@@ -1,7 +1,7 @@
 # Shortcuts for frequent commands. `make run PORT=5050`
 PORT ?= 5050
 
-.PHONY: help setup run certificate test cases coverage lint types format bench chaos figures picture
+.PHONY: help setup run certificate test cases coverage lint types format bench chaos figures kill picture soak
 
 help: # list the targets
 	@grep -E '^[a-z]+:.*#' Makefile | sed 's/:[^#]*#/ -/'
@@ -44,6 +44,12 @@ bench: setup # compare the speed with that of other servers: make bench QUICK=1 
 chaos: setup # kill and freeze the nodes and engines of a cluster: make chaos SECONDS=600
 	./setup --engine
 	.venv/bin/python -m tools.chaos --seconds $(or $(SECONDS),60)
+
+kill: setup # kill the server under load: make kill ROUNDS=500
+	.venv/bin/python -m tools.killing --rounds $(or $(ROUNDS),500)
+
+soak: setup # mixed load with faults for one server: make soak SECONDS=300
+	.venv/bin/python -m tools.soak --seconds $(or $(SECONDS),300)
 
 figures: setup # measure a cluster on this machine
 	./setup --engine
