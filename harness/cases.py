@@ -14,7 +14,7 @@ from harness.report import Failure, Outcome, Record
 from harness.text import readable
 
 CASES = ROOT / "testing"
-OTHER_SUFFIXES = {".py", ".pyc", ".md", ".json"}
+OTHER_SUFFIXES = {".py", ".pyc", ".md", ".json", ".gz"}
 
 
 def is_case(path: Path, root: Path = CASES) -> bool:

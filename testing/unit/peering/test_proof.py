@@ -112,9 +112,11 @@ def test_a_secret_that_other_users_can_read_is_told_in_the_log(
         path.chmod(mode)
         names.append(f"mode-{mode:o}")
         World(settings=ONE, listed=[UNDIALLED._replace(name=names[-1], secret=read_secret(str(path)))]).close()
+    is_of_roots_group = path.stat().st_gid == 0  # the group of root has root's rights anyway
+    exposed = ["mode-604", "mode-644"] if is_of_roots_group else names[2:]
     warned = [record.getMessage() for record in caplog.records]
     assert warned == [
-        f"other users can read the secret of {name}; keep it from them: chmod 600 its file" for name in names[2:]
+        f"other users can read the secret of {name}; keep it from them: chmod 600 its file" for name in exposed
     ]
 
 

@@ -164,7 +164,7 @@ def test_a_chat_goes_on_when_nobody_reads_its_log(tmp_path: Path, ports: list[in
 
 
 BAD_ROOMS = {
-    "channel lobby 5001": "rooms.conf:1: channel needs <name> <port> <capacity>, not 'lobby 5001'",
+    "channel lobby 5001": "rooms.conf:1: channel needs <name> <port> <capacity> [tls], not 'lobby 5001'",
     "channel lobby 5001 5 x": "rooms.conf:1: channel needs <name> <port> <capacity>",
     "channel 1lobby 5001 5": "rooms.conf:1: '1lobby' cannot be a channel with a port",
     "channel a:b 5001 5": "rooms.conf:1: 'a:b' cannot be",

@@ -205,7 +205,8 @@ def test_how_many_users_hello_takes(
         (
             ["listen.conf"],
             "listen.conf:2: listen needs [<address>:]<port>"
-            " and one of auto, result, hello, mailbox, irc, federation, web, not '5050 rooms'",
+            " and one of auto, result, hello, mailbox, irc, federation, web, and perhaps tls,"
+            " not '5050 rooms'",
         ),
         (["0", "--what"], "--what"),
         (["0", "--data", "x.db"], "--data"),
