@@ -158,7 +158,10 @@ class RoomGuests:
             self._unseat(guest, channel)
             if not guest.gone:  # it is not about to leave anyway
                 self._forget(guest)
-        told: list[Tell] = [partial(self._tell_departed, guest, channel, None, None) for guest in guests]
+        told: list[Tell] = [
+            partial(self._tell_departed, guest, channel, None, None, WentOut(guest.name, channel.name, by=""))
+            for guest in guests
+        ]
         if channel.guests:
             return [*told, partial(self._timers.call_later, 0, partial(self.empty, channel, done))]
         self._held.discard(channel.name)
@@ -232,21 +235,21 @@ class RoomGuests:
         self._in_order(partial(self._leave, guest, guest.channel, farewell, shown), done)
 
     def _leave(self, guest: RoomGuest, channel: Channel, farewell: Any, shown: Any) -> list[Tell]:
-        queue = self._queue(channel)
+        queue, went = self._queue(channel), _farewell_of(guest.name, channel.name, shown)
         if queue.get(guest.name) is guest:
             del queue[guest.name]
             self._has_moved(channel)
-            return [partial(self._tell_departed, guest, channel, None, shown)]
+            return [partial(self._tell_departed, guest, channel, None, shown, went)]
         if channel.guests.get(guest.name) is not guest:
             return []  # the operator has emptied the channel before
         self._unseat(guest, channel)
-        return [partial(self._tell_departed, guest, channel, farewell, shown), *self._fill(channel)]
+        return [partial(self._tell_departed, guest, channel, farewell, shown, went), *self._fill(channel)]
 
-    def _tell_departed(self, guest: RoomGuest, channel: Channel, farewell: Any, shown: Any) -> None:
+    def _tell_departed(self, guest: RoomGuest, channel: Channel, farewell: Any, shown: Any, went: WentOut) -> None:
         if guest.session in channel.subscribers:
             channel.unsubscribe(guest.session)
             self._chat.users.presence.changed(guest.name, online=False, channels=(channel,))
-            self._chat.users.presence.tell_followers(_farewell_of(guest.name, channel.name, shown), (channel,))
+            self._chat.users.presence.tell_followers(went, (channel,))
         if shown is not None:
             self._show(shown)
         if farewell is not None:

@@ -82,10 +82,10 @@ class Presence:
 
     def logged_in(self, user: str, *, online: bool, channels: Iterable[Channel], own: Iterable[object] = ()) -> None:
         """Tell that a user's first client has logged in, or that the last one has gone, as `changed` does; those who
-        follow are told that it is there, or away."""
+        follow are told that it is there, or away, except in channels that are too large."""
         where = list(channels) if self._watchers or self._followers else []
         self.changed(user, online=online, channels=where, own=own)
-        self.tell_followers(PresenceChanged(user, online), where)
+        self.tell_followers(PresenceChanged(user, online), [each for each in where if len(each.members) <= MAX_MEMBERS])
 
     def topic_changed(self, event: TopicChanged, channel: Channel, own: Iterable[object]) -> None:
         """Tell that a channel has a new topic; `own` are the sessions of who has set it, which are not told."""

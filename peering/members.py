@@ -12,7 +12,7 @@ from typing import Any
 from domain.changes import Done, InOrder, Undo
 from domain.chat import Chat
 from domain.errors import AlreadyMember, LimitReached, NoSuchUser, NotAMember
-from domain.events import ChannelMessages, DirectMessage, Removed
+from domain.events import ChannelMessages, DirectMessage, Removed, WentOut
 from domain.interfaces import Timers
 from domain.names import remote_channel, remote_user
 from domain.sessions import Relay
@@ -102,9 +102,14 @@ class Members(Relay):
         if isinstance(member, RemoteUser) and member.relay is not self:
             self._chat.journal.submit(member.leaving(channel), lambda _error: None)
 
-    def leave(self, user: str, channel: str) -> None:
-        """Let a user leave a channel (L34). No-op for a user who is not in it."""
-        self._chat.journal.submit(self.leaving(user, channel), lambda _error: None)
+    def leave(self, user: str, channel: str, reason: str = "") -> None:
+        """Let a user leave a channel (L34); `reason` is for the others. No-op for a user who is not in it."""
+        name, subscriptions = remote_user(user, self._peer.name), self._chat.subscriptions
+        if reason:
+            subscriptions.expect_end(WentOut(name, channel, reason))
+        self._chat.journal.submit(
+            self.leaving(user, channel), lambda _error: subscriptions.expect_no_end(channel, name)
+        )
 
     def leaving(self, user: str, channel: str) -> InOrder:
         """Return the change that ends a membership. Fails as `Channels.remove`."""
@@ -123,7 +128,7 @@ class Members(Relay):
     def _dismiss(self, asked_before: float) -> Iterator[None]:
         for key in list(self.memberships):
             if self.memberships.get(key, asked_before) < asked_before:
-                self.leave(*key)
+                self.leave(*key, f"{self._peer.name} is away")
             yield
 
     def _join(self, link: Link, user: str, channel: str, asked: float) -> Undo:
