@@ -21,6 +21,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple, cast
 
+from database_damage import check_pages, remedy_for
 from database_files import (
     LOG_SIZE,
     DatabaseFiles,
@@ -199,8 +200,8 @@ class Store:
                 self.safe = self._checkpoints = 0
                 self._note_safe()
             except (OSError, ValueError, sqlite3.Error) as error:
-                hint = "choose another with --database PATH"
-                raise StoreError(f"cannot open the database {path}: {_reason(error, path)}; {hint}") from error
+                reason = f"{_reason(error, path)}; {remedy_for(error)}"
+                raise StoreError(f"cannot open the database {path}: {reason}") from error
             undo.pop_all()
 
     def close(self) -> None:
@@ -397,7 +398,7 @@ class Store:
                 for row in self._db.execute(query):
                     yield kind(*row)
         except sqlite3.Error as error:
-            raise StoreError(f"cannot read the database {self.path}: {error}") from error
+            raise StoreError(f"cannot read the database {self.path}: {error}; {remedy_for(error)}") from error
 
     def remove_orphans(self) -> None:
         """Remove mail and memberships whose account or channel does not exist, so that a later one does not get them.
@@ -499,6 +500,7 @@ class Store:
         db.execute("PRAGMA synchronous = NORMAL")  # a start confirms nothing; what it writes is synced when it is moved
         db.execute("PRAGMA wal_autocheckpoint = 0")
         db.execute(f"PRAGMA journal_size_limit = {LOG_SIZE}")
+        check_pages(db, self.path)
         migrate(db)
         self._history = MessageHistory(db)
 
