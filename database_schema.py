@@ -111,6 +111,43 @@ MIGRATIONS: tuple[str, ...] = (
     """
     CREATE TABLE invitations (code TEXT PRIMARY KEY, ends REAL NOT NULL, made REAL NOT NULL) WITHOUT ROWID;
     """,
+    """
+    ALTER TABLE channels ADD COLUMN topic_by TEXT NOT NULL DEFAULT '';
+    ALTER TABLE channels ADD COLUMN topic_at REAL NOT NULL DEFAULT 0;
+    ALTER TABLE channels ADD COLUMN founded INTEGER NOT NULL DEFAULT 0;
+    CREATE TABLE modes (
+        channel TEXT NOT NULL, mode TEXT NOT NULL, is_on INTEGER NOT NULL, value TEXT NOT NULL,
+        set_by TEXT NOT NULL, at REAL NOT NULL, PRIMARY KEY (channel, mode)
+    ) WITHOUT ROWID;
+    CREATE TABLE ranks (
+        channel TEXT NOT NULL, account TEXT NOT NULL, rank TEXT NOT NULL, is_given INTEGER NOT NULL,
+        set_by TEXT NOT NULL, at REAL NOT NULL, PRIMARY KEY (channel, account, rank)
+    ) WITHOUT ROWID;
+    CREATE TABLE masks (
+        channel TEXT NOT NULL, kind TEXT NOT NULL, mask TEXT NOT NULL,
+        set_by TEXT NOT NULL, at REAL NOT NULL, PRIMARY KEY (channel, kind, mask)
+    ) WITHOUT ROWID;
+    CREATE TABLE channel_invitations (
+        account TEXT NOT NULL, channel TEXT NOT NULL, invited_by TEXT NOT NULL, at REAL NOT NULL,
+        PRIMARY KEY (account, channel)
+    ) WITHOUT ROWID;
+    CREATE TRIGGER channel_gone AFTER DELETE ON channels BEGIN
+        DELETE FROM modes WHERE channel = OLD.name;
+        DELETE FROM ranks WHERE channel = OLD.name;
+        DELETE FROM masks WHERE channel = OLD.name;
+        DELETE FROM channel_invitations WHERE channel = OLD.name;
+    END;
+    CREATE TRIGGER channel_renamed AFTER UPDATE OF name ON channels BEGIN
+        UPDATE modes SET channel = NEW.name WHERE channel = OLD.name;
+        UPDATE ranks SET channel = NEW.name WHERE channel = OLD.name;
+        UPDATE masks SET channel = NEW.name WHERE channel = OLD.name;
+        UPDATE channel_invitations SET channel = NEW.name WHERE channel = OLD.name;
+    END;
+    CREATE TRIGGER account_gone AFTER DELETE ON accounts BEGIN
+        DELETE FROM ranks WHERE account = OLD.name;
+        DELETE FROM channel_invitations WHERE account = OLD.name;
+    END;
+    """,
 )
 
 

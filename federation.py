@@ -70,7 +70,7 @@ class Federation(LinkHandler):
         self.peers = self.links.peers
         self._names = self.links.names
         self._channels = AnnouncedChannels(chat, self.peers, settings)
-        self.servers = LinkedServers(chat, timers, settings, self.links)
+        self.servers = LinkedServers(chat, timers, settings, self.links, self._channels.announce)
         self.users = RemoteUsers(chat, timers, settings, self.links, self.servers.tell)
 
     def statistics(self) -> Iterator[str]:

@@ -119,6 +119,7 @@ class Settings(NamedTuple):
     max_unlisted_channels: int = 1000
     max_unlisted_mail: int = 20
     max_link_buffer: int = 16 * 1024 * 1024
+    channels: str = "open"
     channels_reply: str = "all"
     history_on_join: int = 0
     registration: str = "open"

@@ -18,9 +18,10 @@ import itertools
 import logging
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple, cast
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, NamedTuple, cast
 
+import channel_records
 from database_damage import check_pages, remedy_for
 from database_files import (
     LOG_SIZE,
@@ -36,6 +37,7 @@ from domain.changes import (
     AccountRemoved,
     Change,
     ChannelCreated,
+    ChannelFounded,
     InvitationMade,
     InvitedRegistered,
     Joined,
@@ -49,7 +51,6 @@ from domain.changes import (
     PeerNamed,
     Said,
     Seen,
-    TopicSet,
 )
 from message_history import MAX_NUMBER, PAGE_ROWS, MessageHistory, readable
 from write_ahead_log import WriteAheadLog
@@ -72,8 +73,7 @@ RECORD: dict[type, str] = {
     MailboxOpened: "INSERT INTO accounts (name, id, registered) VALUES (?1, ?2, ?3)",
     AccountDeleted: "DELETE FROM accounts WHERE id = ?2",
     PasswordChanged: "UPDATE accounts SET password_hash = ?2 WHERE name = ?1",
-    ChannelCreated: "INSERT INTO channels (name, creator, created, topic) VALUES (?1, ?2, ?3, ?4)",
-    TopicSet: "UPDATE channels SET topic = ?3 WHERE name = ?2",
+    **channel_records.RECORDS,
     Joined: "INSERT INTO memberships VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?3)",
     Seen: (
         "UPDATE memberships SET seen = max(seen, ?3), seen_place = max(seen_place, ?5), seen_at = max(seen_at, ?4)"
@@ -299,14 +299,12 @@ class Store:
         for kind, group in itertools.groupby(changes, type):
             if issubclass(kind, Said):
                 self._history.append(write, cast(Iterable[Said], group), kind)
-            elif kind in MARKING:
-                write.executemany(RECORD[kind], ((*change, self._history.place(*_marker(change))) for change in group))
             elif kind in STEPS:
                 for change in group:
                     for statement, fields in STEPS[kind]:
                         write.execute(statement, change[:fields])
             else:
-                write.executemany(RECORD[kind], group)
+                self._record(write, kind, list(group))
         self._history.complete(write)
         if position is not None:
             write.execute(RECORD_POSITION, position)
@@ -319,6 +317,15 @@ class Store:
         if size > LOG_SIZE and write_log is not None:
             write_log.empty()
             self._note_safe()
+
+    def _record(self, write: sqlite3.Cursor, kind: type, changes: Sequence[Change]) -> None:
+        """Write changes of one kind, in order, within a transaction."""
+        rows: Iterable[tuple[Any, ...]] = changes
+        if kind in MARKING:
+            rows = ((*change, self._history.place(*_marker(change))) for change in changes)
+        write.executemany(RECORD[kind], rows)
+        for statement, rows_of in channel_records.FURTHER.get(kind, ()):
+            write.executemany(statement, itertools.chain.from_iterable(map(rows_of, changes)))
 
     def _note_safe(self) -> None:
         """A checkpoint syncs all that it moves."""
@@ -388,13 +395,17 @@ class Store:
                     yield AccountRegistered(name, password_hash, at)
                 else:
                     yield MailboxOpened(name, account_id, at)
-            for kind, query in (
-                (ChannelCreated, "SELECT name, creator, created, topic FROM channels"),
+            for *columns, founded in self._db.execute(channel_records.CHANNELS):
+                is_unused = founded and not self._history.length(columns[0])
+                yield (ChannelFounded if is_unused else ChannelCreated)(*columns)
+            queries: tuple[tuple[Callable[..., Change], str], ...] = (
                 (Joined, "SELECT account, channel, joined, server, seen FROM memberships"),
                 (Mailed, "SELECT sender, recipient, text, sent, message_id, kind FROM mail ORDER BY id"),
                 (PeerNamed, "SELECT name, server FROM hosts"),
                 (InvitationMade, "SELECT code, ends, made FROM invitations ORDER BY made"),
-            ):
+                *channel_records.LOADED,
+            )
+            for kind, query in queries:
                 for row in self._db.execute(query):
                     yield kind(*row)
         except sqlite3.Error as error:

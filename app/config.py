@@ -374,6 +374,7 @@ DIRECTIVES: Mapping[str, Directive] = {
     "max-unlisted-channels": Directive(*_number(0, _ANY), "channels that all these servers may announce"),
     "max-unlisted-mail": Directive(*_number(0, _ANY), "direct messages of all their users that wait for one account"),
     "max-link-buffer": Directive(*_number(262144, _ANY), "bytes that may wait for another server that reads slowly"),
+    "channels": Directive(*_one_of("open", "members"), "who may know of a channel: everybody, or its members"),
     "channels-reply": Directive(*_one_of("all", "joined"), "what CHANNELS lists"),
     "history-on-join": Directive(*_number(0, 1000), "messages that follow the answer to JOIN"),
     "registration": Directive(*_one_of("open", "invite", "closed"), "who may make an account"),

@@ -124,7 +124,15 @@ class Node:
         make_id = MAKE_ID[settings.mailbox_ids]
         run = os.urandom(RUN_BYTES).hex()
         self.chat = Chat(
-            store, passwords, now, limits_of(settings), make_id, limits.accounts, reserved_names(settings), run
+            store,
+            passwords,
+            now,
+            limits_of(settings),
+            make_id,
+            limits.accounts,
+            reserved_names(settings),
+            run,
+            members_only=settings.channels == "members",
         )
         self.now = now = self.chat.now
         if not self.chat.restore(store.load()):
@@ -140,10 +148,12 @@ class Node:
         )
         self.chat.outside.observer = self.rooms
         self.chat.outside.fan_out = partial(fan_out, send_all)
+        self.chat.outside.prefix_of = self._prefix_of
         for channel in settings.channel:
             if channel.name not in self.chat.channels.local:
                 self._create(channel.name, now())
             self.rooms.host(channel.name, channel.capacity)
+        self.chat.moderation.remove_abandoned()
 
         # Other servers.
         self.federation: Federation | None = None
@@ -170,6 +180,14 @@ class Node:
         """Return what the clients of each dialect have had; a name may come more than once."""
         yield from ((name, Counts()) for name in self.dialects)
         yield from ((dialect.name, dialect.counts) for dialect in (*self.dialects.so_far, *self._others))
+
+    def _prefix_of(self, name: str, *, in_room: bool) -> str:
+        """Return how IRC names a user, for the masks of channels, which hold in every dialect (C67)."""
+        from dialects.irc.core import Irc  # a server without masks needs none
+
+        dialect = self.dialects["irc"]
+        assert isinstance(dialect, Irc)
+        return dialect.people.prefix(name, in_room=in_room)
 
     def guest_host(self, address: str) -> str:
         """Return the host that stands for a guest's address in IRC."""

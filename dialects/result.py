@@ -22,7 +22,7 @@ from domain.events import ChannelMessages, DirectMessage, MailWaiting
 from domain.invitations import Registration
 from domain.state import Account
 from protocol import Dialect, Session
-from text import MAX_LINE, clean, join_message, parse_number, split_words
+from text import MAX_LINE, clean, join_message, normalize, parse_number, split_words
 
 DEFAULT_HISTORY = 20
 MAX_HISTORY = 1000
@@ -78,13 +78,16 @@ class Result(Dialect):
     def parse(self, line: str) -> Request | Refusal | None:
         """Find the row of the first word. Blanks in a message become one space (C27).
 
-        SAY and SEND to an @name or a channel:host have rows of their own (R17, R18).
+        SAY and SEND to an @name or a channel:host have rows of their own (R17, R18), and so has CREATE with the word
+        that makes a channel private (R54).
         """
         words = split_words(line)
         if not words:
             return None
         verb = words.pop(0)
         command = COMMANDS.get(verb)
+        if words[1:] == ["private"]:
+            command = COMMANDS.get(f"{verb} private", command)
         if words:
             if words[0][0] == "@":
                 command = COMMANDS.get(f"{verb} @", command)
@@ -152,7 +155,12 @@ class Result(Dialect):
     # ---- handlers: channels ----
 
     def create(self, session: Session, request: Request) -> None:
-        self.chat.create(session.principal, request.args[0], session.expect_outcome(request))
+        channel, *private = request.args
+        self.chat.create(session.principal, channel, session.expect_outcome(request), is_private=bool(private))
+
+    def invite(self, session: Session, request: Request) -> None:
+        channel, user = request.args
+        self.chat.moderation.invite(session.principal, channel, normalize(user), session.expect_outcome(request))
 
     def join(self, session: Session, request: Request) -> None:
         then = (lambda: self._send_context(session, request)) if self.history_on_join else None
@@ -162,10 +170,11 @@ class Result(Dialect):
         self.chat.leave(session.principal, request.args[0], session.expect_outcome(request))
 
     def channels(self, session: Session, request: Request) -> None:
+        account = session.principal
         if not self.joined_only:
-            names = self.chat.channel_names()
+            names = self.chat.channels.shown_to(account)
         else:
-            names = self.chat.channel_names(session.principal) if session.principal else []
+            names = sorted(account.channels) if account else []
         session.send_list("RESULT CHANNELS", names, ", ")
 
     def users(self, session: Session, request: Request) -> None:
@@ -213,7 +222,7 @@ class Result(Dialect):
     def topic(self, session: Session, request: Request) -> None:
         channel, *texts = request.args
         if not texts:
-            session.send(f"RESULT TOPIC {with_topic(channel, self.chat.topics.of(channel))}")
+            session.send(f"RESULT TOPIC {with_topic(channel, self.chat.topics.of(session.principal, channel))}")
             return
         text = "" if texts[0] == NO_TOPIC else texts[0]
         self.chat.topics.set(session.principal, channel, text, session.expect_outcome(request))
@@ -221,7 +230,7 @@ class Result(Dialect):
     # ---- handlers: who is there ----
 
     def joined(self, session: Session, request: Request) -> None:
-        session.send_list("RESULT JOINED", self.chat.channel_names(session.principal), ", ")
+        session.send_list("RESULT JOINED", sorted(session.principal.channels), ", ")
 
     def who(self, session: Session, request: Request) -> None:
         head = " ".join(("RESULT WHO", *map(clean, request.args)))
@@ -355,6 +364,16 @@ COMMANDS: Mapping[str, Command] = {
         Result.create, "CREATE <channel>", "make a channel; JOIN it to be in it",
         min_args=1, max_args=1, name=True, needs_login=True,
         success="RESULT CREATE {0} 1", failure="RESULT CREATE {0} 0",
+    ),
+    "CREATE private": Command(  # R54
+        Result.create, "CREATE <channel> private", "make a channel for invited users, which only its members see",
+        min_args=2, max_args=2, name=True, needs_login=True,
+        success="RESULT CREATE {0} 1", failure="RESULT CREATE {0} 0",
+    ),
+    "INVITE": Command(  # R55
+        Result.invite, "INVITE <channel> <user>", "let a user join a channel once, though it takes invited users alone",
+        min_args=2, max_args=2, name=True, needs_login=True,
+        success="RESULT INVITE {0} 1", failure="RESULT INVITE {0} 0",
     ),
     "JOIN": Command(  # R12
         Result.join, "JOIN <channel>", "enter a channel; you stay in it until you LEAVE",

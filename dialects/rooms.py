@@ -20,8 +20,10 @@ from domain.errors import (
     CannotReceive,
     FileMissing,
     FileTooLarge,
+    KeptOut,
     NoSuchChannel,
     NotHere,
+    NotVoiced,
     StillMuted,
     StoreUnavailable,
     TooManyFiles,
@@ -138,6 +140,8 @@ FAILURES: Mapping[type[Exception], str] = {
     CannotReceive: "{0} cannot receive files.",
     FileTooLarge: "{1} is too large.",
     TooManyFiles: "Wait until other files of yours have been sent.",
+    NotVoiced: "Only voiced users may speak.",
+    KeptOut: "You may not speak here.",
     StoreUnavailable: "Your message could not be kept; try again later.",
 }
 """The answer to a failed request by its error; {0} and {1} are the arguments of the request."""

@@ -111,7 +111,7 @@ class Administration:
         account = self._users.account(change.name)
         channels = list(account.channels.values())
         undos = [self._channels.remove(account, channel.name) for channel in channels]
-        undos.append(self._users.remove(account))
+        undos += [self._channels.forget_account(change.name), self._users.remove(account)]
         self._removed[change.name] = account, channels
 
         def undo() -> None:

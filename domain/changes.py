@@ -71,20 +71,91 @@ class PasswordChanged(NamedTuple):
 
 
 class ChannelCreated(NamedTuple):
-    """A channel; a new one has no topic."""
+    """A channel; a new one has no topic.
+
+    Attributes:
+        modes: the flags that it begins with besides `n`; `o` has its maker operate it.
+        topic_by: who has set the topic; "" if nobody has, or if it is older than this record.
+        topic_at: when, in seconds since the epoch.
+    """
 
     name: str
     creator: str
     at: float
     topic: str = ""
+    modes: str = ""
+    topic_by: str = ""
+    topic_at: float = 0.0
+
+
+class ChannelFounded(ChannelCreated):
+    """A channel that a JOIN of IRC has made; it is removed when it is empty and nothing was said in it (C70)."""
+
+    __slots__ = ()
+
+
+class ChannelRemoved(NamedTuple):
+    """A channel that a JOIN has made is removed: nobody is in it, nothing was said, and it has no topic."""
+
+    name: str
 
 
 class TopicSet(NamedTuple):
-    """A member has set a channel's topic; "" clears it."""
+    """A member has set a channel's topic; "" clears it. `at` is in seconds since the epoch."""
 
     account: str
     channel: str
     topic: str
+    at: float = 0.0
+
+
+class ModeSet(NamedTuple):
+    """A mode of a channel has been switched; `value` is that of a key or a limit (domain/modes.py)."""
+
+    channel: str
+    mode: str
+    is_on: bool
+    value: str
+    by: str
+    at: float
+
+
+class RankGiven(NamedTuple):
+    """An account has been given a rank in a channel, or has lost it."""
+
+    channel: str
+    account: str
+    rank: str
+    is_given: bool
+    by: str
+    at: float
+
+
+class MaskSet(NamedTuple):
+    """A mask has been added to one of a channel's lists."""
+
+    channel: str
+    kind: str
+    mask: str
+    by: str
+    at: float
+
+
+class MaskRemoved(NamedTuple):
+    """A mask has been removed from one of a channel's lists."""
+
+    channel: str
+    kind: str
+    mask: str
+
+
+class InvitedToChannel(NamedTuple):
+    """An account may join a channel once, whoever else may; its next join there uses this up."""
+
+    account: str
+    channel: str
+    by: str
+    at: float
 
 
 class Joined(NamedTuple):
@@ -230,7 +301,14 @@ Change = (
     | InvitedRegistered
     | PasswordChanged
     | ChannelCreated
+    | ChannelFounded
+    | ChannelRemoved
     | TopicSet
+    | ModeSet
+    | RankGiven
+    | MaskSet
+    | MaskRemoved
+    | InvitedToChannel
     | Joined
     | Left
     | Seen

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
+from domain.admission import Admission
 from domain.changes import (
     ChannelCreated,
+    ChannelFounded,
+    ChannelRemoved,
     GuestSaid,
     Joined,
     Left,
@@ -16,12 +19,28 @@ from domain.changes import (
     Seen,
     Undo,
 )
-from domain.errors import AlreadyMember, ChannelFull, LimitReached, NameTaken, NoSuchChannel, NotAMember
+from domain.errors import AlreadyMember, ChannelFull, InUse, LimitReached, NameTaken, NoSuchChannel, NotAMember
 from domain.interfaces import Outside
+from domain.modes import OPERATOR, Modes
 from domain.names import HOST_OF_CHANNEL
 from domain.sorted_names import SortedNames
 from domain.state import Account, Channel, Member, RemoteChannel, RemoteUser, Visitor
 from domain.users import Users
+
+
+def is_abandoned(channel: Channel) -> bool:
+    """Tell whether a channel that a JOIN has made need not stay: it is empty, nothing was said, and it has no topic."""
+    is_new = channel.modes is not None and channel.modes.is_founded
+    return is_new and not (channel.members or channel.guests or channel.topic)
+
+
+def _begin_modes(modes: Modes, change: ChannelCreated, *, is_founded: bool) -> None:
+    modes.is_founded = is_founded
+    for mode in change.modes:
+        if mode == OPERATOR:
+            modes.give(change.creator, mode, is_given=True, lasts=True)
+        else:
+            modes.set(mode, "", is_on=True)
 
 
 class Channels:
@@ -30,14 +49,20 @@ class Channels:
     Args:
         users: all users.
         outside: observers of channels, and other servers.
+        admission: says who may come in, and who may speak.
+        members_only: a channel is shown to its members alone, as one with mode `s` (C69).
     """
 
-    def __init__(self, users: Users, outside: Outside) -> None:
+    def __init__(
+        self, users: Users, outside: Outside, admission: Admission | None = None, *, members_only: bool = False
+    ) -> None:
+        self.admission = admission or Admission(outside)
+        self.members_only = members_only
         self.local: dict[str, Channel] = {}
         self.remote: dict[str, RemoteChannel] = {}
         """Channels of other servers that accounts are members of."""
         self.names = SortedNames()
-        """The names of channels here and of announced ones of other servers (peering.channels)."""
+        """The names of channels here that are not hidden, and of announced ones of other servers (peering.channels)."""
         self._made: Counter[str] = Counter()
         self._users = users
         self._outside = outside
@@ -74,17 +99,35 @@ class Channels:
             raise LimitReached("max-channels")
         if made >= self._users.limits.channels_per_creator:
             raise LimitReached("max-channels-per-creator")
-        channel = self.local[change.name] = Channel(change.name)
-        channel.topic, channel.created = change.topic, change.at
-        self.names.add(change.name)
-        self._made[change.creator] += 1
-        return lambda: self._undo_created(change)
+        channel = Channel(change.name, change.creator)
+        channel.topic, channel.topic_set = change.topic, (change.topic_by, change.topic_at)
+        channel.created = change.at
+        is_founded = isinstance(change, ChannelFounded)
+        if change.modes or is_founded:
+            _begin_modes(channel.own_modes(), change, is_founded=is_founded)
+        self._put(channel)
+        return lambda: self._take(channel)
 
-    def _undo_created(self, change: ChannelCreated) -> None:
-        name = change.name
-        self._made[change.creator] -= 1
-        del self.local[name]
-        self.names.remove(name)
+    def apply_removed(self, change: ChannelRemoved) -> Undo:
+        channel = self.local.get(change.name)
+        if channel is None:
+            raise NoSuchChannel
+        if not is_abandoned(channel):
+            raise InUse
+        self._take(channel)
+        return lambda: self._put(channel)
+
+    def _put(self, channel: Channel) -> None:
+        self.local[channel.name] = channel
+        self._made[channel.creator] += 1
+        if not self.is_hidden(channel):
+            self.names.add(channel.name)
+
+    def _take(self, channel: Channel) -> None:
+        self._made[channel.creator] -= 1
+        del self.local[channel.name]
+        if not self.is_hidden(channel):
+            self.names.remove(channel.name)
 
     def apply_joined(self, change: Joined) -> Undo:
         return self.add(self._users.account(change.account), change.channel, change.server)
@@ -124,8 +167,11 @@ class Channels:
         is_remote = isinstance(member, RemoteUser)
         if not (channel.has_room_for_remote if is_remote else channel.has_room):
             raise ChannelFull
+        if channel.is_at_limit and not self.admission.may_exceed_limit(member, channel):
+            raise ChannelFull
         self._add_member(member, channel, server)
-        return lambda: self._undo_joined(member, channel)
+        give_back = self.admission.use_invitation(member, name)
+        return lambda: self._undo_joined(member, channel, give_back)
 
     def _make_lasting(self, visitor: Visitor, account: Account, channel: Channel) -> Undo:
         channel.replace_member(visitor, account)
@@ -139,7 +185,8 @@ class Channels:
 
         return take_back
 
-    def _undo_joined(self, member: Member, channel: Channel) -> None:
+    def _undo_joined(self, member: Member, channel: Channel, give_back: Undo) -> None:
+        give_back()
         self._remove_member(member, channel)
         self._outside.observer.vacated(channel)
 
@@ -155,21 +202,23 @@ class Channels:
         server = self._remove_member(member, channel)
         return lambda: self._add_member(member, channel, server)
 
-    def apply_said(self, change: Said) -> None:
+    def apply_said(self, change: Said) -> Undo | None:
         channel = self.local.get(change.channel)  # no further call: this is done for every message
         if channel is None:
             raise NoSuchChannel
         if change.sender not in channel.members:
-            raise NotAMember
+            self.admission.check_outsider(channel, change.number)
         if channel.mutes:
             self._outside.observer.check_mute(channel, change.sender)
+        return self.admission.said(channel, change) if channel.modes is not None else None
 
-    def apply_guest_said(self, change: GuestSaid) -> None:
+    def apply_guest_said(self, change: GuestSaid) -> Undo | None:
         channel = self.local[change.channel]
         if change.sender not in channel.guests:
             raise NotAMember
         if channel.mutes:
             self._outside.observer.check_mute(channel, change.sender)
+        return self.admission.said(channel, change, in_room=True) if channel.modes is not None else None
 
     def apply_named(self, change: PeerNamed) -> Undo:
         before = self.hosts.get(change.name)
@@ -192,6 +241,47 @@ class Channels:
 
         date(change.server)
         return lambda: date("")
+
+    def forget_account(self, name: str) -> Undo:
+        """Drop the ranks and invitations of an account that is removed; return the undo."""
+        ranked = [channel.modes for channel in self.local.values() if channel.modes and name in channel.modes.ranks]
+        ranks = [modes.ranks.pop(name) for modes in ranked]
+        invited = self.admission.invitations.pop(name, None)
+
+        def take_back() -> None:
+            for modes, rank in zip(ranked, ranks, strict=True):
+                modes.ranks[name] = rank
+            if invited is not None:
+                self.admission.invitations[name] = invited
+
+        return take_back
+
+    # ---- who may know of them ----
+
+    def is_hidden(self, channel: Channel) -> bool:
+        """Tell whether only members may know of a channel here."""
+        return self.members_only or channel.is_secret
+
+    def is_shown(self, channel: Channel, viewer: str) -> bool:
+        """Tell whether somebody, given by name, may know of a channel here."""
+        return not self.is_hidden(channel) or viewer in channel.members
+
+    def shown_to(self, viewer: Account | Visitor | None) -> Sequence[str]:
+        """Return the names of all channels that somebody may know of, sorted; for None, those that everybody may."""
+        if viewer is None:
+            return self.names.read()
+        hidden = [name for name, channel in viewer.channels.items() if name in self.local and self.is_hidden(channel)]
+        return sorted([*self.names.read(), *hidden]) if hidden else self.names.read()
+
+    def announced(self) -> list[str]:
+        """Return the names of the channels here that other servers may know of, sorted."""
+        return sorted(name for name, channel in self.local.items() if not self.is_hidden(channel))
+
+    def list_again(self, channel: Channel, *, was_hidden: bool) -> None:
+        """Note that all may know of a channel now, or only its members may."""
+        if was_hidden != self.is_hidden(channel):
+            change = self.names.add if was_hidden else self.names.remove
+            change(channel.name)
 
     # ---- channels by name, and their members ----
 

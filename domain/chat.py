@@ -22,21 +22,28 @@ from domain.changes import (
     AccountRemoved,
     Change,
     ChannelCreated,
+    ChannelFounded,
+    ChannelRemoved,
     Done,
     GuestSaid,
     InOrder,
     InvitationMade,
     InvitedRegistered,
+    InvitedToChannel,
     Joined,
     Left,
     MailboxOpened,
     MailDelivered,
     Mailed,
     Marked,
+    MaskRemoved,
+    MaskSet,
     MembershipsDated,
+    ModeSet,
     Outcome,
     PasswordChanged,
     PeerNamed,
+    RankGiven,
     Said,
     Seen,
     TopicSet,
@@ -45,11 +52,13 @@ from domain.changes import (
 )
 from domain.channels import Channels
 from domain.clock import RisingClock
-from domain.errors import AlreadyMember, ChatError, NotAMember, NotAName
+from domain.errors import AlreadyMember, ChatError, NameTaken, NotAMember, NotAName
 from domain.events import ChannelMessages, WentOut
 from domain.interfaces import Backend, Outside, Pace, Passwords
 from domain.journal import Journal
 from domain.messages import DirectMessages
+from domain.moderation import Moderation
+from domain.modes import INVITE_ONLY, OPERATOR, SECRET
 from domain.names import HOST_OF_CHANNEL, classic_id, is_name
 from domain.presence import Presence
 from domain.reading import Reading
@@ -91,6 +100,7 @@ class Chat:
         pace: how many accounts one address may make.
         reserved: names that no new user can have.
         run: tells this run of the server from all others, in the IDs of direct messages.
+        members_only: channels are shown to their members alone (C69).
 
     Attributes:
         now: the time of messages, in seconds since the epoch; it never goes back.
@@ -106,6 +116,8 @@ class Chat:
         pace: Pace | None = None,
         reserved: Collection[str] = (),
         run: str = "",
+        *,
+        members_only: bool = False,
     ) -> None:
         self._clock = RisingClock(now, backend.last_time)
         self.now = self._clock.now
@@ -113,9 +125,10 @@ class Chat:
         self.outside = Outside()
         self.users = Users(limits, self.outside, Presence(self.tell_in_order), reserved)
         self.accounts = Accounts(self.users, self.journal, passwords, self.now, make_id, pace or Pace())
-        self.channels = Channels(self.users, self.outside)
+        self.channels = Channels(self.users, self.outside, members_only=members_only)
         self.subscriptions = Subscriptions(self.users, self.channels, self.outside)
-        self.topics = Topics(self.users, self.channels, self.journal, self.outside)
+        self.topics = Topics(self.users, self.channels, self.journal, self.outside, self.now)
+        self.moderation = Moderation(self.users, self.channels, self.journal, self.outside, self.now)
         self.reading = Reading(self.channels, self.journal, backend, self.now)
         self.visitors = Visitors(self.users, self.channels, self.subscriptions, self.reading, self.journal)
         self.messages = DirectMessages(self.users, self.journal, backend, self.outside, self.now, run)
@@ -134,6 +147,13 @@ class Chat:
             InvitedRegistered: Rule(self.accounts.invitations.apply_registered),
             PasswordChanged: Rule(users.apply_password),
             ChannelCreated: Rule(channels.apply_created, self._tell_created),
+            ChannelFounded: Rule(channels.apply_created, self._tell_created),
+            ChannelRemoved: Rule(channels.apply_removed, self._tell_removed),
+            ModeSet: Rule(self.moderation.apply_mode, self.moderation.tell_mode),
+            RankGiven: Rule(self.moderation.apply_rank),
+            MaskSet: Rule(self.moderation.apply_mask_set),
+            MaskRemoved: Rule(self.moderation.apply_mask_removed),
+            InvitedToChannel: Rule(self.moderation.apply_invited),
             TopicSet: Rule(self.topics.apply_set, self.topics.tell_set),
             Joined: Rule(channels.apply_joined, self.subscriptions.tell_joined),
             Left: Rule(channels.apply_left, self.subscriptions.tell_left),
@@ -152,23 +172,69 @@ class Chat:
 
     # ---- channels ----
 
-    def channel_names(self, account: Account | None = None) -> Sequence[str]:
-        """Return the names of all channels, also of other servers, or of an account's channels, sorted."""
-        if account is not None:
-            return sorted(account.channels)
-        return self.channels.names.read()
+    def create(self, account: Account, name: str, done: Done, *, is_private: bool = False) -> None:
+        """Make a channel, which its maker operates. Fails with NotAName, NameTaken, LimitReached, StoreUnavailable.
 
-    def create(self, account: Account, name: str, done: Done) -> None:
-        """Make a channel. Fails with NotAName, NameTaken, LimitReached, StoreUnavailable."""
+        Args:
+            account: the maker.
+            name: the channel's name.
+            done: takes the outcome.
+            is_private: it takes invited users alone, and only members may know of it.
+        """
         if is_name(name, self._limits.name):
-            self.journal.submit(ChannelCreated(name, account.name, self.now()), done)
+            modes = f"{INVITE_ONLY}{SECRET}{OPERATOR}" if is_private else OPERATOR
+            self.journal.submit(ChannelCreated(name, account.name, self.now(), modes=modes), done)
         else:
             done(NotAName())
 
-    def join(self, member: Account | Visitor, channel: str, done: Done) -> None:
+    def found(self, member: Account | Visitor, name: str, done: Done) -> None:
+        """Make a channel and join it, as a JOIN of IRC does. It does not outlast its last member if nothing was said.
+
+        A visitor operates it as long as it stays. Fails as `create` and `join`.
+        """
+        is_account = isinstance(member, Account)
+        modes, creator = (OPERATOR, member.name) if is_account else ("", "")
+
+        def joined(error: Exception | None) -> None:
+            channel = self.channels.local.get(name)
+            if error is not None and channel is not None:
+                self.moderation.vacated(channel)
+            elif channel is not None and not is_account:
+                channel.own_modes().give(member.name, OPERATOR, is_given=True, lasts=False)
+            done(error)
+
+        def founded(error: Exception | None) -> None:
+            if error is None:
+                self.join(member, name, joined)
+            elif isinstance(error, NameTaken):  # another JOIN came first
+                self.join(member, name, done)
+            else:
+                done(error)
+
+        if is_name(name, self._limits.name):
+            self.journal.submit(ChannelFounded(name, creator, self.now(), modes=modes), founded)
+        else:
+            done(NotAName())
+
+    def join(self, member: Account | Visitor, channel: str, done: Done, key: str = "") -> None:
         """Make an account or a visitor a member; a remote channel's server is asked first.
 
-        Fails with NoSuchChannel, AlreadyMember, ChannelFull, LimitReached, StoreUnavailable."""
+        Fails with KeptOut, InviteOnly, WrongKey, NoSuchChannel, AlreadyMember, ChannelFull, LimitReached,
+        StoreUnavailable.
+
+        Args:
+            member: the account or visitor.
+            channel: the channel's name.
+            done: takes the outcome.
+            key: the channel's key, if the user has given one.
+        """
+        found = self.channels.local.get(channel)
+        try:
+            if found is not None and member.name not in found.members:
+                self.channels.admission.check_entry(member, found, key)
+        except ChatError as error:
+            done(error)
+            return
         if isinstance(member, Visitor):
             self.visitors.join(member, channel, done)
         elif HOST_OF_CHANNEL not in channel:
@@ -356,7 +422,12 @@ class Chat:
         self._is_publishing = False
 
     def _tell_created(self, change: ChannelCreated) -> None:
-        self.outside.servers.created(change.name)
+        channel = self.channels.local.get(change.name)
+        if channel is not None and not self.channels.is_hidden(channel):
+            self.outside.servers.created(change.name)
+
+    def _tell_removed(self, _change: ChannelRemoved) -> None:
+        self.outside.servers.hidden()
 
     def _publish(self, run: list[Said]) -> None:
         event = ChannelMessages(tuple(run))

@@ -63,6 +63,42 @@ class ChannelFull(ChatError):
     """As many are in the channel as its capacity allows."""
 
 
+class KeptOut(ChatError):
+    """A mask of the channel, or the server's operator, keeps the user out, and from speaking."""
+
+
+class InviteOnly(ChatError):
+    """The channel takes invited users alone."""
+
+
+class WrongKey(ChatError):
+    """The channel has a key, and this is not it."""
+
+
+class NotVoiced(ChatError):
+    """Only users with a rank may speak in the channel."""
+
+
+class NotOperator(ChatError):
+    """Only operators of the channel may do this."""
+
+
+class HasPort(ChatError):
+    """A channel with a port of its own cannot have this mode."""
+
+
+class NotAMode(ChatError):
+    """There is no such mode, or its value is invalid."""
+
+
+class Unchanged(ChatError):
+    """It is so already."""
+
+
+class InUse(ChatError):
+    """Somebody is in the channel, or something was said there, so it stays."""
+
+
 class StillMuted(ChatError):
     """The user may not speak in the channel for so many seconds more, a whole number."""
 

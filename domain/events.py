@@ -7,6 +7,7 @@
 from typing import NamedTuple
 
 from domain.changes import SAY, Said, in_words
+from domain.modes import Switch
 
 
 class ChannelMessages(NamedTuple):
@@ -130,6 +131,27 @@ class GuestRenamed(NamedTuple):
 
     old: str
     new: str
+
+
+class ModesChanged(NamedTuple):
+    """Modes of one of the session's channels have been switched, for sessions that follow their channels.
+
+    Attributes:
+        by: who has done it; "" for the server's operator.
+        switches: what has changed, in order.
+    """
+
+    channel: str
+    by: str
+    switches: tuple[Switch, ...]
+
+
+class InvitedIn(NamedTuple):
+    """Somebody has invited the user to a channel."""
+
+    by: str
+    user: str
+    channel: str
 
 
 class Removed(NamedTuple):

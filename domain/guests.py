@@ -190,7 +190,7 @@ class RoomGuests:
         return [welcome, partial(self._deliver, (guest,), Queued(len(queue) - 1, at))]
 
     def _has_room(self, channel: Channel) -> bool:
-        return channel.has_room and channel.name not in self._held
+        return channel.has_room and not channel.is_at_limit and channel.name not in self._held
 
     def _seat(self, guest: RoomGuest, channel: Channel) -> Tell:
         now = self._timers.monotonic()
@@ -246,6 +246,7 @@ class RoomGuests:
         return [partial(self._tell_departed, guest, channel, farewell, shown, went), *self._fill(channel)]
 
     def _tell_departed(self, guest: RoomGuest, channel: Channel, farewell: Any, shown: Any, went: WentOut) -> None:
+        channel.drop_rank(guest.name)
         if guest.session in channel.subscribers:
             channel.unsubscribe(guest.session)
             self._chat.users.presence.changed(guest.name, online=False, channels=(channel,))

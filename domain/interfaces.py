@@ -111,6 +111,12 @@ class ChannelObserver:
         done(NoSuchUser())
 
 
+class PrefixOf(Protocol):
+    """Returns how IRC names a user, `nick!user@host`; `in_room` for a guest of a channel's own port."""
+
+    def __call__(self, name: str, *, in_room: bool) -> str: ...
+
+
 class RemoteServers:
     """The other servers, as the domain sees them. This one has none; peering.remote.LinkedServers has those linked."""
 
@@ -119,7 +125,10 @@ class RemoteServers:
         return False
 
     def created(self, channel: str) -> None:
-        """A channel has been made here."""
+        """A channel has been made here that others may know of, or an older one may be known from now on."""
+
+    def hidden(self) -> None:
+        """A channel that was announced is gone, or may not be known any more."""
 
     def join(self, account: Account, channel: str, done: Done) -> None:
         """Have an account become a member of a remote channel. Fails with NoSuchChannel, and as `Chat.join` does."""
@@ -157,6 +166,7 @@ class Outside:
         self.observer = ChannelObserver()
         self.servers = RemoteServers()
         self.fan_out: Callable[[Any, Channel], None] = _fan_out
+        self.prefix_of: PrefixOf = _plain_prefix
         self.messages: Counter[str] = Counter(channel=0, direct=0)
 
     def counting(self, done: Done) -> Done:
@@ -172,3 +182,7 @@ class Outside:
 
 def _fan_out(event: Any, channel: Channel) -> None:
     deliver_to_each(event, channel.subscribers)
+
+
+def _plain_prefix(name: str, *, in_room: bool) -> str:
+    return f"{name}!{name}@{'room' if in_room else 'account'}"

@@ -15,6 +15,7 @@ from domain.chat import Chat
 from domain.errors import (
     CannotEnter,
     ChatError,
+    KeptOut,
     NoSuchChannel,
     NoSuchUser,
     NotAMember,
@@ -97,10 +98,12 @@ class Rooms(ChannelObserver):
     def enter(self, session: ClientSession, channel: str, name: str, done: Done, *, takes_files: bool) -> None:
         """Put a session into a channel's queue, and into the channel if there is room.
 
-        Fails with CannotEnter: it is no name, or a user or a guest of this channel has it. Then nothing has changed.
+        Fails with CannotEnter: it is no name, or a user or a guest of this channel has it, or it is kept out. Then
+        nothing has changed.
         """
         users = self._chat.users
-        if not users.may_name(name) or users.is_users(name) or self.guests.find(channel, name):
+        is_free = users.may_name(name) and not users.is_users(name) and not self.guests.find(channel, name)
+        if not is_free or self._is_kept_out(name, channel):
             done(CannotEnter())
         else:
             self.guests.enter(session, name, self.hosted[channel], done, takes_files=takes_files)
@@ -133,10 +136,17 @@ class Rooms(ChannelObserver):
         target = self.hosted.get(channel)
         if target is None:
             self._chat.journal.submit(InOrder(_raise(NoSuchChannel()), _nothing), done)
-        elif self.guests.find(channel, guest.name):
+        elif self.guests.find(channel, guest.name) or self._is_kept_out(guest.name, channel):
             self._chat.journal.submit(InOrder(_raise(CannotEnter()), _nothing), done)
         else:
             self.guests.move(guest, target, Departed(guest.name, self._now()), done)
+
+    def _is_kept_out(self, name: str, channel: str) -> bool:
+        try:
+            self._chat.channels.admission.check_guest(name, self.hosted[channel])
+        except KeptOut:
+            return True
+        return False
 
     def quit(self, guest: RoomGuest, done: Done) -> None:
         """Leave with a goodbye."""
@@ -299,6 +309,7 @@ class Rooms(ChannelObserver):
 
     def vacated(self, channel: Channel) -> None:
         self.guests.vacated(channel)
+        self._chat.moderation.vacated(channel)
 
     def whisper_from_member(self, member: Member, name: str, text: str, done: Done) -> None:
         channel = next((channel for channel in member.channels.values() if name in channel.guests), None)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from domain.changes import Done, InOrder, Left, Mailed
+from domain.modes import SECRET, Modes
 from domain.names import HOST_OF_CHANNEL, MAX_NAME, remote_user
 from domain.sessions import Clients, ClientSession, Home, Relay, Subscriber, as_clients, sessions_of
 from domain.sorted_names import SortedNames
@@ -37,6 +38,9 @@ class Limits(NamedTuple):
 
 
 NO_LIMITS = Limits(*[1 << 62] * len(Limits._fields))
+
+NOBODY = ("", 0.0)
+"""Who has set the topic of a channel, and when, where that is not known."""
 
 NO_CHANNELS: dict[str, Channel] = {}
 """The channels of a user who is in none; shared, so it never changes."""
@@ -138,9 +142,10 @@ class Visitor(Guest):
         since: for each channel, the number of the newest message when the visitor joined.
         registering: the hash of the password with which the visitor is about to become an account.
         farewell: what it has said at its end.
+        invited: the channels that it may join once, whoever else may.
     """
 
-    __slots__ = ("_home", "channels", "farewell", "registering", "since")
+    __slots__ = ("_home", "channels", "farewell", "invited", "registering", "since")
 
     def __init__(self, name: str, session: ClientSession, home: Home) -> None:
         super().__init__(name, session)
@@ -148,6 +153,7 @@ class Visitor(Guest):
         self.since: dict[str, int] = {}
         self.registering: bytes | None = None
         self.farewell = ""
+        self.invited: set[str] = set()
         self._home = home
 
     @property
@@ -220,6 +226,7 @@ class Channel:
     A decision changes `members`, `guests` and the counts; `subscribers` and `elsewhere` follow when it is published.
 
     Attributes:
+        creator: the account that has made it; "" for any other.
         capacity: how many may be in it at once; None for a channel without a port.
         members: accounts, visitors and remote users, by name.
         guests: the guests who are in it, by name.
@@ -230,18 +237,23 @@ class Channel:
         remote: how many members other servers have.
         mutes: the time on the monotonic clock until which a name may not speak.
         topic: its topic; "" without one.
+        topic_set: who has set the topic, and when; NOBODY where that is not known.
+        modes: what is not the default in it; None where everything is.
         created: when it was made, in seconds since the epoch; 0 for a channel of another server.
     """
 
     __slots__ = (
-        "_names", "audiences", "capacity", "created", "elsewhere", "guests", "here", "members", "mutes", "name",
-        "remote", "subscribers", "topic",
+        "_names", "audiences", "capacity", "created", "creator", "elsewhere", "guests", "here", "members", "modes",
+        "mutes", "name", "remote", "subscribers", "topic", "topic_set",
     )  # fmt: skip
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, creator: str = "") -> None:
         self.name = name
+        self.creator = creator
         self.topic = ""
         self.created = 0.0
+        self.topic_set = NOBODY
+        self.modes: Modes | None = None
         self.capacity: int | None = None
         self.members: dict[str, Member] = {}
         self.guests: dict[str, RoomGuest] = {}
@@ -262,6 +274,31 @@ class Channel:
     def has_room_for_remote(self) -> bool:
         """Whether one more user of another server may come in."""
         return self.capacity is None or self.here + len(self.guests) + self.remote < self.capacity
+
+    @property
+    def is_at_limit(self) -> bool:
+        """Whether as many are in it as its mode `l` allows."""
+        return self.modes is not None and 0 < self.modes.limit <= len(self.members) + len(self.guests)
+
+    @property
+    def is_secret(self) -> bool:
+        """Whether only members may know of it (mode `s`)."""
+        return self.modes is not None and SECRET in self.modes.flags
+
+    def own_modes(self) -> Modes:
+        """Return what is not the default in it, to be changed."""
+        if self.modes is None:
+            self.modes = Modes()
+        return self.modes
+
+    def rank(self, name: str) -> str:
+        """Return the letters of a user's ranks in it."""
+        return "" if self.modes is None else self.modes.rank(name)
+
+    def drop_rank(self, name: str) -> None:
+        """End the rank that a user has had until it leaves."""
+        if self.modes is not None:
+            self.modes.passing.pop(name, None)
 
     @property
     def population(self) -> int:
@@ -320,13 +357,15 @@ class Channel:
         self._count(new, 1)
 
     def rename_member(self, member: Member, name: str) -> None:
-        """Note that a member has another name. A mute follows it."""
+        """Note that a member has another name. A mute and a rank follow it."""
         del self.members[member.name]
         self.members[name] = member
         self._names.remove(member.name)
         self._names.add(name)
         if member.name in self.mutes:
             self.mutes[name] = self.mutes.pop(member.name)
+        if self.modes is not None and member.name in self.modes.passing:
+            self.modes.passing[name] = self.modes.passing.pop(member.name)
 
     def _count(self, member: Member, number: int) -> None:
         if isinstance(member, RemoteUser):

@@ -78,6 +78,7 @@ class Subscriptions:
         self._users.presence.tell_followers(GuestGone(member.name, member.farewell), channels)
 
     def _unsubscribe(self, member: Account | Visitor, channel: Channel) -> None:
+        channel.drop_rank(member.name)
         own = member.sessions
         leaving = [session for session in own if session in channel.subscribers]
         if leaving:
@@ -117,5 +118,7 @@ class Subscriptions:
         if not audience:
             del channel.elsewhere[member.relay]
         self._users.presence.changed(member.name, online=False, channels=(channel,))
+        channel.drop_rank(member.name)
         farewell = self._farewells.pop((name, member.name), WentOut(member.name, name))
         self._users.presence.tell_followers(farewell, (channel,))
+        self._outside.observer.vacated(channel)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from domain.changes import Done, TopicSet, Undo
 from domain.channels import Channels
-from domain.errors import NoSuchChannel, NotAMember, NotATopic
+from domain.errors import NoSuchChannel, NotAMember, NotATopic, NotOperator
 from domain.events import TopicChanged
 from domain.interfaces import Outside
 from domain.journal import Journal
+from domain.modes import LOCKED_TOPIC
 from domain.sessions import sessions_of
-from domain.state import Account, Channel
+from domain.state import Account, Channel, Visitor
 from domain.users import Users
 
 MAX_TOPIC = 390
@@ -27,45 +30,62 @@ class Topics:
         channels: all channels.
         journal: takes changes.
         outside: observers of channels.
+        now: the wall clock, in seconds since the epoch.
     """
 
-    def __init__(self, users: Users, channels: Channels, journal: Journal, outside: Outside) -> None:
+    def __init__(
+        self, users: Users, channels: Channels, journal: Journal, outside: Outside, now: Callable[[], float]
+    ) -> None:
+        self._now = now
         self._users = users
         self._channels = channels
         self._journal = journal
         self._outside = outside
 
-    def of(self, channel: str) -> str:
+    def of(self, account: Account, channel: str) -> str:
         """Return a channel's topic; "" if it has none.
 
         Raises:
-            NoSuchChannel: there is no such channel here.
+            NoSuchChannel: there is no such channel here that the account may know of.
         """
-        return self._channel(channel).topic
+        found = self._channel(channel)
+        if not self._channels.is_shown(found, account.name):
+            raise NoSuchChannel
+        return found.topic
 
-    def set(self, account: Account, channel: str, topic: str, done: Done) -> None:
-        """Set a channel's topic, or clear it with "". Fails with NotATopic, NoSuchChannel, NotAMember, StillMuted,
-        StoreUnavailable."""
+    def set(self, member: Account | Visitor, channel: str, topic: str, done: Done) -> None:
+        """Set a channel's topic, or clear it with "".
+
+        Fails with NotATopic, NoSuchChannel, NotAMember, NotOperator under mode `t`, StillMuted, StoreUnavailable."""
         if topic in NO_TOPICS or len(topic.encode()) > MAX_TOPIC:
             done(NotATopic())
         else:
-            self._journal.submit(TopicSet(account.name, channel, topic), done)
+            self._journal.submit(TopicSet(member.name, channel, topic, self._now()), done)
 
     def apply_set(self, change: TopicSet) -> Undo:
         channel = self._channel(change.channel)
-        if change.account not in channel.members:
+        operates = self._channels.admission.operates(change.account, channel)
+        if change.account not in channel.members and not self._channels.admission.is_above(change.account):
             raise NotAMember
+        if channel.modes is not None and LOCKED_TOPIC in channel.modes.flags and not operates:
+            raise NotOperator
         self._outside.observer.check_mute(channel, change.account)
-        before, channel.topic = channel.topic, change.topic
-        return lambda: setattr(channel, "topic", before)
+        before = channel.topic, channel.topic_set
+        _put_topic(channel, change.topic, (change.account, change.at))
+        return lambda: _put_topic(channel, *before)
 
     def tell_set(self, change: TopicSet) -> None:
         """Tell the sessions that ask for it."""
         own = sessions_of(self._users.session(change.account))
-        self._users.presence.topic_changed(TopicChanged(*change), self._channel(change.channel), own)
+        event = TopicChanged(change.account, change.channel, change.topic)
+        self._users.presence.topic_changed(event, self._channel(change.channel), own)
 
     def _channel(self, name: str) -> Channel:
         channel = self._channels.local.get(name)
         if channel is None:
             raise NoSuchChannel
         return channel
+
+
+def _put_topic(channel: Channel, topic: str, topic_set: tuple[str, float]) -> None:
+    channel.topic, channel.topic_set = topic, topic_set

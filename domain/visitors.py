@@ -61,8 +61,10 @@ class Visitors:
         return visitor
 
     def join(self, visitor: Visitor, channel: str, done: Done) -> None:
-        """Make a visitor a member of a channel here. Fails with NoSuchChannel, AlreadyMember, LimitReached,
-        ChannelFull."""
+        """Make a visitor a member of a channel here, which it may enter.
+
+        Fails with NoSuchChannel, AlreadyMember, LimitReached, ChannelFull.
+        """
         joining = InOrder(
             lambda: self._join(visitor, channel),
             lambda: self._subscriptions.add(visitor, self._channels.local[channel]),

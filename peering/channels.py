@@ -26,8 +26,9 @@ class AnnouncedChannels:
         self._settings = settings
 
     def announce(self, link: Link) -> None:
-        """Send the channels here: as many as fit into one line, then each in a line of its own (L31)."""
-        names = sorted(self._chat.channels.local)
+        """Send the channels here that others may know of: as many as fit into one line, then each in a line of its own
+        (L31)."""
+        names = self._chat.channels.announced()
         size, fitting = len("FEDCHANNELS"), 0
         for name in names:
             size += len(f", {name}".encode())

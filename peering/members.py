@@ -86,7 +86,7 @@ class Members(Relay):
 
     def admit(self, link: Link, user: str, channel: str, done: Done) -> None:
         """Let a user join a channel (L33). Fails with NoSuchUser where the peer is lost by then, with LimitReached
-        (L49, L50), and as `Channels.add`."""
+        (L49, L50), and as `Admission.check_entry` and `Channels.add`."""
         asked = self._timers.monotonic()
         self._end_earlier(user, channel)
         joining = InOrder(
@@ -140,7 +140,9 @@ class Members(Relay):
         if limit := self._all.limit(self._peer, user, channel):
             link.ignore(f"it has as many users or memberships here as {limit} allows")
             raise LimitReached(limit)
-        remote = self.find(user)
+        remote, found = self.find(user), self._chat.channels.local.get(channel)
+        if found is not None:
+            self._chat.channels.admission.check_entry(remote, found)
         undo = self._chat.channels.add(remote, channel)
         self._add(remote, channel, asked)
 

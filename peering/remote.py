@@ -34,9 +34,13 @@ class LinkedServers(RemoteServers):
         timers: the monotonic clock.
         settings: how long an answer may take.
         links: the links to them.
+        announce: announces all channels here on a link.
     """
 
-    def __init__(self, chat: Chat, timers: Timers, settings: Settings, links: Links) -> None:
+    def __init__(
+        self, chat: Chat, timers: Timers, settings: Settings, links: Links, announce: Callable[[Link], None]
+    ) -> None:
+        self._announce = announce
         self._chat = chat
         self._timers = timers
         self._settings = settings
@@ -52,6 +56,11 @@ class LinkedServers(RemoteServers):
     def created(self, channel: str) -> None:
         for peer in self._peers.values():
             peer.links.announce(f"FEDNEW {channel}")
+
+    def hidden(self) -> None:
+        for peer in self._peers.values():
+            if peer.links:
+                self._announce(peer.links.newest)
 
     def join(self, account: Account, channel: str, done: Done) -> None:
         name, peer = self._find(channel, HOST_OF_CHANNEL)

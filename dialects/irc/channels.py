@@ -14,10 +14,13 @@ from dialects.irc.wire import cut, message, plain, word
 from domain.errors import (
     AlreadyMember,
     ChannelFull,
+    InviteOnly,
+    KeptOut,
     LimitReached,
     NoSuchChannel,
     NotAName,
     StoreUnavailable,
+    WrongKey,
 )
 
 MAX_REASON = 300
@@ -30,6 +33,9 @@ LEAVE_ALL = "0"
 
 JOIN_REFUSALS: dict[type[Exception], Numeric] = {
     ChannelFull: numerics.CHANNELISFULL,
+    InviteOnly: numerics.INVITEONLYCHAN,
+    KeptOut: numerics.BANNEDFROMCHAN,
+    WrongKey: numerics.BADCHANNELKEY,
     LimitReached: numerics.TOOMANYCHANNELS,
     NoSuchChannel: numerics.NOSUCHCHANNEL,
     NotAName: numerics.NOSUCHCHANNEL,

@@ -19,7 +19,6 @@ from dialects.irc.people import People, client_of
 from dialects.irc.wire import MAX_LINE, NO_TAGS
 from domain.changes import Done, GuestSaid, Said
 from domain.chat import Chat
-from domain.errors import NameTaken
 from domain.names import HOST_OF_CHANNEL
 from domain.rooms import Rooms
 from domain.state import NO_CHANNELS, Channel, Visitor
@@ -234,7 +233,8 @@ class Irc(Dialect):
 
     def visible_channel(self, client: Client, name: str | None) -> Channel | None:
         """Return a channel whose members a client may see."""
-        return None if name is None else self.chat.channels.find(name)
+        channel = None if name is None else self.chat.channels.find(name)
+        return channel if channel is not None and self.may_list(client, channel) else None
 
     def enter_channel(self, client: Client, name: str, key: str, done: Done) -> None:
         """Have a client join a channel; one that is not there is made, where the settings allow it (I20).
@@ -243,16 +243,10 @@ class Irc(Dialect):
         """
         user = client.session.principal
 
-        def created(error: Exception | None) -> None:
-            if error is None or isinstance(error, NameTaken):  # another client may have made it meanwhile
-                self.chat.join(user, name, done)
-            else:
-                done(error)
-
         if self.exists(name) or HOST_OF_CHANNEL in name or not self._may_create(client):
-            self.chat.join(user, name, done)
+            self.chat.join(user, name, done, key)
         else:
-            self.chat.create(user, name, created)
+            self.chat.found(user, name, done)
 
     def _may_create(self, client: Client) -> bool:
         return self.policy.create == "all" or (self.policy.create == "accounts" and client.account is not None)
@@ -267,11 +261,11 @@ class Irc(Dialect):
 
     def may_list(self, client: Client, channel: Channel) -> bool:
         """Tell whether a client may know that there is this channel."""
-        return True
+        return self.chat.channels.is_shown(channel, client.nick)
 
     def may_see_members(self, client: Client, channel: Channel) -> bool:
         """Tell whether a client may know who is in a channel."""
-        return True
+        return self.may_list(client, channel)
 
     def room_of(self, client: Client, name: str) -> Channel | None:
         """Return a channel of a client in which a room guest of this name is."""

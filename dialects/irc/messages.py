@@ -16,10 +16,12 @@ from dialects.irc.wire import ACTION, MAX_BODY, ctcp_of, message, plain, word
 from domain.changes import ACT, NOTICE, SAY
 from domain.errors import (
     CannotLeaveMail,
+    KeptOut,
     LimitReached,
     NoSuchChannel,
     NoSuchUser,
     NotAMember,
+    NotVoiced,
     StillMuted,
     StoreUnavailable,
     TooLong,
@@ -108,6 +110,8 @@ def _why(error: Exception) -> str:
 
 REASONS: dict[type[Exception], str] = {
     NotAMember: "you are not in it",
+    KeptOut: "you are banned (+b)",
+    NotVoiced: "only voiced users may speak (+m)",
     CannotLeaveMail: "not here, and guests cannot leave messages",
     LimitReached: "the mailbox is full",
     TooLong: "too long for another server",

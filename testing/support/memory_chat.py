@@ -19,6 +19,7 @@ from domain.changes import (
 )
 from domain.chat import Chat
 from domain.interfaces import Pace
+from domain.modes import Modes
 from domain.state import Account, Channel, Limits, Visitor
 from support.world import FakePasswords
 
@@ -209,6 +210,8 @@ class MemoryChat:
                     channel.remote,
                     channel.names(),
                     channel.topic,
+                    channel.topic_set,
+                    modes_of(channel),
                 )
                 for name, channel in (self.chat.channels.local | self.chat.channels.remote).items()
             },
@@ -220,8 +223,16 @@ class MemoryChat:
             {name: dict(channel.servers) for name, channel in self.chat.channels.remote.items()},
             {name: dict(counts) for name, counts in self.chat.channels._identities.items()},
             dict(self.chat.channels.hosts),
-            self.chat.channel_names(),
+            self.chat.channels.names.read(),
+            {name: set(channels) for name, channels in self.chat.channels.admission.invitations.items()},
         )
+
+
+def modes_of(channel: Channel) -> Any:
+    """What is not the default in a channel."""
+    modes = channel.modes or Modes()
+    masks = {kind: list(masks.values()) for kind, masks in modes.masks.items() if masks}
+    return modes.flags, modes.key, modes.limit, dict(modes.ranks), dict(modes.passing), masks, modes.is_founded
 
 
 def mailed(memory: MemoryChat, count: int) -> Account:

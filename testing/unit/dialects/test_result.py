@@ -60,6 +60,22 @@ ANSWERS: list[tuple[str, str, list[str]]] = [
     (IN, "CREATE \x1b[31mred", ["RESULT CREATE [31mred 0"]),
     (IN, "CREATE \u202e", ["RESULT CREATE  0"]),
     (OUT, "CREATE garden", ["RESULT CREATE garden 0"]),
+    (IN, "CREATE garden private", ["RESULT CREATE garden 1"]),
+    (IN, "CREATE room private", ["RESULT CREATE room 0"]),
+    (IN, "CREATE @x private", ["RESULT CREATE @x 0"]),
+    (IN, "CREATE a:b private", ["RESULT CREATE a:b 0"]),
+    (OUT, "CREATE garden private", ["RESULT CREATE garden 0"]),
+    *[(IN, f"CREATE garden {words}", [TOO_MANY]) for words in ("Private", "privat", "private private", "public", "i")],
+    (IN, "INVITE room away", ["RESULT INVITE room 1"]),
+    (IN, "INVITE room bob", ["RESULT INVITE room 0"]),
+    (IN, "INVITE room alice", ["RESULT INVITE room 0"]),
+    (IN, "INVITE room nobody", ["RESULT INVITE room 0"]),
+    (IN, "INVITE cellar away", ["RESULT INVITE cellar 0"]),
+    (IN, "INVITE nowhere away", ["RESULT INVITE nowhere 0"]),
+    (IN, "INVITE room:elsewhere away", ["RESULT INVITE room:elsewhere 0"]),
+    (OUT, "INVITE room away", ["RESULT INVITE room 0"]),
+    (IN, "INVITE room", [MISSING]),
+    (IN, "INVITE room away bob", [TOO_MANY]),
     (IN, "CREATE", [MISSING]),
     (IN, "CREATE my garden", [TOO_MANY]),
     (OUT, "CREATE", [MISSING]),
@@ -272,6 +288,8 @@ def test_a_row_of_the_table_is_complete(verb: str) -> None:
     many = words[-1].endswith("...]")
     assert many or len(words) - 1 == command.max_args, "the usage shows as many words as the command takes"
     assert len([word for word in words[1:] if not word.startswith("[")]) == command.min_args
-    assert all(re.fullmatch(r"@?<[a-z]+>|<[a-z]+>:<host>|\[[a-z]+(\.\.\.)?\]|on\|off", word) for word in words[1:])
+    assert all(
+        re.fullmatch(r"@?<[a-z]+>|<[a-z]+>:<host>|\[[a-z]+(\.\.\.)?\]|on\|off|private", word) for word in words[1:]
+    )
     assert command.failure or not (command.needs_login or command.min_args)
     assert not command.text or command.max_args

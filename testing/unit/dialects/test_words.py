@@ -31,9 +31,11 @@ from domain.events import (
     FileWanted,
     GuestGone,
     GuestRenamed,
+    InvitedIn,
     Kicked,
     LoggedInElsewhere,
     MailWaiting,
+    ModesChanged,
     NotRestored,
     Occupancy,
     PresenceChanged,
@@ -67,7 +69,7 @@ AUDIENCES: Mapping[str, set[type]] = {
 }
 """Who may get which event."""
 
-NO_WORDS = {MailWaiting, Occupancy}
+NO_WORDS = {MailWaiting, Occupancy, InvitedIn, ModesChanged}
 """What is no line: that there are lines to fetch, and a value in an answer."""
 
 EXAMPLES_OF_TYPES: Mapping[Any, Any] = {

@@ -15,19 +15,26 @@ from domain.changes import (
     AccountRemoved,
     Change,
     ChannelCreated,
+    ChannelFounded,
+    ChannelRemoved,
     GuestSaid,
     InOrder,
     InvitationMade,
     InvitedRegistered,
+    InvitedToChannel,
     Joined,
     Left,
     MailboxOpened,
     MailDelivered,
     Mailed,
     Marked,
+    MaskRemoved,
+    MaskSet,
     MembershipsDated,
+    ModeSet,
     PasswordChanged,
     PeerNamed,
+    RankGiven,
     Said,
     Seen,
     TopicSet,
@@ -37,6 +44,7 @@ from domain.errors import (
     AlreadyMember,
     ChatError,
     HasMail,
+    InUse,
     IsOnline,
     LimitReached,
     NameTaken,
@@ -46,6 +54,7 @@ from domain.errors import (
     NotAName,
     NotInvited,
     StoreUnavailable,
+    Unchanged,
 )
 from domain.state import Limits, RemoteUser, RoomGuest
 from support.examples import EXAMPLES
@@ -69,6 +78,8 @@ def remote(user: str) -> RemoteUser:
 def furnished() -> MemoryChat:
     """alice and bob in `room`, alice alone in `attic`, carol nowhere; alice is there, the others are away.
 
+    alice operates `attic`, which is secret, has a key and bans, and to which bob is invited. A JOIN has made `new`.
+
     alice is also in `room:elsewhere`. eve@elsewhere is in `room`.
 
     mason and wayne have no password; mail waits for wayne, and for bob.
@@ -82,6 +93,15 @@ def furnished() -> MemoryChat:
     memory.chat.restore([Mailed("alice", "wayne", "hi", NOW), InvitationMade("valid", NOW + 9, NOW)])
     memory.chat.restore([Joined("alice", "room:elsewhere", NOW)])
     memory.chat.restore([Joined("bob", "room:elsewhere", NOW, "127.0.0.1"), PeerNamed("elsewhere", "127.0.0.1")])
+    memory.chat.restore(
+        [
+            ChannelFounded("new", "carol", NOW, modes="o"),
+            *[ModeSet("attic", mode, True, value, "alice", NOW) for mode, value in (("s", ""), ("k", "secret"))],
+            RankGiven("attic", "alice", "o", True, "alice", NOW),
+            *[MaskSet("attic", "b", mask, "alice", NOW) for mask in ("zoe!*@*", "yan!*@*")],
+            InvitedToChannel("bob", "attic", "alice", NOW),
+        ]
+    )
     memory.chat.channels.add(remote("eve"), "room")
     room = memory.chat.channels.local["room"]
     room.add_guest(RoomGuest("zoe", FakeSession(), room, takes_files=False))
@@ -115,6 +135,36 @@ CHANGES: list[tuple[Change, type[ChatError] | None]] = [
     (ChannelCreated("cellar", "alice", NOW), None),
     (ChannelCreated("room", "alice", NOW), NameTaken),
     (ChannelCreated("alice", "bob", NOW), None),
+    (ChannelFounded("cellar", "alice", NOW, modes="o"), None),
+    (ChannelFounded("room", "alice", NOW), NameTaken),
+    (ChannelRemoved("new"), None),
+    (ChannelRemoved("room"), InUse),
+    (ChannelRemoved("nowhere"), NoSuchChannel),
+    (ModeSet("room", "m", True, "", "alice", NOW), None),
+    (ModeSet("room", "s", True, "", "alice", NOW), None),
+    (ModeSet("room", "n", False, "", "alice", NOW), None),
+    (ModeSet("attic", "s", False, "", "alice", NOW), None),
+    (ModeSet("attic", "k", True, "other", "alice", NOW), None),
+    (ModeSet("attic", "k", False, "", "alice", NOW), None),
+    (ModeSet("attic", "k", True, "secret", "alice", NOW), Unchanged),
+    (ModeSet("room", "n", True, "", "alice", NOW), Unchanged),
+    (ModeSet("nowhere", "n", True, "", "alice", NOW), NoSuchChannel),
+    (RankGiven("room", "bob", "o", True, "alice", NOW), None),
+    (RankGiven("attic", "alice", "v", True, "alice", NOW), None),
+    (RankGiven("attic", "alice", "o", False, "alice", NOW), None),
+    (RankGiven("attic", "alice", "o", True, "alice", NOW), Unchanged),
+    (RankGiven("room", "nobody", "o", True, "alice", NOW), NoSuchUser),
+    (RankGiven("nowhere", "bob", "o", True, "alice", NOW), NoSuchChannel),
+    (MaskSet("room", "b", "*!*@x", "alice", NOW), None),
+    (MaskSet("attic", "b", "zoe!*@*", "alice", NOW), Unchanged),
+    (MaskSet("nowhere", "b", "*!*@x", "alice", NOW), NoSuchChannel),
+    (MaskRemoved("attic", "b", "zoe!*@*"), None),
+    (MaskRemoved("attic", "b", "yan!*@*"), None),
+    (MaskRemoved("attic", "e", "zoe!*@*"), Unchanged),
+    (MaskRemoved("nowhere", "b", "zoe!*@*"), NoSuchChannel),
+    (InvitedToChannel("carol", "room", "alice", NOW), None),
+    (InvitedToChannel("nobody", "room", "alice", NOW), NoSuchUser),
+    (InvitedToChannel("carol", "nowhere", "alice", NOW), NoSuchChannel),
     (TopicSet("alice", "room", "roses"), None),
     (TopicSet("bob", "room", "x"), None),
     (TopicSet("carol", "room", "roses"), NotAMember),

@@ -265,6 +265,8 @@ RESULT_EXAMPLES: Mapping[str, tuple[str, ...]] = {
     "`PASSWORD <old> <new>`": LOGIN,
     "`CHANNELS`": (),
     "`CREATE <channel>`": LOGIN,
+    "`CREATE <channel> private`": LOGIN,
+    "`INVITE <channel> <user>`": LOGIN,
     "`JOIN <channel>`": LOGIN,
     "`LEAVE <channel>`": SAID,
     "`USERS <channel>`": SAID,

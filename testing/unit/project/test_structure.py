@@ -72,7 +72,14 @@ one is handed to it."""
 
 HOMES: dict[str, set[str]] = {
     "protocol": {"audiences", "commands", "line_bucket", "session_input", "transport"},
-    "store": {"database_damage", "database_files", "database_schema", "message_history", "write_ahead_log"},
+    "store": {
+        "channel_records",
+        "database_damage",
+        "database_files",
+        "database_schema",
+        "message_history",
+        "write_ahead_log",
+    },
 }
 """Modules at the top level that are parts of another one."""
 
@@ -144,8 +151,8 @@ def test_the_case_runner_needs_the_standard_library_alone(name: str) -> None:
 
 
 def test_sql_is_in_the_modules_of_the_store() -> None:
-    speaking = ["database_damage", "database_schema", "message_history", "store", "write_ahead_log"]
-    assert [name for name in PRODUCT if "sqlite3" in imports(TREES[name])] == speaking
+    speaking = ["channel_records", "database_damage", "database_schema", "message_history", "store", "write_ahead_log"]
+    assert [name for name in PRODUCT if "sqlite3" in imports(TREES[name])] == speaking[1:]
     sql = re.compile(r"\b(SELECT .+ FROM|INSERT INTO|DELETE FROM|UPDATE \w+ SET|CREATE TABLE)\b")
     assert {name for name, path in PRODUCT.items() if sql.search(path.read_text())} <= {*speaking}
 

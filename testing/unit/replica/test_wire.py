@@ -19,7 +19,13 @@ RUN = "0123456789ab"
 
 def values(hint: Any) -> st.SearchStrategy[Any]:
     """Values of a declared type."""
-    plain = {str: st.text(), bytes: st.binary(), int: st.integers(), float: st.floats(allow_nan=False)}
+    plain = {
+        bool: st.booleans(),
+        str: st.text(),
+        bytes: st.binary(),
+        int: st.integers(),
+        float: st.floats(allow_nan=False),
+    }
     assert hint in plain, f"{hint} needs values here, and a reader in replica/wire.py if JSON has no such type"
     return plain[hint]
 

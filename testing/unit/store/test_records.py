@@ -19,13 +19,20 @@ from domain.changes import (
     AccountRegistered,
     Change,
     ChannelCreated,
+    ChannelFounded,
+    ChannelRemoved,
     GuestSaid,
     InOrder,
+    InvitedToChannel,
     Joined,
     Left,
     MailDelivered,
     Mailed,
+    MaskRemoved,
+    MaskSet,
+    ModeSet,
     PasswordChanged,
+    RankGiven,
     Said,
     Seen,
     TopicSet,
@@ -42,6 +49,7 @@ from store import (
 )
 from support.examples import EXAMPLES
 from support.journaled_store import INITIAL, NOW, JournaledStore, said
+from support.memory_chat import MemoryChat
 
 
 def test_what_is_told_has_been_written(journaled: JournaledStore, other: sqlite3.Connection) -> None:
@@ -103,9 +111,9 @@ def test_the_state_comes_back_as_changes(journaled: JournaledStore, path: Path) 
         Joined("bob", "room", NOW),
         Joined("bob", "attic", NOW),
         Left("bob", "room"),
-        TopicSet("bob", "room", "roses"),
+        TopicSet("bob", "room", "roses", NOW),
         TopicSet("bob", "attic", "roses"),
-        TopicSet("alice", "attic", ""),
+        TopicSet("alice", "attic", "", 0.0),
         *[Mailed("alice", "bob", str(number), NOW) for number in range(5)],
         said("not among them"),
     )
@@ -118,14 +126,69 @@ def test_the_state_comes_back_as_changes(journaled: JournaledStore, path: Path) 
         assert list(again.load()) == [
             AccountRegistered("alice", b"\x00\xffhash", NOW),
             AccountRegistered("bob", b"new", NOW),
-            ChannelCreated("attic", "alice", NOW),
-            ChannelCreated("room", "alice", NOW, "roses"),
+            ChannelCreated("attic", "alice", NOW, "", "", "alice"),
+            ChannelCreated("room", "alice", NOW, "roses", "", "bob", NOW),
             Joined("alice", "room", NOW),
             Joined("bob", "attic", NOW),
             *[Mailed("alice", "bob", str(number), NOW) for number in (2, 3, 4)],
         ]
     finally:
         again.close()
+
+
+def test_what_is_not_the_default_in_channels_comes_back(journaled: JournaledStore, path: Path) -> None:
+    """C63, C66 to C68, C70"""
+    founded = ChannelFounded("new", "bob", NOW, modes="o")
+    kept: list[Change] = [
+        ModeSet("attic", "k", True, "new", "alice", NOW),
+        ModeSet("attic", "n", False, "", "alice", NOW),
+        RankGiven("attic", "bob", "o", True, "alice", NOW),
+        MaskSet("attic", "b", "*!*@x", "alice", NOW),
+        MaskSet("attic", "e", "bob!*@*", "bob", NOW + 1),
+        InvitedToChannel("bob", "attic", "alice", NOW),
+    ]
+    journaled.write(
+        founded,
+        ChannelFounded("used", "bob", NOW, modes="o"),
+        said("so it stays", "used", "bob"),
+        ChannelCreated("cellar", "alice", NOW, modes="iso"),
+        ChannelFounded("gone", "bob", NOW, modes="o"),
+        ModeSet("gone", "m", True, "", "bob", NOW),
+        MaskSet("gone", "b", "*!*@x", "bob", NOW),
+        InvitedToChannel("bob", "gone", "bob", NOW),
+        ChannelRemoved("gone"),
+        ModeSet("attic", "k", True, "old", "alice", NOW),
+        *kept,
+        ModeSet("attic", "m", True, "", "alice", NOW),
+        ModeSet("attic", "m", False, "", "alice", NOW),
+        RankGiven("attic", "bob", "v", True, "alice", NOW),
+        RankGiven("attic", "bob", "v", False, "alice", NOW),
+        MaskSet("attic", "b", "*!*@y", "alice", NOW),
+        MaskRemoved("attic", "b", "*!*@y"),
+        InvitedToChannel("bob", "room", "alice", NOW),
+        Joined("bob", "room", NOW),
+    )
+    journaled.store.close()
+    store = Store(str(path))
+    try:
+        loaded = [change for change in store.load() if not isinstance(change, AccountRegistered | Joined)]
+        assert [*map(type, loaded)].count(ChannelFounded) == 1
+        assert set(loaded) == {
+            *(ChannelCreated("attic", "alice", NOW), ChannelCreated("room", "alice", NOW)),
+            *(ChannelCreated("used", "bob", NOW), ChannelCreated("cellar", "alice", NOW)),
+            *(founded._replace(modes=""), *kept),
+            *[ModeSet("cellar", mode, True, "", "alice", NOW) for mode in "is"],
+            *[RankGiven(name, maker, "o", True, maker, NOW) for name, maker in CREATED],
+        }
+        world = MemoryChat()
+        assert world.chat.restore(store.load())
+        assert world.chat.channels.shown_to(None) == ["attic", "new", "room", "used"]
+    finally:
+        store.close()
+
+
+CREATED = (("cellar", "alice"), ("new", "bob"), ("used", "bob"))
+"""Channels and their makers."""
 
 
 def test_history_is_the_last_of_its_channel_oldest_first(journaled: JournaledStore) -> None:

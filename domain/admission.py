@@ -1,0 +1,179 @@
+"""Who may come into a channel, and who may speak there: one check for every protocol and for other servers (C64, C65).
+
+Bans of the operator come first, then what the channel's own modes say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from domain.changes import Said, Undo
+from domain.errors import InviteOnly, KeptOut, NotAMember, NotVoiced, WrongKey
+from domain.interfaces import Outside
+from domain.modes import INVITE_ONLY, MEMBERS_ONLY, MODERATED, OPERATOR, Modes
+from domain.state import Account, Channel, Member, RemoteUser, Visitor
+
+
+class Admission:
+    """The check for coming in and the check for speaking, and who is invited.
+
+    Args:
+        outside: knows how IRC names a user.
+
+    Attributes:
+        is_above: tells whether a user, given by name, has the rights of the server's operator.
+        invitations: the channels that accounts may join once, by account.
+    """
+
+    def __init__(self, outside: Outside) -> None:
+        self.is_above: Callable[[str], bool] = _is_nobody
+        self.invitations: dict[str, set[str]] = {}
+        self._outside = outside
+
+    # ---- coming in ----
+
+    def check_entry(self, member: Member, channel: Channel, key: str = "") -> None:
+        """Check whether an account, a visitor or a remote user may join. Whether there is room is decided later.
+
+        Raises:
+            KeptOut, InviteOnly, WrongKey: the first that applies.
+        """
+        modes = channel.modes
+        if modes is None or self.is_above(member.name):
+            return
+        self._check_masks(modes, member.name)
+        if self._is_welcome(member, channel):
+            return
+        is_remote = isinstance(member, RemoteUser)
+        if INVITE_ONLY in modes.flags and (is_remote or not self._has_invite_mask(modes, member.name)):
+            raise InviteOnly
+        if modes.key and modes.key != key:
+            raise WrongKey
+
+    def check_guest(self, name: str, channel: Channel) -> None:
+        """Check whether somebody may come in at the channel's own port.
+
+        Raises:
+            KeptOut: a mask keeps this name out.
+        """
+        if channel.modes is not None:
+            self._check_masks(channel.modes, name, in_room=True)
+
+    def may_exceed_limit(self, member: Member, channel: Channel) -> bool:
+        """Tell whether somebody may join though the limit of mode `l` is reached."""
+        return self._is_welcome(member, channel)
+
+    def _is_welcome(self, member: Member, channel: Channel) -> bool:
+        """Tell whether the modes `i`, `k` and `l` do not hold for somebody: an operator, or who is invited."""
+        return self.operates(member.name, channel) or self.is_invited(member, channel.name)
+
+    def operates(self, name: str, channel: Channel) -> bool:
+        """Tell whether a user may do what the operators of a channel may."""
+        return OPERATOR in channel.rank(name) or self.is_above(name)
+
+    # ---- invitations ----
+
+    def is_invited(self, member: Member, channel: str) -> bool:
+        """Tell whether somebody has been invited to a channel, and has not joined it since."""
+        return channel in self._invited_to(member)
+
+    def invite(self, member: Account | Visitor, channel: str) -> Undo:
+        """Note an invitation; return its undo."""
+        if isinstance(member, Visitor):
+            member.invited.add(channel)
+        else:
+            self.invitations.setdefault(member.name, set()).add(channel)
+        return lambda: self._drop(member, channel)
+
+    def use_invitation(self, member: Member, channel: str) -> Undo:
+        """Note that somebody has joined: an invitation is used up. Return the undo."""
+        if not self.is_invited(member, channel) or isinstance(member, RemoteUser):
+            return _nothing
+        self._drop(member, channel)
+        return lambda: self.invite(member, channel)
+
+    def count_invitations(self, member: Account | Visitor) -> int:
+        """Return to how many channels somebody is invited."""
+        return len(self._invited_to(member))
+
+    def _invited_to(self, member: Member) -> set[str] | frozenset[str]:
+        if isinstance(member, Visitor):
+            return member.invited
+        return self.invitations.get(member.name, frozenset())
+
+    def _drop(self, member: Account | Visitor, channel: str) -> None:
+        if isinstance(member, Visitor):
+            member.invited.discard(channel)
+            return
+        channels = self.invitations.get(member.name, set())
+        channels.discard(channel)
+        if not channels:
+            self.invitations.pop(member.name, None)
+
+    # ---- speaking ----
+
+    def said(self, channel: Channel, change: Said, *, in_room: bool = False) -> Undo | None:
+        """Decide a message in a channel that has modes; return its undo, if anything has changed.
+
+        Args:
+            channel: where it is said.
+            change: the message.
+            in_room: whether a room guest says it.
+
+        Raises:
+            KeptOut, NotVoiced: the first that applies.
+        """
+        modes = channel.modes
+        assert modes is not None
+        self._check_speech(modes, change.sender, in_room=in_room)
+        if not modes.is_founded:
+            return None
+        modes.is_founded = False
+        return lambda: setattr(modes, "is_founded", True)
+
+    def _check_speech(self, modes: Modes, name: str, *, in_room: bool) -> None:
+        if modes.rank(name) or self.is_above(name):
+            return
+        self._check_masks(modes, name, in_room=in_room)
+        if MODERATED in modes.flags:
+            raise NotVoiced
+
+    def expect_outsider(self, channel: Channel, number: int) -> None:
+        """Let a message come from somebody who is not in the channel, where its modes allow that.
+
+        Args:
+            channel: where it will be said.
+            number: the message's.
+        """
+        if channel.modes is not None and MEMBERS_ONLY not in channel.modes.flags:
+            channel.modes.outsiders.add(number)
+
+    def check_outsider(self, channel: Channel, number: int) -> None:
+        """Check whether a message may come from somebody who is not in the channel.
+
+        Raises:
+            NotAMember: it may not.
+        """
+        modes = channel.modes
+        if modes is None or number not in modes.outsiders:
+            raise NotAMember
+        modes.outsiders.discard(number)
+        if MEMBERS_ONLY in modes.flags:
+            raise NotAMember
+
+    # ---- masks ----
+
+    def _check_masks(self, modes: Modes, name: str, *, in_room: bool = False) -> None:
+        if modes.masks and modes.is_banned(self._outside.prefix_of(name, in_room=in_room)):
+            raise KeptOut
+
+    def _has_invite_mask(self, modes: Modes, name: str) -> bool:
+        return bool(modes.masks) and modes.is_invited(self._outside.prefix_of(name, in_room=False))
+
+
+def _is_nobody(_name: str) -> bool:
+    return False
+
+
+def _nothing() -> None:
+    """Undo what has changed nothing."""

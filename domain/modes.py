@@ -1,0 +1,143 @@
+"""What is not the default in a channel: its modes, the ranks of its users, its masks.
+
+Most channels have nothing of it, and then no `Modes` either: `state.Channel.modes` is None.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from domain.masks import Mask, any_matches
+
+INVITE_ONLY, KEY, LIMIT, MODERATED, MEMBERS_ONLY, SECRET, LOCKED_TOPIC = "i", "k", "l", "m", "n", "s", "t"
+
+FLAGS = frozenset((INVITE_ONLY, MODERATED, MEMBERS_ONLY, SECRET, LOCKED_TOPIC))
+"""The modes that are on or off."""
+
+WITH_VALUE = frozenset((KEY, LIMIT))
+"""The modes that have a value while they are on."""
+
+DEFAULT = frozenset(MEMBERS_ONLY)
+"""The flags of a channel for which nobody has set any."""
+
+OPERATOR, VOICE = "o", "v"
+"""The ranks."""
+
+BANNED, EXCEPTED, INVITED = "b", "e", "I"
+"""The lists of masks: who may neither come in nor speak, who may nevertheless, who comes in without an invitation."""
+
+MASK_LISTS = (BANNED, EXCEPTED, INVITED)
+
+
+class Switch(NamedTuple):
+    """One mode to be switched, or that has been.
+
+    Attributes:
+        mode: its letter, also that of a rank or of a list of masks.
+        is_on: on or off.
+        value: the key, the limit, the user's name, or the mask; "" for none.
+    """
+
+    mode: str
+    is_on: bool
+    value: str = ""
+
+
+MAX_VERDICTS = 1000
+"""Users of a channel for whom it is kept whether the masks keep them out."""
+
+
+class Modes:
+    """What is not the default in a channel.
+
+    Attributes:
+        flags: the flags that are on.
+        key: the word that JOIN must give; "" for none.
+        limit: how many may be in the channel; 0 for no limit.
+        ranks: the ranks of accounts, which last.
+        passing: the ranks of other users by name, which end when they leave.
+        masks: the masks of each list, in the order in which they were set.
+        is_founded: a JOIN has made the channel, and nothing has been said in it.
+        outsiders: the numbers of messages that are on their way from users who are not in it.
+    """
+
+    __slots__ = ("_verdicts", "flags", "is_founded", "key", "limit", "masks", "outsiders", "passing", "ranks")
+
+    def __init__(self) -> None:
+        self.flags = DEFAULT
+        self.key = ""
+        self.limit = 0
+        self.ranks: dict[str, str] = {}
+        self.passing: dict[str, str] = {}
+        self.masks: dict[str, dict[str, Mask]] = {}
+        self.is_founded = False
+        self.outsiders: set[int] = set()
+        self._verdicts: dict[str, bool] = {}
+
+    def value(self, mode: str) -> str:
+        """Return the value of a mode that has one; "" while it is off."""
+        if mode == KEY:
+            return self.key
+        return str(self.limit) if self.limit else ""
+
+    def switch(self, mode: str) -> Switch:
+        """Return how a mode stands now."""
+        value = self.value(mode) if mode in WITH_VALUE else ""
+        return Switch(mode, bool(value) or mode in self.flags, value)
+
+    def set(self, mode: str, value: str, *, is_on: bool) -> None:
+        """Switch a mode; `value` is that of the key, or of the limit as a number."""
+        if mode == KEY:
+            self.key = value if is_on else ""
+        elif mode == LIMIT:
+            self.limit = int(value) if is_on else 0
+        else:
+            self.flags = self.flags | {mode} if is_on else self.flags - {mode}
+
+    # ---- ranks ----
+
+    def rank(self, name: str) -> str:
+        """Return the letters of a user's ranks, the highest first."""
+        return self.ranks.get(name) or self.passing.get(name, "")
+
+    def give(self, name: str, rank: str, *, is_given: bool, lasts: bool) -> None:
+        """Give a rank to a user, or take it."""
+        ranks = self.ranks if lasts else self.passing
+        held = {*ranks.pop(name, ""), rank} if is_given else {*ranks.pop(name, "")} - {rank}
+        if held:
+            ranks[name] = "".join(sorted(held))  # o before v: the higher one first
+
+    # ---- masks ----
+
+    def list_of(self, kind: str) -> dict[str, Mask]:
+        """Return the masks of a list."""
+        return self.masks.get(kind, {})
+
+    def add_mask(self, kind: str, mask: Mask) -> None:
+        """Add a mask to a list."""
+        self.masks.setdefault(kind, {})[mask.mask] = mask
+        self._verdicts.clear()
+
+    def remove_mask(self, kind: str, mask: str) -> None:
+        """Remove a mask from a list."""
+        del self.masks[kind][mask]
+        self._verdicts.clear()
+
+    def put_masks(self, kind: str, masks: dict[str, Mask]) -> None:
+        """Have a list be as it was before."""
+        self.masks[kind] = masks
+        self._verdicts.clear()
+
+    def is_banned(self, prefix: str) -> bool:
+        """Tell whether the masks keep a user out, given by `nick!user@host`."""
+        verdict = self._verdicts.get(prefix)
+        if verdict is None:
+            verdict = any_matches(self.list_of(BANNED), prefix) and not any_matches(self.list_of(EXCEPTED), prefix)
+            if len(self._verdicts) >= MAX_VERDICTS:
+                self._verdicts.clear()
+            self._verdicts[prefix] = verdict
+        return verdict
+
+    def is_invited(self, prefix: str) -> bool:
+        """Tell whether the masks let a user in under `+i`."""
+        return any_matches(self.list_of(INVITED), prefix)
