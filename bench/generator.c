@@ -3,7 +3,7 @@
  *
  *     generator WIRE PORT CHANNELS MEMBERS SENDERS MESSAGES WINDOW RATE BYTES
  *
- * WIRE is `result` or `irc`. Each of CHANNELS has MEMBERS clients of its own, of which SENDERS send MESSAGES each, of
+ * WIRE is `result` or `irc`, with `+tls` behind it for TLS, if this was compiled with -DWITH_TLS -lssl. Each of CHANNELS has MEMBERS clients of its own, of which SENDERS send MESSAGES each, of
  * BYTES. A sender has at most WINDOW messages that its next neighbour has not received; with RATE above 0 all senders
  * together send RATE messages a second instead, on a fixed schedule, and latency counts from the scheduled time.
  *
@@ -15,6 +15,7 @@
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -28,11 +29,15 @@
 #include <sys/timerfd.h>
 #include <time.h>
 #include <unistd.h>
+#ifdef WITH_TLS
+#include <openssl/ssl.h>
+#endif
 
 enum {
     LONGEST_LINE = 2048,
     READ_AT_ONCE = 1 << 18,
     HEAD = 24,            /* of a text: sequence and time, in hexadecimal digits */
+    RECORD = 1 << 14,     /* bytes that a record of TLS carries at most */
     ADDRESSES = 8,        /* loopback addresses that the clients come from, since each has 28,000 ports */
     PATIENCE = 20 * 1000, /* milliseconds without any progress */
 };
@@ -53,6 +58,7 @@ static const struct wire WIRES[] = {
 
 struct client {
     int number, socket, is_logged_in;
+    void *tls; /* the connection of OpenSSL; NULL without TLS */
     unsigned sent, seen_by_neighbour;
     unsigned *next; /* of each sender of the channel, the sequence that comes next */
     size_t held;    /* bytes of an incomplete line */
@@ -97,10 +103,69 @@ static void complain(const char *what, const char *line, size_t length)
     wrong[used] = 0;
 }
 
+#ifdef WITH_TLS
+static SSL_CTX *context; /* NULL without TLS */
+
+static void shake_hands(struct client *client)
+{
+    client->tls = SSL_new(context);
+    if (!client->tls || !SSL_set_fd(client->tls, client->socket) || SSL_connect(client->tls) != 1)
+        give_up("client %d has no TLS", client->number);
+    fcntl(client->socket, F_SETFL, O_NONBLOCK);
+}
+
+static ssize_t write_secure(struct client *client, const char *bytes, size_t length)
+{
+    return SSL_write(client->tls, bytes, (int)length);
+}
+
+/* Reads whole records as long as there are any and one fits, so that none of them waits where no event tells of it. */
+static ssize_t read_secure(struct client *client, char *bytes, size_t size)
+{
+    size_t total = 0;
+    while (size - total >= RECORD) {
+        int count = SSL_read(client->tls, bytes + total, (int)(size - total));
+        if (count <= 0) {
+            errno = SSL_get_error(client->tls, count) == SSL_ERROR_WANT_READ ? EAGAIN : ECONNRESET;
+            return total ? (ssize_t)total : -1;
+        }
+        total += (size_t)count;
+    }
+    return (ssize_t)total;
+}
+
+static void use_tls(void)
+{
+    context = SSL_CTX_new(TLS_client_method());
+    if (!context)
+        give_up("no TLS");
+}
+#else
+static void *context;
+
+static void shake_hands(struct client *client) { (void)client; }
+
+static ssize_t write_secure(struct client *client, const char *bytes, size_t length)
+{
+    (void)client, (void)bytes, (void)length;
+    return -1;
+}
+
+static ssize_t read_secure(struct client *client, char *bytes, size_t size)
+{
+    (void)client, (void)bytes, (void)size;
+    return -1;
+}
+
+static void use_tls(void) { give_up("compiled without TLS"); }
+#endif
+
 /* Small packets into an empty send buffer: what does not fit at once shows a server that does not read. */
 static void put(struct client *client, const char *bytes, size_t length)
 {
-    if (send(client->socket, bytes, length, MSG_NOSIGNAL | MSG_DONTWAIT) != (ssize_t)length)
+    ssize_t sent = client->tls ? write_secure(client, bytes, length)
+                               : send(client->socket, bytes, length, MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (sent != (ssize_t)length)
         give_up("client %d cannot send: %s", client->number, strerror(errno));
 }
 
@@ -125,6 +190,8 @@ static void dial(struct client *client, int port)
     address.sin_port = htons((uint16_t)port);
     if (connect(client->socket, (struct sockaddr *)&address, sizeof address))
         give_up("client %d cannot connect: %s", client->number, strerror(errno));
+    if (context)
+        shake_hands(client);
 }
 
 /* ---- lines ---- */
@@ -135,7 +202,8 @@ typedef int line_reader(struct client *, char *line, size_t length, uint64_t whe
 static int receive(struct client *client, line_reader *reader)
 {
     memcpy(input, client->line, client->held);
-    ssize_t count = recv(client->socket, input + client->held, READ_AT_ONCE, MSG_DONTWAIT);
+    ssize_t count = client->tls ? read_secure(client, input + client->held, READ_AT_ONCE)
+                                : recv(client->socket, input + client->held, READ_AT_ONCE, MSG_DONTWAIT);
     if (count < 0 && (errno == EAGAIN || errno == EINTR))
         return 1;
     if (count <= 0)
@@ -390,7 +458,9 @@ int main(int count, char **words)
 {
     if (count != 10)
         give_up("usage: generator WIRE PORT CHANNELS MEMBERS SENDERS MESSAGES WINDOW RATE BYTES");
-    wire = &WIRES[strcmp(words[1], "irc") == 0];
+    wire = &WIRES[strncmp(words[1], "irc", 3) == 0];
+    if (strstr(words[1], "+tls"))
+        use_tls();
     channels = atoi(words[3]), members = atoi(words[4]), senders = atoi(words[5]), messages = (unsigned)atoi(words[6]);
     window = atoi(words[7]), rate = atof(words[8]), text_bytes = atoi(words[9]);
     if (channels < 1 || members < 2 || senders < 1 || senders > members || messages < 1 || window < 1 ||

@@ -9,13 +9,16 @@ from __future__ import annotations
 import json
 import re
 import selectors
+import socket
 import sys
 import time
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from bench.figures import percentile
+from bench.servers import unverified
 from harness.peer import Peer
+from harness.text import LOOPBACK
 
 HEAD = 24  # of a text: sequence and time, in hexadecimal digits
 PATIENCE = 20.0  # seconds without any progress
@@ -66,7 +69,8 @@ class Client:
         names = (number, number // load.members)
         self.say, self.received = load.wire.say.format(*names), load.wire.received.format(*names)
         self.join, self.create = load.wire.join.format(*names), load.wire.create.format(*names)
-        self.peer = Peer(load.port, source=f"127.0.0.{2 + number % 8}")
+        sock = socket.create_connection((LOOPBACK, load.port), PATIENCE, (f"127.0.0.{2 + number % 8}", 0))
+        self.peer = Peer(unverified().wrap_socket(sock) if load.tls else sock)
         self.peer.send(*(line.format(*names) for line in load.wire.login))
         self.sent = self.seen_by_neighbour = 0
         self.next = [0] * load.senders
@@ -112,7 +116,8 @@ class Load:
     """All clients, and what they do; the words are those of the command line."""
 
     def __init__(self, wire: str, *numbers: str) -> None:
-        self.wire = WIRES[wire]
+        name, _plus, security = wire.partition("+")
+        self.wire, self.tls = WIRES[name], bool(security)
         self.port, self.channels, self.members, self.senders, self.messages, self.window = map(int, numbers[:6])
         self.rate, self.bytes = float(numbers[6]), int(numbers[7])
         self.filler = "".join(chr(ord("a") + i % 26) for i in range(self.bytes - HEAD))

@@ -58,7 +58,7 @@ LOADS = (
 
 def generator(directory: Path) -> list[str]:
     """Return the command of the generator: the C program, compiled into this directory, or else the one in Python."""
-    program = build("generator", directory)
+    program = build("generator", directory, "-DWITH_TLS", "-lssl", "-lcrypto") or build("generator", directory)
     return [str(program)] if program else [sys.executable, "-m", "bench.generator"]
 
 
@@ -75,7 +75,8 @@ def run(load: Load, server: Running, generator: list[str]) -> dict[str, float]:
         WrongDelivery: the server lost, changed or repeated something.
     """
     numbers = (load.channels, load.members, load.senders, load.messages, load.window, load.rate, BYTES)
-    words = [server.kind.wire, str(server.port), *(str(number) for number in numbers)]
+    wire = f"{server.kind.wire}+tls" if server.kind.tls else server.kind.wire
+    words = [wire, str(server.port), *(str(number) for number in numbers)]
     with subprocess.Popen(
         [*generator, *words], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT
     ) as process:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import socket
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -13,8 +15,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple, Self
 
-from harness.peer import PATIENCE
-from harness.processes import SERVER, Ports, Process, Processes, accepts
+from harness.peer import PATIENCE, Peer
+from harness.processes import ROOT, SERVER, Ports, Process, Processes, accepts
 from harness.text import LOOPBACK, Failed
 
 PORTS = Ports()
@@ -33,6 +35,7 @@ class Kind(NamedTuple):
         command: the program and its words for a directory and a port, with the configuration written there.
         version: the command that tells it, or None.
         absent: why it cannot be measured here, or an empty string.
+        tls: whether its port is for TLS.
     """
 
     name: str
@@ -40,15 +43,24 @@ class Kind(NamedTuple):
     command: Callable[[Path, int], list[str]]
     version: tuple[str, ...] | None
     absent: str = ""
+    tls: bool = False
 
 
-def build(name: str, directory: Path) -> Path | None:
-    """Compile one of the C programs beside this file; return its path, or None without a compiler."""
+def build(name: str, directory: Path, *options: str) -> Path | None:
+    """Compile one of the C programs beside this file.
+
+    Args:
+        options: of the compiler, for what may be missing here.
+
+    Returns:
+        Its path; None without a compiler, or without what the options need.
+    """
     if COMPILER is None:
         return None
     program = directory / name
-    subprocess.run([COMPILER, "-O2", "-o", program, Path(__file__).with_name(f"{name}.c")], check=True)
-    return program
+    command: list[str | Path] = [COMPILER, "-O2", "-o", program, Path(__file__).with_name(f"{name}.c"), *options]
+    done = subprocess.run(command, check=not options, stderr=subprocess.DEVNULL if options else None)
+    return None if done.returncode else program
 
 
 def own(directory: Path, port: int, cost: int = 4) -> list[str]:
@@ -56,6 +68,17 @@ def own(directory: Path, port: int, cost: int = 4) -> list[str]:
     config = directory / "config"
     config.write_text(f"bcrypt-cost {cost}\n", encoding="utf-8")
     return [sys.executable, str(SERVER), "--address", LOOPBACK, str(port), str(config)]
+
+
+def own_with_tls(directory: Path, port: int) -> list[str]:
+    """The same, at a port for TLS."""
+    subprocess.run([ROOT / "tools" / "certificate", LOOPBACK], cwd=directory, check=True, stdout=subprocess.DEVNULL)
+    config = directory / "config"
+    config.write_text(
+        f"bcrypt-cost 4\nlisten {LOOPBACK}:{port} auto tls\ntls-certificate certificate.pem\ntls-key key.pem\n",
+        encoding="utf-8",
+    )
+    return [sys.executable, str(SERVER), str(config)]
 
 
 def ngircd(directory: Path, port: int) -> list[str]:
@@ -96,12 +119,23 @@ def kinds(tools: Path) -> list[Kind]:
             "C yardstick", "result", lambda _directory, port: [str(yardstick), str(port)],
             (COMPILER, "--version") if COMPILER else None, "" if COMPILER else "no C compiler",
         ),
+        Kind(
+            "Crosstalk, TLS", "result", own_with_tls, ("openssl", "version"),
+            "" if shutil.which("openssl") else "no openssl", tls=True,
+        ),
     ]  # fmt: skip
     for name, command in (("ngIRCd", ngircd), ("InspIRCd", inspircd)):
         program = shutil.which(name.lower(), path=PATH)
         absent = "" if program else "not installed"
         result.append(Kind(name, "irc", command, (program or name, "--version"), absent))
     return result
+
+
+def unverified() -> ssl.SSLContext:
+    """Return the context of a client of TLS that trusts everybody."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return context
 
 
 def version(kind: Kind) -> str:
@@ -146,6 +180,11 @@ class Running:
                 raise Failed(f"{kind.name} does not start")
             time.sleep(0.001)
         self.seconds_to_start = time.perf_counter() - started
+
+    def peer(self, source: str, seconds: float) -> Peer:
+        """Return a client from an address, with this time-out."""
+        sock = socket.create_connection((LOOPBACK, self.port), seconds, (source, 0))
+        return Peer(unverified().wrap_socket(sock) if self.kind.tls else sock, seconds=seconds)
 
     def close(self) -> None:
         """End the process, and remove its files."""

@@ -71,7 +71,7 @@ def statistic(server: Running, pattern: re.Pattern[str]) -> str:
 
 def connected(server: Running, count: int) -> list[Peer]:
     """Connect so many clients, from several addresses, since each has only so many ports."""
-    return [Peer(server.port, source=f"127.0.0.{2 + number % 8}", seconds=LONG) for number in range(count)]
+    return [server.peer(f"127.0.0.{2 + number % 8}", LONG) for number in range(count)]
 
 
 @cache

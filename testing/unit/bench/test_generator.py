@@ -15,7 +15,7 @@ import pytest
 from bench import loads, servers
 from bench.__main__ import measure, play_load
 from bench.loads import DELIVERIES, LOADS, Load, WrongDelivery, run
-from bench.servers import Kind, Running, build, kinds
+from bench.servers import COMPILER, Kind, Running, kinds
 from bench.situations import situations
 from harness.processes import hang_up
 from harness.text import LOOPBACK
@@ -26,8 +26,9 @@ TINY = Load("tiny", 2, 3, 2, 20, window=3)
 @pytest.fixture(scope="module")
 def tools(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("tools")
-    if build("generator", directory) is None:
+    if COMPILER is None:
         pytest.skip("no C compiler")
+    loads.generator(directory)
     return directory
 
 
@@ -39,7 +40,9 @@ def generator(tools: Path, request: pytest.FixtureRequest) -> list[str]:
 
 @pytest.mark.parametrize("load", [TINY, TINY._replace(rate=2000), LOADS[2].tiny()])
 def test_this_server_and_the_yardstick_deliver_everything(load: Load, generator: list[str], tools: Path) -> None:
-    for kind in kinds(tools)[:2]:
+    for kind in kinds(tools)[:2] if load.rate else kinds(tools)[:3]:
+        if kind.absent:
+            continue
         measured = play_load(load, generator, kind)
         assert measured[DELIVERIES] > 0
         assert ("p99 ms" in measured) == bool(load.rate)
