@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from domain.changes import Done, InOrder, Undo
 from domain.channels import Channels
-from domain.errors import AlreadyLoggedIn, NameTaken, NotAName
+from domain.errors import AlreadyLoggedIn, NameTaken, NoSuchChannel, NotAName
 from domain.journal import Journal
 from domain.reading import Reading
 from domain.sessions import ClientSession
@@ -72,6 +72,8 @@ class Visitors:
         self._journal.submit(joining, done)
 
     def _join(self, visitor: Visitor, channel: str) -> Undo:
+        if channel not in self._channels.local:  # a remote one has accounts alone
+            raise NoSuchChannel
         undo = self._channels.add(visitor, channel)
         visitor.since[channel] = self._reading.last_number
         return undo

@@ -67,6 +67,19 @@ def test_visitors_do_not_count_as_users_of_hello() -> None:
         memory.chat.users.enter_as_guest(FakeSession(), "tom")
 
 
+def test_a_visitor_is_in_no_channel_of_another_server() -> None:
+    with World() as world:
+        peer = world.peer("peer.com")
+        peer.ask("FEDCHANNELS lake")
+        session = FakeSession()
+        world.chat.visitors.enter(session, "zoe")
+        told: list[Any] = []
+        world.chat.visitors.join(session.principal, "lake:peer.com", told.append)
+        world.settle()
+        assert [type(error) for error in told] == [NoSuchChannel]
+        assert not session.principal.channels
+
+
 def test_a_visitor_is_a_member_until_it_leaves_or_logs_out(memory: MemoryChat) -> None:
     ann = memory.user("ann", "garden", "shed")
     memory.chat.users.presence.watch(ann)
