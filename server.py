@@ -43,12 +43,13 @@ from app.logs import start_logging
 from app.node import Node, StartError, StateStore, port_label
 from app.passwords import BcryptPasswords
 from app.printer import ConsoleTransport, Printer, read_lines
+from app.reload import Reload
 from app.signals import HANDLED, Signals
 from app.statistics import report
 from app.supervisor import Supervisor
 from app.workqueue import WorkQueue
 from dialects import WEB
-from dialects.operator.base import ServerControls
+from dialects.operator.base import Outcome, ServerControls
 from dialects.operator.control import Control
 from dialects.operator.table import is_command
 from net import listener
@@ -57,7 +58,7 @@ from net.loop import Loop
 from net.output import send_all
 from net.tcp import raise_descriptor_limit
 from protocol import Session
-from settings import Listen, Settings
+from settings import Listen, Live, Settings
 from store import Store, StoreError
 
 if TYPE_CHECKING:
@@ -103,6 +104,7 @@ class Server:
 
     Attributes:
         opened: called when the server listens.
+        reload: loads the config again.
         gateway: of the web ports; None without one.
         health: whether this server can do its work.
         metrics: where its values are served; None if nowhere.
@@ -117,7 +119,8 @@ class Server:
     node: Node
 
     def __init__(self, settings: Settings, config: bytes = b"") -> None:
-        self.settings = settings
+        self.settings = Live(settings)
+        self.reload: Callable[[], Outcome] = Outcome
         self.opened: Callable[[], None] = lambda: None
         self.is_open = False
         self.replica: Replica | None = None
@@ -191,7 +194,7 @@ class Server:
 
     @property
     def _controls(self) -> ServerControls:
-        return ServerControls(self.stop, self.statistics, self.sessions)
+        return ServerControls(self.stop, lambda: self.reload(), self.statistics, self.sessions)
 
     def sessions(self) -> list[Session]:
         """Return the sessions of all connections, also those behind a WebSocket."""
@@ -219,7 +222,7 @@ class Server:
             return None
         from app.tls import load_tls  # most servers have none
 
-        return load_tls(self.settings)
+        return load_tls(self.settings.as_settings)
 
     def _dial(
         self,
@@ -246,7 +249,7 @@ class Server:
     def _join_cluster(self, config: bytes) -> Replica:
         from app.replicated import Replica
 
-        return Replica(self.settings, self.loop, self.store, self._open, config, self.tls)
+        return Replica(self.settings.as_settings, self.loop, self.store, self._open, config, self.tls)
 
     def _open(self, store: StateStore) -> None:
         """Load the state, and listen.
@@ -278,11 +281,13 @@ class Server:
         if self.gateway is None:
             from app.web_ports import make_gateway  # most servers have no such port
 
-            self.gateway = make_gateway(self.settings, self.node, self.loop, lambda: not self.health.fault())
+            self.gateway = make_gateway(
+                self.settings.as_settings, self.node, self.loop, lambda: not self.health.fault()
+            )
         return functools.partial(self.gateway.accept, is_tls=listen.tls)
 
     def _build_node(self, store: StateStore) -> Node:
-        settings, loop = self.settings, self.loop
+        settings, loop = self.settings.as_settings, self.loop
         limits = self.limits = ClientLimits(settings, loop.monotonic)
         queue = WorkQueue(loop.in_thread, loop, settings.hash_threads, settings.max_hash_queue, limits.is_exempt)
         self.passwords = BcryptPasswords(queue, limits.failures, settings.bcrypt_cost)
@@ -343,14 +348,6 @@ class Server:
     def statistics(self) -> list[tuple[str, str]]:
         """Return all values, by name; those of what a server serves only while it does."""
         return [value for line in report(self) for value in line.values]
-
-    def reload(self) -> None:
-        """Read again what can change while the server runs: its certificates."""
-        with self.supervisor.reloading():
-            if self.tls is None:
-                log.info("SIGHUP: there is nothing to reload yet (hangup reload)")
-            else:
-                self.tls.reload()
 
     def log_statistics(self) -> None:
         """Write the counters to the log."""
@@ -468,7 +465,8 @@ def main(options: Options) -> int:
         print(f"server.py: {error}", file=sys.stderr)
         return 1
     loop = server.loop
-    handlers = Signals(loop.call_threadsafe, server.stop, server.log_statistics, server.reload, settings.hangup)
+    server.reload = reload = Reload(server, options.arguments)
+    handlers = Signals(loop.call_threadsafe, server.stop, server.log_statistics, reload.on_signal, settings.hangup)
     loop.wake_for_signals()
     handlers.install()
     tame_garbage_collector()

@@ -2,7 +2,7 @@
 
 # No postponed annotations: NamedTuple would compile each of them when the server starts.
 import os
-from typing import NamedTuple
+from typing import Any, NamedTuple, cast
 
 
 class Secret:
@@ -18,6 +18,12 @@ class Secret:
     def __init__(self, key: bytes, *, is_exposed: bool = False) -> None:
         self._key = key
         self.is_exposed = is_exposed
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and self._key == other._key
+
+    def __hash__(self) -> int:
+        return hash(self._key)
 
     def mac(self, words: str) -> str:
         """Return the HMAC-SHA-256 of some words, in hex."""
@@ -184,3 +190,24 @@ class Settings(NamedTuple):
         named = self.tls_certificate is not None or self.tls_ca is not None
         dialled = (*(peer.tls for peer in self.peers), *(engine.tls for engine in self.engine))
         return named or self.listens_with_tls or any(dialled)
+
+
+class Live:
+    """The settings that are in force. What is read from them changes when the config is loaded again.
+
+    Attributes:
+        values: the settings of now.
+    """
+
+    __slots__ = ("values",)
+
+    def __init__(self, values: Settings) -> None:
+        self.values = values
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.values, name)
+
+    @property
+    def as_settings(self) -> Settings:
+        """This object, for code that reads settings and need not know that they change."""
+        return cast(Settings, self)

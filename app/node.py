@@ -196,6 +196,14 @@ class Node:
         digest = hmac.digest(self._address_key, network_of(address).encode(), "sha256")
         return f"{digest.hex()[:HOST_DIGITS]}.guest"
 
+    def set_limits(self) -> None:
+        """Obey the limits of the settings, which have changed."""
+        settings = self.settings
+        self.chat.users.limits = limits_of(settings)
+        self.chat.accounts.make_id = MAKE_ID[settings.mailbox_ids]
+        self._limits.change(settings)
+        self.rooms.guests.afk_seconds = settings.afk_seconds
+
     def start(self) -> None:
         """Begin to dial the other servers of the config."""
         if self.federation is not None:

@@ -133,6 +133,7 @@ class Options(NamedTuple):
         settings: all settings.
         hello_server: the third form of the command line was used.
         config: the bytes of the config; b"" without one.
+        arguments: the command line.
         errors: what is wrong with the config, one line for each; such settings are of no use.
     """
 
@@ -140,6 +141,7 @@ class Options(NamedTuple):
     hello_server: bool
     config: bytes = b""
     errors: Sequence[str] = ()
+    arguments: argparse.Namespace = argparse.Namespace(config=None)
 
 
 def read_options(arguments: argparse.Namespace) -> Options:
@@ -154,7 +156,9 @@ def read_options(arguments: argparse.Namespace) -> Options:
         except ConfigError as error:
             return Options(Settings(), arguments.hello_server, content, [str(error)])
     settings = _completed(lines.settings, arguments)
-    return Options(settings, arguments.hello_server, content, [*lines.errors, *contradictions(settings, lines)])
+    return Options(
+        settings, arguments.hello_server, content, [*lines.errors, *contradictions(settings, lines)], arguments
+    )
 
 
 def _completed(settings: Settings, arguments: argparse.Namespace) -> Settings:

@@ -48,7 +48,7 @@ class BcryptPasswords:
     def __init__(self, queue: WorkQueue, failures: Failures, cost: int) -> None:
         self._queue = queue
         self._failures = failures
-        self._cost = cost
+        self.cost = cost
         self._dummy_hash = _dummy_hash(cost)
         self.refused = 0
 
@@ -60,7 +60,7 @@ class BcryptPasswords:
     def calibrate_dummy_hash(self, hashes: Iterable[bytes]) -> None:
         """Give the dummy hash for unknown users the highest cost in use, so that timing does not reveal who exists."""
         costs = (int(known[4:6]) for known in hashes if known[4:6].isdigit())
-        self._dummy_hash = _dummy_hash(max(costs, default=self._cost))
+        self._dummy_hash = _dummy_hash(max(costs, default=self.cost))
 
     def warm_up(self) -> None:
         """Load bcrypt in a thread, so that the first login need not wait for it."""
@@ -68,7 +68,7 @@ class BcryptPasswords:
 
     def hash(self, session: JobSession, password: str, then: Callable[[bytes | None], None]) -> None:
         """Hash a password and call `then` with the hash, or with None if the queue is full or hashing fails (C39)."""
-        job = Job(session, partial(_hash, password, self._cost), partial(_on_hashed, then))
+        job = Job(session, partial(_hash, password, self.cost), partial(_on_hashed, then))
         self._submit(job, lambda: then(None))
 
     def check(

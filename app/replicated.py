@@ -151,7 +151,7 @@ class Replica:
         self._loop = loop
         self._store = store
         self._serve = serve
-        self._config = config
+        self.config = config
         self._leaving = False
         self._failovers = 0
         self._followed = store.position.run
@@ -296,7 +296,7 @@ class Replica:
             self._link.close()
             self._store.close()
             if not is_stopping() and self._file_can_be_written(alive) and not is_stopping():
-                leave_config(self._config)
+                leave_config(self.config)
                 os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
         except Ending as ending:
             print(f"server.py: {ending}", file=sys.stderr)

@@ -81,20 +81,6 @@ class Tls:
         self.trusted = trusted
         self._settings = settings
 
-    def reload(self, settings: Settings | None = None) -> bool:
-        """Load all files again, and log the outcome; return whether they are in use. No connection notices.
-
-        Args:
-            settings: name the files; None: those of before.
-        """
-        try:
-            self.load(settings or self._settings)
-        except CertificateError as error:
-            log.error("the certificate of before stays in use: %s", error)
-            return False
-        self.report()
-        return True
-
     def report(self) -> None:
         """Log which certificate is in use, and warn of what is wrong with it."""
         certificate, key = self._settings.tls_certificate, self._settings.tls_key

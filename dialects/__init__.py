@@ -51,12 +51,7 @@ class Registered(NamedTuple):
 def _result(parts: Parts) -> Dialect:
     from dialects.result import Result
 
-    return Result(
-        parts.chat,
-        joined_only=parts.settings.channels_reply == "joined",
-        history_on_join=parts.settings.history_on_join,
-        echo_seconds=parts.settings.federation_seconds,
-    )
+    return Result(parts.chat, parts.settings)
 
 
 def _hello(parts: Parts) -> Dialect:

@@ -22,6 +22,7 @@ from domain.events import ChannelMessages, DirectMessage, MailWaiting
 from domain.invitations import Registration
 from domain.state import Account
 from protocol import Dialect, Session
+from settings import Settings
 from text import MAX_LINE, clean, join_message, normalize, parse_number, split_words
 
 DEFAULT_HISTORY = 20
@@ -50,9 +51,8 @@ class Result(Dialect):
 
     Args:
         chat: the domain.
-        joined_only: CHANNELS lists the channels that the user is in, not all.
-        history_on_join: number of earlier messages that follow the answer to JOIN (R37).
-        echo_seconds: how long a half-closed client stays for the echo of a message to a remote channel (C12).
+        settings: `channels-reply`, `history-on-join` (R37), and `federation-seconds`: how long a half-closed client
+            stays for the echo of a message to a remote channel (C12).
 
     Attributes:
         tags: what a RECV begins with (R39). A session with tags has a dialect of its own, so that sessions with the
@@ -62,14 +62,10 @@ class Result(Dialect):
     name = "result"
     words = WORDS
 
-    def __init__(
-        self, chat: Chat, *, joined_only: bool = False, history_on_join: int = 0, echo_seconds: float = 10
-    ) -> None:
+    def __init__(self, chat: Chat, settings: Settings) -> None:
         super().__init__()
         self.chat = chat
-        self.joined_only = joined_only
-        self.history_on_join = history_on_join
-        self.echo_seconds = echo_seconds
+        self.settings = settings
         self.tags: tuple[str, ...] = ()
         self._by_tags: dict[tuple[str, ...], Result] = {(): self}
 
@@ -163,7 +159,7 @@ class Result(Dialect):
         self.chat.moderation.invite(session.principal, channel, normalize(user), session.expect_outcome(request))
 
     def join(self, session: Session, request: Request) -> None:
-        then = (lambda: self._send_context(session, request)) if self.history_on_join else None
+        then = (lambda: self._send_context(session, request)) if self.settings.history_on_join else None
         self.chat.join(session.principal, request.args[0], session.expect_outcome(request, then))
 
     def leave_channel(self, session: Session, request: Request) -> None:
@@ -171,7 +167,7 @@ class Result(Dialect):
 
     def channels(self, session: Session, request: Request) -> None:
         account = session.principal
-        if not self.joined_only:
+        if self.settings.channels_reply == "all":
             names = self.chat.channels.shown_to(account)
         else:
             names = sorted(account.channels) if account else []
@@ -199,7 +195,7 @@ class Result(Dialect):
                 session.send(failed_later)
             session.late_answer_given()
 
-        on_sent = partial(session.expect_late_answer, self.echo_seconds)
+        on_sent = partial(session.expect_late_answer, self.settings.federation_seconds)
         self.chat.say_to_remote_channel(session, channel, text, session.expect_outcome(request, on_sent), on_echo)
 
     def tell(self, session: Session, request: Request) -> None:
@@ -283,7 +279,7 @@ class Result(Dialect):
     def _send_context(self, session: Session, request: Request) -> None:
         """Send the last messages from before the user joined (setting history-on-join, R37)."""
         with contextlib.suppress(ChatError):  # the JOIN stands all the same
-            _found, pages = self.chat.reading.history(session.principal, request.args[0], self.history_on_join)
+            _found, pages = self.chat.reading.history(session.principal, request.args[0], self.settings.history_on_join)
             session.stream(self._render_pages(pages))
 
     def _render_history(self, channel: str, found: int, pages: Iterator[bytes]) -> Iterator[bytes]:

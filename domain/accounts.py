@@ -71,7 +71,7 @@ class Accounts:
         self._journal = journal
         self._passwords = passwords
         self._now = now
-        self._make_id = make_id
+        self.make_id = make_id
         self._pace = pace
 
     # ---- with a password ----
@@ -258,7 +258,7 @@ class Accounts:
         if not self._users.may_name(name):
             done(NotAName())
             return ""
-        opened = MailboxOpened(name, self._make_id(name), self._now())
+        opened = MailboxOpened(name, self.make_id(name), self._now())
 
         def decided(error: Exception | None) -> None:
             account = self._users.by_id.get(opened.id)

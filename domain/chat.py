@@ -135,7 +135,6 @@ class Chat:
         self.administration = Administration(
             self.users, self.accounts, self.channels, self.journal, self.outside, self.now
         )
-        self._limits = limits
         self._is_publishing = False
         users, channels, admin = self.users, self.channels, self.administration
         self.rules: dict[type, Rule] = {
@@ -181,7 +180,7 @@ class Chat:
             done: takes the outcome.
             is_private: it takes invited users alone, and only members may know of it.
         """
-        if is_name(name, self._limits.name):
+        if is_name(name, self.users.limits.name):
             modes = f"{INVITE_ONLY}{SECRET}{OPERATOR}" if is_private else OPERATOR
             self.journal.submit(ChannelCreated(name, account.name, self.now(), modes=modes), done)
         else:
@@ -211,7 +210,7 @@ class Chat:
             else:
                 done(error)
 
-        if is_name(name, self._limits.name):
+        if is_name(name, self.users.limits.name):
             self.journal.submit(ChannelFounded(name, creator, self.now(), modes=modes), founded)
         else:
             done(NotAName())

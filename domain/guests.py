@@ -79,7 +79,7 @@ class RoomGuests:
         self._timers = timers
         self._now = now
         self._show = show
-        self._afk_seconds = afk_seconds
+        self.afk_seconds = afk_seconds
         self._closed = False
 
     def host(self, channel: str) -> None:
@@ -279,11 +279,11 @@ class RoomGuests:
             guest.idle_since = now
 
     def _watch_silence(self, guest: RoomGuest) -> None:
-        rest = guest.idle_since + self._afk_seconds - self._timers.monotonic()
+        rest = guest.idle_since + self.afk_seconds - self._timers.monotonic()
         guest.timer = self._timers.call_later(rest, lambda: self._check_silence(guest))
 
     def _check_silence(self, guest: RoomGuest) -> None:
-        if guest.idle_since + self._afk_seconds > self._timers.monotonic():
+        if guest.idle_since + self.afk_seconds > self._timers.monotonic():
             self._watch_silence(guest)
         elif not guest.gone:
             went = WentAway(guest.name, self._now())

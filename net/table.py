@@ -71,12 +71,12 @@ class Buffers(Generic[M]):
 
     Bytes that arrive and leave within a turn are not counted, so a message costs nothing here.
 
-    Args:
+    Attributes:
         bound: maximum bytes in total; beyond it the connection with the most is closed (C20).
     """
 
-    def __init__(self, bound: float) -> None:
-        self._bound = bound
+    def __init__(self) -> None:
+        self.bound = math.inf
         self._sizes: dict[M, int] = {}
         self.total = 0
 
@@ -85,7 +85,7 @@ class Buffers(Generic[M]):
         self.total += size - self._sizes.pop(connection, 0)
         if size:
             self._sizes[connection] = size
-        while self.total > self._bound:
+        while self.total > self.bound:
             fullest = max(self._sizes, key=self._sizes.__getitem__)
             size = self._sizes.pop(fullest)
             self.total -= size
@@ -127,11 +127,7 @@ class ConnectionTable(Generic[M]):
         self.make = make
         self.limits = LimitLog()
         self.numbers = itertools.count(1)
-        self.output_limit = OutputLimit(max_out_buffer, "max-out-buffer")
-        self.high_water = min(HIGH_WATER, max_out_buffer // 4)
-        self.stall_seconds = stall_seconds
         self.keepalive_seconds = keepalive_seconds
-        self.login_seconds = login_seconds
         self.draining = False
         self.received = self.sent = 0
         self.connections: set[M] = set()
@@ -143,16 +139,46 @@ class ConnectionTable(Generic[M]):
         """Connections that are watched for no event, oldest first: only a check finds out that one was reset."""
         self.clients_at: Counter[str] = Counter()
         self.closed: Counter[CloseReason] = Counter()
-        self.buffers = Buffers[M](max_buffers or math.inf)
+        self.buffers = Buffers[M]()
         self.descriptor_ceiling = descriptor_ceiling()
-        self._max_clients = max_clients
-        self._address_share = address_share
-        self._address_connections = address_connections
         self.is_exempt = is_exempt
         self.arrivals = AddressPace(reactor.monotonic, connection_rate, MINUTE, is_exempt)
         """How many connections an address may make in a minute (C60)."""
+        self.set_limits(
+            max_clients=max_clients,
+            address_share=address_share,
+            address_connections=address_connections,
+            connection_rate=connection_rate,
+            max_out_buffer=max_out_buffer,
+            max_buffers=max_buffers,
+            stall_seconds=stall_seconds,
+            login_seconds=login_seconds,
+        )
         self._to_check: Iterator[M] = iter(())
         self._checking = False
+
+    def set_limits(
+        self,
+        *,
+        max_clients: int | None,
+        address_share: int,
+        address_connections: int,
+        connection_rate: int,
+        max_out_buffer: int,
+        max_buffers: int | None,
+        stall_seconds: float,
+        login_seconds: int,
+    ) -> None:
+        """Set the limits. Connections that are open stay so, and keep the limit of their output buffer."""
+        self.output_limit = OutputLimit(max_out_buffer, "max-out-buffer")
+        self.high_water = min(HIGH_WATER, max_out_buffer // 4)
+        self.stall_seconds = stall_seconds
+        self.login_seconds = login_seconds
+        self.buffers.bound = max_buffers or math.inf
+        self._max_clients = max_clients
+        self._address_share = address_share
+        self._address_connections = address_connections
+        self.arrivals.limit = connection_rate
 
     @property
     def client_ceiling(self) -> int:

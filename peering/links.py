@@ -6,7 +6,7 @@ federation.py has the lines of a link that is up; it is called when a link comes
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -17,7 +17,7 @@ from peering.names import KEPT_OUT, NameHandler, PeerNames, Violation, host_or_a
 from peering.peers import MAX_LINK_LINE, Link, LinkLoss, Peer
 from peering.proof import Handshake, is_nonce
 from protocol import Dialect, Session
-from settings import Settings
+from settings import PeerConfig, Settings
 from transport import Transport
 
 log = logging.getLogger("crosstalk.federation")
@@ -62,11 +62,9 @@ class Links:
         self._timers = timers
         self._make_nonce = make_nonce
         self._settings = settings
-        self._dialers = [
-            PeerDialer(server, timers, dial, jitter, self._connected, self._may_dial)
-            for server in settings.peers
-            if server.port
-        ]
+        self._dial = dial
+        self._jitter = jitter
+        self._dialers = [self._dialer_for(server) for server in settings.peers if server.port]
         self.names = PeerNames(chat, settings, self.peers, self._dialers, handler)
         self._links: dict[Session, Link] = {}
 
@@ -74,11 +72,32 @@ class Links:
 
     def start(self) -> None:
         """Dial the servers of the config."""
-        for server in self._settings.peers:
-            if server.secret and server.secret.is_exposed:
-                log.warning("other users can read the secret of %s; keep it from them: chmod 600 its file", server.name)
+        _warn_of_exposed_secrets(self._settings.peers)
         for dialer in self._dialers:
             dialer.dial_now()
+
+    def set_peers(self, servers: Sequence[PeerConfig]) -> None:
+        """The config has been loaded again: dial what is new in it, and close the links that it does not list any more.
+
+        Args:
+            servers: those of the config.
+        """
+        _warn_of_exposed_secrets(servers)
+        gone = [dialer for dialer in self._dialers if dialer.config not in servers]
+        known = {dialer.config for dialer in self._dialers}
+        new = [self._dialer_for(server) for server in servers if server.port and server not in known]
+        self._dialers[:] = [*(dialer for dialer in self._dialers if dialer not in gone), *new]
+        self.names.set_secrets(servers)
+        for dialer in gone:
+            dialer.stop()
+        for link in list(self._links.values()):
+            if link.dialer in gone or self.names.is_unlisted_now(link):
+                self.refuse(link, "the config lists it no longer")
+        for dialer in new:
+            dialer.dial_now()
+
+    def _dialer_for(self, server: PeerConfig) -> PeerDialer:
+        return PeerDialer(server, self._timers, self._dial, self._jitter, self._connected, self._may_dial)
 
     def close(self) -> None:
         """The server stops: dial no server any more, and do nothing for lost peers."""
@@ -325,3 +344,9 @@ class Links:
         link = self._links.get(session)
         if link is not None:
             link.ignore(reason)
+
+
+def _warn_of_exposed_secrets(servers: Sequence[PeerConfig]) -> None:
+    for server in servers:
+        if server.secret and server.secret.is_exposed:
+            log.warning("other users can read the secret of %s; keep it from them: chmod 600 its file", server.name)

@@ -6,6 +6,7 @@ The rules are L11 to L22, L24 and L52 of PROTOCOL.md.
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from typing import Protocol
 
@@ -22,7 +23,7 @@ from domain.names import (
 from net.addresses import is_loopback
 from peering.dialer import PeerDialer
 from peering.peers import Link, Peer
-from settings import Settings
+from settings import PeerConfig, Secret, Settings
 from text import normalize
 from transport import Transport
 
@@ -71,7 +72,8 @@ class PeerNames:
     def __init__(
         self, chat: Chat, settings: Settings, peers: dict[str, Peer], dialers: list[PeerDialer], users: NameHandler
     ) -> None:
-        self.secrets = {server.name: server.secret for server in settings.peers if server.name and server.secret}
+        self.secrets: dict[str, Secret] = {}
+        self.set_secrets(settings.peers)
         self._chat = chat
         self._settings = settings
         self._peers = peers
@@ -97,6 +99,19 @@ class PeerNames:
         return not self._kept_out.isdisjoint(known_as)
 
     # ---- the servers of the config ----
+
+    def set_secrets(self, servers: Sequence[PeerConfig]) -> None:
+        """Have these servers prove their names from now on, where the config has a secret for them."""
+        self.secrets = {server.name: server.secret for server in servers if server.name and server.secret}
+
+    def is_unlisted_now(self, link: Link) -> bool:
+        """Tell whether the config has listed the server of a link that has dialled this one, and does not any more."""
+        if not link.configured or link.dialer is not None or link.maybe_peer is None:
+            return False
+        if link.proven and link.handshake is not None:
+            return link.handshake.dialer not in self.secrets
+        link.configured = self._is_configured(link, link.peer.name)
+        return not (link.configured or self._lets_in(link))
 
     def lists(self, host: str) -> bool:
         """Tell whether a line of the config has this name or address, of a server that is not linked."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from commands import Command, Refusal, Request
@@ -30,7 +30,7 @@ from peering.links import Links
 from protocol import Dialect, Session
 from text import clean, normalize, split_at_most, split_words
 
-AT_A_BACKUP = frozenset({"help", "status", "shutdown"})
+AT_A_BACKUP = frozenset({"help", "reload", "status", "shutdown"})
 """The commands that a node of a cluster has before it leads."""
 
 LINES_PER_PIECE = 100
@@ -43,16 +43,32 @@ class Refused(ChatError):
     """The operator's command cannot be carried out, for the reason that the text tells."""
 
 
+class Outcome(NamedTuple):
+    """What has come of loading the config again.
+
+    Attributes:
+        changed: the directives that have changed.
+        fixed: those that have been changed in the config, but take a restart.
+        errors: why all stays as it was; none if it does not.
+    """
+
+    changed: Sequence[str] = ()
+    fixed: Sequence[str] = ()
+    errors: Sequence[str] = ()
+
+
 class ServerControls(NamedTuple):
     """What the operator can have the whole server do, and see of it.
 
     Attributes:
         stop: ends the server; idempotent.
+        reload: loads the config again.
         status: returns names and values.
         sessions: returns the sessions of all connections.
     """
 
     stop: Callable[[], None]
+    reload: Callable[[], Outcome]
     status: Callable[[], Iterable[tuple[str, object]]]
     sessions: Callable[[], Iterable[Session]]
 

@@ -89,6 +89,15 @@ def _server_named(server: str) -> Iterator[None]:
         raise Refused(f"{server} is no server's name or address.") from None
 
 
+def reload(dialect: Operator, session: Session, _request: Request) -> None:
+    """Load the config again; answer with what has changed, and with what takes a restart."""
+    outcome = dialect.controls.reload()
+    if outcome.errors:
+        raise Refused(f"All stays as it was: {'; '.join(outcome.errors)}.")
+    lines = [*(f"changed {name}" for name in outcome.changed), *(f"restart {name}" for name in outcome.fixed)]
+    dialect.list_items(session, lines)
+
+
 def shut_down(dialect: Operator, session: Session, _request: Request) -> None:
     dialect.done(session)
     session.end()
@@ -108,6 +117,7 @@ COMMANDS: Mapping[str, Command] = {
         min_args=1, max_args=1,
     ),
     "relink": Command(relink, "relink <server>", "let a server link again", min_args=1, max_args=1),
+    "reload": Command(reload, "reload", "load the config and the certificates again"),
     "shutdown": Command(shut_down, "shutdown", "end the server"),
 }  # fmt: skip
 

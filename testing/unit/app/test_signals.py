@@ -134,7 +134,7 @@ def test_a_hangup_that_was_ignored_stays_ignored(tmp_path: Path) -> None:
 def test_a_hangup_can_be_set_to_stop_nothing(tmp_path: Path) -> None:
     with ServerProcess(tmp_path, "hangup reload") as server, server.peer() as peer:
         server.signal(SIGHUP)
-        server.wait_for("nothing to reload")
+        server.wait_for("reload: changed=nothing")
         assert peer.ask("PING") == ["RESULT PING 1"]
         server.signal(SIGTERM)
         assert server.wait() == 0

@@ -348,7 +348,7 @@ def by_id(memory: MemoryChat, name: str) -> FakeSession:
 
 def test_a_deletion_is_of_the_account_with_that_id_and_of_no_later_one(memory: MemoryChat) -> None:
     ids = iter(["first", "second"])
-    memory.chat.accounts._make_id = lambda _name: next(ids)
+    memory.chat.accounts.make_id = lambda _name: next(ids)
     by_id(memory, "mason")
     told: list[Exception | None] = []
     newer = FakeSession()

@@ -61,7 +61,8 @@ def test_a_connection_that_is_closed_for_its_buffers_tells_no_receipt_but_failur
 @EXAMPLES
 @given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 60))))
 def test_buffers_are_within_their_bound_whatever_is_counted(counts: list[tuple[int, int]]) -> None:
-    buffers, sizes = Buffers[Any](100), dict[Any, int]()
+    buffers, sizes = Buffers[Any](), dict[Any, int]()
+    buffers.bound = 100
 
     class Closable:
         def report_limit(self, *_words: object) -> None:

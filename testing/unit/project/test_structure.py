@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from app.config import DIRECTIVES, PEER
+from app.reload import FIXED
 from harness.processes import ROOT
 from settings import Settings
 from version import VERSION
@@ -262,6 +263,14 @@ def test_the_settings_document_has_every_directive(name: str) -> None:
 def test_the_settings_document_has_no_other_directive() -> None:
     documented = re.findall(rf"^\| `([a-z-]+|{PEER}) ", document("docs/settings.md"), re.MULTILINE)
     assert sorted(documented) == sorted(DIRECTIVES)
+
+
+def test_the_operation_document_has_what_takes_a_restart() -> None:
+    """A new setting is listed there, or in a table of app/reload.py."""
+    section = re.search(r"These settings take a restart:\n\n(.*?)\n\n", document("docs/operation.md"), re.DOTALL)
+    assert section
+    listed = {name.replace("-", "_") for name in re.findall(r"`([a-z-]+)`", section[1])}
+    assert listed - {"tls_", "handshake_seconds"} == FIXED
 
 
 @pytest.mark.parametrize("name", ["docs/settings.md", "PROTOCOL.md"])
