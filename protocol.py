@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import enum
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -27,14 +27,12 @@ from commands import Refusal, Request
 from domain.errors import ChatError, LimitReached
 from line_bucket import LineBucket
 from session_input import SessionInput
+from session_output import LateAnswers, SessionOutput
 from text import MAX_LINE, TLS_HANDSHAKE, Overlong, first_word, foreign_protocol, whole_line
 from transport import Transport
 
 LINES_PER_TURN = 64
 """Maximum lines that one session runs before the others have their turn; fewer where they take long."""
-
-LIST_PIECE = 500
-"""Names of a list that are rendered at once; a longer list is streamed."""
 
 log = logging.getLogger("crosstalk.chat")
 
@@ -165,63 +163,6 @@ class Block(enum.Enum):
     UNANSWERED = "an earlier request is outstanding"
 
 
-class SessionOutput:
-    """What a session sends to its client.
-
-    Args:
-        transport: the connection to the client.
-        dialect: whose words it sends.
-    """
-
-    __slots__ = ("dialect", "transport")
-
-    def __init__(self, transport: Transport, dialect: Dialect) -> None:
-        self.transport = transport
-        self.dialect = dialect
-
-    @property
-    def kind(self) -> str:
-        """The dialect, for statistics."""
-        return self.dialect.name
-
-    @property
-    def address(self) -> str:
-        """The client's IP address; "" when the connection is gone already."""
-        return self.transport.remote_address[0]
-
-    def send(self, text: str) -> None:
-        """Send a line, given without its newline."""
-        self.transport.send(f"{text}\n".encode())
-
-    def send_bytes(self, data: bytes) -> None:
-        """Send whole lines, newlines included."""
-        self.transport.send(data)
-
-    def stream(self, chunks: Iterator[bytes]) -> None:
-        """Send chunks that are made as the client reads them. No line is run before the last one."""
-        self.transport.stream(chunks)
-
-    def deliver_with_receipt(self, event: Any, done: Callable[[bool], None]) -> None:
-        """Tell the client what has happened; `done` gets whether the operating system took all of it (H13)."""
-        self.dialect.counts.deliveries += 1
-        self.transport.send_with_receipt(self.dialect.render(event), done)
-
-    def send_list(self, head: str, names: Sequence[str], separator: str) -> None:
-        """Send a list; a long one is streamed, so that it is never rendered in memory as a whole."""
-        if len(names) <= LIST_PIECE:
-            self.send(f"{head} {separator.join(names)}".rstrip())
-        else:
-            self.transport.stream(_render_list(head, names, separator))
-
-    def probe(self) -> None:
-        """Have the connection closed soon if the client's machine does not answer (R50)."""
-        self.transport.probe()
-
-    def report_limit(self, reason: str, detail: str = "", *values: object) -> None:
-        """Count and log that the client has reached a limit, see `domain.sessions.ClientSession`."""
-        self.transport.report_limit(reason, detail, *values)
-
-
 class Session(SessionOutput):
     """One connection, speaking one dialect; the transport's owner.
 
@@ -238,12 +179,13 @@ class Session(SessionOutput):
         reason: why the connection is gone, when it is.
     """
 
+    dialect: Dialect
+
     __slots__ = (
         "_bucket",
         "_by_first_word",
         "_ignores_congestion",
-        "_late_answers",
-        "_late_seconds",
+        "_late",
         "_lines",
         "_max_line",
         "_outstanding",
@@ -278,8 +220,7 @@ class Session(SessionOutput):
         self._parked: Request | Refusal | None = None
         self._outstanding = 0
         self._pipelining = True  # every outstanding request is pipelined
-        self._late_answers = 0
-        self._late_seconds = 0.0
+        self._late: LateAnswers | None = None
         self._by_first_word: Choice | None = by_first_word  # None after the first line
         self._scheduled = False
 
@@ -369,14 +310,20 @@ class Session(SessionOutput):
         Args:
             seconds: maximum time that it stays.
         """
-        self._late_answers += 1
-        self._late_seconds = seconds
+        if self._late is None:
+            self._late = LateAnswers()
+        self._late.count += 1
+        self._late.seconds = seconds
 
     def late_answer_given(self) -> None:
         """A late answer has been sent, or will never be."""
-        self._late_answers -= 1
-        if self.half_closed and not self._late_answers:
-            self._run_soon()
+        if self._late is None:
+            return
+        self._late.count -= 1
+        if not self._late.count:
+            self._late = None
+            if self.half_closed:
+                self._run_soon()
 
     def set_link_limits(self, max_line: int, max_output: int, setting: str) -> None:
         """Use the limits of a link: longer lines, a larger output buffer, and no back-pressure on input.
@@ -497,11 +444,12 @@ class Session(SessionOutput):
 
     def _end_when_answered(self) -> None:
         """All lines are run and answered: end now, or after the late answers, or when these have taken too long."""
-        if not self._late_answers or self.state is SessionState.DRAINING:
+        late = self._late
+        if late is None or self.state is SessionState.DRAINING:
             self.end()
-        elif self._late_seconds:
-            self.transport.call_later(self._late_seconds, self._give_up_late_answers)
-            self._late_seconds = 0.0
+        elif late.seconds:
+            self.transport.call_later(late.seconds, self._give_up_late_answers)
+            late.seconds = 0.0
 
     def _give_up_late_answers(self) -> None:
         if self.state is not _OVER:
@@ -586,12 +534,3 @@ class Session(SessionOutput):
         if self.state is not _OVER:
             self.state = _OVER
             self.dialect.leave(self)
-
-
-def _render_list(head: str, names: Sequence[str], separator: str) -> Iterator[bytes]:
-    before = " "
-    yield head.encode()
-    for start in range(0, len(names), LIST_PIECE):
-        yield (before + separator.join(names[start : start + LIST_PIECE])).encode()
-        before = separator
-    yield b"\n"

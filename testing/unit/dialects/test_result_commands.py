@@ -11,7 +11,7 @@ from dialects.result_words import WORDS
 from domain.changes import Said
 from domain.events import ChannelMessages, DirectEcho, DirectMessage
 from domain.state import Limits
-from protocol import LIST_PIECE
+from session_output import LIST_PIECE
 from support.world import World
 
 

@@ -72,7 +72,7 @@ LAYERS: dict[str, set[str]] = {
 one is handed to it."""
 
 HOMES: dict[str, set[str]] = {
-    "protocol": {"audiences", "commands", "line_bucket", "session_input", "transport"},
+    "protocol": {"audiences", "commands", "line_bucket", "session_input", "session_output", "transport"},
     "store": {
         "channel_records",
         "database_damage",
@@ -164,6 +164,7 @@ def test_sockets_are_where_they_belong() -> None:
         "audiences",
         "commands",
         "session_input",
+        "session_output",
         "transport",
         "federation",
         *DOMAIN,

@@ -7,7 +7,8 @@ import itertools
 import pytest
 
 from commands import Refusal
-from protocol import LIST_PIECE, Block, Dialect, SessionState
+from protocol import Block, Dialect, SessionState
+from session_output import LIST_PIECE
 from support.tiny import TinySession
 from text import (
     MAX_LINE,
