@@ -75,7 +75,7 @@ class Admission:
 
     def is_invited(self, member: Member, channel: str) -> bool:
         """Tell whether somebody has been invited to a channel, and has not joined it since."""
-        return channel in self._invited_to(member)
+        return channel in self.invited_to(member)
 
     def invite(self, member: Account | Visitor, channel: str) -> Undo:
         """Note an invitation; return its undo."""
@@ -94,9 +94,10 @@ class Admission:
 
     def count_invitations(self, member: Account | Visitor) -> int:
         """Return to how many channels somebody is invited."""
-        return len(self._invited_to(member))
+        return len(self.invited_to(member))
 
-    def _invited_to(self, member: Member) -> set[str] | frozenset[str]:
+    def invited_to(self, member: Member) -> set[str] | frozenset[str]:
+        """Return the channels that somebody is invited to."""
         if isinstance(member, Visitor):
             return member.invited
         return self.invitations.get(member.name, frozenset())

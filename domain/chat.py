@@ -53,7 +53,7 @@ from domain.changes import (
 from domain.channels import Channels
 from domain.clock import RisingClock
 from domain.errors import AlreadyMember, ChatError, NameTaken, NotAMember, NotAName
-from domain.events import ChannelMessages, WentOut
+from domain.events import ChannelMessages, Removed, WentOut
 from domain.interfaces import Backend, Outside, Pace, Passwords
 from domain.journal import Journal
 from domain.messages import DirectMessages
@@ -262,7 +262,7 @@ class Chat:
             self.subscriptions.expect_end(WentOut(member.name, channel, reason))
         self.journal.submit(member.leaving(channel), left)
 
-    def remove(self, member: Member, channel: str, event: Any, done: Done) -> None:
+    def remove(self, member: Member, channel: str, event: Removed, done: Done) -> None:
         """End a membership without the member's request; the member is told the event.
 
         Fails with NoSuchChannel, NotAMember, StoreUnavailable.
@@ -274,7 +274,7 @@ class Chat:
                 member.session.deliver(event)
             done(error)
 
-        self.subscriptions.expect_end(WentOut(member.name, channel, by=""))
+        self.subscriptions.expect_end(WentOut(member.name, channel, event.reason, event.by))
         self.journal.submit(member.leaving(channel), told)
 
     def say(self, speaker: Member, channel: str, text: str, done: Done, kind: str = SAY) -> int:

@@ -155,9 +155,16 @@ class InvitedIn(NamedTuple):
 
 
 class Removed(NamedTuple):
-    """The operator has removed the user from the channel."""
+    """The operator, or an operator of the channel, has removed the user from it.
+
+    Attributes:
+        by: the name of who has done it; "" for the server's operator.
+        reason: why; "" if nothing was said.
+    """
 
     channel: str
+    by: str = ""
+    reason: str = ""
 
 
 class NotRestored(NamedTuple):
@@ -246,10 +253,12 @@ class FileNotTaken(NamedTuple):
 
 
 class Kicked(NamedTuple):
-    """The operator has removed the user from a channel."""
+    """The operator, or an operator of the channel, has removed the user from it; `by` and `reason` as in `Removed`."""
 
     user: str
     at: float
+    by: str = ""
+    reason: str = ""
 
 
 class Emptied(NamedTuple):

@@ -51,7 +51,9 @@ def _farewell_of(name: str, channel: str, shown: Any) -> WentOut:
     """Return what followers are told of a guest who has left, from what the operator is shown."""
     if isinstance(shown, WentAway):
         return WentOut(name, channel, "went AFK")
-    return WentOut(name, channel, by="" if isinstance(shown, Kicked) else None)
+    if isinstance(shown, Kicked):
+        return WentOut(name, channel, shown.reason, shown.by)
+    return WentOut(name, channel)
 
 
 class RoomGuests:

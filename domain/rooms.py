@@ -172,12 +172,20 @@ class Rooms(ChannelObserver):
 
     # ---- what the operator does ----
 
-    def kick(self, channel: str, name: str, done: Done) -> None:
+    def kick(self, channel: str, name: str, done: Done, by: str = "", reason: str = "") -> None:
         """Remove a user from a channel or its queue; the operator is shown it. Fails with NoSuchChannel, NotHere,
-        StoreUnavailable."""
+        StoreUnavailable.
+
+        Args:
+            channel: the channel's name.
+            name: the user's.
+            done: takes the outcome.
+            by: the operator of the channel who asks; "" for the server's operator.
+            reason: why.
+        """
         found = self._chat.channels.local.get(channel)
         guest = self.guests.find(channel, name)
-        kicked = Kicked(name, self._now())
+        kicked = Kicked(name, self._now(), by, reason)
         if found is None:
             done(NoSuchChannel())
         elif guest is not None:
@@ -283,8 +291,9 @@ class Rooms(ChannelObserver):
                 self._show(waiting)
             done(error)
 
+        removal = Removed(channel.name) if shown is None else Removed(channel.name, shown.by, shown.reason)
         self._removing.setdefault(key, shown)
-        self._chat.remove(channel.members[name], channel.name, Removed(channel.name), removed)
+        self._chat.remove(channel.members[name], channel.name, removal, removed)
 
     # ---- what the chat tells ----
 

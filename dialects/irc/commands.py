@@ -15,6 +15,7 @@ from dialects.irc import (
     live,
     login,
     messages,
+    moderation,
     modes,
     numerics,
     queries,
@@ -100,6 +101,8 @@ COMMANDS: Mapping[str, Command] = {
     "NAMES": _row(channels.names, "NAMES <channel>[,...]", "list who is in channels", 0, 1),
     "LIST": _row(listing.list_channels, "LIST [<condition>[,...]]", "list channels", 0, 1),
     "TOPIC": _row(topics.topic, "TOPIC <channel> [:<text>]", "read a channel's topic, or set it", 1, 2),
+    "KICK": _row(moderation.kick, "KICK <channel> <nick>[,...] [:<reason>]", "remove users from a channel", 2, 3),
+    "INVITE": _row(moderation.invite, "INVITE <nick> <channel>", "let a user come into a channel once", 0, 2),
     # Messages.
     "PRIVMSG": _row(messages.privmsg, "PRIVMSG <target>[,...] :<text>", "say something", 2, 2),
     "NOTICE": _row(messages.notice, "NOTICE <target>[,...] :<text>", "say something that gets no answer", 0, 2),

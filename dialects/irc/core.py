@@ -263,6 +263,10 @@ class Irc(Dialect):
         """Tell whether a client may know that there is this channel."""
         return self.chat.channels.is_shown(channel, client.nick)
 
+    def may_operate(self, client: Client, channel: Channel) -> bool:
+        """Tell whether a client may do what the operators of a channel may."""
+        return self.chat.channels.admission.operates(client.nick, channel)
+
     def may_see_members(self, client: Client, channel: Channel) -> bool:
         """Tell whether a client may know who is in a channel."""
         return self.may_list(client, channel)

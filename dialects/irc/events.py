@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from dialects.irc import numerics
 from dialects.irc.client import Client
 from dialects.irc.core import Irc
+from dialects.irc.mode_words import mode_line
 from dialects.irc.profiles import NOT_HERE, profile_of
 from dialects.irc.rosters import join_line, joined_lines
 from dialects.irc.wire import MAX_BODY, NO_TAGS, action, message, pieces, render_tags
@@ -21,7 +22,9 @@ from domain.events import (
     DirectMessage,
     GuestGone,
     GuestRenamed,
+    InvitedIn,
     LoggedInElsewhere,
+    ModesChanged,
     NotRestored,
     PresenceChanged,
     Removed,
@@ -119,11 +122,18 @@ def _echo(irc: Irc, client: Client, event: DirectEcho) -> str:
 
 
 def _removed(irc: Irc, client: Client, event: Removed) -> str:
-    return message(irc.server.name, "KICK", irc.people.channel(event.channel), client.shown, text=BY_OPERATOR)
+    by = irc.people.prefix(event.by) if event.by else irc.server.name
+    text = event.reason or (BY_OPERATOR if not event.by else client.shown)
+    return message(by, "KICK", irc.people.channel(event.channel), client.shown, text=text)
 
 
 def _not_restored(irc: Irc, client: Client, event: NotRestored) -> str:
     return message(irc.server.name, "KICK", irc.people.channel(event.channel), client.shown, text=NOT_RESTORED)
+
+
+def _invited(irc: Irc, client: Client, event: InvitedIn) -> str:
+    tags = tags_of(irc, Stamp(event.by, irc.server.now()))
+    return tags + message(irc.people.prefix(event.by), "INVITE", client.shown, irc.people.channel(event.channel))
 
 
 def _silenced(irc: Irc, client: Client, event: Silenced) -> str:
@@ -152,8 +162,12 @@ def of_oneself(irc: Irc, client: Client, event: Any) -> bool:
         return True
     if isinstance(event, WentOut) and event.user == client.nick:
         return event.by is not None or ("PART", event.channel) in client.pending
+    if isinstance(event, WentOut) and event.by == client.nick:
+        return ("KICK", event.channel) in client.pending
     if isinstance(event, TopicChanged):
         return event.user == client.nick and ("TOPIC", event.channel) in client.pending
+    if isinstance(event, ModesChanged):
+        return event.by == client.nick and ("MODE", event.channel) in client.pending
     if isinstance(event, PresenceChanged):
         return event.user == client.nick
     return isinstance(event, GuestRenamed) and client.nick in event
@@ -166,6 +180,7 @@ TO_CLIENT: Mapping[type, Callable[[Irc, Client, Any], str]] = {
     Removed: _removed,
     NotRestored: _not_restored,
     Silenced: _silenced,
+    InvitedIn: _invited,
     AccountGone: _closing,
     LoggedInElsewhere: _closing,
 }
@@ -182,7 +197,7 @@ def _went_out(irc: Irc, event: WentOut) -> str:
     channel, nick = irc.people.channel(event.channel), irc.people.nick(event.user)
     if event.by is not None:
         by = irc.people.prefix(event.by) if event.by else irc.server.name
-        return message(by, "KICK", channel, nick, text=event.reason or BY_OPERATOR)
+        return message(by, "KICK", channel, nick, text=event.reason or (nick if event.by else BY_OPERATOR))
     return message(irc.people.prefix(event.user), "PART", channel, text=event.reason or None)
 
 
@@ -205,11 +220,12 @@ TO_ALL: Mapping[type, Callable[[Irc, Any], str]] = {
     GuestGone: lambda irc, event: message(irc.people.prefix(event.user), "QUIT", text=event.reason),
     GuestRenamed: _renamed,
     PresenceChanged: _presence,
+    ModesChanged: mode_line,
     TopicChanged: lambda irc, event: message(
         irc.people.prefix(event.user), "TOPIC", irc.people.channel(event.channel), text=event.topic
     ),
 }
 """The words for events that are the same for all clients with the same capabilities."""
 
-OF_USERS = (CameIn, WentOut, TopicChanged, PresenceChanged, GuestRenamed)
+OF_USERS = (CameIn, WentOut, TopicChanged, PresenceChanged, GuestRenamed, ModesChanged)
 """Events that may be about the client itself."""

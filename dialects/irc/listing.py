@@ -38,7 +38,7 @@ def condition_of(irc: Irc, word: str) -> Condition | None:
     if word[0] == "!":
         mask = fold(word[1:].removeprefix(CHANNEL))
         return lambda name, _channel: not glob(mask, fold(name))
-    kind = word[0].upper() if word[0].upper() == "C" and word[1:2] in ("<", ">") else ""
+    kind = word[0].upper() if word[0].upper() in "CT" and word[1:2] in ("<", ">") else ""
     sign, number = word[len(kind) : len(kind) + 1], parse_number(word[len(kind) + 1 :], MAX_NUMBER)
     if sign not in ("<", ">") or number is None:
         return None
@@ -50,7 +50,7 @@ def _compare(irc: Irc, kind: str, sign: str, number: int) -> Condition:
         if channel is None:
             return False
         if kind:
-            at = channel.created
+            at = channel.created if kind == "C" else channel.topic_set[1]
             value = (irc.server.now() - at) / 60
             return at > 0 and (value < number if sign == "<" else value > number)
         return len(channel.names()) < number if sign == "<" else len(channel.names()) > number

@@ -9,10 +9,14 @@ from dialects.irc.client import Client
 from dialects.irc.core import Irc
 from dialects.irc.profiles import profile_of
 from dialects.irc.wire import MAX_BODY, in_lines, message
-from domain.state import Channel
+from domain import modes as ranks
+from domain.state import NOBODY, Channel
 
 OPERATOR, VOICE = "@", "+"
+SIGNS = {ranks.OPERATOR: OPERATOR, ranks.VOICE: VOICE}
+
 PUBLIC, SECRET = "=", "@"
+"""What stands before a channel in NAMES."""
 
 PIECE = 100
 """Names that are rendered at once."""
@@ -29,18 +33,22 @@ def joined_lines(irc: Irc, client: Client, channel: Channel) -> Iterator[str]:
 def topic_lines(irc: Irc, client: Client, channel: Channel) -> Iterator[str]:
     """Return a channel's topic, and who has set it; nothing without one."""
     if channel.topic:
-        yield client.line(numerics.TOPIC, irc.people.channel(channel.name), text=channel.topic)
+        shown = irc.people.channel(channel.name)
+        yield client.line(numerics.TOPIC, shown, text=channel.topic)
+        if channel.topic_set != NOBODY:
+            name, at = channel.topic_set
+            yield client.line(numerics.TOPICWHOTIME, shown, irc.people.nick(name), str(int(at)))
 
 
 def name_lines(irc: Irc, client: Client, channel: Channel) -> Iterator[str]:
     """Return who is in a channel, as NAMES does, without its last line."""
-    shown = irc.people.channel(channel.name)
-    head = client.line(numerics.NAMREPLY, PUBLIC, shown, text="")
+    shown, sign = irc.people.channel(channel.name), SECRET if channel.is_secret else PUBLIC
+    head = client.line(numerics.NAMREPLY, sign, shown, text="")
     names = channel.names()
     for start in range(0, len(names), PIECE):
         words = [_entry(irc, client, channel, name) for name in names[start : start + PIECE]]
         for line in in_lines(words, MAX_BODY - len(head.encode())):
-            yield client.line(numerics.NAMREPLY, PUBLIC, shown, text=line)
+            yield client.line(numerics.NAMREPLY, sign, shown, text=line)
 
 
 def _entry(irc: Irc, client: Client, channel: Channel, name: str) -> str:
@@ -51,7 +59,8 @@ def _entry(irc: Irc, client: Client, channel: Channel, name: str) -> str:
 
 def signs(channel: Channel, name: str, *, every: bool) -> str:
     """Return the signs of a user's ranks in a channel: all of them, or the highest."""
-    return ""
+    shown = "".join([SIGNS[rank] for rank in channel.rank(name)])
+    return shown if every else shown[:1]
 
 
 def join_line(irc: Irc, name: str, channel: str, *, is_extended: bool) -> str:

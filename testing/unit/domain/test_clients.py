@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from domain.errors import AlreadyLoggedIn
-from domain.events import AccountGone, ChannelMessages, DirectEcho, DirectMessage, MailWaiting, PresenceChanged
+from domain.events import AccountGone, ChannelMessages, DirectEcho, DirectMessage, MailWaiting, PresenceChanged, Removed
 from domain.sessions import SeveralClients, as_clients, sessions_of
 from support.memory_chat import NOW, FakeSession, MemoryChat
 
@@ -39,8 +39,8 @@ def test_what_an_account_is_told_comes_to_each_client(memory: MemoryChat) -> Non
     assert first.take() == second.take() == [said]
     memory.outcome(lambda done: memory.chat.messages.send_direct(bob.principal, "ann", "psst", done, bob))
     assert first.take() == second.take() == [DirectMessage("bob", "psst", NOW, "d-1")]
-    memory.outcome(lambda done: memory.chat.remove(ann, "garden", "out", done))
-    assert first.take() == second.take() == ["out"]
+    memory.outcome(lambda done: memory.chat.remove(ann, "garden", Removed("garden"), done))
+    assert first.take() == second.take() == [Removed("garden")]
     assert not memory.chat.channels.local["garden"].subscribers.keys() & {first, second}
     assert memory.audiences_are_right()
 

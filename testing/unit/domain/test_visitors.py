@@ -20,7 +20,7 @@ from domain.errors import (
     NotAName,
     StoreUnavailable,
 )
-from domain.events import ChannelMessages, DirectEcho, DirectMessage, PresenceChanged
+from domain.events import ChannelMessages, DirectEcho, DirectMessage, PresenceChanged, Removed
 from domain.state import Limits, Visitor
 from support.memory_chat import NOW, FakeSession, MemoryChat
 from support.world import World
@@ -120,8 +120,8 @@ def test_a_name_that_is_free_again_joins_behind_the_one_that_had_it(memory: Memo
 def test_the_operator_removes_a_visitor(memory: MemoryChat) -> None:
     memory.account("ann", "garden")
     zoe = visitor(memory, "zoe", "garden")
-    assert memory.outcome(lambda done: memory.chat.remove(zoe.principal, "garden", "out", done)) is None
-    assert zoe.take() == ["out"]
+    assert memory.outcome(lambda done: memory.chat.remove(zoe.principal, "garden", Removed("garden"), done)) is None
+    assert zoe.take() == [Removed("garden")]
     assert names(memory) == ["ann"]
 
 

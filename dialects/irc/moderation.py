@@ -1,0 +1,131 @@
+"""What the operators of a channel do besides MODE: KICK and INVITE."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from commands import Request
+from dialects.irc import numerics
+from dialects.irc.channels import reason_of
+from dialects.irc.client import Client
+from dialects.irc.core import Irc
+from dialects.irc.numerics import Numeric
+from dialects.irc.people import client_of
+from dialects.irc.wire import message, word
+from domain.errors import (
+    AlreadyMember,
+    ChatError,
+    LimitReached,
+    NoSuchChannel,
+    NoSuchUser,
+    NotAMember,
+    NotOperator,
+    StoreUnavailable,
+)
+
+MAX_KICKS = 4
+"""Users that one KICK can remove."""
+
+CHANNEL_REFUSALS: Mapping[type[Exception], Numeric] = {
+    NoSuchChannel: numerics.NOSUCHCHANNEL,
+    NotAMember: numerics.NOTONCHANNEL,
+    NotOperator: numerics.CHANOPRIVSNEEDED,
+}
+"""The answer to a request about a channel by its error."""
+
+
+def kick(irc: Irc, client: Client, request: Request) -> None:
+    """KICK <channel> <nick>[,<nick>...] [<reason>]."""
+    shown, nicks, *reasons = request.args
+    reason = reason_of(reasons[0]) if reasons else ""
+    name = irc.people.channel_name(shown)
+    try:
+        if name is None:
+            raise NoSuchChannel
+        irc.chat.moderation.check_operates(client.nick, name)
+    except ChatError as error:
+        is_remote = name is not None and name in irc.chat.channels.remote
+        client.reply(numerics.NOTONCHANNEL if is_remote else CHANNEL_REFUSALS[type(error)], word(shown))
+        return
+    for nick in nicks.split(",")[:MAX_KICKS]:
+        if nick:
+            _kick(irc, client, request, name, nick, reason)
+
+
+def _kick(irc: Irc, client: Client, request: Request, channel: str, nick: str, reason: str) -> None:
+    name, shown = irc.people.find(nick), irc.people.channel(channel)
+    found = irc.chat.channels.local.get(channel)
+
+    def decided(error: Exception | None) -> None:
+        client.pending.discard(("KICK", channel))
+        if error is not None:
+            text = "It could not be kept; try again later" if isinstance(error, StoreUnavailable) else None
+            client.reply(numerics.USERNOTINCHANNEL, word(nick), shown, text=text)
+        elif name != client.nick:  # who kicks itself is told as anybody who is kicked
+            line = (irc.people.nick(name), reason or irc.people.nick(name)) if name else ("", "")
+            client.send(message(irc.people.prefix(client.nick), "KICK", shown, line[0], text=line[1]))
+
+    if name is None or not irc.people.is_known(name):
+        client.reply(numerics.NOSUCHNICK, word(nick))
+    elif found is None or (name not in found.members and name not in found.guests):
+        client.reply(numerics.USERNOTINCHANNEL, irc.people.nick(name), shown)
+    else:
+        client.pending.add(("KICK", channel))
+        irc.rooms.kick(channel, name, irc.outcome(client, request, decided), client.nick, reason)
+
+
+def invite(irc: Irc, client: Client, request: Request) -> None:
+    """INVITE <nick> <channel>; without words, to which channels the client is invited."""
+    if not request.args:
+        _list_invitations(irc, client)
+        return
+    if len(request.args) == 1:
+        client.reply(numerics.NEEDMOREPARAMS, "INVITE")
+        return
+    nick, shown = request.args
+    name, channel = irc.people.find(nick), irc.people.channel_name(shown)
+
+    def decided(error: Exception | None) -> None:
+        if error is None:
+            assert channel is not None and name is not None
+            client.reply(numerics.INVITING, irc.people.nick(name), irc.people.channel(channel))
+            _tell_invited(irc, client, name, channel)
+        elif isinstance(error, AlreadyMember):
+            client.reply(numerics.USERONCHANNEL, word(nick), word(shown))
+        elif isinstance(error, NoSuchUser):
+            client.reply(numerics.NOSUCHNICK, word(nick))
+        else:
+            text = OTHER_REASONS.get(type(error))
+            client.reply(CHANNEL_REFUSALS.get(type(error), numerics.CHANOPRIVSNEEDED), word(shown), text=text)
+
+    if name is None or not irc.people.is_known(name):
+        client.reply(numerics.NOSUCHNICK, word(nick))
+    elif channel is None:
+        client.reply(numerics.NOSUCHCHANNEL, word(shown))
+    else:
+        done = irc.outcome(client, request, decided)
+        irc.chat.moderation.invite(client.session.principal, channel, name, done)
+
+
+OTHER_REASONS: Mapping[type[Exception], str] = {
+    LimitReached: "This user is invited to too many channels",
+    StoreUnavailable: "It could not be kept; try again later",
+}
+
+
+def _tell_invited(irc: Irc, client: Client, name: str, channel: str) -> None:
+    """Tell the others in the channel who have asked for it (invite-notify)."""
+    line = message(
+        irc.people.prefix(client.nick), "INVITE", irc.people.nick(name), irc.people.channel(channel)
+    ).encode()
+    found = irc.chat.channels.local.get(channel)
+    for session in list(found.subscribers) if found is not None else ():
+        other = client_of(session)
+        if other is not None and other is not client and other.has("invite-notify"):
+            other.session.send_bytes(line)
+
+
+def _list_invitations(irc: Irc, client: Client) -> None:
+    for name in sorted(irc.chat.channels.admission.invited_to(client.session.principal)):
+        client.reply(numerics.INVITELIST, irc.people.channel(name))
+    client.reply(numerics.ENDOFINVITELIST)
