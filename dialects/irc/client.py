@@ -111,6 +111,7 @@ class Client:
         is_welcome: the registration is over.
         login: see `Login`.
         away: why it is away; "" while it is here.
+        markers: the read markers of a guest, in seconds since the epoch, by channel or user.
         echo: of the direct message whose outcome comes next.
         farewell: what others are told when it has gone.
         pending: verbs and channels of its requests, of which it is told in their answers.
@@ -129,6 +130,7 @@ class Client:
         "is_negotiating",
         "is_welcome",
         "login",
+        "markers",
         "modes",
         "monitored",
         "nick",
@@ -152,6 +154,7 @@ class Client:
         self.login = Login()
         self.away = self.echo = ""
         self.farewell = "connection closed"
+        self.markers: dict[str, float] = {}
         self.pending: set[tuple[str, str]] = set()
         self.since = self.active = 0.0
         self.modes: frozenset[str] = frozenset()

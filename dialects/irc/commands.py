@@ -14,6 +14,7 @@ from dialects.irc import (
     listing,
     live,
     login,
+    markers,
     messages,
     moderation,
     modes,
@@ -107,6 +108,7 @@ COMMANDS: Mapping[str, Command] = {
     "PRIVMSG": _row(messages.privmsg, "PRIVMSG <target>[,...] :<text>", "say something", 2, 2),
     "NOTICE": _row(messages.notice, "NOTICE <target>[,...] :<text>", "say something that gets no answer", 0, 2),
     "TAGMSG": _row(live.tagmsg, "TAGMSG <target>[,...]", "send client tags alone", 1, 1),
+    "MARKREAD": _row(markers.markread, "MARKREAD <target> [timestamp=<time>]", "read or set a read marker", 0, 2),
     # Users.
     "ISON": _row(queries.ison, "ISON <nick>...", "ask who is here", 1),
     "USERHOST": _row(queries.userhost, "USERHOST <nick>...", "ask for users and hosts", 1),

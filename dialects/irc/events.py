@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from dialects.irc import numerics
 from dialects.irc.client import Client
 from dialects.irc.core import Irc
+from dialects.irc.markers import CAPABILITY, marker
 from dialects.irc.mode_words import mode_line
 from dialects.irc.profiles import NOT_HERE, profile_of
 from dialects.irc.rosters import join_line, joined_lines
@@ -16,6 +17,7 @@ from dialects.irc.wire import MAX_BODY, NO_TAGS, action, message, pieces, render
 from domain.changes import ACT, NOTICE, SAY, Said
 from domain.events import (
     AccountGone,
+    Announced,
     CameIn,
     ChannelMessages,
     DirectEcho,
@@ -24,12 +26,14 @@ from domain.events import (
     GuestRenamed,
     InvitedIn,
     LoggedInElsewhere,
+    MarkerMoved,
     ModesChanged,
     NotRestored,
     PresenceChanged,
     Removed,
     Silenced,
     TopicChanged,
+    Unmuted,
     WentOut,
     Whispered,
 )
@@ -123,7 +127,7 @@ def _echo(irc: Irc, client: Client, event: DirectEcho) -> str:
 
 def _removed(irc: Irc, client: Client, event: Removed) -> str:
     by = irc.people.prefix(event.by) if event.by else irc.server.name
-    text = event.reason or (BY_OPERATOR if not event.by else client.shown)
+    text = event.reason or irc.people.nick(event.by) or BY_OPERATOR
     return message(by, "KICK", irc.people.channel(event.channel), client.shown, text=text)
 
 
@@ -134,6 +138,19 @@ def _not_restored(irc: Irc, client: Client, event: NotRestored) -> str:
 def _invited(irc: Irc, client: Client, event: InvitedIn) -> str:
     tags = tags_of(irc, Stamp(event.by, irc.server.now()))
     return tags + message(irc.people.prefix(event.by), "INVITE", client.shown, irc.people.channel(event.channel))
+
+
+def _marker_moved(irc: Irc, client: Client, event: MarkerMoved) -> str:
+    return marker(irc, event.target, event.at) if client.has(CAPABILITY) else ""
+
+
+def _announced(irc: Irc, client: Client, event: Announced) -> str:
+    return message(irc.server.name, "NOTICE", client.shown, text=event.text)
+
+
+def _unmuted(irc: Irc, client: Client, event: Unmuted) -> str:
+    text = f"You may speak in {irc.people.channel(event.channel)} again."
+    return message(irc.server.name, "NOTICE", client.shown, text=text)
 
 
 def _silenced(irc: Irc, client: Client, event: Silenced) -> str:
@@ -180,7 +197,10 @@ TO_CLIENT: Mapping[type, Callable[[Irc, Client, Any], str]] = {
     Removed: _removed,
     NotRestored: _not_restored,
     Silenced: _silenced,
+    Unmuted: _unmuted,
     InvitedIn: _invited,
+    MarkerMoved: _marker_moved,
+    Announced: _announced,
     AccountGone: _closing,
     LoggedInElsewhere: _closing,
 }
@@ -197,7 +217,7 @@ def _went_out(irc: Irc, event: WentOut) -> str:
     channel, nick = irc.people.channel(event.channel), irc.people.nick(event.user)
     if event.by is not None:
         by = irc.people.prefix(event.by) if event.by else irc.server.name
-        return message(by, "KICK", channel, nick, text=event.reason or (nick if event.by else BY_OPERATOR))
+        return message(by, "KICK", channel, nick, text=event.reason or (irc.people.nick(event.by) or BY_OPERATOR))
     return message(irc.people.prefix(event.user), "PART", channel, text=event.reason or None)
 
 

@@ -153,6 +153,9 @@ def _send_to_channel(
         if echoed is not None:
             echoed.outstanding += 1
         number = irc.chat.say(client.session.principal, name, text, irc.outcome(client, request, decided), kind)
+        channel = irc.chat.channels.local.get(name)
+        if channel is not None and name not in irc.channels_of(client):
+            irc.chat.channels.admission.expect_outsider(channel, number)
         irc.in_flight.add(number, Sent(client, client_tags(request), echoed), irc.chat.reading.last_published)
 
 

@@ -35,9 +35,20 @@ CHANNEL_REFUSALS: Mapping[type[Exception], Numeric] = {
 
 
 def kick(irc: Irc, client: Client, request: Request) -> None:
-    """KICK <channel> <nick>[,<nick>...] [<reason>]."""
-    shown, nicks, *reasons = request.args
-    reason = reason_of(reasons[0]) if reasons else ""
+    """KICK <channel>[,<channel>...] <nick>[,<nick>...] [<reason>]: one channel for all nicks, or one for each."""
+    channels, nicks = (words.split(",") for words in request.args[:2])
+    reason = reason_of(request.args[2]) if len(request.args) > 2 else ""
+    if len(channels) == 1:
+        channels *= len(nicks)
+    operated = {shown: _operated(irc, client, shown) for shown in dict.fromkeys(channels[:MAX_KICKS])}
+    for shown, nick in list(zip(channels, nicks, strict=False))[:MAX_KICKS]:
+        name = operated[shown]
+        if name is not None and nick:
+            _kick(irc, client, request, name, nick, reason)
+
+
+def _operated(irc: Irc, client: Client, shown: str) -> str | None:
+    """Return the name of a channel that a client operates; answer it if it does not."""
     name = irc.people.channel_name(shown)
     try:
         if name is None:
@@ -46,10 +57,8 @@ def kick(irc: Irc, client: Client, request: Request) -> None:
     except ChatError as error:
         is_remote = name is not None and name in irc.chat.channels.remote
         client.reply(numerics.NOTONCHANNEL if is_remote else CHANNEL_REFUSALS[type(error)], word(shown))
-        return
-    for nick in nicks.split(",")[:MAX_KICKS]:
-        if nick:
-            _kick(irc, client, request, name, nick, reason)
+        return None
+    return name
 
 
 def _kick(irc: Irc, client: Client, request: Request, channel: str, nick: str, reason: str) -> None:
@@ -62,8 +71,9 @@ def _kick(irc: Irc, client: Client, request: Request, channel: str, nick: str, r
             text = "It could not be kept; try again later" if isinstance(error, StoreUnavailable) else None
             client.reply(numerics.USERNOTINCHANNEL, word(nick), shown, text=text)
         elif name != client.nick:  # who kicks itself is told as anybody who is kicked
-            line = (irc.people.nick(name), reason or irc.people.nick(name)) if name else ("", "")
-            client.send(message(irc.people.prefix(client.nick), "KICK", shown, line[0], text=line[1]))
+            assert name is not None
+            text = reason or client.shown
+            client.send(message(irc.people.prefix(client.nick), "KICK", shown, irc.people.nick(name), text=text))
 
     if name is None or not irc.people.is_known(name):
         client.reply(numerics.NOSUCHNICK, word(nick))

@@ -9,7 +9,7 @@ from commands import Request
 from dialects.irc import numerics
 from dialects.irc.client import Client
 from dialects.irc.core import Irc
-from dialects.irc.mode_words import mode_line, mode_words
+from dialects.irc.mode_words import NO_KEY, mode_line, mode_words
 from dialects.irc.names import CHANNEL
 from dialects.irc.numerics import Numeric
 from dialects.irc.status import user_mode
@@ -192,7 +192,8 @@ def _refusal(irc: Irc, client: Client, channel: Channel, switch: Switch, error: 
     if isinstance(error, NotAMember | NoSuchChannel):
         return client.line(numerics.NOTONCHANNEL, shown)
     text = REASONS.get(type(error), "This mode cannot be set")
-    return client.line(numerics.INVALIDMODEPARAM, shown, switch.mode, word(switch.value), text=text)
+    value = NO_KEY if switch.mode == KEY else word(switch.value)
+    return client.line(numerics.INVALIDMODEPARAM, shown, switch.mode, value, text=text)
 
 
 REASONS: Mapping[type[Exception], str] = {

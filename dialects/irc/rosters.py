@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dialects.irc import numerics
 from dialects.irc.client import Client
 from dialects.irc.core import Irc
+from dialects.irc.markers import marker_lines
 from dialects.irc.profiles import profile_of
 from dialects.irc.wire import MAX_BODY, in_lines, message
 from domain import modes as ranks
@@ -26,6 +27,7 @@ def joined_lines(irc: Irc, client: Client, channel: Channel) -> Iterator[str]:
     """Return a client's own JOIN and what follows it: the topic, if there is one, and who is there (I22)."""
     yield join_line(irc, client.nick, channel.name, is_extended=client.has("extended-join"))
     yield from topic_lines(irc, client, channel)
+    yield from marker_lines(irc, client, channel)
     yield from name_lines(irc, client, channel)
     yield client.line(numerics.ENDOFNAMES, irc.people.channel(channel.name))
 

@@ -10,6 +10,7 @@ from typing import Any, cast
 import pytest
 
 from dialects.irc.core import Irc
+from dialects.irc.events import to_client
 from domain import events
 from domain.changes import Said
 from domain.events import (
@@ -35,6 +36,7 @@ from domain.events import (
     Kicked,
     LoggedInElsewhere,
     MailWaiting,
+    MarkerMoved,
     ModesChanged,
     NotRestored,
     Occupancy,
@@ -50,6 +52,7 @@ from domain.events import (
     WentOut,
     Whispered,
 )
+from domain.modes import Switch
 from support.world import World
 
 AUDIENCES: Mapping[str, set[type]] = {
@@ -64,7 +67,11 @@ AUDIENCES: Mapping[str, set[type]] = {
         Announced,
         *(FileSent, FileNotTaken, FileOffered, SendFile, FileWanted, FilePiece, FileEnded, FileCancelled),
     },
-    "irc": {ChannelMessages, CameIn, WentOut, GuestGone, GuestRenamed, PresenceChanged, TopicChanged},
+    "irc": {
+        *(ChannelMessages, CameIn, WentOut, GuestGone, GuestRenamed, PresenceChanged, TopicChanged),
+        *(ModesChanged, InvitedIn, MarkerMoved, Announced, DirectMessage, DirectEcho, Whispered, Removed),
+        *(NotRestored, Silenced, Unmuted, AccountGone, LoggedInElsewhere),
+    },
     "operator": {ChannelMessages, Entered, Departed, WentAway, Whispered, FileSent, Kicked, Emptied},
 }
 """Who may get which event."""
@@ -78,6 +85,7 @@ EXAMPLES_OF_TYPES: Mapping[Any, Any] = {
     float: 1.0,
     bool: True,
     str | None: None,
+    tuple[Switch, ...]: (Switch("m", True),),
     tuple[Said, ...]: (Said("room", "alice", "hi", 1.0),),
 }
 
@@ -89,16 +97,22 @@ def example(event: type) -> Any:
 
 def renderers(world: World) -> Mapping[str, Callable[[Any], str | bytes]]:
     world.user("alice", "room")
-    irc = cast(Irc, world.node.dialects["irc"]).for_capabilities(frozenset({"away-notify"}))
     guest: Any = world.room_guest("lobby", "ann").session.dialect
     return {
         "result": world.dialect.render,
         "hello": world.hello.render,
         "mailbox": world.mailbox.render,
         "rooms": guest.render,
-        "irc": lambda event: irc.render(event._replace(user="alice") if hasattr(event, "user") else event),
+        "irc": lambda event: irc_words(world, event._replace(user="alice") if hasattr(event, "user") else event),
         "operator": world.node.operator.dialect.render,
     }
+
+
+def irc_words(world: World, event: Any) -> str | bytes:
+    irc = cast(Irc, world.node.dialects["irc"]).for_capabilities(frozenset({"away-notify"}))
+    client = irc.client(world.client(irc).session)
+    client.capabilities = frozenset({"echo-message", "draft/read-marker"})
+    return to_client(irc, client, event) or irc.render(event)
 
 
 def test_every_event_is_for_somebody() -> None:

@@ -1,0 +1,115 @@
+"""MARKREAD: up to which time an account has read a channel, or the direct messages with a user (draft/read-marker)."""
+
+from __future__ import annotations
+
+import contextlib
+from datetime import datetime
+
+from commands import Request
+from dialects.irc.client import Client
+from dialects.irc.core import Irc
+from dialects.irc.names import CHANNEL
+from dialects.irc.wire import message, word
+from domain.errors import ChatError, LimitReached, NotAMember
+from domain.state import Channel
+from text import utc_time
+
+CAPABILITY = "draft/read-marker"
+MAX_GUEST_MARKERS = 1000
+"""Markers that a guest can have."""
+
+TIMESTAMP = "timestamp="
+MILLISECOND = 0.000999
+"""The part of a second that is not shown."""
+
+NOTHING = "*"
+"""Stands for a marker that has never been set."""
+
+
+def parse_timestamp(text: str) -> float | None:
+    """Return the time that a `timestamp=` states, in seconds since the epoch; None if it is none.
+
+    Times are shown in whole milliseconds, so it is the end of that millisecond: what was said in it is included.
+    """
+    if not text.startswith(TIMESTAMP):
+        return None
+    try:
+        return datetime.fromisoformat(text.removeprefix(TIMESTAMP)).timestamp() + MILLISECOND
+    except (ValueError, OverflowError):
+        return None
+
+
+def markread(irc: Irc, client: Client, request: Request) -> None:
+    """MARKREAD <target> [timestamp=<time>]."""
+    if not request.args:
+        client.fail("MARKREAD", "NEED_MORE_PARAMS", text="Which target?")
+        return
+    shown, *stamps = request.args
+    at = parse_timestamp(stamps[0]) if stamps else None
+    target = _target(irc, client, shown)
+    if stamps and at is None:
+        client.fail("MARKREAD", "INVALID_PARAMS", word(shown), word(stamps[0]), text="That is no timestamp")
+    elif at is None:
+        client.send(
+            marker_line(irc, client, target) if target else message(irc.server.name, "MARKREAD", word(shown), NOTHING)
+        )
+    elif target is None:
+        client.fail("MARKREAD", "INVALID_PARAMS", word(shown), text="You can mark your channels, and users")
+    elif client.account is not None:
+        _mark(irc, client, request, target, at)
+    else:
+        _mark_as_guest(irc, client, target, at)
+
+
+def _target(irc: Irc, client: Client, shown: str) -> str | None:
+    """Return the name of a channel of the client, or of a user; None if there is no marker for it."""
+    if not shown.startswith(CHANNEL):
+        name = irc.people.find(shown)
+        return name if name is not None and irc.people.is_known(name) else None
+    name = irc.people.channel_name(shown)
+    return name if name in irc.channels_of(client) and name in irc.chat.channels.local else None
+
+
+def _mark(irc: Irc, client: Client, request: Request, target: str, at: float) -> None:
+    def marked(error: Exception | None) -> None:
+        if error is None:
+            client.send(marker_line(irc, client, target))
+        else:
+            code = "INVALID_PARAMS" if isinstance(error, NotAMember | LimitReached) else "INTERNAL_ERROR"
+            client.fail("MARKREAD", code, _shown(irc, target), text="The marker could not be set")
+
+    irc.chat.reading.mark_at(client.session, target, at, irc.outcome(client, request, marked))
+
+
+def _mark_as_guest(irc: Irc, client: Client, target: str, at: float) -> None:
+    """Move a guest's marker, which ends with its connection."""
+    if len(client.markers) < MAX_GUEST_MARKERS or target in client.markers:
+        client.markers[target] = max(at, client.markers.get(target, 0.0))
+    client.send(marker_line(irc, client, target))
+
+
+def marker_line(irc: Irc, client: Client, target: str) -> str:
+    """Return a read marker as a line."""
+    if client.account is None:
+        return marker(irc, target, client.markers.get(target))
+    with contextlib.suppress(ChatError):  # it cannot be read now
+        return marker(irc, target, irc.chat.reading.markers(client.account).get(target))
+    return marker(irc, target, None)
+
+
+def marker(irc: Irc, target: str, at: float | None) -> str:
+    """Return a read marker as a line; None: it has never been set."""
+    stamp = NOTHING if not at else f"{TIMESTAMP}{utc_time(at)}"
+    return message(irc.server.name, "MARKREAD", _shown(irc, target), stamp)
+
+
+def _shown(irc: Irc, target: str) -> str:
+    is_channel = irc.exists(target)
+    return irc.people.channel(target) if is_channel else irc.people.nick(target)
+
+
+def marker_lines(irc: Irc, client: Client, channel: Channel) -> list[str]:
+    """Return the marker that follows a JOIN, for a client that has asked for it (I22)."""
+    if not client.has(CAPABILITY) or channel.name not in irc.chat.channels.local:
+        return []
+    return [marker_line(irc, client, channel.name)]
