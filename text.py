@@ -201,7 +201,8 @@ def utc_time(at: float) -> str:
     """
     from datetime import UTC, datetime
 
-    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{at % 1 * 1000 // 1:03.0f}Z"
+    seconds, milliseconds = divmod(round(at * 1000), 1000)
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{milliseconds:03}Z"
 
 
 # ---- words and messages ----

@@ -23,6 +23,7 @@ CAPABILITIES: Mapping[str, str] = {
     "away-notify": "",
     "batch": "",
     "cap-notify": "",
+    "draft/chathistory": "",
     "draft/read-marker": "",
     "echo-message": "",
     "extended-join": "",

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 
 from commands import Request
 from dialects.irc import numerics
 from dialects.irc.client import Client
 from dialects.irc.core import Irc
+from dialects.irc.history import context_lines
 from dialects.irc.numerics import Numeric
 from dialects.irc.rosters import joined_lines, name_lines
 from dialects.irc.wire import cut, message, plain, word
@@ -76,7 +78,7 @@ def _join(irc: Irc, client: Client, request: Request, shown: str, key: str) -> N
 def _tell_joined(irc: Irc, client: Client, name: str) -> None:
     channel = irc.chat.channels.find(name)
     if channel is not None:
-        client.stream(joined_lines(irc, client, channel))
+        client.stream(itertools.chain(joined_lines(irc, client, channel), context_lines(irc, client, channel)))
 
 
 def part(irc: Irc, client: Client, request: Request) -> None:

@@ -10,6 +10,7 @@ from dialects.irc import (
     accounts,
     capabilities,
     channels,
+    history,
     information,
     listing,
     live,
@@ -108,6 +109,9 @@ COMMANDS: Mapping[str, Command] = {
     "PRIVMSG": _row(messages.privmsg, "PRIVMSG <target>[,...] :<text>", "say something", 2, 2),
     "NOTICE": _row(messages.notice, "NOTICE <target>[,...] :<text>", "say something that gets no answer", 0, 2),
     "TAGMSG": _row(live.tagmsg, "TAGMSG <target>[,...]", "send client tags alone", 1, 1),
+    "CHATHISTORY": _row(
+        history.chathistory, "CHATHISTORY LATEST|BEFORE|AFTER|AROUND|BETWEEN|TARGETS ...", "read old messages", 1, 5
+    ),
     "MARKREAD": _row(markers.markread, "MARKREAD <target> [timestamp=<time>]", "read or set a read marker", 0, 2),
     # Users.
     "ISON": _row(queries.ison, "ISON <nick>...", "ask who is here", 1),

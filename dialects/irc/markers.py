@@ -19,22 +19,16 @@ MAX_GUEST_MARKERS = 1000
 """Markers that a guest can have."""
 
 TIMESTAMP = "timestamp="
-MILLISECOND = 0.000999
-"""The part of a second that is not shown."""
-
 NOTHING = "*"
 """Stands for a marker that has never been set."""
 
 
 def parse_timestamp(text: str) -> float | None:
-    """Return the time that a `timestamp=` states, in seconds since the epoch; None if it is none.
-
-    Times are shown in whole milliseconds, so it is the end of that millisecond: what was said in it is included.
-    """
+    """Return the time that a `timestamp=` states, in seconds since the epoch; None if it is none."""
     if not text.startswith(TIMESTAMP):
         return None
     try:
-        return datetime.fromisoformat(text.removeprefix(TIMESTAMP)).timestamp() + MILLISECOND
+        return datetime.fromisoformat(text.removeprefix(TIMESTAMP)).timestamp()
     except (ValueError, OverflowError):
         return None
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dialects.irc import numerics
 from dialects.irc.client import Client
 from dialects.irc.core import Irc
+from dialects.irc.history import context_lines, unread_notes
 from dialects.irc.information import VERSION, motd, user_counts
 from dialects.irc.rosters import joined_lines
 from domain.events import MailWaiting
@@ -22,6 +23,7 @@ SUPPORT = (
     "AWAYLEN=200",
     "BOT=B",
     "CASEMAPPING=ascii",
+    "CHATHISTORY=1000",
     "CHANMODES=beI,k,l,imnst",
     "CHANNELLEN=65",
     "CHANTYPES=#",
@@ -32,11 +34,13 @@ SUPPORT = (
     "KICKLEN=300",
     "MAXLIST=beI:100",
     "MODES=12",
+    "MSGREFTYPES=msgid,timestamp",
     "PREFIX=(ov)@+",
     "STATUSMSG=@+",
     "TARGMAX=JOIN:,PART:,NAMES:4,KICK:4,PRIVMSG:4,NOTICE:4,TAGMSG:4",
     "TOPICLEN=390",
     "UTF8ONLY",
+    "WHOX",
 )
 """What 005 says of every server; `supported` adds what the settings decide."""
 
@@ -76,3 +80,5 @@ def _own_channels(irc: Irc, client: Client) -> Iterator[str]:
     for name in sorted(account.channels) if account is not None else ():
         if account is not None and (channel := account.channels.get(name)) is not None:
             yield from joined_lines(irc, client, channel)
+            yield from context_lines(irc, client, channel, with_unread=True)
+    yield from unread_notes(irc, client)
