@@ -42,6 +42,8 @@ class Users:
         self.name_watchers: list[Callable[[str, bool], object]] = []
         """Told of each name that is taken (True) by a user or guest of any kind, or free again, also where it was so
         before."""
+        self.login_watchers: list[Callable[[str, bool], object]] = []
+        """Told of each user of this server that has logged in (True), or is logged in nowhere any more."""
         self.limits = limits
         self._outside = outside
         self._reserved = reserved
@@ -99,6 +101,11 @@ class Users:
         for watch in self.name_watchers:
             watch(name, taken)
 
+    def _note_login(self, name: str, *, is_online: bool) -> None:
+        self._forget_lists()
+        for watch in self.login_watchers:
+            watch(name, is_online)
+
     # ---- logins ----
 
     def enter_as_guest(self, recipient: ClientSession, name: str) -> None:
@@ -122,17 +129,18 @@ class Users:
         assert guest.session is not None
         guest.session.principal = self.guests[guest.name] = self.online[guest.name] = guest
         self._visitors += isinstance(guest, Visitor)
-        self._forget_lists()
         self.note_name(guest.name, taken=True)
+        self._note_login(guest.name, is_online=True)
 
     def rename_guest(self, guest: Guest, name: str) -> None:
         """Give a guest another name, which is free; who lists the logged-in users sees it come last."""
         if self.guests.get(guest.name) is guest:  # it may have logged out meanwhile
             del self.guests[guest.name], self.online[guest.name]
             self.guests[name] = self.online[name] = guest
-            self._forget_lists()
             self.note_name(guest.name, taken=False)
             self.note_name(name, taken=True)
+            self._note_login(guest.name, is_online=False)
+            self._note_login(name, is_online=True)
         guest.name = name
 
     def enter(self, recipient: ClientSession, account: Account) -> None:
@@ -146,7 +154,7 @@ class Users:
         if not is_first:
             return
         self.online[account.name] = account
-        self._forget_lists()
+        self._note_login(account.name, is_online=True)
         self.presence.logged_in(account.name, online=True, channels=account.channels.values(), own=(recipient,))
 
     def logout(self, recipient: ClientSession) -> None:
@@ -179,7 +187,7 @@ class Users:
 
     def _is_offline(self, user: User) -> None:
         del self.online[user.name]
-        self._forget_lists()
+        self._note_login(user.name, is_online=False)
 
     def words_changed(self, recipient: ClientSession) -> None:
         """A session gets other words for events from now on."""

@@ -111,6 +111,7 @@ class Client:
         is_welcome: the registration is over.
         login: see `Login`.
         away: why it is away; "" while it is here.
+        monitored: the nicks that it monitors, by their folded form.
         markers: the read markers of a guest, in seconds since the epoch, by channel or user.
         echo: of the direct message whose outcome comes next.
         farewell: what others are told when it has gone.
@@ -158,7 +159,7 @@ class Client:
         self.pending: set[tuple[str, str]] = set()
         self.since = self.active = 0.0
         self.modes: frozenset[str] = frozenset()
-        self.monitored: dict[str, str] | None = None
+        self.monitored: dict[str, str] = {}
         self.answers: Answers | None = None
 
     def has(self, capability: str) -> bool:

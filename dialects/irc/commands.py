@@ -19,6 +19,7 @@ from dialects.irc import (
     messages,
     moderation,
     modes,
+    monitor,
     numerics,
     queries,
     registration,
@@ -120,6 +121,7 @@ COMMANDS: Mapping[str, Command] = {
     "WHOIS": _row(whois.whois, "WHOIS <nick>", "ask about a user", 1, 2),
     "WHOWAS": _row(whowas.whowas, "WHOWAS <nick> [<count>]", "ask who had a nick", 1, 2),
     "MODE": _row(modes.mode, "MODE <target> [<modes> [<word>...]]", "show or set modes", 1),
+    "MONITOR": _row(monitor.monitor, "MONITOR +|-|C|L|S [<nick>[,...]]", "be told who comes and goes", 1, 2),
     "AWAY": _row(status.away, "AWAY [:<reason>]", "say that you are away, or back", 0, 1),
     "SETNAME": _row(status.setname, "SETNAME :<name>", "take another real name", 1, 1),
     # The server.

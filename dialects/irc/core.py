@@ -16,6 +16,7 @@ from dialects.irc import numerics
 from dialects.irc.client import Answers, Client
 from dialects.irc.in_flight import InFlight, Live
 from dialects.irc.people import People, client_of
+from dialects.irc.watch import Watch
 from dialects.irc.wire import MAX_LINE, NO_TAGS
 from domain.changes import Done, GuestSaid, Said
 from domain.chat import Chat
@@ -129,6 +130,8 @@ class Irc(Dialect):
         self.census = Census()
         self.in_flight = InFlight()
         self.live = Live()
+        self.watch = Watch()
+        chat.users.login_watchers.append(self._tell_watchers)
         self.capabilities: frozenset[str] = frozenset()
         self._by_capabilities: dict[frozenset[str], Irc] = {self.capabilities: self}
 
@@ -156,6 +159,13 @@ class Irc(Dialect):
             shared.capabilities = capabilities
         return shared
 
+    def _tell_watchers(self, name: str, is_online: bool) -> None:
+        """Tell those who monitor a user that it has come or gone."""
+        nick = self.people.nick(name)
+        for client in self.watch.of(nick):
+            numeric, text = (numerics.MONONLINE, self.people.prefix(name)) if is_online else (numerics.MONOFFLINE, nick)
+            client.session.send_bytes(client.line(numeric, text=text).encode())
+
     def for_client(self, client: Client) -> Irc:
         """Return the dialect of a client."""
         return self.for_capabilities(client.capabilities & RENDERING)
@@ -165,6 +175,8 @@ class Irc(Dialect):
         client = client_of(session)
         if client is not None:
             self.census.unwelcome -= not client.is_welcome
+            for nick in client.monitored:
+                self.watch.remove(client, nick)
             self.census.modes_changed(client.nick, client.modes, ())
             if client.is_welcome:
                 self.people.remember(client.nick, client.realname, self.server.now())
@@ -283,7 +295,14 @@ class Irc(Dialect):
     def tell_of(self, client: Client, capability: str, line: str) -> None:
         """Tell a line to all other clients with a capability that share a channel with this one, once each."""
         words = line.encode()
+        for watcher in self.watch.of(client.shown):
+            if watcher.has("extended-monitor") and watcher.has(capability) and not self._share(client, watcher):
+                watcher.session.send_bytes(words)
         for session in {session for channel in self.channels_of(client).values() for session in channel.subscribers}:
             other = client_of(session)
             if other is not None and other is not client and other.has(capability):
                 other.session.send_bytes(words)
+
+    def _share(self, client: Client, other: Client) -> bool:
+        """Tell whether two clients are in a channel together."""
+        return not self.channels_of(client).keys().isdisjoint(self.channels_of(other))

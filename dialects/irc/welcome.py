@@ -34,6 +34,7 @@ SUPPORT = (
     "KICKLEN=300",
     "MAXLIST=beI:100",
     "MODES=12",
+    "MONITOR=100",
     "MSGREFTYPES=msgid,timestamp",
     "PREFIX=(ov)@+",
     "STATUSMSG=@+",

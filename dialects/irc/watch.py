@@ -1,0 +1,28 @@
+"""Who monitors whom (MONITOR)."""
+
+from __future__ import annotations
+
+from dialects.irc.client import Client
+from dialects.irc.names import fold
+
+
+class Watch:
+    """Who monitors whom, by folded nicks."""
+
+    def __init__(self) -> None:
+        self._watchers: dict[str, dict[Client, None]] = {}
+
+    def add(self, client: Client, nick: str) -> None:
+        """Have a client monitor a nick."""
+        self._watchers.setdefault(fold(nick), {})[client] = None
+
+    def remove(self, client: Client, nick: str) -> None:
+        """Have a client monitor a nick no more."""
+        watchers = self._watchers.get(fold(nick), {})
+        watchers.pop(client, None)
+        if not watchers:
+            self._watchers.pop(fold(nick), None)
+
+    def of(self, nick: str) -> list[Client]:
+        """Return who monitors a nick."""
+        return list(self._watchers.get(fold(nick), ()))
