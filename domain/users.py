@@ -16,6 +16,7 @@ from domain.changes import (
 )
 from domain.errors import AlreadyLoggedIn, ChatError, HasMail, LimitReached, NameTaken, NoSuchUser, NotAName
 from domain.interfaces import Outside
+from domain.masks import fold
 from domain.names import SERVICES, is_name
 from domain.presence import Presence
 from domain.sessions import Clients, ClientSession
@@ -139,8 +140,10 @@ class Users:
             self.guests[name] = self.online[name] = guest
             self.note_name(guest.name, taken=False)
             self.note_name(name, taken=True)
-            self._note_login(guest.name, is_online=False)
-            self._note_login(name, is_online=True)
+            if fold(name) != fold(guest.name):  # another case is another name for no client of IRC
+                self._note_login(guest.name, is_online=False)
+                self._note_login(name, is_online=True)
+            self._forget_lists()
         guest.name = name
 
     def enter(self, recipient: ClientSession, account: Account) -> None:

@@ -21,6 +21,7 @@ from dialects.irc import (
     modes,
     monitor,
     numerics,
+    operators,
     queries,
     registration,
     status,
@@ -124,6 +125,9 @@ COMMANDS: Mapping[str, Command] = {
     "MONITOR": _row(monitor.monitor, "MONITOR +|-|C|L|S [<nick>[,...]]", "be told who comes and goes", 1, 2),
     "AWAY": _row(status.away, "AWAY [:<reason>]", "say that you are away, or back", 0, 1),
     "SETNAME": _row(status.setname, "SETNAME :<name>", "take another real name", 1, 1),
+    "OPER": _row(operators.oper, "OPER <account> <password>", "become an operator of the server", 2, 2),
+    "KILL": _row(operators.kill, "KILL <nick> [:<reason>]", "close a user's connections", 1, 2),
+    "WALLOPS": _row(operators.wallops, "WALLOPS :<text>", "tell something to all with the mode w", 1, 1),
     # The server.
     "LUSERS": _row(information.lusers, "LUSERS", "count users and channels"),
     "MOTD": _row(lambda irc, client, _request: information.motd(irc, client), "MOTD", "read the message of the day"),

@@ -76,29 +76,35 @@ class Census:
     Attributes:
         unwelcome: clients of IRC whose registration is not over.
         most: the most users that were logged in at once.
-        invisible, operators: clients with the user modes `i` and `o`.
-        bots: the users with the mode `B`, by name, and how many of their clients have it.
+        invisible: how many clients have the user mode `i`.
+        operators, bots: the users with the modes `o` and `B`, by name, and how many of their clients have them.
+        listeners: the clients with the mode `w`.
     """
 
     def __init__(self) -> None:
         self.unwelcome = 0
         self.most = 0
         self.invisible = 0
-        self.operators = 0
+        self.operators: Counter[str] = Counter()
         self.bots: Counter[str] = Counter()
+        self.listeners: dict[Client, None] = {}
 
     def welcomed(self, users: int) -> None:
         """A registration is over; so many users are logged in now."""
         self.unwelcome -= 1
         self.most = max(self.most, users)
 
-    def modes_changed(self, name: str, before: Iterable[str], after: Iterable[str]) -> None:
+    def modes_changed(self, client: Client, name: str, before: Iterable[str], after: Iterable[str]) -> None:
         """A client of this user has other user modes."""
-        self.bots[name] += ("B" in after) - ("B" in before)
-        if not self.bots[name]:
-            del self.bots[name]
         self.invisible += ("i" in after) - ("i" in before)
-        self.operators += ("o" in after) - ("o" in before)
+        for mode, names in (("B", self.bots), ("o", self.operators)):
+            names[name] += (mode in after) - (mode in before)
+            if not names[name]:
+                del names[name]
+        if "w" in after:
+            self.listeners[client] = None
+        else:
+            self.listeners.pop(client, None)
 
 
 class Irc(Dialect):
@@ -132,6 +138,7 @@ class Irc(Dialect):
         self.live = Live()
         self.watch = Watch()
         chat.users.login_watchers.append(self._tell_watchers)
+        chat.channels.admission.is_above = self.is_operator
         self.capabilities: frozenset[str] = frozenset()
         self._by_capabilities: dict[frozenset[str], Irc] = {self.capabilities: self}
 
@@ -177,7 +184,7 @@ class Irc(Dialect):
             self.census.unwelcome -= not client.is_welcome
             for nick in client.monitored:
                 self.watch.remove(client, nick)
-            self.census.modes_changed(client.nick, client.modes, ())
+            self.census.modes_changed(client, client.nick, client.modes, ())
             if client.is_welcome:
                 self.people.remember(client.nick, client.realname, self.server.now())
             if isinstance(session.principal, Visitor):
@@ -274,6 +281,10 @@ class Irc(Dialect):
     def may_list(self, client: Client, channel: Channel) -> bool:
         """Tell whether a client may know that there is this channel."""
         return self.chat.channels.is_shown(channel, client.nick)
+
+    def is_operator(self, name: str) -> bool:
+        """Tell whether a user has become an operator of the server with OPER."""
+        return name in self.census.operators
 
     def may_operate(self, client: Client, channel: Channel) -> bool:
         """Tell whether a client may do what the operators of a channel may."""

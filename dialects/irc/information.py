@@ -32,7 +32,7 @@ def user_counts(irc: Irc, client: Client) -> None:
     client.reply(
         numerics.LUSERCLIENT, text=f"There are {here - invisible} users and {invisible} invisible on 1 servers"
     )
-    client.reply(numerics.LUSEROP, str(irc.census.operators))
+    client.reply(numerics.LUSEROP, str(len(irc.census.operators)))
     client.reply(numerics.LUSERUNKNOWN, str(irc.census.unwelcome))
     client.reply(numerics.LUSERCHANNELS, str(len(irc.chat.channels.local)))
     client.reply(numerics.LUSERME, text=f"I have {here} clients and 0 servers")

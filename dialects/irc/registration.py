@@ -48,8 +48,8 @@ def _rename(irc: Irc, client: Client, request: Request, name: str, wanted: str) 
 
     def renamed(error: Exception | None) -> None:
         if error is None:
-            irc.census.modes_changed(old, client.modes, ())
-            irc.census.modes_changed(name, (), client.modes)
+            irc.census.modes_changed(client, old, client.modes, ())
+            irc.census.modes_changed(client, name, (), client.modes)
             prefix, client.nick = f"{irc.people.nick(old)}!{irc.people.user_at_host(name)}", name
             client.shown = irc.people.nick(name)
             client.send(message(prefix, "NICK", text=client.shown))

@@ -68,7 +68,7 @@ def _change(irc: Irc, client: Client, wanted: str) -> None:
 def set_modes(irc: Irc, client: Client, modes: frozenset[str]) -> None:
     """Give a client these user modes, and tell it what has changed."""
     added, removed = sorted(modes - client.modes), sorted(client.modes - modes)
-    irc.census.modes_changed(client.nick, client.modes, modes)
+    irc.census.modes_changed(client, client.nick, client.modes, modes)
     client.modes = modes
     change = ("+" + "".join(added) if added else "") + ("-" + "".join(removed) if removed else "")
     if change:

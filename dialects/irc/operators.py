@@ -1,0 +1,69 @@
+"""What the server's operators do in IRC: OPER, KILL, WALLOPS."""
+
+from __future__ import annotations
+
+from commands import Request
+from dialects.irc import numerics
+from dialects.irc.channels import reason_of
+from dialects.irc.client import Client
+from dialects.irc.core import Irc
+from dialects.irc.people import client_of
+from dialects.irc.profiles import OPERATOR
+from dialects.irc.status import set_modes
+from dialects.irc.wire import message, plain, word
+from domain.errors import Overloaded
+from domain.state import Account
+from text import normalize
+
+
+def oper(irc: Irc, client: Client, request: Request) -> None:
+    """OPER <account> <password>: for a client that is logged in to an account which the settings name."""
+    name, password = normalize(request.args[0]), request.args[1]
+
+    def checked(error: Exception | None) -> None:
+        if error is None:
+            set_modes(irc, client, client.modes | {OPERATOR})
+            client.reply(numerics.YOUREOPER)
+        else:
+            client.reply(numerics.PASSWDMISMATCH, text=BUSY if isinstance(error, Overloaded) else None)
+
+    if client.account is None or client.account.name != name or name not in irc.chat.users.operators:
+        client.reply(numerics.NOOPERHOST)
+    else:
+        irc.chat.accounts.verify(client.session, name, password, irc.outcome(client, request, checked))
+
+
+BUSY = "Too busy; try again later"
+
+
+def kill(irc: Irc, client: Client, request: Request) -> None:
+    """KILL <nick> [<reason>]: close all connections of a user."""
+    nick, *reasons = request.args
+    name = irc.people.find(nick)
+    user = irc.chat.users.online.get(name or "")
+    if not irc.is_operator(client.nick):
+        client.reply(numerics.NOPRIVILEGES)
+    elif user is None:
+        client.reply(numerics.NOSUCHNICK, word(nick))
+    else:
+        reason = reason_of(reasons[0]) if reasons else ""
+        sessions = user.sessions if isinstance(user, Account) else (user.session,)
+        for session in sessions:
+            victim = client_of(session)
+            if victim is not None:
+                victim.close(f"Killed ({client.shown} ({reason or client.shown}))")
+            elif session is not None:
+                session.end()
+
+
+def wallops(irc: Irc, client: Client, request: Request) -> None:
+    """WALLOPS <text>: tell it to all who have the user mode `w`."""
+    text = plain(request.args[0]).strip()
+    if not irc.is_operator(client.nick):
+        client.reply(numerics.NOPRIVILEGES)
+    elif not text:
+        client.reply(numerics.NEEDMOREPARAMS, "WALLOPS")
+    else:
+        line = message(irc.people.prefix(client.nick), "WALLOPS", text=text).encode()
+        for listener in list(irc.census.listeners):
+            listener.session.send_bytes(line)
