@@ -14,6 +14,7 @@ from domain.events import (
     GuestGone,
     GuestRenamed,
     PresenceChanged,
+    Removed,
     TopicChanged,
     WentOut,
 )
@@ -60,11 +61,11 @@ def test_who_leaves_and_who_is_removed_is_told_too(memory: MemoryChat, ann: Fake
     memory.chat.users.presence.follow(other)
     other.take()
     memory.outcome(partial(memory.chat.leave, ann.principal, "shed"))
-    memory.outcome(partial(memory.chat.remove, ann.principal, "garden", "out"))
+    memory.outcome(partial(memory.chat.remove, ann.principal, "garden", Removed("garden")))
     memory.outcome(partial(memory.chat.join, ann.principal, "garden"))
     assert ann.take() == other.take()
-    memory.outcome(partial(memory.chat.remove, ann.principal, "garden", "out"))
-    assert other.take() == [WentOut("ann", "garden", by=""), "out"]
+    memory.outcome(partial(memory.chat.remove, ann.principal, "garden", Removed("garden")))
+    assert other.take() == [WentOut("ann", "garden", by=""), Removed("garden")]
 
 
 def test_logins_are_told_once_and_not_in_large_channels(
