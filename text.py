@@ -205,6 +205,16 @@ def utc_time(at: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{milliseconds:03}Z"
 
 
+def parse_time(text: str) -> float | None:
+    """Return the time that a text states in the form of `utc_time`, in seconds since the epoch; None if it is none."""
+    from datetime import datetime
+
+    try:
+        return datetime.fromisoformat(text).timestamp()
+    except (ValueError, OverflowError, OSError):
+        return None
+
+
 # ---- words and messages ----
 
 _CONTROLS = [chr(code) for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) != "\t"]

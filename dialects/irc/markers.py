@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-from datetime import datetime
 
 from commands import Request
 from dialects.irc.client import Client
@@ -12,7 +11,7 @@ from dialects.irc.names import CHANNEL
 from dialects.irc.wire import message, word
 from domain.errors import ChatError, LimitReached, NotAMember
 from domain.state import Channel
-from text import utc_time
+from text import parse_time, utc_time
 
 CAPABILITY = "draft/read-marker"
 MAX_GUEST_MARKERS = 1000
@@ -25,12 +24,7 @@ NOTHING = "*"
 
 def parse_timestamp(text: str) -> float | None:
     """Return the time that a `timestamp=` states, in seconds since the epoch; None if it is none."""
-    if not text.startswith(TIMESTAMP):
-        return None
-    try:
-        return datetime.fromisoformat(text.removeprefix(TIMESTAMP)).timestamp()
-    except (ValueError, OverflowError):
-        return None
+    return parse_time(text.removeprefix(TIMESTAMP)) if text.startswith(TIMESTAMP) else None
 
 
 def markread(irc: Irc, client: Client, request: Request) -> None:
