@@ -148,6 +148,21 @@ MIGRATIONS: tuple[str, ...] = (
         DELETE FROM channel_invitations WHERE account = OLD.name;
     END;
     """,
+    """
+    CREATE TABLE tokens (
+        number INTEGER PRIMARY KEY, account TEXT NOT NULL, digest TEXT NOT NULL, lasts INTEGER NOT NULL,
+        ends REAL NOT NULL, made REAL NOT NULL, UNIQUE (account, digest)
+    );
+    CREATE TRIGGER tokens_are_bounded AFTER INSERT ON tokens BEGIN
+        DELETE FROM tokens WHERE number IN (
+            SELECT number FROM tokens WHERE account = NEW.account AND lasts = NEW.lasts
+            ORDER BY number DESC LIMIT -1 OFFSET 8
+        );
+    END;
+    CREATE TRIGGER tokens_end_with_the_account AFTER DELETE ON accounts BEGIN
+        DELETE FROM tokens WHERE account = OLD.name;
+    END;
+    """,
 )
 
 

@@ -51,6 +51,8 @@ from domain.changes import (
     PeerNamed,
     Said,
     Seen,
+    TokenDropped,
+    TokenMade,
 )
 from message_history import MAX_NUMBER, PAGE_ROWS, MessageHistory, readable
 from write_ahead_log import WriteAheadLog
@@ -72,7 +74,6 @@ RECORD: dict[type, str] = {
     AccountRegistered: "INSERT INTO accounts (name, password_hash, registered) VALUES (?1, ?2, ?3)",
     MailboxOpened: "INSERT INTO accounts (name, id, registered) VALUES (?1, ?2, ?3)",
     AccountDeleted: "DELETE FROM accounts WHERE id = ?2",
-    PasswordChanged: "UPDATE accounts SET password_hash = ?2 WHERE name = ?1",
     **channel_records.RECORDS,
     Joined: "INSERT INTO memberships VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?3)",
     Seen: (
@@ -80,6 +81,7 @@ RECORD: dict[type, str] = {
         " WHERE account = ?1 AND channel = ?2 AND (seen_at, seen) < (iif(?4, ?4, seen_at), ?3)"
     ),
     Marked: "INSERT INTO marks VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE SET at = max(at, excluded.at)",
+    TokenDropped: "DELETE FROM tokens WHERE account = ?1 AND (?2 = '' OR digest = ?2)",
     Left: "DELETE FROM memberships WHERE account = ?1 AND channel = ?2",
     Mailed: "INSERT INTO mail (sender, recipient, text, sent, message_id, kind) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
     MailDelivered: "DELETE FROM mail WHERE id IN (SELECT id FROM mail WHERE recipient = ?1 AND id <= ?2 LIMIT ?3)",
@@ -93,6 +95,14 @@ RECORD: dict[type, str] = {
 one more."""
 
 STEPS: dict[type, tuple[tuple[str, int], ...]] = {
+    PasswordChanged: (
+        ("UPDATE accounts SET password_hash = ?2 WHERE name = ?1", 2),
+        ("DELETE FROM tokens WHERE account = ?1", 1),
+    ),
+    TokenMade: (
+        ("DELETE FROM tokens WHERE account = ?1 AND (ends <= ?5 OR digest = ?6)", 6),
+        ("INSERT INTO tokens (account, digest, lasts, ends, made) VALUES (?1, ?2, ?3, ?4, ?5)", 5),
+    ),
     AccountRemoved: (
         ("DELETE FROM accounts WHERE name = ?1", 1),
         ("DELETE FROM memberships WHERE account = ?1", 1),
@@ -402,6 +412,7 @@ class Store:
                 (Joined, "SELECT account, channel, joined, server, seen FROM memberships"),
                 (Mailed, "SELECT sender, recipient, text, sent, message_id, kind FROM mail ORDER BY id"),
                 (PeerNamed, "SELECT name, server FROM hosts"),
+                (TokenMade, "SELECT account, digest, lasts, ends, made FROM tokens ORDER BY number"),
                 (InvitationMade, "SELECT code, ends, made FROM invitations ORDER BY made"),
                 *channel_records.LOADED,
             )

@@ -132,6 +132,7 @@ class Node:
             limits.accounts,
             reserved_names(settings),
             run,
+            make_token_secret,
             members_only=settings.channels == "members",
         )
         self.now = now = self.chat.now
@@ -279,6 +280,13 @@ def secret_id(_name: str) -> str:
     import secrets
 
     return secrets.token_urlsafe(SECRET_BYTES)
+
+
+def make_token_secret() -> str:
+    """Make the random part of a token: 43 characters."""
+    import secrets
+
+    return secrets.token_urlsafe(32)
 
 
 MAKE_ID: Mapping[str, Callable[[str], str]] = {"classic": classic_id, "secret": secret_id}

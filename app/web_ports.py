@@ -33,8 +33,9 @@ def make_gateway(settings: Settings, node: Node, timers: Timers, is_healthy: Cal
         frozenset(filter(None, map(parse_origin, settings.web_origin))),
         [ipaddress.ip_network(network) for network in settings.web_proxy],
     )
+    guests = settings.irc_guests == "on" or (settings.irc_guests is None and settings.registration == "open")
     try:
-        page = read_page(settings.web_title, guests=settings.irc_guests != "off", registration="open")
+        page = read_page(settings.web_title, guests=guests, registration=settings.registration)
     except OSError as error:
         raise StartError(f"cannot read the page: {error.filename}: {error.strerror}") from error
     open_session = partial(node.accept, label=WIRE)

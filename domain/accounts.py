@@ -21,6 +21,7 @@ from domain.errors import (
     NameTaken,
     NoSuchUser,
     NotAName,
+    NotAPassword,
     Overloaded,
     RegistrationClosed,
     WrongPassword,
@@ -32,6 +33,7 @@ from domain.journal import Journal
 from domain.names import MAX_NAME, is_name
 from domain.sessions import ClientSession
 from domain.state import Account, Visitor
+from domain.tokens import Tokens, is_token
 from domain.users import Users
 
 FAILED_LOGIN = "failed-login"
@@ -51,6 +53,7 @@ class Accounts:
         now: the wall clock, in seconds since the epoch.
         make_id: makes the ID of an account without a password from its name.
         pace: how many accounts one address may make.
+        tokens: of all accounts.
 
     Attributes:
         invitations: who may make an account, and the codes that are valid.
@@ -64,7 +67,9 @@ class Accounts:
         now: Callable[[], float],
         make_id: Callable[[str], str],
         pace: Pace,
+        tokens: Tokens,
     ) -> None:
+        self._tokens = tokens
         self.failed_logins = 0
         self.invitations = Invitations(users, journal, passwords, now)
         self._users = users
@@ -173,6 +178,19 @@ class Accounts:
 
         self._passwords.check(recipient, Claim(name, password, password_hash), checked, is_login=True)
 
+    def verify_token(self, recipient: ClientSession, name: str, token: str) -> str:
+        """Check a token of an account; return its digest. No password is hashed for a wrong one.
+
+        Raises:
+            WrongPassword: it is not valid.
+        """
+        try:
+            return self._tokens.find(name, token)
+        except WrongPassword:
+            self.failed_logins += 1
+            recipient.report_limit(FAILED_LOGIN, "name=%s (by token)", _loggable(name))
+            raise
+
     def change_password(self, recipient: ClientSession, old: str, new: str, done: Done) -> None:
         """Set a new password for the account of a session that is logged in with one.
 
@@ -194,7 +212,10 @@ class Accounts:
         self._passwords.check(recipient, Claim(account.name, old, account.password_hash), checked, is_login=False)
 
     def hash(self, recipient: ClientSession, password: str, then: Callable[[bytes], None], done: Done) -> None:
-        """Hash a password for a session, and call `then`; or call `done` with Overloaded."""
+        """Hash a password for a session, and call `then`; or call `done` with NotAPassword or Overloaded."""
+        if is_token(password):
+            done(NotAPassword())
+            return
 
         def hashed(password_hash: bytes | None) -> None:
             if password_hash is None:

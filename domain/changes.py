@@ -70,6 +70,32 @@ class PasswordChanged(NamedTuple):
     password_hash: bytes
 
 
+class TokenMade(NamedTuple):
+    """An account has a new token.
+
+    Attributes:
+        digest: of the token.
+        lasts: it is for long, not for a tab of a browser alone.
+        ends: when it lapses, in seconds since the epoch.
+        at: when it was made; those of the account that have lapsed by then are dropped.
+        replaced: the digest of the token whose place it takes; "" for none.
+    """
+
+    account: str
+    digest: str
+    lasts: bool
+    ends: float
+    at: float
+    replaced: str = ""
+
+
+class TokenDropped(NamedTuple):
+    """A token has ended; with the digest "" all of the account have."""
+
+    account: str
+    digest: str
+
+
 class ChannelCreated(NamedTuple):
     """A channel; a new one has no topic.
 
@@ -300,6 +326,8 @@ Change = (
     | InvitationMade
     | InvitedRegistered
     | PasswordChanged
+    | TokenMade
+    | TokenDropped
     | ChannelCreated
     | ChannelFounded
     | ChannelRemoved

@@ -46,6 +46,8 @@ from domain.changes import (
     RankGiven,
     Said,
     Seen,
+    TokenDropped,
+    TokenMade,
     TopicSet,
     Undo,
     VisitorSaid,
@@ -65,6 +67,7 @@ from domain.reading import Reading
 from domain.sessions import Clients, ClientSession
 from domain.state import NO_LIMITS, Account, Limits, Member, RoomGuest, Visitor
 from domain.subscriptions import Subscriptions
+from domain.tokens import Tokens
 from domain.topics import Topics
 from domain.users import Users
 from domain.visitors import Visitors
@@ -99,6 +102,7 @@ class Chat:
         make_id: makes the ID of an account without a password from its name.
         pace: how many accounts one address may make.
         reserved: names that no new user can have.
+        make_secret: makes 32 random bytes in 43 characters, for a token.
         run: tells this run of the server from all others, in the IDs of direct messages.
         members_only: channels are shown to their members alone (C69).
 
@@ -116,6 +120,7 @@ class Chat:
         pace: Pace | None = None,
         reserved: Collection[str] = (),
         run: str = "",
+        make_secret: Callable[[], str] = lambda: "",
         *,
         members_only: bool = False,
     ) -> None:
@@ -124,7 +129,8 @@ class Chat:
         self.journal = Journal(backend.write, self.apply, self.publish)
         self.outside = Outside()
         self.users = Users(limits, self.outside, Presence(self.tell_in_order), reserved)
-        self.accounts = Accounts(self.users, self.journal, passwords, self.now, make_id, pace or Pace())
+        self.tokens = Tokens(self.users, self.journal, self.now, make_secret)
+        self.accounts = Accounts(self.users, self.journal, passwords, self.now, make_id, pace or Pace(), self.tokens)
         self.channels = Channels(self.users, self.outside, members_only=members_only)
         self.subscriptions = Subscriptions(self.users, self.channels, self.outside)
         self.topics = Topics(self.users, self.channels, self.journal, self.outside, self.now)
@@ -145,6 +151,8 @@ class Chat:
             InvitationMade: Rule(self.accounts.invitations.apply_made),
             InvitedRegistered: Rule(self.accounts.invitations.apply_registered),
             PasswordChanged: Rule(users.apply_password),
+            TokenMade: Rule(self.tokens.apply_made),
+            TokenDropped: Rule(self.tokens.apply_dropped),
             ChannelCreated: Rule(channels.apply_created, self._tell_created),
             ChannelFounded: Rule(channels.apply_created, self._tell_created),
             ChannelRemoved: Rule(channels.apply_removed, self._tell_removed),

@@ -23,6 +23,10 @@ class WrongPassword(ChatError):
     """There is no such user, or the password is wrong."""
 
 
+class NotAPassword(ChatError):
+    """The word cannot be a password: it has the form of a token."""
+
+
 class RegistrationClosed(ChatError):
     """No account can be made by its user."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from domain.changes import Done, InOrder, Left, Mailed
@@ -46,6 +46,16 @@ NO_CHANNELS: dict[str, Channel] = {}
 """The channels of a user who is in none; shared, so it never changes."""
 
 
+class Token(NamedTuple):
+    """What is known of a token besides its digest: whether it is for long, and when it lapses."""
+
+    lasts: bool
+    ends: float
+
+
+NO_TOKENS: Mapping[str, Token] = {}
+
+
 class Account:
     """A registered name, its memberships, the clients where it is logged in, and how much mail waits for it.
 
@@ -54,7 +64,7 @@ class Account:
     deleted; until it is 0, no other session gets the mail.
     """
 
-    __slots__ = ("_waiting", "channels", "collecting", "id", "name", "number", "password_hash", "session")
+    __slots__ = ("_waiting", "channels", "collecting", "id", "name", "number", "password_hash", "session", "tokens")
 
     def __init__(self, number: int, name: str, password_hash: bytes | None, account_id: str = "") -> None:
         self.number = number
@@ -65,6 +75,7 @@ class Account:
         self.session: Clients | None = None
         self._waiting: WaitingMail | None = None
         self.collecting = 0
+        self.tokens: Mapping[str, Token] = NO_TOKENS
 
     @property
     def sessions(self) -> tuple[ClientSession, ...]:

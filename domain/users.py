@@ -20,7 +20,7 @@ from domain.masks import fold
 from domain.names import SERVICES, is_name
 from domain.presence import Presence
 from domain.sessions import Clients, ClientSession
-from domain.state import Account, Guest, Limits, User, Visitor
+from domain.state import NO_TOKENS, Account, Guest, Limits, User, Visitor
 
 
 class Users:
@@ -287,9 +287,13 @@ class Users:
 
     def apply_password(self, change: PasswordChanged) -> Undo:
         account = self.account(change.name)
-        old = account.password_hash
-        account.password_hash = change.password_hash
-        return lambda: setattr(account, "password_hash", old)
+        old, tokens = account.password_hash, account.tokens
+        account.password_hash, account.tokens = change.password_hash, NO_TOKENS
+
+        def undo() -> None:
+            account.password_hash, account.tokens = old, tokens
+
+        return undo
 
     def apply_marked(self, change: Marked) -> None:
         """Accept a read marker; the backend alone has these."""

@@ -142,7 +142,7 @@ const HANDLERS = {
   },
   WARN: (message) => note(find(state.open), message.words.at(-1)),
   NOTE(message, verb, target, count) { if (verb === "UNREAD") setUnread(target, +count); },
-  TOKEN(_, token) { keepToken(token); },
+  TOKEN(_, verb, token) { if (verb === "NEW") keepToken(token); },
   "001": (_, me) => welcomed(me),
   "005": (_, _me, ...words) => { for (const word of words) { const [name, value] = word.split("="); state.features[name] = value ?? ""; } },
   376: () => entered(), 422: () => entered(),
@@ -286,7 +286,7 @@ function wentOffline() {
 
 function welcomed(me) {
   Object.assign(state, { me, welcomed: true });
-  if (state.account && state.way !== "token") { write(`TOKEN NEW${state.stay ? " lasting" : ""}`); }
+  if (state.account && state.way !== "token") { write(`TOKEN NEW${state.stay ? " LASTING" : ""}`); }
 }
 
 function entered() {
@@ -822,7 +822,7 @@ function drawDoor() {
   setText($("login-error"), state.error);
   setHidden($("password-field"), way === "guest");
   setHidden($("stay-field"), way === "guest");
-  setHidden($("code-field"), way !== "register" || settings.registration !== "code");
+  setHidden($("code-field"), way !== "register" || settings.registration !== "invite");
   setHidden($("plain"), window.isSecureContext || way === "guest");
   $("password").autocomplete = way === "register" ? "new-password" : "current-password";
 }

@@ -42,7 +42,7 @@ def read_page(title: str, *, guests: bool, registration: str, directory: str = D
     Args:
         title: of the page, from the setting web-title.
         guests: whether one may look in without an account.
-        registration: who may make an account: `open`, `code` (with an invitation code) or `closed`.
+        registration: who may make an account: `open`, `invite` (with an invitation code) or `closed`.
         directory: of its three files.
 
     Raises:

@@ -9,7 +9,7 @@ from dialects.irc.client import Client
 from dialects.irc.core import Irc
 from dialects.irc.login import tell_login
 from dialects.irc.wire import message, word
-from domain.errors import NameTaken, NotAName, NotInvited, RegistrationClosed
+from domain.errors import NameTaken, NotAName, NotAPassword, NotInvited, RegistrationClosed
 from domain.state import Visitor
 
 NO_CODE = "*"
@@ -19,6 +19,7 @@ OWN_NAME = "*"
 
 REFUSALS: Mapping[type[Exception], tuple[str, str]] = {
     NameTaken: ("ACCOUNT_EXISTS", "This account exists already"),
+    NotAPassword: ("UNACCEPTABLE_PASSWORD", "This cannot be a password"),
     NotAName: ("BAD_ACCOUNT_NAME", "This cannot be the name of an account"),
     NotInvited: ("INVALID_EMAIL", "Give the code of an invitation instead of an e-mail address"),
     RegistrationClosed: ("DISALLOWED", "Accounts are made by the operator alone"),

@@ -104,6 +104,7 @@ class Client:
     Attributes:
         nick: the name that it has asked for, or has, in the domain's form; "" before that.
         password: what PASS gave, until the welcome.
+        token: the digest of the token by which it has logged in, or which it was given last.
         user, realname: what USER gave.
         shown: the nick by which it is addressed.
         capabilities: those that it has switched on.
@@ -142,6 +143,7 @@ class Client:
         "session",
         "shown",
         "since",
+        "token",
         "user",
     )
 
@@ -153,7 +155,7 @@ class Client:
         self.capabilities: frozenset[str] = frozenset()
         self.is_negotiating = self.is_welcome = False
         self.login = Login()
-        self.away = self.echo = ""
+        self.away = self.echo = self.token = ""
         self.farewell = "connection closed"
         self.markers: dict[str, float] = {}
         self.pending: set[tuple[str, str]] = set()

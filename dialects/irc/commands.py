@@ -25,6 +25,7 @@ from dialects.irc import (
     queries,
     registration,
     status,
+    tokens,
     topics,
     who,
     whois,
@@ -128,6 +129,7 @@ COMMANDS: Mapping[str, Command] = {
     "OPER": _row(operators.oper, "OPER <account> <password>", "become an operator of the server", 2, 2),
     "KILL": _row(operators.kill, "KILL <nick> [:<reason>]", "close a user's connections", 1, 2),
     "WALLOPS": _row(operators.wallops, "WALLOPS :<text>", "tell something to all with the mode w", 1, 1),
+    "TOKEN": _row(tokens.token, "TOKEN NEW [LASTING]|DROP [<token>]", "log in again without the password", 1, 2),
     # The server.
     "LUSERS": _row(information.lusers, "LUSERS", "count users and channels"),
     "MOTD": _row(lambda irc, client, _request: information.motd(irc, client), "MOTD", "read the message of the day"),

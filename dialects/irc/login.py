@@ -9,6 +9,8 @@ from commands import Request
 from dialects.irc import numerics
 from dialects.irc.client import Client
 from dialects.irc.core import Irc
+from domain.errors import WrongPassword
+from domain.tokens import is_token
 from text import normalize
 
 MECHANISM = "PLAIN"
@@ -90,7 +92,16 @@ def _check(irc: Irc, client: Client, request: Request, credentials: Credentials)
             tell_login(irc, client, credentials.name)
             client.reply(numerics.SASLSUCCESS)
 
-    irc.chat.accounts.verify(client.session, *credentials, irc.outcome(client, request, checked))
+    done = irc.outcome(client, request, checked)
+    if not is_token(credentials.password):
+        irc.chat.accounts.verify(client.session, *credentials, done)
+        return
+    try:
+        client.token = irc.chat.accounts.verify_token(client.session, *credentials)
+    except WrongPassword as error:
+        done(error)
+    else:
+        done(None)
 
 
 def tell_login(irc: Irc, client: Client, name: str) -> None:

@@ -195,6 +195,7 @@ class MemoryChat:
                     account.name,
                     account.password_hash,
                     set(account.channels),
+                    dict(account.tokens),
                     account.session,
                     list(account.waiting._senders),
                     dict(account.waiting.by_sender),

@@ -37,6 +37,8 @@ from domain.changes import (
     RankGiven,
     Said,
     Seen,
+    TokenDropped,
+    TokenMade,
     TopicSet,
     VisitorSaid,
 )
@@ -91,7 +93,7 @@ def furnished() -> MemoryChat:
     memory.chat.restore([Mailed("alice", "bob", "hi", NOW)] * 3)
     memory.chat.restore([MailboxOpened("wayne", "wayne123", NOW), MailboxOpened("mason", "mason123", NOW)])
     memory.chat.restore([Mailed("alice", "wayne", "hi", NOW), InvitationMade("valid", NOW + 9, NOW)])
-    memory.chat.restore([Joined("alice", "room:elsewhere", NOW)])
+    memory.chat.restore([TokenMade("bob", "old", True, NOW + 9, NOW), Joined("alice", "room:elsewhere", NOW)])
     memory.chat.restore([Joined("bob", "room:elsewhere", NOW, "127.0.0.1"), PeerNamed("elsewhere", "127.0.0.1")])
     memory.chat.restore(
         [
@@ -129,6 +131,12 @@ CHANGES: list[tuple[Change, type[ChatError] | None]] = [
     (InvitedRegistered("dave", b"hash", NOW + 100, "valid"), NotInvited),
     (InvitedRegistered("dave", b"hash", NOW, "other"), NotInvited),
     (InvitedRegistered("alice", b"hash", NOW, "valid"), NameTaken),
+    (TokenMade("alice", "digest", True, NOW + 5, NOW), None),
+    (TokenMade("bob", "other", False, NOW + 5, NOW, "old"), None),
+    (TokenMade("nobody", "digest", True, NOW + 5, NOW), NoSuchUser),
+    (TokenDropped("bob", "old"), None),
+    (TokenDropped("bob", ""), None),
+    (TokenDropped("nobody", ""), NoSuchUser),
     (MailDelivered("nobody", 1, 1), NoSuchUser),
     (Mailed("alice", "nobody", "hello", NOW), NoSuchUser),
     (PasswordChanged("alice", b"other"), None),

@@ -35,6 +35,8 @@ from domain.changes import (
     RankGiven,
     Said,
     Seen,
+    TokenDropped,
+    TokenMade,
     TopicSet,
     VisitorSaid,
 )
@@ -189,6 +191,26 @@ def test_what_is_not_the_default_in_channels_comes_back(journaled: JournaledStor
 
 CREATED = (("cellar", "alice"), ("new", "bob"), ("used", "bob"))
 """Channels and their makers."""
+
+
+def test_tokens_come_back_without_those_that_ended(journaled: JournaledStore, path: Path) -> None:
+    """(W12)"""
+    journaled.write(
+        TokenMade("bob", "lapsed", True, NOW + 1, NOW),
+        *[TokenMade("bob", str(number), False, NOW + 50, NOW + 2) for number in range(9)],
+        TokenMade("bob", "lasting", True, NOW + 50, NOW + 2),
+        TokenMade("bob", "next", False, NOW + 50, NOW + 3, "1"),
+        TokenDropped("bob", "2"),
+        TokenMade("alice", "mine", False, NOW + 50, NOW),
+        PasswordChanged("alice", b"new"),
+    )
+    journaled.store.close()
+    again = Store(str(path))
+    try:
+        tokens = [change.digest for change in again.load() if isinstance(change, TokenMade)]
+    finally:
+        again.close()
+    assert tokens == ["3", "4", "5", "6", "7", "8", "lasting", "next"]
 
 
 def test_history_is_the_last_of_its_channel_oldest_first(journaled: JournaledStore) -> None:
