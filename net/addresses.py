@@ -44,8 +44,8 @@ def exemption(networks: Sequence[str], *, loopback: bool) -> Callable[[str], boo
     exempt = [ipaddress.ip_network(network) for network in networks]
 
     def is_exempt(address: str) -> bool:
-        if is_loopback(address):
-            return loopback
+        if loopback and is_loopback(address):
+            return True
         try:
             number = ipaddress.ip_address(address.partition("%")[0].partition("/")[0])
         except ValueError:  # no address, such as ""
