@@ -1,7 +1,7 @@
 # Shortcuts for frequent commands. `make run PORT=5050`
 PORT ?= 5050
 
-.PHONY: help setup run certificate test cases coverage lint types format bench chaos figures fuzz kill picture soak
+.PHONY: help setup run certificate test cases coverage lint types format bench chaos figures floods fuzz kill picture soak
 
 help: # list the targets
 	@grep -E '^[a-z]+:.*#' Makefile | sed 's/:[^#]*#/ -/'
@@ -47,6 +47,9 @@ chaos: setup # kill and freeze the nodes and engines of a cluster: make chaos SE
 
 kill: setup # kill the server under load: make kill ROUNDS=500
 	.venv/bin/python -m tools.killing --rounds $(or $(ROUNDS),500)
+
+floods: setup # measure what floods cost others: make floods SECONDS=10
+	.venv/bin/python -m tools.floods --seconds $(or $(SECONDS),5)
 
 fuzz: setup # send anything in every dialect: make fuzz SECONDS=3600
 	FUZZ_SECONDS=$(or $(SECONDS),60) .venv/bin/pytest -n 0 --no-cases testing/unit/dialects/test_fuzz.py
