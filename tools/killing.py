@@ -84,7 +84,7 @@ def main() -> int:
     print(f"--seed {arguments.seed}", file=sys.stderr)
     try:
         verdict, speakers = run(arguments.rounds, random.Random(arguments.seed))
-    except Failed as failure:
+    except (Failed, AssertionError) as failure:
         print(f"verdict: BAD, {failure}")
         return 1
     report(arguments.rounds, verdict, speakers)

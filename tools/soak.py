@@ -243,7 +243,7 @@ def main() -> int:
             scene = Scene(Path(directory), random.Random(arguments.seed))
             with contextlib.closing(scene.server):
                 outcome = soak(scene, arguments.seconds)
-        except Failed as failure:
+        except (Failed, AssertionError) as failure:
             print(f"verdict: BAD, {failure}")
             return 1
     report(scene, outcome)
