@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from domain.changes import (
+    BanLifted,
+    Banned,
     Change,
     ChannelCreated,
     ChannelFounded,
@@ -36,6 +38,8 @@ RECORDS: Mapping[type, str] = {
     RankGiven: "REPLACE INTO ranks VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
     MaskSet: "INSERT INTO masks VALUES (?1, ?2, ?3, ?4, ?5)",
     MaskRemoved: "DELETE FROM masks WHERE channel = ?1 AND kind = ?2 AND mask = ?3",
+    Banned: "REPLACE INTO bans VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+    BanLifted: "DELETE FROM bans WHERE kind = ?1 AND target = ?2 AND channel = ?3",
     InvitedToChannel: "INSERT OR IGNORE INTO channel_invitations VALUES (?1, ?2, ?3, ?4)",
 }
 """How each change is written. A mode that is off is a row too, since a mode may be on by default."""
@@ -60,6 +64,10 @@ def _used_invitation(change: Joined) -> Iterable[tuple[object, ...]]:
     return [(change.account, change.channel)]
 
 
+def _lapsed_by_then(change: Banned) -> Iterable[tuple[object, ...]]:
+    return [(change.at,)]
+
+
 _FIRST = ((RECORDS[ModeSet], _first_modes), (RECORDS[RankGiven], _first_rank))
 
 Further = tuple[tuple[str, Callable[[Any], Iterable[tuple[object, ...]]]], ...]
@@ -67,6 +75,7 @@ Further = tuple[tuple[str, Callable[[Any], Iterable[tuple[object, ...]]]], ...]
 FURTHER: Mapping[type, Further] = {
     ChannelCreated: _FIRST,
     ChannelFounded: _FIRST,
+    Banned: (("DELETE FROM bans WHERE ends <> 0 AND ends <= ?", _lapsed_by_then),),
     RankGiven: (("DELETE FROM ranks WHERE channel = ? AND account = ? AND rank = ?", _lost_rank),),
     Joined: (("DELETE FROM channel_invitations WHERE account = ? AND channel = ?", _used_invitation),),
 }
@@ -76,6 +85,7 @@ LOADED: tuple[tuple[Callable[..., Change], str], ...] = (
     (ModeSet, "SELECT * FROM modes WHERE is_on <> (mode = 'n')"),
     (RankGiven, "SELECT * FROM ranks"),
     (MaskSet, "SELECT * FROM masks ORDER BY at"),
+    (Banned, "SELECT * FROM bans ORDER BY at"),
     (InvitedToChannel, "SELECT * FROM channel_invitations"),
 )
 """How all of it is read, after accounts and channels."""

@@ -163,6 +163,18 @@ MIGRATIONS: tuple[str, ...] = (
         DELETE FROM tokens WHERE account = OLD.name;
     END;
     """,
+    """
+    CREATE TABLE bans (
+        kind TEXT NOT NULL, target TEXT NOT NULL, channel TEXT NOT NULL, reason TEXT NOT NULL,
+        at REAL NOT NULL, ends REAL NOT NULL, PRIMARY KEY (kind, target, channel)
+    ) WITHOUT ROWID;
+    CREATE TRIGGER bans_of_a_channel_gone AFTER DELETE ON channels BEGIN
+        DELETE FROM bans WHERE channel = OLD.name;
+    END;
+    CREATE TRIGGER bans_of_a_channel_renamed AFTER UPDATE OF name ON channels BEGIN
+        UPDATE bans SET channel = NEW.name WHERE channel = OLD.name;
+    END;
+    """,
 )
 
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 
 from commands import Command, Refusal, Request, match_arguments
+from domain.bans import EVERYWHERE
 from domain.changes import Said
 from domain.chat import Chat
 from domain.errors import AlreadyMember, NoSuchUser
@@ -237,6 +238,8 @@ class Federation(LinkHandler):
         if name is None:
             raise NoSuchUser
         sender = self.users.of(link.peer).find(user)
+        if self._chat.bans.of_member(sender, EVERYWHERE) is not None:
+            raise NoSuchUser
         self._chat.messages.send_direct(sender, name, request.args[2], link.session.expect_outcome(request))
 
     def handle_fedrecv(self, link: Link, request: Request) -> None:

@@ -305,6 +305,7 @@ class Server:
             controls=self._controls,
             complain=complain if os.isatty(STDIN) else None,
         )
+        loop.table.is_banned = lambda address: node.chat.bans.of_address(address) is not None
         hashes = (account.password_hash for account in node.chat.users.accounts.values())
         self.passwords.calibrate_dummy_hash(filter(None, hashes))
         return node

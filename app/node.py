@@ -12,10 +12,13 @@ from app.statistics import Histogram, timed
 from audiences import fan_out
 from dialects import AUTO, DEFAULT, Built
 from dialects.mailbox import RESERVED_NAMES
+from dialects.operator.bans import farewell
 from dialects.operator.base import Hosted, ServerControls
 from dialects.operator.console import Console
 from dialects.operator.control import Control
 from dialects.rooms import MessageFormatter, RoomsDialect, RoomsHandshake, TimeOfDay, piece_size
+from domain.accounts import BANNED
+from domain.ban_enforcement import BanEnforcement
 from domain.changes import Change, ChannelCreated
 from domain.chat import Chat
 from domain.errors import LimitReached
@@ -162,6 +165,11 @@ class Node:
             self.federation = Federation(self.chat, timers, now, dial, jitter, nonce, settings)
             self.chat.outside.servers = self.federation.servers
 
+        # Bans of the operator.
+        close_links = self.federation.links.close_with if self.federation is not None else _no_links
+        enforcement = BanEnforcement(self.chat, self.rooms, timers, controls.sessions, close_links, farewell)
+        self.chat.outside.enforce, self.chat.outside.logged_in = enforcement.enforce, enforcement.logged_in
+
         # The dialects.
         links = self.federation.links if self.federation is not None else None
         hosted = Hosted(self.chat, self.rooms, links, timers, now, make_secret)
@@ -222,7 +230,11 @@ class Node:
             self.by_first_word if is_auto else {},
             self._limits.bucket_for(transport.remote_address[0]),
         )
-        dialect.begin(session)
+        if self.chat.bans.of_address(session.address) is None:
+            dialect.begin(session)
+        else:  # it came through a proxy, or the ban is as new as the connection
+            session.report_limit(BANNED, "(refused)")
+            session.end()
         return session
 
     def end_turn(self) -> None:
@@ -249,6 +261,11 @@ class Node:
             is_full = isinstance(outcomes[0], LimitReached)
             reason = "max-channels is too small" if is_full else "the database takes nothing"
             raise StartError(f"cannot make the channel {channel}: {reason}")
+
+
+def _no_links(_server: str) -> int:
+    """Close no links: federation is off."""
+    return 0
 
 
 def port_label(channel: str) -> str:

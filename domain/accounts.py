@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from domain.bans import Bans
 from domain.changes import (
     AccountDeleted,
     AccountRegistered,
@@ -17,6 +18,7 @@ from domain.changes import (
 from domain.errors import (
     AlreadyLoggedIn,
     ChatError,
+    KeptOut,
     LimitReached,
     NameTaken,
     NoSuchUser,
@@ -38,7 +40,8 @@ from domain.users import Users
 
 FAILED_LOGIN = "failed-login"
 FAILED_PASSWORD = "failed-password"
-"""Reasons in the log of limits: a wrong name, password or ID at a login, and a wrong old password."""
+BANNED = "ban"
+"""Reasons in the log of limits: a wrong name, password or ID at a login, a wrong old password, and a ban."""
 
 
 class Accounts:
@@ -54,6 +57,7 @@ class Accounts:
         make_id: makes the ID of an account without a password from its name.
         pace: how many accounts one address may make.
         tokens: of all accounts.
+        bans: those of the operator.
 
     Attributes:
         invitations: who may make an account, and the codes that are valid.
@@ -68,8 +72,10 @@ class Accounts:
         make_id: Callable[[str], str],
         pace: Pace,
         tokens: Tokens,
+        bans: Bans,
     ) -> None:
         self._tokens = tokens
+        self._bans = bans
         self.failed_logins = 0
         self.invitations = Invitations(users, journal, passwords, now)
         self._users = users
@@ -127,7 +133,7 @@ class Accounts:
             done(LimitReached("max-registrations"))
 
     def login(self, recipient: ClientSession, name: str, password: str, done: Done, *, alongside: bool = False) -> None:
-        """Log a session in. Fails with AlreadyLoggedIn, WrongPassword, Overloaded.
+        """Log a session in. Fails with AlreadyLoggedIn, WrongPassword, KeptOut (C71), Overloaded.
 
         With the right password of an account that is logged in, its clients are probed: their machines may be gone
         (R50).
@@ -161,7 +167,7 @@ class Accounts:
         self.verify(recipient, name, password, verified)
 
     def verify(self, recipient: ClientSession, name: str, password: str, done: Done) -> None:
-        """Check the password of an account. Fails with WrongPassword, Overloaded.
+        """Check the password of an account, and that it is not banned. Fails with WrongPassword, KeptOut, Overloaded.
 
         A name without an account is checked as slowly as a wrong password, so that the time does not tell them apart.
         """
@@ -174,7 +180,7 @@ class Accounts:
             if isinstance(error, WrongPassword):
                 self.failed_logins += 1
                 recipient.report_limit(FAILED_LOGIN, "name=%s", _loggable(name))
-            done(error)
+            done(error or self._ban_error(recipient, name))
 
         self._passwords.check(recipient, Claim(name, password, password_hash), checked, is_login=True)
 
@@ -183,13 +189,17 @@ class Accounts:
 
         Raises:
             WrongPassword: it is not valid.
+            KeptOut: the account is banned (C71).
         """
         try:
-            return self._tokens.find(name, token)
+            digest = self._tokens.find(name, token)
         except WrongPassword:
             self.failed_logins += 1
             recipient.report_limit(FAILED_LOGIN, "name=%s (by token)", _loggable(name))
             raise
+        if (ban := self._ban_error(recipient, name)) is not None:
+            raise ban
+        return digest
 
     def change_password(self, recipient: ClientSession, old: str, new: str, done: Done) -> None:
         """Set a new password for the account of a session that is logged in with one.
@@ -298,6 +308,7 @@ class Accounts:
 
         Raises:
             NoSuchUser: no account has this ID.
+            KeptOut: it is banned (C71).
         """
         try:
             account = self._users.owner(account_id)
@@ -305,8 +316,17 @@ class Accounts:
             self.failed_logins += 1
             recipient.report_limit(FAILED_LOGIN, "(by ID)")  # which may be right but for a slip, so it is not shown
             raise
+        if (ban := self._ban_error(recipient, account.name)) is not None:
+            raise ban
         self._take_over(recipient, account)
         return account.name
+
+    def _ban_error(self, recipient: ClientSession, name: str) -> KeptOut | None:
+        """Return the error of a login that a ban of the operator forbids; None for any other."""
+        if self._bans.of_login(name, recipient.address) is None:
+            return None
+        recipient.report_limit(BANNED, "name=%s", _loggable(name))
+        return KeptOut()
 
     def delete(self, recipient: ClientSession, account_id: str, done: Done) -> None:
         """Delete the account with this ID. Its session is logged out, and closed if it is not the one that asks.

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from domain.bans import Bans
 from domain.changes import Said, Undo
 from domain.errors import InviteOnly, KeptOut, NotAMember, NotVoiced, WrongKey
 from domain.interfaces import Outside
@@ -19,13 +20,15 @@ class Admission:
 
     Args:
         outside: knows how IRC names a user.
+        bans: those of the operator, which come first.
 
     Attributes:
         is_above: tells whether a user, given by name, has the rights of the server's operator.
         invitations: the channels that accounts may join once, by account.
     """
 
-    def __init__(self, outside: Outside) -> None:
+    def __init__(self, outside: Outside, bans: Bans) -> None:
+        self.bans = bans
         self.is_above: Callable[[str], bool] = _is_nobody
         self.invitations: dict[str, set[str]] = {}
         self._outside = outside
@@ -38,6 +41,7 @@ class Admission:
         Raises:
             KeptOut, InviteOnly, WrongKey: the first that applies.
         """
+        self.bans.check_entry(member, channel)
         modes = channel.modes
         if modes is None or self.is_above(member.name):
             return
@@ -50,12 +54,13 @@ class Admission:
         if modes.key and modes.key != key:
             raise WrongKey
 
-    def check_guest(self, name: str, channel: Channel) -> None:
+    def check_guest(self, name: str, address: str, channel: Channel) -> None:
         """Check whether somebody may come in at the channel's own port.
 
         Raises:
-            KeptOut: a mask keeps this name out.
+            KeptOut: the operator keeps this address out, or a mask this name.
         """
+        self.bans.check_guest(address, channel)
         if channel.modes is not None:
             self._check_masks(channel.modes, name, in_room=True)
 

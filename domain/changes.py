@@ -175,6 +175,34 @@ class MaskRemoved(NamedTuple):
     mask: str
 
 
+class Banned(NamedTuple):
+    """The operator keeps somebody out of a channel, or of the server (domain/bans.py).
+
+    Attributes:
+        kind: of the target: an account, an address, or another server.
+        target: in its one form.
+        channel: "" for the server.
+        reason: as those concerned may read it; "" for none.
+        at: when, in seconds since the epoch; bans that have lapsed by then are dropped.
+        ends: when it lapses; 0 for never.
+    """
+
+    kind: str
+    target: str
+    channel: str
+    reason: str
+    at: float
+    ends: float
+
+
+class BanLifted(NamedTuple):
+    """The operator has lifted a ban."""
+
+    kind: str
+    target: str
+    channel: str
+
+
 class InvitedToChannel(NamedTuple):
     """An account may join a channel once, whoever else may; its next join there uses this up."""
 
@@ -337,6 +365,8 @@ Change = (
     | MaskSet
     | MaskRemoved
     | InvitedToChannel
+    | Banned
+    | BanLifted
     | Joined
     | Left
     | Seen

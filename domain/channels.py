@@ -53,10 +53,8 @@ class Channels:
         members_only: a channel is shown to its members alone, as one with mode `s` (C69).
     """
 
-    def __init__(
-        self, users: Users, outside: Outside, admission: Admission | None = None, *, members_only: bool = False
-    ) -> None:
-        self.admission = admission or Admission(outside)
+    def __init__(self, users: Users, outside: Outside, admission: Admission, *, members_only: bool = False) -> None:
+        self.admission = admission
         self.members_only = members_only
         self.local: dict[str, Channel] = {}
         self.remote: dict[str, RemoteChannel] = {}
@@ -115,7 +113,13 @@ class Channels:
         if not is_abandoned(channel):
             raise InUse
         self._take(channel)
-        return lambda: self._put(channel)
+        bring_back_bans = self.admission.bans.forget_channel(channel.name)
+
+        def take_back() -> None:
+            bring_back_bans()
+            self._put(channel)
+
+        return take_back
 
     def _put(self, channel: Channel) -> None:
         self.local[channel.name] = channel

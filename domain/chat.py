@@ -15,11 +15,15 @@ from typing import Any, NamedTuple
 
 from domain.accounts import Accounts
 from domain.administration import Administration
+from domain.admission import Admission
+from domain.bans import Bans
 from domain.changes import (
     SAY,
     AccountDeleted,
     AccountRegistered,
     AccountRemoved,
+    BanLifted,
+    Banned,
     Change,
     ChannelCreated,
     ChannelFounded,
@@ -130,8 +134,12 @@ class Chat:
         self.outside = Outside()
         self.users = Users(limits, self.outside, Presence(self.tell_in_order), reserved)
         self.tokens = Tokens(self.users, self.journal, self.now, make_secret)
-        self.accounts = Accounts(self.users, self.journal, passwords, self.now, make_id, pace or Pace(), self.tokens)
-        self.channels = Channels(self.users, self.outside, members_only=members_only)
+        self.bans = Bans(self.journal, self.outside, self.now)
+        self.accounts = Accounts(
+            self.users, self.journal, passwords, self.now, make_id, pace or Pace(), self.tokens, self.bans
+        )
+        admission = Admission(self.outside, self.bans)
+        self.channels = Channels(self.users, self.outside, admission, members_only=members_only)
         self.subscriptions = Subscriptions(self.users, self.channels, self.outside)
         self.topics = Topics(self.users, self.channels, self.journal, self.outside, self.now)
         self.moderation = Moderation(self.users, self.channels, self.journal, self.outside, self.now)
@@ -160,6 +168,8 @@ class Chat:
             RankGiven: Rule(self.moderation.apply_rank),
             MaskSet: Rule(self.moderation.apply_mask_set),
             MaskRemoved: Rule(self.moderation.apply_mask_removed),
+            Banned: Rule(self.bans.apply_banned, self.bans.tell_banned),
+            BanLifted: Rule(self.bans.apply_lifted),
             InvitedToChannel: Rule(self.moderation.apply_invited),
             TopicSet: Rule(self.topics.apply_set, self.topics.tell_set),
             Joined: Rule(channels.apply_joined, self.subscriptions.tell_joined),

@@ -106,6 +106,10 @@ class RoomGuests:
         """Return the guests of this name, also from queues: one for each channel at most."""
         return [guests[name] for guests in self._by_name.values() if name in guests]
 
+    def of(self, channel: str) -> list[RoomGuest]:
+        """Return the guests of a channel, also from its queue; none for a channel without a port."""
+        return list(self._by_name.get(channel, {}).values())
+
     def everybody(self) -> Iterator[RoomGuest]:
         """Yield the guests of all channels, also from queues; they may come and go meanwhile."""
         for guests in self._by_name.values():

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any, NamedTuple, Protocol
 
-from domain.changes import Change, Done, Mailed, Said
+from domain.changes import Banned, Change, Done, Mailed, Said
 from domain.errors import NoSuchChannel, NoSuchUser
 from domain.sessions import ClientSession, deliver_to_each
 from domain.state import Account, Channel, Member
@@ -124,6 +124,10 @@ class RemoteServers:
         """Tell whether the server of this name is unlisted (L14)."""
         return False
 
+    def known_as(self, host: str) -> Collection[str]:
+        """Return the names and addresses of the server of this name."""
+        return (host,)
+
     def created(self, channel: str) -> None:
         """A channel has been made here that others may know of, or an older one may be known from now on."""
 
@@ -159,6 +163,9 @@ class Outside:
 
     Attributes:
         fan_out: tells an event that is the same for all to the subscribers of a channel here.
+        prefix_of: returns how IRC names a user.
+        enforce: removes those whom a new ban concerns.
+        logged_in: takes an account to which a client has logged in, if there are bans.
         messages: how many there have been, to channels (`channel`) and to single users (`direct`).
     """
 
@@ -167,6 +174,8 @@ class Outside:
         self.servers = RemoteServers()
         self.fan_out: Callable[[Any, Channel], None] = _fan_out
         self.prefix_of: PrefixOf = _plain_prefix
+        self.enforce: Callable[[Banned], None] = lambda _ban: None
+        self.logged_in: Callable[[Account], None] = lambda _account: None
         self.messages: Counter[str] = Counter(channel=0, direct=0)
 
     def counting(self, done: Done) -> Done:

@@ -103,7 +103,7 @@ class Rooms(ChannelObserver):
         """
         users = self._chat.users
         is_free = users.may_name(name) and not users.is_users(name) and not self.guests.find(channel, name)
-        if not is_free or self._is_kept_out(name, channel):
+        if not is_free or self._is_kept_out(name, session.address, channel):
             done(CannotEnter())
         else:
             self.guests.enter(session, name, self.hosted[channel], done, takes_files=takes_files)
@@ -136,14 +136,14 @@ class Rooms(ChannelObserver):
         target = self.hosted.get(channel)
         if target is None:
             self._chat.journal.submit(InOrder(_raise(NoSuchChannel()), _nothing), done)
-        elif self.guests.find(channel, guest.name) or self._is_kept_out(guest.name, channel):
+        elif self.guests.find(channel, guest.name) or self._is_kept_out(guest.name, guest.session.address, channel):
             self._chat.journal.submit(InOrder(_raise(CannotEnter()), _nothing), done)
         else:
             self.guests.move(guest, target, Departed(guest.name, self._now()), done)
 
-    def _is_kept_out(self, name: str, channel: str) -> bool:
+    def _is_kept_out(self, name: str, address: str, channel: str) -> bool:
         try:
-            self._chat.channels.admission.check_guest(name, self.hosted[channel])
+            self._chat.channels.admission.check_guest(name, address, self.hosted[channel])
         except KeptOut:
             return True
         return False

@@ -71,6 +71,10 @@ class ClientSession(Clients, Protocol):
         """The client's IP address; "" when it is gone already."""
 
     @property
+    def has_spoken(self) -> bool:
+        """Whether the client has sent its first line."""
+
+    @property
     def half_closed(self) -> bool:
         """Whether the client sends no more."""
 

@@ -154,6 +154,7 @@ class Users:
         for channel in account.channels.values():
             channel.here += is_first
             channel.subscribe(recipient)
+        self._outside.logged_in(account)
         if not is_first:
             return
         self.online[account.name] = account

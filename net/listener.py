@@ -117,7 +117,9 @@ class Listener:
         connection.attach_owner(self._accepted)
 
     def _refusal(self, host: str, address: str) -> tuple[Any, ...] | None:
-        """Return the reason, its detail and values for the log if one more client from this address is too many."""
+        """Return the reason, its detail and values for the log if no client, or not one more, may come from there."""
+        if self._table.is_banned(host):
+            return "ban", "(refused)"
         clients = self._table.clients
         if clients >= self._table.client_ceiling:
             return "max-clients", "(refused: %d clients are connected)", clients

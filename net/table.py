@@ -93,6 +93,10 @@ class Buffers(Generic[M]):
             fullest.close(CloseReason.FULLEST)
 
 
+def _is_nobody(_address: str) -> bool:
+    return False
+
+
 class ConnectionTable(Generic[M]):
     """The connections of a loop, accepted and dialled. `net.loop.Loop` describes the parameters.
 
@@ -104,6 +108,7 @@ class ConnectionTable(Generic[M]):
         received: bytes that were received on all connections.
         sent: bytes that the kernel has taken from all of them.
         limits: counts and logs what reaches a limit.
+        is_banned: tells whether no connection from an address is accepted.
         numbers: gives each connection its number.
     """
 
@@ -142,6 +147,7 @@ class ConnectionTable(Generic[M]):
         self.buffers = Buffers[M]()
         self.descriptor_ceiling = descriptor_ceiling()
         self.is_exempt = is_exempt
+        self.is_banned: Callable[[str], bool] = _is_nobody
         self.arrivals = AddressPace(reactor.monotonic, connection_rate, MINUTE, is_exempt)
         """How many connections an address may make in a minute (C60)."""
         self.set_limits(

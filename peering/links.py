@@ -172,6 +172,14 @@ class Links:
         """
         word = host_or_address(word)
         self.names.keep_out(word)
+        return self.close_with(word)
+
+    def close_with(self, word: str) -> int:
+        """Close all links with a server that is kept out, given by its name or address; return how many.
+
+        Args:
+            word: its name, or an IP address.
+        """
         closed = [link for link in self._links.values() if word in link.known_as]
         for link in closed:
             self.refuse(link, KEPT_OUT)

@@ -27,7 +27,7 @@ from settings import PeerConfig, Secret, Settings
 from text import normalize
 from transport import Transport
 
-KEPT_OUT = "the operator keeps it out (/unlink)"
+KEPT_OUT = "the operator keeps it out (/unlink, ban)"
 
 MAX_SHOWN = 100
 """Characters of a wrong word that are shown in the log."""
@@ -96,7 +96,8 @@ class PeerNames:
 
     def is_kept_out(self, known_as: AbstractSet[str]) -> bool:
         """Tell whether the operator keeps out one of these names and addresses."""
-        return not self._kept_out.isdisjoint(known_as)
+        is_unlinked = not self._kept_out.isdisjoint(known_as)
+        return is_unlinked or self._chat.bans.of_server(known_as) is not None
 
     # ---- the servers of the config ----
 

@@ -53,6 +53,10 @@ class LinkedServers(RemoteServers):
         peer = self._peers.get(host)
         return not (host in self._chat.channels.hosts or self._names.lists(host) if peer is None else peer.configured)
 
+    def known_as(self, host: str) -> set[str]:
+        peer = self._peers.get(host)
+        return {host}.union(*(link.known_as for link in peer.links)) if peer is not None else {host}
+
     def created(self, channel: str) -> None:
         for peer in self._peers.values():
             peer.links.announce(f"FEDNEW {channel}")

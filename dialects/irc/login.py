@@ -9,7 +9,7 @@ from commands import Request
 from dialects.irc import numerics
 from dialects.irc.client import Client
 from dialects.irc.core import Irc
-from domain.errors import WrongPassword
+from domain.errors import ChatError
 from domain.tokens import is_token
 from text import normalize
 
@@ -98,7 +98,7 @@ def _check(irc: Irc, client: Client, request: Request, credentials: Credentials)
         return
     try:
         client.token = irc.chat.accounts.verify_token(client.session, *credentials)
-    except WrongPassword as error:
+    except ChatError as error:
         done(error)
     else:
         done(None)

@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from commands import Command
-from dialects.operator import accounts, channels, service, slash
+from dialects.operator import accounts, bans, channels, service, slash
 from text import split_words
 
-PARTS = (service, channels, accounts)
+PARTS = (service, channels, accounts, bans)
 
 
 COMMANDS: Mapping[str, Command] = {verb: command for part in PARTS for verb, command in part.COMMANDS.items()}

@@ -99,6 +99,7 @@ class FakeSession:
         self.principal: Any = None
         self.over = False
         self.half_closed = False
+        self.has_spoken = True
         self.paused = False
         self.address = address
         self.probed = 0
@@ -225,6 +226,7 @@ class MemoryChat:
             {name: dict(counts) for name, counts in self.chat.channels._identities.items()},
             dict(self.chat.channels.hosts),
             self.chat.channels.names.read(),
+            self.chat.bans.all(),
             {name: set(channels) for name, channels in self.chat.channels.admission.invitations.items()},
         )
 

@@ -282,7 +282,7 @@ def test_help_lists_what_there_is() -> None:
         *rows, end = world.order("help")
         assert end == "OK"
         assert [row.split()[0] for row in rows] == list(COMMANDS)
-        assert [row.split()[0] for row in world.order("help un")] == ["unlink", "unmute", "OK"]
+        assert [row.split()[0] for row in world.order("help un")] == ["unlink", "unmute", "unban", "OK"]
         assert world.order("help /kick")[0].split()[0] == "kick"
         assert world.order("help nothing") == ["ERROR There is no command nothing."]
 

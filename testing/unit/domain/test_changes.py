@@ -13,6 +13,8 @@ from domain.changes import (
     AccountDeleted,
     AccountRegistered,
     AccountRemoved,
+    BanLifted,
+    Banned,
     Change,
     ChannelCreated,
     ChannelFounded,
@@ -102,6 +104,7 @@ def furnished() -> MemoryChat:
             RankGiven("attic", "alice", "o", True, "alice", NOW),
             *[MaskSet("attic", "b", mask, "alice", NOW) for mask in ("zoe!*@*", "yan!*@*")],
             InvitedToChannel("bob", "attic", "alice", NOW),
+            Banned("account", "bob", "room", "loud", NOW, 0.0),
         ]
     )
     memory.chat.channels.add(remote("eve"), "room")
@@ -173,6 +176,10 @@ CHANGES: list[tuple[Change, type[ChatError] | None]] = [
     (InvitedToChannel("carol", "room", "alice", NOW), None),
     (InvitedToChannel("nobody", "room", "alice", NOW), NoSuchUser),
     (InvitedToChannel("carol", "nowhere", "alice", NOW), NoSuchChannel),
+    (Banned("address", "192.0.2.0/24", "", "loud", NOW, 0.0), None),
+    (Banned("account", "bob", "room", "other", NOW, 2 * NOW), None),
+    (BanLifted("account", "bob", "room"), None),
+    (BanLifted("account", "bob", ""), Unchanged),
     (TopicSet("alice", "room", "roses"), None),
     (TopicSet("bob", "room", "x"), None),
     (TopicSet("carol", "room", "roses"), NotAMember),

@@ -1,0 +1,138 @@
+"""The operator's commands about bans (C71, C72)."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from commands import Command, Request
+from dialects.operator.base import Operator, Refused
+from domain.bans import ACCOUNT, EVERYWHERE, KINDS, target_of
+from domain.changes import Banned
+from domain.errors import ChatError, LimitReached, NoSuchUser, NotAName, Unchanged
+from domain.names import HOST_OF_USER
+from protocol import Session
+from text import normalize, parse_duration, split_words, utc_time
+
+MAX_SECONDS = 10**10
+"""Seconds of a ban; longer ones are cut to this, three centuries."""
+
+IN, FOR = "in", "for"
+"""The words before a channel and before a time."""
+
+log = logging.getLogger("crosstalk.operator")
+
+
+def ban(dialect: Operator, session: Session, request: Request) -> None:
+    """Keep an account, an address or a server out: of a channel, or of the whole server."""
+    kind, target = _target(request)
+    channel, rest = _channel(dialect, request.args[2:])
+    seconds, reason = _time(rest)
+    if kind == ACCOUNT and HOST_OF_USER not in target and target not in dialect.hosted.chat.users.accounts:
+        raise NoSuchUser
+    now = dialect.hosted.now()
+    change = Banned(kind, target, channel, reason, now, now + seconds if seconds else 0.0)
+    done = dialect.expect(session, request, f"Banned {_shown(change)}.")
+
+    def decided(error: Exception | None) -> None:
+        if error is None:
+            log.warning("ban %s", _shown(change))
+        done(error)
+
+    dialect.hosted.chat.bans.ban(change, decided)
+
+
+def unban(dialect: Operator, session: Session, request: Request) -> None:
+    kind, target = _target(request)
+    channel, rest = _words_of_channel(request.args[2:])
+    if rest:
+        raise Refused(f"Usage: {request.command.usage}")
+    whom = f"{kind} {target}{_place(channel)}"
+    done = dialect.expect(session, request, f"{whom} is banned no more.")
+
+    def decided(error: Exception | None) -> None:
+        if error is None:
+            log.warning("unban %s", whom)
+        done(error)
+
+    dialect.hosted.chat.bans.lift(kind, target, channel, decided)
+
+
+def list_bans(dialect: Operator, session: Session, _request: Request) -> None:
+    dialect.list_items(session, map(_shown, dialect.hosted.chat.bans.all()))
+
+
+def farewell(ban: Banned) -> str:
+    """Return what those are told who are closed for a ban."""
+    return f"You are banned: {ban.reason}." if ban.reason else "You are banned."
+
+
+def _target(request: Request) -> tuple[str, str]:
+    kind, word = request.args[:2]
+    if kind not in KINDS:
+        raise Refused(f"{kind} is none of {', '.join(KINDS)}.")
+    try:
+        return kind, target_of(kind, word)
+    except NotAName:
+        raise Refused(f"{word} is no {NAMES[kind]}.") from None
+
+
+NAMES: Mapping[str, str] = {
+    "account": "name of an account",
+    "address": "address or network, such as 192.0.2.0/24",
+    "server": "name or address of a server",
+}
+"""What stands behind each kind of target."""
+
+
+def _words_of_channel(words: tuple[str, ...]) -> tuple[str, list[str]]:
+    """Return the channel that the words begin with, if they do, and the others."""
+    rest = split_words(words[0]) if words else []
+    if len(rest) > 1 and rest[0] == IN:
+        return normalize(rest[1]), rest[2:]
+    return EVERYWHERE, rest
+
+
+def _channel(dialect: Operator, words: tuple[str, ...]) -> tuple[str, list[str]]:
+    channel, rest = _words_of_channel(words)
+    if channel != EVERYWHERE and channel not in dialect.hosted.chat.channels.local:
+        raise Refused(f"{channel} does not exist.")
+    return channel, rest
+
+
+def _time(words: list[str]) -> tuple[int, str]:
+    """Return the time that the words begin with, 0 without one, and the others as a reason."""
+    if len(words) < 2 or words[0] != FOR:
+        return 0, " ".join(words)
+    seconds = parse_duration(words[1], MAX_SECONDS)
+    if not seconds:
+        raise Refused(f"{words[1]} is no time; try 90, 10m, 2h or 7d.")
+    return seconds, " ".join(words[2:])
+
+
+def _place(channel: str) -> str:
+    return "" if channel == EVERYWHERE else f" in {channel}"
+
+
+def _shown(ban: Banned) -> str:
+    end = f" until {utc_time(ban.ends)}" if ban.ends else ""
+    return f"{ban.kind} {ban.target}{_place(ban.channel)}{end}" + (f": {ban.reason}" if ban.reason else "")
+
+
+COMMANDS: Mapping[str, Command] = {
+    "ban": Command(
+        ban, "ban account|address|server <target> [in <channel>] [for <time>] [reason]",
+        "keep somebody out, of a channel or altogether", min_args=2, max_args=3, text=True,
+    ),
+    "unban": Command(
+        unban, "unban account|address|server <target> [in <channel>]", "lift a ban", min_args=2, max_args=3, text=True
+    ),
+    "bans": Command(list_bans, "bans", "list the bans"),
+}  # fmt: skip
+
+FAILURES: Mapping[tuple[Any, type[ChatError]], str] = {
+    (ban, NoSuchUser): "There is no account {1}.",
+    (ban, LimitReached): "There are too many bans; lift some.",
+    (unban, Unchanged): "There is no such ban.",
+}
