@@ -414,7 +414,7 @@ def announce(server: Server, *, hello_server: bool) -> None:
         marks = (" tls" if tls else "") + (" (IPv6 only)" if ipv6_only else "")
         log.info("listening address=%s port=%d dialect=%s%s", address, port, dialect, marks)
     if server.tls is not None:
-        server.tls.report()
+        server.tls.watch(server.loop)
     place, store = server.endpoints[0].address, server.store
     mark = " (new file)" if store.is_new else ""
     log.info("ready address=%s port=%d database=%s%s", place, server.port, store.location, mark)

@@ -6,10 +6,12 @@ They can be loaded again while the server runs. Connections that are open keep w
 from __future__ import annotations
 
 import logging
+import math
 import os
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from app.config import is_exposed
@@ -21,7 +23,8 @@ from net.loop import Loop
 from net.tls import CertificateError, certificate_of, client_context, server_context
 from settings import Settings
 
-SOON_SECONDS = 14 * 24 * 3600
+DAY = 24 * 3600.0
+SOON_SECONDS = 14 * DAY
 """A certificate that expires within this time is warned of."""
 
 PLAIN_REFUSAL = "This port speaks TLS only: connect with TLS."
@@ -67,6 +70,8 @@ class Tls:
 
     def __init__(self, settings: Settings, now: Callable[[], float] = time.time) -> None:
         self._now = now
+        self._seen: tuple[Sequence[str], float] | None = None
+        self._key_is_exposed = False
         self.load(settings)
 
     def load(self, settings: Settings) -> None:
@@ -76,23 +81,40 @@ class Tls:
             CertificateError: a file cannot be used; the message says why.
         """
         trusted = client_context(settings.tls_ca)
-        if settings.tls_certificate is not None and settings.tls_key is not None:
-            self.own = server_context(settings.tls_certificate, settings.tls_key)
+        certificate, key = settings.tls_certificate, settings.tls_key
+        if certificate is not None and key is not None:
+            self.own = server_context(certificate, key)
+            self._seen = certificate_of(self.own, certificate)
+            self._key_is_exposed = _is_exposed(key)
         self.trusted = trusted
         self._settings = settings
+
+    @property
+    def expires(self) -> float:
+        """When the certificate expires, in seconds since the epoch."""
+        return math.inf if self._seen is None else self._seen[1]
+
+    def watch(self, loop: Loop) -> None:
+        """Report now, and each day a certificate that is about to expire: it is renewed by others, or forgotten."""
+        self.report()
+        loop.call_later(DAY, partial(self._watch, loop))
+
+    def _watch(self, loop: Loop) -> None:
+        if self.expires - self._now() <= SOON_SECONDS:
+            self.report()
+        loop.call_later(DAY, partial(self._watch, loop))
 
     def report(self) -> None:
         """Log which certificate is in use, and warn of what is wrong with it."""
         certificate, key = self._settings.tls_certificate, self._settings.tls_key
-        if certificate is None or key is None:
+        if certificate is None:
             return
-        if is_exposed(os.stat(key)):
+        if self._key_is_exposed:
             log.warning("other users can read the key %s; keep it from them: chmod 600 %s", key, key)
-        found = certificate_of(self.own, certificate)
-        if found is None:
+        if self._seen is None:
             log.warning("the certificate %s is not one of a server: clients will refuse it", certificate)
             return
-        names, expires = found
+        names, expires = self._seen
         left = expires - self._now()
         until = time.strftime("%Y-%m-%d", time.gmtime(expires))
         if left <= 0:
@@ -119,3 +141,11 @@ class Tls:
     def dial(self, loop: Loop, host: str, port: int, *, name: str, **how: Any) -> None:
         """Dial another server, whose certificate must bear this name, see `net.handshake.dial`."""
         handshake.dial(loop, lambda: self.trusted, host, port, name=name, **how)
+
+
+def _is_exposed(key: str) -> bool:
+    """Tell whether others can read a key. It has been read just now, so it is rarely gone."""
+    try:
+        return is_exposed(os.stat(key))
+    except OSError:
+        return False

@@ -102,7 +102,7 @@ def certificate_of(context: ssl.SSLContext, path: str) -> tuple[Sequence[str], f
             theirs.shake()
             ours.feed(theirs.output())
         found = ours.peer_certificate() or {}
-    except ssl.SSLError:
+    except OSError:  # of TLS, or of a file that has gone just now
         return None
     names = [name for _kind, name in found.get("subjectAltName", ())]
     return names, float(ssl.cert_time_to_seconds(found["notAfter"]))
@@ -211,6 +211,8 @@ class TlsEnd:
         try:
             while piece := self._session.read(RECORD):
                 pieces.append(piece)
+                if not (self._incoming.pending or self._incoming.eof):  # a read returns a whole record
+                    return b"".join(pieces), False
         except ssl.SSLWantReadError:
             return (b"".join(pieces) if pieces else None), False
         except ssl.SSLZeroReturnError:

@@ -18,6 +18,7 @@ from net.addresses import is_loopback
 from net.connection import Connection
 from net.table import CloseReason
 from protocol import Session
+from text import TLS_HANDSHAKE
 from transport import Transport
 from web.frames import SUBPROTOCOLS, TEXT
 from web.page import SAFE_HEADERS, Page
@@ -125,6 +126,9 @@ class Visit:
     def received(self, data: bytes) -> None:
         """Collect the head of the request, and act on it when it is whole."""
         self._head += data
+        if self._head.startswith(TLS_HANDSHAKE):
+            mark = self._connection.log_mark()
+            log.info("closing %s: it speaks TLS at a port that does not", self._connection, extra=mark)
         head, end, rest = self._head.partition(HEAD_END)
         try:
             check_beginning(head + end)

@@ -138,6 +138,22 @@ def test_an_end_without_notice_is_told_apart(contexts: tuple[ssl.SSLContext, ssl
         pair.server.decrypt()
 
 
+@settings(max_examples=100, deadline=None)
+@given(data=st.binary(max_size=2000), size=st.integers(0, 20_000))
+def test_any_bytes_in_place_of_a_handshake_are_refused_or_waited_for(
+    contexts: tuple[ssl.SSLContext, ssl.SSLContext], data: bytes, size: int
+) -> None:
+    """Little is answered, whatever is sent."""
+    for head in (b"", b"\x16\x03\x01" + size.to_bytes(2, "big")):
+        end = TlsEnd(contexts[1])
+        end.feed(head + data)
+        try:
+            assert not end.shake()
+        except ssl.SSLError as error:
+            assert explain(error)
+        assert len(end.output()) < 100
+
+
 def test_a_changed_record_is_refused(contexts: tuple[ssl.SSLContext, ssl.SSLContext]) -> None:
     pair = Pair(contexts)
     pair.shake()

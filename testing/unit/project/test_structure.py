@@ -32,7 +32,7 @@ LAYERS: dict[str, set[str]] = {
     "dialects": {"domain", "peering", "protocol", "settings", "text"},
     "peering": {"domain", "net", "protocol", "settings", "text"},
     "federation": {"domain", "peering", "protocol", "settings", "text"},
-    "web": {"domain", "net", "protocol"},
+    "web": {"domain", "net", "protocol", "text"},
     "app": {
         "dialects",
         "domain",

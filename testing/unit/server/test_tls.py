@@ -28,6 +28,12 @@ from support.programs import run
 LOCAL = ("address 127.0.0.1", "database :memory:")
 
 
+WEBSOCKET = (
+    b"GET / HTTP/1.1\r\nHost: %b:%d\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nOrigin: %b://localhost:%d\r\n\r\n"
+)
+
+
 def connect(port: int, authority: Authority, name: str = "localhost") -> Peer:
     """Return a client that has made its handshake."""
     sock = socket.create_connection(("127.0.0.1", port), PATIENCE)
@@ -64,8 +70,12 @@ def test_every_port_can_have_tls_and_all_meet(tmp_path: Path, authority: Authori
             assert alice.ask("SAY @bob hi", "SAY @carol ho") == ["RECV alice @bob hi", "RECV alice @carol ho"]
             assert bob.line() == "RECV alice @alice hi"
             assert carol.line() == "DELIVERY alice ho"
-            browser.send_bytes(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
-            assert browser.line().startswith("HTTP/1.1 200")
+            browser.send_bytes(WEBSOCKET % (b"localhost", ports["web"], b"https", ports["web"]))
+            assert browser.line().startswith("HTTP/1.1 101")
+            browser.expect("\r\n\r\n")
+        with connect(ports["web"], authority) as browser:
+            browser.send_bytes(WEBSOCKET % (b"localhost", ports["web"], b"http", ports["web"]))
+            assert browser.line().startswith("HTTP/1.1 403"), "a page that came without TLS"
         assert server.wait_for("certificate names=localhost,127.0.0.1,")
 
 
@@ -106,9 +116,9 @@ def test_plain_clients_at_ports_with_tls_and_the_reverse(
         for port in (server.port, server.ports[4]):
             with pytest.raises(OSError):
                 connect(port, authority)
-        assert len([line for line in server.log if "it speaks TLS at a port that does not" in line]) >= 1
         with pytest.raises(OSError):
             connect(server.ports[5], authority)
+        assert len([line for line in server.log if "it speaks TLS at a port that does not" in line]) == 3
         with server.peer() as peer:
             assert peer.ask("PING") == ["RESULT PING 1"]
 
