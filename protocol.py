@@ -504,7 +504,12 @@ class Session(SessionOutput):
             self._lines.limit = max_line
 
     def _refuse_foreign(self, protocol: str) -> None:
-        log.info("closing %s: it speaks %s at a port that does not", self.transport, protocol)
+        log.info(
+            "closing %s: it speaks %s at a port that does not",
+            self.transport,
+            protocol,
+            extra=self.transport.log_mark(),
+        )
         self.refuse()
 
     def _carry_out(self, request: Request | Refusal) -> None:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import enum
 import hashlib
-import logging
 from collections.abc import Callable
 
 from domain.changes import AccountRegistered, Done, InvitationMade, InvitedRegistered, Undo
@@ -22,8 +21,6 @@ MAX_INVITATIONS = 1000
 
 NOBODY = "/invitation"
 """Nobody's name, under which wrong codes delay the next one as wrong passwords do."""
-
-log = logging.getLogger("crosstalk.chat")
 
 
 class Registration(enum.Enum):
@@ -71,10 +68,9 @@ class Invitations:
         elif self.registration is Registration.OPEN or self._ends.get(digest(code), 0.0) > self._now():
             then()
         else:
-            address = recipient.address
 
             def checked(error: Exception | None) -> None:
-                log.warning("failed invitation address=%s", address)
+                recipient.report_limit("failed-invitation")
                 done(error if isinstance(error, Overloaded) else NotInvited())
 
             self._passwords.check(recipient, Claim(NOBODY, code, None), checked, is_login=False)

@@ -139,6 +139,7 @@ class ServerHandshake(Handshake):
             self._refuse("it speaks plain text at a port for TLS")
 
     def _timed_out(self) -> None:
+        self._connection.report_limit("handshake-seconds", "(no handshake in %g seconds)", self._seconds)
         if self._end is None:  # perhaps it waits for a greeting in plain text
             self._refuse(f"it has said nothing for {self._seconds:g} seconds at a port for TLS")
         else:
@@ -149,7 +150,7 @@ class ServerHandshake(Handshake):
         self.fail(why)
 
     def _log_failure(self, why: str) -> None:
-        log.info("closing %s: %s", self._connection, why)
+        log.info("closing %s: %s", self._connection, why, extra=self._connection.log_mark())
 
 
 def secured(
