@@ -23,8 +23,8 @@ class Rule(NamedTuple):
     """A row of the table.
 
     Attributes:
-        directives: that the rule concerns; an error is told with the line of the first. If a line of one of them is
-            wrong, the rule is not checked: it could only tell what follows from that.
+        directives: that the rule concerns; an error is told with the line of the first that has one. If a line of one
+            of them is wrong, the rule is not checked: it could only tell what follows from that.
         fault: says what is wrong with all settings; None if nothing is.
     """
 
@@ -152,6 +152,6 @@ def contradictions(settings: Settings, lines: Lines) -> Iterator[str]:
         yield f"{lines.path} {reason}"
     for directives, fault in RULES:
         if not lines.faulty.intersection(directives) and (reason := fault(settings)):
-            number = lines.numbers.get(directives[0])
+            number = next((lines.numbers[name] for name in directives if name in lines.numbers), None)
             place = lines.path if number is None else f"{lines.path}:{number}"
             yield f"{place}: {reason}" if lines.path else reason

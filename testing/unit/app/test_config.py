@@ -376,6 +376,11 @@ def test_every_mistake_is_found_and_the_first_is_told() -> None:
     assert refusal(text) == errors_of(text)[0]
 
 
+def test_a_rule_is_told_with_a_line_that_it_concerns() -> None:
+    (error,) = errors_of("\ntls-key key.pem")
+    assert error.startswith("my.conf:2: tls-key is of no use without")
+
+
 def test_what_only_follows_from_a_wrong_line_is_not_told() -> None:
     assert len(errors_of("channel lobby x 5\nchannel attic 1 5\nchannel cellar 2 5")) == 1
     assert len(errors_of("node a b\nlog-bytes 70000")) == 1
