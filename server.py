@@ -235,9 +235,11 @@ class Server:
     ) -> None:
         """Dial another server, see `peering.dialer.Dial`."""
         seconds = self.settings.federation_seconds
-        if certified is None or self.tls is None:
-            dial = self.loop.dial
-        else:
+        dial = self.loop.dial
+        if certified is not None:
+            if self.tls is None:  # the line has come with a reload
+                self.loop.call_soon(functools.partial(failed, "the server has started without TLS; restart it"))
+                return
             dial = functools.partial(self.tls.dial, self.loop, name=certified)
         dial(host, port, source=self._source, seconds=seconds, connected=connected, failed=failed)
 

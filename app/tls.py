@@ -136,7 +136,7 @@ class Tls:
             dialect: of the port, in which a client is refused that speaks plain text (C54).
         """
         refusal = PLAIN_REFUSALS.get(dialect, "{}\n").format(PLAIN_REFUSAL).encode()
-        return handshake.secured(loop, lambda: self.own, self._settings.handshake_seconds, accepted, refusal)
+        return handshake.secured(loop, lambda: self.own, lambda: self._settings.handshake_seconds, accepted, refusal)
 
     def dial(self, loop: Loop, host: str, port: int, *, name: str, **how: Any) -> None:
         """Dial another server, whose certificate must bear this name, see `net.handshake.dial`."""

@@ -156,7 +156,7 @@ class ServerHandshake(Handshake):
 def secured(
     loop: Loop,
     context: Callable[[], ssl.SSLContext],
-    seconds: float,
+    seconds: Callable[[], float],
     accepted: Callable[[Connection], Receiver],
     refusal: bytes,
 ) -> Callable[[Connection], Receiver]:
@@ -165,11 +165,11 @@ def secured(
     Args:
         loop: has the listener.
         context: gives the certificate and key for the next handshake, see `net.tls.server_context`.
-        seconds: time-out for the handshake.
+        seconds: gives the time-out for the next handshake.
         accepted: called with the connection after the handshake, returns its owner.
         refusal: the answer to a client that speaks plain text.
     """
-    return lambda connection: ServerHandshake(loop, connection, seconds, accepted, context=context(), refusal=refusal)
+    return lambda connection: ServerHandshake(loop, connection, seconds(), accepted, context=context(), refusal=refusal)
 
 
 def dial(

@@ -36,7 +36,7 @@ class TlsServer:
         self.stage = stage
         self.context = context
         self.owners: list[Owner] = []
-        self.address = stage.listen(secured(stage.loop, lambda: self.context, seconds, self._accepted, REFUSAL))
+        self.address = stage.listen(secured(stage.loop, lambda: self.context, lambda: seconds, self._accepted, REFUSAL))
 
     def _accepted(self, connection: Connection) -> Owner:
         self.owners.append(Owner(connection))
@@ -107,7 +107,7 @@ def test_a_greeting_follows_the_handshake(stage: LoopStage, certificate: Certifi
         owners.append(Owner(connection))
         return owners[-1]
 
-    address = stage.listen(secured(stage.loop, lambda: server.context, PATIENCE, greet, REFUSAL))
+    address = stage.listen(secured(stage.loop, lambda: server.context, lambda: PATIENCE, greet, REFUSAL))
     peer = TlsPeer(stage.dial(address), authority.context())
     server.until(peer, lambda: peer.received == b"welcome\n")
 
@@ -298,7 +298,7 @@ def test_a_fault_of_the_owner_closes_the_connection(
         raise RuntimeError("no owner")
 
     context = server_context(*certificate)
-    address = stage.listen(secured(stage.loop, lambda: context, PATIENCE, fail, REFUSAL))
+    address = stage.listen(secured(stage.loop, lambda: context, lambda: PATIENCE, fail, REFUSAL))
     peer = TlsPeer(stage.dial(address), authority.context())
 
     def over() -> object:

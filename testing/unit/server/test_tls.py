@@ -335,6 +335,15 @@ def test_a_server_that_does_not_prove_its_name_is_not_linked(
         pair[0].wait_for(f"no link with 127.0.0.1 port .*: the certificate is not accepted: {reason}")
 
 
+def test_a_line_that_comes_with_a_reload_is_never_dialled_in_plain_text(tmp_path: Path) -> None:
+    """L53, where the server has started without TLS."""
+    with socket.create_server(("127.0.0.1", 0)) as there, ServerProcess(tmp_path, *LOCAL, "hangup reload") as server:
+        config = tmp_path / "config"
+        config.write_text(config.read_text() + f"127.0.0.1:{there.getsockname()[1]} two.example tls\n")
+        server.signal(signal.SIGHUP)
+        server.wait_for("no link with 127.0.0.1 .*: the server has started without TLS; restart it")
+
+
 class linked:  # noqa: N801
     """Two servers, of which the first dials the second with this line."""
 
