@@ -152,7 +152,7 @@ class Admission:
             number: the message's.
         """
         if channel.modes is not None and MEMBERS_ONLY not in channel.modes.flags:
-            channel.modes.outsiders.add(number)
+            channel.modes.outsiders |= {number}
 
     def check_outsider(self, channel: Channel, number: int) -> None:
         """Check whether a message may come from somebody who is not in the channel.
@@ -163,7 +163,7 @@ class Admission:
         modes = channel.modes
         if modes is None or number not in modes.outsiders:
             raise NotAMember
-        modes.outsiders.discard(number)
+        modes.outsiders -= {number}
         if MEMBERS_ONLY in modes.flags:
             raise NotAMember
 

@@ -214,7 +214,8 @@ class Channels:
             self.admission.check_outsider(channel, change.number)
         if channel.mutes:
             self._outside.observer.check_mute(channel, change.sender)
-        return self.admission.said(channel, change) if channel.modes is not None else None
+        modes = channel.modes
+        return self.admission.said(channel, change) if modes is not None and modes.looks_at_speech else None
 
     def apply_guest_said(self, change: GuestSaid) -> Undo | None:
         channel = self.local[change.channel]
@@ -222,7 +223,10 @@ class Channels:
             raise NotAMember
         if channel.mutes:
             self._outside.observer.check_mute(channel, change.sender)
-        return self.admission.said(channel, change, in_room=True) if channel.modes is not None else None
+        modes = channel.modes
+        if modes is None or not modes.looks_at_speech:
+            return None
+        return self.admission.said(channel, change, in_room=True)
 
     def apply_named(self, change: PeerNamed) -> Undo:
         before = self.hosts.get(change.name)

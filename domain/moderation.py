@@ -293,7 +293,7 @@ class Moderation:
         modes = self._channel(change.channel).own_modes()
         if change.mask not in modes.list_of(change.kind):
             raise Unchanged
-        before = dict(modes.list_of(change.kind))
+        before = modes.list_of(change.kind)
         modes.remove_mask(change.kind, change.mask)
         return lambda: modes.put_masks(change.kind, before)
 

@@ -5,7 +5,7 @@ Most channels have nothing of it, and then no `Modes` either: `state.Channel.mod
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from domain.masks import Mask, any_matches
 
@@ -43,6 +43,9 @@ class Switch(NamedTuple):
     value: str = ""
 
 
+_NONE: dict[str, Any] = {}
+"""Stands for all that is empty in most channels; shared, so it never changes."""
+
 MAX_VERDICTS = 1000
 """Users of a channel for whom it is kept whether the masks keep them out."""
 
@@ -57,22 +60,41 @@ class Modes:
         ranks: the ranks of accounts, which last.
         passing: the ranks of other users by name, which end when they leave.
         masks: the masks of each list, in the order in which they were set.
-        is_founded: a JOIN has made the channel, and nothing has been said in it.
+        looks_at_speech: whether a message must be looked at: nearly always not.
         outsiders: the numbers of messages that are on their way from users who are not in it.
     """
 
-    __slots__ = ("_verdicts", "flags", "is_founded", "key", "limit", "masks", "outsiders", "passing", "ranks")
+    __slots__ = (
+        "_is_founded", "_verdicts", "flags", "key", "limit", "looks_at_speech", "masks", "outsiders", "passing",
+        "ranks",
+    )  # fmt: skip
 
     def __init__(self) -> None:
         self.flags = DEFAULT
         self.key = ""
         self.limit = 0
-        self.ranks: dict[str, str] = {}
-        self.passing: dict[str, str] = {}
-        self.masks: dict[str, dict[str, Mask]] = {}
-        self.is_founded = False
-        self.outsiders: set[int] = set()
-        self._verdicts: dict[str, bool] = {}
+        self.ranks: dict[str, str] = _NONE
+        self.passing: dict[str, str] = _NONE
+        self.masks: dict[str, dict[str, Mask]] = _NONE
+        self.outsiders: frozenset[int] = frozenset()
+        self.looks_at_speech = False
+        self._is_founded = False
+        self._verdicts: dict[str, bool] = _NONE
+
+    @property
+    def is_founded(self) -> bool:
+        """Whether a JOIN has made the channel, and nothing has been said in it."""
+        return self._is_founded
+
+    @is_founded.setter
+    def is_founded(self, value: bool) -> None:
+        self._is_founded = value
+        self._look_again()
+
+    def _look_again(self) -> None:
+        """Note whether messages must be looked at, after a change, and forget whom the masks keep out."""
+        self.looks_at_speech = self._is_founded or MODERATED in self.flags or bool(self.masks.get(BANNED))
+        self._verdicts = _NONE
 
     def value(self, mode: str) -> str:
         """Return the value of a mode that has one; "" while it is off."""
@@ -93,6 +115,7 @@ class Modes:
             self.limit = int(value) if is_on else 0
         else:
             self.flags = self.flags | {mode} if is_on else self.flags - {mode}
+            self._look_again()
 
     # ---- ranks ----
 
@@ -102,10 +125,14 @@ class Modes:
 
     def give(self, name: str, rank: str, *, is_given: bool, lasts: bool) -> None:
         """Give a rank to a user, or take it."""
-        ranks = self.ranks if lasts else self.passing
+        ranks = dict(self.ranks if lasts else self.passing)
         held = {*ranks.pop(name, ""), rank} if is_given else {*ranks.pop(name, "")} - {rank}
         if held:
             ranks[name] = "".join(sorted(held))  # o before v: the higher one first
+        if lasts:
+            self.ranks = ranks
+        else:
+            self.passing = ranks
 
     # ---- masks ----
 
@@ -115,26 +142,24 @@ class Modes:
 
     def add_mask(self, kind: str, mask: Mask) -> None:
         """Add a mask to a list."""
-        self.masks.setdefault(kind, {})[mask.mask] = mask
-        self._verdicts.clear()
+        self.put_masks(kind, {**self.list_of(kind), mask.mask: mask})
 
     def remove_mask(self, kind: str, mask: str) -> None:
         """Remove a mask from a list."""
-        del self.masks[kind][mask]
-        self._verdicts.clear()
+        self.put_masks(kind, {each: kept for each, kept in self.masks[kind].items() if each != mask})
 
     def put_masks(self, kind: str, masks: dict[str, Mask]) -> None:
-        """Have a list be as it was before."""
-        self.masks[kind] = masks
-        self._verdicts.clear()
+        """Have a list be this one."""
+        self.masks = {**self.masks, kind: masks}
+        self._look_again()
 
     def is_banned(self, prefix: str) -> bool:
         """Tell whether the masks keep a user out, given by `nick!user@host`."""
         verdict = self._verdicts.get(prefix)
         if verdict is None:
             verdict = any_matches(self.list_of(BANNED), prefix) and not any_matches(self.list_of(EXCEPTED), prefix)
-            if len(self._verdicts) >= MAX_VERDICTS:
-                self._verdicts.clear()
+            if not 0 < len(self._verdicts) < MAX_VERDICTS:
+                self._verdicts = {}
             self._verdicts[prefix] = verdict
         return verdict
 
