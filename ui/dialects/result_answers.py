@@ -64,6 +64,11 @@ WORDS: Sequence[tuple[str, Callable[..., Fragments]]] = (
     (r"RESULT CHANNELS (.+)", plain("Channels: {0}")),
     (r"RESULT CREATE (\S+) 1", good("{0} is there now; JOIN {0} enters it.")),
     (r"RESULT CREATE (\S+) 0", bad("Cannot make {0}: it is there already, or cannot be a name.")),
+    (r"RESULT INVITE (\S+) 1", good("The user may join {0} now.")),
+    (
+        r"RESULT INVITE (\S+) 0",
+        bad("Cannot invite to {0}: you may not, or the user cannot join it."),
+    ),
     (r"RESULT JOIN (\S+) 1", good("You are in {0}.")),
     (r"RESULT JOIN (\S+) 0", bad("Cannot join {0}.")),
     (r"RESULT LEAVE (\S+) 1", good("You have left {0}.")),

@@ -37,6 +37,7 @@ VERBS: Mapping[str, Verb] = {
     "PASSWORD": Verb(),
     "CHANNELS": Verb(),
     "CREATE": Verb(),
+    "INVITE": Verb(channel=True),
     "JOIN": Verb(channel=True),
     "LEAVE": Verb(channel=True, here=True),
     "USERS": Verb(channel=True, here=True),
@@ -79,7 +80,10 @@ SLASH_COMMANDS: Mapping[str, SlashCommand] = {
         "/seen [channel]", "SEEN {}", help="counts all of it as read", obey=lambda ui, words: ui.seen(words)
     ),
     "/channels": SlashCommand("/channels", "CHANNELS {}", help="lists all channels"),
-    "/create": SlashCommand("/create <channel>", "CREATE {}", 1, help="makes one"),
+    "/create": SlashCommand(
+        "/create <channel> [private]", "CREATE {}", 1, help="makes one; a private one is for invited users"
+    ),
+    "/invite": SlashCommand("/invite <channel> <user>", "INVITE {}", 2, help="lets a user into a private channel"),
     "/register": SlashCommand(
         "/register <user> [password]", "REGISTER {}", 1, help="makes an account; the password is asked for",
         obey=lambda ui, words: ui.enter("REGISTER", words),
