@@ -73,6 +73,8 @@ dialects = pytest.mark.parametrize("dialect_name", DIALECTS)
         ("result", "/join\tlab", "JOIN lab"),
         ("result", "/leave", "LEAVE den"),
         ("result", "/leave lab", "LEAVE lab"),
+        ("result", "/create lab private", "CREATE lab private"),
+        ("result", "/invite lab bob", "INVITE lab bob"),
         ("result", "/users", "USERS den"),
         ("result", "/history lab 5", "HISTORY lab 5"),
         ("result", "/msg bob hi {0} there", "SAY @bob hi {0} there"),
