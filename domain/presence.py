@@ -83,7 +83,9 @@ class Presence:
     def logged_in(self, user: str, *, online: bool, channels: Iterable[Channel], own: Iterable[object] = ()) -> None:
         """Tell that a user's first client has logged in, or that the last one has gone, as `changed` does; those who
         follow are told that it is there, or away, except in channels that are too large."""
-        where = list(channels) if self._watchers or self._followers else []
+        if not (self._watchers or self._followers):
+            return
+        where = list(channels)
         self.changed(user, online=online, channels=where, own=own)
         self.tell_followers(PresenceChanged(user, online), [each for each in where if len(each.members) <= MAX_MEMBERS])
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Protocol, cast
+from typing import Any, Protocol
 
 from domain.changes import InOrder
 
@@ -88,7 +88,7 @@ class ClientSession(Clients, Protocol):
         """
 
 
-class SeveralClients(Clients):
+class SeveralClients:
     """The sessions of an account that is logged in at several clients at once. It never changes.
 
     Args:
@@ -137,7 +137,7 @@ def sessions_of(clients: Clients | None) -> tuple[ClientSession, ...]:
     """Return the sessions of an account's clients, in the order of their logins."""
     if clients is None:
         return ()
-    return clients.sessions if isinstance(clients, SeveralClients) else (cast(ClientSession, clients),)
+    return clients.sessions if isinstance(clients, SeveralClients) else (clients,)  # type: ignore[return-value]
 
 
 def as_clients(sessions: tuple[ClientSession, ...]) -> Clients | None:

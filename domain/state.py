@@ -84,11 +84,12 @@ class Account:
 
     def add_session(self, session: ClientSession) -> None:
         """Add the session of a client that has logged in."""
-        self.session = as_clients((*self.sessions, session))
+        self.session = session if self.session is None else as_clients((*self.sessions, session))
 
     def remove_session(self, session: ClientSession) -> None:
         """Remove the session of a client that is logged out."""
-        self.session = as_clients(tuple(each for each in self.sessions if each is not session))
+        others = () if self.session is session else tuple(each for each in self.sessions if each is not session)
+        self.session = as_clients(others)
 
     @property
     def mail(self) -> int:
