@@ -703,7 +703,7 @@ function gapNode(line) {
   return ruleNode(`gap ${line.key}`, "", button);
 }
 
-let drawn = "", drawnWhere = "";
+let drawn = "", drawnWhere = "", drawnLines = 0, drawnTop = 0;
 function drawLog(each) {
   const { view } = state, count = each.lines.length;
   if (view.pinned || view.start > count - 1) view.start = Math.max(0, count - SHOWN);
@@ -715,7 +715,7 @@ function drawLog(each) {
   arrange(logBox, logNodes(each));
   if (view.pinned) logBox.scrollTop = logBox.scrollHeight;
   else if (anchor?.isConnected) logBox.scrollTop = anchor.offsetTop - offset;
-  drawn = each.key;
+  [drawn, drawnLines, drawnTop] = [each.key, count, logBox.scrollTop];
   if (quietly) setTimeout(() => logBox.removeAttribute("aria-busy"), 100);
 }
 
@@ -882,7 +882,7 @@ function notifySystem(each, line) {
 
 const pageTitle = document.title, settings = document.documentElement.dataset;
 const formWay = () => document.querySelector("input[name=way]:checked").value;
-const focusLine = () => { if (matchMedia("(pointer: fine)").matches) lineInput.focus(); };
+const focusLine = () => { if (!matchMedia("(pointer: coarse)").matches) lineInput.focus(); };
 const closeMembersIfOver = () => { if (matchMedia("(max-width: 63.99rem)").matches) state.members = false; };
 const on = (id, kind, act) => $(id).addEventListener(kind, act);
 
@@ -953,7 +953,7 @@ on("composer", "submit", (event) => {
 logBox.addEventListener("scroll", () => {
   const each = find(state.open); if (!each || drawn !== each.key) return;
   const { view } = state, below = logBox.scrollHeight - logBox.scrollTop - logBox.clientHeight;
-  const pinned = below < 40 && view.start + SHOWN >= each.lines.length;
+  const pinned = (below < 40 && view.start + SHOWN >= drawnLines) || (view.pinned && logBox.scrollTop >= drawnTop - 1);
   const moved = pinned !== view.pinned;
   view.pinned = pinned;
   if (logBox.scrollTop < 300 && !pinned) {
@@ -1038,6 +1038,6 @@ function begin() {
   const token = storedToken();
   finderWord.placeholder = say("findHint");
   if (token) { state.stay = token.stay; change(() => enter("token", token.name, token.token, "")); }
-  else { touch(); $("name").focus(); }
+  else { draw(); $("name").focus(); }
 }
 begin();

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
@@ -10,12 +11,11 @@ from pathlib import Path
 import pytest
 
 from harness.peer import Peer
-from harness.servers import ServerProcess
+from harness.servers import ServerProcess, free_ports
 from support.chromium import ALT, CONTROL, PROGRAM, Chromium, Tab
 
 pytestmark = pytest.mark.skipif(PROGRAM is None and "CI" not in os.environ, reason="there is no Chromium")
 
-PORTS = ("listen 127.0.0.1:0 auto", "listen 127.0.0.1:0 web")
 NAMES = (f"user{number}" for number in count())
 
 
@@ -23,11 +23,17 @@ class Stage:
     """A server and a browser."""
 
     def __init__(self, directory: Path) -> None:
-        self.server = ServerProcess(directory, *PORTS, port=None)
+        self.directory = directory
+        self.ports = free_ports(2)
+        self.server = self.start()
         self.browser = Chromium(directory / "chromium")
-        self.url = f"http://127.0.0.1:{self.server.ports[1]}/"
+        self.url = f"http://127.0.0.1:{self.ports[1]}/"
         self.tabs: list[Tab] = []
         self.peers: list[Peer] = []
+
+    def start(self) -> ServerProcess:
+        listens = [f"listen 127.0.0.1:{port} {kind}" for port, kind in zip(self.ports, ("auto", "web"), strict=True)]
+        return ServerProcess(self.directory, *listens, port=None)
 
     def tab(self, **words: object) -> Tab:
         self.tabs.append(self.browser.tab(self.url, **words))  # type: ignore[arg-type]
@@ -255,3 +261,220 @@ def test_every_control_has_a_name_and_nothing_overflows(stage: Stage, width: int
     assert all(name for names in names_of(page).values() for name in names)
     assert not page.js(overflow)
     assert page.js(SMALL) == 0
+
+
+# ---- logins ----
+
+
+def test_a_new_account_stays_logged_in_over_a_reload(stage: Stage) -> None:
+    """(W12)"""
+    page = stage.tab()
+    page.click("#way-register")
+    page.click("#name")
+    page.type("newcomer")
+    page.click("#password")
+    page.type("secret")
+    page.click("#stay")
+    page.key("Enter")
+    page.wait("!document.getElementById('app').hidden")
+    page.key("k", CONTROL)
+    page.type("nest")
+    page.sees("Make the channel #nest", "#finder-list")
+    page.key("Enter")
+    page.sees("#nest", "#title")
+    say(page, "my own")
+    page.wait(CONFIRMED, lambda found: found == "line say")
+    page.wait("localStorage.getItem('crosstalk-token')")
+    page.call("Page.reload")
+    page.sees("my own", "#log")
+    other = stage.tab(beside=page)
+    other.sees("my own", "#log")
+    assert "secret" not in page.js("JSON.stringify({...localStorage, ...sessionStorage})")
+
+
+def test_a_token_that_has_ended_leads_to_the_door(stage: Stage) -> None:
+    """(W12)"""
+    name = stage.account("porch")
+    page = stage.page(name)
+    page.wait("sessionStorage.getItem('crosstalk-token')")
+    other = stage.tab(beside=page)
+    assert not other.js("document.getElementById('door').hidden"), "a token of a tab is for that tab alone"
+    other.call("Page.navigate", url="about:blank")
+    page.call("Network.emulateNetworkConditions", offline=True, latency=0, downloadThroughput=-1, uploadThroughput=-1)
+    page.sees("Not connected", "#network")
+    stage.peers.append(stage.server.peer())
+    stage.peers[-1].send(f"LOGIN {name} {name}")
+    stage.peers[-1].expect("RESULT LOGIN 1\n")
+    stage.peers[-1].send(f"PASSWORD {name} another")
+    stage.peers[-1].expect("RESULT PASSWORD 1\n")
+    page.call("Network.emulateNetworkConditions", offline=False, latency=0, downloadThroughput=-1, uploadThroughput=-1)
+    page.sees("Your login has ended", "#login-error")
+    assert not page.js("sessionStorage.getItem('crosstalk-token')")
+
+
+def test_the_keyboard_alone_is_enough(stage: Stage) -> None:
+    name = stage.account("steps")
+    page = stage.tab()
+    page.wait("document.activeElement.id === 'name'")
+    page.type(name)
+    page.key("Tab")
+    page.type(name)
+    page.key("Enter")
+    page.sees("#steps", "#title")
+    page.key("k", CONTROL)
+    page.type("steps")
+    page.key("Enter")
+    page.wait("document.activeElement.id === 'line'")
+    page.type("by keys")
+    page.key("Enter")
+    page.sees("by keys", "#log")
+    page.key("PageUp")
+    page.key("Escape")
+    for wanted in ("menu", "logout"):
+        for _step in range(40):
+            if page.js("document.activeElement.id") == wanted:
+                break
+            page.key("Tab")
+        page.key("Enter")
+    page.wait("!document.getElementById('door').hidden && document.activeElement.id === 'name'")
+    assert not page.js("sessionStorage.length")
+
+
+# ---- what one missed ----
+
+
+def times_shown(page: Tab, text: str) -> int:
+    return page.text("#log").count(text)
+
+
+def test_a_page_that_was_open_while_the_server_was_killed_misses_nothing(stage: Stage) -> None:
+    name = stage.account("harbour")
+    _bob, peer = stage.member("harbour")
+    page = stage.page(name)
+    page.sees("#harbour", "#title")
+    for number in range(3):
+        say(page, f"before {number}")
+    peer.send("SAY harbour seen")
+    page.sees("seen", "#log")
+    stage.server.signal(signal.SIGKILL)
+    stage.server.close()
+    page.sees("Not connected", "#network")
+    stage.server = stage.start()
+    _carol, again = stage.member("harbour")
+    for number in range(5):
+        again.send(f"SAY harbour after {number}")
+    page.sees("after 4", "#log")
+    say(page, "back")
+    page.wait(CONFIRMED, lambda found: found == "line say")
+    for text in ("before 0", "before 1", "before 2", "seen", *(f"after {number}" for number in range(5)), "back"):
+        assert times_shown(page, text) == 1, text
+
+
+def test_what_is_not_confirmed_can_be_sent_again(stage: Stage) -> None:
+    name = stage.account("bridge")
+    page = stage.page(name)
+    page.sees("#bridge", "#title")
+    stage.server.signal(signal.SIGSTOP)
+    try:
+        say(page, "into the void")
+        page.wait(CONFIRMED, lambda found: "sending" in str(found))
+    finally:
+        stage.server.signal(signal.SIGCONT)
+    page.wait(CONFIRMED, lambda found: found == "line say")
+    assert times_shown(page, "into the void") == 1
+
+
+def test_older_lines_come_at_the_top_and_the_place_is_kept(stage: Stage) -> None:
+    name = stage.account("cellar")
+    _bob, peer = stage.member("cellar")
+    for number in range(120):
+        peer.ask(f"SAY cellar line-{number:03}")
+    page = stage.page(name)
+    page.sees("line-119", "#log")
+    page.wait("document.querySelectorAll('#log .line').length", lambda count: count == 50)
+    place = "document.querySelector('#log .line').getBoundingClientRect().top"
+    page.js("window.first = document.querySelector('#log .line'); document.getElementById('log').scrollTop = 100")
+    before = page.js("window.first.getBoundingClientRect().top")
+    page.wait("document.querySelectorAll('#log .line').length", lambda count: count == 100)
+    page.wait(f"Math.abs(window.first.getBoundingClientRect().top - {before})", lambda moved: moved < 3)
+    assert page.js(place) < before
+    page.js("document.getElementById('log').scrollTop = 0")
+    page.sees("beginning", "#log")
+    assert times_shown(page, "line-") == 120
+    page.click("#latest")
+    page.wait("document.getElementById('latest').hidden")
+
+
+def test_many_lines_keep_the_document_small(stage: Stage) -> None:
+    name = stage.account("mill")
+    _bob, peer = stage.member("mill")
+    page = stage.page(name)
+    page.sees("#mill", "#title")
+    peer.send(*(f"SAY mill grain {number}" for number in range(2500)))
+    page.sees("grain 2499", "#log")
+    assert page.js("document.querySelectorAll('#log .line').length") <= 300
+    page.js("document.getElementById('log').scrollTop = 0")
+    page.wait("document.getElementById('log').scrollTop", lambda top: top > 0)
+    assert page.js("document.querySelectorAll('#log .line').length") <= 300
+
+
+def test_what_is_read_on_one_device_is_read_on_all(stage: Stage) -> None:
+    name = stage.account("aisle", "bench")
+    _bob, peer = stage.member("bench")
+    one, two = stage.page(name), stage.page(name)
+    for page in (one, two):
+        page.sees("#aisle", "#title")
+    peer.send("SAY bench news")
+    for page in (one, two):
+        page.wait("document.querySelector('#channels .badge span')?.innerText", lambda count: count == "1")
+    one.key("a", ALT)
+    one.sees("news", "#log")
+    two.wait("!document.querySelector('#channels .badge')")
+    assert two.text("#title") == "#aisle"
+
+
+WATCH_THE_LOG = """window.added = [];
+new MutationObserver((changes) => {
+  for (const change of changes) for (const node of change.addedNodes) window.added.push(node.textContent);
+}).observe(document.getElementById("log"), { childList: true })"""
+
+
+def test_one_line_is_announced_once(stage: Stage) -> None:
+    name = stage.account("choir")
+    _bob, peer = stage.member("choir")
+    page = stage.page(name)
+    page.sees("#choir", "#title")
+    page.wait("!document.getElementById('log').hasAttribute('aria-busy')")
+    page.js(WATCH_THE_LOG)
+    peer.send("SAY choir la la")
+    page.sees("la la", "#log")
+    say(page, "mine")
+    page.wait(CONFIRMED, lambda found: found == "line say")
+    added = page.js("window.added")
+    assert sum("la la" in text for text in added) == 1
+    assert sum("mine" in text for text in added) == 1
+    assert not page.js("document.getElementById('log').hasAttribute('aria-busy')")
+
+
+def test_a_page_of_another_origin_gets_nothing(stage: Stage) -> None:
+    """(W4)"""
+    tab = stage.browser.tab("about:blank")
+    try:
+        address = stage.url.replace("http", "ws")
+        opened = f"new Promise((tell) => {{ const socket = new WebSocket('{address}'); socket.onopen = () => tell('open'); socket.onerror = () => tell('refused'); }})"  # noqa: E501
+        assert tab.js(opened) == "refused"
+        for method in ("GET", "POST"):
+            sent = f"fetch('{stage.url}', {{method: '{method}', body: {'null' if method == 'GET' else repr('NICK x')}}}).then(() => 'read', () => 'refused')"  # noqa: E501
+            assert tab.js(sent) == "refused"
+    finally:
+        tab.close()
+
+
+def test_colours_that_are_forced_leave_everything_usable(stage: Stage) -> None:
+    name = stage.account("forge")
+    page = stage.page(name)
+    page.media(forced_colors="active", prefers_reduced_motion="reduce")
+    page.sees("#forge", "#title")
+    say(page, "iron")
+    page.sees("iron", "#log")
+    assert all(name for names in names_of(page).values() for name in names)
