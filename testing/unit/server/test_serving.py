@@ -177,7 +177,7 @@ def test_a_database_that_is_moved_away_and_put_back(tmp_path: Path) -> None:
 def test_a_restore_as_the_documents_have_it(tmp_path: Path) -> None:
     """Also over what a crash has left behind; left out the moving away, it is refused."""
     document = (ROOT / "docs" / "operation.md").read_text()
-    commands = re.findall(r"^        (\(umask 077; .*|mkdir -m 700 .*)$", document, re.MULTILINE)
+    commands = re.findall(r"^        (\(umask 077; .*\.backup .*|mkdir -m 700 .*)$", document, re.MULTILINE)
     back_up, restore = [command.replace("crosstalk-5050", "my") for command in commands]
     with ServerProcess(tmp_path, "database my.db") as server, server.user("alice") as alice:
         alice.ask("CREATE kept")
