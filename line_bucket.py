@@ -73,3 +73,7 @@ class LineBucket:
     def seconds_to_wait(self) -> float:
         """Return after how many seconds an empty bucket has lines again; call it after a `grant` of 0."""
         return max(PAUSE_SECONDS, (1.0 - self._level) / max(1, self.rate.per_second))
+
+
+UNLIMITED = LineRate(lambda: 0.0, 1, 0)
+"""Any number of lines."""

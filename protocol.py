@@ -25,7 +25,6 @@ from typing import Any
 
 from commands import Refusal, Request
 from domain.errors import ChatError, LimitReached
-from line_bucket import LineBucket
 from session_input import SessionInput
 from session_output import LateAnswers, SessionOutput
 from text import MAX_LINE, TLS_HANDSHAKE, Overlong, first_word, foreign_protocol, whole_line
@@ -161,6 +160,7 @@ class Block(enum.Enum):
     PAUSED = "it produces more than another server can read"
     CONGESTED = "the client does not read"
     UNANSWERED = "an earlier request is outstanding"
+    TOO_FAST = "the client has sent as many lines as it may for now"
 
 
 class Session(SessionOutput):
@@ -171,7 +171,6 @@ class Session(SessionOutput):
         dialect: the dialect that it speaks unless its first word chooses another.
         max_line: maximum bytes of a line, its newline included.
         by_first_word: the dialects that the first word can choose (C22).
-        bucket: of the lines that it may run (C59); None: any number.
 
     Attributes:
         principal: what the connection acts for (see above), None before a login. The domain sets it.
@@ -182,7 +181,6 @@ class Session(SessionOutput):
     dialect: Dialect
 
     __slots__ = (
-        "_bucket",
         "_by_first_word",
         "_ignores_congestion",
         "_late",
@@ -205,10 +203,8 @@ class Session(SessionOutput):
         dialect: Dialect,
         max_line: int = MAX_LINE,
         by_first_word: Choice = NO_CHOICE,
-        bucket: LineBucket | None = None,
     ) -> None:
         super().__init__(transport, dialect)
-        self._bucket = bucket
         self.principal: Any = None
         self.own: Any = None
         self.state = _OPEN
@@ -337,14 +333,10 @@ class Session(SessionOutput):
         """
         self._set_max_line(max_line)
         self._ignores_congestion = True
-        if self._bucket is not None and not self._bucket.rate.for_links:
-            self._bucket = None
         self.transport.set_output_limit(max_output, setting)
 
     def excuse_line(self) -> None:
-        """Do not count the line that is being run: the server has asked for it (C59)."""
-        if self._bucket is not None:
-            self._bucket.ready += 1
+        """Do not count the line that is being run in the client's rate, as the server has asked for it (C59)."""
 
     def pause(self) -> None:
         """Run no lines until `resume`: they produce more than a linked server can read. Idempotent."""
@@ -396,9 +388,7 @@ class Session(SessionOutput):
     def run(self) -> None:
         """Run lines until one is blocked (see `blocked_by`), or until it is the other sessions' turn."""
         self._scheduled = False
-        bucket = self._bucket
-        lines = steps = LINES_PER_TURN if bucket is None else bucket.ready or self._granted(bucket)
-        must_wait = not steps
+        steps = LINES_PER_TURN
         while (
             steps
             and self.state is not _OVER  # from here on as in `blocked_by`, without a call for each line
@@ -408,16 +398,12 @@ class Session(SessionOutput):
             and self._step()
         ):
             steps -= 1
-            if not steps & 1 and (not steps or self.transport.must_yield):  # most often there is only one line
-                must_wait = True
-                break
-        if bucket is not None:
-            bucket.ready -= lines - steps
+            if not steps & 1 and self.transport.must_yield:  # every second line: most often there is only one
+                steps = 0
         if self.state is _OVER:
             return
-        if must_wait:
-            if lines:
-                self._run_soon()
+        if not steps:
+            self._run_soon()
         elif self.state is not _OPEN and not self._outstanding and self.blocked_by is None:
             self._end_when_answered()
             return
@@ -426,21 +412,9 @@ class Session(SessionOutput):
                 if self._by_first_word is not None and self._lines.data.startswith(TLS_HANDSHAKE):
                     self._refuse_foreign("TLS")  # its first bytes rarely have a newline
                     return
-                self._lines.apply_back_pressure(held_back=must_wait or self.blocked_by is not None)
+                self._lines.apply_back_pressure(held_back=not steps or self.blocked_by is not None)
             if self._lines.is_idle:
                 self._lines = None
-
-    def _granted(self, bucket: LineBucket) -> int:
-        """Return how many lines may run now; run again later if there are lines, but none may run (C59)."""
-        granted = bucket.grant()
-        if granted or (self._parked is None and (self._lines is None or not self._lines.data)):
-            return granted or 1
-        if not bucket.has_been_empty:
-            bucket.has_been_empty = True
-            self.report_limit("line-rate", "(slowed, %d a second after %d)", bucket.rate.per_second, bucket.rate.burst)
-        self._scheduled = True
-        self.transport.call_later(bucket.seconds_to_wait(), self.run)
-        return 0
 
     def _end_when_answered(self) -> None:
         """All lines are run and answered: end now, or after the late answers, or when these have taken too long."""

@@ -31,6 +31,7 @@ from domain.state import Limits
 from domain.transfers import Transfers
 from federation import Federation
 from net.addresses import network_of
+from paced_session import PacedSession
 from peering.dialer import Dial
 from peering.proof import make_nonce
 from protocol import Counts, Dialect, Session
@@ -223,13 +224,9 @@ class Node:
         is_auto = label == AUTO
         dialect = self.ports.get(label) or self.dialects[DEFAULT if is_auto else label]
         max_line = dialect.max_line or self.settings.max_line
-        session = Session(
-            transport,
-            dialect,
-            max_line,
-            self.by_first_word if is_auto else {},
-            self._limits.bucket_for(transport.remote_address[0]),
-        )
+        bucket = self._limits.bucket_for(transport.remote_address[0])
+        make = Session if bucket is None else partial(PacedSession, bucket=bucket)
+        session = make(transport, dialect, max_line, self.by_first_word if is_auto else {})
         if self.chat.bans.of_address(session.address) is None:
             dialect.begin(session)
         else:  # it came through a proxy, or the ban is as new as the connection

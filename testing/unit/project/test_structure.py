@@ -72,7 +72,15 @@ LAYERS: dict[str, set[str]] = {
 one is handed to it."""
 
 HOMES: dict[str, set[str]] = {
-    "protocol": {"audiences", "commands", "line_bucket", "session_input", "session_output", "transport"},
+    "protocol": {
+        "audiences",
+        "commands",
+        "line_bucket",
+        "paced_session",
+        "session_input",
+        "session_output",
+        "transport",
+    },
     "store": {
         "channel_records",
         "database_damage",

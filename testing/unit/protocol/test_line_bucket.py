@@ -1,4 +1,4 @@
-"""line_bucket.py and how a session obeys it: lines beyond the rate wait, and none is lost (C59)."""
+"""line_bucket.py and paced_session.py: lines beyond the rate wait, and none is lost (C59)."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ from hypothesis import strategies as st
 
 from commands import Request
 from line_bucket import MAX_GRANT, PAUSE_SECONDS, LineBucket, LineRate
+from paced_session import PacedSession
 from session_input import READ_AHEAD
 from support.examples import EXAMPLES
 from support.tiny import TinySession
 from support.world import FakeTimers
+from text import MAX_LINE
 
 
 class Paced(TinySession):
@@ -24,7 +26,9 @@ class Paced(TinySession):
         self.timers = FakeTimers()
         self.rate = LineRate(self.timers.monotonic, burst, per_second, for_links=for_links)
         self.transport.call_later = self.timers.call_later  # type: ignore[method-assign, assignment]
-        self.session._bucket = LineBucket(self.rate)
+        bucket = LineBucket(self.rate)
+        self.session = PacedSession(self.transport, self.dialect, MAX_LINE, {}, bucket=bucket)
+        self.transport.owner = self.session
 
     def settle(self) -> list[str]:
         """Turn until only time can help; return what was answered."""
