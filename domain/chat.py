@@ -303,7 +303,8 @@ class Chat:
         Returns:
             The message's number.
         """
-        number, at = self.reading.next_number(), self._clock.of_turn()
+        clock, number = self._clock, self.reading.next_number()
+        at = clock.last if clock.is_fresh else clock.of_turn()
         said = VisitorSaid if type(speaker) is Visitor else Said
         self.journal.submit(said(speaker.name, channel, text, at, number, kind), done)
         return number

@@ -11,27 +11,31 @@ class RisingClock:
     Args:
         now: the machine's wall clock, in seconds since the epoch, which may be set back.
         last: the time of the newest message that has been kept.
+
+    Attributes:
+        last: the latest time that was given.
+        is_fresh: that is the time of this turn.
     """
 
     def __init__(self, now: Callable[[], float], last: float) -> None:
         self._now = now
-        self._last = last
-        self._is_fresh = False
+        self.last = last
+        self.is_fresh = False
 
     def now(self) -> float:
         """Return the time in seconds since the epoch; the same as before while the machine's clock is behind that."""
         now = int(self._now() * 1000) / 1000
-        if now > self._last:
-            self._last = now
-        return self._last
+        if now > self.last:
+            self.last = now
+        return self.last
 
     def of_turn(self) -> float:
         """Return the time of the turn, which is read once for many messages."""
-        if not self._is_fresh:
-            self._is_fresh = True
+        if not self.is_fresh:
+            self.is_fresh = True
             self.now()
-        return self._last
+        return self.last
 
     def end_turn(self) -> None:
         """Read the clock again for the next message."""
-        self._is_fresh = False
+        self.is_fresh = False
