@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import logging
 import re
 import threading
 import time
@@ -70,6 +71,11 @@ class Tcp:
         self._peer.close()
 
 
+QUIET = logging.Logger("quiet")
+"""Takes what the library says of connections that are lost, as they are here all the time."""
+QUIET.addHandler(logging.NullHandler())
+
+
 class Browser:
     """Lines over a WebSocket, as the page sends them."""
 
@@ -79,7 +85,7 @@ class Browser:
         place = f"ws://127.0.0.1:{port}/"
         self._open = contextlib.ExitStack()
         self._socket = self._open.enter_context(
-            connect(place, open_timeout=PATIENCE, close_timeout=0.1, compression=None)
+            connect(place, open_timeout=PATIENCE, close_timeout=0.1, compression=None, logger=QUIET)
         )
         self._waiting: deque[str] = deque()
 
