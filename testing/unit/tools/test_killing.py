@@ -27,14 +27,16 @@ def test_the_verdict_notices_what_is_lost_doubled_or_from_nowhere(tmp_path: Path
     prepare(path)
     store = Store(str(path))
     store.write([ChannelCreated(CHANNEL, MAILBOX, 0.0)])
-    store.write([Said("result", CHANNEL, text, 0.0, number) for number, text in enumerate(["a", "b", "b", "z"], 1)])
+    store.write(
+        [Said("result", CHANNEL, text, 0.0, number) for number, text in enumerate(["a", "b", "b", "1-irc-9", "{"], 1)]
+    )
     store.write([Mailed("mailbox", MAILBOX, "m", 0.0)])
     store.close()
-    assert judge(path, [speaker(["a", "b", "z"], ["a"]), speaker(["m"], ["m"])]).doubled == ["b"]
+    assert judge(path, [speaker(["a", "b", "1-irc-9"], ["a"]), speaker(["m"], ["m"])]).doubled == ["b"]
     verdict = judge(path, [speaker(["a", "b", "gone", "m"], ["a", "gone", "m"])])
-    assert verdict == (["gone"], ["b"], ["z"])
+    assert verdict == (["gone"], ["b"], ["1-irc-9"])
     assert not verdict
-    assert judge(path, [speaker(["a", "b", "z", "m", "never acknowledged"], ["a"])])[::2] == ([], [])
+    assert judge(path, [speaker(["a", "b", "1-irc-9", "m", "never acknowledged"], ["a"])])[::2] == ([], [])
 
 
 def test_every_speaker_knows_what_was_taken_and_what_was_not() -> None:
