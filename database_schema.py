@@ -175,6 +175,11 @@ MIGRATIONS: tuple[str, ...] = (
         UPDATE bans SET channel = NEW.name WHERE channel = OLD.name;
     END;
     """,
+    """
+    ALTER TABLE channels ADD COLUMN stored TEXT;
+    ALTER TABLE channels ADD COLUMN pruned INTEGER NOT NULL DEFAULT 0;
+    CREATE TABLE newest (id INTEGER PRIMARY KEY, number INTEGER NOT NULL);
+    """,
 )
 
 

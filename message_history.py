@@ -5,6 +5,8 @@ but each message of a turn would write to another page of it; a chain only appen
 channel, from 1 on. The table `places` has the number of every STRIDE-th message of a channel, so that any place or
 number is found within STRIDE steps along the chain.
 
+The oldest messages of a channel can be removed. Places stay what they are: the first one is higher then.
+
 The ends of the chains are in memory. On disk, in the channels' rows, they are up to RECORD_ENDS_EVERY messages behind.
 At the start the newer ones are found from the messages themselves.
 """
@@ -16,6 +18,7 @@ import logging
 import sqlite3
 from collections.abc import Iterable, Iterator
 
+from channel_keys import ChannelKeys
 from domain.changes import SAY, GuestSaid, Said, VisitorSaid
 from domain.errors import StoreUnavailable
 
@@ -38,8 +41,14 @@ AUTHORS: tuple[type[Said], ...] = (Said, VisitorSaid, GuestSaid)
 
 RECORD_PLACE = "INSERT INTO places VALUES (?1, ?2, ?3)"
 RECORD_END = "UPDATE channels SET last_message = ?2, messages = ?3 WHERE name = ?1"
+RECORD_KEY = "UPDATE channels SET stored = ?2 WHERE name = ?1"
+RECORD_PRUNED = "UPDATE channels SET pruned = ?2 WHERE name = ?1"
+RECORD_NEWEST = "REPLACE INTO newest VALUES (1, ?)"
 
 ENDS = "SELECT name, last_message, messages FROM channels WHERE last_message IS NOT NULL"
+KEYS = "SELECT name, stored FROM channels WHERE stored IS NOT NULL"
+PRUNED = "SELECT name, pruned FROM channels WHERE pruned"
+NEWEST = "SELECT coalesce(max(number), 0) FROM newest"
 NEWER_ENDS = "SELECT channel, max(id), count(*) FROM messages WHERE id > ? GROUP BY channel"
 NEWEST_TIME = "SELECT coalesce((SELECT sent FROM messages ORDER BY id DESC LIMIT 1), 0.0)"
 NEWEST_MARKER = "SELECT coalesce(max(seen), 0) FROM memberships"
@@ -69,6 +78,18 @@ PAGE = """
 """
 """The messages at the places ?3 to ?4 of a channel, found from message ?1 at place ?2 back."""
 
+REMOVE = """
+    WITH RECURSIVE past (id, place) AS (
+        SELECT ?1, ?2
+        UNION ALL
+        SELECT messages.previous, place - 1 FROM past JOIN messages ON messages.id = past.id WHERE place > ?3
+    )
+    DELETE FROM messages WHERE id IN (SELECT id FROM past WHERE place <= ?4)
+"""
+"""Removes the messages at these places."""
+
+REMOVE_PLACES = "DELETE FROM places WHERE channel = ?1 AND place <= ?2"
+
 log = logging.getLogger("crosstalk.store")
 
 End = tuple[int | None, int]
@@ -95,22 +116,30 @@ class MessageHistory:
 
     Attributes:
         newest: no message or read marker has a greater number; 0 without messages.
+        readers: how many histories are being read in pages.
         last_time: when the newest message was said, as far as it was known at the start; 0 without messages.
     """
 
     def __init__(self, db: sqlite3.Connection) -> None:
         self._db = db
+        self.readers = 0
+        self._keys = ChannelKeys(dict(db.execute(KEYS).fetchall()))
+        self._pruned: dict[str, int] = dict(db.execute(PRUNED).fetchall())
+        self._newly_pruned: dict[str, int] = {}
+        self._records_all = False
         self._ends: dict[str, End] = {name: (number, place) for name, number, place in db.execute(ENDS)}
         self._recorded = max((number or 0 for number, _place in self._ends.values()), default=0)
         self._unrecorded: dict[str, End] = {}
-        for channel, number, count in db.execute(NEWER_ENDS, (self._recorded,)):
+        names = self._keys.names()
+        for key, number, count in db.execute(NEWER_ENDS, (self._recorded,)):
+            channel = names.get(key, key)
             self._unrecorded[channel] = (number, self._ends.get(channel, NO_MESSAGES)[1] + count)
         self._ends.update(self._unrecorded)
         self._moved: dict[str, End] = {}
         self._places: list[tuple[str, int, int]] = []
         self._kinds: list[tuple[int, str, int]] = []
-        (marker,) = db.execute(NEWEST_MARKER).fetchone()
-        self.newest: int = max(marker, 0, *(number or 0 for number, _place in self._ends.values()))
+        (marker,), (newest,) = db.execute(NEWEST_MARKER).fetchone(), db.execute(NEWEST).fetchone()
+        self.newest: int = max(marker, newest, 0, *(number or 0 for number, _place in self._ends.values()))
         self._newest_row = self.newest
         self.last_time: float = db.execute(NEWEST_TIME).fetchone()[0]
 
@@ -127,32 +156,81 @@ class MessageHistory:
             self._places.clear()
 
     def _rows(self, messages: Iterable[Said], written_as: type[Said]) -> Iterator[tuple[int | str | float | None, ...]]:
-        moved, ends, author = self._moved, self._ends, AUTHORS.index(written_as)
+        moved, ends, renamed, author = self._moved, self._ends, self._keys.by_name, AUTHORS.index(written_as)
         for sender, channel, text, at, number, kind in messages:
             previous, place = moved.get(channel) or ends.get(channel) or NO_MESSAGES
-            yield number, previous, sender, channel, text, at
+            key = renamed.get(channel, channel) if renamed else channel
+            yield number, previous, sender, key, text, at
             if (kind is not SAY and kind != SAY) or author:  # most messages have the columns' defaults
                 self._kinds.append((number, kind, author))
             place += 1
             moved[channel] = (number, place)
             if not place % STRIDE:
-                self._places.append((channel, place, number))
+                self._places.append((key, place, number))
         self._newest_row = number
 
     def complete(self, cursor: sqlite3.Cursor) -> None:
         """Write the ends of the chains if they are due, at the end of the transaction."""
-        if self._newest_row - self._recorded > RECORD_ENDS_EVERY:
+        if self._is_due:
             ends = self._unrecorded | self._moved
             cursor.executemany(RECORD_END, ((channel, *end) for channel, end in ends.items()))
+        if self._records_all:  # messages are gone by which a start would find the newest number
+            cursor.execute(RECORD_NEWEST, (self._newest_row,))
+
+    @property
+    def _is_due(self) -> bool:
+        return self._records_all or self._newest_row - self._recorded > RECORD_ENDS_EVERY
+
+    def created(self, cursor: sqlite3.Cursor, channel: str) -> None:
+        """A channel has been made within the transaction: choose the key of its messages."""
+        key = self._keys.create(channel)
+        if key is not None:
+            cursor.execute(RECORD_KEY, (channel, key))
+
+    def renamed(self, cursor: sqlite3.Cursor, old: str, new: str) -> None:
+        """A channel has been renamed within the transaction; its messages stay where they are."""
+        key = self._keys.rename(old, new)
+        cursor.execute(RECORD_KEY, (new, None if key == new else key))
+        self._moved[new], self._moved[old] = self._end(old), NO_MESSAGES
+        self._newly_pruned[new], self._newly_pruned[old] = self._first(old) - 1, 0
+        self._records_all = True
+
+    def removed(self, cursor: sqlite3.Cursor, channel: str) -> None:
+        """A channel is removed within the transaction, and all its messages."""
+        self.prune(cursor, channel, self._newest_row)
+        self._keys.remove(channel)
+        self._moved[channel], self._newly_pruned[channel] = NO_MESSAGES, 0
+
+    def prune(self, cursor: sqlite3.Cursor, channel: str, number: int) -> None:
+        """Remove the messages of a channel with numbers up to this one, within a transaction."""
+        first, last = self._first(channel), self.place(channel, number)
+        if last < first:
+            return
+        key, end = self._keys[channel], self._end(channel)
+        above = self._db.execute(PLACE_FROM, (key, last)).fetchone() or end
+        cursor.execute(REMOVE, (*above, first, last))
+        cursor.execute(REMOVE_PLACES, (key, last))
+        cursor.execute(RECORD_PRUNED, (channel, last))
+        self._newly_pruned[channel] = last
+        self._records_all = True
+
+    def _end(self, channel: str) -> End:
+        return self._moved.get(channel) or self._ends.get(channel, NO_MESSAGES)
+
+    def _first(self, channel: str) -> int:
+        """Return the place of the oldest message that a channel still has."""
+        return self._newly_pruned.get(channel, self._pruned.get(channel, 0)) + 1
 
     def committed(self) -> None:
         """Note that the transaction is on disk."""
         self._ends.update(self._moved)
         self._unrecorded.update(self._moved)
         self.newest = self._newest_row
-        if self.newest - self._recorded > RECORD_ENDS_EVERY:
+        if self._is_due:
             self._recorded = self.newest
             self._unrecorded.clear()
+        self._pruned.update(self._newly_pruned)
+        self._keys.committed()
         self.rolled_back()
 
     def rolled_back(self) -> None:
@@ -160,9 +238,24 @@ class MessageHistory:
         self._moved.clear()
         self._places.clear()
         self._kinds.clear()
+        self._newly_pruned.clear()
+        self._records_all = False
+        self._keys.rolled_back()
         self._newest_row = self.newest
 
     # ---- reading ----
+
+    def first(self, channel: str) -> int:
+        """Return the place of the oldest message that a channel still has; it is 1 unless some were removed."""
+        return self._pruned.get(channel, 0) + 1
+
+    def number_of(self, channel: str, place: int) -> int:
+        """Return the number of the message at a place of a channel, which has one there.
+
+        Raises:
+            StoreUnavailable: it cannot be read.
+        """
+        return self._page(channel, place, place)[0].number
 
     def length(self, channel: str) -> int:
         """Return how many messages a channel has."""
@@ -183,10 +276,10 @@ class MessageHistory:
         Raises:
             sqlite3.Error: they cannot be read.
         """
-        end, place = self._moved.get(channel) or self._ends.get(channel, NO_MESSAGES)
+        end, place = self._end(channel)
         if end is None or end <= number:
             return place
-        above, place = self._db.execute(NUMBER_FROM, (channel, number)).fetchone() or (end, place)
+        above, place = self._db.execute(NUMBER_FROM, (self._keys[channel], number)).fetchone() or (end, place)
         (steps,) = self._db.execute(STEPS_DOWN_TO_NUMBER, (above, number)).fetchone()
         return int(place - steps)
 
@@ -232,12 +325,16 @@ class MessageHistory:
         Raises:
             StoreUnavailable: they cannot be read.
         """
-        for start in range(first, last + 1, PAGE_ROWS):
-            yield self._page(channel, start, min(start + PAGE_ROWS - 1, last))
+        self.readers += 1
+        try:
+            for start in range(first, last + 1, PAGE_ROWS):
+                yield self._page(channel, start, min(start + PAGE_ROWS - 1, last))
+        finally:
+            self.readers -= 1
 
     def _page(self, channel: str, first: int, last: int) -> list[Said]:
         with readable():
-            row = self._db.execute(PLACE_FROM, (channel, last)).fetchone()
+            row = self._db.execute(PLACE_FROM, (self._keys[channel], last)).fetchone()
             number, place = row or self._ends[channel]
             rows = self._db.execute(PAGE, (number, place, first, last)).fetchall()
-        return [AUTHORS[author](*fields) for author, *fields in rows]
+        return [AUTHORS[author](sender, channel, *fields) for author, sender, _key, *fields in rows]

@@ -128,6 +128,7 @@ class Settings(NamedTuple):
     channels: str = "open"
     channels_reply: str = "all"
     history_on_join: int = 0
+    retention: int = 0
     registration: str = "open"
     operator: tuple[str, ...] = ()
     bcrypt_cost: int = 12

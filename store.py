@@ -22,6 +22,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple, cast
 
 import channel_records
+from change_records import MARKING, OF_MESSAGES, RECORD, STEPS
 from database_damage import check_pages, remedy_for
 from database_files import (
     LOG_SIZE,
@@ -32,26 +33,17 @@ from database_files import (
 from database_files import StoreError as StoreError
 from database_schema import MIGRATIONS, STAMP_TABLE, check_owner, migrate
 from domain.changes import (
-    AccountDeleted,
     AccountRegistered,
-    AccountRemoved,
     Change,
     ChannelCreated,
     ChannelFounded,
     InvitationMade,
-    InvitedRegistered,
     Joined,
-    Left,
     MailboxOpened,
-    MailDelivered,
     Mailed,
-    Marked,
-    MembershipsDated,
-    PasswordChanged,
     PeerNamed,
     Said,
     Seen,
-    TokenDropped,
     TokenMade,
 )
 from message_history import MAX_NUMBER, PAGE_ROWS, MessageHistory, readable
@@ -69,58 +61,6 @@ BUSY_SECONDS = 0.01
 
 COPY_BUSY_SECONDS = 5.0
 """How long a commit waits in a cluster, where a failed one makes a leader step down."""
-
-RECORD: dict[type, str] = {
-    AccountRegistered: "INSERT INTO accounts (name, password_hash, registered) VALUES (?1, ?2, ?3)",
-    MailboxOpened: "INSERT INTO accounts (name, id, registered) VALUES (?1, ?2, ?3)",
-    AccountDeleted: "DELETE FROM accounts WHERE id = ?2",
-    **channel_records.RECORDS,
-    Joined: "INSERT INTO memberships VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?3)",
-    Seen: (
-        "UPDATE memberships SET seen = max(seen, ?3), seen_place = max(seen_place, ?5), seen_at = max(seen_at, ?4)"
-        " WHERE account = ?1 AND channel = ?2 AND (seen_at, seen) < (iif(?4, ?4, seen_at), ?3)"
-    ),
-    Marked: "INSERT INTO marks VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE SET at = max(at, excluded.at)",
-    TokenDropped: "DELETE FROM tokens WHERE account = ?1 AND (?2 = '' OR digest = ?2)",
-    Left: "DELETE FROM memberships WHERE account = ?1 AND channel = ?2",
-    Mailed: "INSERT INTO mail (sender, recipient, text, sent, message_id, kind) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-    MailDelivered: "DELETE FROM mail WHERE id IN (SELECT id FROM mail WHERE recipient = ?1 AND id <= ?2 LIMIT ?3)",
-    PeerNamed: "INSERT OR REPLACE INTO hosts VALUES (?1, ?2)",
-    MembershipsDated: (
-        "UPDATE memberships SET server = ?2"
-        " WHERE server = '' AND substr(channel, instr(channel, ':') + 1) = ?1 AND instr(channel, ':')"
-    ),
-}
-"""How each change but Said is written, if one statement does that. Its fields are the parameters; those of MARKING have
-one more."""
-
-STEPS: dict[type, tuple[tuple[str, int], ...]] = {
-    PasswordChanged: (
-        ("UPDATE accounts SET password_hash = ?2 WHERE name = ?1", 2),
-        ("DELETE FROM tokens WHERE account = ?1", 1),
-    ),
-    TokenMade: (
-        ("DELETE FROM tokens WHERE account = ?1 AND (ends <= ?5 OR digest = ?6)", 6),
-        ("INSERT INTO tokens (account, digest, lasts, ends, made) VALUES (?1, ?2, ?3, ?4, ?5)", 5),
-    ),
-    AccountRemoved: (
-        ("DELETE FROM accounts WHERE name = ?1", 1),
-        ("DELETE FROM memberships WHERE account = ?1", 1),
-        ("DELETE FROM mail WHERE recipient = ?1", 1),
-    ),
-    InvitationMade: (
-        ("DELETE FROM invitations WHERE ends <= ?3", 3),
-        ("INSERT INTO invitations VALUES (?1, ?2, ?3)", 3),
-    ),
-    InvitedRegistered: (
-        (RECORD[AccountRegistered], 3),
-        ("DELETE FROM invitations WHERE code = ?4", 4),
-    ),
-}
-"""How a change is written that takes several statements: each, and how many of the fields are its parameters."""
-
-MARKING = (Joined, Seen)
-"""The changes that set a read marker, with its number. The place of that message is written, too."""
 
 MARKERS = "SELECT channel, seen_place FROM memberships WHERE account = ? AND NOT instr(channel, ':')"
 """The read markers of an account: its memberships stand side by side."""
@@ -309,10 +249,6 @@ class Store:
         for kind, group in itertools.groupby(changes, type):
             if issubclass(kind, Said):
                 self._history.append(write, cast(Iterable[Said], group), kind)
-            elif kind in STEPS:
-                for change in group:
-                    for statement, fields in STEPS[kind]:
-                        write.execute(statement, change[:fields])
             else:
                 self._record(write, kind, list(group))
         self._history.complete(write)
@@ -330,12 +266,18 @@ class Store:
 
     def _record(self, write: sqlite3.Cursor, kind: type, changes: Sequence[Change]) -> None:
         """Write changes of one kind, in order, within a transaction."""
-        rows: Iterable[tuple[Any, ...]] = changes
-        if kind in MARKING:
-            rows = ((*change, self._history.place(*_marker(change))) for change in changes)
-        write.executemany(RECORD[kind], rows)
+        for change in changes if kind in STEPS else ():
+            for statement, fields in STEPS[kind]:
+                write.execute(statement, change[:fields])
+        if kind in RECORD:
+            rows: Iterable[tuple[Any, ...]] = changes
+            if kind in MARKING:
+                rows = ((*change, self._history.place(*_marker(change))) for change in changes)
+            write.executemany(RECORD[kind], rows)
         for statement, rows_of in channel_records.FURTHER.get(kind, ()):
             write.executemany(statement, itertools.chain.from_iterable(map(rows_of, changes)))
+        for change in changes if kind in OF_MESSAGES else ():
+            OF_MESSAGES[kind](self._history, write, change)
 
     def _note_safe(self) -> None:
         """A checkpoint syncs all that it moves."""
@@ -450,7 +392,9 @@ class Store:
             StoreUnavailable: they cannot be read; the pages raise it, too.
         """
         last = self._history.count(channel, before - 1)
-        lowest = self._history.count(channel, since) + 1 if since else 1
+        lowest = self._history.first(channel)
+        if since:
+            lowest = max(lowest, self._history.count(channel, since) + 1)
         if after is None:
             first = max(lowest, last - count + 1)
         else:
@@ -465,6 +409,26 @@ class Store:
             StoreUnavailable: the messages cannot be read.
         """
         return self._history.number_at(at)
+
+    def oldest(self, channel: str, before: float, most: int) -> int:
+        """Return up to which number the oldest messages of a channel were said before a time; 0 if none was.
+
+        Args:
+            channel: the channel.
+            before: in seconds since the epoch.
+            most: of how many messages at most.
+
+        Raises:
+            StoreUnavailable: they cannot be read.
+        """
+        history = self._history
+        first, last = history.first(channel), history.count(channel, history.number_at(before))
+        return history.number_of(channel, min(last, first + most - 1)) if first <= last else 0
+
+    @property
+    def is_read(self) -> bool:
+        """Whether some history is being read, page by page."""
+        return self._history.readers > 0
 
     def time_of(self, number: int) -> float:
         """Return when the last message with a number up to this one was said; 0 if there is none.
@@ -491,7 +455,10 @@ class Store:
         """
         with readable():
             markers = self._db.execute(MARKERS, (account,)).fetchall()
-        counts = ((channel, self._history.length(channel) - place) for channel, place in markers)
+        history = self._history
+        counts = (
+            (channel, history.length(channel) - max(place, history.first(channel) - 1)) for channel, place in markers
+        )
         return [(channel, count) for channel, count in counts if count > 0]
 
     def mail(self, recipient: str) -> Iterator[tuple[int, list[Mailed]]]:

@@ -377,6 +377,7 @@ DIRECTIVES: Mapping[str, Directive] = {
     "channels": Directive(*_one_of("open", "members"), "who may know of a channel: everybody, or its members"),
     "channels-reply": Directive(*_one_of("all", "joined"), "what CHANNELS lists"),
     "history-on-join": Directive(*_number(0, 1000), "messages that follow the answer to JOIN"),
+    "retention": Directive(*_number(0, 36500), "days after which messages are removed; 0: never"),
     "registration": Directive(*_one_of("open", "invite", "closed"), "who may make an account"),
     "operator": Directive(
         "the name of an account", _account, "an account with the operator's rights on IRC", claims=_claim_operator

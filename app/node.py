@@ -146,6 +146,8 @@ class Node:
         self.chat.journal.write = timed(self.chat.journal.write, self.commits, timers.monotonic)
         self.chat.accounts.invitations.registration = Registration(settings.registration)
         self.chat.users.operators = frozenset(settings.operator)
+        self.chat.upkeep.retention = settings.retention
+        self._timers = timers
         guests = RoomGuests(self.chat, timers, now, self._show, settings.afk_seconds)
         self.rooms = Rooms(self.chat, guests, timers, now, self._show)
         self.transfers = Transfers(
@@ -212,10 +214,12 @@ class Node:
         self.chat.users.limits = limits_of(settings)
         self.chat.accounts.make_id = MAKE_ID[settings.mailbox_ids]
         self._limits.change(settings)
+        self.chat.upkeep.retention = settings.retention
         self.rooms.guests.afk_seconds = settings.afk_seconds
 
     def start(self) -> None:
-        """Begin to dial the other servers of the config."""
+        """Begin to dial the other servers of the config, and to look for old messages."""
+        self.chat.upkeep.start(self._timers)
         if self.federation is not None:
             self.federation.links.start()
 

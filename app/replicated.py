@@ -96,8 +96,14 @@ class ClusterBackend:
         self.write = log.write
         self.history, self.unread, self.mail = store.history, store.unread, store.mail
         self.number_at, self.time_of, self.markers = store.number_at, store.time_of, store.markers
+        self.oldest = store.oldest
         self._store = store
         self._tick = tick
+
+    @property
+    def is_read(self) -> bool:
+        """Whether some history is being read, page by page."""
+        return self._store.is_read
 
     @property
     def last_number(self) -> int:

@@ -8,6 +8,7 @@ from typing import Any
 from domain.changes import SAY, in_words
 from domain.events import (
     Announced,
+    ChannelHasNewName,
     ChannelMessages,
     DirectEcho,
     DirectMessage,
@@ -43,6 +44,11 @@ def render_echo(event: DirectEcho) -> bytes:
 def render_removed(event: Removed) -> bytes:
     """Tell a user that the operator has removed it from a channel (R27)."""
     return f"RESULT KICKED {event.channel}\n".encode()
+
+
+def render_new_name(event: ChannelHasNewName) -> bytes:
+    """Tell a member that the operator has renamed a channel (R56)."""
+    return f"RESULT RENAMED {event.old} {event.new}\n".encode()
 
 
 def render_not_restored(event: NotRestored) -> bytes:
@@ -85,6 +91,7 @@ WORDS: Mapping[type, Callable[[Any], bytes]] = {
     DirectMessage: render_direct,
     DirectEcho: render_echo,
     Removed: render_removed,
+    ChannelHasNewName: render_new_name,
     NotRestored: render_not_restored,
     Silenced: render_silenced,
     Unmuted: render_unmuted,

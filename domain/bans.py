@@ -249,6 +249,15 @@ class Bans:
                 self._drop(ban)
         return lambda: self._take_back(before)
 
+    def rename_channel(self, old: str, new: str) -> Undo:
+        """Have the bans of a channel be those of its new name; return the undo."""
+        before = dict(self._bans)
+        for ban in before.values():
+            if ban.channel == old:
+                self._drop(ban)
+                self._keep(ban._replace(channel=new))
+        return lambda: self._take_back(before)
+
     def _keep(self, ban: Banned) -> None:
         self._bans[ban.kind, ban.target, ban.channel] = ban
         if ban.kind == ADDRESS:

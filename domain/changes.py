@@ -126,6 +126,26 @@ class ChannelRemoved(NamedTuple):
     name: str
 
 
+class ChannelDeleted(NamedTuple):
+    """The operator has deleted a channel, and with it its messages. Nobody is in it."""
+
+    name: str
+
+
+class ChannelRenamed(NamedTuple):
+    """The operator has given a channel another name. Its members, messages, markers and mutes stay."""
+
+    name: str
+    new: str
+
+
+class ChannelPruned(NamedTuple):
+    """The messages of a channel with numbers up to this one are removed; others keep numbers and places."""
+
+    channel: str
+    number: int
+
+
 class TopicSet(NamedTuple):
     """A member has set a channel's topic; "" clears it. `at` is in seconds since the epoch."""
 
@@ -359,6 +379,9 @@ Change = (
     | ChannelCreated
     | ChannelFounded
     | ChannelRemoved
+    | ChannelDeleted
+    | ChannelRenamed
+    | ChannelPruned
     | TopicSet
     | ModeSet
     | RankGiven

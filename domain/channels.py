@@ -104,7 +104,7 @@ class Channels:
         if change.modes or is_founded:
             _begin_modes(channel.own_modes(), change, is_founded=is_founded)
         self._put(channel)
-        return lambda: self._take(channel)
+        return lambda: self._drop(channel)
 
     def apply_removed(self, change: ChannelRemoved) -> Undo:
         channel = self.local.get(change.name)
@@ -112,7 +112,11 @@ class Channels:
             raise NoSuchChannel
         if not is_abandoned(channel):
             raise InUse
-        self._take(channel)
+        return self.take(channel)
+
+    def take(self, channel: Channel) -> Undo:
+        """Remove a channel in which nobody is."""
+        self._drop(channel)
         bring_back_bans = self.admission.bans.forget_channel(channel.name)
 
         def take_back() -> None:
@@ -121,13 +125,40 @@ class Channels:
 
         return take_back
 
+    def rename(self, channel: Channel, name: str) -> Undo:
+        """Give a channel another name, which is free."""
+        old = channel.name
+        self._move(channel, name)
+        bring_back_bans = self.admission.bans.rename_channel(old, name)
+
+        def take_back() -> None:
+            bring_back_bans()
+            self._move(channel, old)
+
+        return take_back
+
+    def _move(self, channel: Channel, name: str) -> None:
+        old = channel.name
+        self._drop(channel)
+        channel.name = name
+        self._put(channel)
+        for member in channel.members.values():
+            member.channels = {name if key == old else key: each for key, each in member.channels.items()}
+            if isinstance(member, Visitor):
+                member.since[name] = member.since.pop(old)
+        visitors = (guest for guest in self._users.guests.values() if isinstance(guest, Visitor))
+        for invited in (*self.admission.invitations.values(), *(visitor.invited for visitor in visitors)):
+            if old in invited:
+                invited.remove(old)
+                invited.add(name)
+
     def _put(self, channel: Channel) -> None:
         self.local[channel.name] = channel
         self._made[channel.creator] += 1
         if not self.is_hidden(channel):
             self.names.add(channel.name)
 
-    def _take(self, channel: Channel) -> None:
+    def _drop(self, channel: Channel) -> None:
         self._made[channel.creator] -= 1
         del self.local[channel.name]
         if not self.is_hidden(channel):

@@ -26,8 +26,11 @@ from domain.changes import (
     Banned,
     Change,
     ChannelCreated,
+    ChannelDeleted,
     ChannelFounded,
+    ChannelPruned,
     ChannelRemoved,
+    ChannelRenamed,
     Done,
     GuestSaid,
     InOrder,
@@ -73,6 +76,7 @@ from domain.state import NO_LIMITS, Account, Limits, Member, RoomGuest, Visitor
 from domain.subscriptions import Subscriptions
 from domain.tokens import Tokens
 from domain.topics import Topics
+from domain.upkeep import Upkeep
 from domain.users import Users
 from domain.visitors import Visitors
 
@@ -150,6 +154,7 @@ class Chat:
             self.users, self.accounts, self.channels, self.journal, self.outside, self.now
         )
         self._is_publishing = False
+        self.upkeep = Upkeep(self.users, self.channels, self.journal, backend, self.outside, self.remove, self.now)
         users, channels, admin = self.users, self.channels, self.administration
         self.rules: dict[type, Rule] = {
             AccountRegistered: Rule(users.apply_registered),
@@ -163,6 +168,9 @@ class Chat:
             TokenDropped: Rule(self.tokens.apply_dropped),
             ChannelCreated: Rule(channels.apply_created, self._tell_created),
             ChannelFounded: Rule(channels.apply_created, self._tell_created),
+            ChannelDeleted: Rule(self.upkeep.apply_deleted, self.upkeep.tell_deleted),
+            ChannelRenamed: Rule(self.upkeep.apply_renamed, self.upkeep.tell_renamed),
+            ChannelPruned: Rule(self.upkeep.apply_pruned),
             ChannelRemoved: Rule(channels.apply_removed, self._tell_removed),
             ModeSet: Rule(self.moderation.apply_mode, self.moderation.tell_mode),
             RankGiven: Rule(self.moderation.apply_rank),

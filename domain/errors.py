@@ -88,7 +88,7 @@ class NotOperator(ChatError):
 
 
 class HasPort(ChatError):
-    """A channel with a port of its own cannot have this mode."""
+    """A channel with a port of its own cannot have this mode, another name, or an end."""
 
 
 class NotAMode(ChatError):

@@ -167,6 +167,13 @@ class Removed(NamedTuple):
     reason: str = ""
 
 
+class ChannelHasNewName(NamedTuple):
+    """The operator has renamed a channel of the session's."""
+
+    old: str
+    new: str
+
+
 class NotRestored(NamedTuple):
     """The user was in a channel of another server, which refuses the membership after its return (L46)."""
 

@@ -41,16 +41,30 @@ class Journal:
         self._apply = apply
         self._publish = publish
         self._waiting: list[tuple[Change, Done]] = []
+        self._alone: list[int] = []
+        """Places of the waiting changes that are batches by themselves."""
 
     def submit(self, change: Change, done: Done) -> None:
         """Queue a change. `done` is called when the commit that follows publishes it, with None or the error."""
         self._waiting.append((change, done))
 
+    def submit_alone(self, change: Change, done: Done) -> None:
+        """Queue a change that is a batch by itself: what was submitted before it is published before it is decided."""
+        self._alone.append(len(self._waiting))
+        self._waiting.append((change, done))
+
     def commit(self) -> None:
         """Decide, write and publish what waits, and what is submitted meanwhile."""
         while self._waiting:
-            batch, self._waiting = self._waiting, []
-            self._publish(self._commit(batch))
+            self._publish(self._commit(self._next_batch()))
+
+    def _next_batch(self) -> list[tuple[Change, Done]]:
+        waiting = self._waiting
+        size = max(1, self._alone[0]) if self._alone else len(waiting)
+        self._waiting = waiting[size:]
+        if self._alone:
+            self._alone = [place - size for place in self._alone if place]
+        return waiting[:size] if self._waiting else waiting
 
     def _commit(self, batch: list[tuple[Change, Done]]) -> list[Outcome]:
         outcomes: list[Outcome] = []

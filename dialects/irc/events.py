@@ -19,6 +19,7 @@ from domain.events import (
     AccountGone,
     Announced,
     CameIn,
+    ChannelHasNewName,
     ChannelMessages,
     DirectEcho,
     DirectMessage,
@@ -162,6 +163,16 @@ def _closing(irc: Irc, client: Client, _event: Any) -> str:
     return f"ERROR :Closing Link: {client.shown} (logged out)\r\n"
 
 
+def _moved(irc: Irc, client: Client, event: ChannelHasNewName) -> bool:
+    """Tell a client of a channel's new name: IRC has no words for that, so it leaves the old one and joins the new."""
+    channel = irc.chat.channels.find(event.new)
+    old, new = irc.people.channel(event.old), irc.people.channel(event.new)
+    client.send(message(irc.people.prefix(client.nick), "PART", old, text=f"renamed to {new}"))
+    if channel is not None:
+        client.stream(joined_lines(irc, client, channel))
+    return True
+
+
 WAITS = "not here; your message waits"
 BY_OPERATOR = "by the operator"
 NOT_RESTORED = "refused by its server"
@@ -177,6 +188,8 @@ def of_oneself(irc: Irc, client: Client, event: Any) -> bool:
         if ("JOIN", event.channel) not in client.pending and channel is not None:
             client.stream(joined_lines(irc, client, channel))
         return True
+    if isinstance(event, ChannelHasNewName):
+        return _moved(irc, client, event)
     if isinstance(event, WentOut) and event.user == client.nick:
         return event.by is not None or ("PART", event.channel) in client.pending
     if isinstance(event, WentOut) and event.by == client.nick:

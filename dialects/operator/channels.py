@@ -8,7 +8,17 @@ from typing import Any
 
 from commands import Command, Request
 from dialects.operator.base import Operator, Refused
-from domain.errors import NoSuchChannel, NoSuchUser, NotHere, NotMuted, StoreUnavailable
+from domain.errors import (
+    HasPort,
+    InUse,
+    NameTaken,
+    NoSuchChannel,
+    NoSuchUser,
+    NotAName,
+    NotHere,
+    NotMuted,
+    StoreUnavailable,
+)
 from domain.rooms import MAX_MUTE_SECONDS
 from domain.state import Account, Channel, RoomGuest
 from protocol import Session
@@ -115,6 +125,20 @@ def _messages(dialect: Operator, channel: str) -> Iterator[str]:
         yield json.dumps(message, ensure_ascii=False)
 
 
+def delete(dialect: Operator, session: Session, request: Request) -> None:
+    """Delete a channel and its messages; in pieces, while others are served."""
+    (channel,) = request.args
+    hosted = dialect.hosted
+    done = dialect.expect(session, request, f"The channel {channel} has been deleted.")
+    hosted.chat.upkeep.delete(channel, hosted.rooms.empty, hosted.timers, done)
+
+
+def rename(dialect: Operator, session: Session, request: Request) -> None:
+    channel, new = request.args
+    done = dialect.expect(session, request, f"{channel} is {new} now.")
+    dialect.hosted.chat.upkeep.rename(channel, new, done)
+
+
 COMMANDS: Mapping[str, Command] = {
     "channels": Command(list_channels, "channels", "list all channels of this server"),
     "who": Command(
@@ -127,6 +151,12 @@ COMMANDS: Mapping[str, Command] = {
     ),
     "unmute": Command(unmute, "unmute <channel> <user>", "let a user speak again", min_args=2, max_args=2),
     "empty": Command(empty, "empty <channel>", "remove everybody from a channel", min_args=1, max_args=1),
+    "delete-channel": Command(
+        delete, "delete-channel <channel>", "delete a channel and its messages", min_args=1, max_args=1
+    ),
+    "rename-channel": Command(
+        rename, "rename-channel <channel> <new>", "give a channel another name", min_args=2, max_args=2
+    ),
     "export": Command(
         export, "export <channel>", "print all messages of a channel as lines of JSON", min_args=1, max_args=1
     ),
@@ -136,5 +166,11 @@ FAILURES: Mapping[tuple[Any, type], str] = {
     (list_present, NoSuchUser): "{0} is no channel here, and nobody's name.",
     (mute, NotHere): "{1} is not here.",
     (unmute, NotMuted): "{1} is not muted in {0}.",
+    (delete, HasPort): "{0} has a port, so the config alone ends it.",
+    (delete, InUse): "Users keep coming into {0}; try again.",
+    (rename, HasPort): "{0} has a port, so the config alone names it.",
+    (rename, InUse): "Users of other servers are still in {0}; try again.",
+    (rename, NameTaken): "{1} exists already.",
+    (rename, NotAName): "{1} is no name.",
     (kick, StoreUnavailable): "{1} cannot be removed: the database takes nothing.",
 }

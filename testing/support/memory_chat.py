@@ -81,6 +81,11 @@ class MemoryBackend:
                 found[change[1]] = max(found.get(change[1], 0), change.at)
         return found
 
+    is_read = False
+
+    def oldest(self, channel: str, before: float, most: int) -> int:
+        return 0
+
     def unread(self, account: str) -> list[tuple[str, int]]:
         return []
 

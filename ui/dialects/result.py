@@ -311,6 +311,13 @@ class ResultClient(ClientDialect):
     def left(self, _request: Request | None, name: str) -> None:
         self.state.left(name)
 
+    def renamed(self, _request: Request | None, old: str, new: str) -> None:
+        was_current = self.state.current == old
+        self.state.left(old)
+        self.state.entered(new)
+        if was_current:
+            self.state.current = new
+
     def listed_channels(self, _request: Request | None, names: str) -> None:
         self.state.channels.add(*names.split(", "))
 
@@ -355,6 +362,7 @@ UPDATES: Mapping[str, Update] = {
     r"RESULT HISTORY (\S+) (\d+)": ResultClient.history_begins,
     r"RESULT TOPIC (\S+) 0": _cause(causes.no_topic),
     r"RESULT KICKED (\S+)": ResultClient.left,
+    r"RESULT RENAMED (\S+) (\S+)": ResultClient.renamed,
     r"PRESENCE (\S+) on": ResultClient.presence_changed,
     r"PRESENCE (\S+) off": ResultClient.presence_changed,
 }

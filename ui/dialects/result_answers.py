@@ -8,8 +8,10 @@ from collections.abc import Callable, Mapping, Sequence
 from ui.dialects.base import Answer
 from ui.rendering import Fragments, bad, good, plain, render_user
 
-FAILURE = re.compile(r"RESULT (ERROR( .*)?|SEND ERROR|(?!HISTORY |CHANNELS |KICKED |(WHO|JOINED) .*, )\S+( \S*)? 0)")
-"""Matches a negative answer. HISTORY's 0 is a number, and a list or KICKED may end in the name 0."""
+FAILURE = re.compile(
+    r"RESULT (ERROR( .*)?|SEND ERROR|(?!HISTORY |CHANNELS |KICKED |UNMUTED |RENAMED |(WHO|JOINED) .*, )\S+( \S*)? 0)"
+)
+"""Matches a negative answer. HISTORY's 0 is a number, and a list, KICKED and the like may end in the name 0."""
 
 ACT = "* "
 """The start of a message that tells what its sender does."""
@@ -85,6 +87,8 @@ WORDS: Sequence[tuple[str, Callable[..., Fragments]]] = (
     (r"RESULT PING 1", good("The server is there.")),
     (r"RESULT KICKED (\S+)", bad("You have been removed from {0}.")),
     (r"RESULT MUTED (\S+) (\S+)", bad("You are muted in {0} for {1} seconds.")),
+    (r"RESULT UNMUTED (\S+)", good("You may speak in {0} again.")),
+    (r"RESULT RENAMED (\S+) (\S+)", good("{0} is called {1} now.")),
     (r"RESULT TAGS 1", good("The tags are set.")),
     (r"RESULT TAGS 0", bad("There is no such tag.")),
     (r"RESULT JOINED 0", bad("No channels: " + NOT_LOGGED_IN)),

@@ -17,6 +17,7 @@ from domain.events import (
     AccountGone,
     Announced,
     CameIn,
+    ChannelHasNewName,
     ChannelMessages,
     Departed,
     DirectEcho,
@@ -58,6 +59,7 @@ from support.world import World
 AUDIENCES: Mapping[str, set[type]] = {
     "result": {
         *(ChannelMessages, DirectMessage, DirectEcho, Removed, NotRestored, Silenced, Unmuted, Announced),
+        ChannelHasNewName,
         *(PresenceChanged, TopicChanged),
     },
     "hello": {DirectMessage, Announced},

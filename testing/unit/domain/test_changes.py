@@ -17,8 +17,11 @@ from domain.changes import (
     Banned,
     Change,
     ChannelCreated,
+    ChannelDeleted,
     ChannelFounded,
+    ChannelPruned,
     ChannelRemoved,
+    ChannelRenamed,
     GuestSaid,
     InOrder,
     InvitationMade,
@@ -91,6 +94,7 @@ def furnished() -> MemoryChat:
     memory = MemoryChat()
     memory.account("bob", "room")
     memory.account("carol")
+    memory.chat.restore([ChannelCreated("empty", "carol", NOW)])
     memory.user("alice", "room", "attic")
     memory.chat.restore([Mailed("alice", "bob", "hi", NOW)] * 3)
     memory.chat.restore([MailboxOpened("wayne", "wayne123", NOW), MailboxOpened("mason", "mason123", NOW)])
@@ -123,6 +127,15 @@ CHANGES: list[tuple[Change, type[ChatError] | None]] = [
     (AccountDeleted("mason", "mason123"), None),
     (AccountDeleted("wayne", "wayne123"), HasMail),
     (AccountDeleted("mason", "mason456"), NoSuchUser),
+    (ChannelRenamed("room", "hall"), InUse),
+    (ChannelRenamed("attic", "hall"), None),
+    (ChannelRenamed("attic", "room"), NameTaken),
+    (ChannelRenamed("nowhere", "hall"), NoSuchChannel),
+    (ChannelDeleted("empty"), None),
+    (ChannelDeleted("attic"), InUse),
+    (ChannelDeleted("nowhere"), NoSuchChannel),
+    (ChannelPruned("attic", 5), None),
+    (ChannelPruned("nowhere", 5), NoSuchChannel),
     (AccountRemoved("alice"), None),
     (AccountRemoved("bob"), None),
     (AccountRemoved("wayne"), None),
@@ -240,7 +253,7 @@ def test_each_change_is_decided_and_can_be_taken_back(change: Change, refused: t
         assert memory.snapshot() == before
         return
     undo = memory.chat.apply(change)
-    if isinstance(change, Said | Seen | Marked | InOrder):
+    if isinstance(change, Said | Seen | Marked | ChannelPruned | InOrder):
         assert undo is None
         assert memory.snapshot() == before
     else:

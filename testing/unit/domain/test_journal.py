@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.changes import Change, InOrder, Left, Outcome, Undo
+from domain.changes import Change, ChannelCreated, InOrder, Left, Outcome, Undo
 from domain.errors import NotAMember, StoreUnavailable
 from domain.journal import Journal
 from support.examples import EXAMPLES
@@ -133,3 +133,30 @@ def test_a_batch_that_cannot_be_written_leaves_its_ephemeral_changes_alone(
         assert (register.names, register.written) == (names, written)
         if fails:
             assert {error for _name, lasts, error in outcomes if lasts} <= {NotAMember, StoreUnavailable}
+
+
+def test_a_change_alone_is_decided_when_all_before_it_is_published() -> None:
+    told: list[str] = []
+    batches: list[list[str]] = []
+
+    def write(changes: Sequence[Change]) -> bool:
+        batches.append([change.name for change in changes if isinstance(change, ChannelCreated)])
+        return True
+
+    def publish(outcomes: Iterable[Outcome]) -> None:
+        for change, _error, done in outcomes:
+            assert isinstance(change, ChannelCreated)
+            told.append(change.name)
+            done(None)
+
+    journal = Journal(write, lambda _change: None, publish)
+
+    def submit_late(_error: Exception | None) -> None:
+        journal.submit(ChannelCreated("late", "", 1.0), lambda _error: None)
+
+    for name in ("one", "two", "!three", "!four", "five", "!six"):
+        submit = journal.submit_alone if name[0] == "!" else journal.submit
+        submit(ChannelCreated(name, "", 1.0), submit_late if name == "two" else lambda _error: None)
+    journal.commit()
+    assert batches == [["one", "two"], ["!three"], ["!four"], ["five"], ["!six"], ["late"]]
+    assert told == [name for batch in batches for name in batch]

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from change_records import RECORD, STEPS
 from database_schema import APPLICATION_ID, MIGRATIONS
 from domain.changes import (
     ACT,
@@ -46,8 +47,6 @@ from domain.errors import NameTaken, StoreUnavailable
 from message_history import PAGE_ROWS, RECORD_ENDS_EVERY, STRIDE
 from store import (
     MEMORY,
-    RECORD,
-    STEPS,
     Store,
     StoreError,
 )

@@ -1,0 +1,198 @@
+"""What the operator does with whole channels and with old messages: deletion, another name, retention.
+
+A channel with a port belongs to the config, so it stays. Much work is made in pieces, while others are served.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from domain.changes import ChannelDeleted, ChannelPruned, ChannelRenamed, Done, Undo
+from domain.channels import Channels
+from domain.errors import ChatError, HasPort, InUse, NameTaken, NoSuchChannel, NotAName
+from domain.events import ChannelHasNewName, Removed
+from domain.interfaces import Backend, Outside, Timers
+from domain.journal import Journal
+from domain.names import is_name
+from domain.sessions import deliver_to_each
+from domain.state import Channel, Member, RemoteUser
+from domain.users import Users
+
+PIECE = 500
+"""Messages that are removed in a turn."""
+
+TRIES = 3
+"""How often a channel is emptied for its end, if users come in meanwhile."""
+
+CHECK_SECONDS = 60.0
+"""How often messages are looked for that are too old."""
+
+DAY = 86400.0
+
+Empty = Callable[[str, Done], None]
+"""Removes everybody from a channel, in pieces."""
+
+
+def _ignore(_error: Exception | None) -> None:
+    """Take an outcome and do nothing."""
+
+
+class Upkeep:
+    """Deletes, renames and prunes channels.
+
+    Args:
+        users: all users.
+        channels: all channels.
+        journal: takes changes.
+        backend: has the messages.
+        outside: other servers.
+        remove: ends a membership, as `Chat.remove`.
+        now: the wall clock, in seconds since the epoch.
+
+    Attributes:
+        retention: days after which messages are removed; 0: never.
+    """
+
+    def __init__(
+        self,
+        users: Users,
+        channels: Channels,
+        journal: Journal,
+        backend: Backend,
+        outside: Outside,
+        remove: Callable[[Member, str, Any, Done], None],
+        now: Callable[[], float],
+    ) -> None:
+        self.retention = 0
+        self._users = users
+        self._channels = channels
+        self._journal = journal
+        self._backend = backend
+        self._outside = outside
+        self._remove = remove
+        self._now = now
+
+    # ---- the end of a channel ----
+
+    def delete(self, name: str, empty: Empty, timers: Timers, done: Done) -> None:
+        """Remove everybody from a channel, who are told, then its messages, then the channel.
+
+        Fails with NoSuchChannel, HasPort, InUse, StoreUnavailable; InUse is for a channel into which users keep coming.
+        """
+        self._end(name, empty, timers, done, TRIES)
+
+    def _end(self, name: str, empty: Empty, timers: Timers, done: Done, tries: int) -> None:
+        def emptied(error: Exception | None) -> None:
+            if error is not None:
+                done(error)
+            else:
+                self._prune(name, self._now(), timers, lambda: self._journal.submit_alone(ChannelDeleted(name), ended))
+
+        def ended(error: Exception | None) -> None:
+            if isinstance(error, InUse) and tries > 1:
+                self._end(name, empty, timers, done, tries - 1)
+            else:  # a channel of IRC may be gone with its last user
+                done(None if isinstance(error, NoSuchChannel) else error)
+
+        try:
+            self._without_port(name)
+        except ChatError as error:
+            done(error)
+        else:
+            empty(name, emptied)
+
+    def _prune(self, name: str, before: float, timers: Timers, then: Callable[[], object]) -> None:
+        """Remove the messages of a channel that were said before a time, in pieces; then call `then`."""
+        number = self._backend.oldest(name, before, PIECE) if name in self._channels.local else 0
+        if not number:
+            then()
+            return
+
+        def pruned(error: Exception | None) -> None:
+            if error is None:
+                timers.call_later(0, partial(self._prune, name, before, timers, then))
+            else:
+                then()
+
+        self._journal.submit(ChannelPruned(name, number), pruned)
+
+    # ---- another name ----
+
+    def rename(self, name: str, new: str, done: Done) -> None:
+        """Give a channel another name. Users of other servers leave it, as they know it by its old name.
+
+        Fails with NoSuchChannel, HasPort, NotAName, NameTaken, StoreUnavailable.
+        """
+        if not is_name(new, self._users.limits.name):
+            done(NotAName())
+            return
+        try:
+            channel = self._without_port(name)
+        except ChatError as error:
+            done(error)
+            return
+        for member in list(channel.members.values()):
+            if isinstance(member, RemoteUser):
+                self._remove(member, name, Removed(name), _ignore)
+        self._journal.submit_alone(ChannelRenamed(name, new), done)
+
+    def _without_port(self, name: str) -> Channel:
+        channel = self._channels.local.get(name)
+        if channel is None:
+            raise NoSuchChannel
+        if channel.capacity is not None:
+            raise HasPort
+        return channel
+
+    # ---- old messages ----
+
+    def start(self, timers: Timers) -> None:
+        """Begin to look for messages that are too old."""
+        timers.call_later(CHECK_SECONDS, partial(self._look, timers))
+
+    def _look(self, timers: Timers) -> None:
+        if self.retention and not self._backend.is_read:
+            self._prune_next(list(self._channels.local), self._now() - self.retention * DAY, timers)
+        else:
+            self.start(timers)
+
+    def _prune_next(self, names: list[str], before: float, timers: Timers) -> None:
+        if names:
+            again = partial(self._prune_next, names, before, timers)
+            self._prune(names.pop(), before, timers, lambda: timers.call_later(0, again))
+        else:
+            self.start(timers)
+
+    # ---- changes ----
+
+    def apply_deleted(self, change: ChannelDeleted) -> Undo:
+        channel = self._without_port(change.name)
+        if channel.members or channel.guests:
+            raise InUse
+        return self._channels.take(channel)
+
+    def tell_deleted(self, _change: ChannelDeleted) -> None:
+        """Tell other servers which channels there are."""
+        self._outside.servers.hidden()
+
+    def apply_renamed(self, change: ChannelRenamed) -> Undo:
+        channel = self._without_port(change.name)
+        if change.new in self._channels.local:
+            raise NameTaken
+        if any(isinstance(member, RemoteUser) for member in channel.members.values()):
+            raise InUse
+        return self._channels.rename(channel, change.new)
+
+    def tell_renamed(self, change: ChannelRenamed) -> None:
+        """Tell the members, and other servers."""
+        channel = self._channels.local[change.new]
+        deliver_to_each(ChannelHasNewName(change.name, change.new), list(channel.subscribers))
+        if not self._channels.is_hidden(channel):
+            self._outside.servers.created(change.new)
+        self._outside.servers.hidden()
+
+    def apply_pruned(self, change: ChannelPruned) -> None:
+        if change.channel not in self._channels.local:
+            raise NoSuchChannel
