@@ -62,7 +62,7 @@ from domain.changes import (
 from domain.channels import Channels
 from domain.clock import RisingClock
 from domain.errors import AlreadyMember, ChatError, NameTaken, NotAMember, NotAName
-from domain.events import ChannelMessages, Removed, WentOut
+from domain.events import ChannelMessages, NotRestored, Removed, WentOut
 from domain.interfaces import Backend, Outside, Pace, Passwords
 from domain.journal import Journal
 from domain.messages import DirectMessages
@@ -288,7 +288,7 @@ class Chat:
             self.subscriptions.expect_end(WentOut(member.name, channel, reason))
         self.journal.submit(member.leaving(channel), left)
 
-    def remove(self, member: Member, channel: str, event: Removed, done: Done) -> None:
+    def remove(self, member: Member, channel: str, event: Removed | NotRestored, done: Done) -> None:
         """End a membership without the member's request; the member is told the event.
 
         Fails with NoSuchChannel, NotAMember, StoreUnavailable.

@@ -175,9 +175,15 @@ class ChannelHasNewName(NamedTuple):
 
 
 class NotRestored(NamedTuple):
-    """The user was in a channel of another server, which refuses the membership after its return (L46)."""
+    """The user was in a channel of another server, which refuses the membership after its return (L46).
+
+    Attributes:
+        by, reason: as of `Removed`.
+    """
 
     channel: str
+    by: str = ""
+    reason: str = ""
 
 
 class Silenced(NamedTuple):
