@@ -18,7 +18,7 @@ from domain.errors import AlreadyLoggedIn, NameTaken, NoSuchChannel, NotAName
 from domain.journal import Journal
 from domain.reading import Reading
 from domain.sessions import ClientSession
-from domain.state import Visitor
+from domain.state import Channel, Visitor
 from domain.subscriptions import Subscriptions
 from domain.users import Users
 
@@ -65,25 +65,27 @@ class Visitors:
 
         Fails with NoSuchChannel, AlreadyMember, LimitReached, ChannelFull.
         """
-        joining = InOrder(
-            lambda: self._join(visitor, channel),
-            lambda: self._subscriptions.add(visitor, self._channels.local[channel]),
-        )
-        self._journal.submit(joining, done)
+        joined: list[Channel] = []  # it may have another name, or be gone, when that is published
 
-    def _join(self, visitor: Visitor, channel: str) -> Undo:
-        if channel not in self._channels.local:  # a remote one has accounts alone
-            raise NoSuchChannel
-        undo = self._channels.add(visitor, channel)
-        visitor.since[channel] = self._reading.last_number
-        return undo
+        def decide() -> Undo:
+            if channel not in self._channels.local:  # a remote one has accounts alone
+                raise NoSuchChannel
+            joined[:] = [self._channels.local[channel]]
+            undo = self._channels.add(visitor, channel)
+            visitor.since[channel] = self._reading.last_number
+            return undo
+
+        self._journal.submit(InOrder(decide, lambda: self._subscriptions.add(visitor, joined[0])), done)
 
     def leaving(self, visitor: Visitor, channel: str) -> InOrder:
         """Return the change that ends a membership. Fails as `Channels.remove`."""
-        return InOrder(
-            lambda: self._channels.remove(visitor, channel),
-            lambda: self._subscriptions.remove(visitor, self._channels.local[channel]),
-        )
+        left: list[Channel] = []
+
+        def decide() -> Undo:
+            left[:] = filter(None, [visitor.channels.get(channel)])
+            return self._channels.remove(visitor, channel)
+
+        return InOrder(decide, lambda: self._subscriptions.remove(visitor, left[0]))
 
     def departed(self, visitor: Visitor) -> None:
         """End all memberships of a visitor that has logged out."""

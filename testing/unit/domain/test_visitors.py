@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from domain.changes import AccountRegistered, Joined, VisitorSaid
+from domain.changes import AccountRegistered, InOrder, Joined, VisitorSaid
 from domain.errors import (
     AlreadyLoggedIn,
     AlreadyMember,
@@ -297,3 +297,21 @@ def test_visitors_and_room_guests_meet() -> None:
     world.chat.users.logout(zoe.session)
     assert kim.heard() == ["[Server message (12:34:56)] bee has left the channel."]
     world.room("lobby", "bee")
+
+
+def test_a_channel_that_is_gone_when_it_is_published(memory: MemoryChat) -> None:
+    """A rename or removal may be decided in the same turn, behind the join or the end of a membership."""
+    memory.account("ann", "garden")
+    zoe, kim = visitor(memory, "zoe", "garden"), visitor(memory, "kim")
+    channels, outcomes = memory.chat.channels, list[Any]()
+    garden = channels.local["garden"]
+    memory.chat.leave(zoe.principal, "garden", outcomes.append)
+    memory.chat.join(kim.principal, "garden", outcomes.append)
+
+    def rename() -> None:
+        del channels.local["garden"]
+
+    memory.journal.submit(InOrder(rename, list), outcomes.append)
+    memory.journal.commit()
+    assert outcomes == [None] * 3
+    assert list(garden.subscribers) == [kim]
