@@ -14,7 +14,7 @@ from net.connection import Connection, Receiver
 from net.loop import Loop
 from net.reactor import Reactor
 from net.table import CloseReason
-from net.tls import HANDSHAKE_RECORD, TlsEnd, TlsSocket, explain
+from net.tls import CUT_OFF, HANDSHAKE_RECORD, TlsEnd, TlsSocket, explain
 
 log = logging.getLogger("crosstalk.loop")
 
@@ -62,7 +62,7 @@ class Handshake:
 
     def ended(self) -> None:
         """The peer sends no more."""
-        self.fail("the connection was closed during the TLS handshake")
+        self.fail(CUT_OFF)
 
     def drained(self) -> None:
         """A handshake sends so little that it is never congested."""

@@ -29,6 +29,8 @@ HANDSHAKE_RECORD = 0x16
 NO_CHECK_TIME = 0x200000
 """OpenSSL's X509_V_FLAG_NO_CHECK_TIME."""
 
+CUT_OFF = "the connection was closed during the TLS handshake"
+
 VERSIONS: Final = {"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG", "RECORD_LAYER_FAILURE"}
 """OpenSSL's names for a peer whose bytes are no TLS."""
 
@@ -112,8 +114,6 @@ def _context(protocol: int) -> ssl.SSLContext:
     context = ssl.SSLContext(protocol)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.options |= ssl.OP_NO_RENEGOTIATION
-    # `ssl` sets this with OpenSSL 3: it would take a connection that was cut off for one that has ended.
-    context.options &= ~getattr(ssl, "OP_IGNORE_UNEXPECTED_EOF", 0)
     return context
 
 
@@ -141,15 +141,9 @@ def explain(error: ssl.SSLError) -> str:
     """Return in a few words why TLS has failed, for a log or a user."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"the certificate is not accepted: {error.verify_message.rstrip('.')}"
-    if _is_cut_off(error):
-        return "the connection was closed during the TLS handshake"
     if error.reason in VERSIONS:
         return "no TLS is spoken there"
     return f"TLS has failed: {_words(error.reason or type(error).__name__)}"
-
-
-def _is_cut_off(error: ssl.SSLError) -> bool:
-    return isinstance(error, ssl.SSLEOFError) or error.reason == "UNEXPECTED_EOF_WHILE_READING"
 
 
 def _words(reason: str) -> str:
@@ -171,11 +165,8 @@ class TlsEnd:
         self._session = context.wrap_bio(self._incoming, self._outgoing, server_side=host is None, server_hostname=host)
 
     def feed(self, data: bytes) -> None:
-        """Take what was received; b"" for the end."""
-        if data:
-            self._incoming.write(data)
-        else:
-            self._incoming.write_eof()
+        """Take what was received."""
+        self._incoming.write(data)
 
     def output(self) -> bytes:
         """Return what is to be sent, once."""
@@ -204,23 +195,20 @@ class TlsEnd:
             The bytes, None for none, b"" when the peer has ended its side; and whether the next call finds more.
 
         Raises:
-            Truncated: the connection has ended, but the peer has not ended its side of TLS.
             ssl.SSLError: the peer has sent what cannot be decrypted.
         """
         pieces = []
         try:
             while piece := self._session.read(RECORD):
                 pieces.append(piece)
-                if not (self._incoming.pending or self._incoming.eof):  # a read returns a whole record
+                if not self._incoming.pending:  # a read returns a whole record
                     return b"".join(pieces), False
         except ssl.SSLWantReadError:
             return (b"".join(pieces) if pieces else None), False
         except ssl.SSLZeroReturnError:
             pass
-        except ssl.SSLError as error:
+        except ssl.SSLError:
             if not pieces:
-                if _is_cut_off(error):
-                    raise Truncated from error
                 raise
         return b"".join(pieces), bool(pieces)
 
@@ -246,7 +234,7 @@ class TlsSocket:
         held: called when input waits here, about which no event of the socket tells.
     """
 
-    __slots__ = ("_encrypted", "_end", "_has_ended", "_holds_input", "_unsent", "held", "sock")
+    __slots__ = ("_encrypted", "_end", "_has_ended", "_holds_input", "_peer_has_ended", "_unsent", "held", "sock")
 
     def __init__(
         self, sock: socket.socket, end: TlsEnd, unsent: bytes = b"", held: Callable[[], None] = lambda: None
@@ -258,14 +246,14 @@ class TlsSocket:
         """Bytes at the front of what `send` is given next that are in `_unsent` already."""
         self.held = held
         self._holds_input = True  # data may have come with the end of the handshake
-        self._has_ended = False
+        self._has_ended = self._peer_has_ended = False
 
     def recv(self, _size: int = READ_SIZE) -> bytes:
         """Receive, READ_SIZE at most; b"" when the peer has ended its side. Waits where the socket does.
 
         Raises:
             BlockingIOError: nothing is there, or only a part of a record.
-            Truncated: see `TlsEnd.decrypt`.
+            Truncated: the connection has ended, but the peer has not ended its side of TLS.
             OSError: the connection is broken, or the peer sends what cannot be decrypted.
         """
         while (data := self._receive()) is None:
@@ -277,12 +265,21 @@ class TlsSocket:
 
     def _receive(self) -> bytes | None:
         if not self._holds_input:
-            self._end.feed(self.sock.recv(READ_SIZE))
+            received = self.sock.recv(READ_SIZE)
+            if not received:  # not for OpenSSL: it would refuse to send from here on
+                return self._cut_off()
+            self._end.feed(received)
         try:
             data, self._holds_input = self._end.decrypt()
         finally:
             self._answer()
+        self._peer_has_ended = data == b""
         return data
+
+    def _cut_off(self) -> bytes:
+        if not self._peer_has_ended:
+            raise Truncated
+        return b""
 
     def send(self, data: bytes | bytearray | memoryview) -> int:
         """Encrypt and send; return how many bytes have left.
@@ -360,7 +357,7 @@ def connect(sock: socket.socket, context: ssl.SSLContext, host: str) -> TlsSocke
         end = TlsEnd(context, host)
         while not shaken(end):
             _send(sock, end.output())
-            end.feed(sock.recv(READ_SIZE))
+            feed_received(end, sock)
         _send(sock, end.output())
     except ValueError as error:
         sock.close()
@@ -369,6 +366,18 @@ def connect(sock: socket.socket, context: ssl.SSLContext, host: str) -> TlsSocke
         sock.close()
         raise
     return TlsSocket(sock, end)
+
+
+def feed_received(end: TlsEnd, sock: socket.socket) -> None:
+    """Feed what a socket receives during a handshake.
+
+    Raises:
+        OSError: nothing can be received, or no more will come; `strerror` says why.
+    """
+    received = sock.recv(READ_SIZE)
+    if not received:
+        raise ConnectionAbortedError(errno.ECONNABORTED, CUT_OFF)
+    end.feed(received)
 
 
 def shaken(end: TlsEnd) -> bool:

@@ -138,8 +138,7 @@ class _Socket:
     def receive(self) -> bytes | None:
         try:
             if self._end is not None:
-                self._end.feed(self._sock.recv(READ_SIZE))
-                self._shake(self._end)
+                self._continue(self._end)
             return None if self._end is not None else self._wire.recv(READ_SIZE)
         except BlockingIOError:
             return None
@@ -150,6 +149,12 @@ class _Socket:
         assert self._trusted is not None
         self._end = TlsEnd(self._trusted(), self._host)
         self._shake(self._end)
+
+    def _continue(self, end: TlsEnd) -> None:
+        from net.tls import feed_received
+
+        feed_received(end, self._sock)
+        self._shake(end)
 
     def _shake(self, end: TlsEnd) -> None:
         """Go on with the handshake. After it, send what has waited.

@@ -101,7 +101,10 @@ class TlsPeer:
         try:
             self._go_on()
             while not self.ended:
-                self.end.feed(self.socket.recv(READ_SIZE))
+                data = self.socket.recv(READ_SIZE)
+                if not data:
+                    raise Truncated
+                self.end.feed(data)
                 self._go_on()
         except BlockingIOError:
             pass

@@ -13,10 +13,11 @@ from harness.peer import PATIENCE
 from net import handshake
 from net.connection import Connection
 from net.handshake import ServerHandshake, secured
+from net.output import send_all
 from net.table import CloseReason
-from net.tls import READ_SIZE, server_context
+from net.tls import READ_SIZE, TlsEnd, TlsSocket, server_context
 from support.certificates import Authority, Certificate, TlsPeer
-from support.loop import DialOutcome, LoopStage, Owner, connection_of, staged
+from support.loop import DialOutcome, LoopStage, Owner, ScriptedSocket, connection_of, staged
 
 pytestmark = pytest.mark.usefixtures("no_mistake_is_only_logged")
 
@@ -71,6 +72,9 @@ def test_bytes_travel_both_ways(server: TlsServer, authority: Authority) -> None
     server.until(peer, lambda: owner.data == text[:40_000])
     connection.send(text)
     server.until(peer, lambda: peer.received == text)
+    for number in range(2):  # also after it was blocked, and in a row with others
+        send_all([connection], b"more")
+        server.until(peer, lambda number=number: peer.received == text + b"more" * (number + 1))  # type: ignore[misc]
     connection.finish()
     server.until(peer, lambda: peer.ended)
     peer.socket.close()
@@ -138,11 +142,45 @@ def test_a_last_answer_leaves_although_the_client_was_cut_off(server: TlsServer,
     peer, owner = server.client(authority)
     peer.send(b"QUIT\n")
     server.stage.until(lambda: owner.data)
-    connection_of(owner).send(b"x" * 3_000_000)
-    connection_of(owner).finish()
+    connection, sent = connection_of(owner), 0
+    while not connection.has_output:
+        connection.send(b"x" * 500_000)
+        sent += 500_000
+        server.stage.turn()
+    connection.finish()
     peer.socket.shutdown(socket.SHUT_WR)
+    for _ in range(3):
+        server.stage.turn()
     server.until(peer, lambda: peer.ended)
-    assert len(peer.received) == 3_000_000
+    assert (len(peer.received), peer.error) == (sent, None)
+
+
+def test_the_end_waits_until_the_kernel_takes_it(
+    stage: LoopStage, certificate: Certificate, authority: Authority
+) -> None:
+    ours, theirs = socket.socketpair()
+    scripted, end = ScriptedSocket(ours), TlsEnd(server_context(*certificate))
+    peer = TlsPeer(stage.keep(theirs), authority.context())
+    while not (end.shake() and peer.is_open):
+        peer.step()
+        with contextlib.suppress(BlockingIOError):
+            scripted.setblocking(False)
+            end.feed(scripted.recv(READ_SIZE))
+        theirs.setblocking(False)
+        scripted.send(end.output())
+    scripted.send(end.output())
+    owner = Owner()
+    connection = stage.loop.connect(TlsSocket(scripted, end), owner)
+    connection.send(b"bye")
+    scripted.takes = [1000, 0, 5, 0, 1000]
+    connection.finish()
+
+    def heard() -> bool:
+        peer.step()
+        return peer.ended
+
+    stage.until(heard)
+    assert (peer.received, peer.error, scripted.takes) == (b"bye", None, [])
 
 
 def test_input_waits_while_reading_is_paused(server: TlsServer, authority: Authority) -> None:

@@ -123,21 +123,6 @@ def test_the_end_of_one_side_leaves_the_other(contexts: tuple[ssl.SSLContext, ss
     assert pair.client.decrypt() == (b"", False)
 
 
-@pytest.mark.parametrize("cut", [0, 3, 12])
-def test_an_end_without_notice_is_told_apart(contexts: tuple[ssl.SSLContext, ssl.SSLContext], cut: int) -> None:
-    """Also in the middle of a record: what was whole before it is not lost."""
-    pair = Pair(contexts)
-    pair.shake()
-    pair.client.encrypt(b"whole")
-    whole = pair.client.output()
-    pair.client.encrypt(b"not whole")
-    pair.server.feed(whole + pair.client.output()[:cut])
-    pair.server.feed(b"")
-    assert pair.server.decrypt() == (b"whole", True)
-    with pytest.raises(Truncated):
-        pair.server.decrypt()
-
-
 @settings(max_examples=100, deadline=None)
 @given(data=st.binary(max_size=2000), size=st.integers(0, 20_000))
 def test_any_bytes_in_place_of_a_handshake_are_refused_or_waited_for(
@@ -346,6 +331,28 @@ def test_a_part_of_a_record_is_nothing_yet(sockets: Sockets) -> None:
         sockets.tls.recv()
     sockets.peer.send(record[9:])
     assert sockets.tls.recv() == b"data"
+
+
+@pytest.mark.parametrize("cut", [0, 3, 12])
+def test_an_end_without_notice_is_told_apart(sockets: Sockets, cut: int) -> None:
+    """Also in the middle of a record. What was whole before it is not lost, and answers can still be sent."""
+    sockets.client.encrypt(b"whole")
+    whole = sockets.client.output()
+    sockets.client.encrypt(b"not whole")
+    sockets.peer.send(whole + sockets.client.output()[:cut])
+    sockets.peer.shutdown(socket.SHUT_WR)
+    assert sockets.tls.recv() == b"whole"
+    with pytest.raises(Truncated):
+        sockets.tls.recv()
+    assert sockets.tls.send(b"an answer") == 9
+    assert sockets.heard() == b"an answer"
+
+
+def test_an_end_with_notice_is_one_however_often_it_is_asked_for(sockets: Sockets) -> None:
+    sockets.client.end()
+    sockets.peer.send(sockets.client.output())
+    sockets.peer.shutdown(socket.SHUT_WR)
+    assert [sockets.tls.recv() for _ in range(3)] == [b""] * 3
 
 
 def test_the_end_waits_for_room(sockets: Sockets) -> None:

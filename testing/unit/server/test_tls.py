@@ -203,7 +203,7 @@ def test_a_certificate_that_cannot_be_used_refuses_the_start(
     rows = {
         ("listen 5050 auto tls",): "my.conf:1: tls at the end of a line needs a certificate: add tls-certificate",
         ("listen 5050 auto", path): "my.conf:2: tls-certificate is of no use without tls-key <path>",
-        ("listen 5050 auto", key): "my.conf: tls-key is of no use without tls-certificate <path>",
+        ("listen 5050 auto", key): "my.conf:2: tls-key is of no use without tls-certificate <path>",
         (
             "listen 5050 auto tls",
             "tls-certificate x.pem",
