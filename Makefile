@@ -1,7 +1,8 @@
 # Shortcuts for frequent commands. `make run PORT=5050`
 PORT ?= 5050
+IRCTEST_MARKS = not implementation-specific and not deprecated
 
-.PHONY: help setup run certificate test cases coverage lint types format bench chaos figures floods fuzz kill picture soak
+.PHONY: help setup run certificate test cases coverage lint types format bench chaos figures floods fuzz kill picture soak irctest
 
 help: # list the targets
 	@grep -E '^[a-z]+:.*#' Makefile | sed 's/:[^#]*#/ -/'
@@ -44,6 +45,11 @@ bench: setup # compare the speed with that of other servers: make bench QUICK=1 
 chaos: setup # kill and freeze the nodes and engines of a cluster: make chaos SECONDS=600
 	./setup --engine
 	.venv/bin/python -m tools.chaos --seconds $(or $(SECONDS),60)
+
+irctest: setup # play irctest against the server: make irctest IRCTEST=../irctest
+	.venv/bin/pip install -q -r $(IRCTEST)/requirements.txt
+	cd $(IRCTEST) && PYTHONPATH=$(CURDIR)/testing/irctest $(CURDIR)/.venv/bin/python -m pytest -q -n 2 --tb=short \
+		-p irctest_verdict --controller crosstalk_controller -m "$(or $(MARKS),$(IRCTEST_MARKS))" $(TESTS)
 
 kill: setup # kill the server under load: make kill ROUNDS=500
 	.venv/bin/python -m tools.killing --rounds $(or $(ROUNDS),500)

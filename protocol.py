@@ -127,6 +127,10 @@ class Dialect:
         words = self.words.get(type(event))
         return words(event) if words is not None else b""
 
+    def render_for(self, session: SessionOutput, event: Any) -> bytes:
+        """Return the words for an event that is for one session alone."""
+        return self.render(event)
+
     def leave(self, session: Session) -> None:
         """Called once when the session is over: undo what its login did."""
 

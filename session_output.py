@@ -66,7 +66,7 @@ class SessionOutput:
     def deliver_with_receipt(self, event: Any, done: Callable[[bool], None]) -> None:
         """Tell the client what has happened; `done` gets whether the operating system took all of it (H13)."""
         self.dialect.counts.deliveries += 1
-        self.transport.send_with_receipt(self.dialect.render(event), done)
+        self.transport.send_with_receipt(self.dialect.render_for(self, event), done)
 
     def send_list(self, head: str, names: Sequence[str], separator: str) -> None:
         """Send a list; a long one is streamed, so that it is never rendered in memory as a whole."""

@@ -45,7 +45,7 @@ RUN_BYTES = 4
 """Random bytes that tell this run of the server from the others, in the IDs of direct messages."""
 
 HOST_DIGITS = 8
-"""Hexadecimal digits that stand for a guest's address (I15)."""
+"""Hexadecimal digits that stand for a guest's address (I14)."""
 
 
 def make_secret() -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from domain.admission import Admission
 from domain.changes import (
@@ -57,6 +57,8 @@ class Channels:
         self.admission = admission
         self.members_only = members_only
         self.local: dict[str, Channel] = {}
+        self.name_watchers: list[Callable[[str, bool], object]] = []
+        """Told of the name of each channel that there is from now on (True), or no more."""
         self.remote: dict[str, RemoteChannel] = {}
         """Channels of other servers that accounts are members of."""
         self.names = SortedNames()
@@ -68,6 +70,10 @@ class Channels:
         """Names that configured servers have used, and their identities (L20, L21)."""
         self._identities: dict[str, Counter[str]] = {}
         """For each server's name: the identities under which memberships in its channels began, and their numbers."""
+
+    def _note_name(self, name: str, *, taken: bool) -> None:
+        for watch in self.name_watchers:
+            watch(name, taken)
 
     def find(self, name: str) -> Channel | None:
         """Return a channel here, or a remote one that an account is a member of."""
@@ -154,6 +160,7 @@ class Channels:
 
     def _put(self, channel: Channel) -> None:
         self.local[channel.name] = channel
+        self._note_name(channel.name, taken=True)
         self._made[channel.creator] += 1
         if not self.is_hidden(channel):
             self.names.add(channel.name)
@@ -161,6 +168,7 @@ class Channels:
     def _drop(self, channel: Channel) -> None:
         self._made[channel.creator] -= 1
         del self.local[channel.name]
+        self._note_name(channel.name, taken=False)
         if not self.is_hidden(channel):
             self.names.remove(channel.name)
 
@@ -351,6 +359,7 @@ class Channels:
         self._note_channel(member, channel)
         if isinstance(channel, RemoteChannel):
             self.remote[channel.name] = channel
+            self._note_name(channel.name, taken=True)
             self._keep_server(channel, member.name, server)
 
     def _note_channel(self, member: Member, channel: Channel) -> None:
@@ -367,6 +376,7 @@ class Channels:
             return ""
         if not channel.members:
             del self.remote[channel.name]
+            self._note_name(channel.name, taken=False)
         return self._forget_server(channel, member.name)
 
     def _keep_server(self, channel: RemoteChannel, account: str, server: str) -> None:

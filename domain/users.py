@@ -84,7 +84,8 @@ class Users:
         return self._account_names
 
     def may_name(self, word: str) -> bool:
-        """Tell whether a new account or guest of any kind can have this name, if it is free (rules C30, C33, C35)."""
+        """Tell whether a new account or guest of any kind can have this name, if it is free (rules C30, C33, C35 and
+        I13)."""
         if word in self._reserved or word.lower() in SERVICES:
             return False
         return is_name(word, self.limits.name) and (word not in self.operators or word in self.accounts)

@@ -1,4 +1,4 @@
-"""Coming into channels and leaving them: JOIN, PART, NAMES, LIST, TOPIC (I16, I19 to I22)."""
+"""Coming into channels and leaving them: JOIN, PART, NAMES, LIST, TOPIC (I15, I18 to I21)."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from domain.errors import (
     StoreUnavailable,
     WrongKey,
 )
+from domain.names import HOST_OF_CHANNEL
 
 MAX_REASON = 300
 """Bytes of a reason; the rest is cut."""
@@ -60,15 +61,15 @@ def join(irc: Irc, client: Client, request: Request) -> None:
 
 def _join(irc: Irc, client: Client, request: Request, shown: str, key: str) -> None:
     name = irc.people.channel_name(shown)
-    if not name:
-        client.reply(numerics.NOSUCHCHANNEL, word(shown))
+    if not name or (HOST_OF_CHANNEL in name and client.account is None):
+        client.reply(numerics.NEEDREGGEDNICK if name else numerics.NOSUCHCHANNEL, word(shown))
         return
 
     def joined(error: Exception | None) -> None:
         client.pending.discard(("JOIN", name))
         if error is None:
             _tell_joined(irc, client, name)
-        elif not isinstance(error, AlreadyMember):  # who is in it already gets no answer (I21)
+        elif not isinstance(error, AlreadyMember):  # who is in it already gets no answer (I20)
             client.reply(JOIN_REFUSALS.get(type(error), numerics.UNAVAILRESOURCE), word(shown))
 
     client.pending.add(("JOIN", name))

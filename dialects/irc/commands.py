@@ -40,7 +40,7 @@ from protocol import Session
 Handler = Callable[[Irc, Client, Request], None]
 
 MAX_LABEL = 64
-"""Bytes of a label (I35)."""
+"""Bytes of a label (I34)."""
 
 
 def _row(
@@ -88,6 +88,9 @@ TOO_FEW = _row(_too_few, "", "", 1, 1)
 TOO_FEW_BEFORE_WELCOME = _row(_too_few, "", "", 1, 1, before_welcome=True)
 
 HELP_VERBS = ("HELP", "HELPOP")
+
+NOT_FOR_CLIENTS = ("SERVER", "SERVICE", "PROTOCTL", "CAPAB", "WEBIRC", "PROXY")
+"""First words of other servers and of proxies (I1)."""
 
 COMMANDS: Mapping[str, Command] = {
     # The registration.
@@ -143,6 +146,6 @@ COMMANDS: Mapping[str, Command] = {
     # What no client sends.
     **{
         verb: _row(_not_for_clients, verb, "for servers and proxies: refused", before_welcome=True)
-        for verb in ("SERVER", "SERVICE", "PROTOCTL", "CAPAB", "WEBIRC", "PROXY")
+        for verb in NOT_FOR_CLIENTS
     },
 }

@@ -58,8 +58,8 @@ class Policy(NamedTuple):
     """What the settings allow.
 
     Attributes:
-        guests: clients may come without an account (I7).
-        create: who may make a channel by joining it: `all`, `accounts` or `nobody` (I20).
+        guests: clients may come without an account (I6).
+        create: who may make a channel by joining it: `all`, `accounts` or `nobody` (I19).
         history_on_join: messages that follow a JOIN.
         guest_history: guests see what was said before they joined.
     """
@@ -224,11 +224,11 @@ class Irc(Dialect):
                 client.session.send_bytes(settled.encode())
 
     def fail(self, session: Session, request: Request, error: Exception | None) -> None:
-        """Answer a request that needs the welcome (I4)."""
+        """Answer a request that needs the welcome (I3)."""
         self.client(session).reply(numerics.NOTREGISTERED)
 
     def refuse(self, session: Session, refusal: Refusal) -> None:
-        """Answer a line that is too long (I3)."""
+        """Answer a line that is too long (I2)."""
         self.client(session).reply(numerics.INPUTTOOLONG)
 
     @contextlib.contextmanager
@@ -256,7 +256,7 @@ class Irc(Dialect):
         return channel if channel is not None and self.may_list(client, channel) else None
 
     def enter_channel(self, client: Client, name: str, key: str, done: Done) -> None:
-        """Have a client join a channel; one that is not there is made, where the settings allow it (I20).
+        """Have a client join a channel; one that is not there is made, where the settings allow it (I19).
 
         Fails as `Chat.join` and `Chat.create` do.
         """

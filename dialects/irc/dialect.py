@@ -11,12 +11,14 @@ from dialects.irc.client import Client
 from dialects.irc.commands import COMMANDS, NOT_UTF8, TOO_FEW, TOO_FEW_BEFORE_WELCOME, UNKNOWN
 from dialects.irc.core import Irc, IrcRequest
 from dialects.irc.events import OF_USERS, TO_ALL, channel_message, of_oneself, to_client
+from dialects.irc.people import client_of
 from dialects.irc.profiles import clients_of
 from dialects.irc.wire import END, parse
 from domain.changes import GuestSaid, Mailed, Said
 from domain.errors import BeingCollected
 from domain.events import ChannelMessages, DirectEcho, DirectMessage, MailWaiting
 from protocol import Session
+from session_output import SessionOutput
 from transport import Transport
 
 
@@ -24,7 +26,7 @@ class IrcDialect(Irc):
     """The dialect `irc`."""
 
     def parse(self, line: str) -> Request | Refusal | None:
-        """Find the row of a verb, in any case of its letters; words that it does not take are dropped (I4)."""
+        """Find the row of a verb, in any case of its letters; words that it does not take are dropped (I3)."""
         parsed = parse(line)
         if parsed is None:
             return Refusal.TOO_LONG
@@ -43,7 +45,7 @@ class IrcDialect(Irc):
         return request
 
     def parse_undecodable(self, line: bytes) -> Request:
-        """Answer a line that is not UTF-8 (I3)."""
+        """Answer a line that is not UTF-8 (I2)."""
         parsed = parse(line.decode(errors="replace"))
         return IrcRequest(NOT_UTF8, (parsed.verb if parsed is not None else "",))
 
@@ -55,7 +57,7 @@ class IrcDialect(Irc):
     def tell_all(
         self, event: Any, transports: Sequence[Transport], send_all: Callable[[Iterable[Any], bytes], None]
     ) -> None:
-        """Tell an event to many clients; those who have sent one of the messages get an echo, or nothing (I27)."""
+        """Tell an event to many clients; those who have sent one of the messages get an echo, or nothing (I26)."""
         senders = self._senders(event) if isinstance(event, ChannelMessages) else None
         if not senders:
             super().tell_all(event, transports, send_all)
@@ -97,6 +99,12 @@ class IrcDialect(Irc):
         if isinstance(said, GuestSaid):
             return ()
         return clients_of(self.chat.users.accounts.get(said.sender) or self.chat.users.guests.get(said.sender))
+
+    def render_for(self, session: SessionOutput, event: Any) -> bytes:
+        """Return the words for an event that is for one client alone."""
+        client = client_of(session)
+        words = to_client(self, client, event) if client is not None else None
+        return self.render(event) if words is None else words.encode()
 
     def deliver(self, session: Session, event: Any) -> None:
         """Tell the session's client what has happened; it need not be told what it has done itself."""

@@ -1,5 +1,5 @@
 """The words for events: what happens elsewhere, as lines of IRC. Each is rendered once for all clients that have the
-same capabilities (I34)."""
+same capabilities (I29)."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Stamp(NamedTuple):
 
 
 def tags_of(irc: Irc, stamp: Stamp) -> str:
-    """Return the tags before a message, as these clients have asked for them (I30)."""
+    """Return the tags before a message, as these clients have asked for them (I29)."""
     wanted = irc.capabilities
     tags = []
     if "server-time" in wanted:
@@ -75,7 +75,7 @@ def tags_of(irc: Irc, stamp: Stamp) -> str:
 
 
 def in_lines(irc: Irc, stamp: Stamp, prefix: str, target: str, text: str, kind: str = SAY) -> str:
-    """Render a message in as many lines as it takes; the first one has its msgid (I28)."""
+    """Render a message in as many lines as it takes; the first one has its msgid (I27)."""
     tags = tags_of(irc, stamp)
     verb = "NOTICE" if kind == NOTICE else "PRIVMSG"
     if kind == ACT:
@@ -231,7 +231,8 @@ def _went_out(irc: Irc, event: WentOut) -> str:
     if event.by is not None:
         by = irc.people.prefix(event.by) if event.by else irc.server.name
         return message(by, "KICK", channel, nick, text=event.reason or (irc.people.nick(event.by) or BY_OPERATOR))
-    return message(irc.people.prefix(event.user), "PART", channel, text=event.reason or None)
+    in_room = event.channel in irc.rooms.hosted and not irc.people.is_user(event.user)
+    return message(irc.people.prefix(event.user, in_room=in_room), "PART", channel, text=event.reason or None)
 
 
 def _presence(irc: Irc, event: PresenceChanged) -> str:

@@ -20,12 +20,12 @@ from text import parse_number, utc_time
 CAPABILITY = "draft/chathistory"
 
 MAX_LIMIT = 1000
-"""Messages of one answer; a greater limit counts as this (I31)."""
+"""Messages of one answer; a greater limit counts as this (I30)."""
 
 MAX_NUMBER = 2**63 - 1
 
 MAX_BACK = 10_000
-"""Messages, of all channels, that may have been said since a time that is asked for (I31)."""
+"""Messages, of all channels, that may have been said since a time that is asked for (I30)."""
 
 MAX_UNREAD = 100
 """Unread messages of a channel that a client without the capability gets with its welcome."""
@@ -274,7 +274,7 @@ def _target_lines(irc: Irc, client: Client, first: float, last: float, limit: in
 
 
 def context_lines(irc: Irc, client: Client, channel: Channel, *, with_unread: bool = False) -> Iterator[str]:
-    """Return the last messages that follow a JOIN, for a client that sees their time and cannot ask for them (I31).
+    """Return the last messages that follow a JOIN, for a client that sees their time and cannot ask for them (I30).
 
     Args:
         irc: the dialect.
@@ -298,7 +298,7 @@ def _unread(irc: Irc, account: Account, channel: str) -> int:
 
 
 def unread_notes(irc: Irc, client: Client) -> Iterator[str]:
-    """Return how much is unread in each channel, for clients that know markers and standard replies (I31)."""
+    """Return how much is unread in each channel, for clients that know markers and standard replies (I30)."""
     if client.account is None or not client.has("draft/read-marker") or not client.has("standard-replies"):
         return
     with contextlib.suppress(ChatError):

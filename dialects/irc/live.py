@@ -1,4 +1,4 @@
-"""What is told to clients of IRC that are there, and never kept: TAGMSG, and messages to a channel's ranks (I29)."""
+"""What is told to clients of IRC that are there, and never kept: TAGMSG, and messages to a channel's ranks (I28)."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Audience(NamedTuple):
 
 
 def client_tags(request: Request) -> Mapping[str, str]:
-    """Return the tags of a request that are passed on: those of clients, which begin with a plus (I35)."""
+    """Return the tags of a request that are passed on: those of clients, which begin with a plus (I28)."""
     tags: Mapping[str, str] = getattr(request, "tags", NO_TAGS)
     return {key: value for key, value in tags.items() if key.startswith("+")} if tags else NO_TAGS
 

@@ -1,4 +1,4 @@
-"""How a client logs in to an account before its welcome: SASL PLAIN, and what PASS says (I8, I9)."""
+"""How a client logs in to an account before its welcome: SASL PLAIN, and what PASS says (I7, I8)."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ PIECE = 400
 """Characters of base64 in one line; a shorter piece is the last."""
 
 MAX_MESSAGE = 1200
-"""Characters of base64 in all (I8)."""
+"""Characters of base64 in all (I7)."""
 
 MAX_FAILURES = 5
-"""Failures of a client; the last one closes its connection (I8)."""
+"""Failures of a client; the last one closes its connection (I7)."""
 
 EMPTY, ABORT = "+", "*"
 
@@ -110,7 +110,7 @@ def tell_login(irc: Irc, client: Client, name: str) -> None:
 
 
 def _refuse(client: Client) -> None:
-    """Refuse a login; the fifth time, close the connection (I8)."""
+    """Refuse a login; the fifth time, close the connection (I7)."""
     client.login.failures += 1
     client.reply(numerics.SASLFAIL)
     if client.login.failures >= MAX_FAILURES:
@@ -118,7 +118,7 @@ def _refuse(client: Client) -> None:
 
 
 def credentials_of_pass(irc: Irc, client: Client) -> Credentials | None:
-    """Return what PASS says: `<account>:<password>`, or the password of the account that is the nick (I9); None where
+    """Return what PASS says: `<account>:<password>`, or the password of the account that is the nick (I8); None where
     there is no such account."""
     name, colon, password = client.password.partition(":")
     name = normalize(name)

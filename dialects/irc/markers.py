@@ -97,7 +97,7 @@ def _shown(irc: Irc, target: str) -> str:
 
 
 def marker_lines(irc: Irc, client: Client, channel: Channel) -> list[str]:
-    """Return the marker that follows a JOIN, for a client that has asked for it (I22)."""
+    """Return the marker that follows a JOIN, for a client that has asked for it (I21)."""
     if not client.has(CAPABILITY) or channel.name not in irc.chat.channels.local:
         return []
     return [marker_line(irc, client, channel.name)]

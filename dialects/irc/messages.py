@@ -1,4 +1,4 @@
-"""Messages: PRIVMSG, NOTICE and TAGMSG, to channels and to users (I24 to I29)."""
+"""Messages: PRIVMSG, NOTICE and TAGMSG, to channels and to users (I23 to I29)."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def privmsg(irc: Irc, client: Client, request: Request) -> None:
     targets, text = request.args
     is_ctcp = ctcp_of(text)
     if is_ctcp is not None and is_ctcp[0] != ACTION:
-        return  # other CTCP, and DCC, reach nobody (I26)
+        return  # other CTCP, and DCC, reach nobody (I25)
     kind, text = (ACT, is_ctcp[1]) if is_ctcp is not None else (SAY, text)
     _send(irc, client, request, targets, kind, text)
 
@@ -68,7 +68,7 @@ def _send(irc: Irc, client: Client, request: Request, targets: str, kind: str, t
 
 
 def _fits(irc: Irc, client: Client, target: str, kind: str, text: str) -> bool:
-    """Tell whether a message fits into one line at its receivers (I3)."""
+    """Tell whether a message fits into one line at its receivers (I2)."""
     line = message(
         irc.people.prefix(client.nick), "PRIVMSG", target, text=f"\x01{ACTION} {text}\x01" if kind == ACT else text
     )

@@ -25,6 +25,7 @@ from domain.errors import (
     Unchanged,
 )
 from domain.events import ModesChanged
+from domain.masks import completed
 from domain.modes import (
     BANNED,
     EXCEPTED,
@@ -138,6 +139,8 @@ def _add_switch(
             asked.switches.append(Switch(letter, is_on, name))
         elif value:
             asked.nobody.append(value)
+    elif letter in MASK_LISTS:
+        asked.switches.append(Switch(letter, is_on, completed(value)))
     elif value or not takes_word or (letter == KEY and not is_on):
         asked.switches.append(Switch(letter, is_on, "" if letter == KEY and not is_on else value))
 

@@ -59,6 +59,7 @@ class People:
         """How names were shown that are free again, where that was another form."""
         self.gone: deque[Gone] = deque(maxlen=MAX_GONE)
         chat.users.name_watchers.append(self._note_name)
+        chat.channels.name_watchers.append(self._note_channel)
 
     def _note_name(self, name: str, taken: bool) -> None:
         if taken:
@@ -71,6 +72,9 @@ class People:
             self._freed[name] = shown
             if len(self._freed) > MAX_GONE:
                 del self._freed[next(iter(self._freed))]
+
+    def _note_channel(self, name: str, taken: bool) -> None:
+        (self._channels_alike.add if taken else self._channels_alike.remove)(name)
 
     def remember(self, name: str, realname: str, at: float) -> None:
         """Remember a client that is about to go, for WHOWAS, and for what is told of a guest later."""
@@ -114,7 +118,7 @@ class People:
 
     def channel(self, name: str) -> str:
         """Return the IRC name of a channel, of this server or of another."""
-        return channel_of(name)
+        return channel_of(self._channels_alike.shown(name))
 
     def shown(self, name: str) -> str:
         """Return a name that may be nobody's, as a word of an answer."""
@@ -130,14 +134,24 @@ class People:
         return self._alike.find(name, self._exists)
 
     def channel_name(self, shown: str) -> str | None:
-        """Return the name of the channel that a word means, which need not exist; None if it can be none's."""
+        """Return the name of the channel that a word means, which need not exist; None if it can be none's (I17)."""
         name = channel_name(shown)
-        return None if name is None else normalize(name)
+        if name is None:
+            return None
+        name = normalize(name)
+        return self._channels_alike.find(name, self._is_channel) or name
+
+    def _is_channel(self, name: str) -> bool:
+        return self._channels.find(name) is not None
 
     def here(self, nick: str) -> str | None:
         """Return the name of the user whom a nick means, if the user is logged in."""
         name = self.find(nick)
         return name if name in self._users.online else None
+
+    def is_user(self, name: str) -> bool:
+        """Tell whether an account or a guest, of this server or of another, has this name."""
+        return self._users.is_users(name) or HOST_OF_USER in name
 
     def is_online(self, name: str) -> bool:
         """Tell whether a user is logged in."""

@@ -15,7 +15,7 @@ INVISIBLE, WALLOPS, BOT, OPERATOR = "i", "w", "B", "o"
 """The user modes."""
 
 NOT_HERE = "not here"
-"""Why an account that is not logged in is away (I19)."""
+"""Why an account that is not logged in is away (I18)."""
 
 
 class Profile(NamedTuple):

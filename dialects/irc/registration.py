@@ -1,4 +1,4 @@
-"""The registration: PASS, NICK, USER, and what follows when all is there (I7 to I11)."""
+"""The registration: PASS, NICK, USER, and what follows when all is there (I6 to I10)."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def nick(irc: Irc, client: Client, request: Request) -> None:
 
 
 def _rename(irc: Irc, client: Client, request: Request, name: str, wanted: str) -> None:
-    """Change a guest's nick; an account's is its name (I10)."""
+    """Change a guest's nick; an account's is its name (I9)."""
     old, visitor = client.nick, client.session.principal
 
     def renamed(error: Exception | None) -> None:

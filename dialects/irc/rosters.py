@@ -24,7 +24,7 @@ PIECE = 100
 
 
 def joined_lines(irc: Irc, client: Client, channel: Channel) -> Iterator[str]:
-    """Return a client's own JOIN and what follows it: the topic, if there is one, and who is there (I22)."""
+    """Return a client's own JOIN and what follows it: the topic, if there is one, and who is there (I21)."""
     yield join_line(irc, client.nick, channel.name, is_extended=client.has("extended-join"))
     yield from topic_lines(irc, client, channel)
     yield from marker_lines(irc, client, channel)

@@ -1,4 +1,4 @@
-"""The welcome: what a client gets when its registration is over (I12)."""
+"""The welcome: what a client gets when its registration is over (I18)."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def welcome(irc: Irc, client: Client) -> None:
 
 
 def _own_channels(irc: Irc, client: Client) -> Iterator[str]:
-    """Show a client the channels that its account is in, as if it joined them now (I19)."""
+    """Show a client the channels that its account is in, as if it joined them now (I18)."""
     account = client.account
     for name in sorted(account.channels) if account is not None else ():
         if account is not None and (channel := account.channels.get(name)) is not None:

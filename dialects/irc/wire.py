@@ -12,10 +12,10 @@ from typing import NamedTuple
 from text import clean
 
 MAX_TAGS = 4096
-"""Bytes of a client's tags, with the `@` and the blank behind them (I3)."""
+"""Bytes of a client's tags, with the `@` and the blank behind them (I2)."""
 
 MAX_BODY = 512
-"""Bytes of a line without its tags, with its end (I3)."""
+"""Bytes of a line without its tags, with its end (I2)."""
 
 MAX_LINE = MAX_TAGS + MAX_BODY
 """Bytes of a whole line."""
@@ -26,7 +26,7 @@ MAX_ECHO = 200
 """Bytes of a client's word that an answer repeats; a name is given whole where it is known."""
 
 MIN_TEXT = 64
-"""Bytes of text that a line of a long message has at least, however long the names in it are (I32)."""
+"""Bytes of text that a line of a long message has at least, however long the names in it are (I27)."""
 
 NO_TAGS: Mapping[str, str] = {}
 
@@ -56,7 +56,7 @@ class Line(NamedTuple):
 
 
 def parse(text: str) -> Line | None:
-    """Parse a line, given without its end; None if its tags or the rest are too long (I3)."""
+    """Parse a line, given without its end; None if its tags or the rest are too long (I2)."""
     if not text.isprintable():
         text = text.translate(_NEVER_IN_LINES)
     tags = NO_TAGS
@@ -129,7 +129,7 @@ def ctcp_of(text: str) -> tuple[str, str] | None:
 
 
 def action(text: str) -> str:
-    """Return what stands for an act, as `/me` sends it (I26)."""
+    """Return what stands for an act, as `/me` sends it (I25)."""
     return f"{CTCP}{ACTION} {text}{CTCP}"
 
 

@@ -51,13 +51,13 @@ class CrosstalkController(BaseServerController, DirectoryBasedController):
             raise NotImplementedByController("a password for the whole server")
         if ssl:
             raise NotImplementedByController("TLS")
-        if websocket_port is not None:
-            raise NotImplementedByController("WebSocket")
         self.create_config()
         self.hostname, self.port = hostname, port
         _host, self.accounts_port = self.get_hostname_and_port()
         with self.open_file("server.conf") as file:
             file.write(CONFIG.format(host=hostname, port=port, accounts_port=self.accounts_port))
+            if websocket_port is not None:
+                file.write(f"listen {websocket_hostname}:{websocket_port} web\n")
         command: list[str | Path] = [PYTHON, ROOT / "server.py", self.directory / "server.conf"]
         if faketime and shutil.which("faketime"):
             command[:0] = ["faketime", "-f", faketime]

@@ -14,6 +14,8 @@ import pytest
 import federation
 from commands import Command
 from dialects import hello, mailbox, result, result_words, rooms
+from dialects.irc import commands as irc
+from dialects.irc.capabilities import CAPABILITIES
 from dialects.operator import console, slash, table
 from domain.changes import Said
 from domain.events import ChannelMessages, DirectEcho
@@ -77,7 +79,7 @@ def test_no_cell_of_a_table_is_long() -> None:
 
 # ---- its rules ----
 
-CITED = re.compile(r"(?<![\w\\+.-])([CRHOFPBMLW]\d{1,2})(?: to ([CRHOFPBMLW]\d{1,2}))?(?![\w-])")
+CITED = re.compile(r"(?<![\w\\+.-])([CRHOFPBMLWI]\d{1,2})(?: to ([CRHOFPBMLWI]\d{1,2}))?(?![\w-])")
 
 
 def cited_in(text: str) -> Iterator[str]:
@@ -87,7 +89,7 @@ def cited_in(text: str) -> Iterator[str]:
 
 
 def test_each_number_is_one_rule() -> None:
-    for letter in "CRHOFPBLMW":
+    for letter in "CRHOFPBLMWI":
         numbers = [int(rule[1:]) for rule in RULES if rule[0] == letter]
         assert sorted(numbers) == [*range(1, len(numbers) + 1)]
 
@@ -117,6 +119,18 @@ def test_every_rule_is_shown_by_a_test() -> None:
 
 
 # ---- commands and answers ----
+
+
+def test_the_table_has_every_command_of_irc() -> None:
+    rows = re.findall(r"^\| `(.+?)` \|", section("The dialect `irc`"), re.MULTILINE)
+    documented = {row.replace("\\|", "|").split()[0] for row in rows if row.split()[0].isupper()}
+    assert documented | {*irc.NOT_FOR_CLIENTS} == {*irc.COMMANDS}
+    usages = {row.replace("\\|", "|") for row in rows}
+    assert {command.usage for verb, command in irc.COMMANDS.items() if verb in documented - {"HELPOP"}} <= usages
+
+
+def test_every_capability_of_irc_is_named() -> None:
+    assert {*CAPABILITIES} <= set(quoted(section("The dialect `irc`")))
 
 
 @pytest.mark.parametrize("title", COMMANDS)

@@ -1,0 +1,186 @@
+"""Channels in IRC: JOIN and what follows it, PART, NAMES, who comes and goes (I15, I17 to I22)."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from harness.processes import ROOT
+from support.irc import IrcClient, guest, user
+from support.world import World
+
+
+def test_a_join_is_followed_by_who_is_there(world: World) -> None:
+    """(I20, I21)"""
+    ann = user(world, "ann")
+    assert ann.ask("JOIN #garden") == [
+        ":ann!ann@account JOIN #garden", ":crosstalk 353 ann = #garden :@ann",
+        ":crosstalk 366 ann #garden :End of NAMES list",
+    ]  # fmt: skip
+    assert ann.ask("JOIN #garden") == [], "who is in it gets no answer"
+    ann.ask("TOPIC #garden :tea")
+    assert user(world, "bob", "draft/read-marker", "extended-join").ask("JOIN #garden") == [
+        ":bob!bob@account JOIN #garden bob :Bob", ":crosstalk 332 bob #garden :tea",
+        ":crosstalk 333 bob #garden ann 1000", ":crosstalk MARKREAD #garden timestamp=1970-01-01T00:16:40.000Z",
+        ":crosstalk 353 bob = #garden :@ann bob", ":crosstalk 366 bob #garden :End of NAMES list",
+    ]  # fmt: skip
+    assert ann.heard() == [":bob!bob@account JOIN #garden"]
+
+
+@pytest.mark.parametrize(
+    ("line", "answer"),
+    [
+        ("JOIN garden", "403"), ("JOIN #", "403"), ("JOIN #a:b", "477"), ("JOIN #none", "403"),
+        ("PART garden", "403"), ("PART #none", "403"), ("PART #garden", "442"), ("TOPIC #none", "403"),
+        ("TOPIC #garden :x", "442"), ("NAMES #none", "366"), ("NAMES", "366"), ("MODE #none", "403"),
+        ("KICK #none ann", "403"), ("KICK #garden ann", "442"), ("INVITE bob #none", "403"),
+        ("INVITE nobody #x", "401"),
+        ("MODE nobody", "401"), ("MODE ann", "502"), ("WHO #none", "315"), ("LIST #none", "321"),
+    ],
+)  # fmt: skip
+def test_what_is_refused(world: World, line: str, answer: str) -> None:
+    """A word without a sign is no channel (I15, I20). A guest makes none by default (I19)."""
+    user(world, "ann").ask("JOIN #garden")
+    assert guest(world, "bob").codes(line)[0] == answer
+
+
+def test_join_refuses_with_the_reason(world: World) -> None:
+    """(I20)"""
+    ann, bob = user(world, "ann"), guest(world, "bob")
+    ann.ask("JOIN #a,#b,#c,#d", "MODE #a +i", "MODE #b +l 1", "MODE #c +b bob!*@*", "MODE #d +k key")
+    assert [bob.codes(f"JOIN #{name}") for name in "abcd"] == [["473"], ["471"], ["474"], ["475"]]
+    assert bob.codes("JOIN #d key")[0] == "JOIN"
+    ann.ask("INVITE bob #a")
+    assert bob.heard()[-1] == ":ann!ann@account INVITE bob #a"
+    assert bob.codes("JOIN #a")[0] == "JOIN"
+    assert sorted(bob.ask("JOIN 0")) == [":bob!~bob@<hex>.guest PART #a", ":bob!~bob@<hex>.guest PART #d"]
+
+
+def test_a_channel_made_by_a_join_goes_with_the_last_user(world: World) -> None:
+    """Unless something was said there (I19)."""
+    ann = user(world, "ann")
+    ann.ask("JOIN #empty", "JOIN #said", "PRIVMSG #said :hi", "PART #empty,#said")
+    assert [name for name in world.chat.channels.local if name in ("empty", "said")] == ["said"]
+
+
+def test_memberships_of_accounts_last(world: World) -> None:
+    """(I18)"""
+    ann, bob = user(world, "ann"), guest(world, "bob", "away-notify")
+    ann.ask("JOIN #garden"), bob.ask("JOIN #garden")
+    ann.client.leave()
+    assert bob.heard() == [":ann!ann@account AWAY :not here"], "no QUIT is sent for an account"
+    assert bob.ask("NAMES #garden")[0] == ":crosstalk 353 bob = #garden :@ann bob"
+    assert bob.parsed("WHO #garden")[0].params[6] == "G@"
+    again = user(world, "ann")
+    assert bob.heard() == [":ann!ann@account AWAY"]
+    assert again.heard() == []
+    bob.ask("QUIT :off to bed")
+    assert again.heard() == [":bob!~bob@<hex>.guest QUIT :Quit: off to bed"]
+    assert again.ask("NAMES #garden")[0] == ":crosstalk 353 ann = #garden :@ann"
+
+
+def test_a_welcome_shows_the_channels_of_an_account(world: World) -> None:
+    """The others see nothing of it (I18)."""
+    bob = guest(world, "bob")
+    world.user("ann", "garden", "shed").ask("LOGOUT")
+    bob.ask("JOIN #garden")
+    client = IrcClient(world)
+    lines = client.ask("PASS ann", "NICK ann", "USER ann 0 * :Ann")
+    assert [line for line in lines if " JOIN " in line] == [
+        ":ann!ann@account JOIN #garden",
+        ":ann!ann@account JOIN #shed",
+    ]
+    assert bob.heard() == []
+
+
+def test_who_comes_and_goes_is_told(world: World) -> None:
+    """Also users of other dialects, and room guests (I22)."""
+    ann = user(world, "ann")
+    ann.ask("JOIN #lobby")
+    bob = world.user("bob")
+    bob.ask("JOIN lobby", "LEAVE lobby")
+    (kim,) = world.room("lobby", "kim")
+    assert ann.heard() == [
+        ":bob!bob@account JOIN #lobby", ":bob!bob@account PART #lobby", ":kim!rooms@room JOIN #lobby",
+    ]  # fmt: skip
+    assert ann.ask("NAMES #lobby")[0] == ":crosstalk 353 ann = #lobby :ann kim"
+    kim.ask("/quit")
+    assert ann.heard() == [":kim!rooms@room PART #lobby"]
+
+
+def test_the_operator_removes_and_mutes(world: World) -> None:
+    ann, bob = user(world, "ann"), user(world, "bob")
+    ann.ask("JOIN #garden"), bob.ask("JOIN #garden"), ann.heard()
+    world.type("/mute garden:bob 60")
+    assert bob.heard() == [":crosstalk NOTICE bob :You may say nothing in #garden for 60 seconds."]
+    assert bob.ask("PRIVMSG #garden :x")[0].startswith(
+        ":crosstalk 404 bob #garden :Cannot send to channel: you are muted"
+    )
+    world.type("/kick garden:bob")
+    kicked = ":crosstalk KICK #garden bob :by the operator"
+    assert (ann.heard(), bob.heard()) == ([kicked], [kicked])
+
+
+def test_a_kick_is_told_to_all(world: World) -> None:
+    ann, bob = user(world, "ann"), guest(world, "bob")
+    ann.ask("JOIN #garden"), bob.ask("JOIN #garden"), ann.heard()
+    assert bob.codes("KICK #garden ann :no") == ["482"]
+    kicked = ":ann!ann@account KICK #garden bob :too loud"
+    assert ann.ask("KICK #garden bob :too loud") == [kicked]
+    assert bob.heard() == [kicked]
+    assert ann.codes("KICK #garden bob") == ["441"]
+
+
+def test_names_that_are_alike_are_two_people(world: World) -> None:
+    """(I17)"""
+    world.client().ask("REGISTER ann ann", "REGISTER Ann Ann")
+    ann, other, bob = user(world, "ann"), user(world, "Ann"), guest(world, "bob")
+    ann.ask("JOIN #garden"), other.ask("JOIN #garden"), bob.ask("JOIN #GARDEN")
+    assert bob.ask("NAMES #garden")[0] == ":crosstalk 353 bob = #garden :|41|nn @ann bob"
+    ann.heard(), other.heard()
+    bob.ask("PRIVMSG Ann :to the other", "PRIVMSG aNN :to the oldest", "PRIVMSG |41|nn :again")
+    assert [line.partition(" PRIVMSG ")[2] for line in ann.heard()] == ["ann :to the oldest"]
+    assert [line.partition(" PRIVMSG ")[2] for line in other.heard()] == ["|41|nn :to the other", "|41|nn :again"]
+
+
+def test_a_renamed_guest_is_told_to_all_once(world: World) -> None:
+    """(I9)"""
+    ann, bob = user(world, "ann"), guest(world, "bob")
+    for client in (ann, bob):
+        client.ask("JOIN #a,#b")
+    ann.heard(), bob.heard()
+    renamed = ":bob!~bob@<hex>.guest NICK :rob"
+    assert bob.ask("NICK rob") == [renamed]
+    assert ann.heard() == [renamed]
+    assert bob.ask("PRIVMSG rob :me")[0] == ":rob!~bob@<hex>.guest PRIVMSG rob :me"
+
+
+def test_modes_are_set_and_shown(world: World) -> None:
+    ann, bob = user(world, "ann"), guest(world, "bob")
+    ann.ask("JOIN #garden"), bob.ask("JOIN #garden"), ann.heard()
+    changed = ":ann!ann@account MODE #garden +mv-n+b bob spam!*@*"
+    assert ann.ask("MODE #garden +mv-n+b bob spam") == [changed]
+    assert bob.heard() == [changed]
+    assert bob.ask("MODE #garden b", "MODE #garden")[0].startswith(":crosstalk 367 bob #garden spam!*@* ann 1000")
+    assert bob.ask("MODE #garden")[0] == ":crosstalk 324 bob #garden +m"
+    assert bob.codes("MODE #garden +t", "MODE #garden +Z") == ["482", "472"]
+    assert ann.codes("MODE #garden +l x", "MODE #garden +o nobody", "MODE #garden +k") == ["696", "401"]
+
+
+ALONE = """
+import sys
+from support.world import World
+with World() as world:
+    world.user("ann", "garden").ask("SAY garden hi")
+    assert "dialects.irc.core" not in sys.modules
+    world.client().ask("NICK bob")
+    assert "dialects.irc.core" in sys.modules
+"""
+
+
+def test_nothing_is_loaded_before_a_client_of_irc_comes() -> None:
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "testing")))}
+    subprocess.run([sys.executable, "-c", ALONE], env=environment, check=True)
