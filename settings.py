@@ -160,6 +160,7 @@ class Settings(NamedTuple):
     max_channels: int = 10_000
     max_channels_per_creator: int = 1000
     max_channels_per_user: int = 1000
+    max_account_clients: int = 20
     max_mail: int = 1000
     mailbox_ids: str = "classic"
     afk_seconds: int = 100

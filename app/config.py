@@ -413,6 +413,9 @@ DIRECTIVES: Mapping[str, Directive] = {
     "max-channels": Directive(*_number(1, _ANY), "channels"),
     "max-channels-per-creator": Directive(*_number(1, _ANY), "channels that one user may make"),
     "max-channels-per-user": Directive(*_number(1, _ANY), "channels that one user may be in"),
+    "max-account-clients": Directive(
+        *_number(1, _ANY), "clients of irc and the page at which one account is logged in"
+    ),
     "max-mail": Directive(*_number(0, _ANY), "direct messages that wait for a user who is away"),
     "mailbox-ids": Directive(*_one_of("classic", "secret"), "account IDs that can be guessed, or that cannot"),
     "afk-seconds": Directive(*_number(1, _ANY), "silence after which a guest of a channel is closed"),

@@ -283,6 +283,7 @@ def limits_of(settings: Settings) -> Limits:
         channels=settings.max_channels,
         channels_per_creator=settings.max_channels_per_creator,
         channels_per_user=settings.max_channels_per_user,
+        clients=settings.max_account_clients,
         mail=settings.max_mail,
         unlisted_mail=settings.max_unlisted_mail,
     )

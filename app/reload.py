@@ -104,7 +104,8 @@ ROWS = (
     Row(
         (
             "max_name", "max_users", "max_accounts", "max_channels", "max_channels_per_creator",
-            "max_channels_per_user", "max_mail", "max_unlisted_mail", "max_registrations", "mailbox_ids", "afk_seconds",
+            "max_channels_per_user", "max_account_clients",
+            "max_mail", "max_unlisted_mail", "max_registrations", "mailbox_ids", "afk_seconds",
             "retention", "line_burst", "line_rate", "max_login_failures", "max_account_failures",
         ),
         _limit_users,

@@ -23,6 +23,7 @@ class Limits(NamedTuple):
         channels: channels here.
         channels_per_creator: channels that one account has made.
         channels_per_user: channels that one account or remote user is in.
+        clients: clients at which one account is logged in.
         mail: direct messages that wait for one account.
         unlisted_mail: how many of these may come from unlisted servers together.
     """
@@ -33,6 +34,7 @@ class Limits(NamedTuple):
     channels: int = 10_000
     channels_per_creator: int = 1000
     channels_per_user: int = 1000
+    clients: int = 20
     mail: int = 1000
     unlisted_mail: int = 20
 

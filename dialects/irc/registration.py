@@ -122,6 +122,10 @@ def _enter_account(irc: Irc, client: Client) -> None:
     if account is None or irc.chat.users.accounts.get(account.name) is not account:
         client.close("this account has been deleted")
         return
+    if len(account.sessions) >= irc.chat.users.limits.clients:
+        client.session.report_limit("max-account-clients", "name=%s", account.name)
+        client.close("too many clients of this account")
+        return
     irc.chat.users.enter(client.session, account)
     _admit(irc, client, account.name)
 

@@ -272,6 +272,7 @@ class World:
                 max_channels=limits.channels,
                 max_channels_per_creator=limits.channels_per_creator,
                 max_channels_per_user=limits.channels_per_user,
+                max_account_clients=limits.clients,
                 max_mail=limits.mail,
                 max_unlisted_mail=limits.unlisted_mail,
             ),

@@ -55,6 +55,7 @@ GOOD: list[tuple[str, Any]] = [
     ("address 0:0:0:0:0:0:0:1", "::1"),
     ("max-address-connections 20", 20),
     ("connection-rate 60", 60),
+    ("max-account-clients 3", 3),
     ("line-burst 1", 1),
     ("line-rate 0", 0),
     ("max-login-failures 10", 10),
