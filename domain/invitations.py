@@ -6,7 +6,6 @@ Only a digest of a code is kept. A code has so many random bits that a fast hash
 from __future__ import annotations
 
 import enum
-import hashlib
 from collections.abc import Callable
 
 from domain.changes import AccountRegistered, Done, InvitationMade, InvitedRegistered, Undo
@@ -115,4 +114,6 @@ class Invitations:
 
 def digest(code: str) -> str:
     """Return the digest of a code; whether it is typed in small or capital letters does not matter."""
+    import hashlib  # most servers need none
+
     return hashlib.sha256(code.lower().encode(errors="replace")).hexdigest()

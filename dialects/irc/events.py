@@ -261,5 +261,5 @@ TO_ALL: Mapping[type, Callable[[Irc, Any], str]] = {
 }
 """The words for events that are the same for all clients with the same capabilities."""
 
-OF_USERS = (CameIn, WentOut, TopicChanged, PresenceChanged, GuestRenamed, ModesChanged)
+OF_USERS = (CameIn, WentOut, TopicChanged, PresenceChanged, GuestRenamed, ModesChanged, ChannelHasNewName)
 """Events that may be about the client itself."""

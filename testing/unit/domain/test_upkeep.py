@@ -142,6 +142,22 @@ def test_a_renamed_channel_keeps_what_it_has(world: World) -> None:
     ]  # fmt: skip
 
 
+def test_a_client_of_irc_moves_to_the_new_name(world: World) -> None:
+    """P42."""
+    world.order("register ann ann")
+    ann = world.client(world.node.dialects["irc"])
+    ann.ask("PASS ann:ann\r", "NICK ann\r", "USER ann 0 * :ann\r", "JOIN #tea\r")
+    ann.heard()
+    assert world.order("rename-channel tea hot") == ["OK tea is hot now."]
+    part, join, names, _end = ann.heard()
+    assert part.endswith(" PART #tea :renamed to #hot\r")
+    assert join.endswith(" JOIN #hot\r")
+    assert "#hot :@ann" in names, "ranks stay"
+    bob = world.user("bob", "hot")
+    bob.ask("SAY hot hi")
+    assert ann.heard()[-1].endswith(" PRIVMSG #hot :hi\r")
+
+
 def test_a_renamed_channel_is_the_same_after_a_restart(tmp_path: Path) -> None:
     """P42, C44."""
     path = str(tmp_path / "x.db")

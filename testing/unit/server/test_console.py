@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import re
 import signal
 import socket
 import subprocess
 import sys
+import termios
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -145,6 +148,36 @@ def test_a_terminal_is_a_console_and_may_be_left(tmp_path: Path, ports: list[int
     finally:
         os.close(ours)
         os.close(theirs)
+
+
+def test_a_terminal_that_hangs_up_ends_the_server_in_order(tmp_path: Path) -> None:
+    """C21, P15: a typo is answered before, on standard error alone."""
+    ours, theirs = os.openpty()
+    errors = tmp_path / "errors"
+    with errors.open("w") as stderr:
+        process = subprocess.Popen(
+            [sys.executable, SERVER, "0"],
+            cwd=tmp_path, stdin=theirs, stdout=theirs, stderr=stderr, start_new_session=True,
+            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+        )  # fmt: skip
+    os.close(theirs)
+
+    def wait_for(words: str) -> None:
+        until = time.monotonic() + PATIENCE
+        while words not in errors.read_text():
+            assert time.monotonic() < until, errors.read_text()
+            time.sleep(0.02)
+
+    try:
+        wait_for(" ready ")
+        os.write(ours, b"kicc\n/kick a:b\n")
+        wait_for("There is no command kicc; try help.")
+        os.close(ours)
+        assert process.wait(PATIENCE) == 0
+    finally:
+        process.kill()
+        process.wait()
+    wait_for("INFO stopping")
 
 
 def test_a_chat_goes_on_when_nobody_reads_its_log(tmp_path: Path, ports: list[int]) -> None:

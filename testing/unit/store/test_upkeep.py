@@ -23,7 +23,7 @@ from domain.changes import (
     Seen,
 )
 from message_history import STRIDE
-from store import MEMORY, Store
+from store import MEMORY, Position, Store
 from support.examples import EXAMPLES
 
 NAMES = "abc"
@@ -230,3 +230,33 @@ def test_keys() -> None:
     assert (keys["b"], keys["x"], keys.names()) == ("a", "x", {"a": "b"})
     assert keys.rename("b", "a") == "a"
     assert keys.by_name == {}, "it is its name again"
+
+
+def test_copies_of_a_cluster_stay_the_same(tmp_path: Path) -> None:
+    """Each copy gets the same changes, some of them in other batches, and one is opened again in between."""
+    machine = Machine(Store(str(tmp_path / "first.db"), is_copy=True))
+    copies = [machine.store, Store(str(tmp_path / "second.db"), is_copy=True)]
+    assert copies[1].write([AccountRegistered("bob", b"x", 1.0)])
+    steps: list[tuple[Any, ...]] = [
+        ("create", "a"), ("say", "a", 70), ("rename", "a", "b"), ("create", "a"), ("say", "a", 3), ("prune", "b", 40),
+        ("delete", "a"), ("create", "a"), ("say", "a", 1),
+    ]  # fmt: skip
+    for applied, (method, *words) in enumerate(steps, 1):
+        getattr(machine, method)(*words)
+        batch, machine.batch = machine.batch, []
+        assert copies[0].replicate(batch, Position(applied, "run", "", ""))
+        half = len(batch) // 2
+        for piece in filter(None, (batch[:half], batch[half:])):
+            assert copies[1].replicate(piece, Position(applied, "run", "", ""))
+        if method == "rename":
+            copies[1].close()
+            copies[1] = Store(str(tmp_path / "second.db"), is_copy=True)
+    for machine.store in copies:
+        machine.check()
+    contents = [
+        [sorted(store._db.execute(f"SELECT * FROM {table}").fetchall()) for table in ("messages", "places", "accounts")]
+        for store in copies
+    ]
+    assert contents[0] == contents[1]
+    for store in copies:
+        store.close()
