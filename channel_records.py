@@ -12,6 +12,7 @@ from domain.changes import (
     ChannelCreated,
     ChannelFounded,
     ChannelRemoved,
+    HostKeyMade,
     InvitedToChannel,
     Joined,
     MaskRemoved,
@@ -40,6 +41,7 @@ RECORDS: Mapping[type, str] = {
     MaskRemoved: "DELETE FROM masks WHERE channel = ?1 AND kind = ?2 AND mask = ?3",
     Banned: "REPLACE INTO bans VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
     BanLifted: "DELETE FROM bans WHERE kind = ?1 AND target = ?2 AND channel = ?3",
+    HostKeyMade: "INSERT INTO secrets VALUES ('host key', ?1)",
     InvitedToChannel: "INSERT OR IGNORE INTO channel_invitations VALUES (?1, ?2, ?3, ?4)",
 }
 """How each change is written. A mode that is off is a row too, since a mode may be on by default."""
@@ -86,6 +88,7 @@ LOADED: tuple[tuple[Callable[..., Change], str], ...] = (
     (RankGiven, "SELECT * FROM ranks"),
     (MaskSet, "SELECT * FROM masks ORDER BY at"),
     (Banned, "SELECT * FROM bans ORDER BY at"),
+    (HostKeyMade, "SELECT value FROM secrets WHERE name = 'host key'"),
     (InvitedToChannel, "SELECT * FROM channel_invitations"),
 )
 """How all of it is read, after accounts and channels."""

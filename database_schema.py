@@ -180,6 +180,9 @@ MIGRATIONS: tuple[str, ...] = (
     ALTER TABLE channels ADD COLUMN pruned INTEGER NOT NULL DEFAULT 0;
     CREATE TABLE newest (id INTEGER PRIMARY KEY, number INTEGER NOT NULL);
     """,
+    """
+    CREATE TABLE secrets (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
+    """,
 )
 
 

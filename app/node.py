@@ -19,7 +19,7 @@ from dialects.operator.control import Control
 from dialects.rooms import MessageFormatter, RoomsDialect, RoomsHandshake, TimeOfDay, piece_size
 from domain.accounts import BANNED
 from domain.ban_enforcement import BanEnforcement
-from domain.changes import Change, ChannelCreated
+from domain.changes import Change, ChannelCreated, HostKeyMade
 from domain.chat import Chat
 from domain.errors import LimitReached
 from domain.guests import RoomGuests
@@ -121,7 +121,7 @@ class Node:
     ) -> None:
         self.settings = settings
         self._limits = limits
-        self._address_key = os.urandom(SECRET_BYTES)
+        self._host_key = b""
         formatter = MessageFormatter(time_of_day)
 
         # The domain.
@@ -205,8 +205,16 @@ class Node:
         """Return the host that stands for a guest's address in IRC."""
         import hmac  # most servers have no guests of IRC
 
-        digest = hmac.digest(self._address_key, network_of(address).encode(), "sha256")
+        digest = hmac.digest(self._key_of_hosts(), network_of(address).encode(), "sha256")
         return f"{digest.hex()[:HOST_DIGITS]}.guest"
+
+    def _key_of_hosts(self) -> bytes:
+        """Return the key of guests' hosts, which lasts, so that masks on them do (C67)."""
+        if not self._host_key:
+            self._host_key = self.chat.users.host_key or os.urandom(SECRET_BYTES)
+            if not self.chat.users.host_key:
+                self.chat.journal.submit(HostKeyMade(self._host_key), lambda _error: None)
+        return self._host_key
 
     def set_limits(self) -> None:
         """Obey the limits of the settings, which have changed."""

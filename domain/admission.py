@@ -5,7 +5,7 @@ Bans of the operator come first, then what the channel's own modes say.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from domain.bans import Bans
 from domain.changes import Said, Undo
@@ -96,6 +96,13 @@ class Admission:
             return _nothing
         self._drop(member, channel)
         return lambda: self.invite(member, channel)
+
+    def forget_channel(self, channel: str, users: Iterable[Account | Visitor]) -> Undo:
+        """Drop the invitations of these users to a channel that is removed; return the undo."""
+        invited = [user for user in users if self.is_invited(user, channel)]
+        for user in invited:
+            self._drop(user, channel)
+        return lambda: [self.invite(user, channel) for user in invited]
 
     def count_invitations(self, member: Account | Visitor) -> int:
         """Return to how many channels somebody is invited."""

@@ -346,6 +346,12 @@ class PeerNamed(NamedTuple):
     server: str
 
 
+class HostKeyMade(NamedTuple):
+    """The key under which guests of IRC get hosts that stand for their addresses (C67)."""
+
+    key: bytes
+
+
 class MembershipsDated(NamedTuple):
     """Memberships in this server's channels without a recorded identity count as begun under this identity (L21)."""
 
@@ -401,6 +407,7 @@ Change = (
     | MailDelivered
     | PeerNamed
     | MembershipsDated
+    | HostKeyMade
     | InOrder
 )
 

@@ -124,9 +124,14 @@ class Channels:
         """Remove a channel in which nobody is."""
         self._drop(channel)
         bring_back_bans = self.admission.bans.forget_channel(channel.name)
+        visitors = [guest for guest in self._users.guests.values() if isinstance(guest, Visitor)]
+        bring_back_invitations = self.admission.forget_channel(
+            channel.name, [*self._users.accounts.values(), *visitors]
+        )
 
         def take_back() -> None:
             bring_back_bans()
+            bring_back_invitations()
             self._put(channel)
 
         return take_back

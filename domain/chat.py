@@ -33,6 +33,7 @@ from domain.changes import (
     ChannelRenamed,
     Done,
     GuestSaid,
+    HostKeyMade,
     InOrder,
     InvitationMade,
     InvitedRegistered,
@@ -191,6 +192,7 @@ class Chat:
             Mailed: Rule(self.messages.apply_mailed),
             MailDelivered: Rule(self.messages.apply_mail_delivered),
             PeerNamed: Rule(channels.apply_named),
+            HostKeyMade: Rule(users.apply_host_key),
             MembershipsDated: Rule(channels.apply_dated),
         }
         """What each kind of change does."""

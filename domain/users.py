@@ -8,13 +8,14 @@ from collections.abc import Callable, Collection, Sequence
 from domain.changes import (
     AccountDeleted,
     AccountRegistered,
+    HostKeyMade,
     InvitedRegistered,
     MailboxOpened,
     Marked,
     PasswordChanged,
     Undo,
 )
-from domain.errors import AlreadyLoggedIn, ChatError, HasMail, LimitReached, NameTaken, NoSuchUser, NotAName
+from domain.errors import AlreadyLoggedIn, ChatError, HasMail, LimitReached, NameTaken, NoSuchUser, NotAName, Unchanged
 from domain.interfaces import Outside
 from domain.masks import fold
 from domain.names import SERVICES, is_name
@@ -46,6 +47,8 @@ class Users:
         self.login_watchers: list[Callable[[str, bool], object]] = []
         """Told of each user of this server that has logged in (True), or is logged in nowhere any more."""
         self.limits = limits
+        self.host_key = b""
+        """The key under which guests get hosts; b"" before the first one has needed it."""
         self._outside = outside
         self._reserved = reserved
         self.operators: Collection[str] = ()
@@ -300,6 +303,12 @@ class Users:
     def apply_marked(self, change: Marked) -> None:
         """Accept a read marker; the backend alone has these."""
         self.account(change.account)
+
+    def apply_host_key(self, change: HostKeyMade) -> Undo:
+        if self.host_key:
+            raise Unchanged
+        self.host_key = change.key
+        return lambda: setattr(self, "host_key", b"")
 
     def _add_account(self, name: str, password_hash: bytes | None, account_id: str = "") -> Account:
         if self.is_taken(name) or account_id in self.by_id:

@@ -18,7 +18,9 @@ from domain.errors import (
     NotHere,
     NotMuted,
     StoreUnavailable,
+    Unchanged,
 )
+from domain.modes import OPERATOR
 from domain.rooms import MAX_MUTE_SECONDS
 from domain.state import Account, Channel, RoomGuest
 from protocol import Session
@@ -111,6 +113,18 @@ def empty(dialect: Operator, session: Session, request: Request) -> None:
     dialect.hosted.rooms.empty(channel, done)
 
 
+def give_operator(dialect: Operator, session: Session, request: Request) -> None:
+    channel, account = request.args
+    done = dialect.expect(session, request, f"{account} operates {channel} now.")
+    dialect.hosted.chat.moderation.give_rank(account, channel, OPERATOR, done)
+
+
+def take_operator(dialect: Operator, session: Session, request: Request) -> None:
+    channel, account = request.args
+    done = dialect.expect(session, request, f"{account} operates {channel} no more.")
+    dialect.hosted.chat.moderation.give_rank(account, channel, OPERATOR, done, is_given=False)
+
+
 def export(dialect: Operator, session: Session, request: Request) -> None:
     """Answer with all messages of a channel, each as an object of JSON."""
     (channel,) = request.args
@@ -151,6 +165,12 @@ COMMANDS: Mapping[str, Command] = {
     ),
     "unmute": Command(unmute, "unmute <channel> <user>", "let a user speak again", min_args=2, max_args=2),
     "empty": Command(empty, "empty <channel>", "remove everybody from a channel", min_args=1, max_args=1),
+    "op": Command(
+        give_operator, "op <channel> <account>", "let an account operate a channel", min_args=2, max_args=2
+    ),
+    "deop": Command(
+        take_operator, "deop <channel> <account>", "take that from an account", min_args=2, max_args=2
+    ),
     "delete-channel": Command(
         delete, "delete-channel <channel>", "delete a channel and its messages", min_args=1, max_args=1
     ),
@@ -164,6 +184,10 @@ COMMANDS: Mapping[str, Command] = {
 
 FAILURES: Mapping[tuple[Any, type], str] = {
     (list_present, NoSuchUser): "{0} is no channel here, and nobody's name.",
+    (give_operator, NoSuchUser): "There is no account {1}.",
+    (take_operator, NoSuchUser): "There is no account {1}.",
+    (give_operator, Unchanged): "{1} operates {0} already.",
+    (take_operator, Unchanged): "{1} does not operate {0}.",
     (mute, NotHere): "{1} is not here.",
     (unmute, NotMuted): "{1} is not muted in {0}.",
     (delete, HasPort): "{0} has a port, so the config alone ends it.",

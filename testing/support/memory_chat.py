@@ -232,6 +232,7 @@ class MemoryChat:
             dict(self.chat.channels.hosts),
             self.chat.channels.names.read(),
             self.chat.bans.all(),
+            self.chat.users.host_key,
             {name: set(channels) for name, channels in self.chat.channels.admission.invitations.items()},
         )
 

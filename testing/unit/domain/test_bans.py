@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.bans import target_of
-from domain.changes import BanLifted, Banned, Left, RankGiven
+from domain.changes import BanLifted, Banned, HostKeyMade, Left, RankGiven
 from domain.errors import KeptOut, NotAName, StoreUnavailable, Unchanged
 from support.examples import EXAMPLES
 from support.memory_chat import NOW, FakeSession, MemoryChat
@@ -198,3 +198,32 @@ def test_bans_that_cannot_be(words: str, answer: str) -> None:
         world.user("bob")
         assert world.order(f"ban {words}") == [f"ERROR {answer}"]
         assert world.order("bans") == ["OK"]
+
+
+def test_the_operator_gives_and_takes_the_rank_of_a_channels_operator() -> None:
+    """C66, P43, P44: the account need not be in the channel, nor be there."""
+    with World(channels={"lobby": 5}) as world:
+        world.user("ann")
+        assert world.order("op lobby ann", "op lobby ann") == [
+            "OK ann operates lobby now.", "ERROR ann operates lobby already.",
+        ]  # fmt: skip
+        assert world.chat.channels.local["lobby"].rank("ann") == "o"
+        assert world.order("deop lobby ann", "deop lobby ann") == [
+            "OK ann operates lobby no more.", "ERROR ann does not operate lobby.",
+        ]  # fmt: skip
+        assert world.order("op lobby nobody", "op nowhere ann") == [
+            "ERROR There is no account nobody.", "ERROR nowhere does not exist.",
+        ]  # fmt: skip
+
+
+def test_the_key_of_guests_hosts_is_made_once_and_kept() -> None:
+    """C67"""
+    with World() as world:
+        host = world.node.guest_host("192.0.2.7")
+        world.settle()
+        assert world.node.guest_host("192.0.2.7") == host
+        assert world.node.guest_host("192.0.2.8") != host
+        kept = [change.key for change in world.store.load() if isinstance(change, HostKeyMade)]
+        assert kept == [world.chat.users.host_key]
+        with World(store=world.store) as again:
+            assert again.node.guest_host("192.0.2.7") == host

@@ -386,6 +386,22 @@ def test_a_founded_channel_does_not_outlast_its_members(world: Garden) -> None:
     assert world.switch("+m", channel="new") == [NotAMember]
 
 
+def test_an_invitation_does_not_outlast_its_channel(world: Garden) -> None:
+    """C68, C70"""
+    found(world, world.alice)
+    assert world.invite(world.alice, "carol", "new") is None
+    zoe = world.visitor("zoe")
+    assert world.invite(world.alice, "zoe", "new") is None
+    world.leave(world.alice, "new")
+    world.backend.fails = True
+    assert not left_alone(world)
+    assert world.chat.channels.admission.is_invited(world.carol.principal, "new")
+    world.backend.fails = False
+    assert left_alone(world)
+    assert not world.chat.channels.admission.is_invited(world.carol.principal, "new")
+    assert not zoe.principal.invited
+
+
 def test_a_founded_channel_stays_when_something_was_said_or_it_has_a_topic(world: Garden) -> None:
     """C70"""
     found(world, world.alice, "said")

@@ -25,6 +25,7 @@ from domain.changes import (
     ChannelFounded,
     ChannelRemoved,
     GuestSaid,
+    HostKeyMade,
     InOrder,
     InvitedToChannel,
     Joined,
@@ -149,6 +150,7 @@ def test_what_is_not_the_default_in_channels_comes_back(journaled: JournaledStor
         MaskSet("attic", "b", "*!*@x", "alice", NOW),
         MaskSet("attic", "e", "bob!*@*", "bob", NOW + 1),
         InvitedToChannel("bob", "attic", "alice", NOW),
+        HostKeyMade(b"\0key"),
         Banned("account", "bob", "attic", "loud", NOW, NOW + 9.0),
         Banned("address", "192.0.2.0/24", "", "", NOW + 1.0, 0.0),
     ]
