@@ -37,7 +37,8 @@ RECORD: dict[type, str] = {
     MailboxOpened: "INSERT INTO accounts (name, id, registered) VALUES (?1, ?2, ?3)",
     AccountDeleted: "DELETE FROM accounts WHERE id = ?2",
     **channel_records.RECORDS,
-    Joined: "INSERT INTO memberships VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?3)",
+    Joined: """INSERT INTO memberships VALUES (?1, ?2, ?3, ?4, ?5, ?6,
+        coalesce((SELECT sent FROM messages WHERE id <= ?5 ORDER BY id DESC LIMIT 1), 0.0))""",
     Seen: (
         "UPDATE memberships SET seen = max(seen, ?3), seen_place = max(seen_place, ?5), seen_at = max(seen_at, ?4)"
         " WHERE account = ?1 AND channel = ?2 AND (seen_at, seen) < (iif(?4, ?4, seen_at), ?3)"

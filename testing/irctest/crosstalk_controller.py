@@ -18,7 +18,6 @@ PYTHON = os.environ.get("CROSSTALK_PYTHON", sys.executable)
 
 CONFIG = """\
 listen {host}:{port} irc
-listen {host}:{accounts_port} result
 hostname My.Little.Server
 database :memory:
 bcrypt-cost 4
@@ -53,9 +52,8 @@ class CrosstalkController(BaseServerController, DirectoryBasedController):
             raise NotImplementedByController("TLS")
         self.create_config()
         self.hostname, self.port = hostname, port
-        _host, self.accounts_port = self.get_hostname_and_port()
         with self.open_file("server.conf") as file:
-            file.write(CONFIG.format(host=hostname, port=port, accounts_port=self.accounts_port))
+            file.write(CONFIG.format(host=hostname, port=port))
             if websocket_port is not None:
                 file.write(f"listen {websocket_hostname}:{websocket_port} web\n")
         command: list[str | Path] = [PYTHON, ROOT / "server.py", self.directory / "server.conf"]
@@ -68,12 +66,12 @@ class CrosstalkController(BaseServerController, DirectoryBasedController):
         """There are none: accounts are part of the server."""
 
     def registerUser(self, case: BaseServerTestCase[Any], username: str, password: str | None = None) -> None:  # noqa: N802
-        """Make an account."""
+        """Make an account, as a client does before its welcome."""
         self.wait_for_port()
-        with socket.create_connection((self.hostname, self.accounts_port)) as sock, sock.makefile("rw") as file:
-            file.write(f"REGISTER {username} {password}\n")
+        with socket.create_connection((self.hostname, self.port)) as sock, sock.makefile("rw", newline="") as file:
+            file.write(f"CAP LS\r\nNICK {username}\r\nREGISTER * * {password}\r\nQUIT\r\n")
             file.flush()
-            assert file.readline() == "RESULT REGISTER 1\n"
+            assert " REGISTER SUCCESS " in file.read()
 
 
 def get_irctest_controller_class() -> type[CrosstalkController]:
