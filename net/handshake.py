@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import ssl
 from collections.abc import Callable
+from functools import partial
 
 from net.connection import Connection, Receiver
 from net.loop import Loop
@@ -99,7 +100,7 @@ class Handshake:
     def fail(self, why: str) -> None:
         """End the connection; what was sent before still leaves."""
         if not self._is_over:
-            self._is_over = True
+            self._is_over, self._end = True, None
             self._reactor.cancel(self._deadline)
             self._connection.finish(CloseReason.HANDSHAKE)
             self._failed(why)
@@ -124,7 +125,7 @@ class ServerHandshake(Handshake):
         context: ssl.SSLContext,
         refusal: bytes,
     ) -> None:
-        super().__init__(reactor, connection, seconds, established, self._log_failure)
+        super().__init__(reactor, connection, seconds, established, partial(_log_failure, connection))
         self._context = context
         self._refusal = refusal
 
@@ -149,8 +150,9 @@ class ServerHandshake(Handshake):
         self._connection.send(self._refusal)
         self.fail(why)
 
-    def _log_failure(self, why: str) -> None:
-        log.info("closing %s: %s", self._connection, why, extra=self._connection.log_mark())
+
+def _log_failure(connection: Connection, why: str) -> None:
+    log.info("closing %s: %s", connection, why, extra=connection.log_mark())
 
 
 def secured(

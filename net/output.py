@@ -446,6 +446,7 @@ class Output(WatchedSocket):
     def _drop_output(self) -> None:
         """Drop pending output and close streams, once the connection has ended."""
         self._out = ()
+        self._wire = self.sock  # breaks a reference cycle, so that what TLS holds is freed at once
         if self._blockage is not None:
             self._loop.cancel(self._blockage.deadline)
         for chunks, _behind in self._streams or ():

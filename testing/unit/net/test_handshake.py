@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import socket
 import ssl
+import weakref
 from collections.abc import Callable
 
 import pytest
@@ -327,6 +329,39 @@ def test_a_peer_that_goes_in_the_handshake(server: TlsServer, authority: Authori
         server.stage.until(lambda: not server.stage.loop.connections)
     assert sum(server.stage.loop.closed.values()) == 3
     assert server.owners == []
+
+
+@pytest.mark.parametrize("kind", ["established", "cut off", "plain", "garbage"])
+def test_nothing_of_an_ended_connection_waits_for_the_garbage_collector(
+    server: TlsServer, authority: Authority, kind: str
+) -> None:
+    """It runs rarely, so what waits for it would be a leak under a flood of connections."""
+    gc.collect()
+    gc.disable()
+    try:
+        peer = server.peer(authority)
+        server.stage.until(lambda: server.stage.loop.connections)
+        (connection,) = server.stage.loop.connections
+        left = [weakref.ref(connection.owner)]
+        match kind:
+            case "plain":
+                peer.socket.send(b"PING\n")
+            case "garbage":
+                peer.socket.send(b"\x16\x03\x01\x00\x10" + b"x" * 16)
+            case _:
+                server.until(peer, lambda: peer.is_open and server.owners)
+                left.append(weakref.ref(connection._wire._end._session))  # type: ignore[attr-defined]
+                if kind == "cut off":
+                    peer.put(b"\x17\x03\x03\x00\x10" + b"x" * 16)
+        for _ in range(3):
+            server.stage.turn()
+        peer.socket.close()
+        server.stage.until(lambda: not server.stage.loop.connections)
+        server.owners.clear()
+        del connection
+        assert [reference() for reference in left] == [None] * len(left)
+    finally:
+        gc.enable()
 
 
 def test_a_fault_of_the_owner_closes_the_connection(
