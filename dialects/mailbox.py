@@ -16,6 +16,7 @@ from domain.chat import Chat
 from domain.errors import (
     BeingCollected,
     HasMail,
+    KeptOut,
     LimitReached,
     NameTaken,
     NoSuchUser,
@@ -234,10 +235,11 @@ COMMANDS: Mapping[str, Command] = {
     "0": LOGIN, "1": CREATE, "2": LIST, "3": SEND, "4": COLLECT, "5": DELETE, "bye": BYE,
 }  # fmt: skip
 
+UNKNOWN_ID = "user with ID : {0} is not recognized in the system, please try a different name or create a new one"
+
 FAILURES: Mapping[tuple[Command, type], str] = {
-    (LOGIN, NoSuchUser): (
-        "user with ID : {0} is not recognized in the system, please try a different name or create a new one"
-    ),
+    (LOGIN, NoSuchUser): UNKNOWN_ID,
+    (LOGIN, KeptOut): UNKNOWN_ID,
     (CREATE, NameTaken): "Username {0} already exists. Please try a different username.",
     (CREATE, RegistrationClosed): "New accounts are not open to everybody here",
     (CREATE, LimitReached): "There is no room for more accounts",

@@ -227,3 +227,14 @@ def test_the_key_of_guests_hosts_is_made_once_and_kept() -> None:
         assert kept == [world.chat.users.host_key]
         with World(store=world.store) as again:
             assert again.node.guest_host("192.0.2.7") == host
+
+
+def test_a_banned_account_of_mailbox_is_not_recognized() -> None:
+    """C71"""
+    with World() as world:
+        ada = world.mailbox_user("ada")
+        assert world.order("ban account ada") == ["OK Banned account ada."]
+        assert ada.heard() == ["@server: You are banned."]
+        assert ada.session.over
+        (answer,) = world.mailbox_client().ask("0|ada123")
+        assert answer.startswith("user with ID : ada123 is not recognized")
