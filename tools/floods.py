@@ -40,6 +40,9 @@ ATTACKERS = 20
 SILENT, PER_ADDRESS = 10_000, 500
 """Connections of the silent crowd, and how many of them have the same address."""
 
+BURST_SECONDS = 3.0
+"""How long a flood lasts before it is measured: by then it has used the burst that `line-burst` gives it."""
+
 CONFIG = ("exempt 127.0.0.1",)
 
 BEGUN = "flooding"
@@ -223,6 +226,7 @@ def measured(kind: str, seconds: float) -> tuple[Waits, Waits]:
             peer.ask("REGISTER user0 right")
         quiet = measure(server.port, seconds)
         with flood(kind, server.port, seconds + 60):
+            time.sleep(BURST_SECONDS)
             flooded = measure(server.port, seconds)
         assert server.is_running
         return quiet, flooded

@@ -293,6 +293,19 @@ def test_a_refusal_for_the_address_is_counted_and_logged_with_its_reason(
         assert [vars(record)["connection"] for record in refused] == [admitted + 1, admitted + 2]
 
 
+def test_refusals_share_their_turns_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("net.listener.REFUSALS_PER_TURN", 3)
+    with staged(is_exempt=nobody, address_connections=1) as stage:
+        address = stage.listen()
+        for _ in range(11):
+            stage.dial(address)
+        counts = []
+        while stage.loop.closed[CloseReason.REFUSED] < 10:
+            stage.loop.turn()
+            counts.append(stage.loop.closed[CloseReason.REFUSED])
+        assert [count for count in counts if count] == [3, 6, 9, 10]
+
+
 def test_exempt_addresses_have_no_limits_of_addresses() -> None:
     with staged(address_connections=1, connection_rate=1, address_share=1, max_clients=9, login_seconds=1) as stage:
         owners, _peers = stage.accept(5)
