@@ -32,8 +32,9 @@ lint: setup # ruff
 types: setup # mypy
 	.venv/bin/mypy
 
-picture: setup # draw the picture of the client in the README
+picture: setup # draw the pictures of the client and of the page in the README
 	.venv/bin/python -m tools.picture
+	PYTHONPATH=testing .venv/bin/python -m support.page_picture
 
 format: setup # let ruff format the source
 	.venv/bin/ruff format

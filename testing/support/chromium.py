@@ -30,6 +30,7 @@ WORDS = (
     "--remote-debugging-port=0",
     "--hide-scrollbars",
     "--lang=en-GB",
+    "--disable-font-subpixel-positioning",
 )
 KEYS = {
     "Enter": 13,

@@ -365,6 +365,7 @@ def test_a_page_that_was_open_while_the_server_was_killed_misses_nothing(stage: 
         again.send(f"SAY harbour after {number}")
     page.sees("after 4", "#log")
     say(page, "back")
+    page.sees("back", "#log")
     page.wait(CONFIRMED, lambda found: found == "line say")
     for text in ("before 0", "before 1", "before 2", "seen", *(f"after {number}" for number in range(5)), "back"):
         assert times_shown(page, text) == 1, text
@@ -449,10 +450,11 @@ def test_one_line_is_announced_once(stage: Stage) -> None:
     peer.send("SAY choir la la")
     page.sees("la la", "#log")
     say(page, "mine")
+    page.sees("mine", "#log")
     page.wait(CONFIRMED, lambda found: found == "line say")
     added = page.js("window.added")
-    assert sum("la la" in text for text in added) == 1
-    assert sum("mine" in text for text in added) == 1
+    assert sum("la la" in text for text in added) == 1, added
+    assert sum("mine" in text for text in added) == 1, added
     assert not page.js("document.getElementById('log').hasAttribute('aria-busy')")
 
 
