@@ -12,7 +12,7 @@ from domain.errors import HasNoPassword, NameTaken, NoSuchUser, NotAName
 from domain.events import AccountGone
 from domain.interfaces import Outside
 from domain.journal import Journal
-from domain.names import HOST_OF_CHANNEL, is_name
+from domain.names import HOST_OF_CHANNEL
 from domain.sessions import ClientSession
 from domain.state import Account, Channel
 from domain.users import Users
@@ -53,7 +53,7 @@ class Administration:
     def register(self, operator: ClientSession, name: str, password: str, done: Done) -> None:
         """Make an account, whatever the settings say of who may. Fails with NotAName, NameTaken, LimitReached,
         Overloaded, StoreUnavailable."""
-        if not is_name(name, self._users.limits.name):
+        if not self._users.can_be_account(name):
             done(NotAName())
         elif self._users.is_taken(name):
             done(NameTaken())

@@ -89,9 +89,13 @@ class Users:
     def may_name(self, word: str) -> bool:
         """Tell whether a new account or guest of any kind can have this name, if it is free (rules C30, C33, C35 and
         I13)."""
+        return self.can_be_account(word) and (word not in self.operators or word in self.accounts)
+
+    def can_be_account(self, word: str) -> bool:
+        """Tell whether the operator can make an account of this name, if it is free (P32)."""
         if word in self._reserved or word.lower() in SERVICES:
             return False
-        return is_name(word, self.limits.name) and (word not in self.operators or word in self.accounts)
+        return is_name(word, self.limits.name)
 
     def is_users(self, name: str) -> bool:
         """Tell whether a name is an account's or a logged-in guest's."""

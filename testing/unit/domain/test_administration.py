@@ -10,7 +10,7 @@ import pytest
 
 from domain.changes import InvitationMade
 from domain.invitations import MAX_INVITATIONS, digest
-from settings import Settings
+from settings import Listen, Settings
 from store import Store
 from support.world import World
 
@@ -43,6 +43,8 @@ def test_the_operator_makes_an_account(world: World) -> None:
     for taken in ("ann", "carol", "dave"):
         assert world.order(f"register {taken} x") == [f"ERROR {taken} exists already."]
     assert world.order("register a,b x") == ["ERROR a,b is no name."]
+    with World(settings=Settings(listen=(Listen(None, 1, "mailbox"),))) as with_mailbox:
+        assert with_mailbox.order("register Receiver x") == ["ERROR Receiver is no name."]
     world.passwords.overloaded = True
     assert world.order("register eve x") == ["ERROR Too many passwords wait to be hashed; try again."]
 

@@ -121,6 +121,24 @@ def test_the_console_of_a_backup_says_why_nothing_happens(node: Server, monkeypa
     assert printed == [b"This node is a backup: the primary has the channels.\n"]
 
 
+def test_the_control_socket_of_a_backup(node: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """P31. Its answers need no lease, which a backup does not have."""
+    stopped: list[bool] = []
+    monkeypatch.setattr(node.loop, "drain", lambda _seconds: stopped.append(True))
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    sock.connect(str(tmp_path / "c1.control"))
+    guard = node.loop.call_later(PATIENCE, lambda: pytest.fail("there is no answer"))
+    with Peer(sock) as operator:
+        operator.send("users", "status", "shutdown")
+        while b"\nOK\nOK\n" not in operator.received.encode():
+            node.loop.turn()
+        refused, *values = operator.received.splitlines()
+    node.loop.cancel(guard)
+    assert refused == "ERROR This node is a backup: the primary has the channels."
+    assert " role backup" in values
+    assert stopped == [True]
+
+
 @pytest.mark.usefixtures("quiet_logging")
 def test_the_program_follows_the_cluster_and_ends_with_its_status(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
