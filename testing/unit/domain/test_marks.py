@@ -81,7 +81,7 @@ def test_a_marker_by_number_is_at_its_messages_time(readers: Readers) -> None:
     ann = readers.user("ann", "garden", "shed")
     one, two, three = (readers.says(ann, "garden", at) for at in (1001, 1002, 1003))
     assert readers.unread(ann) == {"garden": 3}
-    assert readers.at(ann, "garden") == START, "it was at the JOIN"
+    assert readers.at(ann, "garden") == 0, "nothing had been said at the JOIN"
     assert readers.seen(ann, "garden", two) is None
     assert (readers.at(ann, "garden"), readers.unread(ann)) == (1002, {"garden": 1})
     assert readers.seen(ann, "garden", one) is None
