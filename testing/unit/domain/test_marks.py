@@ -88,7 +88,7 @@ def test_a_marker_by_number_is_at_its_messages_time(readers: Readers) -> None:
     assert (readers.at(ann, "garden"), readers.unread(ann)) == (1002, {"garden": 1})
     assert readers.seen(ann, "garden", three + 50) is None
     assert (readers.at(ann, "garden"), readers.unread(ann)) == (1003, {})
-    assert readers.at(ann, "shed") == START
+    assert readers.at(ann, "shed") == 0
 
 
 def test_a_marker_by_time_is_at_the_last_message_until_then(readers: Readers) -> None:
