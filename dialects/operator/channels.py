@@ -22,6 +22,7 @@ from domain.errors import (
 )
 from domain.modes import OPERATOR
 from domain.rooms import MAX_MUTE_SECONDS
+from domain.sessions import Clients, sessions_of
 from domain.state import Account, Channel, RoomGuest
 from protocol import Session
 from text import parse_duration, utc_time
@@ -47,20 +48,25 @@ def list_present(dialect: Operator, session: Session, request: Request) -> None:
     chat = dialect.hosted.chat
     channel = chat.channels.local.get(name)
     if channel is not None:
-        dialect.list_items(session, (_presence_line(channel, user) for user in channel.present()))
+        present = channel.present()
+        dialect.list_items(session, (line for user in present for line in _presence_lines(channel, user)))
     else:
         dialect.list_items(session, iter(_user_lines(dialect, name)))
 
 
-def _presence_line(channel: Channel, name: str) -> str:
+def _presence_lines(channel: Channel, name: str) -> list[str]:
     holder: Any = channel.guests.get(name) or channel.members.get(name)
-    return session_line(name, None if holder is None else holder.session)
+    return session_lines(name, None if holder is None else holder.session)
 
 
-def session_line(name: str, session: Any) -> str:
-    """Return a line about a user: the name, and the dialect and the address of the session."""
+def session_lines(name: str, clients: Clients | None) -> list[str]:
+    """Return a line about each client of a user: the name, and the dialect and the address of the session."""
+    return [_session_line(name, session) for session in sessions_of(clients)] or [f"{name} away"]
+
+
+def _session_line(name: str, session: Any) -> str:
     if not isinstance(session, Session):
-        return f"{name} dialect=federation" if session is not None else f"{name} away"
+        return f"{name} dialect=federation"
     return f"{name} dialect={session.dialect.name} address={session.address or 'none'}"
 
 
@@ -72,7 +78,7 @@ def _user_lines(dialect: Operator, name: str) -> list[str]:
     """
     users = dialect.hosted.chat.users
     user = users.accounts.get(name) or users.guests.get(name)
-    lines = [] if user is None else [session_line(name, user.session)]
+    lines = [] if user is None else session_lines(name, user.session)
     if isinstance(user, Account):
         lines += [f"{name} channel={channel}" for channel in sorted(user.channels)]
     lines += [guest_line(guest) for guest in dialect.hosted.rooms.guests.named(name)]
@@ -84,7 +90,7 @@ def _user_lines(dialect: Operator, name: str) -> list[str]:
 def guest_line(guest: RoomGuest) -> str:
     """Return a line about a guest of a channel with a port."""
     place = "queue" if guest.waits else "channel"
-    return f"{session_line(guest.name, guest.session)} {place}={guest.channel.name}"
+    return f"{_session_line(guest.name, guest.session)} {place}={guest.channel.name}"
 
 
 def kick(dialect: Operator, session: Session, request: Request) -> None:

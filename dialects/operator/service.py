@@ -8,7 +8,7 @@ from typing import Any
 
 from commands import Command, Request
 from dialects.operator.base import Operator, Refused
-from dialects.operator.channels import guest_line, session_line
+from dialects.operator.channels import guest_line, session_lines
 from domain.events import Announced
 from domain.sessions import deliver_to_each
 from domain.walks import walk
@@ -39,7 +39,7 @@ def _user_lines(dialect: Operator) -> Iterator[str]:
     for name in users.sorted_online_names():
         user = users.online.get(name)
         if user is not None:  # else it has logged out meanwhile
-            yield session_line(name, user.session)
+            yield from session_lines(name, user.session)
     for guest in dialect.hosted.rooms.guests.everybody():
         yield guest_line(guest)
 

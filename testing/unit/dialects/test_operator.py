@@ -16,6 +16,7 @@ from domain.changes import Said
 from domain.errors import StoreUnavailable
 from protocol import Session
 from settings import Settings
+from support import irc
 from support.world import FakeTransport, World
 
 ROOMS = {"lobby": 5, "attic": 5, "cellar": 9}
@@ -183,6 +184,16 @@ def test_who_is_where() -> None:
         assert world.order("channels")[-3:] == [
             " lobby members=1 present=1 capacity=1 queue=1", " tea members=3 present=2 topic=hot and cold", "OK",
         ]  # fmt: skip
+
+
+def test_each_client_of_an_account_has_a_line() -> None:
+    """P19, P21."""
+    with World(channels=ROOMS) as world:
+        world.user("ann", "den")
+        irc.user(world, "ann").ask("JOIN #den")
+        lines = [" ann dialect=result address=127.0.0.1", " ann dialect=irc address=127.0.0.1"]
+        assert world.order("users", "who den") == [*lines, "OK"] * 2
+        assert world.order("who ann") == [*lines, " ann channel=den", "OK"]
 
 
 def test_names_are_compared_in_nfc() -> None:
