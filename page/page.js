@@ -38,7 +38,7 @@ const say = (key, ...values) => TEXTS[key].replace(/\{(\d)\}/g, (_, n) => values
 const CAPS = ("message-tags server-time echo-message batch labeled-response account-tag account-notify extended-join away-notify" +
   " setname multi-prefix sasl standard-replies cap-notify draft/chathistory draft/read-marker draft/account-registration").split(" ");
 const PAGE = 50, MISSED = 200, KEPT = 2000, SHOWN = 300, KEPT_DIRECT = 200, WIRE_BYTES = 512;
-const RECEIPT_MS = 15000, QUIET_MS = 30000, PONG_MS = 15000, MAX_PAUSE_MS = 30000;
+const RECEIPT_MS = 15000, MARK_MS = 1000, QUIET_MS = 30000, PONG_MS = 15000, MAX_PAUSE_MS = 30000;
 const ESCAPES = { ":": ";", s: " ", r: "\r", n: "\n", "\\": "\\" };
 const encoder = new TextEncoder();
 const bytes = (text) => encoder.encode(text).length;
@@ -426,13 +426,16 @@ function marked(each, at) {
   if (each.lines[0].time <= each.mark || !news.length) { each.unread = news.length; each.mentions = news.filter((line) => line.mention).length; }
 }
 
+let marking = 0;
 function readToEnd() {
   const each = find(state.open);
   if (!each || !state.online || !isRead(each)) return;
   const last = each.lines.findLast((line) => line.kind !== "note" && !line.status);
   each.unread = each.mentions = 0;
   if (!last || last.time <= each.mark) return;
-  each.mark = last.time;
+  const wait = each.sentMark + MARK_MS - Date.now();
+  if (wait > 0) { clearTimeout(marking); marking = setTimeout(() => touch(), wait); return; }
+  [each.mark, each.sentMark] = [last.time, Date.now()];
   if (state.account && state.caps.has("draft/read-marker")) write(`MARKREAD ${each.name} timestamp=${new Date(last.time).toISOString()}`);
 }
 

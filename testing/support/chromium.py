@@ -23,27 +23,11 @@ SECONDS = 20.0
 PROGRAM = next(filter(None, map(shutil.which, ("chromium-headless-shell", "chromium", "google-chrome"))), None)
 """The browser; None where there is none."""
 
-WORDS = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--remote-debugging-port=0",
-    "--hide-scrollbars",
-    "--lang=en-GB",
-    "--disable-font-subpixel-positioning",
-)
-KEYS = {
-    "Enter": 13,
-    "Tab": 9,
-    "Escape": 27,
-    "ArrowUp": 38,
-    "ArrowDown": 40,
-    "PageUp": 33,
-    "PageDown": 34,
-    "a": 65,
-    "k": 75,
-}
-ALT, CONTROL, SHIFT = 1, 2, 8
+WORDS = ["--headless", "--no-sandbox", "--disable-gpu", "--remote-debugging-port=0", "--hide-scrollbars"]
+WORDS += ["--lang=en-GB", "--disable-font-subpixel-positioning"]
+KEY_NAMES = ["Enter", "Tab", "Escape", "ArrowUp", "ArrowDown", "PageUp", "PageDown", "a", "k"]
+KEYS = dict(zip(KEY_NAMES, (13, 9, 27, 38, 40, 33, 34, 65, 75), strict=True))
+ALT, CONTROL = 1, 2
 
 MIDDLE = """(() => {
   const element = document.querySelector(%s);
