@@ -59,6 +59,7 @@ class Dialect:
     Attributes:
         name: of the dialect, as in a `listen` line of the config.
         max_line: bytes of a line, its newline included; 0: what the setting max-line says.
+        greets_late: the login time-out (C18) does not end with the first line, but when the dialect says so.
         words: renders an event, by its type. `render` has no words for any other type.
         counts: of its clients; the copies of a dialect, such as those for tags, share them.
     """
@@ -66,6 +67,7 @@ class Dialect:
     name = ""
     max_line = 0
     words: Mapping[type, Callable[[Any], bytes]] = {}
+    greets_late = False
 
     def __init__(self) -> None:
         self._rendered: tuple[object, bytes] = (None, b"")
@@ -454,13 +456,15 @@ class Session(SessionOutput):
         """Parse a line, the first one also for its dialect; None when there is nothing to answer."""
         if self._by_first_word is not None and (isinstance(line, Overlong) or line.strip(b" \t")):
             choice, self._by_first_word = self._by_first_word, None
-            self.transport.note_first_line()
             if foreign := foreign_protocol(line):  # no web page may have its visitor's browser speak here (C13)
+                self.transport.note_first_line()
                 self._refuse_foreign(foreign)
                 return None
             chosen = choice.get(first_word(line))
             if chosen is not None:
                 self._choose(chosen())
+            if not self.dialect.greets_late:
+                self.transport.note_first_line()
         self.dialect.counts.lines += 1
         if isinstance(line, Overlong):
             return Refusal.TOO_LONG

@@ -125,6 +125,7 @@ class Irc(Dialect):
 
     name = "irc"
     max_line = MAX_LINE
+    greets_late = True
 
     def __init__(self, chat: Chat, rooms: Rooms, server: Server, policy: Policy, host_of: Callable[[str], str]) -> None:
         super().__init__()

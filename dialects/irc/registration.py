@@ -150,6 +150,7 @@ def _enter_as_guest(irc: Irc, client: Client) -> None:
 def _admit(irc: Irc, client: Client, name: str) -> None:
     client.nick, client.password = name, ""
     client.is_welcome = True
+    client.session.transport.note_first_line()
     client.since = client.active = irc.server.now()
     irc.census.welcomed(len(irc.chat.users.online))
     client.shown = irc.people.nick(name)

@@ -246,3 +246,12 @@ def test_nobodys_address_is_shown(world: World) -> None:
         "hal": "hello <hex>.guest", "kim": "rooms room", "ann": "ann account", "bob": "~bob <hex>.guest",
     }.items():  # fmt: skip
         assert bob.ask(f"WHOIS {name}")[0].startswith(f":crosstalk 311 bob {name} {host} * :")
+
+
+def test_the_login_time_out_ends_with_the_welcome(world: World) -> None:
+    """(C18, I5)"""
+    client = IrcClient(world)
+    client.ask("CAP LS 302", "NICK bob", "USER bob 0 * :Bob")
+    assert client.client.transport.spoken == 0
+    client.ask("CAP END")
+    assert client.client.transport.spoken == 1
