@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from app.config import DIRECTIVES
 from harness.processes import ROOT
 from harness.servers import ServerProcess
 
@@ -107,6 +108,7 @@ def test_fail2ban_reads_the_filter(log: list[str], tmp_path: Path) -> None:
 
 REASON_IN_CODE = re.compile(
     r'(?:report_limit|limits\.note|LimitReached|OutputLimit)\(\s*"([a-z-]+)"|^FAILED_\w+ = "([a-z-]+)"'
+    r'|return "([a-z-]+)", "\(refused'
 )
 """Where the program names the reason of a limit."""
 
@@ -123,3 +125,4 @@ def test_the_document_has_every_reason_and_no_other() -> None:
         if word
     }
     assert named <= documented, named - documented
+    assert documented - named <= set(DIRECTIVES), documented - named - set(DIRECTIVES)
