@@ -37,7 +37,7 @@ const say = (key, ...values) => TEXTS[key].replace(/\{(\d)\}/g, (_, n) => values
 
 const CAPS = ("message-tags server-time echo-message batch labeled-response account-tag account-notify extended-join away-notify" +
   " setname multi-prefix sasl standard-replies cap-notify draft/chathistory draft/read-marker draft/account-registration").split(" ");
-const PAGE = 50, MISSED = 200, KEPT = 2000, SHOWN = 300, KEPT_DIRECT = 200, WIRE_BYTES = 512;
+const PAGE = 50, MISSED = 200, KEPT = 2000, SHOWN = 300, AT_END = 120, KEPT_DIRECT = 200, WIRE_BYTES = 512;
 const RECEIPT_MS = 15000, MARK_MS = 1000, QUIET_MS = 30000, PONG_MS = 15000, MAX_PAUSE_MS = 30000;
 const ESCAPES = { ":": ";", s: " ", r: "\r", n: "\n", "\\": "\\" };
 const encoder = new TextEncoder();
@@ -709,7 +709,7 @@ function gapNode(line) {
 let drawn = "", drawnWhere = "", drawnLines = 0, drawnTop = 0;
 function drawLog(each) {
   const { view } = state, count = each.lines.length;
-  if (view.pinned || view.start > count - 1) view.start = Math.max(0, count - SHOWN);
+  if (view.pinned || view.start > count - 1) view.start = Math.max(0, count - AT_END); // few, while lines come fast
   const quietly = state.quietly || drawn !== each.key;
   state.quietly = false;
   if (quietly) logBox.setAttribute("aria-busy", "true");
