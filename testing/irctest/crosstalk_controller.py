@@ -20,6 +20,7 @@ CONFIG = """\
 listen {host}:{port} irc
 hostname My.Little.Server
 database :memory:
+control {control}
 bcrypt-cost 4
 irc-guests on
 irc-create all
@@ -53,7 +54,7 @@ class CrosstalkController(BaseServerController, DirectoryBasedController):
         self.create_config()
         self.hostname, self.port = hostname, port
         with self.open_file("server.conf") as file:
-            file.write(CONFIG.format(host=hostname, port=port))
+            file.write(CONFIG.format(host=hostname, port=port, control=self.directory / "control"))
             if websocket_port is not None:
                 file.write(f"listen {websocket_hostname}:{websocket_port} web\n")
         command: list[str | Path] = [PYTHON, ROOT / "server.py", self.directory / "server.conf"]
@@ -66,12 +67,14 @@ class CrosstalkController(BaseServerController, DirectoryBasedController):
         """There are none: accounts are part of the server."""
 
     def registerUser(self, case: BaseServerTestCase[Any], username: str, password: str | None = None) -> None:  # noqa: N802
-        """Make an account, as a client does before its welcome."""
+        """Make an account, as the operator."""
         self.wait_for_port()
-        with socket.create_connection((self.hostname, self.port)) as sock, sock.makefile("rw", newline="") as file:
-            file.write(f"CAP LS\r\nNICK {username}\r\nREGISTER * * {password}\r\nQUIT\r\n")
+        with socket.socket(socket.AF_UNIX) as sock, sock.makefile("rw") as file:
+            sock.connect(str(self.directory / "control"))
+            file.write(f"register {username} {password}\n")
             file.flush()
-            assert " REGISTER SUCCESS " in file.read()
+            answer = file.readline()
+            assert answer.startswith("OK"), answer
 
 
 def get_irctest_controller_class() -> type[CrosstalkController]:
