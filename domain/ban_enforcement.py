@@ -87,7 +87,9 @@ class BanEnforcement:
                 self._rooms.kick(channel.name, member.name, ignore)
             yield
         for guest in self._rooms.guests.of(channel.name):
-            if bans.of_address(guest.session.address, channel.name) is not None:
+            ban = bans.of_address(guest.session.address, channel.name)
+            if ban is not None:
+                guest.session.deliver(self._farewell(ban))
                 self._rooms.kick(channel.name, guest.name, ignore)
             yield
 

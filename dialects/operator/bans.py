@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from commands import Command, Request
-from dialects.operator.base import Operator, Refused
+from dialects.operator.base import Misused, Operator, Refused
 from domain.bans import ACCOUNT, EVERYWHERE, KINDS, target_of
 from domain.changes import Banned
 from domain.errors import ChatError, LimitReached, NoSuchUser, NotAName, Unchanged
@@ -27,8 +27,9 @@ log = logging.getLogger("crosstalk.operator")
 def ban(dialect: Operator, session: Session, request: Request) -> None:
     """Keep an account, an address or a server out: of a channel, or of the whole server."""
     kind, target = _target(request)
-    channel, rest = _channel(dialect, request.args[2:])
-    seconds, reason = _time(rest)
+    options, reason = _options(request.args[2:], (IN, FOR))
+    channel = _channel(dialect, options)
+    seconds = _seconds(options)
     if kind == ACCOUNT and HOST_OF_USER not in target and target not in dialect.hosted.chat.users.accounts:
         raise NoSuchUser
     now = dialect.hosted.now()
@@ -45,9 +46,10 @@ def ban(dialect: Operator, session: Session, request: Request) -> None:
 
 def unban(dialect: Operator, session: Session, request: Request) -> None:
     kind, target = _target(request)
-    channel, rest = _words_of_channel(request.args[2:])
+    options, rest = _options(request.args[2:], (IN,))
     if rest:
-        raise Refused(f"Usage: {request.command.usage}")
+        raise Misused
+    channel = options.get(IN, EVERYWHERE)
     whom = f"{kind} {target}{_place(channel)}"
     done = dialect.expect(session, request, f"{whom} is banned no more.")
 
@@ -86,29 +88,37 @@ NAMES: Mapping[str, str] = {
 """What stands behind each kind of target."""
 
 
-def _words_of_channel(words: tuple[str, ...]) -> tuple[str, list[str]]:
-    """Return the channel that the words begin with, if they do, and the others."""
+def _options(words: tuple[str, ...], names: tuple[str, ...]) -> tuple[dict[str, str], str]:
+    """Return the options at the beginning, in any order, and what follows them.
+
+    Raises:
+        Misused: the last word is the name of an option. As a reason, `in` alone would ban from everywhere.
+    """
     rest = split_words(words[0]) if words else []
-    if len(rest) > 1 and rest[0] == IN:
-        return normalize(rest[1]), rest[2:]
-    return EVERYWHERE, rest
+    options: dict[str, str] = {}
+    while rest and rest[0] in names and rest[0] not in options:
+        if len(rest) == 1:
+            raise Misused
+        options[rest[0]] = normalize(rest[1])
+        rest = rest[2:]
+    return options, " ".join(rest)
 
 
-def _channel(dialect: Operator, words: tuple[str, ...]) -> tuple[str, list[str]]:
-    channel, rest = _words_of_channel(words)
+def _channel(dialect: Operator, options: Mapping[str, str]) -> str:
+    channel = options.get(IN, EVERYWHERE)
     if channel != EVERYWHERE and channel not in dialect.hosted.chat.channels.local:
         raise Refused(f"{channel} does not exist.")
-    return channel, rest
+    return channel
 
 
-def _time(words: list[str]) -> tuple[int, str]:
-    """Return the time that the words begin with, 0 without one, and the others as a reason."""
-    if len(words) < 2 or words[0] != FOR:
-        return 0, " ".join(words)
-    seconds = parse_duration(words[1], MAX_SECONDS)
+def _seconds(options: Mapping[str, str]) -> int:
+    """Return the time of a ban; 0 if it has no end."""
+    if FOR not in options:
+        return 0
+    seconds = parse_duration(options[FOR], MAX_SECONDS)
     if not seconds:
-        raise Refused(f"{words[1]} is no time; try 90, 10m, 2h or 7d.")
-    return seconds, " ".join(words[2:])
+        raise Refused(f"{options[FOR]} is no time; try 90, 10m, 2h or 7d.")
+    return seconds
 
 
 def _place(channel: str) -> str:

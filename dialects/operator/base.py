@@ -44,6 +44,10 @@ class Refused(ChatError):
     """The operator's command cannot be carried out, for the reason that the text tells."""
 
 
+class Misused(ChatError):
+    """The words of an operator's command do not have its form."""
+
+
 class Outcome(NamedTuple):
     """What has come of loading the config again.
 
@@ -162,6 +166,9 @@ class Operator(Dialect, ABC):
 
     def fail(self, session: Session, request: Request, error: Exception | None) -> None:
         """Answer with the reason."""
+        if isinstance(error, Misused):
+            self.typo(session, f"Usage: {request.command.usage}")
+            return
         self.refused(session, str(error) if isinstance(error, Refused) else self._reason(request, error))
 
     def _reason(self, request: Request, error: Exception | None) -> str:

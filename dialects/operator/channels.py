@@ -35,7 +35,7 @@ def list_channels(dialect: Operator, session: Session, _request: Request) -> Non
 
 
 def _channel_line(dialect: Operator, channel: Channel) -> str:
-    line = f"{channel.name} members={len(channel.members)} present={channel.population}"
+    line = f"{channel.name} members={len(channel.members)} present={len(channel.present())}"
     if channel.capacity is not None:
         waiting = dialect.hosted.rooms.guests.waiting(channel.name)
         line = f"{line} capacity={channel.capacity} queue={waiting}"

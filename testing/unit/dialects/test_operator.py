@@ -194,6 +194,7 @@ def test_each_client_of_an_account_has_a_line() -> None:
         lines = [" ann dialect=result address=127.0.0.1", " ann dialect=irc address=127.0.0.1"]
         assert world.order("users", "who den") == [*lines, "OK"] * 2
         assert world.order("who ann") == [*lines, " ann channel=den", "OK"]
+        assert " den members=1 present=1" in world.order("channels")
 
 
 def test_names_are_compared_in_nfc() -> None:

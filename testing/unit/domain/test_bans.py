@@ -172,8 +172,10 @@ def test_a_ban_in_a_channel_takes_members_and_guests_out_and_keeps_them_out() ->
         assert bob.heard()[-1] == "RESULT KICKED lobby"
         assert bob.ask("JOIN lobby") == ["RESULT JOIN lobby 0"]
         address = kim.session.address
-        assert world.order(f"ban address {address} in lobby") == [f"OK Banned address {address}/32 in lobby."]
+        answer = f"OK Banned address {address}/32 in lobby: loud."
+        assert world.order(f"ban address {address} in lobby loud") == [answer]
         assert kim.session.over
+        assert "* You are banned: loud." in kim.saw()
         assert ann.heard()[-1] == "RESULT KICKED lobby"
         late = world.room_guest("lobby", "late")
         assert "Cannot connect to the lobby channel." in late.heard()[0]
@@ -198,6 +200,31 @@ def test_bans_that_cannot_be(words: str, answer: str) -> None:
         world.user("bob")
         assert world.order(f"ban {words}") == [f"ERROR {answer}"]
         assert world.order("bans") == ["OK"]
+
+
+@pytest.mark.parametrize("words", ["in", "for", "in garden for", "for 2h in", "for 2h  in "])
+def test_a_ban_in_no_channel_or_for_no_time_is_not_one_from_everywhere(words: str) -> None:
+    """P13, P38"""
+    with World() as world:
+        bob = world.user("bob", "garden")
+        assert world.order(f"ban account bob {words}")[0].startswith("USAGE Usage: ban ")
+        assert (
+            world.order("unban account bob in", "unban account bob in garden x")
+            == ["USAGE Usage: unban account|address|server <target> [in <channel>]"] * 2
+        )
+        assert world.order("bans") == ["OK"]
+        assert not bob.session.over
+
+
+def test_the_channel_and_the_time_of_a_ban_stand_in_either_order() -> None:
+    """P38"""
+    with World() as world:
+        world.user("bob", "garden")
+        assert world.order("ban account bob in garden for 2h loud") == world.order(
+            "ban account bob for 2h in garden loud"
+        )
+        assert world.order("bans")[0].startswith(" account bob in garden until ")
+        assert len(world.order("bans")) == 2
 
 
 def test_the_operator_gives_and_takes_the_rank_of_a_channels_operator() -> None:
