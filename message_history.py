@@ -17,6 +17,7 @@ import contextlib
 import logging
 import sqlite3
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 from channel_keys import ChannelKeys
 from domain.changes import SAY, GuestSaid, Said, VisitorSaid
@@ -147,7 +148,8 @@ class MessageHistory:
 
     def append(self, cursor: sqlite3.Cursor, messages: Iterable[Said], written_as: type[Said] = Said) -> None:
         """Append messages, which are all of one type, within a transaction."""
-        cursor.executemany(RECORD_SAID, self._rows(messages, written_as))
+        rows = self._rows(messages, written_as)
+        cursor.executemany(RECORD_SAID, map(self._with_key, rows) if self._keys.by_name else rows)
         if self._kinds:
             cursor.executemany(RECORD_KIND, self._kinds)
             self._kinds.clear()
@@ -155,19 +157,24 @@ class MessageHistory:
             cursor.executemany(RECORD_PLACE, self._places)
             self._places.clear()
 
-    def _rows(self, messages: Iterable[Said], written_as: type[Said]) -> Iterator[tuple[int | str | float | None, ...]]:
-        moved, ends, renamed, author = self._moved, self._ends, self._keys.by_name, AUTHORS.index(written_as)
+    def _rows(self, messages: Iterable[Said], written_as: type[Said]) -> Iterator[tuple[Any, ...]]:
+        moved, ends, author = self._moved, self._ends, AUTHORS.index(written_as)
+        usual = "" if author else SAY  # most messages have the columns' defaults
         for sender, channel, text, at, number, kind in messages:
             previous, place = moved.get(channel) or ends.get(channel) or NO_MESSAGES
-            key = renamed.get(channel, channel) if renamed else channel
-            yield number, previous, sender, key, text, at
-            if (kind is not SAY and kind != SAY) or author:  # most messages have the columns' defaults
+            yield number, previous, sender, channel, text, at
+            if kind != usual:
                 self._kinds.append((number, kind, author))
             place += 1
             moved[channel] = (number, place)
             if not place % STRIDE:
-                self._places.append((key, place, number))
+                self._places.append((self._keys[channel], place, number))
         self._newest_row = number
+
+    def _with_key(self, row: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Return a row under the key of its channel, which is another one than the name after a renaming."""
+        number, previous, sender, channel, *rest = row
+        return number, previous, sender, self._keys[channel], *rest
 
     def complete(self, cursor: sqlite3.Cursor) -> None:
         """Write the ends of the chains if they are due, at the end of the transaction."""

@@ -74,16 +74,13 @@ class Result(Dialect):
     def parse(self, line: str) -> Request | Refusal | None:
         """Find the row of the first word. Blanks in a message become one space (C27).
 
-        SAY and SEND to an @name or a channel:host have rows of their own (R17, R18), and so has CREATE with the word
-        that makes a channel private (R54).
+        SAY and SEND to an @name or a channel:host have rows of their own (R17, R18).
         """
         words = split_words(line)
         if not words:
             return None
         verb = words.pop(0)
         command = COMMANDS.get(verb)
-        if words[1:] == ["private"]:
-            command = COMMANDS.get(f"{verb} private", command)
         if words:
             if words[0][0] == "@":
                 command = COMMANDS.get(f"{verb} @", command)
@@ -93,11 +90,15 @@ class Result(Dialect):
             return Refusal.UNKNOWN
         if command.text:
             join_message(words, command.max_args - 1)
+            return match_arguments(command, words)
         request = match_arguments(command, words)
         return self._longer_form(verb, words) if request is _TOO_MANY else request
 
     def _longer_form(self, verb: str, words: list[str]) -> Request | Refusal:
-        """Find the row of a command with one word more than usual, where the settings allow it."""
+        """Find the row of a command with one word more than usual: a private channel (R54), and an invitation where
+        the settings ask for one (R53)."""
+        if verb == "CREATE" and words[1:] == ["private"]:
+            return match_arguments(COMMANDS["CREATE private"], words)
         if verb == "REGISTER" and self.chat.accounts.invitations.registration is Registration.INVITE:
             return match_arguments(COMMANDS["REGISTER code"], words)
         return Refusal.TOO_MANY

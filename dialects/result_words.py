@@ -33,12 +33,14 @@ def render_messages(event: ChannelMessages) -> bytes:
 
 def render_direct(event: DirectMessage) -> bytes:
     """Render a direct message for its recipient: it comes from a channel named after its sender (R26)."""
-    return f"RECV {event.sender} @{event.sender} {event.words}\n".encode()
+    sender, text, _at, _id, kind = event
+    return f"RECV {sender} @{sender} {text if kind is SAY else in_words(text, kind)}\n".encode()
 
 
 def render_echo(event: DirectEcho) -> bytes:
     """Render a direct message for its sender: it appears in a channel named after its recipient (R17)."""
-    return f"RECV {event.sender} @{event.recipient} {event.words}\n".encode()
+    text = event.text if event.kind is SAY else event.words
+    return f"RECV {event.sender} @{event.recipient} {text}\n".encode()
 
 
 def render_removed(event: Removed) -> bytes:

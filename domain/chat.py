@@ -313,10 +313,9 @@ class Chat:
         Returns:
             The message's number.
         """
-        clock, number = self._clock, self.reading.next_number()
-        at = clock.last if clock.is_fresh else clock.of_turn()
-        said = VisitorSaid if type(speaker) is Visitor else Said
-        self.journal.submit(said(speaker.name, channel, text, at, number, kind), done)
+        number = self.reading.next_number()
+        at = self._clock.turn or self._clock.of_turn()  # no call for most messages
+        self.journal.submit(speaker.says(speaker.name, channel, text, at, number, kind), done)
         return number
 
     def say_as_guest(self, guest: RoomGuest, text: str, done: Done) -> None:
@@ -439,7 +438,6 @@ class Chat:
             try:
                 if said is not None:
                     run.append(said)
-                    self.reading.last_published = said.number
                 elif error is None and (tell := self.rules[type(change)].tell) is not None:
                     tell(change)
                 done(error)
@@ -459,6 +457,7 @@ class Chat:
 
     def _publish(self, run: list[Said]) -> None:
         event = ChannelMessages(tuple(run))
+        self.reading.last_published = run[-1].number
         self.outside.messages["channel"] += len(run)
         channel = self.channels.local[run[0].channel]
         self.outside.fan_out(event, channel)

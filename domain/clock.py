@@ -14,28 +14,29 @@ class RisingClock:
 
     Attributes:
         last: the latest time that was given.
-        is_fresh: that is the time of this turn.
+        turn: the time of this turn; 0 until it has been read.
     """
 
     def __init__(self, now: Callable[[], float], last: float) -> None:
         self._now = now
         self.last = last
-        self.is_fresh = False
+        self.turn = 0.0
 
     def now(self) -> float:
         """Return the time in seconds since the epoch; the same as before while the machine's clock is behind that."""
         now = int(self._now() * 1000) / 1000
         if now > self.last:
             self.last = now
+            if self.turn:
+                self.turn = now
         return self.last
 
     def of_turn(self) -> float:
         """Return the time of the turn, which is read once for many messages."""
-        if not self.is_fresh:
-            self.is_fresh = True
-            self.now()
-        return self.last
+        if not self.turn:
+            self.turn = self.now()
+        return self.turn
 
     def end_turn(self) -> None:
         """Read the clock again for the next message."""
-        self.is_fresh = False
+        self.turn = 0.0

@@ -42,13 +42,13 @@ class DirectMessages:
         self._backend = backend
         self._outside = outside
         self._now = now
-        self._run = run
+        self._id_head = f"d{run}-"
         self._sent = 0
 
     def next_id(self) -> str:
         """Return the ID of a direct message that is about to be sent."""
         self._sent += 1
-        return f"d{self._run}-{self._sent}"
+        return f"{self._id_head}{self._sent}"
 
     def send_direct(
         self,
@@ -73,7 +73,7 @@ class DirectMessages:
             kind: SAY, ACT or NOTICE. A notice to an account that is away is not kept.
         """
         message = Mailed(sender.name, name, text, self._now(), self.next_id(), kind)
-        pending = PendingDirectMessage(sender, session, message, self._outside.counting(done))
+        pending = PendingDirectMessage(sender, session, message, done)
         if self._users.is_users(name):
             self._hand_over(pending)
         elif HOST_OF_USER in name:
@@ -130,9 +130,13 @@ class DirectMessages:
         )
 
     def _echo(self, pending: PendingDirectMessage, *, waits: bool = False) -> None:
-        if isinstance(pending.sender, Account | Visitor):
-            for session in pending.sender.sessions:
-                session.deliver(DirectEcho(*pending.message, waits=waits, own=session is pending.session))
+        sender, own = pending.sender, pending.session
+        if own is not None and sender.session is own:  # the sender has no other client
+            own.deliver(DirectEcho(*pending.message, waits))
+        elif isinstance(sender, Account | Visitor):
+            for session in sender.sessions:
+                session.deliver(DirectEcho(*pending.message, waits, session is own))
+        self._outside.messages["direct"] += 1
         pending.done(None)
 
     # ---- mail ----

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from domain.changes import Done, InOrder, Left, Mailed
+from domain.changes import Done, InOrder, Left, Mailed, Said, VisitorSaid
 from domain.modes import SECRET, Modes
 from domain.names import HOST_OF_CHANNEL, MAX_NAME, remote_user
 from domain.sessions import Clients, ClientSession, Home, Relay, Subscriber, as_clients, sessions_of
@@ -66,6 +66,8 @@ class Account:
     deleted; until it is 0, no other session gets the mail.
     """
 
+    says = Said
+
     __slots__ = ("_waiting", "channels", "collecting", "id", "name", "number", "password_hash", "session", "tokens")
 
     def __init__(self, number: int, name: str, password_hash: bytes | None, account_id: str = "") -> None:
@@ -120,6 +122,8 @@ class RemoteUser:
         relay: the way to all users of that server.
     """
 
+    says = Said
+
     __slots__ = ("channels", "name", "relay", "session", "user")
 
     def __init__(self, user: str, host: str, session: Subscriber, relay: Relay) -> None:
@@ -158,6 +162,8 @@ class Visitor(Guest):
         farewell: what it has said at its end.
         invited: the channels that it may join once, whoever else may.
     """
+
+    says: type[Said] = VisitorSaid
 
     __slots__ = ("_home", "channels", "farewell", "invited", "registering", "since")
 
