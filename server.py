@@ -414,7 +414,11 @@ def announce(server: Server, *, hello_server: bool) -> None:
     for endpoint in server.endpoints:
         address, port, dialect, ipv6_only, tls = endpoint
         marks = (" tls" if tls else "") + (" (IPv6 only)" if ipv6_only else "")
-        log.info("listening address=%s port=%d dialect=%s%s", address, port, dialect, marks)
+        kind, _, channel = dialect.partition(" channel=")
+        if channel:
+            log.info("listening address=%s port=%d dialect=%s channel=%s%s", address, port, kind, channel, marks)
+        else:
+            log.info("listening address=%s port=%d dialect=%s%s", address, port, dialect, marks)
     if server.tls is not None:
         server.tls.watch(server.loop)
     place, store = server.endpoints[0].address, server.store

@@ -44,6 +44,8 @@ def main(words: Sequence[str]) -> int:
                 f"a command line is no place for a password: {FROM_INPUT} reads it from standard input", UNUSABLE
             )
         command[2] = _read_password()
+        if not command[2]:
+            return _complain("there is no password on standard input", UNUSABLE)
     line = " ".join(" ".join(command).splitlines())
     try:
         with contextlib.closing(_connect(path)) as sock, sock.makefile("rwb") as stream:

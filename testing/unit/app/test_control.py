@@ -171,10 +171,16 @@ def test_words_make_one_line(ask: Ask) -> None:
     assert asked == b"announce one two three four \xff\n"
 
 
-def test_a_password_is_no_word_of_a_command_line(ask: Ask, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_password_is_no_word_of_a_command_line(
+    ask: Ask, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """P14."""
     assert ask(b"OK\n", "reset-password", "ann", "-", typed="a secret\nx\n")[3] == b"reset-password ann a secret\n"
     assert ask(b"OK\n", "reset-password", "ann")[3] == b"reset-password ann\n"
+    for nothing in ("", "\n"):
+        monkeypatch.setattr(sys, "stdin", io.StringIO(nothing))
+        assert operate.main(["nowhere", "reset-password", "ann", "-"]) == UNUSABLE
+        assert capfd.readouterr().err == "server.py: there is no password on standard input\n"
     for command in operate.PASSWORD_COMMANDS:
         assert operate.main(["nowhere", command, "ann", "secret"]) == UNUSABLE
         printed = capfd.readouterr().err

@@ -16,13 +16,14 @@ import pytest
 import server as server_module
 from app import bootstrap
 from app.config import MAX_CONFIG
+from app.logs import fields_of
 from app.node import StartError
 from app.options import parse_command_line, read_options
 from harness.peer import PATIENCE, Peer
 from harness.processes import ROOT
 from harness.servers import ServerProcess, free_ports
 from server import Server
-from settings import Listen, Settings
+from settings import HostedChannel, Listen, Settings
 from support.programs import BARE_PYTHON, SERVER, on, run, start
 from version import VERSION
 
@@ -77,6 +78,21 @@ def test_the_log_tells_all_addresses_from_those_of_one_family(
         server_module.announce(server, hello_server=False)
         assert f"listening {logged.format(server.port)}" in caplog.messages
         assert tuple(can_connect(host, server.port) for host in ("127.0.0.1", "::1")) == reached
+    finally:
+        server.loop.close()
+        server.store.close()
+
+
+def test_the_channel_of_a_port_is_a_field_of_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    names = ("attic", "hall", "lobby")
+    rooms = tuple(HostedChannel(name, 0, 5) for name in names)
+    server = Server(Settings(listen=(Listen("127.0.0.1", 0, "auto"),), channel=rooms, database=":memory:"))
+    try:
+        server_module.announce(server, hello_server=False)
+        records = [dict(fields_of(str(each.msg), each.args)) for each in caplog.records if "listening" in each.message]
+        places = [(record["dialect"], record.get("channel")) for record in records]
+        assert places == [("auto", None), *(("rooms", name) for name in names)]
     finally:
         server.loop.close()
         server.store.close()
