@@ -15,12 +15,14 @@ from harness.text import readable
 
 CASES = ROOT / "testing"
 OTHER_SUFFIXES = {".py", ".pyc", ".md", ".json", ".gz"}
+OTHER_FILES = {"irctest.txt"}
+"""Files that are no scripts: a list of tests of another suite, which fail for a reason."""
 
 
 def is_case(path: Path, root: Path = CASES) -> bool:
     """Tell whether a file below the root is a script: not Python, not a document, not hidden with `.` or `_`."""
     hidden = any(part.startswith((".", "_")) for part in path.relative_to(root).parts)
-    return not hidden and path.suffix not in OTHER_SUFFIXES and path.is_file()
+    return not hidden and path.suffix not in OTHER_SUFFIXES and path.is_file() and path.name not in OTHER_FILES
 
 
 def case_name(path: Path, root: Path = CASES) -> str:

@@ -34,7 +34,7 @@ def test_a_full_disk_fails_each_change_and_takes_all_back(
     assert [type(error) for error in errors] == [StoreUnavailable] * 6 + [NameTaken]
     assert journaled.taken_back == changes[5::-1]
     assert other.execute("SELECT text FROM messages").fetchall() == [("before",)]
-    assert other.execute("SELECT * FROM memberships").fetchall() == [("alice", "room", NOW, "", 0, 0, NOW)]
+    assert other.execute("SELECT * FROM memberships").fetchall() == [("alice", "room", NOW, "", 0, 0, 0.0)]
     assert journaled.history("room") == ["before"]
     for _ in range(3):
         journaled.write(*[said(BIG) for _ in range(2)])
