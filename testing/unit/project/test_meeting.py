@@ -1,4 +1,4 @@
-"""The tables of docs/meeting.md, row by row: clients of five kinds at a server in a process."""
+"""The tables of docs/meeting.md, row by row: clients of every kind at a server in a process."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from harness.processes import ROOT
 from harness.servers import ServerProcess, free_ports
 
 CHANNEL = "lobby"
-KINDS = ("result", "hello", "room guest", "mailbox")
+KINDS = ("result", "hello", "room guest", "mailbox", "irc")
 NOTHING = "-"
 SENDER, FAILURE = "its sender sees", "and where - stands"
-AT_LOGIN, AT_COLLECT = "result, at the next LOGIN", "mailbox, at 4|<id>"
+AT_LOGIN, AT_COLLECT, AT_WELCOME = "result, at the next LOGIN", "mailbox, at 4|<id>", "irc, after the welcome"
 
 # ---- the tables ----
 
@@ -83,11 +83,14 @@ def test_the_tables_say_what_each_kind_can_send() -> None:
         ("SEND <to> <text>", "hello"),
         ("/whisper <to> <text>", "room guest"),
         ("3|<to>|<text>", "mailbox"),
+        ("PRIVMSG #<channel> :<text>", "irc"),
+        ("PRIVMSG <to> :<text>", "irc"),
+        ("PRIVMSG <to> :<text>", "irc guest"),
     ]
     assert [(row.line, row.kind) for row in THERE] == ways
     assert [(row.line, row.kind) for row in AWAY] == ways
     assert {tuple(row.seen) for row in THERE} == {(*KINDS, SENDER, FAILURE)}
-    assert {tuple(row.seen) for row in AWAY} == {(AT_LOGIN, AT_COLLECT, SENDER)}
+    assert {tuple(row.seen) for row in AWAY} == {(AT_LOGIN, AT_COLLECT, AT_WELCOME, SENDER)}
 
 
 # ---- the people ----
@@ -98,7 +101,7 @@ class Person:
     must have come before it.
 
     Args:
-        kind: one of KINDS.
+        kind: one of KINDS, or `irc guest`; `irc` has an account.
         name: whoever it is.
         peer: is at the right port, and has read nothing yet.
     """
@@ -113,6 +116,8 @@ class Person:
             "hello": lambda: self.expect(f"HELLO-FROM {name}", f"HELLO {name}"),
             "room guest": lambda: self.peer.send(name),
             "mailbox": self._open,
+            "irc": lambda: self._join("REGISTER * * secret"),
+            "irc guest": self._join,
         }
 
     def come(self) -> Person:
@@ -130,6 +135,9 @@ class Person:
         assert self.peer.line() == GREETING
         self.expect(f"1|{self.name}", f"Success New Account Creation! Your new Account ID: {self.name}123")
 
+    def _join(self, *lines: str) -> None:
+        self.peer.send(f"NICK {self.name}", f"USER {self.name} 0 * :{self.name}", *lines, f"JOIN #{CHANNEL}")
+
     def leave(self) -> None:
         """End the connection; who was logged in is away when this returns."""
         self.peer.socket.shutdown(socket.SHUT_WR)
@@ -145,7 +153,7 @@ class Person:
         """What has come since the last time, the answers to a line included, if one is given."""
         self.peer.send(*[line] if line else [], self._barrier)
         heard: list[str] = []
-        while not re.fullmatch(self._end, last := self.peer.line()):
+        while not re.fullmatch(self._end, last := self.peer.line().removesuffix("\r")):
             assert last, f"{self.name} was closed after {heard}"
             heard.append(last)
         return [line for line in heard if not line.startswith("[Channel] ")]
@@ -156,12 +164,14 @@ BARRIERS: Mapping[str, tuple[str, str]] = {
     "hello": ("LIST", r"LIST-OK .*"),
     "room guest": ("/list", r"\[Channel\] cellar .*"),
     "mailbox": ("2|no one", "Account matched to: no one doesn't exist"),
+    "irc": ("PING heard", r":\S+ PONG \S+ :heard"),
+    "irc guest": ("PING heard", r":\S+ PONG \S+ :heard"),
 }
 
 
 class Company:
-    """A server, and somebody of each kind who listens. Two accounts are away: a member of the channel, and one with an
-    ID.
+    """A server, and somebody of each kind who listens. Three accounts are away: two members of the channel, by
+    `result` and `irc`, and one with an ID.
 
     Args:
         directory: the server's.
@@ -178,7 +188,7 @@ class Company:
             ServerProcess(directory, "database :memory:", f"listen {self._ports['mailbox']} mailbox", *channels)
         )
         self.listeners = {kind: self.person(kind, f"listening-{kind.split()[0]}") for kind in KINDS}
-        self.away = {AT_LOGIN: "away-result", AT_COLLECT: "away-mailbox"}
+        self.away = {AT_LOGIN: "away-result", AT_COLLECT: "away-mailbox", AT_WELCOME: "away-irc"}
         for column, name in self.away.items():
             self.person(column.split(",")[0], name).leave()
 
@@ -196,19 +206,39 @@ class Company:
 
     def comes_back(self, column: str) -> list[str]:
         """What an account that was away finds, until it is away again."""
-        if column == AT_LOGIN:
-            person = Person("result", self.away[column], self.peer("result"))
-            login, *found = person.hears(f"LOGIN {person.name} secret")
-            assert login == "RESULT LOGIN 1"
-            person.leave()
-            return found
-        person = Person("mailbox", self.away[column], self.peer("mailbox"))
-        greeting, login = person.hears(f"0|{person.name}123")
-        assert (greeting, login) == (GREETING, f"user : {person.name} is now logged in")
-        head, *found = person.hears(f"4|{person.name}123")
-        assert head == (f"undelivered message for user ID {person.name}123:" if found else "No new messages")
+        kind = column.split(",")[0]
+        person = Person(kind, self.away[column], self.peer(kind))
+        found = FINDINGS[column](person)
         person.leave()
         return found
+
+
+def log_in(person: Person) -> list[str]:
+    login, *found = person.hears(f"LOGIN {person.name} secret")
+    assert login == "RESULT LOGIN 1"
+    return found
+
+
+def collect(person: Person) -> list[str]:
+    greeting, login = person.hears(f"0|{person.name}123")
+    assert (greeting, login) == (GREETING, f"user : {person.name} is now logged in")
+    head, *found = person.hears(f"4|{person.name}123")
+    assert head == (f"undelivered message for user ID {person.name}123:" if found else "No new messages")
+    return found
+
+
+def be_welcomed(person: Person) -> list[str]:
+    person.peer.send(f"PASS {person.name}:secret", f"NICK {person.name}", f"USER {person.name} 0 * :{person.name}")
+    came = person.hears()
+    assert f":{person.name}!{person.name}@account JOIN #{CHANNEL}" in came, "it is a member still"
+    return [line for line in came if " PRIVMSG " in line]
+
+
+FINDINGS: Mapping[str, Callable[[Person], list[str]]] = {
+    AT_LOGIN: log_in,
+    AT_COLLECT: collect,
+    AT_WELCOME: be_welcomed,
+}
 
 
 def expected(cell: str, values: Mapping[str, str]) -> list[str]:
@@ -216,6 +246,7 @@ def expected(cell: str, values: Mapping[str, str]) -> list[str]:
     if cell == NOTHING:
         return []
     expression = re.escape(cell).replace("<time>", r"\d\d:\d\d:\d\d")
+    expression = expression.replace("<prefix>", r"<from>!\S+@\S+").replace("<hostname>", "crosstalk")
     for name, value in values.items():
         expression = expression.replace(f"<{name}>", re.escape(value))
     return [expression]
@@ -290,4 +321,4 @@ def test_who_was_away_finds_what_the_table_says(company: Company, row: Row, send
 
 def test_everyone_is_there_for_everyone(company: Company) -> None:
     guest = company.listeners["hello"]
-    guest.expect("LIST", "LIST-OK listening-result,listening-hello,listening-mailbox")
+    guest.expect("LIST", "LIST-OK listening-result,listening-hello,listening-mailbox,listening-irc")
