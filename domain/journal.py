@@ -56,15 +56,18 @@ class Journal:
     def commit(self) -> None:
         """Decide, write and publish what waits, and what is submitted meanwhile."""
         while self._waiting:
-            self._publish(self._commit(self._next_batch()))
+            if self._alone:
+                batch = self._next_batch()
+            else:
+                batch, self._waiting = self._waiting, []
+            self._publish(self._commit(batch))
 
     def _next_batch(self) -> list[tuple[Change, Done]]:
-        waiting = self._waiting
-        size = max(1, self._alone[0]) if self._alone else len(waiting)
+        """Return what waits up to the next change that is a batch by itself, or that change."""
+        waiting, size = self._waiting, max(1, self._alone[0])
         self._waiting = waiting[size:]
-        if self._alone:
-            self._alone = [place - size for place in self._alone if place]
-        return waiting[:size] if self._waiting else waiting
+        self._alone = [place - size for place in self._alone if place]
+        return waiting[:size]
 
     def _commit(self, batch: list[tuple[Change, Done]]) -> list[Outcome]:
         outcomes: list[Outcome] = []

@@ -90,7 +90,7 @@ class Connection(Output):
         network = "" if self._table.is_exempt(address) else network_of(address)
         if self._table.limit_for(network):
             return False
-        self._peer = address, self.remote_address[1]
+        self._note_peer(address, self.remote_address[1])
         self._table.uncount(self._address)
         self._address = ""
         self.note_first_line()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import sys
 from collections.abc import Callable
 from selectors import EVENT_READ
 from typing import Any, Protocol
@@ -58,7 +59,7 @@ class WatchedSocket:
         number: of the connection, in the log: the first has 1.
     """
 
-    __slots__ = ("_events", "_loop", "_peer", "_table", "number", "sock")
+    __slots__ = ("_events", "_host", "_loop", "_port", "_table", "number", "sock")
 
     def __init__(self, table: ConnectionTable[Any], sock: socket.socket) -> None:
         sock.setblocking(False)
@@ -69,7 +70,7 @@ class WatchedSocket:
         self._loop = table.reactor
         self.sock = sock
         self.number = next(table.numbers)
-        self._peer = "", 0
+        self._note_peer("", 0)
         self._events = 0
         self._want(EVENT_READ)
         table.connections.add(self)
@@ -86,9 +87,13 @@ class WatchedSocket:
     @property
     def remote_address(self) -> tuple[str, int]:
         """The peer's IP address and port; "" and 0 if nobody asked before it was gone, or this is no TCP connection."""
-        if not self._peer[0]:
-            self._peer = address_of(self.sock.getpeername)
-        return self._peer
+        if not self._host:
+            self._note_peer(*address_of(self.sock.getpeername))
+        return self._host, self._port
+
+    def _note_peer(self, host: str, port: int) -> None:
+        """Keep the peer's address, in one string for all connections from there."""
+        self._host, self._port = sys.intern(host), port
 
     @property
     def local_address(self) -> tuple[str, int]:

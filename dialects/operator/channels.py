@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -140,6 +139,8 @@ def export(dialect: Operator, session: Session, request: Request) -> None:
 
 
 def _messages(dialect: Operator, channel: str) -> Iterator[str]:
+    import json  # few servers ever need it
+
     for said in dialect.hosted.chat.reading.export(channel):
         message = {"id": said.number, "time": utc_time(said.at), "user": said.sender, "text": said.text}
         yield json.dumps(message, ensure_ascii=False)
