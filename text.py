@@ -193,6 +193,9 @@ def first_word(line: bytes | Overlong) -> str:
         return ""
 
 
+_UTC_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,3})?Z", re.ASCII)
+
+
 def utc_time(at: float) -> str:
     """Return a time in UTC to the millisecond, as IRCv3's server-time has it (R39).
 
@@ -206,12 +209,15 @@ def utc_time(at: float) -> str:
 
 
 def parse_time(text: str) -> float | None:
-    """Return the time that a text states in the form of `utc_time`, in seconds since the epoch; None if it is none."""
+    """Return the time in UTC that a text states in the form of `utc_time`, with or without a fraction, in seconds since
+    the epoch; None if it is none."""
+    if not _UTC_TIME.fullmatch(text):  # without its `Z` it would be taken as local time
+        return None
     from datetime import datetime
 
     try:
         return datetime.fromisoformat(text).timestamp()
-    except (ValueError, OverflowError, OSError):
+    except ValueError:
         return None
 
 

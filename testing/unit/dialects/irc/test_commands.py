@@ -113,6 +113,11 @@ def test_read_markers_are_those_of_result(spoken: World) -> None:
         "": "NEED_MORE_PARAMS",
         "#garden x": "INVALID_PARAMS",
         "#none timestamp=x": "INVALID_PARAMS",
+        "#garden timestamp=2026-01-01T00:00:00.000": "INVALID_PARAMS",
+        "#garden timestamp=2026-01-01": "INVALID_PARAMS",
+        "#garden timestamp=2026-13-01T00:00:00.000Z": "INVALID_PARAMS",
+        "#garden timestamp=9999-12-31T23:59:60Z": "INVALID_PARAMS",
+        "#garden timestamp=2026-01-01T00:00:00.000+01:00": "INVALID_PARAMS",
     }.items():
         assert ann.ask(f"MARKREAD {words}")[0].startswith(f":crosstalk FAIL MARKREAD {code}")
     for client in (ann, other):
