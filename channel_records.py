@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from domain.bans import closes_account
 from domain.changes import (
     BanLifted,
     Banned,
@@ -70,6 +71,10 @@ def _lapsed_by_then(change: Banned) -> Iterable[tuple[object, ...]]:
     return [(change.at,)]
 
 
+def _closed_account(change: Banned) -> Iterable[tuple[object, ...]]:
+    return [(change.target,)] if closes_account(change) else []
+
+
 _FIRST = ((RECORDS[ModeSet], _first_modes), (RECORDS[RankGiven], _first_rank))
 
 Further = tuple[tuple[str, Callable[[Any], Iterable[tuple[object, ...]]]], ...]
@@ -77,7 +82,10 @@ Further = tuple[tuple[str, Callable[[Any], Iterable[tuple[object, ...]]]], ...]
 FURTHER: Mapping[type, Further] = {
     ChannelCreated: _FIRST,
     ChannelFounded: _FIRST,
-    Banned: (("DELETE FROM bans WHERE ends <> 0 AND ends <= ?", _lapsed_by_then),),
+    Banned: (
+        ("DELETE FROM bans WHERE ends <> 0 AND ends <= ?", _lapsed_by_then),
+        ("DELETE FROM tokens WHERE account = ?", _closed_account),
+    ),
     RankGiven: (("DELETE FROM ranks WHERE channel = ? AND account = ? AND rank = ?", _lost_rank),),
     Joined: (("DELETE FROM channel_invitations WHERE account = ? AND channel = ?", _used_invitation),),
 }

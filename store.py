@@ -354,9 +354,9 @@ class Store:
                 (Joined, "SELECT account, channel, joined, server, seen FROM memberships"),
                 (Mailed, "SELECT sender, recipient, text, sent, message_id, kind FROM mail ORDER BY id"),
                 (PeerNamed, "SELECT name, server FROM hosts"),
-                (TokenMade, "SELECT account, digest, lasts, ends, made FROM tokens ORDER BY number"),
                 (InvitationMade, "SELECT code, ends, made FROM invitations ORDER BY made"),
-                *channel_records.LOADED,
+                *channel_records.LOADED,  # with the bans, which end tokens that there were before
+                (TokenMade, "SELECT account, digest, lasts, ends, made FROM tokens ORDER BY number"),
             )
             for kind, query in queries:
                 for row in self._db.execute(query):

@@ -33,6 +33,11 @@ EVERYWHERE = ""
 Key = tuple[str, str, str]
 
 
+def closes_account(ban: Banned) -> bool:
+    """Tell whether a ban keeps an account from the whole server: then it ends the account's tokens too (W12)."""
+    return ban.kind == ACCOUNT and ban.channel == EVERYWHERE
+
+
 def target_of(kind: str, word: str) -> str:
     """Return the one form of a ban's target.
 
@@ -124,12 +129,16 @@ class Bans:
         journal: takes changes.
         outside: knows the servers' addresses; is told of new bans.
         now: the wall clock, in seconds since the epoch.
+        end_tokens: ends all tokens of an account of this name, and returns the undo.
     """
 
-    def __init__(self, journal: Journal, outside: Outside, now: Callable[[], float]) -> None:
+    def __init__(
+        self, journal: Journal, outside: Outside, now: Callable[[], float], end_tokens: Callable[[str], Undo]
+    ) -> None:
         self._journal = journal
         self._outside = outside
         self._now = now
+        self._end_tokens = end_tokens
         self._bans: dict[Key, Banned] = {}
         self._networks: dict[str, Networks] = {}
 
@@ -227,7 +236,14 @@ class Bans:
             self._drop(ban)
         self._drop(self._bans.get(key))
         self._keep(change)
-        return lambda: self._take_back(before)
+        give_back = self._end_tokens(change.target) if closes_account(change) else None
+
+        def undo() -> None:
+            self._take_back(before)
+            if give_back is not None:
+                give_back()
+
+        return undo
 
     def tell_banned(self, change: Banned) -> None:
         """Have those who are there already be removed."""

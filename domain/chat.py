@@ -139,7 +139,7 @@ class Chat:
         self.outside = Outside()
         self.users = Users(limits, self.outside, Presence(self.tell_in_order), reserved)
         self.tokens = Tokens(self.users, self.journal, self.now, make_secret)
-        self.bans = Bans(self.journal, self.outside, self.now)
+        self.bans = Bans(self.journal, self.outside, self.now, self.tokens.end_all)
         self.accounts = Accounts(
             self.users, self.journal, passwords, self.now, make_id, pace or Pace(), self.tokens, self.bans
         )

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from domain.changes import Done, TokenDropped, TokenMade, Undo
 from domain.errors import NoSuchUser, WrongPassword
 from domain.journal import Journal
-from domain.state import Account, Token
+from domain.state import NO_TOKENS, Account, Token
 from domain.users import Users
 
 PREFIX = "ct1_"
@@ -104,11 +104,18 @@ class Tokens:
         account = self._users.accounts.get(change.account)
         if account is None:
             raise NoSuchUser
-        before = account.tokens
         if not change.digest:
-            account.tokens = {}
-        else:
-            account.tokens = {digest: token for digest, token in before.items() if digest != change.digest}
+            return self.end_all(change.account)
+        before = account.tokens
+        account.tokens = {digest: token for digest, token in before.items() if digest != change.digest}
+        return lambda: setattr(account, "tokens", before)
+
+    def end_all(self, name: str) -> Undo:
+        """End all tokens of an account here, if there is one of this name; return the undo."""
+        account = self._users.accounts.get(name)
+        if account is None:
+            return lambda: None
+        before, account.tokens = account.tokens, NO_TOKENS
         return lambda: setattr(account, "tokens", before)
 
 

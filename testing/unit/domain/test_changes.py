@@ -192,6 +192,8 @@ CHANGES: list[tuple[Change, type[ChatError] | None]] = [
     (InvitedToChannel("carol", "nowhere", "alice", NOW), NoSuchChannel),
     (Banned("address", "192.0.2.0/24", "", "loud", NOW, 0.0), None),
     (Banned("account", "bob", "room", "other", NOW, 2 * NOW), None),
+    (Banned("account", "bob", "", "loud", NOW, 0.0), None),
+    (Banned("account", "nobody", "", "", NOW, 0.0), None),
     (BanLifted("account", "bob", "room"), None),
     (HostKeyMade(b"key"), None),
     (BanLifted("account", "bob", ""), Unchanged),

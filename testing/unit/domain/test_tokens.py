@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 
-from domain.changes import AccountRemoved, PasswordChanged, TokenMade
+from domain.changes import AccountRemoved, BanLifted, Banned, Change, PasswordChanged, TokenMade
 from domain.errors import NotAPassword, WrongPassword
 from domain.state import Account
 from domain.tokens import DAY, MAX_TOKENS, Tokens, digest_of
@@ -91,12 +93,31 @@ def test_tokens_end_one_by_one_or_all() -> None:
     assert [issuer.is_valid(token) for token in (one, two, three)] == [False] * 3
 
 
-@pytest.mark.parametrize("change", [PasswordChanged("ann", b"new"), AccountRemoved("ann")])
-def test_a_new_password_ends_all_and_so_does_the_end_of_the_account(change: PasswordChanged | AccountRemoved) -> None:
+@pytest.mark.parametrize(
+    ("change", "ends"),
+    [
+        (PasswordChanged("ann", b"new"), True),
+        (AccountRemoved("ann"), True),
+        (Banned("account", "ann", "", "", NOW, 0.0), True),
+        (Banned("account", "ann", "room", "", NOW, 0.0), False),
+        (Banned("account", "bob", "", "", NOW, 0.0), False),
+        (Banned("address", "192.0.2.1/32", "", "", NOW, 0.0), False),
+    ],
+)
+def test_a_new_password_a_ban_from_the_server_and_the_end_of_the_account_end_all(change: Change, ends: bool) -> None:
+    issuer = Issuer()
+    tokens = [issuer.make(), issuer.make(lasts=True)]
+    assert issuer.memory.outcome(lambda done: issuer.memory.journal.submit(change, done)) is None
+    assert [issuer.is_valid(token) for token in tokens] == [not ends] * 2
+
+
+def test_tokens_that_a_ban_has_ended_stay_so_when_it_is_lifted() -> None:
     issuer = Issuer()
     token = issuer.make()
-    assert issuer.memory.outcome(lambda done: issuer.memory.journal.submit(change, done)) is None
+    for change in (Banned("account", "ann", "", "", NOW, 0.0), BanLifted("account", "ann", "")):
+        assert issuer.memory.outcome(partial(issuer.memory.journal.submit, change)) is None
     assert not issuer.is_valid(token)
+    assert issuer.is_valid(issuer.make())
 
 
 def test_a_failed_commit_takes_a_token_back() -> None:
@@ -106,6 +127,7 @@ def test_a_failed_commit_takes_a_token_back() -> None:
     issuer.memory.outcome(lambda done: issuer.tokens.make(issuer.account, "", done))
     issuer.memory.outcome(lambda done: issuer.memory.journal.submit(PasswordChanged("ann", b"new"), done))
     issuer.memory.outcome(lambda done: issuer.tokens.drop(issuer.account, "", done))
+    issuer.memory.outcome(partial(issuer.memory.journal.submit, Banned("account", "ann", "", "", NOW, 0.0)))
     assert list(issuer.account.tokens) == [digest_of(token)]
 
 

@@ -212,14 +212,21 @@ def test_tokens_come_back_without_those_that_ended(journaled: JournaledStore, pa
         TokenDropped("bob", "2"),
         TokenMade("alice", "mine", False, NOW + 50, NOW),
         PasswordChanged("alice", b"new"),
+        TokenMade("alice", "before the ban", False, NOW + 50, NOW),
+        Banned("account", "alice", "", "", NOW, NOW + 1),
+        Banned("account", "bob", "room", "", NOW, 0.0),
+        TokenMade("alice", "after it", False, NOW + 50, NOW + 2),
     )
     journaled.store.close()
     again = Store(str(path))
     try:
         tokens = [change.digest for change in again.load() if isinstance(change, TokenMade)]
+        world = MemoryChat()
+        world.chat.restore(again.load())
     finally:
         again.close()
-    assert tokens == ["3", "4", "5", "6", "7", "8", "lasting", "next"]
+    assert tokens == ["3", "4", "5", "6", "7", "8", "lasting", "next", "after it"]
+    assert list(world.chat.users.account("alice").tokens) == ["after it"]
 
 
 def test_history_is_the_last_of_its_channel_oldest_first(journaled: JournaledStore) -> None:
