@@ -143,6 +143,10 @@ class NotATopic(ChatError):
     """The text cannot be a channel's topic."""
 
 
+class MessagesRemoved(ChatError):
+    """Messages have been removed while they were read."""
+
+
 class StoreUnavailable(ChatError):
     """The store cannot be written or read."""
 

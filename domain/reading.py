@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 
 from domain.changes import Done, Marked, Said, Seen
 from domain.channels import Channels
-from domain.errors import StoreUnavailable
+from domain.errors import MessagesRemoved, StoreUnavailable
 from domain.events import MarkerMoved
 from domain.interfaces import Backend
 from domain.journal import Journal
@@ -85,10 +85,14 @@ class Reading:
 
         Raises:
             StoreUnavailable: they cannot be read.
+            MessagesRemoved: some are gone by now, with their channel or for their age, or the channel has another name.
         """
-        _count, pages = self._backend.history(channel, EVERYTHING, self.last_published + 1)
+        count, pages = self._backend.history(channel, EVERYTHING, self.last_published + 1)
         for page in pages:
+            count -= len(page)
             yield from page
+        if count:
+            raise MessagesRemoved
 
     def number_at(self, at: float) -> int:
         """Return the number of the last message, of whatever channel, that was said at or before a time.

@@ -16,6 +16,7 @@ from domain.chat import Chat
 from domain.errors import (
     ChatError,
     LimitReached,
+    MessagesRemoved,
     NameTaken,
     NoSuchChannel,
     NoSuchUser,
@@ -215,6 +216,8 @@ class Operator(Dialect, ABC):
                 yield "".join(f"{self.item(clean(line))}\n" for line in piece).encode(errors="replace")
         except StoreUnavailable:
             self.refused(session, "The database cannot be read.")
+        except MessagesRemoved:
+            self.refused(session, "Messages have been removed meanwhile; some are missing here.")
         else:
             self.done(session)
 

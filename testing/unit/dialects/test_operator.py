@@ -13,7 +13,7 @@ from dialects.operator.console import Console
 from dialects.operator.control import Control
 from dialects.operator.table import ALL, COMMANDS, is_command
 from domain.changes import Said
-from domain.errors import StoreUnavailable
+from domain.errors import MessagesRemoved, StoreUnavailable
 from protocol import Session
 from settings import Settings
 from support import irc
@@ -272,6 +272,30 @@ def test_an_export_has_all_messages_of_the_channel_alone() -> None:
         assert said(world.order("export lobby")) == [("ann", "hello"), ("bob", "hi")]
         assert said(world.order("export attic")) == []
         assert world.order("export nowhere") == ["ERROR nowhere does not exist."]
+
+
+def test_an_export_tells_that_messages_were_removed_meanwhile() -> None:
+    """P26."""
+    with World(channels=ROOMS) as world:
+        ann = world.user("ann", "tea")
+        ann.ask(*(f"SAY tea {number}" for number in range(150)))
+        reading = world.chat.reading.export("tea")
+        next(reading)
+        world.order("delete-channel tea")
+        with pytest.raises(MessagesRemoved):
+            list(reading)
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_an_export_that_is_not_whole_is_an_error(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """P26."""
+    with World() as world:
+        world.user("ann", "tea")
+        page = [Said("ann", "tea", "hi", 1.0, 1)]
+        monkeypatch.setattr(world.store, "history", lambda *_args: (count, iter([page])))
+        world.chat.reading._backend = world.store
+        missing = "ERROR Messages have been removed meanwhile; some are missing here."
+        assert world.order("export tea")[-1] == ("OK" if count == 1 else missing)
 
 
 def test_an_export_that_cannot_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
