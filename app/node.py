@@ -248,7 +248,7 @@ class Node:
 
     def end_turn(self) -> None:
         """Commit the changes of the turn, before anything is sent."""
-        self.chat.journal.commit()
+        self.chat.end_turn()
         self.rooms.guests.end_turn()
 
     def close(self) -> None:

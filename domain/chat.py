@@ -150,7 +150,7 @@ class Chat:
         self.moderation = Moderation(self.users, self.channels, self.journal, self.outside, self.now)
         self.reading = Reading(self.channels, self.journal, backend, self.now)
         self.visitors = Visitors(self.users, self.channels, self.subscriptions, self.reading, self.journal)
-        self.messages = DirectMessages(self.users, self.journal, backend, self.outside, self.now, run)
+        self.messages = DirectMessages(self.users, self.journal, backend, self.outside, self._clock.of_turn, run)
         self.administration = Administration(
             self.users, self.accounts, self.channels, self.journal, self.outside, self.now
         )
@@ -387,6 +387,11 @@ class Chat:
             self.journal.submit(MembershipsDated(name, server), lambda _error: None)
 
     # ---- the journal's side ----
+
+    def end_turn(self) -> None:
+        """Commit the changes of the turn. The next turn has another time."""
+        self.journal.commit()
+        self._clock.end_turn()
 
     def tell_in_order(self, tell: Callable[[], object], done: Done = lambda _error: None) -> None:
         """Call `tell`, then `done`, when all changes before have been published: at once while outcomes are published,

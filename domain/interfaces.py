@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any, NamedTuple, Protocol
 
@@ -179,7 +178,7 @@ class Outside:
         self.prefix_of: PrefixOf = _plain_prefix
         self.enforce: Callable[[Banned], None] = lambda _ban: None
         self.logged_in: Callable[[Account], None] = lambda _account: None
-        self.messages: Counter[str] = Counter(channel=0, direct=0)
+        self.messages = {"channel": 0, "direct": 0}
 
     def counting(self, done: Done) -> Done:
         """Return a callback that also counts the direct message whose outcome it takes, if that is a success."""

@@ -49,4 +49,4 @@ def test_messages_are_counted_once_and_only_when_they_were_taken() -> None:
         ):
             before = Counter(messages)
             client.ask(line)
-            assert messages - before == Counter({kind: 1} if kind else {}), line
+            assert Counter(messages) - before == Counter({kind: 1} if kind else {}), line
