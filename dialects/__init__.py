@@ -73,7 +73,13 @@ def _irc(parts: Parts) -> Dialect:
     settings = parts.settings
     server = Server(settings.hostname or "crosstalk", parts.now, parts.now(), settings.motd)
     guests = settings.irc_guests or ("on" if settings.registration == "open" else "off")
-    policy = Policy(guests == "on", settings.irc_create, settings.history_on_join, settings.guest_history == "on")
+    policy = Policy(
+        guests=guests == "on",
+        create=settings.irc_create,
+        history_on_join=settings.history_on_join,
+        guest_history=settings.guest_history == "on",
+        federation_seconds=settings.federation_seconds,
+    )
     return IrcDialect(parts.chat, parts.rooms, server, policy, parts.guest_host)
 
 

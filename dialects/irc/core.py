@@ -62,12 +62,14 @@ class Policy(NamedTuple):
         create: who may make a channel by joining it: `all`, `accounts` or `nobody` (I19).
         history_on_join: messages that follow a JOIN.
         guest_history: guests see what was said before they joined.
+        federation_seconds: the time in which another server answers.
     """
 
     guests: bool
     create: str
     history_on_join: int
     guest_history: bool
+    federation_seconds: float
 
 
 class Census:

@@ -22,6 +22,11 @@ from session_output import SessionOutput
 from transport import Transport
 
 
+def _send_to_each(transports: Iterable[Transport], data: bytes) -> None:
+    for transport in transports:
+        transport.send(data)
+
+
 class IrcDialect(Irc):
     """The dialect `irc`."""
 
@@ -92,6 +97,7 @@ class IrcDialect(Irc):
             return
         for line in channel_message(self, said).split(END)[:-1]:
             sent.answers.add(line + END)
+        self.in_flight.echo_over(sent)
         yield sent.answers.settle(client.server)
 
     def clients_of(self, said: Said) -> tuple[Client, ...]:
@@ -110,7 +116,10 @@ class IrcDialect(Irc):
         """Tell the session's client what has happened; it need not be told what it has done itself."""
         if type(event) in OF_USERS and of_oneself(self, self.client(session), event):
             return
-        super().deliver(session, event)
+        if isinstance(event, ChannelMessages):  # of a channel of another server: for each member alone
+            self.tell_all(event, (session.transport,), _send_to_each)
+        else:
+            super().deliver(session, event)
 
     def delivers_itself(self, session: Session, event: Any) -> bool:
         """Deliver an event that is for one client alone; waiting mail is streamed page by page."""

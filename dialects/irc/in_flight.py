@@ -28,6 +28,8 @@ class InFlight:
 
     def __init__(self) -> None:
         self._sent: dict[int, Sent] = {}
+        self._echoes: list[Sent] = []
+        """Messages to channels of other servers, which have no number here, whose echoes arrive in this turn."""
 
     def add(self, number: int, sent: Sent, published: int) -> None:
         """Add a message; those with numbers up to `published` have been told."""
@@ -37,7 +39,20 @@ class InFlight:
 
     def get(self, number: int) -> Sent | None:
         """Return what is known of a message; None if no client of IRC has sent it."""
-        return self._sent.get(number)
+        if number:
+            return self._sent.get(number)
+        return self._echoes[-1] if self._echoes else None
+
+    def expect_echo(self, sent: Sent) -> None:
+        """The echo of a message to a channel of another server comes next."""
+        self._echoes.append(sent)
+
+    def echo_over(self, sent: Sent) -> bool:
+        """The echo has come, or will not come any more; tell whether it was still expected."""
+        if sent not in self._echoes:
+            return False
+        self._echoes.remove(sent)
+        return True
 
 
 class Live:

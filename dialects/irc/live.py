@@ -15,7 +15,7 @@ from dialects.irc.people import client_of
 from dialects.irc.profiles import clients_of
 from dialects.irc.rosters import OPERATOR, VOICE, signs
 from dialects.irc.wire import NO_TAGS, message, word
-from domain.state import Channel
+from domain.state import Channel, RemoteChannel
 
 MAX_TARGETS = 4
 """Targets that one message can have."""
@@ -70,7 +70,7 @@ def audience_of(irc: Irc, client: Client, target: str) -> Audience | None:
         ranks = RANKS[target[0]] if is_status(target) else ()
         name = irc.people.channel_name(target[1:] if ranks else target)
         channel = irc.channels_of(client).get(name or "")
-        if channel is None:
+        if channel is None or (ranks and isinstance(channel, RemoteChannel)):  # ranks are its own server's
             return None
         shown = (target[0] if ranks else "") + irc.people.channel(channel.name)
         return Audience(shown, _others(client, channel, ranks))

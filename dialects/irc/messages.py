@@ -6,14 +6,14 @@ from collections.abc import Callable
 
 from commands import Request
 from dialects.irc import numerics
-from dialects.irc.client import Client
+from dialects.irc.client import Answers, Client
 from dialects.irc.core import Irc
 from dialects.irc.in_flight import Sent
 from dialects.irc.live import MAX_TARGETS, audience_of, client_tags, is_status, tell_rank
 from dialects.irc.names import CHANNEL
 from dialects.irc.profiles import profile_of
 from dialects.irc.wire import ACTION, MAX_BODY, ctcp_of, message, plain, word
-from domain.changes import ACT, NOTICE, SAY
+from domain.changes import ACT, NOTICE, SAY, in_words
 from domain.errors import (
     CannotLeaveMail,
     KeptOut,
@@ -26,7 +26,7 @@ from domain.errors import (
     StoreUnavailable,
     TooLong,
 )
-from domain.names import SERVICES
+from domain.names import HOST_OF_CHANNEL, SERVICES
 
 HOW_TO_LOG_IN = "There are no services here: log in with SASL, or with PASS <account>:<password>."
 
@@ -92,7 +92,11 @@ class _Refusals:
         if isinstance(error, NoSuchChannel):
             self.reply(numerics.NOSUCHCHANNEL, word(shown))
         else:
-            self.reply(numerics.CANNOTSENDTOCHAN, word(shown), text=f"Cannot send to channel: {_why(error)}")
+            self.not_sent(shown, _why(error))
+
+    def not_sent(self, shown: str, why: str) -> None:
+        """Answer a message that a channel has not got."""
+        self.reply(numerics.CANNOTSENDTOCHAN, word(shown), text=f"Cannot send to channel: {why}")
 
     def user(self, shown: str, error: Exception) -> None:
         """Answer a message to a user."""
@@ -149,6 +153,8 @@ def _send_to_channel(
     echoed = client.answers if client.has("echo-message") else None
     if name is None:
         refuse.channel(shown, NoSuchChannel())
+    elif HOST_OF_CHANNEL in name:
+        _send_to_remote_channel(irc, client, request, name, in_words(text, kind), refuse)
     else:
         if echoed is not None:
             echoed.outstanding += 1
@@ -157,6 +163,63 @@ def _send_to_channel(
         if channel is not None and name not in irc.channels_of(client):
             irc.chat.channels.admission.expect_outsider(channel, number)
         irc.in_flight.add(number, Sent(client, client_tags(request), echoed), irc.chat.reading.last_published)
+
+
+def _send_to_remote_channel(
+    irc: Irc, client: Client, request: Request, name: str, text: str, refuse: _Refusals
+) -> None:
+    """Say something in a channel of another server. A label waits for what becomes of it: an echo, or a refusal."""
+    answers, shown = client.answers, irc.people.channel(name)
+    if answers is not None:
+        answers.outstanding += 1
+
+    def decided(error: Exception | None) -> None:
+        if error is None:
+            client.session.expect_late_answer(irc.policy.federation_seconds)
+            return
+        if answers is not None:
+            answers.outstanding -= 1
+        if not irc.exists(name):
+            refuse.channel(shown, NoSuchChannel())
+        else:
+            refuse.not_sent(shown, AWAY if isinstance(error, NoSuchChannel) else _why(error))
+
+    def settled(said: bool) -> None:
+        if not said:
+            _in_answer(irc, client, answers, lambda: refuse.not_sent(shown, NOT_TAKEN))
+        elif answers is not None:
+            _await_echo(irc, client, answers)
+        client.session.late_answer_given()
+
+    done = irc.outcome(client, request, decided)
+    irc.chat.say_to_remote_channel(client.session, name, text, done, settled)
+
+
+AWAY = "its server cannot be reached"
+NOT_TAKEN = "its server has not taken it"
+
+
+def _in_answer(irc: Irc, client: Client, answers: Answers | None, run: Callable[[], object]) -> None:
+    """Answer later, with the label of the request if it had one."""
+    if answers is None:
+        run()
+    else:
+        irc.gather(client, answers, run)
+
+
+def _await_echo(irc: Irc, client: Client, answers: Answers) -> None:
+    """Have the echo that has just arrived, if the client wants it, be the answer to its label; else nothing is."""
+    if not client.has("echo-message"):
+        irc.gather(client, answers, lambda: None)
+        return
+    sent = Sent(client, answers=answers)
+    irc.in_flight.expect_echo(sent)
+
+    def over() -> None:
+        if irc.in_flight.echo_over(sent):
+            irc.gather(client, answers, lambda: None)
+
+    client.session.transport.call_soon(over)
 
 
 def _send_to_user(
