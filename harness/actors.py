@@ -28,7 +28,19 @@ from harness.processes import (
     render_status,
     wants_config,
 )
-from harness.text import CONTROL, LOGINS, PORT_REFERENCE, Endpoint, Failed, Pattern, Start, Target, escape, read_glob
+from harness.text import (
+    CONTROL,
+    LINE_ENDS,
+    LOGINS,
+    PORT_REFERENCE,
+    Endpoint,
+    Failed,
+    Pattern,
+    Start,
+    Target,
+    escape,
+    read_glob,
+)
 
 MAX_LINE = 16 * 1024 * 1024  # bytes; a longer line from a server fails the step
 
@@ -52,9 +64,11 @@ class Client:
         self._name = name
         self._stage = stage
         self._connection: Peer | None = None
+        self._line_end = b""
 
     def connect(self, target: Target) -> str:
         self.close()
+        self._line_end = LINE_ENDS.get(target.login, b"")
         address = target.endpoint.address
         if address == CONTROL:
             return self._connect_to_control(target)
@@ -97,6 +111,7 @@ class Client:
 
     def accept(self, listener: str | None) -> str:
         self.close()
+        self._line_end = b""
         try:
             connection, (address, port, *_) = self._next_connection(self._stage.listeners[listener or self._name])
             self._connection = Peer(connection)
@@ -168,7 +183,9 @@ class Client:
         until = self._stage.until()
         while (line := self._peer.take_line()) is None:
             self._wait_for_more(expected, until)
-        return line
+        if not line.endswith(self._line_end):
+            raise Failed("the line ends otherwise", f"{expected}{escape(self._line_end)}", escape(line))
+        return line.removesuffix(self._line_end)
 
     def _wait_for_more(self, expected: str, until: float) -> None:
         if self._peer.unread_size > MAX_LINE:

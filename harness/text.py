@@ -38,6 +38,7 @@ ENTERS = (
     "[Server message (??:??:??)] Welcome to the * channel, {name}.",
     "[Server message (??:??:??)] {name} has joined the channel.",
 )
+WELCOME = ("001", "002", "003", "004", "005", "005", "251", "252", "253", "254", "255", "265", "266", "422")
 LOGINS: Mapping[str, Sequence[tuple[str, Sequence[str]]]] = {
     "result": (
         ("REGISTER {name} secret", ("RESULT REGISTER 1",)),
@@ -46,7 +47,12 @@ LOGINS: Mapping[str, Sequence[tuple[str, Sequence[str]]]] = {
     "hello": (("HELLO-FROM {name}", ("HELLO {name}",)),),
     "guest": (("{name}", ENTERS),),
     "files": (("{name} files", ENTERS),),
+    "irc": (
+        ("NICK {name}", ()),
+        ("USER {name} 0 * :{name}", [f":* {number} {{name}} *" for number in WELCOME]),
+    ),
 }
+LINE_ENDS: Mapping[str | None, bytes] = {"irc": b"\r"}  # what these clients get before the newline of each line
 
 PLAIN_ESCAPES = {b"n": b"\n", b"t": b"\t", b"r": b"\r", b"s": b" ", b"\\": b"\\", b"#": b"#"}
 ESCAPE = re.compile(

@@ -70,6 +70,7 @@ def test_lines_of_a_client(lines: str, runner_settings: Settings) -> None:
         ("c > abc\nc </ b", "does not match", "b", "abc"),
         ("c > abc\nc <* ?b", "does not match", "?b", "abc"),
         ("d ~ server as hello", "does not match", "HELLO d", "HELLO-FROM d"),
+        ("d ~ server as irc", "ends otherwise", ":* 001 d *\\r", "NICK d"),
         ("c > !reset()\nc < x", "closed the connection", "x", None),
         ("c > !send('par') or bye()\nc < x", "closed the connection", "x", "par"),
         ("c > !send('x' * 17_000_000)\nc < x", "bytes came without a newline", "x", None),

@@ -130,7 +130,7 @@ def test_only_ascii_blanks_part_words() -> None:
         ("server @ 5050\nc ~ server 5051", 2, "has no port 5051"),
         ("server @ 5050\nc ~ server 5050 x", 2, "name is needed"),
         ("server @ 5050\nc ~ server from", 2, "'from' is not a port"),
-        ("server @ 5050\nc ~ server as tea", 2, "'tea' is none of result, hello, guest, files"),
+        ("server @ 5050\nc ~ server as tea", 2, "'tea' is none of result, hello, guest, files, irc"),
         ("server @ 5050\nc ~ server as", 2, "'as' is not a port"),
         ("server @ 5050\nc ~ server as hello from 127.0.0.1", 2, "server's name"),
         ("server @ 5050\nc ~ server from 127.0.0", 2, "'127.0.0' is not an IP address"),
