@@ -107,6 +107,8 @@ class People:
             return self._guest_at_host(guest)
         if name in self._users.accounts:
             return f"{user_part(name)}@{ACCOUNT_HOST}"
+        if name in self._users.room_guest_names:
+            return f"{ROOM_USER}@{ROOM_HOST}"
         latest = next((gone.user_at_host for gone in reversed(self.gone) if gone.name == name), None)
         return latest or f"{user_part(name)}@{UNKNOWN_HOST}"
 
