@@ -14,6 +14,7 @@ from domain.changes import (
     Joined,
     MailboxOpened,
     PasswordChanged,
+    RankGiven,
 )
 from domain.errors import (
     AlreadyLoggedIn,
@@ -113,7 +114,8 @@ class Accounts:
             self.invitations.admit(recipient, invitation, lambda: self.hash(recipient, password, make, done), done)
 
     def register_visitor(self, visitor: Visitor, password: str, done: Done, invitation: str = "") -> None:
-        """Make an account of a visitor that is logged in; it stays so, and in its channels, which is durable then.
+        """Make an account of a visitor that is logged in; it stays so, and in its channels with its
+        ranks, which is durable then.
 
         Fails with LimitReached, RegistrationClosed, NotInvited, Overloaded, StoreUnavailable, as `register` does.
         """
@@ -123,8 +125,16 @@ class Accounts:
         def make(password_hash: bytes) -> None:
             visitor.registering, at = password_hash, self._now()
             memberships = [Joined(name, channel, at, "", visitor.since[channel]) for channel in visitor.channels]
+            ranks = [
+                RankGiven(channel.name, name, rank, True, name, at)
+                for channel in visitor.channels.values()
+                for rank in channel.rank(name)
+            ]
             self._make_account(
-                session.address, self.invitations.registered(name, password_hash, invitation), done, memberships
+                session.address,
+                self.invitations.registered(name, password_hash, invitation),
+                done,
+                [*memberships, *ranks],
             )
 
         if self._pace.allows(session.address):
@@ -251,7 +261,7 @@ class Accounts:
         address: str,
         change: AccountRegistered | InvitedRegistered | MailboxOpened,
         done: Done,
-        memberships: Sequence[Joined] = (),
+        brought: Sequence[Joined | RankGiven] = (),
     ) -> None:
         """Submit a change that makes an account, if the address may make one; it counts when that succeeds.
 
@@ -259,7 +269,7 @@ class Accounts:
             address: the client's.
             change: makes the account.
             done: takes the outcome.
-            memberships: of the new account.
+            brought: the memberships and ranks of the new account.
         """
 
         def decided(error: Exception | None) -> None:
@@ -270,8 +280,8 @@ class Accounts:
         if self._pace.allows(address):
             self._pace.spend(address)
             self._journal.submit(change, decided)
-            for membership in memberships:
-                self._journal.submit(membership, lambda _error: None)
+            for each in brought:
+                self._journal.submit(each, lambda _error: None)
         else:
             done(self._why_no_account(address, change.name))
 

@@ -274,10 +274,9 @@ class Moderation:
     def _give(self, channel: Channel, switch: Switch, *, lasts: bool) -> Undo:
         rank, is_given, name = switch
         modes = channel.own_modes()
-        if (rank in modes.rank(name)) == is_given:
+        if modes.has(name, rank, lasts=lasts) == is_given:
             raise Unchanged
-        modes.give(name, rank, is_given=is_given, lasts=lasts)
-        return lambda: modes.give(name, rank, is_given=not is_given, lasts=lasts)
+        return modes.give(name, rank, is_given=is_given, lasts=lasts)
 
     def apply_mask_set(self, change: MaskSet) -> Undo:
         modes = self._channel(change.channel).own_modes()

@@ -5,6 +5,7 @@ Most channels have nothing of it, and then no `Modes` either: `state.Channel.mod
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from domain.masks import Mask, any_matches
@@ -123,16 +124,28 @@ class Modes:
         """Return the letters of a user's ranks, the highest first."""
         return self.ranks.get(name) or self.passing.get(name, "")
 
-    def give(self, name: str, rank: str, *, is_given: bool, lasts: bool) -> None:
-        """Give a rank to a user, or take it."""
+    def has(self, name: str, rank: str, *, lasts: bool) -> bool:
+        """Tell whether a user has a rank that lasts, or one that ends when the user leaves."""
+        return rank in (self.ranks if lasts else self.passing).get(name, "")
+
+    def give(self, name: str, rank: str, *, is_given: bool, lasts: bool) -> Callable[[], None]:
+        """Give a rank to a user, or take it; return the undo. One that lasts ends those that do not: their guest is an
+        account now."""
+        before = self.ranks, self.passing
         ranks = dict(self.ranks if lasts else self.passing)
         held = {*ranks.pop(name, ""), rank} if is_given else {*ranks.pop(name, "")} - {rank}
         if held:
             ranks[name] = "".join(sorted(held))  # o before v: the higher one first
         if lasts:
             self.ranks = ranks
+            self.passing = {other: letters for other, letters in self.passing.items() if other != name}
         else:
             self.passing = ranks
+
+        def undo() -> None:
+            self.ranks, self.passing = before
+
+        return undo
 
     # ---- masks ----
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from domain.changes import AccountRegistered, InOrder, Joined, VisitorSaid
+from domain.changes import AccountRegistered, InOrder, Joined, RankGiven, VisitorSaid
 from domain.errors import (
     AlreadyLoggedIn,
     AlreadyMember,
@@ -19,8 +19,10 @@ from domain.errors import (
     NotAMember,
     NotAName,
     StoreUnavailable,
+    Unchanged,
 )
 from domain.events import ChannelMessages, DirectEcho, DirectMessage, PresenceChanged, Removed
+from domain.modes import Switch
 from domain.state import Limits, Visitor
 from support.memory_chat import NOW, FakeSession, MemoryChat
 from support.world import World
@@ -219,6 +221,56 @@ def test_a_visitor_becomes_an_account_with_its_memberships(memory: MemoryChat) -
     memory.journal.commit()
     assert names(memory) == ["ann", "kim", "zoe"]
     assert memory.audiences_are_right()
+
+
+def with_ranks(memory: MemoryChat) -> FakeSession:
+    """A visitor with both ranks in a channel, one in another, none in a third."""
+    memory.user("ann", "garden", "shed", "attic")
+    zoe = visitor(memory, "zoe", "garden", "shed", "attic")
+    for channel, ranks in (("garden", "ov"), ("shed", "v")):
+        memory.outcome(partial(memory.chat.moderation.give_rank, "ann", channel, "o"))
+        outcomes: list[Any] = []
+        switches = [Switch(rank, True, "zoe") for rank in ranks]
+        memory.chat.moderation.switch("ann", channel, switches, outcomes.append)
+        memory.journal.commit()
+        assert outcomes == [[None] * len(ranks)]
+    return zoe
+
+
+def ranks_of_zoe(memory: MemoryChat) -> list[str]:
+    return [memory.chat.channels.local[name].rank("zoe") for name in ("garden", "shed", "attic")]
+
+
+def test_a_visitor_that_becomes_an_account_keeps_its_ranks_which_last(memory: MemoryChat) -> None:
+    """C66"""
+    zoe = with_ranks(memory)
+    assert register(memory, zoe) is None
+    assert [change for change in memory.backend.written if isinstance(change, RankGiven)][2:] == [
+        *[RankGiven("garden", "zoe", rank, True, "zoe", NOW) for rank in "ov"],
+        RankGiven("shed", "zoe", "v", True, "zoe", NOW),
+    ]
+    for _ in range(2):
+        assert ranks_of_zoe(memory) == ["ov", "v", ""]
+        memory.chat.users.logout(zoe)
+        memory.journal.commit()
+    outcomes: list[Any] = []
+    taken = [Switch(rank, False, "zoe") for rank in "oo"]
+    memory.chat.moderation.switch("ann", "garden", taken, outcomes.append)
+    memory.journal.commit()
+    assert [type(outcome) for outcome in outcomes[0]] == [type(None), Unchanged]
+    assert ranks_of_zoe(memory) == ["v", "v", ""]
+
+
+def test_a_registration_that_fails_leaves_the_visitor_its_ranks(memory: MemoryChat) -> None:
+    zoe = with_ranks(memory)
+    before = memory.snapshot()
+    memory.backend.fails = True
+    assert register(memory, zoe) is StoreUnavailable
+    assert memory.snapshot() == before
+    assert ranks_of_zoe(memory) == ["ov", "v", ""]
+    memory.chat.users.logout(zoe)
+    memory.journal.commit()
+    assert ranks_of_zoe(memory) == [""] * 3
 
 
 def test_a_registration_that_fails_leaves_the_visitor(memory: MemoryChat) -> None:
