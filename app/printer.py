@@ -141,7 +141,7 @@ class ConsoleTransport:
         return {}
 
     note_first_line = count_input = set_output_limit = finish = refuse = probe = report_limit = ignore
-    pause_reading = resume_reading = ignore
+    pause_reading = resume_reading = hold_login_timeout = resume_login_timeout = ignore
 
 
 def read_lines(descriptor: int, take: Callable[[str], None]) -> None:

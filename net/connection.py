@@ -57,7 +57,7 @@ class Connection(Output):
         sock: connected.
     """
 
-    __slots__ = ("_address", "_login", "_reason", "owner")
+    __slots__ = ("_address", "_login", "_login_rest", "_reason", "owner")
 
     owner: Receiver
 
@@ -66,6 +66,7 @@ class Connection(Output):
         self._reason = CloseReason.LOST
         self._address = ""
         self._login: Deadline | None = None
+        self._login_rest: float | None = None  # seconds, while the time stands still
 
     def count_for(self, address: str) -> None:
         """Count for an address (C19), and close unless a line comes in time (C18).
@@ -117,9 +118,23 @@ class Connection(Output):
 
     def note_first_line(self) -> None:
         """Cancel the login time-out: the first line has arrived (C18)."""
+        self._login_rest = None
         if self._login is not None:
             self._loop.cancel(self._login)
             self._login = None
+
+    def hold_login_timeout(self) -> None:
+        """Have the time of the login time-out stand still (C18), until `resume_login_timeout`."""
+        if self._login is not None:
+            rest = self._login.when - self._loop.monotonic()
+            self.note_first_line()
+            self._login_rest = rest
+
+    def resume_login_timeout(self) -> None:
+        """Have the time of the login time-out go on, if it stands still."""
+        if self._login_rest is not None:
+            self._login = self._loop.call_later(self._login_rest, self._login_timed_out)
+            self._login_rest = None
 
     def finish(self, reason: CloseReason = CloseReason.GOODBYE) -> None:
         """Close when all queued output has left; from now on input is discarded and nothing more is queued."""

@@ -314,6 +314,14 @@ class WebSocket:
         """As `Connection.note_first_line`."""
         self._connection.note_first_line()
 
+    def hold_login_timeout(self) -> None:
+        """As `Connection.hold_login_timeout`."""
+        self._connection.hold_login_timeout()
+
+    def resume_login_timeout(self) -> None:
+        """As `Connection.resume_login_timeout`."""
+        self._connection.resume_login_timeout()
+
     def refuse(self) -> None:
         """As `Connection.refuse`."""
         self._connection.refuse()

@@ -197,17 +197,22 @@ class Irc(Dialect):
     # ---- requests ----
 
     def outcome(self, client: Client, request: Request, answer: Callable[[Exception | None], object]) -> Done:
-        """Count a request as outstanding; return what takes its outcome, and has it answered.
+        """Count a request as outstanding; return what takes its outcome, and has it answered. Before the welcome the
+        time of the login time-out stands still meanwhile (I5).
 
         Args:
             answer: answers; it gets the error, or None.
         """
+        if not client.is_welcome:
+            client.session.transport.hold_login_timeout()
         finish = client.session.expect_outcome(request)
         answers = client.answers
         if answers is not None:
             answers.outstanding += 1
 
         def done(error: Exception | None) -> None:
+            if not client.is_welcome:  # the answer may be the welcome
+                client.session.transport.resume_login_timeout()
             if answers is None:
                 answer(error)
             else:

@@ -56,6 +56,7 @@ class FakeTransport:
         self.later: list[tuple[float, Callable[[], None]]] = []
         self.sent: list[bytes] = []
         self.spoken = 0
+        self.holds_login = False
         self.holds_input = 0
         self.finished = 0
         self.refused = 0
@@ -98,6 +99,12 @@ class FakeTransport:
 
     def note_first_line(self) -> None:
         self.spoken += 1
+
+    def hold_login_timeout(self) -> None:
+        self.holds_login = True
+
+    def resume_login_timeout(self) -> None:
+        self.holds_login = False
 
     def count_input(self, size: int) -> None:
         self.holds_input = size

@@ -134,6 +134,45 @@ def test_a_client_that_says_nothing_is_closed(caplog: pytest.LogCaptureFixture) 
         assert stage.loop._deadlines.nearest() is None
 
 
+def test_the_login_time_out_stands_still_while_it_is_held() -> None:
+    """(I5)"""
+    with staged(login_seconds=1000, is_exempt=nobody) as stage:
+        (owner, other), _peers = stage.accept(2)
+        connection, deadlines = connection_of(owner), stage.loop._deadlines
+        connection_of(other).note_first_line()
+        first = deadlines.nearest()
+        assert first is not None
+        began = stage.loop.monotonic()
+        connection.hold_login_timeout()
+        connection.hold_login_timeout()
+        assert deadlines.nearest() is None
+        stage.turn()
+        connection.resume_login_timeout()
+        held = stage.loop.monotonic() - began
+        resumed = deadlines.nearest()
+        assert resumed is not None
+        assert 0 < resumed - first <= held
+        connection.resume_login_timeout()
+        assert deadlines.nearest() == resumed
+        connection.hold_login_timeout()
+        connection.note_first_line()
+        connection.resume_login_timeout()
+        assert deadlines.nearest() is None
+        connection_of(other).hold_login_timeout()
+        connection_of(other).resume_login_timeout()
+        assert deadlines.nearest() is None
+
+
+def test_a_login_time_out_that_goes_on_closes() -> None:
+    """C18, (I5)"""
+    with staged(login_seconds=0.05, is_exempt=nobody) as stage:
+        (owner,), _peers = stage.accept()
+        connection_of(owner).hold_login_timeout()
+        connection_of(owner).resume_login_timeout()
+        stage.until(lambda: owner.lost_for)
+        assert owner.lost_for == [CloseReason.SILENT]
+
+
 def test_a_client_that_leaves_before_its_first_line_leaves_no_deadline() -> None:
     with staged(login_seconds=1000, is_exempt=nobody) as stage:
         (owner,), _peers = stage.accept()

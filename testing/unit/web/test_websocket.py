@@ -290,6 +290,10 @@ def test_the_transport_passes_on_what_it_does_not_change() -> None:
     socket.refuse()
     assert (connection.spoken, connection.output_limit, len(connection.later)) == (1, 1000, 1)
     assert (connection.holds_input, connection.refused) == (5, 1)
+    socket.hold_login_timeout()
+    assert connection.holds_login
+    socket.resume_login_timeout()
+    assert not connection.holds_login
     assert (socket.must_yield, socket.is_behind, socket.output) == (False, False, connection)
     assert socket.local_address == connection.local_address
     assert str(socket) == "127.0.0.1 port 40000"

@@ -255,3 +255,40 @@ def test_the_login_time_out_ends_with_the_welcome(world: World) -> None:
     assert client.client.transport.spoken == 0
     client.ask("CAP END")
     assert client.client.transport.spoken == 1
+
+
+@pytest.mark.parametrize(
+    ("lines", "last"),
+    [
+        (["CAP REQ :sasl", "AUTHENTICATE PLAIN", f"AUTHENTICATE {sasl('ann', 'ann')}"], "903"),
+        (["CAP REQ :sasl", "AUTHENTICATE PLAIN", f"AUTHENTICATE {sasl('ann', 'wrong')}"], "904"),
+        (["PASS wrong", "NICK ann", "USER ann 0 * :Ann"], "ERROR"),
+        (["CAP REQ :draft/account-registration", "NICK zoe", "REGISTER * * secret"], "900"),
+    ],
+)
+def test_the_login_time_out_stands_still_while_a_password_waits(world: World, lines: list[str], last: str) -> None:
+    """(I5)"""
+    world.client().ask("REGISTER ann ann")
+    client = IrcClient(world)
+    transport = client.client.transport
+    world.passwords.later = True
+    client.ask(*lines[:-1])
+    assert not transport.holds_login
+    client.client.send(lines[-1])
+    assert transport.holds_login
+    world.passwords.answer()
+    assert client.parsed("PING x")[-2 if last != "ERROR" else -1].command == last
+    assert not transport.holds_login
+    assert transport.spoken == 0
+
+
+def test_the_welcome_ends_the_login_time_out_that_stood_still(world: World) -> None:
+    """(I5)"""
+    world.client().ask("REGISTER ann ann")
+    client = IrcClient(world)
+    world.passwords.later = True
+    client.ask("PASS ann", "NICK ann", "USER ann 0 * :Ann")
+    assert client.client.transport.holds_login
+    world.passwords.answer()
+    assert "001" in client.codes("PING x")
+    assert (client.client.transport.spoken, client.client.transport.holds_login) == (1, False)
