@@ -47,7 +47,8 @@ chaos: setup # kill and freeze the nodes and engines of a cluster: make chaos SE
 	./setup --engine
 	.venv/bin/python -m tools.chaos --seconds $(or $(SECONDS),60)
 
-irctest: setup # play irctest against the server: make irctest IRCTEST=../irctest
+irctest: setup # play irctest against the server: make irctest IRCTEST=../irctest TESTS="-k part"
+	@test -f "$(IRCTEST)/requirements.txt" || { echo "make irctest: IRCTEST names no checkout of irctest" >&2; exit 2; }
 	.venv/bin/pip install -q -r $(IRCTEST)/requirements.txt
 	cd $(IRCTEST) && PYTHONPATH=$(CURDIR)/testing/irctest $(CURDIR)/.venv/bin/python -m pytest -q -n 2 --tb=short \
 		-p irctest_verdict --controller crosstalk_controller -m "$(or $(MARKS),$(IRCTEST_MARKS))" $(TESTS)

@@ -44,11 +44,13 @@ class Verdict:
         for name in sorted(self.surprises):
             terminalreporter.line(f"{'fails' if name in self._failed else 'passes'}: {name}")
         by_decision = len(self._failed & self._expected.keys())
-        terminalreporter.line(
-            f"{len(self._passed - self._failed)} passed, {by_decision} failed by decision, "
-            f"{len(self.surprises)} not as listed, "
-            + ", ".join(f"{count} {what}" for what, count in self._counts.items())
-        )
+        counts = [
+            f"{len(self._passed - self._failed)} passed",
+            f"{by_decision} failed by decision",
+            f"{len(self.surprises)} not as listed",
+            *(f"{count} {what}" for what, count in self._counts.items()),
+        ]
+        terminalreporter.line(", ".join(counts))
 
     @property
     def surprises(self) -> set[str]:
