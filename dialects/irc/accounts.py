@@ -52,7 +52,7 @@ def _register(irc: Irc, client: Client, request: Request, password: str, code: s
             return
         client.answer("REGISTER", "SUCCESS", irc.people.nick(name), text="Account created")
         if not client.is_welcome:
-            client.login.account = irc.chat.users.accounts.get(name)
+            client.login.prove(irc.chat.users.accounts.get(name))
         tell_login(irc, client, name)
         if client.is_welcome:
             irc.tell_of(client, "account-notify", message(irc.people.prefix(name), "ACCOUNT", irc.people.nick(name)))

@@ -82,16 +82,23 @@ class Login:
 
     Attributes:
         account: the one that it has proven to be.
+        password_hash: of that account then.
         pieces: of a message of SASL that is under way; None between two.
         failures: how often it was refused.
     """
 
-    __slots__ = ("account", "failures", "pieces")
+    __slots__ = ("account", "failures", "password_hash", "pieces")
 
     def __init__(self) -> None:
         self.account: Account | None = None
+        self.password_hash: bytes | None = None
         self.pieces: str | None = None
         self.failures = 0
+
+    def prove(self, account: Account | None) -> None:
+        """Note the account that the client has proven to be."""
+        self.account = account
+        self.password_hash = None if account is None else account.password_hash
 
 
 class Client:

@@ -85,7 +85,7 @@ def parse_plain(message: str) -> Credentials | None:
 
 def _check(irc: Irc, client: Client, request: Request, credentials: Credentials) -> None:
     def checked(error: Exception | None) -> None:
-        client.login.account = None if error is not None else irc.chat.users.accounts.get(credentials.name)
+        client.login.prove(None if error is not None else irc.chat.users.accounts.get(credentials.name))
         if client.login.account is None:
             _refuse(client)
         else:

@@ -103,7 +103,7 @@ def complete(irc: Irc, client: Client, request: Request) -> None:
 def _check_password(irc: Irc, client: Client, request: Request, credentials: Credentials) -> None:
     def checked(error: Exception | None) -> None:
         if error is None:
-            client.login.account = irc.chat.users.accounts.get(credentials.name)
+            client.login.prove(irc.chat.users.accounts.get(credentials.name))
             tell_login(irc, client, credentials.name)
             _enter_account(irc, client)
         else:
@@ -121,6 +121,10 @@ def _enter_account(irc: Irc, client: Client) -> None:
     account = client.login.account
     if account is None or irc.chat.users.accounts.get(account.name) is not account:
         client.close("this account has been deleted")
+        return
+    is_banned = irc.chat.bans.of_login(account.name, client.session.address) is not None
+    if is_banned or account.password_hash != client.login.password_hash:
+        client.close("log in again")  # as its other clients were closed meanwhile
         return
     if len(account.sessions) >= irc.chat.users.limits.clients:
         client.session.report_limit("max-account-clients", "name=%s", account.name)

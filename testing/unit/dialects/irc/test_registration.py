@@ -292,3 +292,70 @@ def test_the_welcome_ends_the_login_time_out_that_stood_still(world: World) -> N
     world.passwords.answer()
     assert "001" in client.codes("PING x")
     assert (client.client.transport.spoken, client.client.transport.holds_login) == (1, False)
+
+
+def log_in(world: World, name: str, secret: str) -> IrcClient:
+    """Return a client that has tried to log in, and is not welcome yet."""
+    client = IrcClient(world)
+    client.ask("CAP REQ :sasl", f"NICK {name}", f"USER {name} 0 * :x", "AUTHENTICATE PLAIN")
+    client.ask(f"AUTHENTICATE {sasl(name, secret)}")
+    return client
+
+
+@pytest.mark.parametrize(
+    ("orders", "closes"),
+    [
+        ((), False),
+        (("ban account bob", "ban account ann in garden"), False),
+        (("reset-password ann ann",), True),
+        (("delete-account ann", "register ann ann"), True),
+        (("ban account ann", "unban account ann"), True),
+    ],
+)
+def test_what_ends_the_tokens_of_an_account_and_closes_its_clients(
+    world: World, orders: tuple[str, ...], closes: bool
+) -> None:
+    """(W12), C71, P33, P34"""
+    world.client().ask("REGISTER bob bob", "LOGIN bob bob", "CREATE garden")
+    clients = [world.user("ann").session, *(user(world, "ann").client.session for _ in range(2))]
+    third = user(world, "ann")
+    (token,) = (line.split()[3] for line in third.ask("TOKEN NEW"))
+    clients.append(third.client.session)
+    for order in orders:
+        assert all(line.startswith("OK") for line in world.order(order)), order
+    assert [client.over for client in clients] == [closes] * len(clients)
+    client = IrcClient(world)
+    client.ask("CAP REQ :sasl", "NICK zoe", "AUTHENTICATE PLAIN")
+    assert client.codes(f"AUTHENTICATE {sasl('ann', token)}")[-1] == ("904" if closes else "903")
+
+
+def test_a_new_password_ends_the_tokens_alone(world: World) -> None:
+    """(W12)"""
+    own, other = world.user("ann"), user(world, "ann")
+    (token,) = (line.split()[3] for line in other.ask("TOKEN NEW"))
+    waiting = log_in(world, "ann", token)
+    assert own.ask("PASSWORD ann new") == ["RESULT PASSWORD 1"]
+    assert not own.session.over
+    assert not other.client.session.over
+    assert "(log in again)" in waiting.ask("CAP END")[-1]
+    assert "904" in IrcClient(world).codes("AUTHENTICATE PLAIN", f"AUTHENTICATE {sasl('ann', token)}")
+
+
+@pytest.mark.parametrize("order", ["reset-password ann new", "delete-account ann", "ban account ann"])
+def test_a_client_that_is_about_to_be_welcome_is_closed_too(world: World, order: str) -> None:
+    """C71, P33, P34"""
+    world.client().ask("REGISTER ann ann")
+    client = log_in(world, "ann", "ann")
+    world.order(order)
+    (line,) = client.ask("CAP END")
+    assert line.startswith("ERROR :Closing Link: ")
+    assert client.client.transport.finished
+
+
+def test_a_ban_that_is_over_keeps_no_client_out(world: World) -> None:
+    """C71"""
+    world.client().ask("REGISTER ann ann")
+    client = log_in(world, "ann", "ann")
+    world.order("ban account ann")
+    world.order("unban account ann")
+    assert "001" in client.codes("CAP END")
