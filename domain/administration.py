@@ -9,13 +9,16 @@ from domain.accounts import Accounts
 from domain.changes import AccountRegistered, AccountRemoved, Done, PasswordChanged, Undo
 from domain.channels import Channels
 from domain.errors import HasNoPassword, NameTaken, NoSuchUser, NotAName
-from domain.events import AccountGone
+from domain.events import AccountGone, WentOut
 from domain.interfaces import Outside
 from domain.journal import Journal
 from domain.names import HOST_OF_CHANNEL
 from domain.sessions import ClientSession
 from domain.state import Account, Channel
 from domain.users import Users
+
+DELETED = "its account has been deleted"
+"""What others in its channels are told of an account that the operator has deleted."""
 
 
 class Administration:
@@ -126,6 +129,7 @@ class Administration:
         for channel in channels:
             for session in account.sessions:
                 channel.unsubscribe(session)
+            self._users.presence.tell_followers(WentOut(account.name, channel.name, DELETED), (channel,))
             self._outside.observer.vacated(channel)
             if HOST_OF_CHANNEL in channel.name:
                 self._outside.servers.left(account.name, channel.name)
