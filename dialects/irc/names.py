@@ -126,6 +126,11 @@ class Alike:
             if len(held) == 1:
                 self._names[key] = held[0]
 
+    def all(self, name: str) -> list[str]:
+        """Return the names that are alike, the oldest first."""
+        held = self._names.get(fold(name), [])
+        return [*held] if isinstance(held, list) else [held]
+
     def oldest(self, name: str) -> str | None:
         """Return the oldest name that is alike; None if there is none."""
         held = self._names.get(fold(name))

@@ -57,6 +57,10 @@ class People:
         self._channels_alike = Alike([*chat.channels.local, *chat.channels.remote])
         self._freed: dict[str, str] = {}
         """How names were shown that are free again, where that was another form."""
+        self._held: dict[str, str] = {}
+        """How names are shown until all have been told that their form is another now."""
+        self.form_watchers: list[Callable[[str], object]] = []
+        """Told of each name that is to be shown in another form: see `show_anew`."""
         self.gone: deque[Gone] = deque(maxlen=MAX_GONE)
         chat.users.name_watchers.append(self._note_name)
         chat.channels.name_watchers.append(self._note_channel)
@@ -66,8 +70,15 @@ class People:
             self._freed.pop(name, None)
             self._alike.add(name)
             return
-        shown = self._alike.shown(name)
+        shown = self._form(name)
+        forms = {other: self._form(other) for other in self._alike.all(name) if other != name}
+        self._held.pop(name, None)
         self._alike.remove(name)
+        for other, form in forms.items():
+            if form != self._alike.shown(other):
+                self._held[other] = form
+                for watch in self.form_watchers:
+                    watch(other)
         if shown != name:
             self._freed[name] = shown
             if len(self._freed) > MAX_GONE:
@@ -84,7 +95,16 @@ class People:
 
     def nick(self, name: str) -> str:
         """Return the nick of a user, of this server or of another."""
-        return nick_of(self._freed.get(name) or self._alike.shown(name))
+        return nick_of(self._form(name))
+
+    def _form(self, name: str) -> str:
+        return self._held.get(name) or self._freed.get(name) or self._alike.shown(name)
+
+    def show_anew(self, name: str) -> tuple[str, str]:
+        """Show a name as it is to be shown beside those that are left (I17); return its nick before and after."""
+        before = self.nick(name)
+        self._held.pop(name, None)
+        return before, self.nick(name)
 
     def prefix(self, name: str, *, in_room: bool = False) -> str:
         """Return the prefix `nick!user@host` of a user, who need not be here any more (I14).

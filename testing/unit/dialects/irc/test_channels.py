@@ -146,6 +146,33 @@ def test_names_that_are_alike_are_two_people(world: World) -> None:
     assert [line.partition(" PRIVMSG ")[2] for line in other.heard()] == ["|41|nn :to the other", "|41|nn :again"]
 
 
+@pytest.mark.parametrize("gone", ["guest", "account", "renamed"])
+def test_a_name_is_shown_anew_when_the_one_alike_has_gone(world: World, gone: str) -> None:
+    """The lines come after those of the one that has gone (I17)."""
+    first = user(world, "ann") if gone == "account" else guest(world, "ann")
+    world.client().ask("REGISTER Ann Ann", "REGISTER ANN ANN")
+    second, bob, eve = user(world, "Ann"), guest(world, "bob"), guest(world, "eve")
+    for client in (second, first, bob):
+        client.ask("JOIN #garden")
+    assert bob.ask("MONITOR + Ann,|41|nn") != []
+    for client in (first, second, bob, eve):
+        client.heard()
+    if gone == "account":
+        world.order("delete-account ann")
+    else:
+        first.ask("NICK kim" if gone == "renamed" else "QUIT :bye")
+    line = ":|41|nn!Ann@account NICK :Ann"
+    assert second.heard()[-1] == line
+    heard = [line for line in bob.heard() if " 73" not in line]
+    assert heard[1:] == [line]
+    assert heard[0].startswith(":ann!")
+    assert heard[0].split()[1] == {"guest": "QUIT", "account": "PART", "renamed": "NICK"}[gone]
+    assert eve.heard() == []
+    assert second.ask("PING x", "MODE Ann") == [":crosstalk PONG crosstalk :x", ":crosstalk 221 Ann +"]
+    assert bob.ask("NAMES #garden")[0].startswith(":crosstalk 353 bob = #garden :@Ann bob")
+    assert bob.ask("WHOIS ANN")[0].startswith(":crosstalk 311 bob A|4e||4e| ")
+
+
 def test_a_renamed_guest_is_told_to_all_once(world: World) -> None:
     """(I9)"""
     ann, bob = user(world, "ann"), guest(world, "bob")
