@@ -941,12 +941,15 @@ lineInput.addEventListener("keydown", (event) => {
 });
 lineInput.addEventListener("input", () => change(() => { state.notice = ""; }));
 
+// At once: a scroll event of before the next drawing must not find the old place.
+function pin() { state.view.pinned = true; logBox.scrollTop = logBox.scrollHeight; }
+
 on("composer", "submit", (event) => {
   event.preventDefault();
   const text = lineInput.value, each = find(state.open);
   if (!text.trim()) return;
   change(() => {
-    state.view.pinned = true;
+    pin();
     if (!submit(text)) return;
     if (each) { each.typed.push(text); each.typed.splice(0, each.typed.length - 100); each.at = 0; each.draft = ""; }
     if (lineInput.value === text) lineInput.value = "";
@@ -1000,7 +1003,7 @@ on("add", "click", openFinder);
 on("menu", "click", () => { drawNotify(); $("settings").showModal(); });
 on("back", "click", () => change(() => { state.pane = "list"; }));
 on("leave", "click", () => change(() => askToLeave(find(state.open))));
-on("latest", "click", () => change(() => { state.view.pinned = true; focusLine(); }));
+on("latest", "click", () => change(() => { pin(); focusLine(); }));
 on("show-members", "click", () => change(() => { state.members = !state.members; touch("members"); }));
 on("hide-members", "click", () => { change(() => { state.members = false; }); $("show-members").focus(); });
 on("asking-no", "click", () => $("asking").close());
