@@ -25,6 +25,10 @@ GROWTH = 64 * 1024 * 1024
 REASONS = {"line-rate", "stall-seconds", "failed-login", "connection-rate", "max-hash-queue", "max-registrations"}
 
 
+HITS = {"lines": "line-rate", "passwords": "failed-login", "coming-and-going": "connection-rate"}
+"""The limit that a kind of flood hits."""
+
+
 def resident(server: ServerProcess) -> int:
     """Bytes of memory that the server has."""
     found = re.search(r"^VmRSS:\s+(\d+) kB", Path(f"/proc/{server.process.pid}/status").read_text(), re.MULTILINE)
@@ -33,17 +37,16 @@ def resident(server: ServerProcess) -> int:
 
 
 def test_a_bystander_is_served_during_every_flood(tmp_path: Path) -> None:
-    with ServerProcess(tmp_path, *CONFIG, "connection-rate 300") as server, Peer(server.port) as peer:
+    with ServerProcess(tmp_path, *CONFIG, "connection-rate 1500") as server, Peer(server.port) as peer:
         assert peer.ask("REGISTER user0 right") == ["RESULT REGISTER 1"]
         before = resident(server)
         for kind in [kind for kind in FLOODS if kind != "silent"]:
             with flood(kind, server.port, SECONDS):
                 for _ in range(PINGS):
                     assert peer.ask("PING") == ["RESULT PING 1"], kind
+                if kind in HITS:  # the flood goes on until then
+                    server.wait_for(f"reason={HITS[kind]} address=127.0.0.2")
         assert resident(server) - before < GROWTH
-        server.wait_for("reason=line-rate address=127.0.0.2")
-        server.wait_for("reason=failed-login address=127.0.0.2")
-        server.wait_for("reason=connection-rate address=127.0.0.2")
         assert set(re.findall(r"reason=([a-z-]+) address=127\.0\.0\.2", "\n".join(server.log))) <= REASONS
         assert not [line for line in server.log if " ERROR " in line]
         assert peer.ask("LOGIN user0 right") == ["RESULT LOGIN 1"]
