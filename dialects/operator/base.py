@@ -227,18 +227,14 @@ class Operator(Dialect, ABC):
 
 
 def split_place(command: Command, words: list[str]) -> list[str]:
-    """Split the first word of a command at its colon, if it names a channel and a user. No channel's name has a colon.
+    """Split the first word of a command at its colon, if the usage has `<channel>:<user>`, as the course's commands do.
 
-    Where the usage has `<channel> <user>`, both forms are taken. Where it has `<channel>:<user>`, only that one is.
+    No channel's name has a colon. The words are [] where the first one is no channel and user.
     """
-    places = command.usage.split()[1:3]
-    is_joined = places[:1] == ["<channel>:<user>"]
-    if not words or not (is_joined or places == ["<channel>", "<user>"]):
+    if not words or command.usage.split()[1:2] != ["<channel>:<user>"]:
         return words
     channel, _, user = words[0].partition(":")
-    if channel and user:
-        return [channel, user, *words[1:]]
-    return [] if is_joined else words
+    return [channel, user, *words[1:]] if channel and user else []
 
 
 def _answer_typo(dialect: Operator, session: Session, request: Request) -> None:

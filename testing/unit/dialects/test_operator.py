@@ -106,9 +106,9 @@ def test_which_lines_of_the_input_are_looked_at() -> None:
     assert not any(map(is_command, ["", " ", "hi", "/hi", "y", "//help", "HELP"]))
 
 
-@pytest.mark.parametrize("place", ["lobby ann", "lobby:ann"])
-def test_a_user_of_a_channel_has_two_forms(place: str) -> None:
-    """P16."""
+def test_a_user_of_a_channel_has_one_form() -> None:
+    """P16: with a colon it is the course's, whose commands alone may be typed so (P3)."""
+    place = "lobby ann"
     with World(channels=ROOMS) as world:
         ann, bob = world.room("lobby", "ann", "bob")
         assert world.order(f"mute {place} 10m") == ["OK Muted ann for 600 seconds."]
@@ -117,6 +117,7 @@ def test_a_user_of_a_channel_has_two_forms(place: str) -> None:
         assert (ann.saw(), bob.saw()[-1:]) == (["* You may speak again."], ["* ann has been muted for 600 seconds."])
         assert ann.does("hi") == ["[ann] hi"]
         assert world.order(f"unmute {place}") == ["ERROR ann is not muted in lobby."]
+        assert world.order("kick lobby:ann") == ["USAGE Usage: kick <channel> <user>"]
         assert world.order(f"kick {place}", f"kick {place}") == ["OK Kicked ann.", "ERROR ann is not in lobby."]
 
 
