@@ -30,9 +30,6 @@ from domain.names import HOST_OF_CHANNEL, SERVICES
 
 HOW_TO_LOG_IN = "There are no services here: log in with SASL, or with PASS <account>:<password>."
 
-Refuse = Callable[[str, Exception], None]
-"""Answers a message that was refused, given its target."""
-
 
 def privmsg(irc: Irc, client: Client, request: Request) -> None:
     """PRIVMSG <target>[,<target>...] <text>."""
