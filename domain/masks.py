@@ -42,9 +42,11 @@ def completed(mask: str) -> str:
     return f"{nick or '*'}!{user or '*'}@{host or '*'}"
 
 
-@functools.lru_cache(MASKS_KNOWN)
-def _pattern(mask: str) -> re.Pattern[str]:
-    """Return a pattern that never looks back: each part is found as far in front as it can be, and then stays there."""
+def pattern_of(mask: str) -> re.Pattern[str]:
+    """Return the pattern of a folded mask, for whole folded texts. Its match takes the product of both lengths at most.
+
+    It never looks back: each part is found as far in front as it can be, and then stays there.
+    """
     first, *parts = re.split(r"\*+", mask)
     if not parts:
         return re.compile(_literal(first), re.DOTALL)
@@ -59,12 +61,15 @@ def _literal(part: str) -> str:
     return "".join("." if letter == "?" else re.escape(letter) for letter in part)
 
 
+_known_pattern = functools.lru_cache(MASKS_KNOWN)(pattern_of)
+
+
 def matches(mask: str, prefix: str) -> bool:
     """Tell whether a mask names a user, given by `nick!user@host`; the case of ASCII letters does not matter.
 
     Takes a time that is the product of both lengths at most.
     """
-    return _pattern(fold(mask)).fullmatch(fold(prefix)) is not None
+    return _known_pattern(fold(mask)).fullmatch(fold(prefix)) is not None
 
 
 def any_matches(masks: Iterable[str], prefix: str) -> bool:

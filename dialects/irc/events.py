@@ -74,7 +74,7 @@ def tags_of(irc: Irc, stamp: Stamp) -> str:
     return render_tags(tags)
 
 
-def in_lines(irc: Irc, stamp: Stamp, prefix: str, target: str, text: str, kind: str = SAY) -> str:
+def message_lines(irc: Irc, stamp: Stamp, prefix: str, target: str, text: str, kind: str = SAY) -> str:
     """Render a message in as many lines as it takes; the first one has its msgid (I27)."""
     tags = tags_of(irc, stamp)
     verb = "NOTICE" if kind == NOTICE else "PRIVMSG"
@@ -99,7 +99,7 @@ def channel_message(irc: Irc, said: Said) -> str:
     number = f"m{said.number}" if said.number else ""
     stamp = Stamp(said.sender, said.at, number, sent.tags if sent is not None else NO_TAGS)
     prefix = irc.people.prefix(said.sender, in_room=irc.is_room_guest(said))
-    return in_lines(irc, stamp, prefix, irc.people.channel(said.channel), said.text, said.kind)
+    return message_lines(irc, stamp, prefix, irc.people.channel(said.channel), said.text, said.kind)
 
 
 def to_client(irc: Irc, client: Client, event: Any) -> str | None:
@@ -110,18 +110,18 @@ def to_client(irc: Irc, client: Client, event: Any) -> str | None:
 
 def _direct(irc: Irc, client: Client, event: DirectMessage) -> str:
     stamp = Stamp(event.sender, event.at, event.id, irc.live.tags)
-    return in_lines(irc, stamp, irc.people.prefix(event.sender), client.shown, event.text, event.kind)
+    return message_lines(irc, stamp, irc.people.prefix(event.sender), client.shown, event.text, event.kind)
 
 
 def _whispered(irc: Irc, client: Client, event: Whispered) -> str:
     stamp = Stamp(event.sender, event.at)
-    return in_lines(irc, stamp, irc.people.prefix(event.sender, in_room=True), client.shown, event.text)
+    return message_lines(irc, stamp, irc.people.prefix(event.sender, in_room=True), client.shown, event.text)
 
 
 def _echo(irc: Irc, client: Client, event: DirectEcho) -> str:
     recipient = irc.people.nick(event.recipient)
     stamp = Stamp(event.sender, event.at, event.id, irc.live.tags)
-    echo = in_lines(irc, stamp, irc.people.prefix(event.sender), recipient, event.text, event.kind)
+    echo = message_lines(irc, stamp, irc.people.prefix(event.sender), recipient, event.text, event.kind)
     waits = client.line(numerics.AWAY, recipient, text=WAITS) if event.waits else ""
     return (echo if client.has("echo-message") else "") + waits
 

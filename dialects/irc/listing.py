@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 
 from commands import Request
 from dialects.irc import numerics
 from dialects.irc.client import Client
 from dialects.irc.core import Irc
-from dialects.irc.names import CHANNEL, fold
-from dialects.irc.wire import glob
+from dialects.irc.names import CHANNEL
+from domain.masks import fold, pattern_of
 from domain.names import HOST_OF_CHANNEL
 from domain.state import Channel
 from text import parse_number
@@ -28,21 +29,25 @@ def list_channels(irc: Irc, client: Client, request: Request) -> None:
     words = [word for word in (request.args[0].split(",") if request.args else []) if word][:MAX_CONDITIONS]
     parsed = [(word, condition_of(irc, word)) for word in words]
     conditions = [condition for _word, condition in parsed if condition is not None]
-    masks = [fold(word.removeprefix(CHANNEL)) if word[0] == CHANNEL else fold(word) for word, condition in parsed
-             if condition is None]  # fmt: skip
+    masks = [_pattern(word) for word, condition in parsed if condition is None]
     client.stream(_lines(irc, client, masks, conditions))
 
 
 def condition_of(irc: Irc, word: str) -> Condition | None:
     """Return the condition that a word states; None for the name or mask of channels."""
     if word[0] == "!":
-        mask = fold(word[1:].removeprefix(CHANNEL))
-        return lambda name, _channel: not glob(mask, fold(name))
+        unwanted = _pattern(word[1:])
+        return lambda name, _channel: unwanted.fullmatch(fold(name)) is None
     kind = word[0].upper() if word[0].upper() in "CT" and word[1:2] in ("<", ">") else ""
     sign, number = word[len(kind) : len(kind) + 1], parse_number(word[len(kind) + 1 :], MAX_NUMBER)
     if sign not in ("<", ">") or number is None:
         return None
     return _compare(irc, kind, sign, number)
+
+
+def _pattern(word: str) -> re.Pattern[str]:
+    """Return the pattern of a name or mask of channels."""
+    return pattern_of(fold(word.removeprefix(CHANNEL)))
 
 
 def _compare(irc: Irc, kind: str, sign: str, number: int) -> Condition:
@@ -58,7 +63,7 @@ def _compare(irc: Irc, kind: str, sign: str, number: int) -> Condition:
     return holds
 
 
-def _lines(irc: Irc, client: Client, masks: list[str], conditions: list[Condition]) -> Iterator[str]:
+def _lines(irc: Irc, client: Client, masks: list[re.Pattern[str]], conditions: list[Condition]) -> Iterator[str]:
     yield client.line(numerics.LISTSTART, "Channel")
     for name in irc.chat.channels.shown_to(client.session.principal):
         channel = irc.chat.channels.local.get(name)
@@ -70,7 +75,7 @@ def _lines(irc: Irc, client: Client, masks: list[str], conditions: list[Conditio
     yield client.line(numerics.LISTEND)
 
 
-def _fits(name: str, channel: Channel | None, masks: list[str], conditions: list[Condition]) -> bool:
-    if masks and not any(glob(mask, fold(name)) for mask in masks):
+def _fits(name: str, channel: Channel | None, masks: list[re.Pattern[str]], conditions: list[Condition]) -> bool:
+    if masks and not any(mask.fullmatch(fold(name)) for mask in masks):
         return False
     return all(holds(name, channel) for holds in conditions)

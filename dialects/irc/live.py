@@ -9,7 +9,7 @@ from commands import Request
 from dialects.irc import numerics
 from dialects.irc.client import Client
 from dialects.irc.core import Irc
-from dialects.irc.events import Stamp, in_lines, tags_of
+from dialects.irc.events import Stamp, message_lines, tags_of
 from dialects.irc.names import CHANNEL
 from dialects.irc.people import client_of
 from dialects.irc.profiles import clients_of
@@ -105,7 +105,7 @@ def tell_rank(irc: Irc, client: Client, audience: Audience, kind: str, text: str
     stamp = Stamp(client.nick, irc.server.now(), irc.chat.messages.next_id(), tags)
     prefix = irc.people.prefix(client.nick)
     for other in audience.clients:
-        line = in_lines(irc.for_client(other), stamp, prefix, audience.shown, text, kind)
+        line = message_lines(irc.for_client(other), stamp, prefix, audience.shown, text, kind)
         other.session.send_bytes(line.encode())
     if client.has("echo-message"):
-        client.send(in_lines(irc.for_client(client), stamp, prefix, audience.shown, text, kind))
+        client.send(message_lines(irc.for_client(client), stamp, prefix, audience.shown, text, kind))

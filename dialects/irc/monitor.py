@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 from commands import Request
 from dialects.irc import numerics
 from dialects.irc.client import Client
 from dialects.irc.core import Irc
-from dialects.irc.names import fold
 from dialects.irc.numerics import Numeric
-from dialects.irc.wire import MAX_BODY, word
+from dialects.irc.wire import MAX_BODY, in_lines, word
+from domain.masks import fold
 
 MAX_MONITORED = 100
 """Nicks that a client can monitor (I33)."""
@@ -73,23 +73,10 @@ def _tell_state(irc: Irc, client: Client, nicks: Iterable[str]) -> None:
     _reply_in_lines(client, numerics.MONOFFLINE, away)
 
 
-def _reply_in_lines(client: Client, numeric: Numeric, words: Iterable[str]) -> None:
+def _reply_in_lines(client: Client, numeric: Numeric, words: Collection[str]) -> None:
     room = MAX_BODY - len(client.line(numeric, text="").encode())
-    for line in _joined(words, room):
+    for line in in_lines(words, room, ",") if words else ():
         client.reply(numeric, text=line)
-
-
-def _joined(words: Iterable[str], size: int) -> Iterator[str]:
-    line = ""
-    for each in words:
-        longer = f"{line},{each}" if line else each
-        if line and len(longer.encode()) > size:
-            yield line
-            line = each
-        else:
-            line = longer
-    if line:
-        yield line
 
 
 ACTIONS: Mapping[str, Callable[[Irc, Client, Iterable[str]], None]] = {

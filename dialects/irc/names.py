@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 
+from domain.masks import fold
 from domain.names import HOST_OF_USER
 
 BAR = "|"
@@ -22,11 +23,6 @@ _BYTE = re.compile("[0-9a-fA-F]{2}")
 
 MAX_USER_PART = 10
 _NOT_IN_USER_PARTS = re.compile(r"[^A-Za-z0-9._-]")
-
-
-def fold(name: str) -> str:
-    """Return a name as CASEMAPPING=ascii compares it: ASCII letters in lower case, nothing else changed."""
-    return name.lower() if name.isascii() else _LETTER.sub(lambda found: found[0].lower(), name)
 
 
 # ---- out ----

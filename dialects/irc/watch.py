@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dialects.irc.client import Client
-from dialects.irc.names import fold
+from domain.masks import fold
 
 
 class Watch:

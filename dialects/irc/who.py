@@ -8,10 +8,11 @@ from commands import Request
 from dialects.irc import numerics
 from dialects.irc.client import Client
 from dialects.irc.core import Irc
-from dialects.irc.names import CHANNEL, fold
+from dialects.irc.names import CHANNEL
 from dialects.irc.profiles import INVISIBLE, OPERATOR, Profile, channels_of, profile_of, shares_channel
 from dialects.irc.rosters import signs
-from dialects.irc.wire import glob, word
+from dialects.irc.wire import word
+from domain.masks import fold, pattern_of
 from domain.state import Channel
 
 EVERYBODY = ("*", "0", "")
@@ -58,7 +59,7 @@ def _find(irc: Irc, client: Client, mask: str) -> Iterator[tuple[Profile, Channe
         for name in channel.names() if channel is not None else ():
             yield profile_of(irc, name, channel), channel
     elif mask in EVERYBODY or "*" in mask or "?" in mask:
-        yield from _find_by_mask(irc, client, "*" if mask in EVERYBODY else fold(mask))
+        yield from _find_by_mask(irc, client, "*" if mask in EVERYBODY else mask)
     else:
         found = irc.people.find(mask)
         if found is not None and irc.people.is_known(found):
@@ -66,11 +67,12 @@ def _find(irc: Irc, client: Client, mask: str) -> Iterator[tuple[Profile, Channe
 
 
 def _find_by_mask(irc: Irc, client: Client, mask: str) -> Iterator[tuple[Profile, Channel | None]]:
+    fits = pattern_of(fold(mask)).fullmatch
     for name in irc.chat.users.sorted_online_names():  # the same list while it is read, whoever comes or goes
         if not irc.people.is_known(name):
             continue  # it has gone while the list was read
         profile = profile_of(irc, name)
-        if not any(glob(mask, fold(text)) for text in (profile.nick, profile.user, profile.host, profile.realname)):
+        if not any(fits(fold(text)) for text in (profile.nick, profile.user, profile.host, profile.realname)):
             continue
         if INVISIBLE not in profile.modes or name == client.nick or shares_channel(irc, client, name):
             yield profile, _common_channel(irc, client, name)

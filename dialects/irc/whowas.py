@@ -8,8 +8,8 @@ from commands import Request
 from dialects.irc import numerics
 from dialects.irc.client import Client
 from dialects.irc.core import Irc
-from dialects.irc.names import fold
 from dialects.irc.wire import word
+from domain.masks import fold
 from text import parse_number, utc_time
 
 MAX_COUNT = 10**6

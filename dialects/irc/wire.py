@@ -6,7 +6,7 @@ A client's line is `[@tags] [:prefix] VERB [word...] [:text]`. Its prefix is ign
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from text import clean
@@ -164,33 +164,17 @@ def message(prefix: str, verb: str, *words: str, text: str | None = None) -> str
     return f"{line}{END}" if text is None else f"{line} :{text}{END}"
 
 
-def in_lines(words: Sequence[str], size: int) -> Iterator[str]:
-    """Join words into lines of at most so many bytes: one line at least; a longer word is alone in its line."""
+def in_lines(words: Iterable[str], size: int, sign: str = " ") -> Iterator[str]:
+    """Join words, with a sign between them, into lines of at most so many bytes.
+
+    There is one line at least. A longer word is alone in its line.
+    """
     line = ""
     for each in words:
-        longer = f"{line} {each}" if line else each
+        longer = f"{line}{sign}{each}" if line else each
         if line and len(longer.encode()) > size:
             yield line
             line = each
         else:
             line = longer
     yield line
-
-
-def glob(pattern: str, text: str) -> bool:
-    """Tell whether a mask fits a whole text: `*` stands for any run of characters, `?` for one. The time is at most the
-    product of the lengths."""
-    at = star = 0
-    start, resume = -1, 0
-    while at < len(text):
-        if star < len(pattern) and pattern[star] == "*":
-            start, resume = star, at
-            star += 1
-        elif star < len(pattern) and pattern[star] in ("?", text[at]):
-            star, at = star + 1, at + 1
-        elif start >= 0:
-            resume += 1
-            star, at = start + 1, resume
-        else:
-            return False
-    return pattern[star:].strip("*") == ""

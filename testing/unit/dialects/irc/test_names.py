@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dialects.irc.names import Alike, channel_name, channel_of, fold, nick_of, unescape, user_part
+from dialects.irc.names import Alike, channel_name, channel_of, nick_of, unescape, user_part
+from domain.masks import fold
 from domain.names import is_name
 
 NAMES = st.text(st.characters(exclude_categories=["Cs"], exclude_characters=",:@| "), min_size=1, max_size=12)
