@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import errno
 import itertools
@@ -53,7 +54,6 @@ class Ports:
     def __init__(self) -> None:
         start = random.randint(FIRST_PORT, LAST_PORT)
         self._candidates = itertools.chain(range(start, LAST_PORT + 1), range(FIRST_PORT, start))
-        self._kept: list[socket.socket] = []
         self._lock = threading.Lock()
 
     def take(self) -> socket.socket:
@@ -71,7 +71,7 @@ class Ports:
     def take_for_good(self) -> int:
         """Claim a port for the rest of this process. Raises Failed if none is left."""
         claim = self.take()
-        self._kept.append(claim)
+        atexit.register(claim.close)  # which keeps it until then
         port: int = claim.getsockname()[1]
         return port
 

@@ -38,7 +38,11 @@ class Cable:
                 if self.is_cut:
                     near.close()
                     continue
-                far = socket.create_connection((LOOPBACK, self._target))
+                try:
+                    far = socket.create_connection((LOOPBACK, self._target))
+                except OSError:  # the engine does not listen yet: the other side tries again
+                    near.close()
+                    continue
                 self._ends += (near, far)
                 for source, sink in ((near, far), (far, near)):
                     threading.Thread(target=self._forward, args=(source, sink), daemon=True).start()
