@@ -182,6 +182,11 @@ class Settings(NamedTuple):
     log_bytes: int = 256 * 1024 * 1024
 
     @property
+    def admits_guests(self) -> bool:
+        """Whether clients of IRC, and the page, may come without an account (I6)."""
+        return self.irc_guests == "on" or (self.irc_guests is None and self.registration == "open")
+
+    @property
     def listens_with_tls(self) -> bool:
         """Whether the connections of some port use TLS."""
         return any(listen.tls for listen in self.listen) or any(channel.tls for channel in self.channel)

@@ -26,6 +26,7 @@ from settings import Live, Settings
 if TYPE_CHECKING:
     from app.replicated import Replica
     from app.tls import Tls
+    from web.gateway import Gateway
 
 log = logging.getLogger("crosstalk.server")
 
@@ -40,6 +41,7 @@ class Reloadable(Protocol):
     tls: Tls | None
     replica: Replica | None
     supervisor: Supervisor
+    gateway: Gateway | None
 
     @property
     def is_open(self) -> bool:
@@ -78,9 +80,15 @@ def _limit_users(server: Reloadable) -> None:
     server.node.set_limits()
 
 
+def _remake_page(server: Reloadable) -> None:
+    if server.gateway is not None:
+        server.gateway.remake_page()
+
+
 def _admit(server: Reloadable) -> None:
     server.node.chat.accounts.invitations.registration = Registration(server.settings.registration)
     server.node.chat.users.operators = frozenset(server.settings.operator)
+    _remake_page(server)
 
 
 def _hash(server: Reloadable) -> None:
@@ -111,6 +119,7 @@ ROWS = (
         _limit_users,
     ),
     Row(("registration", "operator"), _admit),
+    Row(("irc_guests", "web_title"), _remake_page),
     Row(("bcrypt_cost",), _hash),
     Row(("peers",), _link),
     Row(("log_level",), lambda server: set_log_level(server.settings.log_level), is_whole=True),
@@ -120,7 +129,7 @@ READ_EACH_TIME = frozenset({
     *("federation_seconds", "max_peers", "max_remote_users", "max_remote_memberships", "max_remote_channels"),
     *("max_unlisted_links", "max_unlisted_users", "max_unlisted_members", "max_unlisted_channels", "max_link_buffer"),
     *("channels_reply", "history_on_join", "max_file_size", "file_offer_seconds", "file_stall_seconds"),
-    "shutdown_seconds",
+    "shutdown_seconds", "irc_create", "guest_history",
 })  # fmt: skip
 """Settings of which nobody keeps a copy."""
 

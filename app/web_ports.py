@@ -11,7 +11,7 @@ from dialects import WIRE
 from domain.interfaces import Timers
 from settings import Settings
 from web.gateway import Gateway
-from web.page import read_page
+from web.page import Page, Parts
 from web.requests import Rules, parse_origin
 
 
@@ -19,7 +19,7 @@ def make_gateway(settings: Settings, node: Node, timers: Timers, is_healthy: Cal
     """Return what the `web` ports share.
 
     Args:
-        settings: of the server.
+        settings: that are in force.
         node: makes the sessions.
         timers: the clock.
         is_healthy: whether the server can do its work (W2).
@@ -33,10 +33,13 @@ def make_gateway(settings: Settings, node: Node, timers: Timers, is_healthy: Cal
         frozenset(filter(None, map(parse_origin, settings.web_origin))),
         [ipaddress.ip_network(network) for network in settings.web_proxy],
     )
-    guests = settings.irc_guests == "on" or (settings.irc_guests is None and settings.registration == "open")
     try:
-        page = read_page(settings.web_title, guests=guests, registration=settings.registration)
+        parts = Parts()
     except OSError as error:
         raise StartError(f"cannot read the page: {error.filename}: {error.strerror}") from error
+
+    def page() -> Page:
+        return parts.put_together(settings.web_title, guests=settings.admits_guests, registration=settings.registration)
+
     open_session = partial(node.accept, label=WIRE)
     return Gateway(page, rules, open_session, is_healthy, timers, settings.keepalive_seconds)

@@ -67,20 +67,12 @@ def _mailbox(parts: Parts) -> Dialect:
 
 
 def _irc(parts: Parts) -> Dialect:
-    from dialects.irc.core import Policy, Server
+    from dialects.irc.core import Server
     from dialects.irc.dialect import IrcDialect
 
     settings = parts.settings
     server = Server(settings.hostname or "crosstalk", parts.now, parts.now(), settings.motd)
-    guests = settings.irc_guests or ("on" if settings.registration == "open" else "off")
-    policy = Policy(
-        guests=guests == "on",
-        create=settings.irc_create,
-        history_on_join=settings.history_on_join,
-        guest_history=settings.guest_history == "on",
-        federation_seconds=settings.federation_seconds,
-    )
-    return IrcDialect(parts.chat, parts.rooms, server, policy, parts.guest_host)
+    return IrcDialect(parts.chat, parts.rooms, server, settings, parts.guest_host)
 
 
 def _federation(parts: Parts) -> Dialect:

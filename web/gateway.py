@@ -38,7 +38,7 @@ class Gateway:
     """What all `web` ports share.
 
     Args:
-        page: that is served.
+        page: returns the page as the settings have it now.
         rules: who may come.
         open_session: makes the session behind a WebSocket.
         is_healthy: whether the server can do its work.
@@ -46,25 +46,31 @@ class Gateway:
         keepalive_seconds: that a ping may wait for its pong; 0: for ever.
 
     Attributes:
+        page: that is served.
         counts: pages, handshakes, and requests that were refused, by the header at fault.
     """
 
     def __init__(
         self,
-        page: Page,
+        page: Callable[[], Page],
         rules: Rules,
         open_session: Callable[[Transport], Session],
         is_healthy: Callable[[], bool],
         timers: Timers,
         keepalive_seconds: float,
     ) -> None:
-        self.page = page
+        self._make_page = page
+        self.page = page()
         self.rules = rules
         self.open_session = open_session
         self.is_healthy = is_healthy
         self.timers = timers
         self.keepalive_seconds = keepalive_seconds
         self.counts = Counter({"pages": 0, "handshakes": 0, "refused-host": 0, "refused-origin": 0})
+
+    def remake_page(self) -> None:
+        """Settings that the page tells have changed."""
+        self.page = self._make_page()
 
     def accept(self, connection: Connection, *, is_tls: bool = False) -> Visit:
         """Return the owner of a new connection."""

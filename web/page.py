@@ -1,4 +1,4 @@
-"""The page: one document of three files, put together at the start, and the headers that keep it safe (W10)."""
+"""The page: one document of three files, and the headers that keep it safe (W10)."""
 
 from __future__ import annotations
 
@@ -36,30 +36,41 @@ class Page(NamedTuple):
     etag: str
 
 
-def read_page(title: str, *, guests: bool, registration: str, directory: str = DIRECTORY) -> Page:
-    """Put the page together.
+class Parts:
+    """The three files, as they were when the server started.
 
     Args:
-        title: of the page, from the setting web-title.
-        guests: whether one may look in without an account.
-        registration: who may make an account: `open`, `invite` (with an invitation code) or `closed`.
-        directory: of its three files.
+        directory: where they are.
 
     Raises:
         OSError: a file cannot be read.
     """
-    document, style, script = (_read(directory, name) for name in ("page.html", "page.css", "page.js"))
-    attributes = {TITLE: html.escape(title), "{{guests}}": "on" if guests else "off", "{{registration}}": registration}
-    for mark, value in attributes.items():
-        document = document.replace(mark, value)
-    text = document.replace(STYLE, style).replace(SCRIPT, script)
-    policy = (
-        f"default-src 'none'; script-src '{_hash(script)}'; style-src '{_hash(style)}'; connect-src 'self';"
-        " img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none';"
-        " require-trusted-types-for 'script'; trusted-types 'none'"
-    )
-    etag = f'"{hashlib.sha256(text.encode()).hexdigest()[:32]}"'
-    return Page(text, {"Content-Security-Policy": policy, "Cache-Control": "no-cache", "ETag": etag}, etag)
+
+    def __init__(self, directory: str = DIRECTORY) -> None:
+        self._document, self._style, self._script = (
+            _read(directory, name) for name in ("page.html", "page.css", "page.js")
+        )
+
+    def put_together(self, title: str, *, guests: bool, registration: str) -> Page:
+        """Return the page.
+
+        Args:
+            title: of the page, from the setting web-title.
+            guests: whether one may look in without an account.
+            registration: who may make an account: `open`, `invite` (with an invitation code) or `closed`.
+        """
+        document, style, script = self._document, self._style, self._script
+        marks = {TITLE: html.escape(title), "{{guests}}": "on" if guests else "off", "{{registration}}": registration}
+        for mark, value in marks.items():
+            document = document.replace(mark, value)
+        text = document.replace(STYLE, style).replace(SCRIPT, script)
+        policy = (
+            f"default-src 'none'; script-src '{_hash(script)}'; style-src '{_hash(style)}'; connect-src 'self';"
+            " img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none';"
+            " require-trusted-types-for 'script'; trusted-types 'none'"
+        )
+        etag = f'"{hashlib.sha256(text.encode()).hexdigest()[:32]}"'
+        return Page(text, {"Content-Security-Policy": policy, "Cache-Control": "no-cache", "ETag": etag}, etag)
 
 
 def _read(directory: str, name: str) -> str:

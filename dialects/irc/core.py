@@ -24,6 +24,7 @@ from domain.names import HOST_OF_CHANNEL
 from domain.rooms import Rooms
 from domain.state import NO_CHANNELS, Channel, Visitor
 from protocol import Dialect, Session
+from settings import Settings
 
 RENDERING = frozenset(
     {"account-tag", "away-notify", "account-notify", "echo-message", "extended-join", "message-tags", "server-time",
@@ -52,24 +53,6 @@ class Server(NamedTuple):
     now: Callable[[], float]
     started: float
     motd: tuple[str, ...]
-
-
-class Policy(NamedTuple):
-    """What the settings allow.
-
-    Attributes:
-        guests: clients may come without an account (I6).
-        create: who may make a channel by joining it: `all`, `accounts` or `nobody` (I19).
-        history_on_join: messages that follow a JOIN.
-        guest_history: guests see what was said before they joined.
-        federation_seconds: the time in which another server answers.
-    """
-
-    guests: bool
-    create: str
-    history_on_join: int
-    guest_history: bool
-    federation_seconds: float
 
 
 class Census:
@@ -118,7 +101,7 @@ class Irc(Dialect):
         chat: the domain.
         rooms: what operators do in channels.
         server: what clients are told of this server.
-        policy: what the settings allow.
+        settings: that are in force.
         host_of: returns the host that stands for a guest's address.
 
     Attributes:
@@ -129,12 +112,14 @@ class Irc(Dialect):
     max_line = MAX_LINE
     greets_late = True
 
-    def __init__(self, chat: Chat, rooms: Rooms, server: Server, policy: Policy, host_of: Callable[[str], str]) -> None:
+    def __init__(
+        self, chat: Chat, rooms: Rooms, server: Server, settings: Settings, host_of: Callable[[str], str]
+    ) -> None:
         super().__init__()
         self.chat = chat
         self.rooms = rooms
         self.server = server
-        self.policy = policy
+        self.settings = settings
         self.people = People(chat, host_of)
         self.census = Census()
         self.in_flight = InFlight()
@@ -311,7 +296,9 @@ class Irc(Dialect):
             self.chat.found(user, name, done)
 
     def _may_create(self, client: Client) -> bool:
-        return self.policy.create == "all" or (self.policy.create == "accounts" and client.account is not None)
+        return self.settings.irc_create == "all" or (
+            self.settings.irc_create == "accounts" and client.account is not None
+        )
 
     def leave_channel(self, client: Client, name: str, reason: str, done: Done) -> None:
         """Have a client leave a channel."""

@@ -98,7 +98,7 @@ def slice_of(irc: Irc, client: Client, channel: str) -> Slice:
     member = client.session.principal
     if channel not in irc.channels_of(client) or channel not in irc.chat.channels.local:
         raise Refused("INVALID_TARGET", "Messages could not be retrieved")
-    is_kept_from = isinstance(member, Visitor) and not irc.policy.guest_history
+    is_kept_from = isinstance(member, Visitor) and irc.settings.guest_history == "off"
     return Slice(irc, member, channel, member.since[channel] if is_kept_from else 0)
 
 
@@ -286,7 +286,7 @@ def context_lines(irc: Irc, client: Client, channel: Channel, *, with_unread: bo
         return
     with contextlib.suppress(Refused, ChatError):
         part = slice_of(irc, client, channel.name)
-        count = irc.policy.history_on_join
+        count = irc.settings.history_on_join
         if with_unread and client.account is not None:
             count = max(count, min(_unread(irc, client.account, channel.name), MAX_UNREAD))
         if count:

@@ -172,7 +172,7 @@ def _send_to_remote_channel(
 
     def decided(error: Exception | None) -> None:
         if error is None:
-            client.session.expect_late_answer(irc.policy.federation_seconds)
+            client.session.expect_late_answer(irc.settings.federation_seconds)
             return
         if answers is not None:
             answers.outstanding -= 1

@@ -135,7 +135,7 @@ def _enter_account(irc: Irc, client: Client) -> None:
 
 
 def _enter_as_guest(irc: Irc, client: Client) -> None:
-    if not irc.policy.guests:
+    if not irc.settings.admits_guests:
         client.close(CLOSED_TO_GUESTS)
         return
     wanted, client.nick = client.nick, ""  # a refused one is asked for again

@@ -80,7 +80,7 @@ class Desk:
         self.timers = FakeTimers()
         self.sessions: list[FakeSession] = []
         self.healthy = True
-        self.gateway = Gateway(PAGE, rules, self._open, lambda: self.healthy, self.timers, 60)
+        self.gateway = Gateway(lambda: PAGE, rules, self._open, lambda: self.healthy, self.timers, 60)
         self.connection = FakeConnection(peer)
         self.visit: Visit = self.gateway.accept(self.connection, is_tls=is_tls)  # type: ignore[arg-type]
         self.connection.owner = self.visit

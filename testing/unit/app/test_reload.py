@@ -76,13 +76,13 @@ def test_what_can_change_does_and_the_rest_is_named(running: Running) -> None:
         assert running.set(*ALWAYS) == ["OK"]
         answer = running.set(
             *ALWAYS, "max-channels 1", "history-on-join 1", "channels-reply joined", "registration closed",
-            "max-name 3", "afk-seconds 5", "operator root", "max-clients 2", "web-title x", "log-level warning",
+            "max-name 3", "afk-seconds 5", "operator root", "max-clients 2", "web-host x", "log-level warning",
         )  # fmt: skip
         assert sorted(answer) == [
             *(f" changed {name}" for name in (
                 "afk-seconds", "channels-reply", "history-on-join", "log-level", "max-channels", "max-clients",
                 "max-name", "operator", "registration",
-            )), " restart web-title", "OK",
+            )), " restart web-host", "OK",
         ]  # fmt: skip
         assert ann.ask("CREATE hot", "CREATE much", "CHANNELS", "REGISTER bob bob", "LEAVE tea", "JOIN tea") == [
             "RESULT CREATE hot 0", "RESULT CREATE much 0", "RESULT CHANNELS tea", "RESULT REGISTER 0",

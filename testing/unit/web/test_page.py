@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 
 from harness.processes import ROOT
-from web.page import read_page
+from web.page import Parts
 
 HTML, STYLE, SCRIPT = ((ROOT / "page" / f"page.{kind}").read_text(encoding="utf-8") for kind in ("html", "css", "js"))
 
 
 def test_the_page_is_small() -> None:
     assert sum(text.count("\n") for text in (HTML, STYLE, SCRIPT)) <= 1500
-    assert len(read_page("Crosstalk", guests=True, registration="open").text.encode()) < 100_000
+    assert len(Parts().put_together("Crosstalk", guests=True, registration="open").text.encode()) < 100_000
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def test_every_text_is_in_the_table_and_none_is_idle() -> None:
 
 def test_the_policy_names_what_is_in_the_page() -> None:
     """(W10)"""
-    page = read_page('The "Garden" <b>', guests=False, registration="closed")
+    page = Parts().put_together('The "Garden" <b>', guests=False, registration="closed")
     (script,) = re.findall(r'<script type="module">(.*?)</script>', page.text, re.DOTALL)
     (style,) = re.findall(r"<style>(.*?)</style>", page.text, re.DOTALL)
     policy = page.headers["Content-Security-Policy"]
@@ -72,10 +72,10 @@ def test_the_policy_names_what_is_in_the_page() -> None:
 
 def test_another_page_has_another_tag() -> None:
     """(W10)"""
-    one, same, other = (read_page(title, guests=True, registration="open") for title in ("a", "a", "b"))
+    one, same, other = (Parts().put_together(title, guests=True, registration="open") for title in ("a", "a", "b"))
     assert one.etag == same.etag != other.etag
 
 
 def test_a_page_that_is_not_there_is_told(tmp_path: Path) -> None:
     with pytest.raises(OSError, match=r"page\.html"):
-        read_page("a", guests=True, registration="open", directory=str(tmp_path))
+        Parts(str(tmp_path))

@@ -13,6 +13,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Subprotocol
 
+from harness.processes import CONFIG_HEAD
 from harness.servers import ServerProcess
 
 PORTS = ("listen 127.0.0.1:0 result", "listen 127.0.0.1:0 web")
@@ -35,6 +36,39 @@ def log_in(client: ClientConnection, name: str) -> None:
     for line in ("CAP REQ echo-message", f"PASS {name}", f"NICK {name}", f"USER {name} 0 * :{name}", "CAP END"):
         client.send(line)
     until(client, " 001 ")
+
+
+def get(server: ServerProcess) -> tuple[str, str]:
+    """Return the page and its tag."""
+    client = http.client.HTTPConnection("127.0.0.1", server.ports[1], timeout=SECONDS)
+    with contextlib.closing(client):
+        client.request("GET", "/")
+        answer = client.getresponse()
+        return answer.read().decode(), answer.headers["ETag"]
+
+
+def test_the_page_and_guests_follow_a_reload(tmp_path: Path) -> None:
+    """(I6, W10)"""
+    with ServerProcess(tmp_path, *PORTS, "hangup reload", port=None) as server:
+        page, tag = get(server)
+        assert 'data-guests="on" data-registration="open"' in page
+        for lines, guests, wanted in (
+            (("registration invite",), "off", "changed=registration"),
+            (("registration invite", "irc-guests on", "web-title Den"), "on", "changed=irc-guests,web-title"),
+            (("registration closed", "irc-guests off"), "off", "changed=registration,irc-guests,web-title"),
+        ):
+            config = (*CONFIG_HEAD, *PORTS, "hangup reload", *lines)
+            (tmp_path / "config").write_text("\n".join(config), encoding="utf-8")
+            server.signal(signal.SIGHUP)
+            server.wait_for(f"{wanted}$")
+            (page, tag), before = get(server), tag
+            assert f'data-guests="{guests}" data-registration="{lines[0].split()[1]}"' in page
+            assert ("<title>Den</title>" in page) == ("web-title Den" in lines)
+            assert tag != before
+            with webs(server) as visitor:
+                for line in ("NICK zoe", "USER zoe 0 * :zoe"):
+                    visitor.send(line)
+                until(visitor, " 001 " if guests == "on" else "ERROR")
 
 
 def test_lines_over_websocket_meet_lines_over_tcp(tmp_path: Path) -> None:
