@@ -50,7 +50,7 @@ from app.supervisor import Supervisor
 from app.workqueue import WorkQueue
 from dialects import WEB
 from dialects.operator.base import Outcome, ServerControls
-from dialects.operator.control import Control
+from dialects.operator.control import FULL, Control, ControlSession
 from dialects.operator.table import is_command
 from net import listener
 from net.connection import Connection, Receiver
@@ -174,7 +174,7 @@ class Server:
             try:
                 self.store = Store(settings.database or f"crosstalk-{self.port}.db", is_copy=not is_single)
                 undo.callback(self.store.close)
-                take = functools.partial(self.loop.listen_aside, accepted=self._accept_control)
+                take = functools.partial(self.loop.listen_aside, accepted=self._accept_control, refusal=FULL)
                 self.control = ControlSocket(settings, self.store.path, take)
                 undo.callback(self.control.remove)
                 if is_single:
@@ -190,7 +190,7 @@ class Server:
     def _accept_control(self, connection: Connection) -> Session:
         """Create the session of a connection to the control socket."""
         dialect = self.node.control if self.is_open else Control(self._controls, None)
-        return Session(connection, dialect)
+        return ControlSession(connection, dialect)
 
     @property
     def _controls(self) -> ServerControls:

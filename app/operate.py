@@ -48,9 +48,9 @@ def main(words: Sequence[str]) -> int:
             return _complain("there is no password on standard input", UNUSABLE)
     line = " ".join(" ".join(command).splitlines())
     try:
-        with contextlib.closing(_connect(path)) as sock, sock.makefile("rwb") as stream:
-            stream.write(os.fsencode(line) + b"\n")
-            stream.flush()
+        with contextlib.closing(_connect(path)) as sock, sock.makefile("rb") as stream:
+            with contextlib.suppress(BrokenPipeError), sock.makefile("wb") as question:  # refused: the answer says why
+                question.write(os.fsencode(line) + b"\n")
             return _take_answer(stream)
     except TimeoutError:
         return _complain(f"the server at {path} does not answer", FAILED)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import socket
 from collections.abc import Callable
@@ -23,6 +24,7 @@ class SideListener:
         table: the connections enter it.
         sock: bound and listening; the listener owns it from here on.
         accepted: called with each new connection, returns its owner.
+        refusal: what a connection gets that finds no place.
     """
 
     def __init__(
@@ -30,10 +32,12 @@ class SideListener:
         table: ConnectionTable[Connection],
         sock: socket.socket,
         accepted: Callable[[Connection], Receiver],
+        refusal: bytes = b"",
     ) -> None:
         self._table = table
         self._sock = sock
         self._accepted = accepted
+        self._refusal = refusal
         self._open: set[Connection] = set()
         sock.setblocking(False)
         table.reactor.watch(sock, EVENT_READ, self)
@@ -49,6 +53,9 @@ class SideListener:
         if len(self._open) >= PLACES:
             self._table.closed[CloseReason.REFUSED] += 1
             log.warning("refused a connection for operators or monitoring: %d others are open there", len(self._open))
+            with contextlib.suppress(OSError):  # it has gone again
+                sock.setblocking(False)
+                sock.send(self._refusal)
             sock.close()
             return
         connection = Connection(self._table, sock)  # whose output needs no lease of a cluster

@@ -108,9 +108,11 @@ class Loop(Reactor):
             enable_keepalive(sock, self.table.keepalive_seconds)  # an accepted socket inherits it
         self._listeners.append(Listener(self.table, sock, accepted))
 
-    def listen_aside(self, sock: socket.socket, accepted: Callable[[Connection], Receiver]) -> None:
+    def listen_aside(
+        self, sock: socket.socket, accepted: Callable[[Connection], Receiver], refusal: bytes = b""
+    ) -> None:
         """Accept connections that are no clients on a listening socket, see `net.aside.SideListener`."""
-        self._aside.append(SideListener(self.table, sock, accepted))
+        self._aside.append(SideListener(self.table, sock, accepted, refusal))
 
     def dial(
         self,

@@ -10,6 +10,10 @@ from text import clean
 DONE, REFUSED, TYPO = "OK", "ERROR", "USAGE"
 """The first word of the line that ends an answer."""
 
+NO_PLACE = "All places here are taken: end a connection that is idle."
+FULL = f"{REFUSED} {NO_PLACE}\n".encode()
+"""What a connection gets that finds no place (P12)."""
+
 
 class Control(Operator):
     """A session at the control socket. Every command has an answer, whose last line says how it ended."""
@@ -31,3 +35,14 @@ class Control(Operator):
 
     def _end(self, session: Session, word: str, text: str) -> None:
         session.send_bytes(f"{word} {clean(text)}".rstrip().encode(errors="replace") + b"\n")
+
+
+class ControlSession(Session):
+    """A session at the control socket. A last line without a newline counts, too: `printf status` sends one (P13)."""
+
+    __slots__ = ()
+
+    def ended(self) -> None:
+        """The client has half-closed: the line that it has begun is whole."""
+        self.received(b"\n")  # a blank line where none is begun
+        super().ended()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import socket
@@ -19,7 +20,9 @@ from app import operate
 from app.control import ControlSocket, default_path
 from app.node import StartError
 from app.operate import DONE, FAILED, UNUSABLE
+from dialects.operator.control import FULL
 from harness.servers import ServerProcess
+from net.aside import PLACES
 from net.loop import Loop
 from settings import Settings
 from support.programs import SERVER
@@ -208,6 +211,28 @@ def test_a_server_that_cannot_be_reached(
     assert capfd.readouterr().err.startswith(f"server.py: cannot connect to {path}: ")
 
 
+def test_a_connection_that_is_refused_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """P12, P14: the reason is printed, although the command cannot be sent any more."""
+    path = str(tmp_path / "x")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
+        sock.bind(path)
+        sock.listen(1)
+
+        def connect(_path: str) -> socket.socket:
+            client = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            client.connect(path)
+            connection, _address = sock.accept()
+            with connection:
+                connection.sendall(FULL)
+            return client
+
+        monkeypatch.setattr(operate, "_connect", connect)
+        assert operate.main([path, "status"]) == FAILED
+    assert "All places here are taken" in capfd.readouterr().err
+
+
 def test_a_server_that_does_not_answer(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -242,8 +267,15 @@ def test_a_server_and_its_operator(tmp_path: Path) -> None:
         done = run(tmp_path, path, "kicc")
         assert (done.returncode, done.stderr) == (UNUSABLE, "server.py: There is no command kicc; try help.\n")
         assert "accounts 1\n" in run(tmp_path, path, "status").stdout
-        assert run(tmp_path, path, "shutdown").returncode == DONE
-        assert server.wait() == 0
+        with contextlib.ExitStack() as idle:
+            socks = [idle.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)) for _ in range(PLACES)]
+            for sock in socks:
+                sock.connect(str(tmp_path / path))
+            done = run(tmp_path, path, "shutdown")
+            assert (done.returncode, done.stderr) == (FAILED, f"server.py: {FULL.decode().removeprefix('ERROR ')}")
+            socks[0].sendall(b"shutdown")
+            socks[0].shutdown(socket.SHUT_WR)
+            assert server.wait() == 0
         assert not (tmp_path / path).exists()
         assert run(tmp_path, path, "status").returncode == UNUSABLE
 

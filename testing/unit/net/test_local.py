@@ -167,7 +167,7 @@ def test_the_listener_has_places_of_its_own(tmp_path: Path, loop: Loop, caplog: 
         return owners[-1]
 
     made = LocalSocket(str(path))
-    listener = SideListener(loop.table, made.sock, accept)
+    listener = SideListener(loop.table, made.sock, accept, b"full\n")
     with contextlib.ExitStack() as peers:
 
         def connect() -> socket.socket:
@@ -181,7 +181,7 @@ def test_the_listener_has_places_of_its_own(tmp_path: Path, loop: Loop, caplog: 
         assert loop.table.clients == 0
         refused = connect()
         turn_until(loop, lambda: "refused a connection for operators or monitoring" in caplog.text)
-        assert refused.recv(1) == b""
+        assert refused.makefile("rb").read() == b"full\n"
         first.close()
         turn_until(loop, lambda: len(loop.connections) < PLACES)
         connect()
