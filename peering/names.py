@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from typing import Protocol
 
+from domain.accounts import BANNED
 from domain.chat import Chat
 from domain.names import (
     HOST_OF_CHANNEL,
@@ -195,9 +196,10 @@ class PeerNames:
             self._chat.remember_host(name, link.identity)
 
     def _refusal_reason(self, link: Link, name: str, sent: str) -> str | None:
-        """Return the reason why the other server cannot be known by this name; None if it can."""
+        """Return the reason why the other server cannot be known by this name; None if it can. Count a ban (C71)."""
         peer = self._peers.get(name)
         if self.is_kept_out({name} | link.known_as):
+            link.session.report_limit(BANNED, "(the link is refused)")
             return KEPT_OUT
         if not (link.configured or link.maybe_peer or self._lets_in(link)):
             return f"the config does not list it, and has federation {self._settings.federation}"

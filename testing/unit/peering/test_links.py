@@ -348,6 +348,7 @@ def test_nobody_links_under_a_name_that_is_kept_out() -> None:
         nameless = world.peer("", "127.0.0.2")
         nameless.send("FEDJOIN eve@two tea")  # nor by what its users call it
         assert is_closed(nameless)
+        assert thief.transport.limits == nameless.transport.limits == [("ban", "(the link is refused)")]
 
 
 @pytest.mark.parametrize("word", ["", "a b", "two:5050", "[::1]", "tw\u00f6", "x" * 65, "1:2"])
