@@ -25,16 +25,16 @@ PROGRAM = next(filter(None, map(shutil.which, ("chromium-headless-shell", "chrom
 
 WORDS = ["--headless", "--no-sandbox", "--disable-gpu", "--remote-debugging-port=0", "--hide-scrollbars"]
 WORDS += ["--lang=en-GB", "--disable-font-subpixel-positioning"]
+DOMAINS = ("Page", "Runtime", "Network", "Accessibility", "Audits")
 KEY_NAMES = ["Enter", "Tab", "Escape", "ArrowUp", "ArrowDown", "PageUp", "PageDown", "a", "k"]
 KEYS = dict(zip(KEY_NAMES, (13, 9, 27, 38, 40, 33, 34, 65, 75), strict=True))
-ALT, CONTROL = 1, 2
+ALT, CONTROL, SHIFT = 1, 2, 8
 
-MIDDLE = """(() => {
-  const element = document.querySelector(%s);
+MIDDLE = """((element) => {
   element?.scrollIntoView({ block: "nearest" });
   const box = element?.getBoundingClientRect();
   return box?.width ? [box.x + box.width / 2, box.y + box.height / 2] : null;
-})()"""
+})(document.querySelector(%s))"""
 
 
 class Chromium:
@@ -58,19 +58,20 @@ class Chromium:
         until = time.monotonic() + SECONDS
         while (answer := json.loads(self._link.recv(until - time.monotonic()))).get("id") != self._calls:
             if (tab := self._tabs.get(answer.get("sessionId", ""))) is not None:
-                tab.note(answer["method"], answer["params"])
+                tab.events.append((answer["method"], answer["params"]))
         assert "error" not in answer, (method, answer)
         return answer["result"]
 
-    def tab(self, url: str, *, width: int = 1440, height: int = 900, beside: Tab | None = None) -> Tab:
-        """Open a page; beside another one it shares the storage of that one's site."""
+    def tab(self, url: str, *, beside: Tab | None = None, **screen: Any) -> Tab:
+        """Open a page on a screen as for `Tab.size`; beside another one it shares what that one's site has stored."""
         context = beside.context if beside else self.call("Target.createBrowserContext")["browserContextId"]
         target = self.call("Target.createTarget", url="about:blank", browserContextId=context)["targetId"]
         session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         tab = self._tabs[session] = Tab(self, session, target, context)
-        for domain in ("Page", "Runtime", "Network", "Accessibility", "Audits"):
+        for domain in DOMAINS:
             tab.call(f"{domain}.enable")
-        tab.size(width, height)
+        tab.size(**screen)
+        tab.call("Security.setIgnoreCertificateErrors", ignore=True)  # those of tests are nobody's
         tab.call("Page.navigate", url=url)
         tab.wait("document.readyState === 'complete'")
         return tab
@@ -82,19 +83,14 @@ class Chromium:
 
 
 class Tab:
-    """A page that is open. `problems`: its exceptions, and what its security policy has refused."""
+    """A page that is open. `events`: what the browser has reported of it, each with its name."""
 
     def __init__(self, browser: Chromium, session: str, target: str, context: str) -> None:
         self._browser, self._session, self._target, self.context = browser, session, target, context
-        self.problems: list[str] = []
+        self.events: list[tuple[str, Any]] = []
 
     def call(self, method: str, **params: Any) -> Any:
         return self._browser.call(method, self._session, **params)
-
-    def note(self, method: str, params: dict[str, Any]) -> None:
-        is_refusal = method == "Audits.issueAdded" and "ContentSecurityPolicy" in params["issue"]["code"]
-        if is_refusal or method == "Runtime.exceptionThrown":
-            self.problems.append(json.dumps(params)[:1000])
 
     def js(self, expression: str) -> Any:
         """Return the value of an expression."""
@@ -106,7 +102,7 @@ class Tab:
         """Wait until the value of an expression fits; return it."""
         until = time.monotonic() + SECONDS
         while not fits(value := self.js(expression)):
-            assert time.monotonic() < until, f"{expression} is {value!r}; {self.problems}; {self.text()}"
+            assert time.monotonic() < until, f"{expression} is {value!r}; {self.events[-3:]}; {self.text()}"
             time.sleep(0.02)
         return value
 
@@ -127,15 +123,17 @@ class Tab:
         self.call("Input.insertText", text=text)
 
     def key(self, name: str, modifiers: int = 0) -> None:
-        """Press a key."""
         text, code = ("\r" if name == "Enter" else ""), (f"Key{name.upper()}" if len(name) == 1 else name)
         common = {"key": name, "code": code, "windowsVirtualKeyCode": KEYS[name], "modifiers": modifiers}
         self.call("Input.dispatchKeyEvent", type="keyDown" if text else "rawKeyDown", text=text, **common)
         self.call("Input.dispatchKeyEvent", type="keyUp", **common)
 
-    def size(self, width: int, height: int, factor: float = 1) -> None:
-        metrics = {"width": width, "height": height, "deviceScaleFactor": factor, "mobile": False}
-        self.call("Emulation.setDeviceMetricsOverride", **metrics)
+    def size(self, width: int = 1440, height: int = 900, factor: float = 1, *, touch: bool = False) -> None:
+        """Set the screen, in CSS pixels. With `touch` it is a telephone's, where a click is a tap."""
+        screen = {"width": width, "height": height, "deviceScaleFactor": factor, "mobile": touch}
+        self.call("Emulation.setDeviceMetricsOverride", **screen)
+        self.call("Emulation.setTouchEmulationEnabled", enabled=touch)
+        self.call("Emulation.setEmitTouchEventsForMouse", enabled=touch)
 
     def media(self, **features: str) -> None:
         """Emulate media features: `prefers_color_scheme="dark"`."""

@@ -1,0 +1,95 @@
+"""What the tests of the page share: a server, a browser, people at netcats, and what they do."""
+
+from __future__ import annotations
+
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from harness.peer import Peer
+from harness.servers import ServerProcess, free_ports
+from support.chromium import Chromium, Tab
+
+NAMES = (f"user{number}" for number in count())
+
+CONFIRMED = "[...document.querySelectorAll('#log .line')].at(-1)?.className"
+"""The classes of the last line: `line say` once the server has it on disk."""
+
+PROBLEMS = ("Runtime.exceptionThrown", "Audits.issueAdded")
+"""Exceptions, and what the browser finds wrong: what the page's security policy has refused, above all."""
+
+
+class Stage:
+    """A server and a browser."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.ports = free_ports(2)
+        self.server = self.start()
+        self.browser = Chromium(directory / "chromium")
+        self.url = f"http://127.0.0.1:{self.ports[1]}/"
+        self.tabs: list[Tab] = []
+        self.peers: list[Peer] = []
+
+    def start(self) -> ServerProcess:
+        listens = [f"listen 127.0.0.1:{port} {kind}" for port, kind in zip(self.ports, ("auto", "web"), strict=True)]
+        return ServerProcess(self.directory, *listens, port=None)
+
+    def tab(self, **screen: Any) -> Tab:
+        """Return the page as a stranger sees it."""
+        self.tabs.append(self.browser.tab(self.url, **screen))
+        return self.tabs[-1]
+
+    def account(self, *channels: str) -> str:
+        """Make an account that is in these channels; its password is its name."""
+        name = next(NAMES)
+        with self.server.user(name) as peer:
+            for channel in channels:
+                peer.ask(f"CREATE {channel}", f"JOIN {channel}")
+            peer.ask("LOGOUT")
+        return name
+
+    def member(self, *channels: str) -> tuple[str, Peer]:
+        """Return a netcat that is in these channels."""
+        name = next(NAMES)
+        self.peers.append(self.server.user(name))
+        for channel in channels:
+            self.peers[-1].ask(f"CREATE {channel}", f"JOIN {channel}")
+        return name, self.peers[-1]
+
+    def page(self, name: str, **screen: Any) -> Tab:
+        """Return a page on which this account is logged in."""
+        tab = self.tab(**screen)
+        log_in(tab, name)
+        return tab
+
+    def clear(self) -> list[str]:
+        """Close all pages and netcats; return what was wrong with the pages."""
+        problems = [str(event) for tab in self.tabs for event in tab.events if event[0] in PROBLEMS]
+        for tab in self.tabs:
+            tab.close()
+        for peer in self.peers:
+            peer.close()
+        self.tabs.clear()
+        self.peers.clear()
+        return problems
+
+    def close(self) -> None:
+        self.browser.close()
+        self.server.close()
+
+
+def log_in(tab: Tab, name: str, password: str | None = None) -> None:
+    tab.click("#name")
+    tab.type(name)
+    tab.click("#password")
+    tab.type(name if password is None else password)
+    tab.key("Enter")
+    if password is None:
+        tab.wait("!document.getElementById('app').hidden")
+
+
+def say(tab: Tab, text: str) -> None:
+    tab.click("#line")
+    tab.type(text)
+    tab.key("Enter")

@@ -1,0 +1,103 @@
+"""The page in a headless Chromium: the keyboard alone, screen readers, small screens, colours."""
+
+from __future__ import annotations
+
+import pytest
+
+from support.chromium import CONTROL, Tab
+from support.page_stage import CONFIRMED, Stage, log_in, say
+
+CONTROLS = ("button", "textbox", "searchbox", "radio", "checkbox", "link")
+
+
+SMALL = """[...document.querySelectorAll("button")]
+  .filter((button) => button.checkVisibility() && button.getBoundingClientRect().height < 44).length"""
+
+
+def names_of(page: Tab) -> dict[str, list[str]]:
+    """Return the accessible names of controls, by role."""
+    found: dict[str, list[str]] = {}
+    for node in page.call("Accessibility.getFullAXTree")["nodes"]:
+        if not node.get("ignored") and node["role"]["value"] in CONTROLS:
+            found.setdefault(node["role"]["value"], []).append(node.get("name", {}).get("value", ""))
+    return found
+
+
+@pytest.mark.parametrize("width", [320, 1440])
+def test_every_control_has_a_name_and_nothing_overflows(stage: Stage, width: int) -> None:
+    page = stage.tab(width=width, height=640)
+    overflow = "document.documentElement.scrollWidth > innerWidth"
+    assert all(name for names in names_of(page).values() for name in names)
+    assert not page.js(overflow)
+    log_in(page, stage.account("hall"))
+    page.wait("!document.getElementById('app').hidden")
+    page.sees("#hall", "#channels")
+    assert all(name for names in names_of(page).values() for name in names)
+    assert not page.js(overflow)
+    page.click("#channels button")
+    page.sees("#hall", "#title")
+    assert all(name for names in names_of(page).values() for name in names)
+    assert not page.js(overflow)
+    assert page.js(SMALL) == 0
+
+
+def test_the_keyboard_alone_is_enough(stage: Stage) -> None:
+    name = stage.account("steps")
+    page = stage.tab()
+    page.wait("document.activeElement.id === 'name'")
+    page.type(name)
+    page.key("Tab")
+    page.type(name)
+    page.key("Enter")
+    page.sees("#steps", "#title")
+    page.key("k", CONTROL)
+    page.type("steps")
+    page.key("Enter")
+    page.wait("document.activeElement.id === 'line'")
+    page.type("by keys")
+    page.key("Enter")
+    page.sees("by keys", "#log")
+    page.key("PageUp")
+    page.key("Escape")
+    for wanted in ("menu", "logout"):
+        for _step in range(40):
+            if page.js("document.activeElement.id") == wanted:
+                break
+            page.key("Tab")
+        page.key("Enter")
+    page.wait("!document.getElementById('door').hidden && document.activeElement.id === 'name'")
+    assert not page.js("sessionStorage.length")
+
+
+WATCH_THE_LOG = """window.added = [];
+new MutationObserver((changes) => {
+  for (const change of changes) for (const node of change.addedNodes) window.added.push(node.textContent);
+}).observe(document.getElementById("log"), { childList: true })"""
+
+
+def test_one_line_is_announced_once(stage: Stage) -> None:
+    name = stage.account("choir")
+    _bob, peer = stage.member("choir")
+    page = stage.page(name)
+    page.sees("#choir", "#title")
+    page.wait("!document.getElementById('log').hasAttribute('aria-busy')")
+    page.js(WATCH_THE_LOG)
+    peer.send("SAY choir la la")
+    page.sees("la la", "#log")
+    say(page, "mine")
+    page.sees("mine", "#log")
+    page.wait(CONFIRMED, lambda found: found == "line say")
+    added = page.js("window.added")
+    assert sum("la la" in text for text in added) == 1, added
+    assert sum("mine" in text for text in added) == 1, added
+    assert not page.js("document.getElementById('log').hasAttribute('aria-busy')")
+
+
+def test_colours_that_are_forced_leave_everything_usable(stage: Stage) -> None:
+    name = stage.account("forge")
+    page = stage.page(name)
+    page.media(forced_colors="active", prefers_reduced_motion="reduce")
+    page.sees("#forge", "#title")
+    say(page, "iron")
+    page.sees("iron", "#log")
+    assert all(name for names in names_of(page).values() for name in names)

@@ -1,0 +1,95 @@
+"""The page in a headless Chromium: talking with people who are there by other ways."""
+
+from __future__ import annotations
+
+from support.chromium import ALT, CONTROL
+from support.page_stage import CONFIRMED, Stage, say
+
+
+def test_what_is_said_is_confirmed_and_heard(stage: Stage) -> None:
+    name = stage.account("garden")
+    _bob, peer = stage.member("garden")
+    page = stage.page(name)
+    page.sees("#garden", "#title")
+    say(page, "good morning")
+    page.wait(CONFIRMED, lambda found: found == "line say")
+    peer.expect(f"RECV {name} garden good morning\n")
+    peer.send("SAY garden hello there")
+    page.sees("hello there", "#log")
+
+
+def test_a_guest_may_look_in(stage: Stage) -> None:
+    _bob, peer = stage.member("lawn")
+    page = stage.tab()
+    page.click("#way-guest")
+    page.click("#name")
+    page.type("zoe")
+    page.key("Enter")
+    page.wait("!document.getElementById('app').hidden")
+    page.key("k", CONTROL)
+    page.type("lawn")
+    page.sees("members", "#finder-list")
+    page.key("Enter")
+    page.sees("#lawn", "#title")
+    say(page, "may I?")
+    peer.expect("may I?\n")
+
+
+def test_direct_messages_go_both_ways(stage: Stage) -> None:
+    name = stage.account("desk")
+    bob, peer = stage.member("desk")
+    page = stage.page(name)
+    peer.send(f"SAY @{name} psst")
+    page.sees(bob, "#people")
+    page.click("#people button")
+    page.sees("psst", "#log")
+    say(page, "yes?")
+    peer.expect(f"RECV {name} @{name} yes?\n")
+
+
+def test_unread_channels_are_marked_and_found_by_keys(stage: Stage) -> None:
+    name = stage.account("abc", "xyz")
+    _bob, peer = stage.member("xyz")
+    page = stage.page(name)
+    page.sees("#abc", "#title")
+    peer.send(f"SAY xyz hello {name}")
+    page.sees("1", "#channels .badge.mention")
+    page.wait("document.title.startsWith('(1) ')")
+    page.key("a", ALT)
+    page.sees("#xyz", "#title")
+    page.sees(f"hello {name}", "#log .mention")
+    page.wait("!document.title.startsWith('(')")
+    page.key("ArrowUp", ALT)
+    page.sees("#abc", "#title")
+
+
+def test_what_was_typed_comes_back_and_names_are_completed(stage: Stage) -> None:
+    name = stage.account("pond")
+    bob, _peer = stage.member("pond")
+    page = stage.page(name)
+    page.sees("2", "#member-count")
+    say(page, "first")
+    page.wait("document.getElementById('line').value === ''")
+    page.key("ArrowUp")
+    assert page.js("document.getElementById('line').value") == "first"
+    page.js("document.getElementById('line').value = ''")
+    page.type(bob[:5])
+    page.wait(
+        "(document.getElementById('line').dispatchEvent(new KeyboardEvent('keydown', {key: 'Tab', cancelable: true})),"
+        f" document.getElementById('line').value.includes('{bob}: '))"
+    )
+
+
+def test_what_is_read_on_one_device_is_read_on_all(stage: Stage) -> None:
+    name = stage.account("aisle", "bench")
+    _bob, peer = stage.member("bench")
+    one, two = stage.page(name), stage.page(name)
+    for page in (one, two):
+        page.sees("#aisle", "#title")
+    peer.send("SAY bench news")
+    for page in (one, two):
+        page.wait("document.querySelector('#channels .badge span')?.innerText", lambda count: count == "1")
+    one.key("a", ALT)
+    one.sees("news", "#log")
+    two.wait("!document.querySelector('#channels .badge')")
+    assert two.text("#title") == "#aisle"
