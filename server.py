@@ -49,7 +49,7 @@ from app.statistics import report
 from app.supervisor import Supervisor
 from app.workqueue import WorkQueue
 from dialects import WEB
-from dialects.operator.base import Outcome, ServerControls
+from dialects.operator.base import ReloadOutcome, ServerControls
 from dialects.operator.control import FULL, Control, ControlSession
 from dialects.operator.table import is_command
 from net import listener
@@ -120,7 +120,7 @@ class Server:
 
     def __init__(self, settings: Settings, config: bytes = b"") -> None:
         self.settings = Live(settings)
-        self.reload: Callable[[], Outcome] = Outcome
+        self.reload: Callable[[], ReloadOutcome] = ReloadOutcome
         self.opened: Callable[[], None] = lambda: None
         self.is_open = False
         self.replica: Replica | None = None

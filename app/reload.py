@@ -18,7 +18,7 @@ from app.node import Node
 from app.options import read_options
 from app.passwords import BcryptPasswords
 from app.supervisor import Supervisor
-from dialects.operator.base import Outcome
+from dialects.operator.base import ReloadOutcome
 from domain.invitations import Registration
 from net.loop import Loop
 from settings import Live, Settings
@@ -152,7 +152,7 @@ class Reload:
         self._server = server
         self._arguments = arguments
 
-    def __call__(self) -> Outcome:
+    def __call__(self) -> ReloadOutcome:
         """Load the config, and change what can be changed. An error leaves all as it was, and is logged."""
         with self._server.supervisor.reloading():
             outcome = self._load()
@@ -160,32 +160,32 @@ class Reload:
             log.error("reload: all stays as it was: %s", error)
         if not outcome.errors:
             log.info("reload: changed=%s", ",".join(outcome.changed) or "nothing")
-        if outcome.fixed:
-            log.warning("reload: these take a restart: %s", ", ".join(outcome.fixed))
+        if outcome.need_restart:
+            log.warning("reload: these take a restart: %s", ", ".join(outcome.need_restart))
         return outcome
 
     def on_signal(self) -> None:
         """Do the same; the log alone has the outcome."""
         self()
 
-    def _load(self) -> Outcome:
+    def _load(self) -> ReloadOutcome:
         path = self._arguments.config
         if path is not None and not _can_be_read_again(path):
-            return Outcome(errors=[f"{path} is no file, so it cannot be read again"])
+            return ReloadOutcome(errors=[f"{path} is no file, so it cannot be read again"])
         options = read_options(self._arguments)
         if options.errors:
-            return Outcome(errors=options.errors)
+            return ReloadOutcome(errors=options.errors)
         before = self._server.settings.values
         changed = [name for name in Settings._fields if getattr(options.settings, name) != getattr(before, name)]
         fixed = [name for name in changed if name in self._fixed]
         new = options.settings._replace(**{name: getattr(before, name) for name in fixed})
         if (fault := self._load_certificates(new)) is not None:
-            return Outcome(errors=[fault])
+            return ReloadOutcome(errors=[fault])
         self._server.settings.values = new
         if self._server.replica is not None:
             self._server.replica.config = options.config  # for the process that begins again
         self._apply(set(changed) - set(fixed))
-        return Outcome([*_directives(name for name in changed if name not in fixed)], [*_directives(fixed)])
+        return ReloadOutcome([*_directives(name for name in changed if name not in fixed)], [*_directives(fixed)])
 
     @property
     def _fixed(self) -> frozenset[str]:

@@ -1,4 +1,4 @@
-"""REGISTER: making an account of one's own name (draft/account-registration, I12)."""
+"""REGISTER: makes an account of the client's own nick (draft/account-registration, I12)."""
 
 from __future__ import annotations
 

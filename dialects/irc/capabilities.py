@@ -13,7 +13,7 @@ from dialects.irc.wire import MAX_BODY, in_lines, word
 from domain.invitations import Registration
 
 VALUES_SINCE = 302
-"""The version of CAP LS from which on capabilities have values, and the list may have several lines."""
+"""From this version of CAP LS on, capabilities have values and the list may have several lines."""
 
 REGISTRATION = "draft/account-registration"
 
@@ -39,19 +39,19 @@ CAPABILITIES: Mapping[str, str] = {
     "userhost-in-names": "",
     REGISTRATION: "",
 }
-"""All capabilities, and their values; `_offered` has that of the last one."""
+"""All capabilities and their values; `_offered` fills in the value of REGISTRATION."""
 
 REGISTRATION_VALUES: Mapping[Registration, str] = {
     Registration.OPEN: "before-connect",
     Registration.INVITE: "before-connect,invite",
 }
-"""What the last one is worth; while accounts are made by the operator alone it is not offered."""
+"""The value of REGISTRATION, which is not offered while only the operator makes accounts."""
 
 IMPLIED = "cap-notify"
-"""What a client that asks for version 302 has switched on with that."""
+"""The capability that a client switches on when it asks for version 302."""
 
 LINE_HEAD = 100
-"""Bytes of a line with capabilities that stand before them, besides the nick."""
+"""Bytes in front of the capabilities in a line, besides the nick."""
 
 
 def cap(irc: Irc, client: Client, request: Request) -> None:
@@ -75,7 +75,7 @@ def _offered(irc: Irc) -> dict[str, str]:
 
 
 def _offer(irc: Irc, client: Client, _request: Request, version: str) -> None:
-    _begin(client)
+    _begin_negotiation(client)
     offered = _offered(irc)
     if version.isdecimal() and int(version[:9]) >= VALUES_SINCE:
         irc.switch(client, client.capabilities | {IMPLIED})
@@ -91,7 +91,7 @@ def _list(_irc: Irc, client: Client, _request: Request, _rest: str) -> None:
 def _switch(irc: Irc, client: Client, _request: Request, wanted: str) -> None:
     """Switch all that are wanted, or none."""
     offered = _offered(irc)
-    _begin(client)
+    _begin_negotiation(client)
     switched, names = set(client.capabilities), wanted.split()
     for name in names:
         if name.removeprefix("-") not in offered:
@@ -108,7 +108,7 @@ def _end(irc: Irc, client: Client, request: Request, _rest: str) -> None:
         complete(irc, client, request)
 
 
-def _begin(client: Client) -> None:
+def _begin_negotiation(client: Client) -> None:
     client.is_negotiating = not client.is_welcome
 
 

@@ -1,4 +1,4 @@
-"""Coming into channels and leaving them: JOIN, PART, NAMES, LIST, TOPIC (I15, I18 to I21)."""
+"""Joining and leaving channels, and their members: JOIN, PART, NAMES (I15, I18 to I21)."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def _join(irc: Irc, client: Client, request: Request, shown: str, key: str) -> N
         client.pending.discard(("JOIN", name))
         if error is None:
             _tell_joined(irc, client, name)
-        elif not isinstance(error, AlreadyMember):  # who is in it already gets no answer (I20)
+        elif not isinstance(error, AlreadyMember):  # a member gets no answer (I20)
             client.reply(JOIN_REFUSALS.get(type(error), numerics.UNAVAILRESOURCE), word(shown))
 
     client.pending.add(("JOIN", name))

@@ -19,10 +19,13 @@ BATCH_REFERENCE = "label"
 class Answers:
     """The answers to a labelled request, which are gathered until its last outcome (labeled-response).
 
-    None at all become an `ACK`, one bears the label, more are a batch.
+    No answer becomes an `ACK`, a single one bears the label, and several become a batch.
 
     Args:
-        label: what the client has put before the request.
+        label: the value of the tag `label` of the request.
+
+    Attributes:
+        outstanding: outcomes that are still to come: one for the handler's return, one for each that it expects.
     """
 
     __slots__ = ("_is_batch", "_label", "_lines", "outstanding")
@@ -32,7 +35,6 @@ class Answers:
         self._lines: list[str] = []
         self._is_batch = False
         self.outstanding = 1
-        """Outcomes that are to come: one for the handler's return, one for each that it expects."""
 
     def add(self, line: str) -> str:
         """Take an answer; return what can be sent now."""
@@ -50,7 +52,7 @@ class Answers:
         return "".join([head, *map(in_batch, self._lines)])
 
     def settle(self, server: str) -> str:
-        """An outcome has come; return what is to be sent if it was the last."""
+        """Count an outcome that has come; return what is to be sent if it was the last."""
         self.outstanding -= 1
         if self.outstanding:
             return ""

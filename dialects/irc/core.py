@@ -14,9 +14,9 @@ from typing import NamedTuple
 from commands import Refusal, Request
 from dialects.irc import numerics
 from dialects.irc.client import Answers, Client
-from dialects.irc.in_flight import InFlight, Live
+from dialects.irc.in_flight import InFlight, PassedTags
+from dialects.irc.monitors import Monitors
 from dialects.irc.people import People, client_of
-from dialects.irc.watch import Watch
 from dialects.irc.wire import MAX_LINE, NO_TAGS, message
 from domain.changes import Done, GuestSaid, InOrder, Said
 from domain.chat import Chat
@@ -30,7 +30,7 @@ RENDERING = frozenset(
     {"account-tag", "away-notify", "account-notify", "echo-message", "extended-join", "message-tags", "server-time",
      "setname"}
 )  # fmt: skip
-"""The capabilities on which it depends how, or whether, an event is told."""
+"""The capabilities that change how an event is rendered, or whether it is sent."""
 
 
 class IrcRequest(Request):
@@ -123,8 +123,8 @@ class Irc(Dialect):
         self.people = People(chat, host_of)
         self.census = Census()
         self.in_flight = InFlight()
-        self.live = Live()
-        self.watch = Watch()
+        self.passed = PassedTags()
+        self.monitors = Monitors()
         chat.users.login_watchers.append(self._tell_watchers)
         self.people.form_watchers.append(self._tell_form_later)
         chat.channels.admission.is_above = self.is_operator
@@ -160,7 +160,7 @@ class Irc(Dialect):
         self._tell_watchers_of(self.people.nick(name), self.people.prefix(name) if is_online else None)
 
     def _tell_watchers_of(self, nick: str, prefix: str | None) -> None:
-        for client in self.watch.of(nick):
+        for client in self.monitors.of(nick):
             numeric, text = (numerics.MONOFFLINE, nick) if prefix is None else (numerics.MONONLINE, prefix)
             client.session.send_bytes(client.line(numeric, text=text).encode())
 
@@ -206,7 +206,7 @@ class Irc(Dialect):
         if client is not None:
             self.census.unwelcome -= not client.is_welcome
             for nick in client.monitored:
-                self.watch.remove(client, nick)
+                self.monitors.remove(client, nick)
             self.census.modes_changed(client, client.nick, client.modes, ())
             if client.is_welcome:
                 self.people.remember(client.nick, client.realname, self.server.now())
@@ -217,11 +217,14 @@ class Irc(Dialect):
     # ---- requests ----
 
     def outcome(self, client: Client, request: Request, answer: Callable[[Exception | None], object]) -> Done:
-        """Count a request as outstanding; return what takes its outcome, and has it answered. Before the welcome the
-        time of the login time-out stands still meanwhile (I5).
+        """Count a request as outstanding; return the callback for its outcome.
+
+        Before the welcome the login time-out is stopped until then (I5).
 
         Args:
-            answer: answers; it gets the error, or None.
+            client: the client that asks.
+            request: its request.
+            answer: answers the request; it gets the error, or None.
         """
         if not client.is_welcome:
             client.session.transport.hold_login_timeout()
@@ -262,11 +265,11 @@ class Irc(Dialect):
     @contextlib.contextmanager
     def passing_tags(self, tags: Mapping[str, str]) -> Iterator[None]:
         """Pass these client tags on with the direct message that is delivered meanwhile."""
-        self.live.tags = tags
+        self.passed.tags = tags
         try:
             yield
         finally:
-            self.live.tags = NO_TAGS
+            self.passed.tags = NO_TAGS
 
     # ---- channels ----
 
@@ -289,7 +292,6 @@ class Irc(Dialect):
         Fails as `Chat.join` and `Chat.create` do.
         """
         user = client.session.principal
-
         if self.exists(name) or HOST_OF_CHANNEL in name or not self._may_create(client):
             self.chat.join(user, name, done, key)
         else:
@@ -309,7 +311,7 @@ class Irc(Dialect):
         return isinstance(said, GuestSaid)
 
     def may_list(self, client: Client, channel: Channel) -> bool:
-        """Tell whether a client may know that there is this channel."""
+        """Tell whether a client may know of a channel and of its members."""
         return self.chat.channels.is_shown(channel, client.nick)
 
     def is_operator(self, name: str) -> bool:
@@ -319,10 +321,6 @@ class Irc(Dialect):
     def may_operate(self, client: Client, channel: Channel) -> bool:
         """Tell whether a client may do what the operators of a channel may."""
         return self.chat.channels.admission.operates(client.nick, channel)
-
-    def may_see_members(self, client: Client, channel: Channel) -> bool:
-        """Tell whether a client may know who is in a channel."""
-        return self.may_list(client, channel)
 
     def room_of(self, client: Client, name: str) -> Channel | None:
         """Return a channel of a client in which a room guest of this name is."""
@@ -334,9 +332,9 @@ class Irc(Dialect):
         return max(0, int(self.server.now() - last)) if last else 0
 
     def tell_of(self, client: Client, capability: str, line: str) -> None:
-        """Tell a line to all other clients with a capability that share a channel with this one, once each."""
+        """Send a line once to each client with a capability that shares a channel with this one, or monitors it."""
         words = line.encode()
-        for watcher in self.watch.of(client.shown):
+        for watcher in self.monitors.of(client.shown):
             if watcher.has("extended-monitor") and watcher.has(capability) and not self._share(client, watcher):
                 watcher.session.send_bytes(words)
         for session in {session for channel in self.channels_of(client).values() for session in channel.subscribers}:

@@ -13,7 +13,7 @@ from dialects.irc.markers import CAPABILITY, marker
 from dialects.irc.mode_words import mode_line
 from dialects.irc.profiles import NOT_HERE, profile_of
 from dialects.irc.rosters import join_line, joined_lines
-from dialects.irc.wire import MAX_BODY, NO_TAGS, action, message, pieces, render_tags
+from dialects.irc.wire import END, MAX_BODY, NO_TAGS, action, message, pieces, render_tags
 from domain.changes import ACT, NOTICE, SAY, Said
 from domain.events import (
     AccountGone,
@@ -109,7 +109,7 @@ def to_client(irc: Irc, client: Client, event: Any) -> str | None:
 
 
 def _direct(irc: Irc, client: Client, event: DirectMessage) -> str:
-    stamp = Stamp(event.sender, event.at, event.id, irc.live.tags)
+    stamp = Stamp(event.sender, event.at, event.id, irc.passed.tags)
     return message_lines(irc, stamp, irc.people.prefix(event.sender), client.shown, event.text, event.kind)
 
 
@@ -120,7 +120,7 @@ def _whispered(irc: Irc, client: Client, event: Whispered) -> str:
 
 def _echo(irc: Irc, client: Client, event: DirectEcho) -> str:
     recipient = irc.people.nick(event.recipient)
-    stamp = Stamp(event.sender, event.at, event.id, irc.live.tags)
+    stamp = Stamp(event.sender, event.at, event.id, irc.passed.tags)
     echo = message_lines(irc, stamp, irc.people.prefix(event.sender), recipient, event.text, event.kind)
     waits = client.line(numerics.AWAY, recipient, text=WAITS) if event.waits else ""
     return (echo if client.has("echo-message") else "") + waits
@@ -160,11 +160,11 @@ def _silenced(irc: Irc, client: Client, event: Silenced) -> str:
 
 
 def _closing(irc: Irc, client: Client, _event: Any) -> str:
-    return f"ERROR :Closing Link: {client.shown} (logged out)\r\n"
+    return f"ERROR :Closing Link: {client.shown} (logged out){END}"
 
 
 def _moved(irc: Irc, client: Client, event: ChannelHasNewName) -> bool:
-    """Tell a client of a channel's new name: IRC has no words for that, so it leaves the old one and joins the new."""
+    """Tell a client of a channel's new name. IRC has no words for that, so it gets a PART and a JOIN."""
     channel = irc.chat.channels.find(event.new)
     old, new = irc.people.channel(event.old), irc.people.channel(event.new)
     client.send(message(irc.people.prefix(client.nick), "PART", old, text=f"renamed to {new}"))

@@ -98,8 +98,8 @@ def slice_of(irc: Irc, client: Client, channel: str) -> Slice:
     member = client.session.principal
     if channel not in irc.channels_of(client) or channel not in irc.chat.channels.local:
         raise Refused("INVALID_TARGET", "Messages could not be retrieved")
-    is_kept_from = isinstance(member, Visitor) and irc.settings.guest_history == "off"
-    return Slice(irc, member, channel, member.since[channel] if is_kept_from else 0)
+    sees_no_older = isinstance(member, Visitor) and irc.settings.guest_history == "off"
+    return Slice(irc, member, channel, member.since[channel] if sees_no_older else 0)
 
 
 # ---- requests ----
@@ -145,7 +145,7 @@ def _reference(irc: Irc, text: str) -> Reference | None:
     """Parse a reference; None for `*`.
 
     Raises:
-        Refused: it is none, or too far back.
+        Refused: the text is no reference, or too far back.
         StoreUnavailable: the messages cannot be read.
     """
     if text == LATEST:

@@ -1,4 +1,4 @@
-"""Messages to channels on their way from a client through the journal: who has sent them, and what is not kept."""
+"""Messages to channels that the journal has not published yet: their clients, and their tags, which are not kept."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class InFlight:
         return True
 
 
-class Live:
+class PassedTags:
     """The client tags of the direct message that is being delivered, which are not kept."""
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""Commands that ask about the server: LUSERS, MOTD, VERSION, TIME, INFO, ADMIN, LINKS, STATS, HELP."""
+"""Commands that ask about the server: LUSERS, MOTD, VERSION, TIME, INFO, ADMIN, LINKS, STATS."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from dialects.irc.client import Client
 from dialects.irc.core import Irc
 from dialects.irc.wire import cut, plain, word
 from text import utc_time
+from version import VERSION
 
-VERSION = "crosstalk-0.1.0"
+SERVER_VERSION = f"crosstalk-{VERSION}"
 
 MAX_MOTD_LINE = 300
 """Bytes of a line of the message of the day; the rest is cut."""
@@ -54,7 +55,7 @@ def motd(irc: Irc, client: Client) -> None:
 
 def version(irc: Irc, client: Client, _request: Request) -> None:
     """VERSION."""
-    client.reply(numerics.VERSION, VERSION, irc.server.name, text="")
+    client.reply(numerics.VERSION, SERVER_VERSION, irc.server.name, text="")
 
 
 def time(irc: Irc, client: Client, _request: Request) -> None:
@@ -65,7 +66,7 @@ def time(irc: Irc, client: Client, _request: Request) -> None:
 
 def info(_irc: Irc, client: Client, _request: Request) -> None:
     """INFO."""
-    for line in (VERSION, *ABOUT):
+    for line in (SERVER_VERSION, *ABOUT):
         client.reply(numerics.INFO, text=line)
     client.reply(numerics.ENDOFINFO)
 

@@ -1,4 +1,4 @@
-"""What is told to clients of IRC that are there, and never kept: TAGMSG, and messages to a channel's ranks (I28)."""
+"""Messages that only clients of IRC get, and that are not kept: TAGMSG, and messages to a channel's ranks (I28)."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ RANKS: Mapping[str, tuple[str, ...]] = {OPERATOR: (OPERATOR,), VOICE: (OPERATOR,
 
 
 class Audience(NamedTuple):
-    """Who is told something.
+    """The clients for which a message is meant.
 
     Attributes:
         shown: the target, as they see it.
-        clients: those who are there.
+        clients: those that are logged in.
     """
 
     shown: str
@@ -65,12 +65,12 @@ def tagmsg(irc: Irc, client: Client, request: Request) -> None:
 
 
 def audience_of(irc: Irc, client: Client, target: str) -> Audience | None:
-    """Return whom a target means; None for a channel where the client is not, and for no user."""
+    """Return the clients that a target means; None for a channel without this client, and for a nick without a user."""
     if is_status(target) or target.startswith(CHANNEL):
         ranks = RANKS[target[0]] if is_status(target) else ()
         name = irc.people.channel_name(target[1:] if ranks else target)
         channel = irc.channels_of(client).get(name or "")
-        if channel is None or (ranks and isinstance(channel, RemoteChannel)):  # ranks are its own server's
+        if channel is None or (ranks and isinstance(channel, RemoteChannel)):  # ranks are known at its own server alone
             return None
         shown = (target[0] if ranks else "") + irc.people.channel(channel.name)
         return Audience(shown, _others(client, channel, ranks))

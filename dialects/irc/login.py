@@ -1,4 +1,4 @@
-"""How a client logs in to an account before its welcome: SASL PLAIN, and what PASS says (I7, I8)."""
+"""Logins to an account before the welcome: SASL PLAIN, and PASS (I7, I8)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from commands import Request
 from dialects.irc import numerics
 from dialects.irc.client import Client
 from dialects.irc.core import Irc
-from domain.errors import ChatError
+from dialects.irc.wire import END
+from domain.errors import ChatError, Overloaded
 from domain.tokens import is_token
 from text import normalize
 
@@ -53,7 +54,7 @@ def authenticate(irc: Irc, client: Client, request: Request) -> None:
 def _begin(client: Client, mechanism: str) -> None:
     if mechanism == MECHANISM:
         client.login.pieces = ""
-        client.send(f"AUTHENTICATE {EMPTY}\r\n")
+        client.send(f"AUTHENTICATE {EMPTY}{END}")
     else:
         client.reply(numerics.SASLMECHS, MECHANISM)
         client.reply(numerics.SASLFAIL)
@@ -73,7 +74,7 @@ def _continue(irc: Irc, client: Client, request: Request, before: str, piece: st
 
 
 def parse_plain(message: str) -> Credentials | None:
-    """Parse a whole message of PLAIN, in base64; None if it is malformed, or is to act for somebody else."""
+    """Parse a whole message of PLAIN, in base64; None if it is malformed, or its client would act as another user."""
     try:
         words = binascii.a2b_base64(message, strict_mode=True).decode().split("\0")
     except ValueError:  # it is no base64, or no UTF-8
@@ -109,6 +110,11 @@ def tell_login(irc: Irc, client: Client, name: str) -> None:
     client.reply(numerics.LOGGEDIN, irc.people.prefix(name), name, text=f"You are now logged in as {name}")
 
 
+def why_refused(error: Exception) -> str | None:
+    """Return the text of a 464 for an error; None where the numeric's own text is right."""
+    return "Too busy; try again later" if isinstance(error, Overloaded) else None
+
+
 def _refuse(client: Client) -> None:
     """Refuse a login; the fifth time, close the connection (I7)."""
     client.login.failures += 1
@@ -118,8 +124,10 @@ def _refuse(client: Client) -> None:
 
 
 def credentials_of_pass(irc: Irc, client: Client) -> Credentials | None:
-    """Return what PASS says: `<account>:<password>`, or the password of the account that is the nick (I8); None where
-    there is no such account."""
+    """Return the credentials in a PASS; None where there is no such account.
+
+    They are `<account>:<password>`, or the password of the account that has the nick's name (I8).
+    """
     name, colon, password = client.password.partition(":")
     name = normalize(name)
     if colon and irc.people.has_password(name):

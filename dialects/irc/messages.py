@@ -1,4 +1,4 @@
-"""Messages: PRIVMSG, NOTICE and TAGMSG, to channels and to users (I23 to I29)."""
+"""PRIVMSG and NOTICE, to channels and to users (I23 to I27)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dialects.irc.in_flight import Sent
 from dialects.irc.live import MAX_TARGETS, audience_of, client_tags, is_status, tell_rank
 from dialects.irc.names import CHANNEL
 from dialects.irc.profiles import profile_of
-from dialects.irc.wire import ACTION, MAX_BODY, ctcp_of, message, plain, word
+from dialects.irc.wire import ACTION, MAX_BODY, action, ctcp_of, message, plain, word
 from domain.changes import ACT, NOTICE, SAY, in_words
 from domain.errors import (
     CannotLeaveMail,
@@ -34,10 +34,10 @@ HOW_TO_LOG_IN = "There are no services here: log in with SASL, or with PASS <acc
 def privmsg(irc: Irc, client: Client, request: Request) -> None:
     """PRIVMSG <target>[,<target>...] <text>."""
     targets, text = request.args
-    is_ctcp = ctcp_of(text)
-    if is_ctcp is not None and is_ctcp[0] != ACTION:
+    ctcp = ctcp_of(text)
+    if ctcp is not None and ctcp[0] != ACTION:
         return  # other CTCP, and DCC, reach nobody (I25)
-    kind, text = (ACT, is_ctcp[1]) if is_ctcp is not None else (SAY, text)
+    kind, text = (ACT, ctcp[1]) if ctcp is not None else (SAY, text)
     _send(irc, client, request, targets, kind, text)
 
 
@@ -66,14 +66,12 @@ def _send(irc: Irc, client: Client, request: Request, targets: str, kind: str, t
 
 def _fits(irc: Irc, client: Client, target: str, kind: str, text: str) -> bool:
     """Tell whether a message fits into one line at its receivers (I2)."""
-    line = message(
-        irc.people.prefix(client.nick), "PRIVMSG", target, text=f"\x01{ACTION} {text}\x01" if kind == ACT else text
-    )
+    line = message(irc.people.prefix(client.nick), "PRIVMSG", target, text=action(text) if kind == ACT else text)
     return len(line.encode()) <= MAX_BODY
 
 
 class _Refusals:
-    """Answers messages that were refused; nothing if they may not be answered."""
+    """Answers messages that were refused, except notices, which are never answered."""
 
     def __init__(self, irc: Irc, client: Client, *, is_quiet: bool) -> None:
         self._irc = irc
@@ -92,7 +90,7 @@ class _Refusals:
             self.not_sent(shown, _why(error))
 
     def not_sent(self, shown: str, why: str) -> None:
-        """Answer a message that a channel has not got."""
+        """Answer a message that did not reach its channel."""
         self.reply(numerics.CANNOTSENDTOCHAN, word(shown), text=f"Cannot send to channel: {why}")
 
     def user(self, shown: str, error: Exception) -> None:
@@ -165,7 +163,7 @@ def _send_to_channel(
 def _send_to_remote_channel(
     irc: Irc, client: Client, request: Request, name: str, text: str, refuse: _Refusals
 ) -> None:
-    """Say something in a channel of another server. A label waits for what becomes of it: an echo, or a refusal."""
+    """Say something in a channel of another server. The answers to a label wait for its echo or refusal."""
     answers, shown = client.answers, irc.people.channel(name)
     if answers is not None:
         answers.outstanding += 1
@@ -205,7 +203,7 @@ def _in_answer(irc: Irc, client: Client, answers: Answers | None, run: Callable[
 
 
 def _await_echo(irc: Irc, client: Client, answers: Answers) -> None:
-    """Have the echo that has just arrived, if the client wants it, be the answer to its label; else nothing is."""
+    """Let the echo of this turn be the answer to a label, if the client wants echoes; else nothing is the answer."""
     if not client.has("echo-message"):
         irc.gather(client, answers, lambda: None)
         return

@@ -1,4 +1,4 @@
-"""How the modes of channels are written: what is on, and what has been switched."""
+"""The modes of channels in words: those that are on, and changes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from domain.modes import KEY, LIMIT, OPERATOR, VOICE
 from domain.state import Channel
 
 NO_KEY = "*"
-"""What `-k` is shown with: keys are not repeated."""
+"""Stands for the key in `-k`: keys are not repeated."""
 
 
 def mode_words(channel: Channel, *, shows_key: bool) -> list[str]:

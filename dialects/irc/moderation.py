@@ -1,4 +1,4 @@
-"""What the operators of a channel do besides MODE: KICK and INVITE."""
+"""KICK and INVITE, the commands of a channel's operators besides MODE."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def _kick(irc: Irc, client: Client, request: Request, channel: str, nick: str, r
         if error is not None:
             text = "It could not be kept; try again later" if isinstance(error, StoreUnavailable) else None
             client.reply(numerics.USERNOTINCHANNEL, word(nick), shown, text=text)
-        elif name != client.nick:  # who kicks itself is told as anybody who is kicked
+        elif name != client.nick:  # a client that kicks itself gets the event of its removal
             assert name is not None
             text = reason or client.shown
             client.send(message(irc.people.prefix(client.nick), "KICK", shown, irc.people.nick(name), text=text))

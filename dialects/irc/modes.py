@@ -91,23 +91,23 @@ def _show(irc: Irc, client: Client, channel: Channel) -> None:
 # ---- changes ----
 
 
-class Asked(NamedTuple):
-    """What a MODE asks for.
+class ModeRequest(NamedTuple):
+    """The parsed words of a MODE about a channel.
 
     Attributes:
         switches: the modes to be switched, with names of the domain.
         lists: the lists of masks that are to be shown.
-        unknown: letters that are no modes.
-        nobody: words that name no user.
+        unknown_modes: letters that are no modes.
+        unknown_nicks: words that name no user.
     """
 
     switches: list[Switch]
     lists: list[str]
-    unknown: list[str]
-    nobody: list[str]
+    unknown_modes: list[str]
+    unknown_nicks: list[str]
 
 
-def parse_switches(words: Sequence[str], find: Callable[[str], str | None]) -> Asked:
+def parse_switches(words: Sequence[str], find: Callable[[str], str | None]) -> ModeRequest:
     """Parse the words of a MODE about a channel.
 
     Args:
@@ -115,19 +115,19 @@ def parse_switches(words: Sequence[str], find: Callable[[str], str | None]) -> A
         find: returns the name of the user whom a nick means.
     """
     letters, values = words[0], iter(words[1:])
-    asked, is_on = Asked([], [], [], []), True
+    asked, is_on = ModeRequest([], [], [], []), True
     for letter in letters:
         if letter in "+-":
             is_on = letter == "+"
         elif letter not in KNOWN:
-            asked.unknown.append(letter)
+            asked.unknown_modes.append(letter)
         elif len(asked.switches) < MAX_SWITCHES:
             _add_switch(asked, letter, values, find, is_on=is_on)
     return asked
 
 
 def _add_switch(
-    asked: Asked, letter: str, values: Iterator[str], find: Callable[[str], str | None], *, is_on: bool
+    asked: ModeRequest, letter: str, values: Iterator[str], find: Callable[[str], str | None], *, is_on: bool
 ) -> None:
     takes_word = letter not in FLAGS and not (letter == LIMIT and not is_on)
     value = next(values, "") if takes_word else ""
@@ -138,7 +138,7 @@ def _add_switch(
         if name is not None:
             asked.switches.append(Switch(letter, is_on, name))
         elif value:
-            asked.nobody.append(value)
+            asked.unknown_nicks.append(value)
     elif letter in MASK_LISTS:
         asked.switches.append(Switch(letter, is_on, completed(value)))
     elif value or not takes_word or (letter == KEY and not is_on):
@@ -147,40 +147,40 @@ def _add_switch(
 
 def _change(irc: Irc, client: Client, request: Request, channel: Channel, words: Sequence[str]) -> None:
     asked = parse_switches(words, irc.people.find)
-    for letter in asked.unknown:
+    for letter in asked.unknown_modes:
         client.reply(numerics.UNKNOWNMODE, word(letter))
-    for nick in asked.nobody:
+    for nick in asked.unknown_nicks:
         client.reply(numerics.NOSUCHNICK, word(nick))
     for kind in dict.fromkeys(asked.lists):
         _show_masks(irc, client, channel, kind)
     if not asked.switches:
         return
 
-    def decided(outcomes: Sequence[Exception | None]) -> None:
-        refuse(outcomes)
-        finish(None)
-
-    def refuse(outcomes: Sequence[Exception | None]) -> None:
-        done_ones = [switch for switch, error in zip(asked.switches, outcomes, strict=True) if error is None]
-        if done_ones:
-            answers.append(mode_line(irc, ModesChanged(channel.name, client.nick, tuple(done_ones))))
-        refused = {
-            _refusal(irc, client, channel, switch, error)
-            for switch, error in zip(asked.switches, outcomes, strict=True)
-            if error is not None
-        }
-        answers.extend(sorted(refused - {""}))
-
     answers: list[str] = []
-    client.pending.add(("MODE", channel.name))
+
+    def decided(outcomes: Sequence[Exception | None]) -> None:
+        answers.extend(_answers(irc, client, channel, list(zip(asked.switches, outcomes, strict=True))))
+        finish(None)
 
     def answer(_error: Exception | None) -> None:
         client.pending.discard(("MODE", channel.name))
         for line in answers:
             client.send(line)
 
+    client.pending.add(("MODE", channel.name))
     finish = irc.outcome(client, request, answer)
     irc.chat.moderation.switch(client.nick, channel.name, asked.switches, decided)
+
+
+def _answers(
+    irc: Irc, client: Client, channel: Channel, outcomes: Sequence[tuple[Switch, Exception | None]]
+) -> Iterator[str]:
+    """Return the answer to the switches of a request: one line for all that were made, one for each kind of refusal."""
+    made = tuple(switch for switch, error in outcomes if error is None)
+    if made:
+        yield mode_line(irc, ModesChanged(channel.name, client.nick, made))
+    refused = {_refusal(irc, client, channel, switch, error) for switch, error in outcomes if error is not None}
+    yield from sorted(refused - {""})
 
 
 def _refusal(irc: Irc, client: Client, channel: Channel, switch: Switch, error: Exception) -> str:

@@ -1,4 +1,4 @@
-"""MONITOR: being told when users come and go, without a channel in common."""
+"""MONITOR: tells a client when users log in and out that need not share a channel with it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def _add(irc: Irc, client: Client, nicks: Iterable[str]) -> None:
             added.append(nick)
         elif len(client.monitored) < MAX_MONITORED:
             client.monitored[fold(nick)] = word(nick)
-            irc.watch.add(client, nick)
+            irc.monitors.add(client, nick)
             added.append(nick)
         else:
             rest = ",".join(map(word, asked[number:]))
@@ -43,12 +43,12 @@ def _add(irc: Irc, client: Client, nicks: Iterable[str]) -> None:
 def _remove(irc: Irc, client: Client, nicks: Iterable[str]) -> None:
     for nick in nicks:
         client.monitored.pop(fold(nick), None)
-        irc.watch.remove(client, nick)
+        irc.monitors.remove(client, nick)
 
 
 def _clear(irc: Irc, client: Client, _nicks: Iterable[str] = ()) -> None:
     for nick in list(client.monitored):
-        irc.watch.remove(client, nick)
+        irc.monitors.remove(client, nick)
     client.monitored.clear()
 
 

@@ -1,4 +1,4 @@
-"""Names as IRC shows them, and back: nicks, channels, and names that are alike but for case (I15 to I17).
+"""Names of the domain as nicks and channels of IRC, and back; and names that differ in case alone (I15 to I17).
 
 No name of the domain has a bar. So bars, in pairs, hold what cannot stand in a nick: `a!b` is shown as `a|21|b`. A
 single bar, the last one, parts a remote user from the host: `bob@two.example` is `bob|two.example`.
@@ -16,7 +16,7 @@ BAR = "|"
 CHANNEL = "#"
 
 _NOT_IN_NICKS = re.compile(r"[!*?]|\A[#&+%~$]")
-"""What would end a nick in a prefix, make it a mask, or make it something else where a nick or a channel can stand."""
+"""Characters that would end a nick in a prefix, or make it a mask, a channel or another kind of target."""
 
 _LETTER = re.compile("[A-Za-z]")
 _BYTE = re.compile("[0-9a-fA-F]{2}")
@@ -44,7 +44,7 @@ def channel_of(name: str) -> str:
 
 
 def distinct(name: str, oldest: str) -> str:
-    """Return a name with every letter escaped whose case is another than in the oldest name alike (I17)."""
+    """Return a name with each letter escaped that differs in case from the oldest name alike (I17)."""
     bare, sign, host = name.partition(HOST_OF_USER)
     letters = zip(bare, oldest, strict=False)
     escaped = "".join([letter if letter == other else f"|{ord(letter):02x}|" for letter, other in letters])
@@ -66,13 +66,15 @@ def user_part(text: str, otherwise: str = "u") -> str:
 
 
 def is_plain_nick(nick: str) -> bool:
-    """Tell whether a word has no sign that a nick shows in another form (I17)."""
+    """Tell whether a word has no character that nicks escape (I17)."""
     return _NOT_IN_NICKS.search(nick) is None and HOST_OF_USER not in nick
 
 
 def unescape(shown: str) -> str | None:
-    """Return the name that a nick or a channel without its `#` shows, before any question of case; None if it is no
-    name that could have been shown."""
+    """Return the name that a nick, or a channel without its `#`, shows, in the case in which it is shown.
+
+    None if no name is shown like this.
+    """
     if BAR not in shown:
         return shown
     parts = shown.split(BAR)
@@ -97,7 +99,7 @@ class Alike:
 
     def __init__(self, names: Iterable[str] = ()) -> None:
         self._names: dict[str, str | list[str]] = {}
-        """The names of each folded name: alone in nearly all cases, so that it is no list."""
+        """By folded name: the name, or the list of those alike, the oldest first. Nearly all have no other alike."""
         for name in names:
             self.add(name)
 

@@ -1,4 +1,4 @@
-"""What the server's operators do in IRC: OPER, KILL, WALLOPS."""
+"""The commands of the server's operators: OPER, KILL, WALLOPS."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from dialects.irc import numerics
 from dialects.irc.channels import reason_of
 from dialects.irc.client import Client
 from dialects.irc.core import Irc
+from dialects.irc.login import why_refused
 from dialects.irc.people import client_of
 from dialects.irc.profiles import OPERATOR
 from dialects.irc.status import set_modes
 from dialects.irc.wire import message, plain, word
-from domain.errors import Overloaded
 from domain.state import Account
 from text import normalize
 
 
 def oper(irc: Irc, client: Client, request: Request) -> None:
-    """OPER <account> <password>: for a client that is logged in to an account which the settings name."""
+    """OPER <account> <password>: for a client that is logged in to an account that the setting `operator` names."""
     name, password = normalize(request.args[0]), request.args[1]
 
     def checked(error: Exception | None) -> None:
@@ -25,15 +25,12 @@ def oper(irc: Irc, client: Client, request: Request) -> None:
             set_modes(irc, client, client.modes | {OPERATOR})
             client.reply(numerics.YOUREOPER)
         else:
-            client.reply(numerics.PASSWDMISMATCH, text=BUSY if isinstance(error, Overloaded) else None)
+            client.reply(numerics.PASSWDMISMATCH, text=why_refused(error))
 
     if client.account is None or client.account.name != name or name not in irc.chat.users.operators:
         client.reply(numerics.NOOPERHOST)
     else:
         irc.chat.accounts.verify(client.session, name, password, irc.outcome(client, request, checked))
-
-
-BUSY = "Too busy; try again later"
 
 
 def kill(irc: Irc, client: Client, request: Request) -> None:
@@ -57,7 +54,7 @@ def kill(irc: Irc, client: Client, request: Request) -> None:
 
 
 def wallops(irc: Irc, client: Client, request: Request) -> None:
-    """WALLOPS <text>: tell it to all who have the user mode `w`."""
+    """WALLOPS <text>: send it to all clients with the user mode `w`."""
     text = plain(request.args[0]).strip()
     if not irc.is_operator(client.nick):
         client.reply(numerics.NOPRIVILEGES)

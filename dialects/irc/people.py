@@ -15,7 +15,7 @@ from domain.state import Guest
 from text import normalize
 
 MAX_GONE = 1000
-"""Guests that are remembered when they have gone."""
+"""Clients that have gone and are remembered, for WHOWAS."""
 
 ACCOUNT_HOST = "account"
 UNKNOWN_HOST = "guest"
@@ -56,9 +56,9 @@ class People:
         self._alike = Alike([*chat.users.accounts, *chat.users.guests, *chat.users.room_guest_names])
         self._channels_alike = Alike([*chat.channels.local, *chat.channels.remote])
         self._freed: dict[str, str] = {}
-        """How names were shown that are free again, where that was another form."""
+        """Names that are free again and were shown in another form, and that form."""
         self._held: dict[str, str] = {}
-        """How names are shown until all have been told that their form is another now."""
+        """Names whose form has changed, and the old form, which is shown until all clients know the new one."""
         self.form_watchers: list[Callable[[str], object]] = []
         """Told of each name that is to be shown in another form: see `show_anew`."""
         self.gone: deque[Gone] = deque(maxlen=MAX_GONE)
@@ -143,7 +143,7 @@ class People:
         return channel_of(self._channels_alike.shown(name))
 
     def shown(self, name: str) -> str:
-        """Return a name that may be nobody's, as a word of an answer."""
+        """Return a name that need not be a user's as a word of an answer."""
         return nick_of(name)
 
     # ---- in ----

@@ -1,4 +1,4 @@
-"""What others may know of a user: what WHO, WHOIS, USERHOST and the tags of messages show."""
+"""Profiles of users: what WHO, WHOIS, USERHOST and the tags of messages show of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Short questions: ISON, USERHOST, PING; and the goodbye, QUIT."""
+"""Short queries: ISON, USERHOST, PING; and QUIT."""
 
 from __future__ import annotations
 

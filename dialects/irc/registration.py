@@ -1,4 +1,4 @@
-"""The registration: PASS, NICK, USER, and what follows when all is there (I6 to I10)."""
+"""The registration: PASS, NICK, USER, and the login that ends it (I6 to I10)."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from commands import Request
 from dialects.irc import numerics
 from dialects.irc.client import Client
 from dialects.irc.core import Irc
-from dialects.irc.login import Credentials, credentials_of_pass, tell_login
+from dialects.irc.login import Credentials, credentials_of_pass, tell_login, why_refused
 from dialects.irc.names import is_plain_nick, unescape
 from dialects.irc.welcome import welcome
 from dialects.irc.wire import cut, message, plain, word
-from domain.errors import ChatError, NameTaken, Overloaded
+from domain.errors import ChatError, NameTaken
 from text import normalize
 
 MAX_REALNAME = 150
@@ -20,7 +20,7 @@ CLOSED_TO_GUESTS = "log in with SASL"
 
 
 def password(_irc: Irc, client: Client, request: Request) -> None:
-    """PASS <password>: what it says is looked at when all the rest is there."""
+    """PASS <password>: kept until the registration is complete."""
     if client.is_welcome:
         client.reply(numerics.ALREADYREGISTERED)
     else:
@@ -85,7 +85,7 @@ def clean_realname(text: str) -> str:
 
 
 def complete(irc: Irc, client: Client, request: Request) -> None:
-    """End the registration if all is there: log the client in, to its account or as a guest."""
+    """End the registration if it is complete: log the client in, to its account or as a guest."""
     if client.is_welcome or client.is_negotiating or not client.nick or not client.user:
         return
     if client.login.pieces is not None:
@@ -107,14 +107,10 @@ def _check_password(irc: Irc, client: Client, request: Request, credentials: Cre
             tell_login(irc, client, credentials.name)
             _enter_account(irc, client)
         else:
-            client.reply(numerics.PASSWDMISMATCH, text="Too busy; try again later" if _is_busy(error) else None)
+            client.reply(numerics.PASSWDMISMATCH, text=why_refused(error))
             client.close("wrong password")
 
     irc.chat.accounts.verify(client.session, *credentials, irc.outcome(client, request, checked))
-
-
-def _is_busy(error: Exception) -> bool:
-    return isinstance(error, Overloaded)
 
 
 def _enter_account(irc: Irc, client: Client) -> None:
@@ -138,7 +134,7 @@ def _enter_as_guest(irc: Irc, client: Client) -> None:
     if not irc.settings.admits_guests:
         client.close(CLOSED_TO_GUESTS)
         return
-    wanted, client.nick = client.nick, ""  # a refused one is asked for again
+    wanted, client.nick = client.nick, ""  # after a refusal the client asks for another
     try:
         if irc.people.is_taken(wanted):
             raise NameTaken

@@ -1,4 +1,4 @@
-"""Who is in a channel, as NAMES and the answer to JOIN show it. Long lists are made as the client reads them (I33)."""
+"""The members of a channel, as NAMES and the answer to JOIN list them. Long lists are made as they are read (I33)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ OPERATOR, VOICE = "@", "+"
 SIGNS = {ranks.OPERATOR: OPERATOR, ranks.VOICE: VOICE}
 
 PUBLIC, SECRET = "=", "@"
-"""What stands before a channel in NAMES."""
+"""The sign before a channel in NAMES."""
 
 PIECE = 100
 """Names that are rendered at once."""

@@ -1,4 +1,4 @@
-"""What a user says of itself: AWAY, SETNAME, and its modes."""
+"""AWAY, SETNAME and MODE about the client itself."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def _change(irc: Irc, client: Client, wanted: str) -> None:
             client.reply(numerics.UMODEUNKNOWNFLAG)
         elif not adding:
             modes.discard(letter)
-        elif letter != OPERATOR:  # that is given by OPER alone
+        elif letter != OPERATOR:  # OPER alone gives it
             modes.add(letter)
     set_modes(irc, client, frozenset(modes))
 

@@ -1,4 +1,4 @@
-"""TOKEN: by which a client logs in again without the password, with SASL PLAIN (W12)."""
+"""TOKEN: makes and drops tokens, with which a client logs in again by SASL PLAIN without the password (W12)."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from dialects.irc import numerics
 from dialects.irc.client import Client
 from dialects.irc.core import Irc
 from dialects.irc.history import context_lines, unread_notes
-from dialects.irc.information import VERSION, motd, user_counts
+from dialects.irc.information import SERVER_VERSION, motd, user_counts
 from dialects.irc.rosters import joined_lines
 from domain.events import MailWaiting
 from text import utc_time
@@ -43,7 +43,7 @@ SUPPORT = (
     "UTF8ONLY",
     "WHOX",
 )
-"""What 005 says of every server; `supported` adds what the settings decide."""
+"""The tokens of 005 that do not depend on the settings; `supported` adds the others."""
 
 
 def supported(irc: Irc) -> list[str]:
@@ -57,9 +57,9 @@ def welcome(irc: Irc, client: Client) -> None:
     """Welcome a client that is logged in, then send its mail and its channels."""
     server = irc.server
     client.reply(numerics.WELCOME, text=f"Welcome to {server.name}, {client.shown}")
-    client.reply(numerics.YOURHOST, text=f"Your host is {server.name}, running version {VERSION}")
+    client.reply(numerics.YOURHOST, text=f"Your host is {server.name}, running version {SERVER_VERSION}")
     client.reply(numerics.CREATED, text=f"This server was started {utc_time(server.started)}")
-    client.reply(numerics.MYINFO, server.name, VERSION, USER_MODES, CHANNEL_MODES, CHANNEL_MODES_WITH_WORD)
+    client.reply(numerics.MYINFO, server.name, SERVER_VERSION, USER_MODES, CHANNEL_MODES, CHANNEL_MODES_WITH_WORD)
     tokens = supported(irc)
     for start in range(0, len(tokens), TOKENS_PER_LINE):
         client.reply(numerics.ISUPPORT, *tokens[start : start + TOKENS_PER_LINE])

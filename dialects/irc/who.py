@@ -9,7 +9,7 @@ from dialects.irc import numerics
 from dialects.irc.client import Client
 from dialects.irc.core import Irc
 from dialects.irc.names import CHANNEL
-from dialects.irc.profiles import INVISIBLE, OPERATOR, Profile, channels_of, profile_of, shares_channel
+from dialects.irc.profiles import BOT, INVISIBLE, OPERATOR, Profile, channels_of, profile_of, shares_channel
 from dialects.irc.rosters import signs
 from dialects.irc.wire import word
 from domain.masks import fold, pattern_of
@@ -24,7 +24,7 @@ HIDDEN_ADDRESS = "255.255.255.255"
 NO_LEVEL = "n/a"
 
 MAX_TOKEN = 3
-"""Digits of the token that a request of WHOX has its answers repeat."""
+"""Digits of the token that the answers to a WHOX repeat."""
 
 
 def who(irc: Irc, client: Client, request: Request) -> None:
@@ -50,7 +50,7 @@ def _render(
     yield client.line(numerics.ENDOFWHO, word(mask))
 
 
-# ---- whom it finds ----
+# ---- the users that it finds ----
 
 
 def _find(irc: Irc, client: Client, mask: str) -> Iterator[tuple[Profile, Channel | None]]:
@@ -91,7 +91,7 @@ def _flags(client: Client, profile: Profile, channel: Channel | None) -> str:
     away = "G" if profile.away else "H"
     operator = "*" if OPERATOR in profile.modes else ""
     ranks = signs(channel, profile.name, every=client.has("multi-prefix")) if channel is not None else ""
-    bot = "B" if "B" in profile.modes else ""
+    bot = "B" if BOT in profile.modes else ""
     return away + operator + bot + ranks
 
 

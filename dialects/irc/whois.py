@@ -1,4 +1,4 @@
-"""WHOIS: all that may be known of one user."""
+"""WHOIS: everything that a client may know of a user."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def _channel_lines(irc: Irc, client: Client, profile: Profile) -> Iterator[str]:
     shown = [
         signs(channel, profile.name, every=client.has("multi-prefix")) + irc.people.channel(name)
         for name, channel in sorted(channels_of(irc, profile.name).items())
-        if irc.may_see_members(client, channel)
+        if irc.may_list(client, channel)
     ]
     for line in in_lines(shown, MAX_BODY - len(head.encode())) if shown else ():
         yield client.line(numerics.WHOISCHANNELS, profile.nick, text=line)

@@ -56,7 +56,7 @@ class Line(NamedTuple):
 
 
 def parse(text: str) -> Line | None:
-    """Parse a line, given without its end; None if its tags or the rest are too long (I2)."""
+    """Parse a line, without its end; None if its tags or the rest are too long (I2)."""
     if not text.isprintable():
         text = text.translate(_NEVER_IN_LINES)
     tags = NO_TAGS
@@ -155,7 +155,7 @@ def message(prefix: str, verb: str, *words: str, text: str | None = None) -> str
     """Return a line of ours.
 
     Args:
-        prefix: whom it is from.
+        prefix: of the sender.
         verb: a verb or a numeric.
         words: its words, none of them empty or with a blank.
         text: its last word, with a colon in front; None for none.

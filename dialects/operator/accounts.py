@@ -6,15 +6,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from commands import Command, Request
-from dialects.operator.base import Operator, Refused
+from dialects.operator.base import Operator, parse_time
 from domain.errors import HasNoPassword, LimitReached
 from domain.events import Announced
 from protocol import Session
-from text import parse_duration, utc_time
+from text import utc_time
 
 RESET = "Your password has been reset; log in with the new one."
 DELETED = "Your account has been deleted by the operator."
-"""What the clients of an account are told before they are closed."""
+"""The texts for the clients of an account, before they are closed."""
 
 DEFAULT_INVITATION = "7d"
 MAX_INVITATION = 366 * 86400
@@ -22,14 +22,14 @@ MAX_INVITATION = 366 * 86400
 
 
 def register(dialect: Operator, session: Session, request: Request) -> None:
-    """Make an account, and show its password if that was made here."""
+    """Make an account; answer with its password if the server has chosen it."""
     name, password = _account_and_password(dialect, request)
     done = session.expect_outcome(request, lambda: _show_password(dialect, session, request, password))
     dialect.hosted.chat.administration.register(session, name, password, done)
 
 
 def reset_password(dialect: Operator, session: Session, request: Request) -> None:
-    """Give an account another password, and show it if it was made here."""
+    """Set an account's password; answer with it if the server has chosen it."""
     name, password = _account_and_password(dialect, request)
     done = session.expect_outcome(request, lambda: _show_password(dialect, session, request, password))
     dialect.hosted.chat.administration.reset_password(session, name, password, _farewell(dialect, RESET), done)
@@ -60,9 +60,7 @@ def _farewell(dialect: Operator, text: str) -> Announced:
 def invite(dialect: Operator, session: Session, request: Request) -> None:
     """Make an invitation; answer with its code and its end."""
     word = request.args[0] if request.args else DEFAULT_INVITATION
-    seconds = parse_duration(word, MAX_INVITATION)
-    if not seconds:
-        raise Refused(f"{word} is no time; try 90, 10m, 2h or 7d.")
+    seconds = parse_time(word, MAX_INVITATION)
     code = dialect.hosted.make_secret()
     ends = dialect.hosted.now() + seconds
     shown = f"{code} until={utc_time(ends)}"

@@ -7,16 +7,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from commands import Command, Request
-from dialects.operator.base import Misused, Operator, Refused
+from dialects.operator.base import Misused, Operator, Refused, parse_time
 from domain.bans import ACCOUNT, EVERYWHERE, KINDS, target_of
-from domain.changes import Banned
+from domain.changes import Banned, Done
 from domain.errors import ChatError, LimitReached, NoSuchUser, NotAName, Unchanged
 from domain.names import HOST_OF_USER
 from protocol import Session
-from text import normalize, parse_duration, split_words, utc_time
+from text import normalize, split_words, utc_time
 
 MAX_SECONDS = 10**10
-"""Seconds of a ban; longer ones are cut to this, three centuries."""
+"""Maximum seconds of a ban, three centuries; a longer time counts as this."""
 
 IN, FOR = "in", "for"
 """The words before a channel and before a time."""
@@ -35,13 +35,7 @@ def ban(dialect: Operator, session: Session, request: Request) -> None:
     now = dialect.hosted.now()
     change = Banned(kind, target, channel, reason, now, now + seconds if seconds else 0.0)
     done = dialect.expect(session, request, f"Banned {_shown(change)}.")
-
-    def decided(error: Exception | None) -> None:
-        if error is None:
-            log.warning("ban %s", _shown(change))
-        done(error)
-
-    dialect.hosted.chat.bans.ban(change, decided)
+    dialect.hosted.chat.bans.ban(change, _logging(done, "ban %s", _shown(change)))
 
 
 def unban(dialect: Operator, session: Session, request: Request) -> None:
@@ -52,13 +46,18 @@ def unban(dialect: Operator, session: Session, request: Request) -> None:
     channel = options.get(IN, EVERYWHERE)
     whom = f"{kind} {target}{_place(channel)}"
     done = dialect.expect(session, request, f"{whom} is banned no more.")
+    dialect.hosted.chat.bans.lift(kind, target, channel, _logging(done, "unban %s", whom))
+
+
+def _logging(done: Done, line: str, whom: str) -> Done:
+    """Return a callback that also logs a success."""
 
     def decided(error: Exception | None) -> None:
         if error is None:
-            log.warning("unban %s", whom)
+            log.warning(line, whom)
         done(error)
 
-    dialect.hosted.chat.bans.lift(kind, target, channel, decided)
+    return decided
 
 
 def list_bans(dialect: Operator, session: Session, _request: Request) -> None:
@@ -66,7 +65,7 @@ def list_bans(dialect: Operator, session: Session, _request: Request) -> None:
 
 
 def farewell(ban: Banned) -> str:
-    """Return what those are told who are closed for a ban."""
+    """Return the text for the clients that a ban closes."""
     return f"You are banned: {ban.reason}." if ban.reason else "You are banned."
 
 
@@ -85,7 +84,7 @@ NAMES: Mapping[str, str] = {
     "address": "address or network, such as 192.0.2.0/24",
     "server": "name or address of a server",
 }
-"""What stands behind each kind of target."""
+"""What the target of each kind must be, for an error message."""
 
 
 def _options(words: tuple[str, ...], names: tuple[str, ...]) -> tuple[dict[str, str], str]:
@@ -115,10 +114,7 @@ def _seconds(options: Mapping[str, str]) -> int:
     """Return the time of a ban; 0 if it has no end."""
     if FOR not in options:
         return 0
-    seconds = parse_duration(options[FOR], MAX_SECONDS)
-    if not seconds:
-        raise Refused(f"{options[FOR]} is no time; try 90, 10m, 2h or 7d.")
-    return seconds
+    return parse_time(options[FOR], MAX_SECONDS)
 
 
 def _place(channel: str) -> str:

@@ -1,6 +1,6 @@
 """The operator's dialect: how a line becomes a request, and how a command answers.
 
-`table.py` has all commands. `console.py` and `control.py` say how an answer looks at each of the two places.
+`table.py` has all commands. `console.py` and `control.py` format the answers for their two places.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ from domain.interfaces import Timers
 from domain.rooms import Rooms
 from peering.links import Links
 from protocol import Dialect, Session
-from text import clean, normalize, split_at_most, split_words
+from text import clean, normalize, parse_duration, split_at_most, split_words
 
 AT_A_BACKUP = frozenset({"help", "reload", "status", "shutdown"})
-"""The commands that a node of a cluster has before it leads."""
+"""The commands that a backup carries out."""
 
 LINES_PER_PIECE = 100
 """Lines of a list that are rendered at once."""
@@ -42,29 +42,29 @@ log = logging.getLogger("crosstalk.operator")
 
 
 class Refused(ChatError):
-    """The operator's command cannot be carried out, for the reason that the text tells."""
+    """The operator's command cannot be carried out; the text says why."""
 
 
 class Misused(ChatError):
     """The words of an operator's command do not have its form."""
 
 
-class Outcome(NamedTuple):
-    """What has come of loading the config again.
+class ReloadOutcome(NamedTuple):
+    """The outcome of a reload of the config.
 
     Attributes:
-        changed: the directives that have changed.
-        fixed: those that have been changed in the config, but take a restart.
-        errors: why all stays as it was; none if it does not.
+        changed: the directives that are in force with other values now.
+        need_restart: those that have changed in the config, and take effect with the next start.
+        errors: why everything stays as it was; empty after a success.
     """
 
     changed: Sequence[str] = ()
-    fixed: Sequence[str] = ()
+    need_restart: Sequence[str] = ()
     errors: Sequence[str] = ()
 
 
 class ServerControls(NamedTuple):
-    """What the operator can have the whole server do, and see of it.
+    """What the operator can do with the whole server, also with a backup.
 
     Attributes:
         stop: ends the server; idempotent.
@@ -74,13 +74,13 @@ class ServerControls(NamedTuple):
     """
 
     stop: Callable[[], None]
-    reload: Callable[[], Outcome]
+    reload: Callable[[], ReloadOutcome]
     status: Callable[[], Iterable[tuple[str, object]]]
     sessions: Callable[[], Iterable[Session]]
 
 
 class Hosted(NamedTuple):
-    """What a server that serves has for the operator's commands.
+    """What the operator's commands use of a server that has clients, so not of a backup.
 
     Attributes:
         chat: the domain.
@@ -88,7 +88,7 @@ class Hosted(NamedTuple):
         links: those with other servers; None where there is no federation.
         timers: the monotonic clock, and deferred calls.
         now: the wall clock, in seconds since the epoch.
-        make_secret: makes a password or a code that cannot be guessed, and is easy to type.
+        make_secret: makes a password or code that is hard to guess and easy to type.
     """
 
     chat: Chat
@@ -114,11 +114,11 @@ ERRORS: Mapping[type, str] = {
 
 
 class Operator(Dialect, ABC):
-    """The dialect of the operator; its subclasses know how an answer looks.
+    """The dialect of the operator; its subclasses format the answers.
 
     Args:
         controls: of the whole server.
-        hosted: what it serves; None at a backup, which has only what the whole server can do.
+        hosted: the domain and what belongs to it; None at a backup.
 
     Attributes:
         commands: the table, by verb.
@@ -136,7 +136,7 @@ class Operator(Dialect, ABC):
 
     @property
     def hosted(self) -> Hosted:
-        """What the server serves. A command that needs it is not run at a backup."""
+        """The domain and what belongs to it. No command that needs it is run at a backup."""
         assert self._hosted is not None
         return self._hosted
 
@@ -207,7 +207,7 @@ class Operator(Dialect, ABC):
         """Return a line of a list as it is sent, without its newline."""
 
     def list_items(self, session: Session, items: Iterable[str]) -> None:
-        """Answer with a list of lines, which are made as they are read, and then that this was all."""
+        """Answer with a list of lines, which are made as they are read, and then with its end."""
         session.stream(self._pieces(session, iter(items)))
 
     def _pieces(self, session: Session, items: Iterator[str]) -> Iterator[bytes]:
@@ -226,10 +226,22 @@ class Operator(Dialect, ABC):
         return session.expect_outcome(request, lambda: self.done(session, text, is_shown=is_shown))
 
 
+def parse_time(word: str, maximum: int) -> int:
+    """Return the seconds that a word such as `10m` states, `maximum` at most.
+
+    Raises:
+        Refused: the word is no time.
+    """
+    seconds = parse_duration(word, maximum)
+    if not seconds:
+        raise Refused(f"{word} is no time; try 90, 10m, 2h or 7d.")
+    return seconds
+
+
 def split_place(command: Command, words: list[str]) -> list[str]:
     """Split the first word of a command at its colon, if the usage has `<channel>:<user>`, as the course's commands do.
 
-    No channel's name has a colon. The words are [] where the first one is no channel and user.
+    No channel's name has a colon. Returns [] where the first word is not a channel and a user.
     """
     if not words or command.usage.split()[1:2] != ["<channel>:<user>"]:
         return words

@@ -1,4 +1,4 @@
-"""The operator's commands about channels and those who are in them."""
+"""The operator's commands about channels and the users in them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from commands import Command, Request
-from dialects.operator.base import Operator, Refused
+from dialects.operator.base import Operator, parse_time
 from domain.errors import (
     HasPort,
     InUse,
@@ -24,7 +24,7 @@ from domain.rooms import MAX_MUTE_SECONDS
 from domain.sessions import Clients, sessions_of
 from domain.state import Account, Channel, RoomGuest
 from protocol import Session
-from text import parse_duration, utc_time
+from text import utc_time
 
 
 def list_channels(dialect: Operator, session: Session, _request: Request) -> None:
@@ -42,7 +42,7 @@ def _channel_line(dialect: Operator, channel: Channel) -> str:
 
 
 def list_present(dialect: Operator, session: Session, request: Request) -> None:
-    """Answer with those who are in a channel, or else with where a user of this name is."""
+    """List the users who are in a channel; or, if no channel has the name, where the user of that name is."""
     (name,) = request.args
     chat = dialect.hosted.chat
     channel = chat.channels.local.get(name)
@@ -70,10 +70,10 @@ def _session_line(name: str, session: Any) -> str:
 
 
 def _user_lines(dialect: Operator, name: str) -> list[str]:
-    """Return what is known of all who bear a name.
+    """Return a line about each session and channel of the users and guests of a name.
 
     Raises:
-        NoSuchUser: nobody does.
+        NoSuchUser: there is none.
     """
     users = dialect.hosted.chat.users
     user = users.accounts.get(name) or users.guests.get(name)
@@ -100,9 +100,7 @@ def kick(dialect: Operator, session: Session, request: Request) -> None:
 
 def mute(dialect: Operator, session: Session, request: Request) -> None:
     channel, user, word = request.args
-    seconds = parse_duration(word, MAX_MUTE_SECONDS)
-    if not seconds:
-        raise Refused(f"{word} is no time; try 90, 10m, 2h or 7d.")
+    seconds = parse_time(word, MAX_MUTE_SECONDS)
     done = dialect.expect(session, request, f"Muted {user} for {seconds} seconds.")
     dialect.hosted.rooms.mute(channel, user, seconds, done)
 

@@ -33,9 +33,9 @@ class Console(Operator):
 
     Args:
         controls: of the whole server.
-        hosted: what it serves.
+        hosted: the domain and what belongs to it.
         formatter: formats messages and answers.
-        complain: tells the operator of a line that is no command; None where nobody would see it (P3).
+        complain: shows a text about a line that is no command; None where nobody would see it (P3).
     """
 
     commands, failures = ALL, FAILURES

@@ -1,4 +1,4 @@
-"""The operator's commands about the whole server: its help, state, users, links and end."""
+"""The operator's commands about the whole server: help, status, users, links, reload, shutdown."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def _user_lines(dialect: Operator) -> Iterator[str]:
 
 
 def announce(dialect: Operator, session: Session, request: Request) -> None:
-    """Tell a text to every session that has sent a line. Many are told in pieces, while others are served."""
+    """Tell a text to every session that has sent a line: in pieces, so that other clients are served meanwhile."""
     event = Announced(request.args[0], dialect.hosted.now())
     done = dialect.expect(session, request, "Announced.")
 
@@ -90,11 +90,11 @@ def _server_named(server: str) -> Iterator[None]:
 
 
 def reload(dialect: Operator, session: Session, _request: Request) -> None:
-    """Load the config again; answer with what has changed, and with what takes a restart."""
+    """Load the config again; list what has changed, and what needs a restart."""
     outcome = dialect.controls.reload()
     if outcome.errors:
         raise Refused(f"All stays as it was: {'; '.join(outcome.errors)}.")
-    lines = [*(f"changed {name}" for name in outcome.changed), *(f"restart {name}" for name in outcome.fixed)]
+    lines = [*(f"changed {name}" for name in outcome.changed), *(f"restart {name}" for name in outcome.need_restart)]
     dialect.list_items(session, lines)
 
 

@@ -13,7 +13,7 @@ from text import parse_number
 
 
 def mute(dialect: Operator, session: Session, request: Request) -> None:
-    """Mute a user. The time is checked last, so it is answered when the user is known to be there."""
+    """Mute a user. An invalid time is only reported for a user who is there."""
     channel, user, word = request.args
     seconds = parse_number(word, MAX_MUTE_SECONDS) or 0
 

@@ -1,7 +1,7 @@
 """All commands of the operator.
 
-A command is a row of a module beside this one, where its handler stands. A handler may raise a ChatError; `FAILURES`
-has the answer to it, by handler and error, or else `base.ERRORS` has.
+Each row stands beside its handler, in one of PARTS. A handler may raise a ChatError. Its answer is in FAILURES, by
+handler and error, or else in `base.ERRORS`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ PARTS = (service, channels, accounts, bans)
 COMMANDS: Mapping[str, Command] = {verb: command for part in PARTS for verb, command in part.COMMANDS.items()}
 
 ALL: Mapping[str, Command] = {**COMMANDS, **slash.COMMANDS}
-"""Those and the ones of the course, which begin with a slash."""
+"""COMMANDS, and those of the course, which begin with a slash."""
 
 
 def is_command(line: str) -> bool:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from app.limits import ClientLimits
 from app.node import Node, port_label
-from dialects.operator.base import Outcome, ServerControls
+from dialects.operator.base import ReloadOutcome, ServerControls
 from domain.changes import Done
 from domain.errors import Overloaded, WrongPassword
 from domain.interfaces import Claim
@@ -298,7 +298,7 @@ class World:
             console=self.screen,
             controls=ServerControls(
                 stop=self._stop,
-                reload=lambda: Outcome(["max-mail"], ["listen"]),
+                reload=lambda: ReloadOutcome(["max-mail"], ["listen"]),
                 status=lambda: [("users", len(self.chat.users.online))],
                 sessions=lambda: [client.session for client in self.clients],
             ),

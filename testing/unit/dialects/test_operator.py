@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from dialects.operator.base import Hosted, Outcome, ServerControls
+from dialects.operator.base import Hosted, ReloadOutcome, ServerControls
 from dialects.operator.console import Console
 from dialects.operator.control import Control
 from dialects.operator.table import ALL, COMMANDS, is_command
@@ -85,7 +85,7 @@ def test_the_console_complains_only_where_somebody_types() -> None:
     with World(channels=ROOMS) as world:
         complaints: list[str] = []
         hosted = Hosted(world.chat, world.rooms, None, world.timers, lambda: 0.0, lambda: "")
-        controls = ServerControls(lambda: None, Outcome, lambda: [], lambda: [])
+        controls = ServerControls(lambda: None, ReloadOutcome, lambda: [], lambda: [])
         dialect = world.node.operator.dialect
         assert isinstance(dialect, Console)
         transport = FakeTransport(world.soon)
@@ -344,7 +344,7 @@ def test_links_that_are_off() -> None:
 def test_a_backup_has_few_commands() -> None:
     """P31."""
     stopped: list[bool] = []
-    controls = ServerControls(lambda: stopped.append(True), Outcome, lambda: [("role", "backup")], list)
+    controls = ServerControls(lambda: stopped.append(True), ReloadOutcome, lambda: [("role", "backup")], list)
     transport = FakeTransport()
     session = Session(transport, Control(controls, None))
 

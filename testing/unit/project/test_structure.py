@@ -29,7 +29,7 @@ LAYERS: dict[str, set[str]] = {
     "protocol": {"domain", "text"},
     "store": {"domain"},
     "replica": {"domain", "net", "store"},
-    "dialects": {"domain", "peering", "protocol", "settings", "text"},
+    "dialects": {"domain", "peering", "protocol", "settings", "text", "version"},
     "peering": {"domain", "net", "protocol", "settings", "text"},
     "federation": {"domain", "peering", "protocol", "settings", "text"},
     "web": {"domain", "net", "protocol", "text"},

@@ -268,7 +268,7 @@ def test_what_limits_every_connection_limits_these(world: World) -> None:
     world.settle()
     assert "bob" not in world.chat.users.guests
     irc = world.node.dialects["irc"]
-    assert (irc.watch.of("ann"), irc.census.bots, irc.census.unwelcome) == ([], {}, 0)  # type: ignore[attr-defined]
+    assert (irc.monitors.of("ann"), irc.census.bots, irc.census.unwelcome) == ([], {}, 0)  # type: ignore[attr-defined]
 
 
 def test_every_command_has_help(world: World) -> None:

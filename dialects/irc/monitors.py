@@ -1,4 +1,4 @@
-"""Who monitors whom (MONITOR)."""
+"""Which clients monitor which nicks (MONITOR)."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from dialects.irc.client import Client
 from domain.masks import fold
 
 
-class Watch:
-    """Who monitors whom, by folded nicks."""
+class Monitors:
+    """The clients that monitor each nick, by folded nicks."""
 
     def __init__(self) -> None:
         self._watchers: dict[str, dict[Client, None]] = {}
@@ -17,12 +17,12 @@ class Watch:
         self._watchers.setdefault(fold(nick), {})[client] = None
 
     def remove(self, client: Client, nick: str) -> None:
-        """Have a client monitor a nick no more."""
+        """Stop that. No-op for a client that does not monitor the nick."""
         watchers = self._watchers.get(fold(nick), {})
         watchers.pop(client, None)
         if not watchers:
             self._watchers.pop(fold(nick), None)
 
     def of(self, nick: str) -> list[Client]:
-        """Return who monitors a nick."""
+        """Return the clients that monitor a nick."""
         return list(self._watchers.get(fold(nick), ()))
