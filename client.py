@@ -89,9 +89,10 @@ def main(options: argparse.Namespace) -> int:
             return print_error(f"cannot connect to {where}: {error.strerror or error}")
         if on_terminal:
             return run_on_terminal(where, sock, dialect, options, password)
+    start = Start(*where.current, options.name or "", options.tls)
     if where.persistent:
-        return run_between_failing_servers(where, sock, dialect, recognise, options, seconds)
-    return run_between_pipes(sock, dialect, recognise, options, Start(*where.current, options.name or "", options.tls))
+        return run_between_failing_servers(where, sock, dialect, recognise, options, start, seconds)
+    return run_between_pipes(sock, dialect, recognise, options, start)
 
 
 def tell_search(where: Places, seconds: float) -> None:
@@ -155,7 +156,7 @@ def run_between_pipes(
     from ui.pipes import ChatPipes, Netcat
 
     if dialect.failure:
-        return Netcat(sock, dialect, recognise, stay=options.stay).run()
+        return Netcat(sock, dialect, recognise, stay=options.stay, start=start).run()
     return ChatPipes(sock, dialect, options.max_received, start).run()
 
 
@@ -165,14 +166,15 @@ def run_between_failing_servers(
     dialect: ClientDialect,
     recognise: Recogniser,
     options: argparse.Namespace,
+    start: Start,
     seconds: float,
 ) -> int:
     """The same, where another server takes over when the connection is lost; return the exit status."""
     from ui.failover_pipes import FailoverChat, FailoverNetcat
 
     if dialect.failure:
-        return FailoverNetcat(where, sock, dialect, recognise, stay=options.stay, seconds=seconds).run()
-    return FailoverChat(where, sock, dialect, options.max_received, seconds=seconds).run()
+        return FailoverNetcat(where, sock, dialect, recognise, stay=options.stay, seconds=seconds, start=start).run()
+    return FailoverChat(where, sock, dialect, options.max_received, seconds=seconds, start=start).run()
 
 
 if __name__ == "__main__":

@@ -235,7 +235,7 @@ class Server:
     ) -> None:
         """Dial another server, see `peering.dialer.Dial`."""
         seconds = self.settings.federation_seconds
-        dial = self.loop.dial
+        dial: Callable[..., object] = self.loop.dial
         if certified is not None:
             if self.tls is None:  # the line has come with a reload
                 self.loop.call_soon(functools.partial(failed, "the server has started without TLS; restart it"))

@@ -93,6 +93,22 @@ class Dial:
         else:
             self._found(addresses)
 
+    @property
+    def share(self) -> float:
+        """Seconds that this address has: an equal share of what remains, so that a silent one leaves some to others."""
+        return max(0.0, self._ends - self._loop.monotonic()) / (len(self._addresses) + 1)
+
+    def go_on(self, reason: str) -> None:
+        """Try the next address: the connection that was made has turned out to be of no use.
+
+        Args:
+            reason: why, in a few words; `failed` gets it if no address is left.
+        """
+        if not self._dialer.table.draining:
+            self._is_over = False
+            self._dialer.dials.add(self)
+            self._try_next(reason)
+
     def cancel(self) -> None:
         """Cancel. Calls neither callback."""
         self._is_over = True
@@ -160,10 +176,8 @@ class Dial:
         if error not in CONNECTING:
             raise _system_error(error)
         self._loop.watch(sock, EVENT_WRITE, partial(self._attempt_ended, sock))
-        # Each address has an equal share of the remaining time, so that a silent one leaves some to the others.
-        share = (self._ends - self._loop.monotonic()) / (len(self._addresses) + 1)
         self._loop.cancel(self._deadline)
-        self._deadline = self._loop.call_later(share, self._timed_out)
+        self._deadline = self._loop.call_later(self.share, self._timed_out)
 
     def _attempt_ended(self, sock: socket.socket, _mask: int) -> None:
         """The attempt with one address has ended."""

@@ -186,7 +186,7 @@ def dial(
     connected: Callable[[Connection], Receiver],
     failed: Callable[[str], None],
 ) -> None:
-    """Connect to a host and make the handshake, in the background, see `net.loop.Loop.dial`.
+    """Connect to the first address of a host that accepts and makes the handshake, see `net.loop.Loop.dial`.
 
     Args:
         loop: dials.
@@ -195,14 +195,13 @@ def dial(
         name: the name or IP address that the server's certificate must bear.
         seconds: time-out for all of it.
     """
-    ends = loop.monotonic() + seconds
 
     def begin(connection: Connection) -> Receiver:
-        handshake = Handshake(loop, connection, max(0.0, ends - loop.monotonic()), connected, failed)
+        handshake = Handshake(loop, connection, attempt.share, connected, attempt.go_on)
         try:
             handshake.begin(TlsEnd(context(), name))
         except ValueError:
             handshake.fail("not a name that a certificate can bear")
         return handshake
 
-    loop.dial(host, port, source=source, seconds=seconds, connected=begin, failed=failed)
+    attempt = loop.dial(host, port, source=source, seconds=seconds, connected=begin, failed=failed)

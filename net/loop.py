@@ -123,7 +123,7 @@ class Loop(Reactor):
         seconds: float,
         connected: Callable[[Connection], Receiver],
         failed: Callable[[str], None],
-    ) -> None:
+    ) -> Dial:
         """Connect to the first address of a host that accepts, in the background.
 
         Calls exactly one of `connected` and `failed`, later. Calls neither if the loop drains or closes first: both
@@ -136,11 +136,17 @@ class Loop(Reactor):
             seconds: time-out for all of it, the look-up included.
             connected: called with the connection, returns its owner.
             failed: called with the reason in a few words, for a log.
+
+        Returns:
+            The attempt. `connected` may have it go on with the next address.
         """
-        if not self.table.draining:
-            dial = Dial(self._dialer, host, port, source=source, seconds=seconds, connected=connected, failed=failed)
+        dial = Dial(self._dialer, host, port, source=source, seconds=seconds, connected=connected, failed=failed)
+        if self.table.draining:
+            dial.cancel()
+        else:
             self._dialer.dials.add(dial)
             self.call_soon(dial.begin)
+        return dial
 
     def connect(self, sock: AnySocket, owner: Receiver) -> Connection:
         """Take over a connected socket, perhaps with TLS, as a connection with this owner."""

@@ -15,7 +15,7 @@ from typing import NamedTuple
 from net.connection import Connection
 from net.loop import Loop
 from net.table import CloseReason
-from net.tcp import enable_keepalive, is_self_connection
+from net.tcp import enable_keepalive, is_self_connection, resolve
 from net.watched import AnySocket
 from text import LineBuffer, Overlong, clean
 
@@ -41,20 +41,47 @@ class Address(NamedTuple):
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
-def dial(address: Address, seconds: float = CONNECT_SECONDS) -> socket.socket:
-    """Connect to the first of the host's addresses, IPv6 or IPv4, that accepts. Turns TCP keepalive on. Blocks.
+Securing = Callable[[socket.socket, str], AnySocket]
+"""Makes a connection to a host secure, where that is wanted, or closes it. Raises OSError."""
+
+
+def plain(sock: socket.socket, _host: str) -> AnySocket:
+    """Leave a connection as it is."""
+    return sock
+
+
+def dial(address: Address, seconds: float = CONNECT_SECONDS, secure: Securing = plain) -> AnySocket:
+    """Connect to the first of the host's addresses, IPv6 or IPv4, that accepts and can be made secure. Blocks.
 
     Args:
         address: of the server.
         seconds: time-out for each address of the host.
+        secure: is given each connection.
 
     Raises:
-        OSError: no address accepts.
+        OSError: there is none. A connection that could not be made secure says more than one that was refused.
     """
     try:
-        sock = socket.create_connection(address, seconds)
+        places = resolve(*address)
     except UnicodeError as error:
         raise OSError(errno.EINVAL, "not a host name") from error
+    refusals: list[OSError] = []
+    for _family, (host, port, *_rest) in places:
+        try:
+            sock = _connect(host, port, seconds)
+        except OSError as error:
+            refusals.append(error)
+            continue
+        try:
+            return secure(sock, address.host)
+        except OSError as error:
+            refusals.insert(0, error)
+    raise refusals[0]
+
+
+def _connect(host: str, port: int, seconds: float) -> socket.socket:
+    """Connect to an IP address, with TCP keepalive. Raises OSError."""
+    sock = socket.create_connection((host, port), seconds)
     if is_self_connection(sock):
         sock.close()
         raise ConnectionRefusedError(errno.ECONNREFUSED, os.strerror(errno.ECONNREFUSED))

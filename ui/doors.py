@@ -84,6 +84,11 @@ def dialect_of(line: str) -> str:
     return next((dialect for dialect, pattern in FIRST_LINES.items() if re.fullmatch(pattern, line)), "")
 
 
+def needs_tls(line: str) -> bool:
+    """Tell whether a first line says that the port is for TLS (C54)."""
+    return line.removeprefix("ERROR :") == NEEDS_TLS
+
+
 def wrong_door(line: str, dialect: str, start: Start) -> str:
     """Tell that a server speaks another dialect, or TLS, and how the client is started for it; empty if it does not.
 
@@ -92,7 +97,7 @@ def wrong_door(line: str, dialect: str, start: Start) -> str:
         dialect: what the client speaks.
         start: how it was started.
     """
-    if line == NEEDS_TLS:
+    if needs_tls(line):
         return f"Start the client with: python3 {start._replace(tls=True).words(dialect)}"
     other = dialect_of(line)
     if other in ("", dialect):

@@ -12,6 +12,7 @@ from net.table import CloseReason
 from net.watched import AnySocket
 from ui.dialects import never_recognise
 from ui.dialects.base import LOGIN_RETRY_SECONDS, ClientDialect, ParsedInput, Recogniser
+from ui.doors import Start
 from ui.failover import FailoverConnection
 from ui.pipes import GOODBYE, SERVER_HAS_CLOSED, ChatPipes, Netcat
 from ui.places import RETRY_SECONDS, Places
@@ -45,6 +46,7 @@ class FailoverNetcat(Netcat):
         recognise: may change the dialect by the server's first line.
         stay: do not half-close at the end of the input.
         seconds: how long a server is looked for after a loss.
+        start: as for `Netcat`.
     """
 
     _server: FailoverConnection
@@ -58,6 +60,7 @@ class FailoverNetcat(Netcat):
         *,
         stay: bool = False,
         seconds: float = RETRY_SECONDS,
+        start: Start | None = None,
     ) -> None:
         self._where, self._seconds, self._kind = where, seconds, dialect.kind
         self._replay = Replay()
@@ -70,7 +73,7 @@ class FailoverNetcat(Netcat):
         self._lines: deque[bytes] = deque()
         self._rest = b""
         self._ended = False
-        super().__init__(sock, dialect, recognise, stay=stay)
+        super().__init__(sock, dialect, recognise, stay=stay, start=start)
 
     def _adopt(self, sock: AnySocket) -> FailoverConnection:
         return FailoverConnection(self._loop, self._where, sock, self._kind, self, self._seconds)
@@ -185,6 +188,7 @@ class FailoverChat(ChatPipes):
         dialect: with the user's name.
         max_received: bytes of all files that are received.
         seconds: how long a server is looked for after a loss.
+        start: as for `ChatPipes`.
     """
 
     _server: FailoverConnection
@@ -197,10 +201,11 @@ class FailoverChat(ChatPipes):
         max_received: int,
         *,
         seconds: float = RETRY_SECONDS,
+        start: Start | None = None,
     ) -> None:
         self._where, self._seconds, self._kind = where, seconds, dialect.kind
         self._was_served = self._goodbye = False
-        super().__init__(sock, dialect, max_received)
+        super().__init__(sock, dialect, max_received, start)
 
     def _adopt(self, sock: AnySocket) -> FailoverConnection:
         return FailoverConnection(self._loop, self._where, sock, self._kind, self, self._seconds)

@@ -16,7 +16,7 @@ from text import LineBuffer, Overlong
 from ui.connection import LineConnection
 from ui.dialects import never_recognise
 from ui.dialects.base import TOO_LONG, ClientDialect, ParsedInput, Recogniser
-from ui.doors import Start, wrong_door
+from ui.doors import Start, needs_tls, wrong_door
 from ui.rendering import without_style
 from ui.streams import READ_SIZE, STDIN, STDOUT, TextInput, print_error, write_all
 from ui.transfers import FileTransfers
@@ -141,6 +141,7 @@ class Netcat(Pipes):
         dialect: says which answers are failures.
         recognise: may change the dialect by the server's first line.
         stay: do not half-close at the end of the input.
+        start: how the client was started, to tell how it is started for TLS; None where that is used.
     """
 
     def __init__(
@@ -150,10 +151,12 @@ class Netcat(Pipes):
         recognise: Recogniser = never_recognise,
         *,
         stay: bool = False,
+        start: Start | None = None,
     ) -> None:
         super().__init__(sock, dialect)
         self._recognise = recognise
         self._stay = stay
+        self._start = start
         self._tail = b"\n"
         self._goodbye = False
 
@@ -164,6 +167,9 @@ class Netcat(Pipes):
         if any(map(self._dialect.failure.fullmatch, lines)):
             self._status = 1
         self._print(lines)
+        if self._start and needs_tls(lines[0]):
+            self._fail(wrong_door(lines[0], self._dialect.kind, self._start))
+        self._start = None
 
     def _lost(self, reason: CloseReason) -> None:
         if self._goodbye or (self._server.half_closed and reason is CloseReason.PEER):

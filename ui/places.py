@@ -5,12 +5,11 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
-import socket
 import time
 from collections.abc import Callable, Sequence
 
 from net.watched import AnySocket
-from ui.connection import Address, dial
+from ui.connection import CONNECT_SECONDS, Address, Securing, dial, plain
 from ui.options import LOCALHOST, parse_hosts, parse_ports
 
 CLUSTER_PORTS = (6666, 6667, 6668)
@@ -29,14 +28,6 @@ DIAL_SECONDS = 2.0
 """Time-out for one of several places: a machine that is gone does not refuse."""
 
 
-Securing = Callable[[socket.socket, str], AnySocket]
-"""Makes a connection to a host secure, where that is wanted. Raises OSError."""
-
-
-def _plain(sock: socket.socket, _host: str) -> AnySocket:
-    return sock
-
-
 class Places:
     """The addresses at which a server may answer, and which of them answered last.
 
@@ -50,7 +41,7 @@ class Places:
         self,
         addresses: Sequence[Address],
         persistent: bool = False,
-        secure: Securing = _plain,
+        secure: Securing = plain,
     ) -> None:
         self._addresses = tuple(addresses)
         self._secure = secure
@@ -86,11 +77,11 @@ class Places:
             OSError: no place accepts; with several places this is the last one's error.
         """
         if not self.several:
-            return self._secure(dial(self.current), self.current.host)
+            return dial(self.current, CONNECT_SECONDS, self._secure)
         refusal = OSError()
         for address in (self.current, *self.others):
             try:
-                sock = self._secure(dial(address, DIAL_SECONDS), address.host)
+                sock = dial(address, DIAL_SECONDS, self._secure)
             except OSError as error:
                 refusal = error
             else:
@@ -101,7 +92,7 @@ class Places:
     def answers(self, address: Address, probe: bytes) -> bool:
         """Tell whether a server accepts and answers at one of the places. Blocks for a few seconds at most."""
         try:
-            with contextlib.closing(self._secure(dial(address, DIAL_SECONDS), address.host)) as sock:
+            with contextlib.closing(dial(address, DIAL_SECONDS, self._secure)) as sock:
                 sock.settimeout(PROBE_SECONDS)
                 sock.send(probe)
                 return bool(sock.recv(1))
@@ -117,7 +108,7 @@ def places(
     ports: Sequence[int],
     alone: bool = False,
     retry: bool = False,
-    secure: Securing = _plain,
+    secure: Securing = plain,
 ) -> Places:
     """Return where to look.
 
@@ -136,7 +127,7 @@ def places(
 def places_of(options: argparse.Namespace) -> Places:
     """Return where the command line says that the server is. Exits when its file of certificates cannot be used."""
     hosts, ports = parse_hosts(options.host or LOCALHOST), parse_ports(options.port)
-    secure = _with_tls(options) if options.tls else _plain
+    secure = _with_tls(options) if options.tls else plain
     return places(hosts, ports, options.alone, retry=options.retry is not None, secure=secure)
 
 

@@ -17,7 +17,7 @@ from net.watched import AnySocket
 from ui.dialects import slash
 from ui.dialects.base import ClientDialect, Consent, ParsedInput
 from ui.dialects.mailbox import PROBED
-from ui.doors import Doorway, Start, dialect_of, wrong_door
+from ui.doors import Doorway, Start, dialect_of, needs_tls, wrong_door
 from ui.editor import PromptHooks
 from ui.places import Places
 from ui.questions import Password, Questions
@@ -262,10 +262,11 @@ class Terminal:
         Returns the lines that are still to be shown.
         """
         dialect = dialect_of(lines[0])
-        if dialect == self._dialect.kind or not dialect:
+        is_tls = needs_tls(lines[0])
+        if not is_tls and dialect in ("", self._dialect.kind):
             self._sending.open_door()
             return lines
-        other = self._options.adapt(dialect)
+        other = None if is_tls else self._options.adapt(dialect)
         if other is None:
             self._hear(lines[:1])
             self._note(wrong_door(lines[0], self._dialect.kind, self._options.start))

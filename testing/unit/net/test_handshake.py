@@ -433,6 +433,37 @@ def test_a_server_of_another_name_is_refused(server: TlsServer, authority: Autho
     assert reason.startswith("the certificate is not accepted: Hostname mismatch") == (name == "other.example")
 
 
+def test_the_next_address_is_tried_when_a_handshake_fails(
+    stage: LoopStage, server: TlsServer, authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also when it stands still: no address has all the time."""
+    silent = stage.listen(Owner)
+    plain = stage.listen(lambda connection: (connection.send(b"welcome\n"), Owner(connection))[1])  # type: ignore[func-returns-value]
+    places = [plain, silent, server.address, plain]
+
+    def resolved(_host: str, _port: int, *, numeric: bool = False) -> list[tuple[int, tuple[str, int]]]:
+        if numeric:
+            raise OSError
+        return [(socket.AF_INET, place) for place in places]
+
+    monkeypatch.setattr("net.dialer.resolve", resolved)
+    outcome = dial(server, authority, "localhost", seconds=1)
+    stage.until(lambda: outcome.told)
+    assert connection_of(outcome.owner).remote_address == server.address
+    places = [plain, plain]
+    outcome = dial(server, authority, "localhost")
+    stage.until(lambda: outcome.told)
+    assert (outcome.reasons, outcome.owners) == (["no TLS is spoken there"], [])
+    places = [silent, plain]
+    outcome = dial(server, authority, "localhost")
+    stage.until(lambda: len(stage.loop.connections) > 4)
+    stage.loop.drain(PATIENCE)
+    for connection in list(stage.loop.connections):
+        connection.close(CloseReason.SHUTDOWN)
+    stage.until(lambda: not stage.loop.connections)
+    assert not outcome.told
+
+
 def test_a_plain_server_is_told_apart(stage: LoopStage, server: TlsServer, authority: Authority) -> None:
     def greet(connection: Connection) -> Owner:
         connection.send(b"welcome\n")

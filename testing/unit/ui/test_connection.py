@@ -8,6 +8,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 
@@ -29,11 +30,45 @@ def test_a_connection_to_oneself_is_none(monkeypatch: pytest.MonkeyPatch) -> Non
         dial(Address("127.0.0.1", 1))
 
 
+def test_the_next_address_is_tried_when_one_cannot_be_made_secure(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A failure there is told before a refused connection, whatever comes first."""
+    with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as other:
+        open_places = [server.getsockname() for server in (one, other)]
+        places = [*open_places, closed_place()]
+        monkeypatch.setattr("ui.connection.resolve", lambda *_place: [(socket.AF_INET, place) for place in places])
+
+        def secure(sock: socket.socket, host: str, *, wanted: object = open_places[1]) -> socket.socket:
+            assert host == "chat.example"
+            if sock.getpeername() != wanted:
+                sock.close()
+                raise OSError(0, "not secure")
+            return sock
+
+        with contextlib.closing(dial(Address("chat.example", 1), 30, secure)) as sock:
+            assert isinstance(sock, socket.socket)
+            assert sock.getpeername() == open_places[1]
+        for _ in range(2):
+            places.reverse()
+            with pytest.raises(OSError, match="not secure"):
+                dial(Address("chat.example", 1), 30, partial(secure, wanted=None))
+        places[:] = places[:1] if places[0] not in open_places else places[-1:]
+        with pytest.raises(ConnectionRefusedError):
+            dial(Address("chat.example", 1), 30, secure)
+
+
+def closed_place() -> tuple[str, int]:
+    """Where nobody listens."""
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        place: tuple[str, int] = sock.getsockname()
+    return place
+
+
 def test_the_kernel_looks_after_a_server_that_says_nothing() -> None:
     with (
         socket.create_server(("127.0.0.1", 0)) as server,
-        dial(Address(*server.getsockname())) as sock,
+        contextlib.closing(dial(Address(*server.getsockname()))) as sock,
     ):
+        assert isinstance(sock, socket.socket)
         assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
 
 
@@ -74,7 +109,7 @@ def test_a_lost_connection_is_dialled_with_growing_pauses(monkeypatch: pytest.Mo
     again, server_side = socket.socketpair()
     answers: list[socket.socket | OSError] = [*[OSError("refused")] * 6, again]
 
-    def answer_dial(_address: Address) -> socket.socket:
+    def answer_dial(*_how: object) -> socket.socket:
         answer = answers.pop(0)
         if isinstance(answer, OSError):
             raise answer

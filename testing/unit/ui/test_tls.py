@@ -116,15 +116,31 @@ def test_what_else_cannot_be(stack: contextlib.ExitStack, ports: Ports, authorit
         (ports.auto, ["--ca", authority.path], "--ca is for --tls"),
         (ports.auto, ["--tls", "--ca", "missing"], "--ca: cannot read the certificates missing: No such file"),
         (ports.auto, ["--dialect", "hello", "--name", "x"], f"client.py {ports.auto} --host 127.0.0.1 --tls"),
+        (ports.auto, ["--dialect", "hello", "--name", "x", "--retry", "9"], f"{ports.auto} --host 127.0.0.1 --tls"),
     ]  # fmt: skip
     clients = [stack.enter_context(contextlib.closing(Piped(port, *words))) for port, words, _reason in rows]
     for client, (_port, _words, reason) in zip(clients, rows, strict=True):
         assert reason in client.errors()
         assert client.status() == 1
-    plain = stack.enter_context(contextlib.closing(Piped(ports.auto)))
+
+
+@pytest.mark.parametrize("words", [[], ["--stay"], ["--retry", "9"], ["--dialect", "mailbox"]])
+def test_a_pipe_without_tls_is_told_how_to_start(stack: contextlib.ExitStack, ports: Ports, words: list[str]) -> None:
+    """Also when its input has ended long before the answer, and when it looks for a server anew after a loss."""
+    plain = stack.enter_context(contextlib.closing(Piped(ports.auto, *words)))
     plain.send("PING\n")
+    plain.end_input()
     assert plain.output.rest() == "This port speaks TLS only: connect with TLS.\n"
-    assert plain.status() == 1
+    start = f"python3 client.py {ports.auto} --host 127.0.0.1 --tls"
+    assert (plain.status(), plain.errors()) == (1, f"client.py: Start the client with: {start}\n")
+
+
+def test_a_terminal_without_tls_is_told_how_to_start(stack: contextlib.ExitStack, ports: Ports) -> None:
+    """It does not dial again and again."""
+    terminal = stack.enter_context(contextlib.closing(OnTerminal(ports.auto)))
+    terminal.expect("This port speaks TLS only")
+    terminal.expect(f"client.py {ports.auto} --host 127.0.0.1 --tls")
+    assert terminal.status() == 1
 
 
 def test_the_next_server_takes_over_if_it_proves_its_name(
