@@ -1,4 +1,4 @@
-"""How fast a session may send lines: a token bucket for each one, filled at the pace of the settings (C59).
+"""How fast a session may send lines: a token bucket for each one, filled at the rate of the settings (C59).
 
 A bucket hands out lines in grants. So running a line costs the session a subtraction; only the next grant needs the
 clock.

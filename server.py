@@ -174,7 +174,7 @@ class Server:
             try:
                 self.store = Store(settings.database or f"crosstalk-{self.port}.db", is_copy=not is_single)
                 undo.callback(self.store.close)
-                take = functools.partial(self.loop.listen_aside, accepted=self._accept_control, refusal=FULL)
+                take = functools.partial(self.loop.listen_admin, accepted=self._accept_control, refusal=FULL)
                 self.control = ControlSocket(settings, self.store.path, take)
                 undo.callback(self.control.remove)
                 if is_single:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from app.throttle import AccountPace, Failures
+from app.throttle import AccountRateLimit, Failures
 from line_bucket import LineBucket, LineRate
 from net.addresses import exemption
 from settings import LINKS, LOOPBACK, Settings
@@ -27,7 +27,7 @@ class ClientLimits:
     def __init__(self, settings: Settings, now: Callable[[], float]) -> None:
         self.is_exempt = exemption_of(settings)
         self.lines = LineRate(now, settings.line_burst, settings.line_rate, for_links=LINKS not in settings.exempt)
-        self.accounts = AccountPace(now, settings.max_registrations, self.is_exempt)
+        self.accounts = AccountRateLimit(now, settings.max_registrations, self.is_exempt)
         self.failures = Failures(now, settings.max_login_failures, settings.max_account_failures, self.is_exempt)
 
     def bucket_for(self, address: str) -> LineBucket | None:

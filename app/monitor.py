@@ -1,7 +1,7 @@
 """The port for machines that watch the server: /metrics and /healthz over HTTP.
 
 It serves GET and HEAD, one request for each connection, and nothing else: no body is read, and no file is served. A
-request is bounded in size and time, and so is the number of connections (`net.aside.SideListener`).
+request is bounded in size and time, and so is the number of connections (`net.admin_listener.AdminListener`).
 """
 
 from __future__ import annotations
@@ -159,4 +159,4 @@ def watch_over(server: Watched, health: Health, sock: socket.socket) -> None:
         return Answer(503, f"{fault}\n") if fault else Answer(200, "ok\n")
 
     pages: Pages = {"/metrics": metrics, "/healthz": healthz}
-    server.loop.listen_aside(sock, lambda connection: Exchange(connection, server.loop, pages))
+    server.loop.listen_admin(sock, lambda connection: Exchange(connection, server.loop, pages))

@@ -1,11 +1,15 @@
-"""Limits on passwords and accounts: wrong passwords delay the next attempt, and accounts are made at a pace.
+"""Limits on passwords and accounts: wrong passwords delay the next attempt, and each network may make few accounts.
 
 An attempt is never refused, only delayed, by at most MAX_SECONDS. Unknown names are delayed alike. Entries expire. A
 full table drops its oldest entry, which lengthens no delay.
 
-Three things delay an attempt: failures from its network for its name; many failures from its network; many failures for
-its name from places where nobody has logged in under it before. The last two hold for strangers alone: a network from
-which the account has logged in before has a count of its own (C61).
+Three counts delay an attempt:
+
+- the failures from its network for its name;
+- the failures from its network, if they are many;
+- the failures of strangers for its name, if they are many.
+
+A stranger is a network from which nobody has logged in under the name before. The last two delay strangers alone (C61).
 """
 
 from __future__ import annotations
@@ -15,7 +19,7 @@ from typing import NamedTuple
 
 from domain import interfaces
 from net.addresses import is_loopback, network_of
-from net.pace import AddressPace, Pace, Recent
+from net.rate_limits import AddressRateLimit, ExpiringTable, RateLimit
 
 FIRST_SECONDS = 0.25
 MAX_SECONDS = 5.0
@@ -37,8 +41,8 @@ MAX_KEY = 65
 """Characters of a name that are compared. Longer words are no names; those with the same beginning count as one."""
 
 
-class AccountPace(AddressPace, interfaces.Pace):
-    """Lets each network make so many accounts in an hour (C42).
+class AccountRateLimit(AddressRateLimit, interfaces.RateLimit):
+    """The rate limit of accounts: each network may make so many in an hour (C42).
 
     Args:
         now: the monotonic clock, in seconds.
@@ -74,11 +78,11 @@ class Failures:
         per_account: int,
         is_exempt: Callable[[str], bool] = is_loopback,
     ) -> None:
-        self.of_addresses = AddressPace(now, per_address, HOUR, is_exempt)
-        self.of_accounts = Pace(now, per_account, HOUR)
+        self.of_addresses = AddressRateLimit(now, per_address, HOUR, is_exempt)
+        self.of_accounts = RateLimit(now, per_account, HOUR)
         self._is_exempt = is_exempt
-        self._counts: Recent[int] = Recent(now, FORGET_SECONDS)
-        self._places: Recent[tuple[str, ...]] = Recent(now, PLACE_SECONDS)
+        self._counts: ExpiringTable[int] = ExpiringTable(now, FORGET_SECONDS)
+        self._places: ExpiringTable[tuple[str, ...]] = ExpiringTable(now, PLACE_SECONDS)
 
     def delay(self, address: str, name: str) -> Delay:
         """Return how long an attempt from this address against this name has to wait (C40, C61)."""

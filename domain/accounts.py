@@ -30,7 +30,7 @@ from domain.errors import (
     WrongPassword,
 )
 from domain.events import AccountGone, LoggedInElsewhere, MailWaiting
-from domain.interfaces import Claim, Pace, Passwords
+from domain.interfaces import Claim, Passwords, RateLimit
 from domain.invitations import Invitations, Registration
 from domain.journal import Journal
 from domain.names import MAX_NAME, is_name
@@ -56,7 +56,7 @@ class Accounts:
         passwords: hashes and checks.
         now: the wall clock, in seconds since the epoch.
         make_id: makes the ID of an account without a password from its name.
-        pace: how many accounts one address may make.
+        rate_limit: how many accounts one address may make.
         tokens: of all accounts.
         bans: those of the operator.
 
@@ -71,7 +71,7 @@ class Accounts:
         passwords: Passwords,
         now: Callable[[], float],
         make_id: Callable[[str], str],
-        pace: Pace,
+        rate_limit: RateLimit,
         tokens: Tokens,
         bans: Bans,
     ) -> None:
@@ -84,7 +84,7 @@ class Accounts:
         self._passwords = passwords
         self._now = now
         self.make_id = make_id
-        self._pace = pace
+        self._rate_limit = rate_limit
 
     # ---- with a password ----
 
@@ -137,7 +137,7 @@ class Accounts:
                 [*memberships, *ranks],
             )
 
-        if self._pace.allows(session.address):
+        if self._rate_limit.allows(session.address):
             self.invitations.admit(session, invitation, lambda: self.hash(session, password, make, done), done)
         else:
             done(LimitReached("max-registrations"))
@@ -254,7 +254,7 @@ class Accounts:
         """Return the error that now forbids an account of this name; None if it may be made."""
         if self._users.is_taken(name):
             return NameTaken()
-        return None if self._pace.allows(address) else LimitReached("max-registrations")
+        return None if self._rate_limit.allows(address) else LimitReached("max-registrations")
 
     def _make_account(
         self,
@@ -274,11 +274,11 @@ class Accounts:
 
         def decided(error: Exception | None) -> None:
             if error is not None:
-                self._pace.give_back(address)
+                self._rate_limit.give_back(address)
             done(error)
 
-        if self._pace.allows(address):
-            self._pace.spend(address)
+        if self._rate_limit.allows(address):
+            self._rate_limit.spend(address)
             self._journal.submit(change, decided)
             for each in brought:
                 self._journal.submit(each, lambda _error: None)

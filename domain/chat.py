@@ -64,7 +64,7 @@ from domain.channels import Channels
 from domain.clock import RisingClock
 from domain.errors import AlreadyMember, ChatError, NameTaken, NotAMember, NotAName
 from domain.events import ChannelMessages, NotRestored, Removed, WentOut
-from domain.interfaces import Backend, Outside, Pace, Passwords
+from domain.interfaces import Backend, Outside, Passwords, RateLimit
 from domain.journal import Journal
 from domain.messages import DirectMessages
 from domain.moderation import Moderation
@@ -109,7 +109,7 @@ class Chat:
         now: the wall clock, in seconds since the epoch.
         limits: the limits.
         make_id: makes the ID of an account without a password from its name.
-        pace: how many accounts one address may make.
+        rate_limit: how many accounts one address may make.
         reserved: names that no new user can have.
         make_secret: makes 32 random bytes in 43 characters, for a token.
         run: tells this run of the server from all others, in the IDs of direct messages.
@@ -126,7 +126,7 @@ class Chat:
         now: Callable[[], float],
         limits: Limits,
         make_id: Callable[[str], str] = classic_id,
-        pace: Pace | None = None,
+        rate_limit: RateLimit | None = None,
         reserved: Collection[str] = (),
         run: str = "",
         make_secret: Callable[[], str] = lambda: "",
@@ -141,7 +141,7 @@ class Chat:
         self.tokens = Tokens(self.users, self.journal, self.now, make_secret)
         self.bans = Bans(self.journal, self.outside, self.now, self.tokens.end_all)
         self.accounts = Accounts(
-            self.users, self.journal, passwords, self.now, make_id, pace or Pace(), self.tokens, self.bans
+            self.users, self.journal, passwords, self.now, make_id, rate_limit or RateLimit(), self.tokens, self.bans
         )
         admission = Admission(self.outside, self.bans)
         self.channels = Channels(self.users, self.outside, admission, members_only=members_only)

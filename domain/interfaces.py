@@ -1,4 +1,4 @@
-"""What the domain needs from outside: hashing, pace, timers, the backend, observers, other servers."""
+"""What the domain needs from outside: hashing, rate limits, timers, the backend, observers, other servers."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ class Passwords(Protocol):
         """Drop the tasks of a session that is over; their callbacks are not called."""
 
 
-class Pace:
-    """How many accounts an address may make in a time. This one sets no limit; app.throttle.Pace does."""
+class RateLimit:
+    """How many accounts an address may make in a time. This one sets no limit; app.throttle.AccountRateLimit does."""
 
     def allows(self, address: str) -> bool:
         """Tell whether this address may make one more now."""

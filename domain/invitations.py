@@ -36,7 +36,7 @@ class Invitations:
     Args:
         users: all users.
         journal: takes changes.
-        passwords: delays and paces wrong codes.
+        passwords: delays wrong codes.
         now: the wall clock, in seconds since the epoch.
 
     Attributes:

@@ -80,7 +80,7 @@ class Connection(Output):
             self._login = self._loop.call_later(self._table.login_seconds, self._login_timed_out)
 
     def recount_for(self, address: str) -> bool:
-        """Count for another address, as a proxy has told whom it stands for (W5). The log shows that one from then on.
+        """Count for the address of a client behind a proxy (W5), which the log shows from then on.
 
         Args:
             address: of the client.

@@ -190,7 +190,7 @@ class Dial:
             return
         self._sock = None
         self.cancel()
-        self._dialer.table.apart.add(connection)
+        self._dialer.table.non_clients.add(connection)
         connection.attach_owner(self._connected)
 
     def _establish(self, sock: socket.socket) -> Connection:

@@ -80,7 +80,7 @@ class Handshake:
 
     def _step(self, end: TlsEnd) -> None:
         try:
-            is_complete = end.shake()
+            is_complete = end.handshake()
         except ssl.SSLError as error:
             self._connection.send(end.output())  # an alert, which tells the peer why
             self.fail(explain(error))

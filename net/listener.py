@@ -64,12 +64,12 @@ def listen(sock: socket.socket) -> None:
     sock.listen(BACKLOG)
 
 
-class Listener:
-    """Accepts connections until it would block, a few in each turn; pauses while no descriptor is free.
+class AcceptingSocket:
+    """A listening socket in the loop. A subclass accepts its connections.
 
     Args:
-        table: the connections enter it, within its limits.
-        sock: bound and listening; the listener owns it from here on.
+        table: the connections enter it.
+        sock: bound and listening; this object owns it from here on.
         accepted: called with each new connection, returns its owner.
     """
 
@@ -80,15 +80,39 @@ class Listener:
         accepted: Callable[[Connection], Receiver],
     ) -> None:
         self._table = table
-        self._loop = table.reactor
         self._sock = sock
         self._accepted = accepted
         self._paused = False
         sock.setblocking(False)
-        self._loop.watch(sock, EVENT_READ, self)
+        table.reactor.watch(sock, EVENT_READ, self)
 
     def __call__(self, _mask: int) -> None:
-        if self._paused or self._sock.fileno() < 0:  # a stale event
+        """The socket is ready."""
+        raise NotImplementedError
+
+    @property
+    def is_watched(self) -> bool:
+        """Whether the socket accepts now. If not, an event for it is a stale one."""
+        return not self._paused and self._sock.fileno() >= 0
+
+    def close(self) -> None:
+        """Stop accepting for good."""
+        if not self._paused:
+            self._table.reactor.unwatch(self._sock)
+        self._sock.close()
+
+
+class Listener(AcceptingSocket):
+    """Accepts clients until it would block, a few in each turn; pauses while no descriptor is free.
+
+    Args:
+        table: the connections enter it, within its limits.
+        sock: bound and listening; the listener owns it from here on.
+        accepted: called with each new connection, returns its owner.
+    """
+
+    def __call__(self, _mask: int) -> None:
+        if not self.is_watched:
             return
         refused = 0
         for _ in range(ACCEPTS_PER_TURN):
@@ -101,7 +125,7 @@ class Listener:
                 return
             except OSError as error:  # most likely out of descriptors or memory
                 self._pause(error.strerror or str(error))
-                self._loop.call_later(ACCEPT_RETRY_SECONDS, self.resume)
+                self._table.reactor.call_later(ACCEPT_RETRY_SECONDS, self.resume)
                 return
             refused += not self._admit(sock, host_of(address))
             if refused >= REFUSALS_PER_TURN:
@@ -141,16 +165,10 @@ class Listener:
     def _pause(self, why: str) -> None:
         log.warning("accept paused: %s (%d connections)", why, len(self._table.connections))
         self._paused = True
-        self._loop.unwatch(self._sock)
+        self._table.reactor.unwatch(self._sock)
 
     def resume(self) -> None:
         """End a pause, if there is one: a descriptor has become free, or it is time to try again."""
         if self._paused and self._sock.fileno() >= 0:
             self._paused = False
-            self._loop.watch(self._sock, EVENT_READ, self)
-
-    def close(self) -> None:
-        """Stop accepting for good."""
-        if not self._paused:
-            self._loop.unwatch(self._sock)
-        self._sock.close()
+            self._table.reactor.watch(self._sock, EVENT_READ, self)

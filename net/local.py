@@ -16,14 +16,14 @@ BACKLOG = 16
 
 LOCK_SECONDS = 1.0
 LOCK_RETRY = 0.01
-"""How long a server waits for another one that is just making a socket in the same directory, and between tries."""
+"""Seconds that a server waits for another one that makes a socket in the same directory, and between its tries."""
 
 PRIVATE = 0o177
 """Mask of a socket that its owner alone can use."""
 
 
 class PathTaken(OSError):
-    """Another program listens at the path, or it is no socket."""
+    """Another program listens at the path, or a file that is not a socket is there."""
 
 
 class LocalSocket:
@@ -36,7 +36,8 @@ class LocalSocket:
         path: of the socket; its directory must exist.
 
     Raises:
-        OSError: it cannot be made; PathTaken if the path has something else.
+        PathTaken: another program listens there, or the path has a file that is not a socket.
+        OSError: the socket cannot be made.
     """
 
     def __init__(self, path: str) -> None:
@@ -109,7 +110,7 @@ def _lock(descriptor: int) -> None:
 
 @contextlib.contextmanager
 def _alone_in(directory: str) -> Iterator[None]:
-    """Keep other servers from replacing sockets in a directory meanwhile: it is locked, where the file system can."""
+    """Lock a directory, where the file system can, so that no other server replaces a socket there meanwhile."""
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     try:
         _lock(descriptor)

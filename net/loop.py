@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 
 from net.addresses import is_loopback
-from net.aside import SideListener
+from net.admin_listener import AdminListener
 from net.connection import Connection, Receiver
 from net.dialer import Dial, Dialer
 from net.listener import Listener
@@ -79,7 +79,7 @@ class Loop(Reactor):
             login_seconds=login_seconds,
         )
         self._listeners: list[Listener] = []
-        self._aside: list[SideListener] = []
+        self._admin_listeners: list[AdminListener] = []
         self._dialer = Dialer(self.table)
 
     @property
@@ -108,11 +108,11 @@ class Loop(Reactor):
             enable_keepalive(sock, self.table.keepalive_seconds)  # an accepted socket inherits it
         self._listeners.append(Listener(self.table, sock, accepted))
 
-    def listen_aside(
+    def listen_admin(
         self, sock: socket.socket, accepted: Callable[[Connection], Receiver], refusal: bytes = b""
     ) -> None:
-        """Accept connections that are no clients on a listening socket, see `net.aside.SideListener`."""
-        self._aside.append(SideListener(self.table, sock, accepted, refusal))
+        """Accept connections of operators or monitoring, see `net.admin_listener.AdminListener`."""
+        self._admin_listeners.append(AdminListener(self.table, sock, accepted, refusal))
 
     def dial(
         self,
@@ -167,7 +167,7 @@ class Loop(Reactor):
 
     def stop_listening(self) -> None:
         """Close every listener."""
-        while listeners := self._listeners or self._aside:
+        while listeners := self._listeners or self._admin_listeners:
             listeners.pop().close()
 
     def drain(self, seconds: float) -> None:

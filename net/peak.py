@@ -1,4 +1,4 @@
-"""The greatest value of late: what was long ago hides nothing that happens now."""
+"""The maximum of recent values, so that an old one does not hide what happens now."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ WINDOW_SECONDS = 60.0
 
 
 class Peak:
-    """The greatest of the values of the last WINDOW_SECONDS, and of up to as many before.
+    """The maximum of the values of the last WINDOW_SECONDS, or of up to twice as many seconds.
 
     Args:
         now: the time, in seconds, as in all calls.

@@ -104,7 +104,7 @@ class Reactor:
     def __init__(self, *, pool_threads: int = 2, pool_queue: int = 512) -> None:
         self.before_flush: Callable[[], None] = lambda: None
         self.turns = Peak(time.monotonic())
-        """How long the longest turn of late has taken, in seconds."""
+        """The duration of the longest recent turn, in seconds."""
         self.slice_ends = 0.0
         """When the connection that is being served has used its share of the turn, on the monotonic clock."""
         self._selector = selectors.DefaultSelector()

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from net.limits import LimitLog
-from net.pace import AddressPace
+from net.rate_limits import AddressRateLimit
 from net.reactor import Reactor
 from net.tcp import descriptor_ceiling
 
@@ -100,8 +100,8 @@ def _is_nobody(_address: str) -> bool:
 class ConnectionTable(Generic[M]):
     """The connections of a loop, accepted and dialled. `net.loop.Loop` describes the parameters.
 
-    Some connections are no clients: those that were dialled, and those of monitoring. They count for the descriptor
-    ceiling alone.
+    Some connections are not clients: those that were dialled, and those of operators and monitoring. They count for the
+    descriptor ceiling alone.
 
     Attributes:
         make: makes a connection of a connected socket.
@@ -136,8 +136,8 @@ class ConnectionTable(Generic[M]):
         self.draining = False
         self.received = self.sent = 0
         self.connections: set[M] = set()
-        self.apart: set[M] = set()
-        """Connections that are no clients."""
+        self.non_clients: set[M] = set()
+        """Connections that are not clients."""
         self.probed: set[M] = set()
         """Connections whose peers are being probed (R50)."""
         self.unwatched: dict[M, None] = {}
@@ -148,7 +148,7 @@ class ConnectionTable(Generic[M]):
         self.descriptor_ceiling = descriptor_ceiling()
         self.is_exempt = is_exempt
         self.is_banned: Callable[[str], bool] = _is_nobody
-        self.arrivals = AddressPace(reactor.monotonic, connection_rate, MINUTE, is_exempt)
+        self.arrivals = AddressRateLimit(reactor.monotonic, connection_rate, MINUTE, is_exempt)
         """How many connections an address may make in a minute (C60)."""
         self.set_limits(
             max_clients=max_clients,
@@ -198,8 +198,8 @@ class ConnectionTable(Generic[M]):
 
     @property
     def clients(self) -> int:
-        """Connections that were accepted."""
-        return len(self.connections) - len(self.apart)
+        """Connections that are clients."""
+        return len(self.connections) - len(self.non_clients)
 
     def limit_for(self, address: str) -> str:
         """Return the setting that keeps one more client from this address out; "" if none does (C19).
@@ -210,13 +210,6 @@ class ConnectionTable(Generic[M]):
         if not address or self.clients_at[address] < min(self.address_ceiling, self._address_connections):
             return ""
         return "max-address-share" if self.clients_at[address] >= self.address_ceiling else "max-address-connections"
-
-    def change_limits(
-        self, *, max_clients: int | None, address_share: int, address_connections: int, connection_rate: int
-    ) -> None:
-        """Use other limits for connections that come from now on; `net.loop.Loop` describes the parameters."""
-        self._max_clients, self._address_share = max_clients, address_share
-        self._address_connections, self.arrivals.limit = address_connections, connection_rate
 
     def uncount(self, address: str) -> None:
         """Count one client less from an address; "" is never counted."""
@@ -234,7 +227,7 @@ class ConnectionTable(Generic[M]):
             address: for which it was counted; "" if for none.
         """
         self.connections.discard(connection)
-        self.apart.discard(connection)
+        self.non_clients.discard(connection)
         self.unwatched.pop(connection, None)
         self.probed.discard(connection)
         self.buffers.count(connection, 0)

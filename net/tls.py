@@ -32,7 +32,7 @@ NO_CHECK_TIME = 0x200000
 CUT_OFF = "the connection was closed during the TLS handshake"
 
 VERSIONS: Final = {"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG", "RECORD_LAYER_FAILURE"}
-"""OpenSSL's names for a peer whose bytes are no TLS."""
+"""OpenSSL's names for the errors of a peer that does not speak TLS."""
 
 
 class CertificateError(Exception):
@@ -84,7 +84,7 @@ def client_context(authorities: str | None = None) -> ssl.SSLContext:
 
 
 def certificate_of(context: ssl.SSLContext, path: str) -> tuple[Sequence[str], float] | None:
-    """Find out by a handshake in memory what clients will see.
+    """Return what clients will see of a certificate, by a handshake in memory.
 
     Args:
         context: of a server.
@@ -99,9 +99,9 @@ def certificate_of(context: ssl.SSLContext, path: str) -> tuple[Sequence[str], f
     try:
         client.load_verify_locations(path)
         ours, theirs = TlsEnd(client, "localhost"), TlsEnd(context)
-        while not ours.shake():
+        while not ours.handshake():
             theirs.feed(ours.output())
-            theirs.shake()
+            theirs.handshake()
             ours.feed(theirs.output())
         found = ours.peer_certificate() or {}
     except OSError:  # of TLS, or of a file that has gone just now
@@ -172,7 +172,7 @@ class TlsEnd:
         """Return what is to be sent, once."""
         return self._outgoing.read()
 
-    def shake(self) -> bool:
+    def handshake(self) -> bool:
         """Go on with the handshake; return whether it is complete.
 
         Raises:
@@ -231,7 +231,7 @@ class TlsSocket:
         sock: connected.
         end: after its handshake.
         unsent: bytes of the handshake that are still to be sent. `send` is given them again in front, see there.
-        held: called when input waits here, about which no event of the socket tells.
+        held: called when input waits here, which no event of the socket reports.
     """
 
     __slots__ = ("_encrypted", "_end", "_has_ended", "_holds_input", "_peer_has_ended", "_unsent", "held", "sock")
@@ -355,7 +355,7 @@ def connect(sock: socket.socket, context: ssl.SSLContext, host: str) -> TlsSocke
     """
     try:
         end = TlsEnd(context, host)
-        while not shaken(end):
+        while not continue_handshake(end):
             _send(sock, end.output())
             feed_received(end, sock)
         _send(sock, end.output())
@@ -380,14 +380,14 @@ def feed_received(end: TlsEnd, sock: socket.socket) -> None:
     end.feed(received)
 
 
-def shaken(end: TlsEnd) -> bool:
+def continue_handshake(end: TlsEnd) -> bool:
     """Go on with a handshake; return whether it is complete.
 
     Raises:
         OSError: it has failed; `strerror` says why.
     """
     try:
-        return end.shake()
+        return end.handshake()
     except ssl.SSLError as error:
         raise ConnectionError(errno.EPROTO, explain(error)) from error
 

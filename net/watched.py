@@ -27,11 +27,11 @@ class Wire(Protocol):
 
 
 class SecureSocket(Wire, Protocol):
-    """What a `net.tls.TlsSocket` is for those who do not load it.
+    """The interface of `net.tls.TlsSocket`, for modules that do not load it.
 
     Attributes:
         sock: the connected socket.
-        held: called when input waits here, about which no event of the socket tells.
+        held: called when input waits here, which no event of the socket reports.
     """
 
     sock: socket.socket

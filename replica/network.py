@@ -162,9 +162,9 @@ class _Socket:
         Raises:
             OSError: it has failed; `strerror` says why.
         """
-        from net.tls import TlsSocket, shaken
+        from net.tls import TlsSocket, continue_handshake
 
-        is_complete = shaken(end)
+        is_complete = continue_handshake(end)
         flight = end.output()
         if self._sock.send(flight) < len(flight):  # little, and the first that is sent
             raise BrokenPipeError(errno.EPIPE, "takes nothing")

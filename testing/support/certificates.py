@@ -114,7 +114,7 @@ class TlsPeer:
 
     def _go_on(self) -> None:
         if not self.is_open:
-            self.is_open = self.end.shake()
+            self.is_open = self.end.handshake()
         if self.is_open and not self.ended:
             self._read()
 

@@ -18,7 +18,7 @@ from domain.changes import (
     Seen,
 )
 from domain.chat import Chat
-from domain.interfaces import Pace
+from domain.interfaces import RateLimit
 from domain.modes import Modes
 from domain.state import Account, Channel, Limits, Visitor
 from support.world import FakePasswords
@@ -150,10 +150,10 @@ def local(channel: Channel) -> list[Account | Visitor]:
 class MemoryChat:
     """A chat whose backend is in memory."""
 
-    def __init__(self, limits: Limits | None = None, pace: Pace | None = None) -> None:
+    def __init__(self, limits: Limits | None = None, rate_limit: RateLimit | None = None) -> None:
         self.backend = MemoryBackend()
         self.passwords = FakePasswords()
-        self.chat = Chat(self.backend, self.passwords, lambda: NOW, limits or Limits(), pace=pace)
+        self.chat = Chat(self.backend, self.passwords, lambda: NOW, limits or Limits(), rate_limit=rate_limit)
         self.journal = self.chat.journal
 
     def account(self, name: str, *channels: str) -> Account:

@@ -22,7 +22,7 @@ from app.node import StartError
 from app.operate import DONE, FAILED, UNUSABLE
 from dialects.operator.control import FULL
 from harness.servers import ServerProcess
-from net.aside import PLACES
+from net.admin_listener import PLACES
 from net.loop import Loop
 from settings import Settings
 from support.programs import SERVER
@@ -39,7 +39,7 @@ def opened(loop: Loop, database: Path | str, control: str | None = None) -> Cont
     return ControlSocket(
         Settings(control=control),
         str(database),
-        partial(loop.listen_aside, accepted=lambda _connection: pytest.fail()),
+        partial(loop.listen_admin, accepted=lambda _connection: pytest.fail()),
     )
 
 

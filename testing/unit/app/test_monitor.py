@@ -15,7 +15,7 @@ from app.monitor import MAX_REQUEST, Answer, Exchange, answer_to
 from app.prometheus import exposition
 from app.statistics import METRICS, Family, Histogram, Metric, collect, report
 from harness.peer import PATIENCE, Peer
-from net.aside import PLACES
+from net.admin_listener import PLACES
 from net.table import CloseReason
 from server import Server
 from settings import Listen

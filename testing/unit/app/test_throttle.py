@@ -1,4 +1,4 @@
-"""throttle.py: what has failed makes the next attempt wait, and accounts are made at a pace."""
+"""throttle.py: what has failed makes the next attempt wait, and the number of accounts of an address is limited."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.throttle import FIRST_SECONDS, FORGET_SECONDS, HOUR, MAX_SECONDS, PLACES, AccountPace, Failures
-from net.pace import MAX_ENTRIES, Recent
+from app.throttle import FIRST_SECONDS, FORGET_SECONDS, HOUR, MAX_SECONDS, PLACES, AccountRateLimit, Failures
+from net.rate_limits import MAX_ENTRIES, ExpiringTable
 from support.examples import EXAMPLES
 from support.world import FakeTimers
 
@@ -159,7 +159,7 @@ def test_exempt_addresses_are_neither_delayed_nor_counted(clock: FakeTimers) -> 
 @given(st.lists(st.tuples(st.integers(0, 9), st.sampled_from([0.0, 1.0, 4.0, 11.0])), max_size=50), st.integers(1, 6))
 def test_what_is_kept_is_what_is_newest_and_fresh(steps: list[tuple[int, float]], most: int) -> None:
     clock = FakeTimers()
-    recent: Recent[int] = Recent(clock.monotonic, 10.0, most)
+    recent: ExpiringTable[int] = ExpiringTable(clock.monotonic, 10.0, most)
     expected: dict[int, float] = {}
     for key, seconds in steps:
         clock.let_pass(seconds)
@@ -184,59 +184,59 @@ def test_the_table_of_failures_has_a_bound(clock: FakeTimers) -> None:
 # ---- accounts ----
 
 
-def made(pace: AccountPace, address: str, tries: int) -> int:
+def made(rate_limit: AccountRateLimit, address: str, tries: int) -> int:
     """How many of so many accounts an address may make."""
     allowed = 0
     for _ in range(tries):
-        if pace.allows(address):
-            pace.spend(address)
+        if rate_limit.allows(address):
+            rate_limit.spend(address)
             allowed += 1
     return allowed
 
 
 def test_an_address_makes_so_many_accounts_at_once_and_then_at_a_pace(clock: FakeTimers) -> None:
     """C42."""
-    pace = AccountPace(clock.monotonic, 7)
-    assert made(pace, FAR, 20) == 7
-    assert made(pace, "192.0.2.2", 20) == 7
+    rate_limit = AccountRateLimit(clock.monotonic, 7)
+    assert made(rate_limit, FAR, 20) == 7
+    assert made(rate_limit, "192.0.2.2", 20) == 7
     clock.let_pass(HOUR / 7 + 0.1)
-    assert made(pace, FAR, 20) == 1
+    assert made(rate_limit, FAR, 20) == 1
     clock.let_pass(HOUR / 2)
-    assert made(pace, FAR, 20) == 3
+    assert made(rate_limit, FAR, 20) == 3
     clock.let_pass(10 * HOUR)
-    assert made(pace, FAR, 20) == 7
+    assert made(rate_limit, FAR, 20) == 7
 
 
 def test_a_network_of_ipv6_has_one_pace(clock: FakeTimers) -> None:
     """C43."""
-    pace = AccountPace(clock.monotonic, 3)
-    assert sum(made(pace, f"2001:db8::{number}", 1) for number in range(10)) == 3
+    rate_limit = AccountRateLimit(clock.monotonic, 3)
+    assert sum(made(rate_limit, f"2001:db8::{number}", 1) for number in range(10)) == 3
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "127.1.2.3", "::1"])
 def test_this_machine_makes_as_many_as_it_likes(clock: FakeTimers, address: str) -> None:
     """C43."""
-    assert made(AccountPace(clock.monotonic, 0), address, 1000) == 1000
+    assert made(AccountRateLimit(clock.monotonic, 0), address, 1000) == 1000
 
 
 def test_none_at_all_can_be_allowed(clock: FakeTimers) -> None:
-    pace = AccountPace(clock.monotonic, 0)
+    rate_limit = AccountRateLimit(clock.monotonic, 0)
     clock.let_pass(10 * HOUR)
-    assert made(pace, FAR, 1) == 0
+    assert made(rate_limit, FAR, 1) == 0
 
 
 def test_what_was_not_made_does_not_count(clock: FakeTimers) -> None:
-    pace = AccountPace(clock.monotonic, 1)
-    pace.give_back(FAR)
+    rate_limit = AccountRateLimit(clock.monotonic, 1)
+    rate_limit.give_back(FAR)
     for _ in range(5):
-        assert pace.allows(FAR)
-        pace.spend(FAR)
-        pace.give_back(FAR)
-    assert made(pace, FAR, 5) == 1
+        assert rate_limit.allows(FAR)
+        rate_limit.spend(FAR)
+        rate_limit.give_back(FAR)
+    assert made(rate_limit, FAR, 5) == 1
 
 
 def test_the_table_of_addresses_has_a_bound(clock: FakeTimers) -> None:
-    pace = AccountPace(clock.monotonic, 1)
+    rate_limit = AccountRateLimit(clock.monotonic, 1)
     for number in range(MAX_ENTRIES + 5):
-        pace.spend(f"2001:db8:{number // 65536:x}:{number % 65536:x}::1")
-    assert len(pace._spent) == MAX_ENTRIES
+        rate_limit.spend(f"2001:db8:{number // 65536:x}:{number % 65536:x}::1")
+    assert len(rate_limit._spent) == MAX_ENTRIES

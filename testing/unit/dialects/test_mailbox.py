@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.throttle import HOUR, AccountPace
+from app.throttle import HOUR, AccountRateLimit
 from dialects.mailbox import GREETING, HINT, NOT_KEPT, Pattern
 from domain.state import Limits
 from support.examples import EXAMPLES, pieces, raising
@@ -111,7 +111,7 @@ def test_there_is_room_for_so_many() -> None:
 
 
 def test_an_address_makes_accounts_at_a_pace_whatever_it_speaks(world: World) -> None:
-    world.chat.accounts._pace = AccountPace(world.timers.monotonic, 2)
+    world.chat.accounts._rate_limit = AccountRateLimit(world.timers.monotonic, 2)
     place = ("192.0.2.1", 40000)
     mailbox, result = world.client(world.mailbox, place), world.client(None, place)
     assert mailbox.ask("1|mason") == [CREATED.format("mason")]

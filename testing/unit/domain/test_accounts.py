@@ -111,7 +111,7 @@ def test_a_password_that_is_not_changed_is_reported(memory: MemoryChat) -> None:
 
 def test_an_address_makes_accounts_at_a_pace() -> None:
     """Only those count that are made, of both kinds."""
-    memory = MemoryChat(pace=throttle.AccountPace(lambda: NOW, 3))
+    memory = MemoryChat(rate_limit=throttle.AccountRateLimit(lambda: NOW, 3))
     chat = memory.chat
 
     def register(name: str, address: str = "192.0.2.1") -> type[Exception] | None:
@@ -133,7 +133,7 @@ def test_an_address_makes_accounts_at_a_pace() -> None:
 
 
 def test_accounts_that_are_made_at_once_keep_the_pace() -> None:
-    memory = MemoryChat(pace=throttle.AccountPace(lambda: NOW, 3))
+    memory = MemoryChat(rate_limit=throttle.AccountRateLimit(lambda: NOW, 3))
     outcomes: list[Exception | None] = []
     memory.passwords.later = True
     for number in range(5):

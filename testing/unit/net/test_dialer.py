@@ -122,7 +122,7 @@ def test_a_dial_connects(leaving_nothing_open: None, stage: LoopStage) -> None:
     stage.turn()
     assert outcome.owner.lost_for == [CloseReason.PEER]
     assert outcome.told == 1
-    assert not stage.loop.table.apart
+    assert not stage.loop.table.non_clients
     assert not stage.loop._dialer.dials
 
 

@@ -89,7 +89,7 @@ def test_a_handshake_and_the_first_line_in_pieces(server: TlsServer, authority: 
     peer = server.peer(authority)
     first = True
     while not (server.owners and server.owners[0].data):
-        peer.is_open = peer.is_open or peer.end.shake()
+        peer.is_open = peer.is_open or peer.end.handshake()
         data = peer.end.output()
         if peer.is_open and first:
             first = False
@@ -163,7 +163,7 @@ def test_the_end_waits_until_the_kernel_takes_it(
     ours, theirs = socket.socketpair()
     scripted, end = ScriptedSocket(ours), TlsEnd(server_context(*certificate))
     peer = TlsPeer(stage.keep(theirs), authority.context())
-    while not (end.shake() and peer.is_open):
+    while not (end.handshake() and peer.is_open):
         peer.step()
         with contextlib.suppress(BlockingIOError):
             scripted.setblocking(False)
@@ -266,7 +266,7 @@ def test_a_handshake_that_stands_still_ends(
     caplog.set_level("INFO")
     server = TlsServer(stage, server_context(*certificate), seconds=0.05)
     peer = server.peer(authority)
-    peer.end.shake()
+    peer.end.handshake()
     peer.put(peer.end.output()[:50])
     peer.socket.settimeout(PATIENCE)
     stage.until(lambda: "no TLS handshake within 0.05 seconds" in caplog.text)
@@ -322,7 +322,7 @@ def test_handshakes_share_the_turns_with_all_other_work(
 def test_a_peer_that_goes_in_the_handshake(server: TlsServer, authority: Authority) -> None:
     for cut in (0, 1, 60):
         peer = server.peer(authority)
-        peer.end.shake()
+        peer.end.handshake()
         peer.put(peer.end.output()[:cut])
         server.stage.until(lambda: server.stage.loop.connections)
         peer.socket.close()

@@ -358,11 +358,13 @@ def test_limits_of_addresses_can_change_while_clients_are_connected() -> None:
         stage.dial(address)
         stage.until(lambda: stage.loop.connections)
         table = stage.loop.table
-        table.change_limits(max_clients=None, address_share=100, address_connections=3, connection_rate=100)
+        limits: dict[str, Any] = {"address_share": 100, "address_connections": 3, "connection_rate": 100}
+        limits |= {"max_out_buffer": 1 << 20, "max_buffers": None, "stall_seconds": 30.0, "login_seconds": 0}
+        table.set_limits(max_clients=None, **limits)
         for _ in range(2):
             stage.dial(address)
         stage.until(lambda: len(stage.loop.connections) == 3)
-        table.change_limits(max_clients=2, address_share=100, address_connections=3, connection_rate=100)
+        table.set_limits(max_clients=2, **limits)
         stage.dial(address)
         stage.until(lambda: table.limits.counts["max-clients"] == 1)
         assert len(stage.loop.connections) == 3

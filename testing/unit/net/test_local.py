@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from net import local
-from net.aside import PLACES, SideListener
+from net.admin_listener import PLACES, AdminListener
 from net.connection import Connection
 from net.local import LocalSocket, PathTaken
 from net.loop import Loop
@@ -167,7 +167,7 @@ def test_the_listener_has_places_of_its_own(tmp_path: Path, loop: Loop, caplog: 
         return owners[-1]
 
     made = LocalSocket(str(path))
-    listener = SideListener(loop.table, made.sock, accept, b"full\n")
+    listener = AdminListener(loop.table, made.sock, accept, b"full\n")
     with contextlib.ExitStack() as peers:
 
         def connect() -> socket.socket:

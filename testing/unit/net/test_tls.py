@@ -40,19 +40,19 @@ class Pair:
     def __init__(self, contexts: tuple[ssl.SSLContext, ssl.SSLContext], name: str = "localhost") -> None:
         self.client, self.server = TlsEnd(contexts[0], name), TlsEnd(contexts[1])
 
-    def shake(self, cuts: list[int] | None = None) -> None:
+    def handshake(self, cuts: list[int] | None = None) -> None:
         """Make the handshake; the bytes of each flight arrive in pieces of these sizes, over and over."""
         sizes = iter(lambda: 0, 1) if not cuts else _endless(cuts)
         done = [False, False]
         for _ in range(100):
             for number, (one, other) in enumerate(((self.client, self.server), (self.server, self.client))):
-                done[number] = done[number] or one.shake()
+                done[number] = done[number] or one.handshake()
                 data = one.output()
                 while data:
                     size = next(sizes) or len(data)
                     other.feed(data[:size])
                     data = data[size:]
-                    done[1 - number] = done[1 - number] or other.shake()
+                    done[1 - number] = done[1 - number] or other.handshake()
             if all(done):
                 return
         raise AssertionError("no handshake")
@@ -69,7 +69,7 @@ def test_a_handshake_and_data_in_any_split(
     contexts: tuple[ssl.SSLContext, ssl.SSLContext], cuts: list[int], text: bytes
 ) -> None:
     pair = Pair(contexts)
-    pair.shake(cuts)
+    pair.handshake(cuts)
     received, rest = b"", text
     while rest:
         rest = rest[pair.client.encrypt(rest[:RECORD]) :]
@@ -83,7 +83,7 @@ def test_a_handshake_and_data_in_any_split(
 
 
 def test_a_handshake_byte_by_byte(contexts: tuple[ssl.SSLContext, ssl.SSLContext]) -> None:
-    Pair(contexts).shake([1])
+    Pair(contexts).handshake([1])
 
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
@@ -91,7 +91,7 @@ def test_both_versions_are_spoken(authority: Authority, certificate: Certificate
     client = authority.context()
     client.minimum_version = client.maximum_version = version
     pair = Pair((client, server_context(*certificate)))
-    pair.shake()
+    pair.handshake()
     pair.client.encrypt(b"hi")
     pair.server.feed(pair.client.output())
     assert pair.server.decrypt() == (b"hi", False)
@@ -103,12 +103,12 @@ def test_older_versions_are_not(authority: Authority, certificate: Certificate) 
         client.minimum_version, client.maximum_version = ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1
     client.set_ciphers("ALL:@SECLEVEL=0")
     with pytest.raises(ssl.SSLError):
-        Pair((client, server_context(*certificate))).shake()
+        Pair((client, server_context(*certificate))).handshake()
 
 
 def test_the_end_of_one_side_leaves_the_other(contexts: tuple[ssl.SSLContext, ssl.SSLContext]) -> None:
     pair = Pair(contexts)
-    pair.shake()
+    pair.handshake()
     pair.client.encrypt(b"last")
     pair.client.end()
     pair.server.feed(pair.client.output())
@@ -133,7 +133,7 @@ def test_any_bytes_in_place_of_a_handshake_are_refused_or_waited_for(
         end = TlsEnd(contexts[1])
         end.feed(head + data)
         try:
-            assert not end.shake()
+            assert not end.handshake()
         except ssl.SSLError as error:
             assert explain(error)
         assert len(end.output()) < 100
@@ -141,7 +141,7 @@ def test_any_bytes_in_place_of_a_handshake_are_refused_or_waited_for(
 
 def test_a_changed_record_is_refused(contexts: tuple[ssl.SSLContext, ssl.SSLContext]) -> None:
     pair = Pair(contexts)
-    pair.shake()
+    pair.handshake()
     pair.client.encrypt(b"a message")
     record = bytearray(pair.client.output())
     record[-1] ^= 1
@@ -164,18 +164,18 @@ def test_a_changed_record_is_refused(contexts: tuple[ssl.SSLContext, ssl.SSLCont
 )
 def test_a_certificate_that_is_not_accepted(authority: Authority, name: str, days: int, reason: str) -> None:
     with pytest.raises(ssl.SSLError) as caught:
-        Pair((authority.context(), server_context(*authority.issue(days=days))), name).shake()
+        Pair((authority.context(), server_context(*authority.issue(days=days))), name).handshake()
     assert explain(caught.value).startswith(reason)
 
 
 def test_a_certificate_of_an_unknown_authority(contexts: tuple[ssl.SSLContext, ssl.SSLContext]) -> None:
     with pytest.raises(ssl.SSLError) as caught:
-        Pair((client_context(), contexts[1])).shake()
+        Pair((client_context(), contexts[1])).handshake()
     assert explain(caught.value) == "the certificate is not accepted: unable to get local issuer certificate"
 
 
 def test_a_servers_own_certificate_can_be_trusted_alone(certificate: Certificate) -> None:
-    Pair((client_context(certificate.path), server_context(*certificate))).shake()
+    Pair((client_context(certificate.path), server_context(*certificate))).handshake()
 
 
 def test_files_that_cannot_be_used(authority: Authority, certificate: Certificate, tmp_path: Any) -> None:
@@ -242,7 +242,7 @@ class Sockets(Pair):
 
     def __init__(self, contexts: tuple[ssl.SSLContext, ssl.SSLContext]) -> None:
         super().__init__(contexts)
-        self.shake()
+        self.handshake()
         self.server.output()
         ours, self.peer = socket.socketpair()
         self.sock = ThrottledSocket(fileno=ours.detach())
@@ -302,7 +302,7 @@ def test_what_a_send_reports_has_left_and_the_rest_can_be_sent_again(
 
 def test_bytes_that_were_encrypted_before_are_sent_in_front(contexts: tuple[ssl.SSLContext, ssl.SSLContext]) -> None:
     pair = Pair(contexts)
-    pair.shake()
+    pair.handshake()
     pair.server.output()
     pair.server.encrypt(b"first ")
     ready = pair.server.output()

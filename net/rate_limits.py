@@ -1,4 +1,4 @@
-"""Tables of recent events, and limits on how often an address may do something."""
+"""Rate limits: how often an address may do something; and tables whose entries expire."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import Generic, TypeVar
 from net.addresses import is_loopback, network_of
 
 MAX_ENTRIES = 10_000
-"""Maximum entries of a table. To displace one, a client has to cause so many hashes or connections, which takes longer
-than the delay or the wait."""
+"""Maximum entries of a table. A client that would displace one has to cause as many hashes or connections, which takes
+longer than to wait."""
 
 Value = TypeVar("Value")
 
 
-class Recent(Generic[Value]):
+class ExpiringTable(Generic[Value]):
     """Values by keys. Each expires some time after it was set; a full table drops the oldest.
 
     Args:
@@ -51,13 +51,13 @@ class Recent(Generic[Value]):
         self._values.pop(key, None)
 
 
-class Pace:
-    """Lets each key do something so many times in a time: all at once, or spread out.
+class RateLimit:
+    """A token bucket for each key: it may do something `limit` times in `seconds`, all at once or spread out.
 
     Args:
         now: the monotonic clock, in seconds.
         limit: how many times.
-        seconds: in which time.
+        seconds: the time to which the limit refers.
 
     Attributes:
         limit: how many times; it can change at any time.
@@ -67,7 +67,8 @@ class Pace:
         self.limit = limit
         self._now = now
         self._seconds = seconds
-        self._spent: Recent[tuple[float, float]] = Recent(now, seconds)  # how many times, and when that was so
+        self._spent: ExpiringTable[tuple[float, float]] = ExpiringTable(now, seconds)
+        """For each key the tokens that were spent, and the time of that count."""
 
     def allows(self, key: str) -> bool:
         """Tell whether this key may do it once more now."""
@@ -89,11 +90,11 @@ class Pace:
         self._spent.set(key, (spent, self._now()))
 
 
-class AddressPace(Pace):
-    """A pace of addresses: those of one network count as one, and some are exempt.
+class AddressRateLimit(RateLimit):
+    """A rate limit for addresses: those of one network count as one, and some are exempt.
 
     Args:
-        now, limit, seconds: as of `Pace`.
+        now, limit, seconds: as of `RateLimit`.
         is_exempt: whether an address may do it any number of times.
     """
 

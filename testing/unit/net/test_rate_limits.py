@@ -1,11 +1,11 @@
-"""net/pace.py and the limits of addresses in net/addresses.py."""
+"""net/rate_limits.py and the limits of addresses in net/addresses.py."""
 
 from __future__ import annotations
 
 import pytest
 
 from net.addresses import exemption
-from net.pace import AddressPace
+from net.rate_limits import AddressRateLimit
 from support.world import FakeTimers
 
 
@@ -28,10 +28,10 @@ def test_who_is_exempt(networks: list[str], loopback: bool, exempt: list[str], o
 
 def test_a_pace_can_change() -> None:
     clock = FakeTimers()
-    pace = AddressPace(clock.monotonic, 2, 60.0)
+    rate_limit = AddressRateLimit(clock.monotonic, 2, 60.0)
     for _ in range(2):
-        assert pace.allows("192.0.2.1")
-        pace.spend("192.0.2.1")
-    assert not pace.allows("192.0.2.1")
-    pace.limit = 3
-    assert pace.allows("192.0.2.1")
+        assert rate_limit.allows("192.0.2.1")
+        rate_limit.spend("192.0.2.1")
+    assert not rate_limit.allows("192.0.2.1")
+    rate_limit.limit = 3
+    assert rate_limit.allows("192.0.2.1")
