@@ -2,7 +2,7 @@
 PORT ?= 5050
 IRCTEST_MARKS = not implementation-specific and not deprecated
 
-.PHONY: help setup run certificate test cases coverage lint types format bench chaos figures floods fuzz kill picture soak irctest
+.PHONY: help setup run certificate test cases coverage lint types format bench chaos figures floods fuzz kill picture smooth soak irctest
 
 help: # list the targets
 	@grep -E '^[a-z]+:.*#' Makefile | sed 's/:[^#]*#/ -/'
@@ -61,6 +61,9 @@ floods: setup # measure what floods cost others: make floods SECONDS=10
 
 fuzz: setup # send anything in every dialect: make fuzz SECONDS=3600
 	FUZZ_SECONDS=$(or $(SECONDS),60) .venv/bin/pytest -n 0 --no-cases testing/unit/dialects/test_fuzz.py
+
+smooth: setup # measure a page to which lines come fast: make smooth SECONDS=30
+	PYTHONPATH=testing .venv/bin/python -m support.page_load --seconds $(or $(SECONDS),5)
 
 soak: setup # mixed load with faults for one server: make soak SECONDS=300
 	.venv/bin/python -m tools.soak --seconds $(or $(SECONDS),300)

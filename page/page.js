@@ -37,7 +37,7 @@ const say = (key, ...values) => TEXTS[key].replace(/\{(\d)\}/g, (_, n) => values
 
 const CAPS = ("message-tags server-time echo-message batch labeled-response account-tag account-notify extended-join away-notify" +
   " setname multi-prefix sasl standard-replies cap-notify draft/chathistory draft/read-marker draft/account-registration").split(" ");
-const PAGE = 50, MISSED = 200, KEPT = 2000, SHOWN = 300, AT_END = 120, KEPT_DIRECT = 200, WIRE_BYTES = 512;
+const PAGE = 50, MISSED = 200, KEPT = 2000, SHOWN = 300, AT_END = 120, A_FRAME = 40, KEPT_DIRECT = 200, WIRE_BYTES = 512;
 const RECEIPT_MS = 15000, MARK_MS = 1000, QUIET_MS = 30000, PONG_MS = 15000, MAX_PAUSE_MS = 30000;
 const ESCAPES = { ":": ";", s: " ", r: "\r", n: "\n", "\\": "\\" };
 const encoder = new TextEncoder();
@@ -244,7 +244,9 @@ const find = (name) => state.buffers.get(fold(name ?? ""));
 const channels = () => [...state.buffers.values()].filter((buffer) => isChannel(buffer.name));
 const persons = () => [...state.buffers.values()].filter((buffer) => !isChannel(buffer.name));
 const inOrder = () => [...sorted(channels()), ...sorted(persons())];
-const sorted = (buffers) => buffers.sort((a, b) => shown(a.name).localeCompare(shown(b.name)));
+const { compare } = new Intl.Collator();
+const sorted = (buffers) => buffers.map((each) => [shown(each.name), each]).sort(([a], [b]) => compare(a, b)).map(([, each]) => each);
+const isNarrow = matchMedia("(max-width: 43.99rem)"), membersLieOver = matchMedia("(max-width: 63.99rem)");
 
 function buffer(name) {
   const key = fold(name);
@@ -369,7 +371,14 @@ function note(each, text) {
   trim(place);
 }
 
-const mentionsMe = (text) => state.me && new RegExp(`(^|[^\\p{L}\\p{N}_])${shown(state.me).replace(/[.*+?^${}()|[\]\\]/g, "\\$&")}($|[^\\p{L}\\p{N}_])`, "iu").test(text);
+let myName = { me: "", pattern: null };
+function mentionsMe(text) {
+  if (myName.me !== state.me) {
+    const name = shown(state.me).replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
+    myName = { me: state.me, pattern: new RegExp(`(^|[^\\p{L}\\p{N}_])${name}($|[^\\p{L}\\p{N}_])`, "iu") };
+  }
+  return Boolean(state.me) && myName.pattern.test(text);
+}
 
 function toLine(message, text) {
   const act = /^\x01ACTION ?([^\x01]*)\x01?$/.exec(text);
@@ -377,7 +386,7 @@ function toLine(message, text) {
   const mine = isMe(message.nick), said = act ? act[1] : text;
   return newLine({
     id: message.tags.msgid ?? "", time: Date.parse(message.tags.time) || Date.now(), nick: message.nick, text: said, mine,
-    kind: act ? "act" : message.verb === "NOTICE" ? "notice" : "say", mention: !mine && Boolean(mentionsMe(said)),
+    kind: act ? "act" : message.verb === "NOTICE" ? "notice" : "say", mention: !mine && mentionsMe(said),
   });
 }
 
@@ -408,7 +417,7 @@ function confirm(each, line, fits) {
 }
 
 const isRead = (each) => state.open === each.key && document.visibilityState === "visible" && state.view.pinned && isPaneOpen();
-const isPaneOpen = () => state.pane === "talk" || !matchMedia("(max-width: 43.99rem)").matches;
+const isPaneOpen = () => state.pane === "talk" || !isNarrow.matches;
 
 function noticeNews(each, line) {
   if (line.time <= each.mark || isRead(each)) return;
@@ -706,12 +715,21 @@ function gapNode(line) {
   return ruleNode(`gap ${line.key}`, "", button);
 }
 
+// A frame makes a bounded number of rows, the newest ones; those before them come with the next frames.
+function startOfFrame(lines, wanted) {
+  let start = lines.length;
+  for (let made = 0; start > wanted && made < A_FRAME; start--) if (!nodes.get(lines[start - 1])?.isConnected) made++;
+  return start;
+}
+
 let drawn = "", drawnWhere = "", drawnLines = 0, drawnTop = 0;
 function drawLog(each) {
   const { view } = state, count = each.lines.length;
   if (view.pinned || view.start > count - 1) view.start = Math.max(0, count - AT_END); // few, while lines come fast
-  const quietly = state.quietly || drawn !== each.key;
-  state.quietly = false;
+  const wanted = view.start, quietly = state.quietly || drawn !== each.key;
+  if (view.pinned) view.start = startOfFrame(each.lines, wanted);
+  state.quietly = view.start > wanted;
+  if (state.quietly) touch();
   if (quietly) logBox.setAttribute("aria-busy", "true");
   const top = logBox.scrollTop, anchor = view.pinned ? null : [...logBox.children].find((child) => child.classList.contains("line") && child.offsetTop - logBox.offsetTop + child.offsetHeight > top);
   const offset = anchor ? anchor.offsetTop - top : 0;
@@ -723,19 +741,18 @@ function drawLog(each) {
 }
 
 const rows = new Map();
-function row(kind, key, className, act, fill) {
-  const id = `${kind} ${key}`;
+function row(kind, key, className, act, words, fill) {
+  const id = `${kind} ${key}`, now = `${className} ${words.join()}`;
   if (!rows.has(id)) { const button = make("button"); button.type = "button"; rows.set(id, make("li", "", button)); }
-  const item = rows.get(id), button = item.firstElementChild, parts = fill();
-  item.className = className;
+  const item = rows.get(id), button = item.firstElementChild;
   button.onclick = act;
-  const now = parts.map((part) => part.outerHTML ?? part).join();
-  if (button.drawn !== now) { button.replaceChildren(...parts); button.drawn = now; }
+  if (button.drawn !== now) { item.className = className; button.replaceChildren(...fill()); button.drawn = now; }
   return item;
 }
 
 function bufferRow(each) {
-  const item = row("buffer", each.key, each.unread ? "unread" : "", () => change(() => { show(each.key); focusLine(); }), () => {
+  const words = [each.name, each.unread, each.mentions];
+  const item = row("buffer", each.key, each.unread ? "unread" : "", () => change(() => { show(each.key); focusLine(); }), words, () => {
     const parts = [make("bdi", "", shown(each.name))];
     if (each.unread) {
       const badge = make("span", each.mentions || !isChannel(each.name) ? "badge mention" : "badge", make("span", "", each.unread > 99 ? "99+" : String(each.unread)));
@@ -745,18 +762,21 @@ function bufferRow(each) {
     }
     return parts;
   });
-  item.firstElementChild.ariaCurrent = each.key === state.open ? "true" : "false";
+  const current = String(each.key === state.open);
+  if (item.firstElementChild.ariaCurrent !== current) item.firstElementChild.ariaCurrent = current;
   return item;
 }
 
 function drawMembers(each) {
   const rank = (member) => (member.rank.includes("@") ? 0 : member.rank.includes("+") ? 1 : 2);
-  const all = [...each.members.values()].sort((a, b) => rank(a) - rank(b) || a.away - b.away || shown(a.nick).localeCompare(shown(b.nick)));
-  arrange($("member-list"), all.slice(0, 500).map((member) =>
-    row("member", fold(member.nick), member.away ? "away" : "here", () => change(() => { if (!isMe(member.nick)) { show(buffer(member.nick).key); closeMembersIfOver(); focusLine(); } }), () => {
-      const word = isMe(member.nick) ? say("you") : member.rank.includes("@") ? say("operator") : member.rank.includes("+") ? say("voiced") : member.away ? say("awayWord") : "";
-      return [make("span", "dot"), make("bdi", "", shown(member.nick)), make("span", "hidden", say(member.away ? "awayWord" : "here")), ...(word ? [make("small", "", word)] : [])];
-    })));
+  const all = [...each.members.values()].map((member) => ({ ...member, name: shown(member.nick) }));
+  all.sort((a, b) => rank(a) - rank(b) || a.away - b.away || compare(a.name, b.name));
+  arrange($("member-list"), all.slice(0, 500).map(({ nick, name, away, rank }) => {
+    const word = isMe(nick) ? say("you") : rank.includes("@") ? say("operator") : rank.includes("+") ? say("voiced") : away ? say("awayWord") : "";
+    const act = () => change(() => { if (!isMe(nick)) { show(buffer(nick).key); closeMembersIfOver(); focusLine(); } });
+    return row("member", fold(nick), away ? "away" : "here", act, [name, word], () =>
+      [make("span", "dot"), make("bdi", "", name), make("span", "hidden", say(away ? "awayWord" : "here")), ...(word ? [make("small", "", word)] : [])]);
+  }));
 }
 
 function draw() {
@@ -854,7 +874,7 @@ function drawFinder() {
   const choices = finderChoices();
   state.pick = Math.max(0, Math.min(state.pick ?? 0, choices.length - 1));
   arrange($("finder-list"), choices.map((choice, at) => {
-    const item = row("choice", choice.key, "", () => choose(choice), () => [make("bdi", "", choice.name), ...(choice.hint ? [make("small", "", choice.hint)] : [])]);
+    const item = row("choice", choice.key, "", () => choose(choice), [choice.name, choice.hint], () => [make("bdi", "", choice.name), ...(choice.hint ? [make("small", "", choice.hint)] : [])]);
     item.firstElementChild.classList.toggle("picked", at === state.pick);
     item.firstElementChild.ariaCurrent = at === state.pick ? "true" : "false";
     if (at === state.pick) item.scrollIntoView({ block: "nearest" });
@@ -886,7 +906,7 @@ function notifySystem(each, line) {
 const pageTitle = document.title, settings = document.documentElement.dataset;
 const formWay = () => document.querySelector("input[name=way]:checked").value;
 const focusLine = () => { if (!matchMedia("(pointer: coarse)").matches) lineInput.focus(); };
-const closeMembersIfOver = () => { if (matchMedia("(max-width: 63.99rem)").matches) state.members = false; };
+const closeMembersIfOver = () => { if (membersLieOver.matches) state.members = false; };
 const on = (id, kind, act) => $(id).addEventListener(kind, act);
 
 function choose(choice) { $("finder").close(); change(() => { choice.act(); focusLine(); }); }
@@ -1030,7 +1050,7 @@ addEventListener("online", retryNow);
 addEventListener("offline", () => { if (socket && state.phase === "in") { socket.close(); lost(); } });
 document.addEventListener("visibilitychange", () => { if (document.visibilityState === "visible") { retryNow(); touch(); } });
 addEventListener("focus", () => touch());
-matchMedia("(max-width: 63.99rem)").addEventListener("change", () => change(closeMembersIfOver));
+membersLieOver.addEventListener("change", () => change(closeMembersIfOver));
 
 function begin() {
   for (const node of document.querySelectorAll("[data-text]")) node.textContent = say(node.dataset.text);

@@ -15,6 +15,17 @@ NAMES = (f"user{number}" for number in count())
 CONFIRMED = "[...document.querySelectorAll('#log .line')].at(-1)?.className"
 """The classes of the last line: `line say` once the server has it on disk."""
 
+ROWS_A_FRAME = 40
+"""What a frame may add to the log, so that it is drawn in time however fast lines come."""
+
+WATCH_FRAMES = """[window.rows, window.astray] = [[], 0];
+new MutationObserver((changes) => {
+  const added = changes.flatMap((change) => [...change.addedNodes]), log = document.getElementById("log");
+  window.rows.push(added.filter((node) => node.classList.contains("line")).length);
+  window.astray += log.scrollHeight - log.scrollTop - log.clientHeight > 2;
+}).observe(document.getElementById("log"), { childList: true })"""
+"""Note the rows that each frame adds to the log, and the frames that end elsewhere than at the newest line."""
+
 PROBLEMS = ("Runtime.exceptionThrown", "Audits.issueAdded")
 """Exceptions, and what the browser finds wrong: what the page's security policy has refused, above all."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 
 from support.chromium import Tab
-from support.page_stage import CONFIRMED, Stage, say
+from support.page_stage import CONFIRMED, ROWS_A_FRAME, WATCH_FRAMES, Stage, say
 
 
 def test_a_page_survives_the_end_of_its_connection(stage: Stage) -> None:
@@ -92,8 +92,12 @@ def test_many_lines_keep_the_document_small(stage: Stage) -> None:
     _bob, peer = stage.member("mill")
     page = stage.page(name)
     page.sees("#mill", "#title")
+    page.js(WATCH_FRAMES)
     peer.send(*(f"SAY mill grain {number}" for number in range(2500)))
     page.sees("grain 2499", "#log")
+    assert page.js("Math.max(...window.rows)") <= ROWS_A_FRAME
+    assert page.js("window.astray") == 0
+    page.wait("document.querySelectorAll('#log .line').length", lambda count: count == 120)
     assert page.js("document.querySelectorAll('#log .line').length") <= 300
     page.js("document.getElementById('log').scrollTop = 0")
     page.wait("document.getElementById('log').scrollTop", lambda top: top > 0)
