@@ -1,6 +1,6 @@
 # Shortcuts for frequent commands. `make run PORT=5050`
 PORT ?= 5050
-IRCTEST_MARKS = not implementation-specific and not deprecated
+IRCTEST_MARKS = not services and not implementation-specific and not deprecated and not strict
 
 .PHONY: help setup run certificate test cases coverage lint types format bench chaos figures floods fuzz kill picture smooth soak irctest
 
@@ -49,8 +49,8 @@ chaos: setup # kill and freeze the nodes and engines of a cluster: make chaos SE
 
 irctest: setup # play irctest against the server: make irctest IRCTEST=../irctest TESTS="-k part"
 	@test -f "$(IRCTEST)/requirements.txt" || { echo "make irctest: IRCTEST names no checkout of irctest" >&2; exit 2; }
-	.venv/bin/pip install -q -r $(IRCTEST)/requirements.txt
-	cd $(IRCTEST) && PYTHONPATH=$(CURDIR)/testing/irctest $(CURDIR)/.venv/bin/python -m pytest -q -n 2 --tb=short \
+	.venv/bin/python -m pip install -q --disable-pip-version-check -r "$(IRCTEST)/requirements.txt"
+	cd "$(IRCTEST)" && PYTHONPATH="$(CURDIR)/testing/irctest" "$(CURDIR)/.venv/bin/python" -m pytest -q -n 4 --tb=short \
 		-p irctest_verdict --controller crosstalk_controller -m "$(or $(MARKS),$(IRCTEST_MARKS))" $(TESTS)
 
 kill: setup # kill the server under load: make kill ROUNDS=500

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from functools import partial
 
 from commands import Request
 from dialects.irc import numerics
@@ -53,6 +54,7 @@ def join(irc: Irc, client: Client, request: Request) -> None:
         for name in sorted(irc.channels_of(client)):
             _part(irc, client, request, name, "")
         return
+    irc.divide(request)
     keys = request.args[1].split(",") if len(request.args) > 1 else []
     for number, shown in enumerate(request.args[0].split(",")):
         if shown:
@@ -62,7 +64,8 @@ def join(irc: Irc, client: Client, request: Request) -> None:
 def _join(irc: Irc, client: Client, request: Request, shown: str, key: str) -> None:
     name = irc.people.channel_name(shown)
     if not name or (HOST_OF_CHANNEL in name and client.account is None):
-        client.reply(numerics.NEEDREGGEDNICK if name else numerics.NOSUCHCHANNEL, word(shown))
+        refusal = numerics.NEEDREGGEDNICK if name else numerics.NOSUCHCHANNEL
+        irc.refuse_part(client, request, partial(client.reply, refusal, word(shown)))
         return
 
     def joined(error: Exception | None) -> None:
@@ -84,17 +87,17 @@ def _tell_joined(irc: Irc, client: Client, name: str) -> None:
 
 def part(irc: Irc, client: Client, request: Request) -> None:
     """PART <channel>[,<channel>...] [<reason>]."""
+    irc.divide(request)
     reason = reason_of(request.args[1]) if len(request.args) > 1 else ""
     for shown in request.args[0].split(","):
         if not shown:
             continue
         name = irc.people.channel_name(shown)
-        if name is None or not irc.exists(name):
-            client.reply(numerics.NOSUCHCHANNEL, word(shown))
-        elif name not in irc.channels_of(client):
-            client.reply(numerics.NOTONCHANNEL, word(shown))
-        else:
+        if name is not None and name in irc.channels_of(client):
             _part(irc, client, request, name, reason)
+            continue
+        refusal = numerics.NOTONCHANNEL if name is not None and irc.exists(name) else numerics.NOSUCHCHANNEL
+        irc.refuse_part(client, request, partial(client.reply, refusal, word(shown)))
 
 
 def _part(irc: Irc, client: Client, request: Request, name: str, reason: str) -> None:

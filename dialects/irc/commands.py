@@ -131,6 +131,10 @@ COMMANDS: Mapping[str, Command] = {
     "SETNAME": _row(status.setname, "SETNAME :<name>", "take another real name", 1, 1),
     "OPER": _row(operators.oper, "OPER <account> <password>", "become an operator of the server", 2, 2),
     "KILL": _row(operators.kill, "KILL <nick> [:<reason>]", "close a user's connections", 1, 2),
+    "MUTE": _row(
+        operators.mute, "MUTE <channel> <nick> <time>", "mute a user: for 90 seconds, for 10m, 2h or 7d", 3, 3
+    ),
+    "UNMUTE": _row(operators.unmute, "UNMUTE <channel> <nick>", "let a user speak again", 2, 2),
     "WALLOPS": _row(operators.wallops, "WALLOPS :<text>", "tell something to all with the mode w", 1, 1),
     "TOKEN": _row(tokens.token, "TOKEN NEW [LASTING]|DROP [<token>]", "log in again without the password", 1, 2),
     # The server.

@@ -9,12 +9,13 @@ import contextlib
 import copy
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from typing import NamedTuple
 
 from commands import Refusal, Request
 from dialects.irc import numerics
 from dialects.irc.client import Answers, Client
-from dialects.irc.in_flight import InFlight, PassedTags
+from dialects.irc.in_flight import InFlight, Parts, PassedTags
 from dialects.irc.monitors import Monitors
 from dialects.irc.people import People, client_of
 from dialects.irc.wire import MAX_LINE, NO_TAGS, message
@@ -34,9 +35,15 @@ RENDERING = frozenset(
 
 
 class IrcRequest(Request):
-    """A request, and the tags before it."""
+    """A request, and the tags before it.
+
+    Attributes:
+        tags: its tags.
+        parts: those of a request with several targets; None for one target.
+    """
 
     tags = NO_TAGS
+    parts: Parts | None = None
 
 
 class Server(NamedTuple):
@@ -226,6 +233,10 @@ class Irc(Dialect):
             request: its request.
             answer: answers the request; it gets the error, or None.
         """
+        parts = getattr(request, "parts", None)
+        return self._outcome(client, request, answer if parts is None else parts.add(answer))
+
+    def _outcome(self, client: Client, request: Request, answer: Callable[[Exception | None], object]) -> Done:
         if not client.is_welcome:
             client.session.transport.hold_login_timeout()
         finish = client.session.expect_outcome(request)
@@ -243,6 +254,19 @@ class Irc(Dialect):
             finish(None)
 
         return done
+
+    def divide(self, request: Request) -> None:
+        """Have a request of several targets answered part by part: see `refuse_part`."""
+        if isinstance(request, IrcRequest):
+            request.parts = Parts()
+
+    def refuse_part(self, client: Client, request: Request, refuse: Callable[[], object]) -> None:
+        """Refuse what may be one of several parts of a request, behind those before it that are outstanding (I4)."""
+        parts = getattr(request, "parts", None)
+        if parts is None:
+            refuse()
+        else:
+            parts.add_refused(partial(self._outcome(client, request, lambda _error: refuse()), None))
 
     def gather(self, client: Client, answers: Answers, run: Callable[[], object]) -> None:
         """Run a part of a labelled request: its answers are gathered, and sent with the last part."""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from dialects.irc.client import Answers, Client
 from dialects.irc.wire import NO_TAGS
+
+Answer = Callable[[Exception | None], object]
 
 
 class Sent(NamedTuple):
@@ -53,6 +56,35 @@ class InFlight:
             return False
         self._echoes.remove(sent)
         return True
+
+
+class Parts:
+    """The parts of one request. Those that are refused at once are answered behind those before them (I4)."""
+
+    def __init__(self) -> None:
+        self._waiting: deque[list[Callable[[], object]]] = deque()
+        """What is to be called for each part when those before it have been answered; nothing while it is not known."""
+
+    def add(self, answer: Answer) -> Answer:
+        """Add a part whose outcome comes later; return what takes it, and answers."""
+        part: list[Callable[[], object]] = []
+        self._waiting.append(part)
+
+        def take(error: Exception | None) -> None:
+            answer(error)
+            part.append(lambda: None)
+            self._call()
+
+        return take
+
+    def add_refused(self, answer: Callable[[], object]) -> None:
+        """Add a part that is refused."""
+        self._waiting.append([answer])
+        self._call()
+
+    def _call(self) -> None:
+        while self._waiting and self._waiting[0]:
+            self._waiting.popleft()[0]()
 
 
 class PassedTags:

@@ -7,9 +7,10 @@ import contextlib
 from commands import Request
 from dialects.irc.client import Client
 from dialects.irc.core import Irc
-from dialects.irc.names import CHANNEL
+from dialects.irc.names import CHANNEL, channel_name
 from dialects.irc.wire import message, word
 from domain.errors import ChatError, LimitReached, NotAMember
+from domain.names import HOST_OF_CHANNEL
 from domain.state import Channel
 from text import parse_time, utc_time
 
@@ -37,16 +38,21 @@ def markread(irc: Irc, client: Client, request: Request) -> None:
     target = _target(irc, client, shown)
     if stamps and at is None:
         client.fail("MARKREAD", "INVALID_PARAMS", word(shown), word(stamps[0]), text="That is no timestamp")
-    elif at is None:
-        client.send(
-            marker_line(irc, client, target) if target else message(irc.server.name, "MARKREAD", word(shown), NOTHING)
-        )
+    elif target is None and (at is not None or _is_remote(shown)):
+        client.fail("MARKREAD", "INVALID_PARAMS", word(shown), text="Your channels here and users have markers")
     elif target is None:
-        client.fail("MARKREAD", "INVALID_PARAMS", word(shown), text="You can mark your channels, and users")
+        client.send(message(irc.server.name, "MARKREAD", word(shown), NOTHING))
+    elif at is None:
+        client.send(marker_line(irc, client, target))
     elif client.account is not None:
         _mark(irc, client, request, target, at)
     else:
         _mark_as_guest(irc, client, target, at)
+
+
+def _is_remote(shown: str) -> bool:
+    """Tell whether a word means a channel of another server: only those here have markers."""
+    return HOST_OF_CHANNEL in (channel_name(shown) or "")
 
 
 def _target(irc: Irc, client: Client, shown: str) -> str | None:

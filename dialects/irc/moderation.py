@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 
 from commands import Request
 from dialects.irc import numerics
@@ -34,12 +35,20 @@ CHANNEL_REFUSALS: Mapping[type[Exception], Numeric] = {
 """The answer to a request about a channel by its error."""
 
 
+def channel_refusal(irc: Irc, name: str | None, error: Exception) -> Numeric:
+    """Return the answer to what was asked of a channel. One of another server has no operators and no modes here."""
+    if name in irc.chat.channels.remote:
+        return numerics.NOTONCHANNEL
+    return CHANNEL_REFUSALS.get(type(error), numerics.CHANOPRIVSNEEDED)
+
+
 def kick(irc: Irc, client: Client, request: Request) -> None:
     """KICK <channel>[,<channel>...] <nick>[,<nick>...] [<reason>]: one channel for all nicks, or one for each."""
     channels, nicks = (words.split(",") for words in request.args[:2])
     reason = reason_of(request.args[2]) if len(request.args) > 2 else ""
     if len(channels) == 1:
         channels *= len(nicks)
+    irc.divide(request)
     operated = {shown: _operated(irc, client, shown) for shown in dict.fromkeys(channels[:MAX_KICKS])}
     for shown, nick in list(zip(channels, nicks, strict=False))[:MAX_KICKS]:
         name = operated[shown]
@@ -55,8 +64,7 @@ def _operated(irc: Irc, client: Client, shown: str) -> str | None:
             raise NoSuchChannel
         irc.chat.moderation.check_operates(client.nick, name)
     except ChatError as error:
-        is_remote = name is not None and name in irc.chat.channels.remote
-        client.reply(numerics.NOTONCHANNEL if is_remote else CHANNEL_REFUSALS[type(error)], word(shown))
+        client.reply(channel_refusal(irc, name, error), word(shown))
         return None
     return name
 
@@ -76,9 +84,10 @@ def _kick(irc: Irc, client: Client, request: Request, channel: str, nick: str, r
             client.send(message(irc.people.prefix(client.nick), "KICK", shown, irc.people.nick(name), text=text))
 
     if name is None or not irc.people.is_known(name):
-        client.reply(numerics.NOSUCHNICK, word(nick))
+        irc.refuse_part(client, request, partial(client.reply, numerics.NOSUCHNICK, word(nick)))
     elif found is None or (name not in found.members and name not in found.guests):
-        client.reply(numerics.USERNOTINCHANNEL, irc.people.nick(name), shown)
+        refused = partial(client.reply, numerics.USERNOTINCHANNEL, irc.people.nick(name), shown)
+        irc.refuse_part(client, request, refused)
     else:
         client.pending.add(("KICK", channel))
         irc.rooms.kick(channel, name, irc.outcome(client, request, decided), client.nick, reason)
@@ -106,7 +115,7 @@ def invite(irc: Irc, client: Client, request: Request) -> None:
             client.reply(numerics.NOSUCHNICK, word(nick))
         else:
             text = OTHER_REASONS.get(type(error))
-            client.reply(CHANNEL_REFUSALS.get(type(error), numerics.CHANOPRIVSNEEDED), word(shown), text=text)
+            client.reply(channel_refusal(irc, channel, error), word(shown), text=text)
 
     if name is None or not irc.people.is_known(name):
         client.reply(numerics.NOSUCHNICK, word(nick))

@@ -74,7 +74,7 @@ def _channel_mode(irc: Irc, client: Client, request: Request) -> None:
     name = irc.people.channel_name(shown)
     channel = None if name is None else irc.chat.channels.local.get(name)
     if channel is None or not irc.may_list(client, channel):
-        is_remote = name is not None and irc.exists(name) and channel is None
+        is_remote = name in irc.chat.channels.remote
         client.reply(numerics.NOTONCHANNEL if is_remote else numerics.NOSUCHCHANNEL, word(shown))
     elif not words:
         _show(irc, client, channel)

@@ -1,4 +1,4 @@
-"""The commands of the server's operators: OPER, KILL, WALLOPS."""
+"""The commands of the server's operators: OPER, KILL, MUTE, UNMUTE, WALLOPS."""
 
 from __future__ import annotations
 
@@ -8,12 +8,15 @@ from dialects.irc.channels import reason_of
 from dialects.irc.client import Client
 from dialects.irc.core import Irc
 from dialects.irc.login import why_refused
+from dialects.irc.moderation import channel_refusal
 from dialects.irc.people import client_of
 from dialects.irc.profiles import OPERATOR
 from dialects.irc.status import set_modes
 from dialects.irc.wire import message, plain, word
+from domain.errors import NoSuchChannel
+from domain.rooms import MAX_MUTE_SECONDS
 from domain.state import Account
-from text import normalize
+from text import normalize, parse_duration
 
 
 def oper(irc: Irc, client: Client, request: Request) -> None:
@@ -51,6 +54,61 @@ def kill(irc: Irc, client: Client, request: Request) -> None:
                 victim.close(f"Killed ({client.shown} ({reason or client.shown}))")
             elif session is not None:
                 session.end()
+
+
+def mute(irc: Irc, client: Client, request: Request) -> None:
+    """MUTE <channel> <nick> <time>: as the operator's, in any channel."""
+    *_target, time = request.args
+    seconds = parse_duration(time, MAX_MUTE_SECONDS)
+    target = _find_in_channel(irc, client, request)
+    if target is None:
+        return
+    if not seconds:
+        client.fail("MUTE", "INVALID_TIME", word(time), text="That is no time; try 90, 10m, 2h or 7d")
+        return
+    channel, name = target
+
+    def muted(error: Exception | None) -> None:
+        if error is None:
+            client.notice(
+                f"{irc.people.nick(name)} may say nothing in {irc.people.channel(channel)} for {seconds} seconds."
+            )
+        else:
+            client.reply(numerics.USERNOTINCHANNEL, irc.people.nick(name), irc.people.channel(channel))
+
+    irc.rooms.mute(channel, name, seconds, irc.outcome(client, request, muted))
+
+
+def unmute(irc: Irc, client: Client, request: Request) -> None:
+    """UNMUTE <channel> <nick>: end a mute, also of somebody who has left the channel."""
+    target = _find_in_channel(irc, client, request)
+    if target is None:
+        return
+    channel, name = target
+
+    def unmuted(error: Exception | None) -> None:
+        if error is None:
+            client.notice(f"{irc.people.nick(name)} may speak again in {irc.people.channel(channel)}.")
+        else:
+            client.fail("UNMUTE", "NOT_MUTED", word(request.args[1]), text="This user is not muted there")
+
+    irc.rooms.unmute(channel, name, irc.outcome(client, request, unmuted))
+
+
+def _find_in_channel(irc: Irc, client: Client, request: Request) -> tuple[str, str] | None:
+    """Return the channel and the user whom an operator means; else answer, and return None."""
+    shown, nick = request.args[:2]
+    channel, name = irc.people.channel_name(shown), irc.people.find(nick)
+    if not irc.is_operator(client.nick):
+        client.reply(numerics.NOPRIVILEGES)
+    elif channel not in irc.chat.channels.local:
+        client.reply(channel_refusal(irc, channel, NoSuchChannel()), word(shown))
+    elif name is None:
+        client.reply(numerics.NOSUCHNICK, word(nick))
+    else:
+        assert channel is not None
+        return channel, name
+    return None
 
 
 def wallops(irc: Irc, client: Client, request: Request) -> None:

@@ -4,10 +4,14 @@ of these must fail, so that the list stays true."""
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+OF_ITSELF = "irctest/self_tests/"
+"""Where irctest has the tests of itself, which pass with any server."""
 
 LIST = Path(__file__).resolve().parents[1] / "irctest.txt"
 
@@ -43,14 +47,18 @@ class Verdict:
         terminalreporter.section("irctest")
         for name in sorted(self.surprises):
             terminalreporter.line(f"{'fails' if name in self._failed else 'passes'}: {name}")
-        by_decision = len(self._failed & self._expected.keys())
-        counts = [
-            f"{len(self._passed - self._failed)} passed",
-            f"{by_decision} failed by decision",
-            f"{len(self.surprises)} not as listed",
-            *(f"{count} {what}" for what, count in self._counts.items()),
-        ]
-        terminalreporter.line(", ".join(counts))
+        terminalreporter.line(", ".join(self._summary()))
+        terminalreporter.line("verdict: " + ("not as testing/irctest.txt has it" if self.surprises else "good"))
+
+    def _summary(self) -> Iterator[str]:
+        passed = self._passed - self._failed
+        of_itself = sum(name.startswith(OF_ITSELF) for name in passed)
+        yield f"{len(passed) - of_itself} of the server passed (and {of_itself} of irctest itself)"
+        yield f"{len(self._failed & self._expected.keys())} failed by decision"
+        yield f"{len(self._failed - self._expected.keys())} failed unexpectedly"
+        yield f"{len(passed & self._expected.keys())} passed though listed"
+        for what, count in self._counts.items():
+            yield f"{count} {what}"
 
     @property
     def surprises(self) -> set[str]:

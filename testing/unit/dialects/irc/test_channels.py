@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from harness.processes import ROOT
-from support.irc import IrcClient, guest, user
+from support.irc import IrcClient, dialect_of, guest, user
 from support.world import World
 
 
@@ -45,6 +45,28 @@ def test_what_is_refused(world: World, line: str, answer: str) -> None:
     """A word without a sign is no channel (I15, I20). A guest makes none by default (I19)."""
     user(world, "ann").ask("JOIN #garden")
     assert guest(world, "bob").codes(line)[0] == answer
+
+
+@pytest.mark.parametrize(
+    ("line", "codes"),
+    [
+        ("JOIN #new,#a:b,bad,#garden", ["JOIN", "353", "366", "477", "403"]),
+        ("JOIN #a:b,#new", ["477", "JOIN", "353", "366"]),
+        ("PART #garden,#none,#shed,#attic", ["PART", "403", "PART", "442"]),
+        ("KICK #garden ann,nobody,zoe", ["KICK", "401", "441"]),
+        ("KICK #garden,#none,#shed nobody,ann,ann", ["403", "401", "KICK"]),
+    ],
+)  # fmt: skip
+def test_parts_of_a_request_are_answered_in_their_order(world: World, line: str, codes: list[str]) -> None:
+    """(I4)"""
+    ann, bob = user(world, "ann"), IrcClient(world)
+    dialect = dialect_of(world)
+    dialect.settings = dialect.settings._replace(irc_create="all")
+    guest(world, "zoe")
+    bob.ask("NICK bob", "USER bob 0 * :Bob", "JOIN #garden,#shed")
+    ann.ask("JOIN #garden,#shed")
+    bob.heard()
+    assert bob.codes(line) == codes
 
 
 def test_join_refuses_with_the_reason(world: World) -> None:

@@ -215,6 +215,24 @@ def test_operators_of_the_server(world: World) -> None:
         assert root.codes("MODE root -o", "KILL ann") == ["MODE", "481"]
 
 
+def test_operators_of_the_server_mute(world: World) -> None:
+    """(I32)"""
+    root, ann = user(world, "root"), user(world, "ann")
+    ann.ask("JOIN #garden")
+    assert root.codes("MUTE #garden ann 60", "UNMUTE #garden ann") == ["481", "481"]
+    world.chat.users.operators = frozenset({"root"})
+    root.ask("OPER root root")
+    assert root.ask("MUTE #garden ann 2m") == [
+        ":crosstalk NOTICE root :ann may say nothing in #garden for 120 seconds.",
+    ]  # fmt: skip
+    assert ann.heard() == [":crosstalk NOTICE ann :You may say nothing in #garden for 120 seconds."]
+    assert ann.codes("PRIVMSG #garden :x") == ["404"]
+    assert root.ask("UNMUTE #garden ann") == [":crosstalk NOTICE root :ann may speak again in #garden."]
+    assert ann.codes("PRIVMSG #garden :x") == ["NOTICE"], "that it may speak again"
+    refused = ("MUTE #none ann 60", "MUTE #garden nobody 60", "MUTE #garden root 60", "MUTE #garden ann -1")
+    assert root.codes(*refused, "UNMUTE #garden ann") == ["403", "401", "441", "FAIL", "FAIL"]
+
+
 def test_capabilities_are_switched_as_a_whole(world: World) -> None:
     """(I34)"""
     client = IrcClient(world)

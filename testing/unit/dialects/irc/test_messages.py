@@ -127,9 +127,9 @@ def test_an_echo_is_the_answer_to_a_label(world: World, target: str) -> None:
             "@batch=label :crosstalk 366 ann #garden :End of NAMES list", "BATCH -label",
         ]),
         ("@label=a JOIN #none,none", [
-            "@label=a BATCH +label labeled-response", "@batch=label :crosstalk 403 ann none :No such channel",
-            "@batch=label :ann!ann@account JOIN #none", "@batch=label :crosstalk 353 ann = #none :@ann",
-            "@batch=label :crosstalk 366 ann #none :End of NAMES list", "BATCH -label",
+            "@label=a BATCH +label labeled-response", "@batch=label :ann!ann@account JOIN #none",
+            "@batch=label :crosstalk 353 ann = #none :@ann", "@batch=label :crosstalk 366 ann #none :End of NAMES list",
+            "@batch=label :crosstalk 403 ann none :No such channel", "BATCH -label",
         ]),
     ],
 )  # fmt: skip

@@ -128,7 +128,9 @@ def test_a_client_that_has_ended_its_input_still_gets_its_echo(world: World, pee
         ("NAMES #tea:two", ["353", "366"]), ("TOPIC #tea:two", ["442"]), ("TOPIC #tea:two :x", ["442"]),
         ("MODE #tea:two", ["442"]), ("MODE #tea:two +m", ["442"]), ("KICK #tea:two eve|two", ["442"]),
         ("CHATHISTORY LATEST #tea:two * 10", ["FAIL"]),
-        ("MARKREAD #tea:two timestamp=2020-01-01T00:00:00.000Z", ["FAIL"]), ("PART #tea:two", ["PART"]),
+        ("MARKREAD #tea:two timestamp=2020-01-01T00:00:00.000Z", ["FAIL"]), ("MARKREAD #tea:two", ["FAIL"]),
+        ("MARKREAD #tea:nowhere", ["FAIL"]), ("INVITE bob #tea:two", ["442"]), ("INVITE eve|two #tea:two", ["401"]),
+        ("INVITE bob #tea:nowhere", ["403"]), ("PART #tea:two", ["PART"]),
     ],
 )  # fmt: skip
 def test_what_such_a_channel_has_and_has_not(world: World, peer: Client, line: str, codes: list[str]) -> None:
