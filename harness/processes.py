@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
+from harness.preloaded import Fork, Preloaded, wait_until_stopped
 from harness.text import LOOPBACK, Failed, readable
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -114,23 +115,27 @@ def seconds_since(began: float) -> float:
 
 
 class Processes:
-    """The running server processes of a run. An interrupted run kills them, and starts no more."""
+    """The running server processes of a run. An interrupted run kills them, and starts no more.
+
+    Attributes:
+        closed: whether the run is over.
+        preloads: whether this repository's servers are forks of a process that has loaded their modules.
+    """
 
     def __init__(self) -> None:
-        self._alive: set[subprocess.Popen[bytes]] = set()
-        self.closed = False  # whether the run is over
+        self._alive: set[subprocess.Popen[bytes] | Fork] = set()
+        self.closed = False
+        self.preloads = False
+        self._preloaded: Preloaded | None = None
         self._lock = threading.RLock()  # a signal may close them while they are being started
 
-    def start(self, command: Sequence[str], directory: Path) -> subprocess.Popen[bytes]:
+    def start(self, command: Sequence[str], directory: Path) -> subprocess.Popen[bytes] | Fork:
         """Start a command in a directory, with pipes, away from the terminal's Ctrl-C. Raises Failed."""
-        pipe = subprocess.PIPE
         with self._lock:
             if self.closed:
                 raise Failed("the run was interrupted")
             try:
-                popen = subprocess.Popen(
-                    command, cwd=directory, stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=True
-                )
+                popen = self._start(command, directory)
             except OSError as error:
                 raise Failed(f"cannot start {shlex.join(command)}: {error}") from None
             self._alive.add(popen)
@@ -138,7 +143,15 @@ class Processes:
                 popen.kill()
         return popen
 
-    def forget(self, popen: subprocess.Popen[bytes]) -> None:
+    def _start(self, command: Sequence[str], directory: Path) -> subprocess.Popen[bytes] | Fork:
+        if self.preloads and tuple(command[:2]) == (sys.executable, str(SERVER)):
+            if self._preloaded is None:
+                self._preloaded = Preloaded()
+            return self._preloaded.start(command[1:], directory)
+        pipe = subprocess.PIPE
+        return subprocess.Popen(command, cwd=directory, stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=True)
+
+    def forget(self, popen: subprocess.Popen[bytes] | Fork) -> None:
         """Remove a process that has ended."""
         with self._lock:
             self._alive.discard(popen)
@@ -149,6 +162,8 @@ class Processes:
             self.closed = True
             for popen in self._alive:
                 popen.kill()
+            if self._preloaded is not None:
+                self._preloaded.close()
 
 
 class Output:
@@ -274,8 +289,7 @@ class Process:
         """Send a signal. After SIGSTOP this waits until the process has stopped, or ended."""
         self._popen.send_signal(number)
         if number is signal.SIGSTOP:
-            with contextlib.suppress(ChildProcessError):  # it has ended, and was waited for
-                os.waitid(os.P_PID, self._popen.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
+            wait_until_stopped(self._popen.pid)
 
     def kill(self) -> None:
         """Send SIGKILL."""

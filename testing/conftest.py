@@ -61,6 +61,7 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     keep_hangup_from_servers()
+    servers.PROCESSES.preloads = hasattr(os, "pidfd_open")  # on Linux
     # One object for all items, so that no port is handed out twice.
     config.stash[SETTINGS] = Settings(command=server_command(), deadline=PATIENCE, processes=servers.PROCESSES)
     if hasattr(config, "workerinput"):

@@ -319,6 +319,7 @@ def test_no_process_outlives_a_run_that_was_interrupted(monkeypatch: pytest.Monk
     monkeypatch.setattr(subprocess, "Popen", interrupted)
     late = processes.start(waiting, tmp_path)
     for process in (early, late):
+        assert isinstance(process, popen)
         with process:
             assert process.wait(PATIENCE) == -signal.SIGKILL
     with pytest.raises(Failed, match="interrupted"):
