@@ -6,13 +6,14 @@ Also has the fixtures that the tests of the client, of net/ and of peering/ shar
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import shutil
 import signal
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -60,6 +61,8 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # Keep the rewritten assertions, also where PYTHONDONTWRITEBYTECODE is set: they take most of a collection.
+    sys.dont_write_bytecode = False
     keep_hangup_from_servers()
     servers.PROCESSES.preloads = hasattr(os, "pidfd_open")  # on Linux
     # One object for all items, so that no port is handed out twice.
@@ -69,6 +72,17 @@ def pytest_configure(config: pytest.Config) -> None:
     else:
         config.stash[ENGINES] = tempfile.mkdtemp(prefix="engines")
         os.environ[SHARED_ENGINES] = config.stash[ENGINES]  # the workers inherit it
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Collect without the garbage collector, which takes as long as all else: what is collected stays to the end."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def keep_hangup_from_servers() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import graphlib
 import os
 import re
@@ -104,7 +105,6 @@ PRODUCT = {
     for path in sorted([*ROOT.glob("*.py"), *ROOT.glob("[a-z]*/**/*.py")])
     if path.relative_to(ROOT).parts[0] != "testing"
 }
-TREES = {name: ast.parse(path.read_text(encoding="utf-8")) for name, path in PRODUCT.items()}
 DIALECTS = [name for name in PRODUCT if name.startswith("dialects")]
 PEERING = [name for name in PRODUCT if name.startswith("peering") and name != "peering.proof"]
 DOMAIN = [name for name in PRODUCT if name.startswith("domain")]
@@ -118,10 +118,16 @@ FILES = [
 ]  # fmt: skip
 
 
-def imports(tree: ast.AST) -> set[str]:
-    """Every module that a file imports, also late, and also for types only."""
+@functools.cache
+def tree_of(name: str) -> ast.AST:
+    return ast.parse(PRODUCT[name].read_text(encoding="utf-8"))
+
+
+@functools.cache
+def imports(name: str) -> frozenset[str]:
+    """Every module that a module imports, also late, and also for types only."""
     names = set()
-    for node in ast.walk(tree):
+    for node in ast.walk(tree_of(name)):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -129,7 +135,12 @@ def imports(tree: ast.AST) -> set[str]:
             assert node.module is not None
             names.add(node.module)
             names |= {f"{node.module}.{alias.name}" for alias in node.names if f"{node.module}.{alias.name}" in PRODUCT}
-    return names
+    return frozenset(names)
+
+
+def imports_here(name: str) -> set[str]:
+    """Every other module of the project that a module imports."""
+    return {other for other in imports(name) if other in PRODUCT} - {name}
 
 
 def layer(name: str) -> str:
@@ -137,34 +148,31 @@ def layer(name: str) -> str:
     return next((home for home, modules in HOMES.items() if top in modules), top)
 
 
-IMPORTS = {name: {other for other in imports(tree) if other in PRODUCT} - {name} for name, tree in TREES.items()}
-
-
 @pytest.mark.parametrize("name", PRODUCT)
 def test_imports_point_one_way(name: str) -> None:
-    assert {layer(other) for other in IMPORTS[name]} <= {layer(name), *LAYERS[layer(name)]}
+    assert {layer(other) for other in imports_here(name)} <= {layer(name), *LAYERS[layer(name)]}
 
 
 def test_the_client_knows_nothing_of_the_server() -> None:
     shared = {"app", "app.bootstrap", "app.commandline"}
-    known = {other for name in PRODUCT if layer(name) in ("client", "ui") for other in IMPORTS[name]}
+    known = {other for name in PRODUCT if layer(name) in ("client", "ui") for other in imports_here(name)}
     assert {name for name in known if layer(name) == "app"} <= shared
 
 
 def test_no_module_is_imported_by_what_it_imports() -> None:
-    graphlib.TopologicalSorter(IMPORTS).prepare()
+    graphlib.TopologicalSorter({name: imports_here(name) for name in PRODUCT}).prepare()
 
 
 @pytest.mark.parametrize("name", [name for name in PRODUCT if name.partition(".")[0] in ("testing", "harness")])
 def test_the_case_runner_needs_the_standard_library_alone(name: str) -> None:
     known = {*sys.stdlib_module_names, "harness"}
-    assert {module.partition(".")[0] for module in imports(TREES[name])} <= known
+    assert {module.partition(".")[0] for module in imports(name)} <= known
 
 
 def test_sql_is_in_the_modules_of_the_store() -> None:
     opening = ["database_damage", "database_schema", "message_history", "store", "write_ahead_log"]
     speaking = ["change_records", "channel_records", *opening]
-    assert [name for name in PRODUCT if "sqlite3" in imports(TREES[name])] == opening
+    assert [name for name in PRODUCT if "sqlite3" in imports(name)] == opening
     sql = re.compile(r"\b(SELECT .+ FROM|INSERT INTO|DELETE FROM|UPDATE \w+ SET|CREATE TABLE)\b")
     assert {name for name, path in PRODUCT.items() if sql.search(path.read_text())} <= {*speaking}
 
@@ -183,11 +191,9 @@ def test_sockets_are_where_they_belong() -> None:
         *PEERING,
     )
     for name in (*pure, "store", "database_files", "app.passwords", "app.config", "app.logs"):
-        assert not imports(TREES[name]) & {"socket", "selectors", "ssl", "asyncio"}, name
+        assert not imports(name) & {"socket", "selectors", "ssl", "asyncio"}, name
     for name in pure:
-        assert not imports(TREES[name]) & {"time", "datetime", "threading", "os"}, (
-            f"{name} needs no clock and no system"
-        )
+        assert not imports(name) & {"time", "datetime", "threading", "os"}, f"{name} needs no clock and no system"
 
 
 PUBLIC = {"_asdict", "_exit", "_field_defaults", "_fields", "_make", "_replace", "_srcfile"}
@@ -206,7 +212,7 @@ def slots(nodes: list[ast.AST]) -> set[str]:
 
 @pytest.mark.parametrize("name", PRODUCT)
 def test_private_attributes_are_used_in_their_own_module(name: str) -> None:
-    nodes = list(ast.walk(TREES[name]))
+    nodes = list(ast.walk(tree_of(name)))
     own = {node.name for node in nodes if isinstance(node, ast.FunctionDef)} | slots(nodes)
     foreign = {
         node.attr
@@ -221,7 +227,7 @@ def test_private_attributes_are_used_in_their_own_module(name: str) -> None:
 @pytest.mark.parametrize("name", PRODUCT)
 def test_nothing_sends_until_all_has_left(name: str) -> None:
     """Such a call blocks, or fails in the middle."""
-    used = {node.attr for node in ast.walk(TREES[name]) if isinstance(node, ast.Attribute)}
+    used = {node.attr for node in ast.walk(tree_of(name)) if isinstance(node, ast.Attribute)}
     assert "sendall" not in used
 
 
