@@ -19,7 +19,7 @@ from dialects.operator.control import Control
 from dialects.rooms import MessageFormatter, RoomsDialect, RoomsHandshake, TimeOfDay, piece_size
 from domain.accounts import BANNED
 from domain.ban_enforcement import BanEnforcement
-from domain.changes import Change, ChannelCreated, HostKeyMade
+from domain.changes import Change, ChannelCreated, HostKeyMade, ignore
 from domain.chat import Chat
 from domain.errors import LimitReached
 from domain.guests import RoomGuests
@@ -213,7 +213,7 @@ class Node:
         if not self._host_key:
             self._host_key = self.chat.users.host_key or os.urandom(SECRET_BYTES)
             if not self.chat.users.host_key:
-                self.chat.journal.submit(HostKeyMade(self._host_key), lambda _error: None)
+                self.chat.journal.submit(HostKeyMade(self._host_key), ignore)
         return self._host_key
 
     def set_limits(self) -> None:

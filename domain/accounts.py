@@ -15,6 +15,7 @@ from domain.changes import (
     MailboxOpened,
     PasswordChanged,
     RankGiven,
+    ignore,
 )
 from domain.errors import (
     AlreadyLoggedIn,
@@ -114,8 +115,7 @@ class Accounts:
             self.invitations.admit(recipient, invitation, lambda: self.hash(recipient, password, make, done), done)
 
     def register_visitor(self, visitor: Visitor, password: str, done: Done, invitation: str = "") -> None:
-        """Make an account of a visitor that is logged in; it stays so, and in its channels with its
-        ranks, which is durable then.
+        """Make an account of a visitor that is logged in. Its login stays; its memberships and ranks become durable.
 
         Fails with LimitReached, RegistrationClosed, NotInvited, Overloaded, StoreUnavailable, as `register` does.
         """
@@ -281,7 +281,7 @@ class Accounts:
             self._rate_limit.spend(address)
             self._journal.submit(change, decided)
             for each in brought:
-                self._journal.submit(each, lambda _error: None)
+                self._journal.submit(each, ignore)
         else:
             done(self._why_no_account(address, change.name))
 
@@ -304,7 +304,7 @@ class Accounts:
         def decided(error: Exception | None) -> None:
             account = self._users.by_id.get(opened.id)
             if error is None and recipient.over:
-                self._journal.submit(AccountDeleted(name, opened.id), lambda _error: None)  # its ID has not been sent
+                self._journal.submit(AccountDeleted(name, opened.id), ignore)  # its ID has not been sent
             elif error is None and account is not None:  # it may have been deleted in the same commit
                 self._take_over(recipient, account)
             done(error)

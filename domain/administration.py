@@ -1,4 +1,4 @@
-"""What the operator does with accounts."""
+"""The operator's requests about accounts: register, reset a password, delete."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from domain.state import Account, Channel
 from domain.users import Users
 
 DELETED = "its account has been deleted"
-"""What others in its channels are told of an account that the operator has deleted."""
+"""The reason that others in its channels get when the operator has deleted an account."""
 
 
 class Administration:
@@ -51,7 +51,7 @@ class Administration:
         self._outside = outside
         self._now = now
         self._removed: dict[str, tuple[Account, list[Channel]]] = {}
-        """Accounts that are about to be told as removed, and the channels that they were in."""
+        """Accounts whose removal is not published yet, and the channels that they were in."""
 
     def register(self, operator: ClientSession, name: str, password: str, done: Done) -> None:
         """Make an account, whatever the settings say of who may. Fails with NotAName, NameTaken, LimitReached,

@@ -1,4 +1,4 @@
-"""Who may come into a channel, and who may speak there: one check for every protocol and for other servers (C64, C65).
+"""The checks for joining a channel and for speaking there, for every protocol and for other servers (C64, C65).
 
 Bans of the operator come first, then what the channel's own modes say.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from domain.bans import Bans
-from domain.changes import Said, Undo
+from domain.changes import Said, Undo, nothing
 from domain.errors import InviteOnly, KeptOut, NotAMember, NotVoiced, WrongKey
 from domain.interfaces import Outside
 from domain.modes import INVITE_ONLY, MEMBERS_ONLY, MODERATED, OPERATOR, Modes
@@ -16,7 +16,7 @@ from domain.state import Account, Channel, Member, RemoteUser, Visitor
 
 
 class Admission:
-    """The check for coming in and the check for speaking, and who is invited.
+    """The checks for joining and for speaking, and the invitations.
 
     Args:
         outside: knows how IRC names a user.
@@ -33,7 +33,7 @@ class Admission:
         self.invitations: dict[str, set[str]] = {}
         self._outside = outside
 
-    # ---- coming in ----
+    # ---- joining ----
 
     def check_entry(self, member: Member, channel: Channel, key: str = "") -> None:
         """Check whether an account, a visitor or a remote user may join. Whether there is room is decided later.
@@ -93,7 +93,7 @@ class Admission:
     def use_invitation(self, member: Member, channel: str) -> Undo:
         """Note that somebody has joined: an invitation is used up. Return the undo."""
         if not self.is_invited(member, channel) or isinstance(member, RemoteUser):
-            return _nothing
+            return nothing
         self._drop(member, channel)
         return lambda: self.invite(member, channel)
 
@@ -186,7 +186,3 @@ class Admission:
 
 def _is_nobody(_name: str) -> bool:
     return False
-
-
-def _nothing() -> None:
-    """Undo what has changed nothing."""

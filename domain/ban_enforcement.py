@@ -1,14 +1,13 @@
-"""Has those whom a new ban concerns be removed, or closed (C71, C72). Many are looked at in pieces."""
+"""The effect of a new ban on users who are online: they are removed or closed (C71, C72). Many are done in pieces."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
 from domain.bans import ACCOUNT, ADDRESS, EVERYWHERE, SERVER
-from domain.changes import Banned
+from domain.changes import Banned, ignore
 from domain.chat import Chat
 from domain.events import Announced
-from domain.guests import ignore
 from domain.interfaces import Timers
 from domain.rooms import Rooms
 from domain.sessions import ClientSession
@@ -17,7 +16,7 @@ from domain.walks import walk
 
 
 class BanEnforcement:
-    """What a new ban does to those who are there.
+    """Removes and closes the users whom a new ban concerns.
 
     Args:
         chat: the domain.
@@ -25,7 +24,7 @@ class BanEnforcement:
         timers: the monotonic clock.
         sessions: returns the sessions of all connections.
         close_links: closes the links with a server, by its name or address.
-        farewell: returns what those are told who are closed.
+        farewell: returns the text for the clients that a ban closes.
     """
 
     def __init__(
@@ -45,7 +44,7 @@ class BanEnforcement:
         self._words = farewell
 
     def enforce(self, ban: Banned) -> None:
-        """Remove or close those whom a ban concerns."""
+        """Remove or close the users whom a ban concerns."""
         if ban.channel != EVERYWHERE:
             channel = self._chat.channels.local.get(ban.channel)
             if channel is not None:

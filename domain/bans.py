@@ -1,4 +1,4 @@
-"""The operator's bans: who may not come to the server, or not into a channel (C71, C72).
+"""The operator's bans: they keep users out of the server, or of a channel (C71, C72).
 
 A ban names an account, an address or network, or another server. It lasts until its end, or until it is lifted. One
 that has lapsed counts for nothing at once, and is dropped with the next change of the list.
@@ -62,8 +62,9 @@ def target_of(kind: str, word: str) -> str:
 
 
 def network_in(word: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
-    """Return the network that a word names; an address is a network of one. An address in IPv6 that stands for one of
-    IPv4 is that one.
+    """Return the network that a word names; a single address is a network too.
+
+    An IPv4-mapped IPv6 address or network is returned as the IPv4 one.
 
     Raises:
         NotAName: it names none.
@@ -100,7 +101,7 @@ class Networks:
             del self._by_prefix[key]
 
     def find(self, address: str) -> Iterable[Banned]:
-        """Return the bans of all networks that an address is in. One of loopback is only in networks of loopback."""
+        """Return the bans of all networks that an address is in. A loopback address is only in loopback networks."""
         if not self._by_prefix:
             return ()
         import ipaddress
@@ -123,7 +124,7 @@ def _place(network: ipaddress.IPv4Network | ipaddress.IPv6Network) -> tuple[tupl
 
 
 class Bans:
-    """All bans, and what asks for them.
+    """All bans, and the checks that ask for them.
 
     Args:
         journal: takes changes.
@@ -145,7 +146,7 @@ class Bans:
     # ---- what the operator does ----
 
     def ban(self, ban: Banned, done: Done) -> None:
-        """Keep somebody out; this replaces a ban of the same target in the same place.
+        """Add a ban; it replaces a ban of the same target in the same place.
 
         Fails with LimitReached, StoreUnavailable.
 
@@ -236,17 +237,17 @@ class Bans:
             self._drop(ban)
         self._drop(self._bans.get(key))
         self._keep(change)
-        give_back = self._end_tokens(change.target) if closes_account(change) else None
+        restore_tokens = self._end_tokens(change.target) if closes_account(change) else None
 
         def undo() -> None:
-            self._take_back(before)
-            if give_back is not None:
-                give_back()
+            self._restore(before)
+            if restore_tokens is not None:
+                restore_tokens()
 
         return undo
 
     def tell_banned(self, change: Banned) -> None:
-        """Have those who are there already be removed."""
+        """Have the users removed whom the ban concerns."""
         self._outside.enforce(change)
 
     def apply_lifted(self, change: BanLifted) -> Undo:
@@ -255,7 +256,7 @@ class Bans:
             raise Unchanged
         before = dict(self._bans)
         self._drop(ban)
-        return lambda: self._take_back(before)
+        return lambda: self._restore(before)
 
     def forget_channel(self, channel: str) -> Undo:
         """Drop the bans of a channel that is removed; return the undo."""
@@ -263,16 +264,16 @@ class Bans:
         for ban in before.values():
             if ban.channel == channel:
                 self._drop(ban)
-        return lambda: self._take_back(before)
+        return lambda: self._restore(before)
 
     def rename_channel(self, old: str, new: str) -> Undo:
-        """Have the bans of a channel be those of its new name; return the undo."""
+        """Move the bans of a channel to its new name; return the undo."""
         before = dict(self._bans)
         for ban in before.values():
             if ban.channel == old:
                 self._drop(ban)
                 self._keep(ban._replace(channel=new))
-        return lambda: self._take_back(before)
+        return lambda: self._restore(before)
 
     def _keep(self, ban: Banned) -> None:
         self._bans[ban.kind, ban.target, ban.channel] = ban
@@ -285,7 +286,7 @@ class Bans:
         if ban.kind == ADDRESS:
             self._networks[ban.channel].remove(ban)
 
-    def _take_back(self, before: dict[Key, Banned]) -> None:
+    def _restore(self, before: dict[Key, Banned]) -> None:
         for ban in list(self._bans.values()):
             self._drop(ban)
         for ban in before.values():

@@ -75,7 +75,7 @@ class TokenMade(NamedTuple):
 
     Attributes:
         digest: of the token.
-        lasts: it is for long, not for a tab of a browser alone.
+        lasts: whether it is a lasting one, not one for a tab of a browser.
         ends: when it lapses, in seconds since the epoch.
         at: when it was made; those of the account that have lapsed by then are dropped.
         replaced: the digest of the token whose place it takes; "" for none.
@@ -359,17 +359,21 @@ class MembershipsDated(NamedTuple):
     server: str
 
 
+def nothing() -> None:
+    """Publish nothing, or undo a change that has changed nothing."""
+
+
 class InOrder(NamedTuple):
     """An ephemeral change: it is not written, but keeps its place in the order. It ends with the process.
 
     Attributes:
-        decide: carries it out, in its turn; gives its undo, or raises ChatError. It is called again if its batch fails,
-            unless it gave None.
+        decide: carries it out, in its turn; returns its undo, or raises ChatError. It is called again if its batch
+            fails, unless it returned None.
         tell: publishes it, after all changes before it.
     """
 
     decide: Callable[[], Undo | None]
-    tell: Callable[[], object]
+    tell: Callable[[], object] = nothing
 
 
 Change = (
@@ -412,6 +416,20 @@ Change = (
 )
 
 Done = Callable[[Exception | None], None]
+"""Takes the outcome of a request: None, or the error."""
 
 Outcome = tuple[Change, Exception | None, Done]
 """A change, its error, and the callback for the outcome. The error is None when the change is applied and durable."""
+
+
+def ignore(_error: Exception | None) -> None:
+    """Take an outcome and do nothing."""
+
+
+def refusal(error: Exception) -> InOrder:
+    """Return a change that fails with this error, in its place in the order."""
+
+    def decide() -> None:
+        raise error
+
+    return InOrder(decide)

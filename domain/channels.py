@@ -79,6 +79,17 @@ class Channels:
         """Return a channel here, or a remote one that an account is a member of."""
         return self.local.get(name) or self.remote.get(name)
 
+    def local_channel(self, name: str) -> Channel:
+        """Return a channel here.
+
+        Raises:
+            NoSuchChannel: there is none of this name.
+        """
+        channel = self.local.get(name)
+        if channel is None:
+            raise NoSuchChannel
+        return channel
+
     def noted(self, name: str) -> Collection[str]:
         """Return the identities for which a server's name is recorded (L20); none if the name is free."""
         if name in self.hosts:
@@ -113,9 +124,7 @@ class Channels:
         return lambda: self._drop(channel)
 
     def apply_removed(self, change: ChannelRemoved) -> Undo:
-        channel = self.local.get(change.name)
-        if channel is None:
-            raise NoSuchChannel
+        channel = self.local_channel(change.name)
         if not is_abandoned(channel):
             raise InUse
         return self.take(channel)
@@ -123,30 +132,28 @@ class Channels:
     def take(self, channel: Channel) -> Undo:
         """Remove a channel in which nobody is."""
         self._drop(channel)
-        bring_back_bans = self.admission.bans.forget_channel(channel.name)
+        restore_bans = self.admission.bans.forget_channel(channel.name)
         visitors = [guest for guest in self._users.guests.values() if isinstance(guest, Visitor)]
-        bring_back_invitations = self.admission.forget_channel(
-            channel.name, [*self._users.accounts.values(), *visitors]
-        )
+        restore_invitations = self.admission.forget_channel(channel.name, [*self._users.accounts.values(), *visitors])
 
-        def take_back() -> None:
-            bring_back_bans()
-            bring_back_invitations()
+        def undo() -> None:
+            restore_bans()
+            restore_invitations()
             self._put(channel)
 
-        return take_back
+        return undo
 
     def rename(self, channel: Channel, name: str) -> Undo:
         """Give a channel another name, which is free."""
         old = channel.name
         self._move(channel, name)
-        bring_back_bans = self.admission.bans.rename_channel(old, name)
+        restore_bans = self.admission.bans.rename_channel(old, name)
 
-        def take_back() -> None:
-            bring_back_bans()
+        def undo() -> None:
+            restore_bans()
             self._move(channel, old)
 
-        return take_back
+        return undo
 
     def _move(self, channel: Channel, name: str) -> None:
         old = channel.name
@@ -185,10 +192,7 @@ class Channels:
 
     def apply_seen(self, change: Seen) -> None:
         """Accept a read marker; the backend alone has these."""
-        channel = self.local.get(change.channel)
-        if channel is None:
-            raise NoSuchChannel
-        if change.account not in channel.members:
+        if change.account not in self.local_channel(change.channel).members:
             raise NotAMember
 
     def add(self, member: Member, name: str, server: str = "") -> Undo:
@@ -218,23 +222,23 @@ class Channels:
         if channel.is_at_limit and not self.admission.may_exceed_limit(member, channel):
             raise ChannelFull
         self._add_member(member, channel, server)
-        give_back = self.admission.use_invitation(member, name)
-        return lambda: self._undo_joined(member, channel, give_back)
+        restore_invitation = self.admission.use_invitation(member, name)
+        return lambda: self._undo_joined(member, channel, restore_invitation)
 
     def _make_lasting(self, visitor: Visitor, account: Account, channel: Channel) -> Undo:
         channel.replace_member(visitor, account)
         self._note_channel(account, channel)
         del visitor.channels[channel.name]
 
-        def take_back() -> None:
+        def undo() -> None:
             channel.replace_member(account, visitor)
             del account.channels[channel.name]
             self._note_channel(visitor, channel)
 
-        return take_back
+        return undo
 
-    def _undo_joined(self, member: Member, channel: Channel, give_back: Undo) -> None:
-        give_back()
+    def _undo_joined(self, member: Member, channel: Channel, restore_invitation: Undo) -> None:
+        restore_invitation()
         self._remove_member(member, channel)
         self._outside.observer.vacated(channel)
 
@@ -300,13 +304,13 @@ class Channels:
         ranks = [modes.ranks.pop(name) for modes in ranked]
         invited = self.admission.invitations.pop(name, None)
 
-        def take_back() -> None:
+        def undo() -> None:
             for modes, rank in zip(ranked, ranks, strict=True):
                 modes.ranks[name] = rank
             if invited is not None:
                 self.admission.invitations[name] = invited
 
-        return take_back
+        return undo
 
     # ---- who may know of them ----
 

@@ -59,6 +59,8 @@ from domain.changes import (
     TopicSet,
     Undo,
     VisitorSaid,
+    ignore,
+    nothing,
 )
 from domain.channels import Channels
 from domain.clock import RisingClock
@@ -154,10 +156,14 @@ class Chat:
         self.administration = Administration(
             self.users, self.accounts, self.channels, self.journal, self.outside, self.now
         )
-        self._is_publishing = False
         self.upkeep = Upkeep(self.users, self.channels, self.journal, backend, self.outside, self.remove, self.now)
+        self.rules = self._make_rules()
+        self._is_publishing = False
+
+    def _make_rules(self) -> dict[type, Rule]:
+        """Return what each kind of change does."""
         users, channels, admin = self.users, self.channels, self.administration
-        self.rules: dict[type, Rule] = {
+        return {
             AccountRegistered: Rule(users.apply_registered),
             MailboxOpened: Rule(users.apply_opened),
             AccountDeleted: Rule(users.apply_deleted),
@@ -195,7 +201,6 @@ class Chat:
             HostKeyMade: Rule(users.apply_host_key),
             MembershipsDated: Rule(channels.apply_dated),
         }
-        """What each kind of change does."""
 
     # ---- channels ----
 
@@ -306,7 +311,8 @@ class Chat:
         self.journal.submit(member.leaving(channel), told)
 
     def say(self, speaker: Member, channel: str, text: str, done: Done, kind: str = SAY) -> int:
-        """Say something in a channel here. Fails with NoSuchChannel, NotAMember, StillMuted, StoreUnavailable.
+        """Say something in a channel here. Fails with NoSuchChannel, NotAMember, StillMuted, KeptOut, NotVoiced,
+        StoreUnavailable.
 
         `done` is called before the message is published.
 
@@ -320,7 +326,7 @@ class Chat:
 
     def say_as_guest(self, guest: RoomGuest, text: str, done: Done) -> None:
         """Say something in the channel that a guest is in. Fails with NotAMember while the guest waits, StillMuted,
-        StoreUnavailable."""
+        KeptOut, NotVoiced, StoreUnavailable."""
         self.journal.submit(
             GuestSaid(guest.name, guest.channel.name, text, self.now(), self.reading.next_number()), done
         )
@@ -379,12 +385,12 @@ class Chat:
         """Record the identity under which a configured server has used a name (L20), for MAX_HOSTS names at most."""
         known = self.channels.hosts.get(name)
         if known != server and (known is not None or len(self.channels.hosts) < MAX_HOSTS):
-            self.journal.submit(PeerNamed(name, server), lambda _error: None)
+            self.journal.submit(PeerNamed(name, server), ignore)
 
     def date_memberships(self, name: str, server: str) -> None:
         """Have memberships in a server's channels without a recorded identity count as begun under this one (L21)."""
         if self.channels.has_undated(name):
-            self.journal.submit(MembershipsDated(name, server), lambda _error: None)
+            self.journal.submit(MembershipsDated(name, server), ignore)
 
     # ---- the journal's side ----
 
@@ -393,14 +399,14 @@ class Chat:
         self.journal.commit()
         self._clock.end_turn()
 
-    def tell_in_order(self, tell: Callable[[], object], done: Done = lambda _error: None) -> None:
+    def tell_in_order(self, tell: Callable[[], object], done: Done = ignore) -> None:
         """Call `tell`, then `done`, when all changes before have been published: at once while outcomes are published,
         else at the end of the turn."""
         if self._is_publishing:
             tell()
             done(None)
         else:
-            self.journal.submit(InOrder(lambda: None, tell), done)
+            self.journal.submit(InOrder(nothing, tell), done)
 
     def apply(self, change: Change) -> Undo | None:
         """Decide a change, in the journal's order: see `Rule.apply`."""

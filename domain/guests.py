@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
-from domain.changes import Done, InOrder
+from domain.changes import Done, InOrder, ignore
 from domain.chat import Chat
 from domain.events import (
     CameIn,
@@ -36,10 +36,6 @@ SHORT_QUEUE = 100
 
 Tell = Callable[[], object]
 """Publishes something."""
-
-
-def ignore(_error: Exception | None) -> None:
-    """Take an outcome and do nothing."""
 
 
 def _call_all(calls: Iterable[Tell]) -> None:

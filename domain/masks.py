@@ -45,7 +45,7 @@ def completed(mask: str) -> str:
 def pattern_of(mask: str) -> re.Pattern[str]:
     """Return the pattern of a folded mask, for whole folded texts. Its match takes the product of both lengths at most.
 
-    It never looks back: each part is found as far in front as it can be, and then stays there.
+    It never backtracks: each part is matched as early as possible, and stays there.
     """
     first, *parts = re.split(r"\*+", mask)
     if not parts:

@@ -19,6 +19,8 @@ from domain.changes import (
     ModeSet,
     RankGiven,
     Undo,
+    ignore,
+    refusal,
 )
 from domain.channels import Channels, is_abandoned
 from domain.errors import (
@@ -68,10 +70,6 @@ Outcomes = Callable[[Sequence[Exception | None]], None]
 """Takes what has become of each of several switches, in their order."""
 
 
-def _ignore(_error: Exception | None) -> None:
-    """Take an outcome and do nothing."""
-
-
 class Moderation:
     """What operators of channels do, and invitations.
 
@@ -101,7 +99,7 @@ class Moderation:
         Raises:
             NoSuchChannel, NotAMember, NotOperator: the first that applies.
         """
-        found = self._channel(channel)
+        found = self._channels.local_channel(channel)
         if not self._admission.operates(name, found):
             raise NotOperator if name in found.members or name in found.guests else NotAMember
         return found
@@ -139,7 +137,7 @@ class Moderation:
         try:
             change = self._change_of(by, channel, switch)
         except ChatError as error:
-            self._journal.submit(InOrder(partial(_refuse, error), _nothing), done)  # in its place among the others
+            self._journal.submit(refusal(error), done)  # in its place among the others
         else:
             self._journal.submit(change, done)
 
@@ -168,7 +166,7 @@ class Moderation:
             return RankGiven(channel.name, name, rank, is_given, by, self._now())
         if name not in channel.members and name not in channel.guests:
             raise NotAMember
-        return InOrder(partial(self._give, channel, Switch(rank, is_given, name), lasts=False), _nothing)
+        return InOrder(partial(self._give, channel, Switch(rank, is_given, name), lasts=False))
 
     def give_rank(self, account: str, channel: str, rank: str, done: Done, *, is_given: bool = True) -> None:
         """Give an account a rank, or take it, for the server's operator. It need not be in the channel.
@@ -197,7 +195,7 @@ class Moderation:
         NotOperator, NoSuchUser, AlreadyMember, LimitReached, StoreUnavailable.
         """
         try:
-            found = self._channel(channel)
+            found = self._channels.local_channel(channel)
             member = self._invited_user(inviter, found, name)
         except ChatError as error:
             done(error)
@@ -209,7 +207,7 @@ class Moderation:
             done(error)
 
         if isinstance(member, Visitor):
-            self._journal.submit(InOrder(partial(self._invite, member, channel), _nothing), decided)
+            self._journal.submit(InOrder(partial(self._invite, member, channel)), decided)
         else:
             self._journal.submit(InvitedToChannel(name, channel, inviter.name, self._now()), decided)
 
@@ -232,7 +230,7 @@ class Moderation:
     def vacated(self, channel: Channel) -> None:
         """Remove a channel that a JOIN has made, if the last user has left it and nothing was said there."""
         if is_abandoned(channel) and self._channels.local.get(channel.name) is channel:
-            self._journal.submit(ChannelRemoved(channel.name), _ignore)
+            self._journal.submit(ChannelRemoved(channel.name), ignore)
 
     def remove_abandoned(self) -> None:
         """Remove all such channels: guests who were in them are gone with the process before this one."""
@@ -242,7 +240,7 @@ class Moderation:
     # ---- changes ----
 
     def apply_mode(self, change: ModeSet) -> Undo:
-        channel = self._channel(change.channel)
+        channel = self._channels.local_channel(change.channel)
         before, after = channel.own_modes().switch(change.mode), Switch(change.mode, change.is_on, change.value)
         if before == after:
             raise Unchanged
@@ -256,7 +254,7 @@ class Moderation:
 
     def tell_mode(self, change: ModeSet) -> None:
         """Tell other servers that a channel is hidden, or no more, and guests in its queue that there is room."""
-        channel = self._channel(change.channel)
+        channel = self._channels.local_channel(change.channel)
         if change.mode == SECRET and not self._channels.members_only:
             if change.is_on:
                 self._outside.servers.hidden()
@@ -268,7 +266,9 @@ class Moderation:
     def apply_rank(self, change: RankGiven) -> Undo:
         self._users.account(change.account)
         return self._give(
-            self._channel(change.channel), Switch(change.rank, change.is_given, change.account), lasts=True
+            self._channels.local_channel(change.channel),
+            Switch(change.rank, change.is_given, change.account),
+            lasts=True,
         )
 
     def _give(self, channel: Channel, switch: Switch, *, lasts: bool) -> Undo:
@@ -279,7 +279,7 @@ class Moderation:
         return modes.give(name, rank, is_given=is_given, lasts=lasts)
 
     def apply_mask_set(self, change: MaskSet) -> Undo:
-        modes = self._channel(change.channel).own_modes()
+        modes = self._channels.local_channel(change.channel).own_modes()
         masks = modes.list_of(change.kind)
         if change.mask in masks:
             raise Unchanged
@@ -289,7 +289,7 @@ class Moderation:
         return lambda: modes.remove_mask(change.kind, change.mask)
 
     def apply_mask_removed(self, change: MaskRemoved) -> Undo:
-        modes = self._channel(change.channel).own_modes()
+        modes = self._channels.local_channel(change.channel).own_modes()
         if change.mask not in modes.list_of(change.kind):
             raise Unchanged
         before = modes.list_of(change.kind)
@@ -297,7 +297,7 @@ class Moderation:
         return lambda: modes.put_masks(change.kind, before)
 
     def apply_invited(self, change: InvitedToChannel) -> Undo | None:
-        self._channel(change.channel)
+        self._channels.local_channel(change.channel)
         return self._invite(self._users.account(change.account), change.channel)
 
     def _invite(self, member: Account | Visitor, channel: str) -> Undo | None:
@@ -306,12 +306,6 @@ class Moderation:
         if self._admission.count_invitations(member) >= MAX_INVITATIONS:
             raise LimitReached
         return self._admission.invite(member, channel)
-
-    def _channel(self, name: str) -> Channel:
-        channel = self._channels.local.get(name)
-        if channel is None:
-            raise NoSuchChannel
-        return channel
 
 
 def _is_mask(value: str) -> bool:
@@ -325,11 +319,3 @@ def _is_value(mode: str, value: str) -> bool:
         is_word = value.isprintable() and not any(sign in value for sign in " ,:")
         return is_word and 0 < len(value.encode()) <= MAX_KEY
     return mode == LIMIT and value.isascii() and value.isdigit() and 0 < int(value[:12]) <= MAX_LIMIT
-
-
-def _refuse(error: ChatError) -> None:
-    raise error
-
-
-def _nothing() -> None:
-    """Publish nothing: the outcome is all there is."""

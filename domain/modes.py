@@ -1,6 +1,6 @@
-"""What is not the default in a channel: its modes, the ranks of its users, its masks.
+"""A channel's modes, ranks and masks.
 
-Most channels have nothing of it, and then no `Modes` either: `state.Channel.modes` is None.
+Most channels have the defaults alone: then `state.Channel.modes` is None.
 """
 
 from __future__ import annotations
@@ -48,26 +48,34 @@ _NONE: dict[str, Any] = {}
 """Stands for all that is empty in most channels; shared, so it never changes."""
 
 MAX_VERDICTS = 1000
-"""Users of a channel for whom it is kept whether the masks keep them out."""
+"""Users of a channel whose results of the masks are cached."""
 
 
 class Modes:
-    """What is not the default in a channel.
+    """The modes, ranks and masks of a channel that differ from the defaults.
 
     Attributes:
         flags: the flags that are on.
         key: the word that JOIN must give; "" for none.
         limit: how many may be in the channel; 0 for no limit.
         ranks: the ranks of accounts, which last.
-        passing: the ranks of other users by name, which end when they leave.
+        temporary: the ranks of other users by name, which end when they leave.
         masks: the masks of each list, in the order in which they were set.
         looks_at_speech: whether a message must be looked at: nearly always not.
         outsiders: the numbers of messages that are on their way from users who are not in it.
     """
 
     __slots__ = (
-        "_is_founded", "_verdicts", "flags", "key", "limit", "looks_at_speech", "masks", "outsiders", "passing",
+        "_is_founded",
+        "_verdicts",
+        "flags",
+        "key",
+        "limit",
+        "looks_at_speech",
+        "masks",
+        "outsiders",
         "ranks",
+        "temporary",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -75,7 +83,7 @@ class Modes:
         self.key = ""
         self.limit = 0
         self.ranks: dict[str, str] = _NONE
-        self.passing: dict[str, str] = _NONE
+        self.temporary: dict[str, str] = _NONE
         self.masks: dict[str, dict[str, Mask]] = _NONE
         self.outsiders: frozenset[int] = frozenset()
         self.looks_at_speech = False
@@ -122,28 +130,28 @@ class Modes:
 
     def rank(self, name: str) -> str:
         """Return the letters of a user's ranks, the highest first."""
-        return self.ranks.get(name) or self.passing.get(name, "")
+        return self.ranks.get(name) or self.temporary.get(name, "")
 
     def has(self, name: str, rank: str, *, lasts: bool) -> bool:
         """Tell whether a user has a rank that lasts, or one that ends when the user leaves."""
-        return rank in (self.ranks if lasts else self.passing).get(name, "")
+        return rank in (self.ranks if lasts else self.temporary).get(name, "")
 
     def give(self, name: str, rank: str, *, is_given: bool, lasts: bool) -> Callable[[], None]:
         """Give a rank to a user, or take it; return the undo. One that lasts ends those that do not: their guest is an
         account now."""
-        before = self.ranks, self.passing
-        ranks = dict(self.ranks if lasts else self.passing)
+        before = self.ranks, self.temporary
+        ranks = dict(self.ranks if lasts else self.temporary)
         held = {*ranks.pop(name, ""), rank} if is_given else {*ranks.pop(name, "")} - {rank}
         if held:
             ranks[name] = "".join(sorted(held))  # o before v: the higher one first
         if lasts:
             self.ranks = ranks
-            self.passing = {other: letters for other, letters in self.passing.items() if other != name}
+            self.temporary = {other: letters for other, letters in self.temporary.items() if other != name}
         else:
-            self.passing = ranks
+            self.temporary = ranks
 
         def undo() -> None:
-            self.ranks, self.passing = before
+            self.ranks, self.temporary = before
 
         return undo
 
@@ -162,7 +170,7 @@ class Modes:
         self.put_masks(kind, {each: kept for each, kept in self.masks[kind].items() if each != mask})
 
     def put_masks(self, kind: str, masks: dict[str, Mask]) -> None:
-        """Have a list be this one."""
+        """Replace a list."""
         self.masks = {**self.masks, kind: masks}
         self._look_again()
 

@@ -1,4 +1,4 @@
-"""Presence: sessions that ask for it are told who comes and goes in their channels, and of new topics there.
+"""Presence: sessions that ask for it are told of joins, leaves and new topics in their channels.
 
 Those that watch are told in few words (R43). Those that follow, which are clients of IRC, are told of each change in
 each of their channels, however large it is, with its reason.

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from domain.changes import Done, InOrder, Said, Undo
+from domain.changes import Done, InOrder, Said, Undo, ignore, refusal
 from domain.chat import Chat
 from domain.errors import (
     CannotEnter,
@@ -35,7 +35,7 @@ from domain.events import (
     Unmuted,
     Whispered,
 )
-from domain.guests import RoomGuests, ignore
+from domain.guests import RoomGuests
 from domain.interfaces import ChannelObserver, Timers
 from domain.sessions import ClientSession, Subscriber
 from domain.state import Channel, Member, RoomGuest
@@ -43,19 +43,6 @@ from domain.walks import walk
 
 MAX_MUTE_SECONDS = 10**12
 """Seconds of a mute; longer ones are cut to this, more than 30,000 years."""
-
-
-def _nothing() -> None:
-    """Publish nothing: the outcome is all there is."""
-
-
-def _raise(error: ChatError) -> Callable[[], None]:
-    """Return a decision that refuses with this error."""
-
-    def decide() -> None:
-        raise error
-
-    return decide
 
 
 class Rooms(ChannelObserver):
@@ -135,9 +122,9 @@ class Rooms(ChannelObserver):
         """
         target = self.hosted.get(channel)
         if target is None:
-            self._chat.journal.submit(InOrder(_raise(NoSuchChannel()), _nothing), done)
+            self._chat.journal.submit(refusal(NoSuchChannel()), done)
         elif self.guests.find(channel, guest.name) or self._is_kept_out(guest.name, guest.session.address, channel):
-            self._chat.journal.submit(InOrder(_raise(CannotEnter()), _nothing), done)
+            self._chat.journal.submit(refusal(CannotEnter()), done)
         else:
             self.guests.move(guest, target, Departed(guest.name, self._now()), done)
 
@@ -333,7 +320,7 @@ class Rooms(ChannelObserver):
         def decided(error: Exception | None) -> None:
             done(error or self._tell_whisper(channel, Whispered(sender.name, name, text, self._now())))
 
-        self._chat.journal.submit(InOrder(lambda: self._check_speaker(channel, sender), _nothing), decided)
+        self._chat.journal.submit(InOrder(lambda: self._check_speaker(channel, sender)), decided)
 
     def _check_speaker(self, channel: Channel, speaker: RoomGuest | Member) -> None:
         if isinstance(speaker, RoomGuest) and channel.guests.get(speaker.name) is not speaker:

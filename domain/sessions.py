@@ -27,8 +27,8 @@ class Relay(Protocol):
         """Return the change that ends the membership of a user, given by the bare name. Fails as `Channels.remove`."""
 
 
-class Home(Protocol):
-    """Knows how the memberships of visitors end: domain.visitors.Visitors."""
+class VisitorMemberships(Protocol):
+    """Ends the memberships of visitors; domain.visitors.Visitors implements it."""
 
     def leaving(self, visitor: Any, channel: str) -> InOrder:
         """Return the change that ends a membership. Fails as `Channels.remove`."""

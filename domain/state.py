@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from domain.changes import Done, InOrder, Left, Mailed, Said, VisitorSaid
 from domain.modes import SECRET, Modes
 from domain.names import HOST_OF_CHANNEL, MAX_NAME, remote_user
-from domain.sessions import Clients, ClientSession, Home, Relay, Subscriber, as_clients, sessions_of
+from domain.sessions import Clients, ClientSession, Relay, Subscriber, VisitorMemberships, as_clients, sessions_of
 from domain.sorted_names import SortedNames
 from domain.waiting_mail import WaitingMail
 
@@ -154,7 +154,7 @@ class Visitor(Guest):
     Args:
         name: the name.
         session: where it is logged in; it stays the same, also after that.
-        home: knows the changes that end its memberships.
+        memberships: ends its memberships.
 
     Attributes:
         since: for each channel, the number of the newest message when the visitor joined.
@@ -165,16 +165,16 @@ class Visitor(Guest):
 
     says: type[Said] = VisitorSaid
 
-    __slots__ = ("_home", "channels", "farewell", "invited", "registering", "since")
+    __slots__ = ("_memberships", "channels", "farewell", "invited", "registering", "since")
 
-    def __init__(self, name: str, session: ClientSession, home: Home) -> None:
+    def __init__(self, name: str, session: ClientSession, memberships: VisitorMemberships) -> None:
         super().__init__(name, session)
         self.channels = NO_CHANNELS
         self.since: dict[str, int] = {}
         self.registering: bytes | None = None
         self.farewell = ""
         self.invited: set[str] = set()
-        self._home = home
+        self._memberships = memberships
 
     @property
     def sessions(self) -> tuple[ClientSession, ...]:
@@ -183,11 +183,11 @@ class Visitor(Guest):
 
     def leaving(self, channel: str) -> InOrder:
         """Return the change that ends a membership."""
-        return self._home.leaving(self, channel)
+        return self._memberships.leaving(self, channel)
 
     def departed(self) -> None:
         """End all memberships."""
-        self._home.departed(self)
+        self._memberships.departed(self)
 
 
 class PendingDirectMessage(NamedTuple):
@@ -318,7 +318,7 @@ class Channel:
     def drop_rank(self, name: str) -> None:
         """End the rank that a user has had until it leaves."""
         if self.modes is not None:
-            self.modes.passing.pop(name, None)
+            self.modes.temporary.pop(name, None)
 
     @property
     def population(self) -> int:
@@ -384,8 +384,8 @@ class Channel:
         self._names.add(name)
         if member.name in self.mutes:
             self.mutes[name] = self.mutes.pop(member.name)
-        if self.modes is not None and member.name in self.modes.passing:
-            self.modes.passing[name] = self.modes.passing.pop(member.name)
+        if self.modes is not None and member.name in self.modes.temporary:
+            self.modes.temporary[name] = self.modes.temporary.pop(member.name)
 
     def _count(self, member: Member, number: int) -> None:
         if isinstance(member, RemoteUser):

@@ -16,15 +16,15 @@ from domain.state import NO_TOKENS, Account, Token
 from domain.users import Users
 
 PREFIX = "ct1_"
-"""How every token begins, and no password."""
+"""Begins every token, and no password."""
 
 MAX_TOKENS = 8
 """Tokens of one kind that an account has; one more takes the place of the oldest."""
 
 DAY = 24 * 3600.0
 LASTING_SECONDS = 90 * DAY
-PASSING_SECONDS = DAY
-"""How long a token is valid that is to last, and one for a tab of a browser."""
+TAB_SECONDS = DAY
+"""How long a lasting token is valid, and one for a tab of a browser, in seconds."""
 
 
 class Issued(NamedTuple):
@@ -71,11 +71,11 @@ class Tokens:
             account: whose it is.
             replaced: the digest of a token whose place it takes, with its kind and its end; "" for none.
             done: takes the outcome.
-            lasts: it is for long, not for a tab alone.
+            lasts: whether it is a lasting one, not one for a tab of a browser.
         """
         now, old = self._now(), account.tokens.get(replaced)
         if old is None:
-            old = Token(lasts, now + (LASTING_SECONDS if lasts else PASSING_SECONDS))
+            old = Token(lasts, now + (LASTING_SECONDS if lasts else TAB_SECONDS))
         token = PREFIX + self._make_secret()
         self._journal.submit(TokenMade(account.name, digest_of(token), old.lasts, old.ends, now, replaced), done)
         return Issued(token, old.ends)

@@ -48,7 +48,7 @@ class Topics:
         Raises:
             NoSuchChannel: there is no such channel here that the account may know of.
         """
-        found = self._channel(channel)
+        found = self._channels.local_channel(channel)
         if not self._channels.is_shown(found, account.name):
             raise NoSuchChannel
         return found.topic
@@ -63,7 +63,7 @@ class Topics:
             self._journal.submit(TopicSet(member.name, channel, topic, self._now()), done)
 
     def apply_set(self, change: TopicSet) -> Undo:
-        channel = self._channel(change.channel)
+        channel = self._channels.local_channel(change.channel)
         operates = self._channels.admission.operates(change.account, channel)
         if change.account not in channel.members and not self._channels.admission.is_above(change.account):
             raise NotAMember
@@ -78,13 +78,7 @@ class Topics:
         """Tell the sessions that ask for it."""
         own = sessions_of(self._users.session(change.account))
         event = TopicChanged(change.account, change.channel, change.topic)
-        self._users.presence.topic_changed(event, self._channel(change.channel), own)
-
-    def _channel(self, name: str) -> Channel:
-        channel = self._channels.local.get(name)
-        if channel is None:
-            raise NoSuchChannel
-        return channel
+        self._users.presence.topic_changed(event, self._channels.local_channel(change.channel), own)
 
 
 def _put_topic(channel: Channel, topic: str, topic_set: tuple[str, float]) -> None:

@@ -1,6 +1,7 @@
-"""What the operator does with whole channels and with old messages: deletion, another name, retention.
+"""The operator's deletion and renaming of channels, and the removal of old messages (retention).
 
-A channel with a port belongs to the config, so it stays. Much work is made in pieces, while others are served.
+A channel with a port belongs to the config, so it stays. Long work is done in pieces, so that clients are served
+meanwhile.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from domain.changes import ChannelDeleted, ChannelPruned, ChannelRenamed, Done, Undo
+from domain.changes import ChannelDeleted, ChannelPruned, ChannelRenamed, Done, Undo, ignore
 from domain.channels import Channels
 from domain.errors import ChatError, HasPort, InUse, NameTaken, NoSuchChannel, NotAName
 from domain.events import ChannelHasNewName, Removed
@@ -33,10 +34,6 @@ DAY = 86400.0
 
 Empty = Callable[[str, Done], None]
 """Removes everybody from a channel, in pieces."""
-
-
-def _ignore(_error: Exception | None) -> None:
-    """Take an outcome and do nothing."""
 
 
 class Upkeep:
@@ -135,13 +132,11 @@ class Upkeep:
             return
         for member in list(channel.members.values()):
             if isinstance(member, RemoteUser):
-                self._remove(member, name, Removed(name), _ignore)
+                self._remove(member, name, Removed(name), ignore)
         self._journal.submit_alone(ChannelRenamed(name, new), done)
 
     def _without_port(self, name: str) -> Channel:
-        channel = self._channels.local.get(name)
-        if channel is None:
-            raise NoSuchChannel
+        channel = self._channels.local_channel(name)
         if channel.capacity is not None:
             raise HasPort
         return channel

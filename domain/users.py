@@ -262,13 +262,13 @@ class Users:
         self.online[account.name] = session.principal = account
         account.add_session(session)
 
-        def take_back() -> None:
+        def undo() -> None:
             self._remove_account(account)
             self._visitors += 1
             self.guests[visitor.name] = self.online[visitor.name] = session.principal = visitor
             self.note_name(visitor.name, taken=True)
 
-        return take_back
+        return undo
 
     def apply_opened(self, change: MailboxOpened) -> Undo:
         account = self._add_account(change.name, None, change.id)
@@ -284,7 +284,7 @@ class Users:
         """Remove an account."""
         self._remove_account(account)
 
-        def take_back() -> None:
+        def undo() -> None:
             accounts = sorted([*self.accounts.values(), account], key=lambda account: account.number)
             self.accounts = {account.name: account for account in accounts}
             if account.id:
@@ -292,7 +292,7 @@ class Users:
             self._account_names = None
             self.note_name(account.name, taken=True)
 
-        return take_back
+        return undo
 
     def apply_password(self, change: PasswordChanged) -> Undo:
         account = self.account(change.name)

@@ -12,7 +12,7 @@ connection. What a dialect calls:
 
 from __future__ import annotations
 
-from domain.changes import Done, InOrder, Undo
+from domain.changes import Done, InOrder, Undo, ignore
 from domain.channels import Channels
 from domain.errors import AlreadyLoggedIn, NameTaken, NoSuchChannel, NotAName
 from domain.journal import Journal
@@ -21,10 +21,6 @@ from domain.sessions import ClientSession
 from domain.state import Channel, Visitor
 from domain.subscriptions import Subscriptions
 from domain.users import Users
-
-
-def _ignore(_error: Exception | None) -> None:
-    """Take an outcome and do nothing."""
 
 
 class Visitors:
@@ -99,7 +95,7 @@ class Visitors:
         def tell() -> None:
             self._subscriptions.remove_gone(visitor, left)
 
-        self._journal.submit(InOrder(decide, tell), _ignore)
+        self._journal.submit(InOrder(decide, tell), ignore)
 
     # ---- another name ----
 

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from domain.changes import Done, InOrder, Undo
+from domain.changes import Done, InOrder, Undo, ignore
 from domain.chat import Chat
 from domain.errors import AlreadyMember, LimitReached, NoSuchUser, NotAMember
 from domain.events import ChannelMessages, DirectMessage, Removed, WentOut
@@ -39,7 +39,7 @@ class RemoteUserSession:
             self._users.removed(self._peer, self._user, event.channel)
         elif isinstance(event, DirectMessage):  # of a guest, who gets no outcome
             name = remote_user(self._user, self._peer.name)
-            self._users.send_direct(event.sender, name, event.words, lambda _error: None)
+            self._users.send_direct(event.sender, name, event.words, ignore)
 
 
 class Members(Relay):
@@ -100,7 +100,7 @@ class Members(Relay):
         joined = self._chat.channels.local.get(channel)
         member = joined.members.get(remote_user(user, self._peer.name)) if joined is not None else None
         if isinstance(member, RemoteUser) and member.relay is not self:
-            self._chat.journal.submit(member.leaving(channel), lambda _error: None)
+            self._chat.journal.submit(member.leaving(channel), ignore)
 
     def leave(self, user: str, channel: str, reason: str = "") -> None:
         """Let a user leave a channel (L34); `reason` is for the others. No-op for a user who is not in it."""

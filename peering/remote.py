@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-from domain.changes import Done, Said
+from domain.changes import Done, Said, ignore
 from domain.chat import Chat
 from domain.errors import ChatError, LimitReached, NoSuchChannel, NoSuchUser, TooLong
 from domain.events import ChannelMessages, NotRestored, Removed
@@ -221,7 +221,7 @@ class LinkedServers(RemoteServers):
         if not link.may_end(self._chat.channels.began_under(account, channel)):
             link.ignore("it ends a membership that did not begin under its address or proof")
             return True
-        self._chat.remove(account, channel, event(channel), lambda _error: None)
+        self._chat.remove(account, channel, event(channel), ignore)
         return True
 
     # ---- links come up and go down ----

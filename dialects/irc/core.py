@@ -173,7 +173,7 @@ class Irc(Dialect):
 
     def _tell_form_later(self, name: str) -> None:
         """Have all told that a name is shown in another form, but not before the user alike has left its channels."""
-        submit, nothing = self.chat.journal.submit, InOrder(lambda: None, lambda: None)
+        submit, nothing = self.chat.journal.submit, InOrder(lambda: None)
         submit(nothing, lambda _error: submit(nothing, lambda _error: self._tell_form(name)))
 
     def _tell_form(self, name: str) -> None:

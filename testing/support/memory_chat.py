@@ -241,7 +241,7 @@ def modes_of(channel: Channel) -> Any:
     """What is not the default in a channel."""
     modes = channel.modes or Modes()
     masks = {kind: list(masks.values()) for kind, masks in modes.masks.items() if masks}
-    return modes.flags, modes.key, modes.limit, dict(modes.ranks), dict(modes.passing), masks, modes.is_founded
+    return modes.flags, modes.key, modes.limit, dict(modes.ranks), dict(modes.temporary), masks, modes.is_founded
 
 
 def mailed(memory: MemoryChat, count: int) -> Account:
