@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import bisect
 import itertools
+import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 from net.table import CloseReason
+from text import utc_time
 from version import VERSION
 
 COMMIT_BOUNDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
@@ -79,6 +81,7 @@ class Watched(Protocol):
     """What is read of a server; `server.Server` has all of it. Each may be missing: see `Metric.needs`."""
 
     loop: Any
+    tls: Any
     store: Any
     node: Any
     passwords: Any
@@ -107,6 +110,7 @@ class Metric(NamedTuple):
         needs: the attribute of a server without which there is no value, as at a backup, which serves nobody.
         word: its name in the log; "" where that follows from the name; None where the log does not have it.
         kind: of Prometheus.
+        show: returns a value as the log has it, where that is no number.
     """
 
     name: str
@@ -116,6 +120,7 @@ class Metric(NamedTuple):
     needs: str = "loop"
     word: str | None = ""
     kind: str = ""
+    show: Callable[[float], str] = "{:.0f}".format
 
     @property
     def type(self) -> str:
@@ -150,6 +155,12 @@ def _sessions(server: Watched) -> Mapping[str, int]:
 def _links(server: Watched) -> int:
     federation = server.node.federation
     return 0 if federation is None else sum(len(peer.links) for peer in federation.peers.values())
+
+
+def _certificate(server: Watched) -> Mapping[tuple[str, ...], float]:
+    """Return when it expires; nothing where only other servers have one."""
+    expires = server.tls.expires
+    return {(): expires} if math.isfinite(expires) else {}
 
 
 def _cluster(name: str) -> Callable[[Watched], float]:
@@ -209,6 +220,10 @@ METRICS: tuple[Metric, ...] = (
         lambda it: it.node.commits, needs="node", kind="histogram",
     ),
     Metric("links", "Links with other servers.", _links, needs="node"),
+    Metric(
+        "certificate_expiry_timestamp_seconds", "When the certificate for TLS expires, since the epoch.", _certificate,
+        needs="tls", word="certificate-expires", show=utc_time,
+    ),
     Metric("database_bytes", "Bytes of the database and its write-ahead log.", lambda it: it.store.size),
     Metric(
         "cluster_info", "This node of a cluster: its role and run, and the leader.", _role,
@@ -290,4 +305,4 @@ def words(families: Iterable[Family]) -> Iterator[tuple[str, str]]:
             yield f"{name.removesuffix('-seconds')}-ms", f"{values[()] * 1000:.1f}"
         else:
             for labels, value in values.items():
-                yield "-".join((name, *labels)), f"{value:.0f}"
+                yield "-".join((name, *labels)), metric.show(value)

@@ -14,15 +14,18 @@ from prometheus_client.parser import text_string_to_metric_families
 from app.monitor import MAX_REQUEST, Answer, Exchange, answer_to
 from app.prometheus import exposition
 from app.statistics import METRICS, Family, Histogram, Metric, collect, report
+from app.tls import DAY
 from harness.peer import PATIENCE, Peer
 from net.admin_listener import PLACES
 from net.table import CloseReason
 from server import Server
-from settings import Listen
+from settings import Listen, Settings
+from support.certificates import Authority
 from support.examples import EXAMPLES
 from support.loop import LoopStage, put
 from support.monitored import fetch, status_of, turn
 from support.programs import on
+from text import utc_time
 
 PAGES = {"/metrics": lambda: Answer(200, "a 1\n"), "/healthz": lambda: Answer(503, "no disk\n")}
 
@@ -136,7 +139,9 @@ def test_prometheus_can_read_every_value() -> None:
         assert status == 200
         families = {family.name: family for family in text_string_to_metric_families(body)}
         wanted = {
-            f"crosstalk_{metric.name.removesuffix('_total')}": metric for metric in METRICS if metric.needs != "replica"
+            f"crosstalk_{metric.name.removesuffix('_total')}": metric
+            for metric in METRICS
+            if metric.needs not in ("replica", "tls")
         }
         assert families.keys() == wanted.keys()
         for name, family in families.items():
@@ -165,6 +170,24 @@ def test_values_are_those_of_the_server() -> None:
             assert f"{line}\n" in body
         _status, body = fetch(server, "/metrics")
         assert 'crosstalk_closed_total{reason="served"} 1\n' in body
+
+
+def test_the_end_of_the_certificate_is_told(authority: Authority) -> None:
+    """As Prometheus and as an operator read it; also after a reload. Who only trusts others has none."""
+    old, new = authority.issue(days=20), authority.issue(days=40)
+    name = "crosstalk_certificate_expiry_timestamp_seconds"
+    settings = Settings(tls_certificate=old.path, tls_key=old.key)
+    with monitored(tls_certificate=old.path, tls_key=old.key) as server:
+        assert server.tls is not None
+        for days, now in ((20, settings), (40, settings._replace(tls_certificate=new.path, tls_key=new.key))):
+            server.tls.load(now)
+            _status, body = fetch(server, "/metrics")
+            (sample,) = (family for family in text_string_to_metric_families(body) if family.name == name)
+            assert abs(sample.samples[0].value - time.time() - days * DAY) < DAY
+            assert ("certificate-expires", utc_time(sample.samples[0].value)) in server.statistics()
+    with monitored(tls_ca=authority.path) as server:
+        assert f"# TYPE {name} gauge\n# " in fetch(server, "/metrics")[1]
+        assert "certificate-expires" not in dict(server.statistics())
 
 
 def test_a_histogram_and_labels_are_written_as_prometheus_reads_them() -> None:
