@@ -5,7 +5,9 @@ Each line alone is checked by `app/config.py`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import os
+import stat
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -17,6 +19,12 @@ MIN_CHANNELS = 3
 
 MEMORY = ":memory:"
 """The path of a database that keeps nothing."""
+
+NO_SOCKET = "none"
+"""The path that stands for no control socket."""
+
+MAX_SOCKET_PATH = 107
+"""Bytes of a Unix socket's path on Linux."""
 
 
 class Rule(NamedTuple):
@@ -126,6 +134,36 @@ def _why_unusable(load: Callable[[], object]) -> str | None:
     return None
 
 
+def _no_place_for_database(settings: Settings) -> str | None:
+    path = settings.database
+    if path is None or path == MEMORY:
+        return None
+    if os.path.exists(path) and not (os.path.isfile(path) and os.access(path, os.R_OK | os.W_OK)):
+        return f"the database {path} is no file that can be read and written"
+    return _unusable_directory(os.path.realpath(path))  # SQLite has its log beside what a link leads to
+
+
+def _no_place_for_control(settings: Settings) -> str | None:
+    path = settings.control
+    if path is None or path == NO_SOCKET:
+        return None
+    if len(os.fsencode(path)) > MAX_SOCKET_PATH:
+        return f"the path of the control socket has more than {MAX_SOCKET_PATH} bytes"
+    if os.path.lexists(path) and not stat.S_ISSOCK(os.lstat(path).st_mode):
+        return f"the control socket cannot be made: {path} is there, and is no socket"
+    return _unusable_directory(path)
+
+
+def _unusable_directory(path: str) -> str | None:
+    """Return why nothing can be made at a path; None if it can."""
+    directory = os.path.dirname(path) or os.curdir
+    if not os.path.isdir(directory):
+        return f"there is no directory {directory}"
+    if not os.access(directory, os.W_OK | os.X_OK):
+        return f"nothing can be written to the directory {directory}"
+    return None
+
+
 RULES = (  # those of the config before those of the command line
     Rule(("hostname", PEER), _own_name),
     Rule((PEER, "hostname"), _secret_of_nobody),
@@ -140,17 +178,24 @@ RULES = (  # those of the config before those of the command line
     Rule(("listen", "node"), _any_port),
 )
 
+PLACES = (
+    Rule(("database",), _no_place_for_database),
+    Rule(("control",), _no_place_for_control),
+)
+"""Rules of what the start finds by itself, when it makes these files: for `--check-config` alone (C52)."""
 
-def contradictions(settings: Settings, lines: Lines) -> Iterator[str]:
+
+def contradictions(settings: Settings, lines: Lines, rules: Sequence[Rule] = RULES) -> Iterator[str]:
     """Return one error for each rule that the settings break.
 
     Args:
         settings: all of them, those of the command line too.
         lines: the config from which the others come.
+        rules: which are checked.
     """
     if not lines.faulty & {"listen", "channel"} and (reason := _nowhere(settings)):
         yield f"{lines.path} {reason}"
-    for directives, fault in RULES:
+    for directives, fault in rules:
         if not lines.faulty.intersection(directives) and (reason := fault(settings)):
             number = next((lines.numbers[name] for name in directives if name in lines.numbers), None)
             place = lines.path if number is None else f"{lines.path}:{number}"

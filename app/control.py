@@ -7,13 +7,11 @@ import os
 import socket
 from collections.abc import Callable
 
+from app.consistency import NO_SOCKET
 from app.node import StartError
 from net.local import LocalSocket
 from settings import Settings
 from store import MEMORY
-
-OFF = "none"
-"""The path that stands for no control socket."""
 
 log = logging.getLogger("crosstalk.control")
 
@@ -42,13 +40,13 @@ class ControlSocket:
 
 
 def default_path(database: str) -> str:
-    """Return the path of the control socket beside a database; OFF for a database in memory."""
-    return OFF if database == MEMORY else f"{database.removesuffix('.db')}.control"
+    """Return the path of the control socket beside a database; NO_SOCKET for a database in memory."""
+    return NO_SOCKET if database == MEMORY else f"{database.removesuffix('.db')}.control"
 
 
 def _open(wanted: str | None, database: str) -> LocalSocket | None:
     path = wanted or default_path(database)
-    if path == OFF:
+    if path == NO_SOCKET:
         if wanted is None:
             log.info("no control socket: the database is in memory; set control <path> to have one")
         return None

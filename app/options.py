@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from app.bootstrap import left_config
 from app.commandline import OneLineParser, port_number
 from app.config import DIRECTIVES, NO_LINES, ConfigError, decode_content, read_content, read_lines
-from app.consistency import contradictions
+from app.consistency import PLACES, RULES, contradictions
 from settings import Listen, Settings
 from version import VERSION
 
@@ -156,9 +156,9 @@ def read_options(arguments: argparse.Namespace) -> Options:
         except ConfigError as error:
             return Options(Settings(), arguments.hello_server, content, [str(error)])
     settings = _completed(lines.settings, arguments)
-    return Options(
-        settings, arguments.hello_server, content, [*lines.errors, *contradictions(settings, lines)], arguments
-    )
+    rules = (*RULES, *PLACES) if arguments.check_config else RULES
+    errors = [*lines.errors, *contradictions(settings, lines, rules)]
+    return Options(settings, arguments.hello_server, content, errors, arguments)
 
 
 def _completed(settings: Settings, arguments: argparse.Namespace) -> Settings:

@@ -18,7 +18,7 @@ from app import bootstrap
 from app.config import MAX_CONFIG
 from app.logs import fields_of
 from app.node import StartError
-from app.options import parse_command_line, read_options
+from app.options import parse_command_line, read_options, read_or_exit
 from harness.peer import PATIENCE, Peer
 from harness.processes import ROOT
 from harness.servers import ServerProcess, free_ports
@@ -303,6 +303,41 @@ def test_a_config_is_checked_without_a_start(tmp_path: Path) -> None:
         for words in (["--check-config"], ["--check-config", "0", "--max-users", "x"]):
             assert run(*words, directory=tmp_path).returncode == 1
     assert [*tmp_path.glob("*.db*")] == []
+
+
+def test_a_check_finds_places_where_nothing_can_be_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """C52: the start itself would find them when it makes these files."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("locked", "free"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "file").touch()
+    (tmp_path / "link.db").symlink_to("missing/chat.db")
+    monkeypatch.setattr(
+        "os.access", lambda path, _mode: str(path) not in ("locked", str(tmp_path / "locked"), "read.db")
+    )
+    (tmp_path / "read.db").touch()
+    rows = {
+        "database missing/chat.db": f"there is no directory {tmp_path}/missing",
+        "database file/chat.db": f"there is no directory {tmp_path}/file",
+        "database locked/chat.db": f"nothing can be written to the directory {tmp_path}/locked",
+        "database link.db": f"there is no directory {tmp_path}/missing",
+        "database free": "the database free is no file that can be read and written",
+        "database read.db": "the database read.db is no file that can be read and written",
+        "control missing/x": "there is no directory missing",
+        "control locked/x": "nothing can be written to the directory locked",
+        f"control {'x' * 108}": "the path of the control socket has more than 107 bytes",
+        "control file": "the control socket cannot be made: file is there, and is no socket",
+        **dict.fromkeys(["database free/chat.db", "database :memory:", "control none", "control free/x"], ""),
+    }
+    for line, reason in rows.items():
+        (tmp_path / "my.conf").write_text(f"listen 0 auto\n{line}\n")
+        with pytest.raises(SystemExit) as end:
+            read_or_exit(parse_command_line(["my.conf", "--check-config"]))
+        assert end.value.code == bool(reason)
+        assert capsys.readouterr().err == (f"server.py: my.conf:2: {reason}\n" if reason else "")
+        assert read_or_exit(parse_command_line(["my.conf"])).errors == []
 
 
 def test_the_ready_line_tells_the_whole_path_and_whether_the_file_is_new(tmp_path: Path) -> None:
