@@ -322,8 +322,9 @@ class Channel:
 
     @property
     def population(self) -> int:
-        """How many subscribers there are, at other servers too."""
-        return len(self.subscribers) + sum(map(len, self.elsewhere.values()))
+        """How many users the subscribers are, at other servers too. An account may have several clients (M16)."""
+        here = {session.principal or session for session in self.subscribers}  # one that is going has no user any more
+        return len(here) + sum(map(len, self.elsewhere.values()))
 
     def subscribe(self, session: ClientSession) -> None:
         """Tell a session the messages from now on."""

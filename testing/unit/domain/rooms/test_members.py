@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from support import irc
 from support.rooms import AHEAD
 from support.world import World
 
@@ -21,6 +22,17 @@ def test_a_channel_with_a_port_is_an_ordinary_channel(world: World) -> None:
     assert user.ask("HISTORY large") == ["RESULT HISTORY large 2", "RECV user large hi there", "RECV ann large hi"]
     assert user.ask("LEAVE large") == ["RESULT LEAVE large 1"]
     assert ann.saw() == bob.saw() == world.printed() == ["* user has left the channel."]
+
+
+def test_an_account_with_several_clients_is_one_user(world: World) -> None:
+    """M16, O15."""
+    (ann,) = world.room("large", "ann")
+    world.user("user").ask("JOIN large")
+    clients = [irc.user(world, "user") for _ in range(2)]
+    assert ann.saw() == ["* user has joined the channel."]
+    assert ann.does("/list")[1] == "[Channel] large 2/9/0."
+    clients[0].client.leave()
+    assert ann.does("/list")[1] == "[Channel] large 2/9/0."
 
 
 def test_a_full_channel_takes_no_member(world: World) -> None:
