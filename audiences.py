@@ -11,7 +11,7 @@ Sessions of a `web` port get the same words in frames, which are made once too (
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
 
@@ -21,8 +21,14 @@ from transport import Framing, Transport
 
 log = logging.getLogger("crosstalk.chat")
 
+SendAll = Callable[[Iterable[Any], bytes], None]
+"""Sends the same bytes over many transports."""
 
-def fan_out(send_all: Callable[[Iterable[Any], bytes], None], event: Any, channel: Channel) -> None:
+TellAll = Callable[[Any, Sequence[Transport], SendAll], None]
+"""`Dialect.tell_all` of a dialect."""
+
+
+def fan_out(send_all: SendAll, event: Any, channel: Channel) -> None:
     """Tell an event to the subscribers of a channel. Each dialect renders it once, for all its sessions.
 
     Args:
@@ -31,26 +37,26 @@ def fan_out(send_all: Callable[[Iterable[Any], bytes], None], event: Any, channe
         channel: a channel here.
     """
     if channel.audiences is None:
-        channel.audiences = _alike(channel.subscribers)
-    for dialect, framing, transports in channel.audiences:
-        send = send_all if framing is None else partial(_send_framed, send_all, framing)
+        channel.audiences = _alike(channel.subscribers, send_all)
+    for tell_all, transports, send in channel.audiences:
         try:
-            dialect.tell_all(event, transports, send)
+            tell_all(event, transports, send)
         except Exception:  # a fault in one dialect must not cost the sessions of others the event
             log.exception("error while telling %s", type(event).__name__)
 
 
-def _alike(sessions: Iterable[Any]) -> list[tuple[Dialect, Framing | None, list[Transport]]]:
-    """Gather the transports of sessions that are sent the same bytes."""
+def _alike(sessions: Iterable[Any], send_all: SendAll) -> list[tuple[TellAll, list[Transport], SendAll]]:
+    """Gather the transports of sessions that are sent the same bytes, with how these are told and sent."""
     audiences: dict[tuple[Dialect, Framing | None], list[Transport]] = {}
     for session in sessions:
         transport = session.transport
         audiences.setdefault((session.dialect, transport.framing), []).append(transport)
-    return [(dialect, framing, transports) for (dialect, framing), transports in audiences.items()]
+    return [
+        (dialect.tell_all, transports, send_all if framing is None else partial(_send_framed, send_all, framing))
+        for (dialect, framing), transports in audiences.items()
+    ]
 
 
-def _send_framed(
-    send_all: Callable[[Iterable[Any], bytes], None], framing: Framing, transports: Iterable[Transport], data: bytes
-) -> None:
+def _send_framed(send_all: SendAll, framing: Framing, transports: Iterable[Transport], data: bytes) -> None:
     """Send the same lines over many transports that frame them alike."""
     send_all([transport.output for transport in transports], framing(data))

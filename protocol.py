@@ -394,7 +394,7 @@ class Session(SessionOutput):
     def run(self) -> None:
         """Run lines until one is blocked (see `blocked_by`), or until it is the other sessions' turn."""
         self._scheduled = False
-        steps = LINES_PER_TURN
+        steps, unused = LINES_PER_TURN, 0
         while (
             steps
             and self.state is not _OVER  # from here on as in `blocked_by`, without a call for each line
@@ -405,7 +405,8 @@ class Session(SessionOutput):
         ):
             steps -= 1
             if not steps & 1 and self.transport.must_yield:  # every second line: most often there is only one
-                steps = 0
+                steps, unused = 0, steps
+        self.dialect.counts.lines += LINES_PER_TURN - unused - steps
         if self.state is _OVER:
             return
         if not steps:
@@ -465,7 +466,6 @@ class Session(SessionOutput):
                 self._choose(chosen())
             if not self.dialect.greets_late:
                 self.transport.note_first_line()
-        self.dialect.counts.lines += 1
         if isinstance(line, Overlong):
             return Refusal.TOO_LONG
         try:

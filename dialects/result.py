@@ -7,7 +7,6 @@ most answers are in the rows of the table.
 from __future__ import annotations
 
 import contextlib
-import copy
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -55,18 +54,17 @@ class Result(Dialect):
             stays for the echo of a message to a remote channel (C12).
 
     Attributes:
-        tags: what a RECV begins with (R39). A session with tags has a dialect of its own, so that sessions with the
-            same tags share what is rendered.
+        tags: what a RECV begins with (R39): nothing, but in a `TaggedResult`.
     """
 
     name = "result"
     words = WORDS
+    tags: tuple[str, ...] = ()
 
     def __init__(self, chat: Chat, settings: Settings) -> None:
         super().__init__()
         self.chat = chat
         self.settings = settings
-        self.tags: tuple[str, ...] = ()
         self._by_tags: dict[tuple[str, ...], Result] = {(): self}
 
     # ---- the dialect ----
@@ -115,17 +113,15 @@ class Result(Dialect):
         """Return the row's answer; the protocol has no words for the reason (R1, R4, C36)."""
         session.send(request.command.failure.format(*map(clean, request.args)))
 
-    def render(self, event: Any) -> bytes:
-        """Return the words for an event, with the session's tags (R39)."""
-        words = super().render(event)
-        return add_tags(self.tags, event, words) if self.tags else words
-
     def delivers_itself(self, session: Session, event: Any) -> bool:
         """Stream waiting mail page by page. A message to oneself is only echoed (R31, R34)."""
+        if isinstance(event, DirectMessage):
+            is_own: bool = event.sender == session.principal.name
+            return is_own
         if isinstance(event, MailWaiting):
             session.stream(self._render_mail(self.chat.messages.mail(session, session.principal)))
             return True
-        return isinstance(event, DirectMessage) and event.sender == session.principal.name
+        return False
 
     def leave(self, session: Session) -> None:
         """Log the session out, and drop its password that waits to be hashed."""
@@ -255,7 +251,7 @@ class Result(Dialect):
         tags = in_order(request.args)
         if tags is None:
             raise ChatError
-        session.dialect = self._with_tags(tags)
+        session.dialect = self.with_tags(tags)
         self.chat.users.words_changed(session)
         self.succeed(session, request)
 
@@ -303,12 +299,34 @@ class Result(Dialect):
     def _render_mail_page(self, page: list[Mailed]) -> bytes:
         return b"".join([self.render(DirectMessage(mail.sender, *mail[2:])) for mail in page])
 
-    def _with_tags(self, tags: tuple[str, ...]) -> Result:
-        """Return this dialect with these tags: one for all sessions that have them."""
+    def with_tags(self, tags: tuple[str, ...]) -> Result:
+        """Return this dialect with these tags: one for all sessions that have them, which share what is rendered."""
         if tags not in self._by_tags:
-            tagged = self._by_tags[tags] = copy.copy(self)
-            tagged.tags = tags
+            self._by_tags[tags] = TaggedResult(self, tags)
         return self._by_tags[tags]
+
+
+class TaggedResult(Result):
+    """The dialect `result` for sessions that have asked for tags (R38).
+
+    Args:
+        plain: the dialect without tags.
+        tags: what each RECV begins with, in the order of TAGS.
+    """
+
+    def __init__(self, plain: Result, tags: tuple[str, ...]) -> None:
+        super().__init__(plain.chat, plain.settings)
+        self.tags = tags
+        self.counts = plain.counts
+        self._plain = plain
+
+    def with_tags(self, tags: tuple[str, ...]) -> Result:
+        """Return the dialect with other tags, or without tags."""
+        return self._plain.with_tags(tags)
+
+    def render(self, event: Any) -> bytes:
+        """Return the words for an event, with the tags (R39)."""
+        return add_tags(self.tags, event, super().render(event))
 
 
 def _page_of(words: list[str]) -> dict[str, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 
 from domain.changes import NOTICE, SAY, Done, MailDelivered, Mailed, Undo
@@ -32,6 +33,9 @@ class DirectMessages:
         outside: observers of channels, and other servers.
         now: the time of messages, in seconds since the epoch.
         run: tells this run of the server from all others.
+
+    Attributes:
+        next_id: returns the ID of a direct message that is about to be sent.
     """
 
     def __init__(
@@ -42,13 +46,7 @@ class DirectMessages:
         self._backend = backend
         self._outside = outside
         self._now = now
-        self._id_head = f"d{run}-"
-        self._sent = 0
-
-    def next_id(self) -> str:
-        """Return the ID of a direct message that is about to be sent."""
-        self._sent += 1
-        return f"{self._id_head}{self._sent}"
+        self.next_id: Callable[[], str] = map(f"d{run}-{{}}".format, itertools.count(1)).__next__
 
     def send_direct(
         self,

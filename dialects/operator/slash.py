@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import copy
 
 from commands import Command, Request
 from dialects.operator import channels, service
@@ -26,6 +27,13 @@ def mute(dialect: Operator, session: Session, request: Request) -> None:
     dialect.hosted.rooms.mute(channel, user, seconds, session.expect_outcome(request, muted))
 
 
+def _as(command: Command, usage: str) -> Command:
+    """Return the same command under another name."""
+    renamed = copy(command)
+    renamed.usage = usage
+    return renamed
+
+
 COMMANDS: Mapping[str, Command] = {
     "/kick": Command(  # P5
         channels.kick, "/kick <channel>:<user>", "remove a user from a channel or its queue",
@@ -39,7 +47,7 @@ COMMANDS: Mapping[str, Command] = {
         channels.empty, "/empty <channel>", "remove everybody from a channel",
         min_args=1, max_args=1,
     ),
-    "/unlink": service.COMMANDS["unlink"]._replace(usage="/unlink <server>"),  # P8
-    "/relink": service.COMMANDS["relink"]._replace(usage="/relink <server>"),  # P9
-    "/shutdown": service.COMMANDS["shutdown"]._replace(usage="/shutdown"),  # P10
+    "/unlink": _as(service.COMMANDS["unlink"], "/unlink <server>"),  # P8
+    "/relink": _as(service.COMMANDS["relink"], "/relink <server>"),  # P9
+    "/shutdown": _as(service.COMMANDS["shutdown"], "/shutdown"),  # P10
 }  # fmt: skip

@@ -126,7 +126,7 @@ def test_a_line_for_which_the_server_has_asked_does_not_count() -> None:
         session.excuse_line()
         dialect.succeed(session, request)
 
-    talk.dialect.rows["now"] = talk.dialect.rows["now"]._replace(handler=asked)
+    talk.dialect.rows["now"].handler = asked
     talk.send(*numbered(0, 50))
     assert talk.settle() == numbered(0, 50)
 
