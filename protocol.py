@@ -259,6 +259,8 @@ class Session(SessionOutput):
         alone = whole_line(data, self._max_line) if lines is None and self._parked is None else None
         if alone is not None:
             self._parked = self._read(alone)  # most lines come alone, and need no buffer
+            if self._parked is None:
+                self.dialect.counts.lines += 1  # `run` counts the others
         else:
             if lines is None:
                 lines = self._lines = SessionInput(self.transport, self._max_line, begun=True)
@@ -396,11 +398,11 @@ class Session(SessionOutput):
         self._scheduled = False
         steps, unused = LINES_PER_TURN, 0
         while (
-            steps
+            (self._parked is not None or (self._lines is not None and self._lines.data))
+            and steps
             and self.state is not _OVER  # from here on as in `blocked_by`, without a call for each line
             and not self._paused
             and (self._ignores_congestion or not self.transport.congested)
-            and (self._parked is not None or (self._lines is not None and self._lines.data))
             and self._step()
         ):
             steps -= 1

@@ -79,10 +79,10 @@ class Opening:
 
 def whole_line(data: bytes, limit: int) -> bytes | None:
     """Return the line that these bytes are, as `LineBuffer` gives it; None if they are not exactly one, or too many."""
-    end = data.find(b"\n")
-    if end < 0 or end + 1 != len(data) or end >= limit:
+    end = len(data) - 1
+    if end < 0 or data.find(b"\n") != end or end >= limit:
         return None
-    return data[: end - 1] if data[end - 1 : end] == b"\r" else data[:end]
+    return data[:-2] if data[end - 1] == 0x0D else data[:-1]
 
 
 class LineBuffer:
@@ -253,11 +253,17 @@ def split_at_most(text: str, most: int) -> list[str]:
     return _BLANKS.split(text, most - 1) if most > 1 else [text]  # maxsplit=0 would mean no limit
 
 
-def join_message(words: list[str], start: int) -> None:
+def join_message(words: list[str], start: int, *, is_clean: bool = False) -> None:
     """Replace the words from `start` on, in place, by one message: cleaned, with single spaces. An empty message is
-    left out."""
+    left out.
+
+    Args:
+        words: of the line.
+        start: the place of the message's first word.
+        is_clean: whether the line is known to have nothing to remove.
+    """
     text = " ".join(words[start:])
-    if not text.isprintable():
+    if not (is_clean or text.isprintable()):
         text = " ".join(split_words(clean(text)))
     words[start:] = [text] if text else []
 

@@ -74,7 +74,8 @@ class Result(Dialect):
 
         SAY and SEND to an @name or a channel:host have rows of their own (R17, R18).
         """
-        words = split_words(line)
+        is_clean = line.isprintable()
+        words = line.split() if is_clean else split_words(line)
         if not words:
             return None
         verb = words.pop(0)
@@ -87,7 +88,7 @@ class Result(Dialect):
         if command is None:
             return Refusal.UNKNOWN
         if command.text:
-            join_message(words, command.max_args - 1)
+            join_message(words, command.max_args - 1, is_clean=is_clean)
             return match_arguments(command, words)
         request = match_arguments(command, words)
         return self._longer_form(verb, words) if request is _TOO_MANY else request

@@ -348,16 +348,8 @@ class Output(WatchedSocket):
                 return
             self._pull()
 
-    def _take(self) -> bytes:
-        """Take all of a plain connection's output."""
-        out = self._out
-        data = out[0] if len(out) == 1 else b"".join(out)
-        self._out = ()
-        self._pending = 0
-        return data
-
     def _put_back(self, rest: bytes) -> None:
-        """Undo `_take` for what the kernel has not taken."""
+        """Queue again what `flush_all` has taken and the kernel has not."""
         self._out = [rest]
         self._pending = len(rest)
 
@@ -459,14 +451,14 @@ def send_all(outputs: Iterable[Output], data: bytes) -> None:
     for output in outputs:
         try:
             if output._plain:
-                if not output._pending:
-                    output._loop.flush_later(output)
-                if output._out:
-                    output._out.append(data)
+                pending = output._pending
+                if pending:
+                    output._out.append(data)  # type: ignore[union-attr] # a list while anything is pending
                 else:
+                    output._loop.flush_later(output)
                     output._out = [data]
-                output._pending += size
-                if output._pending > output._mark:
+                output._pending = pending = pending + size
+                if pending > output._mark:
                     output._relieve()
             else:
                 output.send(data)
@@ -486,8 +478,10 @@ def flush_all(outputs: Sequence[Output]) -> int:
         pieces: list[bytes] = []
         for output in outputs[start : start + ROW]:
             if output._plain and output._pending:
+                out = output._out
                 row.append(output)
-                pieces.append(output._take())
+                pieces.append(out[0] if len(out) == 1 else b"".join(out))
+                output._out, output._pending = (), 0
             else:
                 _flush(output)
         sent = _send_row([output.sock for output in row], pieces)
