@@ -10,6 +10,7 @@ const TEXTS = {
   plain: "This connection is not encrypted: others on the network can read what you send, the password too.",
   noName: "Please choose a name.", noPassword: "Please type a password.", badName: "A name has no blanks and begins with no #, and some are reserved. Please choose another.",
   nameTaken: "That name is taken. Choose another, or log in if it is yours.", wrong: "Name or password is wrong.",
+  wrongOrNew: "Name or password is wrong. If you are new here, choose “New account”.",
   ended: "Your login has ended. Please log in again.", unreachable: "The server cannot be reached. Please try again.",
   conversations: "Conversations", channels: "Channels", people: "People", members: "Members", add: "Join or make a channel",
   peopleNote: "Messages to people are kept in this tab alone.", find: "Go to a channel or person", findHint: "Name of a channel or a person",
@@ -127,7 +128,7 @@ const HANDLERS = {
   AUTHENTICATE(_, word) { if (word === "+") authenticate(state.name, state.secret); },
   900: (_, _me, _mask, account) => { state.account = account; },
   903: () => write("CAP END"),
-  904: () => refuse(say(state.way === "token" ? "ended" : "wrong")),
+  904: () => refuse(say(state.way === "token" ? "ended" : settings.registration === "closed" ? "wrong" : "wrongOrNew")),
   905: () => refuse(say("wrong")),
   432: (message) => (state.welcomed ? failed(message) : refuse(say("badName"))),
   433: (message) => (state.welcomed ? failed(message) : refuse(say("nameTaken"))),
@@ -225,7 +226,7 @@ const fold = (name) => name.replace(/[A-Z]/g, (letter) => letter.toLowerCase());
 const state = {
   phase: "out", way: "login", name: "", secret: "", code: "", account: "", me: "", mask: "", error: "", online: false, welcomed: false, known: false,
   caps: new Map(), features: {}, batches: new Map(), buffers: new Map(), open: "", list: null, listing: [], lines: 0,
-  pane: "list", members: false, view: { start: 0, pinned: true, newFrom: Infinity }, notice: "", dirty: new Set(), asks: null,
+  said: { message: null, line: null, place: null }, pane: "list", members: false, view: { start: 0, pinned: true, newFrom: Infinity }, notice: "", dirty: new Set(), asks: null,
 };
 
 const stored = {
@@ -345,7 +346,7 @@ const newLine = (fields) => ({ key: ++state.lines, id: "", kind: "say", status: 
 function setStatus(line, status, why = "") { Object.assign(line, { status, why, version: line.version + 1 }); }
 
 const number = (id) => +/\d+$/.exec(id)?.[0] || 0;
-const comesAfter = (a, b) => (a.status && !b.status ? true : a.time - b.time || number(a.id) - number(b.id)) > 0;
+const comesAfter = (a, b) => (a.status && !b.status ? true : a.time - b.time || (b.id ? number(a.id) - number(b.id) : 0)) > 0;
 
 function insert(each, line) {
   if (line.id) { if (each.ids.has(line.id)) return false; each.ids.add(line.id); }
@@ -390,14 +391,30 @@ function toLine(message, text) {
   });
 }
 
+// A long message comes in pieces, of which the first alone has an ID. Where a piece has blanks, one of them was dropped behind it.
+const continues = (first, message) => first?.tags.msgid && !message.tags.msgid && first.prefix === message.prefix &&
+  first.tags.time === message.tags.time && first.words[0] === message.words[0];
+function lengthen(line, { text, mention }) {
+  const blank = (line.piece ?? line.text).indexOf(" ", 1) > 0 ? " " : "";
+  Object.assign(line, { text: line.text + blank + text, piece: text, mention: line.mention || mention, version: line.version + 1 });
+}
+
 function heard(message, target, text) {
-  const line = toLine(message, text);
+  const line = toLine(message, text), { said } = state;
   if (!line) return;
+  if (continues(said.message, message)) {
+    lengthen(said.line, line);
+    if (said.place && !isChannel(said.place.name)) keepDirect(said.place);
+    return;
+  }
+  state.said = { message, line, place: null };
   if (line.mine) state.mask = message.prefix;
   const name = isChannel(target) || line.mine ? target : message.nick;
   if (!isChannel(name.replace(/^[@+]/, "")) && fold(name) === fold(target) && !line.mine && !isMe(target)) return;
   const each = buffer(isChannel(name) ? name : name.replace(/^[@+](?=#)/, ""));
-  if (line.mine && confirm(each, line, (pending) => pending.label === message.tags.label)) return;
+  state.said.place = each;
+  const pending = line.mine && confirm(each, line, (other) => other.label === message.tags.label);
+  if (pending) { state.said.line = pending; return; }
   if (!insert(each, line)) return;
   trim(each);
   if (!isChannel(each.name)) keepDirect(each);
@@ -406,14 +423,14 @@ function heard(message, target, text) {
 
 function confirm(each, line, fits) {
   const pending = each.lines.find((other) => other.status && other.mine && fits(other));
-  if (!pending) return false;
-  if (each.ids.has(line.id)) return true;
+  if (!pending) return null;
+  if (each.ids.has(line.id)) return line;
   each.lines.splice(each.lines.indexOf(pending), 1);
   Object.assign(pending, { id: line.id, time: line.time, nick: line.nick, text: line.text, kind: line.kind, label: undefined });
   setStatus(pending, "");
   insert(each, pending);
   if (!isChannel(each.name)) keepDirect(each);
-  return true;
+  return pending;
 }
 
 const isRead = (each) => state.open === each.key && document.visibilityState === "visible" && state.view.pinned && isPaneOpen();
@@ -510,10 +527,21 @@ function loadOlder() {
 }
 function fillGap(line) { const each = find(state.open); each.asked = ""; const last = each.lines[each.lines.indexOf(line) - 1]; if (last?.id) ask(each, `BETWEEN ${each.name} msgid=${last.id} msgid=${line.id} ${MISSED}`); }
 
+function linesOf(messages) {
+  const lines = []; let first = null;
+  for (const message of messages) {
+    const line = message.verb === "PRIVMSG" || message.verb === "NOTICE" ? toLine(message, message.words[1] ?? "") : null;
+    if (!line) continue;
+    if (continues(first, message)) lengthen(lines.at(-1), line);
+    else { first = message; lines.push(line); }
+  }
+  return lines;
+}
+
 function history(target, messages, _label) {
   const each = find(target); if (!each) return;
   const asked = each.asked; each.asked = "";
-  const lines = messages.filter((message) => message.verb === "PRIVMSG" || message.verb === "NOTICE").map((message) => toLine(message, message.words[1] ?? "")).filter(Boolean);
+  const lines = linesOf(messages);
   const edge = each.lines.findLast((line) => line.id), oldest = each.lines.find((line) => line.id);
   for (const line of lines) {
     if (line.mine && confirm(each, line, (pending) => pending.status !== "sending" && pending.text === line.text && pending.kind === line.kind && Math.abs(pending.time - line.time) < 3e5)) continue;

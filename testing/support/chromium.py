@@ -17,22 +17,19 @@ from typing import Any
 
 from websockets.sync.client import connect
 
-SECONDS = 20.0
-"""Time-out of each step, on a loaded machine."""
+SECONDS = 20.0  # time-out of each step, on a loaded machine
 
 PROGRAM = next(filter(None, map(shutil.which, ("chromium-headless-shell", "chromium", "google-chrome"))), None)
 """The browser; None where there is none."""
 
 WORDS = ["--headless", "--no-sandbox", "--disable-gpu", "--remote-debugging-port=0", "--hide-scrollbars"]
 WORDS += ["--lang=en-GB", "--disable-font-subpixel-positioning"]
-DOMAINS = ("Page", "Runtime", "Network", "Accessibility", "Audits")
 KEY_NAMES = ["Enter", "Tab", "Escape", "ArrowUp", "ArrowDown", "PageUp", "PageDown", "a", "k"]
 KEYS = dict(zip(KEY_NAMES, (13, 9, 27, 38, 40, 33, 34, 65, 75), strict=True))
-ALT, CONTROL, SHIFT = 1, 2, 8
+ALT, CONTROL = 1, 2
 
 MIDDLE = """((element) => {
-  element?.scrollIntoView({ block: "nearest" });
-  const box = element?.getBoundingClientRect();
+  const box = (element?.scrollIntoView({ block: "nearest" }), element?.getBoundingClientRect());
   return box?.width ? [box.x + box.width / 2, box.y + box.height / 2] : null;
 })(document.querySelector(%s))"""
 
@@ -43,8 +40,8 @@ class Chromium:
     def __init__(self, directory: Path) -> None:
         words = [str(PROGRAM), *WORDS, f"--user-data-dir={directory}"]
         self._process = subprocess.Popen(words, stderr=subprocess.PIPE, text=True, start_new_session=True)
-        assert self._process.stderr is not None
-        url = next(filter(None, (re.search(r"listening on (ws://\S+)", line) for line in self._process.stderr)))[1]
+        told = (re.search(r"listening on (ws://\S+)", line) for line in self._process.stderr or ())
+        url = next(filter(None, told))[1]
         self._open = contextlib.ExitStack()
         self._link = self._open.enter_context(connect(url, max_size=None, proxy=None, compression=None))
         self._calls = 0
@@ -53,8 +50,8 @@ class Chromium:
     def call(self, method: str, session: str = "", **params: Any) -> Any:
         """Call a method of the protocol; return its result."""
         self._calls += 1
-        message = {"id": self._calls, "method": method, "params": params}
-        self._link.send(json.dumps(message | ({"sessionId": session} if session else {})))
+        to = {"sessionId": session} if session else {}
+        self._link.send(json.dumps({"id": self._calls, "method": method, "params": params, **to}))
         until = time.monotonic() + SECONDS
         while (answer := json.loads(self._link.recv(until - time.monotonic()))).get("id") != self._calls:
             if (tab := self._tabs.get(answer.get("sessionId", ""))) is not None:
@@ -68,7 +65,7 @@ class Chromium:
         target = self.call("Target.createTarget", url="about:blank", browserContextId=context)["targetId"]
         session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         tab = self._tabs[session] = Tab(self, session, target, context)
-        for domain in DOMAINS:
+        for domain in ("Page", "Runtime", "Network", "Accessibility", "Audits"):
             tab.call(f"{domain}.enable")
         tab.size(**screen)
         tab.call("Security.setIgnoreCertificateErrors", ignore=True)  # those of tests are nobody's
@@ -114,8 +111,12 @@ class Tab:
         self.wait(f"(document.querySelector({selector!r})?.innerText ?? '').includes({json.dumps(text)})")
 
     def click(self, selector: str) -> None:
-        """Click into the middle of an element, once it is there."""
+        """Click into the middle of an element, or tap it, once it is there."""
         x, y = self.wait(MIDDLE % json.dumps(selector))
+        if self._has_touch:
+            self.call("Input.dispatchTouchEvent", type="touchStart", touchPoints=[{"x": x, "y": y}])
+            self.call("Input.dispatchTouchEvent", type="touchEnd", touchPoints=[])
+            return
         for kind in ("mousePressed", "mouseReleased"):
             self.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
 
@@ -133,7 +134,7 @@ class Tab:
         screen = {"width": width, "height": height, "deviceScaleFactor": factor, "mobile": touch}
         self.call("Emulation.setDeviceMetricsOverride", **screen)
         self.call("Emulation.setTouchEmulationEnabled", enabled=touch)
-        self.call("Emulation.setEmitTouchEventsForMouse", enabled=touch)
+        self._has_touch = touch
 
     def media(self, **features: str) -> None:
         """Emulate media features: `prefers_color_scheme="dark"`."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from support.page_stage import Stage
+from support.page_stage import CONFIRMED, Stage, say
 
 HOSTILE = [
     "<script>document.title='owned'</script><img src=x onerror=alert(1)>",
@@ -29,6 +29,45 @@ def test_hostile_texts_stay_texts(stage: Stage) -> None:
     assert page.js("[...document.querySelectorAll('#log a')].every((link) => /^https?:/.test(link.href))")
     assert page.js("document.querySelectorAll('#log script, #log img').length") == 0
     assert page.js("document.title") != "owned"
+
+
+LONG = f"{'some words ' * 300}{'0123456789' * 470}"
+
+UNTIDY = {
+    "\u05e9\u05dc\u05d5\u05dd (abc) 12": "\u05e9\u05dc\u05d5\u05dd (abc) 12",
+    "\u0645\u0631\u062d\u0628\u0627": "\u0645\u0631\u062d\u0628\u0627",
+    "see https://example.org/\u202egpj.exe \u2066x": "see https://example.org/gpj.exe x",
+    "a\x1b[31mred\x07 b": "a[31mred b",
+    LONG: LONG,
+}
+"""What is sent, and what the page shows of it."""
+
+SAID = """[...document.querySelectorAll("#log .say .text")]
+  .map((node) => [node.textContent, getComputedStyle(node).direction])"""
+
+
+def test_any_directions_controls_and_lengths(stage: Stage) -> None:
+    """A long message is one, though IRC has it in pieces, and is so from the history and after a reload."""
+    name = stage.account("quay")
+    _bob, peer = stage.member("quay")
+    page = stage.page(name)
+    page.sees("#quay", "#title")
+    peer.ask("TOPIC quay <b>tea</b> \u202e at \x1b[2Jsix")
+    page.sees("<b>tea</b> at [2Jsix", "#topic")
+    for text in (*UNTIDY, "the end"):
+        peer.send(f"SAY quay {text}")
+    wanted = [[text, "rtl" if text[0] > "\u0500" else "ltr"] for text in (*UNTIDY.values(), "the end")]
+    page.wait(SAID, lambda found: found == wanted)
+    page.call("Page.reload")
+    page.wait(SAID, lambda found: found == wanted)
+    say(page, "\u05e9\u05dc\u05d5\u05dd abc")
+    peer.expect(f"RECV {name} quay \u05e9\u05dc\u05d5\u05dd abc\n")
+    page.wait(CONFIRMED, lambda found: found == "line say")
+    page.wait(SAID, lambda found: found[-1] == ["\u05e9\u05dc\u05d5\u05dd abc", "rtl"])
+    say(page, "x" * 8000)
+    page.sees("too many", "#count.over")
+    assert page.js("document.getElementById('line').value.length") == 8000, "what is refused can be changed"
+    assert page.js(SAID)[-1][0] == "\u05e9\u05dc\u05d5\u05dd abc"
 
 
 def test_a_page_of_another_origin_gets_nothing(stage: Stage) -> None:
