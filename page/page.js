@@ -11,6 +11,7 @@ const TEXTS = {
   noName: "Please choose a name.", noPassword: "Please type a password.", badName: "A name has no blanks and begins with no #, and some are reserved. Please choose another.",
   nameTaken: "That name is taken. Choose another, or log in if it is yours.", wrong: "Name or password is wrong.",
   wrongOrNew: "Name or password is wrong. If you are new here, choose “New account”.",
+  badCode: "An invitation code is needed, and this is none. It counts once, and not for ever.",
   ended: "Your login has ended. Please log in again.", unreachable: "The server cannot be reached. Please try again.",
   conversations: "Conversations", channels: "Channels", people: "People", members: "Members", add: "Join or make a channel",
   peopleNote: "Messages to people are kept in this tab alone.", find: "Go to a channel or person", findHint: "Name of a channel or a person",
@@ -136,7 +137,7 @@ const HANDLERS = {
   ERROR: (_, text) => { if (!state.welcomed) refuse(text); },
   REGISTER(_, verb, account) { if (verb === "SUCCESS") { state.account = account; write("CAP END"); } },
   FAIL(message, verb, code, ...rest) {
-    if (verb === "REGISTER") refuse(code === "ACCOUNT_EXISTS" ? say("nameTaken") : code === "BAD_ACCOUNT_NAME" ? say("badName") : rest.at(-1));
+    if (verb === "REGISTER") notRegistered(code, rest.at(-1));
     else if (verb === "TOKEN") forgetToken();
     else if (verb === "CHATHISTORY") { const buffer = find(rest[1] ?? rest[0]); if (buffer) { buffer.asked = ""; buffer.more = false; } }
     else if (verb !== "MARKREAD") failed(message);
@@ -197,6 +198,12 @@ function endBatch(name) {
   if (!batch) return;
   if (batch.kind === "chathistory") history(batch.target, batch.lines, batch.label);
   else for (const message of batch.lines) handle({ ...message, tags: { ...message.tags, label: batch.label } });
+}
+
+function notRegistered(code, why) {
+  if (code === "INVALID_EMAIL") settings.registration = "invite"; // maybe since this page was opened
+  const known = { ACCOUNT_EXISTS: "nameTaken", BAD_ACCOUNT_NAME: "badName", INVALID_EMAIL: "badCode" }[code];
+  refuse(known ? say(known) : why);
 }
 
 function introduce() {
@@ -1042,7 +1049,7 @@ on("login", "submit", (event) => {
   const wrong = !name ? "noName" : /[\s,]/.test(name) ? "badName" : way !== "guest" && !secret ? "noPassword" : "";
   if (wrong) { change(() => { state.error = say(wrong); }); $(name ? "password" : "name").focus(); return; }
   state.stay = $("stay").checked;
-  change(() => enter(way, name, way === "guest" ? "" : secret, $("code").value.trim()));
+  change(() => enter(way, name, way === "guest" ? "" : secret, $("code").value.replace(/\s/g, "")));
 });
 for (const radio of document.querySelectorAll("input[name=way]")) radio.addEventListener("change", () => change(() => { state.error = ""; }));
 

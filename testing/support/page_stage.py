@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import socket
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 from harness.peer import Peer
+from harness.processes import CONFIG_HEAD
 from harness.servers import ServerProcess, free_ports
 from support.chromium import Chromium, Tab
 
@@ -42,9 +44,30 @@ class Stage:
         self.tabs: list[Tab] = []
         self.peers: list[Peer] = []
 
+    @property
+    def config(self) -> list[str]:
+        """The config, without what `reload` adds."""
+        chat, web = self.ports
+        return [f"listen 127.0.0.1:{chat} auto", f"listen 127.0.0.1:{web} web"]
+
     def start(self) -> ServerProcess:
-        listens = [f"listen 127.0.0.1:{port} {kind}" for port, kind in zip(self.ports, ("auto", "web"), strict=True)]
-        return ServerProcess(self.directory, *listens, port=None)
+        return ServerProcess(self.directory, *self.config, port=None)
+
+    def reload(self, *lines: str) -> None:
+        """Have the server load its config again, with these lines, too."""
+        (self.directory / "config").write_text("\n".join((*CONFIG_HEAD, *self.config, *lines)), encoding="utf-8")
+        assert self.operate("reload")[-1] == "OK"
+
+    def operate(self, command: str) -> list[str]:
+        """Return the operator's answer to a command."""
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
+            sock.connect(str(next(self.directory.glob("*.control"))))
+            peer = Peer(sock)
+            peer.send(command)
+            answer = [peer.line()]
+            while answer[-1].startswith(" "):
+                answer.append(peer.line())
+        return answer
 
     def tab(self, **screen: Any) -> Tab:
         """Return the page as a stranger sees it."""

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from support.chromium import CONTROL
+from base64 import b64encode
+from pathlib import Path
+
+from harness.servers import ServerProcess
+from support.certificates import Authority, need_openssl
+from support.chromium import CONTROL, Tab
 from support.page_stage import CONFIRMED, Stage, log_in, say
 
 
@@ -37,6 +42,93 @@ def test_a_new_account_stays_logged_in_over_a_reload(stage: Stage) -> None:
     other = stage.tab(beside=page)
     other.sees("my own", "#log")
     assert "secret" not in page.js("JSON.stringify({...localStorage, ...sessionStorage})")
+
+
+def register(page: Tab, name: str, code: str = "") -> None:
+    page.click("#way-register")
+    for field, text in (("#name", name), ("#password", name), ("#code", code)):
+        if text:
+            page.js(f"document.querySelector('{field}').value = ''")
+            page.click(field)
+            page.type(text)
+    page.key("Enter")
+
+
+VISIBLE = """["way-register", "way-guest", "code", "password"]
+  .map((id) => document.getElementById(id).checkVisibility())"""
+
+
+def test_the_form_asks_for_what_the_settings_need(stage: Stage) -> None:
+    """(W10)"""
+    code = stage.operate("invite 1h")[0].split()[0]
+    stage.reload("registration invite")
+    try:
+        page = stage.tab()
+        assert page.js(VISIBLE) == [True, False, False, True]
+        page.click("#way-register")
+        page.wait(VISIBLE, lambda found: found == [True, False, True, True])
+        register(page, "invited", "wrong")
+        page.sees("An invitation code is needed", "#login-error")
+        assert not page.js("document.getElementById('door').hidden")
+        register(page, "invited", code)
+        page.wait("!document.getElementById('app').hidden")
+        stage.reload("registration closed", "irc-guests on")
+        page = stage.tab()
+        assert page.js(VISIBLE) == [False, True, False, True]
+        page.click("#way-guest")
+        page.wait(VISIBLE, lambda found: found == [False, True, False, False])
+        page = stage.tab()
+        log_in(page, "nobody", "nothing")
+        page.wait(
+            "document.getElementById('login-error').textContent", lambda told: told == "Name or password is wrong."
+        )
+    finally:
+        stage.reload()
+
+
+ADDRESSES = {
+    "Network.requestWillBeSent": lambda params: params["request"]["url"],
+    "Network.webSocketCreated": lambda params: params["url"],
+}
+
+
+def test_no_secret_is_in_the_log_or_in_an_address(stage: Stage) -> None:
+    """(W11) Nothing but the page and its WebSocket is asked for, either."""
+    stage.reload("log-level debug")
+    name, password, begin = stage.account("vault"), "c0rrect-horse", len(stage.server.log)
+    with stage.server.peer() as peer:
+        peer.ask(f"LOGIN {name} {name}", f"PASSWORD {name} {password}", "LOGOUT")
+    page = stage.tab()
+    log_in(page, name, password)
+    page.sees("#vault", "#title")
+    token = page.wait("JSON.parse(sessionStorage.getItem('crosstalk-token'))?.token")
+    page.call("Page.reload")
+    page.sees("#vault", "#title")
+    urls = {address(params) for kind, params in page.events if (address := ADDRESSES.get(kind))}
+    assert urls == {stage.url, stage.url.replace("http", "ws")}
+    stage.reload()
+    log = "\n".join(stage.server.log[begin:])
+    secrets = (password, token, *(b64encode(f"\0{name}\0{each}".encode()).decode() for each in (password, token)))
+    assert "DEBUG connection=" in log
+    assert [secret for secret in secrets if secret in log] == []
+
+
+def test_https_brings_wss(tmp_path: Path, stage: Stage) -> None:
+    """(W5)"""
+    need_openssl()
+    listens = ("listen 127.0.0.1:0 auto", "listen 127.0.0.1:0 web tls")
+    with ServerProcess(tmp_path, *listens, *Authority(tmp_path).issue().directives, port=None) as server:
+        with server.user("ann") as ann:
+            ann.ask("CREATE safe", "JOIN safe")
+        url = f"https://127.0.0.1:{server.ports[1]}/"
+        stage.tabs.append(page := stage.browser.tab(url))
+        log_in(page, "ann")
+        page.sees("#safe", "#title")
+        say(page, "sealed")
+        page.wait(CONFIRMED, lambda found: found == "line say")
+        assert [params["url"] for kind, params in page.events if kind == "Network.webSocketCreated"] == [
+            url.replace("http", "ws")
+        ]
 
 
 def test_a_token_that_has_ended_leads_to_the_door(stage: Stage) -> None:
