@@ -35,7 +35,8 @@ class Pair:
         if self.dialect == "rooms":
             rooms = (self.ports[number], *self.ports[2:4]) if number == 0 else (self.ports[number], *self.ports[4:6])
             lines = [f"channel {name} {port} 5" for name, port in zip(("lobby", "den", "attic"), rooms, strict=True)]
-        self.server = ServerProcess(self.directory, "database shared.db", *lines, port=None)
+        lines += ["database shared.db", "log-level debug"]
+        self.server = ServerProcess(self.directory, *lines, port=None)
         return self.server
 
     def close(self) -> None:
@@ -93,6 +94,7 @@ def test_a_pipe_goes_on_at_the_next_server(pair: Pair, talk: Talk, stack: contex
     piped.send(talk.begin)
     position = piped.output.expect(talk.begun)
     frozen = pair.start(1)
+    frozen.wait_for("connection opened")  # so it knows that the first one has ended
     piped.send(talk.go_on)
     position = piped.output.expect(talk.went_on, position)
     frozen.signal(signal.SIGSTOP)
