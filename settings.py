@@ -99,7 +99,7 @@ LOOPBACK, LINKS = "loopback", "links"
 
 
 class Settings(NamedTuple):
-    """All settings. docs/settings.md explains each, and gives its unit; `app.config.DIRECTIVES` has what it accepts."""
+    """All settings. docs/settings.md explains each, with its unit; `app.directives.DIRECTIVES` has what it accepts."""
 
     address: str | None = None
     listen: tuple[Listen, ...] = ()

@@ -1,6 +1,6 @@
 """What the lines of a config must be together, and with the command line.
 
-Each line alone is checked by `app/config.py`.
+Each line alone is checked by `app/directives.py`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import NamedTuple
 
-from app.config import PEER, SECRET, Lines, field_of
+from app.config import Lines
+from app.directives import PEER, SECRET, field_of
 from settings import Settings
 
 MIN_CHANNELS = 3

@@ -12,8 +12,9 @@ from typing import Any, NamedTuple
 
 from app.bootstrap import left_config
 from app.commandline import OneLineParser, port_number
-from app.config import DIRECTIVES, NO_LINES, ConfigError, decode_content, read_content, read_lines
+from app.config import NO_LINES, decode_content, read_content, read_lines
 from app.consistency import PLACES, RULES, contradictions
+from app.directives import DIRECTIVES, ConfigError
 from settings import Listen, Settings
 from version import VERSION
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-from app.config import is_exposed
+from app.directives import is_exposed
 from app.node import StartError
 from dialects import WEB
 from net import handshake

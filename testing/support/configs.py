@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from app.config import ConfigError, read_lines
+from app.config import read_lines
 from app.consistency import contradictions
+from app.directives import ConfigError
 from settings import Listen, Settings
 
 ANYWHERE = (Listen(None, 5050, "auto"),)

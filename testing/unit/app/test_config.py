@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.config import DIRECTIVES, PEER, ConfigError, decode_content, field_of, read_content
+from app.config import decode_content, read_content
+from app.directives import DIRECTIVES, PEER, ConfigError, field_of
 from app.options import parse_command_line, read_options
 from settings import EngineAddress, HostedChannel, Listen, PeerConfig, Settings
 from support.configs import errors_of, parse_config

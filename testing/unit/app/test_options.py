@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from app.config import DIRECTIVES
+from app.directives import DIRECTIVES
 from app.options import parse_command_line
 from dialects.operator.table import ALL
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from app.config import is_exposed
+from app.directives import is_exposed
 from app.tls import DAY, Tls
 from settings import Settings
 from support.certificates import Authority

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import federation
 import unicode_names
-from app.config import ConfigError
+from app.directives import ConfigError
 from dialects import hello, mailbox, result, rooms
 from dialects.mailbox import Pattern
 from dialects.operator import table

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.config import MAX_SECRET, ConfigError, read_secret
+from app.directives import MAX_SECRET, ConfigError, read_secret
 from harness.processes import ROOT
 from peering.proof import Handshake, is_nonce, make_nonce
 from settings import PeerConfig, Secret, Settings

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from app.config import DIRECTIVES
+from app.directives import DIRECTIVES
 from harness.processes import ROOT
 from harness.servers import ServerProcess
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from app.config import DIRECTIVES, PEER
+from app.directives import DIRECTIVES, PEER
 from app.reload import FIXED
 from harness.processes import ROOT
 from settings import Settings

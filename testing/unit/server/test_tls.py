@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from app.config import is_exposed
+from app.directives import is_exposed
 from harness.peer import PATIENCE, Peer
 from harness.processes import ROOT
 from harness.servers import ServerProcess, free_ports
