@@ -1,8 +1,9 @@
-"""How each change is written to the database. All is SQL of the store."""
+"""How each change is written to the database and read from it. All is SQL of the store."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import sqlite3
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import channel_records
@@ -10,6 +11,7 @@ from domain.changes import (
     AccountDeleted,
     AccountRegistered,
     AccountRemoved,
+    Change,
     ChannelCreated,
     ChannelDeleted,
     ChannelFounded,
@@ -103,3 +105,38 @@ OF_MESSAGES: dict[type, Callable[[Any, Any, Any], None]] = {
 
 MARKING = (Joined, Seen)
 """The changes that set a read marker, with its number. The place of that message is written, too."""
+
+LOADED: tuple[tuple[Callable[..., Change], str], ...] = (
+    (Joined, "SELECT account, channel, joined, server, seen FROM memberships"),
+    (Mailed, "SELECT sender, recipient, text, sent, message_id, kind FROM mail ORDER BY id"),
+    (PeerNamed, "SELECT name, server FROM hosts"),
+    (InvitationMade, "SELECT code, ends, made FROM invitations ORDER BY made"),
+    *channel_records.LOADED,  # with the bans, which end tokens that there were before
+    (TokenMade, "SELECT account, digest, lasts, ends, made FROM tokens ORDER BY number"),
+)
+"""How the changes that lead to the state are read, after accounts and channels."""
+
+
+def loaded_changes(db: sqlite3.Connection, length: Callable[[str], int]) -> Iterator[Change]:
+    """Yield the state as the changes that lead to it; channel messages stay on disk.
+
+    Args:
+        db: the open database.
+        length: returns how many messages a channel has.
+
+    Raises:
+        sqlite3.Error: it cannot be read.
+    """
+    for name, password_hash, account_id, at in db.execute(
+        "SELECT name, password_hash, id, registered FROM accounts ORDER BY number"
+    ):
+        if account_id is None:
+            yield AccountRegistered(name, password_hash, at)
+        else:
+            yield MailboxOpened(name, account_id, at)
+    for *columns, founded in db.execute(channel_records.CHANNELS):
+        is_unused = founded and not length(columns[0])
+        yield (ChannelFounded if is_unused else ChannelCreated)(*columns)
+    for kind, query in LOADED:
+        for row in db.execute(query):
+            yield kind(*row)

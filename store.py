@@ -18,11 +18,12 @@ import itertools
 import logging
 import os
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, NamedTuple, cast
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, cast
 
 import channel_records
-from change_records import MARKING, OF_MESSAGES, RECORD, STEPS
+from change_records import MARKING, OF_MESSAGES, RECORD, STEPS, loaded_changes
+from database_copies import RECORD_POSITION, Position, digest_of, position_of
 from database_damage import check_pages, remedy_for
 from database_files import (
     LOG_SIZE,
@@ -32,20 +33,7 @@ from database_files import (
 )
 from database_files import StoreError as StoreError
 from database_schema import MIGRATIONS, STAMP_TABLE, check_owner, migrate
-from domain.changes import (
-    AccountRegistered,
-    Change,
-    ChannelCreated,
-    ChannelFounded,
-    InvitationMade,
-    Joined,
-    MailboxOpened,
-    Mailed,
-    PeerNamed,
-    Said,
-    Seen,
-    TokenMade,
-)
+from domain.changes import Change, Joined, Mailed, Said, Seen
 from message_history import MAX_NUMBER, PAGE_ROWS, MessageHistory, readable
 from write_ahead_log import WriteAheadLog
 
@@ -70,12 +58,6 @@ MARKER_TIMES = (
     " UNION ALL SELECT user, at FROM marks WHERE account = ?1"
 )
 
-READ_POSITION = "SELECT applied, run, digest, created FROM position"
-
-TABLES = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY name"
-OWN_TABLES = ("position", "stamp")
-"""Tables that tell of the file, and are no data."""
-
 REMOVE_ORPHANS = (
     "DELETE FROM mail WHERE recipient NOT IN (SELECT name FROM accounts)",
     "DELETE FROM memberships WHERE account NOT IN (SELECT name FROM accounts)"
@@ -86,24 +68,7 @@ REMOVE_ORPHANS = (
 TRY = f"PRAGMA user_version = {len(MIGRATIONS)}"
 """Writes what is there already: a transaction that changes no page would not reach the disk."""
 
-RECORD_POSITION = "REPLACE INTO position VALUES (1, ?, ?, ?, ?)"
 log = logging.getLogger("crosstalk.store")
-
-
-class Position(NamedTuple):
-    """Up to where a file has the replicated log of its cluster.
-
-    Attributes:
-        applied: the sequence of the last entry that was written to the file; 0 for none.
-        run: the run that leads at that point; "" for none.
-        digest: the hash of that entry.
-        created: when the log was made, in the engines' words, which tells it from another of the same name.
-    """
-
-    applied: int = 0
-    run: str = ""
-    digest: str = ""
-    created: str = ""
 
 
 class Store:
@@ -141,7 +106,7 @@ class Store:
                 if self._files is not None:
                     self._log = WriteAheadLog(self._db, self._files, COPY_BUSY_SECONDS if is_copy else BUSY_SECONDS)
                 self._db.execute(f"PRAGMA synchronous = {'NORMAL' if is_copy else 'FULL'}")
-                self.position = Position(*(self._db.execute(READ_POSITION).fetchone() or ()))
+                self.position = position_of(self._db)
                 if self.position.applied and not is_copy:
                     raise StoreError(
                         f"the database {path} is a cluster's copy: start it as a node of that cluster, or see"
@@ -184,17 +149,8 @@ class Store:
     # ---- copies of a cluster's file ----
 
     def digest(self) -> str:
-        """Return a hash of all data, the same for the same data in another file; "" where there is none."""
-        import hashlib  # a single process needs none
-
-        digest, is_empty = hashlib.sha256(), True
-        tables = [name for (name,) in self._db.execute(TABLES) if name not in OWN_TABLES]
-        for table in tables:
-            digest.update(table.encode())
-            for row in self._db.execute(f"SELECT * FROM {table} ORDER BY 1, 2"):
-                digest.update(repr(row).encode())
-                is_empty = False
-        return "" if is_empty else digest.hexdigest()
+        """Return a hash of all data, see `database_copies.digest_of`."""
+        return digest_of(self._db)
 
     def copy_into(self, path: str) -> None:
         """Write a copy of the file as it is now. Takes long, and may be called in any thread.
@@ -340,27 +296,7 @@ class Store:
             StoreError: the file cannot be read.
         """
         try:
-            for name, password_hash, account_id, at in self._db.execute(
-                "SELECT name, password_hash, id, registered FROM accounts ORDER BY number"
-            ):
-                if account_id is None:
-                    yield AccountRegistered(name, password_hash, at)
-                else:
-                    yield MailboxOpened(name, account_id, at)
-            for *columns, founded in self._db.execute(channel_records.CHANNELS):
-                is_unused = founded and not self._history.length(columns[0])
-                yield (ChannelFounded if is_unused else ChannelCreated)(*columns)
-            queries: tuple[tuple[Callable[..., Change], str], ...] = (
-                (Joined, "SELECT account, channel, joined, server, seen FROM memberships"),
-                (Mailed, "SELECT sender, recipient, text, sent, message_id, kind FROM mail ORDER BY id"),
-                (PeerNamed, "SELECT name, server FROM hosts"),
-                (InvitationMade, "SELECT code, ends, made FROM invitations ORDER BY made"),
-                *channel_records.LOADED,  # with the bans, which end tokens that there were before
-                (TokenMade, "SELECT account, digest, lasts, ends, made FROM tokens ORDER BY number"),
-            )
-            for kind, query in queries:
-                for row in self._db.execute(query):
-                    yield kind(*row)
+            yield from loaded_changes(self._db, self._history.length)
         except sqlite3.Error as error:
             raise StoreError(f"cannot read the database {self.path}: {error}; {remedy_for(error)}") from error
 
@@ -492,19 +428,6 @@ class Store:
         check_pages(db, self.path)
         migrate(db)
         self._history = MessageHistory(db)
-
-
-def position_in(path: str) -> Position:
-    """Return the position of a file that is not open.
-
-    Raises:
-        StoreError: it is no such file.
-    """
-    try:
-        with contextlib.closing(sqlite3.connect(path)) as db:
-            return Position(*(db.execute(READ_POSITION).fetchone() or ()))
-    except sqlite3.Error as error:
-        raise StoreError(f"{path} is no database of a cluster: {error}") from error
 
 
 def _marker(change: Change) -> tuple[str, int]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
+from database_copies import Position
 from domain.changes import Change
 from replica.names import digest_of
 from replica.wire import Entry, Leads, Leaves
-from store import Position
 
 
 class ReplicaStore(Protocol):

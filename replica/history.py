@@ -11,6 +11,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from database_copies import Position
 from replica.link import EngineLink
 from replica.names import (
     ANSWER_SECONDS,
@@ -25,7 +26,6 @@ from replica.names import (
     sequence_of,
 )
 from replica.nats import Message
-from store import Position
 
 MISSING_SECONDS = 5.0
 """How long the engines, which may just have started, may lack what this file has of the log."""

@@ -30,6 +30,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
+from database_copies import Position
 from domain.changes import Change
 from replica import wire
 from replica.appends import Appends, Out
@@ -45,7 +46,6 @@ from replica.names import (
 from replica.nats import Message
 from replica.reading import Reader
 from replica.wire import Entry, Leads, Leaves
-from store import Position
 
 LEASE_SECONDS = 0.8
 """How long output may leave after the first send of the last entry that was decided."""

@@ -20,10 +20,11 @@ import os
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from database_copies import Position, position_in
 from replica.link import EngineLink
 from replica.names import Names, SteppedDown, Unfit, read_answer
 from replica.nats import Message
-from store import Position, StoreError, position_in
+from store import StoreError
 
 PIECE = 256 * 1024
 """Bytes of a snapshot that are asked for at once."""

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
+from database_copies import Position
 from domain.changes import Change, Said
 from replica import wire
 from replica.link import TICK, EngineLink
@@ -14,7 +15,6 @@ from replica.log import LEAVE_SECONDS, ReplicatedLog
 from replica.names import Ending, Names, SteppedDown
 from replica.network import Address
 from replica.roles import Role, Roles
-from store import Position
 from support.virtual_engines import COUNT, Cluster, Pipe, Time
 
 RESTART_SECONDS = 0.1

@@ -86,6 +86,7 @@ HOMES: dict[str, set[str]] = {
         "change_records",
         "channel_keys",
         "channel_records",
+        "database_copies",
         "database_damage",
         "database_files",
         "database_schema",
@@ -170,8 +171,16 @@ def test_the_case_runner_needs_the_standard_library_alone(name: str) -> None:
 
 
 def test_sql_is_in_the_modules_of_the_store() -> None:
-    opening = ["database_damage", "database_schema", "message_history", "store", "write_ahead_log"]
-    speaking = ["change_records", "channel_records", *opening]
+    opening = [
+        "change_records",
+        "database_copies",
+        "database_damage",
+        "database_schema",
+        "message_history",
+        "store",
+        "write_ahead_log",
+    ]
+    speaking = ["channel_records", *opening]
     assert [name for name in PRODUCT if "sqlite3" in imports(name)] == opening
     sql = re.compile(r"\b(SELECT .+ FROM|INSERT INTO|DELETE FROM|UPDATE \w+ SET|CREATE TABLE)\b")
     assert {name for name, path in PRODUCT.items() if sql.search(path.read_text())} <= {*speaking}

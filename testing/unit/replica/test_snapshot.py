@@ -12,12 +12,13 @@ from typing import Any
 
 import pytest
 
+from database_copies import Position, position_in
 from domain.changes import ChannelCreated, Said
 from replica import snapshot
 from replica.names import Names, SteppedDown, Unfit
 from replica.nats import Message
 from replica.snapshot import ASK_SECONDS, KEEP_SECONDS, SILENT_SECONDS, Copy, SnapshotGiver, SnapshotTaker
-from store import Position, Store, position_in
+from store import Store
 from support.bus import Bus, Clock
 
 MESSAGES = 300

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from database_copies import Position, position_in
 from domain.changes import AccountRegistered, Change, ChannelCreated, Joined, MailboxOpened, Mailed, PeerNamed, Said
-from store import Position, Store, StoreError, position_in
+from store import Store, StoreError
 
 CHANGES: tuple[Change, ...] = (
     AccountRegistered("ann", b"hash", 1.0),

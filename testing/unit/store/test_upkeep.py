@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from channel_keys import ChannelKeys
+from database_copies import Position
 from domain.changes import (
     AccountRegistered,
     Change,
@@ -23,7 +24,7 @@ from domain.changes import (
     Seen,
 )
 from message_history import STRIDE
-from store import MEMORY, Position, Store
+from store import MEMORY, Store
 from support.examples import EXAMPLES
 
 NAMES = "abc"
