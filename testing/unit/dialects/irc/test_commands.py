@@ -274,7 +274,7 @@ def test_user_modes(world: World) -> None:
     assert bob.ask("MODE bob +iBwo", "MODE bob", "MODE bob +x") == [
         ":bob!~bob@<hex>.guest MODE bob :+Biw", ":crosstalk 221 bob +Biw", ":crosstalk 501 bob :Unknown MODE flag",
     ]  # fmt: skip
-    assert zoe.codes("WHO b*", "WHO bob") == ["315", "352", "315"]
+    assert zoe.codes("WHO bo?", "WHO bob") == ["315", "352", "315"]
     assert "335" in zoe.codes("WHOIS bob")
 
 

@@ -1,4 +1,5 @@
-"""WeeChat and irssi in tmux: they log in with SASL, join, and talk with netcat's users and a room guest."""
+"""WeeChat and irssi in tmux: they find what they have missed, talk with netcat's users and a room guest, and are away
+and back."""
 
 from __future__ import annotations
 
@@ -8,6 +9,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -59,6 +61,7 @@ def weechat(home: Path, port: int) -> str:
     """Return the command that starts WeeChat, logged in as ann."""
     server = "irc.server.cross"
     options = {"nicks": "ann", "sasl_username": "ann", "sasl_password": "secret"}
+    options |= {"anti_flood_prio_high": "0", "anti_flood_prio_low": "0"}  # it waits two seconds between lines
     commands = [
         f"/server add cross 127.0.0.1/{port} -notls",
         *(f"/set {server}.{name} {value}" for name, value in options.items()),
@@ -72,7 +75,10 @@ servers = ({ address = "127.0.0.1"; port = "PORT"; chatnet = "cross"; autoconnec
 chatnets = {
   cross = { type = "IRC"; nick = "ann"; sasl_mechanism = "PLAIN"; sasl_username = "ann"; sasl_password = "secret"; };
 };
-settings = { core = { nick = "ann"; real_name = "Ann"; user_name = "ann"; }; };
+settings = {
+  core = { nick = "ann"; real_name = "Ann"; user_name = "ann"; };
+  "irc/core" = { cmd_queue_speed = "10msec"; };
+};
 """
 
 
@@ -82,31 +88,55 @@ def irssi(home: Path, port: int) -> str:
     return f"irssi --home={home}"
 
 
+class Program(NamedTuple):
+    """A client, and how it shows what is unread.
+
+    Attributes:
+        command: returns the command that starts it, logged in as ann, given its directory and the port.
+        unread: its mark for a private message and one channel.
+        go: the command that shows another channel.
+    """
+
+    command: Callable[[Path, int], str]
+    unread: str
+    go: str
+
+
+PROGRAMS = {"weechat": Program(weechat, "[H: 2:bob]", "/buffer"), "irssi": Program(irssi, "[Act: 2,3]", "/window goto")}
+
+
 @contextlib.contextmanager
 def talking(directory: Path) -> Iterator[tuple[ServerProcess, Peer, Peer]]:
-    """Run a server with an account for the client; bob is in the channel by netcat's lines, kim by its port."""
+    """Run a server with an account for the client, which is away. Bob is in the channels by netcat's lines, kim is in
+    one by its port."""
     lobby, attic, cellar = free_ports(3)
     channels = (f"channel lobby {lobby} 5", f"channel attic {attic} 5", f"channel cellar {cellar} 5")
     with ServerProcess(directory, *channels) as server, Peer(server.port) as bob, Peer(lobby) as kim:
-        assert bob.ask("REGISTER ann secret", "REGISTER bob bob", "LOGIN bob bob", "JOIN lobby") == [
-            "RESULT REGISTER 1", "RESULT REGISTER 1", "RESULT LOGIN 1", "RESULT JOIN lobby 1",
-        ]  # fmt: skip
+        asked = ("REGISTER ann secret", "LOGIN ann secret", "JOIN attic", "LOGOUT", "REGISTER bob bob", "LOGIN bob bob")
+        assert {line[-2:] for line in bob.ask(*asked, "JOIN lobby", "JOIN attic")} == {" 1"}
+        bob.send("SAY attic while you were out", "SAY @ann a letter")
+        bob.expect("@ann a letter")
         kim.send("kim")
         kim.expect("kim has joined the channel.")
         yield server, bob, kim
 
 
-@pytest.mark.parametrize("client", [weechat, irssi])
-def test_a_real_client_talks_with_everyone(client: Callable[[Path, int], str], tmp_path: Path) -> None:
-    """(I7, I18, I20, I23)"""
-    for program in ("tmux", client.__name__):
-        if shutil.which(program) is None:
-            pytest.skip(f"{program} is not installed")
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_a_real_client_talks_with_everyone(program: str, tmp_path: Path) -> None:
+    """(I7, I18, I20, I23, I24, I30)"""
+    for name in ("tmux", program):
+        if shutil.which(name) is None:
+            pytest.skip(f"{name} is not installed")
+    client = PROGRAMS[program]
     with contextlib.ExitStack() as stack:
         server, bob, kim = stack.enter_context(talking(tmp_path))
-        screen = Screen(tmp_path, client(tmp_path, server.port))
+        screen = Screen(tmp_path, client.command(tmp_path, server.port))
         stack.callback(screen.close)
-        screen.shows("There is no message of the day")
+        screen.shows(client.unread)
+        screen.type(f"{client.go} #attic")
+        screen.shows("while you were out")
+        screen.type("/query bob")
+        screen.shows("a letter")
         screen.type("/join #lobby")
         screen.shows("kim")
         screen.type("hello from a client of IRC")
@@ -117,3 +147,24 @@ def test_a_real_client_talks_with_everyone(client: Callable[[Path, int], str], t
         screen.shows("hello from a room")
         screen.type("/msg bob psst")
         bob.expect("RECV ann @ann psst")
+        is_away_and_back(screen, bob, server.port)
+
+
+def is_away_and_back(screen: Screen, bob: Peer, port: int) -> None:
+    """Have the client say that it is away, and back; then have it leave, miss something, and come again."""
+    with Peer(port) as zoe:
+        zoe.send("CAP REQ away-notify", "NICK zoe", "USER zoe 0 * :Zoe", "CAP END", "JOIN #lobby")
+        zoe.expect(" 366 zoe #lobby ")
+        screen.type("/away having tea")
+        zoe.expect("ann!ann@account AWAY :having tea\r\n")
+        zoe.send("WHOIS ann")
+        zoe.expect(" 301 zoe ann :having tea\r\n")
+        screen.type("/away")
+        zoe.expect("ann!ann@account AWAY\r\n")
+        screen.type("/disconnect cross")
+        zoe.expect("ann!ann@account AWAY :not here\r\n")
+        bob.send("SAY lobby you have missed this")
+        bob.expect("you have missed this")
+        screen.type("/connect cross")
+        zoe.expect("ann!ann@account AWAY\r\n")
+        screen.shows("you have missed this")
