@@ -199,7 +199,7 @@ class Node:
 
         dialect = self.dialects["irc"]
         assert isinstance(dialect, Irc)
-        return dialect.people.prefix(name, in_room=in_room)
+        return f"{dialect.people.nick(name)}!{dialect.people.user_at_host(name, in_room=in_room)}"
 
     def guest_host(self, address: str) -> str:
         """Return the host that stands for a guest's address in IRC."""

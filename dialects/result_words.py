@@ -33,7 +33,7 @@ def render_messages(event: ChannelMessages) -> bytes:
 
 def render_direct(event: DirectMessage) -> bytes:
     """Render a direct message for its recipient: it comes from a channel named after its sender (R26)."""
-    sender, text, _at, _id, kind = event
+    sender, text, _at, _id, kind, _room = event
     return f"RECV {sender} @{sender} {text if kind is SAY else in_words(text, kind)}\n".encode()
 
 

@@ -17,13 +17,18 @@ class ChannelMessages(NamedTuple):
 
 
 class DirectMessage(NamedTuple):
-    """A direct message, for its recipient; `id` and `kind` are as in changes.Mailed."""
+    """A direct message, for its recipient; `id` and `kind` are as in changes.Mailed.
+
+    Attributes:
+        room: the channel whose room guest has sent it; "" for any other sender.
+    """
 
     sender: str
     text: str
     at: float
     id: str = ""
     kind: str = SAY
+    room: str = ""
 
     @property
     def words(self) -> str:
@@ -38,6 +43,7 @@ class DirectEcho(NamedTuple):
         id, kind: as in changes.Mailed.
         waits: it waits.
         own: whether this client has sent it.
+        room: the channel whose room guest gets it; "" where no channel was named.
     """
 
     sender: str
@@ -48,6 +54,7 @@ class DirectEcho(NamedTuple):
     kind: str = SAY
     waits: bool = False
     own: bool = True
+    room: str = ""
 
     @property
     def words(self) -> str:

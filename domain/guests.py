@@ -203,6 +203,7 @@ class RoomGuests:
 
     def _tell_seated(self, guest: RoomGuest, channel: Channel) -> None:
         channel.subscribe(guest.session)
+        self._chat.users.note_seat(guest.name, channel.name, taken=True)
         self._chat.users.presence.changed(guest.name, online=True, channels=(channel,))
         self._chat.users.presence.tell_followers(CameIn(guest.name, channel.name), (channel,))
         self.tell_entered(channel, guest.name)
@@ -253,6 +254,7 @@ class RoomGuests:
             channel.unsubscribe(guest.session)
             self._chat.users.presence.changed(guest.name, online=False, channels=(channel,))
             self._chat.users.presence.tell_followers(went, (channel,))
+            self._chat.users.note_seat(guest.name, channel.name, taken=False)
         if shown is not None:
             self._show(shown)
         if farewell is not None:

@@ -105,8 +105,8 @@ class ChannelObserver:
     def vacated(self, channel: Channel) -> None:
         """A channel may have room for one more."""
 
-    def whisper_from_member(self, member: Member, name: str, text: str, done: Done) -> None:
-        """Deliver a direct message to a guest of one of the member's channels.
+    def whisper_from_member(self, member: Member, name: str, text: str, done: Done, room: str = "") -> None:
+        """Deliver a direct message to a guest of one of the member's channels, or of the channel `room`.
 
         Fails with NoSuchUser, StillMuted.
         """

@@ -56,6 +56,7 @@ class DirectMessages:
         done: Done,
         session: ClientSession | None = None,
         kind: str = SAY,
+        room: str = "",
     ) -> None:
         """Send a direct message; it waits for an account that is away, unless a visitor has sent it. The clients of an
         account or visitor that sends get a `DirectEcho`.
@@ -69,16 +70,17 @@ class DirectMessages:
             done: takes the outcome.
             session: the one that sends; None for a user of another server.
             kind: SAY, ACT or NOTICE. A notice to an account that is away is not kept.
+            room: the channel of the room guest who is meant; "" for the first channel with a guest of this name.
         """
         message = Mailed(sender.name, name, text, self._now(), self.next_id(), kind)
-        pending = PendingDirectMessage(sender, session, message, done)
+        pending = PendingDirectMessage(sender, session, message, done, room)
         if self._users.is_users(name):
             self._hand_over(pending)
         elif HOST_OF_USER in name:
             self._outside.servers.tell(sender.name, name, message.words, lambda error: self._answered(pending, error))
         else:
             self._outside.observer.whisper_from_member(
-                sender, name, message.words, lambda error: self._answered(pending, error)
+                sender, name, message.words, lambda error: self._answered(pending, error), room
             )
 
     def _answered(self, pending: PendingDirectMessage, error: Exception | None) -> None:
@@ -130,10 +132,10 @@ class DirectMessages:
     def _echo(self, pending: PendingDirectMessage, *, waits: bool = False) -> None:
         sender, own = pending.sender, pending.session
         if own is not None and sender.session is own:  # the sender has no other client
-            own.deliver(DirectEcho(*pending.message, waits))
+            own.deliver(DirectEcho(*pending.message, waits, room=pending.room))
         elif isinstance(sender, Account | Visitor):
             for session in sender.sessions:
-                session.deliver(DirectEcho(*pending.message, waits, session is own))
+                session.deliver(DirectEcho(*pending.message, waits, session is own, pending.room))
         self._outside.messages["direct"] += 1
         pending.done(None)
 

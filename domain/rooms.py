@@ -307,8 +307,9 @@ class Rooms(ChannelObserver):
         self.guests.vacated(channel)
         self._chat.moderation.vacated(channel)
 
-    def whisper_from_member(self, member: Member, name: str, text: str, done: Done) -> None:
-        channel = next((channel for channel in member.channels.values() if name in channel.guests), None)
+    def whisper_from_member(self, member: Member, name: str, text: str, done: Done, room: str = "") -> None:
+        channels = (channel for channel in member.channels.values() if name in channel.guests)
+        channel = next((channel for channel in channels if room in ("", channel.name)), None)
         if channel is None:
             done(NoSuchUser())
         else:
@@ -335,7 +336,9 @@ class Rooms(ChannelObserver):
         if guest is not None:
             guest.session.deliver(event)
         elif session is not None:
-            session.deliver(DirectMessage(event.sender, event.text, event.at, self._chat.messages.next_id()))
+            room = channel.name if event.sender in channel.guests else ""
+            number = self._chat.messages.next_id()
+            session.deliver(DirectMessage(event.sender, event.text, event.at, number, room=room))
         else:
             return NotHere()
         return None

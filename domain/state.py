@@ -192,12 +192,13 @@ class Visitor(Guest):
 
 class PendingDirectMessage(NamedTuple):
     """A direct message on its way: its sender, the sender's session, and the callback for the outcome. A user of
-    another server has no session here."""
+    another server has no session here. `room` is as in events.DirectEcho."""
 
     sender: Account | RemoteUser | Visitor
     session: ClientSession | None
     message: Mailed
     done: Done
+    room: str = ""
 
 
 User = Account | Guest

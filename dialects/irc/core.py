@@ -18,8 +18,8 @@ from dialects.irc.client import Answers, Client
 from dialects.irc.in_flight import InFlight, Parts, PassedTags
 from dialects.irc.monitors import Monitors
 from dialects.irc.people import People, client_of
-from dialects.irc.wire import MAX_LINE, NO_TAGS, message
-from domain.changes import Done, GuestSaid, InOrder, Said
+from dialects.irc.wire import MAX_LINE, NO_TAGS
+from domain.changes import Done
 from domain.chat import Chat
 from domain.names import HOST_OF_CHANNEL
 from domain.rooms import Rooms
@@ -133,7 +133,6 @@ class Irc(Dialect):
         self.passed = PassedTags()
         self.monitors = Monitors()
         chat.users.login_watchers.append(self._tell_watchers)
-        self.people.form_watchers.append(self._tell_form_later)
         chat.channels.admission.is_above = self.is_operator
         self.capabilities: frozenset[str] = frozenset()
         self._by_capabilities: dict[frozenset[str], Irc] = {self.capabilities: self}
@@ -164,44 +163,13 @@ class Irc(Dialect):
 
     def _tell_watchers(self, name: str, is_online: bool) -> None:
         """Tell those who monitor a user that it has come or gone."""
-        self._tell_watchers_of(self.people.nick(name), self.people.prefix(name) if is_online else None)
+        self.tell_watchers_of(self.people.nick(name), self.people.prefix(name) if is_online else None)
 
-    def _tell_watchers_of(self, nick: str, prefix: str | None) -> None:
+    def tell_watchers_of(self, nick: str, prefix: str | None) -> None:
+        """Tell those who monitor a nick that its user has come, with this prefix, or has gone (None)."""
         for client in self.monitors.of(nick):
             numeric, text = (numerics.MONOFFLINE, nick) if prefix is None else (numerics.MONONLINE, prefix)
             client.session.send_bytes(client.line(numeric, text=text).encode())
-
-    def _tell_form_later(self, name: str) -> None:
-        """Have all told that a name is shown in another form, but not before the user alike has left its channels."""
-        submit, nothing = self.chat.journal.submit, InOrder(lambda: None)
-        submit(nothing, lambda _error: submit(nothing, lambda _error: self._tell_form(name)))
-
-    def _tell_form(self, name: str) -> None:
-        users = self.chat.users
-        user_at_host = self.people.user_at_host(name, in_room=not users.is_users(name))
-        before, after = self.people.show_anew(name)
-        if before == after:
-            return
-        line = message(f"{before}!{user_at_host}", "NICK", text=after).encode()
-        for client in self._beside(name):
-            if client.nick == name:
-                client.shown = after
-            client.session.send_bytes(line)
-        if self.people.is_online(name):
-            self._tell_watchers_of(before, None)
-            self._tell_watchers_of(after, self.people.prefix(name))
-
-    def _beside(self, name: str) -> set[Client]:
-        """Return the clients of a user or room guest, and those in its channels."""
-        user = self.chat.users.accounts.get(name) or self.chat.users.guests.get(name)
-        channels = (
-            self.chat.channels.local.values() if user is None else getattr(user, "channels", NO_CHANNELS).values()
-        )
-        sessions = {
-            session for channel in channels if user or name in channel.guests for session in channel.subscribers
-        }
-        sessions.update(getattr(user, "sessions", ()))
-        return {client for client in map(client_of, sessions) if client is not None}
 
     def for_client(self, client: Client) -> Irc:
         """Return the dialect of a client."""
@@ -330,10 +298,6 @@ class Irc(Dialect):
         """Have a client leave a channel."""
         self.chat.leave(client.session.principal, name, done, reason)
 
-    def is_room_guest(self, said: Said) -> bool:
-        """Tell whether a message is a room guest's."""
-        return isinstance(said, GuestSaid)
-
     def may_list(self, client: Client, channel: Channel) -> bool:
         """Tell whether a client may know of a channel and of its members."""
         return self.chat.channels.is_shown(channel, client.nick)
@@ -346,9 +310,10 @@ class Irc(Dialect):
         """Tell whether a client may do what the operators of a channel may."""
         return self.chat.channels.admission.operates(client.nick, channel)
 
-    def room_of(self, client: Client, name: str) -> Channel | None:
-        """Return a channel of a client in which a room guest of this name is."""
-        return next((channel for channel in self.channels_of(client).values() if name in channel.guests), None)
+    def room_of(self, client: Client, nick: str, name: str) -> Channel | None:
+        """Return a channel of a client in which the room guest of this nick and name is."""
+        channels = (channel for channel in self.channels_of(client).values() if name in channel.guests)
+        return next((channel for channel in channels if self.people.room_of(nick) in ("", channel.name)), None)
 
     def idle_seconds(self, clients: Iterable[Client]) -> int:
         """Return the time since a user last said something, in seconds."""

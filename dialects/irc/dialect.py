@@ -11,6 +11,7 @@ from dialects.irc.client import Client
 from dialects.irc.commands import COMMANDS, NOT_UTF8, TOO_FEW, TOO_FEW_BEFORE_WELCOME, UNKNOWN
 from dialects.irc.core import Irc, IrcRequest
 from dialects.irc.events import OF_USERS, TO_ALL, channel_message, of_oneself, to_client
+from dialects.irc.forms import Forms
 from dialects.irc.people import client_of
 from dialects.irc.profiles import clients_of
 from dialects.irc.wire import END, parse
@@ -29,6 +30,10 @@ def _send_to_each(transports: Iterable[Transport], data: bytes) -> None:
 
 class IrcDialect(Irc):
     """The dialect `irc`."""
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        Forms(self)
 
     def parse(self, line: str) -> Request | Refusal | None:
         """Find the row of a verb, in any case of its letters; words that it does not take are dropped (I3)."""

@@ -14,7 +14,7 @@ from dialects.irc.mode_words import mode_line
 from dialects.irc.profiles import NOT_HERE, profile_of
 from dialects.irc.rosters import join_line, joined_lines
 from dialects.irc.wire import END, MAX_BODY, NO_TAGS, action, message, pieces, render_tags
-from domain.changes import ACT, NOTICE, SAY, Said
+from domain.changes import ACT, NOTICE, SAY, GuestSaid, Said
 from domain.events import (
     AccountGone,
     Announced,
@@ -36,7 +36,6 @@ from domain.events import (
     TopicChanged,
     Unmuted,
     WentOut,
-    Whispered,
 )
 from text import utc_time
 
@@ -98,7 +97,7 @@ def channel_message(irc: Irc, said: Said) -> str:
     sent = irc.in_flight.get(said.number)
     number = f"m{said.number}" if said.number else ""
     stamp = Stamp(said.sender, said.at, number, sent.tags if sent is not None else NO_TAGS)
-    prefix = irc.people.prefix(said.sender, in_room=irc.is_room_guest(said))
+    prefix = irc.people.prefix(said.sender, room=said.channel if isinstance(said, GuestSaid) else "")
     return message_lines(irc, stamp, prefix, irc.people.channel(said.channel), said.text, said.kind)
 
 
@@ -110,16 +109,12 @@ def to_client(irc: Irc, client: Client, event: Any) -> str | None:
 
 def _direct(irc: Irc, client: Client, event: DirectMessage) -> str:
     stamp = Stamp(event.sender, event.at, event.id, irc.passed.tags)
-    return message_lines(irc, stamp, irc.people.prefix(event.sender), client.shown, event.text, event.kind)
-
-
-def _whispered(irc: Irc, client: Client, event: Whispered) -> str:
-    stamp = Stamp(event.sender, event.at)
-    return message_lines(irc, stamp, irc.people.prefix(event.sender, in_room=True), client.shown, event.text)
+    prefix = irc.people.prefix(event.sender, room=event.room)
+    return message_lines(irc, stamp, prefix, client.shown, event.text, event.kind)
 
 
 def _echo(irc: Irc, client: Client, event: DirectEcho) -> str:
-    recipient = irc.people.nick(event.recipient)
+    recipient = irc.people.nick(event.recipient, event.room)
     stamp = Stamp(event.sender, event.at, event.id, irc.passed.tags)
     echo = message_lines(irc, stamp, irc.people.prefix(event.sender), recipient, event.text, event.kind)
     waits = client.line(numerics.AWAY, recipient, text=WAITS) if event.waits else ""
@@ -206,7 +201,6 @@ def of_oneself(irc: Irc, client: Client, event: Any) -> bool:
 TO_CLIENT: Mapping[type, Callable[[Irc, Client, Any], str]] = {
     DirectMessage: _direct,
     DirectEcho: _echo,
-    Whispered: _whispered,
     Removed: _removed,
     NotRestored: _not_restored,
     Silenced: _silenced,
@@ -227,12 +221,13 @@ def _came_in(irc: Irc, event: CameIn) -> str:
 
 
 def _went_out(irc: Irc, event: WentOut) -> str:
-    channel, nick = irc.people.channel(event.channel), irc.people.nick(event.user)
+    channel = irc.people.channel(event.channel)
+    room = event.channel if event.channel in irc.rooms.hosted and not irc.people.is_user(event.user) else ""
     if event.by is not None:
         by = irc.people.prefix(event.by) if event.by else irc.server.name
+        nick = irc.people.nick(event.user, room)
         return message(by, "KICK", channel, nick, text=event.reason or (irc.people.nick(event.by) or BY_OPERATOR))
-    in_room = event.channel in irc.rooms.hosted and not irc.people.is_user(event.user)
-    return message(irc.people.prefix(event.user, in_room=in_room), "PART", channel, text=event.reason or None)
+    return message(irc.people.prefix(event.user, room=room), "PART", channel, text=event.reason or None)
 
 
 def _presence(irc: Irc, event: PresenceChanged) -> str:

@@ -25,7 +25,7 @@ class Forms:
 
     def _tell_later(self, name: str) -> None:
         """Have all told, but not before the user whose name is alike has left its channels."""
-        submit, nothing = self._irc.chat.journal.submit, InOrder(lambda: None, lambda: None)
+        submit, nothing = self._irc.chat.journal.submit, InOrder(lambda: None)
         submit(nothing, lambda _error: submit(nothing, lambda _error: self._tell(name)))
 
     def _tell(self, name: str) -> None:

@@ -235,5 +235,6 @@ def _send_to_user(
         refuse.user(shown, NoSuchUser())
     else:
         done = irc.outcome(client, request, decided)
+        me, room = client.session.principal, irc.people.room_of(shown)
         with irc.passing_tags(client_tags(request)):
-            irc.chat.messages.send_direct(client.session.principal, name, text, done, client.session, kind)
+            irc.chat.messages.send_direct(me, name, text, done, client.session, kind, room)

@@ -36,7 +36,7 @@ def mode_line(irc: Irc, event: ModesChanged) -> str:
             letters += sign
         letters += letter
         if letter in (OPERATOR, VOICE):
-            values.append(irc.people.nick(value))
+            values.append(irc.people.nick(value, event.channel))
         elif letter == KEY and not is_on:
             values.append(NO_KEY)
         elif value:

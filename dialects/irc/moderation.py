@@ -70,7 +70,7 @@ def _operated(irc: Irc, client: Client, shown: str) -> str | None:
 
 
 def _kick(irc: Irc, client: Client, request: Request, channel: str, nick: str, reason: str) -> None:
-    name, shown = irc.people.find(nick), irc.people.channel(channel)
+    name, shown = irc.people.find_in(nick, channel), irc.people.channel(channel)
     found = irc.chat.channels.local.get(channel)
 
     def decided(error: Exception | None) -> None:
@@ -81,7 +81,8 @@ def _kick(irc: Irc, client: Client, request: Request, channel: str, nick: str, r
         elif name != client.nick:  # a client that kicks itself gets the event of its removal
             assert name is not None
             text = reason or client.shown
-            client.send(message(irc.people.prefix(client.nick), "KICK", shown, irc.people.nick(name), text=text))
+            kicked = irc.people.nick(name, channel)
+            client.send(message(irc.people.prefix(client.nick), "KICK", shown, kicked, text=text))
 
     if name is None or not irc.people.is_known(name):
         irc.refuse_part(client, request, partial(client.reply, numerics.NOSUCHNICK, word(nick)))

@@ -146,7 +146,7 @@ def _add_switch(
 
 
 def _change(irc: Irc, client: Client, request: Request, channel: Channel, words: Sequence[str]) -> None:
-    asked = parse_switches(words, irc.people.find)
+    asked = parse_switches(words, lambda nick: irc.people.find_in(nick, channel.name))
     for letter in asked.unknown_modes:
         client.reply(numerics.UNKNOWNMODE, word(letter))
     for nick in asked.unknown_nicks:

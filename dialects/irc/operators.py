@@ -98,7 +98,8 @@ def unmute(irc: Irc, client: Client, request: Request) -> None:
 def _find_in_channel(irc: Irc, client: Client, request: Request) -> tuple[str, str] | None:
     """Return the channel and the user whom an operator means; else answer, and return None."""
     shown, nick = request.args[:2]
-    channel, name = irc.people.channel_name(shown), irc.people.find(nick)
+    channel = irc.people.channel_name(shown)
+    name = irc.people.find_in(nick, channel or "")
     if not irc.is_operator(client.nick):
         client.reply(numerics.NOPRIVILEGES)
     elif channel not in irc.chat.channels.local:

@@ -8,7 +8,9 @@ from typing import Any, NamedTuple
 
 from dialects.irc.client import Client
 from dialects.irc.names import Alike, channel_name, channel_of, nick_of, unescape, user_part
+from dialects.irc.namesakes import Namesakes, without_pairs
 from domain.chat import Chat
+from domain.masks import fold
 from domain.names import HOST_OF_USER
 from domain.sessions import ClientSession
 from domain.state import Guest
@@ -55,6 +57,7 @@ class People:
         self.host_of = host_of
         self._alike = Alike([*chat.users.accounts, *chat.users.guests, *chat.users.room_guest_names])
         self._channels_alike = Alike([*chat.channels.local, *chat.channels.remote])
+        self.namesakes = Namesakes((name, key) for key, room in chat.channels.local.items() for name in room.guests)
         self._freed: dict[str, str] = {}
         """Names that are free again and were shown in another form, and that form."""
         self._held: dict[str, str] = {}
@@ -93,9 +96,14 @@ class People:
 
     # ---- out ----
 
-    def nick(self, name: str) -> str:
-        """Return the nick of a user, of this server or of another."""
-        return nick_of(self._form(name))
+    def nick(self, name: str, room: str = "") -> str:
+        """Return the nick of a user, of this server or of another.
+
+        Args:
+            name: the user's.
+            room: the channel where a room guest is, or has been; "" for any other user.
+        """
+        return self.namesakes.nick(name, self._form(name), room) if room else nick_of(self._form(name))
 
     def _form(self, name: str) -> str:
         return self._held.get(name) or self._freed.get(name) or self._alike.shown(name)
@@ -106,14 +114,14 @@ class People:
         self._held.pop(name, None)
         return before, self.nick(name)
 
-    def prefix(self, name: str, *, in_room: bool = False) -> str:
+    def prefix(self, name: str, *, room: str = "") -> str:
         """Return the prefix `nick!user@host` of a user, who need not be here any more (I14).
 
         Args:
             name: the user's.
-            in_room: whether it is a room guest's name.
+            room: as in `nick`.
         """
-        return f"{self.nick(name)}!{self.user_at_host(name, in_room=in_room)}"
+        return f"{self.nick(name, room)}!{self.user_at_host(name, in_room=bool(room))}"
 
     def user_at_host(self, name: str, *, in_room: bool = False) -> str:
         """Return the `user@host` of a user."""
@@ -150,10 +158,22 @@ class People:
 
     def find(self, nick: str) -> str | None:
         """Return the name of the user whom a nick means, if there is one; users of other servers need not exist."""
-        name = unescape(nick)
+        name = unescape(without_pairs(nick))
         if name is None or HOST_OF_USER in name:
             return name
         return self._alike.find(name, self._exists)
+
+    def room_of(self, nick: str) -> str:
+        """Return the channel of the room guest whom a nick means, where there are several of one name; else ""."""
+        name = self.find(nick)
+        channels = self.namesakes.channels_of(name) if name is not None else ()
+        if name is None or len(channels) < 2:
+            return ""
+        return next((room for room in channels if fold(self.nick(name, room)) == fold(nick)), "")
+
+    def find_in(self, nick: str, channel: str) -> str | None:
+        """Return the name of the user whom a nick means in a channel; None if it means a room guest of another."""
+        return self.find(nick) if self.room_of(nick) in ("", channel) else None
 
     def channel_name(self, shown: str) -> str | None:
         """Return the name of the channel that a word means, which need not exist; None if it can be none's (I17)."""

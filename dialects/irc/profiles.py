@@ -52,15 +52,15 @@ def profile_of(irc: Irc, name: str, channel: Channel | None = None) -> Profile:
         name: the user's name.
         channel: where the user is looked at; it may be a room guest there.
     """
-    in_room = channel is not None and name in channel.guests
-    user, _at, host = irc.people.user_at_host(name, in_room=in_room).partition("@")
+    room = channel.name if channel is not None and name in channel.guests else ""
+    user, _at, host = irc.people.user_at_host(name, in_room=bool(room)).partition("@")
     bare, _sign, server = name.partition(HOST_OF_USER)
     holder = irc.chat.users.accounts.get(name) or irc.chat.users.guests.get(name)
     clients = clients_of(holder)
     latest = clients[-1] if clients else None
     return Profile(
         name,
-        irc.people.nick(name),
+        irc.people.nick(name, room),
         user,
         host,
         latest.realname if latest is not None else bare,

@@ -54,8 +54,8 @@ def name_lines(irc: Irc, client: Client, channel: Channel) -> Iterator[str]:
 
 
 def _entry(irc: Irc, client: Client, channel: Channel, name: str) -> str:
-    in_room = name in channel.guests
-    shown = irc.people.prefix(name, in_room=in_room) if client.has("userhost-in-names") else irc.people.nick(name)
+    room = channel.name if name in channel.guests else ""
+    shown = irc.people.prefix(name, room=room) if client.has("userhost-in-names") else irc.people.nick(name, room)
     return signs(channel, name, every=client.has("multi-prefix")) + shown
 
 

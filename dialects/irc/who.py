@@ -63,7 +63,8 @@ def _find(irc: Irc, client: Client, mask: str) -> Iterator[tuple[Profile, Channe
     else:
         found = irc.people.find(mask)
         if found is not None and irc.people.is_known(found):
-            yield profile_of(irc, found), _common_channel(irc, client, found)
+            room = irc.room_of(client, mask, found)
+            yield profile_of(irc, found, room), room or _common_channel(irc, client, found)
 
 
 def _find_by_mask(irc: Irc, client: Client, mask: str) -> Iterator[tuple[Profile, Channel | None]]:

@@ -22,7 +22,7 @@ def whois(irc: Irc, client: Client, request: Request) -> None:
     if name is None or not irc.people.is_known(name):
         client.reply(numerics.NOSUCHNICK, word(asked))
     else:
-        profile = profile_of(irc, name, irc.room_of(client, name))
+        profile = profile_of(irc, name, irc.room_of(client, asked, name))
         for line in _lines(irc, client, profile):
             client.send(line)
     client.reply(numerics.ENDOFWHOIS, word(asked))

@@ -34,6 +34,7 @@ class CrosstalkController(BaseServerController, DirectoryBasedController):
     supported_sasl_mechanisms = frozenset({"PLAIN"})
     supports_sts = False
     nickserv = ""
+    isupport = {"CASEMAPPING": "ascii", "CHANTYPES": "#", "UTF8ONLY": None, "NETWORK": "My.Little.Server"}  # noqa: RUF012
 
     def run(
         self,

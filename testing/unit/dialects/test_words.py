@@ -71,7 +71,7 @@ AUDIENCES: Mapping[str, set[type]] = {
     },
     "irc": {
         *(ChannelMessages, CameIn, WentOut, GuestGone, GuestRenamed, PresenceChanged, TopicChanged),
-        *(ModesChanged, InvitedIn, MarkerMoved, Announced, DirectMessage, DirectEcho, Whispered, Removed),
+        *(ModesChanged, InvitedIn, MarkerMoved, Announced, DirectMessage, DirectEcho, Removed),
         *(NotRestored, Silenced, Unmuted, AccountGone, LoggedInElsewhere),
     },
     "operator": {ChannelMessages, Entered, Departed, WentAway, Whispered, FileSent, Kicked, Emptied},

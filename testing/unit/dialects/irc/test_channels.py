@@ -8,6 +8,7 @@ import sys
 
 import pytest
 
+from dialects.irc.names import nick_of
 from harness.processes import ROOT
 from support.irc import IrcClient, dialect_of, guest, user
 from support.world import World
@@ -233,3 +234,54 @@ with World() as world:
 def test_nothing_is_loaded_before_a_client_of_irc_comes() -> None:
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "testing")))}
     subprocess.run([sys.executable, "-c", ALONE], env=environment, check=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "second", "third"),
+    [
+        ("kim", "|6b||69||6d|", "|6b||69||6d|||"), ("3", "|33|", "|33|||"),
+        ("\u4f60", "|e4||bd||a0|", "|e4||bd||a0|||"), ("#1", "|23|1||", "|23|1||||"), ("#a", "|23||61|", "|23||61|||"),
+    ],
+)  # fmt: skip
+def test_room_guests_of_one_name_are_told_apart(world: World, name: str, second: str, third: str) -> None:
+    """(I17, I22)"""
+    ann = user(world, "ann", "echo-message")
+    rooms = ("lobby", "attic", "cellar")
+    ann.ask("JOIN #lobby,#attic,#cellar")
+    guests = [world.room(room, name)[0] for room in rooms]
+    first = nick_of(name)
+    nicks = (first, second, third)
+    assert ann.heard() == [f":{nick}!rooms@room JOIN #{room}" for nick, room in zip(nicks, rooms, strict=True)]
+    for nick, room, each in zip(nicks, rooms, guests, strict=True):
+        each.ask("hi")
+        assert ann.heard() == [f":{nick}!rooms@room PRIVMSG #{room} :hi"]
+        assert {*ann.parsed(f"NAMES #{room}")[0].params[-1].split()} == {"ann", nick}
+        assert ann.ask(f"WHO {nick}")[0].split()[3:8] == [f"#{room}", "rooms", "room", "crosstalk", nick]
+        assert ann.ask(f"PRIVMSG {nick} :psst") == [f":ann!ann@account PRIVMSG {nick} :psst"]
+        assert "psst" in each.heard()[-1]
+        each.ask("/whisper ann yes")
+        assert ann.heard() == [f":{nick}!rooms@room PRIVMSG ann :yes"]
+    guests[0].ask("/quit")
+    assert ann.heard() == [
+        f":{first}!rooms@room PART #lobby",
+        f":{second}!rooms@room NICK :{first}",
+        f":{third}!rooms@room NICK :{second}",
+    ]  # fmt: skip
+    guests[2].ask("/quit")
+    assert ann.heard() == [f":{second}!rooms@room PART #cellar"]
+
+
+def test_a_nick_means_the_room_guest_of_its_channel(world: World) -> None:
+    """Who is not in the channel of the oldest does not meet it, nor by mistake another (I17)."""
+    ann, bob = user(world, "ann"), user(world, "bob")
+    world.room("lobby", "kim"), world.room("attic", "kim")
+    dialect_of(world).chat.users.operators = frozenset({"ann"})
+    ann.ask("OPER ann ann"), bob.ask("JOIN #attic")
+    assert bob.codes("PRIVMSG kim :x", "PRIVMSG |6b||69||6d| :x") == ["401"]
+    assert ann.codes("KICK #attic kim", "KICK #lobby |6b||69||6d|", "MODE #attic +v kim") == ["401", "401", "401"]
+    assert ann.codes("MODE #attic +v |6b||69||6d|", "MUTE #attic |6b||69||6d| 9", "KICK #attic |6b||69||6d|") == [
+        "MODE", "NOTICE", "KICK",
+    ]  # fmt: skip
+    assert [line.partition(" ")[2] for line in bob.heard()] == [
+        "MODE #attic +v |6b||69||6d|", "KICK #attic |6b||69||6d| :ann",
+    ]  # fmt: skip
