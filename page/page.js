@@ -696,7 +696,7 @@ function lineNode(line) {
   if (node && node.version === line.version) return node;
   node ??= make("div");
   node.version = line.version;
-  node.className = `line ${line.kind} ${line.status === "sending" ? "sending" : ""} ${line.mention ? "mention" : ""}`.trim();
+  node.className = ["line", line.kind, line.status, line.mention && "mention"].filter(Boolean).join(" ");
   const time = make("time", "", clock.format(line.time));
   time.dateTime = new Date(line.time).toISOString();
   time.title = new Date(line.time).toLocaleString();

@@ -7,6 +7,10 @@ import signal
 from support.chromium import Tab
 from support.page_stage import CONFIRMED, ROWS_A_FRAME, WATCH_FRAMES, Stage, say
 
+OFFLINE, ONLINE = (
+    {"offline": offline, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1} for offline in (True, False)
+)
+
 
 def test_a_page_survives_the_end_of_its_connection(stage: Stage) -> None:
     name = stage.account("shed")
@@ -14,9 +18,9 @@ def test_a_page_survives_the_end_of_its_connection(stage: Stage) -> None:
     page.sees("#shed", "#title")
     page.click("#line")
     page.type("half a sent")
-    page.call("Network.emulateNetworkConditions", offline=True, latency=0, downloadThroughput=-1, uploadThroughput=-1)
+    page.call("Network.emulateNetworkConditions", **OFFLINE)
     page.sees("Not connected", "#network")
-    page.call("Network.emulateNetworkConditions", offline=False, latency=0, downloadThroughput=-1, uploadThroughput=-1)
+    page.call("Network.emulateNetworkConditions", **ONLINE)
     page.wait("document.getElementById('network').textContent", lambda text: text == "")
     assert page.js("document.getElementById('line').value") == "half a sent"
     page.type("ence")
@@ -52,18 +56,72 @@ def test_a_page_that_was_open_while_the_server_was_killed_misses_nothing(stage: 
         assert times_shown(page, text) == 1, text
 
 
+CLOCK = """window.due = [];
+const later = window.setTimeout;
+window.setTimeout = (act, wait) => { if (wait === 15000) window.due.push(act); return later(act, wait); };"""
+"""Have the test say when 15 seconds are over."""
+
+
 def test_what_is_not_confirmed_can_be_sent_again(stage: Stage) -> None:
     name = stage.account("bridge")
     page = stage.page(name)
+    page.call("Page.addScriptToEvaluateOnNewDocument", source=CLOCK)
+    page.call("Page.reload")
     page.sees("#bridge", "#title")
     stage.server.signal(signal.SIGSTOP)
     try:
         say(page, "into the void")
         page.wait(CONFIRMED, lambda found: "sending" in str(found))
+        page.js("window.due.at(-1)()")
+        page.sees("Not confirmed", "#log")
     finally:
         stage.server.signal(signal.SIGCONT)
     page.wait(CONFIRMED, lambda found: found == "line say")
-    assert times_shown(page, "into the void") == 1
+    assert "Not confirmed" not in page.text("#log"), "it was only late"
+    stage.server.signal(signal.SIGSTOP)
+    say(page, "never heard")
+    page.wait(CONFIRMED, lambda found: "sending" in str(found))
+    stage.server.signal(signal.SIGKILL)
+    stage.server.close()
+    page.sees("Not confirmed", "#log")
+    stage.server = stage.start()
+    page.wait("document.getElementById('network').textContent", lambda text: text == "")
+    page.click("#log .state button")
+    page.wait("document.querySelector('#log .state button') === null")
+    page.wait(CONFIRMED, lambda found: found == "line say follow")
+    assert times_shown(page, "into the void") == times_shown(page, "never heard") == 1
+    page.call("Page.reload")
+    page.sees("never heard", "#log")
+    assert times_shown(page, "into the void") == times_shown(page, "never heard") == 1
+
+
+TO_THE_TOP = """(() => {
+  const log = document.getElementById("log"), button = log.querySelector(".rule button");
+  if (button) button.click();
+  else log.scrollTop = 0;
+  for (const line of log.querySelectorAll(".line")) window.shown.add(line);
+  return window.shown.size;
+})()"""
+
+ORDER = "[...window.shown].map((line) => line.querySelector('.text').textContent).sort()"
+
+
+def test_a_gap_of_many_lines_is_shown_and_filled(stage: Stage) -> None:
+    """A lost connection that misses more than the page asks for at once leaves a gap to be clicked, not a hole."""
+    name = stage.account("canyon")
+    _bob, peer = stage.member("canyon")
+    page = stage.page(name)
+    page.sees("#canyon", "#title")
+    peer.ask("SAY canyon echo-000")
+    page.sees("echo-000", "#log")
+    page.call("Network.emulateNetworkConditions", **OFFLINE)
+    page.sees("Not connected", "#network")
+    peer.ask(*(f"SAY canyon echo-{number:03}" for number in range(1, 450)))
+    page.call("Network.emulateNetworkConditions", **ONLINE)
+    page.sees("echo-449", "#log")
+    page.js("window.shown = new Set()")
+    page.wait(TO_THE_TOP, lambda size: size >= 450)
+    assert page.js(ORDER) == [f"echo-{number:03}" for number in range(450)], "each is there once"
 
 
 def test_older_lines_come_at_the_top_and_the_place_is_kept(stage: Stage) -> None:
