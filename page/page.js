@@ -1040,6 +1040,7 @@ finderWord.addEventListener("input", () => change(() => { state.pick = 0; }));
 finderWord.addEventListener("keydown", (event) => {
   const by = { ArrowDown: 1, ArrowUp: -1 }[event.key];
   if (by) { event.preventDefault(); change(() => { state.pick = (state.pick ?? 0) + by; }); }
+  else if (event.key === "Escape") { event.preventDefault(); $("finder").close(); } // it would only empty the field
   else if (event.key === "Enter" && finderChoices()[state.pick]) { event.preventDefault(); choose(finderChoices()[state.pick]); }
 });
 

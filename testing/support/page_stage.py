@@ -28,6 +28,11 @@ new MutationObserver((changes) => {
 }).observe(document.getElementById("log"), { childList: true })"""
 """Note the rows that each frame adds to the log, and the frames that end elsewhere than at the newest line."""
 
+OFFLINE, ONLINE = (
+    {"offline": offline, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1} for offline in (True, False)
+)
+"""What `Network.emulateNetworkConditions` takes."""
+
 PROBLEMS = ("Runtime.exceptionThrown", "Audits.issueAdded")
 """Exceptions, and what the browser finds wrong: what the page's security policy has refused, above all."""
 

@@ -5,11 +5,7 @@ from __future__ import annotations
 import signal
 
 from support.chromium import Tab
-from support.page_stage import CONFIRMED, ROWS_A_FRAME, WATCH_FRAMES, Stage, say
-
-OFFLINE, ONLINE = (
-    {"offline": offline, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1} for offline in (True, False)
-)
+from support.page_stage import CONFIRMED, OFFLINE, ONLINE, ROWS_A_FRAME, WATCH_FRAMES, Stage, say
 
 
 def test_a_page_survives_the_end_of_its_connection(stage: Stage) -> None:
