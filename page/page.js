@@ -260,7 +260,7 @@ function buffer(name) {
   const key = fold(name);
   if (!state.buffers.has(key)) {
     state.buffers.set(key, {
-      key, name, lines: [], ids: new Set(), members: new Map(), topic: "", unread: 0, mentions: 0, mark: 0, sentMark: 0, more: isChannel(name), asked: "",
+      key, name, lines: [], ids: new Set(), members: new Map(), topic: "", unread: 0, mentions: 0, mark: 0, sentMark: 0, read: 0, marking: 0, more: isChannel(name), asked: "",
       draft: "", typed: [], at: 0, fresh: true, naming: null,
     });
     if (!isChannel(name)) restoreDirect(state.buffers.get(key));
@@ -459,17 +459,23 @@ function marked(each, at) {
   if (each.lines[0].time <= each.mark || !news.length) { each.unread = news.length; each.mentions = news.filter((line) => line.mention).length; }
 }
 
-let marking = 0;
 function readToEnd() {
   const each = find(state.open);
   if (!each || !state.online || !isRead(each)) return;
   const last = each.lines.findLast((line) => line.kind !== "note" && !line.status);
   each.unread = each.mentions = 0;
   if (!last || last.time <= each.mark) return;
+  each.read = last.time;
+  clearTimeout(each.marking);
   const wait = each.sentMark + MARK_MS - Date.now();
-  if (wait > 0) { clearTimeout(marking); marking = setTimeout(() => touch(), wait); return; }
-  [each.mark, each.sentMark] = [last.time, Date.now()];
-  if (state.account && state.caps.has("draft/read-marker")) write(`MARKREAD ${each.name} timestamp=${new Date(last.time).toISOString()}`);
+  if (wait > 0) each.marking = setTimeout(() => mark(each), wait);
+  else mark(each);
+}
+
+function mark(each) {
+  if (!state.online || each.read <= each.mark) return;
+  Object.assign(each, { mark: each.read, sentMark: Date.now() });
+  if (state.account && state.caps.has("draft/read-marker")) write(`MARKREAD ${each.name} timestamp=${new Date(each.read).toISOString()}`);
 }
 
 function joined(channel, message, account) {
@@ -785,12 +791,14 @@ function row(kind, key, className, act, words, fill) {
   return item;
 }
 
+const countOf = (unread) => (unread > 99 ? "99+" : String(unread));
+
 function bufferRow(each) {
   const words = [each.name, each.unread, each.mentions];
   const item = row("buffer", each.key, each.unread ? "unread" : "", () => change(() => { show(each.key); focusLine(); }), words, () => {
     const parts = [make("bdi", "", shown(each.name))];
     if (each.unread) {
-      const badge = make("span", each.mentions || !isChannel(each.name) ? "badge mention" : "badge", make("span", "", each.unread > 99 ? "99+" : String(each.unread)));
+      const badge = make("span", each.mentions || !isChannel(each.name) ? "badge mention" : "badge", make("span", "", countOf(each.unread)));
       badge.firstChild.ariaHidden = "true";
       badge.append(make("span", "hidden", say(each.mentions ? "mentions" : "unread", each.unread)));
       parts.push(badge);
@@ -857,7 +865,10 @@ function drawHeading(each) {
   const label = each ? say("messageTo", shown(each.name)) : say("welcome");
   setText($("line-label"), label);
   if (lineInput.placeholder !== label) lineInput.placeholder = label;
-  lineInput.disabled = !each && false;
+  const elsewhere = unreadBut(each);
+  setText($("elsewhere"), countOf(elsewhere));
+  setHidden($("elsewhere"), !elsewhere);
+  $("back").ariaLabel = elsewhere ? `${say("back")}, ${say("unread", elsewhere)}` : say("back");
   for (const id of ["show-members", "leave"]) setHidden($(id), !each || (id === "show-members" && !isChannel(each.name)));
   const size = each ? each.members.size : 0;
   setText($("member-count"), String(size));
@@ -865,8 +876,9 @@ function drawHeading(each) {
   $("show-members").ariaExpanded = String(state.members);
 }
 
+const unreadBut = (open) => [...state.buffers.values()].reduce((sum, each) => sum + (each === open ? 0 : each.unread), 0);
 function drawTitle() {
-  const unread = [...state.buffers.values()].reduce((sum, each) => sum + (isChannel(each.name) ? each.unread : each.unread), 0);
+  const unread = unreadBut(null);
   const title = state.phase === "in" && unread ? `(${unread}) ${pageTitle}` : pageTitle;
   if (document.title !== title) document.title = title;
 }
@@ -1086,6 +1098,7 @@ addEventListener("online", retryNow);
 addEventListener("offline", () => { if (socket && state.phase === "in") { socket.close(); lost(); } });
 document.addEventListener("visibilitychange", () => { if (document.visibilityState === "visible") { retryNow(); touch(); } });
 addEventListener("focus", () => touch());
+addEventListener("pagehide", () => { for (const each of state.buffers.values()) mark(each); });
 membersLieOver.addEventListener("change", () => change(closeMembersIfOver));
 
 function begin() {

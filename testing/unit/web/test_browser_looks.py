@@ -14,18 +14,37 @@ SMALL = """[...document.querySelectorAll("button")]
   .filter((button) => button.checkVisibility() && button.getBoundingClientRect().height < 44).length"""
 
 
-def names_of(page: Tab) -> dict[str, list[str]]:
-    """Return the accessible names of controls, by role."""
+PANE = "document.getElementById('app').dataset.pane"
+"""Which of two panes a narrow screen shows."""
+
+PLACES = ("navigation", "main", "complementary", "log", "heading", "status")
+
+
+def names_of(page: Tab, roles: tuple[str, ...] = CONTROLS) -> dict[str, list[str]]:
+    """Return the accessible names of what has these roles."""
     found: dict[str, list[str]] = {}
     for node in page.call("Accessibility.getFullAXTree")["nodes"]:
-        if not node.get("ignored") and node["role"]["value"] in CONTROLS:
+        if not node.get("ignored") and node["role"]["value"] in roles:
             found.setdefault(node["role"]["value"], []).append(node.get("name", {}).get("value", ""))
     return found
 
 
-@pytest.mark.parametrize("width", [320, 1440])
-def test_every_control_has_a_name_and_nothing_overflows(stage: Stage, width: int) -> None:
-    page = stage.tab(width=width, height=640)
+IN_SIGHT = """[...arguments].every((id) => {
+  const box = document.getElementById(id).getBoundingClientRect();
+  return box.height > 0 && box.top >= 0 && box.bottom <= innerHeight && box.left >= 0 && box.right <= innerWidth;
+})"""
+
+
+def is_in_sight(page: Tab, *ids: str) -> bool:
+    """Tell whether these elements are wholly on the screen."""
+    return bool(page.js(f"(function () {{ return {IN_SIGHT}; }})({', '.join(map(repr, ids))})"))
+
+
+@pytest.mark.parametrize(("width", "height"), [(320, 640), (1440, 900), (320, 256)])
+def test_every_control_has_a_name_and_nothing_overflows(stage: Stage, width: int, height: int) -> None:
+    """320 by 256 is what is left of a screen of 1280 by 1024 at 400 %."""
+    page = stage.tab(width=width, height=height)
+    page.media(prefers_reduced_motion="reduce")
     overflow = "document.documentElement.scrollWidth > innerWidth"
     assert all(name for names in names_of(page).values() for name in names)
     assert not page.js(overflow)
@@ -39,6 +58,24 @@ def test_every_control_has_a_name_and_nothing_overflows(stage: Stage, width: int
     assert all(name for names in names_of(page).values() for name in names)
     assert not page.js(overflow)
     assert page.js(SMALL) == 0
+    assert is_in_sight(page, "line", "send", "title", "leave")
+    assert page.js("document.getElementById('log').clientHeight") > 100
+    places = names_of(page, PLACES)
+    assert {"main", "log"} <= set(places)
+    assert places["log"] == ["#hall"]
+    assert "#hall" in places["heading"]
+    if width > 1000:
+        assert (places["navigation"], places["complementary"]) == (["Conversations"], ["Members"])
+        assert {"Channels", "Members"} <= set(places["heading"])
+        page.click("#menu")
+    else:
+        page.click("#back")
+        page.wait(f"{PANE} === 'list'")
+        page.click("#menu")
+    assert not page.js(overflow)
+    page.js("document.querySelector('#settings .closes').scrollIntoView()")
+    page.click("#settings .closes")
+    page.wait("!document.getElementById('settings').open")
 
 
 def test_the_keyboard_alone_is_enough(stage: Stage) -> None:
