@@ -128,9 +128,26 @@ class Server:
         self.health = Health(self)
         self.metrics: Endpoint | None = None
         self.started = time.time()
-        is_single = settings.node is None
+        self._is_single = settings.node is None
+        self._stopping = False
         self.tls = self._load_tls()
-        self.loop = Loop(
+        self.loop = self._make_loop(settings)
+        self.supervisor = Supervisor(os.environ, self.loop)
+        self.printer = Printer(STDOUT, self.loop.call_later)
+        with contextlib.ExitStack() as undo:
+            undo.callback(self.loop.close)
+            self._bind_ports(settings, undo)
+            if settings.metrics is not None:
+                self.metrics = self._open_metrics(settings.metrics)
+            try:
+                self._open_store(settings, config, undo)
+            except StoreError as error:
+                raise StartError(str(error)) from error
+            undo.pop_all()
+        self._watch_store()
+
+    def _make_loop(self, settings: Settings) -> Loop:
+        return Loop(
             max_clients=settings.max_clients,
             max_out_buffer=settings.max_out_buffer,
             stall_seconds=settings.stall_seconds,
@@ -143,49 +160,49 @@ class Server:
             max_buffers=settings.max_buffers,
             pool_threads=settings.hash_threads,
             pool_queue=settings.hash_threads,  # further jobs wait in the work queue
-            connection=Connection if is_single else self._leased_connection(),
+            connection=Connection if self._is_single else self._leased_connection(),
         )
-        self.supervisor = Supervisor(os.environ, self.loop)
-        self.printer = Printer(STDOUT, self.loop.call_later)
-        with contextlib.ExitStack() as undo:
-            undo.callback(self.loop.close)
-            listens = [
-                *(listen._replace(address=listen.address or settings.address) for listen in settings.listen),
-                *(
-                    Listen(settings.address, channel.port, port_label(channel.name), channel.tls)
-                    for channel in settings.channel
-                ),
-            ]
-            own_addresses = {listen.address for listen in listens}
-            sockets = [
-                undo.enter_context(bound_socket(listen.address, listen.port, listening=is_single)) for listen in listens
-            ]
-            self.endpoints = [
-                Endpoint(host, port, listen.dialect, listen.address == "::", listen.tls)
-                for (host, port, *_), listen in zip((sock.getsockname() for sock in sockets), listens, strict=True)
-            ]
-            if settings.metrics is not None:
-                self.metrics = self._open_metrics(settings.metrics)
-            self.port = self.endpoints[0].port
-            self._sockets = list(zip(sockets, listens, strict=True))
-            # If all listeners share one address, other servers are dialled from it.
-            is_one = len(own_addresses) == 1 and not own_addresses & WILDCARDS
-            self._source = next(iter(own_addresses)) if is_one else None
-            try:
-                self.store = Store(settings.database or f"crosstalk-{self.port}.db", is_copy=not is_single)
-                undo.callback(self.store.close)
-                take = functools.partial(self.loop.listen_admin, accepted=self._accept_control, refusal=FULL)
-                self.control = ControlSocket(settings, self.store.path, take)
-                undo.callback(self.control.remove)
-                if is_single:
-                    self._open(self.store)
-                else:
-                    self.replica = self._join_cluster(config)
-            except StoreError as error:
-                raise StartError(str(error)) from error
-            undo.pop_all()
-        self._watch_store()
-        self._stopping = False
+
+    def _bind_ports(self, settings: Settings, undo: contextlib.ExitStack) -> None:
+        """Bind the sockets of all ports. A single process listens already; a node only when it leads."""
+        listens = [
+            *(listen._replace(address=listen.address or settings.address) for listen in settings.listen),
+            *(
+                Listen(settings.address, channel.port, port_label(channel.name), channel.tls)
+                for channel in settings.channel
+            ),
+        ]
+        sockets = [
+            undo.enter_context(bound_socket(listen.address, listen.port, listening=self._is_single))
+            for listen in listens
+        ]
+        self.endpoints = [
+            Endpoint(host, port, listen.dialect, listen.address == "::", listen.tls)
+            for (host, port, *_), listen in zip((sock.getsockname() for sock in sockets), listens, strict=True)
+        ]
+        self.port = self.endpoints[0].port
+        self._sockets = list(zip(sockets, listens, strict=True))
+        # If all listeners share one address, other servers are dialled from it.
+        own_addresses = {listen.address for listen in listens}
+        is_one = len(own_addresses) == 1 and not own_addresses & WILDCARDS
+        self._source = next(iter(own_addresses)) if is_one else None
+
+    def _open_store(self, settings: Settings, config: bytes, undo: contextlib.ExitStack) -> None:
+        """Open the database and the control socket; then serve, or follow the cluster's log.
+
+        Raises:
+            StartError: a socket cannot be opened.
+            StoreError: the database cannot be used.
+        """
+        self.store = Store(settings.database or f"crosstalk-{self.port}.db", is_copy=not self._is_single)
+        undo.callback(self.store.close)
+        take = functools.partial(self.loop.listen_admin, accepted=self._accept_control, refusal=FULL)
+        self.control = ControlSocket(settings, self.store.path, take)
+        undo.callback(self.control.remove)
+        if self._is_single:
+            self._open(self.store)
+        else:
+            self.replica = self._join_cluster(config)
 
     def _accept_control(self, connection: Connection) -> Session:
         """Create the session of a connection to the control socket."""
@@ -204,10 +221,10 @@ class Server:
 
     def _open_metrics(self, listen: Listen) -> Endpoint:
         """Serve values and health; also at a backup, whose other ports are closed."""
-        from app.monitor import watch_over  # most servers have no such port
+        from app.monitor import serve_metrics  # most servers have no such port
 
         sock = bound_socket(listen.address, listen.port, listening=True)
-        watch_over(self, self.health, sock)
+        serve_metrics(self, self.health, sock)
         host, port, *_ = sock.getsockname()
         log.info("metrics address=%s port=%d", host, port)
         return Endpoint(host, port, listen.dialect, ipv6_only=False)
@@ -410,7 +427,7 @@ def usable(address: str | None, port: int) -> Iterator[None]:
 
 
 def announce(server: Server, *, hello_server: bool) -> None:
-    """Log the listeners, and that the server is ready; a server of the `hello` lab also says so on standard output."""
+    """Log the listeners, and that the server is ready. The `hello` course's server also says so on standard output."""
     for endpoint in server.endpoints:
         address, port, dialect, ipv6_only, tls = endpoint
         marks = (" tls" if tls else "") + (" (IPv6 only)" if ipv6_only else "")

@@ -53,11 +53,11 @@ def occupy_standard_descriptors() -> None:
 
 
 CONFIG_VARIABLE = "CROSSTALK_CONFIG"
-"""Names the descriptor with the config's text, for a program that begins again."""
+"""Names the descriptor with the config's text, for a program that replaces this one (exec)."""
 
 
-def leave_config(text: bytes) -> None:
-    """Keep the config's text for the program that takes the place of this one: the file may have been a pipe."""
+def hand_over_config(text: bytes) -> None:
+    """Keep the config's text for the program that replaces this one (exec): the file may have been a pipe."""
     with _scratch_file() as file:
         file.write(text)
         file.flush()
@@ -75,8 +75,8 @@ def _scratch_file() -> IO[bytes]:
     return tempfile.TemporaryFile()
 
 
-def left_config() -> bytes | None:
-    """Return the text that `leave_config` has kept, once; None where there is none."""
+def handed_over_config() -> bytes | None:
+    """Return the text that `hand_over_config` has kept, once; None where there is none."""
     descriptor = os.environ.pop(CONFIG_VARIABLE, None)
     if descriptor is None:
         return None

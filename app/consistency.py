@@ -33,7 +33,7 @@ class Rule(NamedTuple):
 
     Attributes:
         directives: that the rule concerns; an error is told with the line of the first that has one. If a line of one
-            of them is wrong, the rule is not checked: it could only tell what follows from that.
+            of them is wrong, the rule is not checked, since its error could only follow from that one.
         fault: says what is wrong with all settings; None if nothing is.
     """
 
@@ -41,44 +41,44 @@ class Rule(NamedTuple):
     fault: Callable[[Settings], str | None]
 
 
-def _nowhere(settings: Settings) -> str | None:
+def _without_ports(settings: Settings) -> str | None:
     if settings.listen or settings.channel:
         return None
     return "has no listen line and no channel; add one, or start with a port"
 
 
-def _few_channels(settings: Settings) -> str | None:
+def _too_few_channels(settings: Settings) -> str | None:
     count = len(settings.channel)
     if not 0 < count < MIN_CHANNELS:
         return None
     return f"channel stands {count} times; it needs {MIN_CHANNELS} or more, or none"
 
 
-def _own_name(settings: Settings) -> str | None:
+def _peer_with_own_name(settings: Settings) -> str | None:
     if settings.hostname is None or settings.hostname not in {peer.name for peer in settings.peers}:
         return None
     return f"hostname {settings.hostname} is this server's own; no other can bear it"
 
 
-def _secret_of_nobody(settings: Settings) -> str | None:
+def _secret_without_hostname(settings: Settings) -> str | None:
     if settings.hostname is not None or not any(peer.secret for peer in settings.peers):
         return None
     return f"{SECRET} needs a name of this server's own, too; add hostname <name>"
 
 
-def _port_for_nobody(settings: Settings) -> str | None:
+def _federation_port_while_off(settings: Settings) -> str | None:
     if settings.federation != "off" or "federation" not in {listen.dialect for listen in settings.listen}:
         return None
     return "a port that listens for federation is of no use while federation is off"
 
 
-def _memory_node(settings: Settings) -> str | None:
+def _node_in_memory(settings: Settings) -> str | None:
     if settings.node is None or settings.database != MEMORY:
         return None
     return f"a node keeps a copy of the cluster's data in a file, so its database cannot be {MEMORY}"
 
 
-def _any_port(settings: Settings) -> str | None:
+def _node_with_any_port(settings: Settings) -> str | None:
     if settings.node is None or 0 not in {listen.port for listen in settings.listen}:
         return None
     return "a node's clients must know its ports before it serves, so none can be 0"
@@ -96,13 +96,13 @@ def _for_a_node(directive: str) -> Rule:
     return Rule((directive, "node"), fault)
 
 
-def _no_certificate(settings: Settings) -> str | None:
+def _tls_without_certificate(settings: Settings) -> str | None:
     if settings.tls_certificate is not None or not settings.listens_with_tls:
         return None
     return "tls at the end of a line needs a certificate: add tls-certificate <path> and tls-key <path>"
 
 
-def _half_a_certificate(settings: Settings) -> str | None:
+def _certificate_without_key(settings: Settings) -> str | None:
     if (settings.tls_certificate is None) == (settings.tls_key is None):
         return None
     given, missing = ("tls-key", "tls-certificate") if settings.tls_key else ("tls-certificate", "tls-key")
@@ -166,17 +166,17 @@ def _unusable_directory(path: str) -> str | None:
 
 
 RULES = (  # those of the config before those of the command line
-    Rule(("hostname", PEER), _own_name),
-    Rule((PEER, "hostname"), _secret_of_nobody),
-    Rule(("federation", "listen"), _port_for_nobody),
-    Rule(("channel",), _few_channels),
-    Rule(("tls-certificate", "tls-key"), _half_a_certificate),
+    Rule(("hostname", PEER), _peer_with_own_name),
+    Rule((PEER, "hostname"), _secret_without_hostname),
+    Rule(("federation", "listen"), _federation_port_while_off),
+    Rule(("channel",), _too_few_channels),
+    Rule(("tls-certificate", "tls-key"), _certificate_without_key),
     Rule(("tls-certificate", "tls-key"), _unusable_certificate),
     Rule(("tls-ca",), _unusable_authorities),
-    Rule(("listen", "channel", "tls-certificate"), _no_certificate),
+    Rule(("listen", "channel", "tls-certificate"), _tls_without_certificate),
     *map(_for_a_node, ("engine", "engine-password-file", "cluster", "log-bytes")),
-    Rule(("database", "node"), _memory_node),
-    Rule(("listen", "node"), _any_port),
+    Rule(("database", "node"), _node_in_memory),
+    Rule(("listen", "node"), _node_with_any_port),
 )
 
 PLACES = (
@@ -194,7 +194,7 @@ def contradictions(settings: Settings, lines: Lines, rules: Sequence[Rule] = RUL
         lines: the config from which the others come.
         rules: which are checked.
     """
-    if not lines.faulty & {"listen", "channel"} and (reason := _nowhere(settings)):
+    if not lines.faulty & {"listen", "channel"} and (reason := _without_ports(settings)):
         yield f"{lines.path} {reason}"
     for directives, fault in rules:
         if not lines.faulty.intersection(directives) and (reason := fault(settings)):

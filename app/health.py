@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from app.statistics import Watched
+from app.statistics import MeasuredServer
 
 TRY_SECONDS = 1.0
-"""The disk is tried at most so often: each try is a commit."""
+"""Seconds between two tries of the disk, at least: each try is a commit."""
 
 
 class Health:
@@ -15,7 +15,7 @@ class Health:
         server: the server.
     """
 
-    def __init__(self, server: Watched) -> None:
+    def __init__(self, server: MeasuredServer) -> None:
         self._server = server
         self._tried = float("-inf")
         self._fault = ""
@@ -23,8 +23,8 @@ class Health:
     def fault(self) -> str:
         """Return why the journal cannot be written; "" if it can.
 
-        A single process tries the disk, also while nobody writes. Of a cluster's nodes only the primary can write, and
-        no answer of it leaves before the log has taken an entry: that is tried by telling that it is healthy.
+        A single process tries the disk, also while nobody writes. In a cluster only the primary can write. No answer of
+        it leaves before the log has taken an entry, so the arrival of the answer is the test.
         """
         replica = self._server.replica
         if replica is not None:

@@ -1,4 +1,4 @@
-"""The limits of clients: made of the settings at the start, and changed by a reload (docs/limits.md)."""
+"""The limits of clients: set from the settings at the start and by a reload (docs/limits.md)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from settings import LINKS, LOOPBACK, Settings
 
 
 class ClientLimits:
-    """What bounds the sessions, addresses and accounts of one server, besides its tables and buffers.
+    """The limits of the sessions, addresses and accounts of one server, besides those of its tables and buffers.
 
     Args:
         settings: of the server.

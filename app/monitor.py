@@ -1,4 +1,4 @@
-"""The port for machines that watch the server: /metrics and /healthz over HTTP.
+"""The port for monitoring: /metrics and /healthz over HTTP.
 
 It serves GET and HEAD, one request for each connection, and nothing else: no body is read, and no file is served. A
 request is bounded in size and time, and so is the number of connections (`net.admin_listener.AdminListener`).
@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from app.health import Health
 from app.prometheus import CONTENT_TYPE, exposition
-from app.statistics import Watched, collect
+from app.statistics import MeasuredServer, collect
 from net.connection import Connection
 from net.loop import Loop
 from net.table import CloseReason
@@ -142,7 +142,7 @@ class Exchange:
         self._connection.finish()
 
 
-def watch_over(server: Watched, health: Health, sock: socket.socket) -> None:
+def serve_metrics(server: MeasuredServer, health: Health, sock: socket.socket) -> None:
     """Serve the values and the health of a server.
 
     Args:

@@ -121,33 +121,14 @@ class Node:
     ) -> None:
         self.settings = settings
         self._limits = limits
+        self._timers = timers
         self._host_key = b""
         formatter = MessageFormatter(time_of_day)
 
         # The domain.
-        make_id = MAKE_ID[settings.mailbox_ids]
-        run = os.urandom(RUN_BYTES).hex()
-        self.chat = Chat(
-            store,
-            passwords,
-            now,
-            limits_of(settings),
-            make_id,
-            limits.accounts,
-            reserved_names(settings),
-            run,
-            make_token_secret,
-            members_only=settings.channels == "members",
-        )
-        self.now = now = self.chat.now
-        if not self.chat.restore(store.load()):
-            store.remove_orphans()
         self.commits = Histogram()
-        self.chat.journal.write = timed(self.chat.journal.write, self.commits, timers.monotonic)
-        self.chat.accounts.invitations.registration = Registration(settings.registration)
-        self.chat.users.operators = frozenset(settings.operator)
-        self.chat.upkeep.retention = settings.retention
-        self._timers = timers
+        self.chat = self._load_chat(store, passwords, now)
+        self.now = now = self.chat.now
         guests = RoomGuests(self.chat, timers, now, self._show, settings.afk_seconds)
         self.rooms = Rooms(self.chat, guests, timers, now, self._show)
         self.transfers = Transfers(
@@ -156,25 +137,22 @@ class Node:
         self.chat.outside.observer = self.rooms
         self.chat.outside.fan_out = partial(fan_out, send_all)
         self.chat.outside.prefix_of = self._prefix_of
-        for channel in settings.channel:
-            if channel.name not in self.chat.channels.local:
-                self._create(channel.name, now())
-            self.rooms.host(channel.name, channel.capacity)
-        self.chat.moderation.remove_abandoned()
+        self.apply_settings()
+        self._host_channels()
 
         # Other servers.
         self.federation: Federation | None = None
         if settings.federation != "off":
             self.federation = Federation(self.chat, timers, now, dial, jitter, nonce, settings)
             self.chat.outside.servers = self.federation.servers
+        links = self.federation.links if self.federation is not None else None
 
         # Bans of the operator.
-        close_links = self.federation.links.close_with if self.federation is not None else _no_links
+        close_links = links.close_with if links is not None else _no_links
         enforcement = BanEnforcement(self.chat, self.rooms, timers, controls.sessions, close_links, farewell)
         self.chat.outside.enforce, self.chat.outside.logged_in = enforcement.enforce, enforcement.logged_in
 
         # The dialects.
-        links = self.federation.links if self.federation is not None else None
         hosted = Hosted(self.chat, self.rooms, links, timers, now, make_secret)
         self.operator = Session(console, Console(controls, hosted, formatter, complain))
         self.control = Control(controls, hosted)
@@ -187,6 +165,34 @@ class Node:
             port_label(name): RoomsHandshake(self.rooms, name, plain, with_files) for name in self.rooms.hosted
         }
         self._others = (*self.ports.values(), plain, with_files, self.operator.dialect, self.control)
+
+    def _load_chat(self, store: StateStore, passwords: Passwords, now: Callable[[], float]) -> Chat:
+        """Make the domain and load its state; its commits are measured from then on."""
+        settings = self.settings
+        chat = Chat(
+            store,
+            passwords,
+            now,
+            limits_of(settings),
+            MAKE_ID[settings.mailbox_ids],
+            self._limits.accounts,
+            reserved_names(settings),
+            os.urandom(RUN_BYTES).hex(),
+            make_token_secret,
+            members_only=settings.channels == "members",
+        )
+        if not chat.restore(store.load()):
+            store.remove_orphans()
+        chat.journal.write = timed(chat.journal.write, self.commits, self._timers.monotonic)
+        return chat
+
+    def _host_channels(self) -> None:
+        """Make the channels of the config that do not exist, and give each its port."""
+        for channel in self.settings.channel:
+            if channel.name not in self.chat.channels.local:
+                self._create(channel.name, self.now())
+            self.rooms.host(channel.name, channel.capacity)
+        self.chat.moderation.remove_abandoned()
 
     def counts(self) -> Iterator[tuple[str, Counts]]:
         """Return what the clients of each dialect have had; a name may come more than once."""
@@ -216,9 +222,11 @@ class Node:
                 self.chat.journal.submit(HostKeyMade(self._host_key), ignore)
         return self._host_key
 
-    def set_limits(self) -> None:
-        """Obey the limits of the settings, which have changed."""
+    def apply_settings(self) -> None:
+        """Use the settings' values where copies are kept: at the start, and after a reload."""
         settings = self.settings
+        self.chat.accounts.invitations.registration = Registration(settings.registration)
+        self.chat.users.operators = frozenset(settings.operator)
         self.chat.users.limits = limits_of(settings)
         self.chat.accounts.make_id = MAKE_ID[settings.mailbox_ids]
         self._limits.change(settings)

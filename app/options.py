@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
-from app.bootstrap import left_config
+from app.bootstrap import handed_over_config
 from app.commandline import OneLineParser, port_number
 from app.config import NO_LINES, decode_content, read_content, read_lines
 from app.consistency import PLACES, RULES, contradictions
@@ -28,7 +28,7 @@ server.py <port> [config] [options]
 MANUAL = """\
 The first form serves all clients on one port; the first word of a client selects its protocol. In the second form, the
 config's `listen` and `channel` lines name the ports and their protocols. The third form is the server of the `hello`
-lab: it speaks that protocol only, and takes 16 users. It prints `Server is on` when it accepts connections. In every
+course: it speaks that protocol only, and takes 16 users. It prints `Server is on` when it accepts connections. In every
 form the config's `listen` and `channel` lines open more ports.
 
 Signals: TERM, INT and HUP stop the server. A second TERM or INT, half a second later or more, ends it at once. USR1
@@ -150,7 +150,7 @@ def read_options(arguments: argparse.Namespace) -> Options:
     path: str | None = arguments.config
     content, lines = b"", NO_LINES
     if path is not None:
-        left = left_config()
+        left = handed_over_config()
         try:
             content = read_content(path) if left is None else left
             lines = read_lines(decode_content(content, path), path)

@@ -19,7 +19,6 @@ from app.options import read_options
 from app.passwords import BcryptPasswords
 from app.supervisor import Supervisor
 from dialects.operator.base import ReloadOutcome
-from domain.invitations import Registration
 from net.loop import Loop
 from settings import Live, Settings
 
@@ -76,8 +75,8 @@ def _limit_connections(server: Reloadable) -> None:
     )
 
 
-def _limit_users(server: Reloadable) -> None:
-    server.node.set_limits()
+def _apply_to_node(server: Reloadable) -> None:
+    server.node.apply_settings()
 
 
 def _remake_page(server: Reloadable) -> None:
@@ -85,9 +84,8 @@ def _remake_page(server: Reloadable) -> None:
         server.gateway.remake_page()
 
 
-def _admit(server: Reloadable) -> None:
-    server.node.chat.accounts.invitations.registration = Registration(server.settings.registration)
-    server.node.chat.users.operators = frozenset(server.settings.operator)
+def _apply_registration(server: Reloadable) -> None:
+    _apply_to_node(server)
     _remake_page(server)
 
 
@@ -113,12 +111,12 @@ ROWS = (
         (
             "max_name", "max_users", "max_accounts", "max_channels", "max_channels_per_creator",
             "max_channels_per_user", "max_account_clients",
-            "max_mail", "max_unlisted_mail", "max_registrations", "mailbox_ids", "afk_seconds",
+            "operator", "max_mail", "max_unlisted_mail", "max_registrations", "mailbox_ids", "afk_seconds",
             "retention", "line_burst", "line_rate", "max_login_failures", "max_account_failures",
         ),
-        _limit_users,
+        _apply_to_node,
     ),
-    Row(("registration", "operator"), _admit),
+    Row(("registration",), _apply_registration),
     Row(("irc_guests", "web_title"), _remake_page),
     Row(("bcrypt_cost",), _hash),
     Row(("peers",), _link),

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
-from app.bootstrap import leave_config
+from app.bootstrap import hand_over_config
 from app.node import StartError
 from app.signals import hold_back, stops_within
 from database_files import why_the_disk_refuses
@@ -302,7 +302,7 @@ class Replica:
             self._link.close()
             self._store.close()
             if not is_stopping() and self._file_can_be_written(alive) and not is_stopping():
-                leave_config(self.config)
+                hand_over_config(self.config)
                 os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
         except Ending as ending:
             print(f"server.py: {ending}", file=sys.stderr)

@@ -77,7 +77,7 @@ def timed(call: Callable[[T], R], histogram: Histogram, now: Callable[[], float]
     return timed_call
 
 
-class Watched(Protocol):
+class MeasuredServer(Protocol):
     """What is read of a server; `server.Server` has all of it. Each may be missing: see `Metric.needs`."""
 
     loop: Any
@@ -135,39 +135,39 @@ class Family(NamedTuple):
     values: Mapping[tuple[str, ...], float] | Histogram
 
 
-def _by_dialect(server: Watched, count: Callable[[Any], int]) -> Mapping[str, int]:
+def _by_dialect(server: MeasuredServer, count: Callable[[Any], int]) -> Mapping[str, int]:
     numbers: Counter[str] = Counter()
     for name, counts in server.node.counts():
         numbers[name] += count(counts)
     return numbers
 
 
-def _closed(server: Watched) -> Mapping[str, int]:
+def _closed(server: MeasuredServer) -> Mapping[str, int]:
     return {reason.name.lower().replace("_", "-"): server.loop.closed[reason] for reason in CloseReason}
 
 
-def _sessions(server: Watched) -> Mapping[str, int]:
+def _sessions(server: MeasuredServer) -> Mapping[str, int]:
     none = dict.fromkeys((name for name, _counts in server.node.counts()), 0)
     kinds = Counter(getattr(connection, "owner", NOBODY).kind for connection in server.loop.connections)
     return {**none, **{kind: count for kind, count in kinds.items() if kind}}
 
 
-def _links(server: Watched) -> int:
+def _links(server: MeasuredServer) -> int:
     federation = server.node.federation
     return 0 if federation is None else sum(len(peer.links) for peer in federation.peers.values())
 
 
-def _certificate(server: Watched) -> Mapping[tuple[str, ...], float]:
+def _certificate(server: MeasuredServer) -> Mapping[tuple[str, ...], float]:
     """Return when it expires; nothing where only other servers have one."""
     expires = server.tls.expires
     return {(): expires} if math.isfinite(expires) else {}
 
 
-def _cluster(name: str) -> Callable[[Watched], float]:
+def _cluster(name: str) -> Callable[[MeasuredServer], float]:
     return lambda server: float(getattr(server.replica.status, name))
 
 
-def _role(server: Watched) -> Mapping[tuple[str, ...], float]:
+def _role(server: MeasuredServer) -> Mapping[tuple[str, ...], float]:
     status = server.replica.status
     return {(status.node, status.role, status.run, status.leader, status.engine): 1.0}
 
@@ -253,7 +253,7 @@ METRICS: tuple[Metric, ...] = (
 )  # fmt: skip
 
 
-def collect(server: Watched) -> list[Family]:
+def collect(server: MeasuredServer) -> list[Family]:
     """Read all values that a server has now."""
     present = [metric for metric in METRICS if getattr(server, metric.needs, None) is not None]
     return [Family(metric, _values(metric.read(server))) for metric in present]
@@ -277,7 +277,7 @@ class Line(NamedTuple):
         return " ".join((self.words, *(f"{name}={value}" for name, value in self.values)))
 
 
-def report(server: Watched) -> Iterator[Line]:
+def report(server: MeasuredServer) -> Iterator[Line]:
     """Return all that the log and the operator are told of a server."""
     if server.replica is not None:
         yield Line("cluster", tuple(server.replica.status.words()))

@@ -1,4 +1,4 @@
-"""What a service manager is told of the server: the protocol of sd_notify(3), which systemd and others speak.
+"""Notifications to a service manager: the protocol of sd_notify(3), which systemd and others speak.
 
 Each message is one datagram to the socket that NOTIFY_SOCKET names. Without that variable nothing is sent. The watchdog
 is fed by the loop itself, so the manager notices a loop that hangs.

@@ -25,7 +25,7 @@ from settings import Settings
 
 DAY = 24 * 3600.0
 SOON_SECONDS = 14 * DAY
-"""A certificate that expires within this time is warned of."""
+"""A certificate that expires within this time causes a warning."""
 
 PLAIN_REFUSAL = "This port speaks TLS only: connect with TLS."
 

@@ -1,4 +1,4 @@
-"""The settings of the `web` ports as what `web/` needs. Imported only where the config has such a port."""
+"""Makes the gateway of the `web` ports from the settings. Imported only where the config has such a port."""
 
 from __future__ import annotations
 

@@ -28,6 +28,7 @@ from harness.text import Failed
 from replica import wire
 from tools.copies import CHANNEL, agree, append, in_file, in_log, times_logged
 from tools.faults import FAULTS, Fault
+from tools.verdicts import print_verdict
 
 WRITERS = 3
 REQUEST_SECONDS = 4.0
@@ -249,12 +250,12 @@ def longest_pause(record: Record, since: float, until: float) -> float:
 class Run:
     """A cluster under faults, for as long as one likes."""
 
-    def __init__(self, directory: Path, engines: Engines, name: str, luck: random.Random) -> None:
+    def __init__(self, directory: Path, engines: Engines, name: str, rng: random.Random) -> None:
         self.cluster = Cluster(directory, engines, name, f"log-bytes {LOG_BYTES}")
         self.record = Record()
         self.pauses: dict[str, list[float]] = {}
         self.needless: list[str] = []
-        self._luck = luck
+        self._rng = rng
         ports = [node.port for node in self.cluster.nodes]
         self.clients: list[Client] = [Writer(f"w{number}", ports, self.record) for number in range(1, WRITERS + 1)]
         self.clients.append(Reader("reader", ports, self.record))
@@ -268,7 +269,7 @@ class Run:
                 client.start()
             self._wait_for_answers(time.monotonic())
             ends = time.monotonic() + seconds
-            rounds = (fault for _ in itertools.count() for fault in self._luck.sample(faults, len(faults)))
+            rounds = (fault for _ in itertools.count() for fault in self._rng.sample(faults, len(faults)))
             for fault in rounds:
                 if time.monotonic() >= ends:
                     break
@@ -281,7 +282,7 @@ class Run:
         """Inflict one fault, end it, and wait until the cluster answers again."""
         leader = self._leader()
         began = time.monotonic()
-        end = fault.inflict(self.cluster, self._luck)
+        end = fault.inflict(self.cluster, self._rng)
         time.sleep(fault.seconds)
         end()
         self._wait_for_answers(time.monotonic())
@@ -322,9 +323,7 @@ def report(run: Run, verdict: Verdict) -> None:
     print("\n{} messages sent, {} acknowledged, {} reads".format(*counts))
     nodes = run.cluster.nodes
     print("{} purges, {} snapshots".format(*(times_logged(nodes, text) for text in (" purged ", " is in place"))))
-    for name, found in verdict._asdict().items():
-        print(f"{name}: {len(found)}{' ' + ', '.join(found[:5]) if found else ''}")
-    print("verdict:", "good" if verdict else "BAD")
+    print_verdict(verdict._asdict(), is_good=bool(verdict))
 
 
 def main() -> int:

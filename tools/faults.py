@@ -33,8 +33,8 @@ class Fault(NamedTuple):
 def kill(*chosen: Choice, by: signal.Signals = signal.SIGKILL) -> Infliction:
     """Return what ends some nodes; they are started again afterwards."""
 
-    def inflict(cluster: Cluster, luck: random.Random) -> Callable[[], None]:
-        for node in [choose(cluster, luck) for choose in chosen]:
+    def inflict(cluster: Cluster, rng: random.Random) -> Callable[[], None]:
+        for node in [choose(cluster, rng) for choose in chosen]:
             if node.process is not None:
                 node.end(by)
         return cluster.start
@@ -45,8 +45,8 @@ def kill(*chosen: Choice, by: signal.Signals = signal.SIGKILL) -> Infliction:
 def lose_file(choose: Choice) -> Infliction:
     """Return what ends a node and destroys its file; it is started again without it."""
 
-    def inflict(cluster: Cluster, luck: random.Random) -> Callable[[], None]:
-        node = choose(cluster, luck)
+    def inflict(cluster: Cluster, rng: random.Random) -> Callable[[], None]:
+        node = choose(cluster, rng)
         node.end()
         for path in node.directory.glob(f"{node.database.name}*"):
             path.unlink()
@@ -58,8 +58,8 @@ def lose_file(choose: Choice) -> Infliction:
 def freeze(choose: Choice) -> Infliction:
     """Return what freezes a node; it goes on afterwards."""
 
-    def inflict(cluster: Cluster, luck: random.Random) -> Callable[[], None]:
-        node = choose(cluster, luck)
+    def inflict(cluster: Cluster, rng: random.Random) -> Callable[[], None]:
+        node = choose(cluster, rng)
         node.send_signal(signal.SIGSTOP)
         return lambda: node.send_signal(signal.SIGCONT)
 
@@ -69,11 +69,11 @@ def freeze(choose: Choice) -> Infliction:
 def hit_engines(count: int, by: signal.Signals) -> Infliction:
     """Return what kills or freezes engines, that which leads the log first."""
 
-    def inflict(cluster: Cluster, luck: random.Random) -> Callable[[], None]:
+    def inflict(cluster: Cluster, rng: random.Random) -> Callable[[], None]:
         engines = cluster.engines
         leader = engines.leader(cluster.name)
         others = [number for number in engines.numbers if number != leader]
-        chosen = [leader, *luck.sample(others, len(others))][:count]
+        chosen = [leader, *rng.sample(others, len(others))][:count]
         for number in chosen:
             engines.send_signal(number, by)
 
@@ -87,7 +87,7 @@ def hit_engines(count: int, by: signal.Signals) -> Infliction:
     return inflict
 
 
-def restart_engine(cluster: Cluster, _luck: random.Random) -> Callable[[], None]:
+def restart_engine(cluster: Cluster, _rng: random.Random) -> Callable[[], None]:
     """Restart the engine that leads the log, as an update does."""
     engines = cluster.engines
     restarted = engines.run("restart", str(engines.leader(cluster.name)))
@@ -96,12 +96,12 @@ def restart_engine(cluster: Cluster, _luck: random.Random) -> Callable[[], None]
     return lambda: None
 
 
-def primary(cluster: Cluster, _luck: random.Random) -> ClusterNode:
+def primary(cluster: Cluster, _rng: random.Random) -> ClusterNode:
     return cluster.primary()
 
 
-def backup(cluster: Cluster, luck: random.Random) -> ClusterNode:
-    return luck.choice(cluster.backups())
+def backup(cluster: Cluster, rng: random.Random) -> ClusterNode:
+    return rng.choice(cluster.backups())
 
 
 FAULTS = (

@@ -18,6 +18,7 @@ from pathlib import Path
 from harness.servers import ServerProcess
 from harness.text import Failed
 from tools.speakers import SPEAKERS, Ports, Speaker, Verdict, judge, prepare
+from tools.verdicts import print_verdict
 
 SPEAKING_SECONDS = 30.0
 """In this time every speaker must have got an answer."""
@@ -49,7 +50,7 @@ def one_round(directory: Path, ports: Ports, database: Path, tag: str, seconds: 
     return speakers
 
 
-def run(rounds: int, luck: random.Random) -> tuple[Verdict, list[Speaker]]:
+def run(rounds: int, rng: random.Random) -> tuple[Verdict, list[Speaker]]:
     """Run so many rounds with one database; return the verdict, and all speakers. Raises Failed."""
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)
@@ -57,7 +58,7 @@ def run(rounds: int, luck: random.Random) -> tuple[Verdict, list[Speaker]]:
         prepare(database)
         speakers: list[Speaker] = []
         for number in range(1, rounds + 1):
-            speakers += one_round(directory, ports, database, str(number), luck.uniform(0, LONGEST))
+            speakers += one_round(directory, ports, database, str(number), rng.uniform(0, LONGEST))
             if sys.stderr.isatty():
                 print(f"\rround {number} of {rounds}", end="", file=sys.stderr, flush=True)
         return judge(database, speakers), speakers
@@ -70,9 +71,7 @@ def report(rounds: int, verdict: Verdict, speakers: list[Speaker]) -> None:
     for row in SPEAKERS:
         mine = [speaker for speaker in speakers if speaker.row is row]
         print(f"  {row.name:10} {sum(speaker.acknowledged for speaker in mine):8} acknowledged")
-    for name, found in verdict._asdict().items():
-        print(f"{name}: {len(found)}{' ' + ', '.join(found[:5]) if found else ''}")
-    print("verdict:", "good" if verdict else "BAD")
+    print_verdict(verdict._asdict(), is_good=bool(verdict))
 
 
 def main() -> int:

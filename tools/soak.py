@@ -28,6 +28,7 @@ from harness.peer import Peer
 from harness.servers import ServerProcess
 from harness.text import Failed
 from tools.speakers import CHANNEL, SPEAKERS, Ports, Speaker, judge, prepare
+from tools.verdicts import print_verdict
 
 ANSWER_SECONDS = 40.0
 """In this time after a fault every speaker must have got an answer."""
@@ -51,9 +52,9 @@ EXPLAINED = ("cannot write to the database",)
 class Scene:
     """A server, and those who speak there."""
 
-    def __init__(self, directory: Path, luck: random.Random) -> None:
+    def __init__(self, directory: Path, rng: random.Random) -> None:
         self.directory = directory
-        self.database, self.ports, self.luck = directory / "chat.sqlite3", Ports.free(), luck
+        self.database, self.ports, self.rng = directory / "chat.sqlite3", Ports.free(), rng
         prepare(self.database)
         self.log: list[str] = []
         self.server = self.start()
@@ -157,7 +158,7 @@ def nonsense(scene: Scene) -> Iterator[None]:
             for _ in range(CROWD // 30):
                 peer = crowd.enter_context(Peer(port))
                 with contextlib.suppress(OSError):
-                    peer.send_bytes(scene.luck.randbytes(scene.luck.choice((1, 100, 20_000))))
+                    peer.send_bytes(scene.rng.randbytes(scene.rng.choice((1, 100, 20_000))))
         yield
 
 
@@ -200,7 +201,7 @@ def soak(scene: Scene, seconds: float, faults: Sequence[Fault] = FAULTS) -> Outc
     scene.wait_for_answers("the start")
     began = time.monotonic()
     sizes: dict[int, list[int]] = {}
-    for fault in (fault for _ in itertools.count() for fault in scene.luck.sample(faults, len(faults))):
+    for fault in (fault for _ in itertools.count() for fault in scene.rng.sample(faults, len(faults))):
         passed = time.monotonic() - began
         if passed >= seconds:
             break
@@ -226,9 +227,7 @@ def report(scene: Scene, outcome: Outcome) -> None:
     """Print what was counted, and the verdict."""
     for speaker in scene.speakers:
         print(f"  {speaker.name:10} {len(speaker.said):8} sent {speaker.acknowledged:8} acknowledged")
-    for name, found in outcome._asdict().items():
-        print(f"{name}: {len(found)}{' ' + ', '.join(found[:5]) if found else ''}")
-    print("verdict:", "good" if outcome else "BAD")
+    print_verdict(outcome._asdict(), is_good=bool(outcome))
 
 
 def main() -> int:

@@ -8,17 +8,17 @@ import sys
 
 import pytest
 
-from app.bootstrap import CONFIG_VARIABLE, leave_config, left_config
+from app.bootstrap import CONFIG_VARIABLE, hand_over_config, handed_over_config
 from harness.processes import ROOT
 
 BEGIN_AGAIN = """\
 import os, sys
-from app.bootstrap import leave_config, left_config
-text = left_config()
+from app.bootstrap import hand_over_config, handed_over_config
+text = handed_over_config()
 if text is None:
-    leave_config(b"node c1\\n" * 1000)
+    hand_over_config(b"node c1\\n" * 1000)
     os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
-print(text == b"node c1\\n" * 1000, left_config(), len(os.listdir("/dev/fd")))
+print(text == b"node c1\\n" * 1000, handed_over_config(), len(os.listdir("/dev/fd")))
 """
 
 
@@ -33,8 +33,8 @@ def test_the_config_outlives_the_program() -> None:
 def test_the_config_is_found_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(CONFIG_VARIABLE, "")
     monkeypatch.delenv(CONFIG_VARIABLE)
-    assert left_config() is None
-    leave_config(b"max-mail 7\n")
-    assert left_config() == b"max-mail 7\n"
+    assert handed_over_config() is None
+    hand_over_config(b"max-mail 7\n")
+    assert handed_over_config() == b"max-mail 7\n"
     assert CONFIG_VARIABLE not in os.environ
-    assert left_config() is None
+    assert handed_over_config() is None
