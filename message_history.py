@@ -17,7 +17,7 @@ import contextlib
 import logging
 import sqlite3
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 from channel_keys import ChannelKeys
 from domain.changes import SAY, GuestSaid, Said, VisitorSaid
@@ -55,7 +55,9 @@ NEWEST_TIME = "SELECT coalesce((SELECT sent FROM messages ORDER BY id DESC LIMIT
 NEWEST_MARKER = "SELECT coalesce(max(seen), 0) FROM memberships"
 
 UP_TO = "SELECT id, sent FROM messages WHERE id <= ? ORDER BY id DESC LIMIT 1"
-PLACE_FROM = "SELECT id, place FROM places WHERE channel = ?1 AND place >= ?2 ORDER BY place LIMIT 1"
+PLACE_FROM = "SELECT id, place FROM places WHERE channel = ?1 AND place >= ?2 AND id <= ?3 ORDER BY place LIMIT 1"
+"""The first noted message from a place on. None is later than ?3, as those of a later channel of the same key are."""
+
 NUMBER_FROM = "SELECT id, place FROM places WHERE channel = ?1 AND id > ?2 ORDER BY id LIMIT 1"
 
 STEPS_DOWN_TO_NUMBER = """
@@ -97,6 +99,14 @@ End = tuple[int | None, int]
 """The end of a channel's chain: the number of its last message, and that message's place."""
 
 NO_MESSAGES: End = (None, 0)
+
+
+class Chain(NamedTuple):
+    """The messages of a channel, as its reader has found them: its name, the key of its messages, and their end."""
+
+    channel: str
+    key: str
+    end: End
 
 
 @contextlib.contextmanager
@@ -214,7 +224,7 @@ class MessageHistory:
         if last < first:
             return
         key, end = self._keys[channel], self._end(channel)
-        above = self._db.execute(PLACE_FROM, (key, last)).fetchone() or end
+        above = self._db.execute(PLACE_FROM, (key, last, end[0])).fetchone() or end
         cursor.execute(REMOVE, (*above, first, last))
         cursor.execute(REMOVE_PLACES, (key, last))
         cursor.execute(RECORD_PRUNED, (channel, last))
@@ -262,7 +272,7 @@ class MessageHistory:
         Raises:
             StoreUnavailable: it cannot be read.
         """
-        return self._page(channel, place, place)[0].number
+        return self._page(self._chain(channel), place, place)[0].number
 
     def length(self, channel: str) -> int:
         """Return how many messages a channel has."""
@@ -327,21 +337,29 @@ class MessageHistory:
         return found
 
     def pages(self, channel: str, first: int, last: int) -> Iterator[list[Said]]:
-        """Yield the messages at the places from `first` to `last` of a channel, in pages.
+        """Return the messages at the places from `first` to `last` of a channel, in pages.
+
+        Those that are removed meanwhile are missing. Another name of the channel is no matter.
 
         Raises:
-            StoreUnavailable: they cannot be read.
+            StoreUnavailable: they cannot be read; the iterator raises it.
         """
+        return self._pages(self._chain(channel), first, last)
+
+    def _chain(self, channel: str) -> Chain:
+        """Return what leads to the messages that a channel has now, whatever becomes of its name."""
+        return Chain(channel, self._keys[channel], self._ends.get(channel, NO_MESSAGES))
+
+    def _pages(self, chain: Chain, first: int, last: int) -> Iterator[list[Said]]:
         self.readers += 1
         try:
             for start in range(first, last + 1, PAGE_ROWS):
-                yield self._page(channel, start, min(start + PAGE_ROWS - 1, last))
+                yield self._page(chain, start, min(start + PAGE_ROWS - 1, last))
         finally:
             self.readers -= 1
 
-    def _page(self, channel: str, first: int, last: int) -> list[Said]:
+    def _page(self, chain: Chain, first: int, last: int) -> list[Said]:
         with readable():
-            row = self._db.execute(PLACE_FROM, (self._keys[channel], last)).fetchone()
-            number, place = row or self._ends[channel]
-            rows = self._db.execute(PAGE, (number, place, first, last)).fetchall()
-        return [AUTHORS[author](sender, channel, *fields) for author, sender, _key, *fields in rows]
+            row = self._db.execute(PLACE_FROM, (chain.key, last, chain.end[0])).fetchone()
+            rows = self._db.execute(PAGE, (*(row or chain.end), first, last)).fetchall()
+        return [AUTHORS[author](sender, chain.channel, *fields) for author, sender, _key, *fields in rows]

@@ -231,6 +231,7 @@ class Node:
         self.chat.accounts.make_id = MAKE_ID[settings.mailbox_ids]
         self._limits.change(settings)
         self.chat.upkeep.retention = settings.retention
+        self.chat.upkeep.start(self._timers)
         self.rooms.guests.afk_seconds = settings.afk_seconds
 
     def start(self) -> None:

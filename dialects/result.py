@@ -203,7 +203,7 @@ class Result(Dialect):
     def history(self, session: Session, request: Request) -> None:
         channel, *words = request.args
         found, pages = self.chat.reading.history(session.principal, channel, **_page_of(words))
-        session.stream(self._render_history(channel, found, self._render_pages(pages)))
+        session.stream(self._render_history(session, channel, found, pages))
 
     def seen(self, session: Session, request: Request) -> None:
         channel, number = request.args
@@ -278,20 +278,29 @@ class Result(Dialect):
         """Send the last messages from before the user joined (setting history-on-join, R37)."""
         with contextlib.suppress(ChatError):  # the JOIN stands all the same
             _found, pages = self.chat.reading.history(session.principal, request.args[0], self.settings.history_on_join)
-            session.stream(self._render_pages(pages))
+            session.stream(map(self._render_page, pages))
 
-    def _render_history(self, channel: str, found: int, pages: Iterator[bytes]) -> Iterator[bytes]:
-        """Render the answer to HISTORY. It is a failure if the messages cannot be read."""
+    def _render_history(
+        self, session: Session, channel: str, found: int, pages: Iterator[list[Said]]
+    ) -> Iterator[bytes]:
+        """Render the answer to HISTORY. It is a failure if the messages cannot be read.
+
+        If messages are removed meanwhile, the connection ends: no client waits for lines that never come (R57).
+        """
         try:
-            first = next(pages, b"")
+            first = next(pages, [])
         except ChatError:
-            found, first = 0, b""
-        yield f"RESULT HISTORY {channel} {found}\n".encode() + first
-        if found:
-            yield from pages
+            found, first = 0, []
+        yield f"RESULT HISTORY {channel} {found}\n".encode() + self._render_page(first)
+        left = found - len(first)
+        for page in pages if left else ():
+            left -= len(page)
+            yield self._render_page(page)
+        if left:
+            session.end()
 
-    def _render_pages(self, pages: Iterator[list[Said]]) -> Iterator[bytes]:
-        return (self.render(ChannelMessages(tuple(page))) for page in pages)
+    def _render_page(self, page: list[Said]) -> bytes:
+        return self.render(ChannelMessages(tuple(page)))
 
     def _render_mail(self, pages: Iterator[list[Mailed]]) -> Iterator[bytes]:
         with contextlib.suppress(BeingCollected):  # an older connection gets it; what that does not take comes here

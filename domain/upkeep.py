@@ -30,6 +30,9 @@ TRIES = 3
 CHECK_SECONDS = 60.0
 """How often messages are looked for that are too old."""
 
+MAX_DELAYS = 10
+"""How often the removal is put off in a row because histories are being read."""
+
 DAY = 86400.0
 
 Empty = Callable[[str, Done], None]
@@ -49,7 +52,7 @@ class Upkeep:
         now: the wall clock, in seconds since the epoch.
 
     Attributes:
-        retention: days after which messages are removed; 0: never.
+        retention: days after which messages are removed; 0: never. `start` after it has changed.
     """
 
     def __init__(
@@ -63,6 +66,8 @@ class Upkeep:
         now: Callable[[], float],
     ) -> None:
         self.retention = 0
+        self._is_looking = False
+        self._delays = 0
         self._users = users
         self._channels = channels
         self._journal = journal
@@ -144,21 +149,29 @@ class Upkeep:
     # ---- old messages ----
 
     def start(self, timers: Timers) -> None:
-        """Begin to look for messages that are too old."""
-        timers.call_later(CHECK_SECONDS, partial(self._look, timers))
+        """Begin to look for messages that are too old, if any can be. Idempotent."""
+        if self.retention and not self._is_looking:
+            self._is_looking = True
+            timers.call_later(CHECK_SECONDS, partial(self._look, timers))
 
     def _look(self, timers: Timers) -> None:
-        if self.retention and not self._backend.is_read:
+        if self.retention and (not self._backend.is_read or self._delays >= MAX_DELAYS):
+            self._delays = 0
             self._prune_next(list(self._channels.local), self._now() - self.retention * DAY, timers)
         else:
-            self.start(timers)
+            self._delays += 1
+            self._look_again(timers)
+
+    def _look_again(self, timers: Timers) -> None:
+        self._is_looking = False
+        self.start(timers)
 
     def _prune_next(self, names: list[str], before: float, timers: Timers) -> None:
         if names:
             again = partial(self._prune_next, names, before, timers)
             self._prune(names.pop(), before, timers, lambda: timers.call_later(0, again))
         else:
-            self.start(timers)
+            self._look_again(timers)
 
     # ---- changes ----
 

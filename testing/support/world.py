@@ -220,10 +220,6 @@ class FakeTimers:
         self.now = end
 
 
-OWN_TIMERS = 1
-"""Timers of a server with which nothing happens: it looks for messages that are too old."""
-
-
 class FakeDial(NamedTuple):
     """A server that is being dialled. The test calls `connected` or `failed`."""
 

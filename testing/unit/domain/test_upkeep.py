@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from domain.upkeep import CHECK_SECONDS, DAY, PIECE
+from domain.upkeep import CHECK_SECONDS, DAY, MAX_DELAYS, PIECE
 from settings import Settings
 from store import Store
 from support.world import Client, World
@@ -235,6 +235,7 @@ def test_messages_are_kept_by_default_and_while_a_history_is_read(monkeypatch: p
         world.let_pass(3 * CHECK_SECONDS)
         assert said(ann, "tea") == ["one"]
         world.chat.upkeep.retention = 1
+        world.chat.upkeep.start(world.timers)
         _found, pages = world.store.history("tea", 10)
         next(pages)
         world.let_pass(CHECK_SECONDS)
@@ -242,3 +243,56 @@ def test_messages_are_kept_by_default_and_while_a_history_is_read(monkeypatch: p
         pages.close()  # type: ignore[attr-defined]
         world.let_pass(2 * CHECK_SECONDS)
         assert said(ann, "tea") == []
+
+
+def test_a_history_that_is_read_for_ever_delays_the_removal_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    """C73."""
+    with World(settings=Settings(retention=1)) as world:
+        world.user("ann", "tea").ask("SAY tea one")
+        monkeypatch.setattr(world.chat.upkeep, "_now", lambda: 1000.0 + 100 * DAY)
+        _found, pages = world.store.history("tea", 10)
+        next(pages)
+        world.let_pass(MAX_DELAYS * CHECK_SECONDS)
+        assert world.store.oldest("tea", 2000.0, 1)
+        world.let_pass(2 * CHECK_SECONDS)
+        assert not world.store.oldest("tea", 2000.0, 1)
+
+
+def test_nothing_is_looked_for_while_all_is_kept() -> None:
+    """C73: turning it on while the server runs begins it, and off ends it."""
+    with World() as world:
+        upkeep, timers = world.chat.upkeep, world.timers
+        timers.let_pass(0)
+        waiting = len(timers.deadlines)
+        upkeep.retention = 1
+        upkeep.start(timers)
+        upkeep.start(timers)
+        assert len(timers.deadlines) == waiting + 1
+        world.let_pass(2 * CHECK_SECONDS)
+        assert len(timers.deadlines) == waiting + 1
+        upkeep.retention = 0
+        world.let_pass(2 * CHECK_SECONDS)
+        assert len(timers.deadlines) == waiting
+
+
+@pytest.mark.parametrize("order_line", ["delete-channel tea", "rename-channel tea hall"])
+def test_an_answer_to_history_is_whole_or_the_connection_ends(world: World, order_line: str) -> None:
+    """R57: another name is no matter, nor another channel of the same name."""
+    ann, bob = world.user("ann", "tea"), world.user("bob", "tea")
+    ann.ask(*[f"SAY tea {number}" for number in range(100)])
+    bob.heard()
+    bob.send("HISTORY tea 1000")
+    (stream,) = bob.transport.behind
+    bob.transport.behind = []
+    assert isinstance(stream, Iterator)
+    answer = next(stream)
+    order(world, order_line)
+    ann.heard()
+    ann.ask("CREATE tea", "JOIN tea", *["SAY tea secret"] * 100)
+    head, *lines = (answer + b"".join(stream)).decode().splitlines()
+    assert head == "RESULT HISTORY tea 100"
+    whole = [f"RECV ann tea {number}" for number in range(100)]
+    assert lines == whole[: len(lines)]
+    is_whole = lines == whole
+    assert is_whole != bool(bob.transport.finished)
+    assert is_whole == (order_line != "delete-channel tea")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from support.rooms import is_closed
-from support.world import AFK_SECONDS, OWN_TIMERS, World
+from support.world import AFK_SECONDS, World
 from text import MAX_LINE
 
 
@@ -28,7 +28,7 @@ def test_who_is_silent_for_too_long_is_closed(world: World) -> None:
     assert not carol.session.over
     world.let_pass(1)
     assert is_closed(carol)
-    assert len(world.timers.deadlines) == OWN_TIMERS
+    assert len(world.timers.deadlines) == 0
 
 
 @pytest.mark.parametrize(
