@@ -156,7 +156,7 @@ class Server:
             address_share=settings.max_address_share,
             address_connections=settings.max_address_connections,
             connection_rate=settings.connection_rate,
-            is_exempt=exemption_of(settings),
+            is_exempt=exemption_of(self.settings.as_settings),
             max_buffers=settings.max_buffers,
             pool_threads=settings.hash_threads,
             pool_queue=settings.hash_threads,  # further jobs wait in the work queue

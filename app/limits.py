@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from app.throttle import AccountRateLimit, Failures
 from line_bucket import LineBucket, LineRate
@@ -35,14 +35,31 @@ class ClientLimits:
         return None if self.is_exempt(address) or not self.lines.per_second else LineBucket(self.lines)
 
     def change(self, settings: Settings) -> None:
-        """Use other settings from now on, for what exists too; `exempt` stays as it is."""
+        """Use other settings from now on, for what exists too."""
         self.lines.burst, self.lines.per_second = settings.line_burst, settings.line_rate
+        self.lines.for_links = LINKS not in settings.exempt
         self.accounts.limit = settings.max_registrations
         self.failures.of_addresses.limit = settings.max_login_failures
         self.failures.of_accounts.limit = settings.max_account_failures
 
 
 def exemption_of(settings: Settings) -> Callable[[str], bool]:
-    """Return a function that tells whether the limits of addresses do not hold for an address."""
-    networks = [word for word in settings.exempt if word not in (LOOPBACK, LINKS)]
-    return exemption(networks, loopback=LOOPBACK in settings.exempt)
+    """Return a function that tells whether the limits of addresses do not hold for an address, by the settings of then.
+
+    Args:
+        settings: those in force; a reload may change them.
+    """
+    made_of, made = settings.exempt, _exemption(settings.exempt)
+
+    def is_exempt(address: str) -> bool:
+        nonlocal made_of, made
+        if settings.exempt is not made_of:
+            made_of, made = settings.exempt, _exemption(settings.exempt)
+        return made(address)
+
+    return is_exempt
+
+
+def _exemption(words: Sequence[str]) -> Callable[[str], bool]:
+    networks = [word for word in words if word not in (LOOPBACK, LINKS)]
+    return exemption(networks, loopback=LOOPBACK in words)

@@ -112,7 +112,7 @@ ROWS = (
             "max_name", "max_users", "max_accounts", "max_channels", "max_channels_per_creator",
             "max_channels_per_user", "max_account_clients",
             "operator", "max_mail", "max_unlisted_mail", "max_registrations", "mailbox_ids", "afk_seconds",
-            "retention", "line_burst", "line_rate", "max_login_failures", "max_account_failures",
+            "retention", "line_burst", "line_rate", "max_login_failures", "max_account_failures", "exempt",
         ),
         _apply_to_node,
     ),

@@ -94,6 +94,15 @@ def test_what_can_change_does_and_the_rest_is_named(running: Running) -> None:
             assert third.line() == "", "there are too many"
         assert running.set(*ALWAYS)[-1] == "OK"
         assert ann.ask("REGISTER bob bob", "CREATE hot") == ["RESULT REGISTER 1", "RESULT CREATE hot 1"]
+        assert running.set(*ALWAYS, "exempt links", "max-address-connections 1", "max-registrations 1") == [
+            " changed max-registrations", " changed max-address-connections", " changed exempt", "OK",
+        ]  # fmt: skip
+        with running.server.peer() as second, running.server.peer() as third:
+            assert second.ask("REGISTER cid x", "REGISTER dan x") == ["RESULT REGISTER 1", "RESULT REGISTER 0"]
+            assert third.line() == "", "the address is exempt no more"
+        assert running.set(*ALWAYS, "exempt 127.0.0.0/8", "max-address-connections 1")[-1] == "OK"
+        with running.server.peer() as second, running.server.peer() as third:
+            assert second.ask("PING") == third.ask("PING") == ["RESULT PING 1"]
 
 
 def test_an_error_leaves_all_as_it_was(running: Running) -> None:
