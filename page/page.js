@@ -305,7 +305,13 @@ function entered() {
   for (const each of channels()) if (!state.account) write(`JOIN ${each.name}`);
   if (!state.known) for (const key of directKeys()) buffer(key);
   state.known = true;
-  setTimeout(() => change(() => { if (!state.open && state.phase === "in") show(inOrder()[0]?.key ?? "", true); }), 300);
+  setTimeout(() => change(begun), 300);
+}
+
+function begun() {
+  if (state.phase !== "in") return;
+  if (!state.open) show(inOrder()[0]?.key ?? "", true);
+  if (document.activeElement === document.body) { if (state.open) focusLine(); else $("add").focus(); } // that of the form is gone
 }
 
 const tokenKey = "crosstalk-token";
@@ -609,7 +615,7 @@ function speak(each, text, kind = "say") {
 
 function sendAgain(line) {
   const each = find(state.open);
-  if (!each || !state.online) return;
+  if (!state.online) { state.notice = say("lineOffline"); return; }
   each.lines.splice(each.lines.indexOf(line), 1);
   speak(each, line.text, line.kind);
 }
@@ -835,7 +841,7 @@ function draw() {
   setHidden($("people-title"), !persons().length);
   setHidden($("people-note"), !persons().length);
   $("app").dataset.pane = state.pane;
-  setText($("network"), state.online ? state.notice : say("offline"));
+  setText($("network"), [state.online ? "" : say("offline"), state.notice].filter(Boolean).join(" "));
   drawWho();
   drawHeading(each);
   if (each) drawLog(each);

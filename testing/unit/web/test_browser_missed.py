@@ -16,6 +16,8 @@ def test_a_page_survives_the_end_of_its_connection(stage: Stage) -> None:
     page.type("half a sent")
     page.call("Network.emulateNetworkConditions", **OFFLINE)
     page.sees("Not connected", "#network")
+    page.key("Enter")
+    page.sees("Not sent", "#network")
     page.call("Network.emulateNetworkConditions", **ONLINE)
     page.wait("document.getElementById('network').textContent", lambda text: text == "")
     assert page.js("document.getElementById('line').value") == "half a sent"

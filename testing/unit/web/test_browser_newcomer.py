@@ -10,12 +10,12 @@ NEWS = "[...document.querySelectorAll('#channels .badge, #people .badge')].map((
 
 
 def test_a_newcomer_talks_and_finds_what_was_missed_on_the_next_day(stage: Stage) -> None:
-    bob, peer = stage.member("garden")
+    bob, peer = stage.member("meadow")
     irc = stage.server.peer()
     stage.peers.append(irc)
-    irc.send("NICK ire", "USER ire 0 * :Ire", "JOIN #garden")
+    irc.send("NICK ire", "USER ire 0 * :Ire", "JOIN #meadow")
     irc.expect(" 366 ")
-    peer.ask("SAY garden is anybody here?")
+    peer.ask("SAY meadow is anybody here?")
     page = stage.tab(width=320, height=568, touch=True)
     page.media(prefers_reduced_motion="reduce")  # nothing is on its way when it is tapped
     page.click("#way-register")
@@ -27,16 +27,17 @@ def test_a_newcomer_talks_and_finds_what_was_missed_on_the_next_day(stage: Stage
     page.click("#enter")
     page.wait("!document.getElementById('app').hidden")
     page.click("#add")
-    page.sees("2 members", "#finder-list")
+    page.type("meadow")
+    page.wait("document.querySelector('#finder-list').innerText.trim()", lambda found: found == "#meadow\n2 members")
     page.click("#finder-list button")
     page.sees("is anybody here?", "#log")
     page.click("#line")
     page.type("I am")
     page.click("#send")
     page.wait(CONFIRMED, lambda found: found == "line say")
-    peer.expect("RECV zoe garden I am\n")
-    irc.expect("PRIVMSG #garden :I am")
-    irc.send("PRIVMSG #garden :hello zoe")
+    peer.expect("RECV zoe meadow I am\n")
+    irc.expect("PRIVMSG #meadow :I am")
+    irc.send("PRIVMSG #meadow :hello zoe")
     page.sees("hello zoe", "#log .mention")
     page.click("#show-members")
     page.sees(bob, "#member-list")
@@ -47,7 +48,7 @@ def test_a_newcomer_talks_and_finds_what_was_missed_on_the_next_day(stage: Stage
     peer.expect("hello zoe\n")
     while "zoe" in peer.ask("WHO")[0].split():
         pass
-    peer.ask("SAY garden tea is ready", "SAY garden zoe: yours gets cold", "SAY @zoe a word in private")
+    peer.ask("SAY meadow tea is ready", "SAY meadow zoe: yours gets cold", "SAY @zoe a word in private")
     page = stage.tab(beside=page, width=320, height=568, touch=True)
     page.media(prefers_reduced_motion="reduce")
     page.wait(NEWS, lambda found: found == ["2", "1"])
