@@ -22,11 +22,11 @@ from text import TLS_HANDSHAKE
 from transport import Transport
 from web.frames import SUBPROTOCOLS, TEXT
 from web.page import SAFE_HEADERS, Page
-from web.requests import HEAD_END, Admitted, Arrival, Refused, Rules, check_beginning, judge
+from web.requests import HEAD_END, AcceptedRequest, Refused, RequestSource, Rules, check_beginning, check_request
 from web.websocket import MAX_MESSAGE, WebSocket
 
 HEAD_SECONDS = 10.0
-"""Seconds that the head of a request may take, for every address: no program types it (W2)."""
+"""Time-out in seconds for the head of a request, exempt addresses included, since nobody types one (W2)."""
 
 log = logging.getLogger("crosstalk.web")
 
@@ -39,11 +39,11 @@ class Gateway:
 
     Args:
         page: returns the page as the settings have it now.
-        rules: who may come.
+        rules: from where requests may come.
         open_session: makes the session behind a WebSocket.
         is_healthy: whether the server can do its work.
         timers: the clock.
-        keepalive_seconds: that a ping may wait for its pong; 0: for ever.
+        keepalive_seconds: time-out for the pong to a ping; 0: none.
 
     Attributes:
         page: that is served.
@@ -72,23 +72,23 @@ class Gateway:
         """Settings that the page tells have changed."""
         self.page = self._make_page()
 
-    def accept(self, connection: Connection, *, is_tls: bool = False) -> Visit:
+    def accept(self, connection: Connection, *, is_tls: bool = False) -> HttpExchange:
         """Return the owner of a new connection."""
-        return Visit(self, connection, Arrival(connection.remote_address[0], is_tls))
+        return HttpExchange(self, connection, RequestSource(connection.remote_address[0], is_tls))
 
-    def answer(self, protocol: ServerProtocol, admitted: Admitted) -> Response:
+    def answer(self, protocol: ServerProtocol, request: AcceptedRequest) -> Response:
         """Return the answer to a request that is no handshake."""
-        if admitted.path == "/healthz":
+        if request.path == "/healthz":
             if self.is_healthy():
                 return protocol.reject(HTTPStatus.OK, "ok\n")
             return protocol.reject(HTTPStatus.SERVICE_UNAVAILABLE, "The journal cannot be written.\n")
-        if admitted.path != "/":
+        if request.path != "/":
             return protocol.reject(HTTPStatus.NOT_FOUND, "There is nothing here. The page is at /\n")
-        return self._serve_page(protocol, admitted)
+        return self._serve_page(protocol, request)
 
-    def _serve_page(self, protocol: ServerProtocol, admitted: Admitted) -> Response:
+    def _serve_page(self, protocol: ServerProtocol, request: AcceptedRequest) -> Response:
         self.counts["pages"] += 1
-        known = ",".join(admitted.headers.get_all("If-None-Match")).split(",")
+        known = ",".join(request.headers.get_all("If-None-Match")).split(",")
         if {self.page.etag, "*"} & {tag.strip().removeprefix("W/") for tag in known}:
             response = protocol.reject(HTTPStatus.NOT_MODIFIED, "")
             del response.headers["Content-Type"], response.headers["Content-Length"]
@@ -100,13 +100,13 @@ class Gateway:
         return response
 
 
-class Visit:
-    """A connection whose request has not come yet, or has been answered; a handshake makes it a WebSocket.
+class HttpExchange:
+    """One request and its answer, as the owner of a connection. A handshake makes the connection a WebSocket.
 
     Args:
         gateway: of all of them.
         connection: to the client.
-        arrival: how it came in.
+        source: the connection, as the request's source.
 
     Attributes:
         kind: "", since it is no session yet.
@@ -114,10 +114,10 @@ class Visit:
 
     kind = ""
 
-    def __init__(self, gateway: Gateway, connection: Connection, arrival: Arrival) -> None:
+    def __init__(self, gateway: Gateway, connection: Connection, source: RequestSource) -> None:
         self._gateway = gateway
         self._connection = connection
-        self._arrival = arrival
+        self._source = source
         self._head = bytearray()
         self._deadline: Any = gateway.timers.call_later(HEAD_SECONDS, self._timed_out)
         self._protocol = ServerProtocol(
@@ -130,7 +130,7 @@ class Visit:
     # ---- for the connection ----
 
     def received(self, data: bytes) -> None:
-        """Collect the head of the request, and act on it when it is whole."""
+        """Collect the head of the request, and answer it when it is complete."""
         self._head += data
         if self._head.startswith(TLS_HANDSHAKE):
             mark = self._connection.log_mark()
@@ -146,7 +146,7 @@ class Visit:
             self._refuse(refusal)
 
     def ended(self) -> None:
-        """The client goes before its request is whole."""
+        """The client sends no more, so its request will not be complete."""
         self._connection.finish()
 
     def drained(self) -> None:
@@ -163,20 +163,20 @@ class Visit:
     # ---- the request ----
 
     def _act(self, head: bytes) -> None:
-        admitted = judge(head, self._arrival, self._gateway.rules)
-        if admitted.path == "/" and admitted.wants_upgrade:
-            self._upgrade(admitted)
+        request = check_request(head, self._source, self._gateway.rules)
+        if request.path == "/" and request.wants_upgrade:
+            self._upgrade(request)
         else:
-            self._answer(self._gateway.answer(self._protocol, admitted))
+            self._answer(self._gateway.answer(self._protocol, request))
 
-    def _upgrade(self, admitted: Admitted) -> None:
+    def _upgrade(self, request: AcceptedRequest) -> None:
         """Answer a handshake, and let the session begin."""
-        response = self._protocol.accept(Request(admitted.path, admitted.headers))
+        response = self._protocol.accept(Request(request.path, request.headers))
         if response.status_code != HTTPStatus.SWITCHING_PROTOCOLS:
             self._answer(response)
             return
-        address = _address_for_limits(admitted)
-        if address != self._arrival.peer and not self._connection.recount_for(address):
+        address = _address_for_limits(request)
+        if address != self._source.peer and not self._connection.recount_for(address):
             raise Refused(HTTPStatus.SERVICE_UNAVAILABLE, "There are too many connections from your address.")
         self._gateway.counts["handshakes"] += 1
         self._gateway.timers.cancel(self._deadline)
@@ -221,8 +221,8 @@ def _select_subprotocol(_protocol: ServerProtocol, offered: Any) -> Subprotocol 
     return next((name for name in offered if name in SUBPROTOCOLS), None)
 
 
-def _address_for_limits(admitted: Admitted) -> str:
+def _address_for_limits(request: AcceptedRequest) -> str:
     """Return the address that limits count: one that is not loopback where a proxy or a public name led here (W5)."""
-    if admitted.is_forwarded and is_loopback(admitted.address):
+    if request.is_forwarded and is_loopback(request.address):
         return "via-loopback"
-    return admitted.address
+    return request.address

@@ -1,6 +1,6 @@
 """The HTTP request of a connection to a `web` port: its bounds and its form, and from where it may come (W2 to W5).
 
-Everything here is pure. `judge` takes the head of a request, and tells what to do with it: answer it, or upgrade.
+Everything here is pure. `check_request` takes the head of a request, and returns what its answer depends on.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Origin(NamedTuple):
 
 
 class Rules(NamedTuple):
-    """Who may come to a `web` port.
+    """From where requests to a `web` port may come.
 
     Attributes:
         hosts: names under which this server is reached, in lower case; addresses and `localhost` are not among them.
@@ -84,19 +84,19 @@ class Refused(Exception):
         self.cause = cause
 
 
-class Arrival(NamedTuple):
-    """How a request came in.
+class RequestSource(NamedTuple):
+    """The connection from which a request came.
 
     Attributes:
         peer: IP address of the connection.
-        is_tls: whether this server itself ended its TLS.
+        is_tls: whether it uses TLS with this server itself.
     """
 
     peer: str
     is_tls: bool
 
 
-class Admitted(NamedTuple):
+class AcceptedRequest(NamedTuple):
     """A request that may be answered.
 
     Attributes:
@@ -119,7 +119,7 @@ class Admitted(NamedTuple):
 
 
 def check_beginning(data: bytes | bytearray) -> None:
-    """Check what has come of a head, so that nobody waits for the end of what is no request.
+    """Check the part of a head that has arrived, so that bytes that are not HTTP are refused at once.
 
     Raises:
         Refused: it is too long, or its first line is no request line.
@@ -131,23 +131,23 @@ def check_beginning(data: bytes | bytearray) -> None:
         raise Refused(HTTPStatus.BAD_REQUEST, "This port speaks HTTP.")
 
 
-def judge(head: bytes, arrival: Arrival, rules: Rules) -> Admitted:
+def check_request(head: bytes, source: RequestSource, rules: Rules) -> AcceptedRequest:
     """Check the head of a request.
 
     Args:
         head: from its first byte to the blank line.
-        arrival: how it came in.
-        rules: who may come.
+        source: its connection.
+        rules: from where requests may come.
 
     Raises:
         Refused: it is malformed, not supported, or from a place that may not come here.
     """
     target, headers = _parse(head)
     host = _check_host(headers, rules)
-    scheme, address, is_forwarded = _locate(headers, arrival, rules)
+    scheme, address, is_forwarded = _locate(headers, source, rules)
     _check_origin(headers, host, scheme, rules)
     is_public = not _is_loopback_name(host.host)
-    return Admitted(target.partition("?")[0], headers, address, is_forwarded or is_public)
+    return AcceptedRequest(target.partition("?")[0], headers, address, is_forwarded or is_public)
 
 
 def _parse(head: bytes) -> tuple[str, Headers]:
@@ -228,7 +228,7 @@ def _is_own(origin: Origin, host: Authority, scheme: str | None) -> bool:
     return origin.scheme == (scheme or origin.scheme) and origin.authority == host.with_port(origin.scheme)
 
 
-def _locate(headers: Headers, arrival: Arrival, rules: Rules) -> tuple[str | None, str, bool]:
+def _locate(headers: Headers, source: RequestSource, rules: Rules) -> tuple[str | None, str, bool]:
     """Tell where a request came from (W5).
 
     Returns:
@@ -236,8 +236,8 @@ def _locate(headers: Headers, arrival: Arrival, rules: Rules) -> tuple[str | Non
         address. Whether a proxy has forwarded the request.
     """
     is_forwarded = any(name in headers for name in FORWARDING)
-    scheme, address = ("https" if arrival.is_tls else None), arrival.peer
-    if _is_within(arrival.peer, rules.proxies):
+    scheme, address = ("https" if source.is_tls else None), source.peer
+    if _is_within(source.peer, rules.proxies):
         sent = _last(headers, "X-Forwarded-For")
         address = _address(sent) or address
         scheme = {"http": "http", "https": "https"}.get(_last(headers, "X-Forwarded-Proto").lower(), scheme)

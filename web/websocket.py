@@ -34,7 +34,7 @@ QUIET_SECONDS = 45.0
 """Seconds without input after which the server pings: proxies close silent connections after a minute (W6)."""
 
 PROBE_SECONDS = 3.0
-"""Seconds that a client has to answer the ping of a probe, since its user logs in elsewhere."""
+"""Time-out in seconds for the pong to a probe, which a login elsewhere has caused (R50)."""
 
 log = logging.getLogger("crosstalk.web")
 
@@ -48,7 +48,7 @@ class WebSocket:
         framing: of the lines that are sent.
         address: the client's IP address, for logs and limits.
         timers: the clock.
-        keepalive_seconds: that a ping may wait for its pong; 0: for ever.
+        keepalive_seconds: time-out for the pong to a ping; 0: none.
 
     Attributes:
         session: behind it; set once, by the gateway.
@@ -81,11 +81,11 @@ class WebSocket:
         self._reading_paused = False
         self._scheduled = False
         self._input_ended = False
-        self._mute = False  # a close frame has been sent: no other may follow
-        self._farewell = CloseCode.NORMAL_CLOSURE
+        self._close_sent = False  # a close frame has been sent: no other may follow
+        self._close_code = CloseCode.NORMAL_CLOSURE
         self._waiting_lines = 0
         self._heard = timers.monotonic()
-        self._quiet: Any = timers.call_later(QUIET_SECONDS, self._break_silence)
+        self._quiet: Any = timers.call_later(QUIET_SECONDS, self._check_silence)
         self._pong: Any = None  # the deadline of the pong that is awaited
 
     # ---- for the connection ----
@@ -116,14 +116,14 @@ class WebSocket:
 
     def drain(self) -> None:
         """The server stops: see `Session.drain`."""
-        self._farewell = CloseCode.GOING_AWAY
+        self._close_code = CloseCode.GOING_AWAY
         self._unread = memoryview(b"")
         self.session.drain()
 
     # ---- frames in ----
 
     def _read(self) -> None:
-        """Read frames until it is the other clients' turn, or the session's input has to wait."""
+        """Read frames until this turn's share is used, or back-pressure stops the input."""
         self._scheduled = False
         frames = 0
         while self._unread and not self._must_wait:
@@ -132,7 +132,7 @@ class WebSocket:
             if frames >= FRAMES_PER_TURN or (frames and self._connection.must_yield):
                 self._read_soon()
                 break
-        if self._mute:
+        if self._close_sent:
             self._unread = memoryview(b"")
         self._apply_back_pressure()
         if self._input_ended and not self._unread:
@@ -155,7 +155,7 @@ class WebSocket:
 
     @property
     def _must_wait(self) -> bool:
-        return self._held_back or self._mute or self._connection.congested
+        return self._held_back or self._close_sent or self._connection.congested
 
     def _take(self, frame: Frame) -> None:
         if frame.opcode is Opcode.PONG:
@@ -171,7 +171,7 @@ class WebSocket:
                 self._run(message)
 
     def _run(self, message: bytes) -> None:
-        """Pass a message to the session as a line, or close because it is none."""
+        """Pass a message to the session as a line; close the connection if it is not one line of UTF-8."""
         line = message.removesuffix(b"\n").removesuffix(b"\r")
         if b"\n" in line or b"\r" in line:
             self._fail("one line a frame")
@@ -186,12 +186,12 @@ class WebSocket:
 
     def _send_control(self) -> None:
         """Send what the library answers: pongs, and a close frame, after which nothing is sent."""
-        if self._mute:
+        if self._close_sent:
             return
         for data in self._protocol.data_to_send():
             self._connection.send(data)
         if self._protocol.state is not State.OPEN:
-            self._mute = True
+            self._close_sent = True
             if not self._input_ended:  # the client is at fault: no further line of it is run
                 self.session.end()
 
@@ -209,16 +209,16 @@ class WebSocket:
 
     # ---- pings ----
 
-    def _break_silence(self) -> None:
-        """Ping if the client has been quiet; else look again when it could have been."""
+    def _check_silence(self) -> None:
+        """Ping if the client was silent for QUIET_SECONDS, and schedule the next check."""
         quiet = self._timers.monotonic() - self._heard
         if quiet >= QUIET_SECONDS:
             self._ping(self._keepalive_seconds, "keepalive-seconds")
             quiet = 0.0
-        self._quiet = self._timers.call_later(QUIET_SECONDS - quiet, self._break_silence)
+        self._quiet = self._timers.call_later(QUIET_SECONDS - quiet, self._check_silence)
 
     def _ping(self, seconds: float, why: str) -> None:
-        if self._mute:
+        if self._close_sent:
             return
         self._protocol.send_ping(b"")
         self._send_control()
@@ -239,27 +239,27 @@ class WebSocket:
 
     def send(self, data: bytes) -> None:
         """Send whole lines, each in a frame."""
-        if not self._mute:
+        if not self._close_sent:
             self._connection.send(self.framing(data))
 
     def send_with_receipt(self, data: bytes, done: Callable[[bool], None]) -> None:
         """As `Output.send_with_receipt`."""
-        if self._mute:
+        if self._close_sent:
             self._connection.call_soon(partial(done, False))
         else:
             self._connection.send_with_receipt(self.framing(data), done)
 
     def stream(self, chunks: Iterator[bytes]) -> None:
         """As `Output.stream`."""
-        if not self._mute:
+        if not self._close_sent:
             self._connection.stream(self.framing.stream(chunks))
 
     def finish(self) -> None:
         """Say good-bye in a close frame, unless that has been done, and close when all has left."""
         if self._protocol.state is State.OPEN:
-            self._protocol.send_close(self._farewell)
-        if not self._mute:
-            self._mute = True
+            self._protocol.send_close(self._close_code)
+        if not self._close_sent:
+            self._close_sent = True
             for data in self._protocol.data_to_send():
                 self._connection.send(data)
         self._connection.finish()

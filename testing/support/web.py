@@ -11,7 +11,7 @@ from websockets.uri import parse_uri
 
 from net.table import CloseReason
 from support.world import FakeTimers, FakeTransport
-from web.gateway import Gateway, Visit
+from web.gateway import Gateway, HttpExchange
 from web.page import Page
 from web.requests import Rules
 
@@ -82,8 +82,8 @@ class Desk:
         self.healthy = True
         self.gateway = Gateway(lambda: PAGE, rules, self._open, lambda: self.healthy, self.timers, 60)
         self.connection = FakeConnection(peer)
-        self.visit: Visit = self.gateway.accept(self.connection, is_tls=is_tls)  # type: ignore[arg-type]
-        self.connection.owner = self.visit
+        self.exchange: HttpExchange = self.gateway.accept(self.connection, is_tls=is_tls)  # type: ignore[arg-type]
+        self.connection.owner = self.exchange
 
     def _open(self, transport: Any) -> Any:
         self.sessions.append(FakeSession(transport))

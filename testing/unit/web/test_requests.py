@@ -312,17 +312,17 @@ def test_a_request_in_time_has_no_deadline() -> None:
     desk.timers.let_pass(HEAD_SECONDS + 1)
     assert desk.connection.closed_for == []
     lost = Desk()
-    lost.visit.lost(CloseReason.PEER)
+    lost.exchange.lost(CloseReason.PEER)
     assert lost.timers.deadlines.nearest() is None
 
 
 def test_a_client_may_go_before_its_request_is_whole() -> None:
     desk = Desk()
     desk.feed(b"GET")
-    desk.visit.ended()
+    desk.exchange.ended()
     assert desk.connection.finished
     stopping = Desk()
-    stopping.visit.drain()
+    stopping.exchange.drain()
     assert stopping.connection.finished
 
 
