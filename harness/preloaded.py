@@ -4,42 +4,58 @@ Loading takes most of a start, and the tests start a thousand servers. A fork ru
 line, with a command line, directory, environment and standard descriptors of its own. It is a child of that process,
 which reports its exit status.
 
-This file is also what that process runs, with the number of its end of a pair of sockets as the only word.
+This file is also what that process runs. Its words are the program, and the number of its end of a pair of sockets.
 """
 
 from __future__ import annotations
 
 import ast
 import contextlib
+import fcntl
 import functools
 import gc
 import importlib
+import io
 import json
 import os
+import select
 import selectors
 import signal
 import socket
 import subprocess
 import sys
+import termios
 import time
 import types
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, NamedTuple
 
 ROOT = Path(__file__).resolve().parent.parent
 
-PROGRAMS = ("server.py",)
-"""Their import statements are carried out before the first fork."""
-
-LATE_MODULES = ("bcrypt", "concurrent.futures.thread")
-"""Imported by a server when it is ready."""
+LATE_MODULES = {
+    "server.py": ("bcrypt", "concurrent.futures.thread"),
+    "client.py": (
+        "prompt_toolkit.application",
+        "prompt_toolkit.output.vt100",
+        "ui.failover_pipes",
+        "ui.pipes",
+        "ui.preferences",
+        "ui.script",
+        "ui.terminal",
+        "tomllib",
+    ),
+}
+"""The programs, and what each imports later than by the statements at its top."""
 
 MAX_ORDER = 128 * 1024
 """Bytes of an order: a command line, a directory and an environment."""
 
-PIPES = 4
-"""Descriptors of an order: standard input, output and error, and one for the process id and the exit status."""
+DESCRIPTORS = 4
+"""Of an order: standard input, output and error, and one for the process id and the exit status."""
+
+REPORT_SIZE = 4
+"""Bytes of a number that is reported."""
 
 MAX_DESCRIPTOR = 1 << 20
 
@@ -51,35 +67,47 @@ class Fork:
     """A running fork, with the part of the interface of `subprocess.Popen` that the harness uses.
 
     Args:
-        pipes: this side's ends of the descriptors of an order.
+        pipes: this side's ends of standard input, output and error; None for what is no pipe.
+        report: where the process id and the exit status come.
 
     Raises:
         OSError: the process that should have forked has ended.
     """
 
-    def __init__(self, pipes: Sequence[int]) -> None:
-        stdin, stdout, stderr, report = pipes
-        self.stdin: IO[bytes] = os.fdopen(stdin, "wb", buffering=0)
-        self.stdout: IO[bytes] = os.fdopen(stdout, "rb")
-        self.stderr: IO[bytes] = os.fdopen(stderr, "rb")
-        self._report: IO[bytes] = os.fdopen(report, "rb")
-        self._status: int | None = None
+    def __init__(self, pipes: Sequence[int | None], report: int) -> None:
+        stdin, stdout, stderr = pipes
+        self.stdin: IO[bytes] | None = None if stdin is None else os.fdopen(stdin, "wb", buffering=0)
+        self.stdout: IO[bytes] | None = None if stdout is None else os.fdopen(stdout, "rb")
+        self.stderr: IO[bytes] | None = None if stderr is None else os.fdopen(stderr, "rb")
+        self.returncode: int | None = None
+        self._report = report
         pid = self._next_report()
         if pid is None:
-            for pipe in (self.stdin, self.stdout, self.stderr, self._report):
-                pipe.close()
+            for pipe in (self.stdin, self.stdout, self.stderr):
+                if pipe is not None:
+                    pipe.close()
+            os.close(report)
             raise ChildProcessError("the process that forks has ended")
         self.pid = pid
 
-    def wait(self) -> int:
-        """Return the exit status; a negative one is that of a signal."""
-        with self._report:
+    def wait(self, timeout: float | None = None) -> int:
+        """Return the exit status; a negative one is that of a signal. Raises subprocess.TimeoutExpired."""
+        if self.returncode is None:
+            if not select.select([self._report], [], [], timeout)[0]:
+                raise subprocess.TimeoutExpired(str(self.pid), timeout or 0.0)
             status = self._next_report()
-        self._status = -signal.SIGKILL if status is None else status
-        return self._status
+            os.close(self._report)
+            self.returncode = -signal.SIGKILL if status is None else status
+        return self.returncode
+
+    def poll(self) -> int | None:
+        """Return the exit status; None while the fork runs."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.wait(0)
+        return self.returncode
 
     def send_signal(self, number: int) -> None:
-        if self._status is None:
+        if self.returncode is None:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.pid, number)
 
@@ -90,41 +118,77 @@ class Fork:
         self.send_signal(signal.SIGKILL)
 
     def _next_report(self) -> int | None:
-        line = self._report.readline()
-        return int(line) if line else None
+        data = os.read(self._report, REPORT_SIZE)
+        return int.from_bytes(data, signed=True) if data else None
 
 
 class Preloaded:
-    """The process that has loaded the modules; it ends with this one, and kills its forks then."""
+    """The process that has loaded a program's modules; it ends with this one, and kills its forks then.
 
-    def __init__(self) -> None:
+    Args:
+        program: the name of its file.
+    """
+
+    def __init__(self, program: str) -> None:
         self._orders, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             number = theirs.fileno()
             self._popen = subprocess.Popen(
-                [sys.executable, __file__, str(number)],
+                [sys.executable, __file__, program, str(number)],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 pass_fds=[number],
                 start_new_session=True,
             )
 
-    def start(self, words: Sequence[str], directory: Path) -> Fork:
-        """Start a program of this repository with the words of its command line. Raises OSError."""
-        order = json.dumps([words, str(directory), dict(os.environ)]).encode()
-        pairs = [os.pipe() for _ in range(PIPES)]
-        theirs = [pairs[0][0], *(write for _read, write in pairs[1:])]
-        ours = [pairs[0][1], *(read for read, _write in pairs[1:])]
+    def start(
+        self,
+        words: Sequence[str],
+        directory: Path,
+        environment: Mapping[str, str] = os.environ,
+        stdin: int = subprocess.PIPE,
+        stdout: int = subprocess.PIPE,
+        stderr: int = subprocess.PIPE,
+    ) -> Fork:
+        """Start a program as the leader of a session, to which a terminal that is its input belongs.
+
+        Args:
+            words: of its command line; the first one is its file.
+            directory: where it runs.
+            environment: its variables.
+            stdin, stdout, stderr: descriptors, or PIPE or DEVNULL.
+
+        Raises:
+            OSError: it cannot be started.
+        """
+        order = json.dumps([words, str(directory), dict(environment)]).encode()
+        reader, report = os.pipe()
+        ours: list[int | None] = []
+        theirs: list[int] = []
+        opened = [report]
+        for number, given in enumerate((stdin, stdout, stderr)):
+            if given == subprocess.PIPE:
+                ends = os.pipe()
+                mine, given = ends if number else reversed(ends)
+                ours.append(mine)
+                opened.append(given)
+            else:
+                ours.append(None)
+                if given == subprocess.DEVNULL:
+                    given = os.open(os.devnull, os.O_RDWR)
+                    opened.append(given)
+            theirs.append(given)
         try:
-            socket.send_fds(self._orders, [order], theirs)
+            socket.send_fds(self._orders, [order], [*theirs, report])
         except OSError:
-            for descriptor in ours:
-                os.close(descriptor)
+            for descriptor in (reader, *ours):
+                if descriptor is not None:
+                    os.close(descriptor)
             raise
         finally:
-            for descriptor in theirs:
+            for descriptor in opened:
                 os.close(descriptor)
-        return Fork(ours)
+        return Fork(ours, reader)
 
     def close(self) -> None:
         self._orders.close()
@@ -147,6 +211,12 @@ def _state(pid: int) -> str:
         return "X"
 
 
+def take_terminal() -> None:
+    """Make a terminal that is standard input that of the session, so that a hang-up sends SIGHUP, as everywhere."""
+    if os.isatty(0):
+        fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+
 # ---- what that process runs ----
 
 
@@ -154,16 +224,16 @@ class Order(NamedTuple):
     words: list[str]
     directory: str
     environment: dict[str, str]
-    pipes: list[int]
+    descriptors: list[int]
 
 
 def take_order(orders: socket.socket) -> Order | None:
     """Return the next order; None when no more can come."""
-    data, pipes, _flags, _address = socket.recv_fds(orders, MAX_ORDER, PIPES)
+    data, descriptors, _flags, _address = socket.recv_fds(orders, MAX_ORDER, DESCRIPTORS)
     if not data:
         return None
     words, directory, environment = json.loads(data)
-    return Order(words, directory, environment, pipes)
+    return Order(words, directory, environment, descriptors)
 
 
 def serve(orders: socket.socket) -> Order | None:
@@ -189,7 +259,7 @@ def serve(orders: socket.socket) -> Order | None:
                         os.kill(forked, signal.SIGKILL)
                 return order
             assert order
-            *standard, report = order.pipes
+            *standard, report = order.descriptors
             for descriptor in standard:
                 os.close(descriptor)
             write_report(report, pid)
@@ -207,15 +277,18 @@ def end(pid: int, report: int) -> None:
 
 def write_report(report: int, number: int) -> None:
     with contextlib.suppress(BrokenPipeError):  # nobody waits for it
-        os.write(report, b"%d\n" % number)
+        os.write(report, number.to_bytes(REPORT_SIZE, signed=True))
 
 
 def run(order: Order) -> None:
     """Run a program as if this process had been started for it."""
     os.setsid()
-    for number, descriptor in enumerate(order.pipes[:3]):
+    for number, descriptor in enumerate(order.descriptors[:3]):
         os.dup2(descriptor, number)
     os.closerange(3, MAX_DESCRIPTOR)
+    take_terminal()
+    assert isinstance(sys.stdout, io.TextIOWrapper)
+    sys.stdout.reconfigure(line_buffering=os.isatty(1))
     os.chdir(order.directory)
     os.environ.clear()
     os.environ.update(order.environment)
@@ -242,12 +315,11 @@ def load(path: str) -> None:
     exec(compile(ast.Module([*imports], []), path, "exec"), {})
 
 
-def main(descriptor: int) -> None:
+def main(program: str, descriptor: int) -> None:
     sys.path[0] = str(ROOT)  # as for the programs
     with contextlib.suppress(ImportError):  # without the installed modules, the program takes another Python
-        for name in PROGRAMS:
-            load(str(ROOT / name))
-        for name in LATE_MODULES:
+        load(str(ROOT / program))
+        for name in LATE_MODULES.get(program, ()):
             importlib.import_module(name)
     gc.collect()
     gc.freeze()  # the forks share its memory longer
@@ -257,4 +329,4 @@ def main(descriptor: int) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]))
+    main(sys.argv[1], int(sys.argv[2]))

@@ -126,7 +126,7 @@ class Processes:
         self._alive: set[subprocess.Popen[bytes] | Fork] = set()
         self.closed = False
         self.preloads = False
-        self._preloaded: Preloaded | None = None
+        self._preloaded: dict[str, Preloaded] = {}
         self._lock = threading.RLock()  # a signal may close them while they are being started
 
     def start(self, command: Sequence[str], directory: Path) -> subprocess.Popen[bytes] | Fork:
@@ -145,11 +145,15 @@ class Processes:
 
     def _start(self, command: Sequence[str], directory: Path) -> subprocess.Popen[bytes] | Fork:
         if self.preloads and tuple(command[:2]) == (sys.executable, str(SERVER)):
-            if self._preloaded is None:
-                self._preloaded = Preloaded()
-            return self._preloaded.start(command[1:], directory)
+            return self.preloaded(SERVER.name).start(command[1:], directory)
         pipe = subprocess.PIPE
         return subprocess.Popen(command, cwd=directory, stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=True)
+
+    def preloaded(self, program: str) -> Preloaded:
+        """Return the process that has loaded a program's modules."""
+        if program not in self._preloaded:
+            self._preloaded[program] = Preloaded(program)
+        return self._preloaded[program]
 
     def forget(self, popen: subprocess.Popen[bytes] | Fork) -> None:
         """Remove a process that has ended."""
@@ -162,8 +166,8 @@ class Processes:
             self.closed = True
             for popen in self._alive:
                 popen.kill()
-            if self._preloaded is not None:
-                self._preloaded.close()
+            for preloaded in self._preloaded.values():
+                preloaded.close()
 
 
 class Output:

@@ -19,17 +19,20 @@ import sys
 import tempfile
 import termios
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from harness.peer import Peer
+from harness.preloaded import Fork, take_terminal
 from harness.processes import ROOT
-from harness.servers import ServerProcess, free_ports
+from harness.servers import PROCESSES, ServerProcess, free_ports
 from ui.screens import REFLOWING
 
 SECONDS = 20.0
 """Time-out of an event in seconds, on a loaded machine."""
+
+CLIENT = ROOT / "client.py"
 
 LEFT_OUT = ("NO_COLOR", "XDG_CONFIG_HOME", "XDG_STATE_HOME", "CROSSTALK_PASSWORD")
 """Variables of whoever runs the tests that the client on a terminal does not get."""
@@ -79,6 +82,30 @@ class ClientOutput:
         return True
 
 
+def start_client(
+    words: Sequence[str],
+    directory: Path | None,
+    environment: Mapping[str, str],
+    streams: tuple[int, int, int],
+    *,
+    alone: bool = False,
+) -> subprocess.Popen[bytes] | Fork:
+    """Start the client: an interpreter of its own if it is to be alone, else a fork of one, see `harness.preloaded`."""
+    stdin, stdout, stderr = streams
+    if PROCESSES.preloads and not alone:
+        return PROCESSES.preloaded(CLIENT.name).start(words, directory or Path.cwd(), environment, *streams)
+    return subprocess.Popen(
+        [sys.executable, *words],
+        stdin=stdin,
+        stdout=stdout,
+        stderr=stderr,
+        start_new_session=True,
+        preexec_fn=take_terminal,
+        env=environment,
+        cwd=directory,
+    )
+
+
 class Piped:
     """The client between pipes."""
 
@@ -90,13 +117,8 @@ class Piped:
         stdout: int = subprocess.PIPE,
         directory: Path | None = None,
     ) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, ROOT / "client.py", str(port), "--host", "127.0.0.1", *words],
-            stdin=stdin,
-            stdout=stdout,
-            stderr=subprocess.PIPE,
-            cwd=directory,
-        )
+        command = [str(CLIENT), str(port), "--host", "127.0.0.1", *words]
+        self.process = start_client(command, directory, os.environ, (stdin, stdout, subprocess.PIPE))
         if self.process.stdout:
             self.output = ClientOutput(self.process.stdout.fileno())
         assert self.process.stderr
@@ -191,16 +213,11 @@ class OnTerminal:
         master, slave = pty.openpty()
         resize(slave, *size)
         inherited = {name: value for name, value in os.environ.items() if name not in (*LEFT_OUT, *REFLOWING)}
-        self.process = subprocess.Popen(
-            [sys.executable, ROOT / "client.py", str(port), "--host", "127.0.0.1", *words],
-            stdin=slave,
-            stdout=slave,
-            stderr=slave if stderr is None else stderr,
-            start_new_session=True,
-            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # so that a hang-up sends SIGHUP, as everywhere
-            env={**inherited, "TERM": "xterm", "HOME": str(self.home), **(environment or {})},
-            cwd=directory,
-        )
+        variables = {**inherited, "TERM": "xterm", "HOME": str(self.home), **(environment or {})}
+        command = [str(CLIENT), str(port), "--host", "127.0.0.1", *words]
+        streams = (slave, slave, slave if stderr is None else stderr)
+        # Variables that a test names may be some that the interpreter reads.
+        self.process = start_client(command, directory, variables, streams, alone=environment is not None)
         os.close(slave)
         self.output = ClientOutput(master)
         self.screen = EmulatedScreen(self.output, *size)

@@ -7,18 +7,26 @@ import itertools
 import json
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
 
+from harness.peer import PATIENCE
 from harness.preloaded import Fork, Preloaded, wait_until_stopped
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="this system has no descriptors of processes")
 
 Start = Callable[..., Fork]
+
+
+def streams(fork: Fork) -> tuple[IO[bytes], IO[bytes], IO[bytes]]:
+    assert fork.stdin and fork.stdout and fork.stderr
+    return fork.stdin, fork.stdout, fork.stderr
+
 
 SHOW = """
 import json, os, sys
@@ -32,7 +40,7 @@ sys.exit("the end")
 
 @pytest.fixture(scope="module")
 def preloaded() -> Iterator[Preloaded]:
-    with contextlib.closing(Preloaded()) as preloaded:
+    with contextlib.closing(Preloaded("server.py")) as preloaded:
         yield preloaded
 
 
@@ -46,8 +54,8 @@ def start(preloaded: Preloaded, tmp_path: Path, stack: contextlib.ExitStack) -> 
         program = tmp_path / f"program{next(numbers)}.py"  # a fork may read it only after this returns
         program.write_text(text)
         fork = preloaded.start([str(program), *words], tmp_path)
-        for pipe in (fork.stdin, fork.stdout, fork.stderr):
-            stack.enter_context(pipe)
+        for stream in streams(fork):
+            stack.enter_context(stream)
         return fork
 
     return start
@@ -58,9 +66,10 @@ def test_a_fork_is_as_if_it_had_been_started_alone(
 ) -> None:
     monkeypatch.setenv("MARK", "é")
     fork = start(SHOW, "5050", "x y")
-    fork.stdin.write(b"typed")
-    fork.stdin.close()
-    shown: dict[str, Any] = json.loads(fork.stdout.read())
+    stdin, stdout, stderr = streams(fork)
+    stdin.write(b"typed")
+    stdin.close()
+    shown: dict[str, Any] = json.loads(stdout.read())
     words = [str(tmp_path / "program0.py"), "5050", "x y"]
     assert shown == {
         "words": words,
@@ -73,7 +82,7 @@ def test_a_fork_is_as_if_it_had_been_started_alone(
         "descriptors": [0, 1, 2],
         "input": "typed",
     }
-    assert fork.stderr.read() == b"the end\n"
+    assert stderr.read() == b"the end\n"
     assert fork.wait() == 1
     fork.kill()  # nothing any more
 
@@ -81,13 +90,16 @@ def test_a_fork_is_as_if_it_had_been_started_alone(
 def test_forks_run_side_by_side(start: Start) -> None:
     early, late = start("input()"), start("raise SystemExit(3)")
     assert late.wait() == 3
-    early.stdin.write(b"\n")
+    assert early.poll() is None
+    with pytest.raises(subprocess.TimeoutExpired):
+        early.wait(0)
+    streams(early)[0].write(b"\n")
     assert early.wait() == 0
 
 
 def test_an_error_is_shown_as_ever(start: Start) -> None:
     fork = start("1 / 0")
-    assert b"ZeroDivisionError" in fork.stderr.read()
+    assert b"ZeroDivisionError" in streams(fork)[2].read()
     assert fork.wait() == 1
 
 
@@ -100,7 +112,7 @@ def test_a_signal_ends_a_fork(start: Start, number: signal.Signals) -> None:
 
 def test_a_fork_is_stopped_when_the_wait_returns(start: Start) -> None:
     fork = start("print('.', flush=True)\nwhile True: pass")
-    assert fork.stdout.read(1) == b"."
+    assert streams(fork)[1].read(1) == b"."
     fork.send_signal(signal.SIGSTOP)
     wait_until_stopped(fork.pid)
     assert Path(f"/proc/{fork.pid}/stat").read_text().rpartition(") ")[2].startswith("T")
@@ -109,17 +121,33 @@ def test_a_fork_is_stopped_when_the_wait_returns(start: Start) -> None:
     wait_until_stopped(fork.pid)
 
 
+def test_a_terminal_belongs_to_the_session(preloaded: Preloaded, tmp_path: Path) -> None:
+    """So a hang-up is told to it."""
+    program = tmp_path / "program.py"
+    program.write_text("print('here')\nwhile True: input()")
+    terminal, theirs = os.openpty()
+    fork = preloaded.start([str(program)], tmp_path, {"TERM": "xterm"}, theirs, theirs, theirs)
+    os.close(theirs)
+    assert (fork.stdin, fork.stdout, fork.stderr) == (None, None, None)
+    shown = b""
+    while b"\n" not in shown:
+        shown += os.read(terminal, 100)
+    assert shown == b"here\r\n"
+    os.close(terminal)
+    assert fork.wait(PATIENCE) == -signal.SIGHUP
+
+
 def test_no_fork_outlives_the_process_that_forks(tmp_path: Path) -> None:
     program = tmp_path / "program.py"
     program.write_text("input()")
-    with contextlib.closing(Preloaded()) as preloaded:
+    with contextlib.closing(Preloaded("server.py")) as preloaded:
         fork = preloaded.start([str(program)], tmp_path)
     assert fork.wait() == -signal.SIGKILL
-    for pipe in (fork.stdin, fork.stdout, fork.stderr):
-        pipe.close()
+    for stream in streams(fork):
+        stream.close()
 
 
 def test_the_end_of_the_process_that_forks_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "executable", "/bin/false")
-    with contextlib.closing(Preloaded()) as preloaded, pytest.raises(OSError):
+    with contextlib.closing(Preloaded("server.py")) as preloaded, pytest.raises(OSError):
         preloaded.start([str(tmp_path / "program.py")], tmp_path)

@@ -6,7 +6,6 @@ A screen emulator reads what a person sees. One session tests many lines, since 
 from __future__ import annotations
 
 import contextlib
-import os
 import re
 import signal
 import stat
@@ -16,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from harness.peer import Peer
+from harness.preloaded import wait_until_stopped
 from harness.servers import ServerProcess, free_ports
 from support.clients import FakeServer, OnTerminal, RoomServer
 
@@ -386,7 +386,7 @@ def test_a_stopped_client_goes_on(server: ServerProcess, stack: contextlib.ExitS
     ann = stack.enter_context(contextlib.closing(client(server)))
     ann.sees("garden: ann, bob")
     ann.process.send_signal(signal.SIGSTOP)
-    os.waitid(os.P_PID, ann.process.pid, os.WSTOPPED | os.WNOWAIT)
+    wait_until_stopped(ann.process.pid)
     bob.send("SAY garden while it slept")
     bob.expect("while it slept\n")
     ann.process.send_signal(signal.SIGCONT)

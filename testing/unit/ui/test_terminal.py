@@ -19,6 +19,7 @@ import pytest
 
 from dialects.mailbox import GREETING
 from harness.peer import Peer
+from harness.preloaded import wait_until_stopped
 from harness.servers import ServerProcess, free_ports
 from support.clients import SECONDS, FakeServer, OnTerminal
 from ui.connection import Address
@@ -158,7 +159,7 @@ def test_a_password_is_not_echoed_after_a_stop(fake: FakeServer, stack: contextl
     terminal.type("LOGIN amy ")
     terminal.expect("LOGIN amy")
     terminal.process.send_signal(signal.SIGSTOP)
-    os.waitid(os.P_PID, terminal.process.pid, os.WSTOPPED | os.WNOWAIT)
+    wait_until_stopped(terminal.process.pid)
     modes = termios.tcgetattr(terminal.output.descriptor)
     assert not modes[3] & termios.ECHO
     modes[3] |= termios.ECHO | termios.ICANON  # as a shell wants them
