@@ -144,6 +144,16 @@ class Admission:
         modes.is_founded = False
         return lambda: setattr(modes, "is_founded", True)
 
+    def check_speaker(self, channel: Channel, name: str) -> None:
+        """Check whether a member may speak, for what is told at once and not kept.
+
+        Raises:
+            StillMuted, KeptOut, NotVoiced: the first that applies.
+        """
+        self._outside.observer.check_mute(channel, name)
+        if channel.modes is not None:
+            self._check_speech(channel.modes, name, in_room=False)
+
     def _check_speech(self, modes: Modes, name: str, *, in_room: bool) -> None:
         if modes.rank(name) or self.is_above(name):
             return

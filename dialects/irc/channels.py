@@ -54,11 +54,21 @@ def join(irc: Irc, client: Client, request: Request) -> None:
         for name in sorted(irc.channels_of(client)):
             _part(irc, client, request, name, "")
         return
+    if _has_no_target(client, request, "JOIN"):
+        return
     irc.divide(request)
     keys = request.args[1].split(",") if len(request.args) > 1 else []
     for number, shown in enumerate(request.args[0].split(",")):
         if shown:
             _join(irc, client, request, shown, keys[number] if number < len(keys) else "")
+
+
+def _has_no_target(client: Client, request: Request, verb: str) -> bool:
+    """Answer a request that names no channel, with nothing but commas perhaps; tell whether it is one."""
+    if request.args[0].strip(","):
+        return False
+    client.reply(numerics.NEEDMOREPARAMS, verb)
+    return True
 
 
 def _join(irc: Irc, client: Client, request: Request, shown: str, key: str) -> None:
@@ -87,6 +97,8 @@ def _tell_joined(irc: Irc, client: Client, name: str) -> None:
 
 def part(irc: Irc, client: Client, request: Request) -> None:
     """PART <channel>[,<channel>...] [<reason>]."""
+    if _has_no_target(client, request, "PART"):
+        return
     irc.divide(request)
     reason = reason_of(request.args[1]) if len(request.args) > 1 else ""
     for shown in request.args[0].split(","):

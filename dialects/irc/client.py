@@ -167,7 +167,7 @@ class Client:
         self.away = self.echo = self.token = ""
         self.farewell = "connection closed"
         self.markers: dict[str, float] = {}
-        self.pending: set[tuple[str, str]] = set()
+        self.pending: set[tuple[str, ...]] = set()
         self.since = self.active = 0.0
         self.modes: frozenset[str] = frozenset()
         self.monitored: dict[str, str] = {}

@@ -13,7 +13,6 @@ from dialects.irc import (
     history,
     information,
     listing,
-    live,
     login,
     markers,
     messages,
@@ -114,7 +113,7 @@ COMMANDS: Mapping[str, Command] = {
     # Messages.
     "PRIVMSG": _row(messages.privmsg, "PRIVMSG <target>[,...] :<text>", "say something", 2, 2),
     "NOTICE": _row(messages.notice, "NOTICE <target>[,...] :<text>", "say something that gets no answer", 0, 2),
-    "TAGMSG": _row(live.tagmsg, "TAGMSG <target>[,...]", "send client tags alone", 1, 1),
+    "TAGMSG": _row(messages.tagmsg, "TAGMSG <target>[,...]", "send client tags alone", 1, 1),
     "CHATHISTORY": _row(
         history.chathistory, "CHATHISTORY LATEST|BEFORE|AFTER|AROUND|BETWEEN|TARGETS ...", "read old messages", 1, 5
     ),

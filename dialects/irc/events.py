@@ -188,7 +188,7 @@ def of_oneself(irc: Irc, client: Client, event: Any) -> bool:
     if isinstance(event, WentOut) and event.user == client.nick:
         return event.by is not None or ("PART", event.channel) in client.pending
     if isinstance(event, WentOut) and event.by == client.nick:
-        return ("KICK", event.channel) in client.pending
+        return ("KICK", event.channel, event.user) in client.pending
     if isinstance(event, TopicChanged):
         return event.user == client.nick and ("TOPIC", event.channel) in client.pending
     if isinstance(event, ModesChanged):

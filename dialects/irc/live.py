@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from commands import Request
-from dialects.irc import numerics
 from dialects.irc.client import Client
 from dialects.irc.core import Irc
 from dialects.irc.events import Stamp, message_lines, tags_of
@@ -14,7 +13,8 @@ from dialects.irc.names import CHANNEL
 from dialects.irc.people import client_of
 from dialects.irc.profiles import clients_of
 from dialects.irc.rosters import OPERATOR, VOICE, signs
-from dialects.irc.wire import NO_TAGS, message, word
+from dialects.irc.wire import NO_TAGS, message
+from domain.errors import NoSuchUser, NotAMember
 from domain.state import Channel, RemoteChannel
 
 MAX_TARGETS = 4
@@ -47,36 +47,27 @@ def is_status(target: str) -> bool:
     return target[:1] in RANKS and target[1:2] == CHANNEL
 
 
-def tagmsg(irc: Irc, client: Client, request: Request) -> None:
-    """TAGMSG <target>[,<target>...]: client tags alone, to those with `message-tags`."""
-    tags = client_tags(request)
-    targets = [target for target in request.args[0].split(",") if target]
-    if len(targets) > MAX_TARGETS:
-        client.reply(numerics.TOOMANYTARGETS, word(request.args[0]))
-        return
-    for target in targets if tags else ():
-        audience = audience_of(irc, client, target)
-        if audience is not None:
-            _tell_tags(irc, client, audience, tags)
-        elif CHANNEL in target[:2]:
-            client.reply(numerics.CANNOTSENDTOCHAN, word(target), text="Cannot send to channel: you are not in it")
-        else:
-            client.reply(numerics.NOSUCHNICK, word(target))
+def audience_of(irc: Irc, client: Client, target: str) -> Audience:
+    """Return the clients that a target means.
 
-
-def audience_of(irc: Irc, client: Client, target: str) -> Audience | None:
-    """Return the clients that a target means; None for a channel without this client, and for a nick without a user."""
+    Raises:
+        NotAMember, StillMuted, KeptOut, NotVoiced: the client may not speak in this channel; the first that applies.
+        NoSuchUser: nobody of this nick is logged in.
+    """
     if is_status(target) or target.startswith(CHANNEL):
         ranks = RANKS[target[0]] if is_status(target) else ()
         name = irc.people.channel_name(target[1:] if ranks else target)
         channel = irc.channels_of(client).get(name or "")
         if channel is None or (ranks and isinstance(channel, RemoteChannel)):  # ranks are known at its own server alone
-            return None
+            raise NotAMember
+        irc.chat.channels.admission.check_speaker(channel, client.nick)
         shown = (target[0] if ranks else "") + irc.people.channel(channel.name)
         return Audience(shown, _others(client, channel, ranks))
     found = irc.people.find(target)
     holder = irc.chat.users.online.get(found) if found is not None else None
-    return None if holder is None else Audience(irc.people.nick(holder.name), clients_of(holder))
+    if holder is None:
+        raise NoSuchUser
+    return Audience(irc.people.nick(holder.name), clients_of(holder))
 
 
 def _others(client: Client, channel: Channel, ranks: tuple[str, ...]) -> Iterable[Client]:
@@ -90,7 +81,8 @@ def _others(client: Client, channel: Channel, ranks: tuple[str, ...]) -> Iterabl
             yield member
 
 
-def _tell_tags(irc: Irc, client: Client, audience: Audience, tags: Mapping[str, str]) -> None:
+def tell_tags(irc: Irc, client: Client, audience: Audience, tags: Mapping[str, str]) -> None:
+    """Tell client tags alone to those with `message-tags`."""
     stamp = Stamp(client.nick, irc.server.now(), irc.chat.messages.next_id(), tags)
     line = message(irc.people.prefix(stamp.sender), "TAGMSG", audience.shown)
     for other in audience.clients:

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from commands import Request
 from dialects.irc import numerics
 from dialects.irc.client import Answers, Client
 from dialects.irc.core import Irc
 from dialects.irc.in_flight import Sent
-from dialects.irc.live import MAX_TARGETS, audience_of, client_tags, is_status, tell_rank
+from dialects.irc.live import MAX_TARGETS, audience_of, client_tags, is_status, tell_rank, tell_tags
 from dialects.irc.names import CHANNEL
 from dialects.irc.profiles import profile_of
 from dialects.irc.wire import ACTION, MAX_BODY, action, ctcp_of, message, plain, word
 from domain.changes import ACT, NOTICE, SAY, in_words
 from domain.errors import (
     CannotLeaveMail,
+    ChatError,
     KeptOut,
     LimitReached,
     NoSuchChannel,
@@ -47,21 +48,42 @@ def notice(irc: Irc, client: Client, request: Request) -> None:
         _send(irc, client, request, request.args[0], NOTICE, request.args[1])
 
 
+def tagmsg(irc: Irc, client: Client, request: Request) -> None:
+    """TAGMSG <target>[,<target>...]: client tags alone."""
+    tags, refuse = client_tags(request), _Refusals(irc, client, is_quiet=False)
+    for target in _targets(request.args[0], refuse, "TAGMSG") if tags else ():
+        try:
+            tell_tags(irc, client, audience_of(irc, client, target), tags)
+        except NoSuchUser as error:
+            refuse.user(target, error)
+        except ChatError as error:
+            refuse.channel(target, error)
+
+
+def _targets(words: str, refuse: _Refusals, verb: str) -> Sequence[str]:
+    """Return the targets of a message; none where there are too many, or none, which is answered."""
+    targets = [target for target in words.split(",") if target]
+    if len(targets) > MAX_TARGETS:
+        refuse.reply(numerics.TOOMANYTARGETS, word(words))
+        return ()
+    if not targets:
+        refuse.reply(numerics.NEEDMOREPARAMS, verb)
+    return targets
+
+
 def _send(irc: Irc, client: Client, request: Request, targets: str, kind: str, text: str) -> None:
     client.active = irc.server.now()
     refuse = _Refusals(irc, client, is_quiet=kind == NOTICE)
     text = plain(text)
-    each = [target for target in targets.split(",") if target]
-    if len(each) > MAX_TARGETS:
-        refuse.reply(numerics.TOOMANYTARGETS, word(targets))
-    elif not text.strip():
+    each = _targets(targets, refuse, "PRIVMSG")
+    if each and not text.strip():
         refuse.reply(numerics.NOTEXTTOSEND)
-    else:
-        for target in each:
-            if _fits(irc, client, target, kind, text):
-                _send_to(irc, client, request, target, kind, text, refuse)
-            else:
-                refuse.reply(numerics.INPUTTOOLONG)
+        return
+    for target in each:
+        if _fits(irc, client, target, kind, text):
+            _send_to(irc, client, request, target, kind, text, refuse)
+        else:
+            refuse.reply(numerics.INPUTTOOLONG)
 
 
 def _fits(irc: Irc, client: Client, target: str, kind: str, text: str) -> bool:
@@ -120,11 +142,10 @@ REASONS: dict[type[Exception], str] = {
 
 def _send_to(irc: Irc, client: Client, request: Request, target: str, kind: str, text: str, refuse: _Refusals) -> None:
     if is_status(target):
-        audience = audience_of(irc, client, target)
-        if audience is None:
-            refuse.channel(target, NotAMember())
-        else:
-            tell_rank(irc, client, audience, kind, text, client_tags(request))
+        try:
+            tell_rank(irc, client, audience_of(irc, client, target), kind, text, client_tags(request))
+        except ChatError as error:
+            refuse.channel(target, error)
     elif target.startswith(CHANNEL):
         _send_to_channel(irc, client, request, target, kind, text, refuse)
     elif target.lower() in SERVICES:

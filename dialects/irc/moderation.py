@@ -74,7 +74,7 @@ def _kick(irc: Irc, client: Client, request: Request, channel: str, nick: str, r
     found = irc.chat.channels.local.get(channel)
 
     def decided(error: Exception | None) -> None:
-        client.pending.discard(("KICK", channel))
+        client.pending.discard(("KICK", channel, name))
         if error is not None:
             text = "It could not be kept; try again later" if isinstance(error, StoreUnavailable) else None
             client.reply(numerics.USERNOTINCHANNEL, word(nick), shown, text=text)
@@ -90,7 +90,7 @@ def _kick(irc: Irc, client: Client, request: Request, channel: str, nick: str, r
         refused = partial(client.reply, numerics.USERNOTINCHANNEL, irc.people.nick(name), shown)
         irc.refuse_part(client, request, refused)
     else:
-        client.pending.add(("KICK", channel))
+        client.pending.add(("KICK", channel, name))
         irc.rooms.kick(channel, name, irc.outcome(client, request, decided), client.nick, reason)
 
 

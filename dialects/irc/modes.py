@@ -141,6 +141,8 @@ def _add_switch(
             asked.unknown_nicks.append(value)
     elif letter in MASK_LISTS:
         asked.switches.append(Switch(letter, is_on, completed(value)))
+    elif letter == LIMIT and value.isascii() and value.isdigit():
+        asked.switches.append(Switch(letter, is_on, value.lstrip("0") or "0"))
     elif value or not takes_word or (letter == KEY and not is_on):
         asked.switches.append(Switch(letter, is_on, "" if letter == KEY and not is_on else value))
 

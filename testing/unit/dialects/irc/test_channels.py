@@ -285,3 +285,21 @@ def test_a_nick_means_the_room_guest_of_its_channel(world: World) -> None:
     assert [line.partition(" ")[2] for line in bob.heard()] == [
         "MODE #attic +v |6b||69||6d|", "KICK #attic |6b||69||6d| :ann",
     ]  # fmt: skip
+
+
+def test_each_of_several_kicks_is_told_once(world: World) -> None:
+    ann, bob = user(world, "ann"), user(world, "bob")
+    ann.ask("JOIN #garden,#shed"), bob.ask("JOIN #garden,#shed")
+    for name in ("cas", "dan"):
+        user(world, name).ask("JOIN #garden,#shed")
+    ann.heard(), bob.heard()
+    lines = [f":ann!ann@account KICK #{channel} {name} :x" for channel in ("garden", "shed") for name in ("cas", "dan")]
+    assert ann.ask("KICK #garden cas,dan :x", "KICK #shed,#shed cas,dan :x") == lines
+    assert bob.heard() == lines
+
+
+def test_a_limit_is_shown_as_it_counts(world: World) -> None:
+    ann = user(world, "ann")
+    ann.ask("JOIN #garden")
+    assert ann.ask("MODE #garden +l 007") == [":ann!ann@account MODE #garden +l 7"]
+    assert ann.codes("MODE #garden +l 000", "MODE #garden +l \u0661") == ["696", "696"]

@@ -209,3 +209,33 @@ def test_outsiders_may_speak_without_the_mode(world: World) -> None:
     ann.ask("JOIN #garden", "MODE #garden -n")
     assert bob.codes("PRIVMSG #garden :from outside") == []
     assert ann.heard() == [":bob!~bob@<hex>.guest PRIVMSG #garden :from outside"]
+
+
+@pytest.mark.parametrize(
+    ("change", "restore", "reason"),
+    [
+        ("MODE #garden +b bob!*@*", "MODE #garden -b bob!*@*", "you are banned (+b)"),
+        ("MODE #garden +m", "MODE #garden -m", "only voiced users may speak (+m)"),
+        ("MUTE #garden bob 60", "UNMUTE #garden bob", "you are muted for 60 seconds"),
+    ],
+)
+def test_who_may_not_speak_is_not_heard_in_any_way(world: World, change: str, restore: str, reason: str) -> None:
+    """(C64, I28)"""
+    ann, bob = user(world, "ann", "message-tags"), user(world, "bob", "message-tags")
+    world.chat.users.operators = frozenset({"ann"})
+    ann.ask("OPER ann ann", "JOIN #garden"), bob.ask("JOIN #garden")
+    lines = ("PRIVMSG @#garden :x", "PRIVMSG +#garden :x", "@+typing=active TAGMSG #garden", "@+a TAGMSG @#garden")
+    assert bob.codes(*lines) == []
+    assert len(ann.heard()) == 1 + len(lines)
+    ann.ask(change), bob.heard()
+    assert {line.partition(" :")[2] for line in bob.ask(*lines)} == {f"Cannot send to channel: {reason}"}
+    assert bob.ask("NOTICE @#garden :x") == []
+    assert ann.heard() == []
+    ann.ask(restore), bob.heard()
+    assert bob.codes(*lines) == []
+
+
+@pytest.mark.parametrize("verb", ["JOIN ,", "JOIN :", "PART ,,", "PRIVMSG , :x", "@+a TAGMSG ,", "PRIVMSG ,,, :"])
+def test_a_request_without_a_target_is_answered(world: World, verb: str) -> None:
+    """(I3, I4)"""
+    assert guest(world, "bob", "message-tags").codes(verb, "NOTICE , :x") == ["461"]
