@@ -93,4 +93,4 @@ class BanEnforcement:
             yield
 
     def _farewell(self, ban: Banned) -> Announced:
-        return Announced(self._words(ban), self._chat.now())
+        return Announced(self._words(ban), self._chat.now(), is_last=True)

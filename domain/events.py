@@ -211,10 +211,11 @@ class Unmuted(NamedTuple):
 
 
 class Announced(NamedTuple):
-    """The operator tells everybody something."""
+    """The operator tells everybody something; or one user, whose session ends then."""
 
     text: str
     at: float
+    is_last: bool = False
 
 
 class Welcomed(NamedTuple):

@@ -141,7 +141,8 @@ def _marker_moved(irc: Irc, client: Client, event: MarkerMoved) -> str:
 
 
 def _announced(irc: Irc, client: Client, event: Announced) -> str:
-    return message(irc.server.name, "NOTICE", client.shown, text=event.text)
+    notice = message(irc.server.name, "NOTICE", client.shown, text=event.text)
+    return notice + _closing(irc, client, event) if event.is_last else notice
 
 
 def _unmuted(irc: Irc, client: Client, event: Unmuted) -> str:

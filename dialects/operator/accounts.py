@@ -32,7 +32,9 @@ def reset_password(dialect: Operator, session: Session, request: Request) -> Non
     """Set an account's password; answer with it if the server has chosen it."""
     name, password = _account_and_password(dialect, request)
     done = session.expect_outcome(request, lambda: _show_password(dialect, session, request, password))
-    dialect.hosted.chat.administration.reset_password(session, name, password, _farewell(dialect, RESET), done)
+    dialect.hosted.chat.administration.reset_password(
+        session, name, password, _farewell(dialect, RESET)._replace(is_last=True), done
+    )
 
 
 def _account_and_password(dialect: Operator, request: Request) -> tuple[str, str]:

@@ -359,3 +359,27 @@ def test_a_ban_that_is_over_keeps_no_client_out(world: World) -> None:
     world.order("ban account ann")
     world.order("unban account ann")
     assert "001" in client.codes("CAP END")
+
+
+@pytest.mark.parametrize(
+    "order", ["reset-password ann", "delete-account ann", "ban account ann", "ban account ann for 1h be kind"]
+)
+def test_clients_that_the_operator_closes_get_an_error(world: World, order: str) -> None:
+    """Once, behind the reason; also while others are logged in to the account (I12)."""
+    ann, other, bob = user(world, "ann"), user(world, "ann"), user(world, "bob")
+    assert not any(line.startswith("ERROR") for line in world.order(order))
+    for client in (ann, other):
+        notice, error = client.heard()
+        assert notice.startswith(":crosstalk NOTICE ann :")
+        assert error == "ERROR :Closing Link: ann (logged out)"
+        assert client.client.transport.finished
+    assert bob.heard() == []
+
+
+def test_a_guest_whose_address_is_banned_gets_an_error(world: World) -> None:
+    zoe, ann = guest(world, "zoe"), user(world, "ann")
+    world.order("announce hello")
+    assert zoe.heard() == [":crosstalk NOTICE zoe :hello"]
+    ann.heard()
+    world.order(f"ban address {zoe.client.session.address}")
+    assert zoe.heard()[-1] == "ERROR :Closing Link: zoe (logged out)"
