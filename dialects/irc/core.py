@@ -18,7 +18,7 @@ from dialects.irc.client import Answers, Client
 from dialects.irc.in_flight import InFlight, Parts, PassedTags
 from dialects.irc.monitors import Monitors
 from dialects.irc.people import People, client_of
-from dialects.irc.wire import MAX_LINE, NO_TAGS
+from dialects.irc.wire import MAX_LINE, NO_TAGS, word
 from domain.changes import Done
 from domain.chat import Chat
 from domain.names import HOST_OF_CHANNEL
@@ -277,6 +277,16 @@ class Irc(Dialect):
         """Return a channel whose members a client may see."""
         channel = None if name is None else self.chat.channels.find(name)
         return channel if channel is not None and self.may_list(client, channel) else None
+
+    def local_channel(self, client: Client, shown: str) -> Channel | None:
+        """Return the channel here that a word names, if the client may know of it; else answer, and return None."""
+        name = self.people.channel_name(shown)
+        channel = None if name is None else self.chat.channels.local.get(name)
+        if channel is not None and self.may_list(client, channel):
+            return channel
+        is_remote = name in self.chat.channels.remote
+        client.reply(numerics.NOTONCHANNEL if is_remote else numerics.NOSUCHCHANNEL, word(shown))
+        return None
 
     def enter_channel(self, client: Client, name: str, key: str, done: Done) -> None:
         """Have a client join a channel; one that is not there is made, where the settings allow it (I19).

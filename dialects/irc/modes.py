@@ -71,12 +71,10 @@ def mode(irc: Irc, client: Client, request: Request) -> None:
 
 def _channel_mode(irc: Irc, client: Client, request: Request) -> None:
     shown, *words = request.args
-    name = irc.people.channel_name(shown)
-    channel = None if name is None else irc.chat.channels.local.get(name)
-    if channel is None or not irc.may_list(client, channel):
-        is_remote = name in irc.chat.channels.remote
-        client.reply(numerics.NOTONCHANNEL if is_remote else numerics.NOSUCHCHANNEL, word(shown))
-    elif not words:
+    channel = irc.local_channel(client, shown)
+    if channel is None:
+        return
+    if not words:
         _show(irc, client, channel)
     else:
         _change(irc, client, request, channel, words)

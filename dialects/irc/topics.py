@@ -7,19 +7,17 @@ from dialects.irc import numerics
 from dialects.irc.client import Client
 from dialects.irc.core import Irc
 from dialects.irc.rosters import topic_lines
-from dialects.irc.wire import message, plain, word
+from dialects.irc.wire import message, plain
 from domain.errors import NoSuchChannel, NotAMember, NotATopic, StillMuted, StoreUnavailable
 
 
 def topic(irc: Irc, client: Client, request: Request) -> None:
     """TOPIC <channel> [<text>]; an empty text clears it."""
     shown, *texts = request.args
-    name = irc.people.channel_name(shown)
-    channel = None if name is None else irc.chat.channels.local.get(name)
-    if channel is None or not irc.may_list(client, channel):
-        is_remote = name in irc.chat.channels.remote
-        client.reply(numerics.NOTONCHANNEL if is_remote else numerics.NOSUCHCHANNEL, word(shown))
-    elif texts:
+    channel = irc.local_channel(client, shown)
+    if channel is None:
+        return
+    if texts:
         _set(irc, client, request, channel.name, plain(texts[0]).strip())
     elif channel.topic:
         for line in topic_lines(irc, client, channel):

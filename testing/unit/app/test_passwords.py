@@ -23,21 +23,10 @@ from harness.peer import PATIENCE
 from net.loop import Loop
 from net.pool import Then
 from support.examples import EXAMPLES, raising
+from support.job_client import JobClient
 from support.world import FakeTimers, FakeTransport, World
 
 COST = 4
-
-
-class Client:
-    """A session, as the hashing of passwords sees it."""
-
-    def __init__(self, address: str = "127.0.0.1") -> None:
-        self.address = address
-        self.half_closed = False
-        self.limits: list[tuple[str, str]] = []
-
-    def report_limit(self, reason: str, detail: str = "", *values: object) -> None:
-        self.limits.append((reason, detail % values))
 
 
 def at_once(work: Callable[[], Any], then: Then[Any]) -> None:
@@ -63,7 +52,7 @@ def passwords() -> BcryptPasswords:
 
 def hashed(passwords: BcryptPasswords, password: str) -> bytes:
     results: list[bytes | None] = []
-    passwords.hash(Client(), password, results.append)
+    passwords.hash(JobClient(), password, results.append)
     (result,) = results
     assert result is not None
     return result
@@ -73,14 +62,14 @@ def check(
     passwords: BcryptPasswords,
     password: str,
     password_hash: bytes | None,
-    client: Client | None = None,
+    client: JobClient | None = None,
     *,
     is_login: bool = True,
 ) -> list[Exception | None]:
     """Check a password; return the list that has the outcome, or will have it."""
     outcomes: list[Exception | None] = []
     claim = Claim("alice", password, password_hash)
-    passwords.check(client or Client(), claim, outcomes.append, is_login=is_login)
+    passwords.check(client or JobClient(), claim, outcomes.append, is_login=is_login)
     return outcomes
 
 
@@ -169,9 +158,9 @@ def test_too_many_at_once() -> None:
     timers = FakeTimers()
     queue = WorkQueue(lambda work, _then: waiting.append(work), timers, 1, 1)
     passwords = BcryptPasswords(queue, Failures(timers.monotonic, 100, 100), COST)
-    passwords.hash(Client(), "secret", lambda _hash: None)
+    passwords.hash(JobClient(), "secret", lambda _hash: None)
     results: list[bytes | None] = []
-    client = Client()
+    client = JobClient()
     passwords.hash(client, "secret", results.append)
     assert results == [None]
     (error,) = check(passwords, "secret", b"hash", client, is_login=False)
@@ -188,7 +177,7 @@ def test_a_failure_is_an_answer_too(
     assert checked(passwords, "secret", b"no hash at all") is Overloaded
     monkeypatch.setattr(bcrypt, "hashpw", raising)
     results: list[bytes | None] = []
-    passwords.hash(Client(), "secret", results.append)
+    passwords.hash(JobClient(), "secret", results.append)
     assert results == [None]
     assert caplog.text.count("hashing failed") == 2
     assert "secret" not in caplog.text
@@ -253,7 +242,7 @@ def test_an_attempt_waits_for_those_that_have_failed(passwords: BcryptPasswords)
     timers = FakeTimers()
     passwords = passwords_at(COST, timers)
     alice = hashed(passwords, "secret")
-    guesser, friend = Client("192.0.2.1"), Client("192.0.2.2")
+    guesser, friend = JobClient("192.0.2.1"), JobClient("192.0.2.2")
     seconds = []
     for _ in range(7):
         began, outcomes = timers.now, check(passwords, "wrong", alice, guesser)
@@ -263,7 +252,7 @@ def test_an_attempt_waits_for_those_that_have_failed(passwords: BcryptPasswords)
         assert [type(outcome) for outcome in outcomes] == [WrongPassword]
     assert seconds == [0.0, 0.25, 0.5, 1.0, 2.0, 4.0, 5.0]
     assert check(passwords, "secret", alice, friend) == [None]
-    side_by_side = [check(passwords, "secret", alice, Client("192.0.2.1")) for _ in range(100)]
+    side_by_side = [check(passwords, "secret", alice, JobClient("192.0.2.1")) for _ in range(100)]
     assert side_by_side == [[]] * 100
     timers.let_pass(5.0)
     assert side_by_side == [[None]] * 100
@@ -276,7 +265,7 @@ def test_failures_against_a_name_without_account_delay_as_well(is_login: bool) -
     timers = FakeTimers()
     passwords = passwords_at(COST, timers)
     for failures in range(3):
-        outcomes = check(passwords, "secret", None, Client("192.0.2.1"), is_login=is_login)
+        outcomes = check(passwords, "secret", None, JobClient("192.0.2.1"), is_login=is_login)
         assert bool(outcomes) is (failures == 0)
         timers.let_pass(5.0)
         assert len(outcomes) == 1
@@ -286,13 +275,13 @@ def test_this_machine_never_waits(passwords: BcryptPasswords) -> None:
     """C43."""
     for _ in range(20):
         for address in ("127.0.0.1", "127.0.0.2", "::1"):
-            assert len(check(passwords, "wrong", None, Client(address))) == 1
+            assert len(check(passwords, "wrong", None, JobClient(address))) == 1
 
 
 def test_an_attempt_whose_session_is_over_is_dropped() -> None:
     timers = FakeTimers()
     passwords = passwords_at(COST, timers)
-    guesser = Client("192.0.2.1")
+    guesser = JobClient("192.0.2.1")
     check(passwords, "wrong", None, guesser)
     outcomes = check(passwords, "wrong", None, guesser)
     passwords.forget(guesser)
@@ -332,7 +321,7 @@ def test_hashing_leaves_the_loops_thread_and_comes_back(loop: Loop, monkeypatch:
     monkeypatch.setattr(bcrypt, "hashpw", hashpw)
     passwords = passwords_in(loop)
     results: list[tuple[bytes | None, int]] = []
-    passwords.hash(Client(), "secret", lambda result: results.append((result, threading.get_ident())))
+    passwords.hash(JobClient(), "secret", lambda result: results.append((result, threading.get_ident())))
     assert results == []
     turn_until(loop, lambda: results)
     ((result, thread),) = results
@@ -346,12 +335,12 @@ def test_a_storm_of_logins_waits_and_of_registrations_is_refused(loop: Loop, mon
     passwords = passwords_in(loop)
     logins = [check(passwords, "secret", b"hash") for _ in range(10)]
     registered: list[bytes | None] = []
-    passwords.hash(Client(), "secret", registered.append)
+    passwords.hash(JobClient(), "secret", registered.append)
     assert registered == [None]
     go.set()
     turn_until(loop, lambda: all(logins))
     assert logins == [[None]] * 10
-    passwords.hash(Client(), "secret", registered.append)
+    passwords.hash(JobClient(), "secret", registered.append)
     turn_until(loop, lambda: len(registered) == 2)
     assert registered[1] is not None
 

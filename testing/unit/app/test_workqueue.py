@@ -12,19 +12,8 @@ from hypothesis import strategies as st
 from app.workqueue import LOGINS_IN_A_ROW, Job, WorkQueue
 from net.pool import PoolFull, Then
 from support.examples import EXAMPLES
+from support.job_client import JobClient
 from support.world import FakeTimers
-
-
-class Client:
-    """A session, as the queue sees it."""
-
-    def __init__(self, address: str = "127.0.0.1") -> None:
-        self.address = address
-        self.half_closed = False
-        self.limits: list[tuple[str, str]] = []
-
-    def report_limit(self, reason: str, detail: str = "", *values: object) -> None:
-        self.limits.append((reason, detail % values))
 
 
 class Bench:
@@ -39,7 +28,7 @@ class Bench:
     def _in_thread(self, work: Callable[[], Any], then: Then[Any]) -> None:
         self.running.append((work, then))
 
-    def submit(self, mark: object, client: Client | None, *, is_login: bool = True, delay: float = 0.0) -> None:
+    def submit(self, mark: object, client: JobClient | None, *, is_login: bool = True, delay: float = 0.0) -> None:
         def then(result: object, error: BaseException | None) -> None:
             assert error is None
             self.done.append(result)
@@ -62,7 +51,7 @@ class Bench:
 def test_no_more_runs_than_there_are_threads() -> None:
     bench = Bench(threads=2)
     for mark in range(5):
-        bench.submit(mark, Client())
+        bench.submit(mark, JobClient())
     assert len(bench.running) == 2
     bench.finish()
     assert len(bench.running) == 2
@@ -73,12 +62,12 @@ def test_no_more_runs_than_there_are_threads() -> None:
 def test_addresses_are_served_in_turn(is_login: bool) -> None:
     """C41."""
     bench = Bench(size=1000)
-    bench.submit("first", Client("192.0.2.9"), is_login=is_login)
+    bench.submit("first", JobClient("192.0.2.9"), is_login=is_login)
     for mark in range(100):
-        bench.submit(mark, Client("192.0.2.1"), is_login=is_login)
-    bench.submit("b", Client("192.0.2.2"), is_login=is_login)
-    bench.submit("b again", Client("192.0.2.2"), is_login=is_login)
-    bench.submit("c", Client("127.0.0.3"), is_login=is_login)
+        bench.submit(mark, JobClient("192.0.2.1"), is_login=is_login)
+    bench.submit("b", JobClient("192.0.2.2"), is_login=is_login)
+    bench.submit("b again", JobClient("192.0.2.2"), is_login=is_login)
+    bench.submit("c", JobClient("127.0.0.3"), is_login=is_login)
     assert bench.finish_all()[:8] == ["first", 0, "b", "c", 1, "b again", 2, 3]
 
 
@@ -86,8 +75,8 @@ def test_a_network_of_ipv6_is_one_address() -> None:
     """C43."""
     bench = Bench()
     for mark in range(4):
-        bench.submit(mark, Client(f"2001:db8::{mark}"))
-    bench.submit("other", Client("2001:db8:0:1::1"))
+        bench.submit(mark, JobClient(f"2001:db8::{mark}"))
+    bench.submit("other", JobClient("2001:db8:0:1::1"))
     assert bench.finish_all() == [0, 1, "other", 2, 3]
 
 
@@ -95,22 +84,22 @@ def test_logins_go_before_other_work() -> None:
     """C41."""
     bench = Bench()
     for mark in range(3):
-        bench.submit(mark, Client(), is_login=False)
-    bench.submit("login", Client())
-    bench.submit("login from elsewhere", Client("192.0.2.1"))
+        bench.submit(mark, JobClient(), is_login=False)
+    bench.submit("login", JobClient())
+    bench.submit("login from elsewhere", JobClient("192.0.2.1"))
     assert bench.finish_all() == [0, "login", "login from elsewhere", 1, 2]
 
 
 def test_a_login_of_a_half_closed_client_goes_with_other_work() -> None:
     """C41."""
     bench = Bench()
-    bench.submit("runs", Client(), is_login=False)
-    ending, ended = Client(), Client()
+    bench.submit("runs", JobClient(), is_login=False)
+    ending, ended = JobClient(), JobClient()
     ended.half_closed = True
     for client in (ending, ended):
         bench.submit("ended", client)
-    bench.submit("other", Client(), is_login=False)
-    bench.submit("login", Client())
+    bench.submit("other", JobClient(), is_login=False)
+    bench.submit("login", JobClient())
     ending.half_closed = True
     assert bench.finish_all() == ["runs", "login", "ended", "other", "ended"]
 
@@ -118,11 +107,11 @@ def test_a_login_of_a_half_closed_client_goes_with_other_work() -> None:
 def test_no_flood_of_logins_stops_other_work_for_ever() -> None:
     """C41."""
     bench = Bench()
-    bench.submit("runs", Client(), is_login=False)
+    bench.submit("runs", JobClient(), is_login=False)
     for mark in range(3 * LOGINS_IN_A_ROW):
-        bench.submit(mark, Client())
-    bench.submit("one", Client(), is_login=False)
-    bench.submit("two", Client(), is_login=False)
+        bench.submit(mark, JobClient())
+    bench.submit("one", JobClient(), is_login=False)
+    bench.submit("two", JobClient(), is_login=False)
     done = bench.finish_all()
     assert done.index("one") == 1 + LOGINS_IN_A_ROW
     assert done.index("two") == 2 + 2 * LOGINS_IN_A_ROW
@@ -132,13 +121,13 @@ def test_a_full_queue_refuses_other_work_and_lets_logins_wait() -> None:
     """C39."""
     bench = Bench(size=4)
     for mark in range(4):
-        bench.submit(mark, Client(), is_login=False)
+        bench.submit(mark, JobClient(), is_login=False)
     for address in ("127.0.0.1", "192.0.2.1", "::1", ""):
         with pytest.raises(PoolFull):
-            bench.submit("too much", Client(address), is_login=False)
-    bench.submit("login", Client())
+            bench.submit("too much", JobClient(address), is_login=False)
+    bench.submit("login", JobClient())
     assert bench.finish_all() == [0, "login", 1, 2, 3]
-    bench.submit("again", Client(), is_login=False)
+    bench.submit("again", JobClient(), is_login=False)
     assert bench.finish_all() == ["again"]
 
 
@@ -147,35 +136,35 @@ def test_a_full_queue_refuses_other_work_and_lets_logins_wait() -> None:
 def test_one_address_fills_its_share_of_the_queue_only(address: str, is_login: bool) -> None:
     """C39, C43."""
     bench = Bench(size=8)
-    bench.submit(0, Client(address), is_login=is_login)
-    bench.submit(1, Client(address), is_login=is_login)
+    bench.submit(0, JobClient(address), is_login=is_login)
+    bench.submit(1, JobClient(address), is_login=is_login)
     with pytest.raises(PoolFull):
-        bench.submit("too much", Client(address), is_login=False)
+        bench.submit("too much", JobClient(address), is_login=False)
     for mark in range(2, 100):
-        bench.submit(mark, Client(address))  # logins wait, and take no place from others
+        bench.submit(mark, JobClient(address))  # logins wait, and take no place from others
     for mark in range(6):
-        bench.submit(f"here {mark}", Client("127.0.0.1"), is_login=False)
+        bench.submit(f"here {mark}", JobClient("127.0.0.1"), is_login=False)
     with pytest.raises(PoolFull):
-        bench.submit("too much", Client("127.0.0.1"), is_login=False)
+        bench.submit("too much", JobClient("127.0.0.1"), is_login=False)
     assert len(bench.finish_all()) == 106
 
 
 def test_work_for_a_client_that_has_gone_is_not_done() -> None:
     """Connections that ask for a login and reset do not delay the next login."""
     bench = Bench(threads=4)
-    gone = [Client("192.0.2.1") for _ in range(560)]
+    gone = [JobClient("192.0.2.1") for _ in range(560)]
     for client in gone:
         bench.submit("gone", client)
     for client in gone:
         bench.queue.discard(client)
         bench.queue.discard(client)  # twice is once
-    bench.submit("right", Client("192.0.2.1"))
+    bench.submit("right", JobClient("192.0.2.1"))
     assert bench.finish_all() == ["gone"] * 4 + ["right"]
 
 
 def test_a_client_without_waiting_work_can_go() -> None:
     bench = Bench()
-    client = Client()
+    client = JobClient()
     bench.queue.discard(client)
     bench.submit("one", client)
     bench.queue.discard(client)  # it runs already
@@ -185,9 +174,9 @@ def test_a_client_without_waiting_work_can_go() -> None:
 
 def test_a_delayed_job_holds_no_thread() -> None:
     bench = Bench()
-    bench.submit("late", Client(), delay=5.0)
-    bench.submit("as late", Client(), delay=5.0)
-    bench.submit("at once", Client())
+    bench.submit("late", JobClient(), delay=5.0)
+    bench.submit("as late", JobClient(), delay=5.0)
+    bench.submit("at once", JobClient())
     assert bench.finish_all() == ["at once"]
     bench.timers.let_pass(4.9)
     assert bench.running == []
@@ -199,13 +188,13 @@ def test_a_delayed_job_holds_no_thread() -> None:
 def test_delayed_jobs_take_no_place_from_others(is_discarded: bool) -> None:
     """Some addresses that only fail and wait do not keep registrations out."""
     bench = Bench(size=8)
-    clients = [Client(f"192.0.2.{number % 8}") for number in range(80)]
+    clients = [JobClient(f"192.0.2.{number % 8}") for number in range(80)]
     for client in clients:
         bench.submit("late", client, delay=5.0)
     for client in clients if is_discarded else ():
         bench.queue.discard(client)
     for mark in range(8):
-        bench.submit(mark, Client(f"192.0.2.{mark}"), is_login=False)
+        bench.submit(mark, JobClient(f"192.0.2.{mark}"), is_login=False)
     assert bench.finish_all() == [*range(8)]
     bench.timers.let_pass(5.1)
     assert bench.finish_all() == ["late"] * (0 if is_discarded else 80)
@@ -213,7 +202,7 @@ def test_delayed_jobs_take_no_place_from_others(is_discarded: bool) -> None:
 
 def test_a_delayed_job_is_forgotten_with_its_client() -> None:
     bench = Bench()
-    clients = [Client("192.0.2.1") for _ in range(100)]
+    clients = [JobClient("192.0.2.1") for _ in range(100)]
     for client in clients:
         bench.submit("late", client, delay=5.0)
     for client in clients:
@@ -247,12 +236,12 @@ ADDRESSES = st.sampled_from(["127.0.0.1", "::1", "192.0.2.1", "192.0.2.2", "2001
     )
 )
 def test_all_is_done_once_or_dropped_and_the_queue_is_empty_again(steps: list[tuple[Any, ...]]) -> None:
-    bench, clients, dropped = Bench(threads=2, size=8), list[Client](), set[int]()
+    bench, clients, dropped = Bench(threads=2, size=8), list[JobClient](), set[int]()
     refused = set[int]()
     for step, *words in steps:
         if step == "submit":
             address, is_login, delay = words
-            clients.append(Client(address))
+            clients.append(JobClient(address))
             try:
                 bench.submit(len(clients) - 1, clients[-1], is_login=is_login, delay=delay)
             except PoolFull:
@@ -274,6 +263,6 @@ def test_all_is_done_once_or_dropped_and_the_queue_is_empty_again(steps: list[tu
     assert set(range(len(clients))) - refused - dropped <= set(done)
     assert not refused & set(done)
     for mark in range(8):  # all places are free again
-        bench.submit(mark, Client(), is_login=False)
+        bench.submit(mark, JobClient(), is_login=False)
     with pytest.raises(PoolFull):
-        bench.submit(8, Client(), is_login=False)
+        bench.submit(8, JobClient(), is_login=False)
