@@ -24,9 +24,11 @@ from domain.errors import NoSuchUser
 from domain.state import Limits
 from domain.users import Users
 from harness.language import parse
+from harness.peer import PATIENCE
 from harness.player import play
 from harness.processes import Settings
 from harness.report import Outcome, describe
+from harness.servers import PROCESSES
 from harness.text import escape
 from protocol import Session
 from support.examples import EXAMPLES
@@ -243,7 +245,7 @@ def check(turns: Sequence[Turn], later: bool) -> None:
             moments.append(Moment(turn, heard))
 
 
-@settings(EXAMPLES, max_examples=200)
+@EXAMPLES
 @given(turns_of(ANYTHING), st.booleans())
 def test_whatever_sessions_do_the_rules_hold(turns: list[Turn], later: bool) -> None:
     check(turns, later)
@@ -345,10 +347,8 @@ def foretell(turns: Sequence[Turn]) -> list[Moment]:
 
 
 @pytest.fixture(scope="module")
-def runner() -> Iterator[Settings]:
-    settings = Settings()
-    yield settings
-    settings.processes.close()
+def runner() -> Settings:
+    return Settings(deadline=PATIENCE, processes=PROCESSES)
 
 
 def check_passes(script: str, runner: Settings) -> None:
