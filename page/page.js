@@ -196,7 +196,7 @@ function endBatch(name) {
   const batch = state.batches.get(name);
   state.batches.delete(name);
   if (!batch) return;
-  if (batch.kind === "chathistory") history(batch.target, batch.lines, batch.label);
+  if (batch.kind === "chathistory") gotHistory(batch.target, batch.lines);
   else for (const message of batch.lines) handle({ ...message, tags: { ...message.tags, label: batch.label } });
 }
 
@@ -557,7 +557,7 @@ function linesOf(messages) {
   return lines;
 }
 
-function history(target, messages, _label) {
+function gotHistory(target, messages) {
   const each = find(target); if (!each) return;
   const asked = each.asked; each.asked = "";
   const lines = linesOf(messages);
@@ -624,6 +624,7 @@ const room = (each) => WIRE_BYTES - bytes(`:${state.mask || `${state.me}!${"x".r
 
 // Commands of the line, as IRC clients have them: the least number of words, and what they do.
 const COMMANDS = {
+  __proto__: null, // there is no command `constructor`
   join: [1, (each, words) => { state.wanted = fold(asChannel(words[0])); if (find(state.wanted)) show(state.wanted); else write(`JOIN ${asChannel(words[0])} ${words[1] ?? ""}`.trim()); }],
   part: [0, (each, words) => { const place = words[0] ? find(asChannel(words[0])) : each; if (place) askToLeave(place); }],
   msg: [2, (each, words, text) => { const other = buffer(words[0].startsWith("#") ? words[0] : spelled(words[0])); speak(other, text.slice(words[0].length).trim()); show(other.key); }],
@@ -706,26 +707,34 @@ const nodes = new WeakMap();
 function lineNode(line) {
   let node = nodes.get(line);
   if (node && node.version === line.version) return node;
-  node ??= make("div");
+  node ??= Object.assign(make("div"), { time: make("time"), status: make("span", "state"), words: "" });
   node.version = line.version;
   node.className = ["line", line.kind, line.status, line.mention && "mention"].filter(Boolean).join(" ");
-  const time = make("time", "", clock.format(line.time));
+  const { time, status } = node, words = `${line.kind} ${line.nick} ${line.text}`;
+  time.textContent = clock.format(line.time);
   time.dateTime = new Date(line.time).toISOString();
   time.title = new Date(line.time).toLocaleString();
-  const text = make("span", "text", ...linked(line.kind === "act" ? ` ${line.text}` : line.text));
-  text.dir = "auto";
-  const status = make("span", "state");
-  if (line.status === "sending") status.append(make("span", "hidden", say("sending")));
-  else if (line.status) {
-    const again = make("button", "", say("again"));
-    again.type = "button";
-    again.onclick = () => change(() => { sendAgain(line); lineInput.focus(); });
-    status.append(line.status === "refused" ? say("refused", line.why) : say("unconfirmed"), again);
-  }
-  if (line.kind === "act") text.prepend("* ", make("bdi", `name ${hue(line.nick)}`, shown(line.nick)));
-  node.replaceChildren(...(line.kind === "say" || line.kind === "notice" ? [make("bdi", `name ${hue(line.nick)}`, shown(line.nick))] : []), text, time, status);
+  status.replaceChildren(...statusParts(line));
+  if (node.words !== words) node.replaceChildren(...wordParts(line), time, status); // else a screen reader would read it twice
+  node.words = words;
   nodes.set(line, node);
   return node;
+}
+
+function wordParts(line) {
+  const name = make("bdi", `name ${hue(line.nick)}`, shown(line.nick)), isAct = line.kind === "act";
+  const text = make("span", "text", ...(isAct ? ["* ", name, " "] : []), ...linked(line.text));
+  text.dir = "auto";
+  return line.kind === "note" || isAct ? [text] : [name, text];
+}
+
+function statusParts(line) {
+  if (!line.status) return [];
+  if (line.status === "sending") return [make("span", "hidden", say("sending"))];
+  const again = make("button", "", say("again"));
+  again.type = "button";
+  again.onclick = () => change(() => { sendAgain(line); lineInput.focus(); });
+  return [line.status === "refused" ? say("refused", line.why) : say("unconfirmed"), again];
 }
 
 const rules = new Map();
@@ -840,6 +849,7 @@ function draw() {
   arrange($("people"), sorted(persons()).map(bufferRow));
   setHidden($("people-title"), !persons().length);
   setHidden($("people-note"), !persons().length);
+  if (state.pane === "talk" && isNarrow.matches && !history.state) history.pushState("talk", "");
   $("app").dataset.pane = state.pane;
   setText($("network"), [state.online ? "" : say("offline"), state.notice].filter(Boolean).join(" "));
   drawWho();
@@ -908,6 +918,7 @@ function drawCount(each) {
   const isCommand = /^\/(?!\/)/.test(lineInput.value);
   setText($("count"), !each || isCommand || left > 60 ? "" : left < 0 ? say("tooLong", -left) : say("left", left));
   $("count").classList.toggle("over", left < 0);
+  $("count").ariaLive = left < 0 ? "polite" : "off"; // no number at each key
 }
 
 function finderChoices() {
@@ -1075,7 +1086,9 @@ for (const radio of document.querySelectorAll("input[name=way]")) radio.addEvent
 on("find", "click", openFinder);
 on("add", "click", openFinder);
 on("menu", "click", () => { drawNotify(); $("settings").showModal(); });
-on("back", "click", () => change(() => { state.pane = "list"; }));
+on("back", "click", () => (history.state ? history.back() : change(() => { state.pane = "list"; })));
+// The telephone's own way back leads to the list, too.
+addEventListener("popstate", () => change(() => { state.pane = history.state && state.open ? "talk" : "list"; }));
 on("leave", "click", () => change(() => askToLeave(find(state.open))));
 on("latest", "click", () => change(() => { pin(); focusLine(); }));
 on("show-members", "click", () => change(() => { state.members = !state.members; touch("members"); }));
@@ -1108,6 +1121,7 @@ addEventListener("pagehide", () => { for (const each of state.buffers.values()) 
 membersLieOver.addEventListener("change", () => change(closeMembersIfOver));
 
 function begin() {
+  history.replaceState(null, "");
   for (const node of document.querySelectorAll("[data-text]")) node.textContent = say(node.dataset.text);
   for (const node of document.querySelectorAll("[data-label]")) { node.ariaLabel = say(node.dataset.label); if (node.tagName === "BUTTON") node.title = node.ariaLabel; }
   const theme = stored.get(localStorage, "crosstalk-theme") ?? "system", choice = document.querySelector(`input[name=theme][value="${["light", "dark"].includes(theme) ? theme : "system"}"]`);

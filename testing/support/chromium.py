@@ -28,10 +28,10 @@ KEY_NAMES = ["Enter", "Tab", "Escape", "ArrowUp", "ArrowDown", "PageUp", "PageDo
 KEYS = dict(zip(KEY_NAMES, (13, 9, 27, 38, 40, 33, 34, 65, 75), strict=True))
 ALT, CONTROL = 1, 2
 
-MIDDLE = """((element) => {
-  const box = (element?.scrollIntoView({ block: "nearest" }), element?.getBoundingClientRect());
-  return box?.width ? [box.x + box.width / 2, box.y + box.height / 2] : null;
-})(document.querySelector(%s))"""
+MIDDLE = """new Promise((tell) => requestAnimationFrame(() => {  // when all that has changed is drawn
+  const box = ((node) => (node?.scrollIntoView({ block: "nearest" }), node?.getBoundingClientRect()))(%s);
+  tell(box?.width ? [box.x + box.width / 2, box.y + box.height / 2] : null);
+}))"""
 
 
 class Chromium:
@@ -112,7 +112,7 @@ class Tab:
 
     def click(self, selector: str) -> None:
         """Click into the middle of an element, or tap it, once it is there."""
-        x, y = self.wait(MIDDLE % json.dumps(selector))
+        x, y = self.wait(MIDDLE % f"document.querySelector({json.dumps(selector)})")
         if self._has_touch:
             self.call("Input.dispatchTouchEvent", type="touchStart", touchPoints=[{"x": x, "y": y}])
             self.call("Input.dispatchTouchEvent", type="touchEnd", touchPoints=[])

@@ -114,7 +114,7 @@ def test_the_keyboard_alone_is_enough(stage: Stage) -> None:
 WATCH_THE_LOG = """window.added = [];
 new MutationObserver((changes) => {
   for (const change of changes) for (const node of change.addedNodes) window.added.push(node.textContent);
-}).observe(document.getElementById("log"), { childList: true })"""
+}).observe(document.getElementById("log"), { childList: true, subtree: true })"""
 
 
 def test_one_line_is_announced_once(stage: Stage) -> None:

@@ -16,6 +16,10 @@ def test_what_is_said_is_confirmed_and_heard(stage: Stage) -> None:
     peer.expect(f"RECV {name} garden good morning\n")
     peer.send("SAY garden hello there")
     page.sees("hello there", "#log")
+    for command in ("/constructor", "/nonsense"):
+        say(page, command)
+        page.sees(f"There is no command {command}", "#log")
+        page.js("document.getElementById('line').value = ''")
 
 
 def test_a_guest_may_look_in(stage: Stage) -> None:
@@ -23,7 +27,7 @@ def test_a_guest_may_look_in(stage: Stage) -> None:
     page = stage.tab()
     page.click("#way-guest")
     page.click("#name")
-    page.type("zoe")
+    page.type("yan")
     page.key("Enter")
     page.wait("!document.getElementById('app').hidden")
     page.key("k", CONTROL)
