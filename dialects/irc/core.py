@@ -16,7 +16,7 @@ from commands import Refusal, Request
 from dialects.irc import numerics
 from dialects.irc.client import Answers, Client
 from dialects.irc.in_flight import InFlight, Parts, PassedTags
-from dialects.irc.monitors import Monitors
+from dialects.irc.monitor_lists import MonitorLists
 from dialects.irc.people import People, client_of
 from dialects.irc.wire import MAX_LINE, NO_TAGS, word
 from domain.changes import Done
@@ -131,7 +131,7 @@ class Irc(Dialect):
         self.census = Census()
         self.in_flight = InFlight()
         self.passed = PassedTags()
-        self.monitors = Monitors()
+        self.monitors = MonitorLists()
         chat.users.login_watchers.append(self._tell_watchers)
         chat.channels.admission.is_above = self.is_operator
         self.capabilities: frozenset[str] = frozenset()

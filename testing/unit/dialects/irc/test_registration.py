@@ -1,9 +1,14 @@
-"""Coming in: the first word, guests, SASL, PASS, nicks, REGISTER (I1 to I13)."""
+"""The registration: the first word, guests, SASL, PASS, nicks, REGISTER (I1 to I13)."""
 
 from __future__ import annotations
 
 import pytest
 
+from dialects.irc import channels, history, live, moderation, modes, monitor, status
+from dialects.irc.welcome import SUPPORT
+from domain.moderation import MAX_KEY, MAX_MASKS
+from domain.modes import MASK_LISTS
+from domain.topics import MAX_TOPIC
 from support.irc import IrcClient, guest, plain, sasl, user
 from support.world import World
 
@@ -383,3 +388,19 @@ def test_a_guest_whose_address_is_banned_gets_an_error(world: World) -> None:
     ann.heard()
     world.order(f"ban address {zoe.client.session.address}")
     assert zoe.heard()[-1] == "ERROR :Closing Link: zoe (logged out)"
+
+
+def test_the_bounds_in_005_are_those_in_force() -> None:
+    targets = f"NAMES:{channels.MAX_NAMES},KICK:{moderation.MAX_KICKS}"
+    messages = ",".join(f"{verb}:{live.MAX_TARGETS}" for verb in ("PRIVMSG", "NOTICE", "TAGMSG"))
+    assert {
+        f"AWAYLEN={status.MAX_AWAY}",
+        f"CHATHISTORY={history.MAX_LIMIT}",
+        f"KEYLEN={MAX_KEY}",
+        f"KICKLEN={channels.MAX_REASON}",
+        f"MAXLIST={''.join(MASK_LISTS)}:{MAX_MASKS}",
+        f"MODES={modes.MAX_SWITCHES}",
+        f"MONITOR={monitor.MAX_MONITORED}",
+        f"TARGMAX=JOIN:,PART:,{targets},{messages}",
+        f"TOPICLEN={MAX_TOPIC}",
+    } <= {*SUPPORT}

@@ -6,7 +6,7 @@ from dialects.irc.client import Client
 from domain.masks import fold
 
 
-class Monitors:
+class MonitorLists:
     """The clients that monitor each nick, by folded nicks."""
 
     def __init__(self) -> None:
