@@ -181,7 +181,8 @@ class Mailbox(Dialect):
 
     def collect(self, session: Session, request: Request) -> None:
         account_id = request.args[0]
-        session.stream(_render_mail(clean(account_id), self.chat.messages.mail_by_id(session, account_id)))
+        account = self.chat.accounts.owner(session, account_id)
+        session.stream(_render_mail(clean(account_id), self.chat.messages.mail(session, account)))
 
     def delete(self, session: Session, request: Request) -> None:
         self.chat.accounts.delete(session, request.args[0], session.expect_outcome(request))
@@ -237,6 +238,9 @@ COMMANDS: Mapping[str, Command] = {
 
 UNKNOWN_ID = "user with ID : {0} is not recognized in the system, please try a different name or create a new one"
 
+NO_OWNER = "User not Found"
+NO_OWNER_TO_DELETE = "User Not Found! "
+
 FAILURES: Mapping[tuple[Command, type], str] = {
     (LOGIN, NoSuchUser): UNKNOWN_ID,
     (LOGIN, KeptOut): UNKNOWN_ID,
@@ -245,8 +249,10 @@ FAILURES: Mapping[tuple[Command, type], str] = {
     (CREATE, LimitReached): "There is no room for more accounts",
     (SEND, NoSuchUser): "Receiver: {0} doesn't exist ",
     (SEND, LimitReached): "The mailbox of {0} is full",
-    (COLLECT, NoSuchUser): "User not Found",
-    (DELETE, NoSuchUser): "User Not Found! ",
+    (COLLECT, NoSuchUser): NO_OWNER,
+    (COLLECT, KeptOut): NO_OWNER,
+    (DELETE, NoSuchUser): NO_OWNER_TO_DELETE,
+    (DELETE, KeptOut): NO_OWNER_TO_DELETE,
     (DELETE, HasMail): "Please check your mailbox before deleting your account!",
 }
 """The answers to a failed request by its command and error; any other failure gets the hint."""

@@ -321,15 +321,25 @@ class Accounts:
             KeptOut: it is banned (C71).
         """
         try:
-            account = self._users.owner(account_id)
+            account = self.owner(recipient, account_id)
         except NoSuchUser:
             self.failed_logins += 1
             recipient.report_limit(FAILED_LOGIN, "(by ID)")  # which may be right but for a slip, so it is not shown
             raise
-        if (ban := self._ban_error(recipient, account.name)) is not None:
-            raise ban
         self._take_over(recipient, account)
         return account.name
+
+    def owner(self, recipient: ClientSession, account_id: str) -> Account:
+        """Return the account with this ID, for a session that shows it.
+
+        Raises:
+            NoSuchUser: no account has this ID.
+            KeptOut: it is banned, or the session's address is (C71).
+        """
+        account = self._users.owner(account_id)
+        if (ban := self._ban_error(recipient, account.name)) is not None:
+            raise ban
+        return account
 
     def _ban_error(self, recipient: ClientSession, name: str) -> KeptOut | None:
         """Return the error of a login that a ban of the operator forbids; None for any other."""
@@ -341,11 +351,11 @@ class Accounts:
     def delete(self, recipient: ClientSession, account_id: str, done: Done) -> None:
         """Delete the account with this ID. Its session is logged out, and closed if it is not the one that asks.
 
-        Fails with NoSuchUser, HasMail, StoreUnavailable.
+        Fails with NoSuchUser, KeptOut, HasMail, StoreUnavailable.
         """
         try:
-            account = self._users.owner(account_id)
-        except NoSuchUser as error:
+            account = self.owner(recipient, account_id)
+        except ChatError as error:
             done(error)
             return
 

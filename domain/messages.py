@@ -175,14 +175,6 @@ class DirectMessages:
             if not complete and others:  # they have got nothing yet
                 others[0].deliver(MailWaiting())
 
-    def mail_by_id(self, recipient: ClientSession, account_id: str) -> Iterator[list[Mailed]]:
-        """Return the mail of the account with this ID as `mail` does.
-
-        Raises:
-            NoSuchUser: no account has this ID.
-        """
-        return self.mail(recipient, self._users.owner(account_id))
-
     # ---- changes ----
 
     def apply_mailed(self, change: Mailed) -> Undo:

@@ -257,11 +257,20 @@ def test_the_key_of_guests_hosts_is_made_once_and_kept() -> None:
 
 
 def test_a_banned_account_of_mailbox_is_not_recognized() -> None:
-    """C71"""
+    """C71: neither does it get its mail or can it be deleted, until the ban is lifted."""
     with World() as world:
         ada = world.mailbox_user("ada")
         assert world.order("ban account ada") == ["OK Banned account ada."]
         assert ada.heard() == ["@server: You are banned."]
         assert ada.session.over
-        (answer,) = world.mailbox_client().ask("0|ada123")
+        bob = world.user("bob")
+        bob.ask("SAY @ada hi")
+        client = world.mailbox_client()
+        (answer,) = client.ask("0|ada123")
         assert answer.startswith("user with ID : ada123 is not recognized")
+        assert client.ask("4|ada123", "5|ada123") == ["User not Found", "User Not Found! "]
+        assert client.transport.limits == [("ban", "name=ada")] * 3
+        assert world.order("unban account ada") == ["OK account ada is banned no more."]
+        assert client.ask("4|ada123", "5|ada123") == [
+            "undelivered message for user ID ada123:", "bob sends: hi", "Your account has been deleted",
+        ]  # fmt: skip
