@@ -64,15 +64,17 @@ def target_of(kind: str, word: str) -> str:
 def network_in(word: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
     """Return the network that a word names; a single address is a network too.
 
-    An IPv4-mapped IPv6 address or network is returned as the IPv4 one.
+    An IPv4-mapped IPv6 address or network is returned as the IPv4 one. The interface of a link-local address (`%eth0`)
+    is left out: addresses are compared without theirs.
 
     Raises:
         NotAName: it names none.
     """
     import ipaddress
 
+    address, slash, length = word.partition("/")
     try:
-        network = ipaddress.ip_network(word, strict=False)
+        network = ipaddress.ip_network(address.partition("%")[0] + slash + length, strict=False)
     except ValueError:
         raise NotAName from None
     mapped = network.network_address.ipv4_mapped if isinstance(network, ipaddress.IPv6Network) else None
