@@ -35,9 +35,9 @@ def main(words: Sequence[str]) -> int:
     Returns:
         The exit status.
     """
-    if len(words) < 2:
+    path, *command = words or [""]
+    if not " ".join(command).strip():  # a blank line has no answer (P13)
         return _complain(USAGE, UNUSABLE)
-    path, *command = words
     if command[0] in PASSWORD_COMMANDS and len(command) > 2:
         if command[2] != FROM_INPUT:
             return _complain(

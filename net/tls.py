@@ -376,7 +376,7 @@ def feed_received(end: TlsEnd, sock: socket.socket) -> None:
     """
     received = sock.recv(READ_SIZE)
     if not received:
-        raise ConnectionAbortedError(errno.ECONNABORTED, CUT_OFF)
+        raise ConnectionAbortedError(errno.ECONNABORTED, f"{CUT_OFF}; perhaps the port speaks no TLS")
     end.feed(received)
 
 

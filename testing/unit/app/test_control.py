@@ -191,7 +191,7 @@ def test_a_password_is_no_word_of_a_command_line(
         assert "secret" not in printed
 
 
-@pytest.mark.parametrize("words", [[], ["path"]])
+@pytest.mark.parametrize("words", [[], ["path"], ["path", ""], ["path", " ", "\n"]])
 def test_the_program_needs_a_path_and_a_command(words: list[str], capfd: pytest.CaptureFixture[str]) -> None:
     """P14."""
     assert operate.main(words) == UNUSABLE
