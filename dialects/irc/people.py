@@ -114,16 +114,17 @@ class People:
         self._held.pop(name, None)
         return before, self.nick(name)
 
-    def prefix(self, name: str, *, room: str = "") -> str:
+    def prefix(self, name: str, *, room: str = "", is_guest: bool = False) -> str:
         """Return the prefix `nick!user@host` of a user, who need not be here any more (I14).
 
         Args:
             name: the user's.
             room: as in `nick`.
+            is_guest: whether it is a guest's name, though an account may have it now.
         """
-        return f"{self.nick(name, room)}!{self.user_at_host(name, in_room=bool(room))}"
+        return f"{self.nick(name, room)}!{self.user_at_host(name, in_room=bool(room), is_guest=is_guest)}"
 
-    def user_at_host(self, name: str, *, in_room: bool = False) -> str:
+    def user_at_host(self, name: str, *, in_room: bool = False, is_guest: bool = False) -> str:
         """Return the `user@host` of a user."""
         if in_room:
             return f"{ROOM_USER}@{ROOM_HOST}"
@@ -133,12 +134,13 @@ class People:
         guest = self._users.guests.get(name)
         if guest is not None:
             return self._guest_at_host(guest)
-        if name in self._users.accounts:
+        if name in self._users.accounts and not is_guest:
             return f"{user_part(name)}@{ACCOUNT_HOST}"
-        if name in self._users.room_guest_names:
+        if name in self._users.room_guest_names and not is_guest:
             return f"{ROOM_USER}@{ROOM_HOST}"
-        latest = next((gone.user_at_host for gone in reversed(self.gone) if gone.name == name), None)
-        return latest or f"{user_part(name)}@{UNKNOWN_HOST}"
+        account = f"{user_part(name)}@{ACCOUNT_HOST}" if is_guest else ""
+        found = (gone.user_at_host for gone in reversed(self.gone) if gone.name == name)
+        return next((each for each in found if each != account), f"{user_part(name)}@{UNKNOWN_HOST}")
 
     def _guest_at_host(self, guest: Guest) -> str:
         client = client_of(guest.session)

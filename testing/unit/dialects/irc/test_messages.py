@@ -239,3 +239,15 @@ def test_who_may_not_speak_is_not_heard_in_any_way(world: World, change: str, re
 def test_a_request_without_a_target_is_answered(world: World, verb: str) -> None:
     """(I3, I4)"""
     assert guest(world, "bob", "message-tags").codes(verb, "NOTICE , :x") == ["461"]
+
+
+def test_what_a_guest_has_said_is_not_the_words_of_an_account_of_its_name(world: World) -> None:
+    """(I9, I29, I30)"""
+    ann = user(world, "ann", "account-tag", "draft/chathistory")
+    zoe, (kim,) = guest(world, "zoe"), world.room("lobby", "kim")
+    ann.ask("JOIN #lobby"), zoe.ask("JOIN #lobby", "PRIVMSG #lobby :a"), kim.ask("b")
+    zoe.ask("REGISTER * * secret", "PRIVMSG #lobby :c"), kim.ask("/quit")
+    user(world, "kim").ask("JOIN #lobby", "PRIVMSG #lobby :d")
+    live = [line for line in ann.heard() if "PRIVMSG" in line]
+    assert [line.partition("!")[0] for line in live] == [":zoe", ":kim", "@account=zoe :zoe", "@account=kim :kim"]
+    assert ann.ask("CHATHISTORY LATEST #lobby * 9") == [":zoe!zoe@guest PRIVMSG #lobby :a", *live[1:]]
