@@ -408,4 +408,4 @@ def test_a_server_that_closes_in_the_handshake_is_told_apart(authority: Authorit
     theirs.shutdown(socket.SHUT_WR)
     with theirs, pytest.raises(OSError) as caught:
         connect(ours, authority.context(), "localhost")
-    assert caught.value.strerror == "the connection was closed during the TLS handshake"
+    assert caught.value.strerror == "the connection was closed during the TLS handshake; perhaps the port speaks no TLS"
