@@ -47,7 +47,7 @@ from app import bootstrap
 from net.watched import AnySocket
 from ui.dialects import DIALECTS, never_recognise, recognise_greeting, result_client
 from ui.dialects.base import ClientDialect, Recogniser
-from ui.doors import Start
+from ui.first_line import Start
 from ui.options import complete
 from ui.places import RETRY_SECONDS, Places, find, places_of
 from ui.streams import STDIN, STDOUT, print_error

@@ -840,7 +840,7 @@ function drawMembers(each) {
 function draw() {
   drawing = 0;
   document.documentElement.dataset.phase = state.phase;
-  drawDoor();
+  drawLogin();
   if (state.phase === "in") readToEnd();
   drawTitle();
   if (state.phase !== "in") { if (drawn) { arrange(logBox, []); drawn = ""; } return; }
@@ -899,8 +899,8 @@ function drawTitle() {
   if (document.title !== title) document.title = title;
 }
 
-function drawDoor() {
-  setHidden($("door"), state.phase === "in" || (state.phase === "entering" && state.way === "token"));
+function drawLogin() {
+  setHidden($("login-page"), state.phase === "in" || (state.phase === "entering" && state.way === "token"));
   setHidden($("app"), state.phase !== "in");
   const way = formWay();
   setText($("enter"), say(state.phase === "entering" ? "entering" : `enter${way[0].toUpperCase()}${way.slice(1)}`));

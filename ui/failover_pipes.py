@@ -12,8 +12,8 @@ from net.table import CloseReason
 from net.watched import AnySocket
 from ui.dialects import never_recognise
 from ui.dialects.base import LOGIN_RETRY_SECONDS, ClientDialect, ParsedInput, Recogniser
-from ui.doors import Start
 from ui.failover import FailoverConnection
+from ui.first_line import Start
 from ui.pipes import GOODBYE, SERVER_HAS_CLOSED, ChatPipes, Netcat
 from ui.places import RETRY_SECONDS, Places
 from ui.requests import REFUSED, Replay

@@ -16,7 +16,7 @@ from text import LineBuffer, Overlong
 from ui.connection import LineConnection
 from ui.dialects import never_recognise
 from ui.dialects.base import TOO_LONG, ClientDialect, ParsedInput, Recogniser
-from ui.doors import Start, needs_tls, wrong_door
+from ui.first_line import Start, needs_tls, wrong_server
 from ui.rendering import without_style
 from ui.streams import READ_SIZE, STDIN, STDOUT, TextInput, print_error, write_all
 from ui.transfers import FileTransfers
@@ -168,7 +168,7 @@ class Netcat(Pipes):
             self._status = 1
         self._print(lines)
         if self._start and needs_tls(lines[0]):
-            self._fail(wrong_door(lines[0], self._dialect.kind, self._start))
+            self._fail(wrong_server(lines[0], self._dialect.kind, self._start))
         self._start = None
 
     def _lost(self, reason: CloseReason) -> None:
@@ -216,7 +216,7 @@ class ChatPipes(Pipes):
         return 1 if self._transfers.failed else status
 
     def _heard(self, lines: list[str]) -> None:
-        wrong = wrong_door(lines[0], self._dialect.kind, self._start) if self._start else ""
+        wrong = wrong_server(lines[0], self._dialect.kind, self._start) if self._start else ""
         self._start = None
         received = [self._dialect.received(line) for line in lines if self._is_shown(line)]
         self._print([without_style(shown.text) for line in received for shown in line])

@@ -25,7 +25,7 @@ from text import MAX_LINE, LineBuffer, Overlong, clean, normalize, parse_number,
 from ui.connection import MAX_RECEIVED_LINE
 from ui.dialects.result_channels import Message, split_tags
 from ui.dialects.result_state import PROBE
-from ui.doors import Start, wrong_door
+from ui.first_line import Start, wrong_server
 from ui.options import complete
 from ui.places import find, places_of
 from ui.preferences import PASSWORD_VARIABLE, PreferencesError, known_password
@@ -111,7 +111,7 @@ class Script(NamedTuple):
 def play(server: Server, start: Start, script: Script, show: Callable[[str], None]) -> None:
     """Log in, and do what the script says. Raises ScriptError."""
     answer = server.ask(PROBE, r".+")
-    if wrong := wrong_door(answer, "result", start):
+    if wrong := wrong_server(answer, "result", start):
         raise ScriptError(wrong)
     user = normalize(script.user)
     answer = server.ask(f"LOGIN {user} {script.password}", r"RESULT (LOGIN [01]|ERROR .*)")

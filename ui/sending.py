@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from ui.dialects.base import ClientDialect, ParsedInput
-from ui.doors import Doorway
+from ui.first_line import HeldInput
 from ui.transfers import FileTransfers
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ class Sending:
 
     Args:
         dialect: returns the dialect that is spoken now.
-        doorway: holds lines back.
+        held_input: holds lines back.
         transfers: complete the line that offers a file.
         send: passes a line to the connection, and whether the client repeats it by itself.
         call_later: calls after these seconds.
@@ -28,7 +28,7 @@ class Sending:
     def __init__(
         self,
         dialect: Callable[[], ClientDialect],
-        doorway: Doorway,
+        held_input: HeldInput,
         transfers: FileTransfers,
         *,
         send: Callable[[str, bool], None],
@@ -36,7 +36,7 @@ class Sending:
         again: Callable[[], None],
     ) -> None:
         self._dialect = dialect
-        self._doorway = doorway
+        self._held_input = held_input
         self._transfers = transfers
         self._pass_on = send
         self._call_later = call_later
@@ -45,7 +45,7 @@ class Sending:
 
     def send(self, parsed: ParsedInput) -> None:
         """Send a line, or hold it back until the dialect is known."""
-        if self._doorway.holds(parsed):
+        if self._held_input.holds(parsed):
             return
         self._dialect().sent(parsed.send)
         line = self._transfers.offer(parsed.send, parsed.offer) if parsed.offer else parsed.send
@@ -62,15 +62,15 @@ class Sending:
             self._cancel_retry()
             self._retry_timer = self._call_later(pause, self._again)
 
-    def open_door(self) -> None:
-        """The dialect is known, or nothing tells it: send what was held back."""
-        for parsed in self._doorway.open():
+    def release_input(self) -> None:
+        """Send what was held back: the dialect is known, or nothing tells it."""
+        for parsed in self._held_input.release():
             self.send(parsed)
         self.send_automatic_lines()
 
     def lost(self) -> None:
         """The connection is lost: nothing that was held back is sent, and nothing is repeated on it."""
-        self._doorway.drop()
+        self._held_input.drop()
         self._cancel_retry()
 
     def _cancel_retry(self) -> None:

@@ -17,8 +17,8 @@ from net.watched import AnySocket
 from ui.dialects import slash
 from ui.dialects.base import ClientDialect, Consent, ParsedInput
 from ui.dialects.mailbox import PROBED
-from ui.doors import Doorway, Start, dialect_of, needs_tls, wrong_door
 from ui.editor import PromptHooks
+from ui.first_line import HeldInput, Start, dialect_of, needs_tls, wrong_server
 from ui.places import Places
 from ui.questions import Password, Questions
 from ui.reconnecting import ReconnectingConnection, running
@@ -42,7 +42,7 @@ LINES_AT_ONCE = 200
 GOODBYE_SECONDS = 1.0
 """Time-out for the server to close after a goodbye."""
 
-DOOR_SECONDS = 5.0
+FIRST_LINE_SECONDS = 5.0
 """Time-out for the server's first line. Until it is there nothing that was typed is sent: it may be another dialect."""
 
 SEEN_SECONDS = 1.0
@@ -100,10 +100,10 @@ class Terminal:
         self._questions = Questions(self._note)
         self._warned = False
         """Ctrl-C was typed on an empty line, and nothing since."""
-        self._doorway = Doorway(dialect.greeted)
+        self._held_input = HeldInput(dialect.greeted)
         self._sending = Sending(
             lambda: self._dialect,
-            self._doorway,
+            self._held_input,
             self._transfers,
             send=lambda line, by_itself: self._server.send(line, by_itself),
             call_later=lambda seconds, call: self._main_loop.call_later(seconds, call),
@@ -130,7 +130,7 @@ class Terminal:
             try:
                 self._note(f"Connected to {self._where.current}.")
                 self._start(self._dialect.begun())
-                main_loop.call_later(DOOR_SECONDS, self._sending.open_door)
+                main_loop.call_later(FIRST_LINE_SECONDS, self._sending.release_input)
                 await self._take_lines()
             finally:
                 self._been_shown()
@@ -245,8 +245,8 @@ class Terminal:
         """Show lines of the server, and handle keys after each LINES_AT_ONCE."""
         if self._over:
             return
-        if not self._doorway.is_open:
-            lines = self._look_through_door(lines)
+        if not self._held_input.is_released:
+            lines = self._recognise_server(lines)
         self._hear(lines[:LINES_AT_ONCE])
         if len(lines) > LINES_AT_ONCE:
             self._main_loop.call_soon(self.heard, lines[LINES_AT_ONCE:])
@@ -256,7 +256,7 @@ class Terminal:
         if self._dialect.done():
             self._end(0)
 
-    def _look_through_door(self, lines: list[str]) -> list[str]:
+    def _recognise_server(self, lines: list[str]) -> list[str]:
         """The server's first line tells its dialect: change to it, or say how the client is started for it.
 
         Returns the lines that are still to be shown.
@@ -264,26 +264,26 @@ class Terminal:
         dialect = dialect_of(lines[0])
         is_tls = needs_tls(lines[0])
         if not is_tls and dialect in ("", self._dialect.kind):
-            self._sending.open_door()
+            self._sending.release_input()
             return lines
         other = None if is_tls else self._options.adapt(dialect)
         if other is None:
             self._hear(lines[:1])
-            self._note(wrong_door(lines[0], self._dialect.kind, self._options.start))
-            self._doorway.drop()
+            self._note(wrong_server(lines[0], self._dialect.kind, self._options.start))
+            self._held_input.drop()
             drop_typed_ahead()
             self._end(1)
             return []
         self._dialect = other
         self._server.speak(dialect)
         if dialect != "mailbox":
-            self._doorway.begin_again()
+            self._held_input.begin_again()
             self._start(other.begun())
             return lines[1:]
         other.sent(PROBED)  # a mailbox has been asked something before it could greet
         self._hear(lines[:1])
         self._start(other.begun())
-        self._sending.open_door()
+        self._sending.release_input()
         return lines[1:]
 
     def _hear(self, lines: list[str]) -> None:

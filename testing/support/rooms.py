@@ -1,4 +1,4 @@
-"""What the dialect `rooms` says at the door."""
+"""The lines with which the dialect `rooms` greets a guest."""
 
 from __future__ import annotations
 

@@ -315,7 +315,7 @@ def test_nothing_private_leaks(server: ServerProcess, stack: contextlib.ExitStac
     assert kept == []
 
 
-def test_a_wrong_door_is_told_before_any_password_is_sent(stack: contextlib.ExitStack, tmp_path: Path) -> None:
+def test_a_wrong_server_is_told_before_any_password_is_sent(stack: contextlib.ExitStack, tmp_path: Path) -> None:
     (tmp_path / "rooms").mkdir()
     (tmp_path / "others").mkdir()
     rooms = stack.enter_context(contextlib.closing(RoomServer(tmp_path / "rooms")))
@@ -346,7 +346,7 @@ def test_a_wrong_door_is_told_before_any_password_is_sent(stack: contextlib.Exit
     assert at_result.status() == 0
 
 
-def test_what_is_typed_before_the_door_is_known_goes_nowhere(fake: FakeServer, stack: contextlib.ExitStack) -> None:
+def test_what_is_typed_before_the_dialect_is_known_goes_nowhere(fake: FakeServer, stack: contextlib.ExitStack) -> None:
     terminal = stack.enter_context(contextlib.closing(OnTerminal(fake.port)))
     wire = stack.enter_context(contextlib.closing(fake.accept()))
     terminal.type(f"/login ann {PASSWORD}\r")

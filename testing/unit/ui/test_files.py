@@ -153,7 +153,7 @@ def test_what_is_shown_of_a_path_is_shown_so_again(path: str) -> None:
     assert shown == shown_path(shown) == clean(shown) != ""
 
 
-# ---- the door ----
+# ---- Source and Sink ----
 
 
 def test_paths_that_begin_with_a_word(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from ui.dialects.base import ParsedInput
 from ui.dialects.result import ResultClient
-from ui.doors import Doorway
+from ui.first_line import HeldInput
 from ui.sending import Sending
 from ui.transfers import FileTransfers
 
@@ -22,7 +22,7 @@ class Side:
         self.dialect = ResultClient()
         self.sending = Sending(
             lambda: self.dialect,
-            Doorway(),
+            HeldInput(),
             FileTransfers(lambda _line: None, max_bytes=0),
             send=lambda line, by_itself: self.sent.append((line, by_itself)),
             call_later=self.call_later,
@@ -53,7 +53,7 @@ def test_lines_of_the_dialect_go_behind_those_that_were_held_back() -> None:
     side.sending.send(ParsedInput(send="SAY den hi"))
     side.dialect.automatic_lines = ("PING",)
     assert side.sent == [("TAGS", True)]
-    side.sending.open_door()
+    side.sending.release_input()
     assert side.sent[1:] == [("SAY den hi", False), ("PING", True)]
     side.sending.send_automatic_lines()
     assert len(side.sent) == 3, "each goes once"
@@ -75,5 +75,5 @@ def test_what_was_held_back_is_dropped_with_the_connection() -> None:
     for line in ("TAGS", "LOGIN ann secret"):
         side.sending.send(ParsedInput(send=line))
     side.sending.lost()
-    side.sending.open_door()
+    side.sending.release_input()
     assert [line for line, _by_itself in side.sent] == ["TAGS"]

@@ -27,7 +27,7 @@ from ui.dialects.base import ClientDialect
 from ui.dialects.hello import HelloClient
 from ui.dialects.mailbox import MailboxClient
 from ui.dialects.result import ResultClient
-from ui.doors import Start
+from ui.first_line import Start
 from ui.places import Places
 from ui.rendering import Line
 from ui.terminal import LINES_AT_ONCE, Options, Terminal

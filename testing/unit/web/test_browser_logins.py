@@ -1,4 +1,4 @@
-"""The page in a headless Chromium: the door, and tokens."""
+"""The page in a headless Chromium: logins and tokens."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_the_form_asks_for_what_the_settings_need(stage: Stage) -> None:
         page.wait(VISIBLE, lambda found: found == [True, False, True, True])
         register(page, "invited", "wrong")
         page.sees("An invitation code is needed", "#login-error")
-        assert not page.js("document.getElementById('door').hidden")
+        assert not page.js("document.getElementById('login-page').hidden")
         register(page, "invited", code)
         page.wait("!document.getElementById('app').hidden")
         stage.reload("registration closed", "irc-guests on")
@@ -137,7 +137,7 @@ def test_a_token_that_has_ended_leads_to_the_door(stage: Stage) -> None:
     page = stage.page(name)
     page.wait("sessionStorage.getItem('crosstalk-token')")
     other = stage.tab(beside=page)
-    assert not other.js("document.getElementById('door').hidden"), "a token of a tab is for that tab alone"
+    assert not other.js("document.getElementById('login-page').hidden"), "a token of a tab is for that tab alone"
     other.call("Page.navigate", url="about:blank")
     page.call("Network.emulateNetworkConditions", offline=True, latency=0, downloadThroughput=-1, uploadThroughput=-1)
     page.sees("Not connected", "#network")

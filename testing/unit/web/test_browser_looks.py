@@ -107,7 +107,7 @@ def test_the_keyboard_alone_is_enough(stage: Stage) -> None:
                 break
             page.key("Tab")
         page.key("Enter")
-    page.wait("!document.getElementById('door').hidden && document.activeElement.id === 'name'")
+    page.wait("!document.getElementById('login-page').hidden && document.activeElement.id === 'name'")
     assert not page.js("sessionStorage.length")
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from dialects.mailbox import GREETING
 from ui.dialects.base import ParsedInput
-from ui.doors import NEEDS_TLS, Doorway, Start, dialect_of, wrong_door
+from ui.first_line import NEEDS_TLS, HeldInput, Start, dialect_of, wrong_server
 
 CANNOT = "[Server message (12:34:56)] Cannot connect to the lobby channel."
 
@@ -45,41 +45,43 @@ def test_the_first_line_tells_the_dialect(line: str, dialect: str) -> None:
         ("RESULT ERROR unknown type", "hello", Start("localhost", 5050, "zoe"), "client.py 5050"),
     ],
 )  # fmt: skip
-def test_a_wrong_door_names_the_words_that_start_it_rightly(line: str, dialect: str, start: Start, words: str) -> None:
-    assert wrong_door(line, dialect, start).endswith(words)
+def test_a_wrong_server_names_the_words_that_start_it_rightly(
+    line: str, dialect: str, start: Start, words: str
+) -> None:
+    assert wrong_server(line, dialect, start).endswith(words)
 
 
 @pytest.mark.parametrize("line", ["RESULT TAGS 1", "anything"])
-def test_a_door_that_fits_or_is_unknown_is_not_wrong(line: str) -> None:
-    assert wrong_door(line, "result", Start("localhost", 5)) == ""
+def test_a_server_that_fits_or_is_unknown_is_not_wrong(line: str) -> None:
+    assert wrong_server(line, "result", Start("localhost", 5)) == ""
 
 
 def test_only_the_first_line_goes_before_the_dialect_is_known() -> None:
-    doorway = Doorway()
+    held_input = HeldInput()
     lines = [ParsedInput(send=line) for line in ("TAGS", "LOGIN ann secret", "PING")]
-    assert [doorway.holds(line) for line in lines] == [False, True, True]
-    assert list(doorway.open()) == lines[1:]
-    assert not doorway.holds(lines[0])
+    assert [held_input.holds(line) for line in lines] == [False, True, True]
+    assert list(held_input.release()) == lines[1:]
+    assert not held_input.holds(lines[0])
 
 
 def test_nothing_goes_before_a_greeting() -> None:
-    doorway = Doorway(greeted=True)
+    held_input = HeldInput(greeted=True)
     login = ParsedInput(send="0|amy123")
-    assert doorway.holds(login)
-    assert list(doorway.open()) == [login]
+    assert held_input.holds(login)
+    assert list(held_input.release()) == [login]
 
 
 def test_what_is_dropped_does_not_go_later() -> None:
-    doorway = Doorway()
+    held_input = HeldInput()
     for line in ("TAGS", "LOGIN ann secret"):
-        doorway.holds(ParsedInput(send=line))
-    doorway.drop()
-    assert list(doorway.open()) == []
+        held_input.holds(ParsedInput(send=line))
+    held_input.drop()
+    assert list(held_input.release()) == []
 
 
 def test_another_dialect_begins_with_a_line_of_its_own() -> None:
-    doorway = Doorway()
-    doorway.holds(ParsedInput(send="ann files"))
-    doorway.begin_again()
-    assert not doorway.holds(ParsedInput(send="TAGS"))
-    assert doorway.holds(ParsedInput(send="LOGIN ann secret"))
+    held_input = HeldInput()
+    held_input.holds(ParsedInput(send="ann files"))
+    held_input.begin_again()
+    assert not held_input.holds(ParsedInput(send="TAGS"))
+    assert held_input.holds(ParsedInput(send="LOGIN ann secret"))

@@ -1,4 +1,4 @@
-"""Which dialect a server's first line belongs to, and with which words the client is started for it. Pure."""
+"""The server's first line: the dialect that it tells, and how the client is started for that one. Pure."""
 
 from __future__ import annotations
 
@@ -22,32 +22,32 @@ NEEDS_TLS = "This port speaks TLS only: connect with TLS."
 CHANNEL = re.compile(r"\[Server message \(\S+\)\] (?:Cannot connect to|Welcome to) the (\S+) channel.*")
 
 
-class Doorway:
-    """Holds back what is sent until the server's first line has told its dialect: it may be no secret there.
+class HeldInput:
+    """Holds lines back until the server's first line has told its dialect: in another one a password may be a message.
 
     Args:
-        greeted: the server speaks first, so not even one line goes before.
+        greeted: the server speaks first, so no line goes before.
 
     Attributes:
-        is_open: the dialect is known, or nothing tells it.
+        is_released: the dialect is known, or nothing tells it, so no line has to wait.
     """
 
     def __init__(self, greeted: bool = False) -> None:
-        self.is_open = False
+        self.is_released = False
         self._began = greeted
         self._held: list[ParsedInput] = []
 
     def holds(self, parsed: ParsedInput) -> bool:
         """Tell whether a line has to wait. The one with which a dialect begins does not."""
-        waits = self._began and not self.is_open
+        waits = self._began and not self.is_released
         self._began = True
         if waits:
             self._held.append(parsed)
         return waits
 
-    def open(self) -> Sequence[ParsedInput]:
+    def release(self) -> Sequence[ParsedInput]:
         """Return what has waited."""
-        self.is_open, held, self._held = True, self._held, []
+        self.is_released, held, self._held = True, self._held, []
         return held
 
     def begin_again(self) -> None:
@@ -68,7 +68,7 @@ class Start(NamedTuple):
     tls: bool = False
 
     def words(self, dialect: str) -> str:
-        """Return the words that start the client rightly for a server of this dialect."""
+        """Return the command that starts the client for a server of this dialect."""
         where = f"client.py {self.port}" + ("" if self.host == "localhost" else f" --host {self.host}")
         where += " --tls" if self.tls else ""
         match dialect:
@@ -89,8 +89,8 @@ def needs_tls(line: str) -> bool:
     return line.removeprefix("ERROR :") == NEEDS_TLS
 
 
-def wrong_door(line: str, dialect: str, start: Start) -> str:
-    """Tell that a server speaks another dialect, or TLS, and how the client is started for it; empty if it does not.
+def wrong_server(line: str, dialect: str, start: Start) -> str:
+    """Return a note that a server speaks another dialect, or TLS, and how the client is started for it; else "".
 
     Args:
         line: the first line of the server.
