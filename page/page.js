@@ -29,6 +29,7 @@ const TEXTS = {
   here: "here", awayWord: "away", operator: "operator", voiced: "may speak", you: "you", guest: "guest", loggedInAs: "You are ", isGuest: ", a guest",
   kicked: "{0} was removed by {1}. {2}", renamed: "{0} is now {1}.",
   topicIs: "{0} has set the topic: {1}", topicGone: "{0} has removed the topic.", moded: "{0} has set {1}.", youKicked: "You were removed from {0} by {1}. {2}",
+  youAway: "You are away now, until you type /away alone.", youBack: "You are not away any more.",
   make: "Make the channel {0}", write: "Write to {0}", inside: "joined", count: "{0} members", found: "{0} found", invited: "{0} invites you to {1}.",
   unknown: "There is no command {0}. Known: /join /part /msg /me /nick /topic /away /kick /mode /quote", needs: "{0} needs more words.",
   mentionNotice: "{0} in {1}", today: "Today", yesterday: "Yesterday",
@@ -156,7 +157,9 @@ const HANDLERS = {
   },
   QUIT(message) { for (const buffer of channels()) if (buffer.members.has(fold(message.nick))) parted(buffer.name, message.nick); },
   NICK: (message, nick) => renamed(message.nick, nick),
-  AWAY(message, text) { for (const buffer of channels()) { const member = buffer.members.get(fold(message.nick)); if (member) member.away = text !== undefined; } touch("members"); },
+  AWAY: (message, text) => isAway(message.nick, text !== undefined),
+  305: () => { isAway(state.me, false); note(null, say("youBack")); },
+  306: () => { isAway(state.me, true); note(null, say("youAway")); },
   ACCOUNT: (message, account) => { if (isMe(message.nick)) state.account = account === "*" ? "" : account; },
   MODE: (message, target, modes, ...words) => moded(message, target, modes, words),
   TOPIC(message, channel, text) {
@@ -501,6 +504,11 @@ function parted(channel, nick) {
   if (isMe(nick)) { drop(channel); return; }
   const each = find(channel); if (!each) return;
   each.members.delete(fold(nick));
+  touch("members");
+}
+
+function isAway(nick, away) {
+  for (const each of channels()) { const member = each.members.get(fold(nick)); if (member) member.away = away; }
   touch("members");
 }
 

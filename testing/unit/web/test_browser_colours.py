@@ -80,6 +80,16 @@ def test_text_in_channels_has_it_too(stage: Stage) -> None:
     check(page)
     page.click("#menu")
     check(page)
+    ground = "getComputedStyle(document.body).backgroundColor"
+    dark = page.js(ground)
+    page.media(prefers_color_scheme="light")
+    page.click("[name=theme][value=dark]")
+    page.wait(f"{ground} === '{dark}'")
+    page.call("Page.reload")
+    page.sees("done", "#log")
+    assert page.js(ground) == dark, "it is stored"
+    page.click("#menu")
+    page.click("[name=theme][value=system]")
     page.click("#settings .closes")
     page.key("k", CONTROL)
     page.type("e")

@@ -26,7 +26,10 @@ def test_hostile_texts_stay_texts(stage: Stage) -> None:
     page.sees("the end", "#log")
     shown = page.text("#log")
     assert all(text.strip() in shown for text in HOSTILE)
-    assert page.js("[...document.querySelectorAll('#log a')].every((link) => /^https?:/.test(link.href))")
+    links = page.js("[...document.querySelectorAll('#log a')].map((link) => [link.protocol, link.target, link.rel])")
+    assert {tuple(link) for link in links} == {
+        (protocol, "_blank", "noopener noreferrer nofollow") for protocol in ("http:", "https:")
+    }
     assert page.js("document.querySelectorAll('#log script, #log img').length") == 0
     assert page.js("document.title") != "owned"
 

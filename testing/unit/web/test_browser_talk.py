@@ -49,6 +49,75 @@ def test_direct_messages_go_both_ways(stage: Stage) -> None:
     page.sees("psst", "#log")
     say(page, "yes?")
     peer.expect(f"RECV {name} @{name} yes?\n")
+    page.wait(CONFIRMED, lambda found: found == "line say")
+    page.call("Page.reload")
+    page.sees("kept in this tab alone", "#people-note")
+    page.click("#people button")
+    page.sees("psst", "#log")
+    page.sees("yes?", "#log")
+
+
+MEMBERS = (
+    "[...document.querySelectorAll('#member-list li')].map((each) => each.innerText.trim().split(/\\s+/).join(' '))"
+)
+
+
+def test_commands_do_what_they_do_in_irc(stage: Stage) -> None:
+    name = stage.account("atrium")
+    page = stage.page(name)
+    bob, peer = stage.member("atrium")
+    irc = stage.server.peer()
+    stage.peers.append(irc)
+    irc.send("NICK aaa", "USER aaa 0 * :x", "JOIN #atrium", "AWAY :tea")
+    irc.expect(" 306 ")
+    page.wait(MEMBERS, lambda found: found == [f"{name} here you", f"{bob} here", "aaa away away"])
+    say(page, "/topic of tea")
+    page.sees("of tea", "#topic")
+    say(page, "/me waves")
+    peer.expect(f"RECV {name} atrium ")
+    page.sees("waves", "#log .act")
+    say(page, "/kick aaa too loud")
+    irc.expect("KICK #atrium aaa :too loud")
+    page.sees("aaa was removed", "#log")
+    say(page, "/mode +m")
+    page.sees("has set +m", "#log")
+    say(page, f"/msg {bob} quietly")
+    peer.expect(f"RECV {name} @{name} quietly\n")
+    page.sees(bob, "#title")
+    say(page, "/join loft")
+    page.sees("#loft", "#title")
+    say(page, "/quote TOPIC #loft :high up")
+    page.sees("high up", "#topic")
+    say(page, "/away for tea")
+    page.wait(MEMBERS, lambda found: found == [f"{name} away you"])
+    page.sees("You are away now", "#log")
+    say(page, "/away")
+    page.wait(MEMBERS, lambda found: found == [f"{name} here you"])
+    say(page, "/part")
+    page.sees("Leave #loft?", "#asking")
+    page.click("#asking-yes")
+    page.wait("document.getElementById('channels').innerText.trim()", lambda left: left == "#atrium")
+    say(page, "/nick other")
+    page.sees("The nick of an account is its name", "#log")
+
+
+NOTICES = """window.notices = [];
+window.Notification = class {
+  static permission = "granted";
+  constructor(title, { body }) { window.notices.push(`${title}: ${body}`); }
+};
+document.hasFocus = () => false;"""
+
+
+def test_the_system_tells_of_mentions_and_direct_messages(stage: Stage) -> None:
+    name = stage.account("annex", "depot")
+    bob, peer = stage.member("depot")
+    page = stage.page(name)
+    page.call("Page.addScriptToEvaluateOnNewDocument", source=NOTICES)
+    page.call("Page.reload")
+    page.sees("#annex", "#title")
+    peer.send("SAY depot hello", f"SAY depot {name}: come", f"SAY @{name} psst")
+    page.wait("window.notices", lambda told: told == [f"{bob} in #depot: {name}: come", f"{bob}: psst"])
 
 
 def test_unread_channels_are_marked_and_found_by_keys(stage: Stage) -> None:
