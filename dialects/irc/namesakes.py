@@ -23,15 +23,16 @@ class Namesakes:
             self.come(name, channel)
 
     def come(self, name: str, channel: str) -> None:
-        """A room guest has come into a channel."""
-        self._channels.setdefault(name, []).append(channel)
+        """A room guest has come into a channel. No-op if that is known."""
+        channels = self._channels.setdefault(name, [])
+        if channel not in channels:
+            channels.append(channel)
 
     def go(self, name: str, channel: str) -> None:
-        """A room guest has left a channel."""
-        channels = self._channels[name]
-        channels.remove(channel)
-        if not channels:
-            del self._channels[name]
+        """A room guest has left a channel. No-op if it was not known to be there."""
+        left = [each for each in self._channels.pop(name, ()) if each != channel]
+        if left:
+            self._channels[name] = left
 
     def channels_of(self, name: str) -> Sequence[str]:
         """Return the channels in which room guests of this name are."""
