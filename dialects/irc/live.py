@@ -13,7 +13,7 @@ from dialects.irc.names import CHANNEL
 from dialects.irc.people import client_of
 from dialects.irc.profiles import clients_of
 from dialects.irc.rosters import OPERATOR, VOICE, signs
-from dialects.irc.wire import NO_TAGS, message
+from dialects.irc.wire import NO_TAGS, clean_value, is_client_tag, message
 from domain.errors import NoSuchUser, NotAMember
 from domain.state import Channel, RemoteChannel
 
@@ -39,7 +39,7 @@ class Audience(NamedTuple):
 def client_tags(request: Request) -> Mapping[str, str]:
     """Return the tags of a request that are passed on: those of clients, which begin with a plus (I28)."""
     tags: Mapping[str, str] = getattr(request, "tags", NO_TAGS)
-    return {key: value for key, value in tags.items() if key.startswith("+")} if tags else NO_TAGS
+    return {key: clean_value(value) for key, value in tags.items() if is_client_tag(key)} if tags else NO_TAGS
 
 
 def is_status(target: str) -> bool:

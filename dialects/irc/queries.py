@@ -8,6 +8,7 @@ from dialects.irc.channels import reason_of
 from dialects.irc.client import Client
 from dialects.irc.core import Irc
 from dialects.irc.profiles import OPERATOR, profile_of
+from text import clean
 
 MAX_ASKED = 5
 """Nicks that one USERHOST can ask about."""
@@ -35,7 +36,7 @@ def userhost(irc: Irc, client: Client, request: Request) -> None:
 
 def ping(_irc: Irc, client: Client, request: Request) -> None:
     """PING <token>."""
-    client.answer("PONG", client.server, text=request.args[0])
+    client.answer("PONG", client.server, text=clean(request.args[0]))
 
 
 def pong(_irc: Irc, _client: Client, _request: Request) -> None:

@@ -34,6 +34,8 @@ _UNESCAPED = {r"\:": ";", r"\s": " ", r"\r": "\r", r"\n": "\n", r"\\": "\\"}
 _ESCAPED = {ord(sign): escape for escape, sign in _UNESCAPED.items()}
 _NEVER_IN_LINES = str.maketrans(dict.fromkeys("\r\n\0", ""))
 
+_CLIENT_TAG = re.compile(r"\+[A-Za-z0-9._/-]+")
+_NO_LINE_ENDS = re.compile(r"[^\r\n]+")
 _FORMATS = re.compile("\x03(?:[0-9]{1,2}(?:,[0-9]{1,2})?)?|\x04(?:[0-9A-Fa-f]{6}(?:,[0-9A-Fa-f]{6})?)?")
 """Colours by number and by value, with what belongs to them; other formats are one control character each."""
 
@@ -95,6 +97,16 @@ def parse_tags(text: str) -> dict[str, str]:
 def unescape(value: str) -> str:
     """Return the value of a tag; a backslash before any other sign, or at the end, is dropped."""
     return re.sub(r"\\(.?)", lambda found: _UNESCAPED.get(found[0], found[1]), value, flags=re.DOTALL)
+
+
+def is_client_tag(key: str) -> bool:
+    """Tell whether a tag is one that clients pass to each other, and its name is none that could harm a terminal."""
+    return _CLIENT_TAG.fullmatch(key) is not None
+
+
+def clean_value(value: str) -> str:
+    """Return the value of a tag without what must not reach a terminal. Line ends stay: they are escaped again."""
+    return value if value.isprintable() else _NO_LINE_ENDS.sub(lambda found: clean(found[0]), value)
 
 
 def render_tags(tags: Iterable[tuple[str, str]]) -> str:

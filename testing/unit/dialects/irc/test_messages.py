@@ -251,3 +251,28 @@ def test_what_a_guest_has_said_is_not_the_words_of_an_account_of_its_name(world:
     live = [line for line in ann.heard() if "PRIVMSG" in line]
     assert [line.partition("!")[0] for line in live] == [":zoe", ":kim", "@account=zoe :zoe", "@account=kim :kim"]
     assert ann.ask("CHATHISTORY LATEST #lobby * 9") == [":zoe!zoe@guest PRIVMSG #lobby :a", *live[1:]]
+
+
+@pytest.mark.parametrize(
+    ("tags", "passed"),
+    [
+        ("+x=1;time=2000-01-01T00:00:00.000Z;msgid=m1;account=root;bot", "+x=1"),
+        (r"+x=a\:b\s\\c\r\nd", r"+x=a\:b\s\\c\r\nd"),
+        ("+x=\x1b[2J\x07\u202ered", "+x=[2Jred"),
+        ("+x=\\n\x1b\\r", r"+x=\n\r"),
+        ("+\x1b[2J=1;+draft/react=\u2764\ufe0f", "+draft/react=\u2764\ufe0f"),
+        ("+=v;+", ""),
+    ],
+)
+def test_tags_of_clients_are_passed_on_without_harm(world: World, tags: str, passed: str) -> None:
+    """(I28)"""
+    ann, bob = user(world, "ann", "message-tags"), guest(world, "bob")
+    ann.ask("JOIN #garden"), bob.ask("JOIN #garden"), ann.heard()
+    bob.ask(f"@{tags} PRIVMSG #garden :x")
+    (line,) = ann.heard()
+    assert line.partition(" ")[0].rpartition("msgid=")[0].strip("@;") == passed
+
+
+def test_a_pong_has_no_controls(world: World) -> None:
+    """(I31)"""
+    assert guest(world, "bob").ask("PING :a \x01b\x1b[31m c") == [":crosstalk PONG crosstalk :a b[31m c"]
