@@ -1,4 +1,7 @@
-"""The durable state in SQLite. All SQL is here, in database_schema.py, message_history.py and write_ahead_log.py.
+"""The durable state in SQLite.
+
+All SQL is here and in the modules of the same layer: `change_records`, `channel_records`, `message_history`,
+`write_ahead_log` and `database_schema`, `database_copies`, `database_damage`.
 
 `Store.write` takes a batch of changes that the journal has decided (domain/journal.py) and writes them in one
 transaction. When it returns True, they survive `kill -9` and a power cut (WAL, synchronous=FULL). When it returns
@@ -39,7 +42,6 @@ from write_ahead_log import WriteAheadLog
 
 MEMORY = ":memory:"
 """The path of a database that keeps nothing."""
-
 
 START_SECONDS = 5.0
 """How long the start waits for another program that is writing to the database."""

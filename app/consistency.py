@@ -19,7 +19,7 @@ MIN_CHANNELS = 3
 """Minimum number of channels with a port (C26)."""
 
 MEMORY = ":memory:"
-"""The path of a database that keeps nothing."""
+"""The path of a database that keeps nothing, as in `store.py`, which a refused start does not load."""
 
 NO_SOCKET = "none"
 """The path that stands for no control socket."""
