@@ -9,7 +9,8 @@ from typing import NamedTuple
 
 from protocol import Session
 from settings import PeerConfig, Settings
-from store import MEMORY, Store
+from store import Store
+from support.memory_store import memory_store
 from support.world import FakeDial, FakeTransport, World
 
 HOSTS = ("a", "b", "c")
@@ -83,7 +84,7 @@ class Network:
             self.start(host, self.new_store())
 
     def new_store(self) -> Store:
-        self._stores.append(Store(MEMORY))
+        self._stores.append(memory_store())
         return self._stores[-1]
 
     def start(self, host: str, store: Store) -> None:

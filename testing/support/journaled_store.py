@@ -19,10 +19,8 @@ from domain.changes import (
 )
 from domain.errors import ChatError
 from domain.journal import Journal
-from store import (
-    Store,
-    StoreError,
-)
+from store import MEMORY, Store, StoreError
+from support.memory_store import memory_store
 
 NOW = 1000.5
 
@@ -31,7 +29,7 @@ class JournaledStore:
     """A store behind a journal, and a domain that allows everything but what `refused` names, and notes all."""
 
     def __init__(self, path: Path | str) -> None:
-        self.store = Store(str(path))
+        self.store = memory_store() if path == MEMORY else Store(str(path))
         self.told: list[Outcome] = []
         self.taken_back: list[Change] = []
         self.refused: dict[Change, ChatError] = {}

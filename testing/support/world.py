@@ -19,7 +19,8 @@ from federation import Federation
 from net.timers import Deadline, Deadlines
 from protocol import Dialect, Session
 from settings import HostedChannel, PeerConfig, Settings
-from store import MEMORY, Store
+from store import Store
+from support.memory_store import memory_store
 
 HERE = ("127.0.0.1", 5050)
 """The address of a server without sockets."""
@@ -255,7 +256,7 @@ class World:
         listed: Sequence[PeerConfig] = (),
         store: Store | None = None,
     ) -> None:
-        self.store = store or Store(MEMORY)
+        self.store = store or memory_store()
         self.passwords = FakePasswords()
         self.timers = FakeTimers()
         self.soon: list[Callable[[], None]] = []
