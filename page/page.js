@@ -908,6 +908,7 @@ function drawTitle() {
 }
 
 function drawLogin() {
+  const isNew = $("login-page").hidden;
   setHidden($("login-page"), state.phase === "in" || (state.phase === "entering" && state.way === "token"));
   setHidden($("app"), state.phase !== "in");
   const way = formWay();
@@ -918,6 +919,7 @@ function drawLogin() {
   setHidden($("stay-field"), way === "guest");
   setHidden($("code-field"), way !== "register" || settings.registration !== "invite");
   setHidden($("plain"), window.isSecureContext || way === "guest");
+  if (isNew && !$("login-page").hidden) $("name").focus();
   $("password").autocomplete = way === "register" ? "new-password" : "current-password";
 }
 
@@ -1104,7 +1106,7 @@ on("hide-members", "click", () => { change(() => { state.members = false; }); $(
 on("asking-no", "click", () => $("asking").close());
 on("asking-yes", "click", () => { const { act } = state.asks; $("asking").close(); change(act); });
 on("asking", "close", () => { state.asks = null; lineInput.focus(); });
-on("logout", "click", () => { $("settings").close(); change(logOut); $("password").value = ""; setTimeout(() => $("name").focus(), 50); });
+on("logout", "click", () => { $("settings").close(); change(logOut); $("password").value = ""; });
 for (const button of document.querySelectorAll(".closes")) button.addEventListener("click", () => button.closest("dialog").close());
 for (const dialog of document.querySelectorAll("dialog")) dialog.addEventListener("click", (event) => { if (event.target === dialog) dialog.close(); });
 
@@ -1141,6 +1143,6 @@ function begin() {
   const token = storedToken();
   finderWord.placeholder = say("findHint");
   if (token) { state.stay = token.stay; change(() => enter("token", token.name, token.token, "")); }
-  else { draw(); $("name").focus(); }
+  else draw();
 }
 begin();

@@ -14,8 +14,8 @@ from support.chromium import Chromium, Tab
 
 NAMES = (f"user{number}" for number in count())
 
-CONFIRMED = "[...document.querySelectorAll('#log .line')].at(-1)?.className"
-"""The classes of the last line: `line say` once the server has it on disk."""
+LAST = """((line) => [line?.querySelector(".text").textContent, line?.className.replace(" follow", "")])(
+  [...document.querySelectorAll("#log .line")].at(-1))"""
 
 ROWS_A_FRAME = 40
 """What a frame may add to the log, so that it is drawn in time however fast lines come."""
@@ -132,3 +132,8 @@ def say(tab: Tab, text: str) -> None:
     tab.click("#line")
     tab.type(text)
     tab.key("Enter")
+
+
+def confirmed(tab: Tab, text: str, state: str = "") -> None:
+    """Wait until the last line is this one, and the server has it on disk, or until it is in another state."""
+    tab.wait(LAST, lambda found: found == [text, f"line say {state}".strip()])

@@ -8,7 +8,7 @@ from pathlib import Path
 from harness.cluster import Cluster
 from harness.servers import free_ports
 from support.engines import NEEDS_ENGINE, shared_engines
-from support.page_stage import CONFIRMED, Stage, log_in, say
+from support.page_stage import Stage, confirmed, log_in, say
 
 pytestmark = NEEDS_ENGINE
 
@@ -37,6 +37,6 @@ def test_a_page_follows_its_address_to_another_node(tmp_path: Path, stage: Stage
         bob.ask("LOGIN bob bob", "SAY garden after")
         page.sees("after", "#log")
         say(page, "still here")
-        page.wait(CONFIRMED, lambda found: found == "line say")
+        confirmed(page, "still here")
         bob.expect("RECV ann garden still here\n")
         assert [page.text("#log").count(text) for text in ("before", "after", "still here")] == [1, 1, 1]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from support.page_stage import CONFIRMED, Stage, say
+from support.page_stage import Stage, confirmed, say
 
 HOSTILE = [
     "<script>document.title='owned'</script><img src=x onerror=alert(1)>",
@@ -65,7 +65,7 @@ def test_any_directions_controls_and_lengths(stage: Stage) -> None:
     page.wait(SAID, lambda found: found == wanted)
     say(page, "\u05e9\u05dc\u05d5\u05dd abc")
     peer.expect(f"RECV {name} quay \u05e9\u05dc\u05d5\u05dd abc\n")
-    page.wait(CONFIRMED, lambda found: found == "line say")
+    confirmed(page, "\u05e9\u05dc\u05d5\u05dd abc")
     page.wait(SAID, lambda found: found[-1] == ["\u05e9\u05dc\u05d5\u05dd abc", "rtl"])
     say(page, "x" * 8000)
     page.sees("too many", "#count.over")

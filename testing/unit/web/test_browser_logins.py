@@ -8,7 +8,7 @@ from pathlib import Path
 from harness.servers import ServerProcess
 from support.certificates import Authority, need_openssl
 from support.chromium import CONTROL, Tab
-from support.page_stage import CONFIRMED, Stage, log_in, say
+from support.page_stage import Stage, confirmed, log_in, say
 
 
 def test_a_wrong_password_is_told(stage: Stage) -> None:
@@ -35,7 +35,7 @@ def test_a_new_account_stays_logged_in_over_a_reload(stage: Stage) -> None:
     page.key("Enter")
     page.sees("#nest", "#title")
     say(page, "my own")
-    page.wait(CONFIRMED, lambda found: found == "line say")
+    confirmed(page, "my own")
     page.wait("localStorage.getItem('crosstalk-token')")
     page.call("Page.reload")
     page.sees("my own", "#log")
@@ -125,7 +125,7 @@ def test_https_brings_wss(tmp_path: Path, stage: Stage) -> None:
         log_in(page, "ann")
         page.sees("#safe", "#title")
         say(page, "sealed")
-        page.wait(CONFIRMED, lambda found: found == "line say")
+        confirmed(page, "sealed")
         assert [params["url"] for kind, params in page.events if kind == "Network.webSocketCreated"] == [
             url.replace("http", "ws")
         ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from support.chromium import CONTROL, Tab
-from support.page_stage import CONFIRMED, Stage, log_in, say
+from support.page_stage import Stage, confirmed, log_in, say
 
 CONTROLS = ("button", "textbox", "searchbox", "radio", "checkbox", "link")
 
@@ -128,7 +128,7 @@ def test_one_line_is_announced_once(stage: Stage) -> None:
     page.sees("la la", "#log")
     say(page, "mine")
     page.sees("mine", "#log")
-    page.wait(CONFIRMED, lambda found: found == "line say")
+    confirmed(page, "mine")
     added = page.js("window.added")
     assert sum("la la" in text for text in added) == 1, added
     assert sum("mine" in text for text in added) == 1, added

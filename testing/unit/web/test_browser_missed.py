@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 
 from support.chromium import Tab
-from support.page_stage import CONFIRMED, OFFLINE, ONLINE, ROWS_A_FRAME, WATCH_FRAMES, Stage, say
+from support.page_stage import OFFLINE, ONLINE, ROWS_A_FRAME, WATCH_FRAMES, Stage, confirmed, say
 
 
 def test_a_page_survives_the_end_of_its_connection(stage: Stage) -> None:
@@ -23,7 +23,7 @@ def test_a_page_survives_the_end_of_its_connection(stage: Stage) -> None:
     assert page.js("document.getElementById('line').value") == "half a sent"
     page.type("ence")
     page.key("Enter")
-    page.wait(CONFIRMED, lambda found: found == "line say")
+    confirmed(page, "half a sentence")
 
 
 def times_shown(page: Tab, text: str) -> int:
@@ -49,7 +49,7 @@ def test_a_page_that_was_open_while_the_server_was_killed_misses_nothing(stage: 
     page.sees("after 4", "#log")
     say(page, "back")
     page.sees("back", "#log")
-    page.wait(CONFIRMED, lambda found: found == "line say")
+    confirmed(page, "back")
     for text in ("before 0", "before 1", "before 2", "seen", *(f"after {number}" for number in range(5)), "back"):
         assert times_shown(page, text) == 1, text
 
@@ -70,16 +70,16 @@ def test_what_is_not_confirmed_can_be_sent_again(stage: Stage) -> None:
     stage.server.signal(signal.SIGSTOP)
     try:
         say(page, "into the void")
-        page.wait(CONFIRMED, lambda found: "sending" in str(found))
+        confirmed(page, "into the void", "sending")
         page.js("window.pass(15000)")
         page.sees("Not confirmed", "#log")
     finally:
         stage.server.signal(signal.SIGCONT)
-    page.wait(CONFIRMED, lambda found: found == "line say")
+    confirmed(page, "into the void")
     assert "Not confirmed" not in page.text("#log"), "it was only late"
     stage.server.signal(signal.SIGSTOP)
     say(page, "never heard")
-    page.wait(CONFIRMED, lambda found: "sending" in str(found))
+    confirmed(page, "never heard", "sending")
     stage.server.signal(signal.SIGKILL)
     stage.server.close()
     page.sees("Not confirmed", "#log")
@@ -87,7 +87,7 @@ def test_what_is_not_confirmed_can_be_sent_again(stage: Stage) -> None:
     page.wait("document.getElementById('network').textContent", lambda text: text == "")
     page.click("#log .state button")
     page.wait("document.querySelector('#log .state button') === null")
-    page.wait(CONFIRMED, lambda found: found == "line say follow")
+    confirmed(page, "never heard")
     assert times_shown(page, "into the void") == times_shown(page, "never heard") == 1
     page.call("Page.reload")
     page.sees("never heard", "#log")
@@ -109,7 +109,7 @@ def test_a_connection_that_is_silent_is_given_up(stage: Stage) -> None:
         stage.server.signal(signal.SIGCONT)
     page.wait("document.getElementById('network').textContent", lambda text: text == "")
     say(page, "there again")
-    page.wait(CONFIRMED, lambda found: found == "line say")
+    confirmed(page, "there again")
 
 
 TO_THE_TOP = """(() => {

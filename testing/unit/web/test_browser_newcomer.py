@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from support.page_stage import CONFIRMED, Stage
+from support.page_stage import Stage, confirmed
 
 SHOWN = "[...document.querySelectorAll('#log .line .text, #log .rule')].map((node) => node.innerText.trim())"
 
@@ -34,7 +34,7 @@ def test_a_newcomer_talks_and_finds_what_was_missed_on_the_next_day(stage: Stage
     page.click("#line")
     page.type("I am")
     page.click("#send")
-    page.wait(CONFIRMED, lambda found: found == "line say")
+    confirmed(page, "I am")
     peer.expect("RECV zoe meadow I am\n")
     irc.expect("PRIVMSG #meadow :I am")
     irc.send("PRIVMSG #meadow :hello zoe")

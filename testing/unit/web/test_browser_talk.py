@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from support.chromium import ALT, CONTROL
-from support.page_stage import CONFIRMED, Stage, say
+from support.page_stage import Stage, confirmed, say
 
 
 def test_what_is_said_is_confirmed_and_heard(stage: Stage) -> None:
@@ -12,7 +12,7 @@ def test_what_is_said_is_confirmed_and_heard(stage: Stage) -> None:
     page = stage.page(name)
     page.sees("#garden", "#title")
     say(page, "good morning")
-    page.wait(CONFIRMED, lambda found: found == "line say")
+    confirmed(page, "good morning")
     peer.expect(f"RECV {name} garden good morning\n")
     peer.send("SAY garden hello there")
     page.sees("hello there", "#log")
@@ -49,7 +49,7 @@ def test_direct_messages_go_both_ways(stage: Stage) -> None:
     page.sees("psst", "#log")
     say(page, "yes?")
     peer.expect(f"RECV {name} @{name} yes?\n")
-    page.wait(CONFIRMED, lambda found: found == "line say")
+    confirmed(page, "yes?")
     page.call("Page.reload")
     page.sees("kept in this tab alone", "#people-note")
     page.click("#people button")
