@@ -22,6 +22,7 @@ from domain.changes import (
     InvitedRegistered,
     Joined,
     Left,
+    LoggedInFrom,
     MailboxOpened,
     MailDelivered,
     Mailed,
@@ -51,6 +52,7 @@ RECORD: dict[type, str] = {
     Mailed: "INSERT INTO mail (sender, recipient, text, sent, message_id, kind) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
     MailDelivered: "DELETE FROM mail WHERE id IN (SELECT id FROM mail WHERE recipient = ?1 AND id <= ?2 LIMIT ?3)",
     PeerNamed: "INSERT OR REPLACE INTO hosts VALUES (?1, ?2)",
+    LoggedInFrom: "INSERT INTO networks VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE SET at = excluded.at",
     MembershipsDated: (
         "UPDATE memberships SET server = ?2"
         " WHERE server = '' AND substr(channel, instr(channel, ':') + 1) = ?1 AND instr(channel, ':')"
@@ -110,6 +112,7 @@ LOADED: tuple[tuple[Callable[..., Change], str], ...] = (
     (Joined, "SELECT account, channel, joined, server, seen FROM memberships"),
     (Mailed, "SELECT sender, recipient, text, sent, message_id, kind FROM mail ORDER BY id"),
     (PeerNamed, "SELECT name, server FROM hosts"),
+    (LoggedInFrom, "SELECT account, network, at FROM networks ORDER BY at"),
     (InvitationMade, "SELECT code, ends, made FROM invitations ORDER BY made"),
     *channel_records.LOADED,  # with the bans, which end tokens that there were before
     (TokenMade, "SELECT account, digest, lasts, ends, made FROM tokens ORDER BY number"),

@@ -183,6 +183,19 @@ MIGRATIONS: tuple[str, ...] = (
     """
     CREATE TABLE secrets (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
     """,
+    """
+    CREATE TABLE networks (
+        account TEXT NOT NULL, network TEXT NOT NULL, at REAL NOT NULL, PRIMARY KEY (account, network)
+    ) WITHOUT ROWID;
+    CREATE TRIGGER networks_are_bounded AFTER INSERT ON networks BEGIN
+        DELETE FROM networks WHERE account = NEW.account AND network IN (
+            SELECT network FROM networks WHERE account = NEW.account ORDER BY at DESC LIMIT -1 OFFSET 8
+        );
+    END;
+    CREATE TRIGGER networks_end_with_the_account AFTER DELETE ON accounts BEGIN
+        DELETE FROM networks WHERE account = OLD.name;
+    END;
+    """,
 )
 
 

@@ -128,6 +128,7 @@ class Node:
         # The domain.
         self.commits = Histogram()
         self.chat = self._load_chat(store, passwords, now)
+        limits.failures.know(self.chat.known_networks)
         self.now = now = self.chat.now
         guests = RoomGuests(self.chat, timers, now, self._show, settings.afk_seconds)
         self.rooms = Rooms(self.chat, guests, timers, now, self._show)

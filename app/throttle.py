@@ -18,6 +18,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from domain import interfaces
+from domain.known_networks import KnownNetworks
 from net.addresses import is_loopback, network_of
 from net.rate_limits import AddressRateLimit, ExpiringTable, RateLimit
 
@@ -83,6 +84,7 @@ class Failures:
         self._is_exempt = is_exempt
         self._counts: ExpiringTable[int] = ExpiringTable(now, FORGET_SECONDS)
         self._places: ExpiringTable[tuple[str, ...]] = ExpiringTable(now, PLACE_SECONDS)
+        self._kept: KnownNetworks | None = None
 
     def delay(self, address: str, name: str) -> Delay:
         """Return how long an attempt from this address against this name has to wait (C40, C61)."""
@@ -112,6 +114,17 @@ class Failures:
             return
         self._counts.forget(_key(address, name))
         network = network_of(address)
+        self._remember(name, network)
+        if self._kept is not None:
+            self._kept.note(name, network)
+
+    def know(self, kept: KnownNetworks) -> None:
+        """Know the networks that the database has, and have it keep those that come (C61)."""
+        self._kept = kept
+        for name, network in kept.all():
+            self._remember(name, network)
+
+    def _remember(self, name: str, network: str) -> None:
         known = self._places.get(_short(name), ())
         self._places.set(_short(name), (network, *(place for place in known if place != network))[:PLACES])
 

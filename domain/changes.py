@@ -352,6 +352,14 @@ class HostKeyMade(NamedTuple):
     key: bytes
 
 
+class LoggedInFrom(NamedTuple):
+    """An account has logged in from a network (C61)."""
+
+    account: str
+    network: str
+    at: float
+
+
 class MembershipsDated(NamedTuple):
     """Memberships in this server's channels without a recorded identity count as begun under this identity (L21)."""
 
@@ -412,6 +420,7 @@ Change = (
     | PeerNamed
     | MembershipsDated
     | HostKeyMade
+    | LoggedInFrom
     | InOrder
 )
 

@@ -40,6 +40,7 @@ from domain.changes import (
     InvitedToChannel,
     Joined,
     Left,
+    LoggedInFrom,
     MailboxOpened,
     MailDelivered,
     Mailed,
@@ -68,6 +69,7 @@ from domain.errors import AlreadyMember, ChatError, NameTaken, NotAMember, NotAN
 from domain.events import ChannelMessages, NotRestored, Removed, WentOut
 from domain.interfaces import Backend, Outside, Passwords, RateLimit
 from domain.journal import Journal
+from domain.known_networks import KnownNetworks
 from domain.messages import DirectMessages
 from domain.moderation import Moderation
 from domain.modes import INVITE_ONLY, OPERATOR, SECRET
@@ -157,6 +159,7 @@ class Chat:
             self.users, self.accounts, self.channels, self.journal, self.outside, self.now
         )
         self.upkeep = Upkeep(self.users, self.channels, self.journal, backend, self.outside, self.remove, self.now)
+        self.known_networks = KnownNetworks(self.users, self.journal, self.now)
         self.rules = self._make_rules()
         self._is_publishing = False
 
@@ -199,6 +202,7 @@ class Chat:
             MailDelivered: Rule(self.messages.apply_mail_delivered),
             PeerNamed: Rule(channels.apply_named),
             HostKeyMade: Rule(users.apply_host_key),
+            LoggedInFrom: Rule(self.known_networks.apply),
             MembershipsDated: Rule(channels.apply_dated),
         }
 

@@ -56,6 +56,7 @@ class Token(NamedTuple):
 
 
 NO_TOKENS: Mapping[str, Token] = {}
+NO_NETWORKS: Mapping[str, float] = {}
 
 
 class Account:
@@ -63,12 +64,14 @@ class Account:
 
     `session` reaches all of these clients at once; it is None while there is none. The account has a password or an ID;
     `number` grows with each new account. `collecting` counts the readers of its mail and the pages that are about to be
-    deleted; until it is 0, no other session gets the mail.
+    deleted; until it is 0, no other session gets the mail. `networks` has when it has logged in from each.
     """
 
     says = Said
 
-    __slots__ = ("_waiting", "channels", "collecting", "id", "name", "number", "password_hash", "session", "tokens")
+    __slots__ = (
+        "_waiting", "channels", "collecting", "id", "name", "networks", "number", "password_hash", "session", "tokens",
+    )  # fmt: skip
 
     def __init__(self, number: int, name: str, password_hash: bytes | None, account_id: str = "") -> None:
         self.number = number
@@ -80,6 +83,7 @@ class Account:
         self._waiting: WaitingMail | None = None
         self.collecting = 0
         self.tokens: Mapping[str, Token] = NO_TOKENS
+        self.networks: Mapping[str, float] = NO_NETWORKS
 
     @property
     def sessions(self) -> tuple[ClientSession, ...]:

@@ -202,6 +202,7 @@ class MemoryChat:
                     account.password_hash,
                     set(account.channels),
                     dict(account.tokens),
+                    dict(account.networks),
                     account.session,
                     list(account.waiting._senders),
                     dict(account.waiting.by_sender),

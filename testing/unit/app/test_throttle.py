@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from app.throttle import FIRST_SECONDS, FORGET_SECONDS, HOUR, MAX_SECONDS, PLACES, AccountRateLimit, Failures
+from domain.changes import Change, LoggedInFrom
+from domain.known_networks import REFRESH_SECONDS
 from net.rate_limits import MAX_ENTRIES, ExpiringTable
+from store import MEMORY, Store
 from support.examples import EXAMPLES
-from support.world import FakeTimers
+from support.world import FakeTimers, World
 
 FAR = "192.0.2.1"
 
@@ -110,6 +115,42 @@ def test_the_owner_of_an_account_under_attack_can_log_in_from_where_he_has_befor
     assert failures.delay(SCHOOL, "alice") == (0.0, "")
     clock.let_pass(HOUR)
     assert failures.delay("203.0.113.250", "alice") == (0.0, "")
+
+
+def test_where_an_account_has_logged_in_is_known_after_a_restart(
+    clock: FakeTimers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """C61. A login is written once a day."""
+    with World(store=Store(MEMORY)) as world:
+        world.user("alice")
+        failures = Failures(clock.monotonic, 1000, 30)
+        failures.know(world.chat.known_networks)
+        written: list[object] = []
+        write = world.chat.journal.write
+
+        def noting(batch: Sequence[Change]) -> bool:
+            written.extend(batch)
+            return write(batch)
+
+        monkeypatch.setattr(world.chat.journal, "write", noting)
+        for _ in range(3):
+            failures.succeed("2001:db8::7", "alice")
+            failures.succeed(HOME, "alice")
+            failures.succeed(HOME, "nobody")
+            world.settle()
+        later = LoggedInFrom("alice", HOME, 1000.0 + REFRESH_SECONDS)
+        assert written == [LoggedInFrom("alice", "2001:db8::/64", 1000.0), LoggedInFrom("alice", HOME, 1000.0)]
+        monkeypatch.setattr(world.chat.known_networks, "_now", lambda: later.at)
+        failures.succeed(HOME, "alice")
+        world.settle()
+        assert written[2:] == [later]
+        with World(store=world.store) as again:
+            failures = Failures(clock.monotonic, 1000, 30)
+            failures.know(again.chat.known_networks)
+            for number in range(200):
+                failures.count(f"203.0.113.{number}", "alice")
+            assert failures.delay(SCHOOL, "alice") == (MAX_SECONDS, "max-account-failures")
+            assert failures.delay(HOME, "alice") == failures.delay("2001:db8::1", "alice") == (0.0, "")
 
 
 def test_the_failures_of_one_address_make_its_strangers_wait(clock: FakeTimers) -> None:

@@ -18,6 +18,7 @@ from domain.changes import (
     ACT,
     NOTICE,
     AccountRegistered,
+    AccountRemoved,
     BanLifted,
     Banned,
     Change,
@@ -30,6 +31,7 @@ from domain.changes import (
     InvitedToChannel,
     Joined,
     Left,
+    LoggedInFrom,
     MailDelivered,
     Mailed,
     MaskRemoved,
@@ -227,6 +229,34 @@ def test_tokens_come_back_without_those_that_ended(journaled: JournaledStore, pa
         again.close()
     assert tokens == ["3", "4", "5", "6", "7", "8", "lasting", "next", "after it"]
     assert list(world.chat.users.account("alice").tokens) == ["after it"]
+
+
+def test_networks_come_back_but_for_the_oldest_and_those_of_accounts_that_are_gone(
+    journaled: JournaledStore, path: Path
+) -> None:
+    """C61"""
+    changes: list[Change] = [
+        *[LoggedInFrom("bob", f"192.0.2.{number}", NOW + number) for number in range(8)],
+        LoggedInFrom("bob", "192.0.2.0", NOW + 8),
+        LoggedInFrom("bob", "2001:db8::/64", NOW + 9),
+        LoggedInFrom("alice", "192.0.2.1", NOW),
+        AccountRemoved("alice"),
+    ]
+    journaled.write(*changes)
+    journaled.store.close()
+    again = Store(str(path))
+    try:
+        world, decided = MemoryChat(), MemoryChat()
+        world.chat.restore(again.load())
+    finally:
+        again.close()
+    decided.chat.restore([AccountRegistered("bob", b"", NOW), AccountRegistered("alice", b"", NOW), *changes])
+    last = [*(f"192.0.2.{number}" for number in (2, 3, 4, 5, 6, 7, 0)), "2001:db8::/64"]
+    assert (
+        [*world.chat.known_networks.all()]
+        == [*decided.chat.known_networks.all()]
+        == [("bob", network) for network in last]
+    )
 
 
 def test_history_is_the_last_of_its_channel_oldest_first(journaled: JournaledStore) -> None:
