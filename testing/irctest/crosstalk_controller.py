@@ -16,6 +16,9 @@ from irctest.runner import NotImplementedByController
 ROOT = Path(__file__).resolve().parents[2]
 PYTHON = os.environ.get("CROSSTALK_PYTHON", sys.executable)
 
+RETRIES = 20
+"""A server that cannot start is started so often again, every tenth of a second."""
+
 CONFIG = """\
 listen {host}:{port} irc
 hostname My.Little.Server
@@ -58,11 +61,20 @@ class CrosstalkController(BaseServerController, DirectoryBasedController):
             file.write(CONFIG.format(host=hostname, port=port, control=self.directory / "control"))
             if websocket_port is not None:
                 file.write(f"listen {websocket_hostname}:{websocket_port} web\n")
-        command: list[str | Path] = [PYTHON, ROOT / "server.py", self.directory / "server.conf"]
+        self._command: list[str | Path] = [PYTHON, ROOT / "server.py", self.directory / "server.conf"]
         if faketime and shutil.which("faketime"):
-            command[:0] = ["faketime", "-f", faketime]
+            self._command[:0] = ["faketime", "-f", faketime]
             self.faketime_enabled = True
-        self.proc = self.execute(command)
+        self._retries = RETRIES
+        self.proc = self.execute(self._command)
+
+    def check_is_alive(self) -> None:
+        """Start the server again if it could not: another program may have had its port for a moment."""
+        if not self.port_open and self._retries and self.proc is not None and self.proc.poll() is not None:
+            self._retries -= 1
+            self.proc = self.execute(self._command)
+        else:
+            super().check_is_alive()
 
     def wait_for_services(self) -> None:
         """There are none: accounts are part of the server."""
