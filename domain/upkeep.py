@@ -6,13 +6,14 @@ meanwhile.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 from domain.changes import ChannelDeleted, ChannelPruned, ChannelRenamed, Done, Undo, ignore
 from domain.channels import Channels
-from domain.errors import ChatError, HasPort, InUse, NameTaken, NoSuchChannel, NotAName
+from domain.errors import ChatError, HasPort, InUse, NameTaken, NoSuchChannel, NotAName, StoreUnavailable
 from domain.events import ChannelHasNewName, Removed
 from domain.interfaces import Backend, Outside, Timers
 from domain.journal import Journal
@@ -107,7 +108,9 @@ class Upkeep:
 
     def _prune(self, name: str, before: float, timers: Timers, then: Callable[[], object]) -> None:
         """Remove the messages of a channel that were said before a time, in pieces; then call `then`."""
-        number = self._backend.oldest(name, before, PIECE) if name in self._channels.local else 0
+        number = 0
+        with contextlib.suppress(StoreUnavailable):  # which the store has logged
+            number = self._backend.oldest(name, before, PIECE) if name in self._channels.local else 0
         if not number:
             then()
             return

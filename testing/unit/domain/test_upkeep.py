@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from domain.errors import StoreUnavailable
 from domain.upkeep import CHECK_SECONDS, DAY, MAX_DELAYS, PIECE
 from settings import Settings
 from store import Store
@@ -253,6 +254,23 @@ def test_a_history_that_is_read_for_ever_delays_the_removal_for_a_while(monkeypa
         _found, pages = world.store.history("tea", 10)
         next(pages)
         world.let_pass(MAX_DELAYS * CHECK_SECONDS)
+        assert world.store.oldest("tea", 2000.0, 1)
+        world.let_pass(2 * CHECK_SECONDS)
+        assert not world.store.oldest("tea", 2000.0, 1)
+
+
+def test_a_database_that_cannot_be_read_does_not_end_the_removal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """C73."""
+
+    def fail(*_args: object) -> int:
+        raise StoreUnavailable
+
+    with World(settings=Settings(retention=1)) as world:
+        world.user("ann", "tea").ask("SAY tea one")
+        monkeypatch.setattr(world.chat.upkeep, "_now", lambda: 1000.0 + 100 * DAY)
+        with monkeypatch.context() as patch:
+            patch.setattr(world.store, "oldest", fail)
+            world.let_pass(CHECK_SECONDS + 1)
         assert world.store.oldest("tea", 2000.0, 1)
         world.let_pass(2 * CHECK_SECONDS)
         assert not world.store.oldest("tea", 2000.0, 1)
