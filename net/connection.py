@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 from net.addresses import network_of
 from net.output import Output, State
-from net.table import CloseReason, ConnectionTable
+from net.table import SHARE_IS_USED, CloseReason, ConnectionTable
 from net.tcp import PROBE_SECONDS, disable_keepalive, enable_keepalive, probe_keepalive, unacknowledged_for
 from net.timers import Deadline
 from net.watched import READ_SIZE, Truncated
@@ -86,10 +86,12 @@ class Connection(Output):
             address: of the client.
 
         Returns:
-            False if that address has its share of connections already. Then nothing changes.
+            False if that address has its share of connections already. Then nothing changes, but the log says so.
         """
         network = "" if self._table.is_exempt(address) else network_of(address)
-        if self._table.limit_for(network):
+        if reason := self._table.limit_for(network):
+            neighbours = self._table.clients_at[network]
+            self._table.limits.note(reason, address, SHARE_IS_USED, neighbours, network, connection=self.number)
             return False
         self._note_peer(address, self.remote_address[1])
         self._table.uncount(self._address)

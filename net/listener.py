@@ -10,7 +10,7 @@ from typing import Any
 
 from net.addresses import network_of
 from net.connection import Connection, Receiver
-from net.table import CloseReason, ConnectionTable
+from net.table import SHARE_IS_USED, CloseReason, ConnectionTable
 from net.tcp import host_of
 
 ACCEPTS_PER_TURN = 128
@@ -157,7 +157,7 @@ class Listener(AcceptingSocket):
             return "max-clients", "(refused: %d clients are connected)", clients
         if reason := self._table.limit_for(address):
             neighbours = self._table.clients_at[address]
-            return reason, "(refused: %d clients are connected from %s)", neighbours, address
+            return reason, SHARE_IS_USED, neighbours, address
         if not self._table.arrivals.allows(host):
             return "connection-rate", "(refused: %d connections in a minute)", self._table.arrivals.limit
         return None

@@ -24,6 +24,9 @@ STALL_SECONDS = 30.0
 
 MINUTE = 60.0
 
+SHARE_IS_USED = "(refused: %d clients are connected from %s)"
+"""Says in the log that an address has its share of connections."""
+
 CHECK_SECONDS = 1.0
 """Interval of the checks for connections whose end no event reports."""
 

@@ -332,6 +332,23 @@ def test_a_refusal_for_the_address_is_counted_and_logged_with_its_reason(
         assert [vars(record)["connection"] for record in refused] == [admitted + 1, admitted + 2]
 
 
+def test_a_client_behind_a_proxy_is_refused_with_the_same_reason(caplog: pytest.LogCaptureFixture) -> None:
+    """(C19, W5)"""
+    with staged(is_exempt=lambda address: address.startswith("127."), address_connections=1) as stage:
+        owners, _peers = stage.accept(2)
+        one, other = (connection_of(owner) for owner in owners)
+        assert one.recount_for("198.51.100.7")
+        assert not other.recount_for("198.51.100.7")
+        assert stage.loop.table.limits.counts == {"max-address-connections": 1}
+        (record,) = [record for record in caplog.records if record.levelname == "WARNING"]
+        assert record.getMessage() == (
+            "limit reason=max-address-connections address=198.51.100.7"
+            " (refused: 1 clients are connected from 198.51.100.7)"
+        )
+        assert record.connection == other.number  # type: ignore[attr-defined]
+        assert other.recount_for("198.51.100.8")
+
+
 def test_refusals_share_their_turns_too(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("net.listener.REFUSALS_PER_TURN", 3)
     with staged(is_exempt=nobody, address_connections=1) as stage:
