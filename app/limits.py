@@ -44,18 +44,18 @@ class ClientLimits:
 
 
 def exemption_of(settings: Settings) -> Callable[[str], bool]:
-    """Return a function that tells whether the limits of addresses do not hold for an address, by the settings of then.
+    """Return a function that tells whether an address is exempt from the limits of addresses.
 
     Args:
-        settings: those in force; a reload may change them.
+        settings: read at each call, since a reload may change `exempt`.
     """
-    made_of, made = settings.exempt, _exemption(settings.exempt)
+    words, is_among = settings.exempt, _exemption(settings.exempt)
 
     def is_exempt(address: str) -> bool:
-        nonlocal made_of, made
-        if settings.exempt is not made_of:
-            made_of, made = settings.exempt, _exemption(settings.exempt)
-        return made(address)
+        nonlocal words, is_among
+        if settings.exempt is not words:
+            words, is_among = settings.exempt, _exemption(settings.exempt)
+        return is_among(address)
 
     return is_exempt
 

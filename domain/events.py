@@ -211,7 +211,13 @@ class Unmuted(NamedTuple):
 
 
 class Announced(NamedTuple):
-    """The operator tells everybody something; or one user, whose session ends then."""
+    """The operator tells everybody something, or one user.
+
+    Attributes:
+        text: the words.
+        at: the time, in seconds since the epoch.
+        is_last: the session is closed after it.
+    """
 
     text: str
     at: float

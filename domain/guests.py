@@ -157,7 +157,7 @@ class RoomGuests:
     def _empty(self, channel: Channel, done: Done) -> list[Tell]:
         guests = list(itertools.islice(channel.guests.values(), STEPS_PER_TURN))
         for guest in guests:
-            self._unseat(guest, channel)
+            self._remove(guest, channel)
             if not guest.gone:  # it is not about to leave anyway
                 self._forget(guest)
         told: list[Tell] = [
@@ -186,7 +186,7 @@ class RoomGuests:
         at = self._now()
         welcome = partial(self._deliver, (guest,), Welcomed(guest.name, channel.name, at))
         if self._has_room(channel):
-            return [welcome, self._seat(guest, channel)]
+            return [welcome, self._add(guest, channel)]
         queue = self._queue(channel)
         queue[guest.name] = guest
         return [welcome, partial(self._deliver, (guest,), Queued(len(queue) - 1, at))]
@@ -194,21 +194,21 @@ class RoomGuests:
     def _has_room(self, channel: Channel) -> bool:
         return channel.has_room and not channel.is_at_limit and channel.name not in self._held
 
-    def _seat(self, guest: RoomGuest, channel: Channel) -> Tell:
+    def _add(self, guest: RoomGuest, channel: Channel) -> Tell:
         now = self._timers.monotonic()
         channel.add_guest(guest)
         guest.idle_since = now + channel.muted_for(guest.name, now)
         self._watch_silence(guest)
-        return partial(self._tell_seated, guest, channel)
+        return partial(self._tell_added, guest, channel)
 
-    def _tell_seated(self, guest: RoomGuest, channel: Channel) -> None:
+    def _tell_added(self, guest: RoomGuest, channel: Channel) -> None:
         channel.subscribe(guest.session)
-        self._chat.users.note_seat(guest.name, channel.name, taken=True)
+        self._chat.users.note_room_guest(guest.name, channel.name, is_there=True)
         self._chat.users.presence.changed(guest.name, online=True, channels=(channel,))
         self._chat.users.presence.tell_followers(CameIn(guest.name, channel.name), (channel,))
         self.tell_entered(channel, guest.name)
 
-    def _unseat(self, guest: RoomGuest, channel: Channel) -> None:
+    def _remove(self, guest: RoomGuest, channel: Channel) -> None:
         channel.remove_guest(guest)
         self._timers.cancel(guest.timer)
 
@@ -222,7 +222,7 @@ class RoomGuests:
         told: list[Tell] = []
         queue = self._queue(channel)
         while queue and self._has_room(channel) and not self._closed:
-            told.append(self._seat(queue.pop(next(iter(queue))), channel))
+            told.append(self._add(queue.pop(next(iter(queue))), channel))
             self._has_moved(channel)
             if len(queue) <= SHORT_QUEUE:
                 told.append(partial(self._tell_places, self._new_places(channel)))
@@ -245,7 +245,7 @@ class RoomGuests:
             return [partial(self._tell_departed, guest, channel, None, shown, went)]
         if channel.guests.get(guest.name) is not guest:
             return []  # the operator has emptied the channel before
-        self._unseat(guest, channel)
+        self._remove(guest, channel)
         return [partial(self._tell_departed, guest, channel, farewell, shown, went), *self._fill(channel)]
 
     def _tell_departed(self, guest: RoomGuest, channel: Channel, farewell: Any, shown: Any, went: WentOut) -> None:
@@ -254,7 +254,7 @@ class RoomGuests:
             channel.unsubscribe(guest.session)
             self._chat.users.presence.changed(guest.name, online=False, channels=(channel,))
             self._chat.users.presence.tell_followers(went, (channel,))
-            self._chat.users.note_seat(guest.name, channel.name, taken=False)
+            self._chat.users.note_room_guest(guest.name, channel.name, is_there=False)
         if shown is not None:
             self._show(shown)
         if farewell is not None:

@@ -44,8 +44,8 @@ class Users:
         self.name_watchers: list[Callable[[str, bool], object]] = []
         """Told of each name that is taken (True) by a user or guest of any kind, or free again, also where it was so
         before."""
-        self.seat_watchers: list[Callable[[str, str, bool], object]] = []
-        """Told of each room guest, by name and channel, who has come into a channel (True), or has left it."""
+        self.room_guest_watchers: list[Callable[[str, str, bool], object]] = []
+        """Told of each room guest that has come into a channel (True) or has left it (False), by name and channel."""
         self.login_watchers: list[Callable[[str, bool], object]] = []
         """Told of each user of this server that has logged in (True), or is logged in nowhere any more."""
         self.limits = limits
@@ -112,10 +112,10 @@ class Users:
         for watch in self.name_watchers:
             watch(name, taken)
 
-    def note_seat(self, name: str, channel: str, *, taken: bool) -> None:
+    def note_room_guest(self, name: str, channel: str, *, is_there: bool) -> None:
         """Tell those who watch that a room guest has come into a channel, or has left it."""
-        for watch in self.seat_watchers:
-            watch(name, channel, taken)
+        for watch in self.room_guest_watchers:
+            watch(name, channel, is_there)
 
     def _note_login(self, name: str, *, is_online: bool) -> None:
         self._forget_lists()

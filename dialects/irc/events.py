@@ -48,14 +48,14 @@ class Stamp(NamedTuple):
         at: its time.
         number: its msgid; "" without one.
         client_tags: of its sender, passed on.
-        is_guests: a guest's, of whatever kind; an account may have the name now.
+        from_guest: the sender was a guest of some kind; an account may have its name now.
     """
 
     sender: str
     at: float
     number: str = ""
     client_tags: Mapping[str, str] = NO_TAGS
-    is_guests: bool = False
+    from_guest: bool = False
 
 
 def tags_of(irc: Irc, stamp: Stamp) -> str:
@@ -70,7 +70,7 @@ def tags_of(irc: Irc, stamp: Stamp) -> str:
             tags.append(("msgid", stamp.number))
         if stamp.sender in irc.census.bots:
             tags.append(("bot", ""))
-    if "account-tag" in wanted and not stamp.is_guests and stamp.sender in irc.chat.users.accounts:
+    if "account-tag" in wanted and not stamp.from_guest and stamp.sender in irc.chat.users.accounts:
         tags.append(("account", stamp.sender))
     return render_tags(tags)
 
@@ -98,9 +98,10 @@ def channel_message(irc: Irc, said: Said) -> str:
     """Render one message to a channel."""
     sent = irc.in_flight.get(said.number)
     number = f"m{said.number}" if said.number else ""
-    is_visitors, room = isinstance(said, VisitorSaid), said.channel if isinstance(said, GuestSaid) else ""
-    stamp = Stamp(said.sender, said.at, number, sent.tags if sent is not None else NO_TAGS, bool(is_visitors or room))
-    prefix = irc.people.prefix(said.sender, room=room, is_guest=is_visitors)
+    from_visitor = isinstance(said, VisitorSaid)
+    room = said.channel if isinstance(said, GuestSaid) else ""
+    stamp = Stamp(said.sender, said.at, number, sent.tags if sent is not None else NO_TAGS, bool(from_visitor or room))
+    prefix = irc.people.prefix(said.sender, room=room, is_guest=from_visitor)
     return message_lines(irc, stamp, prefix, irc.people.channel(said.channel), said.text, said.kind)
 
 

@@ -1,4 +1,4 @@
-"""Tell clients that a name is shown in another form, since somebody whose name is alike has gone (I17)."""
+"""Tell clients that a name is shown in another form, because a user of a similar name has gone (I17)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from domain.state import NO_CHANNELS
 
 
 class Forms:
-    """Watches the forms of names.
+    """Watches in which form each name is shown, and tells clients of IRC when it changes.
 
     Args:
         irc: the dialect.
@@ -21,10 +21,10 @@ class Forms:
     def __init__(self, irc: Irc) -> None:
         self._irc = irc
         irc.people.form_watchers.append(self._tell_later)
-        irc.chat.users.seat_watchers.append(self._tell_namesakes)
+        irc.chat.users.room_guest_watchers.append(self._tell_namesakes)
 
     def _tell_later(self, name: str) -> None:
-        """Have all told, but not before the user whose name is alike has left its channels."""
+        """Tell the new form when the user that has gone has left its channels, too."""
         submit, nothing = self._irc.chat.journal.submit, InOrder(lambda: None)
         submit(nothing, lambda _error: submit(nothing, lambda _error: self._tell(name)))
 
@@ -36,10 +36,10 @@ class Forms:
         for room, before in zip(rooms, nicks, strict=True):
             self._tell_nick(name, before, room)
 
-    def _tell_namesakes(self, name: str, channel: str, is_seated: bool) -> None:
-        """A room guest has come, or gone; then those who came later are shown in another form."""
+    def _tell_namesakes(self, name: str, channel: str, is_there: bool) -> None:
+        """A room guest has come or gone. When it has gone, those of its name that came later may get another form."""
         people = self._irc.people
-        if is_seated:
+        if is_there:
             people.namesakes.come(name, channel)
             return
         nicks = [(room, people.nick(name, room)) for room in people.namesakes.channels_of(name) if room != channel]

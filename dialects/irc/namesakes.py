@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dialects.irc.names import nick_of, unescape, wholly_escaped
 
 EMPTY = "||"
-"""A pair of bars that holds nothing, at the end of a nick: parts the third room guest of a name from the second."""
+"""Two bars with nothing between them. One pair ends the nick of the third room guest of a name, two the next one's."""
 
 
 class Namesakes:

@@ -120,12 +120,18 @@ class People:
         Args:
             name: the user's.
             room: as in `nick`.
-            is_guest: whether it is a guest's name, though an account may have it now.
+            is_guest: whether the name was a guest's then; an account may have it now.
         """
         return f"{self.nick(name, room)}!{self.user_at_host(name, in_room=bool(room), is_guest=is_guest)}"
 
     def user_at_host(self, name: str, *, in_room: bool = False, is_guest: bool = False) -> str:
-        """Return the `user@host` of a user."""
+        """Return the `user@host` of a user, who need not be here any more.
+
+        Args:
+            name: the user's.
+            in_room: whether it is a room guest's name.
+            is_guest: as in `prefix`.
+        """
         if in_room:
             return f"{ROOM_USER}@{ROOM_HOST}"
         bare, _sign, host = name.partition(HOST_OF_USER)
@@ -138,9 +144,9 @@ class People:
             return f"{user_part(name)}@{ACCOUNT_HOST}"
         if name in self._users.room_guest_names and not is_guest:
             return f"{ROOM_USER}@{ROOM_HOST}"
-        account = f"{user_part(name)}@{ACCOUNT_HOST}" if is_guest else ""
-        found = (gone.user_at_host for gone in reversed(self.gone) if gone.name == name)
-        return next((each for each in found if each != account), f"{user_part(name)}@{UNKNOWN_HOST}")
+        never = f"{user_part(name)}@{ACCOUNT_HOST}" if is_guest else ""  # a guest's name may have been an account's
+        latest = (gone.user_at_host for gone in reversed(self.gone) if gone.name == name)
+        return next((each for each in latest if each != never), f"{user_part(name)}@{UNKNOWN_HOST}")
 
     def _guest_at_host(self, guest: Guest) -> str:
         client = client_of(guest.session)
