@@ -25,16 +25,14 @@ if __name__ == "__main__":
     OPTIONS = options.read_or_exit(ARGUMENTS)  # before the other imports, so that a wrong config is refused at once
 
 import contextlib
-import errno
 import functools
 import logging
 import os
 import signal
-import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from app.control import ControlSocket
 from app.health import Health
@@ -42,6 +40,7 @@ from app.limits import ClientLimits, exemption_of
 from app.logs import start_logging
 from app.node import Node, StartError, StateStore, port_label
 from app.passwords import BcryptPasswords
+from app.ports import Endpoint, bound_socket, open_port
 from app.printer import ConsoleTransport, Printer, read_lines
 from app.reload import Reload
 from app.signals import HANDLED, Signals
@@ -52,7 +51,6 @@ from dialects import WEB
 from dialects.operator.base import ReloadOutcome, ServerControls
 from dialects.operator.control import FULL, Control, ControlSession
 from dialects.operator.table import is_command
-from net import listener
 from net.connection import Connection, Receiver
 from net.loop import Loop
 from net.output import send_all
@@ -78,19 +76,6 @@ WILDCARDS = {"0.0.0.0", "::"}
 """All addresses of one family: valid to listen on, but not as a source address."""
 
 log = logging.getLogger("crosstalk.server")
-
-
-class Endpoint(NamedTuple):
-    """The address of one listener, the dialect of its connections, and whether they use TLS.
-
-    `ipv6_only`: `::` does not accept IPv4.
-    """
-
-    address: str
-    port: int
-    dialect: str
-    ipv6_only: bool
-    tls: bool = False
 
 
 class Server:
@@ -389,41 +374,6 @@ def time_of_day(at: float) -> str:
 @functools.lru_cache(maxsize=16)
 def _time_of_second(second: int) -> str:
     return time.strftime("%H:%M:%S", time.localtime(second))
-
-
-def bound_socket(address: str | None, port: int, *, listening: bool) -> socket.socket:
-    """Bind a socket to an address and a port, see `net.listener.bound_socket`.
-
-    Raises:
-        StartError: the operating system refuses it.
-    """
-    with usable(address, port):
-        return listener.bound_socket(address, port, listening=listening)
-
-
-def open_port(sock: socket.socket) -> None:
-    """Listen on a reserved port.
-
-    Raises:
-        StartError: another program has taken it meanwhile.
-    """
-    with usable(*sock.getsockname()[:2]):
-        listener.listen(sock)
-
-
-@contextlib.contextmanager
-def usable(address: str | None, port: int) -> Iterator[None]:
-    """Say which address and port the operating system refuses.
-
-    Raises:
-        StartError: it does.
-    """
-    try:
-        yield
-    except OSError as error:
-        endpoint, reason = f"{address or '*'}:{port}", os.strerror(error.errno or 0)
-        choice = "port" if error.errno in (errno.EADDRINUSE, errno.EACCES) else "address"
-        raise StartError(f"cannot listen on {endpoint}: {reason}; choose another {choice}") from error
 
 
 def announce(server: Server, *, hello_server: bool) -> None:

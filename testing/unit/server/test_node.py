@@ -15,6 +15,7 @@ import server as server_module
 from app import bootstrap
 from app.node import StartError
 from app.options import Options
+from app.ports import bound_socket
 from harness.peer import PATIENCE, Peer
 from harness.text import LOOPBACK
 from replica.names import SteppedDown
@@ -102,7 +103,7 @@ def test_a_backup_is_watched_and_says_that_it_does_not_serve(settings: Settings)
 
 
 def test_a_port_that_another_program_has_taken_meanwhile(node: Server) -> None:
-    with server_module.bound_socket(LOOPBACK, node.port, listening=True):
+    with bound_socket(LOOPBACK, node.port, listening=True):
         with pytest.raises(StartError, match=rf"cannot listen on {LOOPBACK}:{node.port}: .*; choose another port"):
             lead(node)
         assert not node.is_open
