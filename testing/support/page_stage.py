@@ -137,3 +137,11 @@ def say(tab: Tab, text: str) -> None:
 def confirmed(tab: Tab, text: str, state: str = "") -> None:
     """Wait until the last line is this one, and the server has it on disk, or until it is in another state."""
     tab.wait(LAST, lambda found: found == [text, f"line say {state}".strip()])
+
+
+def reload(tab: Tab) -> None:
+    """Load the page anew, once it can log in by itself."""
+    tab.wait("sessionStorage.getItem('crosstalk-token') ?? localStorage.getItem('crosstalk-token')")
+    tab.js("window.isOld = true")
+    tab.call("Page.reload")
+    tab.wait("!window.isOld && document.readyState === 'complete'")

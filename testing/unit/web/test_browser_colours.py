@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 
 from support.chromium import CONTROL, Tab
-from support.page_stage import Stage, log_in, say
+from support.page_stage import Stage, log_in, reload, say
 
 WEAK = """(() => {
   const parse = (colour) => {
@@ -85,7 +85,7 @@ def test_text_in_channels_has_it_too(stage: Stage) -> None:
     page.media(prefers_color_scheme="light")
     page.click("[name=theme][value=dark]")
     page.wait(f"{ground} === '{dark}'")
-    page.call("Page.reload")
+    reload(page)
     page.sees("done", "#log")
     assert page.js(ground) == dark, "it is stored"
     page.click("#menu")

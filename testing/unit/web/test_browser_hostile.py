@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from support.page_stage import Stage, confirmed, say
+from support.page_stage import Stage, confirmed, reload, say
 
 HOSTILE = [
     "<script>document.title='owned'</script><img src=x onerror=alert(1)>",
@@ -61,7 +61,7 @@ def test_any_directions_controls_and_lengths(stage: Stage) -> None:
         peer.send(f"SAY quay {text}")
     wanted = [[text, "rtl" if text[0] > "\u0500" else "ltr"] for text in (*UNTIDY.values(), "the end")]
     page.wait(SAID, lambda found: found == wanted)
-    page.call("Page.reload")
+    reload(page)
     page.wait(SAID, lambda found: found == wanted)
     say(page, "\u05e9\u05dc\u05d5\u05dd abc")
     peer.expect(f"RECV {name} quay \u05e9\u05dc\u05d5\u05dd abc\n")

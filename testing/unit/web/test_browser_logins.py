@@ -8,7 +8,7 @@ from pathlib import Path
 from harness.servers import ServerProcess
 from support.certificates import Authority, need_openssl
 from support.chromium import CONTROL, Tab
-from support.page_stage import Stage, confirmed, log_in, say
+from support.page_stage import Stage, confirmed, log_in, reload, say
 
 
 def test_a_wrong_password_is_told(stage: Stage) -> None:
@@ -37,7 +37,7 @@ def test_a_new_account_stays_logged_in_over_a_reload(stage: Stage) -> None:
     say(page, "my own")
     confirmed(page, "my own")
     page.wait("localStorage.getItem('crosstalk-token')")
-    page.call("Page.reload")
+    reload(page)
     page.sees("my own", "#log")
     other = stage.tab(beside=page)
     other.sees("my own", "#log")
@@ -102,7 +102,7 @@ def test_no_secret_is_in_the_log_or_in_an_address(stage: Stage) -> None:
     log_in(page, name, password)
     page.sees("#vault", "#title")
     token = page.wait("JSON.parse(sessionStorage.getItem('crosstalk-token'))?.token")
-    page.call("Page.reload")
+    reload(page)
     page.sees("#vault", "#title")
     urls = {address(params) for kind, params in page.events if (address := ADDRESSES.get(kind))}
     assert urls == {stage.url, stage.url.replace("http", "ws")}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 
 from support.chromium import Tab
-from support.page_stage import OFFLINE, ONLINE, ROWS_A_FRAME, WATCH_FRAMES, Stage, confirmed, say
+from support.page_stage import OFFLINE, ONLINE, ROWS_A_FRAME, WATCH_FRAMES, Stage, confirmed, reload, say
 
 
 def test_a_page_survives_the_end_of_its_connection(stage: Stage) -> None:
@@ -65,7 +65,7 @@ def test_what_is_not_confirmed_can_be_sent_again(stage: Stage) -> None:
     name = stage.account("bridge")
     page = stage.page(name)
     page.call("Page.addScriptToEvaluateOnNewDocument", source=CLOCK)
-    page.call("Page.reload")
+    reload(page)
     page.sees("#bridge", "#title")
     stage.server.signal(signal.SIGSTOP)
     try:
@@ -89,7 +89,7 @@ def test_what_is_not_confirmed_can_be_sent_again(stage: Stage) -> None:
     page.wait("document.querySelector('#log .state button') === null")
     confirmed(page, "never heard")
     assert times_shown(page, "into the void") == times_shown(page, "never heard") == 1
-    page.call("Page.reload")
+    reload(page)
     page.sees("never heard", "#log")
     assert times_shown(page, "into the void") == times_shown(page, "never heard") == 1
 
@@ -98,7 +98,7 @@ def test_a_connection_that_is_silent_is_given_up(stage: Stage) -> None:
     name = stage.account("moor")
     page = stage.page(name)
     page.call("Page.addScriptToEvaluateOnNewDocument", source=CLOCK)
-    page.call("Page.reload")
+    reload(page)
     page.sees("#moor", "#title")
     stage.server.signal(signal.SIGSTOP)
     try:

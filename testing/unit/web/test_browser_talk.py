@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from support.chromium import ALT, CONTROL
-from support.page_stage import Stage, confirmed, say
+from support.page_stage import Stage, confirmed, reload, say
 
 
 def test_what_is_said_is_confirmed_and_heard(stage: Stage) -> None:
@@ -50,7 +50,7 @@ def test_direct_messages_go_both_ways(stage: Stage) -> None:
     say(page, "yes?")
     peer.expect(f"RECV {name} @{name} yes?\n")
     confirmed(page, "yes?")
-    page.call("Page.reload")
+    reload(page)
     page.sees("kept in this tab alone", "#people-note")
     page.click("#people button")
     page.sees("psst", "#log")
@@ -114,7 +114,7 @@ def test_the_system_tells_of_mentions_and_direct_messages(stage: Stage) -> None:
     bob, peer = stage.member("depot")
     page = stage.page(name)
     page.call("Page.addScriptToEvaluateOnNewDocument", source=NOTICES)
-    page.call("Page.reload")
+    reload(page)
     page.sees("#annex", "#title")
     peer.send("SAY depot hello", f"SAY depot {name}: come", f"SAY @{name} psst")
     page.wait("window.notices", lambda told: told == [f"{bob} in #depot: {name}: come", f"{bob}: psst"])
