@@ -27,7 +27,7 @@ import sys
 import termios
 import time
 import types
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, NamedTuple
 
@@ -163,36 +163,47 @@ class Preloaded:
         """
         order = json.dumps([words, str(directory), dict(environment)]).encode()
         reader, report = os.pipe()
-        ours: list[int | None] = []
-        theirs: list[int] = []
-        opened = [report]
-        for number, given in enumerate((stdin, stdout, stderr)):
-            if given == subprocess.PIPE:
-                ends = os.pipe()
-                mine, given = ends if number else reversed(ends)
-                ours.append(mine)
-                opened.append(given)
-            else:
-                ours.append(None)
-                if given == subprocess.DEVNULL:
-                    given = os.open(os.devnull, os.O_RDWR)
-                    opened.append(given)
-            theirs.append(given)
+        streams = [_open_stream(stdin, is_input=True), _open_stream(stdout), _open_stream(stderr)]
         try:
-            socket.send_fds(self._orders, [order], [*theirs, report])
+            socket.send_fds(self._orders, [order], [*(stream.theirs for stream in streams), report])
         except OSError:
-            for descriptor in (reader, *ours):
-                if descriptor is not None:
-                    os.close(descriptor)
+            _close([reader, *(stream.ours for stream in streams if stream.ours is not None)])
             raise
         finally:
-            for descriptor in opened:
-                os.close(descriptor)
-        return Fork(ours, reader)
+            _close([report, *(stream.theirs for stream in streams if stream.is_opened)])
+        return Fork([stream.ours for stream in streams], reader)
 
     def close(self) -> None:
         self._orders.close()
         self._popen.wait()
+
+
+class Stream(NamedTuple):
+    """A standard stream of a fork.
+
+    Attributes:
+        theirs: the fork's descriptor.
+        ours: the other end of its pipe; None if it is no pipe.
+        is_opened: whether `theirs` has been opened for it, and is closed when the fork has it.
+    """
+
+    theirs: int
+    ours: int | None = None
+    is_opened: bool = True
+
+
+def _open_stream(given: int, *, is_input: bool = False) -> Stream:
+    if given == subprocess.PIPE:
+        reader, writer = os.pipe()
+        return Stream(reader, writer) if is_input else Stream(writer, reader)
+    if given == subprocess.DEVNULL:
+        return Stream(os.open(os.devnull, os.O_RDWR))
+    return Stream(given, is_opened=False)
+
+
+def _close(descriptors: Iterable[int]) -> None:
+    for descriptor in descriptors:
+        os.close(descriptor)
 
 
 def wait_until_stopped(pid: int) -> None:
@@ -260,8 +271,7 @@ def serve(orders: socket.socket) -> Order | None:
                 return order
             assert order
             *standard, report = order.descriptors
-            for descriptor in standard:
-                os.close(descriptor)
+            _close(standard)
             write_report(report, pid)
             pidfd = os.pidfd_open(pid)
             running[pidfd] = (pid, report)
