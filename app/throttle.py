@@ -119,7 +119,7 @@ class Failures:
             self._kept.note(name, network)
 
     def know(self, kept: KnownNetworks) -> None:
-        """Know the networks that the database has, and have it keep those that come (C61)."""
+        """Take over the networks that the database has kept, and have it keep new ones (C61)."""
         self._kept = kept
         for name, network in kept.all():
             self._remember(name, network)
