@@ -53,6 +53,7 @@ from domain.modes import (
 )
 from domain.state import Account, Channel, Visitor
 from domain.users import Users
+from text import parse_number
 
 MAX_MASKS = 100
 """Masks of one list of a channel."""
@@ -318,4 +319,4 @@ def _is_value(mode: str, value: str) -> bool:
     if mode == KEY:
         is_word = value.isprintable() and not any(sign in value for sign in " ,:")
         return is_word and 0 < len(value.encode()) <= MAX_KEY
-    return mode == LIMIT and value.isascii() and value.isdigit() and 0 < int(value[:12]) <= MAX_LIMIT
+    return mode == LIMIT and 0 < (parse_number(value, MAX_LIMIT + 1) or 0) <= MAX_LIMIT
