@@ -64,9 +64,12 @@ def build(name: str, directory: Path, *options: str) -> Path | None:
 
 
 def own(directory: Path, port: int, cost: int = 4) -> list[str]:
-    """Everything on, with the default settings, but cheap hashes where passwords are not what is measured."""
+    """Everything on, with the default settings, but cheap hashes where passwords are not what is measured.
+
+    Clients of IRC come as guests, as at the other servers, so guests may make channels.
+    """
     config = directory / "config"
-    config.write_text(f"bcrypt-cost {cost}\n", encoding="utf-8")
+    config.write_text(f"bcrypt-cost {cost}\nirc-create all\n", encoding="utf-8")
     return [sys.executable, str(SERVER), "--address", LOOPBACK, str(port), str(config)]
 
 
@@ -115,6 +118,7 @@ def kinds(tools: Path) -> list[Kind]:
     yardstick = build("yardstick", tools)
     result = [
         Kind("Crosstalk", "result", own, (sys.executable, "--version")),
+        Kind("Crosstalk, IRC", "irc", own, (sys.executable, "--version")),
         Kind(
             "C yardstick", "result", lambda _directory, port: [str(yardstick), str(port)],
             (COMPILER, "--version") if COMPILER else None, "" if COMPILER else "no C compiler",

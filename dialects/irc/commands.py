@@ -152,3 +152,9 @@ COMMANDS: Mapping[str, Command] = {
         for verb in NOT_FOR_CLIENTS
     },
 }
+
+TO_ONE_CHANNEL: Mapping[str, Command] = {
+    "PRIVMSG": _row(messages.privmsg, "", "", 2, 2, pipelined=True),
+    "NOTICE": _row(messages.notice, "", "", 2, 2, pipelined=True),
+}
+"""Rows for messages to one channel of this server, which may follow each other into the journal."""

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from typing import NamedTuple
 
-from commands import Refusal, Request
+from commands import Command, Refusal, Request
 from dialects.irc import numerics
 from dialects.irc.client import Answers, Client
 from dialects.irc.in_flight import InFlight, Parts, PassedTags
@@ -42,8 +42,12 @@ class IrcRequest(Request):
         parts: those of a request with several targets; None for one target.
     """
 
-    tags = NO_TAGS
-    parts: Parts | None = None
+    __slots__ = ("parts", "tags")
+
+    def __init__(self, command: Command, args: tuple[str, ...], tags: Mapping[str, str] = NO_TAGS) -> None:
+        super().__init__(command, args)
+        self.tags = tags
+        self.parts: Parts | None = None
 
 
 class Server(NamedTuple):
@@ -229,9 +233,11 @@ class Irc(Dialect):
             request.parts = Parts()
 
     def refuse_part(self, client: Client, request: Request, refuse: Callable[[], object]) -> None:
-        """Refuse what may be one of several parts of a request, behind those before it that are outstanding (I4)."""
+        """Refuse a request, or one of its several parts, behind what is outstanding (I4)."""
         parts = getattr(request, "parts", None)
-        if parts is None:
+        if parts is None and request.command.pipelined:
+            self.chat.tell_in_order(lambda: None, self._outcome(client, request, lambda _error: refuse()))
+        elif parts is None:
             refuse()
         else:
             parts.add_refused(partial(self._outcome(client, request, lambda _error: refuse()), None))

@@ -8,10 +8,11 @@ from typing import Any
 
 from commands import Refusal, Request
 from dialects.irc.client import Client
-from dialects.irc.commands import COMMANDS, NOT_UTF8, TOO_FEW, TOO_FEW_BEFORE_WELCOME, UNKNOWN
+from dialects.irc.commands import COMMANDS, NOT_UTF8, TO_ONE_CHANNEL, TOO_FEW, TOO_FEW_BEFORE_WELCOME, UNKNOWN
 from dialects.irc.core import Irc, IrcRequest
 from dialects.irc.events import OF_USERS, TO_ALL, channel_message, of_oneself, to_client
 from dialects.irc.forms import Forms
+from dialects.irc.messages import is_channel_here
 from dialects.irc.people import client_of
 from dialects.irc.profiles import clients_of
 from dialects.irc.wire import END, parse
@@ -21,6 +22,9 @@ from domain.events import ChannelMessages, DirectEcho, DirectMessage, MailWaitin
 from protocol import Session
 from session_output import SessionOutput
 from transport import Transport
+
+Message = tuple[Said, tuple[Client, ...], str]
+"""A message, the clients of its sender that speak IRC, and its words for all."""
 
 
 def _send_to_each(transports: Iterable[Transport], data: bytes) -> None:
@@ -45,14 +49,12 @@ class IrcDialect(Irc):
             return None
         command = COMMANDS.get(verb)
         if command is None:
-            request = IrcRequest(UNKNOWN, (verb,))
-        elif len(words) < command.min_args:
-            request = IrcRequest(TOO_FEW if command.needs_login else TOO_FEW_BEFORE_WELCOME, (verb,))
-        else:
-            request = IrcRequest(command, tuple(words[: command.max_args]))
-        if tags:
-            request.tags = tags
-        return request
+            return IrcRequest(UNKNOWN, (verb,), tags)
+        if len(words) < command.min_args:
+            return IrcRequest(TOO_FEW if command.needs_login else TOO_FEW_BEFORE_WELCOME, (verb,), tags)
+        if verb in TO_ONE_CHANNEL and len(words) > 1 and is_channel_here(words[0]):
+            command = TO_ONE_CHANNEL[verb]
+        return IrcRequest(command, tuple(words[: command.max_args]), tags)
 
     def parse_undecodable(self, line: bytes) -> Request:
         """Answer a line that is not UTF-8 (I2)."""
@@ -68,39 +70,42 @@ class IrcDialect(Irc):
         self, event: Any, transports: Sequence[Transport], send_all: Callable[[Iterable[Any], bytes], None]
     ) -> None:
         """Tell an event to many clients; those who have sent one of the messages get an echo, or nothing (I26)."""
-        senders = self._senders(event) if isinstance(event, ChannelMessages) else None
-        if not senders:
+        if not isinstance(event, ChannelMessages):
             super().tell_all(event, transports, send_all)
             return
-        super().tell_all(event, [transport for transport in transports if transport not in senders], send_all)
-        for transport in transports:
-            if transport in senders:
-                transport.send("".join(self._for_sender(event, senders[transport])).encode())
+        messages = [(said, self.clients_of(said), channel_message(self, said)) for said in event.messages]
+        own = self._with_own_words(messages)
+        others = [transport for transport in transports if transport not in own] if own else transports
+        self.counts.deliveries += len(others)
+        send_all(others, "".join([words for _said, _clients, words in messages]).encode())
+        for transport in transports if own else ():
+            if transport in own:
+                transport.send("".join(self._for_sender(messages, own[transport])).encode())
 
-    def _senders(self, event: ChannelMessages) -> dict[Transport, Client]:
+    def _with_own_words(self, messages: Sequence[Message]) -> dict[Transport, Client]:
         """Return the clients that get other words for these messages than all: those of their senders if they want no
         echo, else one that has put a label before its own."""
         found = {}
-        for said in event.messages:
+        for said, clients, _words in messages:
             if "echo-message" not in self.capabilities:
-                found.update({client.session.transport: client for client in self.clients_of(said)})
+                found.update({client.session.transport: client for client in clients})
             elif (sent := self.in_flight.get(said.number)) is not None and sent.answers is not None:
                 found[sent.client.session.transport] = sent.client
         return found
 
-    def _for_sender(self, event: ChannelMessages, client: Client) -> Iterator[str]:
-        for said in event.messages:
-            if client not in self.clients_of(said):
-                yield channel_message(self, said)
+    def _for_sender(self, messages: Sequence[Message], client: Client) -> Iterator[str]:
+        for said, clients, words in messages:
+            if client not in clients:
+                yield words
             elif "echo-message" in self.capabilities:
-                yield from self._echo(said, client)
+                yield from self._echo(said, client, words)
 
-    def _echo(self, said: Said, client: Client) -> Iterator[str]:
+    def _echo(self, said: Said, client: Client, words: str) -> Iterator[str]:
         sent = self.in_flight.get(said.number)
         if sent is None or sent.client is not client or sent.answers is None:
-            yield channel_message(self, said)
+            yield words
             return
-        for line in channel_message(self, said).split(END)[:-1]:
+        for line in words.split(END)[:-1]:
             sent.answers.add(line + END)
         self.in_flight.echo_over(sent)
         yield sent.answers.settle(client.server)

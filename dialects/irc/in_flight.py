@@ -36,8 +36,8 @@ class InFlight:
 
     def add(self, number: int, sent: Sent, published: int) -> None:
         """Add a message; those with numbers up to `published` have been told."""
-        for old in [key for key in self._sent if key <= published]:
-            del self._sent[old]
+        while self._sent and (oldest := next(iter(self._sent))) <= published:
+            del self._sent[oldest]
         self._sent[number] = sent
 
     def get(self, number: int) -> Sent | None:

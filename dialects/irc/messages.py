@@ -10,9 +10,9 @@ from dialects.irc.client import Answers, Client
 from dialects.irc.core import Irc
 from dialects.irc.in_flight import Sent
 from dialects.irc.live import MAX_TARGETS, audience_of, client_tags, is_status, tell_rank, tell_tags
-from dialects.irc.names import CHANNEL
+from dialects.irc.names import BAR, CHANNEL
 from dialects.irc.profiles import profile_of
-from dialects.irc.wire import ACTION, MAX_BODY, action, ctcp_of, message, plain, word
+from dialects.irc.wire import ACTION, MAX_BODY, action, ctcp_of, message, plain, size_of, word
 from domain.changes import ACT, NOTICE, SAY, in_words
 from domain.errors import (
     CannotLeaveMail,
@@ -29,7 +29,17 @@ from domain.errors import (
 )
 from domain.names import HOST_OF_CHANNEL, SERVICES
 
+_NOT_PLAIN = frozenset((",", HOST_OF_CHANNEL, BAR))
+
+ROOM_FOR_REST = 100
+"""Bytes that are surely enough for the rest of a message's line: user, host, verb, and what stands for an act."""
+
 HOW_TO_LOG_IN = "There are no services here: log in with SASL, or with PASS <account>:<password>."
+
+
+def is_channel_here(target: str) -> bool:
+    """Tell whether the target of a message is one channel, of this server, in the plain form of its name."""
+    return target.startswith(CHANNEL) and not _NOT_PLAIN.intersection(target)
 
 
 def privmsg(irc: Irc, client: Client, request: Request) -> None:
@@ -77,17 +87,19 @@ def _send(irc: Irc, client: Client, request: Request, targets: str, kind: str, t
     text = plain(text)
     each = _targets(targets, refuse, "PRIVMSG")
     if each and not text.strip():
-        refuse.reply(numerics.NOTEXTTOSEND)
+        irc.refuse_part(client, request, lambda: refuse.reply(numerics.NOTEXTTOSEND))
         return
     for target in each:
         if _fits(irc, client, target, kind, text):
             _send_to(irc, client, request, target, kind, text, refuse)
         else:
-            refuse.reply(numerics.INPUTTOOLONG)
+            irc.refuse_part(client, request, lambda: refuse.reply(numerics.INPUTTOOLONG))
 
 
 def _fits(irc: Irc, client: Client, target: str, kind: str, text: str) -> bool:
     """Tell whether a message fits into one line at its receivers (I2)."""
+    if size_of(text) + size_of(target) + size_of(client.shown) + ROOM_FOR_REST <= MAX_BODY:  # nearly always
+        return True
     line = message(irc.people.prefix(client.nick), "PRIVMSG", target, text=action(text) if kind == ACT else text)
     return len(line.encode()) <= MAX_BODY
 
@@ -168,7 +180,7 @@ def _send_to_channel(
     name = irc.people.channel_name(shown)
     echoed = client.answers if client.has("echo-message") else None
     if name is None:
-        refuse.channel(shown, NoSuchChannel())
+        irc.refuse_part(client, request, lambda: refuse.channel(shown, NoSuchChannel()))
     elif HOST_OF_CHANNEL in name:
         _send_to_remote_channel(irc, client, request, name, in_words(text, kind), refuse)
     else:

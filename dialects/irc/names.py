@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 
 from domain.masks import fold
 from domain.names import HOST_OF_USER
@@ -57,6 +58,7 @@ def wholly_escaped(name: str) -> str:
     return escaped if escaped != name else re.sub(r"\A.", _escape, name)
 
 
+@lru_cache(1000)
 def user_part(text: str, otherwise: str = "u") -> str:
     """Return what stands between `!` and `@` in a prefix (I14): ten of ASCII's letters, digits, and `._-`."""
     return _NOT_IN_USER_PARTS.sub("", text)[:MAX_USER_PART] or otherwise

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from dialects.irc.client import Client
@@ -13,8 +14,11 @@ from domain.chat import Chat
 from domain.masks import fold
 from domain.names import HOST_OF_USER
 from domain.sessions import ClientSession
-from domain.state import Guest
+from domain.state import Account, Guest, User
 from text import normalize
+
+KEPT_HOSTS = 1000
+"""Addresses of guests whose hosts are kept."""
 
 MAX_GONE = 1000
 """Clients that have gone and are remembered, for WHOWAS."""
@@ -54,10 +58,12 @@ class People:
     def __init__(self, chat: Chat, host_of: Callable[[str], str]) -> None:
         self._users = chat.users
         self._channels = chat.channels
-        self.host_of = host_of
+        self.host_of = lru_cache(KEPT_HOSTS)(host_of)  # it takes a hash, for each message of a guest
         self._alike = Alike([*chat.users.accounts, *chat.users.guests, *chat.users.room_guest_names])
         self._channels_alike = Alike([*chat.channels.local, *chat.channels.remote])
         self.namesakes = Namesakes((name, key) for key, room in chat.channels.local.items() for name in room.guests)
+        self._prefixes: dict[str, tuple[User, str]] = {}
+        """The prefixes of users who are here, until a name comes or goes: each message has one."""
         self._freed: dict[str, str] = {}
         """Names that are free again and were shown in another form, and that form."""
         self._held: dict[str, str] = {}
@@ -69,6 +75,7 @@ class People:
         chat.channels.name_watchers.append(self._note_channel)
 
     def _note_name(self, name: str, taken: bool) -> None:
+        self._prefixes.clear()
         if taken:
             self._freed.pop(name, None)
             self._alike.add(name)
@@ -111,6 +118,7 @@ class People:
     def show_anew(self, name: str) -> tuple[str, str]:
         """Show a name as it is to be shown beside those that are left (I17); return its nick before and after."""
         before = self.nick(name)
+        self._prefixes.clear()
         self._held.pop(name, None)
         return before, self.nick(name)
 
@@ -122,7 +130,13 @@ class People:
             room: as in `nick`.
             is_guest: whether the name was a guest's then; an account may have it now.
         """
-        return f"{self.nick(name, room)}!{self.user_at_host(name, in_room=bool(room), is_guest=is_guest)}"
+        holder = None if room else self._users.online.get(name)
+        if holder is None or (is_guest and isinstance(holder, Account)):
+            return f"{self.nick(name, room)}!{self.user_at_host(name, in_room=bool(room), is_guest=is_guest)}"
+        known = self._prefixes.get(name)
+        if known is None or known[0] is not holder:
+            known = self._prefixes[name] = holder, f"{self.nick(name)}!{self.user_at_host(name)}"
+        return known[1]
 
     def user_at_host(self, name: str, *, in_room: bool = False, is_guest: bool = False) -> str:
         """Return the `user@host` of a user, who need not be here any more.

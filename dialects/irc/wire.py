@@ -64,10 +64,10 @@ def parse(text: str) -> Line | None:
     tags = NO_TAGS
     if text.startswith("@"):
         head, _blank, text = text.partition(" ")
-        if _size(head) >= MAX_TAGS:
+        if size_of(head) >= MAX_TAGS:
             return None
         tags = parse_tags(head[1:])
-    if _size(text) + len(END) > MAX_BODY:
+    if size_of(text) + len(END) > MAX_BODY:
         return None
     text = text.lstrip(" ")
     if text.startswith(":"):
@@ -80,7 +80,8 @@ def parse(text: str) -> Line | None:
     return Line(tags, verb.upper() if verb.isascii() else verb, words)
 
 
-def _size(text: str) -> int:
+def size_of(text: str) -> int:
+    """Return how many bytes a text takes on the wire."""
     return len(text) if text.isascii() else len(text.encode())
 
 
@@ -153,7 +154,7 @@ def pieces(text: str, size: int) -> Iterator[str]:
         size: MIN_TEXT counts if it is less.
     """
     size = max(size, MIN_TEXT)
-    while _size(text) > size:
+    while size_of(text) > size:
         piece = cut(text, size)
         if text[len(piece)] != " " and (blank := piece.rfind(" ")) > 0:
             piece = piece[:blank]

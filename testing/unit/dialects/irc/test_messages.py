@@ -276,3 +276,18 @@ def test_tags_of_clients_are_passed_on_without_harm(world: World, tags: str, pas
 def test_a_pong_has_no_controls(world: World) -> None:
     """(I31)"""
     assert guest(world, "bob").ask("PING :a \x01b\x1b[31m c") == [":crosstalk PONG crosstalk :a b[31m c"]
+
+
+def test_messages_follow_each_other_and_each_refusal_has_its_place(world: World) -> None:
+    """Messages to a channel do not wait for each other; whatever else the client asks for waits for them (I4)."""
+    ann, bob = user(world, "ann", "echo-message"), user(world, "bob")
+    ann.ask("JOIN #garden"), bob.ask("JOIN #garden")
+    ann.heard(), bob.heard()
+    said = ann.ask(
+        "PRIVMSG #garden :one", "PRIVMSG #none :x", "PRIVMSG #garden :\x02", "PRIVMSG #garden :two",
+        f"PRIVMSG #garden :{'x' * 495}", "NOTICE #garden :three", "PRIVMSG bob :four", "PRIVMSG #garden :five",
+    )  # fmt: skip
+    assert [line.split(" :")[-1] if "PRIVMSG" in line or "NOTICE" in line else line.split()[1] for line in said] == [
+        "one", "403", "412", "two", "417", "three", "four", "five",
+    ]  # fmt: skip
+    assert [line.partition(" :")[2] for line in bob.heard()] == ["one", "two", "three", "four", "five"]
