@@ -7,7 +7,7 @@ import time
 
 from harness.text import LOOPBACK
 
-PATIENCE = 30.0
+PATIENCE = 60.0
 """Time-out in seconds for what must come soon, even on a loaded machine."""
 
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from websockets.sync.client import connect
 
-SECONDS = 20.0  # time-out of each step, on a loaded machine
+SECONDS = 60.0  # time-out of each step, on a loaded machine
 
 PROGRAM = next(filter(None, map(shutil.which, ("chromium-headless-shell", "chromium", "google-chrome"))), None)
 """The browser; None where there is none."""

@@ -29,7 +29,7 @@ from harness.processes import ROOT
 from harness.servers import PROCESSES, ServerProcess, free_ports
 from ui.screens import REFLOWING
 
-SECONDS = 20.0
+SECONDS = 60.0
 """Time-out of an event in seconds, on a loaded machine."""
 
 CLIENT = ROOT / "client.py"

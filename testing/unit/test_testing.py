@@ -162,9 +162,9 @@ def test_an_interrupted_run_ends_its_servers(project: Path, numbers: list[str]) 
             server = witness.accept()[0]
             for number in numbers:
                 run.send_signal(getattr(signal, f"SIG{number}"))
-            told = run.communicate(timeout=20)[0]
+            told = run.communicate(timeout=PATIENCE)[0]
         with server:
-            server.settimeout(20)
+            server.settimeout(PATIENCE)
             # The server held the other end of this connection to its last moment.
             assert server.recv(1) == b""
     assert run.returncode == 1
@@ -182,7 +182,7 @@ def test_a_signal_that_is_ignored_stays_so(project: Path) -> None:
             server = witness.accept()[0]
             run.send_signal(signal.SIGHUP)
             server.close()
-            told = run.communicate(timeout=20)[0]
+            told = run.communicate(timeout=PATIENCE)[0]
     assert run.returncode == 0, told
 
 

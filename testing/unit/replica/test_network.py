@@ -16,7 +16,7 @@ from replica.network import Address, LoopNetwork, Pipe, new_run, time_since_boot
 from support.certificates import Authority, Certificate
 from support.loop import get, put
 
-SECONDS = 10.0
+SECONDS = 60.0
 
 
 class Stage:

@@ -142,8 +142,8 @@ def test_a_token_that_has_ended_leads_to_the_door(stage: Stage) -> None:
     page.call("Network.emulateNetworkConditions", offline=True, latency=0, downloadThroughput=-1, uploadThroughput=-1)
     page.sees("Not connected", "#network")
     stage.peers.append(stage.server.peer())
-    stage.peers[-1].send(f"LOGIN {name} {name}")
-    stage.peers[-1].expect("RESULT LOGIN 1\n")
+    while stage.peers[-1].ask(f"LOGIN {name} {name}") != ["RESULT LOGIN 1"]:
+        pass  # the server still counts the page
     stage.peers[-1].send(f"PASSWORD {name} another")
     stage.peers[-1].expect("RESULT PASSWORD 1\n")
     page.call("Network.emulateNetworkConditions", offline=False, latency=0, downloadThroughput=-1, uploadThroughput=-1)

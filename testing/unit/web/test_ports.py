@@ -17,7 +17,7 @@ from harness.processes import CONFIG_HEAD
 from harness.servers import ServerProcess
 
 PORTS = ("listen 127.0.0.1:0 result", "listen 127.0.0.1:0 web")
-SECONDS = 20
+SECONDS = 60
 
 
 def webs(server: ServerProcess) -> ClientConnection:
