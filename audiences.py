@@ -1,9 +1,8 @@
 """How an event reaches the subscribers of a channel: once for each dialect, in the same bytes for all its sessions.
 
-A session's dialect is also the key of its words: sessions with other tags or capabilities have another instance of
-their dialect (`Users.words_changed` tells of the change). So an event costs one rendering for each set of these, and
-nothing for a dialect that nobody in the channel speaks. A dialect in which the sender gets other words than the others
-overrides `Dialect.tell_all`.
+Sessions with other tags or capabilities have another instance of their dialect; `Users.words_changed` tells of the
+change. So an event is rendered once for each set of these, and not at all for a dialect that nobody in the channel
+speaks. A dialect in which the sender gets other words than the others overrides `Dialect.tell_all`.
 
 Sessions of a `web` port get the same words in frames, which are made once too (W9).
 """

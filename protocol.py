@@ -24,6 +24,7 @@ from functools import partial
 from typing import Any
 
 from commands import Refusal, Request
+from domain.changes import Done
 from domain.errors import ChatError, LimitReached
 from session_input import SessionInput
 from session_output import LateAnswers, SessionOutput
@@ -35,16 +36,13 @@ LINES_PER_TURN = 64
 
 log = logging.getLogger("crosstalk.chat")
 
-Done = Callable[[Exception | None], None]
-"""Takes the outcome of a request: None, or the reason why it failed. Called once, at once or later."""
-
 
 class Counts:
-    """What the clients of a dialect have had.
+    """Counts of a dialect, for statistics.
 
     Attributes:
-        lines: that they have sent.
-        deliveries: events that they were told.
+        lines: how many its clients have sent.
+        deliveries: how many events they were told.
     """
 
     __slots__ = ("deliveries", "lines")

@@ -425,7 +425,7 @@ Change = (
 )
 
 Done = Callable[[Exception | None], None]
-"""Takes the outcome of a request: None, or the error."""
+"""Takes the outcome of a request: None, or the error. It is called once, at once or later."""
 
 Outcome = tuple[Change, Exception | None, Done]
 """A change, its error, and the callback for the outcome. The error is None when the change is applied and durable."""

@@ -219,7 +219,7 @@ class Output(WatchedSocket):
     @property
     def queued(self) -> bytes:
         """The output that has not been sent, without streams."""
-        return b"".join(self._out)
+        return _joined(self._out)
 
     def secure(self, wire: Wire) -> None:
         """Move all bytes through TLS from now on.
@@ -322,7 +322,7 @@ class Output(WatchedSocket):
         while self._state is not _CLOSED:
             out = self._out
             if out:
-                data = out[0] if len(out) == 1 else b"".join(out)
+                data = _joined(out)
                 try:
                     sent = self._wire.send(data)
                 except (BlockingIOError, InterruptedError):
@@ -480,7 +480,7 @@ def flush_all(outputs: Sequence[Output]) -> int:
             if output._plain and output._pending:
                 out = output._out
                 row.append(output)
-                pieces.append(out[0] if len(out) == 1 else b"".join(out))
+                pieces.append(out[0] if len(out) == 1 else b"".join(out))  # as `_joined`, without a call for each
                 output._out, output._pending = (), 0
             else:
                 _flush(output)
@@ -492,6 +492,10 @@ def flush_all(outputs: Sequence[Output]) -> int:
                     output._put_back(piece[count:])
                     _flush(output)
     return total
+
+
+def _joined(pieces: Sequence[bytes]) -> bytes:
+    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
 def _send_row(sockets: list[socket.socket], pieces: list[bytes]) -> list[int]:

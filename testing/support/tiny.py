@@ -6,8 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 from commands import Command, Refusal, Request, match_arguments
+from domain.changes import Done
 from domain.errors import ChatError
-from protocol import Dialect, Done, Session
+from protocol import Dialect, Session
 from support.world import FakeTransport
 from text import (
     MAX_LINE,
