@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Self, TypeVar
 
 from harness.peer import PATIENCE, Peer
-from harness.processes import CONFIG_HEAD, ROOT, SERVER, Process, is_free
+from harness.processes import CONFIG_HEAD, ROOT, SERVER, Ports, Process, is_free
 from harness.servers import PROCESSES, free_ports
 from harness.text import LOOPBACK, Failed
 
@@ -32,10 +32,14 @@ ANSWER_SECONDS = 1.0
 """A node that answers nothing for so long does not serve; the kernel accepts connections for a frozen one."""
 
 
+BASES = Ports([block + step for block in range(10_000, 19_000, 300) for step in range(0, 100, MAX_ENGINES)])
+"""Ports of first engines, far enough from each other, and away from the ports of servers."""
+
+
 def free_base() -> int:
     """Return a port that engines can be started from: those after it and their other ports are free, too."""
     while True:
-        (base,) = free_ports(1)
+        base = BASES.take_for_good()
         if all(is_free(base + more + number) for more in OTHER_PORTS for number in range(MAX_ENGINES)):
             return base
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import atexit
 import contextlib
 import errno
-import itertools
 import os
 import random
 import re
@@ -50,11 +49,14 @@ class Ports:
 
     Several runs may share a machine: each begins at a random port, and claims a port by binding the UDP port of that
     number. No server here needs that one, and the system frees it even when a run is killed.
+
+    Args:
+        ports: those that may be handed out.
     """
 
-    def __init__(self) -> None:
-        start = random.randint(FIRST_PORT, LAST_PORT)
-        self._candidates = itertools.chain(range(start, LAST_PORT + 1), range(FIRST_PORT, start))
+    def __init__(self, ports: Sequence[int] = range(FIRST_PORT, LAST_PORT + 1)) -> None:
+        start = random.randrange(len(ports))
+        self._candidates = iter([*ports[start:], *ports[:start]])
         self._lock = threading.Lock()
 
     def take(self) -> socket.socket:
@@ -67,7 +69,7 @@ class Ports:
                     if is_free(port):
                         return claim
                 claim.close()
-        raise Failed(f"no port from {FIRST_PORT} to {LAST_PORT} is free any more")
+        raise Failed("no port is free any more")
 
     def take_for_good(self) -> int:
         """Claim a port for the rest of this process. Raises Failed if none is left."""
