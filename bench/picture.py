@@ -6,7 +6,7 @@ import importlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-COLOURS = ("#1f6f54", "#9aa0a6", "#c58b2a", "#7a5195")
+COLOURS = ("#1f6f54", "#6bb394", "#9aa0a6", "#35618e", "#c58b2a", "#7a5195")
 
 
 def draw(path: str, values: Mapping[str, Mapping[str, float]], servers: Sequence[str], note: str) -> None:

@@ -15,6 +15,7 @@ import pytest
 from bench import loads, servers
 from bench.__main__ import measure, play_load
 from bench.loads import DELIVERIES, LOADS, Load, WrongDelivery, run
+from bench.picture import COLOURS
 from bench.servers import COMPILER, Kind, Running, kinds
 from bench.situations import situations
 from harness.processes import hang_up
@@ -52,6 +53,10 @@ def test_without_a_compiler_the_load_is_played_by_python(tmp_path: Path, monkeyp
     monkeypatch.setattr(servers, "COMPILER", None)
     assert loads.generator(tmp_path) == [sys.executable, "-m", "bench.generator"]
     assert [kind.absent for kind in kinds(tmp_path)[:3]] == ["", "", "no C compiler"]
+
+
+def test_the_picture_has_a_colour_for_each_server(tools: Path) -> None:
+    assert len(set(COLOURS)) == len(kinds(tools))
 
 
 @pytest.mark.parametrize("kind", ["ngIRCd", "InspIRCd"])
