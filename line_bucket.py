@@ -64,11 +64,18 @@ class LineBucket:
             return MAX_GRANT
         now = rate.now()
         level = min(rate.burst, self._level + (now - self._at) * rate.per_second)
-        granted = min(MAX_GRANT, max(1, rate.burst // GRANTS), int(level))
+        granted = max(0, min(MAX_GRANT, max(1, rate.burst // GRANTS), int(level)))
         self._at = now
         self._level = level - granted
         self.ready = granted
         return granted
+
+    def spend(self, lines: int) -> None:
+        """Take lines at once, which may leave the bucket more than empty."""
+        self.ready -= lines
+        if self.ready < 0:
+            self._level += self.ready
+            self.ready = 0
 
     def seconds_to_wait(self) -> float:
         """Return after how many seconds an empty bucket has lines again; call it after a `grant` of 0."""

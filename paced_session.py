@@ -52,6 +52,8 @@ class PacedSession(Session):
         if not bucket.ready and not self._has_grant():
             return False
         if not Session._step(self):
+            if self._lines is not None and self._lines.skipped:
+                bucket.spend(self._lines.take_skipped())
             return False
         bucket.ready -= 1
         return True

@@ -94,9 +94,13 @@ class LineBuffer:
     Args:
         limit: maximum bytes of a line, its newline included.
         begun: whether the first line has begun, so that no prefix is removed.
+
+    Attributes:
+        data: what has been received, from the place where the next line begins or before it.
+        skipped: bytes of over-long lines that were skipped, as far as `take_skipped` has not counted them.
     """
 
-    __slots__ = ("_opening", "_searched", "_skipping", "_start", "data", "limit")
+    __slots__ = ("_opening", "_searched", "_skipping", "_start", "data", "limit", "skipped")
 
     def __init__(self, limit: int = MAX_LINE, *, begun: bool = False) -> None:
         self.limit = limit
@@ -105,6 +109,7 @@ class LineBuffer:
         self._searched = 0
         self._skipping = False
         self._opening: Opening | None = None if begun else Opening()
+        self.skipped = 0
 
     def __len__(self) -> int:
         """Bytes in the buffer."""
@@ -124,6 +129,11 @@ class LineBuffer:
         self.data = self.data[self._start :] + data if self._start < len(self.data) else data
         self._searched -= self._start
         self._start = 0
+
+    def take_skipped(self) -> int:
+        """Return how many lines of the maximum length the skipped bytes would have been; count them once."""
+        lines, self.skipped = divmod(self.skipped, self.limit)
+        return lines
 
     def clear(self) -> None:
         """Drop the bytes in the buffer."""
@@ -151,6 +161,7 @@ class LineBuffer:
 
     def _incomplete(self) -> Overlong | None:
         if self._skipping:
+            self.skipped += len(self)
             self.clear()
             return None
         self._searched = len(self.data)

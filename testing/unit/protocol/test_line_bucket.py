@@ -131,6 +131,25 @@ def test_a_line_for_which_the_server_has_asked_does_not_count() -> None:
     assert talk.settle() == numbered(0, 50)
 
 
+def test_bytes_without_newline_count_as_lines_of_the_maximum_length() -> None:
+    """C4, C59."""
+    talk = Paced(burst=10, per_second=5)
+    lines, held = 0, 2 * READ_AHEAD // MAX_LINE
+    for _ in range(round(20.0 / PAUSE_SECONDS)):
+        while talk.transport.reading and lines < 1000:
+            talk.session.received(b"x" * MAX_LINE)
+            talk.settle()
+            lines += 1
+        talk.let_pass(PAUSE_SECONDS)
+    assert 10 + 20 * 5 - held <= lines <= 10 + 20 * 5 + held
+    assert talk.transport.limits == [("line-rate", "(slowed, 5 a second after 10)")]
+    talk.let_pass(20.0)
+    assert talk.transport.reading
+    talk.session.received(b"\n")
+    talk.send("now 1")
+    assert talk.let_pass(5.0)[-1:] == ["now 1"]
+
+
 @pytest.mark.parametrize(("for_links", "count"), [(False, 30), (True, 10)])
 def test_links_have_no_rate_unless_the_setting_says_so(for_links: bool, count: int) -> None:
     talk = Paced(for_links=for_links)
