@@ -79,8 +79,8 @@ class IrcDialect(Irc):
         self.counts.deliveries += len(others)
         send_all(others, "".join([words for _said, _clients, words in messages]).encode())
         for transport in transports if own else ():
-            if transport in own:
-                transport.send("".join(self._for_sender(messages, own[transport])).encode())
+            if transport in own and (words := "".join(self._for_sender(messages, own[transport]))):
+                transport.send(words.encode())
 
     def _with_own_words(self, messages: Sequence[Message]) -> dict[Transport, Client]:
         """Return the clients that get other words for these messages than all: those of their senders if they want no

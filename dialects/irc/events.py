@@ -13,7 +13,7 @@ from dialects.irc.markers import CAPABILITY, marker
 from dialects.irc.mode_words import mode_line
 from dialects.irc.profiles import NOT_HERE, profile_of
 from dialects.irc.rosters import join_line, joined_lines
-from dialects.irc.wire import END, MAX_BODY, NO_TAGS, action, message, pieces, render_tags
+from dialects.irc.wire import END, MAX_BODY, NO_TAGS, action, message, pieces, render_tags, size_of
 from domain.changes import ACT, NOTICE, SAY, GuestSaid, Said, VisitorSaid
 from domain.events import (
     AccountGone,
@@ -81,9 +81,10 @@ def message_lines(irc: Irc, stamp: Stamp, prefix: str, target: str, text: str, k
     verb = "NOTICE" if kind == NOTICE else "PRIVMSG"
     if kind == ACT:
         return tags + message(prefix, verb, target, text=action(text))
-    room = MAX_BODY - len(message(prefix, verb, target, text="").encode())
-    if len(text) * 4 <= room:
-        return tags + message(prefix, verb, target, text=text)
+    line = message(prefix, verb, target, text=text)
+    if size_of(line) <= MAX_BODY:
+        return tags + line
+    room = MAX_BODY - size_of(message(prefix, verb, target, text=""))
     first, *rest = [message(prefix, verb, target, text=piece) for piece in pieces(text, room)]
     others = tags_of(irc, stamp._replace(number="", client_tags=NO_TAGS))
     return tags + first + "".join([others + line for line in rest])
