@@ -228,6 +228,19 @@ def test_a_turn_frees_at_most_so_many_connections(stage: LoopStage) -> None:
     assert [len(owner.lost_for) for owner in owners] == [1] * len(owners)
 
 
+def test_an_end_is_handled_before_input_that_came_later(stage: LoopStage) -> None:
+    """Nobody may meet a user who has gone before."""
+    order: list[str] = []
+    _connection, gone, peer, _sock = stage.pair()
+    _connection, other, mouth, _sock = stage.pair()
+    gone.ended = lambda: order.append("ended")  # type: ignore[method-assign]
+    other.on_data = lambda data: order.append(data.decode())
+    peer.close()
+    put(mouth, b"LIST")
+    stage.loop.turn()
+    assert order == ["ended", "LIST"]
+
+
 def test_a_process_that_stood_still_asks_for_input_before_its_deadlines(
     stage: LoopStage, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from app.directives import is_exposed
+from harness.cluster import wait_for
 from harness.peer import PATIENCE, Peer
 from harness.processes import ROOT
 from harness.servers import ServerProcess, free_ports
@@ -118,7 +119,8 @@ def test_plain_clients_at_ports_with_tls_and_the_reverse(
                 connect(port, authority)
         with pytest.raises(OSError):
             connect(server.ports[5], authority)
-        assert len([line for line in server.log if "it speaks TLS at a port that does not" in line]) == 3
+        foreign = "it speaks TLS at a port that does not"
+        wait_for(lambda: len([line for line in server.log if foreign in line]) == 3, "a line for each of them")
         with server.peer() as peer:
             assert peer.ask("PING") == ["RESULT PING 1"]
 
