@@ -16,12 +16,9 @@ from typing import Any
 
 from domain.state import Channel
 from protocol import Dialect
-from transport import Framing, Transport
+from transport import Framing, SendAll, Transport
 
 log = logging.getLogger("crosstalk.chat")
-
-SendAll = Callable[[Iterable[Any], bytes], None]
-"""Sends the same bytes over many transports."""
 
 TellAll = Callable[[Any, Sequence[Transport], SendAll], None]
 """`Dialect.tell_all` of a dialect."""

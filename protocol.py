@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import enum
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -29,7 +29,7 @@ from domain.errors import ChatError, LimitReached
 from session_input import SessionInput
 from session_output import LateAnswers, SessionOutput
 from text import MAX_LINE, TLS_HANDSHAKE, Overlong, first_word, foreign_protocol, whole_line
-from transport import Transport
+from transport import SendAll, Transport
 
 LINES_PER_TURN = 64
 """Maximum lines that one session runs before the others have their turn; fewer where they take long."""
@@ -103,9 +103,7 @@ class Dialect:
         if rendered:
             session.transport.send(rendered)
 
-    def tell_all(
-        self, event: Any, transports: Sequence[Transport], send_all: Callable[[Iterable[Any], bytes], None]
-    ) -> None:
+    def tell_all(self, event: Any, transports: Sequence[Transport], send_all: SendAll) -> None:
         """Tell an event to many sessions that all have this dialect. It is rendered once.
 
         Args:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Protocol
 
 Framing = Callable[[bytes], bytes]
 """Makes frames of lines, for a transport that does not send them as they are."""
+
+SendAll = Callable[[Iterable[Any], bytes], None]
+"""Sends the same bytes over many transports."""
 
 
 class Transport(Protocol):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any, Protocol
 
@@ -36,7 +36,7 @@ from peering.dialer import Dial
 from peering.proof import make_nonce
 from protocol import Counts, Dialect, Session
 from settings import Settings
-from transport import Transport
+from transport import SendAll, Transport
 
 SECRET_BYTES = 16
 """Random bytes of an ID that cannot be guessed."""
@@ -111,7 +111,7 @@ class Node:
         now: Callable[[], float],
         time_of_day: TimeOfDay,
         dial: Dial,
-        send_all: Callable[[Iterable[Any], bytes], None],
+        send_all: SendAll,
         console: Transport,
         controls: ServerControls,
         complain: Callable[[str], None] | None = None,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from commands import Refusal, Request
@@ -21,7 +21,7 @@ from domain.errors import BeingCollected
 from domain.events import ChannelMessages, DirectEcho, DirectMessage, MailWaiting
 from protocol import Session
 from session_output import SessionOutput
-from transport import Transport
+from transport import SendAll, Transport
 
 Message = tuple[Said, tuple[Client, ...], str]
 """A message, the clients of its sender that speak IRC, and its words for all."""
@@ -66,9 +66,7 @@ class IrcDialect(Irc):
         words = TO_ALL.get(type(event))
         return words(self, event).encode() if words is not None else b""
 
-    def tell_all(
-        self, event: Any, transports: Sequence[Transport], send_all: Callable[[Iterable[Any], bytes], None]
-    ) -> None:
+    def tell_all(self, event: Any, transports: Sequence[Transport], send_all: SendAll) -> None:
         """Tell an event to many clients; those who have sent one of the messages get an echo, or nothing (I26)."""
         if not isinstance(event, ChannelMessages):
             super().tell_all(event, transports, send_all)

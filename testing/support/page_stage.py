@@ -10,7 +10,7 @@ from typing import Any
 from harness.peer import Peer
 from harness.processes import CONFIG_HEAD
 from harness.servers import ServerProcess, free_ports
-from support.chromium import Chromium, Tab
+from support.chromium import CONTROL, Chromium, Tab
 
 NAMES = (f"user{number}" for number in count())
 
@@ -126,6 +126,15 @@ def log_in(tab: Tab, name: str, password: str | None = None) -> None:
     tab.key("Enter")
     if password is None:
         tab.wait("!document.getElementById('app').hidden")
+
+
+def find_channel(tab: Tab, name: str, offer: str) -> None:
+    """Go to a channel by the finder, once that makes this offer."""
+    tab.key("k", CONTROL)
+    tab.type(name)
+    tab.sees(offer, "#finder-list")
+    tab.key("Enter")
+    tab.sees(f"#{name}", "#title")
 
 
 def say(tab: Tab, text: str) -> None:

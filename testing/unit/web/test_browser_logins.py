@@ -7,8 +7,8 @@ from pathlib import Path
 
 from harness.servers import ServerProcess
 from support.certificates import Authority, need_openssl
-from support.chromium import CONTROL, Tab
-from support.page_stage import Stage, confirmed, log_in, reload, say
+from support.chromium import Tab
+from support.page_stage import Stage, confirmed, find_channel, log_in, reload, say
 
 
 def test_a_wrong_password_is_told(stage: Stage) -> None:
@@ -29,11 +29,7 @@ def test_a_new_account_stays_logged_in_over_a_reload(stage: Stage) -> None:
     page.click("#stay")
     page.key("Enter")
     page.wait("!document.getElementById('app').hidden")
-    page.key("k", CONTROL)
-    page.type("nest")
-    page.sees("Make the channel #nest", "#finder-list")
-    page.key("Enter")
-    page.sees("#nest", "#title")
+    find_channel(page, "nest", "Make the channel #nest")
     say(page, "my own")
     confirmed(page, "my own")
     page.wait("localStorage.getItem('crosstalk-token')")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from support.chromium import ALT, CONTROL
-from support.page_stage import Stage, confirmed, reload, say
+from support.chromium import ALT
+from support.page_stage import Stage, confirmed, find_channel, reload, say
 
 
 def test_what_is_said_is_confirmed_and_heard(stage: Stage) -> None:
@@ -30,11 +30,7 @@ def test_a_guest_may_look_in(stage: Stage) -> None:
     page.type("yan")
     page.key("Enter")
     page.wait("!document.getElementById('app').hidden")
-    page.key("k", CONTROL)
-    page.type("lawn")
-    page.sees("members", "#finder-list")
-    page.key("Enter")
-    page.sees("#lawn", "#title")
+    find_channel(page, "lawn", "members")
     say(page, "may I?")
     peer.expect("may I?\n")
 
