@@ -35,6 +35,8 @@ from harness.cases import CASES, find_cases, run_cases
 from harness.processes import Settings, seconds_since, server_command
 from harness.report import RECORD, Outcome, Record, describe, summary, write_record
 
+TERMINATING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+
 
 def seconds(word: str) -> float:
     number = float(word)
@@ -127,14 +129,13 @@ def interrupt_at_signals() -> None:
 
     A closing terminal sends SIGHUP, often twice. An ignored signal, as under `nohup`, stays ignored.
     """
-    numbers = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT]
 
     def interrupt(_number: int, _frame: object) -> None:
         for number in handled:
             signal.signal(number, lambda _number, _frame: None)
         raise KeyboardInterrupt
 
-    handled = [number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN]
+    handled = [number for number in TERMINATING if signal.getsignal(number) is not signal.SIG_IGN]
     for number in handled:
         signal.signal(number, interrupt)
 
@@ -154,6 +155,9 @@ def run_program() -> int:
             sys.stdout.flush()
     except OSError:  # reported already; the buffer must not be flushed again at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    # The status is decided. The interpreter removes handlers at its end; an ignored signal stays ignored.
+    for number in TERMINATING:
+        signal.signal(number, signal.SIG_IGN)
     return status
 
 

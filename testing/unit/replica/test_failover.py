@@ -104,7 +104,7 @@ def test_a_primary_that_is_told_to_stop_is_replaced_at_once(cluster: Cluster) ->
     next_one = cluster.primary()
     assert time.monotonic() - began < 3.0, "no silence was waited for"
     assert texts(log_in(next_one)) == ["first"]
-    assert "the leader has left" in next_one.wait_for("candidate: ")
+    next_one.wait_for("candidate: the leader has left")
     for node in cluster.nodes:
         if node.process:
             assert node.end(signal.SIGTERM) == 0
