@@ -10,49 +10,66 @@ Sessions of a `web` port get the same words in frames, which are made once too (
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
-from functools import partial
+from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
 from domain.state import Channel
 from protocol import Dialect
-from transport import Framing, SendAll, Transport
+from transport import Audience, Framing, MakeAudience
 
 log = logging.getLogger("crosstalk.chat")
 
-TellAll = Callable[[Any, Sequence[Transport], SendAll], None]
+TellAll = Callable[[Any, Audience], None]
 """`Dialect.tell_all` of a dialect."""
 
 
-def fan_out(send_all: SendAll, event: Any, channel: Channel) -> None:
+def fan_out(make_audience: MakeAudience, event: Any, channel: Channel) -> None:
     """Tell an event to the subscribers of a channel. Each dialect renders it once, for all its sessions.
 
     Args:
-        send_all: sends the same bytes over many transports.
+        make_audience: makes an audience of the outputs of transports.
         event: one that is the same for all.
         channel: a channel here.
     """
     if channel.audiences is None:
-        channel.audiences = _alike(channel.subscribers, send_all)
-    for tell_all, transports, send in channel.audiences:
+        channel.audiences = _alike(channel.subscribers, make_audience)
+    for tell_all, audience in channel.audiences:
         try:
-            tell_all(event, transports, send)
+            tell_all(event, audience)
         except Exception:  # a fault in one dialect must not cost the sessions of others the event
             log.exception("error while telling %s", type(event).__name__)
 
 
-def _alike(sessions: Iterable[Any], send_all: SendAll) -> list[tuple[TellAll, list[Transport], SendAll]]:
-    """Gather the transports of sessions that are sent the same bytes, with how these are told and sent."""
-    audiences: dict[tuple[Dialect, Framing | None], list[Transport]] = {}
+def _alike(sessions: Iterable[Any], make_audience: MakeAudience) -> list[tuple[TellAll, Audience]]:
+    """Gather the sessions that are sent the same bytes in audiences, with how these are told."""
+    outputs: dict[tuple[Dialect, Framing | None], list[Any]] = {}
     for session in sessions:
         transport = session.transport
-        audiences.setdefault((session.dialect, transport.framing), []).append(transport)
+        outputs.setdefault((session.dialect, transport.framing), []).append(transport.output)
     return [
-        (dialect.tell_all, transports, send_all if framing is None else partial(_send_framed, send_all, framing))
-        for (dialect, framing), transports in audiences.items()
+        (dialect.tell_all, make_audience(alike) if framing is None else Framed(make_audience(alike), framing))
+        for (dialect, framing), alike in outputs.items()
     ]
 
 
-def _send_framed(send_all: SendAll, framing: Framing, transports: Iterable[Transport], data: bytes) -> None:
-    """Send the same lines over many transports that frame them alike."""
-    send_all([transport.output for transport in transports], framing(data))
+class Framed:
+    """An audience whose lines are sent in frames.
+
+    Args:
+        audience: the same connections, without frames.
+        framing: makes the frames.
+    """
+
+    def __init__(self, audience: Audience, framing: Framing) -> None:
+        self._audience = audience
+        self._framing = framing
+
+    def __len__(self) -> int:
+        return len(self._audience)
+
+    def __contains__(self, output: object) -> bool:
+        return output in self._audience
+
+    def send(self, data: bytes, without: Collection[Any] = ()) -> None:
+        """Send lines in frames, which are made once for all."""
+        self._audience.send(self._framing(data), without)

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import enum
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -29,7 +29,7 @@ from domain.errors import ChatError, LimitReached
 from session_input import SessionInput
 from session_output import LateAnswers, SessionOutput
 from text import MAX_LINE, TLS_HANDSHAKE, Overlong, first_word, foreign_protocol, whole_line
-from transport import SendAll, Transport
+from transport import Audience, Transport
 
 LINES_PER_TURN = 64
 """Maximum lines that one session runs before the others have their turn; fewer where they take long."""
@@ -103,18 +103,17 @@ class Dialect:
         if rendered:
             session.transport.send(rendered)
 
-    def tell_all(self, event: Any, transports: Sequence[Transport], send_all: SendAll) -> None:
+    def tell_all(self, event: Any, audience: Audience) -> None:
         """Tell an event to many sessions that all have this dialect. It is rendered once.
 
         Args:
             event: what has happened in a channel.
-            transports: of the subscribers.
-            send_all: sends the same bytes over many transports.
+            audience: the subscribers.
         """
         words = self.render(event)
         if words:
-            self.counts.deliveries += len(transports)
-            send_all(transports, words)
+            self.counts.deliveries += len(audience)
+            audience.send(words)
 
     def delivers_itself(self, session: Session, event: Any) -> bool:
         """Deliver an event that is not rendered alike for all sessions; return False for any other event."""

@@ -53,7 +53,6 @@ from dialects.operator.control import FULL, Control, ControlSession
 from dialects.operator.table import is_command
 from net.connection import Connection, Receiver
 from net.loop import Loop
-from net.output import send_all
 from net.tcp import raise_descriptor_limit
 from protocol import Session
 from settings import Listen, Live, Settings
@@ -304,7 +303,7 @@ class Server:
             now=time.time,
             time_of_day=time_of_day,
             dial=self._dial,
-            send_all=send_all,
+            make_audience=loop.audience,
             console=ConsoleTransport(self.printer, loop.call_soon, loop.call_later),
             controls=self._controls,
             complain=complain if os.isatty(STDIN) else None,

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any, Protocol
 
 Framing = Callable[[bytes], bytes]
 """Makes frames of lines, for a transport that does not send them as they are."""
 
-SendAll = Callable[[Iterable[Any], bytes], None]
-"""Sends the same bytes over many transports."""
+
+class Audience(Protocol):
+    """Many transports that are sent the same bytes; `net.fanout.Audience` implements and explains each call."""
+
+    def __len__(self) -> int: ...
+    def __contains__(self, output: object) -> bool: ...
+    def send(self, data: bytes, without: Collection[Any] = ()) -> None: ...
+
+
+MakeAudience = Callable[[Sequence[Any]], Audience]
+"""Makes an audience of the outputs of transports."""
 
 
 class Transport(Protocol):
@@ -46,3 +55,21 @@ class Transport(Protocol):
     def remote_address(self) -> tuple[str, int]: ...
     @property
     def local_address(self) -> tuple[str, int]: ...
+
+
+class Alone:
+    """An audience of one transport."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    def __len__(self) -> int:
+        return 1
+
+    def __contains__(self, output: object) -> bool:
+        return output is self._transport.output
+
+    def send(self, data: bytes, without: Collection[Any] = ()) -> None:
+        """Send bytes, unless the transport is among those that do not get them."""
+        if not without:
+            self._transport.send(data)

@@ -36,7 +36,7 @@ from peering.dialer import Dial
 from peering.proof import make_nonce
 from protocol import Counts, Dialect, Session
 from settings import Settings
-from transport import SendAll, Transport
+from transport import MakeAudience, Transport
 
 SECRET_BYTES = 16
 """Random bytes of an ID that cannot be guessed."""
@@ -79,7 +79,7 @@ class Node:
         now: the wall clock, in seconds since the epoch.
         time_of_day: gives the local time, hh:mm:ss, of a time of the wall clock.
         dial: opens connections to other servers.
-        send_all: sends the same bytes over many transports.
+        make_audience: makes an audience of the outputs of transports.
         console: the transport of the operator's session.
         controls: what the operator can do with the whole server.
         complain: takes what the operator has mistyped at the console; None where nobody would see it.
@@ -111,7 +111,7 @@ class Node:
         now: Callable[[], float],
         time_of_day: TimeOfDay,
         dial: Dial,
-        send_all: SendAll,
+        make_audience: MakeAudience,
         console: Transport,
         controls: ServerControls,
         complain: Callable[[str], None] | None = None,
@@ -136,7 +136,7 @@ class Node:
             timers, settings, piece_size(settings.max_line), now, self._show, guests.note_activity
         )
         self.chat.outside.observer = self.rooms
-        self.chat.outside.fan_out = partial(fan_out, send_all)
+        self.chat.outside.fan_out = partial(fan_out, make_audience)
         self.chat.outside.prefix_of = self._prefix_of
         self.apply_settings()
         self._host_channels()

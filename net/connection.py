@@ -141,7 +141,8 @@ class Connection(Output):
     def finish(self, reason: CloseReason = CloseReason.GOODBYE) -> None:
         """Close when all queued output has left; from now on input is discarded and nothing more is queued."""
         if self._state is State.OPEN:
-            self._plain, self._state = False, State.FINISHING
+            self._set_apart()
+            self._state = State.FINISHING
             if self._reason is not CloseReason.PEER:
                 self._reason = CloseReason.SHUTDOWN if self._table.draining else reason
             self._want(self._events | EVENT_READ)  # input is read and dropped, see LINGER_SECONDS
@@ -152,7 +153,8 @@ class Connection(Output):
         if self._state is not State.CLOSED:
             if self._state is State.OPEN:
                 self._reason = reason
-            self._plain, self._state = False, State.CLOSED
+            self._set_apart()
+            self._state = State.CLOSED
             self._loop.free_later(self)
 
     def refuse(self) -> None:
@@ -256,6 +258,8 @@ class Connection(Output):
             self._linger()
         elif self._state is State.OPEN:
             self._plain = not self.is_secure
+            if self._plain:
+                self._table.fanout.apart.pop(self, None)
             if self.congested:
                 self.congested = False
                 self.owner.drained()

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import socket
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from net.addresses import is_loopback
 from net.admin_listener import AdminListener
 from net.connection import Connection, Receiver
 from net.dialer import Dial, Dialer
+from net.fanout import Audience
 from net.listener import Listener
 from net.output import flush_all
 from net.reactor import Reactor
@@ -195,8 +196,13 @@ class Loop(Reactor):
         self._dialer.look_ups.close()
         super().close()
 
-    def _flush_all(self, waiting: Sequence[Connection]) -> None:
-        in_rows = flush_all(waiting)
+    def audience(self, connections: Iterable[Connection]) -> Audience:
+        """Return these connections as one to which the same bytes can be sent."""
+        return Audience(self.table.fanout, connections)
+
+    def _flush_all(self, rows: Sequence[Audience], waiting: Sequence[Connection]) -> None:
+        in_rows = self.table.fanout.flush(rows) if rows else 0
+        in_rows += flush_all(waiting)
         self.table.sent += in_rows  # only now: the others are counted meanwhile
 
     def _freed(self) -> None:

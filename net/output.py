@@ -7,11 +7,12 @@ import logging
 import socket
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from selectors import EVENT_WRITE
 from typing import Any
 
+from net.fanout import send_rest, send_row
 from net.reactor import Reactor
 from net.table import CloseReason, ConnectionTable, OutputLimit
 from net.tcp import bytes_in_kernel
@@ -20,8 +21,6 @@ from net.watched import WatchedSocket, Wire
 
 ROW = 64
 """Connections whose output is gathered before the first of them sends it."""
-
-SEND = socket.socket.send
 
 FRESH_SECONDS = 0.25
 """A peer that has read nothing for this long is stalled, not merely behind."""
@@ -209,7 +208,7 @@ class Output(WatchedSocket):
     @property
     def has_output(self) -> bool:
         """True while output waits to be sent."""
-        return self._pending > 0 or bool(self._streams)
+        return self._pending > 0 or bool(self._streams) or self in self._table.fanout.batches
 
     @property
     def is_secure(self) -> bool:
@@ -227,7 +226,8 @@ class Output(WatchedSocket):
         Args:
             wire: over the same socket. It knows that the bytes which are `queued` now are encrypted already.
         """
-        self._plain, self._wire = False, wire
+        self._set_apart()
+        self._wire = wire
 
     @property
     def must_yield(self) -> bool:
@@ -242,7 +242,10 @@ class Output(WatchedSocket):
             self._streams[-1][1].append(data)
         else:
             if not self._pending:
-                self._loop.flush_later(self)
+                loop = self._loop
+                loop.flush_later(self)
+                if loop.rows:
+                    self.stand_apart()
             if self._out:
                 self._out.append(data)
             else:
@@ -251,12 +254,27 @@ class Output(WatchedSocket):
         if self._pending > self._mark:
             self._relieve()
 
+    def stand_apart(self) -> None:
+        """Take over what an audience has queued for this connection in this turn, see `net.fanout`."""
+        shared = self._table.fanout.leave(self)
+        if shared:
+            self._out, self._pending = shared, sum(map(len, shared))
+            self._loop.flush_later(self)
+
+    def _set_apart(self) -> None:
+        """From now on there is more to look at than `_out`, so no output is shared."""
+        if self._plain:
+            self._plain = False
+            self._table.fanout.apart[self] = None
+            self.stand_apart()
+
     def _relieve(self) -> None:
         """Handle output above the mark: count it if it is blocked, and send it early if it is large."""
         if self._holds_output:
             self._count()
         if self._pending > self._table.high_water:
-            self._plain, self.congested = False, True
+            self._set_apart()
+            self.congested = True
             if not self._blocked or self._pending > self._limit.size:
                 self.flush()
 
@@ -279,6 +297,7 @@ class Output(WatchedSocket):
         called within this call.
         """
         if self._state is _OPEN and not (self._blocked or self._streams):
+            self.stand_apart()
             self._out = [*self._out, data]
             self._pending += len(data)
             self.flush()
@@ -309,9 +328,9 @@ class Output(WatchedSocket):
             return False
         if self._streams is None:
             self._streams = Streams()
+        self._set_apart()
         if not self._pending and not self._streams:
             self._loop.flush_later(self)
-        self._plain = False
         self._streams.append((chunks, []))
         return True
 
@@ -348,10 +367,11 @@ class Output(WatchedSocket):
                 return
             self._pull()
 
-    def _put_back(self, rest: bytes) -> None:
-        """Queue again what `flush_all` has taken and the kernel has not."""
+    def send_rest(self, rest: bytes) -> None:
+        """Send what was taken from here in a row with others, and the kernel has not taken."""
         self._out = [rest]
         self._pending = len(rest)
+        self.flush()
 
     def _keep_rest(self, rest: bytes, *, progress: bool) -> None:
         """The kernel has not taken everything: wait until it does, unless too much waits."""
@@ -406,7 +426,8 @@ class Output(WatchedSocket):
         """Wait for a write event, and close when none comes for too long."""
         if self._blockage is None:
             deadline = self._loop.call_later(self._table.stall_seconds, self._stalled)
-            self._plain, self._blockage = False, Blockage(bytes_in_kernel(self.sock), deadline)
+            self._set_apart()
+            self._blockage = Blockage(bytes_in_kernel(self.sock), deadline)
             self._want(self._events | EVENT_WRITE)
         elif progress:
             self._blockage.note_progress(bytes_in_kernel(self.sock))
@@ -445,27 +466,6 @@ class Output(WatchedSocket):
             _close_iterator(chunks)
 
 
-def send_all(outputs: Iterable[Output], data: bytes) -> None:
-    """Queue the same bytes for each of these, as `Output.send` does for one."""
-    size = len(data)
-    for output in outputs:
-        try:
-            if output._plain:
-                pending = output._pending
-                if pending:
-                    output._out.append(data)  # type: ignore[union-attr] # a list while anything is pending
-                else:
-                    output._loop.flush_later(output)
-                    output._out = [data]
-                output._pending = pending = pending + size
-                if pending > output._mark:
-                    output._relieve()
-            else:
-                output.send(data)
-        except Exception:
-            output.fault()
-
-
 def flush_all(outputs: Sequence[Output]) -> int:
     """Send what is pending in each of these; return the bytes that were sent in rows, which nobody else counts.
 
@@ -484,29 +484,17 @@ def flush_all(outputs: Sequence[Output]) -> int:
                 output._out, output._pending = (), 0
             else:
                 _flush(output)
-        sent = _send_row([output.sock for output in row], pieces)
+        sent = send_row([output.sock for output in row], pieces)
         total += sum(sent)
         if sent != [*map(len, pieces)]:
             for output, piece, count in zip(row, pieces, sent, strict=True):
                 if count < len(piece):
-                    output._put_back(piece[count:])
-                    _flush(output)
+                    send_rest(output, piece[count:])
     return total
 
 
 def _joined(pieces: Sequence[bytes]) -> bytes:
     return pieces[0] if len(pieces) == 1 else b"".join(pieces)
-
-
-def _send_row(sockets: list[socket.socket], pieces: list[bytes]) -> list[int]:
-    """Send a piece to each socket; return how many bytes it has taken, 0 where it refuses."""
-    sent: list[int] = []
-    while len(sent) < len(pieces):
-        try:
-            sent.extend(map(SEND, sockets[len(sent) :], pieces[len(sent) :]))
-        except OSError:
-            sent.append(0)
-    return sent
 
 
 def _flush(output: Output) -> None:

@@ -117,12 +117,18 @@ class Reactor:
         self._soon: deque[Callable[[], None]] = deque()
         self._threadsafe_calls: deque[Callable[[], None]] = deque()
         self._streaming: deque[Flushable] = deque()
-        self._dirty: list[Flushable] = []
+        self._dirty: dict[Flushable, None] = {}
+        self.flushing = self._dirty.keys()
+        """What is flushed at the end of this turn."""
+        self.rows: list[Any] = []
+        """What many connections share, and is flushed at the end of this turn."""
         self._dying: list[Flushable] = []
         self._receipts: list[Callable[[], None]] = []
-        # Bound methods of the lists: they are called for every message.
-        self.flush_later = self._dirty.append
+        # Bound methods of the queues: they are called for every message.
+        self.flush_later: Callable[[Flushable], None] = self._dirty.setdefault
         """Flush at the end of this turn."""
+        self.flush_row_later: Callable[[Any], None] = self.rows.append
+        """Flush the shared output of many connections at the end of this turn."""
         self.pull_later = self._streaming.append
         """Make the next chunk of a stream in this turn, or when its turn comes."""
         self.free_later = self._dying.append
@@ -213,7 +219,7 @@ class Reactor:
     @property
     def has_output(self) -> bool:
         """Whether output waits for the end of this turn."""
-        return bool(self._dirty)
+        return bool(self._dirty or self.rows)
 
     def run(self) -> None:
         """Turn until `stop`."""
@@ -348,15 +354,17 @@ class Reactor:
         may_free = FREED_PER_TURN
         while True:
             self._guarded(self.before_flush)
-            if not self._dirty and not self._receipts and not (self._dying and may_free):
+            if not (self._dirty or self.rows or self._receipts or (self._dying and may_free)):
                 return
-            self._flush_all(_take(self._dirty))
+            waiting = [*self._dirty]
+            self._dirty.clear()
+            self._flush_all(_take(self.rows), waiting)
             may_free -= self._free_closed(may_free)
             for confirm in _take(self._receipts):
                 self._guarded(confirm)
 
-    def _flush_all(self, waiting: list[Any]) -> None:
-        """Send what is pending in each of these."""
+    def _flush_all(self, rows: list[Any], waiting: list[Any]) -> None:
+        """Send what is pending in each of these, first what many connections share."""
         raise NotImplementedError
 
     def _free_closed(self, limit: int) -> int:

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
+from net.fanout import Fanout
 from net.limits import LimitLog
 from net.rate_limits import AddressRateLimit
 from net.reactor import Reactor
@@ -113,6 +114,7 @@ class ConnectionTable(Generic[M]):
         limits: counts and logs what reaches a limit.
         is_banned: tells whether no connection from an address is accepted.
         numbers: gives each connection its number.
+        fanout: of the audiences of these connections.
     """
 
     def __init__(
@@ -148,6 +150,7 @@ class ConnectionTable(Generic[M]):
         self.clients_at: Counter[str] = Counter()
         self.closed: Counter[CloseReason] = Counter()
         self.buffers = Buffers[M]()
+        self.fanout = Fanout(reactor)
         self.descriptor_ceiling = descriptor_ceiling()
         self.is_exempt = is_exempt
         self.is_banned: Callable[[str], bool] = _is_nobody
@@ -180,7 +183,7 @@ class ConnectionTable(Generic[M]):
     ) -> None:
         """Set the limits. Connections that are open stay so, and keep the limit of their output buffer."""
         self.output_limit = OutputLimit(max_out_buffer, "max-out-buffer")
-        self.high_water = min(HIGH_WATER, max_out_buffer // 4)
+        self.fanout.high_water = self.high_water = min(HIGH_WATER, max_out_buffer // 4)
         self.stall_seconds = stall_seconds
         self.login_seconds = login_seconds
         self.buffers.bound = max_buffers or math.inf
@@ -230,6 +233,7 @@ class ConnectionTable(Generic[M]):
             address: for which it was counted; "" if for none.
         """
         self.connections.discard(connection)
+        self.fanout.apart.pop(connection, None)
         self.non_clients.discard(connection)
         self.unwatched.pop(connection, None)
         self.probed.discard(connection)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from commands import Refusal, Request
@@ -21,15 +21,10 @@ from domain.errors import BeingCollected
 from domain.events import ChannelMessages, DirectEcho, DirectMessage, MailWaiting
 from protocol import Session
 from session_output import SessionOutput
-from transport import SendAll, Transport
+from transport import Alone, Audience, Transport
 
 Message = tuple[Said, tuple[Client, ...], str]
 """A message, the clients of its sender that speak IRC, and its words for all."""
-
-
-def _send_to_each(transports: Iterable[Transport], data: bytes) -> None:
-    for transport in transports:
-        transport.send(data)
 
 
 class IrcDialect(Irc):
@@ -66,18 +61,20 @@ class IrcDialect(Irc):
         words = TO_ALL.get(type(event))
         return words(self, event).encode() if words is not None else b""
 
-    def tell_all(self, event: Any, transports: Sequence[Transport], send_all: SendAll) -> None:
+    def tell_all(self, event: Any, audience: Audience) -> None:
         """Tell an event to many clients; those who have sent one of the messages get an echo, or nothing (I26)."""
         if not isinstance(event, ChannelMessages):
-            super().tell_all(event, transports, send_all)
+            super().tell_all(event, audience)
             return
         messages = [(said, self.clients_of(said), channel_message(self, said)) for said in event.messages]
-        own = self._with_own_words(messages)
-        others = [transport for transport in transports if transport not in own] if own else transports
-        self.counts.deliveries += len(others)
-        send_all(others, "".join([words for _said, _clients, words in messages]).encode())
-        for transport in transports if own else ():
-            if transport in own and (words := "".join(self._for_sender(messages, own[transport]))):
+        own = [found for found in self._with_own_words(messages).items() if found[0].output in audience]
+        others = len(audience) - len(own)
+        if others:
+            self.counts.deliveries += others
+            words = "".join([words for _said, _clients, words in messages])
+            audience.send(words.encode(), [transport.output for transport, _client in own])
+        for transport, client in own:
+            if words := "".join(self._for_sender(messages, client)):
                 transport.send(words.encode())
 
     def _with_own_words(self, messages: Sequence[Message]) -> dict[Transport, Client]:
@@ -125,7 +122,7 @@ class IrcDialect(Irc):
         if type(event) in OF_USERS and of_oneself(self, self.client(session), event):
             return
         if isinstance(event, ChannelMessages):  # of a channel of another server: for each member alone
-            self.tell_all(event, (session.transport,), _send_to_each)
+            self.tell_all(event, Alone(session.transport))
         else:
             super().deliver(session, event)
 

@@ -11,7 +11,7 @@ from typing import Any
 from unittest import mock
 
 from harness.peer import PATIENCE
-from net import output
+from net import fanout
 from net.connection import Connection
 from net.loop import Loop
 from net.table import CloseReason
@@ -126,7 +126,7 @@ class LoopStage:
         self._sockets: list[socket.socket] = []
         self._undo = contextlib.ExitStack()
         # The product calls the send of the class, which would pass by that of a ScriptedSocket.
-        self._undo.enter_context(mock.patch.object(output, "SEND", lambda sock, data: sock.send(data)))
+        self._undo.enter_context(mock.patch.object(fanout, "SEND", lambda sock, data: sock.send(data)))
 
     @property
     def selector(self) -> CountingSelector:

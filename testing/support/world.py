@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -26,10 +26,13 @@ HERE = ("127.0.0.1", 5050)
 """The address of a server without sockets."""
 
 
-def send_all(transports: Iterable[FakeTransport], data: bytes) -> None:
-    """Send bytes over each of these."""
-    for transport in transports:
-        transport.send(data)
+class FakeAudience(list["FakeTransport"]):
+    """Sends bytes over each of these transports."""
+
+    def send(self, data: bytes, without: Collection[FakeTransport] = ()) -> None:
+        for transport in self:
+            if transport not in without:
+                transport.send(data)
 
 
 class FakeTransport:
@@ -291,7 +294,7 @@ class World:
             now=lambda: 1000.0,
             time_of_day=lambda _at: TIME,
             dial=self._dial,
-            send_all=send_all,
+            make_audience=FakeAudience,
             console=self.screen,
             controls=ServerControls(
                 stop=self._stop,

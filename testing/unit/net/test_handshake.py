@@ -15,7 +15,6 @@ from harness.peer import PATIENCE
 from net import handshake
 from net.connection import Connection
 from net.handshake import ServerHandshake, secured
-from net.output import send_all
 from net.table import CloseReason
 from net.tls import READ_SIZE, TlsEnd, TlsSocket, server_context
 from support.certificates import Authority, Certificate, TlsPeer
@@ -75,7 +74,7 @@ def test_bytes_travel_both_ways(server: TlsServer, authority: Authority) -> None
     connection.send(text)
     server.until(peer, lambda: peer.received == text)
     for number in range(2):  # also after it was blocked, and in a row with others
-        send_all([connection], b"more")
+        server.stage.loop.audience([connection]).send(b"more")
         server.until(peer, lambda number=number: peer.received == text + b"more" * (number + 1))  # type: ignore[misc]
     connection.finish()
     server.until(peer, lambda: peer.ended)

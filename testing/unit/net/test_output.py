@@ -9,7 +9,7 @@ import time
 import pytest
 
 from harness.peer import PATIENCE
-from net.output import ROW, Output, send_all
+from net.output import ROW, Output
 from net.table import HIGH_WATER, STALL_SECONDS, CloseReason
 from support.loop import MAX_OUT, LoopStage, get, put
 
@@ -111,53 +111,6 @@ def test_a_fault_with_one_connection_does_not_keep_the_output_of_others_back(
     stage.turn()
     assert get(peer, 4) == b"here"
     assert broken_owner.lost_for == [CloseReason.FAULT]
-    assert "ZeroDivisionError" in caplog.text
-
-
-def test_the_same_bytes_go_to_many_as_they_do_to_one(stage: LoopStage) -> None:
-    """Each kind of connection: plain, with a stream, blocked, finishing, closed, with something pending already."""
-    data = b"same"
-    pairs = [stage.pair() for _ in range(6)]
-    plain, streaming, blocked, finishing, closed, pending = (connection for connection, *_ in pairs)
-    streaming.stream(iter([b"stream "]))
-    pairs[2][3].takes = [4, *[0] * 4]
-    blocked.send(b"blocked ")
-    stage.turn()
-    finishing.finish()
-    closed.close(CloseReason.GOODBYE)
-    pending.send(b"before ")
-    send_all([plain, streaming, blocked, finishing, closed, pending], data)
-    for connection in (plain, streaming, pending):
-        connection.send(b".")
-    stage.until(lambda: not any(connection.has_output for connection in (plain, streaming, blocked, pending)))
-    expected = [b"same.", b"stream same.", b"blocked same", b"", b"", b"before same."]
-    assert [get(peer, len(text)) for (*_, peer, _sock), text in zip(pairs, expected, strict=True)] == expected
-    assert [peer.recv(1) for peer in (pairs[3][2], pairs[4][2])] == [b"", b""]
-
-
-def test_bytes_for_many_congest_those_that_have_much(stage: LoopStage) -> None:
-    (much, owner, peer, sock), (little, *_) = stage.pair(), stage.pair()
-    sock.takes = [0]
-    much.send(b"x" * HIGH_WATER)
-    send_all([much, little], b"y")
-    assert (much.congested, little.congested) == (True, False)
-    reader = threading.Thread(target=get, args=(peer, HIGH_WATER + 1))
-    reader.start()
-    stage.until(lambda: owner.told)
-    reader.join()
-    assert owner.told == ["drained"]
-
-
-def test_a_fault_with_one_of_many_costs_the_others_nothing(
-    stage: LoopStage, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    (much, owner, *_), (little, _owner, peer, _sock) = stage.pair(), stage.pair()
-    much.send(b"x" * HIGH_WATER)
-    monkeypatch.setattr(Output, "_relieve", lambda _output: 1 // 0)
-    send_all([much, little], b"y")
-    stage.turn()
-    assert owner.lost_for == [CloseReason.FAULT]
-    assert get(peer, 1) == b"y"
     assert "ZeroDivisionError" in caplog.text
 
 
