@@ -41,6 +41,7 @@ from typing import Any, Protocol, TypeVar
 from net.peak import Peak
 from net.pool import Pool, Then
 from net.ready import Event, ReadyQueue
+from net.selector import make_selector
 from net.timers import Deadline, Deadlines
 
 SERVE_SECONDS = 0.006
@@ -107,7 +108,7 @@ class Reactor:
         """The duration of the longest recent turn, in seconds."""
         self.slice_ends = 0.0
         """When the connection that is being served has used its share of the turn, on the monotonic clock."""
-        self._selector = selectors.DefaultSelector()
+        self._selector = make_selector()
         self._deadlines = Deadlines()
         self._ready = ReadyQueue()
         self._parked: dict[int, selectors.SelectorKey] = {}

@@ -11,15 +11,16 @@ from typing import Any
 from unittest import mock
 
 from harness.peer import PATIENCE
-from net import fanout
+from net import fanout, reactor
 from net.connection import Connection
 from net.loop import Loop
+from net.selector import EpollSelector
 from net.table import CloseReason
 
 MAX_OUT = 1024 * 1024
 
 
-class CountingSelector(selectors.DefaultSelector):
+class CountingSelector(EpollSelector):
     """Records its calls: (call, events)."""
 
     calls: list[tuple[str, int]]
@@ -121,7 +122,7 @@ class LoopStage:
     """A loop, the connections in it, and the peers outside."""
 
     def __init__(self, **options: Any) -> None:
-        with mock.patch.object(selectors, "DefaultSelector", CountingSelector):
+        with mock.patch.object(reactor, "make_selector", CountingSelector):
             self.loop = Loop(**options)
         self._sockets: list[socket.socket] = []
         self._undo = contextlib.ExitStack()
