@@ -6,14 +6,12 @@ import enum
 import logging
 import socket
 import time
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
 from selectors import EVENT_WRITE
 from typing import Any
 
 from net.fanout import send_rest, send_row
-from net.reactor import Reactor
+from net.streams import Receipt, Streams, close_iterator
 from net.table import CloseReason, ConnectionTable, OutputLimit
 from net.tcp import bytes_in_kernel
 from net.timers import Deadline
@@ -36,42 +34,6 @@ class State(enum.Enum):
 
 
 _OPEN, _CLOSED = State.OPEN, State.CLOSED  # looked up for every message
-
-
-class Receipt:
-    """Output that is confirmed when it has left: a stream of one chunk.
-
-    Args:
-        loop: calls `done` at the end of the turn of the outcome.
-        data: the chunk.
-        done: called once, with True when all of it has been handed to the operating system, with False when the
-            connection has ended before that.
-    """
-
-    __slots__ = ("_data", "_done", "_loop")
-
-    def __init__(self, loop: Reactor, data: bytes, done: Callable[[bool], None]) -> None:
-        self._loop = loop
-        self._data = data
-        self._done: Callable[[bool], None] | None = done
-
-    def __iter__(self) -> Iterator[bytes]:
-        return self
-
-    def __next__(self) -> bytes:
-        if self._data:
-            data, self._data = self._data, b""
-            return data
-        self._tell(True)
-        raise StopIteration
-
-    def close(self) -> None:
-        self._tell(False)
-
-    def _tell(self, has_left: bool) -> None:
-        done, self._done = self._done, None
-        if done is not None:
-            self._loop.confirm_later(partial(done, has_left))
 
 
 class Blockage:
@@ -102,22 +64,6 @@ class Blockage:
         """Note progress if the kernel holds less: a socket is writable again only when much has left."""
         if in_kernel < self._in_kernel:
             self.note_progress(in_kernel)
-
-
-class Streams(deque[tuple[Iterator[bytes], list[bytes]]]):
-    """The streams of a connection, and what was sent behind each. A connection without a stream has none of this.
-
-    Attributes:
-        chunk: bytes of the chunk that is leaving.
-        pulling: whether the loop has been asked to make the next chunk.
-    """
-
-    __slots__ = ("chunk", "pulling")
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.chunk = 0
-        self.pulling = False
 
 
 class Output(WatchedSocket):
@@ -324,7 +270,7 @@ class Output(WatchedSocket):
 
     def _queue_stream(self, chunks: Iterator[bytes]) -> bool:
         if self._state is not _OPEN:
-            _close_iterator(chunks)
+            close_iterator(chunks)
             return False
         if self._streams is None:
             self._streams = Streams()
@@ -463,7 +409,7 @@ class Output(WatchedSocket):
         if self._blockage is not None:
             self._loop.cancel(self._blockage.deadline)
         for chunks, _behind in self._streams or ():
-            _close_iterator(chunks)
+            close_iterator(chunks)
 
 
 def flush_all(outputs: Sequence[Output]) -> int:
@@ -502,9 +448,3 @@ def _flush(output: Output) -> None:
         output.flush()
     except Exception:
         output.fault()
-
-
-def _close_iterator(chunks: Iterator[bytes]) -> None:
-    close: Any = getattr(chunks, "close", None)
-    if close is not None:
-        close()
