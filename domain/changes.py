@@ -1,4 +1,4 @@
-"""Changes, decided in one order: plain values, most of them durable. `Chat.rules` in domain/chat.py applies them."""
+"""Changes, decided in one order: plain values, most of them durable. `domain.rules` has the rule of each."""
 
 # No postponed annotations: NamedTuple would compile each of them when the server starts.
 from collections.abc import Callable

@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Sequence
 from domain.admission import Admission
 from domain.changes import (
     ChannelCreated,
+    ChannelDeleted,
     ChannelFounded,
     ChannelRemoved,
     GuestSaid,
@@ -128,6 +129,16 @@ class Channels:
         if not is_abandoned(channel):
             raise InUse
         return self.take(channel)
+
+    def tell_created(self, change: ChannelCreated) -> None:
+        """Tell other servers of a new channel that they may know of."""
+        channel = self.local.get(change.name)
+        if channel is not None and not self.is_hidden(channel):
+            self._outside.servers.created(change.name)
+
+    def tell_gone(self, _change: ChannelRemoved | ChannelDeleted) -> None:
+        """Tell other servers which channels there are."""
+        self._outside.servers.hidden()
 
     def take(self, channel: Channel) -> Undo:
         """Remove a channel in which nobody is."""

@@ -1,7 +1,7 @@
 """The domain's facade: its parts, the rule of each change, and requests about channels. It knows no dialect and no SQL.
 
 Every change is a plain value (changes.Change), which a method submits to the journal. In its turn the journal passes it
-to `Chat.apply`, which applies it to the state or refuses it with a `ChatError`. When it is on disk, `Chat.publish`
+to `Chat.apply`, which applies it to the state or refuses it with a `ChatError`. When it is on disk, `Publication`
 sends the answer and the events. So no client is told what could still be lost, and there is one order of all changes.
 
 Methods that end in a `done` argument never raise: `done` takes None or the error, at once or later.
@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Collection, Iterable, Sequence
-from typing import Any, NamedTuple
 
 from domain.accounts import Accounts
 from domain.administration import Administration
@@ -19,47 +18,18 @@ from domain.admission import Admission
 from domain.bans import Bans
 from domain.changes import (
     SAY,
-    AccountDeleted,
-    AccountRegistered,
-    AccountRemoved,
-    BanLifted,
-    Banned,
     Change,
     ChannelCreated,
-    ChannelDeleted,
     ChannelFounded,
-    ChannelPruned,
-    ChannelRemoved,
-    ChannelRenamed,
     Done,
     GuestSaid,
-    HostKeyMade,
     InOrder,
-    InvitationMade,
-    InvitedRegistered,
-    InvitedToChannel,
     Joined,
-    Left,
-    LoggedInFrom,
-    MailboxOpened,
-    MailDelivered,
     Mailed,
-    Marked,
-    MaskRemoved,
-    MaskSet,
     MembershipsDated,
-    ModeSet,
-    Outcome,
-    PasswordChanged,
     PeerNamed,
-    RankGiven,
     Said,
-    Seen,
-    TokenDropped,
-    TokenMade,
-    TopicSet,
     Undo,
-    VisitorSaid,
     ignore,
     nothing,
 )
@@ -75,7 +45,9 @@ from domain.moderation import Moderation
 from domain.modes import INVITE_ONLY, OPERATOR, SECRET
 from domain.names import HOST_OF_CHANNEL, classic_id, is_name
 from domain.presence import Presence
+from domain.publication import Publication
 from domain.reading import Reading
+from domain.rules import Rule, make_rules
 from domain.sessions import Clients, ClientSession
 from domain.state import NO_LIMITS, Account, Limits, Member, RoomGuest, Visitor
 from domain.subscriptions import Subscriptions
@@ -89,19 +61,6 @@ MAX_HOSTS = 1000
 """Names of configured servers that are recorded with their identities."""
 
 log = logging.getLogger("crosstalk.chat")
-
-
-class Rule(NamedTuple):
-    """What a kind of change does.
-
-    Attributes:
-        apply: decides it, carries it out in memory, and gives its undo; None where nothing has changed. Raises
-            ChatError when the change is refused: nothing has changed then.
-        tell: publishes it to the sessions concerned; the session that has asked for it gets an answer instead.
-    """
-
-    apply: Callable[[Any], Undo | None]
-    tell: Callable[[Any], None] | None = None
 
 
 class Chat:
@@ -139,7 +98,9 @@ class Chat:
     ) -> None:
         self._clock = RisingClock(now, backend.last_time)
         self.now = self._clock.now
-        self.journal = Journal(backend.write, self.apply, self.publish)
+        self.rules: dict[type, Rule] = {}
+        self._publication = Publication(self.rules, self._clock, self._tell_messages)
+        self.journal = Journal(backend.write, self.apply, self._publication.publish)
         self.outside = Outside()
         self.users = Users(limits, self.outside, Presence(self.tell_in_order), reserved)
         self.tokens = Tokens(self.users, self.journal, self.now, make_secret)
@@ -160,51 +121,7 @@ class Chat:
         )
         self.upkeep = Upkeep(self.users, self.channels, self.journal, backend, self.outside, self.remove, self.now)
         self.known_networks = KnownNetworks(self.users, self.journal, self.now)
-        self.rules = self._make_rules()
-        self._is_publishing = False
-
-    def _make_rules(self) -> dict[type, Rule]:
-        """Return what each kind of change does."""
-        users, channels, admin = self.users, self.channels, self.administration
-        return {
-            AccountRegistered: Rule(users.apply_registered),
-            MailboxOpened: Rule(users.apply_opened),
-            AccountDeleted: Rule(users.apply_deleted),
-            AccountRemoved: Rule(admin.apply_account_removed, admin.tell_account_removed),
-            InvitationMade: Rule(self.accounts.invitations.apply_made),
-            InvitedRegistered: Rule(self.accounts.invitations.apply_registered),
-            PasswordChanged: Rule(users.apply_password),
-            TokenMade: Rule(self.tokens.apply_made),
-            TokenDropped: Rule(self.tokens.apply_dropped),
-            ChannelCreated: Rule(channels.apply_created, self._tell_created),
-            ChannelFounded: Rule(channels.apply_created, self._tell_created),
-            ChannelDeleted: Rule(self.upkeep.apply_deleted, self.upkeep.tell_deleted),
-            ChannelRenamed: Rule(self.upkeep.apply_renamed, self.upkeep.tell_renamed),
-            ChannelPruned: Rule(self.upkeep.apply_pruned),
-            ChannelRemoved: Rule(channels.apply_removed, self._tell_removed),
-            ModeSet: Rule(self.moderation.apply_mode, self.moderation.tell_mode),
-            RankGiven: Rule(self.moderation.apply_rank),
-            MaskSet: Rule(self.moderation.apply_mask_set),
-            MaskRemoved: Rule(self.moderation.apply_mask_removed),
-            Banned: Rule(self.bans.apply_banned, self.bans.tell_banned),
-            BanLifted: Rule(self.bans.apply_lifted),
-            InvitedToChannel: Rule(self.moderation.apply_invited),
-            TopicSet: Rule(self.topics.apply_set, self.topics.tell_set),
-            Joined: Rule(channels.apply_joined, self.subscriptions.tell_joined),
-            Left: Rule(channels.apply_left, self.subscriptions.tell_left),
-            Seen: Rule(channels.apply_seen),
-            Marked: Rule(users.apply_marked),
-            Said: Rule(channels.apply_said),
-            GuestSaid: Rule(channels.apply_guest_said),
-            VisitorSaid: Rule(channels.apply_said),
-            InOrder: Rule(lambda change: change.decide(), lambda change: change.tell()),
-            Mailed: Rule(self.messages.apply_mailed),
-            MailDelivered: Rule(self.messages.apply_mail_delivered),
-            PeerNamed: Rule(channels.apply_named),
-            HostKeyMade: Rule(users.apply_host_key),
-            LoggedInFrom: Rule(self.known_networks.apply),
-            MembershipsDated: Rule(channels.apply_dated),
-        }
+        self.rules.update(make_rules(self))
 
     # ---- channels ----
 
@@ -407,7 +324,7 @@ class Chat:
     def tell_in_order(self, tell: Callable[[], object], done: Done = ignore) -> None:
         """Call `tell`, then `done`, when all changes before have been published: at once while outcomes are published,
         else at the end of the turn."""
-        if self._is_publishing:
+        if self._publication.is_under_way:
             tell()
             done(None)
         else:
@@ -438,40 +355,8 @@ class Chat:
         self.users.limits = limits
         return complete
 
-    def publish(self, outcomes: Iterable[Outcome]) -> None:
-        """Publish the outcomes of changes, in order. Consecutive messages to one channel are one event.
-
-        Subscriptions follow the same order, so no session gets a channel's messages before the answer to its JOIN.
-        """
-        self._is_publishing = True
-        self._clock.end_turn()
-        run: list[Said] = []
-        for change, error, done in outcomes:
-            said = change if error is None and isinstance(change, Said) else None
-            if run and (said is None or said.channel != run[0].channel):
-                self._publish(run)
-                run = []
-            try:
-                if said is not None:
-                    run.append(said)
-                elif error is None and (tell := self.rules[type(change)].tell) is not None:
-                    tell(change)
-                done(error)
-            except Exception:  # a fault in one answer must not cost the others theirs
-                log.exception("error while telling the outcome of %s", type(change).__name__)
-        if run:
-            self._publish(run)
-        self._is_publishing = False
-
-    def _tell_created(self, change: ChannelCreated) -> None:
-        channel = self.channels.local.get(change.name)
-        if channel is not None and not self.channels.is_hidden(channel):
-            self.outside.servers.created(change.name)
-
-    def _tell_removed(self, _change: ChannelRemoved) -> None:
-        self.outside.servers.hidden()
-
-    def _publish(self, run: list[Said]) -> None:
+    def _tell_messages(self, run: list[Said]) -> None:
+        """Tell consecutive messages of one channel as one event."""
         event = ChannelMessages(tuple(run))
         self.reading.last_published = run[-1].number
         self.outside.messages["channel"] += len(run)

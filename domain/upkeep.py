@@ -184,10 +184,6 @@ class Upkeep:
             raise InUse
         return self._channels.take(channel)
 
-    def tell_deleted(self, _change: ChannelDeleted) -> None:
-        """Tell other servers which channels there are."""
-        self._outside.servers.hidden()
-
     def apply_renamed(self, change: ChannelRenamed) -> Undo:
         channel = self._without_port(change.name)
         if change.new in self._channels.local:
