@@ -85,7 +85,7 @@ class Browser:
         place = f"ws://127.0.0.1:{port}/"
         self._open = contextlib.ExitStack()
         self._socket = self._open.enter_context(
-            connect(place, open_timeout=PATIENCE, close_timeout=0.1, compression=None, logger=QUIET)
+            connect(place, open_timeout=PATIENCE, close_timeout=0.1, compression=None, logger=QUIET, ping_interval=None)
         )
         self._waiting: deque[str] = deque()
 

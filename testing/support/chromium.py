@@ -43,7 +43,9 @@ class Chromium:
         told = (re.search(r"listening on (ws://\S+)", line) for line in self._process.stderr or ())
         url = next(filter(None, told))[1]
         self._open = contextlib.ExitStack()
-        self._link = self._open.enter_context(connect(url, max_size=None, proxy=None, compression=None))
+        self._link = self._open.enter_context(
+            connect(url, max_size=None, proxy=None, compression=None, ping_interval=None)
+        )
         self._calls = 0
         self._tabs: dict[str, Tab] = {}
 

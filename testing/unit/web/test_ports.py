@@ -22,7 +22,9 @@ SECONDS = 60
 
 def webs(server: ServerProcess) -> ClientConnection:
     offered = [Subprotocol("text.ircv3.net")]
-    return connect(f"ws://127.0.0.1:{server.ports[1]}/", subprotocols=offered, open_timeout=SECONDS, proxy=None)
+    return connect(
+        f"ws://127.0.0.1:{server.ports[1]}/", subprotocols=offered, open_timeout=SECONDS, proxy=None, ping_interval=None
+    )
 
 
 def until(client: ClientConnection, wanted: str) -> str:
