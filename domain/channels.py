@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 
 from domain.admission import Admission
 from domain.changes import (
@@ -14,13 +14,12 @@ from domain.changes import (
     GuestSaid,
     Joined,
     Left,
-    MembershipsDated,
-    PeerNamed,
     Said,
     Seen,
     Undo,
 )
 from domain.errors import AlreadyMember, ChannelFull, InUse, LimitReached, NameTaken, NoSuchChannel, NotAMember
+from domain.identities import Identities
 from domain.interfaces import Outside
 from domain.modes import OPERATOR, Modes
 from domain.names import HOST_OF_CHANNEL
@@ -52,6 +51,9 @@ class Channels:
         outside: observers of channels, and other servers.
         admission: says who may come in, and who may speak.
         members_only: a channel is shown to its members alone, as one with mode `s` (C69).
+
+    Attributes:
+        identities: the servers of the remote channels.
     """
 
     def __init__(self, users: Users, outside: Outside, admission: Admission, *, members_only: bool = False) -> None:
@@ -67,10 +69,7 @@ class Channels:
         self._made: Counter[str] = Counter()
         self._users = users
         self._outside = outside
-        self.hosts: dict[str, str] = {}
-        """Names that configured servers have used, and their identities (L20, L21)."""
-        self._identities: dict[str, Counter[str]] = {}
-        """For each server's name: the identities under which memberships in its channels began, and their numbers."""
+        self.identities = Identities(self.remote)
 
     def _note_name(self, name: str, *, taken: bool) -> None:
         for watch in self.name_watchers:
@@ -90,20 +89,6 @@ class Channels:
         if channel is None:
             raise NoSuchChannel
         return channel
-
-    def noted(self, name: str) -> Collection[str]:
-        """Return the identities for which a server's name is recorded (L20); none if the name is free."""
-        if name in self.hosts:
-            return [self.hosts[name]]
-        return [server for server in self._identities.get(name, ()) if server]
-
-    def began_under(self, account: Account, channel: str) -> str:
-        """Return the identity of a remote channel's server under which a membership began (L21); "" if unknown."""
-        return self.remote[channel].servers[account.name]
-
-    def has_undated(self, host: str) -> bool:
-        """Tell whether a server's channels have memberships without a recorded identity."""
-        return "" in self._identities.get(host, ())
 
     # ---- changes ----
 
@@ -287,28 +272,6 @@ class Channels:
             return None
         return self.admission.said(channel, change, in_room=True)
 
-    def apply_named(self, change: PeerNamed) -> Undo:
-        before = self.hosts.get(change.name)
-        self.hosts[change.name] = change.server
-        return lambda: self.hosts.pop(change.name) if before is None else self.hosts.update({change.name: before})
-
-    def apply_dated(self, change: MembershipsDated) -> Undo:
-        dated = [
-            (channel, account)
-            for channel in self.remote.values()
-            if channel.host == change.name
-            for account, server in channel.servers.items()
-            if not server
-        ]
-
-        def date(server: str) -> None:
-            for channel, account in dated:
-                self._forget_server(channel, account)
-                self._keep_server(channel, account, server)
-
-        date(change.server)
-        return lambda: date("")
-
     def forget_account(self, name: str) -> Undo:
         """Drop the ranks and invitations of an account that is removed; return the undo."""
         ranked = [channel.modes for channel in self.local.values() if channel.modes and name in channel.modes.ranks]
@@ -380,7 +343,7 @@ class Channels:
         if isinstance(channel, RemoteChannel):
             self.remote[channel.name] = channel
             self._note_name(channel.name, taken=True)
-            self._keep_server(channel, member.name, server)
+            self.identities.keep(channel, member.name, server)
 
     def _note_channel(self, member: Member, channel: Channel) -> None:
         if member.channels:
@@ -397,18 +360,4 @@ class Channels:
         if not channel.members:
             del self.remote[channel.name]
             self._note_name(channel.name, taken=False)
-        return self._forget_server(channel, member.name)
-
-    def _keep_server(self, channel: RemoteChannel, account: str, server: str) -> None:
-        channel.servers[account] = server
-        self._identities.setdefault(channel.host, Counter())[server] += 1
-
-    def _forget_server(self, channel: RemoteChannel, account: str) -> str:
-        server = channel.servers.pop(account)
-        counts = self._identities[channel.host]
-        counts[server] -= 1
-        if not counts[server]:
-            del counts[server]
-        if not counts:
-            del self._identities[channel.host]
-        return server
+        return self.identities.forget(channel, member.name)

@@ -305,13 +305,13 @@ class Chat:
 
     def remember_host(self, name: str, server: str) -> None:
         """Record the identity under which a configured server has used a name (L20), for MAX_HOSTS names at most."""
-        known = self.channels.hosts.get(name)
-        if known != server and (known is not None or len(self.channels.hosts) < MAX_HOSTS):
+        known = self.channels.identities.hosts.get(name)
+        if known != server and (known is not None or len(self.channels.identities.hosts) < MAX_HOSTS):
             self.journal.submit(PeerNamed(name, server), ignore)
 
     def date_memberships(self, name: str, server: str) -> None:
         """Have memberships in a server's channels without a recorded identity count as begun under this one (L21)."""
-        if self.channels.has_undated(name):
+        if self.channels.identities.has_undated(name):
             self.journal.submit(MembershipsDated(name, server), ignore)
 
     # ---- the journal's side ----

@@ -126,8 +126,8 @@ def make_rules(parts: Parts) -> dict[type, Rule]:
         InOrder: Rule(lambda change: change.decide(), lambda change: change.tell()),
         Mailed: Rule(parts.messages.apply_mailed),
         MailDelivered: Rule(parts.messages.apply_mail_delivered),
-        PeerNamed: Rule(channels.apply_named),
+        PeerNamed: Rule(channels.identities.apply_named),
         HostKeyMade: Rule(users.apply_host_key),
         LoggedInFrom: Rule(parts.known_networks.apply),
-        MembershipsDated: Rule(channels.apply_dated),
+        MembershipsDated: Rule(channels.identities.apply_dated),
     }

@@ -219,7 +219,7 @@ class PeerNames:
         """Return the reason why a server that has proven nothing cannot have this name at its address."""
         peer = self._peers.get(name)
         pinned = [dialer for dialer in self._dialers if dialer.config.name == name]
-        noted = self._chat.channels.noted(name)
+        noted = self._chat.channels.identities.noted(name)
         if name in self.secrets:
             return f"it has not proven that it is {name}, and the config has a secret for that name"
         if sent != link.address and sent in {dialer.address for dialer in self._dialers}:

@@ -51,7 +51,9 @@ class LinkedServers(RemoteServers):
 
     def is_unlisted(self, host: str) -> bool:
         peer = self._peers.get(host)
-        return not (host in self._chat.channels.hosts or self._names.lists(host) if peer is None else peer.configured)
+        return not (
+            host in self._chat.channels.identities.hosts or self._names.lists(host) if peer is None else peer.configured
+        )
 
     def known_as(self, host: str) -> set[str]:
         peer = self._peers.get(host)
@@ -218,7 +220,7 @@ class LinkedServers(RemoteServers):
         account = self._chat.users.accounts.get(user)
         if account is None or channel not in account.channels:
             return False
-        if not link.may_end(self._chat.channels.began_under(account, channel)):
+        if not link.may_end(self._chat.channels.identities.began_under(account, channel)):
             link.ignore("it ends a membership that did not begin under its address or proof")
             return True
         self._chat.remove(account, channel, event(channel), ignore)

@@ -229,8 +229,8 @@ class MemoryChat:
                 for name, member in channel.members.items()
             },
             {name: dict(channel.servers) for name, channel in self.chat.channels.remote.items()},
-            {name: dict(counts) for name, counts in self.chat.channels._identities.items()},
-            dict(self.chat.channels.hosts),
+            {name: dict(counts) for name, counts in self.chat.channels.identities._begun.items()},
+            dict(self.chat.channels.identities.hosts),
             self.chat.channels.names.read(),
             self.chat.bans.all(),
             self.chat.users.host_key,

@@ -326,7 +326,7 @@ def refused(world: World, address: str) -> bool:
 def test_the_name_of_a_server_in_whose_channels_somebody_is_is_kept_for_its_address() -> None:
     with World(settings=ONE) as world:
         peer = world.peer("two", "127.0.0.2")
-        assert world.chat.channels.noted("two") == []
+        assert world.chat.channels.identities.noted("two") == []
         member(world, peer)
         joined(world, "ann", "tea", peer)
         cut(peer)
@@ -338,7 +338,7 @@ def test_the_name_of_a_server_in_whose_channels_somebody_is_is_kept_for_its_addr
         for name in ("ann", "bob"):
             assert refused(again, "127.0.0.3")
             assert client.ask(f"LOGIN {name} {name}", "LEAVE tea:two", "LOGOUT")[1] == "RESULT LEAVE tea:two 1"
-        assert again.chat.channels.noted("two") == []
+        assert again.chat.channels.identities.noted("two") == []
         cut(again.peer("two", "127.0.0.3"))
 
 
@@ -351,7 +351,7 @@ def test_a_join_that_is_refused_or_cannot_be_kept_notes_nothing(world: World) ->
     world.store._db.execute("PRAGMA query_only = 1")
     peer.ask("FEDRESULT bob JOIN tea:two 1")
     assert bob.heard() == ["RESULT JOIN tea:two 0"] * 2
-    assert world.chat.channels.noted("two") == []
+    assert world.chat.channels.identities.noted("two") == []
 
 
 def test_a_leave_that_cannot_be_kept_keeps_the_note(world: World) -> None:
@@ -434,7 +434,7 @@ def test_older_memberships_begin_with_the_next_link() -> None:
         member(world, world.peer("two", "127.0.0.2"))
         world.store._db.execute("UPDATE memberships SET server = ''")
         older = World(settings=ONE, store=world.store)
-        assert older.chat.channels.noted("two") == []
+        assert older.chat.channels.identities.noted("two") == []
         cut(linked(older, "127.0.0.2"))
         for restarted in (older, World(settings=ONE, store=world.store)):
             assert refused(restarted, "127.0.0.3")
