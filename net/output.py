@@ -143,7 +143,7 @@ class Output(WatchedSocket):
 
     @property
     def output(self) -> Output:
-        """Where bytes are queued: `send_all` takes these."""
+        """Where bytes are queued: an audience consists of these."""
         return self
 
     @property
