@@ -10,7 +10,7 @@ from commands import Refusal, Request
 from dialects.irc.client import Client
 from dialects.irc.commands import COMMANDS, NOT_UTF8, TO_ONE_CHANNEL, TOO_FEW, TOO_FEW_BEFORE_WELCOME, UNKNOWN
 from dialects.irc.core import Irc, IrcRequest
-from dialects.irc.events import OF_USERS, TO_ALL, channel_message, of_oneself, to_client
+from dialects.irc.events import OF_USERS, TO_ALL, channel_lines, of_oneself, to_client
 from dialects.irc.forms import Forms
 from dialects.irc.messages import is_channel_here
 from dialects.irc.people import client_of
@@ -66,13 +66,17 @@ class IrcDialect(Irc):
         if not isinstance(event, ChannelMessages):
             super().tell_all(event, audience)
             return
-        messages = [(said, self.clients_of(said), channel_message(self, said)) for said in event.messages]
+        lines = channel_lines(self, event.messages)
+        senders = {(type(said), said.sender): said for said in event.messages}
+        clients = {sender: self.clients_of(said) for sender, said in senders.items()}
+        messages = [
+            (said, clients[type(said), said.sender], words) for said, words in zip(event.messages, lines, strict=True)
+        ]
         own = [found for found in self._with_own_words(messages).items() if found[0].output in audience]
         others = len(audience) - len(own)
         if others:
             self.counts.deliveries += others
-            words = "".join([words for _said, _clients, words in messages])
-            audience.send(words.encode(), [transport.output for transport, _client in own])
+            audience.send("".join(lines).encode(), [transport.output for transport, _client in own])
         for transport, client in own:
             if words := "".join(self._for_sender(messages, client)):
                 transport.send(words.encode())

@@ -3,7 +3,7 @@ same capabilities (I29)."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from dialects.irc import numerics
@@ -61,6 +61,8 @@ class Stamp(NamedTuple):
 def tags_of(irc: Irc, stamp: Stamp) -> str:
     """Return the tags before a message, as these clients have asked for them (I29)."""
     wanted = irc.capabilities
+    if not wanted:
+        return ""
     tags = []
     if "server-time" in wanted:
         tags.append(("time", utc_time(stamp.at)))
@@ -81,7 +83,7 @@ def message_lines(irc: Irc, stamp: Stamp, prefix: str, target: str, text: str, k
     verb = "NOTICE" if kind == NOTICE else "PRIVMSG"
     if kind == ACT:
         return tags + message(prefix, verb, target, text=action(text))
-    line = message(prefix, verb, target, text=text)
+    line = f":{prefix} {verb} {target} :{text}{END}"  # as `message` does it, for nearly every message
     if size_of(line) <= MAX_BODY:
         return tags + line
     room = MAX_BODY - size_of(message(prefix, verb, target, text=""))
@@ -92,18 +94,30 @@ def message_lines(irc: Irc, stamp: Stamp, prefix: str, target: str, text: str, k
 
 def channel_messages(irc: Irc, event: ChannelMessages) -> str:
     """Render messages to a channel."""
-    return "".join([channel_message(irc, said) for said in event.messages])
+    return "".join(channel_lines(irc, event.messages))
 
 
-def channel_message(irc: Irc, said: Said) -> str:
-    """Render one message to a channel."""
+def channel_lines(irc: Irc, messages: Iterable[Said]) -> list[str]:
+    """Render each of some messages to a channel. Those of one sender have the same prefix."""
+    prefixes: dict[tuple[type, str], str] = {}
+    target, rendered = "", []
+    for said in messages:
+        kind = type(said), said.sender
+        prefix = prefixes.get(kind)
+        if prefix is None:
+            room = said.channel if isinstance(said, GuestSaid) else ""
+            prefix = prefixes[kind] = irc.people.prefix(said.sender, room=room, is_guest=kind[0] is VisitorSaid)
+            target = target or irc.people.channel(said.channel)
+        rendered.append(_channel_line(irc, said, prefix, target))
+    return rendered
+
+
+def _channel_line(irc: Irc, said: Said, prefix: str, target: str) -> str:
     sent = irc.in_flight.get(said.number)
     number = f"m{said.number}" if said.number else ""
-    from_visitor = isinstance(said, VisitorSaid)
-    room = said.channel if isinstance(said, GuestSaid) else ""
-    stamp = Stamp(said.sender, said.at, number, sent.tags if sent is not None else NO_TAGS, bool(from_visitor or room))
-    prefix = irc.people.prefix(said.sender, room=room, is_guest=from_visitor)
-    return message_lines(irc, stamp, prefix, irc.people.channel(said.channel), said.text, said.kind)
+    is_from_guest = isinstance(said, VisitorSaid | GuestSaid)
+    stamp = Stamp(said.sender, said.at, number, sent.tags if sent is not None else NO_TAGS, is_from_guest)
+    return message_lines(irc, stamp, prefix, target, said.text, said.kind)
 
 
 def to_client(irc: Irc, client: Client, event: Any) -> str | None:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from commands import Request
 from dialects.irc.client import Client, with_tag
 from dialects.irc.core import Irc
-from dialects.irc.events import channel_message
+from dialects.irc.events import channel_lines
 from dialects.irc.markers import TIMESTAMP, parse_timestamp
 from dialects.irc.wire import END, message, word
 from domain.changes import Said
@@ -229,7 +229,7 @@ def _lines(irc: Irc, client: Client, pages: Pages) -> Iterator[str]:
     with contextlib.suppress(StoreUnavailable):
         for part in pages:
             for page in part:
-                yield "".join([channel_message(dialect, said) for said in page])
+                yield "".join(channel_lines(dialect, page))
 
 
 def _in_batch(client: Client, kind: str, chunks: Iterator[str]) -> Iterator[str]:

@@ -72,6 +72,8 @@ def tagmsg(irc: Irc, client: Client, request: Request) -> None:
 
 def _targets(words: str, refuse: _Refusals, verb: str) -> Sequence[str]:
     """Return the targets of a message; none where there are too many, or none, which is answered."""
+    if words and "," not in words:
+        return (words,)
     targets = [target for target in words.split(",") if target]
     if len(targets) > MAX_TARGETS:
         refuse.reply(numerics.TOOMANYTARGETS, word(words))
@@ -98,7 +100,7 @@ def _send(irc: Irc, client: Client, request: Request, targets: str, kind: str, t
 
 def _fits(irc: Irc, client: Client, target: str, kind: str, text: str) -> bool:
     """Tell whether a message fits into one line at its receivers (I2)."""
-    if size_of(text) + size_of(target) + size_of(client.shown) + ROOM_FOR_REST <= MAX_BODY:  # nearly always
+    if size_of(f"{text}{target}{client.shown}") + ROOM_FOR_REST <= MAX_BODY:  # nearly always
         return True
     line = message(irc.people.prefix(client.nick), "PRIVMSG", target, text=action(text) if kind == ACT else text)
     return len(line.encode()) <= MAX_BODY

@@ -75,8 +75,7 @@ def profile_of(irc: Irc, name: str, channel: Channel | None = None) -> Profile:
 def clients_of(holder: Account | Guest | None) -> tuple[Client, ...]:
     """Return those clients of a user that speak IRC, the latest last."""
     if isinstance(holder, Account | Visitor):
-        found = (client_of(session) for session in holder.sessions)
-        return tuple(client for client in found if client is not None)
+        return tuple([client for session in holder.sessions if (client := client_of(session)) is not None])
     return ()
 
 

@@ -74,7 +74,8 @@ def parse(text: str) -> Line | None:
         text = text.partition(" ")[2].lstrip(" ")
     before, colon, last = text.partition(" :")
     verb, *words = before.split(" ")
-    words = [word for word in words if word]
+    if "" in words:
+        words = [word for word in words if word]
     if colon:
         words.append(last)
     return Line(tags, verb.upper() if verb.isascii() else verb, words)
