@@ -235,9 +235,13 @@ class ReplicatedLog:
         self.begin([Leaves(node)])
 
     def _wait(self, ends: float) -> None:
-        while self.is_busy and self._clock() < ends:
+        ticked = now = self._clock()
+        while self.is_busy and now < ends:
             self._link.wait(TICK)
-            self.observer.tick()
+            now = self._clock()
+            if now - ticked >= TICK:
+                ticked = now
+                self.observer.tick()
 
     # ---- appending ----
 

@@ -89,10 +89,13 @@ def ask(
     return reply
 
 
+_load = json.JSONDecoder().decode
+
+
 def read_answer(payload: bytes) -> Mapping[str, Any]:
     """Return the fields of an answer; none where it has no content, as that without responders."""
     try:
-        fields = json.loads(payload)
+        fields = _load(payload.decode())
     except ValueError:
         return {}
     return fields if isinstance(fields, dict) else {}

@@ -7,6 +7,7 @@ own; the first part of an HMSG payload is a block of headers: `NATS/1.0[ <status
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -15,6 +16,11 @@ MAX_LINE = 64 * 1024
 
 MAX_PAYLOAD = 1024 * 1024 + 64 * 1024
 """Maximum bytes of a payload with its headers: the engine's own limit, and some for what it adds."""
+
+MAX_DIGITS = 60
+"""Digits of the numbers in a message's line, all together."""
+
+_HEADER = re.compile(r"([^:\r\n]*):[ \t]*([^\r\n]*?)[ \t]*\r\n")
 
 PING, PONG = b"PING\r\n", b"PONG\r\n"
 
@@ -126,21 +132,23 @@ def _line(word: str, rest: str) -> Frame:
 def _announced(has_headers: bool, words: list[str]) -> tuple[list[str], int, int]:
     """Return subject, sid and reply; the bytes of the headers, and of headers and payload."""
     sizes = words[-2:] if has_headers else ["0", *words[-1:]]
-    words = words[: len(words) - (2 if has_headers else 1)]
-    numbers = [int(word) for word in (*sizes, *words[1:2]) if word.isascii() and word.isdigit()]
-    if len(numbers) != 3 or not 2 <= len(words) <= 3 or not numbers[0] <= numbers[1] <= MAX_PAYLOAD:
-        raise ProtocolError("a message's line is wrong, or its payload too large")
-    return words, numbers[0], numbers[1]
+    words = words[: -2 if has_headers else -1]
+    digits = "".join([*sizes, *words[1:2]])
+    if not 2 <= len(words) <= 3 or not (digits.isascii() and digits.isdigit()) or len(digits) > MAX_DIGITS:
+        raise ProtocolError("a message's line is wrong")
+    head, size = map(int, sizes)
+    if not head <= size <= MAX_PAYLOAD:
+        raise ProtocolError("a message is too large")
+    return words, head, size
 
 
 def _headers(block: bytes) -> tuple[int, Mapping[str, str]]:
-    first, *lines = block.decode("utf-8", "replace").split("\r\n")
-    version, _, rest = first.partition(" ")
+    text = block.decode("utf-8", "replace")
+    version, _, rest = text.partition("\r\n")[0].partition(" ")
     if version != "NATS/1.0":
         raise ProtocolError("headers of an unknown version")
     status = rest.split(" ", 1)[0]
-    headers = {key: value.strip() for key, colon, value in (line.partition(":") for line in lines) if colon}
-    return int(status) if status.isascii() and status.isdigit() else 0, headers
+    return int(status) if len(status) == 3 and status.isascii() and status.isdigit() else 0, dict(_HEADER.findall(text))
 
 
 # ---- what a client sends ----

@@ -88,13 +88,15 @@ def decode(data: bytes) -> Entry:
         NewerVersion: it cannot be understood.
     """
     try:
-        fields = json.loads(data)
+        fields = _load(data.decode("utf-8", "surrogatepass"))
         if fields["v"] != VERSION:
             raise NewerVersion(f"version {fields['v']}")
         return Entry(str(fields["run"]), int(fields["n"]), [_read(*row) for row in fields["c"]])
     except (KeyError, TypeError, ValueError) as error:
         raise NewerVersion(f"{type(error).__name__}: {error}") from error
 
+
+_load = json.JSONDecoder().decode
 
 _dump = json.JSONEncoder(
     ensure_ascii=False, separators=(",", ":"), default=lambda value: base64.b64encode(value).decode()
