@@ -43,6 +43,8 @@ PROBE_SECONDS = 0.005  # between two attempts to connect to a server that does n
 TRACEBACK = b"Traceback (most recent call last)"
 STDERR_LINES = 20  # of each server, shown with a failure
 
+REST_SECONDS = 1.0  # for the rest of an ended process' output, which a process that it has started may hold open
+
 
 class Ports:
     """Hands out free ports, none twice.
@@ -259,6 +261,9 @@ class Process:
     def _watch(self) -> None:
         self._status = self._popen.wait()
         self._processes.forget(self._popen)
+        until = time.monotonic() + REST_SECONDS
+        for pipe in (self.output, self.log):
+            pipe.wait_for_end(until)
         self._ended.set()
 
     def wait(self, until: float) -> int | None:

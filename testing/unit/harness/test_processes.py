@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from harness.processes import (
     LAST_PORT,
     OUR_COMMAND,
     Ports,
+    Process,
     Processes,
     Settings,
     command_words,
@@ -53,6 +55,15 @@ def test_console_and_standard_error(runner_settings: Settings) -> None:
             """),
         runner_settings,
     )
+
+
+def test_all_that_a_process_has_written_is_read_when_its_end_is_told(tmp_path: Path) -> None:
+    words = "import os; os.write(2, b'a line\\n' * 9000); os.write(1, b'another\\n' * 8000); os._exit(3)"
+    process = Process([sys.executable, "-S", "-c", words], tmp_path, servers.PROCESSES)
+    assert process.wait(time.monotonic() + PATIENCE) == 3
+    assert (len(process.log.lines), len(process.output.lines)) == (9000, 8000)
+    process.judged = True
+    process.close(True, time.monotonic() + PATIENCE)
 
 
 def test_standard_error_is_read_once(runner_settings: Settings, tmp_path: Path) -> None:
