@@ -1,7 +1,7 @@
 """The durable state in SQLite.
 
 All SQL is here and in the modules of the same layer: `change_records`, `channel_records`, `message_history`,
-`write_ahead_log` and `database_schema`, `database_copies`, `database_damage`.
+`stored_messages`, `write_ahead_log` and `database_schema`, `database_copies`, `database_damage`.
 
 `Store.write` takes a batch of changes that the journal has decided (domain/journal.py) and writes them in one
 transaction. When it returns True, they survive `kill -9` and a power cut (WAL, synchronous=FULL). When it returns
@@ -36,8 +36,9 @@ from database_files import (
 )
 from database_files import StoreError as StoreError
 from database_schema import MIGRATIONS, STAMP_TABLE, check_owner, migrate
-from domain.changes import Change, Joined, Mailed, Said, Seen
-from message_history import MAX_NUMBER, PAGE_ROWS, MessageHistory, readable
+from domain.changes import Change, Joined, Said, Seen
+from message_history import MessageHistory
+from stored_messages import StoredMessages
 from write_ahead_log import WriteAheadLog
 
 MEMORY = ":memory:"
@@ -52,14 +53,6 @@ BUSY_SECONDS = 0.01
 COPY_BUSY_SECONDS = 5.0
 """How long a commit waits in a cluster, where a failed one makes a leader step down."""
 
-MARKERS = "SELECT channel, seen_place FROM memberships WHERE account = ? AND NOT instr(channel, ':')"
-"""The read markers of an account: its memberships stand side by side."""
-
-MARKER_TIMES = (
-    "SELECT channel, seen_at FROM memberships WHERE account = ?1 AND NOT instr(channel, ':')"
-    " UNION ALL SELECT user, at FROM marks WHERE account = ?1"
-)
-
 REMOVE_ORPHANS = (
     "DELETE FROM mail WHERE recipient NOT IN (SELECT name FROM accounts)",
     "DELETE FROM memberships WHERE account NOT IN (SELECT name FROM accounts)"
@@ -73,8 +66,8 @@ TRY = f"PRAGMA user_version = {len(MIGRATIONS)}"
 log = logging.getLogger("crosstalk.store")
 
 
-class Store:
-    """A database file.
+class Store(StoredMessages):
+    """A database file: opened, written, loaded and closed. The domain reads messages by the methods of its base.
 
     Args:
         path: the file, which is made if it is missing; MEMORY for none.
@@ -279,16 +272,6 @@ class Store:
 
     # ---- reading ----
 
-    @property
-    def last_number(self) -> int:
-        """The number of the newest message, or that of a read marker if it is greater; 0 without messages."""
-        return self._history.newest
-
-    @property
-    def last_time(self) -> float:
-        """When the newest message was said, in seconds since the epoch; 0 without messages."""
-        return self._history.last_time
-
     def load(self) -> Iterator[Change]:
         """Return the state as the changes that lead to it, for `domain.chat.Chat.restore`.
 
@@ -313,110 +296,6 @@ class Store:
                 self._db.execute(statement)
         except sqlite3.Error as error:
             raise StoreError(f"cannot write to the database {self.path}: {_reason(error, self.path)}") from error
-
-    def history(
-        self, channel: str, count: int, before: int = MAX_NUMBER, after: int | None = None, since: int = 0
-    ) -> tuple[int, Iterator[list[Said]]]:
-        """Return how many messages are found, and pages of them, the oldest first.
-
-        Args:
-            channel: the channel.
-            count: how many at most.
-            before: only messages with smaller numbers: the last ones, unless `after` is given.
-            after: only messages with greater numbers: the first ones.
-            since: messages with numbers up to this one are left out.
-
-        Raises:
-            StoreUnavailable: they cannot be read; the pages raise it, too.
-        """
-        last = self._history.count(channel, before - 1)
-        lowest = self._history.first(channel)
-        if since:
-            lowest = max(lowest, self._history.count(channel, since) + 1)
-        if after is None:
-            first = max(lowest, last - count + 1)
-        else:
-            first = max(lowest, self._history.count(channel, after) + 1)
-            last = min(last, first + count - 1)
-        return max(0, last - first + 1), self._history.pages(channel, first, last)
-
-    def number_at(self, at: float) -> int:
-        """Return the number of the last message that was said at or before a time; 0 if there is none.
-
-        Raises:
-            StoreUnavailable: the messages cannot be read.
-        """
-        return self._history.number_at(at)
-
-    def oldest(self, channel: str, before: float, most: int) -> int:
-        """Return up to which number the oldest messages of a channel were said before a time; 0 if none was.
-
-        Args:
-            channel: the channel.
-            before: in seconds since the epoch.
-            most: of how many messages at most.
-
-        Raises:
-            StoreUnavailable: they cannot be read.
-        """
-        history = self._history
-        first, last = history.first(channel), history.count(channel, history.number_at(before))
-        return history.number_of(channel, min(last, first + most - 1)) if first <= last else 0
-
-    @property
-    def is_read(self) -> bool:
-        """Whether some history is being read, page by page."""
-        return self._history.readers > 0
-
-    def time_of(self, number: int) -> float:
-        """Return when the last message with a number up to this one was said; 0 if there is none.
-
-        Raises:
-            StoreUnavailable: the messages cannot be read.
-        """
-        return self._history.time_of(number)
-
-    def markers(self, account: str) -> dict[str, float]:
-        """Return up to which time an account has read each channel here, and its direct messages with each user.
-
-        Raises:
-            StoreUnavailable: the markers cannot be read.
-        """
-        with readable():
-            return dict(self._db.execute(MARKER_TIMES, (account,)).fetchall())
-
-    def unread(self, account: str) -> list[tuple[str, int]]:
-        """Return how many messages each channel here of an account has behind its read marker, if there are any.
-
-        Raises:
-            StoreUnavailable: the markers cannot be read.
-        """
-        with readable():
-            markers = self._db.execute(MARKERS, (account,)).fetchall()
-        history = self._history
-        counts = (
-            (channel, history.length(channel) - max(place, history.first(channel) - 1)) for channel, place in markers
-        )
-        return [(channel, count) for channel, count in counts if count > 0]
-
-    def mail(self, recipient: str) -> Iterator[tuple[int, list[Mailed]]]:
-        """Return the mail of an account, the oldest first: pages, each with the number of its last message.
-
-        Raises:
-            StoreUnavailable: it cannot be read.
-        """
-        last = 0
-        while True:
-            with readable():
-                rows = self._db.execute(
-                    "SELECT id, sender, recipient, text, sent, message_id, kind FROM mail"
-                    " WHERE recipient = ? AND id > ? ORDER BY id LIMIT ?",
-                    (recipient, last, PAGE_ROWS),
-                ).fetchall()
-            if not rows:
-                return
-            last = rows[-1][0]
-            yield last, [Mailed(*row[1:]) for row in rows]
 
     # ---- opening ----
 

@@ -91,6 +91,7 @@ HOMES: dict[str, set[str]] = {
         "database_files",
         "database_schema",
         "message_history",
+        "stored_messages",
         "write_ahead_log",
     },
 }
@@ -178,6 +179,7 @@ def test_sql_is_in_the_modules_of_the_store() -> None:
         "database_schema",
         "message_history",
         "store",
+        "stored_messages",
         "write_ahead_log",
     ]
     speaking = ["channel_records", *opening]
