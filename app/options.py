@@ -46,12 +46,8 @@ HELLO_USERS = 16
 """Default of `max-users` at a server of the dialect `hello` (C25)."""
 
 
-def parse_command_line(words: Sequence[str]) -> argparse.Namespace:
-    """Parse the command line; exit with status 1 and one line if it is wrong.
-
-    Returns:
-        The options, and `port` and `config`, of which one may be None. `hello_server`: the third form was used.
-    """
+def _parser(words: Sequence[str]) -> OneLineParser:
+    """Return the parser of the server's options; what its words mean is left to `parse_command_line`."""
     parser = OneLineParser(
         words,
         prog="server.py",
@@ -85,6 +81,16 @@ def parse_command_line(words: Sequence[str]) -> argparse.Namespace:
     )
     add("--check-config", action="store_true", help="tell every error of the config, and start nothing")
     add("--version", action="version", version=f"crosstalk {VERSION}", help="tell the version")
+    return parser
+
+
+def parse_command_line(words: Sequence[str]) -> argparse.Namespace:
+    """Parse the command line; exit with status 1 and one line if it is wrong.
+
+    Returns:
+        The options, and `port` and `config`, of which one may be None. `hello_server`: the third form was used.
+    """
+    parser = _parser(words)
     arguments = parser.parse_intermixed_args(words)
     arguments.hello_server = arguments.port is not None
     rest: list[str] = arguments.words

@@ -126,6 +126,19 @@ class ClusterBackend:
         """Keep rows that lead nowhere: the file must stay a copy of the others. A founder has removed its own."""
 
 
+def _link(settings: Settings, loop: Loop, run: str, tls: Tls | None) -> EngineLink:
+    """Return the link to the engines of the settings, which is not open yet."""
+    password = settings.engine_password_file or ""
+    return EngineLink(
+        [Address(engine.host, engine.port) for engine in settings.engine],
+        LoopNetwork(loop, None if tls is None else lambda: tls.trusted),
+        run=run,
+        user=USER if password else "",
+        password=password,
+        tls=any(engine.tls for engine in settings.engine),
+    )
+
+
 class Replica:
     """This server's part in a cluster.
 
@@ -162,23 +175,13 @@ class Replica:
         self._failovers = 0
         self._followed = store.position.run
         names = Names(settings.cluster)
-        password = settings.engine_password_file or ""
-        engines = [Address(engine.host, engine.port) for engine in settings.engine]
-        network = LoopNetwork(loop, None if tls is None else lambda: tls.trusted)
-        self._link = EngineLink(
-            engines,
-            network,
-            run=self.run_name,
-            user=USER if password else "",
-            password=password,
-            tls=any(engine.tls for engine in settings.engine),
-        )
+        self._link = _link(settings, loop, self.run_name, tls)
         base = ""
         if not store.position.applied:
             store.remove_orphans()  # from here on the file is changed by the log alone
             base = store.digest()
         self.log = ReplicatedLog(
-            self._link, store, names, self.run_name, clock=time_since_boot, copies=len(engines), base=base
+            self._link, store, names, self.run_name, clock=time_since_boot, copies=len(settings.engine), base=base
         )
         self.roles = Roles(
             self._link,
