@@ -2,8 +2,8 @@
 
 A channel's messages are a chain: each row holds the number of the one before. A full index would be as quick to read,
 but each message of a turn would write to another page of it; a chain only appends. Messages have places in their
-channel, from 1 on. The table `places` has the number of every STRIDE-th message of a channel, so that any place or
-number is found within STRIDE steps along the chain.
+channel, from 1 on. The table `places` has the number of every STRIDE-th message of a channel. So any place or number
+is found within STRIDE steps along the chain.
 
 The oldest messages of a channel can be removed. Places stay what they are: the first one is higher then.
 

@@ -11,8 +11,9 @@ One turn, in this order:
    each connection; free what was closed; confirm receipts. Repeat until nothing is left to do.
 
 A turn is short, so that each commit and flush comes soon: step 2 serves READY_PER_TURN descriptors, step 3 makes
-CHUNKS_PER_TURN chunks, step 4 frees FREED_PER_TURN connections, and each kind of work in steps 2 and 3 has
-TURN_SECONDS, the ready descriptors SERVE_SECONDS. The rest waits for the next turns.
+CHUNKS_PER_TURN chunks, step 4 frees FREED_PER_TURN connections. Each kind of work in steps 2 and 3 has TURN_SECONDS,
+but the ready descriptors have SERVE_SECONDS. The rest waits for the next turns.
+
 Deadlines run only when all input that had arrived by then has been handled. So no connection times out because the
 server itself was slow.
 

@@ -14,7 +14,7 @@ class ReadyQueue:
     """Ready descriptors, each once, in the order in which the selector has first reported them.
 
     They are served in this order. If a turn has not served all, the oldest and the newcomers take turns in the next
-    ones, so that a newcomer need not wait for a burst of thousands. A descriptor that the turn before has served is no
+    ones. So a newcomer need not wait for a burst of thousands. A descriptor that the turn before has served is no
     newcomer: sending more wins nobody more turns.
     """
 

@@ -2,8 +2,8 @@
 """What becomes of a cluster when its nodes and engines are killed and frozen at random? Run by `make chaos`.
 
 Clients write down each message, its answer, and both times. At the end every message that was acknowledged must be in
-each node's file and in the engines' log once, in one order, and no answer to HISTORY may have lacked what was
-acknowledged before it was asked for.
+each node's file and in the engines' log once, in one order. No answer to HISTORY may have lacked a message that was
+acknowledged before the request.
 """
 
 from __future__ import annotations

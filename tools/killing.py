@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """What becomes of what a server has acknowledged when it is killed under load? Run by `make kill`.
 
-In each round a server is started with the same database, clients of every dialect speak there, and it ends by SIGKILL
+In each round a server is started with the same database, and clients of every dialect speak there. It ends by SIGKILL
 at a random moment. At the end everything that was acknowledged must be in the database, once.
 """
 

@@ -3,7 +3,7 @@
 
 Clients of every dialect speak all the time. Meanwhile the server is frozen, killed, and overrun, its disk is full, its
 database is away. After each fault everybody must get answers again. At the end nothing that was acknowledged may be
-lost or doubled, no process may have grown by more than GROWTH, and the log may have no error that is not explained.
+lost or doubled. No process may have grown by more than GROWTH, and the log may have no unexplained error.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A connection to one of several servers, of which one answers: a primary and its backups. Knows no screen.
 
 When the connection is lost, the next place is dialled. When a request has had no answer for ANSWER_SECONDS, the other
-places are probed beside the connection, which is left only if one of them accepts and answers. A frozen process accepts
+places are probed beside the connection. It is left only if one of them accepts and answers: a frozen process accepts
 too, and a server that waits for its engine answers later.
 """
 

@@ -1,7 +1,7 @@
 """Does the page stay smooth while lines come fast? `make smooth` measures it in Chromium, and ends with a verdict.
 
-A task of the page's main thread may take at most TASK_MS of processor time, a frame may draw ROWS rows, and the newest
-line must be on screen in every frame. Time on the clock is told as well, but other programs may have the processor.
+A task of the page's main thread may take at most TASK_MS of processor time. A frame may draw ROWS rows, and must show
+the newest line. Time on the clock is told as well, but other programs may have the processor.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
 The rules are written from PROTOCOL.md.
 
-Where a cable is cut, nobody can know what has become of the lines on it. So the rules say of each line that somebody
-hears whether it may come then and there, and of each quiet moment what must have been heard by then.
+Where a cable is cut, nobody can know what has become of the lines on it. So the rules say of each line whether a
+user may hear it then and there. Of each quiet moment they say what must have been heard by then.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The client in the dialect `rooms`, between pipes and on a terminal, as users meet it: with channels, and with files.
 
-Whatever waits does so for an event and under a deadline; nothing sleeps. Where a test stands in the middle of a file,
-a scripted side holds the rest back, or the file has no end that anybody could reach.
+Whatever waits does so for an event and under a deadline; nothing sleeps. Where a test acts in the middle of a file,
+a scripted side holds the rest back, or the file has no end.
 """
 
 from __future__ import annotations

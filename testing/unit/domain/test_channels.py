@@ -118,8 +118,8 @@ def test_history_ends_where_the_reader_began_to_hear(memory: MemoryChat) -> None
 
 
 def test_a_message_is_for_those_who_are_members_when_it_is_said(memory: MemoryChat) -> None:
-    """Changes are decided in one order, so a message before a JOIN is not for whoever joins, and one before a LEAVE is
-    still for whoever leaves, also when one commit covers both."""
+    """Changes are decided in one order, also when one commit covers them. So a message before a JOIN is not for the new
+    member, and one before a LEAVE is still for the member that leaves."""
     alice, bob, carol = memory.user("alice", "room"), memory.user("bob", "room"), memory.user("carol")
     chat = memory.chat
     chat.say(alice.principal, "room", "one", alice.done())

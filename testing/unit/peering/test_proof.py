@@ -448,8 +448,10 @@ HANDSHAKE_LINES = [
     st.lists(st.text("0123456789abcdef", min_size=64, max_size=64), max_size=3),
 )
 def test_no_line_but_the_right_proof_gets_a_name(lines: Sequence[tuple[int, str]], guesses: Sequence[str]) -> None:
-    """Two links that were dialled and two that dial, from the peer's own address, played by somebody who has no secret
-    but hears all that the server says, and says it again wherever it could fit."""
+    """An attacker without the secret plays two links that were dialled and two that dial, from the peer's address.
+
+    It replays whatever the server sends wherever that could fit.
+    """
     with World(settings=ONE, listed=[TWO, PeerConfig("127.0.0.2", 5052, None)]) as world:
         world.user("alice", "tea")
         links = [world.dialled(), world.dialled()]
