@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from line_bucket import UNLIMITED, LineBucket
-from protocol import NO_CHOICE, Block, Choice, Dialect, Session
+from protocol import NO_CHOICE, Choice, Dialect, Session
+from session_state import Block
 from text import MAX_LINE
 from transport import Transport
 

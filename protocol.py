@@ -17,7 +17,6 @@ line. Only requests that are `pipelined` may follow each other into the journal,
 
 from __future__ import annotations
 
-import enum
 import logging
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -28,6 +27,7 @@ from domain.changes import Done
 from domain.errors import ChatError, LimitReached
 from session_input import SessionInput
 from session_output import LateAnswers, SessionOutput
+from session_state import Block, SessionState
 from text import MAX_LINE, TLS_HANDSHAKE, Overlong, first_word, foreign_protocol, whole_line
 from transport import Audience, Transport
 
@@ -138,30 +138,7 @@ Choice = Mapping[str, Callable[[], Dialect]]
 NO_CHOICE: Choice = {}
 
 
-class SessionState(enum.Enum):
-    """Where a session is in its life; it only goes forward."""
-
-    OPEN = enum.auto()
-    """Lines are run as they come."""
-    INPUT_ENDED = enum.auto()
-    """The client has half-closed: its lines are run and answered, then the session ends (C12)."""
-    DRAINING = enum.auto()
-    """The server stops: outstanding answers are sent, no further line is run (C21)."""
-    OVER = enum.auto()
-    """Nothing is run or sent any more."""
-
-
 _OPEN, _OVER = SessionState.OPEN, SessionState.OVER  # compared for every line; looking them up in the enum costs time
-
-
-class Block(enum.Enum):
-    """Why a session runs no line for now."""
-
-    OVER = "the session is over"
-    PAUSED = "it produces more than another server can read"
-    CONGESTED = "the client does not read"
-    UNANSWERED = "an earlier request is outstanding"
-    TOO_FAST = "the client has sent as many lines as it may for now"
 
 
 class Session(SessionOutput):

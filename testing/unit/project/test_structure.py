@@ -80,6 +80,7 @@ HOMES: dict[str, set[str]] = {
         "paced_session",
         "session_input",
         "session_output",
+        "session_state",
         "transport",
     },
     "store": {
@@ -195,6 +196,7 @@ def test_sockets_are_where_they_belong() -> None:
         "commands",
         "session_input",
         "session_output",
+        "session_state",
         "transport",
         "federation",
         *DOMAIN,

@@ -7,8 +7,9 @@ import itertools
 import pytest
 
 from commands import Refusal
-from protocol import Block, Dialect, SessionState
+from protocol import Dialect
 from session_output import LIST_PIECE
+from session_state import Block, SessionState
 from support.tiny import TinySession
 from text import (
     MAX_LINE,
