@@ -61,12 +61,17 @@ window.pass = (wait) => window.due[wait].at(-1)();"""
 """Have the test say when the time of the last timer of a length is over."""
 
 
-def test_what_is_not_confirmed_can_be_sent_again(stage: Stage) -> None:
-    name = stage.account("bridge")
-    page = stage.page(name)
+def _page_with_a_clock(stage: Stage, channel: str) -> Tab:
+    """Return the page of a new account in a channel, with CLOCK."""
+    page = stage.page(stage.account(channel))
     page.call("Page.addScriptToEvaluateOnNewDocument", source=CLOCK)
     reload(page)
-    page.sees("#bridge", "#title")
+    page.sees(f"#{channel}", "#title")
+    return page
+
+
+def test_what_is_not_confirmed_can_be_sent_again(stage: Stage) -> None:
+    page = _page_with_a_clock(stage, "bridge")
     stage.server.signal(signal.SIGSTOP)
     try:
         say(page, "into the void")
@@ -95,11 +100,7 @@ def test_what_is_not_confirmed_can_be_sent_again(stage: Stage) -> None:
 
 
 def test_a_connection_that_is_silent_is_given_up(stage: Stage) -> None:
-    name = stage.account("moor")
-    page = stage.page(name)
-    page.call("Page.addScriptToEvaluateOnNewDocument", source=CLOCK)
-    reload(page)
-    page.sees("#moor", "#title")
+    page = _page_with_a_clock(stage, "moor")
     stage.server.signal(signal.SIGSTOP)
     try:
         page.js("window.pass(30000)")
