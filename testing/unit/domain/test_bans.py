@@ -110,6 +110,27 @@ def test_a_ban_that_has_lapsed_counts_for_nothing_and_goes_with_the_next() -> No
     assert memory.outcome(lambda done: memory.chat.bans.lift("account", "bob", "", done)) is Unchanged
 
 
+def test_bans_follow_the_name_of_their_channel_and_go_with_it() -> None:
+    memory = MemoryChat()
+    banned(memory, "address", "192.0.2.0/24", "tea")
+    banned(memory, "account", "bob", "jam")
+    bans = memory.chat.bans
+
+    def closed() -> list[str]:
+        return [name for name in ("tea", "new tea", "jam") if bans.of_address("192.0.2.7", name)]
+
+    undo = bans.rename_channel("tea", "new tea")
+    assert closed() == ["new tea"]
+    undo()
+    assert closed() == ["tea"]
+    undo = bans.forget_channel("tea")
+    assert closed() == []
+    undo()
+    assert closed() == ["tea"]
+    bans.forget_channel("jam")
+    assert [ban.channel for ban in bans.all()] == ["tea"]
+
+
 def test_nothing_is_changed_by_a_disk_that_takes_nothing() -> None:
     memory = MemoryChat()
     banned(memory, "address", "192.0.2.0/24")
