@@ -155,9 +155,7 @@ class LineBuffer:
             return self.next()
         if following - start > self.limit:
             return Overlong(data[start : start + OVERLONG_HEAD])
-        if end > start and data[end - 1] == 0x0D:
-            end -= 1
-        return data[start:end]
+        return data[start:end].removesuffix(b"\r")
 
     def _incomplete(self) -> Overlong | None:
         if self._skipping:
