@@ -278,6 +278,11 @@ class Session(SessionOutput):
         self._pipelining = request.command.pipelined
         return partial(self._on_outcome, request, then)
 
+    def note_refusal(self, error: Exception) -> None:
+        """Count and log it, if a request was refused because of a limit."""
+        if isinstance(error, LimitReached) and error.setting:
+            self.report_limit(error.setting)
+
     def expect_late_answer(self, seconds: float) -> None:
         """Count an answer that holds up no later request: the echo of a message, or its failure.
 
@@ -482,8 +487,7 @@ class Session(SessionOutput):
                 self._fail(request, error)
 
     def _fail(self, request: Request, error: Exception) -> None:
-        if isinstance(error, LimitReached) and error.setting:
-            self.report_limit(error.setting)
+        self.note_refusal(error)
         self.dialect.fail(self, request, error)
 
     def _run_soon(self) -> None:

@@ -79,7 +79,8 @@ class Chat:
         members_only: channels are shown to their members alone (C69).
 
     Attributes:
-        now: the time of messages, in seconds since the epoch; it never goes back.
+        now: returns the time of messages, in seconds since the epoch; it never goes back.
+        time_of_turn: returns that of the turn, which is read once for many messages.
     """
 
     def __init__(
@@ -98,6 +99,7 @@ class Chat:
     ) -> None:
         self._clock = RisingClock(now, backend.last_time)
         self.now = self._clock.now
+        self.time_of_turn = self._clock.of_turn
         self.rules: dict[type, Rule] = {}
         self._publication = Publication(self.rules, self._clock, self._tell_messages)
         self.journal = Journal(backend.write, self.apply, self._publication.publish)
@@ -115,7 +117,7 @@ class Chat:
         self.moderation = Moderation(self.users, self.channels, self.journal, self.outside, self.now)
         self.reading = Reading(self.channels, self.journal, backend, self.now)
         self.visitors = Visitors(self.users, self.channels, self.subscriptions, self.reading, self.journal)
-        self.messages = DirectMessages(self.users, self.journal, backend, self.outside, self._clock.of_turn, run)
+        self.messages = DirectMessages(self.users, self.journal, backend, self.outside, self.time_of_turn, run)
         self.administration = Administration(
             self.users, self.accounts, self.channels, self.journal, self.outside, self.now
         )

@@ -49,7 +49,7 @@ def _row(
     """Return the row of a command: with its answers gathered where the request has a label."""
 
     def run(irc: Irc, session: Session, request: Any) -> None:
-        client = irc.client(session)
+        client = session.own or irc.client(session)
         label = request.tags.get("label") if request.tags else None
         if label and len(label.encode()) <= MAX_LABEL and client.has("labeled-response"):
             irc.gather(client, Answers(label), lambda: handle(irc, client, request))

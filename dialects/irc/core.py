@@ -40,14 +40,17 @@ class IrcRequest(Request):
     Attributes:
         tags: its tags.
         parts: those of a request with several targets; None for one target.
+        refuse: answers its refusal, where success has no answer; None where the callback for its outcome answers.
     """
 
-    __slots__ = ("parts", "tags")
+    __slots__ = ("parts", "refuse", "tags")
 
     def __init__(self, command: Command, args: tuple[str, ...], tags: Mapping[str, str] = NO_TAGS) -> None:
-        super().__init__(command, args)
+        self.command = command  # as the base class does it, without a call for each line
+        self.args = args
         self.tags = tags
         self.parts: Parts | None = None
+        self.refuse: Callable[[Exception], object] | None = None
 
 
 class Server(NamedTuple):
@@ -208,6 +211,19 @@ class Irc(Dialect):
         parts = getattr(request, "parts", None)
         return self._outcome(client, request, answer if parts is None else parts.add(answer))
 
+    def outcome_if_refused(self, client: Client, request: Request, refuse: Callable[[Exception], object]) -> Done:
+        """Count a request as outstanding whose success has no answer; return the callback for its outcome.
+
+        Args:
+            client: the client that asks. It is welcome.
+            request: its request.
+            refuse: answers a refusal; it gets the error.
+        """
+        if client.answers is None and isinstance(request, IrcRequest) and request.parts is None:
+            request.refuse = refuse
+            return client.session.expect_outcome(request)
+        return self.outcome(client, request, lambda error: None if error is None else refuse(error))
+
     def _outcome(self, client: Client, request: Request, answer: Callable[[Exception | None], object]) -> Done:
         if not client.is_welcome:
             client.session.transport.hold_login_timeout()
@@ -219,6 +235,8 @@ class Irc(Dialect):
         def done(error: Exception | None) -> None:
             if not client.is_welcome:  # the answer may be the welcome
                 client.session.transport.resume_login_timeout()
+            if error is not None:
+                client.session.note_refusal(error)
             if answers is None:
                 answer(error)
             else:
@@ -253,8 +271,11 @@ class Irc(Dialect):
                 client.session.send_bytes(settled.encode())
 
     def fail(self, session: Session, request: Request, error: Exception | None) -> None:
-        """Answer a request that needs the welcome (I3)."""
-        self.client(session).reply(numerics.NOTREGISTERED)
+        """Answer a request that was refused, or (None) one that needs the welcome (I3)."""
+        if error is not None and isinstance(request, IrcRequest) and request.refuse is not None:
+            request.refuse(error)
+        else:
+            self.client(session).reply(numerics.NOTREGISTERED)
 
     def refuse(self, session: Session, refusal: Refusal) -> None:
         """Answer a line that is too long (I2)."""

@@ -23,9 +23,6 @@ from protocol import Session
 from session_output import SessionOutput
 from transport import Alone, Audience, Transport
 
-Message = tuple[Said, tuple[Client, ...], str]
-"""A message, the clients of its sender that speak IRC, and its words for all."""
-
 
 class IrcDialect(Irc):
     """The dialect `irc`."""
@@ -40,14 +37,12 @@ class IrcDialect(Irc):
         if parsed is None:
             return Refusal.TOO_LONG
         tags, verb, words = parsed
-        if not verb:
-            return None
         command = COMMANDS.get(verb)
         if command is None:
-            return IrcRequest(UNKNOWN, (verb,), tags)
+            return IrcRequest(UNKNOWN, (verb,), tags) if verb else None
         if len(words) < command.min_args:
             return IrcRequest(TOO_FEW if command.needs_login else TOO_FEW_BEFORE_WELCOME, (verb,), tags)
-        if verb in TO_ONE_CHANNEL and len(words) > 1 and is_channel_here(words[0]):
+        if len(words) > 1 and verb in TO_ONE_CHANNEL and is_channel_here(words[0]):
             command = TO_ONE_CHANNEL[verb]
         return IrcRequest(command, tuple(words[: command.max_args]), tags)
 
@@ -67,47 +62,45 @@ class IrcDialect(Irc):
             super().tell_all(event, audience)
             return
         lines = channel_lines(self, event.messages)
-        senders = {(type(said), said.sender): said for said in event.messages}
-        clients = {sender: self.clients_of(said) for sender, said in senders.items()}
-        messages = [
-            (said, clients[type(said), said.sender], words) for said, words in zip(event.messages, lines, strict=True)
-        ]
-        own = [found for found in self._with_own_words(messages).items() if found[0].output in audience]
+        own = [found for found in self._with_own_words(event.messages).items() if found[0].output in audience]
         others = len(audience) - len(own)
         if others:
             self.counts.deliveries += others
-            audience.send("".join(lines).encode(), [transport.output for transport, _client in own])
-        for transport, client in own:
-            if words := "".join(self._for_sender(messages, client)):
-                transport.send(words.encode())
+            audience.send("".join(lines).encode(), [transport.output for transport, _places in own])
+        for transport, places in own:
+            words = lines.copy()
+            for place in places:
+                words[place] = self._echo(event.messages[place], lines[place])
+            if told := "".join(words):
+                transport.send(told.encode())
 
-    def _with_own_words(self, messages: Sequence[Message]) -> dict[Transport, Client]:
-        """Return the clients that get other words for these messages than all: those of their senders if they want no
-        echo, else one that has put a label before its own."""
-        found = {}
-        for said, clients, _words in messages:
-            if "echo-message" not in self.capabilities:
-                found.update({client.session.transport: client for client in clients})
-            elif (sent := self.in_flight.get(said.number)) is not None and sent.answers is not None:
-                found[sent.client.session.transport] = sent.client
+    def _with_own_words(self, messages: Sequence[Said]) -> dict[Transport, list[int]]:
+        """Return the clients that get other words than all for some of these messages, and the places of these: their
+        own messages if they want no echo, else those that they have put a label before."""
+        found: dict[Transport, list[int]] = {}
+        if "echo-message" in self.capabilities:
+            for place, said in enumerate(messages):
+                sent = self.in_flight.get(said.number)
+                if sent is not None and sent.answers is not None:
+                    found.setdefault(sent.client.session.transport, []).append(place)
+            return found
+        by_sender: dict[tuple[type, str], list[int]] = {}
+        for place, said in enumerate(messages):
+            by_sender.setdefault((type(said), said.sender), []).append(place)
+        for places in by_sender.values():
+            for client in self.clients_of(messages[places[0]]):
+                found[client.session.transport] = places
         return found
 
-    def _for_sender(self, messages: Sequence[Message], client: Client) -> Iterator[str]:
-        for said, clients, words in messages:
-            if client not in clients:
-                yield words
-            elif "echo-message" in self.capabilities:
-                yield from self._echo(said, client, words)
-
-    def _echo(self, said: Said, client: Client, words: str) -> Iterator[str]:
-        sent = self.in_flight.get(said.number)
-        if sent is None or sent.client is not client or sent.answers is None:
-            yield words
-            return
+    def _echo(self, said: Said, words: str) -> str:
+        """Return what the sender of a message gets of it: nothing, or the answers to its label with its echo."""
+        sent = self.in_flight.get(said.number) if "echo-message" in self.capabilities else None
+        if sent is None or sent.answers is None:
+            return ""
         for line in words.split(END)[:-1]:
             sent.answers.add(line + END)
         self.in_flight.echo_over(sent)
-        yield sent.answers.settle(client.server)
+        return sent.answers.settle(sent.client.server)
 
     def clients_of(self, said: Said) -> tuple[Client, ...]:
         """Return the clients of a message's sender that speak IRC."""

@@ -13,7 +13,7 @@ from dialects.irc.markers import CAPABILITY, marker
 from dialects.irc.mode_words import mode_line
 from dialects.irc.profiles import NOT_HERE, profile_of
 from dialects.irc.rosters import join_line, joined_lines
-from dialects.irc.wire import END, MAX_BODY, NO_TAGS, action, message, pieces, render_tags, size_of
+from dialects.irc.wire import END, MAX_BODY, NO_TAGS, SURELY_SHORT, action, message, pieces, render_tags, size_of
 from domain.changes import ACT, NOTICE, SAY, GuestSaid, Said, VisitorSaid
 from domain.events import (
     AccountGone,
@@ -61,8 +61,6 @@ class Stamp(NamedTuple):
 def tags_of(irc: Irc, stamp: Stamp) -> str:
     """Return the tags before a message, as these clients have asked for them (I29)."""
     wanted = irc.capabilities
-    if not wanted:
-        return ""
     tags = []
     if "server-time" in wanted:
         tags.append(("time", utc_time(stamp.at)))
@@ -77,18 +75,22 @@ def tags_of(irc: Irc, stamp: Stamp) -> str:
     return render_tags(tags)
 
 
-def message_lines(irc: Irc, stamp: Stamp, prefix: str, target: str, text: str, kind: str = SAY) -> str:
-    """Render a message in as many lines as it takes; the first one has its msgid (I27)."""
-    tags = tags_of(irc, stamp)
+def message_lines(irc: Irc, stamp: Stamp | None, prefix: str, target: str, text: str, kind: str = SAY) -> str:
+    """Render a message in as many lines as it takes; the first one has its msgid (I27).
+
+    Args:
+        stamp: what its tags say; None if these clients have asked for none.
+    """
+    tags = tags_of(irc, stamp) if stamp is not None else ""
     verb = "NOTICE" if kind == NOTICE else "PRIVMSG"
     if kind == ACT:
         return tags + message(prefix, verb, target, text=action(text))
     line = f":{prefix} {verb} {target} :{text}{END}"  # as `message` does it, for nearly every message
-    if size_of(line) <= MAX_BODY:
+    if len(line) <= SURELY_SHORT or size_of(line) <= MAX_BODY:
         return tags + line
     room = MAX_BODY - size_of(message(prefix, verb, target, text=""))
     first, *rest = [message(prefix, verb, target, text=piece) for piece in pieces(text, room)]
-    others = tags_of(irc, stamp._replace(number="", client_tags=NO_TAGS))
+    others = tags_of(irc, stamp._replace(number="", client_tags=NO_TAGS)) if stamp is not None else ""
     return tags + first + "".join([others + line for line in rest])
 
 
@@ -100,7 +102,7 @@ def channel_messages(irc: Irc, event: ChannelMessages) -> str:
 def channel_lines(irc: Irc, messages: Iterable[Said]) -> list[str]:
     """Render each of some messages to a channel. Those of one sender have the same prefix."""
     prefixes: dict[tuple[type, str], str] = {}
-    target, rendered = "", []
+    target, rendered, has_tags = "", [], bool(irc.capabilities)
     for said in messages:
         kind = type(said), said.sender
         prefix = prefixes.get(kind)
@@ -108,16 +110,16 @@ def channel_lines(irc: Irc, messages: Iterable[Said]) -> list[str]:
             room = said.channel if isinstance(said, GuestSaid) else ""
             prefix = prefixes[kind] = irc.people.prefix(said.sender, room=room, is_guest=kind[0] is VisitorSaid)
             target = target or irc.people.channel(said.channel)
-        rendered.append(_channel_line(irc, said, prefix, target))
+        stamp = _stamp(irc, said) if has_tags else None
+        rendered.append(message_lines(irc, stamp, prefix, target, said.text, said.kind))
     return rendered
 
 
-def _channel_line(irc: Irc, said: Said, prefix: str, target: str) -> str:
+def _stamp(irc: Irc, said: Said) -> Stamp:
     sent = irc.in_flight.get(said.number)
     number = f"m{said.number}" if said.number else ""
     is_from_guest = isinstance(said, VisitorSaid | GuestSaid)
-    stamp = Stamp(said.sender, said.at, number, sent.tags if sent is not None else NO_TAGS, is_from_guest)
-    return message_lines(irc, stamp, prefix, target, said.text, said.kind)
+    return Stamp(said.sender, said.at, number, sent.tags if sent is not None else NO_TAGS, is_from_guest)
 
 
 def to_client(irc: Irc, client: Client, event: Any) -> str | None:

@@ -200,8 +200,8 @@ class People:
     def channel_name(self, shown: str) -> str | None:
         """Return the name of the channel that a word means, which need not exist; None if it can be none's (I17)."""
         name = channel_name(shown)
-        if name is None:
-            return None
+        if name is None or name in self._channels.local:  # nearly always
+            return name
         name = normalize(name)
         return self._channels_alike.find(name, self._is_channel) or name
 

@@ -17,6 +17,9 @@ MAX_TAGS = 4096
 MAX_BODY = 512
 """Bytes of a line without its tags, with its end (I2)."""
 
+SURELY_SHORT = MAX_BODY // 4
+"""Characters of a line that has at most MAX_BODY bytes whatever they are. Longer ones are measured."""
+
 MAX_LINE = MAX_TAGS + MAX_BODY
 """Bytes of a whole line."""
 
@@ -67,11 +70,10 @@ def parse(text: str) -> Line | None:
         if size_of(head) >= MAX_TAGS:
             return None
         tags = parse_tags(head[1:])
-    if size_of(text) + len(END) > MAX_BODY:
+    if len(text) >= SURELY_SHORT and size_of(text) + len(END) > MAX_BODY:
         return None
-    text = text.lstrip(" ")
-    if text.startswith(":"):
-        text = text.partition(" ")[2].lstrip(" ")
+    if text.startswith((" ", ":")):
+        text = _without_prefix(text.lstrip(" "))
     before, colon, last = text.partition(" :")
     verb, *words = before.split(" ")
     if "" in words:
@@ -79,6 +81,10 @@ def parse(text: str) -> Line | None:
     if colon:
         words.append(last)
     return Line(tags, verb.upper() if verb.isascii() else verb, words)
+
+
+def _without_prefix(text: str) -> str:
+    return text.partition(" ")[2].lstrip(" ") if text.startswith(":") else text
 
 
 def size_of(text: str) -> int:

@@ -98,6 +98,45 @@ def test_an_echo_comes_in_the_order_of_all(world: World) -> None:
     assert bob.heard() == heard
 
 
+@pytest.mark.parametrize("capabilities", [(), ("message-tags",), ("echo-message",), ("echo-message", "message-tags")])
+def test_messages_of_several_senders_in_one_turn(world: World, capabilities: tuple[str, ...]) -> None:
+    """Each client gets those of others, in the order of all, and its own only as an echo. It may have several (I26)."""
+    twins = [user(world, "ann", *capabilities) for _ in range(2)]
+    bob, zoe, eve = (guest(world, name, *capabilities) for name in ("bob", "zoe", "eve"))
+    senders = [twins[0], bob, zoe, twins[1], bob, twins[0], zoe]
+    for client in (*twins, bob, zoe, eve):
+        client.ask("JOIN #garden")
+    for client in (*twins, bob, zoe, eve):
+        client.heard()
+    for number, client in enumerate(senders):
+        client.client.send(f"PRIVMSG #garden :{number}")
+    numbers = {client: [int(line[-1]) for line in client.heard()] for client in (*twins, bob, zoe, eve)}
+    everything = list(range(len(senders)))
+    assert numbers[eve] == everything
+    if "echo-message" in capabilities:
+        assert all(heard == everything for heard in numbers.values())
+    else:
+        assert numbers[twins[0]] == numbers[twins[1]] == [1, 2, 4, 6]
+        assert (numbers[bob], numbers[zoe]) == ([0, 2, 3, 5, 6], [0, 1, 3, 4, 5])
+
+
+def test_labels_and_tags_among_other_messages_of_a_turn(world: World) -> None:
+    """A label and client tags belong to their own message alone (I26, I29, I34)."""
+    ann = user(world, "ann", "echo-message", "labeled-response", "message-tags")
+    bob = guest(world, "bob", "message-tags", "echo-message")
+    ann.ask("JOIN #garden"), bob.ask("JOIN #garden"), ann.heard()
+    lines = ("PRIVMSG #garden :1", "@label=x;+a=b PRIVMSG #garden :2", "@+c PRIVMSG #garden :3", "PRIVMSG #garden :4")
+    for number, line in enumerate(lines):
+        ann.client.send(line)
+        bob.client.send(f"PRIVMSG #garden :b{number}")
+    body = ":ann!ann@account PRIVMSG #garden"
+    own = [line for line in ann.heard() if ":ann!" in line]
+    assert own == [f"@msgid=m1 {body} :1", f"@label=x;+a=b;msgid=m3 {body} :2", f"@+c;msgid=m5 {body} :3",
+                   f"@msgid=m7 {body} :4"]  # fmt: skip
+    heard = [line for line in bob.heard() if ":ann!" in line]
+    assert heard == [line.replace("label=x;", "") for line in own]
+
+
 @pytest.mark.parametrize("target", ["bob", "#garden", "ann"])
 def test_an_echo_is_the_answer_to_a_label(world: World, target: str) -> None:
     """(I26, I34)"""
