@@ -247,7 +247,7 @@ class Reactor:
         """Wait for events once and serve them."""
         events = self._selector.select(self._timeout())
         started = time.monotonic()
-        served = self._serve_report(events)
+        served = self._serve_report(events, started)
         self._work_off(self._soon.popleft, self._guarded, len(self._soon))
         waiting = min(len(self._threadsafe_calls), THREADSAFE_CALLS_PER_TURN)
         self._work_off(self._threadsafe_calls.popleft, self._guarded, waiting)
@@ -285,23 +285,30 @@ class Reactor:
                 return done
         return count
 
-    def _serve_report(self, events: list[Event]) -> int:
+    def _serve_report(self, events: list[Event], started: float) -> int:
         """Serve what the selector has reported, READY_PER_TURN at most; return how many it were.
 
         Mostly nothing waits, and there is time for all: then nothing passes through the queue.
         """
-        if self._ready:
+        if self._ready or len(events) > READY_PER_TURN:
             self._queue(events)
-            return self._serve_ready(READY_PER_TURN)
-        served = self._work_off(iter(events).__next__, self._serve, min(len(events), READY_PER_TURN), SERVE_SECONDS)
+            return self._serve_ready(READY_PER_TURN, started)
+        served = self._work_off(iter(events).__next__, self._serve, len(events), SERVE_SECONDS)
         if served < len(events):
             self._queue(events[served:])
             self._ready.note_served(events[:served])
         return served
 
-    def _serve_ready(self, limit: int) -> int:
-        """Serve so many ready descriptors at most; return how many it were."""
-        return self._work_off(self._ready.take, self._serve, min(len(self._ready), limit), SERVE_SECONDS)
+    def _serve_ready(self, limit: int, since: float) -> int:
+        """Serve so many ready descriptors at most; return how many it were.
+
+        Queueing thousands takes as long as serving hundreds, so it is part of the time limit, but not all of it.
+
+        Args:
+            since: when queueing began, on the monotonic clock.
+        """
+        seconds = max(SERVE_SECONDS / 3, SERVE_SECONDS - (time.monotonic() - since))
+        return self._work_off(self._ready.take, self._serve, min(len(self._ready), limit), seconds)
 
     def _queue(self, events: Iterable[Event]) -> None:
         """Queue what the selector has reported, and park what has waited before."""
@@ -340,7 +347,7 @@ class Reactor:
                 return
             self._queue(self._selector.select(0))
             self._due = now, self._ready.reports
-            self._serve_ready(may_serve)
+            self._serve_ready(may_serve, now)
         due, report = self._due
         if self._ready.has_any_of(report):
             return
