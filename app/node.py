@@ -17,8 +17,8 @@ from dialects.operator.base import Hosted, ServerControls
 from dialects.operator.console import Console
 from dialects.operator.control import Control
 from dialects.rooms import MessageFormatter, RoomsDialect, RoomsHandshake, TimeOfDay, piece_size
-from domain.accounts import BANNED
 from domain.ban_enforcement import BanEnforcement
+from domain.bans import BANNED
 from domain.changes import Change, ChannelCreated, HostKeyMade, ignore
 from domain.chat import Chat
 from domain.errors import LimitReached

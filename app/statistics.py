@@ -180,7 +180,7 @@ METRICS: tuple[Metric, ...] = (
     Metric("accounts", "Accounts.", lambda it: len(it.node.chat.users.accounts), needs="node"),
     Metric("channels", "Channels of this server.", lambda it: len(it.node.chat.channels.local), needs="node"),
     Metric(
-        "failed_logins_total", "Logins with a wrong password.", lambda it: it.node.chat.accounts.failed_logins,
+        "failed_logins_total", "Logins with a wrong password.", lambda it: it.node.chat.logins.failed,
         needs="node",
     ),
     Metric(

@@ -158,7 +158,7 @@ class Mailbox(Dialect):
     # ---- handlers ----
 
     def login(self, session: Session, request: Request) -> None:
-        name = self.chat.accounts.login_by_id(session, request.args[0])
+        name = self.chat.logins.login_by_id(session, request.args[0])
         session.send(f"user : {name} is now logged in")
 
     def create(self, session: Session, request: Request) -> None:
@@ -181,7 +181,7 @@ class Mailbox(Dialect):
 
     def collect(self, session: Session, request: Request) -> None:
         account_id = request.args[0]
-        account = self.chat.accounts.owner(session, account_id)
+        account = self.chat.logins.owner(session, account_id)
         session.stream(_render_mail(clean(account_id), self.chat.messages.mail(session, account)))
 
     def delete(self, session: Session, request: Request) -> None:

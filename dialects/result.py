@@ -126,7 +126,7 @@ class Result(Dialect):
 
     def leave(self, session: Session) -> None:
         """Log the session out, and drop its password that waits to be hashed."""
-        self.chat.accounts.session_over(session)
+        self.chat.logins.session_over(session)
 
     # ---- handlers: accounts ----
 
@@ -136,7 +136,7 @@ class Result(Dialect):
 
     def login(self, session: Session, request: Request) -> None:
         name, password = request.args
-        self.chat.accounts.login(session, name, password, session.expect_outcome(request))
+        self.chat.logins.login(session, name, password, session.expect_outcome(request))
 
     def logout(self, session: Session, request: Request) -> None:
         self.chat.users.logout(session)

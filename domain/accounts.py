@@ -1,11 +1,9 @@
-"""Accounts: creation, login, passwords and IDs."""
+"""Accounts: creation, passwords, IDs, deletion."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
-from domain.bans import Bans
 from domain.changes import (
     AccountDeleted,
     AccountRegistered,
@@ -18,36 +16,31 @@ from domain.changes import (
     ignore,
 )
 from domain.errors import (
-    AlreadyLoggedIn,
     ChatError,
-    KeptOut,
     LimitReached,
     NameTaken,
-    NoSuchUser,
     NotAName,
     NotAPassword,
     Overloaded,
     RegistrationClosed,
     WrongPassword,
 )
-from domain.events import AccountGone, LoggedInElsewhere, MailWaiting
+from domain.events import AccountGone
 from domain.interfaces import Claim, Passwords, RateLimit
 from domain.invitations import Invitations, Registration
 from domain.journal import Journal
-from domain.names import MAX_NAME, is_name
+from domain.logins import Logins
 from domain.sessions import ClientSession
-from domain.state import Account, Visitor
-from domain.tokens import Tokens, is_token
+from domain.state import Visitor
+from domain.tokens import is_token
 from domain.users import Users
 
-FAILED_LOGIN = "failed-login"
 FAILED_PASSWORD = "failed-password"
-BANNED = "ban"
-"""Reasons in the log of limits: a wrong name, password or ID at a login, a wrong old password, and a ban."""
+"""The reason in the log of limits for a wrong old password."""
 
 
 class Accounts:
-    """Requests about accounts: creation, login, passwords, deletion.
+    """Requests about accounts: creation, passwords, deletion.
 
     Methods that end in a `done` argument never raise: `done` takes None or the error, at once or later.
 
@@ -58,8 +51,7 @@ class Accounts:
         now: the wall clock, in seconds since the epoch.
         make_id: makes the ID of an account without a password from its name.
         rate_limit: how many accounts one address may make.
-        tokens: of all accounts.
-        bans: those of the operator.
+        logins: of all accounts.
 
     Attributes:
         invitations: who may make an account, and the codes that are valid.
@@ -73,12 +65,9 @@ class Accounts:
         now: Callable[[], float],
         make_id: Callable[[str], str],
         rate_limit: RateLimit,
-        tokens: Tokens,
-        bans: Bans,
+        logins: Logins,
     ) -> None:
-        self._tokens = tokens
-        self._bans = bans
-        self.failed_logins = 0
+        self._logins = logins
         self.invitations = Invitations(users, journal, passwords, now)
         self._users = users
         self._journal = journal
@@ -142,75 +131,6 @@ class Accounts:
         else:
             done(LimitReached("max-registrations"))
 
-    def login(self, recipient: ClientSession, name: str, password: str, done: Done, *, alongside: bool = False) -> None:
-        """Log a session in. Fails with AlreadyLoggedIn, WrongPassword, KeptOut (C71), Overloaded.
-
-        With the right password of an account that is logged in, its clients are probed: their machines may be gone
-        (R50).
-
-        Args:
-            recipient: the session.
-            name: the account's.
-            password: as it was given.
-            done: takes the outcome.
-            alongside: the account may be logged in at other clients, which stay.
-        """
-        if recipient.principal is not None:
-            done(AlreadyLoggedIn())
-            return
-
-        def verified(error: Exception | None) -> None:
-            account = self._users.accounts.get(name)
-            if error is not None or account is None:
-                done(error)
-            elif account.session is not None and not alongside:
-                account.session.probe()
-                done(AlreadyLoggedIn())
-            elif recipient.over:
-                done(AlreadyLoggedIn())
-            else:
-                self._users.enter(recipient, account)
-                done(None)
-                if account.mail:
-                    recipient.deliver(MailWaiting())
-
-        self.verify(recipient, name, password, verified)
-
-    def verify(self, recipient: ClientSession, name: str, password: str, done: Done) -> None:
-        """Check the password of an account, and that it is not banned. Fails with WrongPassword, KeptOut, Overloaded.
-
-        A name without an account is checked as slowly as a wrong password, so that the time does not tell them apart.
-        """
-        account = self._users.accounts.get(name)
-        password_hash = account.password_hash if account else None
-
-        def checked(error: Exception | None) -> None:
-            if error is None and (account is None or account.password_hash != password_hash):
-                error = WrongPassword()
-            if isinstance(error, WrongPassword):
-                self.failed_logins += 1
-                recipient.report_limit(FAILED_LOGIN, "name=%s", _loggable(name))
-            done(error or self._ban_error(recipient, name))
-
-        self._passwords.check(recipient, Claim(name, password, password_hash), checked, is_login=True)
-
-    def verify_token(self, recipient: ClientSession, name: str, token: str) -> str:
-        """Check a token of an account; return its digest. No password is hashed for a wrong one.
-
-        Raises:
-            WrongPassword: it is not valid.
-            KeptOut: the account is banned (C71).
-        """
-        try:
-            digest = self._tokens.find(name, token)
-        except WrongPassword:
-            self.failed_logins += 1
-            recipient.report_limit(FAILED_LOGIN, "name=%s (by token)", _loggable(name))
-            raise
-        if (ban := self._ban_error(recipient, name)) is not None:
-            raise ban
-        return digest
-
     def change_password(self, recipient: ClientSession, old: str, new: str, done: Done) -> None:
         """Set a new password for the account of a session that is logged in with one.
 
@@ -244,11 +164,6 @@ class Accounts:
                 then(password_hash)
 
         self._passwords.hash(recipient, password, hashed)
-
-    def session_over(self, recipient: ClientSession) -> None:
-        """Log out a session that is over, and drop the work that waits for it."""
-        self._passwords.forget(recipient)
-        self._users.logout(recipient)
 
     def _why_no_account(self, address: str, name: str) -> ChatError | None:
         """Return the error that now forbids an account of this name; None if it may be made."""
@@ -306,47 +221,11 @@ class Accounts:
             if error is None and recipient.over:
                 self._journal.submit(AccountDeleted(name, opened.id), ignore)  # its ID has not been sent
             elif error is None and account is not None:  # it may have been deleted in the same commit
-                self._take_over(recipient, account)
+                self._logins.take_over(recipient, account)
             done(error)
 
         self._make_account(recipient.address, opened, decided)
         return opened.id
-
-    def login_by_id(self, recipient: ClientSession, account_id: str) -> str:
-        """Log a session in, out of where it was; return the account's name. An older session of the account is told and
-        closed.
-
-        Raises:
-            NoSuchUser: no account has this ID.
-            KeptOut: it is banned (C71).
-        """
-        try:
-            account = self.owner(recipient, account_id)
-        except NoSuchUser:
-            self.failed_logins += 1
-            recipient.report_limit(FAILED_LOGIN, "(by ID)")  # which may be right but for a slip, so it is not shown
-            raise
-        self._take_over(recipient, account)
-        return account.name
-
-    def owner(self, recipient: ClientSession, account_id: str) -> Account:
-        """Return the account with this ID, for a session that shows it.
-
-        Raises:
-            NoSuchUser: no account has this ID.
-            KeptOut: it is banned, or the session's address is (C71).
-        """
-        account = self._users.owner(account_id)
-        if (ban := self._ban_error(recipient, account.name)) is not None:
-            raise ban
-        return account
-
-    def _ban_error(self, recipient: ClientSession, name: str) -> KeptOut | None:
-        """Return the error of a login that a ban of the operator forbids; None for any other."""
-        if self._bans.of_login(name, recipient.address) is None:
-            return None
-        recipient.report_limit(BANNED, "name=%s", _loggable(name))
-        return KeptOut()
 
     def delete(self, recipient: ClientSession, account_id: str, done: Done) -> None:
         """Delete the account with this ID. Its session is logged out, and closed if it is not the one that asks.
@@ -354,42 +233,16 @@ class Accounts:
         Fails with NoSuchUser, KeptOut, HasMail, StoreUnavailable.
         """
         try:
-            account = self.owner(recipient, account_id)
+            account = self._logins.owner(recipient, account_id)
         except ChatError as error:
             done(error)
             return
 
         def decided(error: Exception | None) -> None:
             if error is None:
-                self.end_sessions(account, AccountGone(account.name), keep=recipient)
+                self._logins.end_sessions(account, AccountGone(account.name), keep=recipient)
                 if recipient.principal is account:
                     self._users.logout(recipient)
             done(error)
 
         self._journal.submit(AccountDeleted(account.name, account.id), decided)
-
-    def _take_over(self, recipient: ClientSession, account: Account) -> None:
-        if recipient.principal is account:
-            return
-        self._users.logout(recipient)
-        self.end_sessions(account, LoggedInElsewhere(account.name))
-        self._users.enter(recipient, account)
-
-    def end_sessions(self, account: Account, event: Any, keep: ClientSession | None = None) -> None:
-        """Log out the clients of an account, after they have been told an event, and close them.
-
-        Args:
-            account: the account.
-            event: why.
-            keep: a session that is left as it is.
-        """
-        for session in account.sessions:
-            if session is not keep:
-                session.deliver(event)
-                self._users.logout(session)
-                session.end()
-
-
-def _loggable(name: str) -> str:
-    """Return a word in a form for the log: no control characters, and MAX_NAME characters of it at most."""
-    return name if is_name(name) else ascii(name[:MAX_NAME])

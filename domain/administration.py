@@ -12,6 +12,7 @@ from domain.errors import HasNoPassword, NameTaken, NoSuchUser, NotAName
 from domain.events import AccountGone, WentOut
 from domain.interfaces import Outside
 from domain.journal import Journal
+from domain.logins import Logins
 from domain.names import HOST_OF_CHANNEL
 from domain.sessions import ClientSession
 from domain.state import Account, Channel
@@ -28,7 +29,8 @@ class Administration:
 
     Args:
         users: all users.
-        accounts: their sessions and passwords.
+        accounts: hashes their passwords.
+        logins: ends their sessions.
         channels: all channels.
         journal: takes changes.
         outside: other servers.
@@ -39,6 +41,7 @@ class Administration:
         self,
         users: Users,
         accounts: Accounts,
+        logins: Logins,
         channels: Channels,
         journal: Journal,
         outside: Outside,
@@ -46,6 +49,7 @@ class Administration:
     ) -> None:
         self._users = users
         self._accounts = accounts
+        self._logins = logins
         self._channels = channels
         self._journal = journal
         self._outside = outside
@@ -77,7 +81,7 @@ class Administration:
 
         def reset(error: Exception | None) -> None:
             if error is None:
-                self._accounts.end_sessions(account, farewell)
+                self._logins.end_sessions(account, farewell)
             done(error)
 
         def change(password_hash: bytes) -> None:
@@ -99,7 +103,7 @@ class Administration:
         def close() -> None:
             for session in account.sessions:
                 session.deliver(farewell)
-            self._accounts.end_sessions(account, AccountGone(name))
+            self._logins.end_sessions(account, AccountGone(name))
 
         def removed(error: Exception | None) -> None:
             close()  # a client may have logged in meanwhile

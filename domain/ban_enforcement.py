@@ -66,7 +66,7 @@ class BanEnforcement:
     def _close_account(self, ban: Banned) -> None:
         account = self._chat.users.accounts.get(ban.target)
         if account is not None:
-            self._chat.accounts.end_sessions(account, self._farewell(ban))
+            self._chat.logins.end_sessions(account, self._farewell(ban))
         for channel in list(self._chat.channels.local.values()):
             if account is None and ban.target in channel.members:  # a user of another server
                 self._rooms.kick(channel.name, ban.target, ignore)

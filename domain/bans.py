@@ -24,6 +24,9 @@ ACCOUNT, ADDRESS, SERVER = "account", "address", "server"
 
 KINDS = (ACCOUNT, ADDRESS, SERVER)
 
+BANNED = "ban"
+"""The reason in the log of limits for a client or server that a ban keeps out."""
+
 MAX_BANS = 10_000
 """Bans at once."""
 

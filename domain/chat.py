@@ -40,6 +40,7 @@ from domain.events import ChannelMessages, NotRestored, Removed, WentOut
 from domain.interfaces import Backend, Outside, Passwords, RateLimit
 from domain.journal import Journal
 from domain.known_networks import KnownNetworks
+from domain.logins import Logins
 from domain.messages import DirectMessages
 from domain.moderation import Moderation
 from domain.modes import INVITE_ONLY, OPERATOR, SECRET
@@ -107,8 +108,9 @@ class Chat:
         self.users = Users(limits, self.outside, Presence(self.tell_in_order), reserved)
         self.tokens = Tokens(self.users, self.journal, self.now, make_secret)
         self.bans = Bans(self.journal, self.outside, self.now, self.tokens.end_all)
+        self.logins = Logins(self.users, passwords, self.tokens, self.bans)
         self.accounts = Accounts(
-            self.users, self.journal, passwords, self.now, make_id, rate_limit or RateLimit(), self.tokens, self.bans
+            self.users, self.journal, passwords, self.now, make_id, rate_limit or RateLimit(), self.logins
         )
         admission = Admission(self.outside, self.bans)
         self.channels = Channels(self.users, self.outside, admission, members_only=members_only)
@@ -119,7 +121,7 @@ class Chat:
         self.visitors = Visitors(self.users, self.channels, self.subscriptions, self.reading, self.journal)
         self.messages = DirectMessages(self.users, self.journal, backend, self.outside, self.time_of_turn, run)
         self.administration = Administration(
-            self.users, self.accounts, self.channels, self.journal, self.outside, self.now
+            self.users, self.accounts, self.logins, self.channels, self.journal, self.outside, self.now
         )
         self.upkeep = Upkeep(self.users, self.channels, self.journal, backend, self.outside, self.remove, self.now)
         self.known_networks = KnownNetworks(self.users, self.journal, self.now)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from typing import Protocol
 
-from domain.accounts import BANNED
+from domain.bans import BANNED
 from domain.chat import Chat
 from domain.names import (
     HOST_OF_CHANNEL,

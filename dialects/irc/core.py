@@ -194,7 +194,7 @@ class Irc(Dialect):
                 self.people.remember(client.nick, client.realname, self.server.now())
             if isinstance(session.principal, Visitor):
                 session.principal.farewell = client.farewell
-        self.chat.accounts.session_over(session)
+        self.chat.logins.session_over(session)
 
     # ---- requests ----
 

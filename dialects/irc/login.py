@@ -95,10 +95,10 @@ def _check(irc: Irc, client: Client, request: Request, credentials: Credentials)
 
     done = irc.outcome(client, request, checked)
     if not is_token(credentials.password):
-        irc.chat.accounts.verify(client.session, *credentials, done)
+        irc.chat.logins.verify(client.session, *credentials, done)
         return
     try:
-        client.token = irc.chat.accounts.verify_token(client.session, *credentials)
+        client.token = irc.chat.logins.verify_token(client.session, *credentials)
     except ChatError as error:
         done(error)
     else:

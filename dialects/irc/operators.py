@@ -33,7 +33,7 @@ def oper(irc: Irc, client: Client, request: Request) -> None:
     if client.account is None or client.account.name != name or name not in irc.chat.users.operators:
         client.reply(numerics.NOOPERHOST)
     else:
-        irc.chat.accounts.verify(client.session, name, password, irc.outcome(client, request, checked))
+        irc.chat.logins.verify(client.session, name, password, irc.outcome(client, request, checked))
 
 
 def kill(irc: Irc, client: Client, request: Request) -> None:

@@ -110,7 +110,7 @@ def _check_password(irc: Irc, client: Client, request: Request, credentials: Cre
             client.reply(numerics.PASSWDMISMATCH, text=why_refused(error))
             client.close("wrong password")
 
-    irc.chat.accounts.verify(client.session, *credentials, irc.outcome(client, request, checked))
+    irc.chat.logins.verify(client.session, *credentials, irc.outcome(client, request, checked))
 
 
 def _enter_account(irc: Irc, client: Client) -> None:

@@ -182,7 +182,7 @@ class Operator(Dialect, ABC):
     def leave(self, session: Session) -> None:
         """Drop a password that waits to be hashed."""
         if self._hosted is not None:
-            self._hosted.chat.accounts.session_over(session)
+            self._hosted.chat.logins.session_over(session)
 
     @abstractmethod
     def done(self, session: Session, text: str = "", *, is_shown: bool = False) -> None:

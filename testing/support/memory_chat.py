@@ -170,7 +170,7 @@ class MemoryChat:
         if name not in self.chat.users.accounts:
             self.account(name, *channels)
         screen = FakeSession()
-        self.chat.accounts.login(screen, name, name, screen.done())
+        self.chat.logins.login(screen, name, name, screen.done())
         assert screen.take()[0] == ("", None)
         return screen
 

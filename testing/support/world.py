@@ -12,7 +12,7 @@ from app.node import Node, port_label
 from dialects.operator.base import ReloadOutcome, ServerControls
 from domain.changes import Done
 from domain.errors import Overloaded, WrongPassword
-from domain.interfaces import Claim
+from domain.interfaces import Claim, Passwords
 from domain.sessions import ClientSession
 from domain.state import Limits
 from federation import Federation
@@ -246,6 +246,7 @@ class World:
         settings: replaced by what the other arguments give.
         listed: the configured peers, which it dials.
         store: its database; None: an empty one.
+        passwords: hashes and checks; None: `passwords` does it, and the test answers.
     """
 
     def __init__(
@@ -258,6 +259,7 @@ class World:
         settings: Settings | None = None,
         listed: Sequence[PeerConfig] = (),
         store: Store | None = None,
+        passwords: Passwords | None = None,
     ) -> None:
         self.store = store or memory_store()
         self.passwords = FakePasswords()
@@ -289,7 +291,7 @@ class World:
             ),
             limits=ClientLimits(settings or Settings(), self.timers.monotonic),
             store=self.store,
-            passwords=self.passwords,
+            passwords=passwords or self.passwords,
             timers=self.timers,
             now=lambda: 1000.0,
             time_of_day=lambda _at: TIME,

@@ -367,10 +367,10 @@ class Hashing:
         monkeypatch.setattr(bcrypt, "hashpw", lambda password, _salt: password)
         self.hashed: list[bytes] = []
         self.timers = FakeTimers()
-        self.world = World()
         self._running: list[tuple[Callable[[], Any], Then[Any]]] = []
         queue = WorkQueue(lambda work, then: self._running.append((work, then)), self.timers, threads, size)
-        self.world.chat.accounts._passwords = BcryptPasswords(queue, Failures(self.timers.monotonic, 100, 100), COST)
+        passwords = BcryptPasswords(queue, Failures(self.timers.monotonic, 100, 100), COST)
+        self.world = World(passwords=passwords)
         self.world.chat.restore([AccountRegistered("alice", b"alice", 1000.0)])
 
     def _checkpw(self, password: bytes, password_hash: bytes) -> bool:
@@ -492,7 +492,7 @@ def test_the_right_password_of_a_user_logged_in_elsewhere_is_no_failure(monkeypa
         hashing.send(again, "LOGIN alice alice")
         hashing.work()
         assert again.take() == b"RESULT LOGIN 0\n"
-    assert hashing.world.chat.accounts.failed_logins == 0
+    assert hashing.world.chat.logins.failed == 0
 
 
 def test_a_wrong_old_password_delays_the_next_attempt_too(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -153,7 +153,7 @@ def test_a_login_of_a_banned_account_or_from_a_banned_address_fails() -> None:
         ("bob", "192.0.2.1", KeptOut), ("ann", "192.0.2.66", KeptOut), ("ann", "192.0.2.1", None)
     ):  # fmt: skip
         screen = FakeSession(address)
-        memory.chat.accounts.login(screen, name, name, screen.done())
+        memory.chat.logins.login(screen, name, name, screen.done())
         assert screen.take() == [("", error)]
 
 
@@ -164,7 +164,7 @@ def test_a_ban_from_a_channel_comes_before_rank_and_invitation(ban: str) -> None
     kind, target = ban.split()
     bob = FakeSession("192.0.2.66")
     memory.account("bob", "garden", "attic")
-    memory.chat.accounts.login(bob, "bob", "bob", bob.done())
+    memory.chat.logins.login(bob, "bob", "bob", bob.done())
     memory.chat.restore([RankGiven("garden", "bob", "o", True, "", NOW), Left("bob", "garden"), Left("bob", "attic")])
     banned(memory, kind, target, "garden")
     assert memory.outcome(lambda done: memory.chat.join(bob.principal, "garden", done)) is KeptOut

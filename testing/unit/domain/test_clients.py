@@ -16,7 +16,7 @@ from support.memory_chat import NOW, FakeSession, MemoryChat
 def another(memory: MemoryChat, name: str) -> FakeSession:
     """One more client of an account."""
     session = FakeSession()
-    memory.chat.accounts.login(session, name, name, session.done(), alongside=True)
+    memory.chat.logins.login(session, name, name, session.done(), alongside=True)
     assert session.take()[0] == ("", None)
     return session
 
@@ -64,7 +64,7 @@ def test_an_account_is_online_from_its_first_client_to_its_last(memory: MemoryCh
     assert memory.chat.users.online_names() == ["bob", "ann", "cas"]
     garden = memory.chat.channels.local["garden"]
     assert garden.here == 2
-    memory.chat.accounts.session_over(ann)
+    memory.chat.logins.session_over(ann)
     memory.journal.commit()
     assert ann.principal is None
     assert memory.audiences_are_right()
@@ -72,7 +72,7 @@ def test_an_account_is_online_from_its_first_client_to_its_last(memory: MemoryCh
     assert memory.chat.users.online_names() == ["bob", "ann", "cas"]
     memory.outcome(lambda done: memory.chat.messages.send_direct(cas.principal, "ann", "hi", done, cas))
     assert second.take() == [DirectMessage("cas", "hi", NOW, "d-1")]
-    memory.chat.accounts.session_over(second)
+    memory.chat.logins.session_over(second)
     memory.journal.commit()
     assert (garden.here, bob.take()) == (1, [PresenceChanged("ann", online=False)])
     assert memory.chat.users.online_names() == ["bob", "cas"]
@@ -82,7 +82,7 @@ def test_a_login_of_result_is_refused_while_any_client_is_logged_in_and_probes_a
     first = memory.user("ann")
     clients = [first, another(memory, "ann"), another(memory, "ann")]
     refused = FakeSession()
-    assert memory.outcome(partial(memory.chat.accounts.login, refused, "ann", "ann")) is AlreadyLoggedIn
+    assert memory.outcome(partial(memory.chat.logins.login, refused, "ann", "ann")) is AlreadyLoggedIn
     assert [client.probed for client in clients] == [1, 1, 1]
     assert refused.principal is None
     assert all(client.principal is first.principal for client in clients)
@@ -93,7 +93,7 @@ def test_mail_goes_to_the_first_client_and_what_that_leaves_to_the_next(memory: 
     memory.account("ann")
     memory.outcome(lambda done: memory.chat.messages.send_direct(bob.principal, "ann", "hi", done, bob))
     first = FakeSession()
-    memory.chat.accounts.login(first, "ann", "ann", first.done())
+    memory.chat.logins.login(first, "ann", "ann", first.done())
     assert first.take() == [("", None), MailWaiting()]
     pages: Any = memory.chat.messages.mail(first, first.principal)
     assert next(pages)
@@ -106,7 +106,7 @@ def test_mail_goes_to_the_first_client_and_what_that_leaves_to_the_next(memory: 
 def test_the_end_of_an_account_ends_all_its_clients(memory: MemoryChat) -> None:
     first, asking = memory.user("ann", "garden"), FakeSession()
     second = another(memory, "ann")
-    memory.chat.accounts.end_sessions(first.principal, AccountGone("ann"), keep=asking)
+    memory.chat.logins.end_sessions(first.principal, AccountGone("ann"), keep=asking)
     for session in (first, second):
         assert (session.take(), session.over, session.principal) == ([AccountGone("ann")], True, None)
     assert memory.chat.users.online_names() == []

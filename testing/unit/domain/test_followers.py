@@ -57,7 +57,7 @@ def test_members_come_and_go(memory: MemoryChat, ann: FakeSession) -> None:
 
 def test_who_leaves_and_who_is_removed_is_told_too(memory: MemoryChat, ann: FakeSession) -> None:
     other = FakeSession()
-    memory.chat.accounts.login(other, "ann", "ann", other.done(), alongside=True)
+    memory.chat.logins.login(other, "ann", "ann", other.done(), alongside=True)
     memory.chat.users.presence.follow(other)
     other.take()
     memory.outcome(partial(memory.chat.leave, ann.principal, "shed"))

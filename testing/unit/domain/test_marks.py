@@ -45,7 +45,7 @@ class Readers:
         session = FakeSession()
         if name not in self.chat.users.accounts:
             assert self.outcome(partial(self.chat.accounts.register, session, name, name)) is None
-        assert self.outcome(partial(self.chat.accounts.login, session, name, name, alongside=True)) is None
+        assert self.outcome(partial(self.chat.logins.login, session, name, name, alongside=True)) is None
         for channel in channels:
             self.outcome(partial(self.chat.create, session.principal, channel))
             self.outcome(partial(self.chat.join, session.principal, channel))

@@ -61,7 +61,7 @@ def test_a_message_to_one_who_is_away_waits(memory: MemoryChat) -> None:
     assert alice.take() == [DirectEcho("alice", "bob", "hi", NOW, "d-1", waits=True)]
     assert bob.mail == 1
     screen = FakeSession()
-    memory.chat.accounts.login(screen, "bob", "bob", screen.done())
+    memory.chat.logins.login(screen, "bob", "bob", screen.done())
     assert screen.take() == [("", None), MailWaiting()]
 
 
