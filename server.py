@@ -284,9 +284,7 @@ class Server:
         if self.gateway is None:
             from app.web_ports import make_gateway  # most servers have no such port
 
-            self.gateway = make_gateway(
-                self.settings.as_settings, self.node, self.loop, lambda: not self.health.fault()
-            )
+            self.gateway = make_gateway(self.settings.as_settings, self.node, self.loop, self.health.fault)
         return functools.partial(self.gateway.accept, is_tls=listen.tls)
 
     def _build_node(self, store: StateStore) -> Node:

@@ -15,14 +15,14 @@ from web.page import Page, Parts
 from web.requests import Rules, parse_origin
 
 
-def make_gateway(settings: Settings, node: Node, timers: Timers, is_healthy: Callable[[], bool]) -> Gateway:
+def make_gateway(settings: Settings, node: Node, timers: Timers, fault: Callable[[], str]) -> Gateway:
     """Return what the `web` ports share.
 
     Args:
         settings: that are in force.
         node: makes the sessions.
         timers: the clock.
-        is_healthy: whether the server can do its work (W2).
+        fault: why the server cannot do its work; "" if it can (W2).
 
     Raises:
         StartError: a file of the page cannot be read.
@@ -42,4 +42,4 @@ def make_gateway(settings: Settings, node: Node, timers: Timers, is_healthy: Cal
         return parts.put_together(settings.web_title, guests=settings.admits_guests, registration=settings.registration)
 
     open_session = partial(node.accept, label=WIRE)
-    return Gateway(page, rules, open_session, is_healthy, timers, settings.keepalive_seconds)
+    return Gateway(page, rules, open_session, fault, timers, settings.keepalive_seconds)

@@ -41,7 +41,7 @@ class Gateway:
         page: returns the page as the settings have it now.
         rules: from where requests may come.
         open_session: makes the session behind a WebSocket.
-        is_healthy: whether the server can do its work.
+        fault: why the server cannot do its work; "" if it can.
         timers: the clock.
         keepalive_seconds: time-out for the pong to a ping; 0: none.
 
@@ -55,7 +55,7 @@ class Gateway:
         page: Callable[[], Page],
         rules: Rules,
         open_session: Callable[[Transport], Session],
-        is_healthy: Callable[[], bool],
+        fault: Callable[[], str],
         timers: Timers,
         keepalive_seconds: float,
     ) -> None:
@@ -63,7 +63,7 @@ class Gateway:
         self.page = page()
         self.rules = rules
         self.open_session = open_session
-        self.is_healthy = is_healthy
+        self.fault = fault
         self.timers = timers
         self.keepalive_seconds = keepalive_seconds
         self.counts = Counter({"pages": 0, "handshakes": 0, "refused-host": 0, "refused-origin": 0})
@@ -79,9 +79,9 @@ class Gateway:
     def answer(self, protocol: ServerProtocol, request: AcceptedRequest) -> Response:
         """Return the answer to a request that is no handshake."""
         if request.path == "/healthz":
-            if self.is_healthy():
-                return protocol.reject(HTTPStatus.OK, "ok\n")
-            return protocol.reject(HTTPStatus.SERVICE_UNAVAILABLE, "The journal cannot be written.\n")
+            fault = self.fault()
+            status = HTTPStatus.SERVICE_UNAVAILABLE if fault else HTTPStatus.OK
+            return protocol.reject(status, f"{fault or 'ok'}\n")
         if request.path != "/":
             return protocol.reject(HTTPStatus.NOT_FOUND, "There is nothing here. The page is at /\n")
         return self._serve_page(protocol, request)
@@ -135,6 +135,8 @@ class HttpExchange:
         if self._head.startswith(TLS_HANDSHAKE):
             mark = self._connection.log_mark()
             log.info("closing %s: it speaks TLS at a port that does not", self._connection, extra=mark)
+            self._connection.refuse()  # it would wait for an answer that it understands
+            return
         head, end, rest = self._head.partition(HEAD_END)
         try:
             check_beginning(head + end)

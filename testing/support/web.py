@@ -79,8 +79,8 @@ class Desk:
     def __init__(self, rules: Rules = ANYBODY, peer: str = "127.0.0.1", *, is_tls: bool = False) -> None:
         self.timers = FakeTimers()
         self.sessions: list[FakeSession] = []
-        self.healthy = True
-        self.gateway = Gateway(lambda: PAGE, rules, self._open, lambda: self.healthy, self.timers, 60)
+        self.fault = ""
+        self.gateway = Gateway(lambda: PAGE, rules, self._open, lambda: self.fault, self.timers, 60)
         self.connection = FakeConnection(peer)
         self.exchange: HttpExchange = self.gateway.accept(self.connection, is_tls=is_tls)  # type: ignore[arg-type]
         self.connection.owner = self.exchange

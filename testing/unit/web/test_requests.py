@@ -62,7 +62,10 @@ REQUESTS = [
     (b"GET  / HTTP/1.1\r\n\r\n", 400),
     (b"GET / HTTP/1.1 \r\n\r\n", 400),
     (b"\r\n" + head(), 400),
-    (b"\x16\x03\x01\x02\x00\x01\n", 400),
+    (b"\x16\x03\x01\x02\x00\x01\n", 0),
+    (b"\x16\x03\x01\x02\x00\x01\x00", 0),
+    (b"\x16\x03", 0),
+    (b"\x16", -1),
     (head("no colon"), 400),
     (head("Name : value"), 400),
     (head(" folded: line"), 400),
@@ -292,8 +295,11 @@ def test_health_is_told() -> None:
     assert answer is not None
     assert answer.body == b"ok\n"
     ill = Desk()
-    ill.healthy = False
-    assert status(head(target="/healthz"), ill) == 503
+    ill.fault = "this node is a backup"
+    ill.feed(head(target="/healthz"))
+    answer = ill.answer()
+    assert answer is not None
+    assert (answer.status_code, answer.body) == (503, b"this node is a backup\n")
 
 
 def test_a_request_must_come_in_time() -> None:
