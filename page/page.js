@@ -9,7 +9,7 @@ const TEXTS = {
   name: "Name", password: "Password", code: "Invitation code", stay: "Stay logged in on this device",
   plain: "This connection is not encrypted: others on the network can read what you send, the password too.",
   noName: "Please choose a name.", noPassword: "Please type a password.", badName: "A name has no blanks and begins with no #, and some are reserved. Please choose another.",
-  nameTaken: "That name is taken. Choose another, or log in if it is yours.", wrong: "Name or password is wrong.",
+  nameTaken: "That name is taken. Choose another, or log in if it is yours.", nameHeld: "Your name is still taken.", wrong: "Name or password is wrong.",
   wrongOrNew: "Name or password is wrong. If you are new here, choose “New account”.",
   badCode: "An invitation code is needed, and this is none. It counts once, and not for ever.",
   ended: "Your login has ended. Please log in again.", unreachable: "The server cannot be reached. Please try again.",
@@ -28,7 +28,7 @@ const TEXTS = {
   tooLong: "{0} too many", left: "{0} left", unread: "{0} unread", mentions: "{0} unread, you are mentioned",
   here: "here", awayWord: "away", operator: "operator", voiced: "may speak", you: "you", guest: "guest", loggedInAs: "You are ", isGuest: ", a guest",
   kicked: "{0} was removed by {1}. {2}", renamed: "{0} is now {1}.",
-  topicIs: "{0} has set the topic: {1}", topicGone: "{0} has removed the topic.", moded: "{0} has set {1}.", youKicked: "You were removed from {0} by {1}. {2}",
+  topicIs: "{0} has set the topic: {1}", topicGone: "{0} has removed the topic.", moded: "{0} has set {1}.", gone: "You are not in {0} any more.", youKicked: "You were removed from {0} by {1}. {2}",
   youAway: "You are away now, until you type /away alone.", youBack: "You are not away any more.",
   make: "Make the channel {0}", write: "Write to {0}", inside: "joined", count: "{0} members", found: "{0} found", invited: "{0} invites you to {1}.",
   unknown: "There is no command {0}. Known: /join /part /msg /me /nick /topic /away /kick /mode /quote", needs: "{0} needs more words.",
@@ -71,7 +71,7 @@ function open() {
   if (socket) { socket.onclose = socket.onmessage = null; socket.close(); }
   state.caps = new Map(); state.batches.clear(); state.welcomed = false;
   socket = new WebSocket(`${location.protocol === "https:" ? "wss:" : "ws:"}//${location.host}/`, ["text.ircv3.net"]);
-  socket.onopen = () => { pause = 0; write("CAP LS 302"); listenForSilence(); };
+  socket.onopen = () => { write("CAP LS 302"); listenForSilence(); };
   socket.onmessage = (event) => { listenForSilence(); receive(String(event.data)); };
   socket.onclose = lost;
   quiet = setTimeout(() => socket?.close(), PONG_MS);
@@ -93,6 +93,10 @@ function lost() {
   retry = setTimeout(open, pause * (0.75 + Math.random() / 2));
   pause = Math.min(Math.max(1000, pause * 2), MAX_PAUSE_MS);
 }
+
+// Where a login was there before, only its end leads to the form; all else may be over at the next try.
+const staysIn = () => state.known || state.way === "token";
+function later(why) { socket?.close(); lost(); state.notice = why; }
 
 function retryNow() { if (state.phase === "in" && !socket) { pause = 0; open(); } }
 
@@ -120,6 +124,7 @@ function authenticate(name, secret) {
 
 const HANDLERS = {
   PING: (_, token) => write(`PONG :${token}`),
+  PONG(_, _server, token) { if (token === "joined") for (const each of channels()) if (!each.joined) { drop(each.name); note(null, say("gone", each.name)); } },
   CAP(_, _me, verb, ...rest) {
     if (verb === "LS") {
       for (const cap of rest.at(-1).split(" ")) state.caps.set(cap.split("=")[0], cap.split("=").slice(1).join("="));
@@ -130,12 +135,15 @@ const HANDLERS = {
   AUTHENTICATE(_, word) { if (word === "+") authenticate(state.name, state.secret); },
   900: (_, _me, _mask, account) => { state.account = account; },
   903: () => write("CAP END"),
-  904: () => refuse(say(state.way === "token" ? "ended" : settings.registration === "closed" ? "wrong" : "wrongOrNew")),
+  904() {
+    if (state.way === "token") forgetToken();
+    refuse(say(state.way === "token" ? "ended" : settings.registration === "closed" ? "wrong" : "wrongOrNew"));
+  },
   905: () => refuse(say("wrong")),
   432: (message) => (state.welcomed ? failed(message) : refuse(say("badName"))),
-  433: (message) => (state.welcomed ? failed(message) : refuse(say("nameTaken"))),
+  433: (message) => (state.welcomed ? failed(message) : state.known ? later(say("nameHeld")) : refuse(say("nameTaken"))),
   464: () => refuse(say("wrong")),
-  ERROR: (_, text) => { if (!state.welcomed) refuse(text); },
+  ERROR(_, text) { if (!state.welcomed) { if (staysIn()) later(text); else refuse(text); } },
   REGISTER(_, verb, account) { if (verb === "SUCCESS") { state.account = account; write("CAP END"); } },
   FAIL(message, verb, code, ...rest) {
     if (verb === "REGISTER") notRegistered(code, rest.at(-1));
@@ -245,7 +253,7 @@ const stored = {
 };
 
 let drawing = 0;
-function change(act) { act(); touch(); }
+function change(act) { act(); touch(); if (document.hidden) drawTitle(); } // a hidden page has no frames
 function touch(part) { if (part) state.dirty.add(part); drawing ||= requestAnimationFrame(draw); }
 
 const isChannel = (name) => name.startsWith("#");
@@ -274,7 +282,7 @@ function buffer(name) {
 function drop(name) {
   const key = fold(name);
   state.buffers.delete(key);
-  if (state.open === key) show(inOrder()[0]?.key ?? "");
+  if (state.open === key) show(inOrder()[0]?.key ?? "", state.pane === "list");
 }
 
 function enter(way, name, secret, code) {
@@ -284,7 +292,6 @@ function enter(way, name, secret, code) {
 
 function refuse(why) {
   hangUp();
-  if (state.way === "token") forgetToken();
   Object.assign(state, { phase: "out", error: why, secret: "", known: false });
   state.buffers.clear();
 }
@@ -292,7 +299,8 @@ function refuse(why) {
 function wentOffline() {
   change(() => {
     state.online = false;
-    if (state.phase === "entering") refuse(say("unreachable"));
+    if (state.phase === "entering" && staysIn()) state.phase = "in";
+    else if (state.phase === "entering") refuse(say("unreachable"));
     for (const each of state.buffers.values()) for (const line of each.lines) if (line.status === "sending") setStatus(line, "unconfirmed");
   });
 }
@@ -304,8 +312,10 @@ function welcomed(me) {
 
 function entered() {
   if (state.online) return;
+  pause = 0;
   Object.assign(state, { phase: "in", online: true, notice: "" });
-  for (const each of channels()) if (!state.account) write(`JOIN ${each.name}`);
+  for (const each of channels()) { each.joined = false; if (!state.account) write(`JOIN ${each.name}`); }
+  write("PING joined"); // behind all the JOINs
   if (!state.known) for (const key of directKeys()) buffer(key);
   state.known = true;
   setTimeout(() => change(begun), 300);
@@ -323,6 +333,7 @@ function keepToken(token) {
   const value = JSON.stringify({ name: state.account, token, at: Date.now() });
   stored.set(state.stay ? localStorage : sessionStorage, tokenKey, value);
   Object.assign(state, { way: "token", name: state.account, secret: token, code: "" });
+  $("password").value = "";
 }
 function forgetToken() { stored.set(sessionStorage, tokenKey, null); stored.set(localStorage, tokenKey, null); }
 function storedToken() {
@@ -491,7 +502,7 @@ function joined(channel, message, account) {
   if (isMe(message.nick)) {
     state.mask = message.prefix;
     const each = buffer(channel);
-    each.name = channel;
+    Object.assign(each, { name: channel, joined: true });
     if (state.wanted === each.key) { state.wanted = ""; show(each.key); }
     return;
   }
@@ -552,7 +563,11 @@ function loadOlder() {
   const first = each.lines.find((line) => line.id);
   if (first) ask(each, `BEFORE ${each.name} msgid=${first.id} ${PAGE}`);
 }
-function fillGap(line) { const each = find(state.open); each.asked = ""; const last = each.lines[each.lines.indexOf(line) - 1]; if (last?.id) ask(each, `BETWEEN ${each.name} msgid=${last.id} msgid=${line.id} ${MISSED}`); }
+function fillGap(line) {
+  const each = find(state.open), last = each.lines.slice(0, each.lines.indexOf(line)).findLast((other) => other.id);
+  each.asked = ""; each.gap = line;
+  if (last) ask(each, `BETWEEN ${each.name} msgid=${last.id} msgid=${line.id} ${MISSED}`);
+}
 
 function linesOf(messages) {
   const lines = []; let first = null;
@@ -575,10 +590,10 @@ function gotHistory(target, messages) {
     insert(each, line);
   }
   if (/^(BEFORE|LATEST .* \* )/.test(asked)) each.more = lines.length >= PAGE;
-  const gapped = each.lines.find((line) => line.gap);
-  if (asked.startsWith("BETWEEN") && gapped) gapped.gap = false;
+  const gapped = asked.startsWith("BETWEEN") ? each.gap : null;
+  if (gapped) gapped.gap = false;
   if (/^(LATEST .* msgid|BETWEEN)/.test(asked) && lines.length >= MISSED && edge && oldest) {
-    const at = asked.startsWith("BETWEEN") ? gapped : lines[0];
+    const at = gapped ?? lines[0];
     if (at) { at.gap = true; at.version++; }
   }
   marked(each, each.mark);
@@ -617,7 +632,7 @@ function speak(each, text, kind = "say") {
   const line = newLine({ kind, nick: state.me, text, mine: true, status: "sending", label, time: Math.max(Date.now(), each.lines.at(-1)?.time ?? 0) });
   insert(each, line);
   trim(each);
-  write(`@label=${label} PRIVMSG ${each.name} :${kind === "act" ? `\x01ACTION ${text}\x01` : text}`);
+  write(`@label=${label} PRIVMSG ${each.name} :${kind === "act" ? asAct(text) : text}`);
   setTimeout(() => { if (line.status === "sending") change(() => setStatus(line, "unconfirmed")); }, RECEIPT_MS);
 }
 
@@ -628,7 +643,15 @@ function sendAgain(line) {
   speak(each, line.text, line.kind);
 }
 
-const room = (each) => WIRE_BYTES - bytes(`:${state.mask || `${state.me}!${"x".repeat(10)}@${"x".repeat(20)}`} PRIVMSG ${each.name} :\r\n`);
+const room = (name) => WIRE_BYTES - bytes(`:${state.mask || `${state.me}!${"x".repeat(10)}@${"x".repeat(20)}`} PRIVMSG ${name} :\r\n`);
+const asAct = (text) => `\x01ACTION ${text}\x01`;
+function bytesLeft(each, text) {
+  const [, command, rest] = COMMAND.exec(text) ?? [], name = rest?.split(/\s/, 1)[0];
+  if (/^msg$/i.test(command)) return room(spelled(name)) - bytes(rest.slice(name.length).trim());
+  if (!each || (command && !/^me$/i.test(command))) return Infinity;
+  return room(each.name) - Math.max(...(command ? [asAct(rest.trim())] : linesIn(text)).map(bytes));
+}
+const linesIn = (text) => text.replace(/^\/\//, "/").split("\n").map((line) => line.trimEnd());
 
 // Commands of the line, as IRC clients have them: the least number of words, and what they do.
 const COMMANDS = {
@@ -644,11 +667,13 @@ const COMMANDS = {
   mode: [0, (each, words, text) => write(text.startsWith("#") || !each ? `MODE ${text}` : `MODE ${each.name} ${text}`.trim())],
   quote: [1, (each, words, text) => write(text)],
 };
+const COMMAND = /^\/(?!\/)(\S*)\s*(.*)$/s;
 const asChannel = (name) => (name.startsWith("#") ? name : `#${name}`);
 
 function submit(text) {
-  const each = find(state.open), command = /^\/(?!\/)(\S*)\s*(.*)$/s.exec(text);
+  const each = find(state.open), command = COMMAND.exec(text);
   if (!state.online) { state.notice = say("lineOffline"); return false; }
+  if (bytesLeft(each, text) < 0) return false;
   if (command) {
     const [least, act] = COMMANDS[command[1].toLowerCase()] ?? [0, null], rest = command[2].trim(), words = rest.split(/\s+/).filter(Boolean);
     if (!act) note(each, say("unknown", `/${command[1]}`));
@@ -657,8 +682,8 @@ function submit(text) {
     return Boolean(act) && words.length >= least;
   }
   if (!each) return false;
-  const lines = text.replace(/^\/\//, "/").split("\n").map((line) => line.trimEnd()).filter(Boolean);
-  if (!lines.length || lines.some((line) => bytes(line) > room(each))) return false;
+  const lines = linesIn(text).filter(Boolean);
+  if (!lines.length) return false;
   for (const line of lines) speak(each, line);
   return true;
 }
@@ -775,7 +800,7 @@ function logNodes(each) {
 
 function gapNode(line) {
   const button = make("button", "", say("gap"));
-  button.onclick = () => change(() => fillGap(line));
+  button.onclick = () => { change(() => fillGap(line)); logBox.focus(); };
   return ruleNode(`gap ${line.key}`, "", button);
 }
 
@@ -871,6 +896,8 @@ function draw() {
   drawnWhere = open ? state.open : "";
   state.dirty.clear();
   drawCount(each);
+  state.focus?.focus();
+  state.focus = null;
   if ($("finder").open) drawFinder();
   drawAsking();
 }
@@ -913,7 +940,7 @@ function drawLogin() {
   setHidden($("app"), state.phase !== "in");
   const way = formWay();
   setText($("enter"), say(state.phase === "entering" ? "entering" : `enter${way[0].toUpperCase()}${way.slice(1)}`));
-  $("enter").disabled = state.phase === "entering";
+  $("enter").ariaDisabled = String(state.phase === "entering"); // were it disabled, it would lose the focus
   setText($("login-error"), state.error);
   setHidden($("password-field"), way === "guest");
   setHidden($("stay-field"), way === "guest");
@@ -924,9 +951,8 @@ function drawLogin() {
 }
 
 function drawCount(each) {
-  const longest = each ? Math.max(...lineInput.value.split("\n").map(bytes)) : 0, left = each ? room(each) - longest : 0;
-  const isCommand = /^\/(?!\/)/.test(lineInput.value);
-  setText($("count"), !each || isCommand || left > 60 ? "" : left < 0 ? say("tooLong", -left) : say("left", left));
+  const left = bytesLeft(each, lineInput.value);
+  setText($("count"), left > 60 ? "" : left < 0 ? say("tooLong", -left) : say("left", left));
   $("count").classList.toggle("over", left < 0);
   $("count").ariaLive = left < 0 ? "polite" : "off"; // no number at each key
 }
@@ -979,7 +1005,8 @@ function notifySystem(each, line) {
 
 const pageTitle = document.title, settings = document.documentElement.dataset;
 const formWay = () => document.querySelector("input[name=way]:checked").value;
-const focusLine = () => { if (!matchMedia("(pointer: coarse)").matches) lineInput.focus(); };
+const focusLine = () => focusOn(matchMedia("(pointer: coarse)").matches ? logBox : lineInput); // no keyboard comes up by itself
+function focusOn(node) { node.focus(); state.focus = document.activeElement === node ? null : node; } // it may be in the other pane
 const closeMembersIfOver = () => { if (membersLieOver.matches) state.members = false; };
 const on = (id, kind, act) => $(id).addEventListener(kind, act);
 
@@ -1077,6 +1104,7 @@ document.addEventListener("keydown", (event) => {
 
 finderWord.addEventListener("input", () => change(() => { state.pick = 0; }));
 finderWord.addEventListener("keydown", (event) => {
+  if (event.isComposing) return;
   const by = { ArrowDown: 1, ArrowUp: -1 }[event.key];
   if (by) { event.preventDefault(); change(() => { state.pick = (state.pick ?? 0) + by; }); }
   else if (event.key === "Escape") { event.preventDefault(); $("finder").close(); } // it would only empty the field
@@ -1085,6 +1113,7 @@ finderWord.addEventListener("keydown", (event) => {
 
 on("login", "submit", (event) => {
   event.preventDefault();
+  if (state.phase === "entering") return;
   const way = formWay(), name = $("name").value.trim(), secret = $("password").value;
   const wrong = !name ? "noName" : /[\s,]/.test(name) ? "badName" : way !== "guest" && !secret ? "noPassword" : "";
   if (wrong) { change(() => { state.error = say(wrong); }); $(name ? "password" : "name").focus(); return; }
@@ -1098,7 +1127,7 @@ on("add", "click", openFinder);
 on("menu", "click", () => { drawNotify(); $("settings").showModal(); });
 on("back", "click", () => (history.state ? history.back() : change(() => { state.pane = "list"; })));
 // The telephone's own way back leads to the list, too.
-addEventListener("popstate", () => change(() => { state.pane = history.state && state.open ? "talk" : "list"; }));
+addEventListener("popstate", () => change(() => { state.pane = history.state && state.open ? "talk" : "list"; if (state.pane === "list") focusOn($("side").querySelector("[aria-current=true]") ?? $("add")); }));
 on("leave", "click", () => change(() => askToLeave(find(state.open))));
 on("latest", "click", () => change(() => { pin(); focusLine(); }));
 on("show-members", "click", () => change(() => { state.members = !state.members; touch("members"); }));

@@ -16,6 +16,8 @@ def test_a_wrong_password_is_told(stage: Stage) -> None:
     log_in(page, stage.account(), "wrong")
     page.sees("Name or password is wrong.", "#login-error")
     assert page.js("document.getElementById('app').hidden")
+    page.click("#enter")
+    page.wait("document.documentElement.dataset.phase === 'out' && document.activeElement.id === 'enter'")
 
 
 def test_a_new_account_stays_logged_in_over_a_reload(stage: Stage) -> None:
@@ -38,6 +40,13 @@ def test_a_new_account_stays_logged_in_over_a_reload(stage: Stage) -> None:
     other = stage.tab(beside=page)
     other.sees("my own", "#log")
     assert "secret" not in page.js("JSON.stringify({...localStorage, ...sessionStorage})")
+
+
+def test_the_password_is_forgotten_when_a_token_is_there(stage: Stage) -> None:
+    """(W12)"""
+    page = stage.page(stage.account())
+    page.wait("sessionStorage.getItem('crosstalk-token')")
+    assert page.js("document.getElementById('password').value") == ""
 
 
 def register(page: Tab, name: str, code: str = "") -> None:

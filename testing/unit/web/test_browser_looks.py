@@ -111,6 +111,39 @@ def test_the_keyboard_alone_is_enough(stage: Stage) -> None:
     assert not page.js("sessionStorage.length")
 
 
+FOCUS = "document.activeElement.id || document.activeElement.innerText"
+
+
+@pytest.mark.parametrize("touch", [False, True])
+def test_the_focus_goes_with_the_panes(stage: Stage, touch: bool) -> None:
+    """A hand-held screen shows one of two panes, and no soft keyboard unasked."""
+    page = stage.tab(width=320, height=640, touch=touch)
+    log_in(page, stage.account("cabin"))
+    page.sees("#cabin", "#channels")
+    page.wait(FOCUS, lambda focus: focus != "enter")
+    page.click("#channels button")
+    page.wait(FOCUS, lambda focus: focus == ("log" if touch else "line"))
+    if touch:
+        page.click("#back")
+    else:
+        page.js("document.getElementById('back').focus()")
+        page.key("Enter")
+    page.wait(FOCUS, lambda focus: focus == "#cabin")
+
+
+def test_a_finder_leaves_the_keys_to_an_input_method(stage: Stage) -> None:
+    page = stage.page(stage.account("pagoda"))
+    page.sees("#pagoda", "#title")
+    page.key("k", CONTROL)
+    page.type("yunomi")
+    page.sees("Make the channel #yunomi", "#finder-list")
+    page.js("""for (const key of ["Enter", "Escape"]) document.activeElement.dispatchEvent(
+        new KeyboardEvent("keydown", { key, isComposing: true, bubbles: true, cancelable: true }))""")
+    assert page.js("document.getElementById('finder').open")
+    page.key("Enter")
+    page.sees("#yunomi", "#title")
+
+
 WATCH_THE_LOG = """window.added = [];
 new MutationObserver((changes) => {
   for (const change of changes) for (const node of change.addedNodes) window.added.push(node.textContent);

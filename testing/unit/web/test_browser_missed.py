@@ -117,7 +117,7 @@ TO_THE_TOP = """(() => {
   const log = document.getElementById("log"), button = log.querySelector(".rule button");
   if (button) button.click();
   else log.scrollTop = 0;
-  for (const line of log.querySelectorAll(".line")) window.shown.add(line);
+  for (const line of log.querySelectorAll(".line.say")) window.shown.add(line);
   return window.shown.size;
 })()"""
 
@@ -132,14 +132,18 @@ def test_a_gap_of_many_lines_is_shown_and_filled(stage: Stage) -> None:
     page.sees("#canyon", "#title")
     peer.ask("SAY canyon echo-000")
     page.sees("echo-000", "#log")
-    page.call("Network.emulateNetworkConditions", **OFFLINE)
-    page.sees("Not connected", "#network")
-    peer.ask(*(f"SAY canyon echo-{number:03}" for number in range(1, 450)))
-    page.call("Network.emulateNetworkConditions", **ONLINE)
-    page.sees("echo-449", "#log")
+    for begin, end in ((1, 450), (450, 700)):
+        say(page, "/nonsense")  # what is noted has no number, where the gap begins
+        page.js("document.getElementById('line').value = ''")
+        page.call("Network.emulateNetworkConditions", **OFFLINE)
+        page.sees("Not connected", "#network")
+        peer.ask(*(f"SAY canyon echo-{number:03}" for number in range(begin, end)))
+        page.call("Network.emulateNetworkConditions", **ONLINE)
+        page.sees(f"echo-{end - 1}", "#log")
     page.js("window.shown = new Set()")
-    page.wait(TO_THE_TOP, lambda size: size >= 450)
-    assert page.js(ORDER) == [f"echo-{number:03}" for number in range(450)], "each is there once"
+    page.wait(TO_THE_TOP, lambda size: size >= 700)
+    assert page.js(ORDER) == [f"echo-{number:03}" for number in range(700)], "each is there once"
+    assert page.js("document.activeElement.id") == "log", "the button is gone, and the focus is not"
 
 
 def test_older_lines_come_at_the_top_and_the_place_is_kept(stage: Stage) -> None:
@@ -178,3 +182,70 @@ def test_many_lines_keep_the_document_small(stage: Stage) -> None:
     page.js("document.getElementById('log').scrollTop = 0")
     page.wait("document.getElementById('log').scrollTop", lambda top: top > 0)
     assert page.js("document.querySelectorAll('#log .line').length") <= 300
+
+
+def test_a_channel_that_was_left_meanwhile_is_gone(stage: Stage) -> None:
+    """What another device did while this one had no connection holds here, too."""
+    name = stage.account("ferry", "river")
+    page = stage.page(name)
+    page.sees("#river", "#channels")
+    page.click("#channels li:nth-child(2) button")
+    page.sees("#river", "#title")
+    page.call("Network.emulateNetworkConditions", **OFFLINE)
+    page.sees("Not connected", "#network")
+    stage.peers.append(other := stage.server.peer())
+    while other.ask(f"LOGIN {name} {name}") != ["RESULT LOGIN 1"]:
+        pass  # the server still counts the page
+    assert other.ask("LEAVE river", "LOGOUT") == ["RESULT LEAVE river 1", "RESULT LOGOUT 1"]
+    page.call("Network.emulateNetworkConditions", **ONLINE)
+    page.sees("You are not in #river any more.", "#log")
+    assert page.text("#channels").split() == ["#ferry"]
+    assert page.text("#title") == "#ferry"
+
+
+FAILS_ONCE = """window.WebSocket = class extends WebSocket {
+  static count = 0;
+  constructor(url, kinds) { super(url + (window.WebSocket.count++ ? "" : "nothing"), kinds); }
+};"""
+
+
+def test_a_login_outlasts_refusals_that_may_be_over_soon(stage: Stage) -> None:
+    """Only the end of a token leads back to the form: not a lost connection, nor a server without a place."""
+    name = stage.account("jetty")
+    page = stage.page(name)
+    page.call("Page.addScriptToEvaluateOnNewDocument", source=FAILS_ONCE)
+    reload(page)
+    page.sees("#jetty", "#title")
+    assert page.js("WebSocket.count") > 1
+    page.call("Network.emulateNetworkConditions", **OFFLINE)
+    page.sees("Not connected", "#network")
+    stage.reload("max-account-clients 1")
+    other = stage.page(name)
+    other.sees("#jetty", "#title")
+    page.call("Network.emulateNetworkConditions", **ONLINE)
+    page.sees("too many clients of this account", "#network")
+    page.wait("WebSocket.count", lambda count: count > 4)
+    stage.reload()
+    page.wait("document.getElementById('network').textContent", lambda text: text == "")
+    assert page.text("#title") == "#jetty"
+
+
+def test_a_guest_waits_for_the_own_name(stage: Stage) -> None:
+    """The server may count the lost connection for a while, or somebody else may have the name meanwhile."""
+    page = stage.tab()
+    page.click("#way-guest")
+    page.click("#name")
+    page.type("wanderer")
+    page.key("Enter")
+    page.wait("!document.getElementById('app').hidden")
+    page.call("Network.emulateNetworkConditions", **OFFLINE)
+    page.sees("Not connected", "#network")
+    stage.peers.append(other := stage.server.peer())
+    other.send("USER x 0 * :x")
+    while " 433 " in other.ask("NICK wanderer")[0]:
+        pass  # the server still counts the page
+    page.call("Network.emulateNetworkConditions", **ONLINE)
+    page.sees("Your name is still taken.", "#network")
+    other.send("QUIT")
+    page.wait("document.getElementById('network').textContent", lambda text: text == "")
+    page.sees("wanderer", "#whoami")

@@ -97,6 +97,27 @@ def test_commands_do_what_they_do_in_irc(stage: Stage) -> None:
     page.sees("The nick of an account is its name", "#log")
 
 
+def test_what_is_too_long_is_counted_and_not_sent(stage: Stage) -> None:
+    """However it is said. What is sent next is the first that arrives."""
+    page = stage.page(stage.account("attic"))
+    bob, peer = stage.member("attic")
+    page.sees("#attic", "#title")
+    for begin in ("", "/me ", f"/msg {bob} "):
+        page.click("#line")
+        page.type(begin + "x" * 600)
+        page.sees("too many", "#count.over")
+        over = int(page.text("#count").split()[0])
+        page.key("Enter")
+        assert page.js("document.getElementById('line').value.length") == len(begin) + 600, "it can be changed"
+        page.js(f"document.getElementById('line').value = {begin!r}")
+        page.type("y" * (600 - over))
+        page.sees("0 left", "#count")
+        page.key("Enter")
+        line = peer.line()
+        assert "x" not in line
+        assert "y" * (600 - over) in line
+
+
 NOTICES = """window.notices = [];
 window.Notification = class {
   static permission = "granted";
@@ -114,6 +135,20 @@ def test_the_system_tells_of_mentions_and_direct_messages(stage: Stage) -> None:
     page.sees("#annex", "#title")
     peer.send("SAY depot hello", f"SAY depot {name}: come", f"SAY @{name} psst")
     page.wait("window.notices", lambda told: told == [f"{bob} in #depot: {name}: come", f"{bob}: psst"])
+
+
+HIDDEN = """Object.defineProperty(document, "hidden", { value: true });
+Object.defineProperty(document, "visibilityState", { value: "hidden" });
+window.requestAnimationFrame = () => 1; // a hidden page has no frames"""
+
+
+def test_the_title_counts_while_the_page_is_hidden(stage: Stage) -> None:
+    page = stage.page(stage.account("belfry"))
+    _bob, peer = stage.member("belfry")
+    page.sees("#belfry", "#title")
+    page.js(HIDDEN)
+    peer.send("SAY belfry one", "SAY belfry two")
+    page.wait("document.title", lambda title: title == "(2) Crosstalk")
 
 
 def test_unread_channels_are_marked_and_found_by_keys(stage: Stage) -> None:
