@@ -722,11 +722,16 @@ function arrange(parent, wanted) {
   }
 }
 
-const LINK = /\bhttps?:\/\/[^\s<>"]+/gi;
+const LINK = /\bhttps?:\/\/[^\s<>"。、，！？；：）」』】]+/gi;
+function withoutStops(url) { // those of the sentence around it, and a bracket that began before it
+  let end = url.length, closing = url.split(")").length - url.split("(").length;
+  while (/[.,;:!?'’«»“”…]/.test(url[end - 1]) || (url[end - 1] === ")" && closing-- > 0)) end--;
+  return url.slice(0, end);
+}
 function linked(text) {
   const parts = []; let at = 0;
   for (const match of text.matchAll(LINK)) {
-    const url = match[0].replace(/[.,;:!?'»”]+$|\)+$(?<!\([^)]*\))/g, "");
+    const url = withoutStops(match[0]);
     if (!URL.canParse(url)) continue;
     const link = make("a", "", url);
     Object.assign(link, { href: url, target: "_blank", rel: "noopener noreferrer nofollow" });

@@ -118,6 +118,32 @@ def test_what_is_too_long_is_counted_and_not_sent(stage: Stage) -> None:
         assert "y" * (600 - over) in line
 
 
+LINKS = {
+    "(https://example.org/a_(b)).": "https://example.org/a_(b)",
+    "(see https://example.org/a).": "https://example.org/a",
+    "HTTP://Example.org/x?y=(1)#z!": "http://example.org/x?y=(1)#z",
+    "https://example.org/(((": "https://example.org/(((",
+    "»https://example.org/é«, “": "https://example.org/%C3%A9",
+    "\uff08https://example.org/茶\uff09。": "https://example.org/%E8%8C%B6",
+    "https://example.org/a...)))": "https://example.org/a",
+    "http://[::1]:8080/, and": "http://[::1]:8080/",
+    "xhttps://example.org": None,
+    "https://": None,
+    "http://%": None,
+    "ftp://example.org javascript:alert(1)": None,
+}
+"""What is said, and where the link in it leads."""
+
+
+def test_links_are_what_is_meant(stage: Stage) -> None:
+    page = stage.page(stage.account("museum"))
+    _bob, peer = stage.member("museum")
+    page.sees("#museum", "#title")
+    peer.send(*(f"SAY museum {text}" for text in LINKS))
+    links = "[...document.querySelectorAll('#log .say')].map((line) => line.querySelector('a')?.href ?? null)"
+    page.wait(links, lambda found: found == list(LINKS.values()))
+
+
 NOTICES = """window.notices = [];
 window.Notification = class {
   static permission = "granted";
