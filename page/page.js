@@ -980,11 +980,13 @@ function drawFinder() {
   state.pick = Math.max(0, Math.min(state.pick ?? 0, choices.length - 1));
   arrange($("finder-list"), choices.map((choice, at) => {
     const item = row("choice", choice.key, "", () => choose(choice), [choice.name, choice.hint], () => [make("bdi", "", choice.name), ...(choice.hint ? [make("small", "", choice.hint)] : [])]);
-    item.firstElementChild.classList.toggle("picked", at === state.pick);
-    item.firstElementChild.ariaCurrent = at === state.pick ? "true" : "false";
+    const option = item.firstElementChild;
+    Object.assign(item, { role: "presentation" });
+    Object.assign(option, { id: `choice-${at}`, role: "option", tabIndex: -1, ariaSelected: String(at === state.pick) });
     if (at === state.pick) item.scrollIntoView({ block: "nearest" });
     return item;
   }));
+  finderWord.setAttribute("aria-activedescendant", choices.length ? `choice-${state.pick}` : "");
   setText($("finder-note"), say("found", choices.length));
 }
 

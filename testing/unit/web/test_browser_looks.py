@@ -7,7 +7,7 @@ import pytest
 from support.chromium import CONTROL, Tab
 from support.page_stage import Stage, confirmed, log_in, say
 
-CONTROLS = ("button", "textbox", "searchbox", "radio", "checkbox", "link")
+CONTROLS = ("button", "textbox", "combobox", "listbox", "option", "radio", "checkbox", "link")
 
 
 SMALL = """[...document.querySelectorAll("button")]
@@ -142,6 +142,30 @@ def test_a_finder_leaves_the_keys_to_an_input_method(stage: Stage) -> None:
     assert page.js("document.getElementById('finder').open")
     page.key("Enter")
     page.sees("#yunomi", "#title")
+
+
+PICKED = """(() => { const active = document.activeElement.getAttribute("aria-activedescendant");
+  return [...document.querySelectorAll("[role=option][aria-selected=true]")]
+    .map((option) => [option.id === active, option.checkVisibility(), option.querySelector("bdi").textContent]); })()"""
+
+
+def test_a_screen_reader_hears_what_the_finder_has_picked(stage: Stage) -> None:
+    page = stage.page(stage.account(*(f"pier{number}" for number in range(9))))
+    page.sees("#pier8", "#channels")
+    page.key("k", CONTROL)
+    page.type("pier")
+    page.sees("9 found", "#finder-note")
+    page.key("ArrowDown")
+    page.wait(PICKED, lambda picked: picked == [[True, True, "#pier1"]])
+    names = names_of(page)
+    assert names["combobox"] == ["Name of a channel or a person"]
+    assert names["listbox"] == ["Go to a channel or person"]
+    assert len(names["option"]) == 10, "and one to make a channel"
+    assert all(names["option"])
+    page.key("ArrowUp")
+    page.wait(PICKED, lambda picked: picked == [[True, True, "#pier0"]])
+    page.click("#finder .closes")
+    page.wait("!document.getElementById('finder').open")
 
 
 WATCH_THE_LOG = """window.added = [];
