@@ -34,7 +34,8 @@ const TEXTS = {
   unknown: "There is no command {0}. Known: /join /part /msg /me /nick /topic /away /kick /mode /quote", needs: "{0} needs more words.",
   mentionNotice: "{0} in {1}", today: "Today", yesterday: "Yesterday",
 };
-const say = (key, ...values) => TEXTS[key].replace(/\{(\d)\}/g, (_, n) => values[n] ?? "");
+const say = (key, ...values) => TEXTS[key].replace(/\{(\d)\}/g, (_, n) => isolated(values[n] ?? ""));
+const isolated = (words) => (/[^\0-\x7f]/.test(words) ? `\u2068${words}\u2069` : words); // their direction is not the sentence's
 
 // ---- wire ----
 
@@ -762,7 +763,7 @@ function lineNode(line) {
 function wordParts(line) {
   const name = make("bdi", `name ${hue(line.nick)}`, shown(line.nick)), isAct = line.kind === "act";
   const text = make("span", "text", ...(isAct ? ["* ", name, " "] : []), ...linked(line.text));
-  text.dir = "auto";
+  if (line.kind !== "note") text.dir = "auto"; // a note is in the page's own language
   return line.kind === "note" || isAct ? [text] : [name, text];
 }
 

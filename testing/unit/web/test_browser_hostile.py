@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from support.page_stage import Stage, confirmed, reload, say
+from support.page_stage import Stage, confirmed, find_channel, reload, say
 
 HOSTILE = [
     "<script>document.title='owned'</script><img src=x onerror=alert(1)>",
@@ -73,15 +73,52 @@ def test_any_directions_controls_and_lengths(stage: Stage) -> None:
     assert page.js(SAID)[-1][0] == "\u05e9\u05dc\u05d5\u05dd abc"
 
 
+HEBREW = "\u05d3\u05e0\u05d4"
+"""A name that is written from right to left."""
+
+
+def test_names_of_any_direction_leave_the_sentence_its_own(stage: Stage) -> None:
+    """What the page says is English, whoever it is about."""
+    page = stage.page(stage.account())
+    find_channel(page, "mole", "Make the channel #mole")
+    stage.peers.append(peer := stage.server.user(HEBREW))
+    peer.ask(f"CREATE {HEBREW}", f"JOIN {HEBREW}", "JOIN mole")
+    page.sees(HEBREW, "#member-list")
+    say(page, f"/kick {HEBREW} ({HEBREW})")
+    page.sees("was removed", "#log .note")
+    isolated = f"\u2068{HEBREW}\u2069"
+    assert page.text("#log .note .text").startswith(f"{isolated} was removed by user")
+    assert page.text("#log .note .text").endswith(f". \u2068({HEBREW})\u2069")
+    assert page.js("getComputedStyle(document.querySelector('#log .note .text')).direction") == "ltr"
+    say(page, f"/msg {HEBREW} hello")
+    page.sees(HEBREW, "#title")
+    assert page.js("document.getElementById('title').tagName") == "BDI"
+    assert page.js("document.getElementById('line').placeholder") == f"Message to {isolated}"
+
+
+ATTEMPTS = {
+    "a handshake": """const socket = new WebSocket(url.replace("http", "ws"));
+      socket.onopen = () => tell("open"); socket.onerror = () => tell("refused");""",
+    "a read": "fetch(url).then(() => tell('read'), () => tell('refused'))",
+    "a blind read": "fetch(url, { mode: 'no-cors' }).then(() => tell('read'), () => tell('refused'))",
+    "a POST": "fetch(url, { method: 'POST', body: 'NICK x' }).then(() => tell('sent'), () => tell('refused'))",
+    "a blind POST": """fetch(url, { method: "POST", mode: "no-cors", body: "NICK x" })
+      .then(() => tell("sent"), () => tell("refused"))""",
+    "a frame": """const frame = document.createElement("iframe");
+      frame.onload = () => tell("refused"); frame.src = url; document.body.append(frame);""",
+}
+"""What a page tries, and what it tells of it. A frame tells nothing but its end; what the browser reports counts."""
+
+
 def test_a_page_of_another_origin_gets_nothing(stage: Stage) -> None:
-    """(W4)"""
-    tab = stage.browser.tab("about:blank")
+    """(W4, W10) The other site is this server under another name, without the page: nothing else stands between."""
+    tab = stage.browser.tab(stage.url.replace("127.0.0.1", "localhost") + "healthz")
     try:
-        address = stage.url.replace("http", "ws")
-        opened = f"new Promise((tell) => {{ const socket = new WebSocket('{address}'); socket.onopen = () => tell('open'); socket.onerror = () => tell('refused'); }})"  # noqa: E501
-        assert tab.js(opened) == "refused"
-        for method in ("GET", "POST"):
-            sent = f"fetch('{stage.url}', {{method: '{method}', body: {'null' if method == 'GET' else repr('NICK x')}}}).then(() => 'read', () => 'refused')"  # noqa: E501
-            assert tab.js(sent) == "refused"
+        assert tab.text().strip() == "ok"
+        for attempt, script in ATTEMPTS.items():
+            told = tab.js(f"new Promise((tell) => {{ const url = '{stage.url}'; {script} }})")
+            assert told == "refused", attempt
+        assert any("violatedDirective': 'frame-ancestors" in str(event) for event in tab.events)
+        assert " refused-origin 0" not in stage.operate("status"), "the handshake came so far"
     finally:
         tab.close()
