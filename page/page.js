@@ -471,13 +471,19 @@ function noticeNews(each, line) {
   if (line.mention || !isChannel(each.name)) notifySystem(each, line);
 }
 
-function setUnread(target, count) { const each = find(target) ?? (isChannel(target) ? null : buffer(target)); if (each) each.unread = Math.max(count, 0); }
+function setUnread(target, count) {
+  const each = find(target) ?? (isChannel(target) ? null : buffer(target)); if (!each) return;
+  each.unread = Math.max(count, 0);
+  if (count > 0) loadFirst(each); // they may mention this user
+}
 
 function marked(each, at) {
   each.mark = Math.max(each.mark, at);
   if (!each.lines.length) return;
   const news = each.lines.filter((line) => line.time > each.mark && !line.mine && line.kind !== "note");
-  if (each.lines[0].time <= each.mark || !news.length) { each.unread = news.length; each.mentions = news.filter((line) => line.mention).length; }
+  const areAllHere = each.lines[0].time <= each.mark && !each.lines.some((line) => line.gap);
+  if (areAllHere || !news.length) each.unread = news.length;
+  each.mentions = news.filter((line) => line.mention).length;
 }
 
 function readToEnd() {

@@ -249,3 +249,15 @@ def test_a_guest_waits_for_the_own_name(stage: Stage) -> None:
     other.send("QUIT")
     page.wait("document.getElementById('network').textContent", lambda text: text == "")
     page.sees("wanderer", "#whoami")
+
+
+def test_a_page_that_is_opened_shows_where_its_user_was_mentioned(stage: Stage) -> None:
+    name = stage.account("alcove", "wharf")
+    _bob, peer = stage.member("wharf")
+    peer.ask(*(f"SAY wharf word {number}" for number in range(60)), f"SAY wharf {name}: come")
+    page = stage.page(name)
+    page.sees("61 unread, you are mentioned", "#channels")
+    page.sees("#alcove", "#title")
+    page.click("#channels .unread button")
+    page.wait("document.querySelector('#channels .unread') === null")
+    page.sees("new", "#log .rule.new")
