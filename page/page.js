@@ -114,6 +114,7 @@ function handle(message) {
   const numeric = /^[45]\d\d$/.test(message.verb);
   const handler = HANDLERS[message.verb] ?? (numeric ? failed : null);
   if (handler) change(() => handler(message, ...message.words));
+  if (/^q/.test(message.tags.label) && /^[23]\d\d$/.test(message.verb)) change(() => note(null, message.words.slice(1).map(shown).join(" ")));
 }
 
 const base64 = (text) => btoa(String.fromCharCode(...encoder.encode(text)));
@@ -249,8 +250,8 @@ const state = {
 };
 
 const stored = {
-  get(area, key) { try { return area.getItem(key); } catch { return null; } },
-  set(area, key, value) { try { if (value === null) area.removeItem(key); else area.setItem(key, value); } catch { /* a full or forbidden store keeps nothing */ } },
+  get(area, key) { try { return window[area].getItem(key); } catch { return null; } },
+  set(area, key, value) { try { if (value === null) window[area].removeItem(key); else window[area].setItem(key, value); } catch { /* a full or forbidden store keeps nothing */ } },
 };
 
 let drawing = 0;
@@ -332,15 +333,15 @@ const tokenKey = "crosstalk-token";
 function keepToken(token) {
   if (!token?.startsWith("ct1_")) return;
   const value = JSON.stringify({ name: state.account, token, at: Date.now() });
-  stored.set(state.stay ? localStorage : sessionStorage, tokenKey, value);
+  stored.set(state.stay ? "localStorage" : "sessionStorage", tokenKey, value);
   Object.assign(state, { way: "token", name: state.account, secret: token, code: "" });
   $("password").value = "";
 }
-function forgetToken() { stored.set(sessionStorage, tokenKey, null); stored.set(localStorage, tokenKey, null); }
+function forgetToken() { stored.set("sessionStorage", tokenKey, null); stored.set("localStorage", tokenKey, null); }
 function storedToken() {
-  for (const area of [sessionStorage, localStorage]) {
+  for (const area of ["sessionStorage", "localStorage"]) {
     const value = stored.get(area, tokenKey);
-    if (value) try { return { ...JSON.parse(value), stay: area === localStorage }; } catch { /* not ours */ }
+    if (value) try { return { ...JSON.parse(value), stay: area === "localStorage" }; } catch { /* not ours */ }
   }
   return null;
 }
@@ -349,7 +350,7 @@ function logOut() {
   if (state.account) write("TOKEN DROP");
   write("QUIT");
   forgetToken();
-  for (const key of directKeys()) stored.set(sessionStorage, directKey(key), null);
+  for (const key of directKeys()) stored.set("sessionStorage", directKey(key), null);
   setTimeout(hangUp, 0);
   Object.assign(state, { phase: "out", online: false, secret: "", account: "", error: "", open: "", me: "" });
   state.buffers.clear();
@@ -363,10 +364,10 @@ function directKeys() {
 }
 function keepDirect(each) {
   const lines = each.lines.filter((line) => line.kind !== "note").slice(-KEPT_DIRECT);
-  stored.set(sessionStorage, directKey(each.name), JSON.stringify(lines.map(({ id, time, nick, text, kind, mine }) => ({ id, time, nick, text, kind, mine }))));
+  stored.set("sessionStorage", directKey(each.name), JSON.stringify(lines.map(({ id, time, nick, text, kind, mine }) => ({ id, time, nick, text, kind, mine }))));
 }
 function restoreDirect(each) {
-  try { for (const line of JSON.parse(stored.get(sessionStorage, directKey(each.name)) ?? "[]")) insert(each, newLine(line)); } catch { /* not ours */ }
+  try { for (const line of JSON.parse(stored.get("sessionStorage", directKey(each.name)) ?? "[]")) insert(each, newLine(line)); } catch { /* not ours */ }
 }
 
 // Lines. `kind`: say, act, notice, note. `status`: "" when confirmed, sending, unconfirmed, refused.
@@ -668,12 +669,13 @@ const COMMANDS = {
   msg: [2, (each, words, text) => { const other = buffer(words[0].startsWith("#") ? words[0] : spelled(words[0])); speak(other, text.slice(words[0].length).trim()); show(other.key); }],
   me: [1, (each, words, text) => each && speak(each, text, "act")],
   nick: [1, (each, words) => write(`NICK ${spelled(words[0])}`)],
-  topic: [0, (each, words, text) => each && write(text ? `TOPIC ${each.name} :${text}` : `TOPIC ${each.name}`)],
+  topic: [0, (each, words, text) => each && query(text ? `TOPIC ${each.name} :${text}` : `TOPIC ${each.name}`)],
   away: [0, (each, words, text) => write(text ? `AWAY :${text}` : "AWAY")],
   kick: [1, (each, words, text) => each && write(`KICK ${each.name} ${spelled(words[0])} :${text.slice(words[0].length).trim()}`)],
-  mode: [0, (each, words, text) => write(text.startsWith("#") || !each ? `MODE ${text}` : `MODE ${each.name} ${text}`.trim())],
-  quote: [1, (each, words, text) => write(text)],
+  mode: [0, (each, words, text) => query(text.startsWith("#") || !each ? `MODE ${text}` : `MODE ${each.name} ${text}`.trim())],
+  quote: [1, (each, words, text) => query(text)],
 };
+const query = (line) => write(line.startsWith("@") ? line : `@label=q${++labels} ${line}`); // its answers are shown
 const COMMAND = /^\/(?!\/)(\S*)\s*(.*)$/s;
 const asChannel = (name) => (name.startsWith("#") ? name : `#${name}`);
 
@@ -698,7 +700,7 @@ function submit(text) {
 function askToLeave(each) {
   state.asks = isChannel(each.name)
     ? { text: say("leaveAsk", each.name), yes: say("leaveYes"), act: () => write(`PART ${each.name}`) }
-    : { text: say("hideAsk", shown(each.name)), yes: say("hideYes"), act: () => { stored.set(sessionStorage, directKey(each.name), null); drop(each.name); } };
+    : { text: say("hideAsk", shown(each.name)), yes: say("hideYes"), act: () => { stored.set("sessionStorage", directKey(each.name), null); drop(each.name); } };
 }
 
 // ---- view ----
@@ -1162,7 +1164,7 @@ on("notify", "click", () => Notification.requestPermission().then(drawNotify));
 
 function useTheme(theme) {
   if (theme === "system") delete settings.theme; else settings.theme = theme;
-  stored.set(localStorage, "crosstalk-theme", theme);
+  stored.set("localStorage", "crosstalk-theme", theme);
 }
 for (const radio of document.querySelectorAll("input[name=theme]")) radio.addEventListener("change", () => useTheme(radio.value));
 
@@ -1177,7 +1179,7 @@ function begin() {
   history.replaceState(null, "");
   for (const node of document.querySelectorAll("[data-text]")) node.textContent = say(node.dataset.text);
   for (const node of document.querySelectorAll("[data-label]")) { node.ariaLabel = say(node.dataset.label); if (node.tagName === "BUTTON") node.title = node.ariaLabel; }
-  const theme = stored.get(localStorage, "crosstalk-theme") ?? "system", choice = document.querySelector(`input[name=theme][value="${["light", "dark"].includes(theme) ? theme : "system"}"]`);
+  const theme = stored.get("localStorage", "crosstalk-theme") ?? "system", choice = document.querySelector(`input[name=theme][value="${["light", "dark"].includes(theme) ? theme : "system"}"]`);
   choice.checked = true;
   useTheme(choice.value);
   setHidden($("way-guest"), settings.guests === "off");

@@ -8,7 +8,7 @@ from pathlib import Path
 from harness.servers import ServerProcess
 from support.certificates import Authority, need_openssl
 from support.chromium import Tab
-from support.page_stage import Stage, confirmed, find_channel, log_in, reload, say
+from support.page_stage import OFFLINE, ONLINE, Stage, confirmed, find_channel, log_in, reload, say
 
 
 def test_a_wrong_password_is_told(stage: Stage) -> None:
@@ -154,3 +154,24 @@ def test_a_token_that_has_ended_leads_to_the_door(stage: Stage) -> None:
     page.call("Network.emulateNetworkConditions", offline=False, latency=0, downloadThroughput=-1, uploadThroughput=-1)
     page.sees("Your login has ended", "#login-error")
     assert not page.js("sessionStorage.getItem('crosstalk-token')")
+
+
+FORBIDDEN = """for (const area of ["localStorage", "sessionStorage"])
+  Object.defineProperty(window, area, { get() { throw new DOMException("no", "SecurityError"); } });"""
+
+
+def test_a_browser_that_stores_nothing_is_good_enough(stage: Stage) -> None:
+    """As with all site data forbidden: the page works, and keeps its login over a lost connection, but not a reload."""
+    name = stage.account("shelf")
+    stage.tabs.append(page := stage.browser.tab("about:blank"))
+    page.call("Page.addScriptToEvaluateOnNewDocument", source=FORBIDDEN)
+    page.call("Page.navigate", url=stage.url)
+    page.wait("document.readyState === 'complete'")
+    log_in(page, name)
+    page.sees("#shelf", "#title")
+    page.call("Network.emulateNetworkConditions", **OFFLINE)
+    page.sees("Not connected", "#network")
+    page.call("Network.emulateNetworkConditions", **ONLINE)
+    page.wait("document.getElementById('network').textContent", lambda text: text == "")
+    say(page, "still in")
+    confirmed(page, "still in")

@@ -97,6 +97,26 @@ def test_commands_do_what_they_do_in_irc(stage: Stage) -> None:
     page.sees("The nick of an account is its name", "#log")
 
 
+ASKED = {
+    "/mode": "#pantry +n",
+    "/topic": "#pantry No topic is set",
+    "/quote VERSION": "crosstalk",
+    "/quote NAMES #pantry": "#pantry End of NAMES list",
+    "/mode +b": "#pantry End of channel ban list",
+    "/quote NONSENSE": "NONSENSE Unknown command",
+}
+"""What is asked by a command, and what is shown of the answer."""
+
+
+def test_answers_to_commands_are_shown(stage: Stage) -> None:
+    page = stage.page(stage.account("pantry"))
+    page.sees("#pantry", "#title")
+    for command, answer in ASKED.items():
+        page.wait("document.getElementById('line').value === ''")
+        say(page, command)
+        page.sees(answer, "#log")
+
+
 def test_what_is_too_long_is_counted_and_not_sent(stage: Stage) -> None:
     """However it is said. What is sent next is the first that arrives."""
     page = stage.page(stage.account("attic"))
