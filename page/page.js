@@ -743,7 +743,7 @@ function linked(text) {
     const url = withoutStops(match[0]);
     if (!URL.canParse(url)) continue;
     const link = make("a", "", url);
-    Object.assign(link, { href: url, target: "_blank", rel: "noopener noreferrer nofollow" });
+    Object.assign(link, { href: url, target: "_blank", rel: "noopener noreferrer nofollow", dir: "ltr" });
     parts.push(text.slice(at, match.index), link);
     at = match.index + url.length;
   }

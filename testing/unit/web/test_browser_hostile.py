@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from support.page_stage import Stage, confirmed, find_channel, reload, say
 
+HEBREW = "\u05d3\u05e0\u05d4"
+"""A name that is written from right to left."""
+
 HOSTILE = [
     "<script>document.title='owned'</script><img src=x onerror=alert(1)>",
     "javascript:alert(1) data:text/html,<script>alert(1)</script>",
@@ -31,7 +34,23 @@ def test_hostile_texts_stay_texts(stage: Stage) -> None:
         (protocol, "_blank", "noopener noreferrer nofollow") for protocol in ("http:", "https:")
     }
     assert page.js("document.querySelectorAll('#log script, #log img').length") == 0
+    lines = page.js("[...document.querySelectorAll('#log .line')].map((line) => getComputedStyle(line).overflowY)")
+    assert set(lines) == {"clip"}, "accents that are stacked stay out of the lines of others"
     assert page.js("document.title") != "owned"
+
+
+OF_A_LINK = """[...document.querySelectorAll("#log a")]
+  .map((link) => [getComputedStyle(link).direction, getComputedStyle(link).unicodeBidi, link.textContent])"""
+
+
+def test_a_link_reads_from_left_to_right_wherever_it_stands(stage: Stage) -> None:
+    """Else what stands first is not the host."""
+    page = stage.page(stage.account("kiosk"))
+    _bob, peer = stage.member("kiosk")
+    page.sees("#kiosk", "#title")
+    link = f"https://example.org/{HEBREW}/evil.example"
+    peer.send(f"SAY kiosk {HEBREW} {link} {HEBREW}", f"SAY kiosk see {link}")
+    page.wait(OF_A_LINK, lambda found: found == [["ltr", "isolate", link]] * 2)
 
 
 LONG = f"{'some words ' * 300}{'0123456789' * 470}"
@@ -71,10 +90,6 @@ def test_any_directions_controls_and_lengths(stage: Stage) -> None:
     page.sees("too many", "#count.over")
     assert page.js("document.getElementById('line').value.length") == 8000, "what is refused can be changed"
     assert page.js(SAID)[-1][0] == "\u05e9\u05dc\u05d5\u05dd abc"
-
-
-HEBREW = "\u05d3\u05e0\u05d4"
-"""A name that is written from right to left."""
 
 
 def test_names_of_any_direction_leave_the_sentence_its_own(stage: Stage) -> None:
