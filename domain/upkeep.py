@@ -28,8 +28,11 @@ PIECE = 500
 TRIES = 3
 """How often a channel is emptied for its end, if users come in meanwhile."""
 
+FIRST_CHECK_SECONDS = 1.0
+"""When messages are looked for that are too old, after the start and after `retention` has changed."""
+
 CHECK_SECONDS = 60.0
-"""How often messages are looked for that are too old."""
+"""How often they are looked for then."""
 
 MAX_DELAYS = 10
 """How often the removal is put off in a row because histories are being read."""
@@ -67,7 +70,8 @@ class Upkeep:
         now: Callable[[], float],
     ) -> None:
         self.retention = 0
-        self._is_looking = False
+        self._next_look: Any = None
+        self._is_pruning = False
         self._delays = 0
         self._users = users
         self._channels = channels
@@ -152,29 +156,32 @@ class Upkeep:
     # ---- old messages ----
 
     def start(self, timers: Timers) -> None:
-        """Begin to look for messages that are too old, if any can be. Idempotent."""
-        if self.retention and not self._is_looking:
-            self._is_looking = True
-            timers.call_later(CHECK_SECONDS, partial(self._look, timers))
+        """Look soon for messages that are too old, and then again and again, if any can be. Idempotent."""
+        if self.retention and not self._is_pruning:
+            self._look_after(FIRST_CHECK_SECONDS, timers)
+
+    def _look_after(self, seconds: float, timers: Timers) -> None:
+        if self._next_look is not None:
+            timers.cancel(self._next_look)
+        self._next_look = timers.call_later(seconds, partial(self._look, timers)) if self.retention else None
 
     def _look(self, timers: Timers) -> None:
+        self._next_look = None
         if self.retention and (not self._backend.is_read or self._delays >= MAX_DELAYS):
             self._delays = 0
+            self._is_pruning = True
             self._prune_next(list(self._channels.local), self._now() - self.retention * DAY, timers)
         else:
             self._delays += 1
-            self._look_again(timers)
-
-    def _look_again(self, timers: Timers) -> None:
-        self._is_looking = False
-        self.start(timers)
+            self._look_after(CHECK_SECONDS, timers)
 
     def _prune_next(self, names: list[str], before: float, timers: Timers) -> None:
-        if names:
+        if names and self.retention:
             again = partial(self._prune_next, names, before, timers)
             self._prune(names.pop(), before, timers, lambda: timers.call_later(0, again))
         else:
-            self._look_again(timers)
+            self._is_pruning = False
+            self._look_after(CHECK_SECONDS, timers)
 
     # ---- changes ----
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from domain.errors import StoreUnavailable
-from domain.upkeep import CHECK_SECONDS, DAY, MAX_DELAYS, PIECE
+from domain.upkeep import CHECK_SECONDS, DAY, FIRST_CHECK_SECONDS, MAX_DELAYS, PIECE
 from settings import Settings
 from store import Store
 from support.world import Client, World
@@ -215,6 +216,7 @@ def test_old_messages_are_removed(monkeypatch: pytest.MonkeyPatch) -> None:
         days[0] = 1.9
         world.let_pass(CHECK_SECONDS)
         assert said(ann, "tea") == ["one"]
+        world.let_pass(FIRST_CHECK_SECONDS)  # the second look
         days[0] = 2.1
         world.let_pass(CHECK_SECONDS - 1)
         assert said(ann, "tea") == ["one"]
@@ -225,6 +227,41 @@ def test_old_messages_are_removed(monkeypatch: pytest.MonkeyPatch) -> None:
         assert ann.ask("UNREAD", "SAY hot three", "HISTORY hot 5 after 1", "UNREAD") == [
             "RESULT UNREAD", "RECV ann hot three", "RESULT HISTORY hot 1", "RECV ann hot three", "RESULT UNREAD hot 1",
         ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("before", "after"), [(2, 2), (0, 2), (30, 2), (2, 30), (2, 0)])
+def test_what_is_too_old_goes_soon_after_the_start_and_after_a_change(
+    before: int, after: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """C73: nobody waits a minute for it."""
+    with World(settings=Settings(retention=before)) as world:
+        ann = world.user("ann", "tea")
+        ann.ask("SAY tea one")
+        monkeypatch.setattr(world.chat.upkeep, "_now", lambda: 1000.0 + 3 * DAY)
+        if after != before:
+            world.chat.upkeep.retention = after
+            world.chat.upkeep.start(world.timers)
+        world.let_pass(FIRST_CHECK_SECONDS / 2)
+        assert said(ann, "tea") == ["one"]
+        world.let_pass(FIRST_CHECK_SECONDS)
+        assert said(ann, "tea") == ([] if after == 2 else ["one"])
+
+
+def test_a_removal_ends_with_the_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """C73: `retention 0` keeps the channels that a removal has not reached."""
+    with World(settings=Settings(retention=1)) as world:
+        ann = world.user("ann", "tea", "hot")
+        ann.ask("SAY tea one", "SAY hot two")
+        monkeypatch.setattr(world.chat.upkeep, "_now", lambda: 1000.0 + 3 * DAY)
+        submit = world.chat.journal.submit
+
+        def submit_and_keep_all(*args: Any) -> None:
+            world.chat.upkeep.retention = 0
+            submit(*args)
+
+        monkeypatch.setattr(world.chat.journal, "submit", submit_and_keep_all)
+        world.let_pass(2 * CHECK_SECONDS)
+        assert sorted(said(ann, "tea") + said(ann, "hot")) in (["one"], ["two"])
 
 
 def test_messages_are_kept_by_default_and_while_a_history_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
