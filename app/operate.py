@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import socket
 import sys
@@ -24,6 +25,10 @@ FROM_INPUT = "-"
 
 ANSWER_SECONDS = 60.0
 """How long the server may send nothing before its answer counts as lost."""
+
+
+class OutputError(OSError):
+    """Standard output takes nothing more."""
 
 
 def main(words: Sequence[str]) -> int:
@@ -48,17 +53,29 @@ def main(words: Sequence[str]) -> int:
             return _complain("there is no password on standard input", UNUSABLE)
     line = " ".join(" ".join(command).splitlines())
     try:
-        with contextlib.closing(_connect(path)) as sock, sock.makefile("rb") as stream:
+        sock = _connect(path)
+    except OSError as error:
+        return _complain(f"cannot connect to {path}: {error.strerror or error}", UNUSABLE)
+    with contextlib.closing(sock):
+        return _ask(sock, line)
+
+
+def _ask(sock: socket.socket, line: str) -> int:
+    """Send a command, print its answer, and return the exit status."""
+    try:
+        with sock.makefile("rb") as stream:
             with contextlib.suppress(BrokenPipeError), sock.makefile("wb") as question:  # refused: the answer says why
                 question.write(os.fsencode(line) + b"\n")
             return _take_answer(stream)
     except TimeoutError:
-        return _complain(f"the server at {path} does not answer", FAILED)
-    except BrokenPipeError:
+        return _complain("the server does not answer", FAILED)
+    except OutputError as error:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nothing is left to be flushed at the end
-        return FAILED
+        if error.errno == errno.EPIPE:  # a reader such as `head` has what it wants
+            return FAILED
+        return _complain(f"cannot write the answer: {error.strerror}", FAILED)
     except OSError as error:
-        return _complain(f"cannot connect to {path}: {error.strerror or error}", UNUSABLE)
+        return _complain(f"the answer is lost: {error.strerror}", FAILED)
 
 
 def _connect(path: str) -> socket.socket:
@@ -73,21 +90,37 @@ def _connect(path: str) -> socket.socket:
 
 
 def _take_answer(stream: Iterable[bytes]) -> int:
-    """Print the lines of an answer as they come; return the exit status that its last line stands for."""
+    """Print the lines of an answer as they come; return the exit status that its last line stands for.
+
+    Raises:
+        OutputError: they cannot be printed.
+        OSError: the answer is lost.
+    """
     for line in stream:
         if line.startswith(b" "):
-            sys.stdout.buffer.write(line[1:])
+            _print(line[1:])
             continue
         word, _, text = line.decode(errors="replace").rstrip("\n").partition(" ")
         status = STATUS.get(word, FAILED)
-        if status != DONE:
-            sys.stdout.buffer.flush()
-            return _complain(text, status)
-        if text:
-            sys.stdout.buffer.write(f"{text}\n".encode())
-        sys.stdout.buffer.flush()
-        return DONE
+        _print(f"{text}\n".encode() if text and status == DONE else b"", is_last=True)
+        return status if status == DONE else _complain(text, status)
+    _print(b"", is_last=True)
     return _complain("the server has closed the connection", FAILED)
+
+
+def _print(data: bytes, *, is_last: bool = False) -> None:
+    """Write to standard output, which is flushed behind the last piece.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    try:
+        if data:
+            sys.stdout.buffer.write(data)
+        if is_last:
+            sys.stdout.buffer.flush()
+    except OSError as error:
+        raise OutputError(error.errno, error.strerror) from error
 
 
 def _read_password() -> str:

@@ -308,3 +308,42 @@ def test_a_list_whose_reader_leaves(tmp_path: Path) -> None:
             ["sh", "-c", command], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
         )
         assert (done.stdout, done.stderr) == ("{", "")
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="a device of Linux")
+@pytest.mark.parametrize(("answer", "err"), [
+    (b" one\nOK\n", "cannot write the answer: No space left on device"),
+    (b"OK Kicked ann.\n", "cannot write the answer: No space left on device"),
+    (b" " + b"x" * 20000 + b"\nOK\n", "cannot write the answer: No space left on device"),
+    (b" one\nERROR The database cannot be read.\n", "cannot write the answer: No space left on device"),
+    (b"ERROR no\n", "no"),
+])  # fmt: skip
+def test_an_answer_that_cannot_be_written_is_no_success(tmp_path: Path, answer: bytes, err: str) -> None:
+    """P14: a file of cron on a full disk."""
+    server = Answering(tmp_path, answer)
+    try:
+        with open("/dev/full", "wb") as full:
+            done = subprocess.run(
+                [sys.executable, SERVER, "--control", server.path, "export", "tea"],
+                stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False,
+            )  # fmt: skip
+    finally:
+        server.close()
+    assert (done.returncode, done.stderr) == (FAILED, f"server.py: {err}\n")
+
+
+def test_a_server_that_ends_in_the_middle_of_an_answer(tmp_path: Path) -> None:
+    """P14: its end may come as an error of the socket, too."""
+    path = str(tmp_path / "x.control")
+    with contextlib.closing(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)) as sock:
+        sock.bind(path)
+        sock.listen(1)
+        with subprocess.Popen(
+            [sys.executable, SERVER, "--control", path, "users"], stderr=subprocess.PIPE, text=True
+        ) as command:
+            connection, _address = sock.accept()
+            connection.recv(1)  # the rest stays unread, so the close is a reset
+            connection.close()
+            _out, err = command.communicate(timeout=60)
+    assert command.returncode == FAILED
+    assert "the answer is lost: " in err or "closed the connection" in err
