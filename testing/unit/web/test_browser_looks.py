@@ -154,7 +154,7 @@ def test_a_screen_reader_hears_what_the_finder_has_picked(stage: Stage) -> None:
     page.sees("#pier8", "#channels")
     page.key("k", CONTROL)
     page.type("pier")
-    page.sees("9 found", "#finder-note")
+    page.sees("10 found", "#finder-note")
     page.key("ArrowDown")
     page.wait(PICKED, lambda picked: picked == [[True, True, "#pier1"]])
     names = names_of(page)
