@@ -45,7 +45,7 @@ class AdminListener(AcceptingSocket):
             sock, _address = self._sock.accept()
         except OSError:  # the peer has gone, or no descriptor is free
             return
-        self._open &= self._table.connections
+        self._open &= self._table.connections.keys()
         if len(self._open) >= PLACES:
             self._table.closed[CloseReason.REFUSED] += 1
             log.warning("refused a connection for operators or monitoring: %d others are open there", len(self._open))

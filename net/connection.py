@@ -57,7 +57,7 @@ class Connection(Output):
         sock: connected.
     """
 
-    __slots__ = ("_address", "_login", "_login_rest", "_reason", "owner")
+    __slots__ = ("_address", "_login", "_reason", "owner")
 
     owner: Receiver
 
@@ -65,8 +65,8 @@ class Connection(Output):
         super().__init__(table, sock)
         self._reason = CloseReason.LOST
         self._address = ""
-        self._login: Deadline | None = None
-        self._login_rest: float | None = None  # seconds, while the time stands still
+        self._login: Deadline | float | None = None
+        """The login time-out. While its time stands still, the seconds that are left of it."""
 
     def count_for(self, address: str) -> None:
         """Count for an address (C19), and close unless a line comes in time (C18).
@@ -93,7 +93,7 @@ class Connection(Output):
             neighbours = self._table.clients_at[network]
             self._table.limits.note(reason, address, SHARE_IS_USED, neighbours, network, connection=self.number)
             return False
-        self._note_peer(address, self.remote_address[1])
+        self._note_host(address)
         self._table.uncount(self._address)
         self._address = ""
         self.note_first_line()
@@ -120,23 +120,21 @@ class Connection(Output):
 
     def note_first_line(self) -> None:
         """Cancel the login time-out: the first line has arrived (C18)."""
-        self._login_rest = None
-        if self._login is not None:
+        if isinstance(self._login, Deadline):
             self._loop.cancel(self._login)
-            self._login = None
+        self._login = None
 
     def hold_login_timeout(self) -> None:
         """Have the time of the login time-out stand still (C18), until `resume_login_timeout`."""
-        if self._login is not None:
+        if isinstance(self._login, Deadline):
             rest = self._login.when - self._loop.monotonic()
             self.note_first_line()
-            self._login_rest = rest
+            self._login = rest
 
     def resume_login_timeout(self) -> None:
         """Have the time of the login time-out go on, if it stands still."""
-        if self._login_rest is not None:
-            self._login = self._loop.call_later(self._login_rest, self._login_timed_out)
-            self._login_rest = None
+        if isinstance(self._login, float):
+            self._login = self._loop.call_later(self._login, self._login_timed_out)
 
     def finish(self, reason: CloseReason = CloseReason.GOODBYE) -> None:
         """Close when all queued output has left; from now on input is discarded and nothing more is queued."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import socket
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, KeysView, Sequence
 
 from net.addresses import is_loopback
 from net.admin_listener import AdminListener
@@ -84,9 +84,9 @@ class Loop(Reactor):
         self._dialer = Dialer(self.table)
 
     @property
-    def connections(self) -> set[Connection]:
-        """All open connections, accepted or dialled."""
-        return self.table.connections
+    def connections(self) -> KeysView[Connection]:
+        """All open connections, accepted or dialled, the oldest first."""
+        return self.table.connections.keys()
 
     @property
     def closed(self) -> Counter[CloseReason]:

@@ -78,7 +78,6 @@ class Output(WatchedSocket):
 
     __slots__ = (
         "_blockage",
-        "_input",
         "_limit",
         "_mark",
         "_out",
@@ -104,7 +103,6 @@ class Output(WatchedSocket):
         """True while the peer has much to read: produce no more output until `Receiver.drained` is called."""
         self._limit = table.output_limit
         self._mark = table.high_water
-        self._input = 0
 
     def close(self, reason: CloseReason) -> None:
         """Close now and drop pending output."""
@@ -125,8 +123,8 @@ class Output(WatchedSocket):
 
     def count_input(self, size: int) -> None:
         """Count the bytes of received input that wait with the owner."""
-        self._input = size
-        self._count()
+        if self._state is not _CLOSED:
+            self._table.buffers.count_input(self, size)
 
     def set_output_limit(self, size: int, setting: str) -> None:
         """Replace the loop's limit for this connection. The threshold for `congested` stays the same.
@@ -234,7 +232,7 @@ class Output(WatchedSocket):
         held = self._holds_output
         self._mark = self._pending if held else self._table.high_water
         if self._state is not _CLOSED:
-            self._table.buffers.count(self, self._input + (self._pending if held else 0))
+            self._table.buffers.count_output(self, self._pending if held else 0)
 
     def send_with_receipt(self, data: bytes, done: Callable[[bool], None]) -> None:
         """Send bytes, and call `done` once with the outcome: see `Receipt`.

@@ -81,20 +81,36 @@ class Buffers(Generic[M]):
 
     def __init__(self) -> None:
         self.bound = math.inf
+        self._inputs: dict[M, int] = {}
         self._sizes: dict[M, int] = {}
+        """What waits in all, by connection. Input is counted in it, and once more by itself."""
         self.total = 0
 
-    def count(self, connection: M, size: int) -> None:
-        """Note how much waits for one connection now, and close the fullest while the total is above the bound."""
+    def count_input(self, connection: M, size: int) -> None:
+        """Note how much input of a connection waits now, and close the fullest while the total is above the bound."""
+        output = self._sizes.get(connection, 0) - self._inputs.pop(connection, 0)
+        if size:
+            self._inputs[connection] = size
+        self.count_output(connection, output)
+
+    def count_output(self, connection: M, output: int) -> None:
+        """Note how much output waits for a connection now, as `count_input`."""
+        size = output + self._inputs.get(connection, 0)
         self.total += size - self._sizes.pop(connection, 0)
         if size:
             self._sizes[connection] = size
         while self.total > self.bound:
             fullest = max(self._sizes, key=self._sizes.__getitem__)
             size = self._sizes.pop(fullest)
+            self._inputs.pop(fullest, None)
             self.total -= size
             fullest.report_limit("max-buffers", "(%d bytes wait, the most of all, and all is full)", size)
             fullest.close(CloseReason.FULLEST)
+
+    def forget(self, connection: M) -> None:
+        """Nothing waits for a connection any more."""
+        self._inputs.pop(connection, None)
+        self.total -= self._sizes.pop(connection, 0)
 
 
 def _is_nobody(_address: str) -> bool:
@@ -140,7 +156,7 @@ class ConnectionTable(Generic[M]):
         self.keepalive_seconds = keepalive_seconds
         self.draining = False
         self.received = self.sent = 0
-        self.connections: set[M] = set()
+        self.connections: dict[M, None] = {}  # takes half the memory of a set
         self.non_clients: set[M] = set()
         """Connections that are not clients."""
         self.probed: set[M] = set()
@@ -232,12 +248,12 @@ class ConnectionTable(Generic[M]):
             reason: why it has ended.
             address: for which it was counted; "" if for none.
         """
-        self.connections.discard(connection)
+        self.connections.pop(connection, None)
         self.fanout.apart.pop(connection, None)
         self.non_clients.discard(connection)
         self.unwatched.pop(connection, None)
         self.probed.discard(connection)
-        self.buffers.count(connection, 0)
+        self.buffers.forget(connection)
         self.closed[reason] += 1
         self.uncount(address)
 

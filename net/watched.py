@@ -59,7 +59,7 @@ class WatchedSocket:
         number: of the connection, in the log: the first has 1.
     """
 
-    __slots__ = ("_events", "_host", "_loop", "_port", "_table", "number", "sock")
+    __slots__ = ("_events", "_host", "_loop", "_table", "number", "sock")
 
     def __init__(self, table: ConnectionTable[Any], sock: socket.socket) -> None:
         sock.setblocking(False)
@@ -70,10 +70,10 @@ class WatchedSocket:
         self._loop = table.reactor
         self.sock = sock
         self.number = next(table.numbers)
-        self._note_peer("", 0)
+        self._host = ""
         self._events = 0
         self._want(EVENT_READ)
-        table.connections.add(self)
+        table.connections[self] = None
 
     def __call__(self, mask: int) -> None:
         """The descriptor is ready, or was when the selector was asked."""
@@ -86,14 +86,16 @@ class WatchedSocket:
 
     @property
     def remote_address(self) -> tuple[str, int]:
-        """The peer's IP address and port; "" and 0 if nobody asked before it was gone, or this is no TCP connection."""
+        """The peer's IP address and port. The port is 0 when it is gone, and the address "" if nobody asked before, or
+        this is no TCP connection."""
+        host, port = address_of(self.sock.getpeername)
         if not self._host:
-            self._note_peer(*address_of(self.sock.getpeername))
-        return self._host, self._port
+            self._note_host(host)
+        return self._host, port
 
-    def _note_peer(self, host: str, port: int) -> None:
-        """Keep the peer's address, in one string for all connections from there."""
-        self._host, self._port = sys.intern(host), port
+    def _note_host(self, host: str) -> None:
+        """Keep the peer's IP address, in one string for all connections from there."""
+        self._host = sys.intern(host)
 
     @property
     def local_address(self) -> tuple[str, int]:

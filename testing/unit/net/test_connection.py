@@ -366,7 +366,7 @@ def test_a_connection_knows_both_its_ends(stage: LoopStage) -> None:
     assert connection.local_address == peer.getpeername()
     connection.close(CloseReason.GOODBYE)
     stage.turn()
-    assert connection.remote_address == peer.getsockname()  # the log may have to show it still
+    assert connection.remote_address == (peer.getsockname()[0], 0)  # the log may have to show the address still
     assert connection.local_address == ("", 0)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -59,9 +60,10 @@ def test_a_connection_that_is_closed_for_its_buffers_tells_no_receipt_but_failur
 
 
 @EXAMPLES
-@given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 60))))
-def test_buffers_are_within_their_bound_whatever_is_counted(counts: list[tuple[int, int]]) -> None:
-    buffers, sizes = Buffers[Any](), dict[Any, int]()
+@given(st.lists(st.tuples(st.integers(0, 5), st.sampled_from(["input", "output", "over"]), st.integers(0, 60))))
+def test_buffers_are_within_their_bound_whatever_is_counted(counts: list[tuple[int, str, int]]) -> None:
+    """The input and the output of a connection count together."""
+    buffers, sizes = Buffers[Any](), dict[Any, Counter[str]]()
     buffers.bound = 100
 
     class Closable:
@@ -70,14 +72,21 @@ def test_buffers_are_within_their_bound_whatever_is_counted(counts: list[tuple[i
 
         def close(self, reason: CloseReason) -> None:
             assert reason is CloseReason.FULLEST
-            assert sizes.pop(self) == largest
+            assert sizes.pop(self).total() == largest
 
     connections: list[Any] = [Closable() for _ in range(6)]
-    for number, size in counts:
-        sizes[connections[number]] = size
-        largest = max(sizes.values())
-        buffers.count(connections[number], size)
-        assert buffers.total == sum(sizes.values()) <= 100
+    for number, kind, size in counts:
+        connection = connections[number]
+        sizes.setdefault(connection, Counter())[kind] = size
+        largest = max(each.total() for each in sizes.values())
+        if kind == "input":
+            buffers.count_input(connection, size)
+        elif kind == "output":
+            buffers.count_output(connection, size)
+        else:
+            del sizes[connection]
+            buffers.forget(connection)
+        assert buffers.total == sum(each.total() for each in sizes.values()) <= 100
 
 
 @pytest.mark.parametrize(("clients", "share", "ceiling"), [(8, 25, 2), (100, 1, 1), (3, 25, 1), (7, 100, 7)])
