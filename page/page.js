@@ -27,8 +27,8 @@ const TEXTS = {
   sending: "sending", unconfirmed: "Not confirmed: it may not have arrived.", refused: "Not sent: {0}", again: "Send again",
   tooLong: "{0} too many", left: "{0} left", unread: "{0} unread", mentions: "{0} unread, you are mentioned",
   here: "here", awayWord: "away", operator: "operator", voiced: "may speak", you: "you", guest: "guest", loggedInAs: "You are ", isGuest: ", a guest",
-  kicked: "{0} was removed by {1}. {2}", renamed: "{0} is now {1}.",
-  topicIs: "{0} has set the topic: {1}", topicGone: "{0} has removed the topic.", moded: "{0} has set {1}.", gone: "You are not in {0} any more.", youKicked: "You were removed from {0} by {1}. {2}",
+  kicked: "{0} was removed by {1}: {2}", renamed: "{0} is now {1}.",
+  topicIs: "{0} has set the topic: {1}", topicGone: "{0} has removed the topic.", moded: "{0} has set {1}.", gone: "You are not in {0} any more.", youKicked: "You were removed from {0} by {1}: {2}",
   youAway: "You are away now, until you type /away alone.", youBack: "You are not away any more.",
   make: "Make the channel {0}", write: "Write to {0}", inside: "joined", count: "{0} members", found: "{0} found", invited: "{0} invites you to {1}.",
   unknown: "There is no command {0}. Known: /join /part /msg /me /nick /topic /away /kick /mode /quote", needs: "{0} needs more words.",
@@ -160,7 +160,10 @@ const HANDLERS = {
   "005": (_, _me, ...words) => { for (const word of words) { const [name, value] = word.split("="); state.features[name] = value ?? ""; } },
   376: () => entered(), 422: () => entered(),
   JOIN(message, channel, account) { joined(channel, message, account); },
-  PART(message, channel) { parted(channel, message.nick); },
+  PART(message, channel, why) {
+    const [, name] = /^renamed to (#.+)$/.exec(why) ?? [], each = name && isMe(message.nick) && find(channel);
+    if (each) moved(each, name); else parted(channel, message.nick);
+  },
   KICK(message, channel, nick, reason) {
     if (isMe(nick)) { const by = shown(message.nick); note(null, say("youKicked", channel, by, reason)); drop(channel); }
     else { parted(channel, nick); note(find(channel), say("kicked", shown(nick), shown(message.nick), reason)); }
@@ -519,6 +522,13 @@ function joined(channel, message, account) {
   touch("members");
 }
 
+function moved(each, name) { // its JOIN follows
+  state.buffers.delete(each.key);
+  if (state.open === each.key) state.open = fold(name);
+  Object.assign(each, { key: fold(name), name });
+  state.buffers.set(each.key, each);
+}
+
 function parted(channel, nick) {
   if (isMe(nick)) { drop(channel); return; }
   const each = find(channel); if (!each) return;
@@ -537,7 +547,7 @@ function renamed(from, to) {
     each.members.delete(fold(from)); each.members.set(fold(to), { ...member, nick: to });
     note(each, say("renamed", shown(from), shown(to)));
   }
-  if (isMe(from)) state.me = to;
+  if (isMe(from)) Object.assign(state, { me: to, name: state.account ? state.name : shown(to) });
   touch("members");
 }
 
@@ -960,7 +970,7 @@ function drawLogin() {
   setHidden($("stay-field"), way === "guest");
   setHidden($("code-field"), way !== "register" || settings.registration !== "invite");
   setHidden($("plain"), window.isSecureContext || way === "guest");
-  if (isNew && !$("login-page").hidden) $("name").focus();
+  if (isNew && !$("login-page").hidden) $("name").select();
   $("password").autocomplete = way === "register" ? "new-password" : "current-password";
 }
 
@@ -1132,7 +1142,7 @@ on("login", "submit", (event) => {
   if (state.phase === "entering") return;
   const way = formWay(), name = $("name").value.trim(), secret = $("password").value;
   const wrong = !name ? "noName" : /[\s,]/.test(name) ? "badName" : way !== "guest" && !secret ? "noPassword" : "";
-  if (wrong) { change(() => { state.error = say(wrong); }); $(name ? "password" : "name").focus(); return; }
+  if (wrong) { change(() => { state.error = say(wrong); }); $(wrong === "noPassword" ? "password" : "name").focus(); return; }
   state.stay = $("stay").checked;
   change(() => enter(way, name, way === "guest" ? "" : secret, $("code").value.replace(/\s/g, "")));
 });

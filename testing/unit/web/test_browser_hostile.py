@@ -103,7 +103,7 @@ def test_names_of_any_direction_leave_the_sentence_its_own(stage: Stage) -> None
     page.sees("was removed", "#log .note")
     isolated = f"\u2068{HEBREW}\u2069"
     assert page.text("#log .note .text").startswith(f"{isolated} was removed by user")
-    assert page.text("#log .note .text").endswith(f". \u2068({HEBREW})\u2069")
+    assert page.text("#log .note .text").endswith(f": \u2068({HEBREW})\u2069")
     assert page.js("getComputedStyle(document.querySelector('#log .note .text')).direction") == "ltr"
     say(page, f"/msg {HEBREW} hello")
     page.sees(HEBREW, "#title")

@@ -249,6 +249,13 @@ def test_a_guest_waits_for_the_own_name(stage: Stage) -> None:
     other.send("QUIT")
     page.wait("document.getElementById('network').textContent", lambda text: text == "")
     page.sees("wanderer", "#whoami")
+    say(page, "/nick strayer")
+    page.sees("strayer", "#whoami")
+    page.call("Network.emulateNetworkConditions", **OFFLINE)
+    page.sees("Not connected", "#network")
+    page.call("Network.emulateNetworkConditions", **ONLINE)
+    page.wait("document.getElementById('network').textContent", lambda text: text in ("", "Your name is still taken."))
+    page.sees("strayer", "#whoami")
 
 
 def test_a_page_that_is_opened_shows_where_its_user_was_mentioned(stage: Stage) -> None:

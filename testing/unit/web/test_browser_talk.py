@@ -97,6 +97,27 @@ def test_commands_do_what_they_do_in_irc(stage: Stage) -> None:
     page.sees("The nick of an account is its name", "#log")
 
 
+def test_a_channel_that_is_renamed_stays_where_it_is(stage: Stage) -> None:
+    page = stage.page(stage.account("annexe", "studio"))
+    _bob, peer = stage.member("studio")
+    page.sees("#studio", "#channels")
+    page.click("#channels li:nth-child(2) button")
+    page.sees("#studio", "#title")
+    say(page, "before")
+    confirmed(page, "before")
+    page.type("half a sent")
+    assert stage.operate("rename-channel studio zoo") == ["OK studio is zoo now."]
+    page.sees("#zoo", "#title")
+    assert page.text("#channels").split() == ["#annexe", "#zoo"]
+    assert page.js("document.getElementById('line').value") == "half a sent"
+    page.type("ence")
+    page.key("Enter")
+    confirmed(page, "half a sentence")
+    peer.ask("SAY zoo after")
+    page.sees("after", "#log")
+    assert [page.text("#log").count(text) for text in ("before", "half a sentence", "after")] == [1, 1, 1]
+
+
 ASKED = {
     "/mode": "#pantry +n",
     "/topic": "#pantry No topic is set",
