@@ -24,6 +24,7 @@ PROGRAM = next(filter(None, map(shutil.which, ("chromium-headless-shell", "chrom
 
 WORDS = ["--headless", "--no-sandbox", "--disable-gpu", "--remote-debugging-port=0", "--hide-scrollbars"]
 WORDS += ["--lang=en-GB", "--disable-font-subpixel-positioning"]
+WORDS += ["--host-resolver-rules=MAP *.example 127.0.0.1"]
 KEY_NAMES = ["Enter", "Tab", "Escape", "ArrowUp", "ArrowDown", "PageUp", "PageDown", "a", "k"]
 KEYS = dict(zip(KEY_NAMES, (13, 9, 27, 38, 40, 33, 34, 65, 75), strict=True))
 ALT, CONTROL = 1, 2

@@ -53,7 +53,7 @@ class Stage:
     def config(self) -> list[str]:
         """The config, without what `reload` adds."""
         chat, web = self.ports
-        return [f"listen 127.0.0.1:{chat} auto", f"listen 127.0.0.1:{web} web"]
+        return [f"listen 127.0.0.1:{chat} auto", f"listen 127.0.0.1:{web} web", "web-host chat.example"]
 
     def start(self) -> ServerProcess:
         return ServerProcess(self.directory, *self.config, port=None)

@@ -136,6 +136,34 @@ def test_https_brings_wss(tmp_path: Path, stage: Stage) -> None:
         ]
 
 
+def test_a_page_from_elsewhere_without_tls_says_so(stage: Stage) -> None:
+    """(W3, W5) Above the password, where there is one. Under a name that is not the server's there is no page."""
+    assert not stage.tab().js("document.getElementById('plain').checkVisibility()"), "on this machine nobody listens"
+    stage.tabs.append(page := stage.browser.tab(stage.url.replace("127.0.0.1", "chat.example")))
+    page.sees("This connection is not encrypted", "#plain")
+    warning, password = (f"document.getElementById('{name}').getBoundingClientRect()" for name in ("plain", "password"))
+    assert page.js(f"{warning}.bottom <= {password}.top")
+    page.click("#way-guest")
+    page.wait("!document.getElementById('plain').checkVisibility()")
+    page.click("#login input[value=login]")
+    log_in(page, stage.account("dunes"))
+    page.sees("#dunes", "#title")
+    page.click("#menu")
+    page.sees("allows no notifications here", "#notify")
+    stage.tabs.append(page := stage.browser.tab(stage.url.replace("127.0.0.1", "evil.example")))
+    assert page.text().startswith("This server is not known under that name.")
+
+
+def test_what_is_refused_has_the_focus(stage: Stage) -> None:
+    page = stage.tab()
+    for name, password, field in (("a b", "secret", "name"), ("ann", "", "password"), ("", "secret", "name")):
+        page.js(
+            f"[document.getElementById('name').value, document.getElementById('password').value] = {[name, password]}"
+        )
+        page.click("#enter")
+        page.wait(f"document.activeElement.id === '{field}' && document.getElementById('login-error').textContent")
+
+
 def test_a_token_that_has_ended_leads_to_the_door(stage: Stage) -> None:
     """(W12)"""
     name = stage.account("porch")
