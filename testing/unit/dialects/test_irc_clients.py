@@ -39,7 +39,7 @@ def test_an_account_has_so_many_clients_at_once() -> None:
     ],
 )
 def test_a_request_that_a_limit_refuses_is_counted(limits: Limits, lines: list[str], reason: str) -> None:
-    """C59."""
+    """It is logged with its reason, whichever dialect has asked."""
     with World(limits) as world:
         world.client().ask("REGISTER ann ann")
         bob = (guest if reason == "max-accounts" else user)(world, "bob", "labeled-response")

@@ -551,3 +551,30 @@ def test_a_user_who_is_lost_and_comes_again_in_the_same_turn(world: World) -> No
     assert new.heard()[2:] == ["FEDRESULT eve JOIN tea:one 1", "FEDRECV eve eve@two tea back"]
     assert alice.heard() == ["RECV eve@two tea back"]
     assert alice.ask("USERS tea") == ["RESULT USERS tea alice, eve@two"]
+
+
+def test_a_config_that_is_loaded_again_dials_what_is_new_and_ends_what_it_lists_no_longer() -> None:
+    """The links of servers that are listed before and after stay."""
+    kept, gone, new = (PeerConfig(f"127.0.0.{number}", 5051, None) for number in (2, 3, 4))
+    with World(settings=ONE, listed=[kept, gone]) as world:
+        first, second = world.dialled(), world.dialled()
+        first.ask("FEDERATE-CONFIRM two"), second.ask("FEDERATE-CONFIRM three")
+        world.federation.links.set_peers([kept, new])
+        world.settle()
+        assert [dial.host for dial in world.dials] == [new.address]
+        assert (is_closed(first), is_closed(second)) == (False, True)
+        third = world.dialled()
+        assert third.ask("FEDERATE-CONFIRM four") == ["FEDCHANNELS"]
+        world.timers.let_pass(2 * MAX_PAUSE)
+        assert not world.dials, "nobody dials the one that is gone"
+
+
+def test_a_link_that_has_dialled_stays_as_long_as_the_config_lists_its_server() -> None:
+    listed = [PeerConfig("192.0.2.2", 5051, "two"), PeerConfig("192.0.2.3", 5051, "three")]
+    with World(settings=ONE, listed=listed) as world:
+        two, three = world.peer("two", "192.0.2.2"), world.peer("three", "192.0.2.3")
+        world.federation.links.set_peers(listed[:1])
+        world.settle()
+        assert (is_closed(two), is_closed(three)) == (False, True)
+        world.federation.links.set_peers(listed)
+        assert not is_closed(world.peer("three", "192.0.2.3"))

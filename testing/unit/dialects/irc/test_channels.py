@@ -303,3 +303,15 @@ def test_a_limit_is_shown_as_it_counts(world: World) -> None:
     ann.ask("JOIN #garden")
     assert ann.ask("MODE #garden +l 007") == [":ann!ann@account MODE #garden +l 7"]
     assert ann.codes("MODE #garden +l 000", "MODE #garden +l \u0661") == ["696", "696"]
+
+
+def test_the_modes_of_a_channel_are_shown(world: World) -> None:
+    """Only its members see the key, which no line repeats when it goes."""
+    ann, bob = user(world, "ann"), guest(world, "bob")
+    ann.ask("JOIN #garden")
+    assert ann.ask("MODE #garden +klt-n roses 5") == [":ann!ann@account MODE #garden +klt-n roses 5"]
+    assert ann.ask("MODE #garden")[0] == ":crosstalk 324 ann #garden +tkl roses 5"
+    assert bob.ask("MODE #garden")[0] == ":crosstalk 324 bob #garden +tkl * 5"
+    assert ann.ask("MODE #garden -k roses") == [":ann!ann@account MODE #garden -k *"]
+    assert ann.ask("MODE #garden")[0] == ":crosstalk 324 ann #garden +tl 5"
+    assert ann.ask("MODE #lobby")[0] == ":crosstalk 324 ann #lobby +n"

@@ -155,6 +155,27 @@ def test_read_markers_are_those_of_result(spoken: World) -> None:
             ":crosstalk 321 bob Channel :Users  Name", ":crosstalk 322 bob #garden 1 :",
             ":crosstalk 323 bob :End of LIST",
         ]),
+        *[
+            (f"LIST {words}", [
+                ":crosstalk 321 bob Channel :Users  Name", *[f":crosstalk 322 bob {found} :" for found in listed],
+                ":crosstalk 323 bob :End of LIST",
+            ])
+            for words, listed in {
+                "#gar*": ["#garden 1"], "!#gar*,>0": [], "!x*,>0": ["#garden 1"], "<1": ["#attic 0", "#cellar 0",
+                "#lobby 0"],
+                "C<5,>0": ["#garden 1"], "C>5": [], "T>0": [], "#garden,C<5": ["#garden 1"], "x<5": [], ",,": [
+                    "#attic 0", "#cellar 0", "#garden 1", "#lobby 0",
+                ],
+            }.items()
+        ],
+        ("LUSERS", [
+            ":crosstalk 251 bob :There are 1 users and 0 invisible on 1 servers",
+            ":crosstalk 252 bob 0 :operator(s) online",
+            ":crosstalk 253 bob 0 :unknown connection(s)", ":crosstalk 254 bob 4 :channels formed",
+            ":crosstalk 255 bob :I have 1 clients and 0 servers",
+            ":crosstalk 265 bob 1 1 :Current local users 1, max 1",
+            ":crosstalk 266 bob 1 1 :Current global users 1, max 1",
+        ]),
         ("VERSION", [":crosstalk 351 bob crosstalk-0.1.0 crosstalk :"]),
         ("TIME", [":crosstalk 391 bob crosstalk 1000 0 :1970-01-01T00:16:40.000Z"]),
         ("ADMIN", [":crosstalk 423 bob crosstalk :No administrative info available"]),
@@ -187,6 +208,7 @@ def test_monitored_users_are_told_of_in_all_dialects(world: World) -> None:
     assert bob.heard() == [":crosstalk 731 bob :hal"]
     assert bob.ask("MONITOR L")[0] == ":crosstalk 732 bob :ann,hal,bob"
     assert bob.codes("MONITOR C", "MONITOR S") == []
+    assert bob.codes("MONITOR + ann", "MONITOR - ann,zoe", "MONITOR S", "MONITOR L") == ["730", "733"]
     many = [f"n{number}" for number in range(101)]
     codes = [
         code for start in range(0, 101, 60) for code in bob.codes(f"MONITOR + {','.join(many[start : start + 60])}")
