@@ -5,9 +5,10 @@ Each line alone is checked by `app/directives.py`.
 
 from __future__ import annotations
 
+import itertools
 import os
 import stat
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -165,6 +166,47 @@ def _unusable_directory(path: str) -> str | None:
     return None
 
 
+class Place(NamedTuple):
+    """Where a port is opened. `address`: None stands for all, of IPv4 and IPv6."""
+
+    address: str | None
+    port: int
+
+    def __str__(self) -> str:
+        address = self.address or "*"
+        return f"[{address}]:{self.port}" if ":" in address else f"{address}:{self.port}"
+
+    def clashes(self, other: Place) -> bool:
+        """Tell whether the operating system refuses the second of these places."""
+        if not self.port or self.port != other.port:
+            return False
+        if self.address is None or other.address is None or self.address == other.address:
+            return True
+        is_same_family = (":" in self.address) == (":" in other.address)
+        return is_same_family and not {"0.0.0.0", "::"}.isdisjoint((self.address, other.address))
+
+
+def _listeners(settings: Settings) -> list[Place]:
+    listens = [Place(listen.address or settings.address, listen.port) for listen in settings.listen]
+    return listens + [Place(settings.address, channel.port) for channel in settings.channel]
+
+
+def _port_is_wanted_twice(settings: Settings) -> str | None:
+    return _first_clash(itertools.combinations(_listeners(settings), 2))
+
+
+def _metrics_port_is_wanted(settings: Settings) -> str | None:
+    if settings.metrics is None:
+        return None
+    own = Place(*settings.metrics[:2])
+    return _first_clash((place, own) for place in _listeners(settings))
+
+
+def _first_clash(pairs: Iterable[tuple[Place, Place]]) -> str | None:
+    clashes = (f"{second} cannot be opened, since {first} is, too" for first, second in pairs if first.clashes(second))
+    return next(clashes, None)
+
+
 RULES = (  # those of the config before those of the command line
     Rule(("hostname", PEER), _peer_with_own_name),
     Rule((PEER, "hostname"), _secret_without_hostname),
@@ -180,10 +222,13 @@ RULES = (  # those of the config before those of the command line
 )
 
 PLACES = (
+    Rule(("listen", "channel"), _port_is_wanted_twice),
+    Rule(("metrics", "listen", "channel"), _metrics_port_is_wanted),
     Rule(("database",), _no_place_for_database),
     Rule(("control",), _no_place_for_control),
 )
-"""Rules of what the start finds by itself, when it makes these files: for `--check-config` alone (C52)."""
+"""Rules of what the start finds by itself, when it makes these files and opens these ports: for `--check-config` alone
+(C52)."""
 
 
 def contradictions(settings: Settings, lines: Lines, rules: Sequence[Rule] = RULES) -> Iterator[str]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import re
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.config import decode_content, read_content
+from app.consistency import Place
 from app.directives import DIRECTIVES, PEER, ConfigError, field_of
 from app.options import parse_command_line, read_options
+from net.listener import bound_socket
 from settings import EngineAddress, HostedChannel, Listen, PeerConfig, Settings
 from support.configs import errors_of, parse_config
 from support.examples import EXAMPLES
@@ -486,3 +490,46 @@ def test_a_node_has_the_ports_of_its_config(tmp_path: Path) -> None:
     (tmp_path / "my.conf").write_text(NODE)
     settings = read_options(parse_command_line(["5051", str(tmp_path / "my.conf")])).settings
     assert (settings.node, [listen.port for listen in settings.listen]) == ("c1", [5051, 6666])
+
+
+HALLS = "channel a 6001 5\nchannel b 6002 5\nchannel c 6003 5\n"
+
+
+@pytest.mark.parametrize(
+    ("config", "reason"),
+    [
+        ("listen 127.0.0.1:5050 auto\nlisten 5050 irc", "2: *:5050 cannot be opened, since 127.0.0.1:5050 is, too"),
+        ("listen [::1]:5050 auto\nlisten 5050 irc", "2: *:5050 cannot be opened, since [::1]:5050 is, too"),
+        ("address 127.0.0.1\nlisten 5050 auto\nlisten 0.0.0.0:5050 irc", "3: 0.0.0.0:5050 cannot be opened, since"),
+        (f"listen 127.0.0.1:6002 auto\n{HALLS}", "1: *:6002 cannot be opened, since 127.0.0.1:6002 is, too"),
+        ("listen 5050 auto\nmetrics 5050", "2: 127.0.0.1:5050 cannot be opened, since *:5050 is, too"),
+        ("listen 5050 auto\nmetrics [::1]:5050", "2: [::1]:5050 cannot be opened, since *:5050 is, too"),
+        (f"listen 5050 auto\n{HALLS}metrics 6003", "5: 127.0.0.1:6003 cannot be opened, since *:6003 is, too"),
+        ("listen 127.0.0.1:5050 auto\nmetrics 127.0.0.2:5050", ""),
+        ("address 127.0.0.2\nlisten 127.0.0.1:5050 auto\nlisten 5050 auto", ""),
+        ("address ::1\nlisten 5050 auto\nmetrics 5050", ""),
+        ("listen 0 auto\nlisten 0 hello\nmetrics 0", ""),
+    ],
+)
+def test_a_check_finds_a_port_that_is_wanted_twice(config: str, reason: str, tmp_path: Path) -> None:
+    """C52."""
+    (tmp_path / "my.conf").write_text(config)
+    path = str(tmp_path / "my.conf")
+    errors = read_options(parse_command_line([path, "--check-config"])).errors
+    assert [error.startswith(f"{path}:{reason}") for error in errors] == ([True] if reason else [])
+
+
+@pytest.mark.parametrize("first", [None, "0.0.0.0", "127.0.0.1", "127.0.0.2", "::", "::1"])
+def test_the_operating_system_refuses_the_same_ports(first: str | None) -> None:
+    """C52: a check that found too much would forbid what works."""
+    if not socket.has_dualstack_ipv6():
+        pytest.skip("no IPv6 here")
+    for second in (None, "0.0.0.0", "127.0.0.1", "127.0.0.2", "::", "::1"):
+        with bound_socket(first, 0) as sock:
+            port = sock.getsockname()[1]
+            is_refused = False
+            try:
+                bound_socket(second, port).close()
+            except OSError as error:
+                is_refused = error.errno == errno.EADDRINUSE
+            assert is_refused == Place(first, port).clashes(Place(second, port)), (first, second)

@@ -298,7 +298,11 @@ def test_a_config_is_checked_without_a_start(tmp_path: Path) -> None:
         places = [line.split(" ")[1] for line in bad.stderr.splitlines()]
         assert (bad.returncode, bad.stdout) == (1, "")
         assert places == ["bad.conf:1:", "bad.conf:3:", "bad.conf", "bad.conf:4:"]
-        assert run(port, "good.conf", "--check-config", directory=tmp_path).returncode == 0
+        assert run("0", "good.conf", "--check-config", directory=tmp_path).returncode == 0
+        twice = run(port, "good.conf", "--check-config", directory=tmp_path)
+        assert (twice.returncode, twice.stderr) == (
+            1, f"server.py: good.conf:2: 127.0.0.1:{port} cannot be opened, since 127.0.0.1:{port} is, too\n"
+        )  # fmt: skip
         assert run(port, "none.conf", "--check-config", directory=tmp_path).stderr.count("\n") == 1
         for words in (["--check-config"], ["--check-config", "0", "--max-users", "x"]):
             assert run(*words, directory=tmp_path).returncode == 1
