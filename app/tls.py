@@ -10,7 +10,7 @@ import math
 import os
 import ssl
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -20,7 +20,7 @@ from dialects import WEB
 from net import handshake
 from net.connection import Connection, Receiver
 from net.loop import Loop
-from net.tls import CertificateError, certificate_of, client_context, server_context
+from net.tls import CertificateError, Visible, certificate_of, client_context, server_context
 from settings import Settings
 
 DAY = 24 * 3600.0
@@ -70,7 +70,7 @@ class Tls:
 
     def __init__(self, settings: Settings, now: Callable[[], float] = time.time) -> None:
         self._now = now
-        self._seen: tuple[Sequence[str], float] | None = None
+        self._seen: Visible | None = None
         self._key_is_exposed = False
         self.load(settings)
 
@@ -92,7 +92,7 @@ class Tls:
     @property
     def expires(self) -> float:
         """When the certificate expires, in seconds since the epoch."""
-        return math.inf if self._seen is None else self._seen[1]
+        return math.inf if self._seen is None else self._seen.expires
 
     def watch(self, loop: Loop) -> None:
         """Report now, and each day a certificate that is about to expire: it is renewed by others, or forgotten."""
@@ -114,9 +114,12 @@ class Tls:
         if self._seen is None:
             log.warning("the certificate %s is not one of a server: clients will refuse it", certificate)
             return
-        names, expires = self._seen
+        names, begins, expires = self._seen
         left = expires - self._now()
-        until = time.strftime("%Y-%m-%d", time.gmtime(expires))
+        until = _date(expires)
+        if begins > self._now():
+            wrong = "clients will refuse it, or the clock of this machine is wrong"
+            log.warning("the certificate %s is not valid before %s: %s", certificate, _date(begins), wrong)
         if left <= 0:
             log.warning("the certificate %s has expired on %s: clients will refuse it", certificate, until)
         elif left <= SOON_SECONDS:
@@ -141,6 +144,10 @@ class Tls:
     def dial(self, loop: Loop, host: str, port: int, *, name: str, **how: Any) -> None:
         """Dial another server, whose certificate must bear this name, see `net.handshake.dial`."""
         handshake.dial(loop, lambda: self.trusted, host, port, name=name, **how)
+
+
+def _date(at: float) -> str:
+    return time.strftime("%Y-%m-%d", time.gmtime(at))
 
 
 def _is_exposed(key: str) -> bool:

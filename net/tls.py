@@ -10,7 +10,7 @@ import errno
 import socket
 import ssl
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from net.watched import Truncated
 
@@ -83,7 +83,15 @@ def client_context(authorities: str | None = None) -> ssl.SSLContext:
     return context
 
 
-def certificate_of(context: ssl.SSLContext, path: str) -> tuple[Sequence[str], float] | None:
+class Visible(NamedTuple):
+    """What clients see of a certificate: its names, and when it begins and expires, in seconds since the epoch."""
+
+    names: Sequence[str]
+    begins: float
+    expires: float
+
+
+def certificate_of(context: ssl.SSLContext, path: str) -> Visible | None:
     """Return what clients will see of a certificate, by a handshake in memory.
 
     Args:
@@ -91,7 +99,7 @@ def certificate_of(context: ssl.SSLContext, path: str) -> tuple[Sequence[str], f
         path: of its certificate.
 
     Returns:
-        The names of the certificate, and when it expires, in seconds since the epoch; None if it cannot be a server's.
+        None if it cannot be a server's.
     """
     client = _context(ssl.PROTOCOL_TLS_CLIENT)
     client.check_hostname = False
@@ -107,7 +115,8 @@ def certificate_of(context: ssl.SSLContext, path: str) -> tuple[Sequence[str], f
     except OSError:  # of TLS, or of a file that has gone just now
         return None
     names = [name for _kind, name in found.get("subjectAltName", ())]
-    return names, float(ssl.cert_time_to_seconds(found["notAfter"]))
+    begins, expires = (float(ssl.cert_time_to_seconds(found[key])) for key in ("notBefore", "notAfter"))
+    return Visible(names, begins, expires)
 
 
 def _context(protocol: int) -> ssl.SSLContext:
@@ -129,8 +138,12 @@ def _no_pass_phrase() -> str:
     raise CertificateError("the key has a pass phrase, for which nobody can be asked; store it without one")
 
 
+FOREIGN_KEY = ("KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH", "NO_CERTIFICATE_ASSIGNED")
+"""Reasons of OpenSSL for a key of another certificate, also where that has another kind of key, such as RSA."""
+
+
 def _why_unusable(error: ssl.SSLError, certificate: str, key: str) -> str:
-    if error.reason == "KEY_VALUES_MISMATCH":
+    if error.reason in FOREIGN_KEY:
         return f"the key {key} does not belong to the certificate {certificate}"
     if error.reason in (None, "NO_START_LINE", "PEM"):
         return f"the certificate {certificate} or the key {key} is not in PEM form"

@@ -7,6 +7,7 @@ import shutil
 import socket
 import ssl
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -45,13 +46,20 @@ class Authority:
         self._openssl("req", "-x509", *CURVE, "-nodes", "-subj", "/CN=authority", "-days", "30",
                       "-keyout", self._key, "-out", self.path)  # fmt: skip
 
-    def issue(self, *names: str, days: int = 30, purpose: str = "serverAuth", pass_phrase: str = "") -> Certificate:
+    def issue(
+        self,
+        *names: str,
+        days: int = 30,
+        purpose: str = "serverAuth",
+        pass_phrase: str = "",
+        algorithm: Sequence[str] = CURVE,
+    ) -> Certificate:
         """Return a new certificate; it has expired if `days` is negative."""
         number = next(self._numbers)
         request, path, key = (str(self._directory / f"{number}.{kind}") for kind in ("csr", "pem", "key"))
         names = names or NAMES
         self._openssl(
-            "req", "-new", *CURVE, *(["-passout", f"pass:{pass_phrase}"] if pass_phrase else ["-nodes"]),
+            "req", "-new", *algorithm, *(["-passout", f"pass:{pass_phrase}"] if pass_phrase else ["-nodes"]),
             "-subj", "/CN=server", "-addext", f"subjectAltName={','.join(names)}",
             "-addext", f"extendedKeyUsage={purpose}", "-keyout", key, "-out", request,
         )  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -42,8 +43,8 @@ def test_a_certificate_is_warned_of_each_day_before_it_expires(
     settings = Settings(tls_certificate=old.path, tls_key=old.key)
     tls = Tls(settings, now=lambda: calendar.now)
     os.unlink(old.key)  # it is not needed again
-    tls.watch(calendar)
     calendar.now = tls.expires - 20 * DAY
+    tls.watch(calendar)
     calendar.pass_days(5)
     assert [record.levelname for record in caplog.records] == ["INFO"], "at the start"
     calendar.pass_days(1)
@@ -55,6 +56,18 @@ def test_a_certificate_is_warned_of_each_day_before_it_expires(
     caplog.clear()
     calendar.pass_days(3)
     assert caplog.records == []
+
+
+def test_a_certificate_that_is_not_valid_yet_is_warned_of(
+    authority: Authority, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Or the clock of the machine is wrong, as after a start without a network."""
+    certificate = authority.issue()
+    settings = Settings(tls_certificate=certificate.path, tls_key=certificate.key)
+    for now, is_warned in ((0.0, True), (time.time() + DAY, False)):
+        caplog.clear()
+        Tls(settings, now=lambda now=now: now).report()  # type: ignore[misc]
+        assert (f"the certificate {certificate.path} is not valid before 2" in caplog.text) == is_warned
 
 
 @pytest.mark.parametrize(

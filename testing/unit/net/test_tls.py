@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import ssl
+import time
 from typing import Any
 
 import pytest
@@ -180,6 +181,7 @@ def test_a_servers_own_certificate_can_be_trusted_alone(certificate: Certificate
 
 def test_files_that_cannot_be_used(authority: Authority, certificate: Certificate, tmp_path: Any) -> None:
     other, locked = authority.issue(), authority.issue(pass_phrase="secret")
+    rsa = authority.issue(algorithm=("-newkey", "rsa:2048"))
     text, secret = tmp_path / "text", tmp_path / "secret"
     text.write_text("no certificate")
     secret.write_text("x")
@@ -190,6 +192,8 @@ def test_files_that_cannot_be_used(authority: Authority, certificate: Certificat
         (path, "missing", "cannot read the key missing: No such file or directory"),
         (path, str(tmp_path), f"cannot read the key {tmp_path}: Is a directory"),
         (path, other.key, f"the key {other.key} does not belong to the certificate {path}"),
+        (path, rsa.key, f"the key {rsa.key} does not belong to the certificate {path}"),
+        (rsa.path, key, f"the key {key} does not belong to the certificate {rsa.path}"),
         (str(text), key, f"the certificate {text} or the key {key} is not in PEM form"),
         (path, str(text), f"the certificate {path} or the key {text} is not in PEM form"),
         (key, path, f"the certificate {key} or the key {path} is not in PEM form"),
@@ -213,10 +217,11 @@ def test_files_that_cannot_be_used(authority: Authority, certificate: Certificat
 def test_what_clients_will_see(authority: Authority, certificate: Certificate) -> None:
     found = certificate_of(server_context(*certificate), certificate.path)
     assert found is not None
-    assert found[0] == ["localhost", "127.0.0.1", "0:0:0:0:0:0:0:1"]
+    assert found.begins <= time.time() < found.expires
+    assert found.names == ["localhost", "127.0.0.1", "0:0:0:0:0:0:0:1"]
     expired = authority.issue("DNS:old.example", days=-1)
     old = certificate_of(server_context(*expired), expired.path)
-    assert old is not None and old[0] == ["old.example"] and old[1] < found[1]
+    assert old is not None and old.names == ["old.example"] and old.expires < found.expires
     no_server = authority.issue(purpose="clientAuth")
     assert certificate_of(server_context(*no_server), no_server.path) is None
 

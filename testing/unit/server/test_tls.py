@@ -250,7 +250,7 @@ def test_a_private_certificate_serves_its_names(tmp_path: Path, authority: Autho
     assert not is_exposed((tmp_path / "key.pem").stat())
     path, key = str(tmp_path / "certificate.pem"), str(tmp_path / "key.pem")
     found = certificate_of(server_context(path, key), path)
-    assert found is not None and found[0] == ["chat.example", "127.0.0.1", "0:0:0:0:0:0:0:1"]
+    assert found is not None and found.names == ["chat.example", "127.0.0.1", "0:0:0:0:0:0:0:1"]
     before = Path(key).read_text()
     again = subprocess.run([program], cwd=tmp_path, capture_output=True, text=True)
     assert (again.returncode, again.stderr) == (
