@@ -14,6 +14,7 @@ from selectors import EVENT_READ, EVENT_WRITE
 from typing import Any, Protocol
 
 from net.addresses import network_of
+from net.limits import UNKNOWN
 from net.output import Output, State
 from net.table import SHARE_IS_USED, CloseReason, ConnectionTable
 from net.tcp import PROBE_SECONDS, disable_keepalive, enable_keepalive, probe_keepalive, unacknowledged_for
@@ -112,7 +113,8 @@ class Connection(Output):
         except Exception:
             self.close(CloseReason.FAULT)
             raise
-        log.debug("connection opened address=%s port=%d", *self.remote_address, extra=self.log_mark())
+        host, port = self.remote_address
+        log.debug("connection opened address=%s port=%d", host or UNKNOWN, port, extra=self.log_mark())
         if self._table.keepalive_seconds:
             self._table.check_later()
 
@@ -248,7 +250,7 @@ class Connection(Output):
     def _login_timed_out(self) -> None:
         self._login = None
         if self._state is State.OPEN:
-            self.report_limit("login-seconds", "(has said nothing for %g seconds)", self._table.login_seconds)
+            self.report_limit("login-seconds", "(has not begun a session within %g seconds)", self._table.login_seconds)
             self.close(CloseReason.SILENT)
 
     def _all_sent(self) -> None:

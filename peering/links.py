@@ -20,6 +20,8 @@ from protocol import Dialect, Session
 from settings import PeerConfig, Settings
 from transport import Transport
 
+STRANGE_PORT = ", and what it has said belongs to no link; perhaps the port is for TLS, or for another protocol"
+
 log = logging.getLogger("crosstalk.federation")
 
 
@@ -335,7 +337,7 @@ class Links:
         if link.maybe_peer is not None:
             self._link_down(link, link.peer, reason)
         elif link.dialer is not None and not link.dialer.stopped:
-            link.dialer.log_failure(reason)
+            link.dialer.log_failure(f"{reason}{STRANGE_PORT if link.ignored and not link.failure else ''}")
         if link.dialer is not None:
             link.dialer.dial_later(self._timers.monotonic() - link.since if link.maybe_peer else 0.0)
 

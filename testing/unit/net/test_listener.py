@@ -129,7 +129,9 @@ def test_a_client_that_says_nothing_is_closed(caplog: pytest.LogCaptureFixture) 
         put(peer, b"no whole line")
         stage.until(lambda: silent.lost_for)
         assert silent.lost_for == [CloseReason.SILENT]
-        assert "limit reason=login-seconds address=127.0.0.1 (has said nothing for 0.05 seconds)" in caplog.text
+        assert (
+            "limit reason=login-seconds address=127.0.0.1 (has not begun a session within 0.05 seconds)" in caplog.text
+        )
         assert other.lost_for == []
         assert stage.loop._deadlines.nearest() is None
 

@@ -157,7 +157,8 @@ def turn_until(loop: Loop, happened: Callable[[], bool]) -> None:
 
 
 def test_the_listener_has_places_of_its_own(tmp_path: Path, loop: Loop, caplog: pytest.LogCaptureFixture) -> None:
-    """Connections there are not clients; of them only so many are open at once."""
+    """Connections there are not clients, and have no address; of them only so many are open at once."""
+    caplog.set_level("DEBUG")
     path = tmp_path / "x.control"
     owners: list[Owner] = []
 
@@ -179,6 +180,7 @@ def test_the_listener_has_places_of_its_own(tmp_path: Path, loop: Loop, caplog: 
         first, *_ = (connect() for _ in range(PLACES))
         turn_until(loop, lambda: len(owners) == PLACES)
         assert loop.table.clients == 0
+        assert caplog.messages.count("connection opened address=- port=0") == PLACES
         refused = connect()
         turn_until(loop, lambda: "refused a connection for operators or monitoring" in caplog.text)
         assert refused.makefile("rb").read() == b"full\n"
