@@ -374,7 +374,7 @@ function restoreDirect(each) {
 }
 
 // Lines. `kind`: say, act, notice, note. `status`: "" when confirmed, sending, unconfirmed, refused.
-const newLine = (fields) => ({ key: ++state.lines, id: "", kind: "say", status: "", why: "", mention: false, mine: false, version: 0, ...fields });
+const newLine = (fields) => ({ key: ++state.lines, id: "", kind: "say", to: "", status: "", why: "", mention: false, mine: false, version: 0, ...fields });
 function setStatus(line, status, why = "") { Object.assign(line, { status, why, version: line.version + 1 }); }
 
 const number = (id) => +/\d+$/.exec(id)?.[0] || 0;
@@ -413,12 +413,14 @@ function mentionsMe(text) {
   return Boolean(state.me) && myName.pattern.test(text);
 }
 
+const placeOf = (target) => target.replace(/^[@+]+(?=#)/, "");
 function toLine(message, text) {
   const act = /^\x01ACTION ?([^\x01]*)\x01?$/.exec(text);
   if (!act && text.startsWith("\x01")) return null;
   const mine = isMe(message.nick), said = act ? act[1] : text;
   return newLine({
     id: message.tags.msgid ?? "", time: Date.parse(message.tags.time) || Date.now(), nick: message.nick, text: said, mine,
+    to: placeOf(message.words[0]) === message.words[0] ? "" : message.words[0], // a part of the channel
     kind: act ? "act" : message.verb === "NOTICE" ? "notice" : "say", mention: !mine && mentionsMe(said),
   });
 }
@@ -441,9 +443,9 @@ function heard(message, target, text) {
   }
   state.said = { message, line, place: null };
   if (line.mine) state.mask = message.prefix;
-  const name = isChannel(target) || line.mine ? target : message.nick;
-  if (!isChannel(name.replace(/^[@+]/, "")) && fold(name) === fold(target) && !line.mine && !isMe(target)) return;
-  const each = buffer(isChannel(name) ? name : name.replace(/^[@+](?=#)/, ""));
+  const place = placeOf(target);
+  if (!isChannel(place) && !line.mine && !isMe(place)) return;
+  const each = buffer(isChannel(place) || line.mine ? place : message.nick);
   state.said.place = each;
   const pending = line.mine && confirm(each, line, (other) => other.label === message.tags.label);
   if (pending) { state.said.line = pending; return; }
@@ -645,12 +647,12 @@ function failed(message) {
   note(find(target), message.verb === "FAIL" ? why : `${message.words.slice(1, -1).map(shown).join(" ")} ${why}`.trim());
 }
 
-function speak(each, text, kind = "say") {
+function speak(each, text, kind = "say", to = "") {
   const label = `s${++labels}`;
-  const line = newLine({ kind, nick: state.me, text, mine: true, status: "sending", label, time: Math.max(Date.now(), each.lines.at(-1)?.time ?? 0) });
+  const line = newLine({ kind, to, nick: state.me, text, mine: true, status: "sending", label, time: Math.max(Date.now(), each.lines.at(-1)?.time ?? 0) });
   insert(each, line);
   trim(each);
-  write(`@label=${label} PRIVMSG ${each.name} :${kind === "act" ? asAct(text) : text}`);
+  write(`@label=${label} PRIVMSG ${to || each.name} :${kind === "act" ? asAct(text) : text}`);
   setTimeout(() => { if (line.status === "sending") change(() => setStatus(line, "unconfirmed")); }, RECEIPT_MS);
 }
 
@@ -658,14 +660,14 @@ function sendAgain(line) {
   const each = find(state.open);
   if (!state.online) { state.notice = say("lineOffline"); return; }
   each.lines.splice(each.lines.indexOf(line), 1);
-  speak(each, line.text, line.kind);
+  speak(each, line.text, line.kind, line.to);
 }
 
 const room = (name) => WIRE_BYTES - bytes(`:${state.mask || `${state.me}!${"x".repeat(10)}@${"x".repeat(20)}`} PRIVMSG ${name} :\r\n`);
 const asAct = (text) => `\x01ACTION ${text}\x01`;
 function bytesLeft(each, text) {
   const [, command, rest] = COMMAND.exec(text) ?? [], name = rest?.split(/\s/, 1)[0];
-  if (/^msg$/i.test(command)) return room(spelled(name)) - bytes(rest.slice(name.length).trim());
+  if (/^msg$/i.test(command)) return room(isChannel(placeOf(name)) ? name : spelled(name)) - bytes(rest.slice(name.length).trim());
   if (!each || (command && !/^me$/i.test(command))) return Infinity;
   return room(each.name) - Math.max(...(command ? [asAct(rest.trim())] : linesIn(text)).map(bytes));
 }
@@ -676,7 +678,7 @@ const COMMANDS = {
   __proto__: null, // there is no command `constructor`
   join: [1, (each, words) => { state.wanted = fold(asChannel(words[0])); if (find(state.wanted)) show(state.wanted); else write(`JOIN ${asChannel(words[0])} ${words[1] ?? ""}`.trim()); }],
   part: [0, (each, words) => { const place = words[0] ? find(asChannel(words[0])) : each; if (place) askToLeave(place); }],
-  msg: [2, (each, words, text) => { const other = buffer(words[0].startsWith("#") ? words[0] : spelled(words[0])); speak(other, text.slice(words[0].length).trim()); show(other.key); }],
+  msg: [2, (each, words, text) => { const to = placeOf(words[0]), other = buffer(isChannel(to) ? to : spelled(to)); speak(other, text.slice(words[0].length).trim(), "say", to === words[0] ? "" : words[0]); show(other.key); }],
   me: [1, (each, words, text) => each && speak(each, text, "act")],
   nick: [1, (each, words) => write(`NICK ${spelled(words[0])}`)],
   topic: [0, (each, words, text) => each && query(text ? `TOPIC ${each.name} :${text}` : `TOPIC ${each.name}`)],
@@ -767,7 +769,7 @@ function lineNode(line) {
   node ??= Object.assign(make("div"), { time: make("time"), status: make("span", "state"), words: "" });
   node.version = line.version;
   node.className = ["line", line.kind, line.status, line.mention && "mention"].filter(Boolean).join(" ");
-  const { time, status } = node, words = `${line.kind} ${line.nick} ${line.text}`;
+  const { time, status } = node, words = `${line.kind} ${line.nick} ${line.to} ${line.text}`;
   time.textContent = clock.format(line.time);
   time.dateTime = new Date(line.time).toISOString();
   time.title = new Date(line.time).toLocaleString();
@@ -779,7 +781,7 @@ function lineNode(line) {
 }
 
 function wordParts(line) {
-  const name = make("bdi", `name ${hue(line.nick)}`, shown(line.nick)), isAct = line.kind === "act";
+  const name = make("bdi", `name ${hue(line.nick)}`, shown(line.nick), line.to ? ` → ${line.to}` : ""), isAct = line.kind === "act";
   const text = make("span", "text", ...(isAct ? ["* ", name, " "] : []), ...linked(line.text));
   if (line.kind !== "note") text.dir = "auto"; // a note is in the page's own language
   return line.kind === "note" || isAct ? [text] : [name, text];
@@ -814,7 +816,7 @@ function logNodes(each) {
     const starts = !divided && line.time > view.newFrom && !line.mine && line.kind !== "note";
     if (starts) { divided = true; wanted.push(ruleNode("new", "new", say("newLine"))); }
     const node = lineNode(line);
-    const follows = !newDay && !starts && !line.gap && before?.nick === line.nick && before.kind === line.kind && ["say", "notice"].includes(line.kind) && line.time - before.time < 3e5;
+    const follows = !newDay && !starts && !line.gap && before?.nick === line.nick && before.to === line.to && before.kind === line.kind && ["say", "notice"].includes(line.kind) && line.time - before.time < 3e5;
     node.classList.toggle("follow", follows);
     wanted.push(node);
     before = line;
@@ -887,7 +889,8 @@ function drawMembers(each) {
   const all = [...each.members.values()].map((member) => ({ ...member, name: shown(member.nick) }));
   all.sort((a, b) => rank(a) - rank(b) || a.away - b.away || compare(a.name, b.name));
   arrange($("member-list"), all.slice(0, 500).map(({ nick, name, away, rank }) => {
-    const word = isMe(nick) ? say("you") : rank.includes("@") ? say("operator") : rank.includes("+") ? say("voiced") : away ? say("awayWord") : "";
+    const post = rank.includes("@") ? "operator" : rank.includes("+") ? "voiced" : "";
+    const word = [isMe(nick) && "you", post].filter(Boolean).map((key) => say(key)).join(", ") || (away ? say("awayWord") : "");
     const act = () => change(() => { if (!isMe(nick)) { show(buffer(nick).key); closeMembersIfOver(); focusLine(); } });
     return row("member", fold(nick), away ? "away" : "here", act, [name, word], () =>
       [make("span", "dot"), make("bdi", "", name), make("span", "hidden", say(away ? "awayWord" : "here")), ...(word ? [make("small", "", word)] : [])]);

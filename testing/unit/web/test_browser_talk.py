@@ -66,7 +66,7 @@ def test_commands_do_what_they_do_in_irc(stage: Stage) -> None:
     stage.peers.append(irc)
     irc.send("NICK aaa", "USER aaa 0 * :x", "JOIN #atrium", "AWAY :tea")
     irc.expect(" 306 ")
-    page.wait(MEMBERS, lambda found: found == [f"{name} here you", f"{bob} here", "aaa away away"])
+    page.wait(MEMBERS, lambda found: found == [f"{name} here you, operator", f"{bob} here", "aaa away away"])
     say(page, "/topic of tea")
     page.sees("of tea", "#topic")
     say(page, "/me waves")
@@ -85,10 +85,10 @@ def test_commands_do_what_they_do_in_irc(stage: Stage) -> None:
     say(page, "/quote TOPIC #loft :high up")
     page.sees("high up", "#topic")
     say(page, "/away for tea")
-    page.wait(MEMBERS, lambda found: found == [f"{name} away you"])
+    page.wait(MEMBERS, lambda found: found == [f"{name} away you, operator"])
     page.sees("You are away now", "#log")
     say(page, "/away")
-    page.wait(MEMBERS, lambda found: found == [f"{name} here you"])
+    page.wait(MEMBERS, lambda found: found == [f"{name} here you, operator"])
     say(page, "/part")
     page.sees("Leave #loft?", "#asking")
     page.click("#asking-yes")
@@ -157,6 +157,25 @@ def test_what_is_too_long_is_counted_and_not_sent(stage: Stage) -> None:
         line = peer.line()
         assert "x" not in line
         assert "y" * (600 - over) in line
+
+
+def test_what_is_for_operators_alone_says_so_in_their_channel(stage: Stage) -> None:
+    page = stage.page(stage.account())
+    find_channel(page, "helm", "Make the channel #helm")
+    stage.peers.append(irc := stage.server.peer())
+    irc.send("NICK mate", "USER mate 0 * :x", "JOIN #helm")
+    irc.expect(" 366 ")
+    say(page, "/mode +o mate")
+    irc.expect("MODE #helm +o mate")
+    page.sees("you, operator", "#member-list")
+    irc.send("PRIVMSG @#helm :iceberg", "PRIVMSG #helm :iceberg ahead")
+    page.sees("iceberg ahead", "#log")
+    say(page, "/msg @#helm aye")
+    irc.expect("PRIVMSG @#helm :aye")
+    confirmed(page, "aye")
+    names = page.js("[...document.querySelectorAll('#log .say .name')].map((name) => name.textContent)")
+    assert names == ["mate → @#helm", "mate", f"{page.text('#whoami bdi')} → @#helm"]
+    assert not page.text("#people"), "it is no message to a person"
 
 
 LINKS = {
