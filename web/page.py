@@ -6,6 +6,7 @@ import base64
 import hashlib
 import html
 import os
+import re
 from typing import NamedTuple
 
 DIRECTORY = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "page")
@@ -59,11 +60,15 @@ class Parts:
             guests: whether one may look in without an account.
             registration: who may make an account: `open`, `invite` (with an invitation code) or `closed`.
         """
-        document, style, script = self._document, self._style, self._script
-        marks = {TITLE: html.escape(title), "{{guests}}": "on" if guests else "off", "{{registration}}": registration}
-        for mark, value in marks.items():
-            document = document.replace(mark, value)
-        text = document.replace(STYLE, style).replace(SCRIPT, script)
+        style, script = self._style, self._script
+        marks = {
+            STYLE: style,
+            SCRIPT: script,
+            TITLE: html.escape(title),
+            "{{guests}}": "on" if guests else "off",
+            "{{registration}}": registration,
+        }
+        text = re.sub("|".join(map(re.escape, marks)), lambda mark: marks[mark[0]], self._document)
         policy = (
             f"default-src 'none'; script-src '{_hash(script)}'; style-src '{_hash(style)}'; connect-src 'self';"
             " img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none';"

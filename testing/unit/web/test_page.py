@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import html
 import re
 from pathlib import Path
 
@@ -68,6 +69,14 @@ def test_the_policy_names_what_is_in_the_page() -> None:
     assert "<title>The &quot;Garden&quot; &lt;b&gt;</title>" in page.text
     assert 'data-guests="off" data-registration="closed"' in page.text
     assert "unsafe" not in policy
+
+
+def test_a_title_may_be_any_text() -> None:
+    """What stands for the other parts of the page is nothing special in it, nor is markup."""
+    for title in ("/* page.js */ /* page.css */", "{{guests}} {{title}}", r"<b>&amp; \1 \g<0>"):
+        text = Parts().put_together(title, guests=True, registration="open").text
+        assert text.count(f"<title>{html.escape(title)}</title>") == 1
+        assert text.count("<script") == 1
 
 
 def test_another_page_has_another_tag() -> None:
