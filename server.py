@@ -21,8 +21,10 @@ if __name__ == "__main__":
 
         sys.exit(operate.main(sys.argv[2:]))
     ARGUMENTS = options.parse_command_line(sys.argv[1:])
+    bootstrap.hold_back_signals(ARGUMENTS.hangup)
     bootstrap.use_environment("bcrypt")  # may start this program again; the config can be read only once, so after it
     OPTIONS = options.read_or_exit(ARGUMENTS)  # before the other imports, so that a wrong config is refused at once
+    bootstrap.hold_back_signals(OPTIONS.settings.hangup)
 
 import contextlib
 import functools

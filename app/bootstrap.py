@@ -20,6 +20,16 @@ def end_quietly_when_interrupted() -> None:
         _signal.signal(_signal.SIGINT, lambda _signum, _frame: os._exit(INTERRUPTED))
 
 
+def hold_back_signals(hangup: str | None) -> None:
+    """Keep signals that stop no server waiting until its handlers are installed: they must not end a start (P37).
+
+    Args:
+        hangup: the setting, as far as it is known; None where it is not.
+    """
+    kept = (_signal.SIGUSR1, _signal.SIGHUP) if hangup == "reload" else (_signal.SIGUSR1,)
+    _signal.pthread_sigmask(_signal.SIG_BLOCK, kept)
+
+
 def use_environment(*needed: str) -> None:
     """Return if the modules can be imported here; else start this program again with the environment's Python.
 

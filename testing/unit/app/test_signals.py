@@ -174,3 +174,54 @@ print(stopped)
 
 def test_a_signal_that_comes_while_the_program_begins_again_is_handled_later() -> None:
     assert subprocess.check_output([sys.executable, "-c", HOLD_BACK], cwd=ROOT, text=True) == "[1]\n"
+
+
+SIGNALS_DURING_THE_START = """\
+import os, signal, sys
+
+class Finder:
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        if name == "app.node":
+            os.kill(os.getpid(), {})
+
+sys.meta_path.insert(0, Finder)
+"""
+
+
+@pytest.mark.parametrize(
+    ("signum", "lines", "words", "expected"),
+    [
+        (SIGHUP, ["hangup reload"], [], "reload: changed=nothing"),
+        (SIGHUP, [], ["--hangup", "reload"], "reload: changed=nothing"),
+        (SIGUSR1, [], [], "statistics clients=0"),
+    ],
+)
+def test_a_signal_during_the_start_is_handled_after_it(
+    tmp_path: Path, signum: int, lines: list[str], words: list[str], expected: str
+) -> None:
+    """P37: a service is not ended by one that would not stop it."""
+    (tmp_path / "sitecustomize.py").write_text(SIGNALS_DURING_THE_START.format(int(signum)))
+    with ServerProcess(tmp_path, *lines, words=words, shell=f"export PYTHONPATH={tmp_path}") as server:
+        server.wait_for(expected)
+
+
+def test_a_hangup_before_the_config_is_read_reloads_after_it(tmp_path: Path) -> None:
+    """P37: the command line of a service says already what it means."""
+    os.mkfifo(tmp_path / "config")
+    process = subprocess.Popen(
+        [sys.executable, str(ROOT / "server.py"), "0", "config", "--hangup", "reload", "--database", ":memory:"],
+        cwd=tmp_path, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    try:
+        assert process.stderr is not None
+        writer = os.open(tmp_path / "config", os.O_WRONLY)  # waits until the config is read
+        process.send_signal(SIGHUP)
+        os.close(writer)
+        assert any("config is no file, so it cannot be read again" in line for line in process.stderr)
+        process.send_signal(SIGTERM)
+        process.communicate(timeout=PATIENCE)
+        assert process.returncode == 0
+    finally:
+        process.kill()
+        process.wait()
