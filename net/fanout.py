@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Collection, Iterable, Sequence
-from itertools import repeat
+from itertools import filterfalse, repeat
 from typing import Any, Protocol
 
 from net.reactor import Reactor
@@ -158,8 +158,7 @@ class Audience:
 
     def _sharing(self) -> list[Member]:
         """Return the connections that get what is queued here."""
-        get = self._fanout.batches.get
-        return [output for output in self._members if get(output) is self._batch]
+        return [*filterfalse(self._batch.apart.__contains__, self._members)]
 
     def flush(self) -> int:
         """Send what is queued; return how many bytes have left."""
@@ -170,7 +169,7 @@ class Audience:
         sockets = self._sockets
         if batch.apart:
             outputs = self._sharing()
-            sockets = [output.sock for output in outputs]
+            sockets = [*filterfalse({output.sock for output in batch.apart}.__contains__, sockets)]
             batch.apart.clear()
         pieces.clear()
         batch.size, self._waits = 0, False
