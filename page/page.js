@@ -14,7 +14,7 @@ const TEXTS = {
   badCode: "An invitation code is needed, and this is none. It counts once, and not for ever.",
   ended: "Your login has ended. Please log in again.", unreachable: "The server cannot be reached. Please try again.",
   conversations: "Conversations", channels: "Channels", people: "People", members: "Members", add: "Join or make a channel",
-  peopleNote: "Messages to people are kept in this tab alone.", find: "Go to a channel or person", findHint: "Name of a channel or a person",
+  peopleNote: "Messages to people are kept in this tab alone.", find: "Go to a channel or person", findHint: "Channel or person",
   menu: "Settings", theme: "Theme", themeSystem: "As the system", themeLight: "Light", themeDark: "Dark",
   notifyAsk: "Notify me of mentions and direct messages", notifyOn: "Notifications are on", notifyNo: "This browser allows no notifications here",
   keys: "Alt+↑ and Alt+↓ change the channel, Alt+A goes to the next unread one, Ctrl+K finds, Tab completes names, Page Up shows older messages, Esc goes back to the line.",
@@ -994,11 +994,11 @@ function finderChoices() {
   for (const [key, nick] of present) if (bare && fits(nick) && !isMe(nick) && !find(nick)) choices.push({ key, name: say("write", shown(nick)), hint: "", act: () => show(buffer(nick).key) });
   const channel = asChannel(word);
   if (bare && !/[\s,]/.test(word) && !find(channel) && !(state.list ?? []).some((each) => fold(each.name) === fold(channel))) choices.push({ key: "make", name: say("make", channel), hint: "", act: () => COMMANDS.join[1](null, [channel]) });
-  return choices.slice(0, 200);
+  return choices;
 }
 
 function drawFinder() {
-  const choices = finderChoices();
+  const all = finderChoices(), choices = all.slice(0, 200);
   state.pick = Math.max(0, Math.min(state.pick ?? 0, choices.length - 1));
   arrange($("finder-list"), choices.map((choice, at) => {
     const item = row("choice", choice.key, "", () => choose(choice), [choice.name, choice.hint], () => [make("bdi", "", choice.name), ...(choice.hint ? [make("small", "", choice.hint)] : [])]);
@@ -1009,7 +1009,7 @@ function drawFinder() {
     return item;
   }));
   finderWord.setAttribute("aria-activedescendant", choices.length ? `choice-${state.pick}` : "");
-  setText($("finder-note"), say("found", choices.length));
+  setText($("finder-note"), say("found", all.length));
 }
 
 function drawAsking() {

@@ -158,7 +158,7 @@ def test_a_screen_reader_hears_what_the_finder_has_picked(stage: Stage) -> None:
     page.key("ArrowDown")
     page.wait(PICKED, lambda picked: picked == [[True, True, "#pier1"]])
     names = names_of(page)
-    assert names["combobox"] == ["Name of a channel or a person"]
+    assert names["combobox"] == ["Channel or person"]
     assert names["listbox"] == ["Go to a channel or person"]
     assert len(names["option"]) == 10, "and one to make a channel"
     assert all(names["option"])

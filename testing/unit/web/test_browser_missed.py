@@ -268,3 +268,28 @@ def test_a_page_that_is_opened_shows_where_its_user_was_mentioned(stage: Stage) 
     page.click("#channels .unread button")
     page.wait("document.querySelector('#channels .unread') === null")
     page.sees("new", "#log .rule.new")
+
+
+LOST_AT_ONCE = """window.waits = [];
+const later = window.setTimeout;
+window.setTimeout = (act, wait) => later(act, act.name === "open" ? window.waits.push(wait) && 0 : wait);
+window.WebSocket = class extends WebSocket {
+  constructor(...words) { super(...words); this.addEventListener("open", () => this.close()); }
+};"""
+"""Have each connection end as soon as it is open, and note how long the page would wait before the next one."""
+
+
+def test_the_page_tries_again_less_and_less_often(stage: Stage) -> None:
+    """A server that takes connections and closes them is no better than one that is not there."""
+    page = stage.page(stage.account("spit"))
+    page.sees("#spit", "#title")
+    page.wait("sessionStorage.getItem('crosstalk-token')")
+    page.js(LOST_AT_ONCE)
+    page.call("Network.emulateNetworkConditions", **OFFLINE)
+    page.sees("Not connected", "#network")
+    page.call("Network.emulateNetworkConditions", **ONLINE)
+    waits = page.wait("window.waits", lambda waits: len(waits) > 9)
+    begin = waits.index(0)
+    steps = [0, 1000, 2000, 4000, 8000, 16000, 30000, 30000]
+    for wait, step in zip(waits[begin:], steps, strict=False):
+        assert step * 0.75 <= wait <= step * 1.25, waits
