@@ -92,24 +92,20 @@ class Administration:
     def remove_account(self, name: str, farewell: Any, done: Done) -> None:
         """Delete an account with its memberships and its mail, and close its clients, which are told an event.
 
-        Its messages stay in the channels. If it cannot be written, the account stays, but its clients are closed.
-        Fails with NoSuchUser, StoreUnavailable.
+        Its messages stay in the channels. Fails with NoSuchUser, StoreUnavailable; then nothing has changed.
         """
         account = self._users.accounts.get(name)
         if account is None:
             done(NoSuchUser())
             return
 
-        def close() -> None:
-            for session in account.sessions:
-                session.deliver(farewell)
-            self._logins.end_sessions(account, AccountGone(name))
-
         def removed(error: Exception | None) -> None:
-            close()  # a client may have logged in meanwhile
+            if error is None:
+                for session in account.sessions:
+                    session.deliver(farewell)
+                self._logins.end_sessions(account, AccountGone(name))
             done(error)
 
-        close()
         self._journal.submit(AccountRemoved(name), removed)
 
     # ---- changes ----
@@ -130,7 +126,11 @@ class Administration:
     def tell_account_removed(self, change: AccountRemoved) -> None:
         """End what the account had in channels, here and on other servers."""
         account, channels = self._removed.pop(change.name)
+        if account.session is not None:
+            self._users.presence.changed(account.name, online=False, channels=channels, own=account.sessions)
         for channel in channels:
+            if channel.capacity is not None and account.session is not None:
+                self._outside.observer.left(channel, account.name)
             for session in account.sessions:
                 channel.unsubscribe(session)
             self._users.presence.tell_followers(WentOut(account.name, channel.name, DELETED), (channel,))

@@ -81,6 +81,7 @@ def test_an_account_is_deleted_with_all_that_it_has(world: World) -> None:
     ann, bob = world.user("ann", "tea", "lobby"), world.user("bob", "tea")
     carol = world.user("carol")
     carol.ask("LOGOUT")
+    (dave,) = world.room("lobby", "dave")
     ann.ask("SAY tea hello", "SAY @carol hi")
     bob.ask("PRESENCE on")
     bob.heard()
@@ -88,6 +89,7 @@ def test_an_account_is_deleted_with_all_that_it_has(world: World) -> None:
     assert ann.heard() == [f"{TOLD} Your account has been deleted by the operator."]
     assert is_closed(ann)
     assert bob.heard() == ["PRESENCE ann off"]
+    assert dave.heard()[-1].endswith("ann has left the channel.")
     assert bob.ask("USERS tea", "HISTORY tea", "WHO") == [
         "RESULT USERS tea bob", "RESULT HISTORY tea 1", "RECV ann tea hello", "RESULT WHO bob",
     ]  # fmt: skip
@@ -111,6 +113,47 @@ def test_an_account_with_an_id_is_deleted(world: World) -> None:
     ]  # fmt: skip
     assert is_closed(nora)
     assert world.mailbox_client().ask("0|nora123")[0].startswith("user with ID : nora123 is not recognized")
+
+
+def test_an_account_that_cannot_be_deleted_is_as_before(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """P34: nobody is told that it has gone."""
+    ann, bob, nora = world.user("ann", "tea", "lobby"), world.user("bob", "tea"), world.mailbox_user("nora")
+    bob.ask("PRESENCE on")
+    write = world.chat.journal.write
+    monkeypatch.setattr(world.chat.journal, "write", lambda _changes: False)
+    assert world.order("delete-account ann", "delete-account nora") == ["ERROR The database takes nothing."] * 2
+    monkeypatch.setattr(world.chat.journal, "write", write)
+    assert not is_closed(ann) and not is_closed(nora)
+    assert ann.heard() == bob.heard() == nora.heard() == []
+    assert ann.ask("SAY tea hi", "JOINED") == ["RECV ann tea hi", "RESULT JOINED lobby, tea"]
+    assert bob.heard() == ["RECV ann tea hi"]
+    assert world.order("who lobby")[0].startswith(" ann dialect=result")
+
+
+def test_what_a_client_asks_while_its_account_is_deleted_leaves_nothing(tmp_path: Path) -> None:
+    """P34: in the turn of the deletion; another user of this name has nothing of it."""
+    lines = (
+        "CREATE den", "JOIN tea", "JOIN hot", "LEAVE hot", "SAY hot hi", "SAY @bob hi", "TOPIC hot x", "SEEN hot 1",
+        "INVITE hot bob", "CREATE cave private", "PASSWORD ann x", "LOGOUT", "LOGIN ann ann",
+    )  # fmt: skip
+    for number, line in enumerate(lines):
+        path = str(tmp_path / f"{number}.db")
+        with World(store=Store(path)) as world:
+            bob, ann = world.user("bob", "tea"), world.user("ann", "hot")
+            operator = world.client(world.node.control)
+            operator.session.received(b"delete-account ann\n")
+            ann.session.received(f"{line}\n".encode())
+            world.settle()
+            assert operator.heard() == ["OK The account ann has been deleted."]
+            assert is_closed(ann) or line == "LOGOUT"
+            assert bob.ask("WHO", "USERS tea")[-2:] == ["RESULT WHO bob", "RESULT USERS tea bob"]
+            assert not any(channel.subscribers for channel in (world.chat.channels.local["hot"],))
+        with World(store=Store(path)) as world:
+            again = world.user("ann")
+            assert again.ask("JOINED", "UNREAD") == ["RESULT JOINED", "RESULT UNREAD"], line
+            for channel in ("hot", "den", "cave"):
+                (answer,) = world.order(f"op {channel} ann")
+                assert answer in (f"OK ann operates {channel} now.", f"ERROR {channel} does not exist."), line
 
 
 def test_a_login_that_comes_while_the_account_is_deleted(world: World) -> None:
