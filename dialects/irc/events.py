@@ -162,7 +162,7 @@ def _marker_moved(irc: Irc, client: Client, event: MarkerMoved) -> str:
 
 
 def _announced(irc: Irc, client: Client, event: Announced) -> str:
-    notice = message(irc.server.name, "NOTICE", client.shown, text=event.text)
+    notice = message_lines(irc, None, irc.server.name, client.shown, event.text, NOTICE)
     return notice + _closing(irc, client, event) if event.is_last else notice
 
 

@@ -390,6 +390,23 @@ def test_a_guest_whose_address_is_banned_gets_an_error(world: World) -> None:
     assert zoe.heard()[-1] == "ERROR :Closing Link: zoe (logged out)"
 
 
+@pytest.mark.parametrize("text", ["word " * 800 + "end", "\u00e9" * 2000])
+def test_a_long_announcement_takes_several_lines(world: World, text: str) -> None:
+    """P27, I27: a client cuts what is longer than 512 bytes."""
+    zoe, ann = guest(world, "zoe"), user(world, "ann")
+    world.order(f"announce {text}")
+    lines = zoe.heard()
+    head = ":crosstalk NOTICE zoe :"
+    assert len(lines) > 1 and all(line.startswith(head) for line in lines)
+    assert all(len(f"{line}\r\n".encode()) <= 512 for line in lines)
+    assert "".join(line.removeprefix(head) for line in lines).replace(" ", "") == text.replace(" ", "")
+    ann.heard()
+    world.order(f"ban account ann {'be kind ' * 200}")
+    *notices, error = ann.heard()
+    assert len(notices) > 1 and all(len(f"{line}\r\n".encode()) <= 512 for line in notices)
+    assert error.startswith("ERROR :Closing Link")
+
+
 def test_the_bounds_in_005_are_those_in_force() -> None:
     targets = f"NAMES:{channels.MAX_NAMES},KICK:{moderation.MAX_KICKS}"
     messages = ",".join(f"{verb}:{live.MAX_TARGETS}" for verb in ("PRIVMSG", "NOTICE", "TAGMSG"))
