@@ -18,7 +18,7 @@ from harness.processes import ROOT
 from harness.servers import ServerProcess
 from support.chromium import Chromium, Tab
 
-PICTURES = {"light": ROOT / "docs" / "page.png", "dark": ROOT / "docs" / "page-dark.png"}
+PICTURES = {"light": "page.png", "dark": "page-dark.png"}
 MAX_BYTES = 200_000
 CHANNELS = ("garden", "kitchen", "repair-café")
 CLOCK = "document.querySelectorAll('time').forEach((time) => { time.textContent = '17:20'; })"
@@ -96,7 +96,7 @@ def play(server: ServerProcess, page: Tab, home: Path, stack: contextlib.ExitSta
     eve.send("SAY kitchen the kettle is on", "SAY kitchen who is hungry?", "SAY repair-café ann, your lamp works again")
     eve.send("SAY @ann see you on Saturday")
     page.sees("eve", "#people")
-    page.wait("document.querySelectorAll('.badge').length", lambda count: count == 3)
+    page.wait("document.querySelectorAll('.list .badge').length", lambda count: count == 3)
 
 
 def answer(page: Tab, text: str) -> None:
@@ -108,7 +108,7 @@ def answer(page: Tab, text: str) -> None:
     page.wait("!document.querySelector('#log .sending')")
 
 
-def draw() -> None:
+def draw(directory: Path) -> None:
     """Play the chat and write both pictures."""
     with contextlib.ExitStack() as stack:
         home = Path(stack.enter_context(tempfile.TemporaryDirectory()))
@@ -119,12 +119,12 @@ def draw() -> None:
         page.size(1280, 800, factor=2)
         play(server, page, home, stack)
         page.js(f"{CLOCK}; document.activeElement.blur()")
-        for scheme, path in PICTURES.items():
+        for scheme, name in PICTURES.items():
             page.media(prefers_color_scheme=scheme)
-            page.shot(path)
-            assert path.stat().st_size <= MAX_BYTES, f"{path.name} has {path.stat().st_size} bytes"
-            print(f"written: {path.relative_to(ROOT)}")
+            page.shot(path := directory / name)
+            assert path.stat().st_size <= MAX_BYTES, f"{name} has {path.stat().st_size} bytes"
+            print(f"written: {path}")
 
 
 if __name__ == "__main__":
-    draw()
+    draw(ROOT / "docs")

@@ -17,7 +17,7 @@ SMALL = """[...document.querySelectorAll("button")]
 PANE = "document.getElementById('app').dataset.pane"
 """Which of two panes a narrow screen shows."""
 
-PLACES = ("navigation", "main", "complementary", "log", "heading", "status")
+PLACES = ("navigation", "main", "complementary", "log", "heading", "status", "list")
 
 
 def names_of(page: Tab, roles: tuple[str, ...] = CONTROLS) -> dict[str, list[str]]:
@@ -64,6 +64,7 @@ def test_every_control_has_a_name_and_nothing_overflows(stage: Stage, width: int
     assert {"main", "log"} <= set(places)
     assert places["log"] == ["#hall"]
     assert "#hall" in places["heading"]
+    assert all(places.get("list", ["named"]))
     if width > 1000:
         assert (places["navigation"], places["complementary"]) == (["Conversations"], ["Members"])
         assert {"Channels", "Members"} <= set(places["heading"])
