@@ -221,6 +221,10 @@ METRICS: tuple[Metric, ...] = (
     ),
     Metric("links", "Links with other servers.", _links, needs="node"),
     Metric(
+        "web_requests_total", "Requests of browsers: pages, handshakes, and those refused for a header.",
+        lambda it: it.gateway.counts, ("outcome",), needs="gateway", word="web",
+    ),
+    Metric(
         "certificate_expiry_timestamp_seconds", "When the certificate for TLS expires, since the epoch.", _certificate,
         needs="tls", word="certificate-expires", show=utc_time,
     ),
@@ -285,8 +289,6 @@ def report(server: MeasuredServer) -> Iterator[Line]:
     if node is None:
         return
     yield Line("statistics", tuple(words(collect(server))))
-    if server.gateway is not None:
-        yield Line("web", tuple((name, str(count)) for name, count in server.gateway.counts.items()))
     if node.federation is not None:
         yield from map(Line, node.federation.statistics())
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -123,9 +124,10 @@ def test_a_silent_request_is_closed(stage: LoopStage, monkeypatch: pytest.Monkey
 
 
 @contextlib.contextmanager
-def monitored(**settings: object) -> Iterator[Server]:
+def monitored(**settings: Any) -> Iterator[Server]:
     """A server in this process, with a port for metrics."""
-    server = Server(on(0, metrics=Listen("127.0.0.1", 0, "metrics"), **{"database": ":memory:", **settings}))
+    more: dict[str, Any] = {"metrics": Listen("127.0.0.1", 0, "metrics"), "database": ":memory:", **settings}
+    server = Server(on(0)._replace(**more))
     try:
         yield server
     finally:
@@ -134,7 +136,8 @@ def monitored(**settings: object) -> Iterator[Server]:
 
 
 def test_prometheus_can_read_every_value() -> None:
-    with monitored() as server:
+    ports = (Listen("127.0.0.1", 0, "auto"), Listen("127.0.0.1", 0, "web"))
+    with monitored(listen=ports) as server:
         status, body = fetch(server, "/metrics")
         assert status == 200
         families = {family.name: family for family in text_string_to_metric_families(body)}
@@ -170,6 +173,12 @@ def test_values_are_those_of_the_server() -> None:
             assert f"{line}\n" in body
         _status, body = fetch(server, "/metrics")
         assert 'crosstalk_closed_total{reason="served"} 1\n' in body
+
+
+def test_a_server_without_a_port_for_browsers_counts_none() -> None:
+    with monitored() as server:
+        assert "crosstalk_web" not in fetch(server, "/metrics")[1]
+        assert not any(name.startswith("web-") for name, _value in server.statistics())
 
 
 def test_the_end_of_the_certificate_is_told(authority: Authority) -> None:

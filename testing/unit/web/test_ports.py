@@ -112,5 +112,5 @@ def test_the_page_is_served_and_counted(tmp_path: Path) -> None:
         with webs(server) as ann:
             log_in(ann, "hunter2")
             server.signal(signal.SIGUSR1)
-            server.wait_for("web pages=1 handshakes=1 refused-host=0 refused-origin=0")
+            server.wait_for("web-pages=1 web-handshakes=1 web-refused-host=0 web-refused-origin=0")
         assert not any("PASS" in line for line in server.log)
