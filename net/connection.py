@@ -208,10 +208,11 @@ class Connection(Output):
 
     def __call__(self, mask: int) -> None:
         """The descriptor is ready, or was when the selector was asked."""
+        mask &= self._events
         try:
             if mask & EVENT_WRITE and self._state is not State.CLOSED:
                 self.flush()
-            if mask & self._events & EVENT_READ and self._state is not State.CLOSED:
+            if mask & EVENT_READ and self._state is not State.CLOSED:
                 self._receive()
         except Exception:
             self.fault()

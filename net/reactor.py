@@ -30,7 +30,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import selectors
 import signal
 import socket
 import time
@@ -41,8 +40,8 @@ from typing import Any, Protocol, TypeVar
 
 from net.peak import Peak
 from net.pool import Pool, Then
-from net.ready import Event, ReadyQueue
-from net.selector import make_selector
+from net.ready import ReadyQueue
+from net.selector import Event, Ready, make_selector
 from net.timers import Deadline, Deadlines
 
 SERVE_SECONDS = 0.006
@@ -55,8 +54,8 @@ the flush of what was done take about twice as long again."""
 READY_PER_TURN = 256
 """Ready descriptors that are served in one turn."""
 
-PARKED_PER_TURN = 1024
-"""Waiting descriptors that the selector is told to forget in one turn, since it would report each of them again in
+SUSPENDED_PER_TURN = 1024
+"""Waiting descriptors that the selector is told not to report in one turn, since it would report each of them again in
 every turn. With thousands that takes longer than serving some."""
 
 FREED_PER_TURN = 256
@@ -112,8 +111,6 @@ class Reactor:
         self._selector = make_selector()
         self._deadlines = Deadlines()
         self._ready = ReadyQueue()
-        self._parked: dict[int, selectors.SelectorKey] = {}
-        """Descriptors that wait to be served, and about which the selector is not asked meanwhile."""
         self._due: tuple[float, int] | None = None
         """The time up to which deadlines are to be run, and the selector's report of that time."""
         self._soon: deque[Callable[[], None]] = deque()
@@ -147,23 +144,20 @@ class Reactor:
 
     # ---- descriptors ----
 
-    def watch(self, sock: socket.socket, events: int, ready: Callable[[int], None]) -> None:
+    def watch(self, sock: socket.socket, events: int, ready: Ready) -> None:
         """Call `ready` with the events of a socket, in each turn that has any.
 
         Args:
             sock: not watched yet.
             events: EVENT_READ, EVENT_WRITE or both.
-            ready: must survive a stale event, since an earlier one of the same turn may have closed its socket.
+            ready: must survive a stale event, since an earlier one of the same turn may have closed its socket, and
+                events that it is not watched for (`net.selector.Event`).
         """
-        self._selector.register(sock, events, ready)
+        self._selector.watch(sock.fileno(), events, ready)
 
-    def watch_for(self, sock: socket.socket, events: int, ready: Callable[[int], None]) -> None:
+    def watch_for(self, sock: socket.socket, events: int, ready: Ready) -> None:
         """Change the events for which a socket is watched; at least one."""
-        descriptor = sock.fileno()
-        if descriptor in self._parked:
-            self._parked[descriptor] = self._parked[descriptor]._replace(events=events, data=ready)
-        else:
-            self._selector.modify(sock, events, ready)
+        self._selector.change(sock.fileno(), events, ready)
 
     def unwatch(self, sock: socket.socket) -> None:
         """Stop watching a socket.
@@ -171,8 +165,7 @@ class Reactor:
         Raises:
             KeyError: it was not watched.
         """
-        if self._parked.pop(sock.fileno(), None) is None:
-            self._selector.unregister(sock)
+        self._selector.unwatch(sock.fileno())
 
     # ---- calls ----
 
@@ -311,18 +304,16 @@ class Reactor:
         return self._work_off(self._ready.take, self._serve, min(len(self._ready), limit), seconds)
 
     def _queue(self, events: Iterable[Event]) -> None:
-        """Queue what the selector has reported, and park what has waited before."""
-        for key in self._ready.add(events)[:PARKED_PER_TURN]:
-            self._selector.unregister(key.fileobj)
-            self._parked[key.fd] = key
+        """Queue what the selector has reported. What has waited before is not reported again until it is served."""
+        for descriptor in self._ready.add(events)[:SUSPENDED_PER_TURN]:
+            self._selector.suspend(descriptor)
 
     def _serve(self, event: Event) -> None:
-        key, mask = event
-        parked = self._parked.pop(key.fd, None)
+        descriptor, ready, mask = event
         try:
-            if parked is not None:
-                self._selector.register(parked.fileobj, parked.events, parked.data)
-            key.data(mask)
+            if self._selector.suspended:
+                self._selector.resume(descriptor)
+            ready(mask)
         except Exception:
             log.exception("error while serving a descriptor")
 

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterable
-from selectors import SelectorKey
 
-Event = tuple[SelectorKey, int]
-"""What a selector reports: the key of a descriptor, and a mask of events."""
+from net.selector import Event
 
 
 class ReadyQueue:
@@ -30,16 +28,17 @@ class ReadyQueue:
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def add(self, events: Iterable[Event]) -> list[SelectorKey]:
-        """Add a selector's report; return the keys that wait already, which keep their places and earlier events."""
+    def add(self, events: Iterable[Event]) -> list[int]:
+        """Add a selector's report; return the descriptors that wait already, which keep their places and earlier
+        events."""
         self.reports += 1
         served, self._served = self._served, set()
         is_crowded = bool(self._waiting)
         again = []
         for event in events:
-            descriptor = event[0].fd
+            descriptor = event[0]
             if descriptor in self._waiting:
-                again.append(event[0])
+                again.append(descriptor)
                 continue
             self._waiting[descriptor] = self.reports, event
             if is_crowded and descriptor not in served:
@@ -48,7 +47,7 @@ class ReadyQueue:
 
     def note_served(self, events: Iterable[Event]) -> None:
         """Note events of the last report that were served at once."""
-        self._served.update(key.fd for key, _mask in events)
+        self._served.update(descriptor for descriptor, _ready, _mask in events)
 
     def take(self) -> Event:
         """Remove and return the next one. There must be one."""

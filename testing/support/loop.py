@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import selectors
 import socket
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -14,7 +13,7 @@ from harness.peer import PATIENCE
 from net import fanout, reactor
 from net.connection import Connection
 from net.loop import Loop
-from net.selector import EpollSelector
+from net.selector import EpollSelector, Ready
 from net.table import CloseReason
 
 MAX_OUT = 1024 * 1024
@@ -29,17 +28,21 @@ class CountingSelector(EpollSelector):
         super().__init__()
         self.calls = []
 
-    def register(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
-        self.calls.append(("register", events))
-        return super().register(fileobj, events, data)
+    def watch(self, descriptor: int, events: int, ready: Ready) -> None:
+        self.calls.append(("watch", events))
+        super().watch(descriptor, events, ready)
 
-    def modify(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
-        self.calls.append(("modify", events))
-        return super().modify(fileobj, events, data)
+    def change(self, descriptor: int, events: int, ready: Ready) -> None:
+        self.calls.append(("change", events))
+        super().change(descriptor, events, ready)
 
-    def unregister(self, fileobj: Any) -> selectors.SelectorKey:
-        self.calls.append(("unregister", 0))
-        return super().unregister(fileobj)
+    def unwatch(self, descriptor: int) -> None:
+        self.calls.append(("unwatch", 0))
+        super().unwatch(descriptor)
+
+    def ready_of(self, sock: socket.socket) -> Ready:
+        """Return what is called with the events of a socket."""
+        return self._ready[sock.fileno()]
 
 
 class ScriptedSocket(socket.socket):

@@ -15,6 +15,7 @@ import pytest
 
 from harness.peer import PATIENCE
 from net.dialer import LOOK_UP_THREADS
+from net.selector import Ready
 from net.table import CloseReason
 from net.tcp import resolve
 from support.examples import raising
@@ -384,14 +385,14 @@ def test_a_selector_without_room_fails_the_dial(
     leaving_nothing_open: None, stage: LoopStage, monkeypatch: pytest.MonkeyPatch, events: int
 ) -> None:
     _server, place = remote_server(stage)
-    register = stage.selector.register
+    watch = stage.selector.watch
 
-    def full(fileobj: Any, wanted: int, data: Any = None) -> selectors.SelectorKey:
+    def full(descriptor: int, wanted: int, ready: Ready) -> None:
         if wanted == events:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        return register(fileobj, wanted, data)
+        watch(descriptor, wanted, ready)
 
-    monkeypatch.setattr(stage.selector, "register", full)
+    monkeypatch.setattr(stage.selector, "watch", full)
     outcome = stage.call_out(place)
     stage.until(lambda: outcome.told)
     assert outcome.reasons == [os.strerror(errno.ENOSPC)]
@@ -466,7 +467,8 @@ def test_drain_gives_up_what_is_being_dialled(monkeypatch: pytest.MonkeyPatch) -
         outcomes = [stage.call_out(silent), stage.call_out(("somewhere", 1))]
         stage.until(lambda: slow.asked)
         [connecting] = [dial for dial in stage.loop._dialer.dials if dial._sock]
-        [late] = [key.data for key in stage.selector.get_map().values() if key.fileobj is connecting._sock]
+        assert connecting._sock is not None
+        late = stage.selector.ready_of(connecting._sock)
         outcomes.append(stage.call_out(place))
         guard = stage.loop.call_later(PATIENCE, lambda: pytest.fail("the loop goes on"))
         stage.loop.drain(10 * PATIENCE)

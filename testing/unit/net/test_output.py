@@ -39,11 +39,11 @@ def test_interest_in_writing_is_asked_for_only_after_a_short_write(stage: LoopSt
     sock.takes = [4, 0]
     connection.send(b"123456")
     stage.turn()
-    assert stage.selector.calls == [("modify", selectors.EVENT_READ | selectors.EVENT_WRITE)]
+    assert stage.selector.calls == [("change", selectors.EVENT_READ | selectors.EVENT_WRITE)]
     connection.send(b"789")
     stage.until(lambda: len(sock.sends) >= 8)
     stage.turn()
-    assert stage.selector.calls[1:] == [("modify", selectors.EVENT_READ)]
+    assert stage.selector.calls[1:] == [("change", selectors.EVENT_READ)]
     assert get(peer, 39) == b"abcdef" * 5 + b"123456789"
     assert owner.told == []
     assert not connection.congested

@@ -14,7 +14,7 @@ import pytest
 
 from harness.peer import PATIENCE
 from net.reactor import FREED_PER_TURN, MAX_WAIT, READY_PER_TURN, SERVE_SECONDS, THREADSAFE_CALLS_PER_TURN
-from net.ready import Event
+from net.selector import Event
 from net.table import CloseReason
 from net.watched import READ_SIZE
 from support.examples import raising

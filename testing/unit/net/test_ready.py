@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from selectors import EVENT_READ, EVENT_WRITE, SelectorKey
+from selectors import EVENT_READ, EVENT_WRITE
 
-from net.ready import Event, ReadyQueue
+from net.ready import ReadyQueue
+from net.selector import Event
 
 
 def ready(descriptors: Iterable[int], events: int = EVENT_READ) -> list[Event]:
-    return [(SelectorKey(fd, fd, events, None), events) for fd in descriptors]
+    return [(descriptor, lambda _mask: None, events) for descriptor in descriptors]
 
 
 def taken(queue: ReadyQueue, count: int) -> list[int]:
-    return [queue.take()[0].fd for _ in range(count)]
+    return [queue.take()[0] for _ in range(count)]
 
 
 def test_the_order_is_that_of_the_reports() -> None:
@@ -51,8 +52,8 @@ def test_those_who_send_all_the_time_are_no_newcomers() -> None:
 def test_what_is_reported_again_keeps_its_place_and_its_events() -> None:
     queue = ReadyQueue()
     assert queue.add(ready([1, 2])) == []
-    assert [key.fd for key in queue.add(ready([3, 1], EVENT_WRITE))] == [1]
-    assert [(key.fd, mask) for key, mask in (queue.take() for _ in range(3))] == [
+    assert queue.add(ready([3, 1], EVENT_WRITE)) == [1]
+    assert [(descriptor, mask) for descriptor, _ready, mask in (queue.take() for _ in range(3))] == [
         (3, EVENT_WRITE),
         (1, EVENT_READ),
         (2, EVENT_READ),

@@ -1,13 +1,13 @@
-"""net/selector.py: does what the library's selectors do."""
+"""net/selector.py: epoll, and the library's selectors, which do the same."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import select
-import selectors
 import socket
 import time
+from operator import attrgetter
 from selectors import EVENT_READ, EVENT_WRITE
 from typing import Any
 
@@ -15,19 +15,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from net.selector import IN, OUT, EpollSelector, make_selector
+from net.selector import IN, OUT, EpollSelector, LibrarySelector, Selector, make_selector
 
 COUNT = 4
 sockets = st.integers(0, COUNT - 1)
 interests = st.sampled_from([EVENT_READ, EVENT_WRITE, EVENT_READ | EVENT_WRITE])
 steps = st.lists(
     st.one_of(
-        st.tuples(st.just("register"), sockets, interests),
-        st.tuples(st.just("modify"), sockets, interests),
-        st.tuples(st.just("unregister"), sockets),
+        st.tuples(st.sampled_from(["watch", "change"]), sockets, interests),
+        st.tuples(st.sampled_from(["unwatch", "suspend", "resume"]), sockets),
         st.tuples(st.sampled_from(["write", "read", "shutdown", "close", "reset"]), sockets),
     ),
-    max_size=20,
+    max_size=25,
 )
 
 
@@ -57,27 +56,40 @@ def disturb(what: str, ours: socket.socket, peer: socket.socket) -> None:
 
 
 @given(steps)
-def test_it_answers_as_the_selectors_of_the_library(script: list[tuple[Any, ...]]) -> None:
+def test_both_selectors_report_the_same(script: list[tuple[Any, ...]]) -> None:
+    """Each is told the same, of the same sockets. Only the events that are watched for are compared."""
     with contextlib.ExitStack() as stack:
-        ours = stack.enter_context(EpollSelector())
-        theirs = stack.enter_context(selectors.DefaultSelector())
+        both: list[Selector] = [EpollSelector(), LibrarySelector()]
         pairs = [socket.socketpair() for _ in range(COUNT)]
+        for selector in both:
+            stack.callback(selector.close)
         for sock in [sock for pair in pairs for sock in pair]:
             stack.enter_context(sock)
             sock.setblocking(False)
+        watched: dict[int, int] = {}
         for what, number, *words in script:
             sock, peer = pairs[number]
-            if what in ("register", "modify", "unregister"):
-                call = [
-                    attempt(getattr(selector, what), sock, *words, *["data"] * len(words))
-                    for selector in (ours, theirs)
-                ]
-                assert call[0] == call[1]
+            descriptor = sock.fileno()
+            if what in ("watch", "change", "unwatch") or (what in ("suspend", "resume") and descriptor in watched):
+                tell = attrgetter(what)
+                outcomes = [attempt(tell(selector), descriptor, *words, *[print] * len(words)) for selector in both]
+                assert outcomes[0] == outcomes[1]
+                assert outcomes[0] == (KeyError if (descriptor in watched) == (what == "watch") else None)
+                if outcomes[0] is None and words:
+                    watched[descriptor] = words[0]
+                elif outcomes[0] is None and what == "unwatch":
+                    del watched[descriptor]
             else:
                 disturb(what, sock, peer)
-            reports = [sorted(selector.select(0), key=lambda event: event[0].fd) for selector in (ours, theirs)]
-            assert reports[0] == reports[1]
-            assert dict(ours.get_map()) == {key.fd: key for key in theirs.get_map().values()}
+            assert sorted(both[0].suspended) == sorted(both[1].suspended)
+            assert reported(both[0], watched) == reported(both[1], watched)
+
+
+def reported(selector: Selector, watched: dict[int, int]) -> dict[int, int]:
+    """Return the descriptors that are ready, and the events of each that are watched for."""
+    report = selector.select(0)
+    assert all(ready is print for _descriptor, ready, _events in report)
+    return {descriptor: events & watched[descriptor] for descriptor, _ready, events in report}
 
 
 def test_its_flags_are_those_of_epoll() -> None:
@@ -85,7 +97,7 @@ def test_its_flags_are_those_of_epoll() -> None:
 
 
 def test_a_time_out_is_never_too_short() -> None:
-    with make_selector() as selector:
+    with contextlib.closing(make_selector()) as selector:
         for seconds in (0.0, 0.0001, 0.0029):
             started = time.monotonic()
             assert selector.select(seconds) == []
@@ -96,11 +108,11 @@ def test_a_descriptor_that_was_closed_too_early_is_not_reported() -> None:
     """Its copy keeps it in epoll, which cannot be told to forget a closed descriptor."""
     ours, peer = socket.socketpair()
     copy = ours.dup()
-    with EpollSelector() as selector, peer, copy:
-        selector.register(ours, EVENT_READ)
+    with contextlib.closing(EpollSelector()) as selector, peer, copy:
+        selector.watch(ours.fileno(), EVENT_READ, print)
         os.close(ours.fileno())
         with pytest.raises(OSError):
-            selector.unregister(ours)
+            selector.unwatch(ours.fileno())
         peer.send(b"x")
         assert selector.select(0) == []
         ours.detach()
@@ -108,5 +120,5 @@ def test_a_descriptor_that_was_closed_too_early_is_not_reported() -> None:
 
 def test_another_system_has_the_selector_of_the_library(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(select, "epoll")
-    with make_selector() as selector:
-        assert isinstance(selector, selectors.DefaultSelector)
+    with contextlib.closing(make_selector()) as selector:
+        assert isinstance(selector, LibrarySelector)
