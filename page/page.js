@@ -138,7 +138,7 @@ const HANDLERS = {
   900: (_, _me, _mask, account) => { state.account = account; },
   903: () => write("CAP END"),
   904() {
-    if (state.way === "token") forgetToken();
+    if (state.way === "token") { forgetToken(); $("name").value = state.name; }
     refuse(say(state.way === "token" ? "ended" : settings.registration === "closed" ? "wrong" : "wrongOrNew"));
   },
   905: () => refuse(say("wrong")),
@@ -291,7 +291,7 @@ function drop(name) {
 }
 
 function enter(way, name, secret, code) {
-  Object.assign(state, { phase: "entering", way, name, secret, code, error: "", account: way === "token" ? name : "", known: false });
+  Object.assign(state, { phase: "entering", way, name, secret, code, error: "", mask: "", account: way === "token" ? name : "", known: false });
   open();
 }
 
@@ -328,7 +328,7 @@ function entered() {
 
 function begun() {
   if (state.phase !== "in") return;
-  if (!state.open) show(inOrder()[0]?.key ?? "", true);
+  if (!find(state.open)) show(inOrder()[0]?.key ?? "", true);
   if (document.activeElement === document.body) { if (state.open) focusLine(); else $("add").focus(); } // that of the form is gone
 }
 

@@ -172,6 +172,9 @@ def test_a_token_that_has_ended_leads_to_the_door(stage: Stage) -> None:
     other = stage.tab(beside=page)
     assert not other.js("document.getElementById('login-page').hidden"), "a token of a tab is for that tab alone"
     other.call("Page.navigate", url="about:blank")
+    page.sees("#porch", "#title")
+    page.click("#line")
+    page.type("for those of #porch")
     page.call("Network.emulateNetworkConditions", offline=True, latency=0, downloadThroughput=-1, uploadThroughput=-1)
     page.sees("Not connected", "#network")
     stage.peers.append(stage.server.peer())
@@ -182,6 +185,11 @@ def test_a_token_that_has_ended_leads_to_the_door(stage: Stage) -> None:
     page.call("Network.emulateNetworkConditions", offline=False, latency=0, downloadThroughput=-1, uploadThroughput=-1)
     page.sees("Your login has ended", "#login-error")
     assert not page.js("sessionStorage.getItem('crosstalk-token')")
+    assert page.js("document.getElementById('name').value") == name
+    page.js("document.getElementById('name').value = ''")
+    log_in(page, stage.account("pergola"))
+    page.sees("#pergola", "#title")
+    page.wait("document.getElementById('line').value === ''")
 
 
 FORBIDDEN = """for (const area of ["localStorage", "sessionStorage"])
