@@ -37,6 +37,11 @@ log = logging.getLogger("crosstalk.loop")
 class Receiver(Protocol):
     """The owner of a connection, to which it reports. Every call comes from the loop's thread."""
 
+    @property
+    def kind(self) -> str:
+        """The dialect of a session; "" for what is no session, such as a handshake."""
+        return ""
+
     def received(self, data: bytes) -> None:
         """Input has arrived."""
 

@@ -29,7 +29,12 @@ class Handshake:
         seconds: time-out for the whole handshake.
         established: called with the connection after the handshake, returns its owner.
         failed: called with the reason in a few words, if the handshake fails.
+
+    Attributes:
+        kind: "", since it is no session yet.
     """
+
+    kind = ""
 
     def __init__(
         self,

@@ -101,7 +101,12 @@ class LineConnection:
         heard: called with the lines that arrived in one turn, cleaned.
         lost: called once, with the reason, when the connection is over.
         drained: called when `congested` is over.
+
+    Attributes:
+        kind: "", since it is no session of a server.
     """
+
+    kind = ""
 
     TOO_LONG = f"(a line of more than {MAX_RECEIVED_LINE} bytes is left out)"
 

@@ -66,6 +66,8 @@ class ScriptedSocket(socket.socket):
 class Owner:
     """A receiver that records its calls."""
 
+    kind = ""
+
     def __init__(self, connection: Connection | None = None) -> None:
         self.connection = connection
         self.data = b""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import socket
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -18,6 +19,7 @@ from app.statistics import METRICS, Family, Histogram, Metric, collect, report
 from app.tls import DAY
 from harness.peer import PATIENCE, Peer
 from net.admin_listener import PLACES
+from net.handshake import ServerHandshake
 from net.table import CloseReason
 from server import Server
 from settings import Listen, Settings
@@ -173,6 +175,32 @@ def test_values_are_those_of_the_server() -> None:
             assert f"{line}\n" in body
         _status, body = fetch(server, "/metrics")
         assert 'crosstalk_closed_total{reason="served"} 1\n' in body
+
+
+def test_connections_that_are_no_sessions_yet_hold_up_no_values(authority: Authority) -> None:
+    """A silent client in the handshake of TLS took the values from Prometheus and the operator."""
+    certificate = authority.issue()
+    ports = [("auto", True), ("web", True), ("web", False), ("auto", False), ("irc", False), ("mailbox", False)]
+    with (
+        monitored(
+            listen=tuple(Listen("127.0.0.1", 0, dialect, tls) for dialect, tls in ports),
+            tls_certificate=certificate.path,
+            tls_key=certificate.key,
+        ) as server,
+        contextlib.ExitStack() as silent,
+    ):
+        for endpoint in server.endpoints:
+            for said in (b"", b"\x16\x03", b"GET / HT"):
+                peer = silent.enter_context(socket.create_connection(("127.0.0.1", endpoint.port)))
+                peer.sendall(said)
+        deadline = time.monotonic() + PATIENCE
+        while sum(type(getattr(each, "owner", None)) is ServerHandshake for each in server.loop.connections) < 2:
+            turn(server)
+            assert time.monotonic() < deadline
+        status, body = fetch(server, "/metrics")
+        assert status == 200
+        assert 'crosstalk_sessions{dialect="result"} ' in body
+        assert dict(server.statistics())["sessions-hello"] == "0"
 
 
 def test_a_server_without_a_port_for_browsers_counts_none() -> None:
