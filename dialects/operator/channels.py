@@ -7,6 +7,7 @@ from typing import Any
 
 from commands import Command, Request
 from dialects.operator.base import Operator, parse_time
+from domain.changes import SAY
 from domain.errors import (
     HasPort,
     InUse,
@@ -141,6 +142,8 @@ def _messages(dialect: Operator, channel: str) -> Iterator[str]:
 
     for said in dialect.hosted.chat.reading.export(channel):
         message = {"id": said.number, "time": utc_time(said.at), "user": said.sender, "text": said.text}
+        if said.kind != SAY:
+            message["kind"] = said.kind
         yield json.dumps(message, ensure_ascii=False)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from functools import partial
 
 import pytest
@@ -32,6 +33,9 @@ def test_what_each_protocol_shows_of_a_message_to_a_channel(kind: str, words: st
     assert world.printed()[-1].endswith(words)
     bob.send("TAGS id")
     assert bob.ask("HISTORY lobby")[-1] == f"@id={numbers[0]} RECV ann lobby {words}"
+    line, end = world.order("export lobby")
+    exported = json.loads(line)
+    assert (exported["text"], exported.get("kind", SAY), end) == ("waves", kind, "OK")
 
 
 @pytest.mark.parametrize(("kind", "words"), KINDS)
