@@ -60,6 +60,10 @@ REMOVE_ORPHANS = (
 )
 """Removes the rows of accounts and channels that do not exist."""
 
+CACHE_KIB = 512
+"""Pages of the database that SQLite keeps, in KiB. Messages are appended, so a few pages serve nearly all commits; the
+operating system keeps the others."""
+
 TRY = f"PRAGMA user_version = {len(MIGRATIONS)}"
 """Writes what is there already: a transaction that changes no page would not reach the disk."""
 
@@ -101,6 +105,7 @@ class Store(StoredMessages):
                 if self._files is not None:
                     self._log = WriteAheadLog(self._db, self._files, COPY_BUSY_SECONDS if is_copy else BUSY_SECONDS)
                 self._db.execute(f"PRAGMA synchronous = {'NORMAL' if is_copy else 'FULL'}")
+                self._db.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
                 self.position = position_of(self._db)
                 if self.position.applied and not is_copy:
                     raise StoreError(

@@ -62,19 +62,18 @@ NO_NETWORKS: Mapping[str, float] = {}
 class Account:
     """A registered name, its memberships, the clients where it is logged in, and how much mail waits for it.
 
-    `session` reaches all of these clients at once; it is None while there is none. The account has a password or an ID;
-    `number` grows with each new account. `collecting` counts the readers of its mail and the pages that are about to be
-    deleted; until it is 0, no other session gets the mail. `networks` has when it has logged in from each.
+    `session` reaches all of these clients at once; it is None while there is none. The account has a password or an ID.
+    `collecting` counts the readers of its mail and the pages that are about to be deleted; until it is 0, no other
+    session gets the mail. `networks` has when it has logged in from each.
     """
 
     says = Said
 
     __slots__ = (
-        "_waiting", "channels", "collecting", "id", "name", "networks", "number", "password_hash", "session", "tokens",
+        "_waiting", "channels", "collecting", "id", "name", "networks", "password_hash", "session", "tokens",
     )  # fmt: skip
 
-    def __init__(self, number: int, name: str, password_hash: bytes | None, account_id: str = "") -> None:
-        self.number = number
+    def __init__(self, name: str, password_hash: bytes | None, account_id: str = "") -> None:
         self.name = name
         self.password_hash = password_hash
         self.id = account_id

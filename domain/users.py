@@ -55,7 +55,6 @@ class Users:
         self._reserved = reserved
         self.operators: Collection[str] = ()
         """Names of accounts with the operator's rights on IRC; the operator alone can make these (P36)."""
-        self._numbers = 0
         self._visitors = 0
         self.presence = presence
         self._account_names: list[str] | None = None
@@ -289,11 +288,13 @@ class Users:
 
     def remove(self, account: Account) -> Undo:
         """Remove an account."""
+        place = [*self.accounts].index(account.name)
         self._remove_account(account)
 
         def undo() -> None:
-            accounts = sorted([*self.accounts.values(), account], key=lambda account: account.number)
-            self.accounts = {account.name: account for account in accounts}
+            accounts = [*self.accounts.items()]
+            accounts.insert(place, (account.name, account))
+            self.accounts = dict(accounts)
             if account.id:
                 self.by_id[account.id] = account
             self._account_names = None
@@ -326,9 +327,8 @@ class Users:
             raise NameTaken
         if len(self.accounts) >= self.limits.accounts:
             raise LimitReached("max-accounts")
-        self._numbers += 1
         self._account_names = None
-        account = self.accounts[name] = Account(self._numbers, name, password_hash, account_id)
+        account = self.accounts[name] = Account(name, password_hash, account_id)
         if account_id:
             self.by_id[account_id] = account
         self.note_name(name, taken=True)

@@ -158,7 +158,7 @@ def test_an_account_has_a_thousand_marks_for_users_and_takes_them_with_it(reader
     readers.chat.restore([AccountRegistered("ann", b"", START)])
     readers.store.write([MailboxOpened("ann", "id", START)])
     ann = FakeSession()
-    ann.principal = Account(1, "ann", None, "id")
+    ann.principal = Account("ann", None, "id")
     readers.clock = 5000
     for number in range(1002):
         assert readers.marks(ann, f"u{number}", 2000 - number if number == 1 else 2000 + number) is None
