@@ -691,7 +691,8 @@ const query = (line) => write(line.startsWith("@") ? line : `@label=q${++labels}
 const COMMAND = /^\/(?!\/)(\S*)\s*(.*)$/s;
 const asChannel = (name) => (name.startsWith("#") ? name : `#${name}`);
 
-function submit(text) {
+function submit(typed) {
+  const text = typed.replace(/[\0-\x08\x0b-\x1f\x7f]/g, ""); // a message in \x01 would be for programs
   const each = find(state.open), command = COMMAND.exec(text);
   if (!state.online) { state.notice = say("lineOffline"); return false; }
   if (bytesLeft(each, text) < 0) return false;

@@ -2,7 +2,38 @@
 
 from __future__ import annotations
 
+import json
+
 from support.page_stage import Stage, confirmed, find_channel, reload, say
+
+TYPED = {
+    "\x01VERSION\x01": "VERSION",
+    "\x01ACTION waves\x01": "ACTION waves",
+    "a\x1b[31m\x07\x7fb": "a[31mb",
+    "\ud800 alone": "\ufffd alone",
+    "x\u202ey": "xy",
+    "a\tb": "a\tb",
+    ":colon :": ":colon :",
+    "//slash": "/slash",
+    "@tag=x PRIVMSG #other :y": "@tag=x PRIVMSG #other :y",
+    "\U0001d54f" * 100: "\U0001d54f" * 100,
+}
+"""What is pasted into the line, and what the others get."""
+
+
+def test_what_is_pasted_is_said_or_refused(stage: Stage) -> None:
+    page = stage.page(name := stage.account("slip"))
+    _bob, peer = stage.member("slip")
+    page.sees("#slip", "#title")
+    for pasted, said in TYPED.items():
+        page.js(f"{{ const line = document.getElementById('line'); line.value = {json.dumps(pasted)}; }}")
+        page.js("document.getElementById('composer').requestSubmit()")
+        assert peer.line() == f"RECV {name} slip {said}"
+        confirmed(page, said)
+    page.js("document.getElementById('line').value = '\\u202e'")
+    page.js("document.getElementById('composer').requestSubmit()")
+    confirmed(page, "\u202e", "refused")
+
 
 HEBREW = "\u05d3\u05e0\u05d4"
 """A name that is written from right to left."""
