@@ -8,7 +8,7 @@ const TEXTS = {
   enterLogin: "Log in", enterRegister: "Create account", enterGuest: "Look in", entering: "One moment …",
   name: "Name", password: "Password", code: "Invitation code", stay: "Stay logged in on this device",
   plain: "This connection is not encrypted: others on the network can read what you send, the password too.",
-  noName: "Please choose a name.", noPassword: "Please type a password.", badName: "A name has no blanks and begins with no #, and some are reserved. Please choose another.",
+  noName: "Please choose a name.", noPassword: "Please type a password.", badName: "A name has no blanks, and none of , : @ and |. Some are reserved. Please choose another.",
   nameTaken: "That name is taken. Choose another, or log in if it is yours.", nameHeld: "Your name is still taken.", wrong: "Name or password is wrong.",
   wrongOrNew: "Name or password is wrong. If you are new here, choose “New account”.",
   badCode: "An invitation code is needed, and this is none. It counts once, and not for ever.",
@@ -638,6 +638,7 @@ function show(key, keepPane = false) {
 
 function failed(message) {
   if (message.words[1] === "TOKEN") return;
+  if (state.phase === "entering" && !state.welcomed) { refuse(message.words.at(-1)); return; }
   const label = message.tags.label, why = message.words.at(-1);
   for (const each of state.buffers.values()) {
     const line = each.lines.find((other) => label && other.label === label);
@@ -1145,7 +1146,7 @@ on("login", "submit", (event) => {
   event.preventDefault();
   if (state.phase === "entering") return;
   const way = formWay(), name = $("name").value.trim(), secret = $("password").value;
-  const wrong = !name ? "noName" : /[\s,]/.test(name) ? "badName" : way !== "guest" && !secret ? "noPassword" : "";
+  const wrong = !name ? "noName" : /[\s,:@|]/.test(name) ? "badName" : way !== "guest" && !secret ? "noPassword" : "";
   if (wrong) { change(() => { state.error = say(wrong); }); $(wrong === "noPassword" ? "password" : "name").focus(); return; }
   state.stay = $("stay").checked;
   change(() => enter(way, name, way === "guest" ? "" : secret, $("code").value.replace(/\s/g, "")));

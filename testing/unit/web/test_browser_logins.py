@@ -154,9 +154,23 @@ def test_a_page_from_elsewhere_without_tls_says_so(stage: Stage) -> None:
     assert page.text().startswith("This server is not known under that name.")
 
 
+def test_whatever_is_wrong_leads_back_to_the_form(stage: Stage) -> None:
+    page = stage.tab()
+    page.click("#way-register")
+    page.js(f"[document.getElementById('name').value, document.getElementById('password').value] = {['aj', CJK * 200]}")
+    page.click("#enter")
+    page.sees("too long", "#login-error")
+    page.js(f"document.getElementById('password').value = {CJK * 100!r}")
+    page.click("#enter")
+    page.sees("You are aj", "#whoami")
+
+
 def test_what_is_refused_has_the_focus(stage: Stage) -> None:
     page = stage.tab()
-    for name, password, field in (("a b", "secret", "name"), ("ann", "", "password"), ("", "secret", "name")):
+    for name, password, field in (
+        *((name, "secret", "name") for name in ("", "a b", ":x", "x@y", "a,b", "x|41|")),
+        ("ann", "", "password"),
+    ):
         page.js(
             f"[document.getElementById('name').value, document.getElementById('password').value] = {[name, password]}"
         )
@@ -191,6 +205,9 @@ def test_a_token_that_has_ended_leads_to_the_door(stage: Stage) -> None:
     page.sees("#pergola", "#title")
     page.wait("document.getElementById('line').value === ''")
 
+
+CJK = "\u540d"
+"""A letter of three bytes."""
 
 FORBIDDEN = """for (const area of ["localStorage", "sessionStorage"])
   Object.defineProperty(window, area, { get() { throw new DOMException("no", "SecurityError"); } });"""
