@@ -734,15 +734,16 @@ function dayName(time) {
   return dayOf(time) === dayOf(Date.now() - 864e5) ? say("yesterday") : calendar.format(time);
 }
 
-// Make a list of nodes the children of a parent. Those that are right already are not touched.
+// Make a list of nodes the children of a parent. Those that are right already are not touched. The focus stays, or close by.
 function arrange(parent, wanted) {
-  const keep = new Set(wanted);
+  const keep = new Set(wanted), focused = parent.contains(document.activeElement) ? document.activeElement : null;
   for (const child of [...parent.children]) if (!keep.has(child)) child.remove();
   let next = parent.firstElementChild;
   for (const node of wanted) {
     if (node === next) next = next.nextElementSibling;
     else parent.insertBefore(node, next);
   }
+  if (focused && focused !== document.activeElement) (focused.isConnected ? focused : parent.tabIndex < 0 ? parent.querySelector("button") ?? lineInput : parent).focus();
 }
 
 const LINK = /\bhttps?:\/\/[^\s<>"。、，！？；：）」』】]+/gi;

@@ -132,6 +132,25 @@ def test_the_focus_goes_with_the_panes(stage: Stage, touch: bool) -> None:
     page.wait(FOCUS, lambda focus: focus == "#cabin")
 
 
+def test_the_focus_outlives_what_others_do(stage: Stage) -> None:
+    """Rows move and go under it: a member is away, and leaves."""
+    page = stage.page(stage.account("patio"))
+    page.sees("#patio", "#title")
+    for nick in ("aaa", "bbb"):
+        stage.peers.append(irc := stage.server.peer())
+        irc.send(f"NICK {nick}", f"USER {nick} 0 * :x", "JOIN #patio")
+    order = "[...document.querySelectorAll('#member-list bdi')].map((name) => name.textContent).slice(-2)"
+    page.wait(order, lambda names: names == ["aaa", "bbb"])
+    page.js("document.querySelector('#member-list li:nth-child(3) button').focus()")
+    page.wait(FOCUS, lambda focus: focus.startswith("bbb"))
+    stage.peers[-2].send("AWAY :tea")
+    page.wait(order, lambda names: names == ["bbb", "aaa"])
+    page.wait(FOCUS, lambda focus: focus.startswith("bbb"))
+    stage.peers[-1].send("PART #patio")
+    page.wait(order, lambda names: names[-1] == "aaa" and "bbb" not in names)
+    page.wait("document.activeElement.closest('#member-list') !== null")
+
+
 def test_a_finder_leaves_the_keys_to_an_input_method(stage: Stage) -> None:
     page = stage.page(stage.account("pagoda"))
     page.sees("#pagoda", "#title")
