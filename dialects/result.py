@@ -369,7 +369,8 @@ COMMANDS: Mapping[str, Command] = {
         min_args=2, max_args=2, name=True, success="RESULT REGISTER 1", failure="RESULT REGISTER 0",
     ),
     "REGISTER code": Command(  # R53
-        Result.register, "REGISTER <user> <password> <code>", "make an account with an invitation, where the server asks for one",
+        Result.register, "REGISTER <user> <password> <code>",
+        "make an account with an invitation, where the server asks for one",
         min_args=3, max_args=3, name=True, success="RESULT REGISTER 1", failure="RESULT REGISTER 0",
     ),
     "LOGIN": Command(  # R7
