@@ -150,11 +150,17 @@ class RoomGuests:
         self._held.add(channel.name)
         return []
 
-    def empty(self, channel: Channel, done: Done) -> None:
-        """Remove all guests from a channel in pieces, who are told nothing; then show it, and let the queue move up."""
-        self._in_order(partial(self._empty, channel, done))
+    def empty(self, channel: Channel, outcome: Callable[[], Exception | None], done: Done) -> None:
+        """Remove all guests from a channel in pieces, who are told nothing; then let the queue move up.
 
-    def _empty(self, channel: Channel, done: Done) -> list[Tell]:
+        Args:
+            channel: the channel.
+            outcome: returns then why somebody else is still in it; with None, it is shown that it is empty.
+            done: takes that outcome.
+        """
+        self._in_order(partial(self._empty, channel, outcome, done))
+
+    def _empty(self, channel: Channel, outcome: Callable[[], Exception | None], done: Done) -> list[Tell]:
         guests = list(itertools.islice(channel.guests.values(), STEPS_PER_TURN))
         for guest in guests:
             self._remove(guest, channel)
@@ -165,10 +171,15 @@ class RoomGuests:
             for guest in guests
         ]
         if channel.guests:
-            return [*told, partial(self._timers.call_later, 0, partial(self.empty, channel, done))]
+            return [*told, partial(self._timers.call_later, 0, partial(self.empty, channel, outcome, done))]
         self._held.discard(channel.name)
-        shown = partial(self._show, Emptied(channel.name, self._now()))
-        return [*told, shown, *self._fill(channel), partial(done, None)]
+        emptied = Emptied(channel.name, self._now())
+
+        def show() -> None:
+            if outcome() is None:
+                self._show(emptied)
+
+        return [*told, show, *self._fill(channel), lambda: done(outcome())]
 
     def _in_order(self, act: Callable[[], list[Tell]], done: Done = ignore) -> None:
         """Do something in the journal's order; it gives what is then to be published."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from domain.changes import Done, InOrder, Said, Undo, ignore, refusal
+from domain.changes import Done, InOrder, Said, Undo, refusal
 from domain.chat import Chat
 from domain.errors import (
     CannotEnter,
@@ -22,6 +22,7 @@ from domain.errors import (
     NotHere,
     NotMuted,
     StillMuted,
+    StoreUnavailable,
     Waiting,
 )
 from domain.events import (
@@ -252,7 +253,7 @@ class Rooms(ChannelObserver):
     def empty(self, channel: str, done: Done) -> None:
         """Remove everybody from a channel; guests are told nothing, the operator is shown it, and the queue moves up.
 
-        A large channel is emptied in pieces. Fails with NoSuchChannel.
+        A large channel is emptied in pieces. Fails with NoSuchChannel; StoreUnavailable: members are still in it.
         """
         found = self._chat.channels.local.get(channel)
         if found is None:
@@ -261,12 +262,18 @@ class Rooms(ChannelObserver):
             walk(self._empty(found, done), self._timers)
 
     def _empty(self, channel: Channel, done: Done) -> Iterator[None]:
+        failure: list[Exception] = []
+
+        def removed(error: Exception | None) -> None:
+            if isinstance(error, StoreUnavailable):
+                failure[:] = [error]
+
         self.guests.hold_queue(channel)
         for name in list(channel.members):
             if name in channel.members:  # else it has left meanwhile
-                self._remove_member(channel, name, None, ignore)
+                self._remove_member(channel, name, None, removed)
             yield
-        self.guests.empty(channel, done)
+        self.guests.empty(channel, lambda: failure[0] if failure else None, done)
 
     def _remove_member(self, channel: Channel, name: str, shown: Kicked | None, done: Done) -> None:
         """Remove a member. `left` is not called for a member who is not logged in."""

@@ -204,5 +204,6 @@ FAILURES: Mapping[tuple[Any, type], str] = {
     (rename, InUse): "Users of other servers are still in {0}; try again.",
     (rename, NameTaken): "{1} exists already.",
     (rename, NotAName): "{1} is no name.",
+    (empty, StoreUnavailable): "{0} cannot be emptied: the database takes nothing.",
     (kick, StoreUnavailable): "{1} cannot be removed: the database takes nothing.",
 }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from support import irc
 from support.rooms import AHEAD
 from support.world import World
@@ -113,6 +115,29 @@ def test_a_channel_is_emptied_of_its_members(world: World) -> None:
     assert user.heard() == ["RESULT KICKED small"]
     assert dave.saw() == ["* dave has joined the channel."]
     assert user.ask("USERS small") == ["RESULT USERS small 0"]
+
+
+def test_members_who_cannot_be_removed_stay_when_a_channel_is_emptied(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """P7: nobody is told that the channel is empty. Guests are out, whatever the disk takes."""
+    user = world.user("user")
+    user.ask("JOIN small", "CREATE made", "JOIN made", "SAY made hi")
+    ann, _bob = world.room("small", "ann", "bob")
+    world.printed()
+    with monkeypatch.context() as patch:
+        patch.setattr(world.chat.journal, "write", lambda _changes: False)
+        assert world.type("/empty small", "empty made") == [
+            "* bob has joined the small channel.",
+            "* small cannot be emptied: the database takes nothing.",
+            "* made cannot be emptied: the database takes nothing.",
+        ]
+        assert world.type("delete-channel made") == ["* The database takes nothing."]
+    assert ann.session.over
+    assert user.heard() == []
+    assert user.ask("JOINED", "SAY made hi") == ["RESULT JOINED made, small", "RECV user made hi"]
+    assert world.type("empty small")[-1] == "* small has been emptied."
+    assert user.heard() == ["RESULT KICKED small"]
 
 
 def test_hello_and_the_rooms(world: World) -> None:
