@@ -28,7 +28,7 @@ def fan_out(make_audience: MakeAudience, event: Any, channel: Channel) -> None:
 
     Args:
         make_audience: makes an audience of the outputs of transports.
-        event: one that is the same for all.
+        event: what has happened in the channel.
         channel: a channel here.
     """
     if channel.audiences is None:
@@ -41,7 +41,7 @@ def fan_out(make_audience: MakeAudience, event: Any, channel: Channel) -> None:
 
 
 def _alike(sessions: Iterable[Any], make_audience: MakeAudience) -> list[tuple[TellAll, Audience]]:
-    """Gather the sessions that are sent the same bytes in audiences, with how these are told."""
+    """Group the sessions that get the same bytes into audiences, each with its dialect's `tell_all`."""
     outputs: dict[tuple[Dialect, Framing | None], list[Any]] = {}
     for session in sessions:
         transport = session.transport

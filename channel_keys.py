@@ -1,4 +1,4 @@
-"""Under which key the messages of a channel are stored: its name, unless it was renamed, or its name was another's.
+"""The keys under which the messages of channels are stored. A channel's key is the name that it was created with.
 
 The messages keep their key when a channel is renamed, so that renaming costs nothing. A new channel of the old name
 gets another key.
@@ -9,17 +9,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 MARK = "|"
-"""Stands in no name, so a key with it is nobody's name."""
+"""Stands in no name, so a key with it is no channel's name."""
 
 
 class ChannelKeys:
-    """The keys of all channels; those that are their channels' names are not noted.
+    """The keys of all channels. A key that equals the channel's name is not stored.
 
     Args:
-        keys: the other ones, by name.
+        keys: the keys that differ from the names, by name.
 
     Attributes:
-        by_name: the same.
+        by_name: these keys, as they are now.
     """
 
     def __init__(self, keys: Mapping[str, str]) -> None:

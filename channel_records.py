@@ -99,4 +99,4 @@ LOADED: tuple[tuple[Callable[..., Change], str], ...] = (
     (HostKeyMade, "SELECT value FROM secrets WHERE name = 'host key'"),
     (InvitedToChannel, "SELECT * FROM channel_invitations"),
 )
-"""How all of it is read, after accounts and channels."""
+"""How these rows are read, after accounts and channels."""

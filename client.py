@@ -16,8 +16,8 @@ Reading order, in `ui/`:
 
 1. `options.py`     the command line, and `preferences.py` the settings file; `manual.py` has the long help
 2. `dialects/`      the client's side of each dialect; what they share is in `base.py`. Pure
-3. `connection.py`  lines to and from the server. `places.py`: where it may be; `requests.py`: what it owes an answer;
-   `failover.py`: the next one when it is lost; `reconnecting.py`, `unconfirmed.py`: the same for a terminal
+3. `connection.py`  lines to and from the server. `places.py`: its addresses; `requests.py`: requests without an answer.
+   `failover.py`: the next server when one is lost; `reconnecting.py`, `unconfirmed.py`: the same for a terminal
 4. `transfers.py`   the lines that carry files; `files.py`: names of files, reading and writing
 5. `pipes.py`       the netcat, and the chat without a screen; `failover_pipes.py`: the same with several servers;
    `streams.py`: the standard descriptors
@@ -169,7 +169,7 @@ def run_between_failing_servers(
     start: Start,
     seconds: float,
 ) -> int:
-    """The same, where another server takes over when the connection is lost; return the exit status."""
+    """As `run_between_pipes`, where another server takes over when the connection is lost."""
     from ui.failover_pipes import FailoverChat, FailoverNetcat
 
     if dialect.failure:

@@ -1,4 +1,4 @@
-"""Damage to the database: found at the start, as far as that is quick, and told with what can be done."""
+"""Damage to the database: a quick check at the start, and the remedy for the error message."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ REMEDY = "restore a backup, or save what can be read: see docs/operation.md on d
 
 
 def check_pages(db: sqlite3.Connection, path: str) -> None:
-    """Check that the pages of a database are whole, as far as CHECK_SECONDS reach.
+    """Check that the pages of a database are whole, for at most CHECK_SECONDS.
 
     Args:
         db: the database.
         path: of its file, for the message.
 
     Raises:
-        StoreError: they are not.
-        sqlite3.DatabaseError: likewise, in words of SQLite.
+        StoreError: a page is damaged.
+        sqlite3.DatabaseError: likewise, where SQLite fails itself.
     """
     ends = time.monotonic() + CHECK_SECONDS
     db.set_progress_handler(lambda: time.monotonic() > ends, STEPS)

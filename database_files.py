@@ -242,7 +242,7 @@ class DatabaseFiles:
 
     @property
     def size(self) -> int:
-        """Bytes of the database and of its log, as far as they are there."""
+        """Bytes of the database and of its log; a missing file counts as 0."""
         return self.log_size + (os.path.getsize(self.path) if os.path.exists(self.path) else 0)
 
     @property

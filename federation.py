@@ -46,8 +46,8 @@ class Federation(LinkHandler):
         timers: the monotonic clock.
         now: the wall clock, in seconds since the epoch.
         dial: opens connections.
-        jitter: gives a random number from 0 to 1.
-        make_nonce: gives a new nonce at each call.
+        jitter: returns a random number from 0 to 1.
+        make_nonce: returns a new nonce at each call.
         settings: the servers to dial, which others may link, this server's name, and the limits of peers.
     """
 
@@ -108,11 +108,11 @@ class Federation(LinkHandler):
         self.links.ignore(session, refusal.value)
 
     def succeed(self, session: Session, request: Request) -> None:
-        """Return the row's answer."""
+        """Send the row's answer to success."""
         self._answer(session, request, request.command.success)
 
     def fail(self, session: Session, request: Request, error: Exception | None) -> None:
-        """Return the row's answer. A FEDJOIN of a member succeeds: a restored link repeats its joins (L46)."""
+        """Send the row's answer to failure. A FEDJOIN of a member succeeds: a restored link repeats its joins (L46)."""
         if error is None:
             self.links.ignore(session, "the link is not up")
         elif isinstance(error, AlreadyMember):

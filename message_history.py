@@ -1,9 +1,10 @@
 """The messages of channels in SQLite: rows that are only appended, and how they are found again.
 
 A channel's messages are a chain: each row holds the number of the one before. A full index would be as quick to read,
-but each message of a turn would write to another page of it; a chain only appends. Messages have places in their
-channel, from 1 on. The table `places` has the number of every STRIDE-th message of a channel. So any place or number
-is found within STRIDE steps along the chain.
+but each message of a turn would write to another page of it. A chain only appends.
+
+Messages have places in their channel, from 1 on. The table `places` has the number of every STRIDE-th message of a
+channel. So any place or number is found within STRIDE steps along the chain.
 
 The oldest messages of a channel can be removed. Places stay what they are: the first one is higher then.
 
@@ -339,7 +340,7 @@ class MessageHistory:
     def pages(self, channel: str, first: int, last: int) -> Iterator[list[Said]]:
         """Return the messages at the places from `first` to `last` of a channel, in pages.
 
-        Those that are removed meanwhile are missing. Another name of the channel is no matter.
+        Messages that are removed meanwhile are missing. The channel may be renamed meanwhile.
 
         Raises:
             StoreUnavailable: they cannot be read; the iterator raises it.

@@ -1,4 +1,4 @@
-"""A session whose client may send so many lines, and must wait then (C59). Other sessions pay nothing for this."""
+"""A session with a rate limit for its client's lines (C59). Other sessions pay nothing for this."""
 
 from __future__ import annotations
 

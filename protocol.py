@@ -272,6 +272,7 @@ class Session(SessionOutput):
         """Count the request as outstanding; return the callback that takes its outcome and answers it.
 
         Args:
+            request: of this session.
             then: called after the answer to a success.
         """
         self._outstanding += 1

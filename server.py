@@ -22,7 +22,8 @@ if __name__ == "__main__":
         sys.exit(operate.main(sys.argv[2:]))
     ARGUMENTS = options.parse_command_line(sys.argv[1:])
     bootstrap.hold_back_signals(ARGUMENTS.hangup)
-    bootstrap.use_environment("bcrypt")  # may start this program again; the config can be read only once, so after it
+    # This may start the program again. The config may be a pipe, which can be read only once, so it comes after that.
+    bootstrap.use_environment("bcrypt")
     OPTIONS = options.read_or_exit(ARGUMENTS)  # before the other imports, so that a wrong config is refused at once
     bootstrap.hold_back_signals(OPTIONS.settings.hangup)
 
@@ -387,9 +388,9 @@ def announce(server: Server, *, hello_server: bool) -> None:
             log.info("listening address=%s port=%d dialect=%s%s", address, port, dialect, marks)
     if server.tls is not None:
         server.tls.watch(server.loop)
-    place, store = server.endpoints[0].address, server.store
+    first, store = server.endpoints[0], server.store
     mark = " (new file)" if store.is_new else ""
-    log.info("ready address=%s port=%d database=%s%s", place, server.port, store.location, mark)
+    log.info("ready address=%s port=%d database=%s%s", first.address, first.port, store.location, mark)
     if hello_server:
         with contextlib.suppress(OSError):  # nobody may be reading standard output
             print("Server is on", flush=True)  # C25

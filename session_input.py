@@ -1,4 +1,4 @@
-"""The input of a session: its lines, and back-pressure on who sends them."""
+"""The input of a session: its lines, and back-pressure on the client."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class SessionInput(LineBuffer):
         return not (self.data or self.counted or self.within_line)
 
     def apply_back_pressure(self, *, held_back: bool) -> None:
-        """Tell the transport how much waits, and stop reading while that is too much (C14).
+        """Tell the transport how many bytes wait, and stop reading while they are too many (C14).
 
         Args:
             held_back: whether the lines must wait. Otherwise only the beginning of a line is there.

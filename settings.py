@@ -203,7 +203,7 @@ class Live:
     """The settings that are in force. What is read from them changes when the config is loaded again.
 
     Attributes:
-        values: the settings of now.
+        values: the current settings.
     """
 
     __slots__ = ("values",)

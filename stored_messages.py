@@ -108,7 +108,7 @@ class StoredMessages:
             return dict(self._db.execute(MARKER_TIMES, (account,)).fetchall())
 
     def unread(self, account: str) -> list[tuple[str, int]]:
-        """Return how many messages each channel here of an account has behind its read marker, if there are any.
+        """Return the channels here in which an account has unread messages, each with their number.
 
         Raises:
             StoreUnavailable: the markers cannot be read.

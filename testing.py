@@ -39,6 +39,7 @@ TERMINATING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 
 
 def seconds(word: str) -> float:
+    """Parse a positive time in seconds. Raises ValueError."""
     number = float(word)
     if not 0 < number < threading.TIMEOUT_MAX:
         raise ValueError(word)
@@ -46,6 +47,7 @@ def seconds(word: str) -> float:
 
 
 def jobs(word: str) -> int:
+    """Parse a number of cases at a time. Raises ValueError."""
     number = int(word)
     if number < 1:
         raise ValueError(word)
@@ -53,6 +55,7 @@ def jobs(word: str) -> int:
 
 
 def read_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """Parse the command line; exit if it is wrong."""
     default_jobs = max(4, 2 * (os.cpu_count() or 1))
     parser = argparse.ArgumentParser(description="Play the scripts in testing/ against real servers.")
     add = parser.add_argument

@@ -58,7 +58,7 @@ class Opening:
         self.budget = MAX_LINE
 
     def strip(self, data: bytes) -> bytes:
-        """Add received bytes; return those that belong to lines, b"" as long as that is open."""
+        """Add received bytes; return those that belong to lines, b"" while a prefix may be incomplete."""
         data, start = self.held + data, 0
         if data[:1] not in self.STARTS:
             self.over = True
@@ -182,7 +182,7 @@ TLS_HANDSHAKE = b"\x16\x03"
 
 
 def foreign_protocol(line: bytes | Overlong) -> str:
-    """Return the protocol of a first line that is none of ours: `HTTP` (C13) or `TLS` (C55); "" for any other.
+    """Return which foreign protocol a first line is of: `HTTP` (C13) or `TLS` (C55); "" if of neither.
 
     An over-long line is known by its head alone.
     """
@@ -218,8 +218,11 @@ def utc_time(at: float) -> str:
 
 
 def parse_time(text: str) -> float | None:
-    """Return the time in UTC that a text states in the form of `utc_time`, with or without a fraction, in seconds since
-    the epoch; None if it is none."""
+    """Parse a time in the form of `utc_time`, with or without a fraction, as seconds since the epoch.
+
+    Returns:
+        None if the text has another form.
+    """
     if not _UTC_TIME.fullmatch(text):  # without its `Z` it would be taken as local time
         return None
     from datetime import datetime

@@ -4,9 +4,9 @@ Within a turn an audience keeps what all its connections are to be sent, so that
 them. The end of the turn sends it, without a step of the interpreter between two sockets: after a system call the
 processor's caches are cold.
 
-A connection stands apart from its audiences if that would not do: it has output of its own in this turn or of another
-audience, waits for its peer, has TLS or a stream, or is ending. Then what its audience has queued becomes its own, and
-it is sent each further message by itself. So each connection gets all of its output in the order in which it was sent.
+Some connections stand apart from their audiences. They have output of their own or of another audience in this turn,
+wait for their peer, have TLS or a stream, or are ending. Such a connection takes over what its audience has queued, and
+is sent each further message by itself. So each connection gets its output in the order in which it was sent.
 """
 
 from __future__ import annotations

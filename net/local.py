@@ -29,8 +29,8 @@ class PathTaken(OSError):
 class LocalSocket:
     """A listening socket at a path, for its owner alone: mode 0600 from its creation on.
 
-    One that no program listens at any more is replaced. One at which a program listens is left alone, and so is a file
-    of another kind.
+    A socket at which no program listens any more is replaced. A socket with a listening program is left alone, and so
+    is a file of another kind.
 
     Args:
         path: of the socket; its directory must exist.

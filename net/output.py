@@ -27,6 +27,8 @@ log = logging.getLogger("crosstalk.loop")
 
 
 class State(enum.Enum):
+    """Where a connection is in its life; it only goes forward."""
+
     OPEN = "open"
     FINISHING = "input is discarded; closes when the output has left"
     LINGERING = "output has left and is ended; waits for the peer's end"

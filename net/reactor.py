@@ -2,15 +2,15 @@
 
 One turn, in this order:
 
-1. wait until a descriptor is ready or the nearest deadline is due;
-2. serve the ready descriptors: a listener accepts, a dial learns whether it has connected, a connection reads at most
-   READ_SIZE and hands the bytes on;
-3. run the calls put off to this turn, those from other threads, and the deadlines that are due; make the next chunk of
-   each stream;
-4. end the turn: call the `before_flush` hook, in which the journal commits; send pending output, with one `send` for
+1. Wait until a descriptor is ready or the nearest deadline is due.
+2. Serve the ready descriptors. A listener accepts, a dial learns whether it has connected, and a connection reads at
+   most READ_SIZE bytes and passes them to its owner.
+3. Run the calls put off to this turn, those from other threads, and the deadlines that are due. Make the next chunk of
+   each stream.
+4. End the turn. Call the `before_flush` hook, in which the journal commits. Send pending output, with one `send` for
    each connection; free what was closed; confirm receipts. Repeat until nothing is left to do.
 
-A turn is short, so that each commit and flush comes soon: step 2 serves READY_PER_TURN descriptors, step 3 makes
+A turn is short, so that each commit and flush comes soon. Step 2 serves READY_PER_TURN descriptors, step 3 makes
 CHUNKS_PER_TURN chunks, step 4 frees FREED_PER_TURN connections. Each kind of work in steps 2 and 3 has TURN_SECONDS,
 but the ready descriptors have SERVE_SECONDS. The rest waits for the next turns.
 
@@ -259,10 +259,13 @@ class Reactor:
     def _work_off(
         self, take: Callable[[], Work], carry_out: Callable[[Work], None], count: int, limit: float = 0
     ) -> int:
-        """Take and carry out so many entries of a queue; return how many it were.
+        """Take and carry out entries of a queue; return how many.
 
         Args:
-            limit: for at most so many seconds; 0: TURN_SECONDS.
+            take: returns the next entry.
+            carry_out: called with it.
+            count: how many entries at most.
+            limit: seconds after which no further entry is taken; 0: TURN_SECONDS.
         """
         if not count:
             return 0
@@ -279,7 +282,7 @@ class Reactor:
         return count
 
     def _serve_report(self, events: list[Event], started: float) -> int:
-        """Serve what the selector has reported, READY_PER_TURN at most; return how many it were.
+        """Serve what the selector has reported, READY_PER_TURN at most; return how many.
 
         Mostly nothing waits, and there is time for all: then nothing passes through the queue.
         """
@@ -293,7 +296,7 @@ class Reactor:
         return served
 
     def _serve_ready(self, limit: int, since: float) -> int:
-        """Serve so many ready descriptors at most; return how many it were.
+        """Serve ready descriptors, `limit` at most; return how many.
 
         Queueing thousands takes as long as serving hundreds, so it is part of the time limit, but not all of it.
 

@@ -55,7 +55,7 @@ class OutputLimit(NamedTuple):
     setting: str
 
 
-class Member(Protocol):
+class TableConnection(Protocol):
     """What the table asks of a connection."""
 
     @property
@@ -67,7 +67,7 @@ class Member(Protocol):
     def report_limit(self, reason: str, detail: str = "", *values: object) -> None: ...
 
 
-M = TypeVar("M", bound=Member)
+M = TypeVar("M", bound=TableConnection)
 
 
 class Buffers(Generic[M]):
@@ -113,7 +113,7 @@ class Buffers(Generic[M]):
         self.total -= self._sizes.pop(connection, 0)
 
 
-def _is_nobody(_address: str) -> bool:
+def _never_banned(_address: str) -> bool:
     return False
 
 
@@ -169,7 +169,7 @@ class ConnectionTable(Generic[M]):
         self.fanout = Fanout(reactor)
         self.descriptor_ceiling = descriptor_ceiling()
         self.is_exempt = is_exempt
-        self.is_banned: Callable[[str], bool] = _is_nobody
+        self.is_banned: Callable[[str], bool] = _never_banned
         self.arrivals = AddressRateLimit(reactor.monotonic, connection_rate, MINUTE, is_exempt)
         """How many connections an address may make in a minute (C60)."""
         self.set_limits(

@@ -14,10 +14,10 @@ from typing import Any, Final, NamedTuple
 
 from net.watched import Truncated
 
-RECORD = 16 * 1024
+MAX_RECORD = 16 * 1024
 """Maximum bytes that one record carries. So much is encrypted at once: what waits encrypted stays small."""
 
-READ_SIZE = RECORD + 1024
+READ_SIZE = MAX_RECORD + 1024
 """Maximum bytes that are received and decrypted at once, so that no sender of tiny records holds up a turn."""
 
 MAX_UNSENT = 64 * 1024
@@ -31,7 +31,7 @@ NO_CHECK_TIME = 0x200000
 
 CUT_OFF = "the connection was closed during the TLS handshake"
 
-VERSIONS: Final = {"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG", "RECORD_LAYER_FAILURE"}
+NOT_TLS: Final = {"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG", "RECORD_LAYER_FAILURE"}
 """OpenSSL's names for the errors of a peer that does not speak TLS."""
 
 
@@ -154,7 +154,7 @@ def explain(error: ssl.SSLError) -> str:
     """Return in a few words why TLS has failed, for a log or a user."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"the certificate is not accepted: {error.verify_message.rstrip('.')}"
-    if error.reason in VERSIONS:
+    if error.reason in NOT_TLS:
         return "no TLS is spoken there"
     return f"TLS has failed: {_words(error.reason or type(error).__name__)}"
 
@@ -198,7 +198,7 @@ class TlsEnd:
         return True
 
     def encrypt(self, data: bytes | memoryview) -> int:
-        """Encrypt the first bytes of some data, a RECORD at most; return how many it were."""
+        """Encrypt the first bytes of some data, MAX_RECORD at most; return how many."""
         return self._session.write(data)
 
     def decrypt(self) -> tuple[bytes | None, bool]:
@@ -212,7 +212,7 @@ class TlsEnd:
         """
         pieces = []
         try:
-            while piece := self._session.read(RECORD):
+            while piece := self._session.read(MAX_RECORD):
                 pieces.append(piece)
                 if not self._incoming.pending:  # a read returns a whole record
                     return b"".join(pieces), False
@@ -309,7 +309,7 @@ class TlsSocket:
             self._encrypted = 0
             if not rest:
                 break
-            self._encrypted = self._end.encrypt(rest[:RECORD])
+            self._encrypted = self._end.encrypt(rest[:MAX_RECORD])
             self._unsent = self._end.output()
         return sent
 
