@@ -29,7 +29,7 @@ class Admission:
 
     def __init__(self, outside: Outside, bans: Bans) -> None:
         self.bans = bans
-        self.is_above: Callable[[str], bool] = _is_nobody
+        self.is_above: Callable[[str], bool] = _never_above
         self.invitations: dict[str, set[str]] = {}
         self._outside = outside
 
@@ -55,7 +55,7 @@ class Admission:
             raise WrongKey
 
     def check_guest(self, name: str, address: str, channel: Channel) -> None:
-        """Check whether somebody may come in at the channel's own port.
+        """Check whether a guest may come in at the channel's own port.
 
         Raises:
             KeptOut: the operator keeps this address out, or a mask this name.
@@ -65,11 +65,11 @@ class Admission:
             self._check_masks(channel.modes, name, in_room=True)
 
     def may_exceed_limit(self, member: Member, channel: Channel) -> bool:
-        """Tell whether somebody may join though the limit of mode `l` is reached."""
+        """Tell whether a user may join although the limit of mode `l` is reached."""
         return self._is_welcome(member, channel)
 
     def _is_welcome(self, member: Member, channel: Channel) -> bool:
-        """Tell whether the modes `i`, `k` and `l` do not hold for somebody: an operator, or who is invited."""
+        """Tell whether a user is exempt from the modes `i`, `k` and `l`: an operator, or an invited user."""
         return self.operates(member.name, channel) or self.is_invited(member, channel.name)
 
     def operates(self, name: str, channel: Channel) -> bool:
@@ -79,7 +79,7 @@ class Admission:
     # ---- invitations ----
 
     def is_invited(self, member: Member, channel: str) -> bool:
-        """Tell whether somebody has been invited to a channel, and has not joined it since."""
+        """Tell whether a user has been invited to a channel, and has not joined it since."""
         return channel in self.invited_to(member)
 
     def invite(self, member: Account | Visitor, channel: str) -> Undo:
@@ -105,11 +105,11 @@ class Admission:
         return lambda: [self.invite(user, channel) for user in invited]
 
     def count_invitations(self, member: Account | Visitor) -> int:
-        """Return to how many channels somebody is invited."""
+        """Return to how many channels a user is invited."""
         return len(self.invited_to(member))
 
     def invited_to(self, member: Member) -> set[str] | frozenset[str]:
-        """Return the channels that somebody is invited to."""
+        """Return the channels that a user is invited to."""
         if isinstance(member, Visitor):
             return member.invited
         return self.invitations.get(member.name, frozenset())
@@ -145,7 +145,7 @@ class Admission:
         return lambda: setattr(modes, "is_founded", True)
 
     def check_speaker(self, channel: Channel, name: str) -> None:
-        """Check whether a member may speak, for what is told at once and not kept.
+        """Check whether a member may speak now, for messages that are delivered at once and not stored.
 
         Raises:
             StillMuted, KeptOut, NotVoiced: the first that applies.
@@ -162,7 +162,7 @@ class Admission:
             raise NotVoiced
 
     def expect_outsider(self, channel: Channel, number: int) -> None:
-        """Let a message come from somebody who is not in the channel, where its modes allow that.
+        """Let a message come from a user who is not in the channel, where its modes allow that.
 
         Args:
             channel: where it will be said.
@@ -172,7 +172,7 @@ class Admission:
             channel.modes.outsiders |= {number}
 
     def check_outsider(self, channel: Channel, number: int) -> None:
-        """Check whether a message may come from somebody who is not in the channel.
+        """Check whether a message may come from a user who is not in the channel.
 
         Raises:
             NotAMember: it may not.
@@ -194,5 +194,5 @@ class Admission:
         return bool(modes.masks) and modes.is_invited(self._outside.prefix_of(name, in_room=False))
 
 
-def _is_nobody(_name: str) -> bool:
+def _never_above(_name: str) -> bool:
     return False

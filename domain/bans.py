@@ -1,7 +1,7 @@
 """The operator's bans: they keep users out of the server, or of a channel (C71, C72).
 
-A ban names an account, an address or network, or another server. It lasts until its end, or until it is lifted. One
-that has lapsed counts for nothing at once, and is dropped with the next change of the list.
+A ban names an account, an address or network, or another server. It lasts until its end, or until it is lifted. A
+lapsed ban has no effect from then on, and is removed with the next change of the list.
 """
 
 from __future__ import annotations
@@ -94,12 +94,12 @@ class Networks:
 
     def add(self, ban: Banned) -> None:
         """Add a ban of a network."""
-        key, number = _place(network_in(ban.target))
+        key, number = _prefix_of(network_in(ban.target))
         self._by_prefix.setdefault(key, {})[number] = ban
 
     def remove(self, ban: Banned) -> None:
         """Remove a ban of a network."""
-        key, number = _place(network_in(ban.target))
+        key, number = _prefix_of(network_in(ban.target))
         bans = self._by_prefix[key]
         del bans[number]
         if not bans:
@@ -123,7 +123,8 @@ class Networks:
         ]
 
 
-def _place(network: ipaddress.IPv4Network | ipaddress.IPv6Network) -> tuple[tuple[int, int, bool], int]:
+def _prefix_of(network: ipaddress.IPv4Network | ipaddress.IPv6Network) -> tuple[tuple[int, int, bool], int]:
+    """Return the kind and length of a network's prefix, and the prefix as a number."""
     bits, length = network.max_prefixlen, network.prefixlen
     return (network.version, length, network.is_loopback), int(network.network_address) >> (bits - length)
 
@@ -206,7 +207,7 @@ class Bans:
         return self.of_server(self._outside.servers.known_as(member.name.partition(HOST_OF_USER)[2]), place)
 
     def check_entry(self, member: Member, channel: Channel) -> None:
-        """Check whether somebody may join a channel.
+        """Check whether a user may join a channel.
 
         Raises:
             KeptOut: a ban keeps the user out.

@@ -16,6 +16,8 @@ def in_words(text: str, kind: str) -> str:
 
 
 class AccountRegistered(NamedTuple):
+    """An account with a password has been made."""
+
     name: str
     password_hash: bytes
     at: float
@@ -66,6 +68,8 @@ class InvitedRegistered(NamedTuple):
 
 
 class PasswordChanged(NamedTuple):
+    """An account has a new password; all its tokens end."""
+
     name: str
     password_hash: bytes
 
@@ -196,7 +200,7 @@ class MaskRemoved(NamedTuple):
 
 
 class Banned(NamedTuple):
-    """The operator keeps somebody out of a channel, or of the server (domain/bans.py).
+    """The operator keeps a user or server out of a channel, or of the server (domain/bans.py).
 
     Attributes:
         kind: of the target: an account, an address, or another server.
@@ -249,6 +253,8 @@ class Joined(NamedTuple):
 
 
 class Left(NamedTuple):
+    """An account is no longer a member of a channel."""
+
     account: str
     channel: str
 

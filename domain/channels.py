@@ -61,7 +61,7 @@ class Channels:
         self.members_only = members_only
         self.local: dict[str, Channel] = {}
         self.name_watchers: list[Callable[[str, bool], object]] = []
-        """Told of the name of each channel that there is from now on (True), or no more."""
+        """Called with the name of each channel that is made (True) or removed (False)."""
         self.remote: dict[str, RemoteChannel] = {}
         """Channels of other servers that accounts are members of."""
         self.names = SortedNames()
@@ -113,7 +113,7 @@ class Channels:
         channel = self.local_channel(change.name)
         if not is_abandoned(channel):
             raise InUse
-        return self.take(channel)
+        return self.remove_empty(channel)
 
     def tell_created(self, change: ChannelCreated) -> None:
         """Tell other servers of a new channel that they may know of."""
@@ -125,8 +125,8 @@ class Channels:
         """Tell other servers which channels there are."""
         self._outside.servers.hidden()
 
-    def take(self, channel: Channel) -> Undo:
-        """Remove a channel in which nobody is."""
+    def remove_empty(self, channel: Channel) -> Undo:
+        """Remove a channel that has no members and no guests; return the undo."""
         self._drop(channel)
         restore_bans = self.admission.bans.forget_channel(channel.name)
         visitors = [guest for guest in self._users.guests.values() if isinstance(guest, Visitor)]
@@ -140,7 +140,7 @@ class Channels:
         return undo
 
     def rename(self, channel: Channel, name: str) -> Undo:
-        """Give a channel another name, which is free."""
+        """Give a channel another name, which is free; return the undo."""
         old = channel.name
         self._move(channel, name)
         restore_bans = self.admission.bans.rename_channel(old, name)
@@ -286,18 +286,18 @@ class Channels:
 
         return undo
 
-    # ---- who may know of them ----
+    # ---- visibility ----
 
     def is_hidden(self, channel: Channel) -> bool:
         """Tell whether only members may know of a channel here."""
         return self.members_only or channel.is_secret
 
     def is_shown(self, channel: Channel, viewer: str) -> bool:
-        """Tell whether somebody, given by name, may know of a channel here."""
+        """Tell whether a user, given by name, may know of a channel here."""
         return not self.is_hidden(channel) or viewer in channel.members
 
     def shown_to(self, viewer: Account | Visitor | None) -> Sequence[str]:
-        """Return the names of all channels that somebody may know of, sorted; for None, those that everybody may."""
+        """Return the names of all channels that a user may know of, sorted; for None, those that everybody may."""
         if viewer is None:
             return self.names.read()
         hidden = [name for name, channel in viewer.channels.items() if name in self.local and self.is_hidden(channel)]
@@ -307,8 +307,8 @@ class Channels:
         """Return the names of the channels here that other servers may know of, sorted."""
         return sorted(name for name, channel in self.local.items() if not self.is_hidden(channel))
 
-    def list_again(self, channel: Channel, *, was_hidden: bool) -> None:
-        """Note that all may know of a channel now, or only its members may."""
+    def update_listing(self, channel: Channel, *, was_hidden: bool) -> None:
+        """Add a channel to the list of names, or remove it, if it is no longer hidden or shown as before."""
         if was_hidden != self.is_hidden(channel):
             change = self.names.add if was_hidden else self.names.remove
             change(channel.name)

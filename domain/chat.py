@@ -326,8 +326,10 @@ class Chat:
         self._clock.end_turn()
 
     def tell_in_order(self, tell: Callable[[], object], done: Done = ignore) -> None:
-        """Call `tell`, then `done`, when all changes before have been published: at once while outcomes are published,
-        else at the end of the turn."""
+        """Call `tell`, then `done`, when all earlier changes have been published.
+
+        That is at once while outcomes are being published, else at the end of the turn.
+        """
         if self._publication.is_under_way:
             tell()
             done(None)

@@ -240,12 +240,16 @@ class Queued(NamedTuple):
 
 
 class Entered(NamedTuple):
+    """A user has come into a channel with a port, for its guests and the operator."""
+
     user: str
     channel: str
     at: float
 
 
 class Departed(NamedTuple):
+    """A user has left the channel, for its guests and the operator."""
+
     user: str
     at: float
 
@@ -258,6 +262,8 @@ class WentAway(NamedTuple):
 
 
 class Whispered(NamedTuple):
+    """A direct message within a channel, for its recipient and the operator."""
+
     sender: str
     recipient: str
     text: str
@@ -265,6 +271,8 @@ class Whispered(NamedTuple):
 
 
 class FileSent(NamedTuple):
+    """A file has arrived under its name, for its sender and the operator."""
+
     sender: str
     recipient: str
     path: str

@@ -1,4 +1,4 @@
-"""The guests of channels with a port: who is in a channel, who waits in its queue, who is silent for too long.
+"""The guests of channels with a port: in the channel, in its queue, or silent for too long.
 
 A guest's place is decided and published in the journal's order. When a guest leaves, the first in the queue comes in
 (O10). The guests behind are told their new places, once for all moves of a turn (O8).
@@ -182,7 +182,7 @@ class RoomGuests:
         return [*told, show, *self._fill(channel), lambda: done(outcome())]
 
     def _in_order(self, act: Callable[[], list[Tell]], done: Done = ignore) -> None:
-        """Do something in the journal's order; it gives what is then to be published."""
+        """Call `act` in the journal's order; it returns the calls that publish its effects."""
         told: list[Tell] = []
         self._chat.journal.submit(InOrder(lambda: told.extend(act()), lambda: _call_all(told)), done)
 

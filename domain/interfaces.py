@@ -166,7 +166,7 @@ class Outside:
     Attributes:
         fan_out: tells an event that is the same for all to the subscribers of a channel here.
         prefix_of: returns how IRC names a user.
-        enforce: removes those whom a new ban concerns.
+        enforce: removes the users whom a new ban concerns.
         logged_in: takes an account to which a client has logged in, if there are bans.
         messages: how many there have been, to channels (`channel`) and to single users (`direct`).
     """

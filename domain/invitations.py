@@ -19,7 +19,7 @@ MAX_INVITATIONS = 1000
 """Codes that are valid at the same time."""
 
 NOBODY = "/invitation"
-"""Nobody's name, under which wrong codes delay the next one as wrong passwords do."""
+"""Stands for a name, and is none: wrong codes are delayed under it, as wrong passwords are under an account's."""
 
 
 class Registration(enum.Enum):

@@ -24,11 +24,11 @@ class Journal:
 
     Args:
         write: makes a batch of changes durable, all or none; False means none.
-        apply: decides a change and carries it out in memory; gives its undo, or raises a ChatError.
+        apply: decides a change and carries it out in memory; returns its undo, or raises a ChatError.
         publish: publishes outcomes, in order.
 
     Attributes:
-        write: as given; whoever wires the journal may wrap it, to measure it.
+        write: as given; `app.node.Node` wraps it to measure it.
     """
 
     def __init__(

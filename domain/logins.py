@@ -1,4 +1,4 @@
-"""Logins: who has proven to be an account, and how its sessions end."""
+"""Logins: the proof of an account by password, token or ID, and the end of its sessions."""
 
 from __future__ import annotations
 
@@ -111,8 +111,9 @@ class Logins:
         return digest
 
     def login_by_id(self, recipient: ClientSession, account_id: str) -> str:
-        """Log a session in, out of where it was; return the account's name. An older session of the account is told and
-        closed.
+        """Log a session in to the account with an ID; return the account's name.
+
+        The session leaves any other account. The account's older session is told, and closed.
 
         Raises:
             NoSuchUser: no account has this ID.
@@ -140,7 +141,7 @@ class Logins:
         return account
 
     def take_over(self, recipient: ClientSession, account: Account) -> None:
-        """Log a session in to an account, out of where it was. Other clients of the account are told, and closed."""
+        """Log a session in to an account, and out of any other. Other clients of the account are told, and closed."""
         if recipient.principal is account:
             return
         self._users.logout(recipient)

@@ -1,7 +1,7 @@
 """Modes, ranks, masks and invitations of channels: requests, and the rules of their changes (C63 to C70).
 
-What they do is in domain/admission.py. Who may change them is decided when a request comes; a change that the journal
-decides later is only refused where it changes nothing, or a list is full.
+Their effect is in domain/admission.py. Whether a user may change them is decided when the request comes. The journal
+decides the change later, and refuses it only if it changes nothing, or a list is full.
 """
 
 from __future__ import annotations
@@ -106,10 +106,10 @@ class Moderation:
         return found
 
     def switch(self, by: str, channel: str, switches: Sequence[Switch], done: Outcomes) -> None:
-        """Switch modes of a channel, for one of its operators; those who follow the channel are told what has changed.
+        """Switch modes of a channel, for one of its operators; its followers are told what has changed.
 
-        Each switch fails alone: with NotAMode, HasPort, NotAMember where a rank is for nobody there, LimitReached,
-        Unchanged, StoreUnavailable. All fail with NoSuchChannel, NotAMember or NotOperator.
+        Each switch fails alone: with NotAMode, HasPort, LimitReached, Unchanged, StoreUnavailable, or with NotAMember
+        for the rank of a user who is not there. All fail with NoSuchChannel, NotAMember or NotOperator.
 
         Args:
             by: the name of the user who asks.
@@ -242,7 +242,7 @@ class Moderation:
 
     def apply_mode(self, change: ModeSet) -> Undo:
         channel = self._channels.local_channel(change.channel)
-        before, after = channel.own_modes().switch(change.mode), Switch(change.mode, change.is_on, change.value)
+        before, after = channel.own_modes().current(change.mode), Switch(change.mode, change.is_on, change.value)
         if before == after:
             raise Unchanged
         self._set_mode(channel, after)
@@ -251,7 +251,7 @@ class Moderation:
     def _set_mode(self, channel: Channel, switch: Switch) -> None:
         was_hidden = self._channels.is_hidden(channel)
         channel.own_modes().set(switch.mode, switch.value, is_on=switch.is_on)
-        self._channels.list_again(channel, was_hidden=was_hidden)
+        self._channels.update_listing(channel, was_hidden=was_hidden)
 
     def tell_mode(self, change: ModeSet) -> None:
         """Tell other servers that a channel is hidden, or no more, and guests in its queue that there is room."""

@@ -61,7 +61,7 @@ class Modes:
         ranks: the ranks of accounts, which last.
         temporary: the ranks of other users by name, which end when they leave.
         masks: the masks of each list, in the order in which they were set.
-        looks_at_speech: whether a message must be looked at: nearly always not.
+        looks_at_speech: whether messages must be checked; in most channels they need not.
         outsiders: the numbers of messages that are on their way from users who are not in it.
     """
 
@@ -98,10 +98,10 @@ class Modes:
     @is_founded.setter
     def is_founded(self, value: bool) -> None:
         self._is_founded = value
-        self._look_again()
+        self._update_derived()
 
-    def _look_again(self) -> None:
-        """Note whether messages must be looked at, after a change, and forget whom the masks keep out."""
+    def _update_derived(self) -> None:
+        """Update what is derived from modes and masks: whether messages must be checked, and the cached results."""
         self.looks_at_speech = self._is_founded or MODERATED in self.flags or bool(self.masks.get(BANNED))
         self._verdicts = _NONE
 
@@ -111,8 +111,8 @@ class Modes:
             return self.key
         return str(self.limit) if self.limit else ""
 
-    def switch(self, mode: str) -> Switch:
-        """Return how a mode stands now."""
+    def current(self, mode: str) -> Switch:
+        """Return whether a mode is on now, and its value."""
         value = self.value(mode) if mode in WITH_VALUE else ""
         return Switch(mode, bool(value) or mode in self.flags, value)
 
@@ -124,7 +124,7 @@ class Modes:
             self.limit = int(value) if is_on else 0
         else:
             self.flags = self.flags | {mode} if is_on else self.flags - {mode}
-            self._look_again()
+            self._update_derived()
 
     # ---- ranks ----
 
@@ -137,8 +137,10 @@ class Modes:
         return rank in (self.ranks if lasts else self.temporary).get(name, "")
 
     def give(self, name: str, rank: str, *, is_given: bool, lasts: bool) -> Callable[[], None]:
-        """Give a rank to a user, or take it; return the undo. One that lasts ends those that do not: their guest is an
-        account now."""
+        """Give a rank to a user, or take it; return the undo.
+
+        A lasting rank ends the temporary ones of that name: the guest who had them is an account now.
+        """
         before = self.ranks, self.temporary
         ranks = dict(self.ranks if lasts else self.temporary)
         held = {*ranks.pop(name, ""), rank} if is_given else {*ranks.pop(name, "")} - {rank}
@@ -172,7 +174,7 @@ class Modes:
     def put_masks(self, kind: str, masks: dict[str, Mask]) -> None:
         """Replace a list."""
         self.masks = {**self.masks, kind: masks}
-        self._look_again()
+        self._update_derived()
 
     def is_banned(self, prefix: str) -> bool:
         """Tell whether the masks keep a user out, given by `nick!user@host`."""

@@ -1,7 +1,7 @@
 """Presence: sessions that ask for it are told of joins, leaves and new topics in their channels.
 
-Those that watch are told in few words (R43). Those that follow, which are clients of IRC, are told of each change in
-each of their channels, however large it is, with its reason.
+Watchers are told in few words (R43). Followers, which are clients of IRC, are told of each change in each of their
+channels, however large it is, with its reason.
 """
 
 from __future__ import annotations
@@ -44,8 +44,7 @@ class Presence:
         self._followers[session] = None
 
     def tell_followers(self, event: Any, channels: Iterable[Channel], also: Iterable[ClientSession] = ()) -> None:
-        """Tell an event to the sessions in these channels that follow them, once to each, when all changes before have
-        been published.
+        """Tell an event to the followers in these channels, once to each, when all earlier changes have been published.
 
         Args:
             event: what has happened.
@@ -81,8 +80,10 @@ class Presence:
             self._in_order(lambda: self._tell(event, where, own))
 
     def logged_in(self, user: str, *, online: bool, channels: Iterable[Channel], own: Iterable[object] = ()) -> None:
-        """Tell that a user's first client has logged in, or that the last one has gone, as `changed` does; those who
-        follow are told that it is there, or away, except in channels that are too large."""
+        """Tell that a user's first client has logged in, or that the last one has gone, as `changed` does.
+
+        Followers are told, too, that the user is online or away, except in channels that are too large.
+        """
         if not (self._watchers or self._followers):
             return
         where = list(channels)
@@ -90,7 +91,7 @@ class Presence:
         self.tell_followers(PresenceChanged(user, online), [each for each in where if len(each.members) <= MAX_MEMBERS])
 
     def topic_changed(self, event: TopicChanged, channel: Channel, own: Iterable[object]) -> None:
-        """Tell that a channel has a new topic; `own` are the sessions of who has set it, which are not told."""
+        """Tell that a channel has a new topic, except to `own`: the sessions of the user who has set it."""
         if self._watchers:
             self._tell(event, (channel,), own)
         self.tell_followers(event, (channel,))

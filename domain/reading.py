@@ -128,10 +128,10 @@ class Reading:
             self._mark(session, channel, Seen(session.principal.name, channel, min(number, self.last_number), at), done)
 
     def mark_at(self, session: ClientSession, target: str, at: float, done: Done) -> None:
-        """Move the read marker of a session's account to a time, or to now if that is earlier; the marker of a channel
-        then also is at the last message that was said by then. The others of its clients are told it.
+        """Move the read marker of a session's account to a time, or to now if that is earlier.
 
-        A marker never moves back. Fails with NoSuchChannel, NotAMember, StoreUnavailable.
+        A channel's marker then also moves to the last message up to that time. The account's other clients are told. A
+        marker never moves back. Fails with NoSuchChannel, NotAMember, StoreUnavailable.
 
         Args:
             session: of an account.

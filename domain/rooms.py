@@ -63,7 +63,7 @@ class Rooms(ChannelObserver):
         self.hosted: dict[str, Channel] = {}
         self.guests = guests
         self._removing: dict[tuple[str, str], Kicked | None] = {}
-        """What the operator is shown when a member is out whom the operator removes, by channel and name."""
+        """Members whom the operator is removing, by channel and name, with what the operator is shown then."""
         self._chat = chat
         self._timers = timers
         self._now = now
@@ -240,7 +240,7 @@ class Rooms(ChannelObserver):
                 session.deliver(mute)
 
     def who_is_there(self, channel: str, name: str) -> Channel:
-        """Return the channel, if a guest or member of this name is in it now.
+        """Return a channel, if a guest or online member of this name is in it.
 
         Raises:
             NotHere: there is none.

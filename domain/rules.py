@@ -63,7 +63,7 @@ class Rule(NamedTuple):
     """What a kind of change does.
 
     Attributes:
-        apply: decides it, carries it out in memory, and gives its undo; None where nothing has changed. Raises
+        apply: decides it, carries it out in memory, and returns its undo; None where nothing has changed. Raises
             ChatError when the change is refused: nothing has changed then.
         tell: publishes it to the sessions concerned; the session that has asked for it gets an answer instead.
     """

@@ -53,7 +53,7 @@ class Clients(Subscriber, Protocol):
         """Close it when all delivered events have left."""
 
     def deliver_with_receipt(self, event: Any, done: Callable[[bool], None]) -> None:
-        """Deliver, and call `done` once with whether the whole event has left for the client, or for one of them."""
+        """Deliver, and call `done` once: with True if the whole event has left for the client, or one of several."""
 
 
 class ClientSession(Clients, Protocol):

@@ -62,9 +62,14 @@ NO_NETWORKS: Mapping[str, float] = {}
 class Account:
     """A registered name, its memberships, the clients where it is logged in, and how much mail waits for it.
 
-    `session` reaches all of these clients at once; it is None while there is none. The account has a password or an ID.
-    `collecting` counts the readers of its mail and the pages that are about to be deleted; until it is 0, no other
-    session gets the mail. `networks` has when it has logged in from each.
+    The account has a password or an ID.
+
+    Attributes:
+        session: reaches all clients at once; None while there is none.
+        collecting: counts the readers of its mail, and the pages that are about to be deleted. Until it is 0, no other
+            session gets the mail.
+        tokens: its valid tokens, by digest.
+        networks: when it last logged in from each network, in seconds since the epoch.
     """
 
     says = Said
@@ -121,8 +126,8 @@ class RemoteUser:
     Args:
         user: the bare name.
         host: the server's name.
-        session: the way to this user.
-        relay: the way to all users of that server.
+        session: delivers to this user.
+        relay: delivers to all users of that server.
     """
 
     says = Said
@@ -205,13 +210,13 @@ class PendingDirectMessage(NamedTuple):
 
 
 User = Account | Guest
-"""Who can be logged in."""
+"""A user of this server that can be logged in."""
 
 Member = Account | RemoteUser | Visitor
-"""Who can be a member of a channel. Guests of a channel are no members."""
+"""A user that can be a member of a channel. Guests of a channel are no members."""
 
 
-class Audience:
+class RemoteSubscribers:
     """The subscribers of a channel at one other server, by their bare names."""
 
     __slots__ = ("_listed", "_users")
@@ -283,7 +288,7 @@ class Channel:
         self.guests: dict[str, RoomGuest] = {}
         self.subscribers: dict[ClientSession, None] = {}
         self.audiences: Any = None
-        self.elsewhere: dict[Relay, Audience] = {}
+        self.elsewhere: dict[Relay, RemoteSubscribers] = {}
         self.remote = 0
         self._names = SortedNames()
         self.mutes: dict[str, float] = {}
@@ -327,7 +332,7 @@ class Channel:
     @property
     def population(self) -> int:
         """How many users the subscribers are, at other servers too. An account may have several clients (M16)."""
-        here = {session.principal or session for session in self.subscribers}  # one that is going has no user any more
+        here = {session.principal or session for session in self.subscribers}  # a session that ends has no principal
         return len(here) + sum(map(len, self.elsewhere.values()))
 
     def subscribe(self, session: ClientSession) -> None:
@@ -376,7 +381,7 @@ class Channel:
         self._names.remove(member.name)
 
     def replace_member(self, old: Member, new: Member) -> None:
-        """Have a member be another one of the same name."""
+        """Replace a member by another one of the same name: a visitor by its account, or back."""
         self._count(old, -1)
         self.members[new.name] = new
         self._count(new, 1)

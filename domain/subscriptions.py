@@ -1,6 +1,6 @@
-"""Who is told what happens in a channel: the sessions of its members here, and its members at other servers.
+"""The subscribers of channels: the sessions of members here, and the members at other servers.
 
-A decision changes the members of a channel; what is here follows when the decision is published.
+A decision changes the members of a channel; the subscribers follow when the decision is published.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from domain.changes import Joined, Left
 from domain.channels import Channels
 from domain.events import CameIn, GuestGone, GuestRenamed, WentOut
 from domain.interfaces import Outside
-from domain.state import Account, Audience, Channel, RemoteUser, Visitor
+from domain.state import Account, Channel, RemoteSubscribers, RemoteUser, Visitor
 from domain.users import Users
 
 
@@ -102,7 +102,7 @@ class Subscriptions:
     def add_remote(self, member: RemoteUser, name: str) -> None:
         """Subscribe a remote user who has joined a channel here."""
         channel = self._channels.local[name]
-        channel.elsewhere.setdefault(member.relay, Audience()).add(member.user)
+        channel.elsewhere.setdefault(member.relay, RemoteSubscribers()).add(member.user)
         self._users.presence.changed(member.name, online=True, channels=(channel,))
         self._users.presence.tell_followers(CameIn(member.name, name), (channel,))
         if channel.capacity is not None:
@@ -113,9 +113,9 @@ class Subscriptions:
         channel = self._channels.local[name]
         if channel.capacity is not None:
             self._outside.observer.left(channel, member.name)
-        audience = channel.elsewhere[member.relay]
-        audience.remove(member.user)
-        if not audience:
+        there = channel.elsewhere[member.relay]
+        there.remove(member.user)
+        if not there:
             del channel.elsewhere[member.relay]
         self._users.presence.changed(member.name, online=False, channels=(channel,))
         channel.drop_rank(member.name)

@@ -1,7 +1,7 @@
 """Tokens: random words by which a program logs in to an account again, without the password (W12).
 
-Only a digest of a token is kept. A token has so many random bits that a fast hash is enough: a hundred programs that
-come back after a restart cost no password hashes.
+Only a digest of a token is kept. A token has so many random bits that a fast hash is enough. So a hundred programs
+that reconnect after a restart cost no password hashes.
 """
 
 from __future__ import annotations

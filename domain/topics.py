@@ -56,7 +56,8 @@ class Topics:
     def set(self, member: Account | Visitor, channel: str, topic: str, done: Done) -> None:
         """Set a channel's topic, or clear it with "".
 
-        Fails with NotATopic, NoSuchChannel, NotAMember, NotOperator under mode `t`, StillMuted, StoreUnavailable."""
+        Fails with NotATopic, NoSuchChannel, NotAMember, NotOperator under mode `t`, StillMuted, StoreUnavailable.
+        """
         if topic in NO_TOPICS or len(topic.encode()) > MAX_TOPIC:
             done(NotATopic())
         else:
@@ -75,7 +76,7 @@ class Topics:
         return lambda: _put_topic(channel, *before)
 
     def tell_set(self, change: TopicSet) -> None:
-        """Tell the sessions that ask for it."""
+        """Tell the watchers and followers of the channel."""
         own = sessions_of(self._users.session(change.account))
         event = TopicChanged(change.account, change.channel, change.topic)
         self._users.presence.topic_changed(event, self._channels.local_channel(change.channel), own)

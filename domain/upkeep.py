@@ -156,7 +156,7 @@ class Upkeep:
     # ---- old messages ----
 
     def start(self, timers: Timers) -> None:
-        """Look soon for messages that are too old, and then again and again, if any can be. Idempotent."""
+        """Look for messages that are too old, soon and then periodically, if `retention` is set. Idempotent."""
         if self.retention and not self._is_pruning:
             self._look_after(FIRST_CHECK_SECONDS, timers)
 
@@ -189,7 +189,7 @@ class Upkeep:
         channel = self._without_port(change.name)
         if channel.members or channel.guests:
             raise InUse
-        return self._channels.take(channel)
+        return self._channels.remove_empty(channel)
 
     def apply_renamed(self, change: ChannelRenamed) -> Undo:
         channel = self._without_port(change.name)

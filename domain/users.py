@@ -42,12 +42,12 @@ class Users:
         self.room_guest_names: Counter[str] = Counter()
         """Names of the guests of channels, and how many guests have each."""
         self.name_watchers: list[Callable[[str, bool], object]] = []
-        """Told of each name that is taken (True) by a user or guest of any kind, or free again, also where it was so
-        before."""
+        """Called with each name that a user or guest of any kind takes (True) or frees (False). A call may repeat the
+        state that the name had before."""
         self.room_guest_watchers: list[Callable[[str, str, bool], object]] = []
-        """Told of each room guest that has come into a channel (True) or has left it (False), by name and channel."""
+        """Called with the name and channel of each room guest that has come in (True) or has left (False)."""
         self.login_watchers: list[Callable[[str, bool], object]] = []
-        """Told of each user of this server that has logged in (True), or is logged in nowhere any more."""
+        """Called with the name of each user of this server that comes online (True) or goes offline (False)."""
         self.limits = limits
         self.host_key = b""
         """The key under which guests get hosts; b"" before the first one has needed it."""
@@ -107,12 +107,12 @@ class Users:
         return self.is_users(name) or name in self.room_guest_names
 
     def note_name(self, name: str, *, taken: bool) -> None:
-        """Tell those who watch that a name is taken, or free again."""
+        """Tell the watchers that a name is taken, or free again."""
         for watch in self.name_watchers:
             watch(name, taken)
 
     def note_room_guest(self, name: str, channel: str, *, is_there: bool) -> None:
-        """Tell those who watch that a room guest has come into a channel, or has left it."""
+        """Tell the watchers that a room guest has come into a channel, or has left it."""
         for watch in self.room_guest_watchers:
             watch(name, channel, is_there)
 
@@ -140,7 +140,7 @@ class Users:
         self.add_guest(Guest(name, recipient))
 
     def add_guest(self, guest: Guest) -> None:
-        """Log the session of a guest in, whose name is free."""
+        """Log the session of a guest in; the guest's name is free."""
         assert guest.session is not None
         guest.session.principal = self.guests[guest.name] = self.online[guest.name] = guest
         self._visitors += isinstance(guest, Visitor)
@@ -148,7 +148,7 @@ class Users:
         self._note_login(guest.name, is_online=True)
 
     def rename_guest(self, guest: Guest, name: str) -> None:
-        """Give a guest another name, which is free; who lists the logged-in users sees it come last."""
+        """Give a guest another name, which is free. The guest becomes the last in the list of logged-in users."""
         if self.guests.get(guest.name) is guest:  # it may have logged out meanwhile
             del self.guests[guest.name], self.online[guest.name]
             self.guests[name] = self.online[name] = guest
@@ -219,7 +219,7 @@ class Users:
         self._online_names = self._sorted_online_names = None
 
     def session(self, name: str) -> Clients | None:
-        """Return what reaches all clients of a user; None for one who is not logged in."""
+        """Return what reaches all clients of a user; None if the user is not logged in."""
         user = self.online.get(name)
         return None if user is None else user.session
 

@@ -1,8 +1,8 @@
 """Guests who may be members of channels, as those of `irc` are (domain.state.Visitor).
 
-A visitor's name is its own while it is logged in, as that of any guest. Its memberships are not durable: they are
-decided and published in the journal's order (changes.InOrder), as those of users of other servers, and end with the
-connection. What a dialect calls:
+A visitor's name is its own while it is logged in, as that of any guest. Its memberships are not durable and end with
+the connection. They are decided and published in the journal's order (changes.InOrder), as those of users of other
+servers. What a dialect calls:
 
 - `enter` logs a session in under a free name; `Users.logout` ends it, as for every user.
 - `Chat.join`, `Chat.leave`, `Chat.say`, `DirectMessages.send_direct` take a visitor where they take an account.
@@ -24,7 +24,7 @@ from domain.users import Users
 
 
 class Visitors:
-    """Requests of visitors that others than accounts cannot make.
+    """Requests that visitors alone can make, and their memberships.
 
     Args:
         users: all users.

@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from net.tls import (
+    MAX_RECORD,
     MAX_UNSENT,
     READ_SIZE,
-    RECORD,
     CertificateError,
     TlsEnd,
     TlsSocket,
@@ -73,7 +73,7 @@ def test_a_handshake_and_data_in_any_split(
     pair.handshake(cuts)
     received, rest = b"", text
     while rest:
-        rest = rest[pair.client.encrypt(rest[:RECORD]) :]
+        rest = rest[pair.client.encrypt(rest[:MAX_RECORD]) :]
     data, sizes = pair.client.output(), _endless(cuts)
     while data:
         size = next(sizes)
