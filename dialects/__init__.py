@@ -76,12 +76,12 @@ def _irc(parts: Parts) -> Dialect:
 
 
 def _federation(parts: Parts) -> Dialect:
-    assert parts.federation is not None, "it is not asked for while it is off"
+    assert parts.federation is not None, "the row is left out while it is off"
     return parts.federation
 
 
 class Built(Mapping[str, "Dialect"]):
-    """The dialects that are on, by name; each is built, and its module imported, when it is first asked for.
+    """The dialects that are on, by name. Each is built, and its module imported, at its first look-up.
 
     Args:
         parts: what they are built from.
@@ -109,7 +109,7 @@ class Built(Mapping[str, "Dialect"]):
         return self._built.values()
 
     def by_first_word(self) -> Mapping[str, Callable[[], Dialect]]:
-        """Return what gives the dialect that a first word chooses (C22)."""
+        """Return, for each first word that chooses a dialect, a function that returns the dialect (C22)."""
         return {word: partial(self.__getitem__, name) for name, row in self._rows.items() for word in row.first_words}
 
 

@@ -68,11 +68,11 @@ class Hello(Dialect):
         self._fail(session, BAD_HEADER if unknown else BAD_BODY)
 
     def succeed(self, session: Session, request: Request) -> None:
-        """Return the row's answer."""
+        """Send the row's answer to success."""
         session.send(request.command.success.format(*request.args))
 
     def fail(self, session: Session, request: Request, error: Exception | None) -> None:
-        """Return the words for the error; without a login every request but HELLO-FROM is a bad header (H2)."""
+        """Send the words for the error; without a login every request but HELLO-FROM is a bad header (H2)."""
         self._fail(session, FAILURES[type(error)] if error is not None else BAD_HEADER)
 
     def leave(self, session: Session) -> None:

@@ -140,11 +140,11 @@ class Mailbox(Dialect):
         session.send(HINT)
 
     def succeed(self, session: Session, request: Request) -> None:
-        """Return the row's answer."""
+        """Send the row's answer to success."""
         session.send(request.command.success.format(*map(clean, request.args)))
 
     def fail(self, session: Session, request: Request, error: Exception | None) -> None:
-        """Return the answer to this error of this request, or to an error of the store (B2, B4)."""
+        """Send the answer to this error of this request, or to an error of the store (B2, B4)."""
         if isinstance(error, StoreUnavailable):
             session.send(NOT_KEPT)
         else:

@@ -26,7 +26,7 @@ from text import MAX_LINE, clean, join_message, normalize, parse_number, split_w
 
 DEFAULT_HISTORY = 20
 MAX_HISTORY = 1000
-"""Default and maximum number of messages that HISTORY gives (R35)."""
+"""Default and maximum number of messages in an answer to HISTORY (R35)."""
 
 MAX_NUMBER = 2**63 - 1
 """The greatest number that a message can have."""
@@ -94,8 +94,10 @@ class Result(Dialect):
         return self._longer_form(verb, words) if request is _TOO_MANY else request
 
     def _longer_form(self, verb: str, words: list[str]) -> Request | Refusal:
-        """Find the row of a command with one word more than usual: a private channel (R54), and an invitation where
-        the settings ask for one (R53)."""
+        """Find the row of a command with one word more than usual.
+
+        It is CREATE for a private channel (R54), or REGISTER where the settings ask for an invitation code (R53).
+        """
         if verb == "CREATE" and words[1:] == ["private"]:
             return match_arguments(COMMANDS["CREATE private"], words)
         if verb == "REGISTER" and self.chat.accounts.invitations.registration is Registration.INVITE:
@@ -107,11 +109,11 @@ class Result(Dialect):
         session.send(REFUSALS[refusal])
 
     def succeed(self, session: Session, request: Request) -> None:
-        """Return the row's answer. SAY has none: its sender sees what the others see (R1, C36)."""
+        """Send the row's answer to success. SAY has none: its sender sees what the others see (R1, C36)."""
         session.send(request.command.success.format(*map(clean, request.args)))
 
     def fail(self, session: Session, request: Request, error: Exception | None) -> None:
-        """Return the row's answer; the protocol has no words for the reason (R1, R4, C36)."""
+        """Send the row's answer to failure; the protocol has no words for the reason (R1, R4, C36)."""
         session.send(request.command.failure.format(*map(clean, request.args)))
 
     def delivers_itself(self, session: Session, event: Any) -> bool:
@@ -303,7 +305,7 @@ class Result(Dialect):
         return self.render(ChannelMessages(tuple(page)))
 
     def _render_mail(self, pages: Iterator[list[Mailed]]) -> Iterator[bytes]:
-        with contextlib.suppress(BeingCollected):  # an older connection gets it; what that does not take comes here
+        with contextlib.suppress(BeingCollected):  # an older session gets it; MailWaiting comes again for the rest
             yield from map(self._render_mail_page, pages)
 
     def _render_mail_page(self, page: list[Mailed]) -> bytes:

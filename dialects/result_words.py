@@ -69,12 +69,12 @@ def render_unmuted(event: Unmuted) -> bytes:
 
 
 def render_announced(event: Announced) -> bytes:
-    """Tell what the operator announces, as a message of nobody's name (R52)."""
+    """Render an announcement of the operator, as a message of the name that stands for the server (R52)."""
     return f"RECV {SERVER} {SERVER} {event.text}\n".encode()
 
 
 def render_presence(event: PresenceChanged) -> bytes:
-    """Tell a user who has come into its channels or left them (R43)."""
+    """Tell a session which user has come into its channels or left them (R43)."""
     return f"PRESENCE {event.user} {'on' if event.online else 'off'}\n".encode()
 
 

@@ -251,12 +251,12 @@ class RoomsDialect(Dialect):
         return True
 
     def render(self, event: Any) -> bytes:
-        """Return the words for an event; b"" for one that guests do not see."""
+        """Return the words for an event; b"" if guests do not see it."""
         words = GUEST_WORDS.get(type(event))
         return words(self._formatter, event).encode() if words is not None else b""
 
     def answer(self, text: str, at: float | None = None) -> bytes:
-        """Format a server message, by default with the time of now (O1)."""
+        """Format a server message, by default with the current time (O1)."""
         return self._formatter.server(text, self._now() if at is None else at).encode()
 
     def leave(self, session: Session) -> None:

@@ -1,4 +1,4 @@
-"""Message tags (IRCv3): what stands before a RECV for a session that has asked for it (R38, R39)."""
+"""Message tags (IRCv3): time and number in front of a RECV, for sessions that have asked for them (R38, R39)."""
 
 from __future__ import annotations
 

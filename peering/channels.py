@@ -26,8 +26,10 @@ class AnnouncedChannels:
         self._settings = settings
 
     def announce(self, link: Link) -> None:
-        """Send the channels here that others may know of: as many as fit into one line, then each in a line of its own
-        (L31)."""
+        """Send the channels here that others may know of (L31).
+
+        As many as fit are in one line; each further one has its own line.
+        """
         names = self._chat.channels.announced()
         size, fitting = len("FEDCHANNELS"), 0
         for name in names:

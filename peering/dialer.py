@@ -44,8 +44,8 @@ class PeerDialer:
         config: the server.
         timers: the monotonic clock.
         dial: opens a connection.
-        jitter: gives a random number from 0 to 1.
-        connected: takes a connection, and gives its session.
+        jitter: returns a random number from 0 to 1.
+        connected: takes a connection, and returns its session.
         may_dial: tells whether the server may be dialled now; if not, it is tried again later.
     """
 

@@ -42,8 +42,8 @@ class Links:
         handler: the dialect, called when links come up and go down.
         timers: the monotonic clock.
         dial: opens connections.
-        jitter: gives a random number from 0 to 1.
-        make_nonce: gives a new nonce at each call.
+        jitter: returns a random number from 0 to 1.
+        make_nonce: returns a new nonce at each call.
         settings: the servers to dial, which others may link, and this server's name.
         chat: the domain, which records names of servers (L20).
     """
@@ -79,7 +79,7 @@ class Links:
             dialer.dial_now()
 
     def set_peers(self, servers: Sequence[PeerConfig]) -> None:
-        """The config has been loaded again: dial what is new in it, and close the links that it does not list any more.
+        """The config has been loaded again: dial its new servers, and close the links that it no longer lists.
 
         Args:
             servers: those of the config.
@@ -177,7 +177,7 @@ class Links:
         return self.close_with(word)
 
     def close_with(self, word: str) -> int:
-        """Close all links with a server that is kept out, given by its name or address; return how many.
+        """Close all links with a server that is kept out; return how many.
 
         Args:
             word: its name, or an IP address.

@@ -85,8 +85,11 @@ class Members(Relay):
         self._all.deliver(self._peer, event, users)
 
     def admit(self, link: Link, user: str, channel: str, done: Done) -> None:
-        """Let a user join a channel (L33). Fails with NoSuchUser where the peer is lost by then, with LimitReached
-        (L49, L50), and as `Admission.check_entry` and `Channels.add`."""
+        """Let a user join a channel (L33).
+
+        Fails with NoSuchUser if the peer is lost by then, with LimitReached (L49, L50), and as `Admission.check_entry`
+        and `Channels.add`.
+        """
         asked = self._timers.monotonic()
         self._end_earlier(user, channel)
         joining = InOrder(
@@ -96,7 +99,7 @@ class Members(Relay):
         self._chat.journal.submit(joining, done)
 
     def _end_earlier(self, user: str, channel: str) -> None:
-        """End a membership of before the link was lost, if it has not ended yet: see `dismiss`."""
+        """End a membership from before the peer was lost, if `dismiss` has not ended it yet."""
         joined = self._chat.channels.local.get(channel)
         member = joined.members.get(remote_user(user, self._peer.name)) if joined is not None else None
         if isinstance(member, RemoteUser) and member.relay is not self:
@@ -143,27 +146,27 @@ class Members(Relay):
         remote, found = self.find(user), self._chat.channels.local.get(channel)
         if found is not None:
             self._chat.channels.admission.check_entry(remote, found)
-        undo = self._chat.channels.add(remote, channel)
+        undo_joined = self._chat.channels.add(remote, channel)
         self._add(remote, channel, asked)
 
-        def take_back() -> None:
-            undo()
+        def undo() -> None:
+            undo_joined()
             self._remove(remote, channel)
 
-        return take_back
+        return undo
 
     def _leave(self, user: str, channel: str) -> Undo:
         if (user, channel) not in self.memberships:
             raise NotAMember  # though a user of a new link may be one, under the same name
         remote = self.find(user)
-        undo = self._chat.channels.remove(remote, channel)
+        undo_left = self._chat.channels.remove(remote, channel)
         asked = self._remove(remote, channel)
 
-        def take_back() -> None:
-            undo()
+        def undo() -> None:
+            undo_left()
             self._add(remote, channel, asked)
 
-        return take_back
+        return undo
 
     def _add(self, remote: RemoteUser, channel: str, asked: float) -> None:
         self.users[remote.user] = remote
@@ -223,8 +226,8 @@ class RemoteUsers:
     def expire_unconfirmed(self, peer: Peer) -> None:
         """End memberships that are not confirmed in time, now that one of several links is lost (L9).
 
-        Users who joined before any of the remaining links came up do so over one that is lost. If the peer has
-        restarted since, it does not know of them, unless it repeats their joins.
+        Users who joined before the oldest remaining link came up did so over a lost one. If the peer has restarted
+        since, it does not know of them, unless it repeats their joins.
         """
         joined_before = peer.links.up_since
 

@@ -107,7 +107,7 @@ class PeerNames:
         self.secrets = {server.name: server.secret for server in servers if server.name and server.secret}
 
     def is_unlisted_now(self, link: Link) -> bool:
-        """Tell whether the config has listed the server of a link that has dialled this one, and does not any more."""
+        """Tell whether the config no longer lists the server at the other end of an accepted link."""
         if not link.configured or link.dialer is not None or link.maybe_peer is None:
             return False
         if link.proven and link.handshake is not None:
@@ -196,7 +196,7 @@ class PeerNames:
             self._chat.remember_host(name, link.identity)
 
     def _refusal_reason(self, link: Link, name: str, sent: str) -> str | None:
-        """Return the reason why the other server cannot be known by this name; None if it can. Count a ban (C71)."""
+        """Return why the other server cannot be known by this name; None if it can. A ban is counted (C71)."""
         peer = self._peers.get(name)
         if self.is_kept_out({name} | link.known_as):
             link.session.report_limit(BANNED, "(the link is refused)")

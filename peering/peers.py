@@ -233,7 +233,11 @@ class LinkSet:
 
 
 class Peer:
-    """Another server, while it has a link."""
+    """Another server, while it has a link.
+
+    Args:
+        name: by which it is known here.
+    """
 
     def __init__(self, name: str) -> None:
         self.name = name

@@ -138,7 +138,7 @@ class LinkedServers(RemoteServers):
     # ---- answers of peers ----
 
     def join_answered(self, link: Link, key: Key, *, agreed: bool) -> bool:
-        """A peer has answered a FEDJOIN (L41, L46); tell whether that was asked."""
+        """A peer has answered a FEDJOIN (L41, L46); tell whether one was sent."""
         peer = link.peer
         request = peer.joins.get(key)
         if request is not None and not request.answered:
@@ -153,14 +153,14 @@ class LinkedServers(RemoteServers):
         return True
 
     def say_answered(self, link: Link, key: Key, *, agreed: bool) -> bool:
-        """A peer has answered a FEDSAY (L43); tell whether there was one. Its echo also says that it was agreed to."""
+        """A peer has answered a FEDSAY (L43); tell whether one was sent. The echo also shows a success."""
         message = None if agreed else link.peer.messages.take(key)
         if message is not None:
             message.settled(False)
         return message is not None or agreed
 
     def direct_answered(self, link: Link, key: Key, *, agreed: bool) -> bool:
-        """A peer has answered a FEDMSG (L44); tell whether there was one."""
+        """A peer has answered a FEDMSG (L44); tell whether one was sent."""
         request = link.peer.direct_messages.take(key)
         if request is None:
             return False

@@ -1,4 +1,4 @@
-"""The entry that is out: sent, and sent again, until the log shows that it is decided."""
+"""The entry in flight: sent, and retransmitted, until the log shows that it is decided."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ AGAIN_SECONDS = 0.05
 
 
 class Out:
-    """An entry that is out.
+    """An entry in flight: sent, and not decided yet.
 
     Attributes:
         reply: where the answers to all its copies come.
@@ -46,13 +46,13 @@ class Appends:
         names: the cluster's names.
         run: the name of this run of the process.
         clock: the monotonic clock, in seconds.
-        applied: gives the sequence of the last entry in the file.
+        applied: returns the sequence of the last entry in the file.
         is_ready: tells whether the engine has the log of the file.
         stored: called when the engines confirm that they have the entry at applied + 1.
         refused: called with the answer "wrong last sequence".
 
     Attributes:
-        out: the entry that is out; None for none.
+        out: the entry in flight; None for none.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class Appends:
         self._number = 0
 
     def tick(self) -> None:
-        """Send again what got no answer, or a wrong one."""
+        """Retransmit the entry if it got no answer, or an error."""
         if self.out is not None and self._clock() >= self.out.send_at:
             self.send(self.out)
 
@@ -95,12 +95,13 @@ class Appends:
             self.send(self.out)
 
     def withdraw(self) -> None:
-        """Do not send again what is out. It may be decided all the same."""
+        """Do not retransmit the entry in flight. It may be decided all the same."""
         if self.out is not None:
             self._link.forget(self.out.reply)
             self.out = None
 
     def append_next(self) -> None:
+        """Send the next entry that waits, if there is one; the one in flight is decided."""
         self.withdraw()
         if self._queue:
             rows, changes = self._queue.popleft()

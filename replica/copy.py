@@ -1,4 +1,4 @@
-"""This node's file as a copy of the log: what has been applied, and what has come together."""
+"""This node's file as a copy of the log: the entries that are applied, and those gathered for one transaction."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class LogCopy:
 
     Args:
         store: the file.
-        created: gives when the log was made, in the engines' words.
+        created: returns when the log was made, in the engines' words.
 
     Attributes:
         can_write: the file took the last transaction.

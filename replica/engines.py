@@ -185,7 +185,7 @@ class LogState(NamedTuple):
 
     @property
     def is_current(self) -> bool:
-        """Whether every copy is."""
+        """Whether every copy is up to date."""
         return bool(self.copies) and all(copy.state in ("leads", "current") for copy in self.copies)
 
 
@@ -286,7 +286,7 @@ class EngineProcess:
                 os.kill(pid, number)
 
     def stop(self) -> None:
-        """Stop it and wait for its end; one that does not end in STOP_SECONDS is killed."""
+        """Stop it and wait for its end. It is killed if it does not end in STOP_SECONDS."""
         self.signal(signal.SIGTERM)
         self.signal(signal.SIGCONT)  # one that was suspended must not keep the signal for later
         if not waited(lambda: self.pid is None, STOP_SECONDS):
@@ -440,7 +440,7 @@ def _connect(engine: Engine, certificate: str) -> AnySocket:
 
 
 def _answers(sock: AnySocket) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Return the answers that come in time: a stream's name, and what is said of it."""
+    """Yield the answers that come in time: a stream's name, and its state."""
     for frame in _frames(sock):
         if isinstance(frame, nats.Complaint):
             raise EngineError(f"the engine refuses: {frame.text}")
@@ -449,7 +449,7 @@ def _answers(sock: AnySocket) -> Iterator[tuple[str, Mapping[str, Any]]]:
 
 
 def _frames(sock: AnySocket) -> Iterator[nats.Frame]:
-    """Return what comes in time."""
+    """Yield the frames that come in time."""
     decoder = nats.Decoder()
     until = time.monotonic() + ANSWER_SECONDS
     while time.monotonic() < until:

@@ -1,7 +1,7 @@
-"""Whether the log that the engines have is the one that this file was written from.
+"""The check that the engines' log is the one that this file was written from.
 
-At each new connection it is compared before anything is written or applied: when it was made, where it ends, and the
-entry at `applied`. Where there is no log yet it is made; nodes may race, since the same one again is no error.
+At each new connection they are compared before anything is written or applied: when the log was made, where it ends,
+and the entry at `applied`. A missing log is made. Nodes may race, since making the same log again is no error.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class History:
     Args:
         link: the connection to an engine; its `opened` belongs to this.
         names: the cluster's names.
-        position: gives the position of the file.
+        position: returns the position of the file.
         accepted: called when the log is the one of the file.
         clock: the monotonic clock, in seconds.
         copies: how many engines keep the log.

@@ -9,7 +9,8 @@
 A link does nothing by itself: the loop calls `ready` when its socket is, and its owner calls `tick` every TICK seconds.
 While an entry is undecided nothing else may run; then `wait` polls this one socket.
 
-What is published while no engine is open is lost, as it is when an engine dies. Who needs an answer asks again.
+What is published while no engine is open is lost, as it is when an engine dies. A caller that needs an answer asks
+again.
 """
 
 from __future__ import annotations

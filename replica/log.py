@@ -1,15 +1,15 @@
 """The replicated log: one order of entries, which a majority of the engines keeps.
 
 The log is a JetStream stream with one subject. Its sequence numbers are positions; `Store.position` is the one up to
-which this node's file has it. Every append names the position that it expects, so an entry lands at `applied + 1` or
-nowhere: the same bytes may be sent as often as one likes, and a leader that was replaced cannot write (fencing).
+which this node's file has it. Every append names the position that it expects, so an entry is stored at `applied + 1`
+or not at all. So retransmits are harmless, and a leader that was replaced cannot write (fencing).
 
 | mode | an entry at applied + 1 | this node's own |
 | --- | --- | --- |
 | following | written to the file; all that arrived together in one transaction | `Leads`: `Observer.applied` tells |
 | leading | another's: SteppedDown | decided: written to the file, `write` returns |
 
-An entry is out from its first send until it is decided, and only one is. What the answers to it mean:
+An entry is in flight (`Out`) from its first send until it is decided; only one is at a time. The answers to it mean:
 
 | answer | meaning |
 | --- | --- |
@@ -19,8 +19,8 @@ An entry is out from its first send until it is decided, and only one is. What t
 | 503, another error, none within ANSWER_SECONDS, a new connection | nothing: send again |
 | none of these for UNDECIDED_SECONDS | SteppedDown: the clients cannot know, so they are told nothing |
 
-What a leader's clients are sent leaves only while it holds its lease: LEASE_SECONDS from the first send of the last
-entry that was decided. Whoever replaces it has been silent towards it for longer.
+A leader sends output to its clients only while it holds its lease: LEASE_SECONDS from the first send of the last
+decided entry. A backup waits longer than that before it becomes a candidate.
 
 At each new connection the log is compared with the file before anything is written or applied.
 """
@@ -61,7 +61,7 @@ LEAVE_SECONDS = 2.0
 
 
 class Observer(Protocol):
-    """Who is told of the log: `roles.Roles`."""
+    """Called for what happens in the log; `roles.Roles` implements it."""
 
     def tick(self) -> None:
         """TICK seconds may have passed while an entry was out."""
@@ -97,7 +97,7 @@ class ReplicatedLog:
         is_empty: the log has no entry, as far as is known.
         copy: the file.
         lease_ends: on the monotonic clock.
-        last_sequence: the highest sequence that anybody has named; less `position.applied` it is the lag.
+        last_sequence: the highest sequence that any message has named; minus `position.applied` it is the lag.
     """
 
     observer: Observer
@@ -349,7 +349,7 @@ class ReplicatedLog:
             return
         if own is not None:
             self._extend_lease(own)
-        self.withdraw()  # what was out for this place has landed, or never will
+        self.withdraw()  # the entry that was in flight for this position is stored, or never will be
         self.copy.gather(entry, payload)
 
     def _write_gathered(self) -> None:

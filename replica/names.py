@@ -31,7 +31,7 @@ class Unfit(Ending):
 
 
 class Names(NamedTuple):
-    """The names in the engines of a cluster, so that several can share them."""
+    """The stream and subjects of a cluster in its engines. Several clusters can share engines."""
 
     cluster: str
 

@@ -1,7 +1,7 @@
 """The protocol of a NATS engine, without I/O: frames out of bytes, and bytes for what a client sends.
 
 A frame is a line that ends in CRLF. MSG and HMSG lines name the size of a payload, which follows with a CRLF of its
-own; the first part of an HMSG payload is a block of headers: `NATS/1.0[ <status>[ <words>]]`, then `Key: value` lines.
+own. The first part of an HMSG payload is a block of headers: `NATS/1.0[ <status>[ <words>]]`, then `Key: value` lines.
 """
 
 from __future__ import annotations

@@ -69,7 +69,7 @@ class Network(Protocol):
         """Return the time in seconds."""
 
     def sleep(self, seconds: float) -> None:
-        """Wait for nothing else."""
+        """Wait."""
 
     def dial(self, address: Address, ready: Callable[[], None]) -> Pipe:
         """Begin to connect; `ready` is called in the loop when there is something to receive or to send.
@@ -84,7 +84,7 @@ class LoopNetwork:
 
     Args:
         reactor: reports what is ready.
-        trusted: gives the context of TLS, where that is wanted.
+        trusted: returns the context of TLS; None without TLS.
     """
 
     def __init__(self, reactor: Reactor, trusted: Callable[[], ssl.SSLContext] | None = None) -> None:

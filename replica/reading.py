@@ -1,6 +1,6 @@
 """Reading what the log has: batches of entries from a sequence on, from whichever copy answers.
 
-A copy may be behind the others. So what comes is right, and what is missing is not missing.
+A copy may be behind the others. So the entries that come are right, but an entry that does not come may exist.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class Reader:
         link: the connection to an engine.
         names: the cluster's names.
         clock: the monotonic clock, in seconds.
-        begin: gives the sequence from which on entries are wanted.
+        begin: returns the sequence from which on entries are wanted.
         take: called with the sequence and the bytes of each entry.
         ended: called when a read has ended, with whether there may be more.
         purged: called when the log begins later than wanted.

@@ -1,4 +1,4 @@
-"""Who leads: silence, probes, candidates, leading, stepping down.
+"""The role of a node: silence, probes, candidates, leading, stepping down.
 
 | role | begins | does | ends |
 | --- | --- | --- | --- |
@@ -9,13 +9,13 @@
 A candidate is a backup again when an entry or a heartbeat of the leader comes, or its `Leads` gets error 10071. A
 primary ends by `SteppedDown`, or by `ReplicatedLog.leave`.
 
-Silence counts from the last of: a heartbeat of the leader or its answer to a probe; *any* entry that was applied; the
-end of a pause of this process above 1 s; a new engine. A backup becomes a candidate after
+Silence counts from the last of these: a heartbeat of the leader or its answer to a probe, *any* entry that was applied,
+the end of a pause of this process above 1 s, a new engine. A backup becomes a candidate after
 
-- SILENCE_SECONDS, if for NO_RESPONDERS_SECONDS every probe came back with 503: nobody is subscribed for the leader;
-- LONG_SILENCE_SECONDS in any case: the leader may be frozen;
-- 0 to VACANT_SECONDS, if the last leader has said `Leaves`, or the log is empty and this file has data; FOUND_SECONDS
-  if the log is empty and this file too, in which no node with data has announced itself.
+- SILENCE_SECONDS, if for NO_RESPONDERS_SECONDS every probe came back with 503: nobody is subscribed for the leader.
+- LONG_SILENCE_SECONDS in any case: the leader may be frozen.
+- 0 to VACANT_SECONDS, if the last leader has said `Leaves`, or the log is empty and this file has data.
+- FOUND_SECONDS, if log and file are both empty, and no node with data has announced itself in that time.
 
 A leader's lease (log.py) is shorter than SILENCE_SECONDS, and each entry that it gets decided starts its backups'
 silence anew. So when a `Leads` lands, the one before it has no lease.
@@ -56,6 +56,8 @@ log = logging.getLogger("crosstalk.replica")
 
 
 class Role(enum.Enum):
+    """What a node does in its cluster: see the head of this file."""
+
     BACKUP = "backup"
     CANDIDATE = "candidate"
     PRIMARY = "primary"
@@ -86,8 +88,8 @@ class Roles:
         link, log: of this node; it becomes the log's observer.
         node: the name of this node.
         clock: the monotonic clock, in seconds.
-        jitter: gives a random number from 0 to 1.
-        safe: gives the last entry that is synced to the disk.
+        jitter: returns a random number from 0 to 1.
+        safe: returns the last entry that is synced to the disk.
         lead: called once, within `tick`, when this node leads: load the state, open the ports.
         behind: called when only a snapshot helps, again and again until it has been taken. Afterwards the process
             begins again (`SteppedDown`).

@@ -69,7 +69,7 @@ class Gateway:
         self.counts = Counter({"pages": 0, "handshakes": 0, "refused-host": 0, "refused-origin": 0})
 
     def remake_page(self) -> None:
-        """Settings that the page tells have changed."""
+        """Make the page anew: settings that it shows have changed."""
         self.page = self._make_page()
 
     def accept(self, connection: Connection, *, is_tls: bool = False) -> HttpExchange:
@@ -135,7 +135,7 @@ class HttpExchange:
         if self._head.startswith(TLS_HANDSHAKE):
             mark = self._connection.log_mark()
             log.info("closing %s: it speaks TLS at a port that does not", self._connection, extra=mark)
-            self._connection.refuse()  # it would wait for an answer that it understands
+            self._connection.refuse()  # the client could not read an answer in plain text
             return
         head, end, rest = self._head.partition(HEAD_END)
         try:
@@ -219,12 +219,12 @@ class HttpExchange:
 
 
 def _select_subprotocol(_protocol: ServerProtocol, offered: Any) -> Subprotocol | None:
-    """Choose the client's first that we have; without one the lines are text (W7)."""
+    """Choose the first offered subprotocol that is known here; without one the lines are text (W7)."""
     return next((name for name in offered if name in SUBPROTOCOLS), None)
 
 
 def _address_for_limits(request: AcceptedRequest) -> str:
-    """Return the address that limits count: one that is not loopback where a proxy or a public name led here (W5)."""
+    """Return the address that limits count. A loopback address is exempt only without a proxy or public name (W5)."""
     if request.is_forwarded and is_loopback(request.address):
         return "via-loopback"
     return request.address

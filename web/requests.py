@@ -1,4 +1,4 @@
-"""The HTTP request of a connection to a `web` port: its bounds and its form, and from where it may come (W2 to W5).
+"""The HTTP request of a connection to a `web` port: bounds, syntax, allowed hosts and origins (W2 to W5).
 
 Everything here is pure. `check_request` takes the head of a request, and returns what its answer depends on.
 """
@@ -193,7 +193,7 @@ def parse_authority(text: str) -> Authority | None:
 
 
 def parse_origin(text: str) -> Origin | None:
-    """Parse an origin as browsers write it; None if it is none, such as `null`."""
+    """Parse an origin as browsers write it; None if it is malformed or opaque (`null`)."""
     match = _ORIGIN.fullmatch(text.lower())
     if match is None:
         return None
@@ -203,7 +203,7 @@ def parse_origin(text: str) -> Origin | None:
 
 
 def _check_host(headers: Headers, rules: Rules) -> Authority:
-    """Return the host of a request, once it is one that this server has (W3)."""
+    """Return the host of a request, after checking that this server is reached under it (W3)."""
     values = headers.get_all("Host")
     host = parse_authority(values[0]) if len(values) == 1 else None
     if host is None:
@@ -250,7 +250,7 @@ def _last(headers: Headers, name: str) -> str:
 
 
 def _address(text: str) -> str | None:
-    """Parse an IP address with an optional port, as proxies write it; None if it is none."""
+    """Parse an IP address with an optional port, as proxies write it; None if it is malformed."""
     bare = text[1:].partition("]")[0] if text.startswith("[") else text
     if bare.count(":") == 1:
         bare = bare.partition(":")[0]

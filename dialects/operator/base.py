@@ -222,7 +222,7 @@ class Operator(Dialect, ABC):
             self.done(session)
 
     def expect(self, session: Session, request: Request, text: str, *, is_shown: bool = False) -> Callable[..., None]:
-        """Return what takes the outcome of a request; on success it answers with this text."""
+        """Return the callback for the outcome of a request; on success it answers with this text."""
         return session.expect_outcome(request, lambda: self.done(session, text, is_shown=is_shown))
 
 

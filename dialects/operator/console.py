@@ -52,7 +52,7 @@ class Console(Operator):
         self._complain = complain
 
     def render(self, event: Any) -> bytes:
-        """Return the words for an event; b"" for one that the operator does not see."""
+        """Return the words for an event; b"" if the operator does not see it."""
         words = OPERATOR_WORDS.get(type(event))
         return words(self._formatter, event).encode(errors="replace") if words is not None else b""
 

@@ -12,7 +12,7 @@ DONE, REFUSED, TYPO = "OK", "ERROR", "USAGE"
 
 NO_PLACE = "All places here are taken: end a connection that is idle."
 FULL = f"{REFUSED} {NO_PLACE}\n".encode()
-"""What a connection gets that finds no place (P12)."""
+"""Sent to a connection that is refused because all places are taken (P12)."""
 
 
 class Control(Operator):
