@@ -743,6 +743,7 @@ function arrange(parent, wanted) {
     if (node === next) next = next.nextElementSibling;
     else parent.insertBefore(node, next);
   }
+  for (const [key, item] of parent.rows ?? []) if (!keep.has(item)) parent.rows.delete(key);
   if (focused && focused !== document.activeElement) (focused.isConnected ? focused : parent.tabIndex < 0 ? parent.querySelector("button") ?? lineInput : parent).focus();
 }
 
@@ -858,11 +859,11 @@ function drawLog(each) {
   if (quietly) setTimeout(() => logBox.removeAttribute("aria-busy"), 100);
 }
 
-const rows = new Map();
-function row(kind, key, className, act, words, fill) {
-  const id = `${kind} ${key}`, now = `${className} ${words.join()}`;
-  if (!rows.has(id)) { const button = make("button"); button.type = "button"; rows.set(id, make("li", "", button)); }
-  const item = rows.get(id), button = item.firstElementChild;
+// A list keeps its rows as long as they are in it.
+function row(list, key, className, act, words, fill) {
+  const now = `${className} ${words.join()}`, rows = list.rows ??= new Map();
+  if (!rows.has(key)) { const button = make("button"); button.type = "button"; rows.set(key, make("li", "", button)); }
+  const item = rows.get(key), button = item.firstElementChild;
   button.onclick = act;
   if (button.drawn !== now) { item.className = className; button.replaceChildren(...fill()); button.drawn = now; }
   return item;
@@ -872,7 +873,7 @@ const countOf = (unread) => (unread > 99 ? "99+" : String(unread));
 
 function bufferRow(each) {
   const words = [each.name, each.unread, each.mentions];
-  const item = row("buffer", each.key, each.unread ? "unread" : "", () => change(() => { show(each.key); focusLine(); }), words, () => {
+  const item = row($(isChannel(each.name) ? "channels" : "people"), each.key, each.unread ? "unread" : "", () => change(() => { show(each.key); focusLine(); }), words, () => {
     const parts = [make("bdi", "", shown(each.name))];
     if (each.unread) {
       const badge = make("span", each.mentions || !isChannel(each.name) ? "badge mention" : "badge", make("span", "", countOf(each.unread)));
@@ -895,7 +896,7 @@ function drawMembers(each) {
     const post = rank.includes("@") ? "operator" : rank.includes("+") ? "voiced" : "";
     const word = [isMe(nick) && "you", post].filter(Boolean).map((key) => say(key)).join(", ") || (away ? say("awayWord") : "");
     const act = () => change(() => { if (!isMe(nick)) { show(buffer(nick).key); closeMembersIfOver(); focusLine(); } });
-    return row("member", fold(nick), away ? "away" : "here", act, [name, word], () =>
+    return row($("member-list"), fold(nick), away ? "away" : "here", act, [name, word], () =>
       [make("span", "dot"), make("bdi", "", name), make("span", "hidden", say(away ? "awayWord" : "here")), ...(word ? [make("small", "", word)] : [])]);
   }));
 }
@@ -1004,7 +1005,7 @@ function drawFinder() {
   const all = finderChoices(), choices = all.slice(0, 200);
   state.pick = Math.max(0, Math.min(state.pick ?? 0, choices.length - 1));
   arrange($("finder-list"), choices.map((choice, at) => {
-    const item = row("choice", choice.key, "", () => choose(choice), [choice.name, choice.hint], () => [make("bdi", "", choice.name), ...(choice.hint ? [make("small", "", choice.hint)] : [])]);
+    const item = row($("finder-list"), choice.key, "", () => choose(choice), [choice.name, choice.hint], () => [make("bdi", "", choice.name), ...(choice.hint ? [make("small", "", choice.hint)] : [])]);
     const option = item.firstElementChild;
     Object.assign(item, { role: "presentation" });
     Object.assign(option, { id: `choice-${at}`, role: "option", tabIndex: -1, ariaSelected: String(at === state.pick) });

@@ -151,6 +151,19 @@ def test_the_focus_outlives_what_others_do(stage: Stage) -> None:
     page.wait("document.activeElement.closest('#member-list') !== null")
 
 
+def test_who_has_left_is_forgotten(stage: Stage) -> None:
+    """A page that is open for weeks does not keep a row for everybody who ever came."""
+    page = stage.page(stage.account("inn"))
+    page.sees("#inn", "#title")
+    stage.peers.append(irc := stage.server.peer())
+    irc.send("NICK zzz", "USER zzz 0 * :x", "JOIN #inn")
+    page.sees("zzz", "#member-list")
+    page.js("window.row = new WeakRef(document.querySelector('#member-list li:last-child'))")
+    irc.send("PART #inn")
+    page.wait("!document.getElementById('member-list').innerText.includes('zzz')")
+    page.wait("window.row.deref() === undefined", lambda gone: gone or bool(page.call("HeapProfiler.collectGarbage")))
+
+
 def test_a_finder_leaves_the_keys_to_an_input_method(stage: Stage) -> None:
     page = stage.page(stage.account("pagoda"))
     page.sees("#pagoda", "#title")
