@@ -100,7 +100,8 @@ class Handshake:
             connection.receive_soon()
 
     def _timed_out(self) -> None:
-        self.fail(f"no TLS handshake within {self._seconds:g} seconds")
+        whole = round(self._seconds) or self._seconds  # what a dial has left is no reason for another line of the log
+        self.fail(f"no TLS handshake within {whole:g} seconds")
 
     def fail(self, why: str) -> None:
         """End the connection; what was sent before still leaves."""

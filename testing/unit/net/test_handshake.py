@@ -8,13 +8,14 @@ import socket
 import ssl
 import weakref
 from collections.abc import Callable
+from unittest.mock import Mock
 
 import pytest
 
 from harness.peer import PATIENCE
 from net import handshake
 from net.connection import Connection
-from net.handshake import ServerHandshake, secured
+from net.handshake import Handshake, ServerHandshake, secured
 from net.table import CloseReason
 from net.tls import READ_SIZE, TlsEnd, TlsSocket, server_context
 from support.certificates import Authority, Certificate, TlsPeer
@@ -479,6 +480,15 @@ def test_a_server_that_says_nothing_is_given_up(stage: LoopStage, server: TlsSer
     outcome = dial(server, authority, "localhost", seconds=0.05)
     stage.until(lambda: outcome.told)
     assert outcome.reasons[0].startswith("no TLS handshake within 0.0")
+
+
+@pytest.mark.parametrize(("seconds", "words"), [(9.99959, "10"), (10, "10"), (5.003, "5"), (0.05, "0.05")])
+def test_the_time_that_a_dial_has_left_is_told_in_whole_seconds(seconds: float, words: str) -> None:
+    """Each other reason would be a line of the log at each dial (L48)."""
+    failed: list[str] = []
+    handshake = Handshake(Mock(), Mock(), seconds, Mock(), failed.append)
+    handshake._timed_out()
+    assert failed == [f"no TLS handshake within {words} seconds"]
 
 
 def test_a_server_that_closes_is_given_up(stage: LoopStage, server: TlsServer, authority: Authority) -> None:
