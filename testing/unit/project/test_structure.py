@@ -16,6 +16,7 @@ import pytest
 
 from app.directives import DIRECTIVES, PEER
 from app.reload import FIXED
+from dialects import LISTEN_DIALECTS
 from harness.processes import ROOT
 from settings import Settings
 from version import VERSION
@@ -303,6 +304,11 @@ def test_the_operation_document_has_what_takes_a_restart() -> None:
     assert section
     listed = {name.replace("-", "_") for name in re.findall(r"`([a-z-]+)`", section[1])}
     assert listed - {"tls_", "handshake_seconds"} == FIXED
+
+
+def test_the_documents_have_every_dialect_of_a_port() -> None:
+    (row,) = re.findall(r"^\| `listen .*", document("docs/settings.md"), re.MULTILINE)
+    assert {name for name in LISTEN_DIALECTS if f"`{name}`" not in row} == set()
 
 
 @pytest.mark.parametrize("name", ["docs/settings.md", "PROTOCOL.md"])
