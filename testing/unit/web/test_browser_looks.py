@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from support.chromium import CONTROL, Tab
-from support.page_stage import Stage, confirmed, log_in, say
+from support.page_stage import OFFLINE, ONLINE, Stage, confirmed, log_in, say
 
 CONTROLS = ("button", "textbox", "combobox", "listbox", "option", "radio", "checkbox", "link")
 
@@ -162,6 +162,21 @@ def test_who_has_left_is_forgotten(stage: Stage) -> None:
     irc.send("PART #inn")
     page.wait("!document.getElementById('member-list').innerText.includes('zzz')")
     page.wait("window.row.deref() === undefined", lambda gone: gone or bool(page.call("HeapProfiler.collectGarbage")))
+
+
+@pytest.mark.parametrize(("width", "pane"), [(320, "list"), (320, "talk"), (1440, "talk")])
+def test_a_lost_connection_is_told_wherever_one_is(stage: Stage, width: int, pane: str) -> None:
+    page = stage.tab(width=width, height=640)
+    log_in(page, stage.account("lock"))
+    page.sees("#lock", "#channels")
+    if pane == "talk":
+        page.click("#channels button")
+        page.wait(f"{PANE} === 'talk' && getComputedStyle(document.getElementById('talk')).transform === 'none'")
+    page.wait("document.getElementById('network').getBoundingClientRect().height === 0")
+    page.call("Network.emulateNetworkConditions", **OFFLINE)
+    page.sees("Not connected", "#network")
+    assert is_in_sight(page, "network", *(("line", "send", "title") if pane == "talk" else ("menu", "whoami")))
+    page.call("Network.emulateNetworkConditions", **ONLINE)
 
 
 def test_a_finder_leaves_the_keys_to_an_input_method(stage: Stage) -> None:
