@@ -6,10 +6,8 @@ and what the session sends becomes frames (W7, W9).
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Any
 
 from websockets.frames import CloseCode, Frame, Opcode
 from websockets.protocol import State
@@ -20,6 +18,7 @@ from net.connection import Connection
 from net.table import CloseReason
 from protocol import Session
 from web.frames import Framing
+from web.keepalive import Keepalive
 
 MAX_MESSAGE = 4608
 """Maximum bytes of a message: a line of `irc` with its tags (I2)."""
@@ -29,14 +28,6 @@ FRAMES_PER_TURN = 64
 
 PIECE = 6 * FRAMES_PER_TURN
 """Bytes that are read at once. No client's frame is shorter than 6 bytes, so no piece has too many."""
-
-QUIET_SECONDS = 45.0
-"""Seconds without input after which the server pings: proxies close silent connections after a minute (W6)."""
-
-PROBE_SECONDS = 3.0
-"""Time-out in seconds for the pong to a probe, which a login elsewhere has caused (R50)."""
-
-log = logging.getLogger("crosstalk.web")
 
 
 class WebSocket:
@@ -58,6 +49,26 @@ class WebSocket:
 
     session: Session
 
+    __slots__ = (
+        "_address",
+        "_close_code",
+        "_close_sent",
+        "_connection",
+        "_held_back",
+        "_input_ended",
+        "_is_text",
+        "_keepalive",
+        "_message",
+        "_protocol",
+        "_reading_paused",
+        "_scheduled",
+        "_unread",
+        "_waiting_lines",
+        "framing",
+        "output",
+        "session",
+    )
+
     def __init__(
         self,
         connection: Connection,
@@ -72,8 +83,7 @@ class WebSocket:
         self.framing = framing
         self.output = connection
         self._address = address
-        self._timers = timers
-        self._keepalive_seconds = keepalive_seconds
+        self._keepalive = Keepalive(connection, protocol, address, timers, keepalive_seconds)
         self._unread = memoryview(b"")
         self._message = bytearray()
         self._is_text = True
@@ -84,15 +94,12 @@ class WebSocket:
         self._close_sent = False  # a close frame has been sent: no other may follow
         self._close_code = CloseCode.NORMAL_CLOSURE
         self._waiting_lines = 0
-        self._heard = timers.monotonic()
-        self._quiet: Any = timers.call_later(QUIET_SECONDS, self._check_silence)
-        self._pong: Any = None  # the deadline of the pong that is awaited
 
     # ---- for the connection ----
 
     def received(self, data: bytes) -> None:
         """Read the frames in these bytes."""
-        self._heard = self._timers.monotonic()
+        self._keepalive.note_input()
         self._unread = memoryview(bytes(self._unread) + data if self._unread else data)
         if not self._scheduled:
             self._read()
@@ -109,8 +116,7 @@ class WebSocket:
 
     def lost(self, reason: CloseReason) -> None:
         """The connection is gone."""
-        self._timers.cancel(self._quiet)
-        self._stop_waiting_for_pong()
+        self._keepalive.stop()
         self._unread = memoryview(b"")
         self.session.lost(reason)
 
@@ -159,7 +165,7 @@ class WebSocket:
 
     def _take(self, frame: Frame) -> None:
         if frame.opcode is Opcode.PONG:
-            self._stop_waiting_for_pong()
+            self._keepalive.note_pong()
         elif frame.opcode is Opcode.CLOSE:
             self._input_ended = True
         elif frame.opcode is not Opcode.PING:
@@ -207,34 +213,6 @@ class WebSocket:
             self._reading_paused = not self._reading_paused
             (self._connection.pause_reading if self._reading_paused else self._connection.resume_reading)()
 
-    # ---- pings ----
-
-    def _check_silence(self) -> None:
-        """Ping if the client was silent for QUIET_SECONDS, and schedule the next check."""
-        quiet = self._timers.monotonic() - self._heard
-        if quiet >= QUIET_SECONDS:
-            self._ping(self._keepalive_seconds, "keepalive-seconds")
-            quiet = 0.0
-        self._quiet = self._timers.call_later(QUIET_SECONDS - quiet, self._check_silence)
-
-    def _ping(self, seconds: float, why: str) -> None:
-        if self._close_sent:
-            return
-        self._protocol.send_ping(b"")
-        self._send_control()
-        if seconds and self._pong is None:
-            self._pong = self._timers.call_later(seconds, partial(self._pong_is_missing, seconds, why))
-
-    def _pong_is_missing(self, seconds: float, why: str) -> None:
-        log.warning("closing %s: no pong came for %g seconds (%s)", self, seconds, why, extra=self.log_mark())
-        self._pong = None
-        self._connection.close(CloseReason.LOST)
-
-    def _stop_waiting_for_pong(self) -> None:
-        if self._pong is not None:
-            self._timers.cancel(self._pong)
-            self._pong = None
-
     # ---- for the session ----
 
     def send(self, data: bytes) -> None:
@@ -265,9 +243,8 @@ class WebSocket:
         self._connection.finish()
 
     def probe(self) -> None:
-        """Close soon if the client does not answer: behind a proxy only a ping reaches it."""
-        self._stop_waiting_for_pong()
-        self._ping(PROBE_SECONDS, "its user logs in elsewhere")
+        """Close soon if the client does not answer: see `Keepalive.probe`."""
+        self._keepalive.probe()
 
     def pause_reading(self) -> None:
         """Receive nothing for now."""

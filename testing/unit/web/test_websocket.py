@@ -12,7 +12,8 @@ from websockets.frames import Frame, Opcode
 from net.table import CloseReason
 from support.web import HANDSHAKE, Browser, Desk, head
 from web.frames import BINARY, TEXT, Framing
-from web.websocket import FRAMES_PER_TURN, MAX_MESSAGE, PROBE_SECONDS, QUIET_SECONDS
+from web.keepalive import PROBE_SECONDS, QUIET_SECONDS
+from web.websocket import FRAMES_PER_TURN, MAX_MESSAGE
 
 
 def masked(data: bytes, opcode: Opcode = Opcode.TEXT, *, fin: bool = True) -> bytes:
