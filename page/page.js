@@ -472,7 +472,7 @@ const isPaneOpen = () => state.pane === "talk" || !isNarrow.matches;
 
 function noticeNews(each, line) {
   if (line.time <= each.mark || isRead(each)) return;
-  each.unread++;
+  if (!each.unread++ && state.open === each.key) divide(each);
   if (line.mention) each.mentions++;
   if (line.mention || !isChannel(each.name)) notifySystem(each, line);
 }
@@ -617,11 +617,11 @@ function gotHistory(target, messages) {
     if (at) { at.gap = true; at.version++; }
   }
   marked(each, each.mark);
-  if (each.key === state.open) { state.quietly = true; openDivider(each); }
+  if (each.key === state.open) { state.quietly = true; if (each.unread) divide(each); }
   trim(each);
 }
 
-function openDivider(each) { if (state.view.newFrom === Infinity && each.unread) state.view.newFrom = each.mark; }
+function divide(each) { state.view.newFrom = Math.max(each.read, each.mark); } // where reading stopped
 
 function show(key, keepPane = false) {
   const last = find(state.open);

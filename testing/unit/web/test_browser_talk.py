@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from support.chromium import ALT
-from support.page_stage import Stage, confirmed, find_channel, reload, say
+from support.page_stage import OFFLINE, ONLINE, Stage, confirmed, find_channel, reload, say
 
 
 def test_what_is_said_is_confirmed_and_heard(stage: Stage) -> None:
@@ -223,9 +223,16 @@ def test_the_system_tells_of_mentions_and_direct_messages(stage: Stage) -> None:
     page.wait("window.notices", lambda told: told == [f"{bob} in #depot: {name}: come", f"{bob}: psst"])
 
 
-HIDDEN = """Object.defineProperty(document, "hidden", { value: true });
-Object.defineProperty(document, "visibilityState", { value: "hidden" });
-window.requestAnimationFrame = () => 1; // a hidden page has no frames"""
+HIDDEN = """Object.defineProperty(document, "hidden", { value: true, configurable: true });
+Object.defineProperty(document, "visibilityState", { value: "hidden", configurable: true });
+window.frames = []; // a hidden page has none until it is seen
+window.truly = window.requestAnimationFrame;
+window.requestAnimationFrame = (draw) => window.frames.push(draw);"""
+
+SEEN = """delete document.hidden; delete document.visibilityState;
+window.requestAnimationFrame = window.truly;
+window.frames.forEach((draw) => requestAnimationFrame(draw));
+document.dispatchEvent(new Event("visibilitychange"));"""
 
 
 def test_the_title_counts_while_the_page_is_hidden(stage: Stage) -> None:
@@ -235,6 +242,32 @@ def test_the_title_counts_while_the_page_is_hidden(stage: Stage) -> None:
     page.js(HIDDEN)
     peer.send("SAY belfry one", "SAY belfry two")
     page.wait("document.title", lambda title: title == "(2) Crosstalk")
+
+
+BEHIND_NEW = "[...document.querySelectorAll('#log .rule.new ~ .line .text')].map((text) => text.textContent)"
+
+
+def test_a_line_stands_where_reading_stopped(stage: Stage) -> None:
+    """Also in the channel that stayed open, each time that the page was out of sight."""
+    page = stage.page(stage.account("vestry"))
+    _bob, peer = stage.member("vestry")
+    page.sees("#vestry", "#title")
+    say(page, "before")
+    confirmed(page, "before")
+    for number in range(2):
+        page.js(HIDDEN)
+        peer.send(f"SAY vestry one {number}", f"SAY vestry two {number}")
+        page.wait("document.title", lambda title: title == "(2) Crosstalk")
+        page.js(SEEN)
+        page.wait(BEHIND_NEW, [f"one {number}", f"two {number}"].__eq__)
+        page.wait("document.title", lambda title: title == "Crosstalk")
+        peer.send(f"SAY vestry seen {number}")
+        page.sees(f"seen {number}", "#log")
+    page.call("Network.emulateNetworkConditions", **OFFLINE)
+    page.sees("Not connected", "#network")
+    peer.send("SAY vestry missed")
+    page.call("Network.emulateNetworkConditions", **ONLINE)
+    page.wait(BEHIND_NEW, lambda texts: texts == ["missed"])
 
 
 def test_unread_channels_are_marked_and_found_by_keys(stage: Stage) -> None:
