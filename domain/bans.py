@@ -6,7 +6,8 @@ lapsed ban has no effect from then on, and is removed with the next change of th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+import math
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from domain.changes import BanLifted, Banned, Done, Undo
@@ -147,6 +148,8 @@ class Bans:
         self._now = now
         self._end_tokens = end_tokens
         self._bans: dict[Key, Banned] = {}
+        self._first_end = math.inf
+        """No ban lapses before that."""
         self._networks: dict[str, Networks] = {}
 
     # ---- what the operator does ----
@@ -234,23 +237,35 @@ class Bans:
     # ---- changes ----
 
     def apply_banned(self, change: Banned) -> Undo:
-        before = dict(self._bans)
-        lapsed = [ban for ban in before.values() if ban.ends and ban.ends <= change.at]
         key = (change.kind, change.target, change.channel)
-        if len(before) - len(lapsed) >= MAX_BANS and key not in before:
+        lapsed = self._lapsed(change.at)
+        if len(self._bans) - len(lapsed) >= MAX_BANS and key not in self._bans:
             raise LimitReached("max-bans")
-        for ban in lapsed:
-            self._drop(ban)
-        self._drop(self._bans.get(key))
-        self._keep(change)
+        undo = self._replace([*lapsed, self._bans.get(key)], change)
         restore_tokens = self._end_tokens(change.target) if closes_account(change) else None
 
-        def undo() -> None:
-            self._restore(before)
+        def undo_all() -> None:
+            undo()
             if restore_tokens is not None:
                 restore_tokens()
 
-        return undo
+        return undo_all
+
+    def _lapsed(self, at: float) -> list[Banned]:
+        """Return the bans that have lapsed. Most bans are made while none has, so that not all are looked at."""
+        return [] if at < self._first_end else [ban for ban in self._bans.values() if ban.ends and ban.ends <= at]
+
+    def _replace(self, old: Sequence[Banned | None], new: Banned) -> Undo:
+        """Drop bans, and keep one; return the undo, for which nothing is copied if none is dropped."""
+        if not any(old):
+            self._keep(new)
+            return lambda: self._drop(new)
+        before = dict(self._bans)
+        for ban in old:
+            self._drop(ban)
+        self._first_end = min((ban.ends for ban in self._bans.values() if ban.ends), default=math.inf)
+        self._keep(new)
+        return lambda: self._restore(before)
 
     def tell_banned(self, change: Banned) -> None:
         """Have the users removed whom the ban concerns."""
@@ -266,23 +281,27 @@ class Bans:
 
     def forget_channel(self, channel: str) -> Undo:
         """Drop the bans of a channel that is removed; return the undo."""
-        before = dict(self._bans)
-        for ban in before.values():
-            if ban.channel == channel:
-                self._drop(ban)
-        return lambda: self._restore(before)
+        return self._move_bans_of(channel, None)
 
     def rename_channel(self, old: str, new: str) -> Undo:
         """Move the bans of a channel to its new name; return the undo."""
+        return self._move_bans_of(old, new)
+
+    def _move_bans_of(self, channel: str, new: str | None) -> Undo:
+        concerned = [ban for ban in self._bans.values() if ban.channel == channel]
+        if not concerned:
+            return lambda: None
         before = dict(self._bans)
-        for ban in before.values():
-            if ban.channel == old:
-                self._drop(ban)
+        for ban in concerned:
+            self._drop(ban)
+            if new is not None:
                 self._keep(ban._replace(channel=new))
         return lambda: self._restore(before)
 
     def _keep(self, ban: Banned) -> None:
         self._bans[ban.kind, ban.target, ban.channel] = ban
+        if ban.ends:
+            self._first_end = min(self._first_end, ban.ends)
         if ban.kind == ADDRESS:
             self._networks.setdefault(ban.channel, Networks()).add(ban)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ipaddress import ip_address, ip_network
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -108,6 +109,50 @@ def test_a_ban_that_has_lapsed_counts_for_nothing_and_goes_with_the_next() -> No
     assert memory.chat.bans.of_login("bob", "192.0.2.1") is None
     banned(memory, "server", "two")
     assert memory.outcome(lambda done: memory.chat.bans.lift("account", "bob", "", done)) is Unchanged
+
+
+@EXAMPLES
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["10.0.0.1/32", "10.0.0.2/32", "10.0.0.3/32"]), st.integers(0, 4), st.booleans()),
+        max_size=20,
+    )
+)
+def test_bans_are_those_of_a_list(steps: list[tuple[str, int, bool]]) -> None:
+    """C71: whatever lapses, is replaced, or is undone since the disk takes nothing. A time is a second later each."""
+    bans = MemoryChat().chat.bans
+    expected: list[Banned] = []
+    for at, (target, seconds, is_undone) in enumerate(steps, 1):
+        made = Banned("address", target, "", "", float(at), float(at + seconds if seconds else 0))
+        undo = bans.apply_banned(made)
+        if is_undone:
+            undo()
+        else:
+            kept = [ban for ban in expected if ban.target != target and not 0 < ban.ends <= at]
+            expected = [*kept, made]
+        assert list(bans._bans.values()) == expected
+        for ban in expected:
+            assert list(bans._networks[""].find(ban.target.partition("/")[0])) == [ban]
+
+
+def test_a_new_ban_looks_at_the_others_only_if_one_has_lapsed() -> None:
+    """Else the start would take seconds with some thousand bans, and so would a script that adds them."""
+    looks = 0
+
+    class Watched(dict[Any, Banned]):
+        def values(self) -> Any:
+            nonlocal looks
+            looks += 1
+            return super().values()
+
+    bans = MemoryChat().chat.bans
+    bans._bans = Watched()
+    for number in range(20):
+        bans.apply_banned(Banned("address", f"10.0.0.{number}/32", "", "", NOW, NOW + 10 + number))
+    assert looks == 0
+    bans.apply_banned(Banned("address", "10.0.1.0/32", "", "", NOW + 12, 0.0))
+    assert looks > 0
+    assert len(bans._bans) == 18
 
 
 def test_bans_follow_the_name_of_their_channel_and_go_with_it() -> None:
