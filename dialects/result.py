@@ -168,7 +168,7 @@ class Result(Dialect):
     def channels(self, session: Session, request: Request) -> None:
         account = session.principal
         if self.settings.channels_reply == "all":
-            names = self.chat.channels.shown_to(account)
+            names = self.chat.channels.listing.shown_to(account)
         else:
             names = sorted(account.channels) if account else []
         session.send_list("RESULT CHANNELS", names, ", ")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from domain.admission import Admission
 from domain.changes import (
@@ -21,9 +21,9 @@ from domain.changes import (
 from domain.errors import AlreadyMember, ChannelFull, InUse, LimitReached, NameTaken, NoSuchChannel, NotAMember
 from domain.identities import Identities
 from domain.interfaces import Outside
+from domain.listing import ChannelListing
 from domain.modes import OPERATOR, Modes
 from domain.names import HOST_OF_CHANNEL
-from domain.sorted_names import SortedNames
 from domain.state import Account, Channel, Member, RemoteChannel, RemoteUser, Visitor
 from domain.users import Users
 
@@ -54,18 +54,17 @@ class Channels:
 
     Attributes:
         identities: the servers of the remote channels.
+        listing: which channels a user may know of.
     """
 
     def __init__(self, users: Users, outside: Outside, admission: Admission, *, members_only: bool = False) -> None:
         self.admission = admission
-        self.members_only = members_only
         self.local: dict[str, Channel] = {}
+        self.listing = ChannelListing(self.local, members_only=members_only)
         self.name_watchers: list[Callable[[str, bool], object]] = []
         """Called with the name of each channel that is made (True) or removed (False)."""
         self.remote: dict[str, RemoteChannel] = {}
         """Channels of other servers that accounts are members of."""
-        self.names = SortedNames()
-        """The names of channels here that are not hidden, and of announced ones of other servers (peering.channels)."""
         self._made: Counter[str] = Counter()
         self._users = users
         self._outside = outside
@@ -118,7 +117,7 @@ class Channels:
     def tell_created(self, change: ChannelCreated) -> None:
         """Tell other servers of a new channel that they may know of."""
         channel = self.local.get(change.name)
-        if channel is not None and not self.is_hidden(channel):
+        if channel is not None and not self.listing.is_hidden(channel):
             self._outside.servers.created(change.name)
 
     def tell_gone(self, _change: ChannelRemoved | ChannelDeleted) -> None:
@@ -170,15 +169,13 @@ class Channels:
         self.local[channel.name] = channel
         self._note_name(channel.name, taken=True)
         self._made[channel.creator] += 1
-        if not self.is_hidden(channel):
-            self.names.add(channel.name)
+        self.listing.add(channel)
 
     def _drop(self, channel: Channel) -> None:
         self._made[channel.creator] -= 1
         del self.local[channel.name]
         self._note_name(channel.name, taken=False)
-        if not self.is_hidden(channel):
-            self.names.remove(channel.name)
+        self.listing.remove(channel)
 
     def apply_joined(self, change: Joined) -> Undo:
         return self.add(self._users.account(change.account), change.channel, change.server)
@@ -285,33 +282,6 @@ class Channels:
                 self.admission.invitations[name] = invited
 
         return undo
-
-    # ---- visibility ----
-
-    def is_hidden(self, channel: Channel) -> bool:
-        """Tell whether only members may know of a channel here."""
-        return self.members_only or channel.is_secret
-
-    def is_shown(self, channel: Channel, viewer: str) -> bool:
-        """Tell whether a user, given by name, may know of a channel here."""
-        return not self.is_hidden(channel) or viewer in channel.members
-
-    def shown_to(self, viewer: Account | Visitor | None) -> Sequence[str]:
-        """Return the names of all channels that a user may know of, sorted; for None, those that everybody may."""
-        if viewer is None:
-            return self.names.read()
-        hidden = [name for name, channel in viewer.channels.items() if name in self.local and self.is_hidden(channel)]
-        return sorted([*self.names.read(), *hidden]) if hidden else self.names.read()
-
-    def announced(self) -> list[str]:
-        """Return the names of the channels here that other servers may know of, sorted."""
-        return sorted(name for name, channel in self.local.items() if not self.is_hidden(channel))
-
-    def update_listing(self, channel: Channel, *, was_hidden: bool) -> None:
-        """Add a channel to the list of names, or remove it, if it is no longer hidden or shown as before."""
-        if was_hidden != self.is_hidden(channel):
-            change = self.names.add if was_hidden else self.names.remove
-            change(channel.name)
 
     # ---- channels by name, and their members ----
 

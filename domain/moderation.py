@@ -215,7 +215,7 @@ class Moderation:
     def _invited_user(self, inviter: Account | Visitor, channel: Channel, name: str) -> Account | Visitor:
         is_above = self._admission.is_above(inviter.name)
         if inviter.name not in channel.members and not is_above:
-            raise NotAMember if self._channels.is_shown(channel, inviter.name) else NoSuchChannel
+            raise NotAMember if self._channels.listing.is_shown(channel, inviter.name) else NoSuchChannel
         is_invite_only = channel.modes is not None and INVITE_ONLY in channel.modes.flags
         if is_invite_only and not self._admission.operates(inviter.name, channel):
             raise NotOperator
@@ -249,14 +249,14 @@ class Moderation:
         return lambda: self._set_mode(channel, before)
 
     def _set_mode(self, channel: Channel, switch: Switch) -> None:
-        was_hidden = self._channels.is_hidden(channel)
+        was_hidden = self._channels.listing.is_hidden(channel)
         channel.own_modes().set(switch.mode, switch.value, is_on=switch.is_on)
-        self._channels.update_listing(channel, was_hidden=was_hidden)
+        self._channels.listing.update(channel, was_hidden=was_hidden)
 
     def tell_mode(self, change: ModeSet) -> None:
         """Tell other servers that a channel is hidden, or no more, and guests in its queue that there is room."""
         channel = self._channels.local_channel(change.channel)
-        if change.mode == SECRET and not self._channels.members_only:
+        if change.mode == SECRET and not self._channels.listing.members_only:
             if change.is_on:
                 self._outside.servers.hidden()
             else:

@@ -49,7 +49,7 @@ class Topics:
             NoSuchChannel: there is no such channel here that the account may know of.
         """
         found = self._channels.local_channel(channel)
-        if not self._channels.is_shown(found, account.name):
+        if not self._channels.listing.is_shown(found, account.name):
             raise NoSuchChannel
         return found.topic
 

@@ -203,7 +203,7 @@ class Upkeep:
         """Tell the members, and other servers."""
         channel = self._channels.local[change.new]
         deliver_to_each(ChannelHasNewName(change.name, change.new), list(channel.subscribers))
-        if not self._channels.is_hidden(channel):
+        if not self._channels.listing.is_hidden(channel):
             self._outside.servers.created(change.new)
         self._outside.servers.hidden()
 

@@ -30,7 +30,7 @@ class AnnouncedChannels:
 
         As many as fit are in one line; each further one has its own line.
         """
-        names = self._chat.channels.announced()
+        names = self._chat.channels.listing.announced()
         size, fitting = len("FEDCHANNELS"), 0
         for name in names:
             size += len(f", {name}".encode())
@@ -52,20 +52,20 @@ class AnnouncedChannels:
         limit = self._limit(peer)
         if not limit:
             peer.channels.add(name)
-            self._chat.channels.names.add(remote_channel(name, peer.name))
+            self._chat.channels.listing.names.add(remote_channel(name, peer.name))
         return limit
 
     def clear(self, peer: Peer) -> None:
         """List none of a peer's channels any more."""
         for name in peer.channels:
-            self._chat.channels.names.remove(remote_channel(name, peer.name))
+            self._chat.channels.listing.names.remove(remote_channel(name, peer.name))
         peer.channels.clear()
 
     def rename(self, peer: Peer, before: str) -> None:
         """List a peer's channels under its new name."""
         for name in peer.channels:
-            self._chat.channels.names.remove(remote_channel(name, before))
-            self._chat.channels.names.add(remote_channel(name, peer.name))
+            self._chat.channels.listing.names.remove(remote_channel(name, before))
+            self._chat.channels.listing.names.add(remote_channel(name, peer.name))
 
     def _limit(self, peer: Peer) -> str:
         """Return the setting whose limit keeps a peer from announcing another channel; "" if none does."""

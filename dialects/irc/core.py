@@ -337,7 +337,7 @@ class Irc(Dialect):
 
     def may_list(self, client: Client, channel: Channel) -> bool:
         """Tell whether a client may know of a channel and of its members."""
-        return self.chat.channels.is_shown(channel, client.nick)
+        return self.chat.channels.listing.is_shown(channel, client.nick)
 
     def is_operator(self, name: str) -> bool:
         """Tell whether a user has become an operator of the server with OPER."""

@@ -65,7 +65,7 @@ def _compare(irc: Irc, kind: str, sign: str, number: int) -> Condition:
 
 def _lines(irc: Irc, client: Client, masks: list[re.Pattern[str]], conditions: list[Condition]) -> Iterator[str]:
     yield client.line(numerics.LISTSTART, "Channel")
-    for name in irc.chat.channels.shown_to(client.session.principal):
+    for name in irc.chat.channels.listing.shown_to(client.session.principal):
         channel = irc.chat.channels.local.get(name)
         if channel is None and HOST_OF_CHANNEL not in name:
             continue  # it has been removed while the list was read

@@ -231,7 +231,7 @@ class MemoryChat:
             {name: dict(channel.servers) for name, channel in self.chat.channels.remote.items()},
             {name: dict(counts) for name, counts in self.chat.channels.identities._begun.items()},
             dict(self.chat.channels.identities.hosts),
-            self.chat.channels.names.read(),
+            self.chat.channels.listing.names.read(),
             self.chat.bans.all(),
             self.chat.users.host_key,
             {name: set(channels) for name, channels in self.chat.channels.admission.invitations.items()},

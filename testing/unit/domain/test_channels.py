@@ -20,8 +20,8 @@ from support.memory_chat import NOW, FakeSession, MemoryChat
 def test_lists(memory: MemoryChat) -> None:
     bob = memory.account("bob", "b", "a", "C")
     alice = memory.account("alice", "b", "d")
-    assert memory.chat.channels.shown_to(None) == ["C", "a", "b", "d"]
-    assert memory.chat.channels.shown_to(alice) == ["C", "a", "b", "d"]
+    assert memory.chat.channels.listing.shown_to(None) == ["C", "a", "b", "d"]
+    assert memory.chat.channels.listing.shown_to(alice) == ["C", "a", "b", "d"]
     assert memory.chat.members(alice, "b") == ["alice", "bob"]
     assert memory.chat.members(bob, "a") == ["bob"]
     for channel in ("a", "nowhere"):

@@ -130,7 +130,7 @@ def test_nothing_is_changed_by_a_disk_that_takes_nothing(world: Garden) -> None:
     world.backend.fails = True
     assert world.switch("+s -k +l=3 +o=bob +b=ann -b=zoe") == [StoreUnavailable] * 6
     assert modes_of(world.garden) == before
-    assert world.chat.channels.shown_to(None) == ["garden"]
+    assert world.chat.channels.listing.shown_to(None) == ["garden"]
     world.backend.fails = False
     assert world.switch("+s -k +l=3 +o=bob +b=ann -b=zoe") == [None] * 6
 
@@ -348,16 +348,17 @@ def test_a_visitors_rank_ends_when_it_leaves_and_follows_its_name(world: Garden)
 def test_a_private_channel_is_hidden_from_all_but_its_members(world: Garden) -> None:
     """C69"""
     world.make("cellar", is_private=True)
-    assert world.chat.channels.shown_to(world.carol.principal) == world.chat.channels.shown_to(None) == ["garden"]
-    assert world.chat.channels.announced() == ["garden"]
+    listing = world.chat.channels.listing
+    assert listing.shown_to(world.carol.principal) == listing.shown_to(None) == ["garden"]
+    assert listing.announced() == ["garden"]
     assert world.join(world.carol, channel="cellar") == InviteOnly
     assert world.join(world.alice, channel="cellar") is None
-    assert world.chat.channels.shown_to(world.alice.principal) == ["cellar", "garden"]
+    assert listing.shown_to(world.alice.principal) == ["cellar", "garden"]
     with pytest.raises(NoSuchChannel):
         world.chat.topics.of(world.carol.principal, "cellar")
     assert world.invite(world.carol, "bob", "cellar") == NoSuchChannel
     assert world.switch("-s", channel="cellar") == [None]
-    assert world.chat.channels.shown_to(None) == ["cellar", "garden"]
+    assert listing.shown_to(None) == ["cellar", "garden"]
 
 
 # ---- channels that a JOIN has made ----
@@ -381,7 +382,7 @@ def test_a_founded_channel_does_not_outlast_its_members(world: Garden) -> None:
     assert not left_alone(world)
     world.leave(world.alice, "new")
     assert left_alone(world)
-    assert world.chat.channels.shown_to(None) == ["garden"]
+    assert world.chat.channels.listing.shown_to(None) == ["garden"]
     found(world, world.bob)
     assert world.switch("+m", channel="new") == [NotAMember]
 

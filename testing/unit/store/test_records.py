@@ -195,7 +195,7 @@ def test_what_is_not_the_default_in_channels_comes_back(journaled: JournaledStor
         }
         world = MemoryChat()
         assert world.chat.restore(store.load())
-        assert world.chat.channels.shown_to(None) == ["attic", "new", "room", "used"]
+        assert world.chat.channels.listing.shown_to(None) == ["attic", "new", "room", "used"]
     finally:
         store.close()
 
