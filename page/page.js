@@ -571,20 +571,20 @@ function ask(each, what) { if (each.asked || !state.caps.has("draft/chathistory"
 
 function catchUp(each) {
   write(`WHO ${each.name}`);
-  const last = each.lines.findLast((line) => line.id && isStored(line));
+  const last = each.lines.findLast(isStored);
   each.asked = "";
   if (last) ask(each, `LATEST ${each.name} msgid=${last.id} ${MISSED}`);
   else if (each.key === state.open) loadFirst(each);
 }
-const isStored = (line) => /^m\d+$/.test(line.id) || !line.id.startsWith("d");
+const isStored = (line) => line.id && !line.id.startsWith("d") && !line.to; // history begins or ends at such a line alone
 function loadFirst(each) { if (isChannel(each.name) && each.fresh) { each.fresh = false; ask(each, `LATEST ${each.name} * ${PAGE}`); } }
 function loadOlder() {
   const each = find(state.open); if (!each?.more || each.asked || each.lines.length >= KEPT) return;
-  const first = each.lines.find((line) => line.id);
+  const first = each.lines.find(isStored);
   if (first) ask(each, `BEFORE ${each.name} msgid=${first.id} ${PAGE}`);
 }
 function fillGap(line) {
-  const each = find(state.open), last = each.lines.slice(0, each.lines.indexOf(line)).findLast((other) => other.id);
+  const each = find(state.open), last = each.lines.slice(0, each.lines.indexOf(line)).findLast(isStored);
   each.asked = ""; each.gap = line;
   if (last) ask(each, `BETWEEN ${each.name} msgid=${last.id} msgid=${line.id} ${MISSED}`);
 }
@@ -604,9 +604,9 @@ function gotHistory(target, messages) {
   const each = find(target); if (!each) return;
   const asked = each.asked; each.asked = "";
   const lines = linesOf(messages);
-  const edge = each.lines.findLast((line) => line.id), oldest = each.lines.find((line) => line.id);
+  const edge = each.lines.findLast(isStored), oldest = each.lines.find(isStored);
   for (const line of lines) {
-    if (line.mine && confirm(each, line, (pending) => pending.status !== "sending" && pending.text === line.text && pending.kind === line.kind && Math.abs(pending.time - line.time) < 3e5)) continue;
+    if (line.mine && confirm(each, line, (pending) => pending.status !== "sending" && pending.text === line.text && pending.kind === line.kind && pending.to === line.to && Math.abs(pending.time - line.time) < 3e5)) continue;
     insert(each, line);
   }
   if (/^(BEFORE|LATEST .* \* )/.test(asked)) each.more = lines.length >= PAGE;

@@ -121,7 +121,8 @@ TO_THE_TOP = """(() => {
   return window.shown.size;
 })()"""
 
-ORDER = "[...window.shown].map((line) => line.querySelector('.text').textContent).sort()"
+ORDER = """[...window.shown].map((line) => line.querySelector(".text").textContent)
+  .filter((text) => text.startsWith("echo-")).sort()"""
 
 
 def test_a_gap_of_many_lines_is_shown_and_filled(stage: Stage) -> None:
@@ -132,8 +133,12 @@ def test_a_gap_of_many_lines_is_shown_and_filled(stage: Stage) -> None:
     page.sees("#canyon", "#title")
     peer.ask("SAY canyon echo-000")
     page.sees("echo-000", "#log")
+    stage.peers.append(irc := stage.server.peer())
+    irc.send("NICK mole", "USER mole 0 * :x", "JOIN #canyon")
     for begin, end in ((1, 450), (450, 700)):
-        say(page, "/nonsense")  # what is noted has no number, where the gap begins
+        irc.send(f"PRIVMSG @#canyon :for operators {begin}")  # what is not kept, and a note: no gap begins there
+        page.sees(f"for operators {begin}", "#log")
+        say(page, "/nonsense")
         page.js("document.getElementById('line').value = ''")
         page.call("Network.emulateNetworkConditions", **OFFLINE)
         page.sees("Not connected", "#network")
@@ -141,7 +146,7 @@ def test_a_gap_of_many_lines_is_shown_and_filled(stage: Stage) -> None:
         page.call("Network.emulateNetworkConditions", **ONLINE)
         page.sees(f"echo-{end - 1}", "#log")
     page.js("window.shown = new Set()")
-    page.wait(TO_THE_TOP, lambda size: size >= 700)
+    page.wait(TO_THE_TOP, lambda size: size >= 702)
     assert page.js(ORDER) == [f"echo-{number:03}" for number in range(700)], "each is there once"
     assert page.js("document.activeElement.id") == "log", "the button is gone, and the focus is not"
 
