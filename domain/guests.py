@@ -121,7 +121,7 @@ class RoomGuests:
         """Put a session into a channel's queue, and into the channel if there is room, under a name that is free."""
         guest = session.principal = RoomGuest(name, session, channel, takes_files=takes_files)
         self._chat.users.room_guest_names[name] += 1
-        self._chat.users.note_name(name, taken=True)
+        self._chat.users.watchers.note_name(name, taken=True)
         self._arrive(guest, done)
 
     def move(self, guest: RoomGuest, channel: Channel, farewell: Any, done: Done) -> None:
@@ -214,7 +214,7 @@ class RoomGuests:
 
     def _tell_added(self, guest: RoomGuest, channel: Channel) -> None:
         channel.subscribe(guest.session)
-        self._chat.users.note_room_guest(guest.name, channel.name, is_there=True)
+        self._chat.users.watchers.note_room_guest(guest.name, channel.name, is_there=True)
         self._chat.users.presence.changed(guest.name, online=True, channels=(channel,))
         self._chat.users.presence.tell_followers(CameIn(guest.name, channel.name), (channel,))
         self.tell_entered(channel, guest.name)
@@ -265,7 +265,7 @@ class RoomGuests:
             channel.unsubscribe(guest.session)
             self._chat.users.presence.changed(guest.name, online=False, channels=(channel,))
             self._chat.users.presence.tell_followers(went, (channel,))
-            self._chat.users.note_room_guest(guest.name, channel.name, is_there=False)
+            self._chat.users.watchers.note_room_guest(guest.name, channel.name, is_there=False)
         if shown is not None:
             self._show(shown)
         if farewell is not None:
@@ -283,7 +283,7 @@ class RoomGuests:
         room_guest_names[guest.name] -= 1
         if not room_guest_names[guest.name]:
             del room_guest_names[guest.name]
-            self._chat.users.note_name(guest.name, taken=False)
+            self._chat.users.watchers.note_name(guest.name, taken=False)
 
     # ---- silence ----
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 
 from domain.changes import (
     AccountDeleted,
@@ -22,6 +22,7 @@ from domain.names import SERVICES, is_name
 from domain.presence import Presence
 from domain.sessions import Clients, ClientSession
 from domain.state import NO_TOKENS, Account, Guest, Limits, User, Visitor
+from domain.watchers import UserWatchers
 
 
 class Users:
@@ -32,6 +33,9 @@ class Users:
         outside: observers of channels.
         presence: told of logins and their ends.
         reserved: names that no new user can have.
+
+    Attributes:
+        watchers: told of names and logins.
     """
 
     def __init__(self, limits: Limits, outside: Outside, presence: Presence, reserved: Collection[str] = ()) -> None:
@@ -41,13 +45,7 @@ class Users:
         self.online: dict[str, User] = {}
         self.room_guest_names: Counter[str] = Counter()
         """Names of the guests of channels, and how many guests have each."""
-        self.name_watchers: list[Callable[[str, bool], object]] = []
-        """Called with each name that a user or guest of any kind takes (True) or frees (False). A call may repeat the
-        state that the name had before."""
-        self.room_guest_watchers: list[Callable[[str, str, bool], object]] = []
-        """Called with the name and channel of each room guest that has come in (True) or has left (False)."""
-        self.login_watchers: list[Callable[[str, bool], object]] = []
-        """Called with the name of each user of this server that comes online (True) or goes offline (False)."""
+        self.watchers = UserWatchers()
         self.limits = limits
         self.host_key = b""
         """The key under which guests get hosts; b"" before the first one has needed it."""
@@ -106,20 +104,9 @@ class Users:
         """Tell whether a user or a guest of a channel has this name, so that no new account can have it."""
         return self.is_users(name) or name in self.room_guest_names
 
-    def note_name(self, name: str, *, taken: bool) -> None:
-        """Tell the watchers that a name is taken, or free again."""
-        for watch in self.name_watchers:
-            watch(name, taken)
-
-    def note_room_guest(self, name: str, channel: str, *, is_there: bool) -> None:
-        """Tell the watchers that a room guest has come into a channel, or has left it."""
-        for watch in self.room_guest_watchers:
-            watch(name, channel, is_there)
-
     def _note_login(self, name: str, *, is_online: bool) -> None:
         self._forget_lists()
-        for watch in self.login_watchers:
-            watch(name, is_online)
+        self.watchers.note_login(name, is_online=is_online)
 
     # ---- logins ----
 
@@ -144,7 +131,7 @@ class Users:
         assert guest.session is not None
         guest.session.principal = self.guests[guest.name] = self.online[guest.name] = guest
         self._visitors += isinstance(guest, Visitor)
-        self.note_name(guest.name, taken=True)
+        self.watchers.note_name(guest.name, taken=True)
         self._note_login(guest.name, is_online=True)
 
     def rename_guest(self, guest: Guest, name: str) -> None:
@@ -152,8 +139,8 @@ class Users:
         if self.guests.get(guest.name) is guest:  # it may have logged out meanwhile
             del self.guests[guest.name], self.online[guest.name]
             self.guests[name] = self.online[name] = guest
-            self.note_name(guest.name, taken=False)
-            self.note_name(name, taken=True)
+            self.watchers.note_name(guest.name, taken=False)
+            self.watchers.note_name(name, taken=True)
             if fold(name) != fold(guest.name):  # another case is another name for no client of IRC
                 self._note_login(guest.name, is_online=False)
                 self._note_login(name, is_online=True)
@@ -188,7 +175,7 @@ class Users:
         if isinstance(user, Guest):
             self._is_offline(user)
             del self.guests[user.name]
-            self.note_name(user.name, taken=False)
+            self.watchers.note_name(user.name, taken=False)
             if isinstance(user, Visitor):
                 self._visitors -= 1
                 user.departed()
@@ -272,7 +259,7 @@ class Users:
             self._remove_account(account)
             self._visitors += 1
             self.guests[visitor.name] = self.online[visitor.name] = session.principal = visitor
-            self.note_name(visitor.name, taken=True)
+            self.watchers.note_name(visitor.name, taken=True)
 
         return undo
 
@@ -298,7 +285,7 @@ class Users:
             if account.id:
                 self.by_id[account.id] = account
             self._account_names = None
-            self.note_name(account.name, taken=True)
+            self.watchers.note_name(account.name, taken=True)
 
         return undo
 
@@ -331,11 +318,11 @@ class Users:
         account = self.accounts[name] = Account(name, password_hash, account_id)
         if account_id:
             self.by_id[account_id] = account
-        self.note_name(name, taken=True)
+        self.watchers.note_name(name, taken=True)
         return account
 
     def _remove_account(self, account: Account) -> None:
         del self.accounts[account.name]
         self.by_id.pop(account.id, None)
         self._account_names = None
-        self.note_name(account.name, taken=False)
+        self.watchers.note_name(account.name, taken=False)

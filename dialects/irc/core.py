@@ -139,7 +139,7 @@ class Irc(Dialect):
         self.in_flight = InFlight()
         self.passed = PassedTags()
         self.monitors = MonitorLists()
-        chat.users.login_watchers.append(self._tell_watchers)
+        chat.users.watchers.of_logins.append(self._tell_watchers)
         chat.channels.admission.is_above = self.is_operator
         self.capabilities: frozenset[str] = frozenset()
         self._by_capabilities: dict[frozenset[str], Irc] = {self.capabilities: self}

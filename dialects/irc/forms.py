@@ -21,7 +21,7 @@ class Forms:
     def __init__(self, irc: Irc) -> None:
         self._irc = irc
         irc.people.form_watchers.append(self._tell_later)
-        irc.chat.users.room_guest_watchers.append(self._tell_namesakes)
+        irc.chat.users.watchers.of_room_guests.append(self._tell_namesakes)
 
     def _tell_later(self, name: str) -> None:
         """Tell the new form when the user that has gone has left its channels, too."""

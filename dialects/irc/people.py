@@ -71,7 +71,7 @@ class People:
         self.form_watchers: list[Callable[[str], object]] = []
         """Told of each name that is to be shown in another form: see `show_anew`."""
         self.gone: deque[Gone] = deque(maxlen=MAX_GONE)
-        chat.users.name_watchers.append(self._note_name)
+        chat.users.watchers.of_names.append(self._note_name)
         chat.channels.name_watchers.append(self._note_channel)
 
     def _note_name(self, name: str, taken: bool) -> None:
