@@ -24,7 +24,7 @@ def hold_back_signals(hangup: str | None) -> None:
     """Keep signals that stop no server waiting until its handlers are installed: they must not end a start (P37).
 
     Args:
-        hangup: the setting, as far as it is known; None where it is not.
+        hangup: the setting; None where it is not known yet.
     """
     kept = (_signal.SIGUSR1, _signal.SIGHUP) if hangup == "reload" else (_signal.SIGUSR1,)
     _signal.pthread_sigmask(_signal.SIG_BLOCK, kept)
@@ -86,7 +86,7 @@ def _scratch_file() -> IO[bytes]:
 
 
 def handed_over_config() -> bytes | None:
-    """Return the text that `hand_over_config` has kept, once; None where there is none."""
+    """Return the text that `hand_over_config` has kept, once; None without such a text."""
     descriptor = os.environ.pop(CONFIG_VARIABLE, None)
     if descriptor is None:
         return None

@@ -33,11 +33,11 @@ class Lines(NamedTuple):
     """What the lines of a config say.
 
     Attributes:
-        settings: those of the lines that are right; the others have their defaults.
+        settings: from the lines that are right; the others have their defaults.
         numbers: of the last line of each directive.
         faulty: the directives of the lines that are wrong.
         errors: one for each wrong line, in order.
-        path: of the config, for messages; "" where there is none.
+        path: of the config, for messages; "" without one.
     """
 
     settings: Settings

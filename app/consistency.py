@@ -1,4 +1,4 @@
-"""What the lines of a config must be together, and with the command line.
+"""Rules on several settings at once: on the lines of a config, and on those with the command line.
 
 Each line alone is checked by `app/directives.py`.
 """
@@ -35,7 +35,7 @@ class Rule(NamedTuple):
     Attributes:
         directives: that the rule concerns; an error is told with the line of the first that has one. If a line of one
             of them is wrong, the rule is not checked, since its error could only follow from that one.
-        fault: says what is wrong with all settings; None if nothing is.
+        fault: returns the contradiction among all settings; None if there is none.
     """
 
     directives: tuple[str, ...]
@@ -166,8 +166,8 @@ def _unusable_directory(path: str) -> str | None:
     return None
 
 
-class Place(NamedTuple):
-    """Where a port is opened. `address`: None stands for all, of IPv4 and IPv6."""
+class BindAddress(NamedTuple):
+    """The address and port of a listener. `address`: None stands for all, of IPv4 and IPv6."""
 
     address: str | None
     port: int
@@ -176,8 +176,8 @@ class Place(NamedTuple):
         address = self.address or "*"
         return f"[{address}]:{self.port}" if ":" in address else f"{address}:{self.port}"
 
-    def clashes(self, other: Place) -> bool:
-        """Tell whether the operating system refuses the second of these places."""
+    def clashes(self, other: BindAddress) -> bool:
+        """Tell whether the operating system refuses the second of these two."""
         if not self.port or self.port != other.port:
             return False
         if self.address is None or other.address is None or self.address == other.address:
@@ -186,9 +186,9 @@ class Place(NamedTuple):
         return is_same_family and not {"0.0.0.0", "::"}.isdisjoint((self.address, other.address))
 
 
-def _listeners(settings: Settings) -> list[Place]:
-    listens = [Place(listen.address or settings.address, listen.port) for listen in settings.listen]
-    return listens + [Place(settings.address, channel.port) for channel in settings.channel]
+def _listeners(settings: Settings) -> list[BindAddress]:
+    listens = [BindAddress(listen.address or settings.address, listen.port) for listen in settings.listen]
+    return listens + [BindAddress(settings.address, channel.port) for channel in settings.channel]
 
 
 def _port_is_wanted_twice(settings: Settings) -> str | None:
@@ -198,11 +198,11 @@ def _port_is_wanted_twice(settings: Settings) -> str | None:
 def _metrics_port_is_wanted(settings: Settings) -> str | None:
     if settings.metrics is None:
         return None
-    own = Place(*settings.metrics[:2])
+    own = BindAddress(*settings.metrics[:2])
     return _first_clash((place, own) for place in _listeners(settings))
 
 
-def _first_clash(pairs: Iterable[tuple[Place, Place]]) -> str | None:
+def _first_clash(pairs: Iterable[tuple[BindAddress, BindAddress]]) -> str | None:
     clashes = (f"{second} cannot be opened, since {first} is, too" for first, second in pairs if first.clashes(second))
     return next(clashes, None)
 
@@ -221,14 +221,13 @@ RULES = (  # those of the config before those of the command line
     Rule(("listen", "node"), _node_with_any_port),
 )
 
-PLACES = (
+START_RULES = (
     Rule(("listen", "channel"), _port_is_wanted_twice),
     Rule(("metrics", "listen", "channel"), _metrics_port_is_wanted),
     Rule(("database",), _no_place_for_database),
     Rule(("control",), _no_place_for_control),
 )
-"""Rules of what the start finds by itself, when it makes these files and opens these ports: for `--check-config` alone
-(C52)."""
+"""Rules for `--check-config` alone (C52): a start finds these errors when it makes the files and opens the ports."""
 
 
 def contradictions(settings: Settings, lines: Lines, rules: Sequence[Rule] = RULES) -> Iterator[str]:

@@ -17,7 +17,7 @@ log = logging.getLogger("crosstalk.control")
 
 
 class ControlSocket:
-    """The socket at which the operator is listened to, if the settings and the system allow it.
+    """The socket for the operator's commands, if the settings and the system allow it.
 
     Args:
         settings: has the path; None stands for one beside the database.
@@ -25,7 +25,7 @@ class ControlSocket:
         listen: has connections at a listening socket accepted, and owns it from there on.
 
     Raises:
-        StartError: the path of the settings cannot be had. One that is not set is only missed in the log.
+        StartError: the socket cannot be made at the path of the settings. Without such a path a failure is only logged.
     """
 
     def __init__(self, settings: Settings, database: str, listen: Callable[[socket.socket], None]) -> None:

@@ -51,7 +51,7 @@ class Directive(NamedTuple):
         expects: what its words must be, for an error message.
         read: parses its words into a value; raises ValueError if they are wrong.
         help: what it sets, in one line.
-        claims: gives what no other line may claim too, such as a port; None for a directive that cannot be repeated.
+        claims: returns what no other line may claim, such as a port; None for a directive that cannot be repeated.
     """
 
     expects: str
@@ -222,8 +222,10 @@ def read_secret(path: str) -> Secret:
 
 
 def is_exposed(status: os.stat_result) -> bool:
-    """Tell whether users other than the owner have access to a file. The group of root is nobody else: systemd gives
-    it to a credential."""
+    """Tell whether users other than the owner have access to a file.
+
+    The group root does not count: systemd gives it to credentials.
+    """
     return bool(status.st_mode & (0o007 if status.st_gid == 0 else 0o077))
 
 

@@ -77,19 +77,19 @@ class Node:
         passwords: hashes and checks.
         timers: the monotonic clock, in seconds.
         now: the wall clock, in seconds since the epoch.
-        time_of_day: gives the local time, hh:mm:ss, of a time of the wall clock.
+        time_of_day: returns the local time, hh:mm:ss, of a time of the wall clock.
         dial: opens connections to other servers.
         make_audience: makes an audience of the outputs of transports.
         console: the transport of the operator's session.
         controls: what the operator can do with the whole server.
-        complain: takes what the operator has mistyped at the console; None where nobody would see it.
-        jitter: gives a random number from 0 to 1.
-        nonce: gives a new nonce each time.
+        complain: shows a text about a mistyped line of the console; None where nobody would see it.
+        jitter: returns a random number from 0 to 1.
+        nonce: returns a new nonce each time.
         make_secret: makes a password or an invitation.
 
     Attributes:
-        dialects: those that are on, by name.
-        by_first_word: returns the one that a first word chooses on an `auto` port.
+        dialects: the dialects that are on, by name.
+        by_first_word: returns the dialect that a first word chooses on an `auto` port.
         ports: the first dialect of the connections to a channel's port, by its `port_label`.
         operator: the session of the console.
         control: the dialect of the control socket.
@@ -196,7 +196,7 @@ class Node:
         self.chat.moderation.remove_abandoned()
 
     def counts(self) -> Iterator[tuple[str, Counts]]:
-        """Return what the clients of each dialect have had; a name may come more than once."""
+        """Return the counts of each dialect's clients; a name may come more than once."""
         yield from ((name, Counts()) for name in self.dialects)
         yield from ((dialect.name, dialect.counts) for dialect in (*self.dialects.so_far, *self._others))
 
@@ -262,7 +262,7 @@ class Node:
         self.rooms.guests.end_turn()
 
     def close(self) -> None:
-        """End transfers and links, and tell nobody of departures any more: the server stops."""
+        """End transfers and links, and announce no departure any more: the server stops."""
         self.chat.users.presence.stop()
         self.rooms.guests.stop()
         self.transfers.close()

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from app.bootstrap import handed_over_config
 from app.commandline import OneLineParser, port_number
 from app.config import NO_LINES, decode_content, read_content, read_lines
-from app.consistency import PLACES, RULES, contradictions
+from app.consistency import RULES, START_RULES, contradictions
 from app.directives import DIRECTIVES, ConfigError
 from settings import Listen, Settings
 from version import VERSION
@@ -163,7 +163,7 @@ def read_options(arguments: argparse.Namespace) -> Options:
         except ConfigError as error:
             return Options(Settings(), arguments.hello_server, content, [str(error)])
     settings = _completed(lines.settings, arguments)
-    rules = (*RULES, *PLACES) if arguments.check_config else RULES
+    rules = (*RULES, *START_RULES) if arguments.check_config else RULES
     errors = [*lines.errors, *contradictions(settings, lines, rules)]
     return Options(settings, arguments.hello_server, content, errors, arguments)
 

@@ -38,7 +38,7 @@ class Printer:
 
     Args:
         descriptor: of the output.
-        call_later: has a call made after so many seconds.
+        call_later: makes a call after so many seconds.
     """
 
     def __init__(self, descriptor: int, call_later: Callable[[float, Callable[[], None]], Any]) -> None:
@@ -107,7 +107,7 @@ class ConsoleTransport:
 
     Args:
         printer: takes what is sent.
-        call_soon, call_later: have a call made in the loop.
+        call_soon, call_later: make a call in the loop.
     """
 
     congested = must_yield = is_behind = False

@@ -1,7 +1,7 @@
 """What changes while a server runs when its config is loaded again: on SIGHUP with `hangup reload`, and by `reload`.
 
-Some settings are read from `settings.Live` each time that they count, so they change at once. ROWS has what is to be
-done for others. All that are in none of these tables take a restart, which docs/operation.md says.
+Some settings are read from `settings.Live` at each use, so they change at once. ROWS has the action for each of the
+others that can change. Settings in none of these tables need a restart, as docs/operation.md says.
 """
 
 from __future__ import annotations
@@ -48,12 +48,12 @@ class Reloadable(Protocol):
 
 
 class Row(NamedTuple):
-    """What is to be done when one of some settings has changed.
+    """The action for a change of any of some settings.
 
     Attributes:
         fields: these settings.
-        apply: does it; the new values are in force already.
-        is_whole: it concerns the whole server, also a backup.
+        apply: puts the change into effect; the new values are in force already.
+        is_whole: whether it concerns the whole server, also a backup.
     """
 
     fields: tuple[str, ...]
@@ -129,7 +129,7 @@ READ_EACH_TIME = frozenset({
     *("channels_reply", "history_on_join", "max_file_size", "file_offer_seconds", "file_stall_seconds"),
     "shutdown_seconds", "irc_create", "guest_history",
 })  # fmt: skip
-"""Settings of which nobody keeps a copy."""
+"""Settings of which no copy is kept."""
 
 CERTIFICATES = frozenset({"tls_certificate", "tls_key", "tls_ca", "handshake_seconds"})
 """Settings that can change if the server has started with TLS."""
@@ -209,7 +209,7 @@ class Reload:
 
 
 def _can_be_read_again(path: str) -> bool:
-    """Tell whether a path is a file, or nothing, which is an error of its own. Reading a pipe again would block."""
+    """Tell whether a path can be read again without blocking: not a pipe. A missing file has an error of its own."""
     try:
         return stat.S_ISREG(os.stat(path).st_mode)
     except OSError:

@@ -48,7 +48,7 @@ log = logging.getLogger("crosstalk.replica")
 
 
 class Status(NamedTuple):
-    """What a node knows of itself and of its cluster.
+    """The state of a node, and of its cluster as far as the node knows it.
 
     Attributes:
         node: its name.
@@ -123,7 +123,7 @@ class ClusterBackend:
             yield change
 
     def remove_orphans(self) -> None:
-        """Keep rows that lead nowhere: the file must stay a copy of the others. A founder has removed its own."""
+        """Keep orphaned rows: the file must stay a copy of the others. A founder of a cluster has removed its own."""
 
 
 def _link(settings: Settings, loop: Loop, run: str, tls: Tls | None) -> EngineLink:
@@ -148,7 +148,7 @@ class Replica:
         store: the file.
         serve: called with the journal's backend when this node leads: load the state, open the ports.
         config: the text of the config, for the process that begins again.
-        tls: what is trusted, where anything uses TLS.
+        tls: the trusted certificates; None without TLS.
 
     Raises:
         StoreError: the file cannot be read or written.
@@ -329,7 +329,7 @@ def leased(replica: Callable[[], Replica | None]) -> type[Connection]:
     """Return the class of connections whose output leaves only while the lease lasts.
 
     Args:
-        replica: gives the server's part in the cluster, without which nothing leaves.
+        replica: returns the server's part in the cluster; while that is None, nothing leaves.
     """
 
     class LeasedConnection(Connection):

@@ -60,7 +60,7 @@ class Signals:
 
     @property
     def stopping(self) -> bool:
-        """Whether one has come that stops the server."""
+        """Whether a signal has come that stops the server."""
         return self._stopped_at is not None
 
     def install(self) -> None:

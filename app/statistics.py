@@ -78,7 +78,7 @@ def timed(call: Callable[[T], R], histogram: Histogram, now: Callable[[], float]
 
 
 class MeasuredServer(Protocol):
-    """What is read of a server; `server.Server` has all of it. Each may be missing: see `Metric.needs`."""
+    """The parts of a server that metrics read; `server.Server` has all. Each may be missing: see `Metric.needs`."""
 
     loop: Any
     tls: Any
@@ -90,13 +90,13 @@ class MeasuredServer(Protocol):
     started: float
 
 
-class Nobody(NamedTuple):
-    """Stands for the owner of a connection that has none yet, and of what is no session."""
+class NoOwner(NamedTuple):
+    """Stands for the owner of a connection that has none yet."""
 
     kind: str = ""
 
 
-NOBODY = Nobody()
+NO_OWNER = NoOwner()
 
 
 class Metric(NamedTuple):
@@ -107,7 +107,7 @@ class Metric(NamedTuple):
         help: what it is, in one line.
         read: reads it of a server.
         labels: names of what tells its values apart.
-        needs: the attribute of a server without which there is no value, as at a backup, which serves nobody.
+        needs: the attribute of a server without which there is no value, as at a backup, which has no clients.
         word: its name in the log; "" where that follows from the name; None where the log does not have it.
         kind: of Prometheus.
         show: returns a value as the log has it, where that is no number.
@@ -129,7 +129,7 @@ class Metric(NamedTuple):
 
 
 class Family(NamedTuple):
-    """A metric, and what has been read of it: values by their labels, or a histogram."""
+    """A metric and its values: by their labels, or as a histogram."""
 
     metric: Metric
     values: Mapping[tuple[str, ...], float] | Histogram
@@ -148,7 +148,7 @@ def _closed(server: MeasuredServer) -> Mapping[str, int]:
 
 def _sessions(server: MeasuredServer) -> Mapping[str, int]:
     none = dict.fromkeys((name for name, _counts in server.node.counts()), 0)
-    kinds = Counter(getattr(connection, "owner", NOBODY).kind for connection in server.loop.connections)
+    kinds = Counter(getattr(connection, "owner", NO_OWNER).kind for connection in server.loop.connections)
     return {**none, **{kind: count for kind, count in kinds.items() if kind}}
 
 
@@ -272,7 +272,7 @@ def _values(reading: Reading | Histogram) -> Mapping[tuple[str, ...], float] | H
 
 
 class Line(NamedTuple):
-    """A line of what is told of a server: words, and values with their names."""
+    """A line of a report on a server: words, and values with their names."""
 
     words: str
     values: tuple[tuple[str, str], ...] = ()
@@ -282,7 +282,7 @@ class Line(NamedTuple):
 
 
 def report(server: MeasuredServer) -> Iterator[Line]:
-    """Return all that the log and the operator are told of a server."""
+    """Return the lines about a server for the log and the operator."""
     if server.replica is not None:
         yield Line("cluster", tuple(server.replica.status.words()))
     node = getattr(server, "node", None)

@@ -18,7 +18,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from domain import interfaces
-from domain.known_networks import KnownNetworks
+from domain.known_networks import MAX_NETWORKS, KnownNetworks
 from net.addresses import is_loopback, network_of
 from net.rate_limits import AddressRateLimit, ExpiringTable, RateLimit
 
@@ -32,10 +32,7 @@ FORGET_SECONDS = 15 * 60.0
 HOUR = 3600.0
 """Time to which `max-registrations`, `max-login-failures` and `max-account-failures` refer."""
 
-PLACES = 8
-"""Networks of an account that are remembered: a person has few, and a new one takes the place of the oldest."""
-
-PLACE_SECONDS = 365 * 24 * HOUR
+KNOWN_SECONDS = 365 * 24 * HOUR
 """Time after which an account's networks are forgotten, if nobody logs in."""
 
 MAX_KEY = 65
@@ -83,7 +80,7 @@ class Failures:
         self.of_accounts = RateLimit(now, per_account, HOUR)
         self._is_exempt = is_exempt
         self._counts: ExpiringTable[int] = ExpiringTable(now, FORGET_SECONDS)
-        self._places: ExpiringTable[tuple[str, ...]] = ExpiringTable(now, PLACE_SECONDS)
+        self._networks: ExpiringTable[tuple[str, ...]] = ExpiringTable(now, KNOWN_SECONDS)
         self._kept: KnownNetworks | None = None
 
     def delay(self, address: str, name: str) -> Delay:
@@ -125,11 +122,11 @@ class Failures:
             self._remember(name, network)
 
     def _remember(self, name: str, network: str) -> None:
-        known = self._places.get(_short(name), ())
-        self._places.set(_short(name), (network, *(place for place in known if place != network))[:PLACES])
+        known = self._networks.get(_short(name), ())
+        self._networks.set(_short(name), (network, *(other for other in known if other != network))[:MAX_NETWORKS])
 
     def _is_known(self, address: str, name: str) -> bool:
-        return network_of(address) in self._places.get(_short(name), ())
+        return network_of(address) in self._networks.get(_short(name), ())
 
 
 def _short(name: str) -> str:

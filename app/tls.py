@@ -95,7 +95,7 @@ class Tls:
         return math.inf if self._seen is None else self._seen.expires
 
     def watch(self, loop: Loop) -> None:
-        """Report now, and each day a certificate that is about to expire: it is renewed by others, or forgotten."""
+        """Report the certificate now, and from then on each day while it is about to expire."""
         self.report()
         loop.call_later(DAY, partial(self._watch, loop))
 
@@ -105,7 +105,7 @@ class Tls:
         loop.call_later(DAY, partial(self._watch, loop))
 
     def report(self) -> None:
-        """Log which certificate is in use, and warn of what is wrong with it."""
+        """Log which certificate is in use, and warn if clients will refuse it or it expires soon."""
         certificate, key = self._settings.tls_certificate, self._settings.tls_key
         if certificate is None:
             return

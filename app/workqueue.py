@@ -47,7 +47,7 @@ class Job:
 
     Attributes:
         session: for which it is done, which has no other job; None: the server itself.
-        network: of the session's address; it has its turn and its share of the queue.
+        network: of the session's address. Networks take turns, and each has a share of the queue.
         is_login: it is never refused.
         work: the call that runs in a thread.
         then: called with its outcome in the loop's thread, unless the job is discarded.

@@ -11,20 +11,20 @@ from net.connection import Connection, Receiver
 from net.listener import AcceptingSocket
 from net.table import CloseReason, ConnectionTable
 
-PLACES = 8
+MAX_OPEN = 8
 """Connections that such a listener has at once. RESERVED_DESCRIPTORS leaves room for them."""
 
 log = logging.getLogger("crosstalk.loop")
 
 
 class AdminListener(AcceptingSocket):
-    """Accepts connections that are not clients, PLACES at once, also while clients are refused.
+    """Accepts connections that are not clients, MAX_OPEN at once, also while clients are refused.
 
     Args:
         table: the connections enter it.
         sock: bound and listening; the listener owns it from here on.
         accepted: called with each new connection, returns its owner.
-        refusal: sent to a connection that is refused because PLACES are open.
+        refusal: sent to a connection that is refused because MAX_OPEN others are open.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class AdminListener(AcceptingSocket):
         except OSError:  # the peer has gone, or no descriptor is free
             return
         self._open &= self._table.connections.keys()
-        if len(self._open) >= PLACES:
+        if len(self._open) >= MAX_OPEN:
             self._table.closed[CloseReason.REFUSED] += 1
             log.warning("refused a connection for operators or monitoring: %d others are open there", len(self._open))
             with contextlib.suppress(OSError):  # the peer has gone

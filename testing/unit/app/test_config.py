@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.config import decode_content, read_content
-from app.consistency import Place
+from app.consistency import BindAddress
 from app.directives import DIRECTIVES, PEER, ConfigError, field_of
 from app.options import parse_command_line, read_options
 from net.listener import bound_socket
@@ -544,4 +544,4 @@ def test_the_operating_system_refuses_the_same_ports(first: str | None) -> None:
     if not socket.has_dualstack_ipv6():
         pytest.skip("no IPv6 here")
     for second in ADDRESSES:
-        assert refuses_both(first, second) == Place(first, 1).clashes(Place(second, 1)), second
+        assert refuses_both(first, second) == BindAddress(first, 1).clashes(BindAddress(second, 1)), second

@@ -22,7 +22,7 @@ from app.node import StartError
 from app.operate import DONE, FAILED, UNUSABLE
 from dialects.operator.control import FULL
 from harness.servers import ServerProcess
-from net.admin_listener import PLACES
+from net.admin_listener import MAX_OPEN
 from net.loop import Loop
 from settings import Settings
 from support.programs import SERVER
@@ -268,7 +268,7 @@ def test_a_server_and_its_operator(tmp_path: Path) -> None:
         assert (done.returncode, done.stderr) == (UNUSABLE, "server.py: There is no command kicc; try help.\n")
         assert "accounts 1\n" in run(tmp_path, path, "status").stdout
         with contextlib.ExitStack() as idle:
-            socks = [idle.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)) for _ in range(PLACES)]
+            socks = [idle.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)) for _ in range(MAX_OPEN)]
             for sock in socks:
                 sock.connect(str(tmp_path / path))
             done = run(tmp_path, path, "shutdown")

@@ -18,7 +18,7 @@ from app.prometheus import exposition
 from app.statistics import METRICS, Family, Histogram, Metric, collect, report
 from app.tls import DAY
 from harness.peer import PATIENCE, Peer
-from net.admin_listener import PLACES
+from net.admin_listener import MAX_OPEN
 from net.handshake import ServerHandshake
 from net.table import CloseReason
 from server import Server
@@ -296,13 +296,13 @@ def test_monitoring_is_no_client_and_its_places_are_few() -> None:
     with monitored(max_clients=1) as server, contextlib.ExitStack() as stack:
         assert server.metrics is not None
         stack.enter_context(Peer(server.port))
-        _silent = [stack.enter_context(Peer(server.metrics.port)) for _ in range(PLACES + 3)]
+        _silent = [stack.enter_context(Peer(server.metrics.port)) for _ in range(MAX_OPEN + 3)]
         deadline = time.monotonic() + PATIENCE
-        while len(server.loop.connections) < PLACES + 1:
+        while len(server.loop.connections) < MAX_OPEN + 1:
             turn(server)
             assert time.monotonic() < deadline
         turn(server)
-        assert (len(server.loop.connections), server.loop.table.clients) == (PLACES + 1, 1)
+        assert (len(server.loop.connections), server.loop.table.clients) == (MAX_OPEN + 1, 1)
     with monitored(max_clients=1) as server, Peer(server.port):
         assert fetch(server, "/healthz")[0] == 200, "also where no client finds a place"
 

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.throttle import FIRST_SECONDS, FORGET_SECONDS, HOUR, MAX_SECONDS, PLACES, AccountRateLimit, Failures
+from app.throttle import FIRST_SECONDS, FORGET_SECONDS, HOUR, MAX_SECONDS, AccountRateLimit, Failures
 from domain.changes import Change, LoggedInFrom
-from domain.known_networks import REFRESH_SECONDS
+from domain.known_networks import MAX_NETWORKS, REFRESH_SECONDS
 from net.rate_limits import MAX_ENTRIES, ExpiringTable
 from store import MEMORY, Store
 from support.examples import EXAMPLES
@@ -175,7 +175,7 @@ def test_failures_at_a_known_place_do_not_count_against_strangers(clock: FakeTim
 
 def test_an_account_has_so_many_places_the_newest_ones(clock: FakeTimers) -> None:
     failures = Failures(clock.monotonic, 1000, 0)
-    places = [f"198.51.100.{number}" for number in range(PLACES + 2)]
+    places = [f"198.51.100.{number}" for number in range(MAX_NETWORKS + 2)]
     for place in (*places, places[2]):
         failures.succeed(place, "alice")
     known = [place for place in places if not failures.delay(place, "alice").seconds]

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from net import local
-from net.admin_listener import PLACES, AdminListener
+from net.admin_listener import MAX_OPEN, AdminListener
 from net.connection import Connection
 from net.local import LocalSocket, PathTaken
 from net.loop import Loop
@@ -177,17 +177,17 @@ def test_the_listener_has_places_of_its_own(tmp_path: Path, loop: Loop, caplog: 
             sock.connect(str(path))
             return sock
 
-        first, *_ = (connect() for _ in range(PLACES))
-        turn_until(loop, lambda: len(owners) == PLACES)
+        first, *_ = (connect() for _ in range(MAX_OPEN))
+        turn_until(loop, lambda: len(owners) == MAX_OPEN)
         assert loop.table.clients == 0
-        assert caplog.messages.count("connection opened address=- port=0") == PLACES
+        assert caplog.messages.count("connection opened address=- port=0") == MAX_OPEN
         refused = connect()
         turn_until(loop, lambda: "refused a connection for operators or monitoring" in caplog.text)
         assert refused.makefile("rb").read() == b"full\n"
         first.close()
-        turn_until(loop, lambda: len(loop.connections) < PLACES)
+        turn_until(loop, lambda: len(loop.connections) < MAX_OPEN)
         connect()
-        turn_until(loop, lambda: len(owners) == PLACES + 1)
+        turn_until(loop, lambda: len(owners) == MAX_OPEN + 1)
     listener.close()
     listener(0)
     made.remove()
