@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any, Protocol
 
@@ -125,3 +125,54 @@ class PeerDialer:
     def _failed(self, reason: str) -> None:
         self.log_failure(reason)
         self.dial_later()
+
+
+class PeerDialers:
+    """The dialers of the servers of the config that are dialled: those with a port.
+
+    Args:
+        make: makes the dialer of a server.
+        servers: those of the config.
+    """
+
+    def __init__(self, make: Callable[[PeerConfig], PeerDialer], servers: Sequence[PeerConfig]) -> None:
+        self._make = make
+        self._all = [make(server) for server in servers if server.port]
+
+    def __iter__(self) -> Iterator[PeerDialer]:
+        return iter(self._all)
+
+    def start(self) -> None:
+        """Dial all servers."""
+        for dialer in self._all:
+            dialer.dial_now()
+
+    def stop(self) -> None:
+        """Dial none any more."""
+        for dialer in self._all:
+            dialer.stop()
+
+    def configure(self, servers: Sequence[PeerConfig]) -> tuple[list[PeerDialer], list[PeerDialer]]:
+        """Replace the servers by those of a config that has been loaded again.
+
+        Returns:
+            The dialers of servers that it no longer lists, which are stopped; and the new ones, which have not dialled.
+        """
+        gone = [dialer for dialer in self._all if dialer.config not in servers]
+        known = {dialer.config for dialer in self._all}
+        new = [self._make(server) for server in servers if server.port and server not in known]
+        self._all = [*(dialer for dialer in self._all if dialer not in gone), *new]
+        for dialer in gone:
+            dialer.stop()
+        return gone, new
+
+    def dial_soon(self, word: str) -> None:
+        """End the pause of each server with this name or IP address."""
+        for dialer in self._all:
+            if word in dialer.known_as:
+                dialer.dial_soon()
+
+    def remove(self, dialer: PeerDialer) -> None:
+        """Dial a server no more, though the config lists it."""
+        dialer.stop()
+        self._all.remove(dialer)

@@ -12,7 +12,7 @@ from typing import Any
 
 from domain.chat import Chat
 from domain.interfaces import Timers
-from peering.dialer import Dial, PeerDialer
+from peering.dialer import Dial, PeerDialer, PeerDialers
 from peering.names import KEPT_OUT, NameHandler, PeerNames, Violation, host_or_address
 from peering.peers import MAX_LINK_LINE, Link, LinkLoss, Peer
 from peering.proof import Handshake, is_nonce
@@ -66,7 +66,7 @@ class Links:
         self._settings = settings
         self._dial = dial
         self._jitter = jitter
-        self._dialers = [self._dialer_for(server) for server in settings.peers if server.port]
+        self._dialers = PeerDialers(self._dialer_for, settings.peers)
         self.names = PeerNames(chat, settings, self.peers, self._dialers, handler)
         self._links: dict[Session, Link] = {}
 
@@ -75,8 +75,7 @@ class Links:
     def start(self) -> None:
         """Dial the servers of the config."""
         _warn_of_exposed_secrets(self._settings.peers)
-        for dialer in self._dialers:
-            dialer.dial_now()
+        self._dialers.start()
 
     def set_peers(self, servers: Sequence[PeerConfig]) -> None:
         """The config has been loaded again: dial its new servers, and close the links that it no longer lists.
@@ -85,13 +84,8 @@ class Links:
             servers: those of the config.
         """
         _warn_of_exposed_secrets(servers)
-        gone = [dialer for dialer in self._dialers if dialer.config not in servers]
-        known = {dialer.config for dialer in self._dialers}
-        new = [self._dialer_for(server) for server in servers if server.port and server not in known]
-        self._dialers[:] = [*(dialer for dialer in self._dialers if dialer not in gone), *new]
+        gone, new = self._dialers.configure(servers)
         self.names.set_secrets(servers)
-        for dialer in gone:
-            dialer.stop()
         for link in list(self._links.values()):
             if link.dialer in gone or self.names.is_unlisted_now(link):
                 self.refuse(link, "the config lists it no longer")
@@ -104,8 +98,7 @@ class Links:
     def close(self) -> None:
         """The server stops: dial no server any more, and do nothing for lost peers."""
         self.closed = True
-        for dialer in self._dialers:
-            dialer.stop()
+        self._dialers.stop()
 
     def accept(self, session: Session) -> None:
         """Expect a link on a connection to a `federation` listener (L3)."""
@@ -199,9 +192,7 @@ class Links:
         word = host_or_address(word)
         if not self.names.let_in(word):
             return False
-        for dialer in self._dialers:
-            if word in dialer.known_as:
-                dialer.dial_soon()
+        self._dialers.dial_soon(word)
         return True
 
     # ---- a link comes up ----
@@ -299,7 +290,6 @@ class Links:
         }
 
     def _stop_dialling_itself(self, link: Link, dialer: PeerDialer) -> None:
-        dialer.stop()
         self._dialers.remove(dialer)
         log.warning(
             "%s port %d is this server itself, and is not dialled again", *dialer.config[:2], extra=link.log_mark

@@ -6,7 +6,7 @@ The rules are L11 to L22, L24 and L52 of PROTOCOL.md.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Protocol
 
@@ -66,12 +66,12 @@ class PeerNames:
         chat: the domain, which records names of servers (L20), and has the users here.
         settings: which servers the config lists, and which others may link.
         peers: the linked servers, by their names; shared with `Links`.
-        dialers: the servers of the config that are dialled; shared with `Links`.
+        dialers: of the servers of the config that are dialled.
         users: called when a peer gets another name.
     """
 
     def __init__(
-        self, chat: Chat, settings: Settings, peers: dict[str, Peer], dialers: list[PeerDialer], users: NameHandler
+        self, chat: Chat, settings: Settings, peers: dict[str, Peer], dialers: Iterable[PeerDialer], users: NameHandler
     ) -> None:
         self.secrets: dict[str, Secret] = {}
         self.set_secrets(settings.peers)
