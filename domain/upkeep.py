@@ -139,6 +139,8 @@ class Upkeep:
             return
         try:
             channel = self._without_port(name)
+            if new in self._channels.local:
+                raise NameTaken
         except ChatError as error:
             done(error)
             return

@@ -109,6 +109,18 @@ def test_what_cannot_be_done(world: World, line: str, answer: str) -> None:
     assert ann.ask("JOINED", "HISTORY tea") == ["RESULT JOINED hot, tea", "RESULT HISTORY tea 1", "RECV ann tea hi"]
 
 
+@pytest.mark.parametrize("new", ["hot", "lobby", "tea", "a,b"])
+def test_a_channel_that_is_not_renamed_keeps_users_of_other_servers(world: World, new: str) -> None:
+    """P42."""
+    world.user("ann", "tea", "hot")
+    peer = world.peer("two")
+    peer.ask("FEDJOIN bob@two tea")
+    (answer,) = world.order(f"rename-channel tea {new}")
+    assert answer.startswith("ERROR ")
+    assert peer.heard() == []
+    assert "bob@two" in world.chat.channels.local["tea"].members
+
+
 def test_a_renamed_channel_keeps_what_it_has(world: World) -> None:
     """P42, R56."""
     ann, bob = world.user("ann", "tea"), world.user("bob", "tea")
