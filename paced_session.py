@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from first_line import NO_CHOICE, Choice
 from line_bucket import UNLIMITED, LineBucket
-from protocol import NO_CHOICE, Choice, Dialect, Session
+from protocol import Dialect, Session
 from session_state import Block
 from text import MAX_LINE
 from transport import Transport

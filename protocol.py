@@ -1,14 +1,7 @@
-"""What all dialects share, free of sockets, clocks and SQL: the gate and the session.
+"""What all dialects share, free of sockets, clocks and SQL: the session, and what it asks of a dialect.
 
 The path of a byte: `Session.received` feeds its `SessionInput`. `Session.run` takes a line, has its dialect `parse` it
-into a `Request` or a `Refusal`, and passes that through the gate (`Session._carry_out`).
-
-The gate's contract with a handler:
-
-- The words fit the row of the command: enough of them, not too many.
-- Where the row has `needs_login`, `Session.principal` is not None. It is what the connection acts for: an account, a
-  guest of `hello` or of a channel, or a link with another server.
-- A handler may raise a ChatError, which the gate answers with `Dialect.fail`.
+into a `Request` or a `Refusal`, and passes that through the gate (`gate.carry_out`).
 
 Requests are answered in order (C10). A request is outstanding until a password is hashed, the journal commits or
 another server answers. `Session.expect_outcome` counts it, and until its outcome comes the session runs no further
@@ -17,24 +10,22 @@ line. Only requests that are `pipelined` may follow each other into the journal,
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
 from commands import Refusal, Request
 from domain.changes import Done
-from domain.errors import ChatError, LimitReached
+from first_line import NO_CHOICE, Choice, refuse_foreign, take_first_line
+from gate import carry_out, fail
 from session_input import SessionInput
 from session_output import LateAnswers, SessionOutput
 from session_state import Block, SessionState
-from text import MAX_LINE, TLS_HANDSHAKE, Overlong, first_word, foreign_protocol, whole_line
+from text import MAX_LINE, TLS_HANDSHAKE, Overlong, whole_line
 from transport import Audience, Transport
 
 LINES_PER_TURN = 64
 """Maximum lines that one session runs before the others have their turn; fewer where they take long."""
-
-log = logging.getLogger("crosstalk.chat")
 
 
 class Counts:
@@ -130,12 +121,6 @@ class Dialect:
 
     def leave(self, session: Session) -> None:
         """Called once when the session is over: undo what its login did."""
-
-
-Choice = Mapping[str, Callable[[], Dialect]]
-"""Returns the dialect that a first word chooses (C22)."""
-
-NO_CHOICE: Choice = {}
 
 
 _OPEN, _OVER = SessionState.OPEN, SessionState.OVER  # compared for every line; looking them up in the enum costs time
@@ -279,11 +264,6 @@ class Session(SessionOutput):
         self._pipelining = request.command.pipelined
         return partial(self._on_outcome, request, then)
 
-    def note_refusal(self, error: Exception) -> None:
-        """Count and log it, if a request was refused because of a limit."""
-        if isinstance(error, LimitReached) and error.setting:
-            self.report_limit(error.setting)
-
     def expect_late_answer(self, seconds: float) -> None:
         """Count an answer that holds up no later request: the echo of a message, or its failure.
 
@@ -320,6 +300,12 @@ class Session(SessionOutput):
         self._set_max_line(max_line)
         self._ignores_congestion = True
         self.transport.set_output_limit(max_output, setting)
+
+    def speak(self, dialect: Dialect) -> None:
+        """Speak this dialect, which the first word has chosen, with its limit (C22)."""
+        self.dialect = dialect
+        if dialect.max_line:
+            self._set_max_line(dialect.max_line)
 
     def excuse_line(self) -> None:
         """Do not count the line that is being run in the client's rate, as the server has asked for it (C59)."""
@@ -362,7 +348,7 @@ class Session(SessionOutput):
         """The outcome of an outstanding request has come."""
         self._outstanding -= 1
         if error is not None:
-            self._fail(request, error)
+            fail(self, request, error)
         else:
             if request.command.success:
                 self.dialect.succeed(self, request)
@@ -397,7 +383,7 @@ class Session(SessionOutput):
         if self._lines is not None:
             if self._lines.data or self._lines.counted:
                 if self._by_first_word is not None and self._lines.data.startswith(TLS_HANDSHAKE):
-                    self._refuse_foreign("TLS")  # its first bytes rarely have a newline
+                    refuse_foreign(self, "TLS")  # its first bytes rarely have a newline
                     return
                 self._lines.apply_back_pressure(held_back=not steps or self.blocked_by is not None)
             if self._lines.is_idle:
@@ -430,22 +416,15 @@ class Session(SessionOutput):
             self._parked = request
             return False
         self._parked = None
-        self._carry_out(request)
+        carry_out(self, request)
         return True
 
     def _read(self, line: bytes | Overlong) -> Request | Refusal | None:
         """Parse a line, the first one also for its dialect; None when there is nothing to answer."""
         if self._by_first_word is not None and (isinstance(line, Overlong) or line.strip(b" \t")):
             choice, self._by_first_word = self._by_first_word, None
-            if foreign := foreign_protocol(line):  # no web page may have its visitor's browser speak here (C13)
-                self.transport.note_first_line()
-                self._refuse_foreign(foreign)
+            if not take_first_line(self, line, choice):
                 return None
-            chosen = choice.get(first_word(line))
-            if chosen is not None:
-                self._choose(chosen())
-            if not self.dialect.greets_late:
-                self.transport.note_first_line()
         if isinstance(line, Overlong):
             return Refusal.TOO_LONG
         try:
@@ -454,42 +433,10 @@ class Session(SessionOutput):
             return self.dialect.parse_undecodable(line)
         return self.dialect.parse(text)
 
-    def _choose(self, dialect: Dialect) -> None:
-        """Speak this dialect, which the first word has chosen, with its limit."""
-        self.dialect = dialect
-        if dialect.max_line:
-            self._set_max_line(dialect.max_line)
-
     def _set_max_line(self, max_line: int) -> None:
         self._max_line = max_line
         if self._lines is not None:
             self._lines.limit = max_line
-
-    def _refuse_foreign(self, protocol: str) -> None:
-        log.info(
-            "closing %s: it speaks %s at a port that does not",
-            self.transport,
-            protocol,
-            extra=self.transport.log_mark(),
-        )
-        self.refuse()
-
-    def _carry_out(self, request: Request | Refusal) -> None:
-        """The gate: see the head of this file."""
-        dialect = self.dialect
-        if isinstance(request, Refusal):
-            dialect.refuse(self, request)
-        elif request.command.needs_login and self.principal is None:
-            dialect.fail(self, request, None)
-        else:
-            try:
-                request.command.handler(dialect, self, request)
-            except ChatError as error:
-                self._fail(request, error)
-
-    def _fail(self, request: Request, error: Exception) -> None:
-        self.note_refusal(error)
-        self.dialect.fail(self, request, error)
 
     def _run_soon(self) -> None:
         if not self._scheduled:

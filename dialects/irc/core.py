@@ -24,6 +24,7 @@ from domain.chat import Chat
 from domain.names import HOST_OF_CHANNEL
 from domain.rooms import Rooms
 from domain.state import NO_CHANNELS, Channel, Visitor
+from gate import note_refusal
 from protocol import Dialect, Session
 from settings import Settings
 
@@ -236,7 +237,7 @@ class Irc(Dialect):
             if not client.is_welcome:  # the answer may be the welcome
                 client.session.transport.resume_login_timeout()
             if error is not None:
-                client.session.note_refusal(error)
+                note_refusal(client.session, error)
             if answers is None:
                 answer(error)
             else:

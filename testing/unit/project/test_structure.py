@@ -77,6 +77,8 @@ HOMES: dict[str, set[str]] = {
     "protocol": {
         "audiences",
         "commands",
+        "first_line",
+        "gate",
         "line_bucket",
         "paced_session",
         "session_input",
@@ -195,6 +197,8 @@ def test_sockets_are_where_they_belong() -> None:
         "protocol",
         "audiences",
         "commands",
+        "first_line",
+        "gate",
         "session_input",
         "session_output",
         "session_state",
