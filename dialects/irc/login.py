@@ -87,7 +87,9 @@ def parse_plain(message: str) -> Credentials | None:
 def _check(irc: Irc, client: Client, request: Request, credentials: Credentials) -> None:
     def checked(error: Exception | None) -> None:
         client.login.prove(None if error is not None else irc.chat.users.accounts.get(credentials.name))
-        if client.login.account is None:
+        if error is not None and (busy := why_refused(error)) is not None:
+            client.reply(numerics.SASLFAIL, text=busy)  # the client has done nothing wrong
+        elif client.login.account is None:
             _refuse(client)
         else:
             tell_login(irc, client, credentials.name)
@@ -111,7 +113,7 @@ def tell_login(irc: Irc, client: Client, name: str) -> None:
 
 
 def why_refused(error: Exception) -> str | None:
-    """Return the text of a 464 for an error; None where the numeric's own text is right."""
+    """Return the text of a refused login for an error; None where the numeric's own text is right."""
     return "Too busy; try again later" if isinstance(error, Overloaded) else None
 
 

@@ -124,3 +124,19 @@ def test_a_guests_markers_last_as_long_as_it_stays(world: World) -> None:
     for target in ("#a:b", "nobody", "#lobby"):
         (answer,) = bob.ask(f"MARKREAD {target} timestamp=1970-01-01T00:00:09.000Z")
         assert answer.startswith(f":crosstalk FAIL MARKREAD INVALID_PARAMS {target} ")
+
+
+def test_a_server_that_is_too_busy_says_so_and_counts_no_failure(world: World) -> None:
+    """(C39, I7, I8)"""
+    user(world, "ann")
+    world.passwords.overloaded = True
+    client = IrcClient(world)
+    client.ask("CAP REQ :sasl", "NICK ann", "USER ann 0 * :x")
+    for _ in range(7):
+        answers = client.ask("AUTHENTICATE PLAIN", f"AUTHENTICATE {sasl('ann', 'ann')}")
+        assert answers == ["AUTHENTICATE +", ":crosstalk 904 * :Too busy; try again later"]
+    world.passwords.overloaded = False
+    assert "903" in client.codes("AUTHENTICATE PLAIN", f"AUTHENTICATE {sasl('ann', 'ann')}", "CAP END")
+    world.passwords.overloaded = True
+    other = IrcClient(world)
+    assert other.ask("PASS ann", "NICK ann", "USER ann 0 * :x")[0] == ":crosstalk 464 * :Too busy; try again later"
