@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Measure this server beside others, in the same work. Run by `make bench`.
 
-Each server has one processor, and the clients have another one. The main figure is deliveries per second of processor
-time of the server, all its threads together: the wall clock also measures the clients, which are nearly as busy. Rounds
-alternate between the servers, and medians are compared.
+Each server has one processor, and the clients have another one. The main figure is deliveries per second of the
+server's processor time, all its threads together. The wall clock would also measure the clients, which are nearly as
+busy. Rounds alternate between the servers, and medians are compared.
 """
 
 from __future__ import annotations

@@ -14,6 +14,8 @@ MAX_SHOWN = 1000  # characters of an expected or received line in a report
 
 
 class Outcome(enum.StrEnum):
+    """How a case ended. INVALID: its script could not be read, so it was not played."""
+
     PASSED = "passed"
     FAILED = "failed"
     INVALID = "invalid"

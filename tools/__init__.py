@@ -1,1 +1,1 @@
-"""Programs for those who work on the server: measurements and trials."""
+"""Programs for the developers of the server: measurements and trials."""

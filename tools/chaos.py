@@ -181,7 +181,7 @@ class Reader(Client):
 
 
 def lengthen_log(cluster: Cluster) -> None:
-    """Write so long a log to a new cluster that it is purged, and nodes that lose their files must take snapshots."""
+    """Write a long log to a new cluster. It is then purged, so nodes that lose their files must take snapshots."""
     with cluster:
         cluster.primary()
     said = (Said("history", CHANNEL, f"old-{number}", 0.0, number) for number in range(1, ENTRIES + 1))

@@ -74,7 +74,7 @@ class Connections:
         self._selector.register(sock, selectors.EVENT_READ | (selectors.EVENT_WRITE if payload is not None else 0))
 
     def run(self, seconds: float) -> None:
-        """Serve them for so long."""
+        """Serve them for `seconds`."""
         until = time.monotonic() + seconds
         while (left := until - time.monotonic()) > 0:
             for key, mask in self._selector.select(min(left, 0.05)):
@@ -136,7 +136,7 @@ class Coming(Connections):
     """Connections that are opened and closed without a pause."""
 
     def run(self, seconds: float) -> None:
-        """Come and go for so long."""
+        """Come and go for `seconds`."""
         until = time.monotonic() + seconds
         while time.monotonic() < until:
             with contextlib.suppress(OSError), socket.socket() as sock:
@@ -193,7 +193,7 @@ class Waits(NamedTuple):
 
 
 def measure(port: int, seconds: float) -> Waits:
-    """Send PING for so long; raises TimeoutError if an answer does not come."""
+    """Send PING for `seconds`; raises TimeoutError if an answer does not come."""
     waits = []
     with Peer(port) as peer:
         until = time.monotonic() + seconds

@@ -50,7 +50,7 @@ EXPLAINED = ("cannot write to the database",)
 
 
 class Scene:
-    """A server, and those who speak there."""
+    """A server, and the clients that speak there."""
 
     def __init__(self, directory: Path, rng: random.Random) -> None:
         self.directory = directory
@@ -195,7 +195,7 @@ class Outcome(NamedTuple):
 
 
 def soak(scene: Scene, seconds: float, faults: Sequence[Fault] = FAULTS) -> Outcome:
-    """Inflict faults for so long; each kind comes once before any comes again. Raises Failed."""
+    """Inflict faults for `seconds`; each kind comes once before any comes again. Raises Failed."""
     for speaker in scene.speakers:
         speaker.start()
     scene.wait_for_answers("the start")

@@ -1,7 +1,7 @@
 """Clients of every dialect that speak in one channel, and write down what was acknowledged.
 
-`make kill` and `make soak` use them. Each row of SPEAKERS is one client: how it comes in, what it says, and by which
-line it knows that the server has taken that for good.
+`make kill` and `make soak` use them. Each row of SPEAKERS is one client: how it logs in, what it says, and the line
+that acknowledges it.
 """
 
 from __future__ import annotations

@@ -24,8 +24,8 @@ class Clock:
     """Puts the time before lines, and a line between two days.
 
     Args:
-        now: gives the time in seconds since the epoch.
-        local: gives the local time for such a time.
+        now: returns the time in seconds since the epoch.
+        local: returns the local time for such a time.
     """
 
     WIDTH = len("17:20 ")
@@ -54,7 +54,7 @@ class Clock:
     def _moment(self, at: float | None) -> time.struct_time:
         try:
             return self._local(self._now() if at is None else at)
-        except (OverflowError, ValueError, OSError):  # a time that is none here
+        except (OverflowError, ValueError, OSError):  # a server may send a time that this system cannot convert
             return self._local(self._now())
 
 

@@ -59,14 +59,14 @@ def dial(address: Address, seconds: float = CONNECT_SECONDS, secure: Securing = 
         secure: is given each connection.
 
     Raises:
-        OSError: there is none. A connection that could not be made secure says more than one that was refused.
+        OSError: no address accepts. A failed handshake takes precedence over refusals, since it says more.
     """
     try:
-        places = resolve(*address)
+        addresses = resolve(*address)
     except UnicodeError as error:
         raise OSError(errno.EINVAL, "not a host name") from error
     refusals: list[OSError] = []
-    for _family, (host, port, *_rest) in places:
+    for _family, (host, port, *_rest) in addresses:
         try:
             sock = _connect(host, port, seconds)
         except OSError as error:

@@ -26,9 +26,9 @@ class PromptHooks(NamedTuple):
     """The calls by which a screen gets what belongs to the line being typed.
 
     Attributes:
-        prompt: gives the text before the line.
-        progress: gives the text at its right end, if there is room.
-        toolbar: gives the text below it, for a terminal of so many columns.
+        prompt: returns the text before the line.
+        progress: returns the text at its right end, if there is room.
+        toolbar: returns the text below it, for a number of columns.
         complete: see `ClientDialect`.
         secret_start: see `ClientDialect`. Secrets are neither shown nor kept.
         switch: called with the number of Alt and a digit; Alt-0 is 10.

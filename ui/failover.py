@@ -1,8 +1,8 @@
 """A connection to one of several servers, of which one answers: a primary and its backups. Knows no screen.
 
-When the connection is lost, the next place is dialled. When a request has had no answer for ANSWER_SECONDS, the other
-places are probed beside the connection. It is left only if one of them accepts and answers: a frozen process accepts
-too, and a server that waits for its engine answers later.
+When the connection is lost, the next address is dialled. When a request has had no answer for ANSWER_SECONDS, the other
+addresses are probed beside the connection. It is left only if one of them accepts and answers. To accept is not enough,
+since a frozen process accepts too; and a server that waits for its engine answers later.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ QUICK_PAUSES = (ROUND_PAUSE, 1.5, 2.0)
 """The same where another server may take over soon."""
 
 LASTING_SECONDS = 1.0
-"""A connection that has lasted for so long is dialled again at once: the server is not one that closes at once."""
+"""A connection that has lasted this long is dialled again at once: the server is not one that closes at once."""
 
 
 class FailoverObserver(Protocol):

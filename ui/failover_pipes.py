@@ -65,7 +65,7 @@ class FailoverNetcat(Netcat):
         self._where, self._seconds, self._kind = where, seconds, dialect.kind
         self._replay = Replay()
         self._repeating: deque[str] = deque()
-        """Lines that are still to be repeated; the first one is out."""
+        """Lines that are still to be repeated; the first one has been sent."""
         self._attempts = 0
         self._was_lost = False
         self._serves = True

@@ -28,9 +28,13 @@ def parse_command_line(words: Sequence[str]) -> argparse.Namespace:
     """Read the command line; exits when it cannot be understood.
 
     Returns:
-        `port`, as a word, and `host` or None; `dialect`, and whether it was `guessed`; `name` or None; `user` or None;
-        `stay`; `plain`; `max_received`; for a script `say`, `to`, `stdin`, `history` and `json`, and whether it is a
-        `script`. `complete` adds what the settings file says.
+        a namespace with these fields; `complete` adds what the settings file says:
+
+        - `port`, as a word, and `host` or None;
+        - `dialect`, and whether it was `guessed`;
+        - `name` or None, and `user` or None;
+        - `stay`, `plain` and `max_received`;
+        - `script`, whether it is one; for a script `say`, `to`, `stdin`, `history` and `json`.
     """
     parser = OneLineParser(
         words,

@@ -33,7 +33,7 @@ class Places:
 
     Args:
         addresses: in the order in which they are tried; not empty.
-        persistent: keep looking when nobody is found; otherwise the first failure is the end.
+        persistent: keep looking when no server is found; otherwise the first failure is the end.
         secure: is given each connection.
     """
 
@@ -148,16 +148,16 @@ def find(
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> AnySocket:
-    """Make the first connection; at persistent places try for so long. Blocks.
+    """Make the first connection; where the addresses are persistent, try for `seconds`. Blocks.
 
     Args:
-        where: the places.
+        where: the addresses.
         seconds: how long they are tried.
-        searching: called once, when nobody was found in the first round and another one follows.
+        searching: called once, when no server was found in the first round and another one follows.
         clock, sleep: those of `time`.
 
     Raises:
-        OSError: nobody is found.
+        OSError: no server is found.
     """
     until = clock() + seconds
     first_round = True

@@ -7,11 +7,12 @@ import stat
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from app.commandline import MAX_PORT
+from ui.dialects import DIALECTS
 from ui.rendering import STYLES
 
-MAX_PORT = 65535
 PASSWORD_VARIABLE = "CROSSTALK_PASSWORD"
-DIALECTS = ("result", "hello", "rooms", "mailbox")
+
 
 MAX_PASSWORD = 4096
 """Bytes of a password file that are read."""

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from text import normalize, split_at_most, split_words
 
 ANSWER_SECONDS = 4.0
-"""A request without an answer for so long makes the client look for another server."""
+"""A request without an answer for this long makes the client look for another server."""
 
 MAX_REQUESTS = 10_000
 """Maximum requests that are remembered."""
@@ -33,15 +33,13 @@ class Request(NamedTuple):
     by_itself: bool = False
 
 
-Matcher = Callable[[Sequence[Request]], "int | None"]
-
 
 class Requests:
     """The requests of one connection that have no answer yet, in the order in which they were sent.
 
     Args:
         kind: the dialect's name.
-        clock: gives seconds.
+        clock: returns seconds; only differences matter.
     """
 
     def __init__(self, kind: str, clock: Callable[[], float]) -> None:

@@ -54,7 +54,7 @@ class Options(NamedTuple):
 
     Attributes:
         start: host, port and name, for the words that would start it rightly.
-        adapt: gives the dialect to change to for that of the server; None: there is none.
+        adapt: returns the dialect to change to, for the name of the server's; None: keep the dialect.
         max_received: bytes of all files that are received.
         bell: ring the bell for direct messages and mentions.
         plain: print only, as for a screen reader.

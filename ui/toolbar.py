@@ -20,7 +20,7 @@ def render_toolbar(status: Status, connected: bool, width: int, columns_of: Call
         status: what the dialect tells.
         connected: there is a connection.
         width: columns of the terminal; the text takes fewer, so that no terminal breaks it.
-        columns_of: gives the columns that a text takes.
+        columns_of: returns the columns that a text takes.
     """
     candidates = (SEPARATOR.join(parts) for parts in _candidates(status, CONNECTED if connected else LOST))
     text = ""

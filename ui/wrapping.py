@@ -28,7 +28,7 @@ def wrap(line: Fragments, width: int, indent: int, columns_of: Callable[[str], i
         line: the line.
         width: columns of the terminal.
         indent: blanks before each further row.
-        columns_of: gives the columns that a text takes.
+        columns_of: returns the columns that a text takes.
     """
     text = "".join([part for _style, part in line])
     if len(text) <= width and text.isascii() and TAB_SIGN not in text:

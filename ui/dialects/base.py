@@ -268,7 +268,7 @@ class ClientDialect:
 
 
 Recogniser = Callable[[str], ClientDialect | None]
-"""Gives the dialect to change to by the server's first line, or None."""
+"""Takes the server's first line; returns the dialect to change to, or None."""
 
 # ---- completion ----
 
@@ -312,8 +312,10 @@ def complete_name(text: str, speakers: Iterable[str], users: Iterable[str], own:
 
 
 def mentions(text: str, name: str) -> bool:
-    """Tell whether a message mentions a name: as a word in any case, or anywhere for a name with letters of scripts
-    that are written without blanks."""
+    """Tell whether a message mentions a name, in any case.
+
+    A name of ASCII characters must stand as a word. Others may stand anywhere: some scripts have no blanks.
+    """
     if not name:
         return False
     pattern = re.escape(name.casefold())

@@ -1,5 +1,11 @@
-"""What is new for a user of `result`: unread messages after a login, what a channel shows when it is opened, who is
-online, the read marker. Each question is for one that the server can answer; an older one is not asked twice. Pure.
+"""What is new for a user of `result`. Pure.
+
+- unread messages after a login
+- what a channel shows when it is opened
+- who is online
+- the read marker
+
+An older server does not know some of these requests. After it has refused one, that one is not sent again.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ MAX_REQUESTS = 1000
 """Maximum requests without an answer that are remembered."""
 
 Then = Callable[[str | None], list[Line]]
-"""Takes the words of an answer behind `RESULT <verb>`, None for an error; gives the lines to show."""
+"""Takes the words of an answer behind `RESULT <verb>`, None for an error; returns the lines to show."""
 
 
 PROBE = "TAGS time id"
