@@ -41,6 +41,7 @@ const isolated = (words) => (/[^\0-\x7f]/.test(words) ? `\u2068${words}\u2069` :
 
 const CAPS = ("message-tags server-time echo-message batch labeled-response account-tag account-notify extended-join away-notify" +
   " setname multi-prefix sasl standard-replies cap-notify draft/chathistory draft/read-marker draft/account-registration").split(" ");
+// Messages asked for at once: PAGE, MISSED. Lines of a conversation: KEPT in memory, SHOWN at most, AT_END while new ones come, A_FRAME for each drawing.
 const PAGE = 50, MISSED = 200, KEPT = 2000, SHOWN = 300, AT_END = 120, A_FRAME = 40, KEPT_DIRECT = 200, WIRE_BYTES = 512;
 const RECEIPT_MS = 15000, MARK_MS = 1000, QUIET_MS = 30000, PONG_MS = 15000, MAX_PAUSE_MS = 30000;
 const ESCAPES = { ":": ";", s: " ", r: "\r", n: "\n", "\\": "\\" };
@@ -192,7 +193,7 @@ const HANDLERS = {
   366(_, _me, channel) {
     const buffer = find(channel); if (!buffer) return;
     buffer.members = buffer.naming ?? new Map(); buffer.naming = null; touch("members");
-    if (isMe0(buffer)) catchUp(buffer);
+    if (isChannel(buffer.name)) catchUp(buffer);
   },
   352(_, _me, channel, _user, _host, _server, nick, flags) { const member = find(channel)?.members.get(fold(nick)); if (member) { member.away = flags.startsWith("G"); touch("members"); } },
   322(_, _me, channel, count, topic) { state.listing.push({ name: channel, count: +count, topic }); },
@@ -263,7 +264,6 @@ function touch(part) { if (part) state.dirty.add(part); drawing ||= requestAnima
 
 const isChannel = (name) => name.startsWith("#");
 const isMe = (nick) => fold(nick) === fold(state.me);
-const isMe0 = (buffer) => isChannel(buffer.name);
 const find = (name) => state.buffers.get(fold(name ?? ""));
 const channels = () => [...state.buffers.values()].filter((buffer) => isChannel(buffer.name));
 const persons = () => [...state.buffers.values()].filter((buffer) => !isChannel(buffer.name));

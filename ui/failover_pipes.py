@@ -13,7 +13,7 @@ from net.watched import AnySocket
 from ui.dialects import never_recognise
 from ui.dialects.base import LOGIN_RETRY_SECONDS, ClientDialect, ParsedInput, Recogniser
 from ui.failover import FailoverConnection
-from ui.first_line import Start
+from ui.first_line import MAILBOX_GREETING, Start
 from ui.pipes import GOODBYE, SERVER_HAS_CLOSED, ChatPipes, Netcat
 from ui.places import RETRY_SECONDS, Places
 from ui.requests import REFUSED, Replay
@@ -22,9 +22,6 @@ from ui.streams import print_error
 
 LOGIN_ATTEMPTS = sum(1 for pause in LOGIN_RETRY_SECONDS if pause == 1)
 """How often a refused login is repeated, once a second: the server may still count the lost connection as logged in."""
-
-GREETING = "To get started on this chat room"
-"""What a mailbox server says first by itself; it is shown once."""
 
 MAX_PIECE = 1024 * 1024
 """Bytes without a newline that are passed on as a line of their own."""
@@ -120,7 +117,7 @@ class FailoverNetcat(Netcat):
         request = self._server.requests.received(line)
         if request is None:
             self._replay.heard(line)
-            return not (self._was_lost and line.startswith(GREETING))
+            return not (self._was_lost and line.startswith(MAILBOX_GREETING))
         if self._repeating and request.by_itself:
             self._repeated(line)
             return False

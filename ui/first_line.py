@@ -8,8 +8,11 @@ from typing import NamedTuple
 
 from ui.dialects.base import ParsedInput
 
+MAILBOX_GREETING = "To get started on this chat room"
+"""The start of the line that a mailbox server sends by itself."""
+
 FIRST_LINES: Mapping[str, str] = {
-    "mailbox": r"To get started on this chat room.*",
+    "mailbox": rf"{MAILBOX_GREETING}.*",
     "rooms": r"\[Server message \(\S+\)\] .*",
     "hello": r"HELLO \S+|IN-USE|BUSY|BAD-RQST-HDR|BAD-RQST-BODY",
     "result": r"RESULT .*|RECV .*|@\S+ RECV .*",

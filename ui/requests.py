@@ -33,7 +33,6 @@ class Request(NamedTuple):
     by_itself: bool = False
 
 
-
 class Requests:
     """The requests of one connection that have no answer yet, in the order in which they were sent.
 

@@ -23,8 +23,8 @@ from typing import NamedTuple
 from net.watched import AnySocket
 from text import MAX_LINE, LineBuffer, Overlong, clean, normalize, parse_number, split_words
 from ui.connection import MAX_RECEIVED_LINE
+from ui.dialects.base import PROBE
 from ui.dialects.result_channels import Message, split_tags
-from ui.dialects.result_state import PROBE
 from ui.first_line import Start, wrong_server
 from ui.options import complete
 from ui.places import find, places_of

@@ -15,8 +15,7 @@ from app.bootstrap import INTERRUPTED
 from net.loop import Loop
 from net.watched import AnySocket
 from ui.dialects import slash
-from ui.dialects.base import ClientDialect, Consent, ParsedInput
-from ui.dialects.mailbox import PROBED
+from ui.dialects.base import PROBE, ClientDialect, Consent, ParsedInput
 from ui.editor import PromptHooks
 from ui.first_line import HeldInput, Start, dialect_of, needs_tls, wrong_server
 from ui.places import Places
@@ -280,7 +279,7 @@ class Terminal:
             self._held_input.begin_again()
             self._start(other.begun())
             return lines[1:]
-        other.sent(PROBED)  # a mailbox has been asked something before it could greet
+        other.sent(PROBE)  # a mailbox has been asked something before it could greet
         self._hear(lines[:1])
         self._start(other.begun())
         self._sending.release_input()

@@ -45,9 +45,9 @@ DIALECTS: Mapping[str, Callable[[], ClientDialect]] = {
 
 def recognise_greeting(line: str) -> ClientDialect | None:
     """Recognise a mailbox server by the line with which it begins, see `Recogniser`."""
-    from ui.dialects.mailbox import GREETING
+    from ui.first_line import MAILBOX_GREETING
 
-    return _mailbox() if line.startswith(GREETING) else None
+    return _mailbox() if line.startswith(MAILBOX_GREETING) else None
 
 
 def never_recognise(_line: str) -> None:

@@ -20,6 +20,9 @@ LOGIN_RETRY_SECONDS = (*[1.0] * 15, *[5.0] * 10)
 """Pauses between repeated logins while the server may still count the lost connection as logged in. In all they exceed
 the server's default `keepalive-seconds`, 60, by 5."""
 
+PROBE = "TAGS time id"
+"""The first line on a connection. No server of another dialect takes it for a name, nor for anything else."""
+
 CONNECTION_LOST = "The connection is lost. Trying to get it back; until then nothing can be sent."
 
 

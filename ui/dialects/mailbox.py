@@ -20,6 +20,7 @@ from typing import NamedTuple
 from text import clean, normalize, split_at_most, split_words
 from ui.dialects.base import (
     CONNECTION_LOST,
+    PROBE,
     Answer,
     ClientDialect,
     Names,
@@ -33,14 +34,9 @@ from ui.dialects.base import (
     refuse,
     update_and_render,
 )
+from ui.first_line import MAILBOX_GREETING
 from ui.rendering import Fragments, Line, bad, good, lines_of, plain, render_user
 from ui.secrets import FULL_WIDTH, password_start
-
-GREETING = "To get started on this chat room"
-"""The start of the first line of a mailbox server."""
-
-PROBED = "TAGS time id"
-"""The line with which a client begins that has not been told the dialect; its answer is not shown."""
 
 # ---- 1. typing ----
 
@@ -224,7 +220,7 @@ class MailboxClient(ClientDialect):
                 for _answered in range(position + 1):
                     self._pending.popleft()
                 answer, words = found
-                probed = request.opcode == PROBED
+                probed = request.opcode == PROBE  # its answer is not shown
                 return [] if probed else lines_of(update_and_render(self, answer, (request.field, *words)))
         answer, words = read(line, UNSOLICITED)
         alert = answer in MESSAGES and words[0] != self.user
@@ -407,6 +403,6 @@ UNSOLICITED: Sequence[Answer] = (
     ),
     Answer(DELETED, bad("Your account has been deleted from another connection."), MailboxClient.deleted),
     *MESSAGES,
-    Answer(rf"({re.escape(GREETING)}.*)", lambda line: [("class:server", line)]),
+    Answer(rf"({re.escape(MAILBOX_GREETING)}.*)", lambda line: [("class:server", line)]),
     Answer(r"(.*)", plain("{0}")),
 )

@@ -23,6 +23,7 @@ import ui.dialects.result_causes as causes
 from text import clean, normalize, split_words
 from ui.dialects.base import (
     CONNECTION_LOST,
+    PROBE,
     ClientDialect,
     LoginRetries,
     ParsedInput,
@@ -36,7 +37,7 @@ from ui.dialects.result_answers import FAILURE, NO_LONGER_IN, NOT_LOGGED_IN, Upd
 from ui.dialects.result_channels import Channel, Message, split_tags
 from ui.dialects.result_commands import HOST_OF_CHANNEL, SLASH_COMMANDS, VERBS, complete, interpret, say
 from ui.dialects.result_news import News
-from ui.dialects.result_state import PROBE, Request, State
+from ui.dialects.result_state import Request, State
 from ui.rendering import Fragments, Line, bad, good, lines_of
 
 EVERYTHING = 999_999_999_999_999_999

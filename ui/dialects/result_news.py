@@ -5,7 +5,7 @@
 - who is online
 - the read marker
 
-An older server does not know some of these requests. After it has refused one, that one is not sent again.
+An older server may lack `WHO`; it is then asked once only (`State.lacking`).
 """
 
 from __future__ import annotations

@@ -19,10 +19,6 @@ Then = Callable[[str | None], list[Line]]
 """Takes the words of an answer behind `RESULT <verb>`, None for an error; returns the lines to show."""
 
 
-PROBE = "TAGS time id"
-"""The first line on a connection. No server of another dialect takes it for a name, nor for anything else."""
-
-
 class Request(NamedTuple):
     """A request without an answer yet.
 

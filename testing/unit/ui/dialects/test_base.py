@@ -12,10 +12,9 @@ from dialects.mailbox import GREETING
 from harness.processes import ROOT
 from settings import Settings
 from ui.dialects import DIALECTS, recognise_greeting
-from ui.dialects.base import CHOICES_SHOWN, LOGIN_RETRY_SECONDS, NAMES_KEPT, ClientDialect, Names
+from ui.dialects.base import CHOICES_SHOWN, LOGIN_RETRY_SECONDS, NAMES_KEPT, PROBE, ClientDialect, Names
 from ui.dialects.mailbox import MailboxClient
 from ui.dialects.result import ResultClient
-from ui.dialects.result_state import PROBE
 from ui.dialects.slash import complete
 from ui.rendering import MAX_NAME_SHOWN
 

@@ -9,10 +9,9 @@ from dialects.result_words import render_not_restored
 from domain.events import NotRestored
 from support.lines import text_of
 from text import MAX_LINE
-from ui.dialects.base import LOGIN_RETRY_SECONDS, STILL_HELD, TOO_LONG, ParsedInput, read, refuse
+from ui.dialects.base import LOGIN_RETRY_SECONDS, PROBE, STILL_HELD, TOO_LONG, ParsedInput, read, refuse
 from ui.dialects.result import ANSWERS, ResultClient
 from ui.dialects.result_commands import NO_CHANNEL, VERBS, complete, interpret
-from ui.dialects.result_state import PROBE
 from ui.rendering import STYLES, Fragments, without_style
 from ui.secrets import cut, hide, password_start
 

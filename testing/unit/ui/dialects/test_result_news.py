@@ -5,10 +5,9 @@ from __future__ import annotations
 import pytest
 
 from support.lines import text_of
-from ui.dialects.base import Status
+from ui.dialects.base import PROBE, Status
 from ui.dialects.result import ResultClient
 from ui.dialects.result_channels import MAX_CHANNELS, Tags, split_tags
-from ui.dialects.result_state import PROBE
 from ui.rendering import Line
 
 OLD = "RESULT ERROR unknown type"
