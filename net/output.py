@@ -10,18 +10,14 @@ from collections.abc import Callable, Iterator, Sequence
 from selectors import EVENT_WRITE
 from typing import Any
 
+from net.blockage import Blockage
 from net.fanout import send_rest, send_row
 from net.streams import Receipt, Streams, close_iterator
 from net.table import CloseReason, ConnectionTable, OutputLimit
-from net.tcp import bytes_in_kernel
-from net.timers import Deadline
 from net.watched import WatchedSocket, Wire
 
 ROW = 64
 """Connections whose output is gathered before the first of them sends it."""
-
-FRESH_SECONDS = 0.25
-"""A peer that has read nothing for this long is stalled, not merely behind."""
 
 log = logging.getLogger("crosstalk.loop")
 
@@ -36,36 +32,6 @@ class State(enum.Enum):
 
 
 _OPEN, _CLOSED = State.OPEN, State.CLOSED  # looked up for every message
-
-
-class Blockage:
-    """Output that waits because the kernel does not take it. A connection has one only as long as that is so.
-
-    Args:
-        in_kernel: bytes that the kernel holds.
-        deadline: of the check for a peer that takes nothing.
-    """
-
-    __slots__ = ("_in_kernel", "_progress", "deadline")
-
-    def __init__(self, in_kernel: int, deadline: Deadline) -> None:
-        self.deadline = deadline
-        self.note_progress(in_kernel)
-
-    def note_progress(self, in_kernel: int) -> None:
-        """Note that output has left just now, and that the kernel holds so many bytes since."""
-        self._progress = time.monotonic()
-        self._in_kernel = in_kernel
-
-    @property
-    def idle_seconds(self) -> float:
-        """Seconds since output has left."""
-        return time.monotonic() - self._progress
-
-    def check(self, in_kernel: int) -> None:
-        """Note progress if the kernel holds less: a socket is writable again only when much has left."""
-        if in_kernel < self._in_kernel:
-            self.note_progress(in_kernel)
 
 
 class Output(WatchedSocket):
@@ -149,7 +115,7 @@ class Output(WatchedSocket):
     @property
     def is_behind(self) -> bool:
         """True while the peer has much to read and does read: a producer should wait until it has caught up."""
-        return self.congested and self._blockage is not None and self._blockage.idle_seconds < FRESH_SECONDS
+        return self.congested and self._blockage is not None and self._blockage.is_fresh
 
     @property
     def has_output(self) -> bool:
@@ -369,29 +335,23 @@ class Output(WatchedSocket):
             self._streams.chunk = len(chunk)
 
     def _block(self, *, progress: bool) -> None:
-        """Wait for a write event, and close when none comes for too long."""
+        """Wait for a write event, and close the connection of a peer that takes nothing for too long."""
         if self._blockage is None:
-            deadline = self._loop.call_later(self._table.stall_seconds, self._stalled)
             self._set_apart()
-            self._blockage = Blockage(bytes_in_kernel(self.sock), deadline)
+            self._blockage = Blockage(self._table, self._loop, self.sock, self._stalled)
             self._want(self._events | EVENT_WRITE)
         elif progress:
-            self._blockage.note_progress(bytes_in_kernel(self.sock))
+            self._blockage.note_progress()
         self._count()
 
     def _stalled(self) -> None:
-        assert self._blockage is not None  # otherwise the deadline was cancelled
-        self._blockage.check(bytes_in_kernel(self.sock))
-        rest = self._table.stall_seconds - self._blockage.idle_seconds
-        if rest > 0:
-            self._blockage.deadline = self._loop.call_later(rest, self._stalled)
-        else:
-            self.report_limit("stall-seconds", "(has taken nothing for %g seconds)", self._table.stall_seconds)
-            self.close(CloseReason.SLOW_READER)
+        """The peer has taken nothing for too long."""
+        self.report_limit("stall-seconds", "(has taken nothing for %g seconds)", self._table.stall_seconds)
+        self.close(CloseReason.SLOW_READER)
 
     def _unblock(self) -> None:
         if self._blockage is not None:
-            self._loop.cancel(self._blockage.deadline)
+            self._blockage.end()
             self._blockage = None
             self._want(self._events & ~EVENT_WRITE)
         self._count()
@@ -407,7 +367,8 @@ class Output(WatchedSocket):
         self._out = ()
         self._wire = self.sock  # breaks a reference cycle, so that what TLS holds is freed at once
         if self._blockage is not None:
-            self._loop.cancel(self._blockage.deadline)
+            self._blockage.end()
+            self._blockage = None  # it knows this connection
         for chunks, _behind in self._streams or ():
             close_iterator(chunks)
 

@@ -288,7 +288,7 @@ def test_more_may_wait_for_one_connection_than_for_others(stage: LoopStage, capl
 
 
 def test_a_peer_that_takes_some_of_much_is_behind(stage: LoopStage, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("net.output.FRESH_SECONDS", PATIENCE)
+    monkeypatch.setattr("net.blockage.FRESH_SECONDS", PATIENCE)
     connection, owner, peer, sock = stage.pair()
     sock.takes = [10] + [0] * 3
     connection.send(b"x" * (HIGH_WATER // 2))
@@ -296,9 +296,9 @@ def test_a_peer_that_takes_some_of_much_is_behind(stage: LoopStage, monkeypatch:
     assert not connection.is_behind  # there is not much
     connection.send(b"x" * HIGH_WATER)
     assert connection.is_behind
-    monkeypatch.setattr("net.output.FRESH_SECONDS", 0.0)
+    monkeypatch.setattr("net.blockage.FRESH_SECONDS", 0.0)
     assert not connection.is_behind  # it takes nothing any more
-    monkeypatch.setattr("net.output.FRESH_SECONDS", PATIENCE)
+    monkeypatch.setattr("net.blockage.FRESH_SECONDS", PATIENCE)
     reader = threading.Thread(target=get, args=(peer, HIGH_WATER // 2 + HIGH_WATER))
     reader.start()
     stage.until(lambda: owner.told)
