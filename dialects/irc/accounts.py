@@ -1,4 +1,4 @@
-"""REGISTER: makes an account of the client's own nick (draft/account-registration, I12)."""
+"""REGISTER: makes an account of the client's own nick (draft/account-registration, I11)."""
 
 from __future__ import annotations
 

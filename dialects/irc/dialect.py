@@ -75,8 +75,10 @@ class IrcDialect(Irc):
                 transport.send(told.encode())
 
     def _with_own_words(self, messages: Sequence[Said]) -> dict[Transport, list[int]]:
-        """Return the clients that get other words than all for some of these messages, and the places of these: their
-        own messages if they want no echo, else those that they have put a label before."""
+        """Return the clients that get other words than all for some of these messages, and the indexes of these.
+
+        Where clients want no echo, these are their own messages; else the ones that they have labelled.
+        """
         found: dict[Transport, list[int]] = {}
         if "echo-message" in self.capabilities:
             for place, said in enumerate(messages):

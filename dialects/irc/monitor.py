@@ -1,4 +1,4 @@
-"""MONITOR: tells a client when users log in and out that need not share a channel with it."""
+"""MONITOR: tells a client when users log in and out, also those who share no channel with it."""
 
 from __future__ import annotations
 
