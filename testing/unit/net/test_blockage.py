@@ -92,5 +92,6 @@ def test_a_blocked_connection_that_is_closed_keeps_nothing_of_it(stage: LoopStag
     connection.flush()
     assert connection._blockage is not None
     connection.close(CloseReason.REFUSED)
+    stage.turn()
     assert connection._blockage is None
     assert not len(stage.loop._deadlines)
