@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from app.config import Lines
 from app.directives import PEER, SECRET, field_of
+from net.addresses import join_host_port
 from settings import Settings
 
 MIN_CHANNELS = 3
@@ -173,8 +174,7 @@ class BindAddress(NamedTuple):
     port: int
 
     def __str__(self) -> str:
-        address = self.address or "*"
-        return f"[{address}]:{self.port}" if ":" in address else f"{address}:{self.port}"
+        return join_host_port(self.address or "*", self.port)
 
     def clashes(self, other: BindAddress) -> bool:
         """Tell whether the operating system refuses the second of these two."""

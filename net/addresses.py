@@ -1,4 +1,4 @@
-"""IP addresses as text: loopback, and the network that counts as one client."""
+"""IP addresses as text: with a port, loopback, and the network that counts as one client."""
 
 from __future__ import annotations
 
@@ -7,6 +7,11 @@ from collections.abc import Callable, Sequence
 
 NETWORK_BYTES = 8
 """Bytes of an IPv6 network prefix: a client usually controls a whole /64."""
+
+
+def join_host_port(host: str, port: int) -> str:
+    """Return a host and a port as one text, with an IPv6 address in brackets."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def is_loopback(address: str) -> bool:

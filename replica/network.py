@@ -12,6 +12,7 @@ from collections.abc import Callable
 from selectors import EVENT_READ, EVENT_WRITE
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from net.addresses import join_host_port
 from net.reactor import Reactor
 from net.watched import Wire
 
@@ -33,7 +34,7 @@ class Address(NamedTuple):
     port: int
 
     def __str__(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+        return join_host_port(self.host, self.port)
 
 
 class Pipe(Protocol):

@@ -12,6 +12,7 @@ import socket
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
+from net.addresses import join_host_port
 from net.connection import Connection
 from net.loop import Loop
 from net.table import CloseReason
@@ -38,7 +39,7 @@ class Address(NamedTuple):
     port: int
 
     def __str__(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+        return join_host_port(self.host, self.port)
 
 
 Securing = Callable[[socket.socket, str], AnySocket]

@@ -22,12 +22,6 @@ from ui.dialects.base import (
 )
 from ui.secrets import FULL_WIDTH
 
-COMMON = (
-    *("@", "/join", "/leave", "/msg", "/me", "/who", "/users", "/history", "/topic", "/seen", "/channels"),
-    *("/help", "/quit"),
-)
-"""The words that every dialect has, if only to say that it has no such thing."""
-
 SECRET = (
     "there may be a password or an ID in it, so nobody gets it. /help lists the commands;"
     " with another word in front of it a harmless line is said."

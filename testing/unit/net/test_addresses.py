@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from net.addresses import is_loopback, network_of
+from net.addresses import is_loopback, join_host_port, network_of
 
 
 @pytest.mark.parametrize(
@@ -40,3 +40,10 @@ def test_loopback(address: str, loopback: bool) -> None:
 )
 def test_network(address: str, network: str) -> None:
     assert network_of(address) == network
+
+
+@pytest.mark.parametrize(
+    ("host", "text"), [("127.0.0.1", "127.0.0.1:80"), ("::1", "[::1]:80"), ("chat.example", "chat.example:80")]
+)
+def test_an_ipv6_address_stands_in_brackets_before_a_port(host: str, text: str) -> None:
+    assert join_host_port(host, 80) == text

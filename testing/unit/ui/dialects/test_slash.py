@@ -16,8 +16,14 @@ from ui.dialects.mailbox import MailboxClient
 from ui.dialects.result import ResultClient
 from ui.dialects.result_commands import VERBS
 from ui.dialects.rooms import RoomsClient
-from ui.dialects.slash import ALIASES, COMMON, SECRET, complete, enter, say
+from ui.dialects.slash import ALIASES, SECRET, complete, enter, say
 from ui.secrets import cut, hide
+
+COMMON = (
+    *("@", "/join", "/leave", "/msg", "/me", "/who", "/users", "/history", "/topic", "/seen", "/channels"),
+    *("/help", "/quit"),
+)
+"""The words that every dialect has, if only to say that it has no such thing."""
 
 FRAME = "[Server message (12:34:56)]"
 
