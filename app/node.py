@@ -146,14 +146,10 @@ class Node:
         if settings.federation != "off":
             self.federation = Federation(self.chat, timers, now, dial, jitter, nonce, settings)
             self.chat.outside.servers = self.federation.servers
-        links = self.federation.links if self.federation is not None else None
-
-        # Bans of the operator.
-        close_links = links.close_with if links is not None else _no_links
-        enforcement = BanEnforcement(self.chat, self.rooms, timers, controls.sessions, close_links, farewell)
-        self.chat.outside.enforce, self.chat.outside.logged_in = enforcement.enforce, enforcement.logged_in
+        self._enforce_bans(controls)
 
         # The dialects.
+        links = self.federation.links if self.federation is not None else None
         hosted = Hosted(self.chat, self.rooms, links, timers, now, make_secret)
         self.operator = Session(console, Console(controls, hosted, formatter, complain))
         self.control = Control(controls, hosted)
@@ -186,6 +182,12 @@ class Node:
             store.remove_orphans()
         chat.journal.write = timed(chat.journal.write, self.commits, self._timers.monotonic)
         return chat
+
+    def _enforce_bans(self, controls: ServerControls) -> None:
+        """Have the operator's bans end what they no longer allow: sessions, memberships, links."""
+        close_links = self.federation.links.close_with if self.federation is not None else _no_links
+        enforcement = BanEnforcement(self.chat, self.rooms, self._timers, controls.sessions, close_links, farewell)
+        self.chat.outside.enforce, self.chat.outside.logged_in = enforcement.enforce, enforcement.logged_in
 
     def _host_channels(self) -> None:
         """Make the channels of the config that do not exist, and give each its port."""

@@ -26,8 +26,6 @@ from domain.changes import (
     InOrder,
     Joined,
     Mailed,
-    MembershipsDated,
-    PeerNamed,
     Said,
     Undo,
     ignore,
@@ -45,6 +43,7 @@ from domain.messages import DirectMessages
 from domain.moderation import Moderation
 from domain.modes import INVITE_ONLY, OPERATOR, SECRET
 from domain.names import HOST_OF_CHANNEL, classic_id, is_name
+from domain.peer_records import PeerRecords
 from domain.presence import Presence
 from domain.publication import Publication
 from domain.reading import Reading
@@ -57,9 +56,6 @@ from domain.topics import Topics
 from domain.upkeep import Upkeep
 from domain.users import Users
 from domain.visitors import Visitors
-
-MAX_HOSTS = 1000
-"""Names of configured servers that are recorded with their identities."""
 
 log = logging.getLogger("crosstalk.chat")
 
@@ -114,6 +110,7 @@ class Chat:
         )
         admission = Admission(self.outside, self.bans)
         self.channels = Channels(self.users, self.outside, admission, members_only=members_only)
+        self.peer_records = PeerRecords(self.channels.identities, self.journal)
         self.subscriptions = Subscriptions(self.users, self.channels, self.outside)
         self.topics = Topics(self.users, self.channels, self.journal, self.outside, self.now)
         self.moderation = Moderation(self.users, self.channels, self.journal, self.outside, self.now)
@@ -304,19 +301,6 @@ class Chat:
             NotAMember: the account is not in such a channel.
         """
         return self.channels.joined(account, channel).present()
-
-    # ---- other servers ----
-
-    def remember_host(self, name: str, server: str) -> None:
-        """Record the identity under which a configured server has used a name (L20), for MAX_HOSTS names at most."""
-        known = self.channels.identities.hosts.get(name)
-        if known != server and (known is not None or len(self.channels.identities.hosts) < MAX_HOSTS):
-            self.journal.submit(PeerNamed(name, server), ignore)
-
-    def date_memberships(self, name: str, server: str) -> None:
-        """Have memberships in a server's channels without a recorded identity count as begun under this one (L21)."""
-        if self.channels.identities.has_undated(name):
-            self.journal.submit(MembershipsDated(name, server), ignore)
 
     # ---- the journal's side ----
 

@@ -193,7 +193,7 @@ class PeerNames:
     def _remember_host(self, link: Link, name: str) -> None:
         """Reserve the name of a configured server for it while it is away (L20)."""
         if link.configured and name != link.address:
-            self._chat.remember_host(name, link.identity)
+            self._chat.peer_records.remember_host(name, link.identity)
 
     def _refusal_reason(self, link: Link, name: str, sent: str) -> str | None:
         """Return why the other server cannot be known by this name; None if it can. A ban is counted (C71)."""

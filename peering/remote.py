@@ -230,7 +230,7 @@ class LinkedServers(RemoteServers):
 
     def resend_joins(self, peer: Peer) -> None:
         """Ask a peer for the memberships that accounts here have, or wait for, in its channels (L4, L46)."""
-        self._chat.date_memberships(peer.name, peer.links.oldest.identity)
+        self._chat.peer_records.date_memberships(peer.name, peer.links.oldest.identity)
         for full_name, channel in self._chat.channels.remote.items():
             name, _, host = full_name.partition(HOST_OF_CHANNEL)
             if host == peer.name:
