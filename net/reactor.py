@@ -150,8 +150,8 @@ class Reactor:
         Args:
             sock: not watched yet.
             events: EVENT_READ, EVENT_WRITE or both.
-            ready: must survive a stale event, since an earlier one of the same turn may have closed its socket, and
-                events that it is not watched for (`net.selector.Event`).
+            ready: must survive two kinds of events: a stale one, since an earlier one of the same turn may have
+                closed its socket; and one that it is not watched for (`net.selector.Event`).
         """
         self._selector.watch(sock.fileno(), events, ready)
 

@@ -9,8 +9,14 @@
 A candidate is a backup again when an entry or a heartbeat of the leader comes, or its `Leads` gets error 10071. A
 primary ends by `SteppedDown`, or by `ReplicatedLog.leave`.
 
-Silence counts from the last of these: a heartbeat of the leader or its answer to a probe, *any* entry that was applied,
-the end of a pause of this process above 1 s, a new engine. A backup becomes a candidate after
+Silence counts from the last of these:
+
+- a heartbeat of the leader, or its answer to a probe;
+- *any* entry that was applied;
+- the end of a pause of this process above 1 s;
+- a new engine.
+
+A backup becomes a candidate after
 
 - SILENCE_SECONDS, if for NO_RESPONDERS_SECONDS every probe came back with 503: nobody is subscribed for the leader.
 - LONG_SILENCE_SECONDS in any case: the leader may be frozen.

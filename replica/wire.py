@@ -1,8 +1,8 @@
 """Entries of the log: the changes of a turn as JSON, and what only the cluster needs, `Leads` and `Leaves`.
 
-An entry is `{"v": 1, "run": ..., "n": ..., "c": [[kind, field, ...], ...]}`: the run of the process that wrote it,
-its number in that run, and the changes with all that was decided. A change is written field by field, after the
-declared types of its class, so a new kind of change needs nothing here.
+An entry is `{"v": 1, "run": ..., "n": ..., "c": [[kind, field, ...], ...]}`. `v` is the version, `run` the run of the
+process that wrote it, and `n` its number in that run. `c` has the changes, with all that was decided. A change is
+written field by field, after the declared types of its class, so a new kind of change needs nothing here.
 """
 
 from __future__ import annotations
