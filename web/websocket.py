@@ -26,6 +26,9 @@ MAX_MESSAGE = 4608
 FRAMES_PER_TURN = 64
 """Frames of one client that are read before the others have their turn, as with lines (W7)."""
 
+NOTHING = memoryview(b"")
+"""The input of a connection that has read all; one for all of them, which saves memory."""
+
 PIECE = 6 * FRAMES_PER_TURN
 """Bytes that are read at once. No client's frame is shorter than 6 bytes, so no piece has too many."""
 
@@ -84,7 +87,7 @@ class WebSocket:
         self.output = connection
         self._address = address
         self._keepalive = Keepalive(connection, protocol, address, timers, keepalive_seconds)
-        self._unread = memoryview(b"")
+        self._unread = NOTHING
         self._message = bytearray()
         self._is_text = True
         self._held_back = False  # the session wants no input
@@ -117,13 +120,13 @@ class WebSocket:
     def lost(self, reason: CloseReason) -> None:
         """The connection is gone."""
         self._keepalive.stop()
-        self._unread = memoryview(b"")
+        self._unread = NOTHING
         self.session.lost(reason)
 
     def drain(self) -> None:
         """The server stops: see `Session.drain`."""
         self._close_code = CloseCode.GOING_AWAY
-        self._unread = memoryview(b"")
+        self._unread = NOTHING
         self.session.drain()
 
     # ---- frames in ----
@@ -139,7 +142,7 @@ class WebSocket:
                 self._read_soon()
                 break
         if self._close_sent:
-            self._unread = memoryview(b"")
+            self._unread = NOTHING
         self._apply_back_pressure()
         if self._input_ended and not self._unread:
             self.session.ended()
