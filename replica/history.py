@@ -1,8 +1,7 @@
 """The check that the engines' log is the one that this file was written from.
 
-They are compared at each new connection, before anything is written or applied. Three things must agree: when the log
-was made, where it ends, and the entry at `applied`. A missing log is made. Nodes may race, since making the same log
-again is no error.
+At each new connection three things are compared, before anything is written or applied: when the log was made, where it
+ends, and the entry at `applied`. A missing log is made. Nodes may race, since making the same log again is no error.
 """
 
 from __future__ import annotations
