@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from net.reactor import Reactor
 from net.table import ConnectionTable
 from net.tcp import bytes_in_kernel
 
@@ -20,21 +19,17 @@ class Blockage:
 
     Args:
         table: of the connection; says for how many seconds a peer may take nothing.
-        loop: of the connection.
         sock: of the connection.
         stalled: called once, when the peer has taken nothing for so long.
     """
 
-    __slots__ = ("_deadline", "_in_kernel", "_loop", "_progress", "_sock", "_stalled", "_table")
+    __slots__ = ("_deadline", "_in_kernel", "_progress", "_sock", "_stalled", "_table")
 
-    def __init__(
-        self, table: ConnectionTable[Any], loop: Reactor, sock: socket.socket, stalled: Callable[[], None]
-    ) -> None:
+    def __init__(self, table: ConnectionTable[Any], sock: socket.socket, stalled: Callable[[], None]) -> None:
         self._table = table
-        self._loop = loop
         self._sock = sock
         self._stalled = stalled
-        self._deadline = loop.call_later(table.stall_seconds, self._check)
+        self._deadline = table.reactor.call_later(table.stall_seconds, self._check)
         self.note_progress()
 
     def note_progress(self) -> None:
@@ -49,7 +44,7 @@ class Blockage:
 
     def end(self) -> None:
         """The output has left, or never will: end the time-out."""
-        self._loop.cancel(self._deadline)
+        self._table.reactor.cancel(self._deadline)
 
     @property
     def _idle_seconds(self) -> float:
@@ -61,6 +56,6 @@ class Blockage:
             self.note_progress()
         rest = self._table.stall_seconds - self._idle_seconds
         if rest > 0:
-            self._deadline = self._loop.call_later(rest, self._check)
+            self._deadline = self._table.reactor.call_later(rest, self._check)
         else:
             self._stalled()

@@ -338,7 +338,7 @@ class Output(WatchedSocket):
         """Wait for a write event, and close the connection of a peer that takes nothing for too long."""
         if self._blockage is None:
             self._set_apart()
-            self._blockage = Blockage(self._table, self._loop, self.sock, self._stalled)
+            self._blockage = Blockage(self._table, self.sock, self._stalled)
             self._want(self._events | EVENT_WRITE)
         elif progress:
             self._blockage.note_progress()

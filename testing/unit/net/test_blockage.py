@@ -25,10 +25,9 @@ class Clock:
         self.stalled: list[float] = []
         monkeypatch.setattr(time, "monotonic", lambda: self.now)
         monkeypatch.setattr("net.blockage.bytes_in_kernel", lambda _sock: self.in_kernel)
-        table: Any = SimpleNamespace(stall_seconds=SECONDS)
-        loop: Any = self
+        table: Any = SimpleNamespace(stall_seconds=SECONDS, reactor=self)
         sock: Any = None
-        self.blockage = Blockage(table, loop, sock, lambda: self.stalled.append(self.now))
+        self.blockage = Blockage(table, sock, lambda: self.stalled.append(self.now))
 
     def call_later(self, seconds: float, call: Any) -> Any:
         deadline = (self.now + seconds, call)
