@@ -7,7 +7,8 @@ import errno
 import os
 import socket
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from typing import BinaryIO
 
 USAGE = "usage: server.py --control PATH command [word...]   (try: server.py --control PATH help)"
 
@@ -98,27 +99,30 @@ def _take_answer(stream: Iterable[bytes]) -> int:
     """
     for line in stream:
         if line.startswith(b" "):
-            _print(line[1:])
+            with _printing() as out:
+                out.write(line[1:])
             continue
         word, _, text = line.decode(errors="replace").rstrip("\n").partition(" ")
         status = STATUS.get(word, FAILED)
-        _print(f"{text}\n".encode() if text and status == DONE else b"", is_last=True)
+        with _printing() as out:
+            if status == DONE and text:
+                out.write(f"{text}\n".encode())
+            out.flush()
         return status if status == DONE else _complain(text, status)
-    _print(b"", is_last=True)
+    with _printing() as out:
+        out.flush()
     return _complain("the server has closed the connection", FAILED)
 
 
-def _print(data: bytes, *, is_last: bool = False) -> None:
-    """Write to standard output, which is flushed behind the last piece.
+@contextlib.contextmanager
+def _printing() -> Iterator[BinaryIO]:
+    """Give the buffer of standard output to a block.
 
     Raises:
-        OutputError: it cannot be written.
+        OutputError: the block cannot write to it.
     """
     try:
-        if data:
-            sys.stdout.buffer.write(data)
-        if is_last:
-            sys.stdout.buffer.flush()
+        yield sys.stdout.buffer
     except OSError as error:
         raise OutputError(error.errno, error.strerror) from error
 
