@@ -20,7 +20,7 @@ from dialects import WEB
 from net import handshake
 from net.connection import Connection, Receiver
 from net.loop import Loop
-from net.tls import CertificateError, Visible, certificate_of, client_context, server_context
+from net.tls import CertificateError, CertificateInfo, certificate_of, client_context, server_context
 from settings import Settings
 
 DAY = 24 * 3600.0
@@ -70,7 +70,7 @@ class Tls:
 
     def __init__(self, settings: Settings, now: Callable[[], float] = time.time) -> None:
         self._now = now
-        self._seen: Visible | None = None
+        self._seen: CertificateInfo | None = None
         self._key_is_exposed = False
         self.load(settings)
 

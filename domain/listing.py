@@ -12,7 +12,7 @@ class ChannelListing:
     """What each user may know of the channels here.
 
     Args:
-        local: the channels here, by name; somebody else changes it.
+        local: the channels here, by name; `Channels` changes it.
         members_only: a channel is shown to its members alone, as one with mode `s` (C69).
 
     Attributes:

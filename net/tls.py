@@ -83,7 +83,7 @@ def client_context(authorities: str | None = None) -> ssl.SSLContext:
     return context
 
 
-class Visible(NamedTuple):
+class CertificateInfo(NamedTuple):
     """What clients see of a certificate: its names, and when it begins and expires, in seconds since the epoch."""
 
     names: Sequence[str]
@@ -91,7 +91,7 @@ class Visible(NamedTuple):
     expires: float
 
 
-def certificate_of(context: ssl.SSLContext, path: str) -> Visible | None:
+def certificate_of(context: ssl.SSLContext, path: str) -> CertificateInfo | None:
     """Return what clients will see of a certificate, by a handshake in memory.
 
     Args:
@@ -116,7 +116,7 @@ def certificate_of(context: ssl.SSLContext, path: str) -> Visible | None:
         return None
     names = [name for _kind, name in found.get("subjectAltName", ())]
     begins, expires = (float(ssl.cert_time_to_seconds(found[key])) for key in ("notBefore", "notAfter"))
-    return Visible(names, begins, expires)
+    return CertificateInfo(names, begins, expires)
 
 
 def _context(protocol: int) -> ssl.SSLContext:
