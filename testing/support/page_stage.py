@@ -28,11 +28,6 @@ new MutationObserver((changes) => {
 }).observe(document.getElementById("log"), { childList: true })"""
 """Note the rows that each frame adds to the log, and the frames that end elsewhere than at the newest line."""
 
-OFFLINE, ONLINE = (
-    {"offline": offline, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1} for offline in (True, False)
-)
-"""What `Network.emulateNetworkConditions` takes."""
-
 PROBLEMS = ("Runtime.exceptionThrown", "Audits.issueAdded")
 """Exceptions, and what the browser finds wrong: what the page's security policy has refused, above all."""
 
@@ -126,6 +121,28 @@ def log_in(tab: Tab, name: str, password: str | None = None) -> None:
     tab.key("Enter")
     if password is None:
         tab.wait("!document.getElementById('app').hidden")
+
+
+def enter_as_guest(tab: Tab, name: str) -> None:
+    tab.click("#way-guest")
+    tab.click("#name")
+    tab.type(name)
+    tab.key("Enter")
+    tab.wait("!document.getElementById('app').hidden")
+
+
+def go_offline(tab: Tab) -> None:
+    """Cut a tab off from the network."""
+    _set_network(tab, offline=True)
+
+
+def go_online(tab: Tab) -> None:
+    _set_network(tab, offline=False)
+
+
+def _set_network(tab: Tab, *, offline: bool) -> None:
+    limits = {"latency": 0, "downloadThroughput": -1, "uploadThroughput": -1}
+    tab.call("Network.emulateNetworkConditions", offline=offline, **limits)
 
 
 def find_channel(tab: Tab, name: str, offer: str) -> None:

@@ -347,6 +347,10 @@ class World:
             pumped = [transport.pump() for transport in (self.screen, *(client.transport for client in self.clients))]
             busy = any(pumped) or bool(self.soon)
 
+    def let_database_take(self, *, anything: bool) -> None:
+        """Have the database take what is written, or refuse all of it, as on a full disk."""
+        self.store._db.execute(f"PRAGMA query_only = {int(not anything)}")
+
     def let_pass(self, seconds: float) -> None:
         """Let time pass, and settle."""
         self.timers.let_pass(seconds)

@@ -250,7 +250,7 @@ def test_a_disk_that_takes_nothing(world: World) -> None:
     """B4: what needs no disk goes on."""
     mason = world.mailbox_user("mason")
     world.mailbox_user("wayne").ask("bye")
-    world.store._db.execute("PRAGMA query_only = 1")
+    world.let_database_take(anything=False)
     assert mason.ask("1|carol", "3|wayne|x", "5|mason123", "2") == [NOT_KEPT] * 3 + [
         "Showing all accounts: mason,wayne"
     ]

@@ -126,7 +126,7 @@ def test_a_disk_that_refuses_is_a_failure_of_each_command(world: World) -> None:
     alice.heard()
     carol = world.client()
     carol.ask("REGISTER away away")
-    world.store._db.execute("PRAGMA query_only = 1")
+    world.let_database_take(anything=False)
     asked = {
         "REGISTER carol pw": "RESULT REGISTER 0",
         "PASSWORD alice new": "RESULT PASSWORD 0",
@@ -145,7 +145,7 @@ def test_a_disk_that_refuses_is_a_failure_of_each_command(world: World) -> None:
     assert dict(zip(asked, alice.ask(*asked), strict=True)) == asked
     assert alice.ask("HISTORY room") == ["RESULT HISTORY room 1", "RECV bob room before"]
     assert bob.heard() == ["RECV alice @alice hello"]
-    world.store._db.execute("PRAGMA query_only = 0")
+    world.let_database_take(anything=True)
     assert alice.ask("SAY room hello", "CREATE x") == ["RECV alice room hello", "RESULT CREATE x 1"]
 
 

@@ -348,7 +348,7 @@ def test_a_join_that_is_refused_or_cannot_be_kept_notes_nothing(world: World) ->
     bob.send("JOIN tea:two")
     peer.ask("FEDRESULT bob JOIN tea:two 0")
     bob.send("JOIN tea:two")
-    world.store._db.execute("PRAGMA query_only = 1")
+    world.let_database_take(anything=False)
     peer.ask("FEDRESULT bob JOIN tea:two 1")
     assert bob.heard() == ["RESULT JOIN tea:two 0"] * 2
     assert world.chat.channels.identities.noted("two") == []
@@ -357,7 +357,7 @@ def test_a_join_that_is_refused_or_cannot_be_kept_notes_nothing(world: World) ->
 def test_a_leave_that_cannot_be_kept_keeps_the_note(world: World) -> None:
     peer = world.peer("two", "127.0.0.2")
     bob = member(world, peer)
-    world.store._db.execute("PRAGMA query_only = 1")
+    world.let_database_take(anything=False)
     assert bob.ask("LEAVE tea:two") == ["RESULT LEAVE tea:two 0"]
     cut(peer)
     assert refused(world, "127.0.0.3")

@@ -253,7 +253,7 @@ def test_remote_users_come_and_go_while_the_disk_takes_nothing(world: World) -> 
     alice = world.user("alice", "tea")
     peer = world.peer("two")
     peer.ask("FEDJOIN eve@two tea", "FEDJOIN ann@two tea")
-    world.store._db.execute("PRAGMA query_only = 1")
+    world.let_database_take(anything=False)
     peer.send("FEDSAY eve@two tea lost")
     peer.send(b"FEDLEAVE ann@two tea\nFEDJOIN joe@two tea\nFEDJOIN joe@two nowhere\n")
     assert peer.heard() == [
@@ -268,7 +268,7 @@ def test_remote_users_come_and_go_while_the_disk_takes_nothing(world: World) -> 
     assert alice.ask("USERS tea") == ["RESULT USERS tea alice"]
     assert not world.remote_members()
     assert world.type("/empty tea") != []
-    world.store._db.execute("PRAGMA query_only = 0")
+    world.let_database_take(anything=True)
     assert world.peer("two").ask("FEDJOIN eve@two tea") == ["FEDRESULT eve JOIN tea:one 1"]
 
 
@@ -276,7 +276,7 @@ def test_a_join_elsewhere_that_cannot_be_kept_is_taken_back_there(world: World) 
     peer = world.peer("two")
     bob = world.user("bob")
     bob.send("JOIN tea:two")
-    world.store._db.execute("PRAGMA query_only = 1")
+    world.let_database_take(anything=False)
     assert peer.ask("FEDRESULT bob JOIN tea:two 1") == ["FEDJOIN bob@one tea", "FEDLEAVE bob@one tea"]
     assert bob.heard() == ["RESULT JOIN tea:two 0"]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from harness.servers import ServerProcess
 from support.certificates import Authority, need_openssl
 from support.chromium import Tab
-from support.page_stage import OFFLINE, ONLINE, Stage, confirmed, find_channel, log_in, reload, say
+from support.page_stage import Stage, confirmed, find_channel, go_offline, go_online, log_in, reload, say
 
 
 def test_a_wrong_password_is_told(stage: Stage) -> None:
@@ -222,9 +222,9 @@ def test_a_browser_that_stores_nothing_is_good_enough(stage: Stage) -> None:
     page.wait("document.readyState === 'complete'")
     log_in(page, name)
     page.sees("#shelf", "#title")
-    page.call("Network.emulateNetworkConditions", **OFFLINE)
+    go_offline(page)
     page.sees("Not connected", "#network")
-    page.call("Network.emulateNetworkConditions", **ONLINE)
+    go_online(page)
     page.wait("document.getElementById('network').textContent", lambda text: text == "")
     say(page, "still in")
     confirmed(page, "still in")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from support.chromium import CONTROL, Tab
-from support.page_stage import OFFLINE, ONLINE, Stage, confirmed, log_in, say
+from support.page_stage import Stage, confirmed, go_offline, go_online, log_in, say
 
 CONTROLS = ("button", "textbox", "combobox", "listbox", "option", "radio", "checkbox", "link")
 
@@ -173,10 +173,10 @@ def test_a_lost_connection_is_told_wherever_one_is(stage: Stage, width: int, pan
         page.click("#channels button")
         page.wait(f"{PANE} === 'talk' && getComputedStyle(document.getElementById('talk')).transform === 'none'")
     page.wait("document.getElementById('network').getBoundingClientRect().height === 0")
-    page.call("Network.emulateNetworkConditions", **OFFLINE)
+    go_offline(page)
     page.sees("Not connected", "#network")
     assert is_in_sight(page, "network", *(("line", "send", "title") if pane == "talk" else ("menu", "whoami")))
-    page.call("Network.emulateNetworkConditions", **ONLINE)
+    go_online(page)
 
 
 def test_a_finder_leaves_the_keys_to_an_input_method(stage: Stage) -> None:

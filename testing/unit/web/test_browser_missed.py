@@ -5,7 +5,17 @@ from __future__ import annotations
 import signal
 
 from support.chromium import Tab
-from support.page_stage import OFFLINE, ONLINE, ROWS_A_FRAME, WATCH_FRAMES, Stage, confirmed, reload, say
+from support.page_stage import (
+    ROWS_A_FRAME,
+    WATCH_FRAMES,
+    Stage,
+    confirmed,
+    enter_as_guest,
+    go_offline,
+    go_online,
+    reload,
+    say,
+)
 
 
 def test_a_page_survives_the_end_of_its_connection(stage: Stage) -> None:
@@ -14,11 +24,11 @@ def test_a_page_survives_the_end_of_its_connection(stage: Stage) -> None:
     page.sees("#shed", "#title")
     page.click("#line")
     page.type("half a sent")
-    page.call("Network.emulateNetworkConditions", **OFFLINE)
+    go_offline(page)
     page.sees("Not connected", "#network")
     page.key("Enter")
     page.sees("Not sent", "#network")
-    page.call("Network.emulateNetworkConditions", **ONLINE)
+    go_online(page)
     page.wait("document.getElementById('network').textContent", lambda text: text == "")
     assert page.js("document.getElementById('line').value") == "half a sent"
     page.type("ence")
@@ -140,10 +150,10 @@ def test_a_gap_of_many_lines_is_shown_and_filled(stage: Stage) -> None:
         page.sees(f"for operators {begin}", "#log")
         say(page, "/nonsense")
         page.js("document.getElementById('line').value = ''")
-        page.call("Network.emulateNetworkConditions", **OFFLINE)
+        go_offline(page)
         page.sees("Not connected", "#network")
         peer.ask(*(f"SAY canyon echo-{number:03}" for number in range(begin, end)))
-        page.call("Network.emulateNetworkConditions", **ONLINE)
+        go_online(page)
         page.sees(f"echo-{end - 1}", "#log")
     page.js("window.shown = new Set()")
     page.wait(TO_THE_TOP, lambda size: size >= 702)
@@ -196,13 +206,13 @@ def test_a_channel_that_was_left_meanwhile_is_gone(stage: Stage) -> None:
     page.sees("#river", "#channels")
     page.click("#channels li:nth-child(2) button")
     page.sees("#river", "#title")
-    page.call("Network.emulateNetworkConditions", **OFFLINE)
+    go_offline(page)
     page.sees("Not connected", "#network")
     stage.peers.append(other := stage.server.peer())
     while other.ask(f"LOGIN {name} {name}") != ["RESULT LOGIN 1"]:
         pass  # the server still counts the page
     assert other.ask("LEAVE river", "LOGOUT") == ["RESULT LEAVE river 1", "RESULT LOGOUT 1"]
-    page.call("Network.emulateNetworkConditions", **ONLINE)
+    go_online(page)
     page.sees("You are not in #river any more.", "#log")
     assert page.text("#channels").split() == ["#ferry"]
     assert page.text("#title") == "#ferry"
@@ -222,12 +232,12 @@ def test_a_login_outlasts_refusals_that_may_be_over_soon(stage: Stage) -> None:
     reload(page)
     page.sees("#jetty", "#title")
     assert page.js("WebSocket.count") > 1
-    page.call("Network.emulateNetworkConditions", **OFFLINE)
+    go_offline(page)
     page.sees("Not connected", "#network")
     stage.reload("max-account-clients 1")
     other = stage.page(name)
     other.sees("#jetty", "#title")
-    page.call("Network.emulateNetworkConditions", **ONLINE)
+    go_online(page)
     page.sees("too many clients of this account", "#network")
     page.wait("WebSocket.count", lambda count: count > 4)
     stage.reload()
@@ -238,27 +248,23 @@ def test_a_login_outlasts_refusals_that_may_be_over_soon(stage: Stage) -> None:
 def test_a_guest_waits_for_the_own_name(stage: Stage) -> None:
     """The server may count the lost connection for a while, or somebody else may have the name meanwhile."""
     page = stage.tab()
-    page.click("#way-guest")
-    page.click("#name")
-    page.type("wanderer")
-    page.key("Enter")
-    page.wait("!document.getElementById('app').hidden")
-    page.call("Network.emulateNetworkConditions", **OFFLINE)
+    enter_as_guest(page, "wanderer")
+    go_offline(page)
     page.sees("Not connected", "#network")
     stage.peers.append(other := stage.server.peer())
     other.send("USER x 0 * :x")
     while " 433 " in other.ask("NICK wanderer")[0]:
         pass  # the server still counts the page
-    page.call("Network.emulateNetworkConditions", **ONLINE)
+    go_online(page)
     page.sees("Your name is still taken.", "#network")
     other.send("QUIT")
     page.wait("document.getElementById('network').textContent", lambda text: text == "")
     page.sees("wanderer", "#whoami")
     say(page, "/nick strayer")
     page.sees("strayer", "#whoami")
-    page.call("Network.emulateNetworkConditions", **OFFLINE)
+    go_offline(page)
     page.sees("Not connected", "#network")
-    page.call("Network.emulateNetworkConditions", **ONLINE)
+    go_online(page)
     page.wait("document.getElementById('network').textContent", lambda text: text in ("", "Your name is still taken."))
     page.sees("strayer", "#whoami")
 
@@ -290,9 +296,9 @@ def test_the_page_tries_again_less_and_less_often(stage: Stage) -> None:
     page.sees("#spit", "#title")
     page.wait("sessionStorage.getItem('crosstalk-token')")
     page.js(LOST_AT_ONCE)
-    page.call("Network.emulateNetworkConditions", **OFFLINE)
+    go_offline(page)
     page.sees("Not connected", "#network")
-    page.call("Network.emulateNetworkConditions", **ONLINE)
+    go_online(page)
     waits = page.wait("window.waits", lambda waits: len(waits) > 9)
     begin = waits.index(0)
     steps = [0, 1000, 2000, 4000, 8000, 16000, 30000, 30000]

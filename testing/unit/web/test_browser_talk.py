@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from support.chromium import ALT
-from support.page_stage import OFFLINE, ONLINE, Stage, confirmed, find_channel, reload, say
+from support.page_stage import Stage, confirmed, enter_as_guest, find_channel, go_offline, go_online, reload, say
 
 
 def test_what_is_said_is_confirmed_and_heard(stage: Stage) -> None:
@@ -25,11 +25,7 @@ def test_what_is_said_is_confirmed_and_heard(stage: Stage) -> None:
 def test_a_guest_may_look_in(stage: Stage) -> None:
     _bob, peer = stage.member("lawn")
     page = stage.tab()
-    page.click("#way-guest")
-    page.click("#name")
-    page.type("yan")
-    page.key("Enter")
-    page.wait("!document.getElementById('app').hidden")
+    enter_as_guest(page, "yan")
     find_channel(page, "lawn", "members")
     say(page, "may I?")
     peer.expect("may I?\n")
@@ -263,10 +259,10 @@ def test_a_line_stands_where_reading_stopped(stage: Stage) -> None:
         page.wait("document.title", lambda title: title == "Crosstalk")
         peer.send(f"SAY vestry seen {number}")
         page.sees(f"seen {number}", "#log")
-    page.call("Network.emulateNetworkConditions", **OFFLINE)
+    go_offline(page)
     page.sees("Not connected", "#network")
     peer.send("SAY vestry missed")
-    page.call("Network.emulateNetworkConditions", **ONLINE)
+    go_online(page)
     page.wait(BEHIND_NEW, lambda texts: texts == ["missed"])
 
 

@@ -58,7 +58,7 @@ def test_a_disk_that_refuses_is_a_failure_of_each_command(world: World) -> None:
     ann, bob = user(world, "ann"), user(world, "bob")
     ann.ask("JOIN #garden"), bob.ask("JOIN #garden"), ann.ask("TOKEN NEW")
     bob.heard()
-    world.store._db.execute("PRAGMA query_only = 1")
+    world.let_database_take(anything=False)
     answers = {
         "TOKEN NEW": "FAIL TOKEN TEMPORARILY_UNAVAILABLE :No token can be made now; try again later",
         "TOKEN DROP": "FAIL TOKEN TEMPORARILY_UNAVAILABLE :No token can be dropped now; try again later",
@@ -71,7 +71,7 @@ def test_a_disk_that_refuses_is_a_failure_of_each_command(world: World) -> None:
     }
     assert {line: ann.ask(line) for line in answers} == {line: [f":crosstalk {end}"] for line, end in answers.items()}
     assert bob.heard() == []
-    world.store._db.execute("PRAGMA query_only = 0")
+    world.let_database_take(anything=True)
     assert ann.codes("TOPIC #garden :x", "KICK #garden bob", "TOKEN NEW") == ["TOPIC", "KICK", "TOKEN"]
 
 

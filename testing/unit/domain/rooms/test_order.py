@@ -107,7 +107,7 @@ def test_a_mute_beside_a_message_that_cannot_be_stored_counts_once(world: World,
     if earlier:
         world.type(f"/mute large:bob {earlier}")
         ann.saw()
-    world.store._db.execute("PRAGMA query_only = 1")
+    world.let_database_take(anything=False)
     ann.send("hi")
     assert world.type("/mute large:bob 10")[-1] == "* Muted bob for 10 seconds."
     assert ann.saw()[0] == "* Your message could not be kept; try again later."
@@ -198,7 +198,7 @@ def test_any_coming_and_going_leaves_no_place_empty_while_somebody_waits(rng: ra
 def test_a_message_that_cannot_be_stored(world: World) -> None:
     """O22: nobody gets it, and what needs no disk goes on."""
     ann, bob = world.room("large", "ann", "bob")
-    world.store._db.execute("PRAGMA query_only = 1")
+    world.let_database_take(anything=False)
     answers = ann.ask("hello", "/whisper bob hello")
     assert [*map(plain, answers)] == ["* Your message could not be kept; try again later."]
     assert bob.saw() == ["[ann whispers to you:] hello"]
