@@ -109,7 +109,7 @@ def error_code(answer: Mapping[str, Any]) -> int:
 
 def sequence_of(message: Message) -> int:
     """Return the sequence of an entry that the engines have sent; 0 for what is no entry."""
-    number = message.headers.get("Nats-Sequence", "")
+    number = message.header("Nats-Sequence")
     return int(number) if number.isascii() and number.isdigit() else 0
 
 

@@ -17,10 +17,13 @@ MAX_LINE = 64 * 1024
 MAX_PAYLOAD = 1024 * 1024 + 64 * 1024
 """Maximum bytes of a payload with its headers: the engine's own limit, and some for what it adds."""
 
-MAX_DIGITS = 60
-"""Digits of the numbers in a message's line, all together."""
+_MESSAGE = re.compile(
+    rb"(?i:(H)?MSG)[ \t]+(\S+)[ \t]+(\d{1,20})(?:[ \t]+(\S+?))??(?(1)[ \t]+(\d{1,20}))[ \t]+(\d{1,20})[ \t]*\r\n"
+)
+"""A message's line: whether it has headers, subject, sid, reply, the bytes of the headers, and those of all."""
 
-_HEADER = re.compile(r"([^:\r\n]*):[ \t]*([^\r\n]*?)[ \t]*\r\n")
+_HEAD = re.compile(rb"NATS/1\.0(?: (\d{3})(?=[ \r]))?[ \r]")
+"""How a block of headers begins, with the status if there is one."""
 
 PING, PONG = b"PING\r\n", b"PONG\r\n"
 
@@ -44,14 +47,20 @@ class Message(NamedTuple):
         sid: the number of the subscription.
         reply: where an answer goes; "" for nowhere.
         status: of the headers: 503 when nobody is subscribed; 0 for none.
+        head: the block of headers; b"" for none.
     """
 
     subject: str
     sid: int
     reply: str
     status: int
-    headers: Mapping[str, str]
+    head: bytes
     payload: bytes
+
+    def header(self, name: str) -> str:
+        """Return the value of a header; "" for none."""
+        _, _, rest = self.head.partition(b"\r\n%b:" % name.encode())
+        return rest.partition(b"\r\n")[0].decode("utf-8", "replace").strip(" \t")
 
 
 class Control(NamedTuple):
@@ -73,8 +82,9 @@ class Decoder:
     """Makes frames of the bytes that an engine sends, however they are cut."""
 
     def __init__(self) -> None:
-        self._buffer = bytearray()
-        self._awaited: tuple[list[str], int, int] | None = None
+        self._data = b""
+        self._at = 0
+        """Where the next frame begins in the data."""
 
     def feed(self, data: bytes) -> Iterator[Frame]:
         """Return the frames that are complete with these bytes.
@@ -82,38 +92,53 @@ class Decoder:
         Raises:
             ProtocolError: the bytes are no such frames, or a line or payload is longer than allowed.
         """
-        self._buffer += data
-        while (frame := self._next()) is not None:
-            yield frame
-
-    def _next(self) -> Frame | None:
-        if self._awaited is None:
-            end = self._buffer.find(b"\r\n")
-            if end > MAX_LINE or (end < 0 and len(self._buffer) > MAX_LINE):
-                raise ProtocolError("a line is too long")
-            if end < 0:
-                return None
-            line = self._buffer[:end].decode("utf-8", "replace")
-            del self._buffer[: end + 2]
-            word, _, rest = line.partition(" ")
-            if word.upper() not in ("MSG", "HMSG"):
-                return _line(word.upper(), rest)
-            self._awaited = _announced(word.upper() == "HMSG", rest.split())
-        return self._payload(*self._awaited)
-
-    def _payload(self, words: list[str], header_size: int, size: int) -> Message | None:
-        if len(self._buffer) < size + 2:
-            return None
-        if self._buffer[size : size + 2] != b"\r\n":
-            raise ProtocolError("a payload has another size than announced")
-        head, payload = bytes(self._buffer[:header_size]), bytes(self._buffer[header_size:size])
-        del self._buffer[: size + 2]
-        self._awaited = None
-        status, headers = _headers(head) if head else (0, NO_HEADERS)
-        return Message(words[0], int(words[1]), words[2] if len(words) == 3 else "", status, headers, payload)
+        self._data = data = self._data[self._at :] + data
+        self._at = 0
+        while (line_end := data.find(b"\r\n", self._at)) >= 0:
+            announced = _MESSAGE.match(data, self._at)
+            begin = line_end + 2
+            if announced is None:
+                line, self._at = data[self._at : line_end], begin
+                yield _line(line.decode("utf-8", "replace"))
+                continue
+            end = begin + _size(announced)
+            if len(data) < end + 2:
+                return
+            if data[end : end + 2] != b"\r\n":
+                raise ProtocolError("a payload has another size than announced")
+            self._at = end + 2
+            yield _message(announced, data[begin:end])
+        if len(data) - self._at > MAX_LINE:
+            raise ProtocolError("a line is too long")
 
 
-def _line(word: str, rest: str) -> Frame:
+def _size(announced: re.Match[bytes]) -> int:
+    """Return the bytes of the headers and the payload that a message's line announces."""
+    size = int(announced[6])
+    if not int(announced[5] or 0) <= size <= MAX_PAYLOAD:
+        raise ProtocolError("a message is too large")
+    return size
+
+
+def _message(announced: re.Match[bytes], body: bytes) -> Message:
+    has_headers, subject, sid, reply, head_size, _size = announced.groups()
+    head, status = b"", 0
+    if has_headers:
+        head, body = body[: int(head_size)], body[int(head_size) :]
+        begin = _HEAD.match(head)
+        if begin is None:
+            raise ProtocolError("headers of an unknown version")
+        status = int(begin[1] or 0)
+    return Message(
+        subject.decode("utf-8", "replace"), int(sid), (reply or b"").decode("utf-8", "replace"), status, head, body
+    )
+
+
+def _line(line: str) -> Frame:
+    word, _, rest = line.partition(" ")
+    word = word.upper()
+    if len(line) > MAX_LINE:
+        raise ProtocolError("a line is too long")
     if word == "INFO":
         try:
             options = json.loads(rest)
@@ -126,29 +151,7 @@ def _line(word: str, rest: str) -> Frame:
         return Complaint(rest.strip("' "))
     if word in ("PING", "PONG", "+OK"):
         return Control(word)
-    raise ProtocolError(f"unknown word {word[:16]!r}")
-
-
-def _announced(has_headers: bool, words: list[str]) -> tuple[list[str], int, int]:
-    """Return subject, sid and reply; the bytes of the headers, and of headers and payload."""
-    sizes = words[-2:] if has_headers else ["0", *words[-1:]]
-    words = words[: -2 if has_headers else -1]
-    digits = "".join([*sizes, *words[1:2]])
-    if not 2 <= len(words) <= 3 or not (digits.isascii() and digits.isdigit()) or len(digits) > MAX_DIGITS:
-        raise ProtocolError("a message's line is wrong")
-    head, size = map(int, sizes)
-    if not head <= size <= MAX_PAYLOAD:
-        raise ProtocolError("a message is too large")
-    return words, head, size
-
-
-def _headers(block: bytes) -> tuple[int, Mapping[str, str]]:
-    text = block.decode("utf-8", "replace")
-    version, _, rest = text.partition("\r\n")[0].partition(" ")
-    if version != "NATS/1.0":
-        raise ProtocolError("headers of an unknown version")
-    status = rest.split(" ", 1)[0]
-    return int(status) if len(status) == 3 and status.isascii() and status.isdigit() else 0, dict(_HEADER.findall(text))
+    raise ProtocolError(f"unknown line {line[:16]!r}")
 
 
 # ---- what a client sends ----
@@ -186,5 +189,12 @@ def publish(subject: str, payload: bytes, reply: str = "", headers: Mapping[str,
     to = f"{subject} {reply}" if reply else subject
     if not headers:
         return b"PUB %b %d\r\n%b\r\n" % (to.encode(), len(payload), payload)
-    block = "".join(("NATS/1.0\r\n", *(f"{key}: {value}\r\n" for key, value in headers.items()), "\r\n")).encode()
+    block = head_of(headers)
     return b"HPUB %b %d %d\r\n%b%b\r\n" % (to.encode(), len(block), len(block) + len(payload), block, payload)
+
+
+def head_of(headers: Mapping[str, str]) -> bytes:
+    """Return the block of these headers; b"" for none."""
+    if not headers:
+        return b""
+    return "".join(("NATS/1.0\r\n", *(f"{key}: {value}\r\n" for key, value in headers.items()), "\r\n")).encode()

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 BOOT_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
-READ_SIZE = 256 * 1024
-"""Maximum bytes that are read at once."""
+READ_SIZE = 64 * 1024
+"""Maximum bytes that are read at once. For much more the allocator asks the system for memory at each read."""
 
 
 class Address(NamedTuple):

@@ -239,8 +239,8 @@ class SnapshotTaker:
         self._link.publish(self._giver or self._names.snapshot, json.dumps(fields).encode(), reply=self._reply)
 
     def _answered(self, message: Message) -> None:
-        offset = message.headers.get(OFFSET)
-        fields = read_answer(message.payload) if offset is None else {}
+        offset = message.header(OFFSET)
+        fields = read_answer(message.payload) if not offset else {}
         match fields:
             case {"at": str(subject)} if not self._giver:
                 self._giver, self._heard = subject, self._clock()

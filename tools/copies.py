@@ -53,7 +53,7 @@ def read_log(port: int, cluster: str) -> Iterator[wire.Entry]:
             *entries, _end = messages
             if not entries:
                 return
-            sequence = int(entries[-1].headers["Nats-Sequence"]) + 1
+            sequence = int(entries[-1].header("Nats-Sequence")) + 1
             yield from (wire.decode(entry.payload) for entry in entries)
 
 

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from replica import nats
 from replica.nats import NO_HEADERS, Message
 
 Handler = Callable[[Message], None]
@@ -45,7 +46,7 @@ class Bus:
             if message.subject.startswith("$JS."):
                 answer = self.engine(message)
                 if answer is not None:
-                    self.waiting.append(message._replace(subject=message.reply, payload=answer, headers=NO_HEADERS))
+                    self.waiting.append(message._replace(subject=message.reply, payload=answer, head=b""))
                 continue
             for link in self.links:
                 link.hear(message)
@@ -73,7 +74,7 @@ class BusLink:
     def publish(
         self, subject: str, payload: bytes = b"", *, reply: str = "", headers: Mapping[str, str] = NO_HEADERS
     ) -> None:
-        message = Message(subject, 1, reply, 0, headers, payload)
+        message = Message(subject, 1, reply, 0, nats.head_of(headers), payload)
         self._bus.sent.append(message)
         self._bus.waiting.append(message)
 

@@ -20,15 +20,15 @@ FRAMES: list[tuple[bytes, Frame]] = [
     (b"pong\r\n", Control("PONG")),
     (b"+OK\r\n", Control("+OK")),
     (b"-ERR 'Authorization Violation'\r\n", Complaint("Authorization Violation")),
-    (b"MSG ct.t.r 3 5\r\nhello\r\n", Message("ct.t.r", 3, "", 0, {}, b"hello")),
-    (b"MSG ct.t.r 3 _INBOX.a.1 0\r\n\r\n", Message("ct.t.r", 3, "_INBOX.a.1", 0, {}, b"")),
-    (b"MSG ct.t.r 3 6\r\n\r\nMSG\r\n\r\n"[:-2] + b"\r\n", Message("ct.t.r", 3, "", 0, {}, b"\r\nMSG\r")),
+    (b"MSG ct.t.r 3 5\r\nhello\r\n", Message("ct.t.r", 3, "", 0, b"", b"hello")),
+    (b"MSG ct.t.r 3 _INBOX.a.1 0\r\n\r\n", Message("ct.t.r", 3, "_INBOX.a.1", 0, b"", b"")),
+    (b"MSG ct.t.r 3 6\r\n\r\nMSG\r\n\r\n"[:-2] + b"\r\n", Message("ct.t.r", 3, "", 0, b"", b"\r\nMSG\r")),
     (
         b"HMSG ct.t.r 3 40 42\r\nNATS/1.0\r\nNats-Sequence: 7\r\nA:b:c \r\n\r\n..hi\r\n",
-        Message("ct.t.r", 3, "", 0, {"Nats-Sequence": "7", "A": "b:c"}, b"hi"),
+        Message("ct.t.r", 3, "", 0, b"NATS/1.0\r\nNats-Sequence: 7\r\nA:b:c \r\n\r\n", b"hi"),
     ),
-    (b"HMSG i 1 16 16\r\nNATS/1.0 503\r\n\r\n\r\n", Message("i", 1, "", 503, {}, b"")),
-    (b"HMSG i 1 r 20 20\r\nNATS/1.0 204 EOB\r\n\r\n\r\n", Message("i", 1, "r", 204, {}, b"")),
+    (b"HMSG i 1 16 16\r\nNATS/1.0 503\r\n\r\n\r\n", Message("i", 1, "", 503, b"NATS/1.0 503\r\n\r\n", b"")),
+    (b"HMSG i 1 r 20 20\r\nNATS/1.0 204 EOB\r\n\r\n\r\n", Message("i", 1, "r", 204, b"NATS/1.0 204 EOB\r\n\r\n", b"")),
 ]
 
 
@@ -45,6 +45,12 @@ def fixed(frames: Iterable[tuple[bytes, Frame]]) -> list[tuple[bytes, Frame]]:
             data = b" ".join(words) + b"\r\n" + block + frame.payload + b"\r\n"
         result.append((data, frame))
     return result
+
+
+def test_headers() -> None:
+    message = EXPECTED[8]
+    assert isinstance(message, Message)
+    assert [message.header(name) for name in ("Nats-Sequence", "A", "Nats", "B")] == ["7", "b:c", "", ""]
 
 
 STREAM = b"".join(data for data, _frame in fixed(FRAMES))

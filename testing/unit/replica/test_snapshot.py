@@ -171,7 +171,7 @@ def test_lost_messages_are_asked_for_again(stage: Stage) -> None:
     counts: dict[str, int] = {}
 
     def loses(message: Message) -> bool:
-        key = f"{message.subject} {message.payload[:64]!r} {message.headers}"
+        key = f"{message.subject} {message.payload[:64]!r} {message.head!r}"
         counts[key] = counts.get(key, 0) + 1
         return counts[key] == 1
 
@@ -208,7 +208,7 @@ def test_a_damaged_snapshot_is_not_kept(stage: Stage, caplog: pytest.LogCaptureF
     hear = link.hear
 
     def spoil(message: Message) -> None:
-        if message.headers.get(snapshot.OFFSET) == "0" and damaged:
+        if message.header(snapshot.OFFSET) == "0" and damaged:
             damaged.clear()
             message = message._replace(payload=b"?" + message.payload[1:])
         hear(message)
