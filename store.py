@@ -21,7 +21,7 @@ import itertools
 import logging
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, cast
 
 import channel_records
@@ -89,6 +89,8 @@ class Store(StoredMessages):
         self.path = path
         self.failures = 0
         self._fault: type[Exception] | None = None
+        self._next_position: Position | None = None  # of the open transaction
+        self._log_size = 0  # at its beginning
         self._log: WriteAheadLog | None = None
         self._files: DatabaseFiles | None = None
         with contextlib.ExitStack() as undo:
@@ -121,6 +123,8 @@ class Store(StoredMessages):
 
     def close(self) -> None:
         """Close the file. Changes that wait in the journal are lost, so commit first."""
+        if self._next_position is not None:  # prepared, and never committed
+            self._roll_back()
         self.watch()
         if self._fault is FilesLost:
             _keep_open(self._db)
@@ -182,25 +186,39 @@ class Store(StoredMessages):
 
         Without changes it only tries whether the disk takes something.
         """
-        return self._attempt(changes, None)
+        return self._attempt(self._transact, changes)
 
     def replicate(self, changes: Sequence[Change], position: Position) -> bool:
         """Write changes, and that the file has the cluster's log up to this position, as `write`."""
-        return self._attempt(changes, position)
+        return self.prepare(changes, position) and self.commit()
 
-    def _attempt(self, changes: Sequence[Change], position: Position | None) -> bool:
+    def prepare(self, changes: Sequence[Change], position: Position) -> bool:
+        """Do what `replicate` does, but leave the transaction open for `commit`; until then nothing is written.
+
+        Nothing may be read or written in between. False means that the disk refuses, and that no transaction is open.
+        """
+        return self._attempt(self._begin, changes, position)
+
+    def commit(self) -> bool:
+        """Commit what `prepare` has left open. False means that the disk refuses, and that nothing is written."""
+        return self._attempt(self._commit)
+
+    def _attempt(self, step: Callable[..., None], *details: object) -> bool:
         try:
-            self._transact(changes, position)
+            step(*details)
         except (FilesLost, sqlite3.Error) as error:
             self._failed(error)
             return False
-        if self._fault is not None:
-            self._recovered()
         return True
 
-    def _transact(self, changes: Sequence[Change], position: Position | None) -> None:
+    def _transact(self, changes: Sequence[Change]) -> None:
+        self._begin(changes, None)
+        self._commit()
+
+    def _begin(self, changes: Sequence[Change], position: Position | None) -> None:
+        """Write changes, and the position if there is one, in a new transaction."""
         write, write_log = self._writer, self._log
-        size = write_log.look() if write_log is not None else 0
+        self._log_size = write_log.look() if write_log is not None else 0
         write.execute("BEGIN IMMEDIATE")
         for kind, group in itertools.groupby(changes, type):
             if issubclass(kind, Said):
@@ -208,16 +226,21 @@ class Store(StoredMessages):
             else:
                 self._record(write, kind, list(group))
         self._history.complete(write)
+        self._next_position = position
         if position is not None:
             write.execute(RECORD_POSITION, position)
         elif not changes:
             write.execute(TRY)
-        write.execute("COMMIT")
+
+    def _commit(self) -> None:
+        self._writer.execute("COMMIT")
         self._history.committed()
-        if position is not None:
-            self.position = position
-        if size > LOG_SIZE and write_log is not None:
-            write_log.empty()
+        if self._next_position is not None:
+            self.position, self._next_position = self._next_position, None
+        if self._fault is not None:
+            self._recovered()
+        if self._log_size > LOG_SIZE and self._log is not None:
+            self._log.empty()
             self._note_safe()
 
     def _record(self, write: sqlite3.Cursor, kind: type, changes: Sequence[Change]) -> None:
@@ -271,6 +294,10 @@ class Store(StoredMessages):
     def _failed(self, error: Exception) -> None:
         self.failures += 1
         self._log_fault(error)
+        self._roll_back()
+
+    def _roll_back(self) -> None:
+        self._next_position = None
         with contextlib.suppress(sqlite3.Error):  # some errors have rolled back already
             self._db.execute("ROLLBACK")
         self._history.rolled_back()

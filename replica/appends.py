@@ -48,6 +48,7 @@ class Appends:
         clock: the monotonic clock, in seconds.
         applied: returns the sequence of the last entry in the file.
         is_ready: tells whether the engine has the log of the file.
+        sent: called with an entry after it was sent for the first time.
         stored: called when the engines confirm that they have the entry at applied + 1.
         refused: called with the answer "wrong last sequence".
 
@@ -64,6 +65,7 @@ class Appends:
         clock: Callable[[], float],
         applied: Callable[[], int],
         is_ready: Callable[[], bool],
+        sent: Callable[[Out], None],
         stored: Callable[[Out], None],
         refused: Callable[[Mapping[str, Any]], None],
     ) -> None:
@@ -74,6 +76,7 @@ class Appends:
         self._clock = clock
         self._applied = applied
         self._is_ready = is_ready
+        self._sent = sent
         self._stored = stored
         self._refused = refused
         self._queue: deque[tuple[bytes, Sequence[Any]]] = deque()
@@ -108,8 +111,9 @@ class Appends:
             self._number += 1
             payload = wire.entry(self._run, self._number, rows)
             reply = self._link.expect(self._acknowledged)
-            self.out = Out(self._number, payload, changes, reply, self._clock())
-            self.send(self.out)
+            self.out = out = Out(self._number, payload, changes, reply, self._clock())
+            self.send(out)
+            self._sent(out)
 
     def send(self, out: Out) -> None:
         """Send an entry; the engines store it at applied + 1 or not at all, however often it is sent."""

@@ -18,6 +18,10 @@ class ReplicaStore(Protocol):
 
     def replicate(self, changes: Sequence[Change], position: Position) -> bool: ...
 
+    def prepare(self, changes: Sequence[Change], position: Position) -> bool: ...
+
+    def commit(self) -> bool: ...
+
 
 class LogCopy:
     """The copy.
@@ -35,6 +39,7 @@ class LogCopy:
         self._store = store
         self._created = created
         self._gathered: list[tuple[Entry, bytes]] = []
+        self._is_prepared = False
 
     @property
     def position(self) -> Position:
@@ -61,12 +66,21 @@ class LogCopy:
             return []
         return [entry for entry, _payload in gathered]
 
+    def prepare(self, entry: Entry, payload: bytes) -> None:
+        """Write the next entry, which is not decided yet, in a transaction that `commit` ends."""
+        self._is_prepared = self._store.prepare(_rows(entry), self._after(entry, payload, self.position))
+
+    def commit(self) -> bool:
+        """Commit the entry that was prepared, now that it is decided; tell whether the file has taken it."""
+        self.can_write = self._is_prepared and self._store.commit()
+        return self.can_write
+
     def write(self, entries: Iterable[tuple[Entry, bytes]]) -> bool:
         """Write entries in one transaction, all or none; tell whether the file has taken them."""
         position, changes = self.position, list[Change]()
         for entry, payload in entries:
             position = self._after(entry, payload, position)
-            changes += (change for change in entry.changes if not isinstance(change, Leads | Leaves))
+            changes += _rows(entry)
         self.can_write = self._store.replicate(changes, position)
         return self.can_write
 
@@ -83,3 +97,8 @@ class LogCopy:
             elif isinstance(change, Leaves):
                 run = ""
         return Position(before.applied + 1, run, digest_of(payload), self._created())
+
+
+def _rows(entry: Entry) -> list[Change]:
+    """Return the changes of an entry that have rows in the file."""
+    return [change for change in entry.changes if not isinstance(change, Leads | Leaves)]

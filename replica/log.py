@@ -130,6 +130,7 @@ class ReplicatedLog:
             clock=clock,
             applied=lambda: self.position.applied,
             is_ready=lambda: self.is_ready,
+            sent=self._sent,
             stored=self._stored,
             refused=self._refused,
         )
@@ -258,6 +259,11 @@ class ReplicatedLog:
         """Do not send again what is out. It may be decided all the same."""
         self._appends.withdraw()
 
+    def _sent(self, out: Out) -> None:
+        """An entry has been sent for the first time. While it is in flight, a leader prepares its transaction."""
+        if self.leading:
+            self.copy.prepare(Entry(self.run, out.number, out.changes), out.payload)
+
     def _stored(self, out: Out) -> None:
         """The engines have an entry of this node: a leader's is decided, a candidate's is applied when it is read."""
         if self.leading:
@@ -271,12 +277,12 @@ class ReplicatedLog:
         self.observer.refused()
 
     def _decide(self, out: Out) -> None:
-        """The log has the entry at applied + 1: write it to the file.
+        """The log has the entry at applied + 1: commit it in the file.
 
         Raises:
             SteppedDown: the file refuses it, though it stands.
         """
-        if not self.copy.write([(Entry(self.run, out.number, out.changes), out.payload)]):
+        if not self.copy.commit():
             raise SteppedDown("the file refuses what is in the log")
         self._extend_lease(out)
         self._appends.append_next()
@@ -319,18 +325,18 @@ class ReplicatedLog:
         if sequence > self.copy.next_sequence:
             self._miss(sequence)
             return
+        out = self._appends.out
+        if self.leading and out is not None and payload == out.payload:
+            self._decide(out)
+            return
         try:
             entry = wire.decode(payload)
         except wire.NewerVersion as error:
             raise Unfit(f"a newer version has written the log ({error}): update this node") from error
-        out = self._appends.out
-        is_own = out is not None and entry.run == self.run and entry.number == out.number
-        if not self.leading:
-            self._gather(entry, payload, out if is_own else None)
-        elif out is not None and is_own:
-            self._decide(out)
-        else:
+        if self.leading:
             raise SteppedDown(f"replaced: entry {sequence} is of run {entry.run}")
+        is_own = out is not None and entry.run == self.run and entry.number == out.number
+        self._gather(entry, payload, out if is_own else None)
 
     def _miss(self, sequence: int) -> None:
         """An entry has come that is not the next one.

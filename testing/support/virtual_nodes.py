@@ -29,10 +29,19 @@ class File:
         self.rows: list[str] = []
         self.is_full = False
         self.transactions: list[int] = []
+        self._open: tuple[Sequence[Change], Position] = (), Position()
 
     def replicate(self, changes: Sequence[Change], position: Position) -> bool:
+        return self.prepare(changes, position) and self.commit()
+
+    def prepare(self, changes: Sequence[Change], position: Position) -> bool:
+        self._open = changes, position
+        return not self.is_full
+
+    def commit(self) -> bool:
         if self.is_full:
             return False
+        changes, position = self._open
         self.rows += [change.text for change in changes if isinstance(change, Said)]
         self.position = position
         self.transactions.append(len(changes))

@@ -162,8 +162,9 @@ def quiet_while_it_waits(patch: pytest.MonkeyPatch) -> None:
 
 
 def believe_the_file(patch: pytest.MonkeyPatch) -> None:
-    replicate = File.replicate
-    patch.setattr(File, "replicate", lambda *args: replicate(*args) or True)
+    prepare, commit = File.prepare, File.commit
+    patch.setattr(File, "prepare", lambda *args: prepare(*args) or True)
+    patch.setattr(File, "commit", lambda file: commit(file) or True)
 
 
 def one_by_one(patch: pytest.MonkeyPatch) -> None:
@@ -259,7 +260,8 @@ def lead_when_answered(patch: pytest.MonkeyPatch) -> None:
 
     def lead(self: ReplicatedLog, out: Out) -> None:
         if not self.leading:
-            self.observer.applied(Entry(self.run, out.number, out.changes))
+            self.copy.prepare(entry := Entry(self.run, out.number, out.changes), out.payload)
+            self.observer.applied(entry)
         stored(self, out)
 
     patch.setattr(ReplicatedLog, "_stored", lead)

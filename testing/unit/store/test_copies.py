@@ -45,6 +45,51 @@ def test_changes_and_position_come_together(tmp_path: Path) -> None:
     assert position_in(str(tmp_path / "a.db")) == Position(7, "run", "digest", "created")
 
 
+def in_file(path: Path) -> tuple[Position, int]:
+    """Return the position and the number of messages that another program sees."""
+    with contextlib.closing(sqlite3.connect(path)) as other:
+        (count,) = other.execute("SELECT count(*) FROM messages").fetchone()
+    return position_in(str(path)), count
+
+
+def test_what_is_prepared_is_written_by_the_commit(tmp_path: Path) -> None:
+    path, first, second = tmp_path / "a.db", Position(7), Position(8)
+    store = copy(path)
+    store.replicate(CHANGES, first)
+    assert store.prepare([Said("ann", "garden", "later", 7.0, 2)], second)
+    assert (store.position, in_file(path)) == (first, (first, 1))
+    assert store.commit()
+    assert (store.position, in_file(path)) == (second, (second, 2))
+    store.close()
+
+
+def test_a_close_drops_what_is_prepared(tmp_path: Path) -> None:
+    path = tmp_path / "a.db"
+    store = copy(path)
+    store.replicate(CHANGES, Position(7))
+    assert store.prepare([Said("ann", "garden", "undecided", 7.0, 2)], Position(8))
+    store.close()
+    assert in_file(path) == (Position(7), 1)
+    again = copy(path)
+    assert again.replicate([Said("ann", "garden", "another", 8.0, 2)], Position(8))
+    assert [each.text for page in again.history("garden", 9)[1] for each in page] == ["hi", "another"]
+    again.close()
+
+
+def test_a_disk_that_refuses_what_is_prepared_leaves_nothing_open(tmp_path: Path) -> None:
+    path = tmp_path / "a.db"
+    store = copy(path)
+    store.replicate(CHANGES, Position(7))
+    store._db.execute("PRAGMA query_only = 1")
+    later = Said("ann", "garden", "later", 7.0, 2)
+    assert not store.prepare([later], Position(8))
+    store._db.execute("PRAGMA query_only = 0")
+    assert in_file(path) == (Position(7), 1)
+    assert store.replicate([later], Position(8))
+    assert in_file(path) == (Position(8), 2)
+    store.close()
+
+
 def test_the_digest_is_that_of_the_data(tmp_path: Path) -> None:
     single, other = Store(str(tmp_path / "a.db")), copy(tmp_path / "b.db")
     digests = set()
