@@ -33,19 +33,25 @@ MISSING_SECONDS = 5.0
 MAX_LOG_BYTES = 8 * 1024**3
 """Size at which the engines refuse to store more; the purge keeps the log far below."""
 
-STREAM = {
-    "storage": "file",
-    "retention": "limits",
-    "discard": "new",
-    "max_bytes": MAX_LOG_BYTES,
-    "allow_direct": True,
-    "deny_delete": True,
-}
-"""Properties of the log that all clusters share."""
-
 OTHER_HISTORY = "the engines' log is not the one of this database"
 
 log = logging.getLogger("crosstalk.replica")
+
+
+def stream_of(names: Names, copies: int) -> dict[str, Any]:
+    """Return the properties of a cluster's log: a stream that so many engines keep."""
+    return {
+        "name": names.stream,
+        "subjects": [names.journal],
+        "republish": {"src": names.journal, "dest": names.feed},
+        "num_replicas": copies,
+        "storage": "file",
+        "retention": "limits",
+        "discard": "new",
+        "max_bytes": MAX_LOG_BYTES,
+        "allow_direct": True,
+        "deny_delete": True,
+    }
 
 
 class History:
@@ -161,15 +167,7 @@ class History:
         """
         names = self._names
         if not self._position().applied:
-            self._ask(
-                "STREAM.CREATE",
-                self._made,
-                name=names.stream,
-                subjects=[names.journal],
-                republish={"src": names.journal, "dest": names.feed},
-                num_replicas=self._copies,
-                **STREAM,
-            )
+            self._ask("STREAM.CREATE", self._made, **stream_of(names, self._copies))
             return
         self._doubt(f"they have no stream {names.stream}")
 

@@ -19,6 +19,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from domain.changes import AccountRegistered, ChannelCreated, Said
 from harness.cluster import Cluster, ClusterNode, Engines, wait_for
@@ -26,6 +27,8 @@ from harness.peer import Peer
 from harness.servers import ServerProcess
 from harness.text import LOOPBACK
 from replica import nats, wire
+from replica.history import stream_of
+from replica.names import Names
 from tools.copies import agree, append, applied
 
 TEXT = "x" * 64
@@ -52,26 +55,50 @@ def timed(rounds: int, step: Callable[[], object]) -> list[float]:
     return times
 
 
-class Publisher:
-    """A bare client of an engine, which appends to a log of its own and waits for each acknowledgement."""
+LOGS = [f"bare{number}" for number in range(100)]
+"""Names of logs to choose from."""
 
-    def __init__(self, port: int) -> None:
+
+class Publisher:
+    """A bare client of an engine, which appends to a log like a cluster's, and waits for each acknowledgement.
+
+    Args:
+        port: of the engine.
+        cluster: the cluster whose log is led by the same engine: an append takes another step where they differ.
+    """
+
+    def __init__(self, port: int, cluster: str) -> None:
         self._sock = socket.create_connection((LOOPBACK, port), 30)
         self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._decoder = nats.Decoder()
         self._sock.send(nats.connect("figures", "", "") + nats.subscribe("_INBOX.figures", 1))
-        stream = {"name": "CT_bare", "subjects": ["ct.bare.j"], "storage": "file", "num_replicas": 3}
-        self._ask("$JS.API.STREAM.CREATE.CT_bare", json.dumps(stream).encode())
+        leader = self._ask(f"$JS.API.STREAM.INFO.{Names(cluster).stream}")["cluster"]["leader"]
+        self._subject = next(names.journal for names in map(Names, LOGS) if self._make(names) == leader)
         said = Said("user0", "channel0", TEXT, time.time(), 1)
         self._payload = wire.encode("0123456789ab", 1, [said])
+        self._appended = 0
 
-    def _ask(self, subject: str, payload: bytes) -> None:
-        self._sock.send(nats.publish(subject, payload, "_INBOX.figures"))
-        while not any(isinstance(frame, nats.Message) for frame in self._decoder.feed(self._sock.recv(65536))):
-            pass
+    def _ask(self, subject: str, fields: object = None) -> Any:
+        payload = json.dumps(fields).encode() if fields else b""
+        return json.loads(self._answer_to(nats.publish(subject, payload, "_INBOX.figures")))
+
+    def _answer_to(self, frame: bytes) -> bytes:
+        self._sock.send(frame)
+        while True:
+            for answer in self._decoder.feed(self._sock.recv(65536)):
+                if isinstance(answer, nats.Message):
+                    return answer.payload
+
+    def _make(self, names: Names) -> str:
+        """Make a log; return the engine that leads it."""
+        info = self._ask(f"$JS.API.STREAM.CREATE.{names.stream}", stream_of(names, copies=3))
+        return str(info["cluster"]["leader"])
 
     def append(self) -> None:
-        self._ask("ct.bare.j", self._payload)
+        expected = {"Nats-Expected-Last-Sequence": str(self._appended)}
+        frame = nats.publish(self._subject, self._payload, "_INBOX.figures", expected)
+        self._appended += 1
+        assert json.loads(self._answer_to(frame)).get("seq") == self._appended
 
     def close(self) -> None:
         self._sock.close()
@@ -184,7 +211,7 @@ def main() -> int:
         directory = Path(name)
         with Cluster(directory, engines, "figures") as cluster:
             primary = cluster.primary()
-            publisher = Publisher(engines.port)
+            publisher = Publisher(engines.port, cluster.name)
             said, bare = answered_say(primary.port, publisher, options.rounds)
             publisher.close()
             ratio = statistics.median(said) / statistics.median(bare)
