@@ -56,7 +56,7 @@ from dialects.operator.control import FULL, Control, ControlSession
 from dialects.operator.table import is_command
 from net.connection import Connection, Receiver
 from net.loop import Loop
-from net.tcp import raise_descriptor_limit
+from net.tcp import raise_descriptor_limit, reserve_descriptor_table
 from protocol import Session
 from settings import Listen, Live, Settings
 from store import Store, StoreError
@@ -434,6 +434,7 @@ def main(options: Options) -> int:
     start_logging(settings.log_level, settings.log_format)
     try:
         raise_descriptor_limit()
+        reserve_descriptor_table()
         server = Server(settings, options.config)
     except StartError as error:
         print(f"server.py: {error}", file=sys.stderr)

@@ -16,6 +16,9 @@ from net.tcp import host_of
 ACCEPTS_PER_TURN = 128
 """Connections that a listener accepts in one turn, so that the clients are served in between."""
 
+ACCEPT_SECONDS = 0.002
+"""Time limit for accepting in one turn."""
+
 REFUSALS_PER_TURN = 16
 """Connections that a listener refuses in one turn. They take less than a millisecond, most of it for the log."""
 
@@ -115,6 +118,7 @@ class Listener(AcceptingSocket):
         if not self.is_watched:
             return
         refused = 0
+        ends = self._table.reactor.monotonic() + ACCEPT_SECONDS
         for _ in range(ACCEPTS_PER_TURN):
             if len(self._table.connections) >= self._table.descriptor_ceiling:
                 self._pause("every descriptor for clients is in use")
@@ -128,7 +132,7 @@ class Listener(AcceptingSocket):
                 self._table.reactor.call_later(ACCEPT_RETRY_SECONDS, self.resume)
                 return
             refused += not self._admit(sock, host_of(address))
-            if refused >= REFUSALS_PER_TURN:
+            if refused >= REFUSALS_PER_TURN or self._table.reactor.monotonic() >= ends:
                 return
 
     def _admit(self, sock: socket.socket, host: str) -> bool:

@@ -191,7 +191,8 @@ class Loop(Reactor):
         self.stop_listening()
         for connection in list(self.connections):
             connection.close(CloseReason.SHUTDOWN)
-        self._free_closed(len(self._dying))
+        while self._dying:
+            self._free_closed()
         self._dialer.cancel_all()  # after the owners of lost connections have dialled again
         self._dialer.look_ups.close()
         super().close()

@@ -11,8 +11,8 @@ One turn, in this order:
    each connection; free what was closed; confirm receipts. Repeat until nothing is left to do.
 
 A turn is short, so that each commit and flush comes soon. Step 2 serves READY_PER_TURN descriptors, step 3 makes
-CHUNKS_PER_TURN chunks, step 4 frees FREED_PER_TURN connections. Each kind of work in steps 2 and 3 has TURN_SECONDS,
-but the ready descriptors have SERVE_SECONDS. The rest waits for the next turns.
+CHUNKS_PER_TURN chunks, step 4 frees FREED_PER_TURN connections. Each kind of work has TURN_SECONDS, but the ready
+descriptors have SERVE_SECONDS. The rest waits for the next turns. Commits and sends are bounded by what the turn did.
 
 Deadlines run only when all input that had arrived by then has been handled. So no connection times out because the
 server itself was slow.
@@ -53,6 +53,9 @@ the flush of what was done take about twice as long again."""
 
 READY_PER_TURN = 256
 """Ready descriptors that are served in one turn."""
+
+ENDED_SHARE = 4
+"""One in so many of these places is for connections whose other side has ended, if there are any."""
 
 SUSPENDED_PER_TURN = 1024
 """Waiting descriptors that the selector is told not to report in one turn, since it would report each of them again in
@@ -121,7 +124,7 @@ class Reactor:
         """What is flushed at the end of this turn."""
         self.rows: list[Any] = []
         """What many connections share, and is flushed at the end of this turn."""
-        self._dying: list[Flushable] = []
+        self._dying: deque[Flushable] = deque()
         self._receipts: list[Callable[[], None]] = []
         # Bound methods of the queues: they are called for every message.
         self.flush_later: Callable[[Flushable], None] = self._dirty.setdefault
@@ -296,7 +299,7 @@ class Reactor:
         return served
 
     def _serve_ready(self, limit: int, since: float) -> int:
-        """Serve ready descriptors, `limit` at most; return how many.
+        """Serve ready descriptors, `limit` at most; return how many. Those that have ended come after all others.
 
         Queueing thousands takes as long as serving hundreds, so it is part of the time limit, but not all of it.
 
@@ -304,7 +307,10 @@ class Reactor:
             since: when queueing began, on the monotonic clock.
         """
         seconds = max(SERVE_SECONDS / 3, SERVE_SECONDS - (time.monotonic() - since))
-        return self._work_off(self._ready.take, self._serve, min(len(self._ready), limit), seconds)
+        ended = self._ready.ended
+        others = min(len(self._ready) - ended, limit - min(ended, limit // ENDED_SHARE))
+        served = self._work_off(self._ready.take, self._serve, others, seconds)
+        return served + self._work_off(self._ready.take_ended, self._serve, min(ended, limit - served))
 
     def _queue(self, events: Iterable[Event]) -> None:
         """Queue what the selector has reported. What has waited before is not reported again until it is served."""
@@ -353,8 +359,12 @@ class Reactor:
         self._due = None
 
     def _end_turn(self) -> None:
-        """Commit, send, free and confirm, until none of these has caused more of the others."""
-        may_free = FREED_PER_TURN
+        """Commit, send, free and confirm, until none of these has caused more of the others.
+
+        Connections that are left when the time for them is over wait for the next turn, and so do those that close
+        meanwhile.
+        """
+        may_free = True
         while True:
             self._guarded(self.before_flush)
             if not (self._dirty or self.rows or self._receipts or (self._dying and may_free)):
@@ -362,7 +372,9 @@ class Reactor:
             waiting = [*self._dirty]
             self._dirty.clear()
             self._flush_all(_take(self.rows), waiting)
-            may_free -= self._free_closed(may_free)
+            if may_free:
+                self._free_closed()
+                may_free = not self._dying
             for confirm in _take(self._receipts):
                 self._guarded(confirm)
 
@@ -370,18 +382,17 @@ class Reactor:
         """Send what is pending in each of these, first what many connections share."""
         raise NotImplementedError
 
-    def _free_closed(self, limit: int) -> int:
-        """Free closed connections, the oldest first; return how many."""
-        freed = self._dying[:limit]
-        if freed:
-            del self._dying[:limit]
-            for connection in freed:
-                try:
-                    connection.free()
-                except Exception:
-                    log.exception("error after a connection ended")
+    def _free_closed(self) -> None:
+        """Free closed connections, the oldest first."""
+        if self._dying:
+            self._work_off(self._dying.popleft, self._free, min(len(self._dying), FREED_PER_TURN))
             self._freed()
-        return len(freed)
+
+    def _free(self, connection: Flushable) -> None:
+        try:
+            connection.free()
+        except Exception:
+            log.exception("error after a connection ended")
 
     def _freed(self) -> None:
         """Descriptors have become free."""

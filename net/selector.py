@@ -14,7 +14,10 @@ from selectors import EVENT_READ, EVENT_WRITE
 from typing import Protocol
 
 Ready = Callable[[int], None]
-"""Is called with the events of a descriptor: a mask of EVENT_READ and EVENT_WRITE."""
+"""Is called with the events of a descriptor: a mask of EVENT_READ, EVENT_WRITE and EVENT_END."""
+
+EVENT_END = 4
+"""The other side has ended, or the connection is broken. It comes with EVENT_READ; not every selector tells it."""
 
 Event = tuple[int, Ready, int]
 """A descriptor that is ready, what is to be called, and its events.
@@ -22,13 +25,21 @@ Event = tuple[int, Ready, int]
 An error, or the end of a connection, may make it ready for both, whatever it is watched for.
 """
 
-IN, OUT = 1, 4
+IN, OUT, ERR, HUP, RDHUP = 1, 4, 8, 16, 0x2000
 """Flags of epoll, which systems without it do not name."""
 
-_INTERESTS = {EVENT_READ: IN, EVENT_WRITE: OUT, EVENT_READ | EVENT_WRITE: IN | OUT}
+_INTERESTS = {EVENT_READ: IN | RDHUP, EVENT_WRITE: OUT, EVENT_READ | EVENT_WRITE: IN | OUT | RDHUP}
 
-_READY = [(EVENT_READ if flags & ~OUT else 0) | (EVENT_WRITE if flags & ~IN else 0) for flags in range(32)]
-"""Events by the flags that epoll reports. An error or the end of the connection makes it ready for both."""
+
+def _events_of(flags: int) -> int:
+    """Return the events of what epoll reports. An error or the end of the connection makes it ready for both."""
+    broken = EVENT_READ | EVENT_WRITE | EVENT_END if flags & (ERR | HUP) else 0
+    ended = EVENT_READ | EVENT_END if flags & RDHUP else 0
+    return broken | ended | (EVENT_READ if flags & IN else 0) | (EVENT_WRITE if flags & OUT else 0)
+
+
+_READY = {flags | ended: _events_of(flags | ended) for flags in range(32) for ended in (0, RDHUP)}
+"""Events by the flags that epoll reports."""
 
 
 class Selector(Protocol):

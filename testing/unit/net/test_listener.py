@@ -47,7 +47,8 @@ def test_without_keepalive_the_kernel_is_left_alone(stage: LoopStage) -> None:
     assert not sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
 
 
-def test_all_that_wait_are_accepted_in_one_turn(stage: LoopStage) -> None:
+def test_all_that_wait_are_accepted_in_one_turn(stage: LoopStage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("net.listener.ACCEPT_SECONDS", 60.0)
     address = stage.listen()
     for _ in range(10):
         stage.dial(address)
@@ -57,6 +58,7 @@ def test_all_that_wait_are_accepted_in_one_turn(stage: LoopStage) -> None:
 
 def test_a_flood_of_connections_shares_its_turns(stage: LoopStage, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("net.listener.ACCEPTS_PER_TURN", 3)
+    monkeypatch.setattr("net.listener.ACCEPT_SECONDS", 60.0)
     address = stage.listen()
     for _ in range(10):
         stage.dial(address)
@@ -65,6 +67,18 @@ def test_a_flood_of_connections_shares_its_turns(stage: LoopStage, monkeypatch: 
         stage.loop.turn()
         counts.append(len(stage.loop.connections))
     assert counts == [3, 6, 9, 10]
+
+
+def test_a_turn_accepts_until_its_time_is_over(stage: LoopStage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("net.listener.ACCEPT_SECONDS", 0.0)
+    address = stage.listen()
+    for _ in range(3):
+        stage.dial(address)
+    counts = []
+    while len(stage.loop.connections) < 3:
+        stage.loop.turn()
+        counts.append(len(stage.loop.connections))
+    assert counts == [1, 2, 3]
 
 
 def test_more_clients_than_the_setting_allows_are_refused(caplog: pytest.LogCaptureFixture) -> None:

@@ -218,7 +218,44 @@ def test_deadlines_share_their_turns_too(stage: LoopStage) -> None:
         assert called == list(range(turn + 1))
 
 
-def test_a_turn_frees_at_most_so_many_connections(stage: LoopStage) -> None:
+def test_many_that_end_at_once_delay_nobody(narrow: LoopStage) -> None:
+    pairs = [narrow.pair() for _ in range(40)]
+    bystander, replies = narrow.pair(), list[int]()
+    bystander[1].on_data = lambda _data: replies.append(turns)
+    for _connection, _owner, peer, _sock in pairs:
+        peer.close()
+    turns = 0
+    while not all("ended" in owner.told for _connection, owner, _peer, _sock in pairs):
+        put(bystander[2], b"x")
+        narrow.turn()
+        turns += 1
+    assert replies == list(range(turns))
+    assert turns <= 40 // 3 + 1, "it is one of the four that a turn serves"
+
+
+def test_those_that_have_ended_do_not_starve(narrow: LoopStage) -> None:
+    busy, gone = [narrow.pair() for _ in range(8)], [narrow.pair() for _ in range(5)]
+    for _connection, _owner, peer, _sock in gone:
+        peer.close()
+    for _ in gone:
+        for _connection, _owner, peer, _sock in busy:
+            put(peer, b"x")
+        narrow.turn()
+    assert ["ended" in owner.told for _connection, owner, _peer, _sock in gone] == [True] * 5
+
+
+@pytest.mark.usefixtures("no_time")
+def test_freed_connections_share_their_turns_too(stage: LoopStage) -> None:
+    owners = [stage.pair()[1] for _ in range(3)]
+    for owner in owners:
+        connection_of(owner).close(CloseReason.GOODBYE)
+    for turn in range(1, 4):
+        stage.loop.turn()
+        assert [len(owner.lost_for) for owner in owners] == [1] * turn + [0] * (3 - turn)
+
+
+def test_a_turn_frees_at_most_so_many_connections(stage: LoopStage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("net.reactor.TURN_SECONDS", 60.0)
     owners = [stage.pair()[1] for _ in range(FREED_PER_TURN + 20)]
     for owner in owners:
         connection_of(owner).close(CloseReason.GOODBYE)

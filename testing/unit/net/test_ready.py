@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from selectors import EVENT_READ, EVENT_WRITE
 
 from net.ready import ReadyQueue
-from net.selector import Event
+from net.selector import EVENT_END, Event
 
 
 def ready(descriptors: Iterable[int], events: int = EVENT_READ) -> list[Event]:
@@ -72,3 +72,15 @@ def test_a_report_is_over_when_the_last_of_it_and_of_those_before_is_taken() -> 
         queue.take()
     assert outstanding == [True, True, True]  # 3, the newest, before 1 and 2
     assert not queue.has_any_of(report)
+
+
+def test_connections_that_have_ended_wait_apart() -> None:
+    queue = ReadyQueue()
+    queue.add(ready([1, 2], EVENT_READ | EVENT_END))
+    queue.add(ready([3]))
+    assert queue.add(ready([2, 3])) == [2, 3]
+    assert (len(queue), queue.ended) == (3, 2)
+    assert taken(queue, 1) == [3]
+    assert queue.has_any_of(1)
+    assert [queue.take_ended()[0] for _ in range(2)] == [1, 2]
+    assert not queue and not queue.has_any_of(queue.reports)

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from net.selector import IN, OUT, EpollSelector, LibrarySelector, Selector, make_selector
+from net.selector import ERR, EVENT_END, HUP, IN, OUT, RDHUP, EpollSelector, LibrarySelector, Selector, make_selector
 
 COUNT = 4
 sockets = st.integers(0, COUNT - 1)
@@ -93,7 +93,21 @@ def reported(selector: Selector, watched: dict[int, int]) -> dict[int, int]:
 
 
 def test_its_flags_are_those_of_epoll() -> None:
-    assert (IN, OUT) == (select.EPOLLIN, select.EPOLLOUT)
+    assert (IN, OUT, ERR) == (select.EPOLLIN, select.EPOLLOUT, select.EPOLLERR)
+    assert (HUP, RDHUP) == (select.EPOLLHUP, select.EPOLLRDHUP)
+
+
+@pytest.mark.parametrize("what", ["shutdown", "close", "reset"])
+def test_epoll_tells_that_the_other_side_has_ended(what: str) -> None:
+    with contextlib.closing(EpollSelector()) as selector, socket.create_server(("127.0.0.1", 0)) as server:
+        peer = socket.create_connection(server.getsockname())
+        ours, _address = server.accept()
+        with ours, peer:
+            selector.watch(ours.fileno(), EVENT_READ, print)
+            peer.send(b"x")
+            assert [events & EVENT_END for _descriptor, _ready, events in selector.select(10)] == [0]
+            disturb(what, ours, peer)
+            assert [events & EVENT_END for _descriptor, _ready, events in selector.select(10)] == [EVENT_END]
 
 
 def test_a_time_out_is_never_too_short() -> None:

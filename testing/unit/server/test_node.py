@@ -169,7 +169,7 @@ def test_the_program_follows_the_cluster_and_ends_with_its_status(
     monkeypatch.setattr(server_module, "Server", lambda _settings, _config: server)
     monkeypatch.setattr(server_module, "open_console", lambda _server: None)
     monkeypatch.setattr(bootstrap, "occupy_standard_descriptors", lambda: None)
-    for name in ("tame_garbage_collector", "raise_descriptor_limit"):
+    for name in ("tame_garbage_collector", "raise_descriptor_limit", "reserve_descriptor_table"):
         monkeypatch.setattr(server_module, name, lambda: None)
     monkeypatch.setattr(server_module, "Signals", lambda *_calls: Quiet())
     with closing(server):

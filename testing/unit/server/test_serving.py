@@ -14,7 +14,7 @@ import pytest
 
 from harness.processes import ROOT
 from harness.servers import ServerProcess
-from net.tcp import RESERVED_DESCRIPTORS
+from net.tcp import RESERVED_DESCRIPTORS, TABLE_SIZE
 from support.programs import TEXT, run
 
 
@@ -39,6 +39,15 @@ def test_a_client_that_ends_its_side_gets_its_answers(server: ServerProcess) -> 
             "RESULT REGISTER 1", "RESULT LOGIN 1", "RESULT CREATE room 1", "RESULT JOIN room 1",
             "RECV alice room hello",
         ]  # fmt: skip
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the system does not tell")
+def test_thousands_of_connections_need_no_larger_table_of_descriptors(server: ServerProcess) -> None:
+    """In a process with threads, the kernel would block it for each doubling."""
+    status = Path(f"/proc/{server.process.pid}/status").read_text()
+    (size,) = (int(line.split()[1]) for line in status.splitlines() if line.startswith("FDSize:"))
+    _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    assert size >= min(TABLE_SIZE, hard)
 
 
 def test_a_web_browser_gets_nothing(server: ServerProcess) -> None:
