@@ -124,6 +124,7 @@ def test_a_server_that_restarts_loses_nothing(
 ) -> None:
     away(server, "garden")
     ann = stack.enter_context(contextlib.closing(client(server)))
+    ann.sees("garden>")
     ann.enter("before", "[garden] ann: before")
     ann.type("half a line")
     server.close()
