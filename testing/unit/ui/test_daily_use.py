@@ -181,6 +181,7 @@ def test_names_are_completed_in_the_order_in_which_they_spoke(
         speaker.send("SAY garden hello")
         speaker.expect("garden hello\n")
     ann.sees("[garden] anders: hello")
+    ann.sees("garden>")
     ann.enter("a word of mine", "[garden] ann: a word of mine")
     ann.type("an\t")
     ann.sees("garden> anders:")
