@@ -7,7 +7,7 @@ or not at all. So retransmits are harmless, and a leader that was replaced canno
 | mode | an entry at applied + 1 | this node's own |
 | --- | --- | --- |
 | following | written to the file; all that arrived together in one transaction | `Leads`: `Observer.applied` tells |
-| leading | another's: SteppedDown | decided: written to the file, `write` returns |
+| leading | another's: SteppedDown | decided: committed in the file, `write` returns |
 
 An entry is in flight (`Out`) from its first send until it is decided; only one is at a time. The answers to it mean:
 
@@ -189,7 +189,7 @@ class ReplicatedLog:
     # ---- the journal's backend ----
 
     def write(self, changes: Sequence[Change]) -> bool:
-        """Append the changes of a turn, wait until they are decided, and write them to the file.
+        """Append the changes of a turn, wait until they are decided, and commit them in the file.
 
         Returns:
             True.
