@@ -372,6 +372,8 @@ class Reactor:
             waiting = [*self._dirty]
             self._dirty.clear()
             self._flush_all(_take(self.rows), waiting)
+            if not (self._dirty or self.rows or self._receipts or (self._dying and may_free)):
+                return  # sending alone changes nothing that the hook would have to commit
             if may_free:
                 self._free_closed()
                 may_free = not self._dying
