@@ -243,13 +243,16 @@ class MessageHistory:
         """Note that the transaction is on disk."""
         self._ends.update(self._moved)
         self._unrecorded.update(self._moved)
+        self._moved.clear()
         self.newest = self._newest_row
         if self._is_due:
             self._recorded = self.newest
             self._unrecorded.clear()
-        self._pruned.update(self._newly_pruned)
+            self._records_all = False
+        if self._newly_pruned:
+            self._pruned.update(self._newly_pruned)
+            self._newly_pruned.clear()
         self._keys.committed()
-        self.rolled_back()
 
     def rolled_back(self) -> None:
         """Forget what was appended: the transaction has failed."""

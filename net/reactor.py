@@ -244,11 +244,14 @@ class Reactor:
         events = self._selector.select(self._timeout())
         started = time.monotonic()
         served = self._serve_report(events, started)
-        self._work_off(self._soon.popleft, self._guarded, len(self._soon))
-        waiting = min(len(self._threadsafe_calls), THREADSAFE_CALLS_PER_TURN)
-        self._work_off(self._threadsafe_calls.popleft, self._guarded, waiting)
+        if self._soon:
+            self._work_off(self._soon.popleft, self._guarded, len(self._soon))
+        if self._threadsafe_calls:
+            waiting = min(len(self._threadsafe_calls), THREADSAFE_CALLS_PER_TURN)
+            self._work_off(self._threadsafe_calls.popleft, self._guarded, waiting)
         self._run_deadlines(READY_PER_TURN - served)
-        self._work_off(self._streaming.popleft, self._pull, min(len(self._streaming), CHUNKS_PER_TURN))
+        if self._streaming:
+            self._work_off(self._streaming.popleft, self._pull, min(len(self._streaming), CHUNKS_PER_TURN))
         self._end_turn()
         ended = time.monotonic()
         self.turns.note(ended - started, ended)

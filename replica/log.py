@@ -319,10 +319,11 @@ class ReplicatedLog:
             SteppedDown: this node led, and the entry is not its own.
             Unfit: the entry cannot be understood.
         """
-        if not self.is_ready or sequence < self.copy.next_sequence:
+        expected = self.copy.next_sequence
+        if not self.is_ready or sequence < expected:
             return
         self.last_sequence = max(self.last_sequence, sequence)
-        if sequence > self.copy.next_sequence:
+        if sequence > expected:
             self._miss(sequence)
             return
         out = self._appends.out
@@ -349,10 +350,11 @@ class ReplicatedLog:
         self.read()
 
     def _gather(self, entry: Entry, payload: bytes, own: Out | None) -> None:
-        first = next((change for change in entry.changes if isinstance(change, Leads)), None)
-        if self.copy.next_sequence == 1 and (first is None or first.base != self.base):
-            self._behind()
-            return
+        if self.copy.next_sequence == 1:
+            first = next((change for change in entry.changes if isinstance(change, Leads)), None)
+            if first is None or first.base != self.base:
+                self._behind()
+                return
         if own is not None:
             self._extend_lease(own)
         self.withdraw()  # the entry that was in flight for this position is stored, or never will be
