@@ -94,14 +94,19 @@ class Decoder:
         """
         self._data = data = self._data[self._at :] + data
         self._at = 0
-        while (line_end := data.find(b"\r\n", self._at)) >= 0:
+        while True:
             announced = _MESSAGE.match(data, self._at)
-            begin = line_end + 2
             if announced is None:
-                line, self._at = data[self._at : line_end], begin
+                end = data.find(b"\r\n", self._at)
+                if end < 0:
+                    break
+                line, self._at = data[self._at : end], end + 2
                 yield _line(line.decode("utf-8", "replace"))
                 continue
-            end = begin + _size(announced)
+            begin, size = announced.end(), int(announced[6])
+            end = begin + size
+            if not int(announced[5] or 0) <= size <= MAX_PAYLOAD:
+                raise ProtocolError("a message is too large, or smaller than its headers")
             if len(data) < end + 2:
                 return
             if data[end : end + 2] != b"\r\n":
@@ -112,25 +117,17 @@ class Decoder:
             raise ProtocolError("a line is too long")
 
 
-def _size(announced: re.Match[bytes]) -> int:
-    """Return the bytes of the headers and the payload that a message's line announces."""
-    size = int(announced[6])
-    if not int(announced[5] or 0) <= size <= MAX_PAYLOAD:
-        raise ProtocolError("a message is too large")
-    return size
-
-
 def _message(announced: re.Match[bytes], body: bytes) -> Message:
-    has_headers, subject, sid, reply, head_size, _size = announced.groups()
-    head, status = b"", 0
-    if has_headers:
-        head, body = body[: int(head_size)], body[int(head_size) :]
-        begin = _HEAD.match(head)
-        if begin is None:
-            raise ProtocolError("headers of an unknown version")
-        status = int(begin[1] or 0)
+    has_headers, subject, sid, reply, head_size, _size = announced.groups(b"")
+    if not has_headers:
+        return Message(subject.decode("utf-8", "replace"), int(sid), reply.decode("utf-8", "replace"), 0, b"", body)
+    head, payload = body[: int(head_size)], body[int(head_size) :]
+    begin = _HEAD.match(head)
+    if begin is None:
+        raise ProtocolError("headers of an unknown version")
+    status = int(begin[1] or 0)
     return Message(
-        subject.decode("utf-8", "replace"), int(sid), (reply or b"").decode("utf-8", "replace"), status, head, body
+        subject.decode("utf-8", "replace"), int(sid), reply.decode("utf-8", "replace"), status, head, payload
     )
 
 
