@@ -60,7 +60,7 @@ REMOVE_ORPHANS = (
 )
 """Removes the rows of accounts and channels that do not exist."""
 
-CACHE_KIB = 512
+CACHE_KIB = 384
 """Pages of the database that SQLite keeps, in KiB. Messages are appended, so a few pages serve nearly all commits; the
 operating system keeps the others."""
 
