@@ -192,7 +192,7 @@ class Loop(Reactor):
         for connection in list(self.connections):
             connection.close(CloseReason.SHUTDOWN)
         while self._dying:
-            self._free_closed()
+            self._free_closed(len(self._dying))
         self._dialer.cancel_all()  # after the owners of lost connections have dialled again
         self._dialer.look_ups.close()
         super().close()

@@ -55,7 +55,7 @@ READY_PER_TURN = 256
 """Ready descriptors that are served in one turn."""
 
 ENDED_SHARE = 4
-"""One in so many of these places is for connections whose other side has ended, if there are any."""
+"""Of these, one in ENDED_SHARE is for a connection whose other side has ended, if there is one."""
 
 SUSPENDED_PER_TURN = 1024
 """Waiting descriptors that the selector is told not to report in one turn, since it would report each of them again in
@@ -364,22 +364,19 @@ class Reactor:
     def _end_turn(self) -> None:
         """Commit, send, free and confirm, until none of these has caused more of the others.
 
-        Connections that are left when the time for them is over wait for the next turn, and so do those that close
-        meanwhile.
+        Connections that are left when the time for them is over wait for the next turn.
         """
-        may_free = True
+        may_free = FREED_PER_TURN
         while True:
             self._guarded(self.before_flush)
-            if not (self._dirty or self.rows or self._receipts or (self._dying and may_free)):
-                return
-            waiting = [*self._dirty]
-            self._dirty.clear()
-            self._flush_all(_take(self.rows), waiting)
+            if self._dirty or self.rows:
+                waiting = [*self._dirty]
+                self._dirty.clear()
+                self._flush_all(_take(self.rows), waiting)
             if not (self._dirty or self.rows or self._receipts or (self._dying and may_free)):
                 return  # sending alone changes nothing that the hook would have to commit
-            if may_free:
-                self._free_closed()
-                may_free = not self._dying
+            freed = self._free_closed(may_free)
+            may_free = 0 if self._dying else may_free - freed
             for confirm in _take(self._receipts):
                 self._guarded(confirm)
 
@@ -387,11 +384,12 @@ class Reactor:
         """Send what is pending in each of these, first what many connections share."""
         raise NotImplementedError
 
-    def _free_closed(self) -> None:
-        """Free closed connections, the oldest first."""
-        if self._dying:
-            self._work_off(self._dying.popleft, self._free, min(len(self._dying), FREED_PER_TURN))
+    def _free_closed(self, limit: int) -> int:
+        """Free closed connections, the oldest first, while there is time; return how many."""
+        freed = self._work_off(self._dying.popleft, self._free, min(len(self._dying), limit))
+        if freed:
             self._freed()
+        return freed
 
     def _free(self, connection: Flushable) -> None:
         try:

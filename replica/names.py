@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -108,13 +107,10 @@ def error_code(answer: Mapping[str, Any]) -> int:
     return error.get("err_code", 0) if isinstance(error, dict) else 0
 
 
-_SEQUENCE = re.compile(rb"\r\nNats-Sequence:[ \t]*(\d{1,20})[ \t]*\r\n")
-
-
 def sequence_of(message: Message) -> int:
     """Return the sequence of an entry that the engines have sent; 0 for what is no entry."""
-    found = _SEQUENCE.search(message.head)
-    return int(found[1]) if found is not None else 0
+    number = message.header("Nats-Sequence")
+    return int(number) if number.isascii() and number.isdigit() else 0
 
 
 def digest_of(payload: bytes) -> str:

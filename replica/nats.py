@@ -18,9 +18,10 @@ MAX_PAYLOAD = 1024 * 1024 + 64 * 1024
 """Maximum bytes of a payload with its headers: the engine's own limit, and some for what it adds."""
 
 _MESSAGE = re.compile(
-    rb"(?i:(H)?MSG)[ \t]+(\S+)[ \t]+(\d{1,20})(?:[ \t]+(\S+?))??(?(1)[ \t]+(\d{1,20}))[ \t]+(\d{1,20})[ \t]*\r\n"
+    rb"(?i:(?P<has_headers>H)?MSG)[ \t]+(\S+)[ \t]+(\d{1,20})(?:[ \t]+(\S+?))??"
+    rb"(?(has_headers)[ \t]+(\d{1,20}))[ \t]+(\d{1,20})[ \t]*\r\n"
 )
-"""A message's line: whether it has headers, subject, sid, reply, the bytes of the headers, and those of all."""
+"""A message's line: `H` if it has headers, subject, sid, reply, the bytes of the headers, and those of all."""
 
 _HEAD = re.compile(rb"NATS/1\.0(?: (\d{3})(?=[ \r]))?[ \r]")
 """How a block of headers begins, with the status if there is one."""
@@ -59,8 +60,8 @@ class Message(NamedTuple):
 
     def header(self, name: str) -> str:
         """Return the value of a header; "" for none."""
-        _, _, rest = self.head.partition(b"\r\n%b:" % name.encode())
-        return rest.partition(b"\r\n")[0].decode("utf-8", "replace").strip(" \t")
+        _, found, rest = self.head.rpartition(b"\r\n%b:" % name.encode())  # the engine adds its own behind others
+        return rest.partition(b"\r\n")[0].decode("utf-8", "replace").strip(" \t") if found else ""
 
 
 class Control(NamedTuple):
@@ -94,19 +95,19 @@ class Decoder:
         """
         self._data = data = self._data[self._at :] + data
         self._at = 0
-        while True:
+        while (line_end := data.find(b"\r\n", self._at)) >= 0:
+            if line_end - self._at > MAX_LINE:
+                break
             announced = _MESSAGE.match(data, self._at)
+            begin = line_end + 2
             if announced is None:
-                end = data.find(b"\r\n", self._at)
-                if end < 0:
-                    break
-                line, self._at = data[self._at : end], end + 2
+                line, self._at = data[self._at : line_end], begin
                 yield _line(line.decode("utf-8", "replace"))
                 continue
-            begin, size = announced.end(), int(announced[6])
-            end = begin + size
+            size = int(announced[6])
             if not int(announced[5] or 0) <= size <= MAX_PAYLOAD:
                 raise ProtocolError("a message is too large, or smaller than its headers")
+            end = begin + size
             if len(data) < end + 2:
                 return
             if data[end : end + 2] != b"\r\n":
@@ -118,14 +119,14 @@ class Decoder:
 
 
 def _message(announced: re.Match[bytes], body: bytes) -> Message:
-    has_headers, subject, sid, reply, head_size, _size = announced.groups(b"")
-    if not has_headers:
-        return Message(subject.decode("utf-8", "replace"), int(sid), reply.decode("utf-8", "replace"), 0, b"", body)
-    head, payload = body[: int(head_size)], body[int(head_size) :]
-    begin = _HEAD.match(head)
-    if begin is None:
-        raise ProtocolError("headers of an unknown version")
-    status = int(begin[1] or 0)
+    _has_headers, subject, sid, reply, head_size, _size = announced.groups(b"")
+    split, status = int(head_size or 0), 0
+    head, payload = body[:split], body[split:]
+    if head:
+        begin = _HEAD.match(head)
+        if begin is None:
+            raise ProtocolError("headers of an unknown version")
+        status = int(begin[1] or 0)
     return Message(
         subject.decode("utf-8", "replace"), int(sid), reply.decode("utf-8", "replace"), status, head, payload
     )
@@ -134,8 +135,6 @@ def _message(announced: re.Match[bytes], body: bytes) -> Message:
 def _line(line: str) -> Frame:
     word, _, rest = line.partition(" ")
     word = word.upper()
-    if len(line) > MAX_LINE:
-        raise ProtocolError("a line is too long")
     if word == "INFO":
         try:
             options = json.loads(rest)
@@ -184,9 +183,9 @@ def unsubscribe(sid: int) -> bytes:
 def publish(subject: str, payload: bytes, reply: str = "", headers: Mapping[str, str] = NO_HEADERS) -> bytes:
     """Return the frame that publishes a payload."""
     to = f"{subject} {reply}" if reply else subject
-    if not headers:
-        return b"PUB %b %d\r\n%b\r\n" % (to.encode(), len(payload), payload)
     block = head_of(headers)
+    if not block:
+        return b"PUB %b %d\r\n%b\r\n" % (to.encode(), len(payload), payload)
     return b"HPUB %b %d %d\r\n%b%b\r\n" % (to.encode(), len(block), len(block) + len(payload), block, payload)
 
 

@@ -12,6 +12,7 @@ from domain.changes import Said
 from harness.cluster import Cluster, ClusterNode, wait_for
 from harness.text import LOOPBACK
 from replica import nats, wire
+from replica.names import sequence_of
 from store import Store
 
 CHANNEL = "garden"
@@ -53,7 +54,7 @@ def read_log(port: int, cluster: str) -> Iterator[wire.Entry]:
             *entries, _end = messages
             if not entries:
                 return
-            sequence = int(entries[-1].header("Nats-Sequence")) + 1
+            sequence = sequence_of(entries[-1]) + 1
             yield from (wire.decode(entry.payload) for entry in entries)
 
 

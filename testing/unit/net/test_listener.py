@@ -61,28 +61,21 @@ def test_all_that_wait_are_accepted_in_one_turn(stage: LoopStage) -> None:
     assert len(stage.loop.connections) == 10
 
 
-def test_a_flood_of_connections_shares_its_turns(stage: LoopStage, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("net.listener.ACCEPTS_PER_TURN", 3)
+@pytest.mark.parametrize(
+    ("bound", "value", "counts"), [("ACCEPTS_PER_TURN", 3, [3, 6, 9, 10]), ("ACCEPT_SECONDS", 0.0, [1, 2, 3])]
+)
+def test_a_flood_of_connections_shares_its_turns(
+    bound: str, value: float, counts: list[int], stage: LoopStage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(f"net.listener.{bound}", value)
     address = stage.listen()
-    for _ in range(10):
+    for _ in range(counts[-1]):
         stage.dial(address)
-    counts = []
-    while len(stage.loop.connections) < 10:
+    seen = []
+    while len(stage.loop.connections) < counts[-1]:
         stage.loop.turn()
-        counts.append(len(stage.loop.connections))
-    assert counts == [3, 6, 9, 10]
-
-
-def test_a_turn_accepts_until_its_time_is_over(stage: LoopStage, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("net.listener.ACCEPT_SECONDS", 0.0)
-    address = stage.listen()
-    for _ in range(3):
-        stage.dial(address)
-    counts = []
-    while len(stage.loop.connections) < 3:
-        stage.loop.turn()
-        counts.append(len(stage.loop.connections))
-    assert counts == [1, 2, 3]
+        seen.append(len(stage.loop.connections))
+    assert seen == counts
 
 
 def test_more_clients_than_the_setting_allows_are_refused(caplog: pytest.LogCaptureFixture) -> None:

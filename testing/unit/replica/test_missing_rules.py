@@ -260,7 +260,8 @@ def lead_when_answered(patch: pytest.MonkeyPatch) -> None:
 
     def lead(self: ReplicatedLog, out: Out) -> None:
         if not self.leading:
-            self.copy.prepare(entry := Entry(self.run, out.number, out.changes), out.payload)
+            entry = Entry(self.run, out.number, out.changes)
+            self.copy.prepare(entry, out.payload)
             self.observer.applied(entry)
         stored(self, out)
 

@@ -50,6 +50,8 @@ def fixed(frames: Iterable[tuple[bytes, Frame]]) -> list[tuple[bytes, Frame]]:
 def test_headers() -> None:
     message = EXPECTED[8]
     assert isinstance(message, Message)
+    twice = message._replace(head=b"NATS/1.0\r\nNats-Sequence: 9\r\nNats-Sequence: 7\r\n\r\n")
+    assert twice.header("Nats-Sequence") == "7", "the engine's own comes last"
     assert [message.header(name) for name in ("Nats-Sequence", "A", "Nats", "B")] == ["7", "b:c", "", ""]
 
 
@@ -100,6 +102,7 @@ def test_cut_anywhere(cuts: list[int]) -> None:
         b"HMSG a 1 10 10\r\nHTTP/1.1\r\n\r\n",
         b"x" * (nats.MAX_LINE + 1),
         b"INFO " + b"x" * nats.MAX_LINE + b"\r\n",
+        b"MSG " + b"x" * nats.MAX_LINE + b" 1 0\r\n\r\n",
     ],
     ids=lambda data: str(data[:20]),
 )
